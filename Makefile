@@ -1,0 +1,50 @@
+# Two commands are the whole set-up: `make run` and `make test`. Everything is installed into .venv from the lock files.
+SHELL := /bin/sh
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+
+.PHONY: run console sandbox test check unit bench lock clean
+
+run: .venv/.run        ## the bot: every platform that has tokens in .env, else the sandbox
+	@$(BIN)/nebula-bot run
+
+console: .venv/.run    ## talk to the models in this terminal
+	@$(BIN)/nebula-bot console
+
+sandbox: .venv/.run    ## try the bot in a Slack and a Discord of our own
+	@$(BIN)/nebula-bot sandbox
+
+test: .venv/.dev check unit  ## everything that CI checks
+
+check: .venv/.dev      ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: .venv/.dev       ## the tests alone
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+
+bench: .venv/.dev      ## speed, as ratios from one run
+	$(BIN)/python -m tests.bench
+
+lock:                  ## refresh the lock files (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock $(UPGRADE)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev -c requirements.lock -o requirements-dev.lock $(UPGRADE)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Nebula Bot needs Python 3.11 or newer; none was found. Install it, or say which: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.run: requirements.lock pyproject.toml | .venv/bin/python
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps -e .
+	@touch $@
+
+.venv/.dev: requirements-dev.lock .venv/.run
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

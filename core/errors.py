@@ -1,0 +1,138 @@
+"""Everything that can go wrong, as one tree; each error knows the sentence that people see.
+
+NebulaBotError
+├── ModelError                 the model's answer did not come, or not whole
+│   ├── BadKey                 the API key is refused
+│   ├── NoCredits              the account is empty
+│   ├── RateLimited            too many requests or tokens; retry_after in seconds when the server said
+│   ├── ContextTooLong         the conversation does not fit the model
+│   ├── UnknownModel           the API does not serve this model, or not to this key
+│   ├── BadRequest             the API refused a parameter
+│   ├── ServerTrouble          the API failed or could not be reached
+│   ├── ModelTimeout           no token came in time, or the stream stalled
+│   └── BrokenStream           the stream ended before the answer did
+├── PlatformError              Slack or Discord refused a call
+│   ├── SlowDown               too many calls: come back after retry_after seconds
+│   ├── Gone                   the message, thread or channel is no longer there
+│   ├── Forbidden              the bot lacks a permission
+│   ├── Rejected               the content was refused (too long, filtered, malformed)
+│   └── Unreachable            a passing fault: connection, timeout, 5xx
+├── StoreError                 Redis can't be reached or refused a step
+│   └── Stale                  another process holds this turn now
+└── UserError                  something a person asked for can't be done; the notice says what to do
+"""
+
+
+class NebulaBotError(Exception):
+    """Base of all errors of this bot. `str(error)` is for the log and may hold technical detail, never message text."""
+
+    notice = "Something went wrong on my side. Please try again."
+
+
+class ModelError(NebulaBotError):
+    """The model's answer did not come, or not whole."""
+
+    notice = "The model failed to answer. Please try again."
+
+
+class BadKey(ModelError):
+    notice = "Nebula refuses this bot's API key. Whoever runs the bot: check NEBULA_API_KEY."
+
+
+class NoCredits(ModelError):
+    notice = "The Nebula account behind this bot has no credits left. Whoever runs the bot: top it up."
+
+
+class RateLimited(ModelError):
+    """`retry_after`: seconds, None when the server did not say."""
+
+    def __init__(self, detail: str = "", retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+    @property
+    def notice(self) -> str:  # type: ignore[override]
+        when = f"in about {max(1, round(self.retry_after))} s" if self.retry_after else "in a minute"
+        return f"Nebula's rate limit for this bot is reached. Please ask again {when}."
+
+
+class ContextTooLong(ModelError):
+    notice = (
+        "This is too long for the model. Shorten the message, forget the history with `reset`, "
+        "or choose a model with more room."
+    )
+
+
+class UnknownModel(ModelError):
+    """`model`: the name that was asked for."""
+
+    def __init__(self, detail: str = "", model: str = "") -> None:
+        super().__init__(detail)
+        self.model = model
+
+    @property
+    def notice(self) -> str:  # type: ignore[override]
+        name = f" `{self.model}`" if self.model else ""
+        return f"Nebula does not offer the model{name} to this bot. `model list` shows what it offers."
+
+
+class BadRequest(ModelError):
+    notice = "Nebula refused a parameter of this request. `settings` shows what is set; `reset` forgets the history."
+
+
+class ServerTrouble(ModelError):
+    notice = "Nebula has trouble right now. Please try again in a moment."
+
+
+class ModelTimeout(ModelError):
+    notice = "The model took too long. Please try again, or choose a faster model."
+
+
+class BrokenStream(ModelError):
+    notice = "The connection to the model broke off. Please try again."
+
+
+class PlatformError(NebulaBotError):
+    """Slack or Discord refused a call."""
+
+
+class SlowDown(PlatformError):
+    """`retry_after`: seconds."""
+
+    def __init__(self, detail: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class Gone(PlatformError):
+    """The message, thread or channel is no longer there."""
+
+
+class Forbidden(PlatformError):
+    """The bot lacks a permission."""
+
+
+class Rejected(PlatformError):
+    """The content was refused."""
+
+
+class Unreachable(PlatformError):
+    """A passing fault; the same call may succeed later."""
+
+
+class StoreError(NebulaBotError):
+    """Redis can't be reached or refused a step."""
+
+    notice = "My memory is out of reach right now. Please try again in a minute."
+
+
+class Stale(StoreError):
+    """Another process holds this turn now; whoever sees this drops the turn without a word."""
+
+
+class UserError(NebulaBotError):
+    """Something a person asked for can't be done; the message is the notice, and says what to do."""
+
+    @property
+    def notice(self) -> str:  # type: ignore[override]
+        return str(self)

@@ -1,0 +1,72 @@
+"""Reply: what is known of an answer at one moment, and the table of the phases it goes through."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from core.model import Delta, Finish, Usage
+
+
+class Phase(StrEnum):
+    QUEUED = "queued"
+    THINKING = "thinking"  # the model was asked, nothing to show yet
+    STREAMING = "streaming"
+    DONE = "done"
+    FAILED = "failed"  # ended by an error; the notice says which
+    STOPPED = "stopped"  # ended by a person
+    INTERRUPTED = "interrupted"  # ended by a shutdown
+
+
+TRANSITIONS: dict[Phase, frozenset[Phase]] = {
+    Phase.QUEUED: frozenset({Phase.THINKING, Phase.DONE, Phase.FAILED, Phase.STOPPED, Phase.INTERRUPTED}),
+    Phase.THINKING: frozenset({Phase.STREAMING, Phase.DONE, Phase.FAILED, Phase.STOPPED, Phase.INTERRUPTED}),
+    Phase.STREAMING: frozenset({Phase.DONE, Phase.FAILED, Phase.STOPPED, Phase.INTERRUPTED}),
+    Phase.DONE: frozenset(),
+    Phase.FAILED: frozenset(),
+    Phase.STOPPED: frozenset(),
+    Phase.INTERRUPTED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One state of an answer. `text` is exactly what the model wrote; `notice` is our own sentence about its end.
+
+    Times are seconds of a monotonic clock, passed in.
+    """
+
+    phase: Phase = Phase.QUEUED
+    text: str = ""
+    notice: str = ""
+    thought_since: float | None = None  # when the model began to think aloud
+    thought_until: float | None = None  # when it began to answer
+    finish: Finish | None = None
+    usage: Usage | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will be added any more."""
+        return not TRANSITIONS[self.phase]
+
+    def to(self, phase: Phase, notice: str = "") -> "Reply":
+        """This reply in its next phase. Raises ValueError for a step that the table does not have."""
+        if phase not in TRANSITIONS[self.phase]:
+            raise ValueError(f"a reply can't go from {self.phase} to {phase}")
+        return replace(self, phase=phase, notice=notice)
+
+    def add(self, delta: Delta, now: float) -> "Reply":
+        """This reply with a piece more. The white space before the first word of an answer is dropped."""
+        text = self.text + delta.text if self.text else delta.text.lstrip()
+        since, until = self.thought_since, self.thought_until
+        if delta.thought and since is None:
+            since = now
+        if text and since is not None and until is None:
+            until = now
+        return Reply(
+            phase=Phase.STREAMING if text else self.phase,
+            text=text,
+            notice=self.notice,
+            thought_since=since,
+            thought_until=until,
+            finish=delta.finish or self.finish,
+            usage=delta.usage or self.usage,
+        )
