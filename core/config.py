@@ -1,0 +1,177 @@
+"""The environment and .env as one typed value; a wrong configuration reports every problem at once."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import NebulaBotError
+
+DEFAULT_PROMPT = (
+    "You are Nebula, a helpful assistant in a group chat. Answer in the language of the question, "
+    "to the point, and in Markdown where it helps."
+)
+
+
+class WrongConfig(NebulaBotError):
+    """The configuration can't be used; `problems` are sentences that say what to do."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _address(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise ValueError(f"it must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _token(prefix: str, where: str) -> AfterValidator:
+    """Slack's tokens tell their kind by their beginning; only a token of another kind is refused."""
+
+    def check(value: SecretStr | None) -> SecretStr | None:
+        if value and value.get_secret_value().startswith(tuple({"xoxb-", "xapp-", "xoxp-"} - {prefix})):
+            raise ValueError(f"it must be the token that begins with {prefix} ({where})")
+        return value
+
+    return AfterValidator(check)
+
+
+def _words(value: object) -> object:
+    """`admins, U123` → ("admins", "U123")."""
+    return tuple(word for word in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Http = Annotated[str, _address("http", "https")]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+
+
+class Config(BaseSettings):
+    """Every variable that the bot reads, in lower case; .env.example explains them."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", enable_decoding=False)
+
+    nebula_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("NEBULA_API_KEY", "NEBULA_API_TOKEN"))
+    nebula_base_url: Http = "https://inference.nebulablock.com/v1"
+    nebula_platform_url: Http = "https://api.nebulablock.com/api/v1"
+    nebula_model: str = "meta-llama/Llama-3.3-70B-Instruct"
+    nebula_max_tokens: Annotated[int, Field(ge=1)] | None = None
+    nebula_temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    nebula_top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    nebula_system_prompt: str = DEFAULT_PROMPT
+    nebula_context_tokens: int = Field(32_768, ge=512)
+    nebula_first_token_seconds: float = Field(90, gt=0)
+    nebula_stall_seconds: float = Field(60, gt=0)
+    nebula_streams: int = Field(200, ge=1)
+
+    redis_url: Annotated[str, _address("redis", "rediss", "unix")] | None = None
+    redis_server: str | None = None
+    data_dir: Path = Path("data")
+
+    slack_bot_token: Annotated[SecretStr | None, _token("xoxb-", "OAuth & Permissions → Bot User OAuth Token")] = None
+    slack_app_token: Annotated[SecretStr | None, _token("xapp-", "Basic Information → App-Level Tokens")] = None
+    slack_signing_secret: SecretStr | None = None
+    slack_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    slack_host: str = "0.0.0.0"
+    slack_api_url: Http = "https://slack.com/api/"
+    slack_managers: Words = ("admins", "creators")
+
+    discord_token: SecretStr | None = None
+    discord_api_url: Http = "https://discord.com/api/v10"
+    discord_gateway_url: Annotated[str, _address("ws", "wss")] = "wss://gateway.discord.gg/"
+    discord_managers: Words = ("manage_channels",)
+
+    history_exchanges: int = Field(100, ge=1, le=1000)
+    history_days: float = Field(30, gt=0)
+    question_characters: int = Field(32_000, ge=100)
+    inbox_limit: int = Field(20, ge=1)
+    lease_seconds: float = Field(20, ge=1)
+    drain_seconds: float = Field(20, ge=0)
+
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+    ] = "INFO"
+
+    @property
+    def slack_over_http(self) -> bool:
+        """Slack posts events to us instead of us opening a socket."""
+        return self.slack_signing_secret is not None and self.slack_port is not None
+
+    @property
+    def has_slack(self) -> bool:
+        return self.slack_bot_token is not None
+
+    @property
+    def has_discord(self) -> bool:
+        return self.discord_token is not None
+
+    def given(self, field: str) -> bool:
+        """Whether the environment or .env set this field, rather than its default."""
+        return field in self.model_fields_set
+
+
+def load(env_file: Path | None = Path(".env")) -> Config:
+    """The configuration of this process; the environment goes before `env_file`. Raises WrongConfig."""
+    written = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
+    given = {name.upper() for name, value in {**written, **os.environ}.items() if value}
+    problems = _incomplete(given) + _misspelt(written)
+    try:
+        config = Config(_env_file=env_file)  # type: ignore[call-arg]
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        problems = [f"{_name(detail['loc'])}: {_reason(detail)}." for detail in details] + problems
+        raise WrongConfig(tuple(problems)) from None
+    if problems:
+        raise WrongConfig(tuple(problems))
+    return config
+
+
+def _incomplete(given: set[str]) -> list[str]:
+    """What is missing beside what is given."""
+    problems = []
+    if (
+        "SLACK_BOT_TOKEN" in given
+        and "SLACK_APP_TOKEN" not in given
+        and not {"SLACK_SIGNING_SECRET", "SLACK_PORT"} <= given
+    ):
+        problems.append(
+            "SLACK_APP_TOKEN is missing: beside SLACK_BOT_TOKEN the bot needs the xapp- token (Socket Mode), "
+            "or SLACK_SIGNING_SECRET and SLACK_PORT (HTTP)."
+        )
+    if "SLACK_APP_TOKEN" in given and "SLACK_BOT_TOKEN" not in given:
+        problems.append("SLACK_BOT_TOKEN is missing: SLACK_APP_TOKEN alone can't answer; add the xoxb- token.")
+    if {"SLACK_BOT_TOKEN", "DISCORD_TOKEN"} & given and not {"NEBULA_API_KEY", "NEBULA_API_TOKEN"} & given:
+        problems.append("NEBULA_API_KEY is missing: create a key at nebulablock.com (API Keys) and put it into .env.")
+    return problems
+
+
+def _misspelt(written: Mapping[str, str | None]) -> list[str]:
+    """Names in .env that look like one of ours but are none: a typing error that would be ignored in silence."""
+    known = {name.upper() for name in Config.model_fields} | {"NEBULA_API_TOKEN"}
+    problems = []
+    for name in written:
+        near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)
+        if name.upper() not in known and near:
+            problems.append(f"{name} in .env is not a setting; did you mean {near[0]}?")
+    return problems
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    return str(location[0]).upper()
+
+
+def _reason(detail: Any) -> str:
+    """Pydantic's sentence in ours: what the value must be, never the value itself (it may be a secret)."""
+    text = str(detail["msg"]).removeprefix("Value error, ")
+    text = text.replace("Input should be", "it must be").replace("unable to parse string as", "given was not")
+    return text[0].lower() + text[1:]

@@ -1,0 +1,62 @@
+"""Front: what adapters call with what people say; a message is a question or, behind `!`, a command."""
+
+import logging
+from dataclasses import replace
+
+from core.commands import Invocation, parse
+from core.errors import NebulaBotError, UserError
+from core.handlers import Handlers, Response, RightsOf
+from core.intake import Intake
+from core.model import Mention
+
+log = logging.getLogger(__name__)
+
+COMMAND_MARK = "!"
+
+
+class Front:
+    """The bot as seen from a platform."""
+
+    def __init__(self, intake: Intake, handlers: Handlers) -> None:
+        self._intake = intake
+        self._handlers = handlers
+
+    async def heard(self, mention: Mention, rights: RightsOf) -> Response | None:
+        """A message to the bot. None: it is accepted (or was before) and will be answered on its surface.
+
+        A command's response is returned, for the adapter to show. Raises StoreError when a question could
+        not be stored: the platform must then not be told that it arrived, or else the person must.
+        """
+        if not mention.text.lstrip().startswith(COMMAND_MARK):
+            await self._intake.accept(mention)
+            return None
+        try:
+            invocation = parse(mention.text.lstrip()[len(COMMAND_MARK) :], mention.place, mention.author)
+        except UserError as error:
+            return Response(error.notice) if await self._intake.once(mention.id) else None
+        if invocation.command.name == "ask":
+            await self._intake.accept(replace(mention, text=invocation.argument("prompt")))
+            return None
+        if not await self._intake.once(mention.id):
+            return None
+        return await self.invoked(invocation, rights)
+
+    async def invoked(self, invocation: Invocation, rights: RightsOf) -> Response:
+        """A command other than `ask`. Never raises: what went wrong is the response."""
+        try:
+            return await self._handlers.run(invocation, rights)
+        except NebulaBotError as error:
+            if not isinstance(error, UserError):
+                log.warning("command %s: %s: %s", invocation.command.name, type(error).__name__, error)
+            return Response(error.notice)
+        except Exception:
+            log.exception("command %s failed", invocation.command.name)
+            return Response(NebulaBotError.notice)
+
+    async def ask(self, mention: Mention) -> None:
+        """A question put by a command of the platform. Raises StoreError."""
+        await self._intake.accept(mention)
+
+    async def models(self, typed: str) -> tuple[str, ...]:
+        """Names of models that contain what was typed."""
+        return await self._handlers.models(typed)

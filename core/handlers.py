@@ -1,0 +1,209 @@
+"""Handlers of the commands: what each does, and who may."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from core.commands import COMMANDS, Invocation, usage
+from core.errors import UserError
+from core.model import Memory, Mention, Rights
+from core.ports import ChatModel
+from core.settings import PARAMETERS, ChannelSettings, Layer, Origin, Stored, checked, conversation_of, parameter
+from core.store.settings import SettingsStore
+from core.store.turns import Turns
+
+# How many names of models a list shows.
+_LISTED = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A field for a longer text, to be shown as a dialog; what is entered is the last argument of `command`."""
+
+    command: str
+    title: str
+    label: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a command says, in Markdown: to everybody in the room if `public`, else to the person alone."""
+
+    text: str
+    public: bool = False
+    form: Form | None = None
+
+
+RightsOf = Callable[[], Awaitable[Rights]]
+
+
+class Handlers:
+    """They raise UserError for what can't be done and StoreError when Redis is away."""
+
+    def __init__(self, settings: SettingsStore, turns: Turns, model: ChatModel) -> None:
+        self._settings = settings
+        self._turns = turns
+        self._model = model
+        self._handlers: dict[str, Callable[[Invocation], Awaitable[Response]]] = {
+            "prompt show": self.prompt_show,
+            "prompt set": self.prompt_set,
+            "prompt clear": self.prompt_clear,
+            "model show": self.model_show,
+            "model set": self.model_set,
+            "model list": self.model_list,
+            "set": self.set,
+            "settings": self.settings,
+            "reset": self.reset,
+            "help": self.help,
+        }
+
+    async def run(self, invocation: Invocation, rights: RightsOf) -> Response:
+        """Carry out a command other than `ask`. `rights` is asked only for a command that changes something."""
+        command = invocation.command
+        for argument in command.arguments:
+            if argument.required and not invocation.argument(argument.name):
+                raise UserError(f"Write `{usage(command)}`: {argument.title} is missing.")
+        if command.changes:
+            _check(await rights(), invocation)
+        return await self._handlers[command.name](invocation)
+
+    async def models(self, typed: str) -> tuple[str, ...]:
+        """Names of models that contain what was typed, for autocompletion."""
+        catalog = await self._model.catalog()
+        typed = typed.strip().lower()
+        return tuple(info.name for info in catalog.models if typed in f"{info.name} {info.alias}".lower())
+
+    async def prompt_show(self, invocation: Invocation) -> Response:
+        settings = await self._settings.of(invocation.place)
+        return Response(f"System prompt here ({_origin(settings.origin('prompt'))}):\n\n{_fenced(settings.prompt)}")
+
+    async def prompt_set(self, invocation: Invocation) -> Response:
+        if text := invocation.argument("text"):
+            return await self._store(invocation, "prompt", text)
+        settings = await self._settings.of(invocation.place)
+        form = Form("prompt set", "System prompt", "How should I behave here?", settings.prompt)
+        return Response("Write the new prompt behind the command: `prompt set You are …`", form=form)
+
+    async def prompt_clear(self, invocation: Invocation) -> Response:
+        return await self._store(invocation, "prompt", "default")
+
+    async def model_show(self, invocation: Invocation) -> Response:
+        settings = await self._settings.of(invocation.place)
+        return Response(f"`{settings.model}` answers here ({_origin(settings.origin('model'))}).")
+
+    async def model_set(self, invocation: Invocation) -> Response:
+        return await self._store(invocation, "model", invocation.argument("name"))
+
+    async def model_list(self, invocation: Invocation) -> Response:
+        catalog, settings = await self._model.catalog(), await self._settings.of(invocation.place)
+        current = catalog.find(settings.model)
+        lines = []
+        for info in catalog.models[:_LISTED]:
+            alias = f" ({info.alias})" if info.alias and info.alias != info.name else ""
+            room = f", {info.context:,} tokens" if info.context else ""
+            here = " ← answers here" if info == current else ""
+            lines.append(f"- `{info.name}`{alias}{room}{here}")
+        if len(catalog.models) > _LISTED:
+            lines.append(f"\n… and {len(catalog.models) - _LISTED} more.")
+        if current is None:
+            lines.append(f"\n`{settings.model}` answers here; the list does not name it.")
+        if not catalog.live:
+            lines.append("\nNebula's list can't be reached right now; these are the models I know of.")
+        return Response("\n".join(lines))
+
+    async def set(self, invocation: Invocation) -> Response:
+        wanted = parameter(invocation.argument("parameter"))
+        return await self._store(invocation, wanted.name, invocation.argument("value"))
+
+    async def settings(self, invocation: Invocation) -> Response:
+        settings = await self._settings.of(invocation.place)
+        lines = []
+        for each in PARAMETERS:
+            value = getattr(settings, each.name)
+            shown = "the server's default" if value is None else f"`{_short(str(value))}`"
+            lines.append(f"- **{each.name}**: {shown} ({_origin(settings.origin(each.name))})")
+        return Response("\n".join(lines))
+
+    async def reset(self, invocation: Invocation) -> Response:
+        settings = await self._settings.of(invocation.place)
+        here = Mention(id="", place=invocation.place, author=invocation.author, text="")
+        count = await self._turns.reset(conversation_of(here, settings))
+        forgotten = f"{count} question{'s' * (count != 1)} and answer{'s' * (count != 1)}"
+        return Response(f"Forgotten: {forgotten}. We start afresh.", public=True)
+
+    async def help(self, invocation: Invocation) -> Response:
+        lines = ["Mention me with a question, or write to me directly. I also understand:", ""]
+        lines += [f"- `{usage(each)}`: {each.title.lower()}" for each in COMMANDS]
+        settable = ", ".join(f"`{each.name}` ({each.title})" for each in PARAMETERS)
+        lines += ["", f"Settings: {settable}. The value `default` takes a setting back."]
+        return Response("\n".join(lines))
+
+    async def _store(self, invocation: Invocation, name: str, text: str) -> Response:
+        """Set or take back one value, in the scope that the person named or that they are in."""
+        place, settings = invocation.place, await self._settings.of(invocation.place)
+        layer = invocation.scope or _layer(invocation, settings)
+        if layer is Layer.THREAD and not place.thread:
+            raise UserError("We are not in a thread here; leave out `--thread`.")
+        scope = place.scopes[(Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD).index(layer)]
+        note = ""
+        if text.strip().lower() == "default":
+            await self._settings.write(scope, name, None)
+        else:
+            value = checked(parameter(name), text.strip())
+            if name == "model":
+                value, note = await self._known(value)
+            await self._settings.write(scope, name, Stored(value, invocation.author.name, time.time()))
+        settings = await self._settings.of(place)
+        now = getattr(settings, name)
+        shown = _fenced(now) if name == "prompt" else f"`{'the server’s default' if now is None else now}`"
+        origin = _origin(settings.origin(name))
+        return Response(f"`{name}` is now, in this {_where(layer)} ({origin}): {_joined(shown)}{note}", public=True)
+
+    async def _known(self, name: str) -> tuple[str, str]:
+        """The API's name of a model, and a warning if the catalog does not list it: the line-up changes."""
+        catalog = await self._model.catalog()
+        if info := catalog.find(name):
+            return info.name, ""
+        return name, "\n\nNebula's list does not name this model; `model list` shows it. I will try all the same."
+
+
+def _check(rights: Rights, invocation: Invocation) -> None:
+    """Raises UserError when the person may not do this."""
+    if invocation.scope is Layer.WORKSPACE and rights is not Rights.WORKSPACE:
+        raise UserError("Only admins of the whole workspace may change its settings.")
+    if rights is Rights.NONE:
+        raise UserError("You may not change this channel's settings; ask one of its managers. `settings` shows them.")
+
+
+def _layer(invocation: Invocation, settings: ChannelSettings) -> Layer:
+    """A thread that remembers by itself has settings of its own; any other follows its channel."""
+    own = invocation.place.thread and settings.memory is Memory.THREAD
+    return Layer.THREAD if own else Layer.CHANNEL
+
+
+def _where(layer: Layer) -> str:
+    return "workspace" if layer is Layer.WORKSPACE else str(layer)
+
+
+def _origin(origin: Origin) -> str:
+    if not origin.by:
+        return f"from the {origin.layer}" if origin.layer is not Layer.DEFAULT else "default"
+    return f"set for this {origin.layer} by {origin.by} on {time.strftime('%Y-%m-%d', time.gmtime(origin.at))}"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split()).replace("`", "'")
+    return line if len(line) <= 120 else line[:119] + "…"
+
+
+def _fenced(text: str) -> str:
+    """Any text as a code block: the fence is longer than any in the text."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _joined(shown: str) -> str:
+    return f"\n\n{shown}" if shown.startswith("```") else shown

@@ -1,0 +1,211 @@
+"""Intake: a mention is accepted once, queued in Redis, and run by whoever holds its conversation."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+import stamina
+
+from core.assistant import Assistant
+from core.errors import PlatformError, Stale, StoreError
+from core.model import Mention, Page, Progress
+from core.ports import Platform, Status, Surface
+from core.settings import ChannelSettings, address_of, conversation_of
+from core.store.settings import SettingsStore
+from core.store.turns import Acceptance, Claimed, Full, Queued, Turn, Turns
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+EMPTY = "Ask me something: write your question in the same message. `help` shows what else I can do."
+ONLY_FILES = "I can read text only, not files or images. Write your question as text."
+GAVE_UP = "I tried this several times and was interrupted each time. Please ask again."
+
+
+class Intake:
+    """Accepts mentions and runs turns while its context is open."""
+
+    def __init__(
+        self,
+        turns: Turns,
+        settings: SettingsStore,
+        assistant: Assistant,
+        platforms: Mapping[str, Platform],
+        *,
+        question_characters: int = 32_000,
+        drain_seconds: float = 20,
+    ) -> None:
+        self._turns = turns
+        self._settings = settings
+        self._assistant = assistant
+        self._platforms = platforms
+        self._longest = question_characters
+        self._drain = drain_seconds
+        self._serving: set[asyncio.Task[None]] = set()
+        self._group: asyncio.TaskGroup
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Run turns until the context is left; running replies then get `drain_seconds`, the rest is handed back."""
+        async with asyncio.TaskGroup() as self._group:
+            sweeper = self._group.create_task(self._sweep())
+            try:
+                yield
+            finally:
+                sweeper.cancel()
+                if self._serving:
+                    await asyncio.wait(self._serving, timeout=self._drain)
+                for task in self._serving:
+                    task.cancel()
+
+    async def idle(self) -> None:
+        """Wait until no turn runs in this process."""
+        while self._serving:
+            await asyncio.wait(self._serving)
+
+    async def accept(self, mention: Mention) -> Acceptance:
+        """Queue a mention, and run it when it is next. Once this returned, the question can't get lost.
+
+        Two round trips: the settings of the place, then the accepting step. Raises StoreError.
+        """
+        settings = await self._settings.of(mention.place)
+        mention = self._judged(mention)
+        request = uuid.uuid4().hex
+        acceptance = await self._turns.accept(conversation_of(mention, settings), mention, request)
+        match acceptance:
+            case Claimed(turn):
+                self._serve(turn, settings if turn.mention.id == mention.id else None)
+            case Queued():
+                self._start(_queued(self._surface(mention, settings)))
+            case Full(waiting):
+                notice = f"{waiting} questions wait here already. Please ask again when they are answered."
+                self._start(_say(self._surface(mention, settings), notice))
+        return acceptance
+
+    async def once(self, event: str) -> bool:
+        """True for the first call with this event's id in all processes. Raises StoreError."""
+        return await self._turns.once(event)
+
+    def _judged(self, mention: Mention) -> Mention:
+        """The mention, refused when the model has nothing to work on; an over-long text is not even stored."""
+        text = mention.text.strip()
+        if not text:
+            return replace(mention, text="", refusal=ONLY_FILES if mention.attachments else EMPTY)
+        if len(text) > self._longest:
+            notice = (
+                f"Your message has {len(text):,} characters; I take at most {self._longest:,}. "
+                "Shorten it or send it in parts."
+            )
+            return replace(mention, text="", refusal=notice)
+        return replace(mention, text=text)
+
+    def _surface(self, mention: Mention, settings: ChannelSettings) -> Surface:
+        return self._platforms[mention.place.platform].open(address_of(mention, settings))
+
+    def _serve(self, turn: Turn, settings: ChannelSettings | None = None) -> None:
+        self._serving.add(task := self._start(self._converse(turn, settings)))
+        task.add_done_callback(self._serving.discard)
+
+    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        return self._group.create_task(work)
+
+    async def _sweep(self) -> None:
+        """Take over conversations that a dead or stopped process left behind."""
+        pause = min(1.0, self._turns.limits.lease / 4)
+        while True:
+            try:
+                for conversation in await self._turns.lapsed():
+                    if turn := await self._turns.claim(conversation):
+                        log.info("taking over %s, attempt %d", turn.mention.id, turn.attempt)
+                        self._serve(turn)
+            except StoreError as error:
+                log.warning("looking for lapsed turns: %s", error)
+            await asyncio.sleep(pause)
+
+    async def _converse(self, first: Turn, settings: ChannelSettings | None) -> None:
+        """Run the turns of one conversation, one after the other, for as long as some wait."""
+        turn = first
+        while True:
+            try:
+                following = await self._run(turn, settings)
+            except Stale:
+                log.warning("turn %s went to another process", turn.mention.id)
+                return
+            except StoreError as error:
+                log.error("turn %s could not be committed: %s", turn.mention.id, error)
+                return
+            except asyncio.CancelledError:
+                with suppress(StoreError):
+                    await self._turns.release(turn)
+                raise
+            except Exception:
+                # A defect of ours: the lease runs out, and after MAX_ATTEMPTS the turn is closed with a sentence.
+                log.exception("turn %s failed", turn.mention.id)
+                return
+            if following is None:
+                return
+            turn, settings = following, None
+
+    async def _run(self, turn: Turn, settings: ChannelSettings | None) -> Turn | None:
+        """One turn, under its lease, to its commit."""
+        mention = turn.mention
+        settings = settings or await self._settings.of(mention.place)
+        surface = self._surface(mention, settings)
+        refusal = mention.refusal or (GAVE_UP if turn.attempt > MAX_ATTEMPTS else "")
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                lease = group.create_task(self._hold(turn))
+                exchange = await self._assistant.answer(
+                    turn, settings, surface, lambda progress: self._checkpoint(turn, progress), refusal=refusal
+                )
+                async for attempt in stamina.retry_context(on=_passing, attempts=None, timeout=300, wait_max=10):
+                    with attempt:
+                        following = await self._turns.commit(turn, exchange)
+                lease.cancel()
+        except BaseExceptionGroup as failures:
+            for kind in (Stale, StoreError):
+                if failures.subgroup(kind):
+                    raise kind(mention.id) from failures
+            raise
+        return following
+
+    async def _checkpoint(self, turn: Turn, progress: Progress) -> None:
+        """Best effort: without it a takeover would post its reply anew instead of going on in the same messages."""
+        try:
+            await self._turns.renew(turn, progress)
+        except Stale:
+            raise
+        except StoreError as error:
+            log.warning("turn %s: the progress was not stored: %s", turn.mention.id, error)
+
+    async def _hold(self, turn: Turn) -> None:
+        """Renew the lease while the turn runs; a lost lease ends the turn here."""
+        while True:
+            await asyncio.sleep(self._turns.limits.lease / 3)
+            try:
+                await self._turns.renew(turn)
+            except Stale:
+                raise
+            except StoreError as error:
+                log.warning("turn %s: the lease was not renewed: %s", turn.mention.id, error)
+
+
+def _passing(error: Exception) -> bool:
+    """Whether the same step may succeed later."""
+    return isinstance(error, StoreError) and not isinstance(error, Stale)
+
+
+async def _queued(surface: Surface) -> None:
+    with suppress(PlatformError):
+        await surface.status(Status.QUEUED)
+
+
+async def _say(surface: Surface, notice: str) -> None:
+    try:
+        await surface.post(Page("", foot=notice))
+    except PlatformError as error:
+        log.warning("a notice was not shown: %s", error)

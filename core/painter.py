@@ -1,0 +1,126 @@
+"""Painter: shows the newest state of a reply on a surface, as often as the platform allows, and its end for certain."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from core.errors import PlatformError, Rejected, SlowDown, Unreachable
+from core.frames import Frames
+from core.latest import Latest
+from core.model import Page
+from core.pace import Pacer
+from core.ports import Surface
+from core.reply import Reply
+
+log = logging.getLogger(__name__)
+
+# How long a final frame is tried before it is given up, in seconds; an interim frame is not tried twice.
+FINAL_PATIENCE = 600.0
+_BACKOFF = (0.5, 1, 2, 5, 10, 30)
+
+
+class Painter:
+    """Paints one reply. Knows which messages stand where; a frame that became old while waiting is never sent."""
+
+    def __init__(
+        self,
+        cell: Latest[Reply],
+        surface: Surface,
+        pacer: Pacer,
+        messages: tuple[str, ...] = (),
+        *,
+        heading: str = "",
+        posted: Callable[[tuple[str, ...]], Awaitable[None]],
+    ) -> None:
+        """`messages` an earlier process posted are gone on with; `posted` is told of every new list of messages."""
+        self.messages = list(messages)
+        self._cell = cell
+        self._surface = surface
+        self._pacer = pacer
+        self._posted = posted
+        self._frames = Frames(surface.fits, heading)
+        self._shown: list[Page | None] = [None] * len(messages)
+
+    async def paint(self) -> None:
+        """Until the reply is over and its end is on screen.
+
+        Raises Gone when the reply or its place was deleted, Forbidden when the bot may not write there.
+        """
+        failures, deadline = 0, None
+        while True:
+            reply = self._cell.value
+            if reply.over and deadline is None:
+                deadline = time.monotonic() + FINAL_PATIENCE
+            index = self._changed(reply)
+            if index is None:
+                if reply.over:
+                    await self._trim()
+                    return
+                await self._news()
+                continue
+            try:
+                await self._draw(index)
+                failures = 0
+            except SlowDown as slow:
+                log.info("slowed down for %.1f s", slow.retry_after)
+            except Rejected as error:
+                log.warning("a frame was refused: %s", error)
+                if reply.over:
+                    self._frames.give_up(index)
+                else:
+                    await self._news()
+            except Unreachable as error:
+                if deadline is not None and time.monotonic() > deadline:
+                    raise
+                log.warning("a frame was lost: %s", error)
+                pause = _BACKOFF[min(failures, len(_BACKOFF) - 1)]
+                failures += 1
+                await asyncio.sleep(pause)
+
+    def _changed(self, reply: Reply) -> int | None:
+        """The first page that is not on screen as it should be."""
+        for index, page in enumerate(self._frames.pages(reply, time.monotonic())):
+            if index >= len(self._shown) or self._shown[index] != page:
+                return index
+        return None
+
+    async def _news(self) -> None:
+        """Wait for a newer reply; while the model thinks aloud its clock goes on, so look again now and then."""
+        try:
+            async with asyncio.timeout(1):
+                await self._cell.next()
+        except TimeoutError:
+            pass
+
+    async def _draw(self, index: int) -> None:
+        """Wait for the budget, then show what is newest by then."""
+        new = index >= len(self.messages)
+        pace = self._surface.post_pace if new else self._surface.edit_pace
+        await self._pacer.permit(pace, final=self._cell.value.over)
+        changed = self._changed(self._cell.value)
+        if changed is None or (changed >= len(self.messages)) != new:
+            return  # what had to be shown became another call; it needs another permit
+        page = self._frames.pages(self._cell.value, time.monotonic())[changed]
+        try:
+            if new:
+                self.messages.append(await self._surface.post(page))
+                self._shown.append(page)
+                await self._posted(tuple(self.messages))
+            else:
+                await self._surface.edit(self.messages[changed], page)
+                self._shown[changed] = page
+        except SlowDown as slow:
+            self._pacer.hold(pace, slow.retry_after)
+            raise
+
+    async def _trim(self) -> None:
+        """Take away messages of an earlier attempt that the final text does not need."""
+        wanted = max(1, len(self._frames.pages(self._cell.value, time.monotonic())))
+        while len(self.messages) > wanted:
+            try:
+                await self._surface.delete(self.messages[-1])
+            except PlatformError as error:
+                log.warning("a superfluous message stayed: %s", error)
+            self.messages.pop()
+            self._shown.pop()

@@ -1,0 +1,58 @@
+"""Pure: settings, history and a question become a request that fits the model's context window."""
+
+from collections.abc import Sequence
+
+from core.errors import ContextTooLong
+from core.model import Author, ChatMessage, ChatRequest, Exchange, Mention
+from core.settings import ChannelSettings
+from core.tokens import TokenEstimator
+
+# In a room the model must tell the speakers apart, and must not answer with a name of its own.
+ROOM_RULE = (
+    "Several people write in this room: each of their messages begins with the name of its author and a colon. "
+    "Begin your own messages without a name."
+)
+
+
+def build(
+    settings: ChannelSettings,
+    history: Sequence[Exchange],
+    mention: Mention,
+    *,
+    model: str,
+    context: int,
+    estimator: TokenEstimator,
+) -> ChatRequest:
+    """The request for this question with as much of the newest history as fits.
+
+    `context` is the model's window in tokens; room for the answer and a margin for the estimate are kept free.
+    Raises ContextTooLong when not even the question alone fits.
+    """
+    room = not mention.place.direct
+    rules = f"{settings.prompt}\n\n{ROOM_RULE}" if room else settings.prompt
+    fixed = [ChatMessage("system", rules), ChatMessage("user", _said(mention.author, mention.text, room))]
+    output = min(settings.max_tokens or 1024, context // 2)
+    left = int(context * 0.95) - output - sum(estimator.count(model, each.content) for each in fixed)
+    if left < 0:
+        raise ContextTooLong(f"the question alone is over {context} tokens")
+    remembered: list[ChatMessage] = []
+    for exchange in reversed(history):
+        pair = [
+            ChatMessage("user", _said(exchange.author, exchange.question, room)),
+            ChatMessage("assistant", exchange.answer),
+        ]
+        left -= sum(estimator.count(model, each.content) for each in pair)
+        if left < 0:
+            break
+        remembered[:0] = pair
+    return ChatRequest(
+        model=model,
+        messages=(fixed[0], *remembered, fixed[1]),
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_tokens=settings.max_tokens,
+    )
+
+
+def _said(author: Author, text: str, room: bool) -> str:
+    return f"{author.name}: {text}" if room and author.name else text

@@ -1,0 +1,97 @@
+"""Server-Sent Events: an incremental decoder without IO, bytes in and events out.
+
+The format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+"""
+
+import codecs
+from dataclasses import dataclass
+
+LIMIT = 1 << 20  # bytes of one event; a token is some hundred
+
+
+class EventTooLong(ValueError):
+    """One event is longer than the decoder's limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: its data, and its name ("" when the stream gave none, which means a plain message)."""
+
+    data: str
+    name: str = ""
+
+
+class Decoder:
+    """Turns the bytes of one stream into events, however they are cut.
+
+    Lines end in LF, CR or CRLF and nowhere else: U+2028 and its like are ordinary characters inside JSON.
+    Events without data (comments, pings, `id:` and `retry:` blocks) are left out. Invalid UTF-8 becomes U+FFFD.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        """`limit`: bytes that one event may have before its blank line comes."""
+        self._limit = limit
+        self._line = bytearray()  # the part of a line that came so far; grows in place, so that many cuts cost no more
+        self._after_cr = False
+        self._at_start = True
+        self._name = ""
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that these bytes complete. Raises EventTooLong."""
+        if self._after_cr and data:
+            self._after_cr = False
+            if data[0] == 0x0A:  # the LF of a CRLF whose CR ended the piece before
+                data = data[1:]
+        if not data:
+            return []
+        lines = data.splitlines()  # of bytes: at LF, CR and CRLF only
+        last = data[-1]
+        self._after_cr = last == 0x0D
+        rest = b"" if last in b"\r\n" else lines.pop()
+        events: list[Event] = []
+        if lines and self._line:
+            lines[0] = bytes(self._line + lines[0])
+            self._line.clear()
+        for line in lines:
+            self._take(line, events)
+        if rest:
+            self._line += rest
+            if self._size + len(self._line) > self._limit:
+                raise EventTooLong(f"an event has more than {self._limit} bytes")
+        return events
+
+    def close(self) -> list[Event]:
+        """The last event, if the stream ended without the blank line that it should have had."""
+        events: list[Event] = []
+        if self._line:
+            self._take(bytes(self._line), events)
+            self._line.clear()
+        self._take(b"", events)
+        return events
+
+    def _take(self, line: bytes, events: list[Event]) -> None:
+        if self._at_start:
+            self._at_start = False
+            line = line.removeprefix(codecs.BOM_UTF8)
+        if not line:
+            self._dispatch(events)
+            return
+        self._size += len(line)
+        if self._size > self._limit:
+            raise EventTooLong(f"an event has more than {self._limit} bytes")
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            self._data.append(value)
+        elif field == b"event":
+            self._name = value.decode("utf-8", "replace")
+
+    def _dispatch(self, events: list[Event]) -> None:
+        data = b"\n".join(self._data) if self._data else b""
+        if data.strip(b"\n "):
+            events.append(Event(data.decode("utf-8", "replace"), self._name))
+        self._data.clear()
+        self._name = ""
+        self._size = 0

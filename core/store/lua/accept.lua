@@ -1,0 +1,20 @@
+-- accept: queue a mention once, and claim its conversation when nobody holds it.
+local DEDUPE = KEYS[5]
+local REQUEST, ENTRY, DEDUPE_MS, INBOX_LIMIT = ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+
+local known = redis.call('GET', DEDUPE)
+if known then
+  -- Our own retry after a lost answer gets that answer again; anybody else's delivery is a duplicate.
+  if known ~= REQUEST then return {'DUPLICATE'} end
+  if redis.call('HGET', CONV, 'request') == REQUEST and held() then return {'CLAIMED', snapshot()} end
+  return {'QUEUED', redis.call('LLEN', INBOX) - 1}
+end
+local waiting = redis.call('LLEN', INBOX)
+if waiting >= INBOX_LIMIT then return {'FULL', waiting} end
+redis.call('SET', DEDUPE, REQUEST, 'PX', DEDUPE_MS)
+redis.call('RPUSH', INBOX, ENTRY)
+keep()
+if held() then return {'QUEUED', waiting} end
+redis.call('HSET', CONV, 'request', REQUEST)
+-- With others still waiting, the lease ran out: the claim is for the head of the line, which is not this mention.
+return {'CLAIMED', claim()}

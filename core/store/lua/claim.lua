@@ -1,0 +1,7 @@
+-- claim: take over a conversation whose lease ran out or was handed back.
+if held() then return {'HELD'} end
+if redis.call('LLEN', INBOX) == 0 then
+  redis.call('ZREM', LEASES, NAME)
+  return {'EMPTY'}
+end
+return {'CLAIMED', claim()}

@@ -1,0 +1,25 @@
+-- commit: end the turn at the head of the inbox, remember its exchange, go on with the next one or let go.
+local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
+
+local done = redis.call('HGET', CONV, 'done') == TURN
+if not holds(FENCE) then return {done and 'IDLE' or 'STALE'} end
+-- A retry after a lost answer finds the turn done and only learns what comes next.
+if not done then
+  redis.call('LPOP', INBOX)
+  redis.call('HSET', CONV, 'done', TURN, 'attempts', 0)
+  redis.call('HDEL', CONV, 'progress', 'request')
+  -- After a reset, an answer begun before it is not remembered.
+  if EXCHANGE ~= '' and EPOCH == (redis.call('HGET', CONV, 'epoch') or '0') then
+    redis.call('RPUSH', HISTORY, EXCHANGE)
+    redis.call('LTRIM', HISTORY, -KEEP, -1)
+  end
+  if redis.call('LLEN', INBOX) > 0 then redis.call('HINCRBY', CONV, 'attempts', 1) end
+end
+if redis.call('LLEN', INBOX) == 0 then
+  redis.call('ZREM', LEASES, NAME)
+  keep()
+  return {'IDLE'}
+end
+redis.call('ZADD', LEASES, now() + LEASE_MS, NAME)
+keep()
+return {'NEXT', snapshot()}

@@ -1,0 +1,51 @@
+"""What people set in the chat, in Redis: one hash per scope, the only keys without a TTL."""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import TypeAdapter
+from redis.asyncio import Redis
+
+from core.config import Config
+from core.model import Place
+from core.settings import ChannelSettings, Habits, Layer, Stored, resolve
+from core.store.connect import guarded
+
+_STORED = TypeAdapter(Stored)
+_LAYERS = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
+
+
+class SettingsStore:
+    """Reads and writes what was set for a workspace, a channel or a thread. All calls raise StoreError."""
+
+    def __init__(self, redis: "Redis", config: Config, habits: Mapping[str, Habits]) -> None:
+        """`habits` of each platform, by its name."""
+        self._redis = redis
+        self._config = config
+        self._habits = habits
+
+    async def of(self, place: Place) -> ChannelSettings:
+        """What is in force in this place, with the origin of every value; one round trip."""
+        return resolve(place, self._config, self._habits[place.platform], await self.read(place))
+
+    async def read(self, place: Place) -> Sequence[tuple[Layer, dict[str, Stored]]]:
+        """What is set for this place, widest layer first; one round trip."""
+        async with guarded(), self._redis.pipeline(transaction=False) as pipe:
+            for scope in place.scopes:
+                pipe.hgetall(_key(scope))
+            found = await pipe.execute()
+        return [
+            (layer, {name.decode(): _STORED.validate_json(value) for name, value in fields.items()})
+            for layer, fields in zip(_LAYERS, found, strict=False)
+        ]
+
+    async def write(self, scope: str, parameter: str, value: Stored | None) -> None:
+        """Set a value for a scope (see Place.scopes), or take it back with None."""
+        async with guarded():
+            if value is None:
+                await self._redis.hdel(_key(scope), parameter)
+            else:
+                await self._redis.hset(_key(scope), parameter, _STORED.dump_json(value))
+
+
+def _key(scope: str) -> str:
+    return f"nb:s:{scope}"

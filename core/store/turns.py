@@ -1,0 +1,198 @@
+"""Turns in Redis: a conversation is a mailbox with a lease, and every step is one Lua call in one slot."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from pydantic import TypeAdapter
+from redis.asyncio import Redis
+
+from core.errors import Stale
+from core.model import Exchange, Mention, Progress
+from core.store.connect import guarded
+
+_MENTION = TypeAdapter(Mention)
+_EXCHANGE = TypeAdapter(Exchange)
+_PROGRESS = TypeAdapter(Progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One claimed mention. `fence` proves the claim, `attempt` counts from 1, `epoch` tells resets apart."""
+
+    conversation: str
+    mention: Mention
+    fence: int
+    attempt: int
+    epoch: int
+    history: tuple[Exchange, ...]
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """This mention was accepted before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """Too many mentions wait in this conversation already; nothing was stored."""
+
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Accepted; `ahead` mentions of this conversation come before it, the running one included."""
+
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Accepted, and the turn that is next in this conversation is ours to run."""
+
+    turn: Turn
+
+
+Acceptance = Duplicate | Full | Queued | Claimed
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long things live, in seconds, and how many there may be."""
+
+    lease: float = 20
+    dedupe: float = 3600  # Slack redelivers for about six minutes
+    keep: float = 30 * 86_400
+    inbox: int = 20
+    exchanges: int = 100
+    window_bytes: int = 256 * 1024
+
+
+class Turns:
+    """The typed stubs of the Lua steps. Each is one round trip and safe to repeat; all raise StoreError."""
+
+    def __init__(self, redis: "Redis", limits: Limits = Limits(), partitions: int = 1) -> None:
+        self.limits = limits
+        self._redis = redis
+        self._partitions = partitions
+        source = files("core.store") / "lua"
+        common = (source / "common.lua").read_text()
+        steps = ("accept", "claim", "renew", "release", "commit", "reset")
+        self._steps = {name: redis.register_script(common + (source / f"{name}.lua").read_text()) for name in steps}
+
+    async def accept(self, conversation: str, mention: Mention, request: str) -> Acceptance:
+        """Queue a mention once; claim its conversation when nobody holds it. `request` names this call and its repeats."""
+        entry = _MENTION.dump_json(mention, exclude_defaults=True)
+        tag = self._tag(conversation)
+        limits = self.limits
+        reply = await self._step(
+            "accept",
+            conversation,
+            [request, entry, _ms(limits.dedupe), limits.inbox],
+            extra_key=f"nb:{tag}:d:{mention.id}",
+        )
+        match reply[0]:
+            case b"DUPLICATE":
+                return Duplicate()
+            case b"FULL":
+                return Full(waiting=reply[1])
+            case b"QUEUED":
+                return Queued(ahead=reply[1])
+            case _:
+                return Claimed(_turn(conversation, reply[1]))
+
+    async def once(self, event: str) -> bool:
+        """True for the first call with this event's id; `accept` knows the same ids."""
+        key = f"nb:{self._tag(event)}:d:{event}"
+        async with guarded():
+            return bool(await self._redis.set(key, "once", nx=True, px=_ms(self.limits.dedupe)))
+
+    async def claim(self, conversation: str) -> Turn | None:
+        """The next turn of a conversation whose lease ran out or was handed back; None if there is none to take."""
+        reply = await self._step("claim", conversation, [])
+        return _turn(conversation, reply[1]) if reply[0] == b"CLAIMED" else None
+
+    async def lapsed(self, at_most: int = 100) -> tuple[str, ...]:
+        """Conversations whose lease ran out, the longest ago first."""
+        names: list[bytes] = []
+        async with guarded():
+            seconds, micros = await self._redis.time()
+            now = seconds * 1000 + micros // 1000
+            for partition in range(self._partitions):
+                key = f"nb:{{{partition}}}:leases"
+                names += await self._redis.zrangebyscore(key, "-inf", now, start=0, num=at_most)
+        return tuple(name.decode() for name in names[:at_most])
+
+    async def renew(self, turn: Turn, progress: Progress | None = None) -> None:
+        """Prolong the lease, keeping the progress made. Raises Stale when another process holds the turn."""
+        kept = _PROGRESS.dump_json(progress) if progress else b""
+        if not await self._step("renew", turn.conversation, [turn.fence, kept]):
+            raise Stale(turn.mention.id)
+
+    async def release(self, turn: Turn) -> None:
+        """Hand an unfinished turn back, for any process to go on with at once."""
+        await self._step("release", turn.conversation, [turn.fence])
+
+    async def commit(self, turn: Turn, exchange: Exchange | None) -> Turn | None:
+        """End the turn and remember its exchange, if any; returns the next turn, which is then ours as well.
+
+        Raises Stale when another process holds the turn; nothing is written then.
+        """
+        entry = b"" if exchange is None else encode(exchange)
+        reply = await self._step(
+            "commit",
+            turn.conversation,
+            [turn.fence, turn.mention.id, entry, turn.epoch, self.limits.exchanges],
+        )
+        if reply[0] == b"STALE":
+            raise Stale(turn.mention.id)
+        return _turn(turn.conversation, reply[1]) if reply[0] == b"NEXT" else None
+
+    async def reset(self, conversation: str) -> int:
+        """Forget the history of a conversation; returns how many exchanges that were."""
+        return int(await self._step("reset", conversation, []))
+
+    def _tag(self, conversation: str) -> str:
+        """The partition as a Cluster hash tag: all keys of a conversation are in one slot."""
+        return f"{{{zlib.crc32(conversation.encode()) % self._partitions}}}"
+
+    async def _step(self, name: str, conversation: str, args: Sequence[Any], extra_key: str = "") -> Any:
+        tag, limits = self._tag(conversation), self.limits
+        keys = [f"nb:{tag}:{kind}:{conversation}" for kind in "cih"] + [f"nb:{tag}:leases"]
+        common = [conversation, _ms(limits.lease), _ms(limits.keep), limits.exchanges, limits.window_bytes]
+        async with guarded():
+            return await self._steps[name](keys=[*keys, extra_key] if extra_key else keys, args=[*common, *args])
+
+
+def encode(exchange: Exchange) -> bytes:
+    """An entry of the history: the platform's message ids in clear, then the exchange.
+
+    Redis can find an entry by message id without reading the rest.
+    """
+    return ",".join(exchange.messages).encode() + b"|" + _EXCHANGE.dump_json(exchange)
+
+
+def decode(entry: bytes) -> Exchange:
+    """The reverse of `encode`."""
+    return _EXCHANGE.validate_json(entry.partition(b"|")[2])
+
+
+def _turn(conversation: str, state: Sequence[Any]) -> Turn:
+    entry, fence, attempts, epoch, progress, history = state
+    return Turn(
+        conversation=conversation,
+        mention=_MENTION.validate_json(entry),
+        fence=int(fence),
+        attempt=int(attempts),
+        epoch=int(epoch),
+        history=tuple(decode(each) for each in history),
+        progress=_PROGRESS.validate_json(progress) if progress else Progress(),
+    )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
