@@ -127,8 +127,10 @@ def _unknown(name: str) -> str:
     if name in _GROUPS:
         words = " or ".join(f"`{each}`" for each in _BY_NAME if each.startswith(name + " "))
         return f"Say {words}."
+    if not name:
+        return "`help` lists all commands."
     near = difflib.get_close_matches(name, list(_BY_NAME), n=1) or [
         each for each in _BY_NAME if each.split()[0] == name.split()[0]
     ]
-    hint = f"Did you mean `{near[0]}`? " if name and near else ""
-    return f"There is no command `{name[:50]}`. {hint}`help` lists them all." if name else "`help` lists all commands."
+    hint = f"Did you mean `{near[0]}`? " if near else ""
+    return f"There is no command `{name[:50]}`. {hint}`help` lists them all."

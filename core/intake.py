@@ -45,6 +45,7 @@ class Intake:
         self._longest = question_characters
         self._drain = drain_seconds
         self._serving: set[asyncio.Task[None]] = set()
+        self._draining = False
         self._group: asyncio.TaskGroup
 
     @asynccontextmanager
@@ -56,9 +57,10 @@ class Intake:
                 yield
             finally:
                 sweeper.cancel()
+                self._draining = True
                 if self._serving:
                     await asyncio.wait(self._serving, timeout=self._drain)
-                for task in self._serving:
+                for task in tuple(self._serving):
                     task.cancel()
 
     async def idle(self) -> None:
@@ -76,6 +78,8 @@ class Intake:
         request = uuid.uuid4().hex
         acceptance = await self._turns.accept(conversation_of(mention, settings), mention, request)
         match acceptance:
+            case Claimed(turn) if self._draining:
+                await self._turns.release(turn)
             case Claimed(turn):
                 self._serve(turn, settings if turn.mention.id == mention.id else None)
             case Queued():

@@ -57,7 +57,7 @@ def parse(data: str) -> Chunk | None:
 
 
 def _chunk(value: dict[str, object]) -> Chunk:
-    error = value.get("error")
+    error = value.get("error") or None
     choices = value.get("choices")
     if error is None and "choices" not in value and ("detail" in value or value.get("object") == "error"):
         error = value

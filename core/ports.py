@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from core.model import Address, Catalog, ChatRequest, Completion, Delta, Page
+from core.settings import Habits
 
 
 class ChatModel(Protocol):
@@ -73,9 +74,10 @@ class Surface(Protocol):
 
 
 class Platform(Protocol):
-    """A chat platform."""
+    """A chat platform: where replies are shown."""
 
     name: str
+    habits: Habits
 
     def open(self, address: Address) -> Surface:
         """The surface for a reply to this address. Does no IO."""

@@ -99,10 +99,9 @@ class Splitter:
             self._pending = ""
             if self._state is _State.START:
                 begun = content.lstrip()
-                if OPEN.startswith(begun) or CLOSE.startswith(begun):
-                    if begun not in (OPEN, CLOSE):
-                        self._pending = content
-                        return Delta(thought=thought)
+                if begun not in (OPEN, CLOSE) and (OPEN.startswith(begun) or CLOSE.startswith(begun)):
+                    self._pending = content
+                    return Delta(thought=thought)
                 if begun.startswith(OPEN):
                     self._state, content = _State.THOUGHT, begun[len(OPEN) :]
                 elif begun.startswith(CLOSE):  # an empty thought whose opening tag was in the prompt

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -42,7 +41,8 @@ def connect(url: str, *, answer: float = ANSWER, dial: float = DIAL) -> Redis:
     hangs holds a caller for minutes. Raises StoreError when the address makes no sense.
     """
     # The place to tell kinds of server apart: Sentinel and Cluster addresses will get their own client here.
-    if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+    scheme = url.partition("://")[0].lower()
+    if scheme not in ("redis", "rediss", "unix"):
         raise StoreError("REDIS_URL must begin with redis://, rediss:// or unix://.")
     try:
         pool = BlockingConnectionPool.from_url(
@@ -51,7 +51,9 @@ def connect(url: str, *, answer: float = ANSWER, dial: float = DIAL) -> Redis:
             timeout=answer,
             socket_timeout=answer,
             socket_connect_timeout=dial,
-            health_check_interval=15,
+            # An idle network connection may be dead without a sign; a local socket can't. There the check would also
+            # reconnect without end when the handshake is refused: redis-py 8.1 pings before it says who it is.
+            health_check_interval=0 if scheme == "unix" else 15,
             retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.3), 1, supported_errors=(ConnectionError,)),
             protocol=3,
         )

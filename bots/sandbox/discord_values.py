@@ -1,0 +1,252 @@
+"""The frozen values of the sandbox's Discord: guilds, channels, people, messages and what was called."""
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from typing import Any
+
+Json = dict[str, Any]
+"""A JSON object as it goes over the wire; the sandbox stores embeds and components as the app sent them."""
+
+
+class DiscordRefuses(Exception):
+    """What Discord's own client would not let a person do; the message says why."""
+
+
+class Kind(IntEnum):
+    """Channel types (resources/channel#channel-object-channel-types)."""
+
+    TEXT = 0
+    DM = 1
+    VOICE = 2
+    CATEGORY = 4
+    ANNOUNCEMENT = 5
+    ANNOUNCEMENT_THREAD = 10
+    PUBLIC_THREAD = 11
+    PRIVATE_THREAD = 12
+    FORUM = 15
+
+
+THREADS = frozenset({Kind.ANNOUNCEMENT_THREAD, Kind.PUBLIC_THREAD, Kind.PRIVATE_THREAD})
+
+
+class Permission(IntFlag):
+    """The permissions that the sandbox looks at (topics/permissions)."""
+
+    NONE = 0
+    ADMINISTRATOR = 1 << 3
+    MANAGE_CHANNELS = 1 << 4
+    MANAGE_GUILD = 1 << 5
+    ADD_REACTIONS = 1 << 6
+    VIEW_CHANNEL = 1 << 10
+    SEND_MESSAGES = 1 << 11
+    MANAGE_MESSAGES = 1 << 13
+    EMBED_LINKS = 1 << 14
+    ATTACH_FILES = 1 << 15
+    READ_MESSAGE_HISTORY = 1 << 16
+    MENTION_EVERYONE = 1 << 17
+    USE_APPLICATION_COMMANDS = 1 << 31
+    MANAGE_THREADS = 1 << 34
+    CREATE_PUBLIC_THREADS = 1 << 35
+    CREATE_PRIVATE_THREADS = 1 << 36
+    SEND_MESSAGES_IN_THREADS = 1 << 38
+    ALL = (1 << 51) - 1
+
+
+EVERYONE = (
+    Permission.ADD_REACTIONS
+    | Permission.VIEW_CHANNEL
+    | Permission.SEND_MESSAGES
+    | Permission.EMBED_LINKS
+    | Permission.ATTACH_FILES
+    | Permission.READ_MESSAGE_HISTORY
+    | Permission.USE_APPLICATION_COMMANDS
+    | Permission.CREATE_PUBLIC_THREADS
+    | Permission.SEND_MESSAGES_IN_THREADS
+)
+"""What @everyone may do in a new guild of the sandbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person or a bot. `dms` is false for somebody who takes no direct messages."""
+
+    id: str
+    name: str
+    bot: bool = False
+    dms: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role; `bot` is the id of the bot whose managed role it is, "" for others."""
+
+    id: str
+    guild: str
+    name: str
+    permissions: Permission = Permission.NONE
+    bot: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A user in a guild; `roles` are ids, @everyone left out."""
+
+    user: str
+    guild: str
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Guild:
+    """A server. Its @everyone role has the guild's own id."""
+
+    id: str
+    name: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overwrite:
+    """What a role or member (`target`) is allowed and denied in one channel."""
+
+    target: str
+    allow: Permission = Permission.NONE
+    deny: Permission = Permission.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel, thread or direct message (`recipient` is the person). `starter` is the message a thread hangs on."""
+
+    id: str
+    name: str
+    kind: Kind = Kind.TEXT
+    guild: str = ""
+    parent: str = ""
+    owner: str = ""
+    recipient: str = ""
+    starter: str = ""
+    overwrites: tuple[Overwrite, ...] = ()
+    archived: bool = False
+    locked: bool = False
+    auto_archive: int = 1440  # minutes
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that a person attaches."""
+
+    name: str
+    data: bytes
+    kind: str = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file of a message. `size` is in bytes."""
+
+    id: str
+    name: str
+    kind: str
+    size: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """An emoji and the ids of those who reacted with it, in order."""
+
+    emoji: str
+    users: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a message showed from `at` on (monotonic seconds)."""
+
+    at: float
+    content: str
+    embeds: tuple[Json, ...] = ()
+    components: tuple[Json, ...] = ()
+    pings: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it stands, and all it showed before.
+
+    `pings` holds "everyone", "here", "user:ID" and "role:ID" for what would notify somebody, whatever the author's
+    permissions; "user:ID" also for a reply that pings its author. `reference` is the message replied to, "" for none.
+    `ephemeral_for` is the only person who sees the message, "" for everybody. `response` is the token of the
+    interaction it belongs to.
+    """
+
+    id: str
+    channel: str
+    author: User
+    content: str
+    at: float
+    guild: str = ""
+    type: int = 0
+    embeds: tuple[Json, ...] = ()
+    components: tuple[Json, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    reference: str = ""
+    reactions: tuple[Reaction, ...] = ()
+    flags: int = 0
+    pings: frozenset[str] = frozenset()
+    frames: tuple[Frame, ...] = ()
+    mentions: tuple[str, ...] = ()
+    mention_roles: tuple[str, ...] = ()
+    mention_everyone: bool = False
+    edited: float | None = None  # epoch seconds
+    nonce: str = ""
+    ephemeral_for: str = ""
+    response: str = ""
+    interaction: Json | None = None  # its interaction_metadata
+
+    @property
+    def bot(self) -> bool:
+        """Whether a bot wrote it."""
+        return self.author.bot
+
+    @property
+    def loading(self) -> bool:
+        """Whether it is the "thinking" of a deferred interaction."""
+        return bool(self.flags & LOADING)
+
+
+SUPPRESS_EMBEDS, HAS_THREAD, EPHEMERAL, LOADING = 1 << 2, 1 << 5, 1 << 6, 1 << 7
+SUPPRESS_NOTIFICATIONS, COMPONENTS_V2 = 1 << 12, 1 << 15
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One REST request: `route` is "METHOD /template", `at` its arrival (monotonic seconds), `code` Discord's error."""
+
+    method: str
+    route: str
+    path: str
+    body: Json
+    at: float
+    status: int
+    code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One suggestion of an autocomplete."""
+
+    name: str
+    value: str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Modal:
+    """A form that an app opened; `fields` are the custom ids of its inputs."""
+
+    custom_id: str
+    title: str
+    fields: tuple[str, ...]
+    components: tuple[Json, ...]

@@ -1,0 +1,76 @@
+"""Slack's rate limits: calls per method and workspace in a rolling window."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `calls` in any window of `seconds`."""
+
+    calls: int
+    seconds: float = 60.0
+
+
+T2, T3, T4, SPECIAL = Limit(20), Limit(50), Limit(100), Limit(600)
+
+PER_CHANNEL = "chat.postMessage in one channel"
+
+# docs.slack.dev/apis/web-api/rate-limits and the methods' own pages. Tiers are "20+ per minute" and so on: the number
+# is what Slack promises. "Special" numbers are unpublished beyond "several hundred a minute".
+REAL: Mapping[str, Limit] = {
+    PER_CHANNEL: Limit(5, 5.0),  # about one a second, with a short burst
+    "chat.postMessage": Limit(300),
+    "chat.postEphemeral": T4,
+    "chat.update": T3,
+    "chat.delete": T3,
+    "chat.startStream": T2,
+    "chat.appendStream": T4,
+    "chat.stopStream": T2,
+    "reactions.add": T3,
+    "reactions.remove": T2,
+    "users.info": T4,
+    "users.list": T2,
+    "conversations.info": T3,
+    "conversations.replies": T3,
+    "conversations.history": T3,
+    "conversations.open": T3,
+    "views.open": T4,
+    "views.update": T4,
+    "views.publish": T4,
+    "files.getUploadURLExternal": T4,
+    "files.completeUploadExternal": T4,
+    "bots.info": T3,
+    "team.info": T3,
+    "apps.connections.open": T3,
+    "auth.test": SPECIAL,
+    "assistant.threads.setStatus": SPECIAL,
+}
+
+OFF: Mapping[str, Limit] = {}
+
+
+class Limiter:
+    """Counts calls; refused calls do not count."""
+
+    def __init__(self, table: Mapping[str, Limit]) -> None:
+        self.table = dict(table)
+        self._calls: dict[tuple[str, str], deque[float]] = {}
+
+    def admit(self, method: str, channel: str, now: float) -> float:
+        """0 when the call may be done (and is counted), else the seconds to wait. `now` in seconds of any clock."""
+        keys = [(method, "")] + ([(PER_CHANNEL, channel)] if method == "chat.postMessage" else [])
+        limited = [(key, limit) for key in keys if (limit := self.table.get(key[0]))]
+        waits = [self._wait(key, limit, now) for key, limit in limited]
+        if wait := max(waits, default=0.0):
+            return wait
+        for key, _ in limited:
+            self._calls[key].append(now)
+        return 0.0
+
+    def _wait(self, key: tuple[str, str], limit: Limit, now: float) -> float:
+        calls = self._calls.setdefault(key, deque())
+        while calls and calls[0] <= now - limit.seconds:
+            calls.popleft()
+        return 0.0 if len(calls) < limit.calls else calls[-limit.calls] + limit.seconds - now

@@ -1,0 +1,131 @@
+"""The values that the sandbox's Slack hands out: messages as people see them, calls, deliveries, views."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member of the workspace; `bot_id` is set for apps."""
+
+    id: str
+    name: str
+    admin: bool = False
+    owner: bool = False
+    bot_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A conversation. `kind`: channel (public), group (private), im or mpim, as events name it."""
+
+    id: str
+    name: str
+    kind: str
+    creator: str
+    members: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file; `data` is its content."""
+
+    name: str
+    data: bytes
+    mimetype: str = "application/octet-stream"
+    id: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a message showed from one moment on; `at` in monotonic seconds."""
+
+    at: float
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A snapshot of a message.
+
+    `shown` is the Markdown that a person reads; `pings` are those that a client would act on; `unfurls` says whether
+    link previews were left on; `only_for` names the one person who sees an ephemeral message; `edits` counts updates,
+    and `edited` says whether people see the "(edited)" label; `streaming` is "", in_progress or completed.
+    """
+
+    ts: str
+    channel: str
+    user: str = ""
+    bot: str = ""
+    text: str = ""
+    shown: str = ""
+    blocks: tuple[Json, ...] = ()
+    thread_ts: str = ""
+    subtype: str = ""
+    client_msg_id: str = ""
+    files: tuple[File, ...] = ()
+    reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    edits: int = 0
+    edited: str = ""  # ts of the last edit with a label
+    frames: tuple[Frame, ...] = ()
+    pings: tuple[str, ...] = ()
+    unfurls: bool = False
+    only_for: str = ""
+    streaming: str = ""
+
+    @property
+    def buttons(self) -> tuple[str, ...]:
+        """The action_ids that a person could press."""
+        found = (element for block in self.blocks for element in block_elements(block))
+        return tuple(element["action_id"] for element in found if "action_id" in element)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An open modal, or somebody's App Home. `errors` are those that the app gave for its fields, by block_id."""
+
+    id: str
+    user: str
+    type: str
+    callback_id: str
+    title: str
+    private_metadata: str
+    blocks: tuple[Json, ...]
+    raw: Json
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of the Web API. `at` in monotonic seconds on arrival; `error` is Slack's code, or "" when it was done."""
+
+    method: str
+    arguments: Mapping[str, Any]
+    at: float
+    error: str = ""
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One attempt to hand something to the app: kind events_api, slash_commands or interactive.
+
+    `problem` is "" when the app acknowledged it, else Slack's retry reason.
+    """
+
+    kind: str
+    name: str  # type of the event, the command, or the type of the interaction
+    event_id: str
+    attempt: int
+    at: float
+    problem: str = ""
+
+
+def block_elements(block: Json) -> list[Json]:
+    """The interactive elements of a block."""
+    found = block.get("elements", []) if block.get("type") in ("actions", "context_actions") else []
+    return [*found, *(block[name] for name in ("accessory", "element") if name in block)]

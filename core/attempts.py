@@ -1,0 +1,36 @@
+"""How often, and after which pause, a failed request is tried again."""
+
+import asyncio
+import logging
+import random
+
+from core.nebula_errors import Failed
+
+LONGEST_WAIT = 20.0  # seconds that a Retry-After is waited out; people are told about longer ones
+LONGEST_BACKOFF = 8.0  # seconds
+
+log = logging.getLogger(__name__)
+
+
+class Attempts:
+    """The attempts at one request: a Retry-After is honoured, other pauses double and are drawn at random."""
+
+    def __init__(self, most: int, backoff: float, model: str) -> None:
+        """`most`: attempts in all. `backoff`: seconds that the first pause lasts at most. `model`: for the log."""
+        self._left = most - 1
+        self._backoff = backoff
+        self._model = model
+        self._once = False
+
+    async def pause(self, failed: Failed) -> None:
+        """Wait until the next attempt; raises the attempt's error when there is none."""
+        wait = failed.wait
+        if not failed.again or not self._left or (failed.once and self._once) or (wait or 0) > LONGEST_WAIT:
+            raise failed.error from failed.__cause__
+        if wait is None:
+            wait = random.uniform(0, self._backoff)
+        self._left -= 1
+        self._once = self._once or failed.once
+        self._backoff = min(2 * self._backoff, LONGEST_BACKOFF)
+        log.warning("%s failed: %s (%s); again in %.1f s", self._model, type(failed.error).__name__, failed, wait)
+        await asyncio.sleep(wait)

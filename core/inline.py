@@ -1,0 +1,148 @@
+"""The marks inside a paragraph with their places in it: code spans, links, emphasis, and what is not closed yet."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline, autolink, backtick, emphasis, html_inline, image, link, strikethrough
+from markdown_it.rules_inline.state_inline import Delimiter
+from markdown_it.token import Token
+
+AtomKind = Literal["code", "link", "image", "autolink", "html", "math"]
+_Rule = Callable[[StateInline, bool], bool]
+
+_MATH = re.compile(
+    r"(?<!\\)\$\$.+?\$\$|(?<!\\)\\\[.+?\\\]|(?<!\\)\\\(.+?\\\)"
+    r"|(?<![\\$\w])\$(?=[^$\n]*[\\_^])[^\s$](?:[^$\n]*[^\s$\\])?\$(?![\d$])",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """A piece that means something only whole: `start` to `end`. `label` and `target` belong to links and images."""
+
+    kind: AtomKind
+    start: int
+    end: int
+    label: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """`pairs` are the places of matching emphasis characters (each `*`, `_`, and `~~` by itself), `openers` of those that
+    could open but have no partner, `ticks` of backtick runs without a partner, `brackets` of `[` that open no link."""
+
+    atoms: tuple[Atom, ...] = ()
+    pairs: tuple[tuple[int, int], ...] = ()
+    openers: tuple[int, ...] = ()
+    ticks: tuple[tuple[int, int], ...] = ()
+    brackets: tuple[int, ...] = ()
+
+    def inside(self, at: int) -> Atom | None:
+        """The atom that a cut before the character `at` would break."""
+        return next((atom for atom in self.atoms if atom.start < at < atom.end), None)
+
+
+@dataclass(slots=True)
+class _Trace:
+    """What the parser met on its way through `source`."""
+
+    source: str
+    atoms: list[Atom] = field(default_factory=list)
+    delimiters: list[tuple[int, Delimiter]] = field(default_factory=list)
+    ticks: list[tuple[int, int]] = field(default_factory=list)
+    brackets: list[int] = field(default_factory=list)
+
+
+def _traced(state: StateInline, silent: bool) -> _Trace | None:
+    """The trace to write to; none while the parser only looks ahead or reads an image's description by itself."""
+    trace = state.env.get("trace")
+    return trace if isinstance(trace, _Trace) and not silent and state.src is trace.source else None
+
+
+def _atom(kind: AtomKind, rule: _Rule) -> _Rule:
+    def run(state: StateInline, silent: bool) -> bool:
+        trace, start, known = _traced(state, silent), state.pos, len(state.tokens)
+        found = rule(state, silent)
+        if trace is not None and found:
+            if kind == "code" and not any(token.type == "code_inline" for token in state.tokens[known:]):
+                trace.ticks.append((start, state.pos))
+            else:
+                trace.atoms.append(_read(kind, state, start, state.tokens[known:]))
+        elif trace is not None and kind == "link" and state.src[start] == "[":
+            trace.brackets.append(start)
+        return found
+
+    return run
+
+
+def _read(kind: AtomKind, state: StateInline, start: int, tokens: list[Token]) -> Atom:
+    label, target = "", ""
+    for token in tokens:
+        if kind == "image" and token.type == "image":
+            label, target = token.content, str(token.attrGet("src") or "")
+        elif token.type == "link_open" and not target:
+            target = str(token.attrGet("href") or "")
+            end = state.md.helpers.parseLinkLabel(state, start, True) if kind == "link" else -1
+            label = state.src[start + 1 : end] if end > 0 else target
+    return Atom(kind, start, state.pos, label, target)
+
+
+def _delimiters(rule: _Rule, width: int) -> _Rule:
+    def run(state: StateInline, silent: bool) -> bool:
+        trace, start, known = _traced(state, silent), state.pos, len(state.delimiters)
+        found = rule(state, silent)
+        if trace is not None and found and state.level == 0:
+            at = start + (state.pos - start) % width
+            for i, delimiter in enumerate(state.delimiters[known:]):
+                trace.delimiters.append((at + i * width, delimiter))
+        return found
+
+    return run
+
+
+_PARSER = MarkdownIt("commonmark", {"maxNesting": 20}).enable("strikethrough")
+for _name, _kind, _rule in (
+    ("backticks", "code", backtick),
+    ("link", "link", link),
+    ("image", "image", image),
+    ("autolink", "autolink", autolink),
+    ("html_inline", "html", html_inline),
+):
+    _PARSER.inline.ruler.at(_name, _atom(_kind, _rule))  # type: ignore[arg-type]
+_PARSER.inline.ruler.at("emphasis", _delimiters(emphasis.tokenize, 1))
+_PARSER.inline.ruler.at("strikethrough", _delimiters(strikethrough.tokenize, 2))
+_PARSER.validateLink = lambda url: True  # type: ignore[method-assign]  # what is shown is not ours to judge here
+
+
+@lru_cache(maxsize=64)
+def inline(source: str) -> Inline:
+    """The marks of a paragraph as it stands in the text."""
+    trace = _Trace(source)
+    _PARSER.inline.parse(source, _PARSER, {"trace": trace}, [])
+    index = {id(delimiter): at for at, delimiter in trace.delimiters}
+    known = [delimiter for _, delimiter in trace.delimiters]
+    pairs = tuple((index[id(d)], index[id(known[d.end])]) for d in known if 0 <= d.end < len(known))
+    openers = tuple(index[id(d)] for d in known if d.open and d.end < 0)
+    atoms = _outermost([*trace.atoms, *_math(source, trace.atoms)])
+    return Inline(atoms, pairs, openers, tuple(trace.ticks), tuple(trace.brackets))
+
+
+def _math(source: str, atoms: list[Atom]) -> list[Atom]:
+    """Formulas, which the parser does not know; one that begins inside code is none."""
+    found = [Atom("math", match.start(), match.end()) for match in _MATH.finditer(source)]
+    code = [atom for atom in atoms if atom.kind == "code"]
+    return [m for m in found if not any(c.start < m.end and m.start < c.end for c in code)]
+
+
+def _outermost(atoms: list[Atom]) -> tuple[Atom, ...]:
+    kept: list[Atom] = []
+    for atom in sorted(atoms, key=lambda atom: (atom.start, -atom.end)):
+        if not kept or atom.start >= kept[-1].end:
+            kept.append(atom)
+    return tuple(kept)

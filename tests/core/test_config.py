@@ -1,0 +1,93 @@
+"""The configuration: defaults, both names of the key, and every problem at once."""
+
+from pathlib import Path
+
+import pytest
+
+from core.config import Config, WrongConfig, load
+
+OURS = tuple(field.upper() for field in Config.model_fields)
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*OURS, "NEBULA_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def problems(tmp_path: Path, text: str) -> str:
+    env = tmp_path / ".env"
+    env.write_text(text)
+    with pytest.raises(WrongConfig) as wrong:
+        load(env)
+    return "\n".join(wrong.value.problems)
+
+
+def test_nothing_set_is_fine() -> None:
+    """Without any variable the defaults are those of the documents, and no platform is on."""
+    config = load(None)
+    assert config.nebula_base_url == "https://inference.nebulablock.com/v1"
+    assert config.slack_api_url == "https://slack.com/api/"
+    assert not config.has_slack
+    assert not config.has_discord
+    assert not config.given("nebula_model")
+
+
+@pytest.mark.parametrize("name", ["NEBULA_API_KEY", "NEBULA_API_TOKEN"])
+def test_both_names_of_the_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API page uses both names."""
+    monkeypatch.setenv(name, "ak_1")
+    key = load(None).nebula_api_key
+    assert key
+    assert key.get_secret_value() == "ak_1"
+
+
+def test_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shell or container sets wins over .env; an empty value counts as unset."""
+    (tmp_path / ".env").write_text("NEBULA_MODEL=from-file\nNEBULA_TOP_P=\nLOG_LEVEL=debug\n")
+    monkeypatch.setenv("NEBULA_MODEL", "from-env")
+    config = load(tmp_path / ".env")
+    assert (config.nebula_model, config.nebula_top_p, config.log_level) == ("from-env", None, "DEBUG")
+    assert config.given("nebula_model")
+
+
+def test_every_problem_at_once(tmp_path: Path) -> None:
+    """One start shows all that has to be mended, each with what to do."""
+    found = problems(
+        tmp_path,
+        "NEBULA_TEMPERATURE=hot\nNEBULA_TOP_P=7\nREDIS_URL=localhost\nSLACK_BOT_TOKEN=xapp-1\n"
+        "NEBULA_MODLE=x\nDISCORD_TOKEN=t\nLOG_LEVEL=loud\n",
+    )
+    for name in ("NEBULA_TEMPERATURE", "NEBULA_TOP_P", "REDIS_URL", "SLACK_BOT_TOKEN", "LOG_LEVEL"):
+        assert f"{name}: it must be" in found or f"{name}: given was not" in found, (name, found)
+    assert "did you mean NEBULA_MODEL?" in found
+    assert "SLACK_APP_TOKEN is missing" in found
+    assert "NEBULA_API_KEY is missing" in found
+
+
+def test_secrets_are_not_shown(tmp_path: Path) -> None:
+    """A token in the wrong place is named, not printed; nor does the configuration show any."""
+    assert "verysecret" not in problems(
+        tmp_path, "NEBULA_API_KEY=ak\nSLACK_BOT_TOKEN=xapp-verysecret\nSLACK_APP_TOKEN=xapp-1"
+    )
+    (tmp_path / ".env").write_text("NEBULA_API_KEY=ak_verysecret")
+    assert "verysecret" not in repr(load(tmp_path / ".env"))
+
+
+def test_slack_over_http_needs_no_app_token(tmp_path: Path) -> None:
+    """With a signing secret and a port Slack comes to us."""
+    (tmp_path / ".env").write_text(
+        "NEBULA_API_KEY=ak\nSLACK_BOT_TOKEN=xoxb-1\nSLACK_SIGNING_SECRET=s\nSLACK_PORT=3000\n"
+    )
+    assert load(tmp_path / ".env").slack_over_http
+
+
+def test_example_documents_every_variable() -> None:
+    """.env.example names each variable that is read, and none that is not."""
+    text = Path(__file__).parents[2].joinpath(".env.example").read_text()
+    named = {
+        line.lstrip("# ").partition("=")[0]
+        for line in text.splitlines()
+        if "=" in line and line.lstrip("# ")[:1].isupper()
+    }
+    assert {name for name in named if name == name.upper() and " " not in name} == set(OURS)

@@ -1,0 +1,57 @@
+"""A real Redis for the tests: one private server process per test worker, empty at the start of every test.
+
+In a conftest.py: `from tests.redis_server import redis_client, redis_server, redis_url`.
+"""
+
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import pytest_asyncio
+from redis import Redis as BlockingRedis
+from redis.asyncio import Redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from core.store.connect import connection
+from core.store.embedded import bound, find_server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The address of this worker's server: a unix socket; nothing is kept on disk."""
+    with TemporaryDirectory(prefix="nb-") as folder:  # not tmp_path: a socket's path must be short
+        server = find_server(os.environ.get("REDIS_SERVER"))
+        settings = ["--port", "0", "--unixsocket", "redis.sock", "--dir", folder, "--save", "", "--appendonly", "no"]
+        with (
+            Path(folder, "log").open("wb") as log,
+            subprocess.Popen(
+                bound([str(server), *settings]), stdout=log, stderr=log, start_new_session=True
+            ) as process,
+        ):
+            try:
+                address = f"unix://{folder}/redis.sock"
+                with BlockingRedis.from_url(address, retry=Retry(ConstantBackoff(0.02), 500)) as client:
+                    client.ping()  # repeated until it answers
+                yield address
+            finally:
+                process.kill()
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """The server's address, after all it held was dropped, scripts included."""
+    with BlockingRedis.from_url(redis_server) as client:
+        client.flushall()
+        client.script_flush()
+    return redis_server
+
+
+@pytest_asyncio.fixture
+async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
+    """A client of the empty server, with the bot's own settings."""
+    async with connection(redis_url) as client:
+        yield client
