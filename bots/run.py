@@ -5,14 +5,17 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bots.compose import assemble, nebula, storage
+from redis.asyncio import Redis
+
+from bots.compose import Bot, assemble, nebula, storage
 from bots.discord.app import Discord
 from bots.slack.app import Slack
 from core.config import Config
+from core.ports import ChatModel
 
 log = logging.getLogger(__name__)
 
@@ -31,19 +34,26 @@ async def run(config: Config) -> None:
         log.info("%s", store.where)
         for warning in store.warnings:
             log.warning("%s", warning)
-        bot = assemble(config, store.redis, model, platforms)
-        async with asyncio.TaskGroup() as group:
-            beat = group.create_task(_beat(config.data_dir))
-            serving = []
-            async with bot.intake.open():
-                serving = [group.create_task(platform.run(bot.front)) for platform in platforms]
-                log.info("starting %s", " and ".join(platform.name.title() for platform in platforms))
-                await model.catalog()  # so that no question waits for it
-                await stop.wait()
-                log.info("stopping: running replies get %g s", config.drain_seconds)
-            # Only now, with every reply ended or handed back, may the connections they are shown on go.
-            for task in (*serving, beat):
-                task.cancel()
+        async with serving(config, store.redis, model, platforms), alive(config.data_dir):
+            log.info("starting %s", " and ".join(platform.name.title() for platform in platforms))
+            await model.catalog()  # so that no question waits for it
+            await stop.wait()
+            log.info("stopping: running replies get %g s", config.drain_seconds)
+
+
+@asynccontextmanager
+async def serving(
+    config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Slack | Discord]
+) -> AsyncIterator[Bot]:
+    """The bot at work on these platforms."""
+    bot = assemble(config, redis, model, platforms)
+    async with asyncio.TaskGroup() as group:
+        async with bot.intake.open():
+            tasks = [group.create_task(platform.run(bot.front)) for platform in platforms]
+            yield bot
+        # Only now, with every reply ended or handed back, may the connections they are shown on go.
+        for task in tasks:
+            task.cancel()
 
 
 @asynccontextmanager
@@ -65,13 +75,23 @@ async def stopping() -> AsyncIterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-async def _beat(data_dir: Path) -> None:
+@asynccontextmanager
+async def alive(data_dir: Path) -> AsyncIterator[None]:
     """Touch a file while the loop is alive, for `nebula-bot health`."""
     path = data_dir / "alive"
+
+    async def beat() -> None:
+        while True:
+            await asyncio.to_thread(path.touch)
+            await asyncio.sleep(ALIVE_SECONDS / 3)
+
     await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
-    while True:
-        await asyncio.to_thread(path.touch)
-        await asyncio.sleep(ALIVE_SECONDS / 3)
+    async with asyncio.TaskGroup() as group:
+        beating = group.create_task(beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
 
 
 def healthy(config: Config) -> bool:

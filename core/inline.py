@@ -34,8 +34,11 @@ class Atom:
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """`pairs` are the places of matching emphasis characters (each `*`, `_`, and `~~` by itself), `openers` of those that
-    could open but have no partner, `ticks` of backtick runs without a partner, `brackets` of `[` that open no link."""
+    """`pairs` are the places of matching emphasis characters (each `*`, `_`, and `~~` by itself).
+
+    `openers` are those of such that could open but have no partner, `ticks` backtick runs without a partner, `brackets`
+    the places of each `[` that opens no link.
+    """
 
     atoms: tuple[Atom, ...] = ()
     pairs: tuple[tuple[int, int], ...] = ()

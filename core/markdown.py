@@ -1,4 +1,4 @@
-"""The blocks of a Markdown text with their places in it: what the real parser (CommonMark, tables) makes of every line."""
+"""The blocks of a Markdown text with their places in it, as a real parser (CommonMark and tables) sees them."""
 
 import re
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _KINDS: dict[str, Kind] = {
 }
 
 Nest = tuple[int, ...]
-"""Where a block stands: the columns its lists take up before the first quote mark, after the first, after the second …"""
+"""Where a block stands: the columns its lists take up before the first quote mark, after the first, and so on."""
 
 
 def lines(text: str) -> list[str]:
@@ -45,7 +45,7 @@ def merge(outer: Nest, inner: Nest) -> Nest:
 
 
 def dedent(line: str, nest: Nest) -> tuple[str, Nest]:
-    """The line without the columns of the lists around it, quote marks kept, and what of those lists goes on after it."""
+    """The line without the columns of the lists around it, quote marks kept; and what of those lists goes on after it."""
     out, rest = "", line
     for quotes, columns in enumerate(nest):
         body = rest.lstrip(" \t")
@@ -69,8 +69,8 @@ class Leaf:
     """A block that holds no other block. `start` and `end` are characters: of its first line, and after its last.
 
     `head` is what stands before it in its first line (list markers, quote marks), `nest` what stands before the others.
-    `marker` and `info` belong to a fence, `level` to a heading; `rows` are where each line of a table or of code starts;
-    `cells` are a table's cells as written, header first, `align` its columns ("left", "right", "center", "").
+    `marker` and `info` belong to a fence, `level` to a heading; `rows` are the starts of the lines of a table or code,
+    `cells` a table's cells as written, header first, `align` its columns ("left", "right", "center", "").
     """
 
     kind: Kind
@@ -89,8 +89,11 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """A line at which a block begins inside `depth` lists, items and quotes. `number` is set when a list counts differently
-    from what is written there: the marker to write instead, and `after` is where the written one ends."""
+    """A line at which a block begins inside `depth` lists, items and quotes.
+
+    `number` is set when a list counts differently from what is written there: it is the marker to write instead, and
+    `after` is where the written one ends.
+    """
 
     at: int
     depth: int
@@ -192,24 +195,23 @@ class _Reader:
         first, last = token.map[0], min(token.map[1], len(self.lines))
         while kind in ("code", "html") and last > first + 1 and not self.lines[last - 1].strip():
             last -= 1
-        closed, level, rows, cells, align = True, 0, tuple(self.starts[first:last]), (), ()
-        cells_: list[list[str]] = []
+        closed, level = True, 0
+        cells: list[list[str]] = []
+        align: list[str] = []
         if kind == "fence":
             closed = token.map[1] - token.map[0] == token.content.count("\n") + 2
         elif kind == "heading":
             level = int(token.tag[1])
         elif kind == "table":
-            aligns: list[str] = []
             for inner in tokens[i + 1 :]:
                 if inner.type == "table_close":
                     break
                 if inner.type == "tr_open":
-                    cells_.append([])
+                    cells.append([])
                 elif inner.type == "th_open":
-                    aligns.append(str(inner.attrGet("style") or "").removeprefix("text-align:"))
+                    align.append(str(inner.attrGet("style") or "").removeprefix("text-align:"))
                 elif inner.type == "inline":
-                    cells_[-1].append(inner.content)
-            cells, align = tuple(map(tuple, cells_)), tuple(aligns)
+                    cells[-1].append(inner.content)
         head = self.lines[first][: self._segment(first, nest)]
         self.leaves.append(
             Leaf(
@@ -222,9 +224,9 @@ class _Reader:
                 info=token.info.strip() if kind == "fence" else "",
                 closed=closed,
                 level=level,
-                rows=rows if kind in ("table", "fence", "code", "html") else (),
-                cells=cells,
-                align=align,
+                rows=tuple(self.starts[first:last]) if kind in ("table", "fence", "code", "html") else (),
+                cells=tuple(map(tuple, cells)),
+                align=tuple(align),
             )
         )
 

@@ -29,7 +29,7 @@ def request_body(request: ChatRequest, model: str, *, stream: bool, usage: bool)
     """The request as JSON in UTF-8. `usage`: ask a stream for its token counts."""
     body: dict[str, object] = {
         "model": model,
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "messages": [{"role": message.role, "content": _clean(message.content)} for message in request.messages],
         "max_tokens": request.max_tokens,
         "stream": stream,
     }
@@ -39,7 +39,7 @@ def request_body(request: ChatRequest, model: str, *, stream: bool, usage: bool)
         body["top_p"] = request.top_p
     if stream and usage:
         body["stream_options"] = {"include_usage": True}
-    return json.dumps(body, ensure_ascii=True).encode()  # ASCII: also a lone surrogate stays valid JSON
+    return json.dumps(body, ensure_ascii=False).encode()
 
 
 def parse(data: str) -> Chunk | None:
@@ -84,12 +84,22 @@ def _chunk(value: dict[str, object]) -> Chunk:
             thought = _parts(content, "thinking") if isinstance(content, list) else ""
     elif isinstance(choice.get("text"), str):
         text = choice["text"]
+    text, thought, error = _clean(text), _clean(thought), error or choice.get("error")
     reason = choice.get("finish_reason")
     if not isinstance(reason, str) or not reason:
-        return Chunk(text, thought, usage=usage, error=error or choice.get("error"))
-    return Chunk(
-        text, thought, _FINISH.get(reason, Finish.STOP), usage, error or choice.get("error"), broken=reason in _BROKEN
-    )
+        return Chunk(text, thought, usage=usage, error=error)
+    return Chunk(text, thought, _FINISH.get(reason, Finish.STOP), usage, error, broken=reason in _BROKEN)
+
+
+def _clean(text: str) -> str:
+    """The text with U+FFFD for half a character: JSON and platforms can bring one, UTF-8 can't hold it."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _parts(content: object, kind: str) -> str:

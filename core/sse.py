@@ -78,12 +78,12 @@ class Decoder:
         if not line:
             self._dispatch(events)
             return
-        self._size += len(line)
-        if self._size > self._limit:
-            raise EventTooLong(f"an event has more than {self._limit} bytes")
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
+            self._size += len(value)
+            if self._size > self._limit:
+                raise EventTooLong(f"an event has more than {self._limit} bytes")
             self._data.append(value)
         elif field == b"event":
             self._name = value.decode("utf-8", "replace")

@@ -22,6 +22,7 @@ MESSAGES = {
     10015: "Unknown Webhook",
     10062: "Unknown interaction",
     10063: "Unknown application command",
+    20012: "You are not authorized to perform this action on this application",
     30046: "Maximum number of edits to messages older than 1 hour reached. Try again later",
     40005: "Request entity too large",
     40058: "Cannot message this thread until after the post author has sent an initial message.",
@@ -41,7 +42,7 @@ MESSAGES = {
     160004: "A thread has already been created for this message",
     160005: "Thread is locked",
 }
-STATUS = {10: 404, 30: 429, 40: 400, 50: 403, 160: 400}
+STATUS = {10: 404, 20: 403, 30: 429, 40: 400, 50: 403, 160: 400}
 EXCEPTIONS = {40005: 413, 50006: 400, 50008: 400, 50024: 400, 50027: 401, 50035: 400, 50083: 400, 50109: 400}
 
 

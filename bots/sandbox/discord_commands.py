@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from bots.sandbox.discord_checks import invalid, text
+from bots.sandbox.discord_checks import ApiError, invalid, text
 from bots.sandbox.discord_rest import Answer, Ask, Endpoint
 from bots.sandbox.discord_state import World
 from bots.sandbox.discord_values import Channel, DiscordRefuses, Json, Permission, Role, User
@@ -43,10 +43,15 @@ class Commands:
         return tuple(command for commands in self._stored.values() for command in commands)
 
     def _get(self, ask: Ask) -> Answer:
-        return Answer(self._stored.get(ask.path.get("guild", ""), []))
+        return Answer(self._stored.get(self._scope(ask), []))
+
+    def _scope(self, ask: Ask) -> str:
+        if ask.path["application"] != self._application:
+            raise ApiError(20012)
+        return ask.path.get("guild", "")
 
     def _put(self, ask: Ask) -> Answer:
-        guild = ask.path.get("guild", "")
+        guild = self._scope(ask)
         asked = ask.body if isinstance(ask.body, list) else []
         known = {(old["name"], old["type"]): old["id"] for old in self._stored.get(guild, [])}
         names = [(command.get("name"), command.get("type", CHAT_INPUT)) for command in asked]

@@ -63,7 +63,7 @@ class Gateway:
         wanted = guild_intent if guild else direct_intent
         for session in self._sessions:
             shard = (int(guild) >> 22) % session.shards if guild else 0
-            if session.shard == shard and session.intents & wanted == wanted and session.resumable:
+            if session.shard == shard and session.intents & wanted == wanted:
                 payload = build(session)
                 for _ in range(self.duplicate):
                     self._event(session, event, payload)
@@ -79,8 +79,8 @@ class Gateway:
                 self._leave(socket.session)
             self._end(socket, code)
         if not resumable:
-            for session in self._sessions:
-                session.resumable = False
+            for session in tuple(self._sessions):
+                self._forget(session)
 
     def reconnect(self) -> None:
         """Ask every client to reconnect and resume (opcode 7)."""
@@ -90,8 +90,8 @@ class Gateway:
         """Tell every client that its session is invalid (opcode 9)."""
         self._broadcast({"op": INVALID, "d": resumable})
         if not resumable:
-            for session in self._sessions:
-                session.resumable = False
+            for session in tuple(self._sessions):
+                self._forget(session)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One connection."""
@@ -123,8 +123,12 @@ class Gateway:
                 self._take(socket, frame.data)
             except _Close as close:
                 self._end(socket, close.code, close.reason)
-        if socket.ws.close_code is not None:
-            self.closes.append(socket.ws.close_code)
+        code = socket.ws.close_code
+        if code is not None and not socket.ended:
+            self.closes.append(code)
+            if code in (1000, 1001) and socket.session:
+                # A client that closes so ends its session (events/gateway#initiating-a-disconnect).
+                self._forget(socket.session)
 
     async def _write(self, socket: Socket) -> None:
         # The reader ends when the peer goes; a send that races with it is lost, as it would be on the wire.
@@ -254,7 +258,13 @@ class Gateway:
         socket.queue.put_nowait((time.monotonic() + self.latency, text))
 
     def _end(self, socket: Socket, code: int, reason: str = "") -> None:
+        socket.ended = True
         socket.queue.put_nowait((0.0, f"{code} {reason}"))
 
     def _leave(self, session: Session) -> None:
         session.socket = None
+
+    def _forget(self, session: Session) -> None:
+        session.resumable = False
+        if session in self._sessions:
+            self._sessions.remove(session)

@@ -27,7 +27,7 @@ from bots.sandbox.discord_values import (
 from bots.sandbox.discord_wire import Wire, emoji
 
 SETTABLE = SUPPRESS_EMBEDS | SUPPRESS_NOTIFICATIONS | COMPONENTS_V2
-DEFAULT, REPLY = 0, 19  # resources/message#message-object-message-types
+REPLY = 19  # resources/message#message-object-message-types
 
 
 class Messages:

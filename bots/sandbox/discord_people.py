@@ -73,7 +73,10 @@ class People(Places):
         """The author changes a message; typed names become mentions."""
         current, place = self._current(message), self._world.channels[message.channel]
         content = resolve(text, self._names(message.author, place, False))
-        body = {"content": content, "allowed_mentions": self._allowed(message.author, place)}
+        replied = self._world.messages(place.id).get(current.reference)
+        pinged = replied is not None and replied.author.id in current.mentions
+        allowed = self._allowed(message.author, place) | {"replied_user": pinged}
+        body = {"content": content, "allowed_mentions": allowed}
         try:
             return self._messages.edit(current, body)
         except ApiError as error:

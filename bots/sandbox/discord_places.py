@@ -121,6 +121,10 @@ class Places:
         found = self._world.channels.values()
         return tuple(one for one in found if one.guild == guild.id and one.kind not in THREADS)
 
+    def user(self, number: str) -> User:
+        """Somebody by id."""
+        return self._world.users[number]
+
     def bot_role(self, guild: Guild) -> Role:
         """The bot's managed role."""
         role = self._world.bot_role(guild.id)

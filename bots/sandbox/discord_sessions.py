@@ -39,6 +39,7 @@ class Socket:
     queue: asyncio.Queue[tuple[float, str] | None] = field(default_factory=asyncio.Queue)
     session: "Session | None" = None
     received: list[float] = field(default_factory=list)
+    ended: bool = False  # whether the server closed it
 
 
 @dataclass(slots=True, eq=False)

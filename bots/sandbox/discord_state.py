@@ -72,10 +72,6 @@ class World:
         """The messages of a channel by id, oldest first."""
         return self._messages.setdefault(channel, {})
 
-    def find(self, message: str) -> Message | None:
-        """A message by its id alone."""
-        return next((found[message] for found in self._messages.values() if message in found), None)
-
     def put(self, message: Message) -> None:
         """Store a new or changed message. A message ends its author's typing indicator."""
         self.messages(message.channel)[message.id] = message

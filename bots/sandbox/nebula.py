@@ -50,6 +50,8 @@ class NebulaServer:
         self._runner: web.AppRunner | None = None
         self.base_url = self.platform_url = ""
         self.catalog_requests = 0
+        self.refuse_catalog = False  # both model lists answer 503
+        self._connections: set[object] = set()
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=BODY)
@@ -74,6 +76,11 @@ class NebulaServer:
     def requests(self) -> tuple[Received, ...]:
         """The chat requests, oldest first, those that were refused included."""
         return tuple(self._received)
+
+    @property
+    def connections(self) -> int:
+        """How many connections chat requests came over."""
+        return len(self._connections)
 
     def answer_next(
         self, text: str, *, thought: str = "", style: Thought = Thought.TAGS, finish: str | None = "stop"
@@ -106,6 +113,7 @@ class NebulaServer:
         return number
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
+        self._connections.add(request.transport)
         received, body = await self._read(request)
         number = self._note(None, received)
         fault = self._due()
@@ -226,17 +234,20 @@ class NebulaServer:
             return None
         return _error(401, "Authentication Error, Invalid proxy server token passed.", "auth_error")
 
+    def _no_list(self, request: web.Request) -> web.Response | None:
+        return web.Response(status=503) if self.refuse_catalog else self._locked(request)
+
     async def _served_models(self, request: web.Request) -> web.Response:
         self.catalog_requests += 1
         items = [{"id": item[0], "object": "model", "owned_by": "openai"} for item in MODELS if item[2] == "Text"]
-        return self._locked(request) or web.json_response({"data": items, "object": "list"})
+        return self._no_list(request) or web.json_response({"data": items, "object": "list"})
 
     async def _catalog(self, request: web.Request) -> web.Response:
         self.catalog_requests += 1
         names = ("model_name", "model_alias", "model_type", "context_length", "max_completion_tokens")
         items = [dict(zip(names, item, strict=True)) for item in MODELS]
         body = {"data": {"models": items}, "message": "Models retrieved successfully", "status": "success"}
-        return self._locked(request) or web.json_response(body)
+        return self._no_list(request) or web.json_response(body)
 
 
 def _message(item: dict[str, Any]) -> ChatMessage:

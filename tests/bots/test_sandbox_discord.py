@@ -16,6 +16,7 @@ from discord import app_commands
 from bots.sandbox.discord import DiscordServer
 from bots.sandbox.discord_limits import OBSERVED, Limit, Limits
 from bots.sandbox.discord_sessions import Intent
+from bots.sandbox.discord_state import Watch
 from bots.sandbox.discord_values import Channel, DiscordRefuses, Guild, Overwrite, Permission, Upload, User
 
 FREE = None
@@ -32,23 +33,28 @@ class Bot(discord.Client):
         self.seen: list[discord.Message] = []
         self.edits: list[discord.RawMessageUpdateEvent] = []
         self.errors: list[Exception] = []
-        self.resumed = 0
+        self.news = Watch()
+        self.ready = False
         self.on_question: Callable[[discord.Message], Awaitable[object]] | None = None
 
         @self.tree.error
         async def failed(interaction: discord.Interaction, error: app_commands.AppCommandError) -> None:
             self.errors.append(error)
+            self.news.changed()
+
+    async def on_ready(self) -> None:
+        self.ready = True
+        self.news.changed()
 
     async def on_message(self, message: discord.Message) -> None:
         self.seen.append(message)
+        self.news.changed()
         if self.on_question and message.author != self.user:
             await self.on_question(message)
 
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
         self.edits.append(event)
-
-    async def on_resumed(self) -> None:
-        self.resumed += 1
+        self.news.changed()
 
 
 class Stage:
@@ -85,11 +91,9 @@ async def stage(open_stage: Callable[..., Awaitable[Stage]]) -> Stage:
 async def running(stage: Stage, bot: Bot) -> AsyncIterator[Bot]:
     """A bot that is ready."""
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(bot.start(stage.server.token))
+        tasks.create_task(bot.start(stage.server.token))
         try:
-            async with asyncio.timeout(5):
-                while not bot.is_ready():
-                    await bot.wait_until_ready() if bot.user else await asyncio.wait([task], timeout=0.01)
+            await bot.news.until(lambda: bot.ready)
             yield bot
         finally:
             await bot.close()
@@ -112,11 +116,9 @@ def text_channel(bot: Bot, channel: Channel) -> discord.TextChannel:
     return found
 
 
-async def seen(stage: Stage, bot: Bot, count: int) -> None:
+async def seen(bot: Bot, count: int) -> None:
     """Wait until the bot has seen so many messages."""
-    async with asyncio.timeout(5):
-        while len(bot.seen) < count:
-            await bot.wait_for("message")
+    await bot.news.until(lambda: len(bot.seen) >= count)
 
 
 # Identity and gateway
@@ -171,7 +173,7 @@ async def test_content_is_hidden_without_the_intent_but_for_mentions_and_direct_
         await server.say(stage.ada, stage.channel, "@nebula hi")
         await server.say(stage.ada, server.open_dm(stage.ada), "psst")
         await text_channel(bot, stage.channel).send("mine")
-        await seen(stage, bot, 4)
+        await seen(bot, 4)
         assert [message.content for message in bot.seen] == ["", f"<@{server.bot_user.id}> hi", "psst", "mine"]
         assert bot.seen[0].attachments == []
         assert bot.user in bot.seen[1].mentions
@@ -184,7 +186,7 @@ async def test_content_is_shown_with_the_intent(open_stage: Callable[..., Awaita
     intents = discord.Intents(guilds=True, guild_messages=True, message_content=True)
     async with running(stage, Bot(intents)) as bot:
         await stage.server.say(stage.ada, stage.channel, "open", attachments=[Upload("a.txt", b"bytes")])
-        await seen(stage, bot, 1)
+        await seen(bot, 1)
         assert bot.seen[0].content == "open"
         assert await bot.seen[0].attachments[0].read() == b"bytes"
 
@@ -195,7 +197,7 @@ async def test_a_mention_of_the_bots_role(open_stage: Callable[..., Awaitable[St
     stage = await open_stage(role_mention_unlocks=unlocks)
     async with running(stage, Bot()) as bot:
         await stage.server.say(stage.ada, stage.channel, "@Nebula hi", mention_bot_role=True)
-        await seen(stage, bot, 1)
+        await seen(bot, 1)
         assert bot.seen[0].role_mentions == [bot.guilds[0].self_role]
         assert bot.seen[0].mentions == []
         assert bool(bot.seen[0].content) is unlocks
@@ -207,7 +209,7 @@ async def test_a_dropped_connection_is_resumed_and_what_was_missed_is_replayed(s
         stage.server.gateway.drop()
         await stage.server.say(stage.ada, stage.channel, "@Nebula still there?")
         await stage.server.until(lambda: stage.server.gateway.resumes == 1)
-        await seen(stage, bot, 1)
+        await seen(bot, 1)
         assert len(bot.seen) == 1
         assert stage.server.gateway.identifies == 1
 
@@ -246,8 +248,8 @@ async def test_two_connections_get_every_event(stage: Stage) -> None:
     """Two processes with one token both see a message."""
     async with running(stage, Bot()) as one, running(stage, Bot()) as two:
         await stage.server.say(stage.ada, stage.channel, "@Nebula both?")
-        await seen(stage, one, 1)
-        await seen(stage, two, 1)
+        await seen(one, 1)
+        await seen(two, 1)
         assert one.seen[0].id == two.seen[0].id
 
 
@@ -256,7 +258,7 @@ async def test_events_can_be_sent_several_times(stage: Stage) -> None:
     async with running(stage, Bot()) as bot:
         stage.server.gateway.duplicate = 3
         await stage.server.say(stage.ada, stage.channel, "@Nebula thrice")
-        await seen(stage, bot, 3)
+        await seen(bot, 3)
         assert len({message.id for message in bot.seen}) == 1
 
 
@@ -270,6 +272,26 @@ async def test_a_sharded_client_gets_its_guild(stage: Stage) -> None:
         assert [guild.name for guild in bot.guilds] == ["Works"]
         session = stage.server.gateway.sessions[0]
         assert (session.shard, session.shards) == (0, 1)
+
+
+async def test_members_are_sent_on_request(open_stage: Callable[..., Awaitable[Stage]]) -> None:
+    """With the members intent the client gets everybody in chunks before it is ready."""
+    stage = await open_stage(privileged=Intent.MEMBERS)
+    async with running(stage, Bot(discord.Intents(guilds=True, members=True))) as bot:
+        assert {member.display_name for member in bot.guilds[0].members} == {"Nebula", "Ada", "Olivia"}
+
+
+async def test_an_invalidated_session_identifies_anew(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opcode 9 with false makes the client identify again, and its old session is gone."""
+
+    async def at_once(self: discord.Client, shard_id: int | None, *, initial: bool = False) -> None:
+        return None
+
+    monkeypatch.setattr(discord.Client, "before_identify_hook", at_once)
+    async with running(stage, Bot()):
+        stage.server.gateway.invalidate(resumable=False)
+        await stage.server.until(lambda: stage.server.gateway.identifies == 2 and stage.server.gateway.sessions)
+        assert len(stage.server.gateway.sessions) == 1
 
 
 async def test_a_guild_belongs_to_one_shard(stage: Stage) -> None:
@@ -291,7 +313,7 @@ async def test_a_guild_belongs_to_one_shard(stage: Stage) -> None:
 
 async def test_a_reply_that_is_edited_keeps_all_its_frames(stage: Stage) -> None:
     """A reply carries its reference, and each edit adds a frame."""
-    async with running(stage, Bot()) as bot:
+    async with running(stage, Bot(allowed_mentions=discord.AllowedMentions.none())) as bot:
 
         async def answer(message: discord.Message) -> None:
             reply = await message.reply("one", mention_author=False)
@@ -306,8 +328,8 @@ async def test_a_reply_that_is_edited_keeps_all_its_frames(stage: Stage) -> None
         assert reply.reference == question.id
         assert reply.pings == frozenset()
         assert [frame.content for frame in reply.frames] == ["one", "one two"]
-        edit = bot.edits[0] if bot.edits else await bot.wait_for("raw_message_edit")
-        assert edit.message.content == "one two"
+        await bot.news.until(lambda: bot.edits)
+        assert bot.edits[0].message.content == "one two"
 
 
 async def test_a_nonce_is_honoured_once(stage: Stage) -> None:
@@ -467,7 +489,7 @@ async def test_people_edit_delete_reply_and_other_bots_speak(stage: Stage) -> No
         mine = await text_channel(bot, stage.channel).send("mine")
         said = await server.say(stage.ada, stage.channel, "thanks", reply_to=server.messages(stage.channel)[0])
         await server.bot_says(robot, stage.channel, f"<@{server.bot_user.id}> beep")
-        await seen(stage, bot, 3)
+        await seen(bot, 3)
         assert bot.user in bot.seen[1].mentions
         assert bot.seen[1].content == "thanks"
         assert bot.seen[1].reference
@@ -475,8 +497,7 @@ async def test_people_edit_delete_reply_and_other_bots_speak(stage: Stage) -> No
         assert bot.seen[2].author.bot
         await server.edit(said, "thanks a lot")
         await server.preview(said, "https://example.org")
-        while len(bot.edits) < 2:
-            await bot.wait_for("raw_message_edit")
+        await bot.news.until(lambda: len(bot.edits) == 2)
         await server.delete(said)
         assert server.message(said) is None
         assert [edit.message.content for edit in bot.edits] == ["thanks a lot", "thanks a lot"]
@@ -515,7 +536,6 @@ def commands(bot: Bot) -> None:
 
     @bot.tree.command(name="pick", description="Pick")
     async def pick(interaction: discord.Interaction, name: str) -> None:
-        await interaction.response.send_message(name)
         await interaction.response.send_message(name)
 
     @pick.autocomplete("name")
@@ -583,6 +603,30 @@ async def test_a_deferred_answer_is_edited_and_followed_up(stage: Stage) -> None
         assert reply.original.type == 20
 
 
+async def test_the_first_followup_fills_in_a_deferred_answer(stage: Stage) -> None:
+    """After a deferral the first followup edits the loading message, the next is new, and the original can go."""
+    server = stage.server
+    async with aiohttp.ClientSession() as http:
+        command = [{"name": "ask", "description": "Ask"}]
+        url = f"{server.api_url}/applications/{server.application_id}/commands"
+        async with http.put(url, json=command, headers={"Authorization": f"Bot {server.token}"}) as answer:
+            assert answer.status == 200
+        reply = await server.slash(stage.ada, stage.channel, "ask")
+        hook = f"/webhooks/{server.application_id}/{reply.token}"
+        assert (await call(stage, "GET", f"{hook}/messages/@original"))[1]["code"] == 10015
+        path = f"/interactions/{reply.id}/{reply.token}/callback?with_response=1"
+        _, shown, _ = await call(stage, "POST", path, type=5, data={"flags": 64})
+        assert shown["interaction"]["response_message_loading"] is True
+        assert (reply.loading, reply.ephemeral) == (True, True)
+        _, first, _ = await call(stage, "POST", hook, content="one <@1> @everyone")
+        _, second, _ = await call(stage, "POST", hook, content="two")
+        assert first["id"] == reply.original_id != second["id"]
+        assert (reply.loading, [message.content for message in reply.followups]) == (False, ["two"])
+        await call(stage, "DELETE", f"{hook}/messages/@original")
+        assert reply.original is None
+        assert (await call(stage, "PATCH", f"{hook}/messages/@original", content="x"))[1]["code"] == 10008
+
+
 async def test_the_client_checks_commands_before_sending(stage: Stage) -> None:
     """Unknown commands, unknown options and missing options never leave the client."""
     async with commanding(stage):
@@ -634,16 +678,20 @@ async def test_an_interaction_is_acknowledged_once_and_in_time(open_stage: Calla
     """The second callback is 40060, an unknown one and a late one 10062."""
     stage = await open_stage()
     async with commanding(stage):
-        await stage.server.slash(stage.ada, stage.channel, "pick", {"name": "x"})
-        await stage.server.until(lambda: 40060 in [one.code for one in stage.server.calls])
+        reply = await stage.server.slash(stage.ada, stage.channel, "pick", {"name": "x"})
+        await stage.server.until(lambda: reply.acknowledged)
+        status, answer, _ = await call(stage, "POST", f"/interactions/{reply.id}/{reply.token}/callback", type=5)
+        assert (status, answer["code"]) == (400, 40060)
         status, answer, _ = await call(stage, "POST", "/interactions/1/x/callback", type=5)
         assert (status, answer["code"]) == (404, 10062)
     late = await open_stage(interaction_deadline=-1.0)
     async with commanding(late) as bot:
         reply = await late.server.slash(late.ada, late.channel, "ask", {"prompt": "x"})
-        await late.server.until(lambda: late.server.calls[-1].code == 10062)
+        (error,) = await bot.news.until(lambda: bot.errors)
+        assert isinstance(error, app_commands.CommandInvokeError)
+        assert isinstance(error.original, discord.NotFound)
+        assert error.original.code == 10062
         assert not reply.acknowledged
-        assert bot.errors or await bot.wait_for("error", timeout=0.1) is None
 
 
 async def test_an_interaction_token_dies(open_stage: Callable[..., Awaitable[Stage]]) -> None:
@@ -753,7 +801,7 @@ async def test_latency_delays_calls_and_events(stage: Stage) -> None:
         for word in ("a", "b", "c"):
             await stage.server.say(stage.ada, stage.channel, f"@Nebula {word}")
         await text_channel(bot, stage.channel).send("d")
-        await seen(stage, bot, 4)
+        await seen(bot, 4)
         assert [message.content[-1] for message in bot.seen] == ["a", "b", "c", "d"]
 
 

@@ -1,5 +1,7 @@
 """Settings: the narrowest layer wins, and everybody can see where a value comes from."""
 
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 
@@ -13,7 +15,7 @@ PLACE = Place("slack", "T1", "C1", "17.1")
 HABITS = {"slack": Habits(Memory.CHANNEL, Placement.THREAD)}
 
 
-def store(redis: Redis, **environment: object) -> SettingsStore:
+def store(redis: Redis, **environment: Any) -> SettingsStore:
     return SettingsStore(redis, Config(**environment), HABITS)
 
 

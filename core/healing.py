@@ -1,0 +1,165 @@
+"""Healing: a text that is still being written, shown so that it parses: marks closed, half-arrived ones held back."""
+
+import re
+from dataclasses import dataclass, replace
+
+from core.inline import Inline, inline
+from core.markdown import Leaf, blocks, continuation
+
+HOLD = 300
+"""Characters: a mark not completed within so many is taken for plain text, so that nothing is hidden for long."""
+
+# A last line that holds nothing but the beginning of a block: which one, only its next characters tell.
+_UNDECIDED = re.compile(r"[\s>*+\-=_~`#|:]*(?:\d{1,9}[.)]?)?[\s*_~`]*(?:\[[ xX]?\]?)?\s*")
+_ANGLE = re.compile(r"<(?:[^\s<>][^<>\n]*)?$")
+_ENTITY = re.compile(r"&(?:#?\w{0,31})$")
+_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\)$")
+_FLAG = "[\U0001f1e6-\U0001f1ff]"
+_HALF_EMOJI = re.compile(rf"\S+\u200d$|(?<!{_FLAG})(?:{_FLAG}{{2}})*({_FLAG})$")
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """Show the text up to `keep`, then `close`. From `settled` on, what the text means may still change."""
+
+    keep: int
+    close: str
+    settled: int
+
+    def of(self, markdown: str) -> str:
+        """The text as it is shown."""
+        return markdown[: self.keep].rstrip() + self.close
+
+
+def heal(markdown: str) -> Healed:
+    """How to show a text to which more will be added."""
+    return _heal(markdown, header=True)
+
+
+def finish(markdown: str) -> str:
+    """The text as it is shown when nothing will be added: as it is, with its last fence closed."""
+    last = _last(markdown)
+    text = markdown.rstrip()
+    return text + closing(last) if last is not None and _open_fence(last, markdown) else text
+
+
+def closing(fence: Leaf) -> str:
+    """What ends a fence that has no end, on a line of its own."""
+    return f"\n{continuation(fence.nest)}{fence.marker}"
+
+
+def _last(markdown: str) -> Leaf | None:
+    leaves = blocks(markdown).leaves
+    return leaves[-1] if leaves else None
+
+
+def _open_fence(leaf: Leaf, markdown: str) -> bool:
+    return leaf.kind == "fence" and not leaf.closed and not markdown[leaf.end :].strip()
+
+
+def _heal(markdown: str, *, header: bool) -> Healed:
+    last = _last(markdown)
+    line = max(markdown.rfind("\n"), markdown.rfind("\r")) + 1
+    tail = markdown[line:]
+    if last is not None and _open_fence(last, markdown):
+        return _fence(markdown, last)
+    if last is not None and last.kind == "fence" and last.end == len(markdown):
+        return Healed(len(markdown), "", len(markdown))
+    if tail.strip() and len(tail) <= HOLD and _UNDECIDED.fullmatch(tail):
+        return _heal(markdown[:line], header=header)
+    if last is None or "\n" in markdown[last.end :]:
+        return Healed(len(markdown), "", len(markdown))
+    if last.kind == "table":
+        return _table(markdown, last, line)
+    if last.kind == "html":
+        half = _ANGLE.search(markdown, max(last.start, len(markdown) - HOLD))
+        keep = half.start() if half else len(markdown)
+        return Healed(keep, "", keep)
+    if last.kind not in ("paragraph", "heading") or (last.kind == "heading" and not tail):
+        return Healed(len(markdown), "", len(markdown))
+    if header and last.kind == "paragraph":
+        # A line that begins with a bar may turn out to be the head of a table with the line that follows it.
+        start = markdown.rstrip().rfind("\n") + 1
+        text = markdown[max(start, last.start + len(last.head) if start <= last.start else start) :]
+        if text.lstrip(" >").startswith("|") and len(text) <= HOLD:
+            return _heal(markdown[:start], header=False)
+    healed = _paragraph(markdown[last.start :].rstrip())
+    if _UNDECIDED.fullmatch(markdown[last.start : last.start + healed.keep]):
+        before = _heal(markdown[: last.start], header=False)
+        return replace(before, settled=min(before.settled, last.start))
+    return Healed(last.start + healed.keep, healed.close, last.start + healed.settled)
+
+
+def _fence(markdown: str, fence: Leaf) -> Healed:
+    body = fence.rows[1:]
+    if not body or not markdown[body[0] :].strip(" \t\r\n>"):
+        before = _heal(markdown[: fence.start], header=False)  # its language may be half-arrived
+        return replace(before, settled=min(before.settled, fence.start))
+    keep, end = len(markdown), markdown[body[-1] :]
+    if end.strip(" \t>") and set(end.strip(" \t>")) == {fence.marker[0]} and len(end) <= HOLD:
+        keep = body[-1]  # the closing line, half-arrived
+    return Healed(keep, closing(fence), keep)
+
+
+def _table(markdown: str, table: Leaf, line: int) -> Healed:
+    keep = len(markdown)
+    if table.rows[-1] == line and markdown[line:] and keep - line <= HOLD:
+        keep = line if len(table.rows) > 2 else table.start
+    return Healed(keep, "", keep)
+
+
+def _paragraph(text: str) -> Healed:
+    marks = inline(text)
+    tick = next((run for run in marks.ticks if len(text) - run[0] <= HOLD), None)
+    hold = min([len(text), *_pending(text, marks)])
+    if tick is not None and tick[0] < hold:
+        start, end = tick
+        body = text[end:].rstrip("`").rstrip()
+        if body.strip():
+            run = text[start:end]
+            before = tuple(at for at in marks.openers if at < start)
+            return Healed(end + len(body), run + _closers(text, before), start)
+        hold = start
+    kept = text[:hold].rstrip()
+    while kept and kept[-1] in "*_~" and not _meant(kept):
+        kept = kept[:-1].rstrip()
+    return Healed(len(kept), _closers(kept, inline(kept).openers), min(hold, len(kept)))
+
+
+def _pending(text: str, marks: Inline) -> list[int]:
+    """Where links, tags, entities, escapes and joined emoji begin whose end has not arrived."""
+    found = []
+    for pattern in (_ANGLE, _ENTITY, _ESCAPE, _HALF_EMOJI):
+        match = pattern.search(text, max(0, len(text) - HOLD))
+        if match is not None:
+            at = match.start(1) if match.re.groups and match[1] is not None else match.start()
+            if not any(atom.start <= at < atom.end for atom in marks.atoms):
+                found.append(at)
+    for at in marks.brackets:
+        if len(text) - at <= HOLD and _may_be_link(text, at):
+            found.append(at - 1 if at and text[at - 1] == "!" else at)
+            break
+    return found
+
+
+def _may_be_link(text: str, at: int) -> bool:
+    """Whether what begins with this bracket, up to the end of the text, can still become a link."""
+    depth = 0
+    for i in range(at, len(text)):
+        depth += (text[i] == "[") - (text[i] == "]") if text[i - 1 : i] != "\\" else 0
+        if depth == 0:
+            rest = text[i + 1 :]
+            return not rest or (rest.startswith("(") and "\n" not in rest and ")" not in rest)
+    return "\n\n" not in text[at:]
+
+
+def _meant(text: str) -> bool:
+    """Whether the text's last character closes emphasis, or is code or escaped."""
+    at, marks = len(text) - 1, inline(text)
+    if any(atom.start <= at < atom.end for atom in marks.atoms) or text[at - 1 : at] == "\\":
+        return True
+    return any(at in (end, end + 1 if text[end] == "~" else end) for _, end in marks.pairs)
+
+
+def _closers(text: str, openers: tuple[int, ...]) -> str:
+    return "".join("~~" if text[at] == "~" else text[at] for at in reversed(openers))

@@ -1,0 +1,105 @@
+"""Pages: a text that grows, as messages within a limit; a page is closed for good once text beyond it does not fit."""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from core.cuts import Cut, cut, force
+from core.healing import finish, heal
+from core.markdown import Nest, dedent, lines, merge
+
+_WINDOW = 4096  # characters looked at first; doubled until a page is full, so that the cost is that of one page
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """`closed`: Markdown of pages that never change again. `open`: of the page that grows, healed so that it parses.
+
+    `starts`: where in the text each page begins, the open one last. `lead`: what the open page reopens before its text,
+    `nest`: the columns of the lists in which its text stands and which are taken out of it.
+    """
+
+    closed: tuple[str, ...] = ()
+    open: str = ""
+    starts: tuple[int, ...] = (0,)
+    lead: str = ""
+    nest: Nest = (0,)
+
+
+def flow(pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool) -> Pages:
+    """The pages of a text that begins as it did when `pages` was made, and may have grown.
+
+    `fits` says whether Markdown is within one page's limits. `final`: nothing will be added any more; the text is then
+    shown as it is. The cost is that of the open page, however long the text before it.
+    """
+    size = _WINDOW
+    while True:
+        view = _View(text, pages, size)
+        markdown = view.markdown
+        growing = not (final and view.whole)
+        healed = heal(markdown)
+        shown = healed.of(markdown) if growing else finish(markdown)
+        if not markdown[view.begin :].strip():
+            shown = ""
+        if not shown or fits(shown):
+            if view.whole:
+                return replace(pages, open=shown)
+            size *= 2
+            continue
+        settled = healed.settled if growing else len(markdown)
+        place = cut(markdown, view.begin, settled, fits, growing=growing)
+        if place is None and pages.lead:
+            pages = replace(pages, lead="", nest=(0,))  # what is reopened leaves no room for text
+            continue
+        pages = _close(pages, view, place or force(markdown))
+
+
+def _close(pages: Pages, view: "_View", place: Cut) -> Pages:
+    lead = place.lead if len(place.lead) * 3 <= place.end or len(place.lead) < 16 else ""
+    return Pages(
+        closed=(*pages.closed, place.page(view.markdown)),
+        starts=(*pages.starts, view.source(place.next)),
+        lead=lead,
+        nest=merge(view.nest(place.next), place.nest),
+    )
+
+
+class _View:
+    """The open page's part of the text, without the columns of lists that began on earlier pages, after its lead."""
+
+    def __init__(self, text: str, pages: Pages, size: int) -> None:
+        start = pages.starts[-1]
+        window = text[start : start + size]
+        self.whole = start + size >= len(text)
+        self.begin = len(pages.lead)
+        self._ends: list[int] = []  # where each line's text ends, here
+        self._sources: list[int] = []  # and in the whole text
+        self._nests: list[Nest] = []
+        nest, parts, at, source = pages.nest, [pages.lead], len(pages.lead), start
+        fresh = start == 0 or text[start - 1] in "\r\n"
+        for raw in lines(window):
+            source += len(raw)
+            body = raw.rstrip("\r\n")
+            line = body
+            self._nests.append(nest)
+            if fresh:
+                line, nest = dedent(body, nest)
+                self._nests[-1] = nest
+            fresh = True
+            at += len(line)
+            self._ends.append(at)
+            self._sources.append(source - len(raw) + len(body))
+            parts.append(line)
+            if len(raw) > len(body):
+                parts.append("\n")
+                at += 1
+        self.markdown = "".join(parts)
+
+    def source(self, at: int) -> int:
+        """Where in the whole text a place of this one is; counted from the line's end, as only its beginning differs."""
+        line = bisect_left(self._ends, at)
+        return self._sources[line] - (self._ends[line] - at)
+
+    def nest(self, at: int) -> Nest:
+        """The columns that were taken out of the line at that place."""
+        return self._nests[min(bisect_left(self._ends, at), len(self._nests) - 1)]

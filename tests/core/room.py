@@ -1,0 +1,73 @@
+"""A surface in memory: what people would see, every frame of it, and faults that a platform may show."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from core.errors import Gone, PlatformError
+from core.model import Page
+from core.ports import Pace, Status
+
+GENEROUS = Pace("room", 1000, 1.0)
+
+
+@dataclass
+class Room:
+    """Implements core.ports.Surface. `faults` are raised by the next calls, one each."""
+
+    limit: int = 2000
+    post_pace: Pace = GENEROUS
+    edit_pace: Pace = GENEROUS
+    messages: dict[str, Page] = field(default_factory=dict)
+    frames: list[tuple[str, Page]] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+    faults: list[PlatformError] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)  # calls wait while it is clear
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    @property
+    def text(self) -> str:
+        return "".join(page.text for page in self.messages.values())
+
+    def fits(self, page: Page) -> bool:
+        return len(page.head) + len(page.text) + len(page.foot) <= self.limit
+
+    async def post(self, page: Page) -> str:
+        await self._call()
+        message = f"m{len(self.frames)}"
+        await self._show(message, page)
+        return message
+
+    async def edit(self, message: str, page: Page) -> None:
+        await self._call()
+        if message not in self.messages:
+            raise Gone(message)
+        await self._show(message, page)
+
+    async def delete(self, message: str) -> None:
+        self.messages.pop(message, None)
+
+    async def status(self, status: Status) -> None:
+        self.statuses.append(status)
+
+    async def until(self, text: str) -> None:
+        """Wait until this text is on screen."""
+        async with asyncio.timeout(5), self.changed:
+            await self.changed.wait_for(lambda: text in self.text)
+
+    def of(self, message: str) -> Iterator[Page]:
+        return (page for each, page in self.frames if each == message)
+
+    async def _call(self) -> None:
+        await self.gate.wait()
+        if self.faults:
+            raise self.faults.pop(0)
+
+    async def _show(self, message: str, page: Page) -> None:
+        async with self.changed:
+            self.messages[message] = page
+            self.frames.append((message, page))
+            self.changed.notify_all()
