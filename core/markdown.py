@@ -45,7 +45,7 @@ def merge(outer: Nest, inner: Nest) -> Nest:
 
 
 def dedent(line: str, nest: Nest) -> tuple[str, Nest]:
-    """The line without the columns of the lists around it, quote marks kept; and what of those lists goes on after it."""
+    """The line without the columns of the lists around it, quote marks kept; and which of those lists go on after it."""
     out, rest = "", line
     for quotes, columns in enumerate(nest):
         body = rest.lstrip(" \t")

@@ -1,5 +1,6 @@
 """Pages: a text that grows, as messages within a limit; a page is closed for good once text beyond it does not fit."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from core.cuts import Cut, cut, force
 from core.healing import finish, heal
 from core.markdown import Nest, dedent, lines, merge
 
+_NUMBERED = re.compile(r" {0,3}\d{1,9}[.)]\s")
 _WINDOW = 4096  # characters looked at first; doubled until a page is full, so that the cost is that of one page
 
 
@@ -55,7 +57,7 @@ def flow(pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool) -
 
 
 def _close(pages: Pages, view: "_View", place: Cut) -> Pages:
-    lead = place.lead if len(place.lead) * 3 <= place.end or len(place.lead) < 16 else ""
+    lead = place.lead if len(place.lead) * 2 <= place.end or len(place.lead) < 16 else ""
     return Pages(
         closed=(*pages.closed, place.page(view.markdown)),
         starts=(*pages.starts, view.source(place.next)),
@@ -81,14 +83,21 @@ class _View:
             source += len(raw)
             body = raw.rstrip("\r\n")
             line = body
-            self._nests.append(nest)
             if fresh:
-                line, nest = dedent(body, nest)
-                self._nests[-1] = nest
+                line, inner = dedent(body, nest)
+                if inner != nest and _NUMBERED.match(line):
+                    # What ended the list's last paragraph was its column, now gone; a number alone would not.
+                    parts.append("\n")
+                    self._ends.append(at)
+                    self._sources.append(source - len(raw))
+                    self._nests.append(nest)
+                    at += 1
+                nest = inner
             fresh = True
             at += len(line)
             self._ends.append(at)
             self._sources.append(source - len(raw) + len(body))
+            self._nests.append(nest)
             parts.append(line)
             if len(raw) > len(body):
                 parts.append("\n")
@@ -96,7 +105,7 @@ class _View:
         self.markdown = "".join(parts)
 
     def source(self, at: int) -> int:
-        """Where in the whole text a place of this one is; counted from the line's end, as only its beginning differs."""
+        """Where in the whole text a place of this one is: as far from the line's end, as only beginnings differ."""
         line = bisect_left(self._ends, at)
         return self._sources[line] - (self._ends[line] - at)
 

@@ -274,6 +274,36 @@ async def test_a_sharded_client_gets_its_guild(stage: Stage) -> None:
         assert (session.shard, session.shards) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        ("nonsense", 4002),
+        ({"op": 99}, 4001),
+        ({"op": 8, "d": {}}, 4003),
+        ({"op": 2, "d": {"intents": 1, "shard": [2, 2]}}, 4010),
+        ({"op": 2, "d": {"intents": 1 << 30}}, 4013),
+        ({"op": 6, "d": {"session_id": "x", "seq": 1, "token": "wrong"}}, 4004),
+    ],
+)
+async def test_the_gateway_closes_on_frames_out_of_order(stage: Stage, frame: Any, code: int) -> None:
+    """Each kind of bad frame has its close code."""
+    if isinstance(frame, dict) and "d" in frame:
+        frame = frame | {"d": {"token": stage.server.token} | frame["d"]}
+    async with aiohttp.ClientSession() as http, http.ws_connect(stage.server.gateway_url) as ws:
+        await ws.receive_json()
+        await (ws.send_str(frame) if isinstance(frame, str) else ws.send_json(frame))
+        await ws.receive()
+        assert ws.close_code == code
+
+
+async def test_an_aborted_connection_is_resumed(stage: Stage) -> None:
+    """A connection that breaks without a close frame is resumed like any other."""
+    async with running(stage, Bot()):
+        stage.server.gateway.drop(code=0)
+        await stage.server.until(lambda: stage.server.gateway.resumes == 1)
+        assert stage.server.gateway.identifies == 1
+
+
 async def test_members_are_sent_on_request(open_stage: Callable[..., Awaitable[Stage]]) -> None:
     """With the members intent the client gets everybody in chunks before it is ready."""
     stage = await open_stage(privileged=Intent.MEMBERS)
@@ -466,6 +496,38 @@ async def test_a_direct_message_can_be_opened_by_the_bot(stage: Stage) -> None:
         with pytest.raises(discord.Forbidden) as caught:
             await (await bot.fetch_user(int(shy.id))).send("hello")
         assert caught.value.code == 50007
+
+
+async def test_guilds_members_and_channels_can_be_fetched(stage: Stage) -> None:
+    """What is fetched is what there is; what there is not has its code."""
+    server = stage.server
+    async with running(stage, Bot()) as bot:
+        guild = await bot.fetch_guild(int(stage.guild.id))
+        assert {role.name for role in await guild.fetch_roles()} == {"@everyone", "Nebula"}
+        assert (await guild.fetch_member(int(stage.ada.id))).display_name == "Ada"
+        assert [channel.name for channel in await guild.fetch_channels()] == ["general"]
+        found = await bot.fetch_channel(int(stage.channel.id))
+        assert isinstance(found, discord.TextChannel)
+        assert [one.name async for one in bot.fetch_guilds()] == ["Works"]
+        assert (await bot.application_info()).id == int(server.application_id)
+    for path, code in (("/guilds/1", 10004), (f"/guilds/{stage.guild.id}/members/1", 10013), ("/users/1", 10013)):
+        assert (await call(stage, "GET", path))[1]["code"] == code
+
+
+async def test_a_thread_of_the_bot_can_be_archived_and_a_post_opens_it_again(stage: Stage) -> None:
+    """The owner archives a thread; a post unarchives it, unless it is locked."""
+    async with running(stage, Bot()) as bot:
+        message = await text_channel(bot, stage.channel).send("topic")
+        thread = await message.create_thread(name="talk")
+        await thread.edit(archived=True)
+        assert stage.server.threads(stage.channel)[0].archived
+        await thread.send("open again")
+        (kept,) = stage.server.threads(stage.channel)
+        assert not kept.archived
+        stage.server.archive(kept, locked=True)
+        with pytest.raises(discord.HTTPException) as caught:
+            await thread.send("no more")
+        assert caught.value.code == 160005
 
 
 # People
@@ -702,6 +764,88 @@ async def test_an_interaction_token_dies(open_stage: Callable[..., Awaitable[Sta
         refused = await stage.server.until(lambda: [one for one in stage.server.calls if one.code == 50027])
         assert refused[0].status == 401
         assert reply.loading
+
+
+async def register(stage: Stage, *commands: dict[str, Any]) -> tuple[int, Any]:
+    """Register commands without discord.py."""
+    url = f"{stage.server.api_url}/applications/{stage.server.application_id}/commands"
+    headers = {"Authorization": f"Bot {stage.server.token}"}
+    async with aiohttp.ClientSession() as http, http.put(url, json=list(commands), headers=headers) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_options_of_every_type_are_checked_and_resolved(stage: Stage) -> None:
+    """Numbers, flags, choices and people arrive in their types; what does not fit never leaves the client."""
+    types = {"text": 3, "count": 4, "loud": 5, "who": 6, "where": 7, "crew": 8, "heat": 10}
+    options: list[dict[str, Any]] = [{"name": name, "description": "x", "type": kind} for name, kind in types.items()]
+    options[0]["choices"] = [{"name": "A", "value": "a"}]
+    options[1] |= {"min_value": 1, "max_value": 3}
+    assert (await register(stage, {"name": "all", "description": "x", "options": options}))[0] == 200
+    server, role = stage.server, stage.server.add_role(stage.guild, "crew")
+    async with running(stage, Bot()) as bot:
+        got: asyncio.Future[discord.Interaction] = asyncio.get_running_loop().create_future()
+
+        async def on_interaction(interaction: discord.Interaction) -> None:
+            got.set_result(interaction)
+
+        bot.event(on_interaction)
+        given = {"text": "a", "count": "2", "loud": "true", "who": stage.ada, "where": stage.channel, "crew": role}
+        await server.slash(stage.ada, stage.channel, "all", {**given, "heat": "0.5"})
+        data: Any = (await asyncio.wait_for(got, 5)).data
+    sent = {option["name"]: option["value"] for option in data["options"]}
+    ids = {"who": stage.ada.id, "where": stage.channel.id, "crew": role.id}
+    assert sent == {"text": "a", "count": 2, "loud": True, "heat": 0.5, **ids}
+    assert set(data["resolved"]) == {"users", "members", "channels", "roles"}
+    bad = {"text": "b", "count": "4", "loud": "perhaps", "who": "1", "heat": "warm"}
+    for name, value in bad.items():
+        with pytest.raises(DiscordRefuses):
+            await server.slash(stage.ada, stage.channel, "all", {name: value})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        {"name": "Shout", "description": "x"},
+        {"name": "x", "description": ""},
+        {"name": "x", "description": "x" * 101},
+        {"name": "x", "description": "x", "options": [{"name": str(i), "description": "x"} for i in range(26)]},
+        {
+            "name": "x",
+            "description": "x",
+            "options": [
+                {"name": "a", "description": "x", "type": 3},
+                {"name": "b", "description": "x", "type": 3, "required": True},
+            ],
+        },
+    ],
+)
+async def test_commands_that_discord_would_not_take(stage: Stage, command: dict[str, Any]) -> None:
+    """Bad names, descriptions and option lists are 50035, and nothing is registered."""
+    status, answer = await register(stage, command)
+    assert (status, answer["code"]) == (400, 50035)
+    assert stage.server.commands.registered == ()
+
+
+async def test_commands_are_offered_where_and_to_whom_they_should_be(stage: Stage) -> None:
+    """Contexts and default permissions hide a command, and a command in a direct message comes from a user."""
+    dm = stage.server.open_dm(stage.ada)
+    manage = {"name": "manage", "description": "x", "default_member_permissions": "16", "contexts": [0]}
+    await register(stage, manage, {"name": "free", "description": "x"})
+    for place in (stage.channel, dm):
+        with pytest.raises(DiscordRefuses):
+            await stage.server.slash(stage.ada, place, "manage")
+    async with running(stage, Bot()) as bot:
+        got: asyncio.Future[discord.Interaction] = asyncio.get_running_loop().create_future()
+
+        async def on_interaction(interaction: discord.Interaction) -> None:
+            got.set_result(interaction)
+
+        bot.event(on_interaction)
+        await stage.server.slash(stage.ada, dm, "free")
+        interaction = await asyncio.wait_for(got, 5)
+        assert interaction.guild is None
+        assert str(interaction.user.id) == stage.ada.id
+        assert isinstance(interaction.channel, discord.DMChannel)
 
 
 # Rate limits and faults

@@ -435,6 +435,61 @@ async def test_a_server_that_can_not_be_reached_is_trouble(server: NebulaServer)
             assert await model.catalog() == BUILT_IN
 
 
+@pytest.mark.parametrize("reset", [False, True])
+async def test_after_the_finish_nothing_can_spoil_the_answer(monkeypatch: pytest.MonkeyPatch, reset: bool) -> None:
+    """A server that then falls silent, or resets the connection, has said all."""
+    monkeypatch.setattr("core.nebula.AFTER_FINISH", 0.05)
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        chunk = b'data: {"choices":[{"delta":{"content":"all"},"finish_reason":"stop"}]}\n\n'
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n" + chunk)
+        await writer.drain()
+        if not reset:
+            await reader.read()
+            while not reader.at_eof():
+                await reader.read()
+        writer.close()
+        gone.set()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        async with Nebula(api_key="k", base_url=url, platform_url=url) as model:
+            assert await whole(model) == "all"
+            async with asyncio.timeout(5):
+                await gone.wait()
+
+
+async def test_an_endless_event_is_a_broken_stream(server: NebulaServer) -> None:
+    """A server that never ends a line can't fill the memory."""
+    server.fault(Fault(body=b"data: " + b"x" * (2 << 20), headers={"content-type": "text/event-stream"}))
+    async with client(server) as model:
+        await failing(model, BrokenStream)
+    assert len(server.requests) == 1
+
+
+async def test_a_proxy_from_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP_PROXY is asked for the address of the API."""
+    asked: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(b"HTTP/1.1 402 Payment Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as listening:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        async with Nebula(api_key="k", base_url="http://nebula.invalid/v1") as model:
+            await failing(model, NoCredits)
+    assert asked == [b"POST http://nebula.invalid/v1/chat/completions HTTP/1.1\r\n"]
+
+
 # Attempts
 
 

@@ -1,0 +1,125 @@
+"""One call of Discord's REST API: sent once, within a bounded time, and every refusal named by its cause.
+
+Replies do not go through discord.py's own client: it waits in our name with old text in its hands (a 429 up to five
+times, a 5xx for 25 s, an exhausted bucket until its window ends, behind which new posts then queue). The painter needs
+to hear at once, and sends what is newest by then.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import aiohttp
+
+from core.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, Unreachable
+
+# How long one call may take, in seconds; Discord itself gives no limit.
+CALL_SECONDS = 15.0
+# For a 429 that does not say when to come back, as a proxy in front of Discord may send it. Seconds.
+BANNED_SECONDS = 60.0
+
+
+class TokenExpired(Gone):
+    """The interaction's token is no longer good, or never was; ordinary messages may still work."""
+
+
+class ReplyRefused(Forbidden):
+    """Replying to a message needs the right to read the history; a message without reference does not."""
+
+
+class ThreadExists(Rejected):
+    """The message has a thread already; its id is the message's."""
+
+
+# Discord's error codes (docs.discord.com, Opcodes and Status Codes) where the HTTP status alone does not tell enough.
+_CODES: dict[int, type[PlatformError]] = {
+    10015: TokenExpired,  # unknown webhook
+    10062: TokenExpired,  # unknown interaction
+    50027: TokenExpired,  # invalid webhook token
+    40094: Forbidden,  # no more followups for an app that is not in the guild
+    50007: Forbidden,  # this person takes no direct messages
+    50001: Forbidden,
+    50013: Forbidden,
+    160002: ReplyRefused,
+    160004: ThreadExists,
+    160005: Forbidden,  # the thread is locked
+}
+_STATUSES: dict[int, type[PlatformError]] = {400: Rejected, 401: Forbidden, 403: Forbidden, 404: Gone, 405: Rejected}
+
+
+class Http:
+    """The connections to the API; all calls raise PlatformError."""
+
+    def __init__(self, base: str, token: str) -> None:
+        """`base`: address of the API, version included, without a slash at its end."""
+        self._base = base
+        self._token = token
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Calls can be made inside this context."""
+        agent = f"DiscordBot (https://www.nebulablock.com, {version('nebula-bot')})"
+        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
+        async with aiohttp.ClientSession(headers={"User-Agent": agent}, timeout=timeout) as self._session:
+            yield
+
+    async def call(self, method: str, path: str, body: Any = None, *, bot: bool = True) -> Any:
+        """The answer's JSON, None if it has none. `bot`: sign with the bot's token; interactions carry their own."""
+        if self._session is None:
+            raise Unreachable("the connection to Discord is not open yet")
+        what = f"{method} {_without_token(path)}"
+        headers = {"Authorization": f"Bot {self._token}"} if bot else {}
+        try:
+            async with self._session.request(method, self._base + path, json=body, headers=headers) as response:
+                answer = await _json(response)
+                if response.status < 400:
+                    return answer
+                raise _error(what, response, answer)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Unreachable(f"{what}: {type(error).__name__}") from error
+        except RuntimeError as error:  # "Session is closed": the process is going down
+            raise Unreachable(f"{what}: {error}") from error
+
+
+async def _json(response: aiohttp.ClientResponse) -> Any:
+    try:
+        return await response.json(content_type=None)
+    except ValueError:
+        return None
+
+
+def _error(what: str, response: aiohttp.ClientResponse, answer: Any) -> PlatformError:
+    body = answer if isinstance(answer, dict) else {}
+    code = body.get("code") or 0
+    detail = f"{what}: HTTP {response.status}, code {code}"
+    if response.status == 429:
+        return SlowDown(detail, _seconds(body.get("retry_after"), response.headers.get("Retry-After")))
+    if response.status >= 500:
+        return Unreachable(detail)
+    kind = _CODES.get(code) or _STATUSES.get(response.status, Unreachable)
+    return kind(detail)
+
+
+def _seconds(*candidates: Any) -> float:
+    for candidate in candidates:
+        try:
+            return max(0.0, float(candidate))
+        except (TypeError, ValueError):
+            continue
+    return BANNED_SECONDS
+
+
+def _without_token(path: str) -> str:
+    """The path as it may be logged: a webhook's path holds the token that answers its interaction."""
+    parts = path.split("/")
+    if len(parts) > 3 and parts[1] == "webhooks":
+        parts[3] = "…"
+    return "/".join(parts)
+
+
+def lapsed(expires: float) -> bool:
+    """Whether an interaction's token has run out (`expires` in epoch seconds)."""
+    return time.time() >= expires
