@@ -60,7 +60,7 @@ def nebula(config: Config) -> Nebula:
         platform_url=config.nebula_platform_url,
         first_token=config.nebula_first_token_seconds,
         between_tokens=config.nebula_stall_seconds,
-        streams=config.nebula_streams,
+        max_streams=config.nebula_streams,
     )
 
 

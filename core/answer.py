@@ -55,7 +55,9 @@ class Answer:
 
     def close(self) -> Delta:
         """What was kept back, why the model ended, and the token counts. Raises Failed if the answer is not whole."""
-        late = self._whole() if self._body else self._add(self._decoder.close())
+        late = None
+        if not self.ended:
+            late = self._whole() if self._body else self._add(self._decoder.close())
         if self._failed is not None:
             raise self._failed
         if self._finish is None and not self.ended:

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from wcwidth import grapheme_boundary_before, iter_graphemes
 
-from core.healing import closing
+from core.healing import closing, finish
 from core.inline import Inline, inline
 from core.markdown import Blocks, Leaf, Nest, blocks, dedent
 
@@ -60,7 +60,8 @@ class Cut:
     nest: Nest = (0,)
 
     def page(self, text: str) -> str:
-        return text[: self.end].rstrip() + self.close
+        """The page as it is shown; cut off from what followed it, a line may have become the beginning of a fence."""
+        return finish(text[: self.end].rstrip() + self.close)
 
 
 def cut(text: str, begin: int, settled: int, fits: Callable[[str], bool], *, growing: bool) -> Cut | None:
@@ -229,7 +230,7 @@ class _Region:
             if strict and (self._inside(at) or at in barred or (not self.code and set(around) & set("*_~`[]()!<\\"))):
                 continue
             place = self._at(at, Rank.GRAPHEME if strict else Rank.INSIDE)
-            if place is not None and not (strict and self._misread(place)):
+            if place is not None and _whole(self.text, place) and not (strict and self._misread(place)):
                 cuts.append(place)
         return cuts
 

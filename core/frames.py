@@ -8,6 +8,7 @@ from core.pages import Pages, flow
 from core.reply import Phase, Reply
 
 CUT = "The answer reached its length limit (`max_tokens`). Ask me to go on."
+SPENT = "The model used up its length limit on thinking. Raise it with `set max_tokens`, or choose another model."
 STOPPED = "Stopped."
 INTERRUPTED = "I was restarted in the middle of this answer. Please ask again."
 # The clock of a thinking model moves in steps, so that it costs few edits. Seconds.
@@ -70,8 +71,10 @@ def _foot(reply: Reply) -> str:
     match reply.phase:
         case Phase.DONE if reply.notice:
             return reply.notice
+        case Phase.DONE if reply.finish is Finish.LENGTH:
+            return CUT if reply.text else SPENT
         case Phase.DONE:
-            return CUT if reply.finish is Finish.LENGTH else ""
+            return ""
         case Phase.FAILED:
             return reply.notice
         case Phase.STOPPED:

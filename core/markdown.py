@@ -53,7 +53,7 @@ def dedent(line: str, nest: Nest) -> tuple[str, Nest]:
             return out + rest[min(columns, len(rest) - len(body)) :], nest
         indent = rest[: len(rest) - len(body)].expandtabs(4)
         taken = min(columns, len(indent))
-        rest = indent[taken:] + body
+        rest = indent[taken:] + body if taken else rest
         if taken < columns:
             return out + rest, (*nest[:quotes], taken)
         if quotes < len(nest) - 1:

@@ -76,6 +76,7 @@ class _View:
         self.begin = len(pages.lead)
         self._ends: list[int] = []  # where each line's text ends, here
         self._sources: list[int] = []  # and in the whole text
+        self._starts: list[int] = []  # where it begins there
         self._nests: list[Nest] = []
         nest, parts, at, source = pages.nest, [pages.lead], len(pages.lead), start
         fresh = start == 0 or text[start - 1] in "\r\n"
@@ -90,6 +91,7 @@ class _View:
                     parts.append("\n")
                     self._ends.append(at)
                     self._sources.append(source - len(raw))
+                    self._starts.append(source - len(raw))
                     self._nests.append(nest)
                     at += 1
                 nest = inner
@@ -97,6 +99,7 @@ class _View:
             at += len(line)
             self._ends.append(at)
             self._sources.append(source - len(raw) + len(body))
+            self._starts.append(source - len(raw))
             self._nests.append(nest)
             parts.append(line)
             if len(raw) > len(body):
@@ -107,7 +110,7 @@ class _View:
     def source(self, at: int) -> int:
         """Where in the whole text a place of this one is: as far from the line's end, as only beginnings differ."""
         line = bisect_left(self._ends, at)
-        return self._sources[line] - (self._ends[line] - at)
+        return max(self._sources[line] - (self._ends[line] - at), self._starts[line])
 
     def nest(self, at: int) -> Nest:
         """The columns that were taken out of the line at that place."""

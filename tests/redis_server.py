@@ -1,6 +1,6 @@
 """A real Redis for the tests: one private server process per test worker, empty at the start of every test.
 
-In a conftest.py: `from tests.redis_server import redis_client, redis_server, redis_url`.
+The fixtures are taken in by tests/conftest.py.
 """
 
 import os

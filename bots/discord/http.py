@@ -5,7 +5,6 @@ times, a 5xx for 25 s, an exhausted bucket until its window ends, behind which n
 to hear at once, and sends what is newest by then.
 """
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -118,8 +117,3 @@ def _without_token(path: str) -> str:
     if len(parts) > 3 and parts[1] == "webhooks":
         parts[3] = "…"
     return "/".join(parts)
-
-
-def lapsed(expires: float) -> bool:
-    """Whether an interaction's token has run out (`expires` in epoch seconds)."""
-    return time.time() >= expires

@@ -3,17 +3,16 @@
 Nothing that is sent can ping: `allowed_mentions` goes with every content, edits included.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from bots.discord.http import Http
-from core.errors import NebulaBotError
+from core.errors import Unreachable
 
 SUPPRESS_EMBEDS = 1 << 2  # message flag: no link previews
 _NOBODY = {"parse": [], "replied_user": False}
-_AN_HOUR_AND_A_DAY = 1440  # minutes until a silent thread is archived
+_A_DAY = 1440  # minutes until a silent thread is archived
 ORIGINAL = "@original"
 
 
@@ -130,26 +129,13 @@ class Rest:
 
     async def start_thread(self, channel: str, message: str, name: str) -> str:
         """A public thread under a message; returns its id. Raises ThreadExists when there is one."""
-        body = {"name": name, "auto_archive_duration": _AN_HOUR_AND_A_DAY}
+        body = {"name": name, "auto_archive_duration": _A_DAY}
         found = await self._http.call("POST", f"/channels/{channel}/messages/{message}/threads", body)
         return str(found["id"]) if isinstance(found, dict) and "id" in found else message
-
-    async def commands(self, application: str) -> Sequence[Any]:
-        """The registered global commands, as Discord's JSON."""
-        found = await self._http.call("GET", f"/applications/{application}/commands")
-        return found if isinstance(found, list) else []
-
-    async def register(self, application: str, commands: Sequence[Any]) -> None:
-        """Replace all global commands."""
-        await self._http.call("PUT", f"/applications/{application}/commands", list(commands))
-
-
-class _Unreadable(NebulaBotError):
-    """Discord answered a message call with no message."""
 
 
 def _sent(answer: Any, content: str) -> Sent:
     if not isinstance(answer, dict) or "id" not in answer:
-        raise _Unreadable("Discord's answer is not a message")
+        raise Unreachable("Discord's answer is not a message")
     stored = answer.get("content")
     return Sent(str(answer["id"]), stored if isinstance(stored, str) else content)

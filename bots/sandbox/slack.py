@@ -31,8 +31,8 @@ class SlackServer:
     """The server, as an async context manager. People, channels and messages are named by their ids.
 
     `limits`: rate limits per method (slack_limits.OFF for none); `scopes`: the app's scopes, None for all;
-    `subscriptions`: the events it subscribes to; `ack_timeout`, `retry_delays` and `stream_lifetime` in seconds;
-    `stream_cap` in UTF-8 bytes.
+    `subscriptions`: the events it subscribes to; `ack_timeout`, `retry_delays`, the lifetimes of streams,
+    of trigger_ids and of response_urls in seconds; `stream_cap` in UTF-8 bytes.
     """
 
     def __init__(
@@ -46,6 +46,8 @@ class SlackServer:
         retry_delays: Sequence[float] = (0.0, 60.0, 300.0),
         stream_cap: int = 10_600,
         stream_lifetime: float = 300.0,
+        trigger_seconds: float = 3.0,
+        response_seconds: float = 1800.0,
     ) -> None:
         self.bot_token = "xoxb-sandbox-bot"
         self.app_token = "xapp-sandbox-app"
@@ -64,6 +66,8 @@ class SlackServer:
         self._files = Files(ws, self._events)
         views = Views(ws)
         self._responses = Responses(ws, chat)
+        self._responses.seconds = response_seconds
+        ws.trigger_seconds = trigger_seconds
         methods: dict[str, Method] = {CONNECT: self._connect, **chat.methods, **streams.methods, **info.methods}
         methods |= self._files.methods | views.methods
         tokens = {self.bot_token: False, self.app_token: True}
@@ -120,6 +124,10 @@ class SlackServer:
     def add_group_dm(self, users: Iterable[str]) -> str:
         """A group message of these people and the bot."""
         return self._ws.open_group([self.bot_user, *users])
+
+    def join(self, user: str, channel: str) -> None:
+        """Somebody, or our bot, enters a channel."""
+        self._people.join(user, channel)
 
     def user(self, user: str) -> Person:
         """Who this is."""

@@ -67,11 +67,14 @@ class Http:
                 final = response.headers.get("X-Slack-No-Retry") == "1"
                 if not 200 <= response.status < 300:
                     return Ack("http_error", final=final)
-                if response.content_type == "application/json" and text:
-                    return Ack(body=json.loads(text))
-                return Ack(body={"text": text} if text else {})
+                if response.content_type != "application/json" or not text:
+                    return Ack(body={"text": text} if text else {})
+                answer = json.loads(text)
+                return Ack(body=answer if isinstance(answer, dict) else {})
         except TimeoutError:
             return Ack("http_timeout")
+        except ValueError:
+            return Ack("http_error")
         except aiohttp.ClientError:
             return Ack("connection_failed")
 

@@ -10,8 +10,8 @@ from bots.sandbox.slack_wire import event_body, message_json
 
 # what an app that answers mentions, threads and direct messages subscribes to
 SUBSCRIPTIONS = frozenset(
-    {"app_mention", "message.channels", "message.groups", "message.im", "message.mpim", "app_home_opened"}
-    | {"agent_session_stopped", "reaction_added", "member_joined_channel"}
+    {"app_mention", "message.channels", "message.groups", "message.im", "message.mpim"}
+    | {"app_home_opened", "agent_session_stopped"}
 )
 _PLURAL = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bots.sandbox.slack_args import Args
-from bots.sandbox.slack_blocks import checked_view
+from bots.sandbox.slack_blocks import Refusal, checked_view
 from bots.sandbox.slack_delivery import Deliverer
 from bots.sandbox.slack_events import Events
 from bots.sandbox.slack_info import Info
@@ -18,8 +18,6 @@ from bots.sandbox.slack_text import escape, typed
 from bots.sandbox.slack_values import File, Json, Message, Person, View, block_elements
 from bots.sandbox.slack_views import Views
 from bots.sandbox.slack_wire import DOMAIN, view_json
-
-TRIGGER_SECONDS = 3.0  # reference/methods/views.open
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +71,21 @@ class People:
         people = {person.name: person.id for person in self._ws.people.values()}
         return typed(text, people, {channel.name: channel.id for channel in self._ws.channels.values()})
 
+    def join(self, user: str, channel: str) -> None:
+        """Enter a channel, or stay in it. Raises ValueError for other people's direct messages."""
+        found = self._ws.channels[channel]
+        if user not in found.members:
+            if found.kind in ("im", "mpim"):
+                raise ValueError(f"{user} is not in {channel}")
+            self._ws.add_channel(replace(found, members=found.members | {user}))
+            kind = "C" if found.kind == "channel" else "G"
+            joined = {"type": "member_joined_channel", "user": user, "channel": channel, "channel_type": kind}
+            self._events.other(joined | {"team": self._ws.team})
+
     def say(self, fresh: Message, text: str, files: Iterable[File], both: bool, first: bool, dm: bool) -> Message:
         """A new message in a channel or thread, told to the app."""
         ws = self._ws
+        self.join(fresh.user, fresh.channel)
         stored = tuple(replace(file, id=file.id or ws.new_id("F"), user=fresh.user) for file in files)
         ws.files |= {file.id: file for file in stored}
         thread = ws.root(fresh.channel, fresh.thread_ts)
@@ -120,9 +130,10 @@ class People:
     async def slash(self, user: str, channel: str, command: str, text: str) -> Answer:
         """Use a slash command; returns when the app acknowledged or 3 s are over."""
         ws = self._ws
+        self.join(user, channel)
         where, who = ws.channels[channel], ws.person(user)
         address = self._responses.new(channel, user)
-        trigger = ws.new_trigger(user, TRIGGER_SECONDS)
+        trigger = ws.new_trigger(user)
         names = {"im": "directmessage", "group": "privategroup"}
         payload: Json = {
             "token": "verification-token",
@@ -187,9 +198,13 @@ class People:
 
     async def _ask(self, kind: str, name: str, payload: Json, address: Address) -> Answer:
         ack = await self._deliverer.ask(kind, name, payload)
+        problem = ack.problem
         if ack.body.get("text") or ack.body.get("blocks"):
-            self._responses.answer(address, ack.body)
-        return Answer(ack.problem, payload["trigger_id"], payload["response_url"], self._responses, address)
+            try:
+                self._responses.answer(address, ack.body)
+            except Refusal:
+                problem = "invalid_command_response"
+        return Answer(problem, payload["trigger_id"], payload["response_url"], self._responses, address)
 
     def _head(self, kind: str, user: str) -> Json:
         ws = self._ws
@@ -199,7 +214,7 @@ class People:
             "user": {"id": user, "username": who.name, "name": who.name, "team_id": ws.team},
             "api_app_id": ws.app_id,
             "token": "verification-token",
-            "trigger_id": ws.new_trigger(user, TRIGGER_SECONDS),
+            "trigger_id": ws.new_trigger(user),
             "team": {"id": ws.team, "domain": DOMAIN},
             "enterprise": None,
             "is_enterprise_install": False,

@@ -12,7 +12,6 @@ from bots.sandbox.slack_state import Workspace
 from bots.sandbox.slack_values import Json, Message
 
 MOST_USES = 5  # docs.slack.dev/interactivity/handling-user-interaction
-SECONDS = 1800.0
 
 
 @dataclass(slots=True)
@@ -34,13 +33,14 @@ class Responses:
 
     def __init__(self, ws: Workspace, chat: Chat) -> None:
         self.base = ""
+        self.seconds = 1800.0
         self._ws = ws
         self._chat = chat
         self._addresses: dict[str, Address] = {}
 
     def new(self, channel: str, user: str, thread: str = "", original: Message | None = None) -> Address:
         """A fresh address; answers to an interaction on a message of a thread stay in that thread."""
-        until = self._ws.now() + SECONDS
+        until = self._ws.now() + self.seconds
         address = Address(self._ws.new_id("R"), channel, user, until, thread)
         address.original = (original.ts, original.only_for) if original else None
         self._addresses[address.id] = address

@@ -26,6 +26,7 @@ class Workspace:
         self.bot_user = "U0NEBULA"
         self.bot_name = bot_name
         self.scopes = scopes
+        self.trigger_seconds = 3.0  # reference/methods/views.open
         self.people: dict[str, Person] = {}
         self.channels: dict[str, Channel] = {}
         self.messages: dict[str, dict[str, Message]] = {}  # by channel, then by ts, oldest first
@@ -217,10 +218,10 @@ class Workspace:
         status, end = self._status.get((channel, thread_ts), ("", 0.0))
         return status if self.now() < end else ""
 
-    def new_trigger(self, user: str, seconds: float) -> str:
-        """A trigger_id that opens one view for this person within the time."""
+    def new_trigger(self, user: str) -> str:
+        """A trigger_id that opens one view for this person within `trigger_seconds`."""
         trigger = f"{next(self._numbers)}.{self.team}.trigger"
-        self._triggers[trigger] = (self.now() + seconds, False, user)
+        self._triggers[trigger] = (self.now() + self.trigger_seconds, False, user)
         return trigger
 
     def spend_trigger(self, trigger: str) -> str:

@@ -220,7 +220,7 @@ async def _meet(keeper: _Keeper, url: str) -> tuple[bool, str]:
         try:
             info = await check(client)
         except StoreError:  # what answered was a server about to end, as its starter had just been killed
-            started = await keeper.ensure()
+            started = await keeper.ensure() or started
             info = await check(client)
     return started, f"{info.name} {info.version}"
 

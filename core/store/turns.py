@@ -85,7 +85,10 @@ class Turns:
         self._steps = {name: redis.register_script(common + (source / f"{name}.lua").read_text()) for name in steps}
 
     async def accept(self, conversation: str, mention: Mention, request: str) -> Acceptance:
-        """Queue a mention once; claim its conversation when nobody holds it. `request` names this call and its repeats."""
+        """Queue a mention once; claim its conversation when nobody holds it.
+
+        `request` names this call: repeated with the same one after a lost answer, it gives that answer again.
+        """
         entry = _MENTION.dump_json(mention, exclude_defaults=True)
         tag = self._tag(conversation)
         limits = self.limits
@@ -118,13 +121,13 @@ class Turns:
 
     async def lapsed(self, at_most: int = 100) -> tuple[str, ...]:
         """Conversations whose lease ran out, the longest ago first."""
-        names: list[bytes] = []
+        names: list[Any] = []
         async with guarded():
             seconds, micros = await self._redis.time()
             now = seconds * 1000 + micros // 1000
             for partition in range(self._partitions):
                 key = f"nb:{{{partition}}}:leases"
-                names += await self._redis.zrangebyscore(key, "-inf", now, start=0, num=at_most)
+                names.extend(await self._redis.zrangebyscore(key, "-inf", now, start=0, num=at_most))
         return tuple(name.decode() for name in names[:at_most])
 
     async def renew(self, turn: Turn, progress: Progress | None = None) -> None:
@@ -163,9 +166,9 @@ class Turns:
     async def _step(self, name: str, conversation: str, args: Sequence[Any], extra_key: str = "") -> Any:
         tag, limits = self._tag(conversation), self.limits
         keys = [f"nb:{tag}:{kind}:{conversation}" for kind in "cih"] + [f"nb:{tag}:leases"]
-        common = [conversation, _ms(limits.lease), _ms(limits.keep), limits.exchanges, limits.window_bytes]
+        common: list[Any] = [conversation, _ms(limits.lease), _ms(limits.keep), limits.exchanges, limits.window_bytes]
         async with guarded():
-            return await self._steps[name](keys=[*keys, extra_key] if extra_key else keys, args=[*common, *args])
+            return await self._steps[name](keys=[*keys, extra_key] if extra_key else keys, args=common + list(args))
 
 
 def encode(exchange: Exchange) -> bytes:

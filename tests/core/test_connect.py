@@ -16,7 +16,6 @@ from redis.exceptions import RedisError
 from core.errors import StoreError
 from core.store.connect import check, connect, connection, guarded
 from core.store.embedded import bound, find_server
-from tests.redis_server import redis_client, redis_server, redis_url  # noqa: F401 - fixtures
 
 
 @contextmanager
@@ -85,7 +84,7 @@ def info(text: str) -> dict[bytes, bytes]:
     }
 
 
-async def test_check_names_the_server(redis_client: Redis) -> None:  # noqa: F811
+async def test_check_names_the_server(redis_client: Redis) -> None:
     """A good server is named with its version, and there is nothing to warn of."""
     found = await check(redis_client)
     assert found.name in ("Redis", "Valkey")
@@ -143,7 +142,7 @@ def test_connect_refuses_a_wrong_address(url: str) -> None:
     assert "p4ss" not in str(caught.value)
 
 
-async def test_more_callers_than_connections(redis_client: Redis) -> None:  # noqa: F811
+async def test_more_callers_than_connections(redis_client: Redis) -> None:
     """Two hundred commands at once share the pool; none fails."""
     await asyncio.gather(*(redis_client.incr("n") for _ in range(200)))
     assert await redis_client.get("n") == b"200"
@@ -194,7 +193,7 @@ async def test_a_lost_connection_is_repeated() -> None:
             assert await client.incr("n") == 1
 
 
-async def test_errors_keep_what_people_wrote_to_themselves(redis_client: Redis) -> None:  # noqa: F811
+async def test_errors_keep_what_people_wrote_to_themselves(redis_client: Redis) -> None:
     """The text of a refused command is not in the error, nor in what would be logged of its cause."""
     await redis_client.set("key", "value")
     pipe = redis_client.pipeline(transaction=False)

@@ -148,7 +148,7 @@ async def test_a_killed_server_is_replaced(data: Path) -> None:
         await replaced(client, old)
         assert await client.get("n") == b"100"
         assert first.url == second.url
-    assert (data / LOG).read_text().count("Ready to accept connections") == 2
+        assert (data / LOG).read_text().count("Ready to accept connections") == 2
 
 
 async def test_who_joined_takes_over(data: Path) -> None:

@@ -1,0 +1,147 @@
+"""Discord as a platform: logs in, serves until it is told to stop, and opens the surfaces of replies."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+import aiohttp
+import discord
+from discord.backoff import ExponentialBackoff
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+from yarl import URL
+
+from bots.discord.commands import register
+from bots.discord.events import Listener
+from bots.discord.http import Http
+from bots.discord.people import checked_managers
+from bots.discord.questions import NAME
+from bots.discord.response import ResponseSurface
+from bots.discord.rest import Rest
+from bots.discord.surface import ChannelSurface, Marks
+from core.config import Config, WrongConfig
+from core.front import Front
+from core.model import Address, Memory, Placement
+from core.ports import Surface
+from core.settings import Habits
+
+log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 3.0
+_PERMISSIONS = discord.Permissions(
+    view_channel=True,
+    send_messages=True,
+    send_messages_in_threads=True,
+    create_public_threads=True,
+    read_message_history=True,
+    add_reactions=True,
+    attach_files=True,
+)
+# Close codes that no second try mends (docs.discord.com, Gateway Close Event Codes).
+_REFUSALS = {
+    4004: "DISCORD_TOKEN is refused by Discord: create a new one in the developer portal (Bot → Reset Token).",
+    4013: "Discord refuses the intents of this bot; this version of it is too old for Discord's gateway.",
+    4014: "Discord refuses the intents of this bot: look at Bot → Privileged Gateway Intents in the developer portal.",
+}
+
+
+def invite_url(application_id: str | int) -> str:
+    """Where somebody who manages a server adds the bot to it, with the rights that it needs and no others."""
+    scopes = ("bot", "applications.commands")
+    return discord.utils.oauth_url(int(application_id), permissions=_PERMISSIONS, scopes=scopes)
+
+
+class Discord:
+    """Implements `core.ports.Platform`. `ready` is set once the gateway has told of the guilds."""
+
+    name = NAME
+    habits = Habits(memory=Memory.THREAD, replies=Placement.CHANNEL)
+
+    def __init__(self, config: Config) -> None:
+        """Raises WrongConfig for managers that can't be understood."""
+        self._managers = checked_managers(config.discord_managers)
+        self._token = config.discord_token.get_secret_value().strip() if config.discord_token else ""
+        self._gateway = URL(config.discord_gateway_url)
+        base = config.discord_api_url.rstrip("/")
+        self._base, self._http = base, Http(base, self._token)
+        self._rest, self._marks = Rest(self._http), Marks()
+        self.ready = asyncio.Event()
+
+    def open(self, address: Address) -> Surface:
+        kind = ResponseSurface if address.interaction else ChannelSurface
+        return kind(self._rest, address, self._marks)
+
+    async def run(self, front: Front) -> None:
+        """Serve until cancelled, then leave the gateway within CLOSE_SECONDS.
+
+        Raises WrongConfig when Discord refuses the token or the intents. Trouble with the connection is waited out.
+        """
+        # discord.py knows no public setting for its addresses; it reads these each time it uses them.
+        Route.BASE = self._base
+        DiscordWebSocket.DEFAULT_GATEWAY = self._gateway
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+        backoff = ExponentialBackoff()
+        async with self._http.open():
+            while True:
+                try:
+                    await self._serve(front)
+                    reason = "the gateway closed the connection"
+                except discord.LoginFailure:
+                    raise WrongConfig((_REFUSALS[4004],)) from None
+                except discord.PrivilegedIntentsRequired:
+                    raise WrongConfig((_REFUSALS[4014],)) from None
+                except discord.ConnectionClosed as error:
+                    if error.code in _REFUSALS:
+                        raise WrongConfig((_REFUSALS[error.code],)) from None
+                    reason = f"the gateway closed the connection with code {error.code}"
+                except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
+                    reason = type(error).__name__
+                except (AttributeError, KeyError, ValueError, RuntimeError) as error:
+                    # discord.py fails with an AttributeError when the very first handshake does
+                    # (github.com/Rapptz/discord.py, issue 10520), and with others on events it can't read.
+                    log.debug("discord.py failed", exc_info=error)
+                    reason = f"{type(error).__name__} in discord.py"
+                wait = min(60.0, 1.0 + backoff.delay())
+                log.warning("Discord can't be reached (%s); trying again in %.0f s", reason, wait)
+                await asyncio.sleep(wait)
+
+    async def _serve(self, front: Front) -> None:
+        """One client, from its login to its end."""
+        ready = asyncio.Event()
+        client = Listener(front, self._rest, self._managers, ready)
+        try:
+            await client.login(self._token)
+            async with asyncio.TaskGroup() as group:
+                beside = [group.create_task(self._greet(client, ready)), group.create_task(self._register(client))]
+                await client.connect()
+                for task in beside:
+                    task.cancel()
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        finally:
+            await _close(client)
+
+    async def _register(self, client: Listener) -> None:
+        await register(self._http, str(client.application_id))
+
+    async def _greet(self, client: Listener, ready: asyncio.Event) -> None:
+        await ready.wait()
+        self.ready.set()
+        log.info("on Discord as %s, in %d servers", client.user, len(client.guilds))
+        if not client.guilds:
+            url = invite_url(client.application_id or 0)
+            log.info("The bot is in no server yet. Open this address to add it to yours: %s", url)
+
+
+async def _close(client: Listener) -> None:
+    """Leave the gateway with code 1000, so that the bot goes offline at once.
+
+    `Client.close` alone would race with its reader, which closes with 4000; by now nobody reads any more.
+    """
+    with suppress(TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            if client.ws is not None and client.ws.open:
+                await client.ws.close(code=1000)
+    with suppress(TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await client.close()

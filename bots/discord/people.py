@@ -1,0 +1,57 @@
+"""Who somebody is and what they may change, from what Discord sends with every message and command."""
+
+from collections.abc import Collection, Iterable
+
+import discord
+
+from core.config import WrongConfig
+from core.model import Author, Rights
+
+EVERYONE = "everyone"
+
+
+def checked_managers(words: Iterable[str]) -> frozenset[str]:
+    """DISCORD_MANAGERS: names of permissions, ids of roles or people, `everyone`. Raises WrongConfig."""
+    managers = frozenset(words)
+    unknown = [word for word in managers if not (word.isdigit() or word == EVERYONE or word in _PERMISSIONS)]
+    if unknown:
+        problem = (
+            f"DISCORD_MANAGERS: {', '.join(sorted(unknown))} is not known; write permissions (manage_channels, "
+            "manage_guild, administrator), ids of roles or people, or everyone."
+        )
+        raise WrongConfig((problem,))
+    return managers
+
+
+def author_of(user: discord.User | discord.Member) -> Author:
+    """A person by the name that the others in the room see."""
+    return Author(str(user.id), user.display_name)
+
+
+def rights_of(
+    user: discord.User | discord.Member, permissions: discord.Permissions, managers: Collection[str], *, direct: bool
+) -> Rights:
+    """What somebody with these permissions in a channel may change there; in a direct message all is their own."""
+    if direct:
+        return Rights.CHANNEL
+    if permissions.administrator or permissions.manage_guild:
+        return Rights.WORKSPACE
+    held = {EVERYONE, str(user.id)}
+    if isinstance(user, discord.Member):
+        held |= {str(role.id) for role in user.roles}
+    held |= {name for name, given in permissions if given}
+    return Rights.CHANNEL if held & set(managers) else Rights.NONE
+
+
+def permissions_in(message: discord.Message) -> discord.Permissions:
+    """The author's permissions where a message stands; none where the guild is not known (yet)."""
+    member = message.author
+    if not isinstance(member, discord.Member):
+        return discord.Permissions.none()
+    try:
+        return message.channel.permissions_for(member)
+    except discord.ClientException:  # a thread whose parent is not known
+        return member.guild_permissions
+
+
+_PERMISSIONS = frozenset(discord.Permissions.VALID_FLAGS)

@@ -1,0 +1,54 @@
+"""Where something was said: a Discord channel as a Place."""
+
+import discord
+
+from bots.discord.questions import NAME, NO_GUILD
+from bots.discord.rest import Rest
+from core.errors import PlatformError
+from core.model import Place
+
+_REMEMBERED = 10_000
+
+
+class Places:
+    """Finds the channel that a thread belongs to, also for a thread that the gateway did not tell of."""
+
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
+        self._parents: dict[int, str] = {}
+
+    async def of_message(self, message: discord.Message) -> Place:
+        """Where a message stands."""
+        channel = message.channel
+        if isinstance(channel, discord.DMChannel):
+            return Place(NAME, NO_GUILD, str(channel.id), direct=True)
+        guild = channel.guild.id if channel.guild else getattr(channel, "guild_id", None)
+        return await self._in_guild(channel, str(guild))
+
+    async def of_interaction(self, interaction: discord.Interaction) -> Place | None:
+        """Where a command was used; None if Discord does not say."""
+        channel = interaction.channel
+        if channel is None:
+            return None
+        if interaction.guild_id is None:
+            return Place(NAME, NO_GUILD, str(channel.id), direct=True)
+        return await self._in_guild(channel, str(interaction.guild_id))
+
+    async def _in_guild(self, channel: discord.abc.Messageable | discord.abc.GuildChannel, guild: str) -> Place:
+        if isinstance(channel, discord.Thread):
+            return Place(NAME, guild, str(channel.parent_id), str(channel.id))
+        name = getattr(channel, "id", 0)
+        parent = await self._parent(name) if isinstance(channel, discord.PartialMessageable) else ""
+        return Place(NAME, guild, parent, str(name)) if parent else Place(NAME, guild, str(name))
+
+    async def _parent(self, channel: int) -> str:
+        """The parent of a channel that is not in the cache: an old thread, or any channel during an outage."""
+        if channel not in self._parents:
+            try:
+                parent = await self._rest.parent(str(channel))
+            except PlatformError:
+                return ""
+            if len(self._parents) >= _REMEMBERED:
+                del self._parents[next(iter(self._parents))]
+            self._parents[channel] = parent
+        return self._parents[channel]

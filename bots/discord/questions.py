@@ -1,0 +1,70 @@
+"""Which messages are questions to the bot, and what they say: a Discord message as a Mention."""
+
+import re
+
+import discord
+
+from bots.discord.dialect import from_discord
+from bots.discord.people import author_of
+from core.model import Attachment, Mention, Place
+
+NAME = "discord"
+NO_GUILD = "-"
+_QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
+# Discord takes no mention inside code.
+_CODE = re.compile(r"```.*?```|``.+?``|`[^`\n]+`", re.DOTALL)
+
+
+def asks(message: discord.Message, me: discord.ClientUser) -> bool:
+    """Whether a message is put to the bot: in a direct message always, elsewhere by mentioning it or its own role.
+
+    Not by @everyone, not by another bot (two bots would answer each other for ever), not by the bot itself.
+    """
+    if message.author.bot or message.webhook_id is not None or message.type not in _QUESTIONS:
+        return False
+    if direct(message):
+        return True
+    own = own_role(message)
+    if own is not None and own in message.role_mentions:
+        return True
+    if all(user.id != me.id for user in message.mentions):
+        return False
+    # A reply to one of the bot's messages mentions it without a word of it in the text.
+    literal = re.compile(f"<@!?{me.id}>")
+    return not literal.search(message.content) or bool(literal.search(_CODE.sub(" ", message.content)))
+
+
+def direct(message: discord.Message) -> bool:
+    """Whether it is a direct message; a guild that is not known (yet) is none."""
+    return isinstance(message.channel, discord.DMChannel)
+
+
+def own_role(message: discord.Message) -> discord.Role | None:
+    """The role that Discord made for the bot; the client's list of names offers it beside the bot itself."""
+    return message.guild.self_role if message.guild else None
+
+
+def mention_of(message: discord.Message, place: Place, me: discord.ClientUser) -> Mention:
+    """The question. Forwarded messages are part of it: their text is in snapshots beside the message's own."""
+    own = own_role(message)
+    texts = [message.content, *(snapshot.content for snapshot in message.message_snapshots)]
+    files = [*message.attachments, *(file for each in message.message_snapshots for file in each.attachments)]
+    said = from_discord(
+        "\n\n".join(text for text in texts if text),
+        me=frozenset({str(me.id)} | ({str(own.id)} if own else set())),
+        users={str(user.id): user.display_name for user in message.mentions},
+        roles={str(role.id): role.name for role in (message.guild.roles if message.guild else message.role_mentions)},
+        channels={str(each.id): each.name for each in (message.guild.channels if message.guild else ())},
+    )
+    return Mention(
+        id=f"{NAME}/{message.channel.id}/{message.id}",
+        place=place,
+        author=author_of(message.author),
+        text=said,
+        message=str(message.id),
+        at=message.created_at.timestamp(),
+        attachments=tuple(
+            Attachment(file.filename, file.content_type or "application/octet-stream", file.url, file.size)
+            for file in files
+        ),
+    )

@@ -1,0 +1,159 @@
+"""Surface of a reply in a channel, a thread or a direct message: ordinary messages of the bot."""
+
+import logging
+import re
+import secrets
+from contextlib import suppress
+
+from bots.discord.dialect import LIMIT, small, to_discord
+from bots.discord.http import ReplyRefused, ThreadExists
+from bots.discord.rest import Rest
+from core.errors import Forbidden, Gone, PlatformError, Rejected, Unreachable
+from core.model import Address, Page, Placement
+from core.ports import Pace, Status
+
+log = logging.getLogger(__name__)
+
+# Discord names its limits in headers alone; observed are 5 per 5 s and channel, for new messages and for edits each
+# (github.com/discord/discord-api-docs, issues 2761 and 8073).
+POSTS, POST_SECONDS = 5, 5.0
+EDITS, EDIT_SECONDS = 5, 5.0
+QUEUED_MARK = "👀"
+_THREAD_NAME = 100  # characters (docs.discord.com, Start Thread from Message)
+_MENTION = re.compile(r"<(?:@[!&]?|#|a?:\w+:)\d+>")
+
+
+def content_of(page: Page) -> str:
+    """A page as Discord shows it, small print included."""
+    head = small(page.head) if page.head else ""
+    text = to_discord(page.text) if page.text else ""
+    foot = small(page.foot) if page.foot else ""
+    return "\n".join(part for part in (head, text, foot) if part)
+
+
+def fits(page: Page) -> bool:
+    """Whether a page is within Discord's limit, which counts code points."""
+    return len(content_of(page)) <= LIMIT
+
+
+class Marks:
+    """The questions that this process marked as received, so that only its own marks are taken away."""
+
+    def __init__(self, at_most: int = 10_000) -> None:
+        self._messages: dict[str, None] = {}
+        self._at_most = at_most
+
+    def add(self, message: str) -> None:
+        self._messages[message] = None
+        if len(self._messages) > self._at_most:
+            del self._messages[next(iter(self._messages))]
+
+    def take(self, message: str) -> bool:
+        """Whether it was marked; it no longer is."""
+        return message in self._messages and self._messages.pop(message, None) is None
+
+
+class ChannelSurface:
+    """Posts the first page as a reply to the question, in a thread under it if that is wanted and allowed."""
+
+    def __init__(self, rest: Rest, address: Address, marks: Marks) -> None:
+        self._rest, self._marks = rest, marks
+        place = address.place
+        self._home = place.thread or place.channel  # where the question stands
+        self._question = address.message
+        # The thread that the reply opens has the id of the message it hangs on: it can be named before it exists.
+        opens = address.placement is Placement.THREAD and not (place.thread or place.direct)
+        self._unopened = bool(opens and address.message)
+        self._aim(address.message if self._unopened else self._home)
+        self._begun = False
+        self._nonce = secrets.token_hex(8)
+        self._unclear = ""  # content of a post that may or may not have arrived
+        self._found = ""  # a post that arrived with a content that is not the newest
+
+    def _aim(self, channel: str) -> None:
+        self._channel = channel
+        self.post_pace = Pace(f"discord/post/{channel}", POSTS, POST_SECONDS)
+        self.edit_pace = Pace(f"discord/edit/{channel}", EDITS, EDIT_SECONDS)
+
+    def fits(self, page: Page) -> bool:
+        return fits(page)
+
+    async def post(self, page: Page) -> str:
+        if self._unopened and not self._begun:
+            await self._open_thread()
+        content = content_of(page)
+        if self._unclear:
+            # Under the same nonce the post that seemed to fail is found, if it arrived after all: never two.
+            with suppress(Rejected):  # then it did not arrive
+                self._found = await self._send(self._unclear)
+            self._unclear = ""
+        if self._found:
+            await self._rest.edit(self._channel, self._found, content)
+            found, self._found = self._found, ""
+            return self._next(found)
+        try:
+            return self._next(await self._send(content))
+        except Unreachable:
+            self._unclear = content
+            raise
+
+    async def edit(self, message: str, page: Page) -> None:
+        content = content_of(page)
+        try:
+            await self._rest.edit(self._channel, message, content)
+        except Gone:
+            if not self._unopened or self._begun:
+                raise
+            # Another process posted this reply; where no thread could be opened, it stands in the channel.
+            await self._rest.edit(self._home, message, content)
+            self._aim(self._home)
+        self._begun = True
+
+    async def delete(self, message: str) -> None:
+        with suppress(Gone):
+            await self._rest.delete(self._channel, message)
+
+    async def status(self, status: Status) -> None:
+        match status:
+            case Status.QUEUED if self._question:
+                self._marks.add(self._question)
+                await self._rest.react(self._home, self._question, QUEUED_MARK)
+            case Status.THINKING:
+                await self._rest.type(self._channel if self._begun else self._home)
+            case Status.NONE if self._marks.take(self._question):
+                await self._rest.unreact(self._home, self._question, QUEUED_MARK)
+            case _:
+                pass
+
+    def _next(self, posted: str) -> str:
+        self._begun, self._nonce = True, secrets.token_hex(8)
+        return posted
+
+    async def _send(self, content: str) -> str:
+        reply_to = "" if self._begun or self._channel != self._home else self._question
+        try:
+            sent = await self._rest.post(self._channel, content, nonce=self._nonce, reply_to=reply_to)
+        except ReplyRefused:
+            sent = await self._rest.post(self._channel, content, nonce=self._nonce)
+        return sent.id
+
+    async def _open_thread(self) -> None:
+        """Open the thread, or settle for the channel where that is not allowed or not possible."""
+        try:
+            name = await self._thread_name()
+            self._aim(await self._rest.start_thread(self._home, self._question, name))
+        except ThreadExists:
+            pass
+        except (Forbidden, Gone, Rejected) as error:
+            log.info("no thread under a question, replying in the channel: %s", error)
+            self._aim(self._home)
+        self._unopened = False
+
+    async def _thread_name(self) -> str:
+        """The question's first words. An address does not hold them, so they are read once more."""
+        try:
+            said = await self._rest.content(self._home, self._question)
+        except PlatformError:
+            said = ""
+        name = " ".join(_MENTION.sub(" ", said).split())
+        return (name if len(name) <= _THREAD_NAME else name[: _THREAD_NAME - 1] + "…") or "Conversation"

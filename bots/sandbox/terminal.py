@@ -1,0 +1,159 @@
+"""The terminal of the sandbox: lines become messages and commands, and the replies are shown as they grow."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import nullcontext
+
+from prompt_toolkit import PromptSession
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.padding import Padding
+from rich.text import Text
+
+from bots.sandbox.stage import BOT, PEOPLE, ROOMS, Seen, Stage
+from bots.sandbox.troubles import Troubles
+
+WELCOME = """\
+Say `@nebula hello`, or give commands: `/nebula help` in Slack, `/help` in Discord. `:discord` and `:slack` change the
+platform, `:in dm` the room, `:as bob` the person; `:help` shows more, such as faults to switch on. Ctrl-D ends."""
+
+HELP = """\
+:slack  :discord             go to that platform
+:in #general | #random | dm  go to that room
+:as ann | bob                be that person (ann manages the rooms, bob does not)
+:thread  :top                write in the newest thread; in the room again
+:fault 429 | 500 | slow      the platform refuses, fails or delays edits
+:fault cut | stall | busy    the model's stream breaks or stalls; the model refuses
+:fault redeliver | drop      every event comes twice; the sockets break
+:fault off                   all faults off
+:quit                        end (also Ctrl-D)"""
+
+# How long to wait for the bot's first sign of an answer, in seconds.
+ANSWER_SECONDS = 10.0
+
+
+class Terminal:
+    """One person who is somebody, somewhere, on one of the stages."""
+
+    def __init__(self, stages: Sequence[Stage], troubles: Troubles, idle: Callable[[], Awaitable[None]]) -> None:
+        """`idle` returns when the bot has no turn running."""
+        self._stages = {stage.name: stage for stage in stages}
+        self._stage = stages[0]
+        self._room, self._person, self._thread = ROOMS[0], PEOPLE[0], ""
+        self._troubles = troubles
+        self._idle = idle
+        self._console = Console(highlight=False)
+        self._at_terminal = sys.stdin.isatty()
+
+    async def serve(self) -> None:
+        """Until the input ends."""
+        lines = self._lines()
+        async for line in lines:
+            if line == ":quit":
+                break
+            if line.startswith(":"):
+                self._console.print(self._go(line[1:].strip()), markup=False)
+            else:
+                await self._talk(line, lines)
+
+    async def _lines(self) -> AsyncIterator[str]:
+        """What is typed, with editing and history; or what is piped in, line by line, shown as if it were typed."""
+        session: PromptSession[str] | None = PromptSession() if self._at_terminal else None
+        while True:
+            here = f"{self._stage.name} {self._room}{' (in thread)' if self._thread else ''} {self._person} › "
+            try:
+                if session:
+                    line = await session.prompt_async(here)
+                elif not (line := await asyncio.to_thread(sys.stdin.readline)):
+                    return
+                else:
+                    self._console.print(here + line.rstrip(), markup=False, style="bold")
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                return
+            if line.strip():
+                yield line.strip()
+
+    def _go(self, text: str) -> str:
+        """A command to the sandbox itself; returns what to say about it."""
+        word, _, rest = text.partition(" ")
+        rest = rest.strip()
+        if word in self._stages:
+            self._stage, self._thread = self._stages[word], ""
+        elif word == "in" and rest in ROOMS:
+            self._room, self._thread = rest, ""
+        elif word == "as" and rest in PEOPLE:
+            self._person, self._thread = rest, ""
+        elif word == "top":
+            self._thread = ""
+        elif word == "thread":
+            seen = self._stage.seen(self._person, self._room)
+            self._thread = next((each.thread for each in reversed(seen) if each.thread), "")
+            return "" if self._thread else "There is no thread here yet."
+        elif word == "fault":
+            return self._troubles.switch(rest)
+        else:
+            return HELP
+        return f"You are {self._person} in {self._stage.name} {self._room}."
+
+    async def _talk(self, line: str, lines: AsyncIterator[str]) -> None:
+        """Say or command, and show what comes back until the bot is done."""
+        before = self._stage.seen(self._person, self._room)
+        try:
+            if line.startswith("/"):
+                await self._stage.command(self._person, self._room, line[1:], self._thread)
+            else:
+                await self._stage.say(self._person, self._room, line, self._thread)
+        except Exception as refusal:  # noqa: BLE001 - whatever the platform's own client would refuse
+            self._console.print(f"{self._stage.name} refuses: {refusal}", markup=False, style="red")
+            return
+        if line.startswith("/") or self._room == "dm" or BOT.search(line):
+            await self._watch(before)
+        if dialog := self._stage.dialog():
+            self._console.print(f"[dialog “{dialog.title}”] {dialog.value}\nYour text, in one line:", markup=False)
+            before = self._stage.seen(self._person, self._room)
+            text = await anext(lines, "")
+            if text:
+                await self._stage.submit(text)
+                await self._watch(before)
+
+    async def _watch(self, before: tuple[Seen, ...]) -> None:
+        """Show the bot's new messages, redrawn as they grow, until it has no more to say."""
+        known = {each.id for each in before}
+
+        def fresh() -> list[Seen]:
+            return [each for each in self._stage.seen(self._person, self._room) if each.bot and each.id not in known]
+
+        async def settled() -> None:
+            try:
+                await self._stage.until(lambda: bool(fresh()) or self._stage.dialog() is not None, ANSWER_SECONDS)
+            except TimeoutError:
+                self._console.print("(no answer)", style="dim")
+            await self._idle()
+
+        growing = Live(console=self._console, auto_refresh=False, vertical_overflow="ellipsis")
+        with growing if self._console.is_terminal else nullcontext():
+            waiting = asyncio.ensure_future(settled())
+            while not waiting.done():
+                await asyncio.wait({waiting}, timeout=0.1)
+                if self._console.is_terminal:
+                    growing.update(self._drawn(fresh()), refresh=True)
+            await waiting
+        if not self._console.is_terminal:
+            for each in fresh():
+                where = "  ↳ " if each.thread else "  "
+                note = f" ({each.note})" if each.note else ""
+                text = each.text.replace("\n", "\n    ")
+                self._console.print(f"{where}{each.author}{note}: {text}", markup=False)
+
+    def _drawn(self, messages: list[Seen]) -> RenderableType:
+        parts: list[RenderableType] = []
+        for each in messages:
+            note = f"  {each.note}" if each.note else ""
+            left = 4 if each.thread else 2
+            parts.append(Padding(Text.assemble((each.author, "bold magenta"), (note, "dim")), (0, 0, 0, left)))
+            parts.append(Padding(Markdown(each.text), (0, 0, 0, left + 2)))
+        return Group(*parts)

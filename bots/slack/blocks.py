@@ -1,0 +1,74 @@
+"""Blocks: a page as Block Kit, within Slack's limits."""
+
+import re
+from typing import Any
+
+from bots.slack.dialect import plain, to_mrkdwn, to_slack_markdown
+from core.model import Page
+from core.pages import Pages, flow
+
+Json = dict[str, Any]
+
+# All markdown blocks of a message together (docs.slack.dev/reference/block-kit/blocks/markdown-block).
+MARKDOWN_CHARACTERS = 12_000
+# Slack's own weighing of a message is in bytes: 10,600 to 11,300 were seen to pass (CopilotKit/CopilotKit#6063,
+# openclaw/openclaw#143882).
+MARKDOWN_BYTES = 10_500
+# docs.slack.dev/reference/block-kit/blocks/section-block, and text objects in general.
+SECTION_CHARACTERS = 3_000
+# chat.update refuses a `text` above 4,000 characters, chat.postMessage cuts it into several messages
+# (docs.slack.dev/reference/methods/chat.update). It is what notifications and screen readers get.
+TEXT_CHARACTERS = 3_000
+_SMALL_PRINT = 2_000
+
+
+def fits(page: Page) -> bool:
+    """Whether the page's text, in Slack's dialect, is within the limits of one message; small print always is."""
+    return _within(to_slack_markdown(page.text))
+
+
+def blocks(page: Page, *, markdown: bool = True) -> list[Json]:
+    """The page as blocks: small print, text, small print. Without `markdown` the text is in mrkdwn sections, for
+    servers that do not know markdown blocks."""
+    found = []
+    if page.head:
+        # A head may quote a person: plain_text has no markup and pings nobody.
+        found.append(_context({"type": "plain_text", "text": page.head[:_SMALL_PRINT], "emoji": True}))
+    if page.text.strip():
+        found += [{"type": "markdown", "text": to_slack_markdown(page.text)}] if markdown else _sections(page.text)
+    if page.foot:
+        found.append(_context({"type": "mrkdwn", "text": to_mrkdwn(page.foot[:_SMALL_PRINT])}))
+    return found or [_context({"type": "plain_text", "text": "…"})]
+
+
+def fallback(page: Page) -> str:
+    """The page as the plain `text` beside its blocks."""
+    text = plain(page.text[:TEXT_CHARACTERS]).strip() or plain(page.foot or page.head).strip() or "…"
+    # never half an entity: `&am` would show as it is
+    return text if len(text) <= TEXT_CHARACTERS else re.sub(r"&\w{0,4}$", "", text[: TEXT_CHARACTERS - 1]) + "…"
+
+
+def pages(text: str) -> tuple[Page, ...]:
+    """A whole text as messages, at least one."""
+    laid = flow(Pages(), text, lambda part: _within(to_slack_markdown(part)), final=True)
+    return tuple(Page(part) for part in (*laid.closed, laid.open) if part) or (Page("…"),)
+
+
+def button(label: str, action: str, value: str) -> Json:
+    """A row with one button; `value` comes back with its press, up to 2,000 characters."""
+    text = {"type": "plain_text", "text": label}
+    return {"type": "actions", "elements": [{"type": "button", "text": text, "action_id": action, "value": value}]}
+
+
+def _within(markdown: str) -> bool:
+    return len(markdown) <= MARKDOWN_CHARACTERS and len(markdown.encode()) <= MARKDOWN_BYTES
+
+
+def _sections(text: str) -> list[Json]:
+    laid = flow(Pages(), text, lambda part: len(to_mrkdwn(part)) <= SECTION_CHARACTERS, final=True)
+    parts = [to_mrkdwn(part) for part in (*laid.closed, laid.open) if part]
+    return [{"type": "section", "text": {"type": "mrkdwn", "text": part}} for part in parts]
+
+
+def _context(text: Json) -> Json:
+    return {"type": "context", "elements": [text]}

@@ -1,0 +1,90 @@
+"""Listeners: what Slack sends, acknowledged only when it can't get lost any more."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+from weakref import WeakValueDictionary
+
+from slack_bolt.response import BoltResponse
+
+from bots.slack import answers, forms
+from bots.slack.blocks import button
+from bots.slack.events import Heard, Identity, heard
+from bots.slack.people import People
+from bots.slack.surface import SlackSurface
+from bots.slack.words import Words
+from bots.slack.work import Work
+from core.commands import parse
+from core.errors import StoreError
+from core.front import COMMAND_MARK, Front
+from core.handlers import Response
+from core.model import Address, Author, Mention, Placement
+
+log = logging.getLogger(__name__)
+
+
+class Listeners:
+    """Takes in events. Bolt would acknowledge them before its listeners run; as a middleware this one decides."""
+
+    def __init__(
+        self,
+        front: Front,
+        me: Identity,
+        people: People,
+        words: Words,
+        work: Work,
+        surface: Callable[[Address], SlackSurface],
+    ) -> None:
+        self._front = front
+        self._me = me
+        self._people = people
+        self._words = words
+        self._work = work
+        self._surface = surface
+        self._order: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def event(self, body: dict[str, Any], next: Callable[[], Awaitable[Any]]) -> BoltResponse | None:
+        """An event is acknowledged when its question is stored, or when there is none in it. Else Slack comes again
+        (docs.slack.dev/apis/events-api: at once, after a minute, after five)."""
+        if body.get("type") != "event_callback":
+            await next()
+            return None
+        stored = await self._work.start(self._received(body.get("event") or {}))
+        return BoltResponse(status=200 if stored else 503, body="")
+
+    async def _received(self, event: dict[str, Any]) -> bool:
+        question = heard(event, self._me)
+        if question is None:
+            return True
+        channel = question.place.channel
+        # Names may take a while to look up; what was said first in a channel is put first all the same.
+        async with self._order.setdefault(channel, asyncio.Lock()):
+            mention = await self._mention(question)
+            try:
+                response = await self._front.heard(mention, lambda: self._people.rights(question.user, question.place))
+            except StoreError as error:
+                log.error("a question could not be stored, Slack will send it again: %s", error)
+                return False
+        if response is not None:
+            self._work.start(self._show(mention, response))
+        return True
+
+    async def _mention(self, question: Heard) -> Mention:
+        names, text = await asyncio.gather(self._people.names([question.user]), self._words.read(question.text))
+        author = Author(question.user, names[question.user])
+        return Mention(question.id, question.place, author, text, question.message, question.at, question.attachments)
+
+    async def _show(self, mention: Mention, response: Response) -> None:
+        """The response to a command in a message: below it, or beside it in a direct message."""
+        place = mention.place
+        placement = Placement.CHANNEL if place.direct else Placement.THREAD
+        extra = ()
+        if response.form:
+            # A modal needs a trigger, which a message does not give; the press of a button does.
+            invocation = parse(mention.text.lstrip()[len(COMMAND_MARK) :], place, mention.author)
+            thread = place.thread or ("" if place.direct else mention.message)
+            occasion = forms.Occasion.of(invocation, thread=thread)
+            extra = (button("Edit it in a form", forms.OPEN, occasion.write()),)
+        address = Address(place, placement, mention.message, author=mention.author.id)
+        await answers.by_message(self._surface(address), response, extra)

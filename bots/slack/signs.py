@@ -1,0 +1,125 @@
+"""Signs: what a person sees of a question that has no reply yet, a status in its thread or eyes on its message."""
+
+import logging
+import time
+from enum import Enum, auto
+
+from bots.slack.web import Web, code_of
+from core.errors import Forbidden, PlatformError, Rejected
+
+log = logging.getLogger(__name__)
+
+EYES = "eyes"
+THINKING = "is thinking…"
+# Slack takes a status away after two minutes (docs.slack.dev/reference/methods/assistant.threads.setStatus). Seconds.
+RENEWAL = 60.0
+# Refusals that tell about the one message at hand; any other would meet every question alike.
+_OF_THIS_MESSAGE = {
+    "channel_not_found",
+    "invalid_thread_ts",
+    "is_archived",
+    "message_not_found",
+    "not_in_channel",
+    "thread_not_found",
+    "too_many_reactions",
+}
+
+
+class _Eyes(Enum):
+    COMING = auto()
+    THERE = auto()
+    UNWANTED = auto()  # taken back while they were coming
+
+
+class Eyes:
+    """The reactions of this process on questions, and whether the app may set reactions and statuses at all."""
+
+    def __init__(self, web: Web) -> None:
+        self.web = web
+        self.status_works = True
+        self._works = True
+        self._on: dict[tuple[str, str], _Eyes] = {}
+
+    async def put(self, channel: str, message: str) -> None:
+        """Put eyes on a message, once."""
+        key = channel, message
+        if not message or not self._works or key in self._on:
+            return
+        self._on[key] = _Eyes.COMING
+        try:
+            await self.web.call(self.web.client.reactions_add(channel=channel, timestamp=message, name=EYES))
+        except PlatformError as error:
+            unwanted = self._on.pop(key) is _Eyes.UNWANTED
+            if code_of(error) == "already_reacted" and not unwanted:
+                self._on[key] = _Eyes.THERE
+            elif permanent(error):
+                self._works = False
+                log.warning("reactions can't be set: %s", error)
+            return
+        if self._on[key] is _Eyes.UNWANTED:
+            await self._remove(key)
+        else:
+            self._on[key] = _Eyes.THERE
+
+    async def take(self, channel: str, message: str) -> None:
+        """Take the eyes away, if this process put them there."""
+        key = channel, message
+        match self._on.get(key):
+            case _Eyes.THERE:
+                await self._remove(key)
+            case _Eyes.COMING:
+                self._on[key] = _Eyes.UNWANTED
+
+    async def _remove(self, key: tuple[str, str]) -> None:
+        del self._on[key]
+        try:
+            await self.web.call(self.web.client.reactions_remove(channel=key[0], timestamp=key[1], name=EYES))
+        except PlatformError as error:
+            log.info("a reaction stayed: %s", error)
+
+
+class ThreadStatus:
+    """The status line of one thread, as one reply sets it. Where the app can't set one, eyes stand in for it."""
+
+    def __init__(self, eyes: Eyes, channel: str, thread: str, message: str) -> None:
+        self._eyes = eyes
+        self._channel = channel
+        self._thread = thread
+        self._message = message
+        self._shown = False
+        self._renewed = -RENEWAL
+
+    async def thinking(self) -> None:
+        """Show it, or renew it after `RENEWAL` seconds."""
+        now = time.monotonic()
+        if not self._thread or now - self._renewed < RENEWAL:
+            return
+        self._renewed = now
+        if self._eyes.status_works and await self._set(THINKING):
+            self._shown = True
+        else:
+            await self._eyes.put(self._channel, self._message)
+
+    async def clear(self, *, posted_in: str = "") -> None:
+        """Take it away; a message of the bot in the same thread has done so already."""
+        if self._shown:
+            self._shown = False
+            if posted_in != self._thread:
+                await self._set("")
+
+    async def _set(self, status: str) -> bool:
+        web = self._eyes.web
+        call = web.client.assistant_threads_setStatus(channel_id=self._channel, thread_ts=self._thread, status=status)
+        try:
+            await web.call(call)
+        except PlatformError as error:
+            if permanent(error):
+                self._eyes.status_works = False
+                log.warning("no status can be set, a reaction is used instead: %s", error)
+            return False
+        return True
+
+
+def permanent(error: PlatformError) -> bool:
+    """Whether the same call would be refused for every message."""
+    return isinstance(error, Forbidden | Rejected) and code_of(error) not in _OF_THIS_MESSAGE

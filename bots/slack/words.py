@@ -1,0 +1,23 @@
+"""Words: what people wrote, as the model reads it, with ids as names."""
+
+import re
+
+from bots.slack.dialect import from_slack
+from bots.slack.people import People
+
+_USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
+_CHANNEL = re.compile(r"<#([CDG][A-Z0-9]+)\|?>")
+
+
+class Words:
+    """Reads Slack's markup. `bot` is our own user id, whose mentions are taken out."""
+
+    def __init__(self, people: People, bot: str) -> None:
+        self._people = people
+        self._bot = bot
+
+    async def read(self, text: str) -> str:
+        """The text, within about a second; a name that Slack does not tell by then stays an id."""
+        users = set(_USER.findall(text)) - {self._bot}
+        names = await self._people.names(users, set(_CHANNEL.findall(text)))
+        return from_slack(text, names, self._bot)

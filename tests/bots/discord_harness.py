@@ -1,0 +1,152 @@
+"""A room on a Discord of our own: the wire server, a Nebula, a real Redis, the core and the adapter, all running."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+
+from bots.compose import Bot, assemble, nebula
+from bots.discord.app import Discord
+from bots.sandbox.discord import DiscordServer
+from bots.sandbox.discord_interactions import Interaction
+from bots.sandbox.discord_limits import Limits
+from bots.sandbox.discord_values import Channel, Message, Permission, Upload, User
+from bots.sandbox.nebula import NebulaServer
+from core.config import Config
+
+T = TypeVar("T")
+GENERAL = "#general"
+
+
+class Room:
+    """Speaks for people by name, in places by name: `#general` is a channel, `@ann` the direct channel with Ann."""
+
+    def __init__(self, discord: DiscordServer, model: NebulaServer) -> None:
+        self.discord, self.nebula = discord, model
+        self.platform: Discord
+        self.bot: Bot
+        self.guild = discord.add_guild("Works")
+        self.channels = {name: discord.add_channel(self.guild, name[1:]) for name in (GENERAL, "#random")}
+        self.people = {name: discord.add_member(self.guild, name) for name in ("ann", "bob")}
+        self.people["max"] = discord.add_member(self.guild, "max", permissions=Permission.MANAGE_CHANNELS)
+        self.people["ada"] = discord.add_member(self.guild, "ada", permissions=Permission.ADMINISTRATOR)
+
+    def place(self, where: str | Channel) -> Channel:
+        """A channel by name."""
+        if isinstance(where, Channel):
+            return where
+        return self.discord.open_dm(self.people[where[1:]]) if where.startswith("@") else self.channels[where]
+
+    async def say(
+        self,
+        who: str,
+        where: str | Channel,
+        text: str,
+        *,
+        reply_to: Message | None = None,
+        ping: bool = True,
+        attachments: Sequence[Upload] = (),
+        role: bool = False,
+    ) -> Message:
+        """What a person writes; `role` names the bot by its role."""
+        return await self.discord.say(
+            self.people[who],
+            self.place(where),
+            text,
+            reply_to=reply_to,
+            ping=ping,
+            attachments=attachments,
+            mention_bot_role=role,
+        )
+
+    async def slash(self, who: str, where: str | Channel, path: str, **options: str) -> Interaction:
+        """A slash command."""
+        return await self.discord.slash(self.people[who], self.place(where), path, options)
+
+    async def used(self, who: str, where: str | Channel, path: str, **options: str) -> str:
+        """A slash command, and what is shown for it, all messages together."""
+        shown = await self.slash(who, where, path, **options)
+        await self.until(lambda: shown.original is not None and not shown.loading)
+        return "\n".join(message.content for message in shown.messages)
+
+    async def answered(self, who: str, where: str | Channel, text: str, answer: str) -> str:
+        """A question whose scripted answer came, to the end; returns what the model was asked last."""
+        before = len(self.nebula.requests)
+        self.nebula.answer_next(answer)
+        await self.say(who, where, text)
+        await self.until(lambda: answer in self.said(where))
+        await self.bot.intake.idle()
+        assert len(self.nebula.requests) == before + 1
+        return self.asked()
+
+    def said(self, where: str | Channel) -> list[str]:
+        """What the bot shows in a place, one entry a message."""
+        return [message.content for message in self.shown(where)]
+
+    def shown(self, where: str | Channel) -> list[Message]:
+        """The bot's messages in a place."""
+        return [one for one in self.discord.messages(self.place(where)) if one.author.id == self.me.id]
+
+    def asked(self) -> str:
+        """The question of the last request to the model."""
+        return self.nebula.requests[-1].messages[-1].content
+
+    @property
+    def me(self) -> User:
+        """The bot."""
+        return self.discord.bot_user
+
+    async def until(self, condition: Callable[[], T], timeout: float = 10.0) -> T:
+        """Wait for a state of Discord."""
+        return await self.discord.until(condition, timeout)
+
+
+def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> Config:
+    """The configuration of a bot that lives on these servers."""
+    values: dict[str, Any] = {
+        "NEBULA_API_KEY": "key",
+        "nebula_base_url": model.base_url,
+        "nebula_platform_url": model.platform_url,
+        "discord_token": discord.token,
+        "discord_api_url": discord.api_url,
+        "discord_gateway_url": discord.gateway_url,
+        "drain_seconds": 1,
+    }
+    return Config(_env_file=None, **{**values, **changes})
+
+
+@asynccontextmanager
+async def room(
+    redis: "Redis",
+    *,
+    limits: Limits | None = None,
+    before: Callable[[Room], None] = lambda _: None,
+    changes: dict[str, Any] | None = None,
+    **server: Any,
+) -> AsyncIterator[Room]:
+    """Everything running. `before` is called when the bot has not connected yet; `changes` are of the configuration."""
+    async with DiscordServer(limits=limits, **server) as discord, NebulaServer() as model:
+        stage = Room(discord, model)
+        before(stage)
+        async with running(stage, redis, config_for(discord, model, **(changes or {}))):
+            yield stage
+
+
+@asynccontextmanager
+async def running(stage: Room, redis: "Redis", config: Config) -> AsyncIterator[None]:
+    """The bot, from its log-in to its end; a second one beside it is a second replica or a restart."""
+    platform = Discord(config)
+    async with nebula(config) as model, asyncio.TaskGroup() as group:
+        bot = assemble(config, redis, model, [platform])
+        async with bot.intake.open():
+            serving = group.create_task(platform.run(bot.front))
+            ready = group.create_task(platform.ready.wait())
+            await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+            stage.platform, stage.bot = platform, bot
+            yield
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving

@@ -1,0 +1,134 @@
+"""The whole core over a real Redis and a Nebula at the wire, with rooms in memory instead of a platform."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from redis.asyncio import Redis
+
+from bots.sandbox.nebula import NebulaServer
+from core.assistant import Assistant
+from core.config import Config
+from core.front import Front
+from core.handlers import Handlers, Response
+from core.intake import Intake
+from core.model import Address, Author, Memory, Mention, Place, Placement, Rights
+from core.nebula import Nebula
+from core.pace import Pacer
+from core.ports import Surface
+from core.settings import Habits
+from core.store.settings import SettingsStore
+from core.store.turns import Limits, Turns
+from tests.core.room import Room
+
+ROOM = Place("test", "W1", "C1")
+NUMBERS = count()  # of questions: their ids never come again
+ANN, BOB = Author("U1", "Ann"), Author("U2", "Bob")
+
+
+@dataclass
+class Rooms:
+    """A platform whose surfaces are rooms, one for each question."""
+
+    name: str = "test"
+    habits: Habits = Habits(Memory.CHANNEL, Placement.CHANNEL)  # noqa: RUF009 - frozen
+    rooms: dict[str, Room] = field(default_factory=lambda: defaultdict(Room))
+
+    def open(self, address: Address) -> Surface:
+        return self.rooms[address.message]
+
+
+@dataclass
+class Process:
+    """One process of the bot."""
+
+    front: Front
+    intake: Intake
+    assistant: Assistant
+    turns: Turns
+    settings: SettingsStore
+    rooms: Rooms
+
+    def mention(self, text: str, place: Place = ROOM, author: Author = ANN, **values: Any) -> Mention:
+        number = next(NUMBERS)
+        return Mention(
+            f"test/{place.name}/{number}", place, author, text, message=f"q{number}", at=float(number), **values
+        )
+
+    async def say(
+        self, text: str, place: Place = ROOM, author: Author = ANN, rights: Rights = Rights.CHANNEL
+    ) -> Response | None:
+        """What the adapter does with a message."""
+
+        async def of() -> Rights:
+            return rights
+
+        return await self.front.heard(self.mention(text, place, author), of)
+
+    async def answer(self, text: str, place: Place = ROOM, author: Author = ANN) -> str:
+        """Ask, and read the finished reply."""
+        mention = self.mention(text, place, author)
+        await self.intake.accept(mention)
+        await self.intake.idle()
+        return self.shown(mention)
+
+    async def command(self, text: str, place: Place = ROOM, rights: Rights = Rights.CHANNEL) -> str:
+        response = await self.say(f"!{text}", place, rights=rights)
+        assert response
+        return response.text
+
+    def shown(self, mention: Mention) -> str:
+        return "\n".join(
+            "\n".join(filter(None, (page.head, page.text, page.foot)))
+            for page in self.rooms.rooms[mention.message].messages.values()
+        )
+
+
+@asynccontextmanager
+async def process(
+    redis: "Redis",
+    server: NebulaServer,
+    *,
+    rooms: Rooms | None = None,
+    drain: float = 5,
+    lease: float = 20,
+    **environment: Any,
+) -> AsyncIterator[Process]:
+    """A running process of the bot; several may share Redis and rooms."""
+    config = Config(nebula_context_tokens=8192, **environment)
+    rooms = rooms or Rooms()
+    async with AsyncExitStack() as stack:
+        model = await stack.enter_async_context(
+            Nebula(
+                api_key="ak_test",
+                base_url=server.base_url,
+                platform_url=server.platform_url,
+                first_token=2,
+                between_tokens=2,
+                backoff=0.01,
+            )
+        )
+        turns = Turns(redis, Limits(lease=lease, inbox=config.inbox_limit))
+        settings = SettingsStore(redis, config, {rooms.name: rooms.habits})
+        assistant = Assistant(model, Pacer(), context=config.nebula_context_tokens)
+        intake = Intake(
+            turns,
+            settings,
+            assistant,
+            {rooms.name: rooms},
+            question_characters=config.question_characters,
+            drain_seconds=drain,
+        )
+        await stack.enter_async_context(intake.open())
+        yield Process(Front(intake, Handlers(settings, turns, model)), intake, assistant, turns, settings, rooms)
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Wait for a condition that nothing announces."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
