@@ -121,7 +121,7 @@ class Handlers:
         lines = []
         for each in PARAMETERS:
             value = getattr(settings, each.name)
-            shown = "the server's default" if value is None else f"`{_short(str(value))}`"
+            shown = "left to the server" if value is None else f"`{_short(str(value))}`"
             lines.append(f"- **{each.name}**: {shown} ({_origin(settings.origin(each.name))})")
         return Response("\n".join(lines))
 
@@ -134,7 +134,7 @@ class Handlers:
 
     async def help(self, invocation: Invocation) -> Response:
         lines = ["Mention me with a question, or write to me directly. I also understand:", ""]
-        lines += [f"- `{usage(each)}`: {each.title.lower()}" for each in COMMANDS]
+        lines += [f"- `{usage(each)}`: {each.title[0].lower()}{each.title[1:]}" for each in COMMANDS]
         settable = ", ".join(f"`{each.name}` ({each.title})" for each in PARAMETERS)
         lines += ["", f"Settings: {settable}. The value `default` takes a setting back."]
         return Response("\n".join(lines))
@@ -155,10 +155,14 @@ class Handlers:
                 value, note = await self._known(value)
             await self._settings.write(scope, name, Stored(value, invocation.author.name, time.time()))
         settings = await self._settings.of(place)
-        now = getattr(settings, name)
-        shown = _fenced(now) if name == "prompt" else f"`{'the server’s default' if now is None else now}`"
-        origin = _origin(settings.origin(name))
-        return Response(f"`{name}` is now, in this {_where(layer)} ({origin}): {_joined(shown)}{note}", public=True)
+        origin = settings.origin(name)
+        if origin.layer is layer:
+            head = f"The {name} of this {layer} is now"
+        elif text.strip().lower() == "default":
+            head = f"The {name} of this {layer} is taken back; in force is ({_origin(origin)})"
+        else:
+            head = f"The {name} of this {layer} is changed; here the {origin.layer}'s own goes before it, which is"
+        return Response(f"{head}{_shown(getattr(settings, name))}{note}", public=True)
 
     async def _known(self, name: str) -> tuple[str, str]:
         """The API's name of a model, and a warning if the catalog does not list it: the line-up changes."""
@@ -182,10 +186,6 @@ def _layer(invocation: Invocation, settings: ChannelSettings) -> Layer:
     return Layer.THREAD if own else Layer.CHANNEL
 
 
-def _where(layer: Layer) -> str:
-    return "workspace" if layer is Layer.WORKSPACE else str(layer)
-
-
 def _origin(origin: Origin) -> str:
     if not origin.by:
         return f"from the {origin.layer}" if origin.layer is not Layer.DEFAULT else "default"
@@ -205,5 +205,9 @@ def _fenced(text: str) -> str:
     return f"{fence}\n{text}\n{fence}"
 
 
-def _joined(shown: str) -> str:
-    return f"\n\n{shown}" if shown.startswith("```") else shown
+def _shown(value: object) -> str:
+    """A value behind a sentence: a text in a block of its own, anything else in the line."""
+    if value is None:
+        return " left to the server."
+    text = str(value)
+    return f":\n\n{_fenced(text)}" if len(text) > 60 or "\n" in text or "`" in text else f": `{text}`"

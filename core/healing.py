@@ -28,7 +28,7 @@ class Healed:
 
     def of(self, markdown: str) -> str:
         """The text as it is shown."""
-        return markdown[: self.keep].rstrip() + self.close
+        return finish(markdown[: self.keep].rstrip() + self.close)
 
 
 def heal(markdown: str) -> Healed:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Literal
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block.table import escapedSplit
 from markdown_it.token import Token
 
 Kind = Literal["paragraph", "heading", "fence", "code", "table", "html", "rule"]
@@ -45,7 +46,7 @@ def merge(outer: Nest, inner: Nest) -> Nest:
 
 
 def dedent(line: str, nest: Nest) -> tuple[str, Nest]:
-    """The line without the columns of the lists around it, quote marks kept; and which of those lists go on after it."""
+    """The line without the columns of the lists around it, quote marks kept; and which of the lists go on after it."""
     out, rest = "", line
     for quotes, columns in enumerate(nest):
         body = rest.lstrip(" \t")
@@ -189,6 +190,12 @@ class _Reader:
         content = found.end() - space + (space if 1 <= space <= 4 and rest[found.end() :] else 1)
         return (*nest[:-1], nest[-1] + content)
 
+    def _cells(self, line: int, nest: Nest) -> list[str]:
+        """All cells of a row: the parser drops those beyond the header's, mostly code with a bar in it."""
+        cells = escapedSplit(self.lines[line][self._segment(line, nest) :].strip())
+        cells = cells[1:] if cells and not cells[0].strip() else cells
+        return [cell.strip() for cell in (cells[:-1] if cells and not cells[-1].strip() else cells)]
+
     def _leaf(self, kind: Kind, tokens: list[Token], i: int, nest: Nest) -> None:
         token = tokens[i]
         assert token.map is not None
@@ -206,12 +213,12 @@ class _Reader:
             for inner in tokens[i + 1 :]:
                 if inner.type == "table_close":
                     break
-                if inner.type == "tr_open":
-                    cells.append([])
-                elif inner.type == "th_open":
+                if inner.type == "th_open":
                     align.append(str(inner.attrGet("style") or "").removeprefix("text-align:"))
-                elif inner.type == "inline":
-                    cells[-1].append(inner.content)
+                elif inner.type == "tr_open" and inner.map:
+                    cells.append(self._cells(inner.map[0], nest))
+            cells = [[*row[: len(align) - 1], " | ".join(row[len(align) - 1 :])] for row in cells]
+            cells = [row + [""] * (len(align) - len(row)) for row in cells]
         head = self.lines[first][: self._segment(first, nest)]
         self.leaves.append(
             Leaf(

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+import termios
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -73,13 +74,18 @@ async def _command(bot: Bot, screen: Console, platform: ConsolePlatform, text: s
     try:
         invocation = parse(text, PLACE, YOU)
     except UserError as error:
-        screen.print(Markdown(error.notice))
+        _say(screen, error.notice)
         return
     if invocation.command.name == "ask":
         await _ask(bot, screen, platform, invocation.argument("prompt"))
         return
     response = await bot.front.invoked(invocation, _all_rights)
-    screen.print(Markdown(response.text))
+    _say(screen, response.text)
+
+
+def _say(screen: Console, text: str) -> None:
+    """Markdown for a person, plain text for a pipe."""
+    screen.print(Markdown(text) if screen.is_terminal else text, markup=False, highlight=False, soft_wrap=True)
 
 
 async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) -> None:
@@ -96,12 +102,17 @@ async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) 
 
 @contextmanager
 def _interrupt(stop: Callable[[], object]) -> Iterator[None]:
-    """While an answer runs, Ctrl-C stops the answer instead of the program."""
+    """While an answer runs, Ctrl-C stops the answer instead of the program, and typing does not disturb the picture."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, stop)
+    modes = termios.tcgetattr(sys.stdin) if sys.stdin.isatty() else None
+    if modes:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, [*modes[:3], modes[3] & ~termios.ECHO, *modes[4:]])
     try:
         yield
     finally:
+        if modes:
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, modes)
         loop.remove_signal_handler(signal.SIGINT)
 
 

@@ -56,7 +56,7 @@ class ConsoleSurface:
             self._live.stop()
             self._live = None
         elif self._page:
-            self._console.print(_plain(self._page), markup=False, highlight=False)
+            self._console.print(_plain(self._page), markup=False, highlight=False, soft_wrap=True)
         self._page = None
 
     def _show(self, page: Page) -> None:

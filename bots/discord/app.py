@@ -28,6 +28,7 @@ from core.settings import Habits
 log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 3.0
+RETRY_SECONDS = 1.0  # the least pause before the next try to connect
 _PERMISSIONS = discord.Permissions(
     view_channel=True,
     send_messages=True,
@@ -101,7 +102,7 @@ class Discord:
                     # (github.com/Rapptz/discord.py, issue 10520), and with others on events it can't read.
                     log.debug("discord.py failed", exc_info=error)
                     reason = f"{type(error).__name__} in discord.py"
-                wait = min(60.0, 1.0 + backoff.delay())
+                wait = min(60.0, RETRY_SECONDS * (1 + backoff.delay()))
                 log.warning("Discord can't be reached (%s); trying again in %.0f s", reason, wait)
                 await asyncio.sleep(wait)
 

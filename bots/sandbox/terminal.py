@@ -147,7 +147,7 @@ class Terminal:
                 where = "  ↳ " if each.thread else "  "
                 note = f" ({each.note})" if each.note else ""
                 text = each.text.replace("\n", "\n    ")
-                self._console.print(f"{where}{each.author}{note}: {text}", markup=False)
+                self._console.print(f"{where}{each.author}{note}: {text}", markup=False, soft_wrap=True)
 
     def _drawn(self, messages: list[Seen]) -> RenderableType:
         parts: list[RenderableType] = []

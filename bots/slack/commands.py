@@ -12,12 +12,12 @@ from bots.slack.events import Identity
 from bots.slack.people import People
 from bots.slack.surface import SlackSurface, Style
 from bots.slack.web import Web
-from bots.slack.work import Work
 from bots.slack.words import Words
+from bots.slack.work import Work
 from core.commands import Invocation, parse
 from core.errors import NebulaBotError, PlatformError, StoreError, UserError
 from core.front import Front
-from core.handlers import Response
+from core.handlers import Form, Response
 from core.intake import EMPTY
 from core.model import Address, Author, Mention, Place, Placement
 
@@ -125,7 +125,7 @@ class Commands:
         if not response.form or not await self._open(body, response.form, occasion):
             await self._reply(str(body["response_url"]), response)
 
-    async def _open(self, body: Json, form: forms.Form, occasion: forms.Occasion) -> bool:
+    async def _open(self, body: Json, form: Form, occasion: forms.Occasion) -> bool:
         """Open a modal; the trigger is good for three seconds (docs.slack.dev/reference/methods/views.open)."""
         view = forms.modal(form, occasion)
         try:

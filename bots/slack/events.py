@@ -48,8 +48,8 @@ def heard(event: Mapping[str, Any], me: Identity) -> Heard | None:
     A mention in a channel raises app_mention and, where subscribed, message.*, in no certain order and with different
     event ids; both become the same question because it is named after the message.
     """
-    kind, channel, ts, user = event.get("type"), event.get("channel"), event.get("ts"), event.get("user")
-    if kind not in ("app_mention", "message") or not (_name(channel) and _name(user) and _ts(ts)):
+    kind, channel, ts, user = (str(event.get(field) or "") for field in ("type", "channel", "ts", "user"))
+    if kind not in ("app_mention", "message") or not (channel and user and _is_ts(ts)):
         return None
     if event.get("subtype") not in _WRITTEN or event.get("bot_id") or user in (me.user, "USLACKBOT"):
         return None
@@ -59,8 +59,7 @@ def heard(event: Mapping[str, Any], me: Identity) -> Heard | None:
     direct = event.get("channel_type") == "im" or channel.startswith("D")
     if kind == "message" and not direct and not re.search(rf"<@{re.escape(me.user)}[|>]", text):
         return None
-    thread = event.get("thread_ts")
-    place = Place("slack", me.team, channel, thread if _ts(thread) else "", direct)
+    place = Place("slack", me.team, channel, str(event.get("thread_ts") or ""), direct)
     return Heard(f"slack/{me.team}/{channel}/{ts}", place, user, text, ts, _attachments(event.get("files")))
 
 
@@ -80,11 +79,6 @@ def _attachments(files: Any) -> tuple[Attachment, ...]:
     )
 
 
-def _name(value: Any) -> bool:
-    """Whether this can be an id of Slack's."""
-    return isinstance(value, str) and value.isalnum()
-
-
-def _ts(value: Any) -> bool:
+def _is_ts(value: str) -> bool:
     """Whether this is a message's timestamp, which is its id within the channel."""
-    return isinstance(value, str) and re.fullmatch(r"\d+\.\d+", value) is not None
+    return re.fullmatch(r"\d+\.\d+", value) is not None

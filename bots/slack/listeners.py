@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 from slack_bolt.response import BoltResponse
 
 from bots.slack import answers, forms
-from bots.slack.blocks import button
+from bots.slack.blocks import Json, button
 from bots.slack.events import Heard, Identity, heard
 from bots.slack.people import People
 from bots.slack.surface import SlackSurface
@@ -79,7 +79,7 @@ class Listeners:
         """The response to a command in a message: below it, or beside it in a direct message."""
         place = mention.place
         placement = Placement.CHANNEL if place.direct else Placement.THREAD
-        extra = ()
+        extra: tuple[Json, ...] = ()
         if response.form:
             # A modal needs a trigger, which a message does not give; the press of a button does.
             invocation = parse(mention.text.lstrip()[len(COMMAND_MARK) :], place, mention.author)

@@ -103,9 +103,9 @@ class Web:
                 self._quiet.set()
 
     async def respond(self, url: str, body: dict[str, object]) -> None:
-        """Answer by a response_url: five times within 30 minutes (docs.slack.dev/interactivity/handling-user-interaction).
+        """Answer by a response_url, which serves five times within 30 minutes. Raises PlatformError.
 
-        Raises PlatformError.
+        docs.slack.dev/interactivity/handling-user-interaction
         """
         hook = AsyncWebhookClient(url, timeout=_TOTAL, session=self.client.session, logger=sdk_log, retry_handlers=[])
         hook.proxy = proxy_for(url)
@@ -131,8 +131,9 @@ class Web:
 def translated(error: SlackApiError) -> PlatformError:
     """Slack's refusal as one of our errors."""
     response = error.response
-    status, headers = getattr(response, "status_code", None) or getattr(response, "status", 0), response.headers
-    code = code_of(error)
+    # a body that is no JSON leaves aiohttp's response here, anything else the SDK's
+    status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
+    headers, code = response.headers, code_of(error)
     if code in _SLOW or status == 429:
         return _of_status(429, code or "429", headers)
     if not code or code in _PASSING or status >= 500:

@@ -1,0 +1,160 @@
+"""Slack: the platform; connects, listens, and opens surfaces for replies."""
+
+import asyncio
+import itertools
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bots.slack import forms, transport
+from bots.slack.commands import Commands
+from bots.slack.events import Identity
+from bots.slack.listeners import Listeners
+from bots.slack.manifest import SCOPES
+from bots.slack.people import People
+from bots.slack.signs import Eyes
+from bots.slack.surface import SlackSurface, Style
+from bots.slack.web import Web, sdk_log
+from bots.slack.words import Words
+from bots.slack.work import Work
+from core.config import Config, WrongConfig
+from core.errors import PlatformError, SlowDown, Unreachable
+from core.front import Front
+from core.model import Address, Memory, Placement
+from core.settings import Habits
+
+log = logging.getLogger(__name__)
+
+# Seconds between attempts to reach Slack at the start; the last one goes on for good.
+_PAUSES = (0.2, 1, 2, 5, 10, 30)
+
+_ANYTHING = re.compile(r".*", re.DOTALL)
+
+
+class Slack:
+    """Implements core.ports.Platform over slack-bolt: Socket Mode, or HTTP if the configuration says so."""
+
+    name = "slack"
+    habits = Habits(memory=Memory.CHANNEL, replies=Placement.THREAD)
+
+    def __init__(self, config: Config) -> None:
+        token = config.slack_bot_token
+        self._config = config
+        self._web = Web(config.slack_api_url, token.get_secret_value() if token else "")
+        self._people = People(self._web, config.slack_managers)
+        self._eyes = Eyes(self._web)
+        self._style = Style()
+        self.ready = asyncio.Event()  # set while events can arrive
+
+    def open(self, address: Address) -> SlackSurface:
+        """The surface for a reply to this address. Does no IO."""
+        return SlackSurface(self._web, self._eyes, self._style, address)
+
+    async def run(self, front: Front) -> None:
+        """Serve until cancelled; then closes within a few seconds.
+
+        Replies that still run may go on editing afterwards. Raises WrongConfig when Slack refuses the tokens for good;
+        an unreachable Slack is waited for.
+        """
+        try:
+            me = await self._identity()
+            work = Work()
+            async with self._transport(self._app(front, me, work)), work.open():
+                self.ready.set()
+                log.info("Slack: connected as %s in %s", me.user, me.team)
+                await asyncio.get_running_loop().create_future()  # until cancelled
+        finally:
+            self.ready.clear()
+            await self._web.close()
+
+    async def _identity(self) -> Identity:
+        """Who the bot token belongs to."""
+        answer = await self._patiently(
+            lambda: self._web.client.auth_test(),
+            "SLACK_BOT_TOKEN is refused by Slack ({}): copy the Bot User OAuth Token from your app's page, "
+            "OAuth & Permissions, and install the app again if it was removed.",
+        )
+        granted = str(answer.headers.get("x-oauth-scopes") or "")
+        if granted and (missing := set(SCOPES) - {scope.strip() for scope in granted.split(",")}):
+            log.warning("Slack: the app lacks %s; add them under OAuth & Permissions and reinstall it", sorted(missing))
+        return Identity(str(answer["team_id"]), str(answer["user_id"]), str(answer.get("bot_id") or ""))
+
+    async def _socket_address(self) -> str:
+        """A fresh address for Socket Mode. Asked for here because the SDK would try a refused token for ever."""
+        token = self._config.slack_app_token
+        answer = await self._patiently(
+            lambda: self._web.client.apps_connections_open(app_token=token.get_secret_value() if token else ""),
+            "SLACK_APP_TOKEN is refused by Slack ({}): create an app-level token with connections:write on your "
+            "app's page, Basic Information, and switch Socket Mode on.",
+        )
+        return str(answer["url"])
+
+    async def _patiently(self, call: Callable[[], Awaitable[AsyncSlackResponse]], refused: str) -> AsyncSlackResponse:
+        """The answer, however long Slack can't be reached. Raises WrongConfig with `refused` when it says no."""
+        for attempt in itertools.count():
+            try:
+                return await self._web.call(call())
+            except (Unreachable, SlowDown) as error:
+                if attempt == 0:
+                    log.warning("Slack can't be reached (%s); trying until it can", error)
+                pause = error.retry_after if isinstance(error, SlowDown) else _PAUSES[min(attempt, len(_PAUSES) - 1)]
+                await asyncio.sleep(pause)
+            except PlatformError as error:
+                raise WrongConfig((refused.format(error),)) from error
+        raise AssertionError
+
+    def _app(self, front: Front, me: Identity, work: Work) -> AsyncApp:
+        """Bolt with our listeners; the same for both transports."""
+        token = self._config.slack_bot_token
+        secret = self._config.slack_signing_secret
+        known = AuthorizeResult(
+            enterprise_id=None,
+            team_id=me.team,
+            bot_token=token.get_secret_value() if token else "",
+            bot_user_id=me.user,
+            bot_id=me.bot or None,
+        )
+
+        async def authorize() -> AuthorizeResult:
+            # Left alone Bolt asks auth.test for the first events, and drops them when that fails. With SLACK_CLIENT_ID
+            # and SLACK_CLIENT_SECRET in the environment it would even look for installations on disk.
+            return known
+
+        app = AsyncApp(
+            logger=sdk_log,
+            name="nebula-bot",
+            client=AsyncWebClient(base_url=self._config.slack_api_url, logger=sdk_log, retry_handlers=[]),
+            authorize=authorize,
+            signing_secret=secret.get_secret_value() if secret else "",
+            request_verification_enabled=self._config.slack_over_http,
+        )
+        words = Words(self._people, me.user)
+        listeners = Listeners(front, me, self._people, words, work, self.open)
+        commands = Commands(front, me, self._web, self._style, self._people, words, work, self.open)
+        app.middleware(listeners.event)
+        app.command(_ANYTHING)(commands.slash)
+        app.action(forms.OPEN)(commands.pressed)
+        app.view(forms.CALLBACK)(commands.submitted)
+        for anything_else in (app.action, app.view, app.shortcut, app.options):
+            anything_else(_ANYTHING)(commands.ignored)
+        return app
+
+    @asynccontextmanager
+    async def _transport(self, app: AsyncApp) -> AsyncIterator[None]:
+        config = self._config
+        way: AbstractAsyncContextManager[None]
+        if config.slack_over_http:
+            way = transport.http(app, config.slack_host, config.slack_port or 0)
+        else:
+            token = config.slack_app_token
+            way = transport.socket(
+                app, self._web.client, token.get_secret_value() if token else "", await self._socket_address()
+            )
+        async with way:
+            yield

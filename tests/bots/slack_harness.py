@@ -1,0 +1,170 @@
+"""A whole bot in a room: the sandbox's Slack and Nebula, a real Redis, the core and the Slack adapter."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from bots.sandbox.nebula import NebulaServer
+from bots.sandbox.slack import SlackServer
+from bots.sandbox.slack_limits import OFF
+from bots.sandbox.slack_people import Answer
+from bots.sandbox.slack_values import Call, File, Message
+from bots.slack.app import Slack
+from core.assistant import Assistant
+from core.config import Config
+from core.front import Front
+from core.handlers import Handlers
+from core.intake import Intake
+from core.nebula import Nebula
+from core.pace import Pacer
+from core.ports import Pace
+from core.store.connect import connection
+from core.store.settings import SettingsStore
+from core.store.turns import Limits, Turns
+
+T = TypeVar("T")
+
+
+class Room:
+    """People by name, channels as `#general`, direct messages as `@ann`."""
+
+    def __init__(self, slack: SlackServer, nebula: NebulaServer) -> None:
+        self.slack = slack
+        self.nebula = nebula
+        self.people: dict[str, str] = {}
+        self.channels: dict[str, str] = {}
+        self.platform: Slack
+        self.intake: Intake
+
+    def person(self, name: str, *, admin: bool = False, owner: bool = False) -> str:
+        """Somebody joins; returns the id."""
+        self.people[name] = self.slack.add_user(name, admin=admin, owner=owner)
+        return self.people[name]
+
+    def open(self, name: str, creator: str = "ann", *, private: bool = False, bot_in: bool = True) -> str:
+        """A new channel with everybody in it; returns the id."""
+        creator = self.people[creator]
+        self.channels[name] = self.slack.add_channel(name[1:], creator, private=private, bot_in=bot_in)
+        return self.channels[name]
+
+    def where(self, channel: str) -> str:
+        """The id of `#general` or `@ann`."""
+        return self.slack.open_dm(self.people[channel[1:]]) if channel[0] == "@" else self.channels[channel]
+
+    async def say(
+        self, who: str, channel: str, text: str, thread: str = "", *, files: Iterable[File] = (), **how: Any
+    ) -> Message:
+        """Somebody writes; `thread` is the ts of the root. `how` as in SlackServer.say."""
+        return await self.slack.say(self.people[who], self.where(channel), text, thread, files=files, **how)
+
+    async def slash(self, who: str, channel: str, text: str, command: str = "/nebula") -> Answer:
+        """Somebody uses the slash command."""
+        return await self.slack.slash(self.people[who], self.where(channel), command, text)
+
+    def said(self, channel: str, thread: str | None = None) -> tuple[Message, ...]:
+        """What the bot has written, oldest first, in a channel and all its threads, or in one thread."""
+        return tuple(m for m in self.slack.messages(self.where(channel), thread) if m.user == self.slack.bot_user)
+
+    def shown(self, channel: str, thread: str | None = None) -> list[str]:
+        """What people read of it."""
+        return [message.shown for message in self.said(channel, thread)]
+
+    def calls(self, method: str) -> tuple[Call, ...]:
+        """The calls of this method so far, refused ones included."""
+        return tuple(call for call in self.slack.calls if call.method == method)
+
+    async def until(self, predicate: Callable[[], T], timeout: float = 8.0) -> T:
+        """The first true value of the predicate. Raises TimeoutError."""
+        return await self.slack.until(predicate, timeout)
+
+    async def answered(self, channel: str, ending: str, thread: str | None = None) -> Message:
+        """The bot's first message that shows this text."""
+
+        def find() -> Message | None:
+            return next((m for m in self.said(channel, thread) if ending in m.shown), None)
+
+        found = await self.until(find)
+        assert found is not None
+        return found
+
+    async def quiet(self) -> None:
+        """Until all events are settled and no turn runs."""
+        await self.until(lambda: not self.slack.pending)
+        async with asyncio.timeout(8):
+            await self.intake.idle()
+
+
+class _Hasty(Pacer):
+    """Paces as the real one, a hundred times as fast: what is tested here is not how long a budget lasts."""
+
+    async def permit(self, pace: Pace, *, final: bool = False) -> None:
+        await super().permit(Pace(pace.scope, pace.calls, pace.seconds / 100), final=final)
+
+
+def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any) -> Config:
+    """The configuration that points at these servers."""
+    values: dict[str, Any] = {
+        "slack_bot_token": slack.bot_token,
+        "slack_app_token": slack.app_token,
+        "slack_api_url": slack.api_url,
+        "NEBULA_API_KEY": "key",
+    }
+    if nebula is not None:
+        values |= {"nebula_base_url": nebula.base_url, "nebula_platform_url": nebula.platform_url}
+    return Config(_env_file=None, **{**values, **more})
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def slack_room(
+    redis_url: str,
+    *,
+    http: bool = False,
+    lease: float = 20,
+    inbox: int = 20,
+    server: dict[str, Any] | None = None,
+    **config: Any,
+) -> AsyncIterator[Room]:
+    """A room with ann and bob, who are nobody special, the admin eve, and #general, which ann created.
+
+    `server`: arguments of SlackServer; by default without rate limits, and quick to deliver again.
+    """
+    options = {"limits": OFF, "ack_timeout": 1.0, "retry_delays": (0.05, 0.1, 0.2)} | (server or {})
+    async with SlackServer(**options) as slack, NebulaServer() as nebula, connection(redis_url) as redis:
+        room = Room(slack, nebula)
+        for name in ("ann", "bob"):
+            room.person(name)
+        room.person("eve", admin=True)
+        room.open("#general")
+        if http:
+            config |= {
+                "slack_signing_secret": slack.signing_secret,
+                "slack_port": free_port(),
+                "slack_host": "127.0.0.1",
+            }
+        values = settings(slack, nebula, **config)
+        platform = room.platform = Slack(values)
+        store = SettingsStore(redis, values, {platform.name: platform.habits})
+        turns = Turns(redis, Limits(lease=lease, inbox=inbox))
+        async with Nebula(api_key="key", base_url=nebula.base_url, platform_url=nebula.platform_url) as model:
+            assistant = Assistant(model, _Hasty(), context=values.nebula_context_tokens)
+            intake = room.intake = Intake(turns, store, assistant, {platform.name: platform}, drain_seconds=2)
+            front = Front(intake, Handlers(store, turns, model))
+            async with intake.open(), asyncio.TaskGroup() as group:
+                running = group.create_task(platform.run(front))
+                try:
+                    async with asyncio.timeout(5):
+                        await platform.ready.wait()
+                    if http:
+                        slack.deliver_to(f"http://127.0.0.1:{values.slack_port}/slack/events")
+                    yield room
+                finally:
+                    running.cancel()
