@@ -13,7 +13,7 @@ LIMIT = 12_000
 """Characters of all markdown blocks of a message together (docs.slack.dev: blocks/markdown-block)."""
 
 # What Slack reads as a mention, a date or a link of its own, in Markdown too (PostHog/posthog#95054).
-_LIVE = re.compile(r"<(?=\\?[!@#])([^<>\n]*)(>?)|<([^<>|\n]*\|[^<>\n]*)>")
+_LIVE = re.compile(r"<(?=\\?(?:[@#]|!(?!--)))([^<>\n]*)(>?)|<([^<>|\n]*\|[^<>\n]*)>")
 _LIVE_CODE = re.compile(r"<(?=[!@#]\w)")
 
 

@@ -7,7 +7,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from wcwidth import grapheme_boundary_before, wcswidth
 
-_PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+from core.markdown import blocks
+
+_PARSER = MarkdownIt("commonmark", {"maxNesting": 60}).enable(["table", "strikethrough"])
 _ZERO = "\u200b"
 _TASK = re.compile(r"\[([ xX])\] ")
 
@@ -19,12 +21,12 @@ def escape(text: str) -> str:
 
 def to_mrkdwn(markdown: str) -> str:
     """The text in mrkdwn. Nothing in it pings: every angle of the text is escaped."""
-    return _blocks(_PARSER.parse(markdown), marks=True)
+    return _Writer(markdown, marks=True).write()
 
 
 def plain(markdown: str, limit: int = 3000) -> str:
     """The text without marks, escaped, of at most `limit` characters: what a notification shows."""
-    text = _blocks(_PARSER.parse(markdown[: 2 * limit]), marks=False)
+    text = _Writer(markdown[: 2 * limit], marks=False).write()
     if len(text) <= limit and len(markdown) <= 2 * limit:
         return text
     cut = grapheme_boundary_before(text, limit) if len(text) > limit - 1 else len(text)
@@ -35,14 +37,12 @@ def plain(markdown: str, limit: int = 3000) -> str:
     return text[:cut].rstrip() + "…"
 
 
-def _blocks(tokens: Sequence[Token], *, marks: bool) -> str:
-    return _Writer(marks).write(tokens)
-
-
 class _Writer:
     """Writes the parser's blocks one after the other, with what lists and quotes put before each line."""
 
-    def __init__(self, marks: bool) -> None:
+    def __init__(self, markdown: str, *, marks: bool) -> None:
+        self.tokens = _PARSER.parse(markdown)
+        self.tables = (leaf.cells for leaf in blocks(markdown).leaves if leaf.kind == "table")
         self.marks = marks
         self.out: list[str] = []
         self.around: list[str] = []  # what each open container puts before a line
@@ -50,9 +50,9 @@ class _Writer:
         self.marker = ""  # of the item that begins
         self.tight = False
 
-    def write(self, tokens: Sequence[Token]) -> str:
-        rows: list[list[str]] = []
-        for i, token in enumerate(tokens):
+    def write(self) -> str:
+        table = False
+        for i, token in enumerate(self.tokens):
             match token.type:
                 case "bullet_list_open":
                     self.counts.append(0)
@@ -74,15 +74,13 @@ class _Writer:
                     self.around.append("> " if self.marks else "")
                 case "blockquote_close":
                     self.around.pop()
-                case "tr_open":
-                    rows.append([])
-                case "table_close":
-                    self._put(_fenced(_aligned(rows)) if self.marks else escape("\n".join(map(" | ".join, rows))))
-                    rows = []
-                case "inline" if rows:
-                    rows[-1].append(_words(token.children or []))
-                case "inline":
-                    self._put(self._inline(token, heading=tokens[i - 1].type == "heading_open"))
+                case "table_open" | "table_close":
+                    table = token.type == "table_open"
+                    if table:
+                        rows = [[_bare(cell) for cell in row] for row in next(self.tables, ())]
+                        self._put(_fenced(_aligned(rows)) if self.marks else escape("\n".join(map(" | ".join, rows))))
+                case "inline" if not table:
+                    self._put(self._inline(token, heading=self.tokens[i - 1].type == "heading_open"))
                 case "fence" | "code_block":
                     code = token.content.rstrip("\n")
                     self._put(_fenced(code) if self.marks else escape(code))
@@ -107,7 +105,8 @@ class _Writer:
             first = "".join(self.around[:-1]) + self.marker
         tight = self.marker or self.tight
         if self.out and not (tight and self.counts) and self.out[-1].strip():
-            self.out.append("".join(part for part in self.around if part == "> ").rstrip())
+            quoted = self.out[-1].lstrip().startswith(">") and "> " in self.around
+            self.out.append(prefix.rstrip() if quoted else "")
         self.marker, self.tight = "", False
         for i, line in enumerate(text.split("\n")):
             self.out.append((first if i == 0 else prefix) + line)
@@ -118,7 +117,7 @@ def _marked(children: Sequence[Token], bold: bool) -> str:
     parts: list[str] = []
     opened: list[tuple[str, int]] = []
     links: list[str] = []
-    for token in children:
+    for i, token in enumerate(children):
         match token.type:
             case "strong_open" | "em_open" | "s_open":
                 opened.append((_MARKS[token.type[:-5]] if token.type != "strong_open" or not bold else "", len(parts)))
@@ -128,11 +127,13 @@ def _marked(children: Sequence[Token], bold: bool) -> str:
                 parts[at] = mark
                 parts.append(mark)
             case "link_open":
-                links.append(str(token.attrGet("href") or ""))
-                parts.append(f"<{_address(links[-1])}|")
+                bare = token.info == "auto" and "|" in children[i + 1].content  # Slack's own token, no address
+                links.append("&gt;" if bare else ">")
+                named = children[i + 1].content != token.attrGet("href")
+                address = _address(str(token.attrGet("href") or ""))
+                parts.append("&lt;" if bare else f"<{address}|" if named else "<")
             case "link_close":
-                parts.append(">")
-                links.pop()
+                parts.append(links.pop())
             case "image":
                 address = _address(str(token.attrGet("src") or ""))
                 label = escape(token.content).replace("|", "¦")
@@ -175,6 +176,10 @@ def _joined(parts: list[str]) -> str:
     return out
 
 
+def _bare(markdown: str) -> str:
+    return " ".join(_words(token.children or []) for token in _PARSER.parseInline(markdown)).replace("\n", " ")
+
+
 def _words(children: Sequence[Token]) -> str:
     """A paragraph's words alone."""
     parts = []
@@ -191,6 +196,8 @@ def _fenced(code: str) -> str:
 
 
 def _aligned(rows: list[list[str]]) -> str:
+    if not rows:
+        return ""
     widths = [max(max(wcswidth(row[i]), 0) for row in rows) for i in range(len(rows[0]))]
     out = [
         " │ ".join(

@@ -37,6 +37,7 @@ class Room:
         self.channels: dict[str, str] = {}
         self.platform: Slack
         self.intake: Intake
+        self.running: asyncio.Task[None]
 
     def person(self, name: str, *, admin: bool = False, owner: bool = False) -> str:
         """Somebody joins; returns the id."""
@@ -88,6 +89,12 @@ class Room:
         found = await self.until(find)
         assert found is not None
         return found
+
+    async def leave(self) -> None:
+        """Stop the platform, as at the end of the process. Raises TimeoutError when it does not stop."""
+        self.running.cancel()
+        async with asyncio.timeout(8):
+            await asyncio.wait({self.running})
 
     async def quiet(self) -> None:
         """Until all events are settled and no turn runs."""
@@ -159,7 +166,7 @@ async def slack_room(
             intake = room.intake = Intake(turns, store, assistant, {platform.name: platform}, drain_seconds=2)
             front = Front(intake, Handlers(store, turns, model))
             async with intake.open(), asyncio.TaskGroup() as group:
-                running = group.create_task(platform.run(front))
+                room.running = group.create_task(platform.run(front))
                 try:
                     async with asyncio.timeout(5):
                         await platform.ready.wait()
@@ -167,4 +174,4 @@ async def slack_room(
                         slack.deliver_to(f"http://127.0.0.1:{values.slack_port}/slack/events")
                     yield room
                 finally:
-                    running.cancel()
+                    room.running.cancel()

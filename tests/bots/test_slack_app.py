@@ -1,18 +1,392 @@
-"""The Slack adapter at the wire: what people write, use and press, and what they see."""
+"""The Slack adapter at the wire: what people say in channels, threads and direct messages, and what they see."""
 
+import pytest
+from redis.asyncio import Redis
+
+from bots.sandbox import faults
+from bots.sandbox.nebula_faults import Fault
+from bots.sandbox.slack_values import File
 from tests.bots.slack_harness import slack_room
+
+IMAGE = File("cat.png", b"\x89PNG", "image/png")
 
 
 async def test_a_mention_is_answered_in_a_thread_under_it(redis_url: str) -> None:
-    """A mention in a channel gets its reply in a thread, in a markdown block, without pings or link previews."""
+    """The reply to a mention in a channel hangs under it, in a markdown block, and pings and unfurls nothing."""
     async with slack_room(redis_url) as room:
         room.nebula.answer_next("**Hello** <!channel> <@U0NEBULA>, see https://example.com")
-        asked = await room.say("ann", "#general", "@nebula hello & <you>")
-        reply = await room.answered("#general", "example.com", asked.ts)
+        asked = await room.say("ann", "#general", "@nebula hello")
+        await room.answered("#general", "example.com", asked.ts)
         await room.quiet()
+        (reply,) = room.said("#general")
         assert reply.thread_ts == asked.ts
-        assert room.shown("#general") == ["**Hello** <!channel> <@U0NEBULA>, see https://example.com"]
-        assert [block["type"] for block in room.said("#general")[0].blocks] == ["markdown"]
-        assert not room.said("#general")[0].pings
-        assert not room.said("#general")[0].unfurls
-        assert room.nebula.requests[0].messages[-1].content.endswith("hello & <you>")
+        assert reply.shown == "**Hello** <!channel> <@U0NEBULA>, see https://example.com"
+        assert [block["type"] for block in reply.blocks] == ["markdown"]
+        assert (reply.pings, reply.unfurls) == ((), False)
+
+
+async def test_the_model_reads_words_not_markup(redis_url: str) -> None:
+    """The bot's own mention is taken out, other ids become names, entities are decoded."""
+    async with slack_room(redis_url) as room:
+        await room.say("ann", "#general", "@nebula ask @bob in #general: 1 < 2 & 3")
+        await room.quiet()
+        question = room.nebula.requests[0].messages[-1].content
+        assert "ask @bob in #general: 1 < 2 & 3" in question
+        assert "ann" in question
+        assert "nebula" not in question
+
+
+async def test_slow_names_do_not_hold_up_the_question(redis_url: str) -> None:
+    """When Slack does not tell a name in time the id stands in for it, and the event is acknowledged all the same."""
+    async with slack_room(redis_url, server={"ack_timeout": 3.0}) as room:
+        room.slack.faults.add("users.info", faults.slow(4), times=None)
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert {delivery.problem for delivery in room.slack.deliveries} == {""}
+        assert room.people["ann"] in room.nebula.requests[0].messages[-1].content
+
+
+@pytest.mark.parametrize("mention_first", [True, False])
+async def test_two_events_for_one_mention_are_one_question(redis_url: str, mention_first: bool) -> None:
+    """app_mention and message.channels of the same message give one answer, in whichever order they come."""
+    async with slack_room(redis_url) as room:
+        await room.say("ann", "#general", "@nebula hello", mention_first=mention_first)
+        await room.quiet()
+        assert len(room.said("#general")) == 1
+        assert len(room.nebula.requests) == 1
+
+
+async def test_a_redelivered_event_is_answered_once(redis_url: str) -> None:
+    """Slack may deliver an event again although it was acknowledged."""
+    async with slack_room(redis_url) as room:
+        room.slack.redeliver(3)
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert len(room.slack.deliveries) >= 8
+        assert len(room.said("#general")) == 1
+
+
+async def test_a_question_that_could_not_be_stored_is_not_acknowledged(redis_url: str, redis_client: Redis) -> None:
+    """While Redis refuses to write, Slack hears nothing and delivers again; then the question is answered, once."""
+    async with slack_room(redis_url, server={"retry_delays": (0.05,) * 50}) as room:
+        await redis_client.config_set("maxmemory", "1")
+        try:
+            await room.say("ann", "#general", "@nebula hello")
+            await room.until(lambda: len(room.slack.deliveries) >= 4)
+        finally:
+            await redis_client.config_set("maxmemory", "0")
+        assert all(delivery.problem for delivery in room.slack.deliveries[:4])
+        await room.quiet()
+        assert len(room.said("#general")) == 1
+
+
+async def test_an_empty_mention_gets_help(redis_url: str) -> None:
+    """A mention without a word is told what to do; the model is not asked."""
+    async with slack_room(redis_url) as room:
+        await room.say("ann", "#general", "@nebula")
+        await room.answered("#general", "Ask me something")
+        await room.quiet()
+        assert not room.nebula.requests
+
+
+@pytest.mark.parametrize(("channel", "text"), [("#general", "@nebula"), ("@ann", "")])
+async def test_an_image_alone_is_refused_with_a_sentence(redis_url: str, channel: str, text: str) -> None:
+    """Files can't be read; who sends nothing else is told so."""
+    async with slack_room(redis_url) as room:
+        await room.say("ann", channel, text, files=[IMAGE])
+        await room.answered(channel, "not files or images")
+        await room.quiet()
+        assert len(room.said(channel)) == 1
+        assert not room.nebula.requests
+
+
+async def test_a_hundred_thousand_characters_are_refused_with_a_sentence(redis_url: str) -> None:
+    """A message far beyond the limit is not sent to the model."""
+    async with slack_room(redis_url) as room:
+        await room.say("ann", "#general", "@nebula " + "word " * 20_000)
+        await room.answered("#general", "I take at most 32,000")
+        assert not room.nebula.requests
+
+
+async def test_other_bots_are_not_answered(redis_url: str) -> None:
+    """A bot that mentions the bot could start an endless conversation."""
+    async with slack_room(redis_url) as room:
+        await room.slack.bot_says(room.slack.add_bot("other"), room.where("#general"), "@nebula hello")
+        await room.quiet()
+        assert room.slack.deliveries
+        assert not room.nebula.requests
+
+
+async def test_talk_without_a_mention_is_not_answered(redis_url: str) -> None:
+    """In channels the bot speaks when spoken to, also in a thread it has written in."""
+    async with slack_room(redis_url) as room:
+        asked = await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        await room.say("bob", "#general", "hi ann")
+        await room.say("bob", "#general", "what do you think?", asked.ts)
+        await room.quiet()
+        assert len(room.nebula.requests) == 1
+
+
+async def test_an_edited_question_is_not_answered_again(redis_url: str) -> None:
+    """Slack sends app_mention anew for an edited message; its question has its answer."""
+    async with slack_room(redis_url) as room:
+        asked = await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        await room.slack.edit(room.people["ann"], asked.channel, asked.ts, "@nebula hello!")
+        await room.quiet()
+        assert len(room.said("#general")) == 1
+
+
+async def test_a_mention_that_an_edit_adds_is_answered(redis_url: str) -> None:
+    """Who forgot the mention and adds it has asked now."""
+    async with slack_room(redis_url) as room:
+        asked = await room.say("ann", "#general", "hello")
+        await room.slack.edit(room.people["ann"], asked.channel, asked.ts, "@nebula hello")
+        await room.quiet()
+        assert len(room.said("#general", asked.ts)) == 1
+
+
+async def test_two_mentions_in_one_second_are_answered_in_order(redis_url: str) -> None:
+    """Both are questions, and the second is answered in the light of the first, whatever names have to be looked up."""
+    async with slack_room(redis_url) as room:
+        first = await room.say("ann", "#general", "@nebula what does @bob think of @eve?")
+        second = await room.say("ann", "#general", "@nebula and you?")
+        await room.answered("#general", "", second.ts)
+        await room.quiet()
+        assert [len(room.said("#general", each.ts)) for each in (first, second)] == [1, 1]
+        asked = [request.messages[-1].content for request in room.nebula.requests]
+        assert "what does @bob think of @eve?" in asked[0]
+        assert "and you?" in asked[1]
+        assert any("what does @bob think" in message.content for message in room.nebula.requests[1].messages[:-1])
+
+
+async def test_a_question_in_a_thread_is_answered_there(redis_url: str) -> None:
+    """The reply goes into the thread of the question, below the thread's first message."""
+    async with slack_room(redis_url) as room:
+        root = await room.say("bob", "#general", "lunch?")
+        await room.say("ann", "#general", "@nebula what is for lunch?", root.ts)
+        await room.quiet()
+        (reply,) = room.said("#general")
+        assert reply.thread_ts == root.ts
+
+
+async def test_replies_can_go_into_the_channel(redis_url: str) -> None:
+    """With `replies` set to channel the reply stands beside the question, unless that was in a thread."""
+    async with slack_room(redis_url) as room:
+        await room.say("ann", "#general", "@nebula !set replies channel")
+        await room.answered("#general", "`channel`")
+        asked = await room.say("ann", "#general", "@nebula top")
+        await room.quiet()
+        assert room.said("#general")[-1].thread_ts == ""
+        await room.say("ann", "#general", "@nebula in the thread", asked.ts)
+        await room.quiet()
+        assert room.said("#general")[-1].thread_ts == asked.ts
+
+
+async def test_threads_can_remember_by_themselves(redis_url: str) -> None:
+    """With `memory` set to thread, what was said in one thread is unknown in the next and known in its own."""
+    async with slack_room(redis_url) as room:
+        await room.say("ann", "#general", "@nebula !set memory thread")
+        await room.answered("#general", "`thread`")
+        first = await room.say("ann", "#general", "@nebula my word is swordfish")
+        await room.quiet()
+        await room.say("ann", "#general", "@nebula elsewhere")
+        await room.quiet()
+        await room.say("ann", "#general", "@nebula again", first.ts)
+        await room.quiet()
+        knows = [
+            any("swordfish" in message.content for message in request.messages[:-1])
+            for request in room.nebula.requests
+        ]
+        assert knows == [False, False, True]
+
+
+async def test_channels_are_kept_apart(redis_url: str) -> None:
+    """What was said in one channel is unknown in another."""
+    async with slack_room(redis_url) as room:
+        room.open("#random")
+        await room.say("ann", "#general", "@nebula my word is swordfish")
+        await room.quiet()
+        await room.say("ann", "#random", "@nebula hello")
+        await room.quiet()
+        assert "swordfish" not in str(room.nebula.requests[1].messages)
+
+
+@pytest.mark.parametrize("dm_mention", [True, False])
+async def test_a_direct_message_needs_no_mention(redis_url: str, dm_mention: bool) -> None:
+    """It is answered once, beside the question, also when Slack sends an app_mention for it."""
+    async with slack_room(redis_url) as room:
+        await room.say("ann", "@ann", "@nebula hello" if dm_mention else "hello", dm_mention=dm_mention)
+        await room.quiet()
+        (reply,) = room.said("@ann")
+        assert reply.thread_ts == ""
+
+
+async def test_a_direct_message_in_a_thread_is_answered_there(redis_url: str) -> None:
+    """A thread in a direct message is a thread as any other."""
+    async with slack_room(redis_url) as room:
+        root = await room.say("ann", "@ann", "hello")
+        await room.quiet()
+        await room.say("ann", "@ann", "and?", root.ts)
+        await room.quiet()
+        assert [reply.thread_ts for reply in room.said("@ann")] == ["", root.ts]
+
+
+async def test_a_group_message_needs_a_mention(redis_url: str) -> None:
+    """Where several people talk the bot speaks when spoken to."""
+    async with slack_room(redis_url) as room:
+        room.channels["#group"] = room.slack.add_group_dm([room.people["ann"], room.people["bob"]])
+        await room.say("ann", "#group", "hi bob")
+        await room.say("ann", "#group", "@nebula hello")
+        await room.quiet()
+        assert len(room.said("#group")) == 1
+
+
+async def test_a_long_answer_becomes_several_messages(redis_url: str) -> None:
+    """Nothing is lost at the cuts, and all messages stand in the one thread."""
+    async with slack_room(redis_url) as room:
+        lines = [f"Line {number} says something of no importance at all." for number in range(700)]
+        room.nebula.answer_next("\n\n".join(lines))
+        asked = await room.say("ann", "#general", "@nebula go on")
+        await room.answered("#general", lines[-1])
+        await room.quiet()
+        replies = room.said("#general", asked.ts)
+        assert len(replies) > 2
+        assert "\n\n".join(reply.shown for reply in replies).split("\n\n") == lines
+
+
+async def test_a_thinking_model_shows_that_it_thinks(redis_url: str) -> None:
+    """What it thinks is in no frame of the reply; that it thought is said above the answer."""
+    async with slack_room(redis_url) as room:
+        room.nebula.pace = 200
+        room.nebula.answer_next("The answer is 42.", thought="hidden considerations " * 20)
+        await room.say("ann", "#general", "@nebula think")
+        reply = await room.answered("#general", "The answer is 42.")
+        await room.quiet()
+        shown = [frame.shown for frame in room.said("#general")[0].frames]
+        assert any("Thinking" in frame for frame in shown)
+        assert not any("considerations" in frame for frame in shown)
+        assert "Thought for" in room.said("#general")[0].shown
+        assert reply.ts == room.said("#general")[0].ts
+
+
+async def test_being_slowed_down_loses_nothing(redis_url: str) -> None:
+    """After a 429 the bot waits as long as Slack says, and then posts."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("chat.postMessage", faults.rate_limited(1))
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        refused, done = room.calls("chat.postMessage")
+        assert refused.status == 429
+        assert done.at - refused.at >= 0.9
+        assert len(room.said("#general")) == 1
+
+
+async def test_a_failing_slack_is_tried_again(redis_url: str) -> None:
+    """A 503 with a page instead of an answer, or a refused connection, passes."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("chat.postMessage", faults.server_error())
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert len(room.said("#general")) == 1
+
+
+async def test_a_deleted_reply_is_given_up(redis_url: str) -> None:
+    """Who deletes the growing reply does not want it; the next question is answered as ever."""
+    async with slack_room(redis_url) as room:
+        room.nebula.pace = 100
+        room.nebula.answer_next("word " * 300)
+        await room.say("ann", "#general", "@nebula go on")
+        reply = await room.answered("#general", "word")
+        await room.slack.delete(room.slack.bot_user, reply.channel, reply.ts)
+        await room.quiet()
+        assert room.said("#general") == ()
+        room.nebula.pace = 0
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert len(room.said("#general")) == 1
+
+
+async def test_a_refused_markdown_block_becomes_mrkdwn(redis_url: str) -> None:
+    """A server that does not know markdown blocks gets the text in sections."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("chat.postMessage", faults.refused("invalid_blocks"))
+        room.nebula.answer_next("plain words")
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        post = room.calls("chat.postMessage")[-1]
+        assert not post.error
+        assert "section" in str(post.arguments["blocks"])
+        assert room.shown("#general") == ["plain words"]
+
+
+async def test_thinking_shows_in_the_thread_until_the_reply(redis_url: str) -> None:
+    """The status line of the thread says that the model thinks; it is gone when the reply is there."""
+    async with slack_room(redis_url) as room:
+        room.nebula.fault(Fault(first_token=0.3))
+        asked = await room.say("ann", "#general", "@nebula hello")
+        await room.until(lambda: room.slack.status(asked.channel, asked.ts) == "is thinking…")
+        await room.quiet()
+        assert room.slack.status(asked.channel, asked.ts) == ""
+
+
+async def test_a_status_of_a_reply_elsewhere_is_taken_away(redis_url: str) -> None:
+    """A reply beside the question does not clear the status of the question's thread by itself."""
+    async with slack_room(redis_url) as room:
+        asked = await room.say("ann", "@ann", "hello")
+        await room.quiet()
+        assert [call.arguments["status"] for call in room.calls("assistant.threads.setStatus")] == ["is thinking…", ""]
+        assert room.slack.status(asked.channel, asked.ts) == ""
+
+
+async def test_eyes_stand_in_for_a_status(redis_url: str) -> None:
+    """An app that may not set a status puts a reaction on the question, and does not ask for the status again."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("assistant.threads.setStatus", faults.refused("not_allowed_token_type"), times=None)
+        for text in ("@nebula one", "@nebula two"):
+            await room.say("ann", "#general", text)
+            await room.quiet()
+        assert len(room.calls("assistant.threads.setStatus")) == 1
+        assert len(room.calls("reactions.add")) == 2
+        assert not any(message.reactions for message in room.slack.messages(room.where("#general")))
+
+
+async def test_a_waiting_question_is_marked(redis_url: str) -> None:
+    """A question that has to wait for another gets eyes, which go away with its answer."""
+    async with slack_room(redis_url) as room:
+        room.nebula.fault(Fault(first_token=0.5))
+        await room.say("ann", "#general", "@nebula one")
+        await room.nebula.until(lambda: len(room.nebula.requests) == 1)
+        second = await room.say("bob", "#general", "@nebula two")
+
+        def marks() -> tuple[tuple[str, tuple[str, ...]], ...]:
+            return next(m.reactions for m in room.slack.messages(second.channel) if m.ts == second.ts)
+
+        await room.until(lambda: marks() == (("eyes", (room.slack.bot_user,)),))
+        await room.quiet()
+        assert marks() == ()
+        assert len(room.said("#general", second.ts)) == 1
+
+
+async def test_events_of_no_use_are_acknowledged(redis_url: str) -> None:
+    """Slack would deliver them again and in the end stop delivering at all."""
+    async with slack_room(redis_url) as room:
+        said = await room.say("ann", "#general", "hello")
+        await room.slack.react(room.people["bob"], said, "wave")
+        await room.slack.open_home(room.people["ann"])
+        await room.slack.delete(room.people["ann"], said.channel, said.ts)
+        await room.quiet()
+        assert {delivery.problem for delivery in room.slack.deliveries} == {""}
+        assert {"message", "reaction_added", "app_home_opened"} <= {each.name for each in room.slack.deliveries}
+
+
+async def test_a_running_reply_outlives_the_connection(redis_url: str) -> None:
+    """Once the platform is left, replies that still run reach their end in the time they are given."""
+    async with slack_room(redis_url) as room:
+        room.nebula.pace = 100
+        room.nebula.answer_next("word " * 50 + "end")
+        await room.say("ann", "#general", "@nebula go on")
+        await room.answered("#general", "word")
+        await room.leave()
+        await room.answered("#general", "end")

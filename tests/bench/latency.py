@@ -1,0 +1,77 @@
+"""Time from an event on the platform to the model's request, against the least that a bot could do."""
+
+import statistics
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bots.compose import nebula, storage
+from bots.discord.app import Discord
+from bots.run import serving
+from bots.slack.app import Slack
+from core.config import Config
+from tests.bench.floor import floor
+from tests.bench.table import Table, ms, percentile, ratio
+from tests.bench.wire import Event, Wire, wire
+
+TURNS, WARM = 150, 10
+EVENTS = {Event.SLACK: "slack", Event.DISCORD: "discord", Event.DISCORD_SLASH: "discord"}
+
+
+async def measure() -> Table:
+    """About 30 s."""
+    with TemporaryDirectory(prefix="nb-") as folder:
+        async with wire(channels=TURNS + WARM) as servers:
+            await servers.answers("ok")
+            config = servers.addresses.config(Path(folder))
+            bot = await _bot(servers, config)
+            least = await _floor(servers, config)
+    rows = []
+    for event in EVENTS:
+        ours, theirs = bot[event], least[event]
+        median = statistics.median(ours), statistics.median(theirs)
+        p95 = percentile(ours, 0.95), percentile(theirs, 0.95)
+        rows.append((event.value, *map(ms, (median[0], p95[0], median[1], p95[1])), ratio(*median), ratio(*p95)))
+    return Table(
+        "Time from event to model request",
+        f"From the moment the platform sends the event until Nebula has the request's headers: {TURNS} turns each, one "
+        "after the other, each in a channel of its own; the whole bot in one process, embedded Redis, the platforms "
+        "and Nebula in another process. Floor: a bare WebSocket that asks Nebula with the same client at once.",
+        ("event", "median ms", "p95 ms", "floor median ms", "floor p95 ms", "median : floor", "p95 : floor"),
+        tuple(rows),
+    )
+
+
+async def _bot(servers: Wire, config: Config) -> dict[Event, list[float]]:
+    platforms = [Slack(config), Discord(config)]
+    async with (
+        storage(config) as store,
+        nebula(config) as model,
+        serving(config, store.redis, model, platforms) as bot,
+    ):
+        for platform in platforms:
+            await platform.ready.wait()
+        await servers.connected()
+        return {event: await _times(servers, event, bot.intake.idle) for event in EVENTS}
+
+
+async def _floor(servers: Wire, config: Config) -> dict[Event, list[float]]:
+    found = {}
+    async with nebula(config) as model:
+        for event, platform in EVENTS.items():
+            async with floor(model, config.nebula_model, servers.addresses, platform) as least:
+
+                async def settled(answered: Callable[[], Awaitable[object]] = least.answered.wait) -> None:
+                    await answered()
+
+                found[event] = await _times(servers, event, settled)
+    return found
+
+
+async def _times(servers: Wire, event: Event, settled: Callable[[], Awaitable[None]]) -> list[float]:
+    times = []
+    for number in range(WARM + TURNS):
+        asked = await servers.ask(event, number)
+        await settled()
+        times.append(asked.requested - asked.said)
+    return times[WARM:]

@@ -1,0 +1,50 @@
+"""Tables of figures as Markdown, and the few statistics in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What one case found. `setting` says how it was measured, `notes` how to read it."""
+
+    title: str
+    setting: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        widths = [max(len(row[i]) for row in (self.columns, *self.rows)) for i in range(len(self.columns))]
+        rule = "|".join(("-" * (width + 2) if i == 0 else "-" * (width + 1) + ":") for i, width in enumerate(widths))
+        lines = [f"### {self.title}", "", self.setting, "", _line(self.columns, widths), f"|{rule}|"]
+        lines += [_line(row, widths) for row in self.rows]
+        if self.notes:
+            lines += ["", *(f"- {note}" for note in self.notes)]
+        return "\n".join(lines)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(cells, widths))]
+    return f"| {' | '.join(padded)} |"
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of them does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -(-int(share * len(ordered) * 1000) // 1000) - 1))]
+
+
+def ms(seconds: float) -> str:
+    """Seconds as milliseconds."""
+    return f"{seconds * 1e3:.1f}"
+
+
+def us(seconds: float) -> str:
+    """Seconds as microseconds."""
+    return f"{seconds * 1e6:,.0f}"
+
+
+def ratio(value: float, floor: float) -> str:
+    """How many times the floor."""
+    return f"{value / floor:.1f} ×"

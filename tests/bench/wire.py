@@ -1,0 +1,210 @@
+"""Slack, Discord and Nebula of the sandbox in a process of their own, so that their CPU time is not the bot's."""
+
+import asyncio
+import inspect
+import multiprocessing
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from bots.sandbox.discord import DiscordServer
+from bots.sandbox.nebula import NebulaServer
+from bots.sandbox.slack import SlackServer
+from bots.sandbox.slack_limits import OFF
+from bots.slack.manifest import EVENTS
+from core.config import Config
+
+PATIENCE = 20.0  # seconds for anything that the bot must have done by then
+
+
+class Event(StrEnum):
+    """What a person does."""
+
+    SLACK = "Slack mention"
+    SLACK_DIRECT = "Slack direct message"
+    DISCORD = "Discord mention"
+    DISCORD_SLASH = "Discord /ask"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the servers are, and the tokens they take."""
+
+    nebula: str
+    platform: str
+    slack: str
+    slack_bot_token: str
+    slack_app_token: str
+    discord: str
+    gateway: str
+    discord_token: str
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point a bot at these servers."""
+        return {
+            "NEBULA_API_KEY": "bench",
+            "NEBULA_BASE_URL": self.nebula,
+            "NEBULA_PLATFORM_URL": self.platform,
+            "SLACK_API_URL": self.slack,
+            "SLACK_BOT_TOKEN": self.slack_bot_token,
+            "SLACK_APP_TOKEN": self.slack_app_token,
+            "DISCORD_API_URL": self.discord,
+            "DISCORD_GATEWAY_URL": self.gateway,
+            "DISCORD_TOKEN": self.discord_token,
+        }
+
+    def config(self, data: Path) -> Config:
+        """The same as a configuration, whatever the environment says."""
+        values: dict[str, Any] = {name.lower(): value for name, value in self.environment().items()}
+        key = SecretStr(str(values.pop("nebula_api_key")))
+        values |= {"redis_url": None, "slack_signing_secret": None, "data_dir": data, "drain_seconds": 0}
+        return Config(_env_file=None, **values).model_copy(update={"nebula_api_key": key})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """When an event was sent and when the model's request came, in seconds of the system's monotonic clock."""
+
+    said: float
+    requested: float
+
+
+class Wire:
+    """The servers, as seen from the bench's process."""
+
+    def __init__(self, pipe: "Connection[Any, Any]", addresses: Addresses) -> None:
+        self._pipe = pipe
+        self._lock = asyncio.Lock()
+        self.addresses = addresses
+
+    async def answers(self, text: str, pace: float = 0.0) -> None:
+        """What the model says from now on, at so many tokens a second (0: at once)."""
+        await self._call("answers", text, pace)
+
+    async def connected(self) -> None:
+        """Wait for a bot that is connected to both platforms and has registered its commands."""
+        await self._call("connected")
+
+    async def ask(self, event: Event, number: int) -> Asked:
+        """Somebody asks in channel `number`; returns once the model was asked."""
+        said, requested = await self._call("ask", event, number)
+        return Asked(said, requested)
+
+    async def ask_many(self, event: Event, many: int) -> None:
+        """So many people ask at once, each in a channel of their own; returns once the model was asked by all."""
+        await self._call("ask_many", event, many)
+
+    async def streams(self) -> int:
+        """How many answers are being streamed."""
+        return int(await self._call("streams"))
+
+    async def _call(self, name: str, *arguments: object) -> Any:
+        async with self._lock:
+            self._pipe.send((name, arguments))
+            return await asyncio.to_thread(self._pipe.recv)
+
+
+class _Scene:
+    """The same in the servers' process: its public methods are what Wire calls."""
+
+    def __init__(self, slack: SlackServer, discord: DiscordServer, nebula: NebulaServer, channels: int) -> None:
+        self._slack, self._discord, self._nebula = slack, discord, nebula
+        self._ann = slack.add_user("ann")
+        self._rooms = [slack.add_channel(f"room-{number}", self._ann) for number in range(channels)]
+        guild = discord.add_guild("Bench")
+        self._bob = discord.add_member(guild, "bob")
+        self._channels = [discord.add_channel(guild, f"room-{number}") for number in range(channels)]
+
+    def addresses(self) -> Addresses:
+        slack, discord = self._slack, self._discord
+        return Addresses(
+            nebula=self._nebula.base_url,
+            platform=self._nebula.platform_url,
+            slack=slack.api_url,
+            slack_bot_token=slack.bot_token,
+            slack_app_token=slack.app_token,
+            discord=discord.api_url,
+            gateway=discord.gateway_url,
+            discord_token=discord.token,
+        )
+
+    def answers(self, text: str, pace: float) -> None:
+        self._nebula.pace = pace
+        self._nebula._say = lambda messages: text
+
+    async def connected(self) -> None:
+        discord = self._discord
+        await self._slack.until(lambda: self._slack.sockets > 0, PATIENCE)
+        await discord.until(lambda: bool(discord.gateway.sessions and discord.commands.registered), PATIENCE)
+
+    async def ask(self, event: Event, number: int) -> tuple[float, float]:
+        before = len(self._nebula.requests)
+        said = time.monotonic()
+        await self._say(event, number)
+        await self._nebula.until(lambda: len(self._nebula.requests) > before, PATIENCE)
+        return said, self._nebula.requests[before].at
+
+    async def ask_many(self, event: Event, many: int) -> None:
+        before = len(self._nebula.requests)
+        for number in range(many):
+            await self._say(event, number)
+        await self._nebula.until(lambda: len(self._nebula.requests) >= before + many, PATIENCE)
+
+    def streams(self) -> int:
+        return sum(not (each.finished or each.closed_early) for each in self._nebula.requests)
+
+    async def _say(self, event: Event, number: int) -> None:
+        question = "How does a hash table work, and when is it slow?"
+        match event:
+            case Event.SLACK:
+                await self._slack.say(self._ann, self._rooms[number], f"@nebula {question}")
+            case Event.SLACK_DIRECT:
+                await self._slack.say(self._ann, self._slack.open_dm(self._ann), question)
+            case Event.DISCORD:
+                text = f"@{self._discord.bot_user.name} {question}"
+                await self._discord.say(self._bob, self._channels[number], text)
+            case Event.DISCORD_SLASH:
+                await self._discord.slash(self._bob, self._channels[number], "ask", {"prompt": question})
+
+
+def _serve(pipe: "Connection[Any, Any]", channels: int) -> None:
+    async def main() -> None:
+        async with (
+            SlackServer(limits=OFF, subscriptions=frozenset(EVENTS)) as slack,
+            DiscordServer(limits=None) as discord,
+            NebulaServer() as nebula,
+        ):
+            scene = _Scene(slack, discord, nebula, channels)
+            pipe.send(scene.addresses())
+            while True:
+                try:
+                    name, arguments = await asyncio.to_thread(pipe.recv)
+                except EOFError:
+                    return
+                answer = getattr(scene, name)(*arguments)
+                pipe.send(await answer if inspect.isawaitable(answer) else answer)
+
+    asyncio.run(main())
+
+
+@asynccontextmanager
+async def wire(channels: int) -> AsyncIterator[Wire]:
+    """The servers, with so many channels on each platform and no rate limits."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, channels), daemon=True)
+    process.start()
+    theirs.close()  # so that the end of the servers ends our waiting for them
+    try:
+        yield Wire(ours, await asyncio.to_thread(ours.recv))
+    finally:
+        process.terminate()
+        process.join()
+        ours.close()
