@@ -123,7 +123,7 @@ _PARSER.inline.ruler.at("strikethrough", _delimiters(strikethrough.tokenize, 2))
 _PARSER.validateLink = lambda url: True  # type: ignore[method-assign]  # what is shown is not ours to judge here
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)  # most paragraphs of a page are as they were in the frame before
 def inline(source: str) -> Inline:
     """The marks of a paragraph as it stands in the text."""
     trace = _Trace(source)

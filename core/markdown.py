@@ -217,8 +217,7 @@ class _Reader:
                     align.append(str(inner.attrGet("style") or "").removeprefix("text-align:"))
                 elif inner.type == "tr_open" and inner.map:
                     cells.append(self._cells(inner.map[0], nest))
-            cells = [[*row[: len(align) - 1], " | ".join(row[len(align) - 1 :])] for row in cells]
-            cells = [row + [""] * (len(align) - len(row)) for row in cells]
+            cells = [_folded(row, len(align)) for row in cells]
         head = self.lines[first][: self._segment(first, nest)]
         self.leaves.append(
             Leaf(
@@ -236,6 +235,16 @@ class _Reader:
                 align=tuple(align),
             )
         )
+
+
+def _folded(row: list[str], columns: int) -> list[str]:
+    """The row with as many cells as the header: those too many are joined, first where a bar stands in code."""
+    cells = list(row)
+    while len(cells) > columns:
+        odd = (i for i, cell in enumerate(cells[:-1]) if cell.count("`") % 2)
+        i = next(odd, len(cells) - 2)
+        cells[i : i + 2] = [f"{cells[i]} | {cells[i + 1]}"]
+    return cells + [""] * (columns - len(cells))
 
 
 _OPENERS = {*_KINDS, "blockquote_open", "bullet_list_open", "ordered_list_open", "list_item_open"}

@@ -109,7 +109,7 @@ class Discord:
     async def _serve(self, front: Front) -> None:
         """One client, from its login to its end."""
         ready = asyncio.Event()
-        client = Listener(front, self._rest, self._managers, ready)
+        client = Listener(front, self._http, self._managers, ready)
         try:
             await client.login(self._token)
             async with asyncio.TaskGroup() as group:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import discord
 
 from bots.discord.arrivals import Arrivals
+from bots.discord.http import Http
 from bots.discord.interactions import Interactions
 from bots.discord.people import permissions_in, rights_of
 from bots.discord.places import Places
@@ -27,7 +28,7 @@ _GUILDS_SECONDS = 0.25
 class Listener(discord.Client):
     """The gateway's client: minimal intents, nothing kept of messages and members."""
 
-    def __init__(self, front: Front, rest: Rest, managers: Collection[str], ready: asyncio.Event) -> None:
+    def __init__(self, front: Front, http: Http, managers: Collection[str], ready: asyncio.Event) -> None:
         # Messages that mention the bot and direct messages carry their content without the privileged intent
         # (docs.discord.com, Gateway, Message Content Intent).
         intents = discord.Intents.none()
@@ -41,8 +42,9 @@ class Listener(discord.Client):
             guild_ready_timeout=_GUILDS_SECONDS,
         )
         self._front, self._managers, self._signed_in = front, managers, ready
+        rest = Rest(http)
         self._places, self._replies, self._arrivals = Places(rest), Replies(rest), Arrivals()
-        self._interactions = Interactions(front, rest, self._places, self._arrivals, managers)
+        self._interactions = Interactions(front, http, self._places, self._arrivals, managers)
 
     async def on_ready(self) -> None:
         self._signed_in.set()

@@ -29,7 +29,7 @@ def dialog(form: Form) -> ui.Modal:
         placeholder=None if held is not None else "The text in force is too long to be edited here; this replaces it.",
         max_length=_LONGEST,
     )
-    modal = ui.Modal(title=form.title[:_TITLE], custom_id=_FORM + form.command, timeout=900)
+    modal = ui.Modal(title=form.title[:_TITLE], custom_id=_FORM + form.command)
     modal.add_item(ui.Label(text=form.label[:_TITLE], component=field))
     return modal
 

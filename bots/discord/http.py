@@ -24,6 +24,10 @@ class TokenExpired(Gone):
     """The interaction's token is no longer good, or never was; ordinary messages may still work."""
 
 
+class Answered(Rejected):
+    """The interaction was acknowledged before, perhaps by another process with the same token."""
+
+
 class ReplyRefused(Forbidden):
     """Replying to a message needs the right to read the history; a message without reference does not."""
 
@@ -37,6 +41,7 @@ _CODES: dict[int, type[PlatformError]] = {
     10015: TokenExpired,  # unknown webhook
     10062: TokenExpired,  # unknown interaction
     50027: TokenExpired,  # invalid webhook token
+    40060: Answered,
     40094: Forbidden,  # no more followups for an app that is not in the guild
     50007: Forbidden,  # this person takes no direct messages
     50001: Forbidden,
@@ -112,8 +117,8 @@ def _seconds(*candidates: Any) -> float:
 
 
 def _without_token(path: str) -> str:
-    """The path as it may be logged: a webhook's path holds the token that answers its interaction."""
+    """The path as it may be logged: these hold the token that answers an interaction."""
     parts = path.split("/")
-    if len(parts) > 3 and parts[1] == "webhooks":
+    if len(parts) > 3 and parts[1] in ("webhooks", "interactions"):
         parts[3] = "…"
     return "/".join(parts)

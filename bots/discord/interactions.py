@@ -7,18 +7,18 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import discord
-from discord import app_commands
 
 from bots.discord.arrivals import Arrivals
+from bots.discord.callbacks import Callback
 from bots.discord.commands import CHOICE_LENGTH, SUGGESTIONS, invocation_of, typed
 from bots.discord.forms import dialog, submitted, to_open
+from bots.discord.http import Answered, Http, TokenExpired
 from bots.discord.people import author_of, rights_of
 from bots.discord.places import Places
 from bots.discord.questions import NAME
 from bots.discord.replies import contents_of
-from bots.discord.rest import Rest, Token
+from bots.discord.rest import Rest
 from core.commands import Invocation, find
 from core.errors import PlatformError, StoreError, UserError
 from core.front import Front
@@ -31,17 +31,15 @@ log = logging.getLogger(__name__)
 # edits it lives for 15 min. Seconds, with a margin.
 ANSWER_SECONDS = 2.0
 TOKEN_SECONDS = 15 * 60 - 20.0
-_CALL_SECONDS = 10.0
 _SEEN = 1000
-_TOO_LATE = 10062
-_TROUBLE = (discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
 
 
 class Interactions:
     """Everything here answers within Discord's time, first and foremost."""
 
-    def __init__(self, front: Front, rest: Rest, places: Places, arrivals: Arrivals, managers: Collection[str]) -> None:
-        self._front, self._rest, self._places, self._arrivals = front, rest, places, arrivals
+    def __init__(self, front: Front, http: Http, places: Places, arrivals: Arrivals, managers: Collection[str]) -> None:
+        self._http, self._rest = http, Rest(http)
+        self._front, self._places, self._arrivals = front, places, arrivals
         self._managers = managers
         self._seen: dict[int, None] = {}
 
@@ -53,26 +51,26 @@ class Interactions:
         if len(self._seen) > _SEEN:
             del self._seen[next(iter(self._seen))]
         data: Any = interaction.data or {}
+        callback = Callback(self._http, interaction)
         if interaction.type is discord.InteractionType.autocomplete:
-            await self._suggest(interaction, typed(data))
+            await self._suggest(callback, typed(data))
             return
         place = await self._places.of_interaction(interaction)
         if place is None:
-            await _show(
-                interaction, Response("Discord does not say in which channel we are. Please mention me instead.")
-            )
+            lost = "Discord does not say in which channel we are. Please mention me instead."
+            await self._show(callback, Response(lost))
             return
         try:
             invocation = self._invocation(interaction, data, place)
         except UserError as error:
-            await _show(interaction, Response(error.notice))
+            await self._show(callback, Response(error.notice))
             return
         if invocation is None:
             return
         if invocation.command.name == "ask":
-            await self._ask(interaction, place, invocation.argument("prompt"))
+            await self._ask(interaction, callback, place, invocation.argument("prompt"))
         else:
-            await self._invoke(interaction, invocation)
+            await self._invoke(interaction, callback, invocation)
 
     def _invocation(self, interaction: discord.Interaction, data: Any, place: Place) -> Invocation | None:
         """The command that was given, whichever way; None for a button or form of something else."""
@@ -87,9 +85,8 @@ class Interactions:
             case _:
                 return None
 
-    async def _ask(self, interaction: discord.Interaction, place: Place, prompt: str) -> None:
+    async def _ask(self, interaction: discord.Interaction, callback: Callback, place: Place, prompt: str) -> None:
         """Defer, and store the question; what follows is the turn's."""
-        token = Token(str(interaction.application_id), interaction.token)
         asked = interaction.created_at.timestamp()
         mention = Mention(
             id=f"{NAME}/i/{interaction.id}",
@@ -97,11 +94,11 @@ class Interactions:
             author=author_of(interaction.user),
             text=prompt,
             at=asked,
-            interaction=str(token),
+            interaction=str(callback.token),
             expires=asked + TOKEN_SECONDS,
         )
         async with asyncio.TaskGroup() as group:
-            deferring = group.create_task(_defer(interaction))
+            deferring = group.create_task(_defer(callback))
             async with self._arrivals.in_turn(int(place.thread or place.channel)):
                 if not await deferring:
                     mention = replace(mention, interaction="", expires=0.0)
@@ -110,9 +107,9 @@ class Interactions:
                 except StoreError as error:
                     log.error("question %s could not be stored: %s", mention.id, error)
                     with suppress(PlatformError):
-                        await self._rest.answer(token, error.notice)
+                        await self._rest.answer(callback.token, error.notice)
 
-    async def _invoke(self, interaction: discord.Interaction, invocation: Invocation) -> None:
+    async def _invoke(self, interaction: discord.Interaction, callback: Callback, invocation: Invocation) -> None:
         """Run a command, and show what it says; deferred when it takes long."""
 
         async def rights() -> Rights:
@@ -123,47 +120,44 @@ class Interactions:
             running = group.create_task(self._front.invoked(invocation, rights))
             done, _ = await asyncio.wait({running}, timeout=ANSWER_SECONDS)
             if not done:
-                await _defer(interaction, ephemeral=not invocation.command.changes)
-        await _show(interaction, running.result())
+                await _defer(callback, ephemeral=not invocation.command.changes)
+        await self._show(callback, running.result(), deferred=not done)
 
-    async def _suggest(self, interaction: discord.Interaction, text: str | None) -> None:
+    async def _suggest(self, callback: Callback, text: str | None) -> None:
         names: tuple[str, ...] = ()
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_SECONDS):
                 names = await self._front.models(text) if text is not None else ()
-        short = [name for name in names if len(name) <= CHOICE_LENGTH][:SUGGESTIONS]
-        with suppress(*_TROUBLE):
-            await interaction.response.autocomplete([app_commands.Choice(name=name, value=name) for name in short])
+        with suppress(PlatformError):
+            await callback.suggest([name for name in names if len(name) <= CHOICE_LENGTH][:SUGGESTIONS])
 
-
-async def _defer(interaction: discord.Interaction, *, ephemeral: bool = False) -> bool:
-    """Show that the bot is at it. False when that came too late and the interaction's token is of no use."""
-    try:
-        async with asyncio.timeout(_CALL_SECONDS):
-            await interaction.response.defer(ephemeral=ephemeral, thinking=True)
-    except discord.HTTPException as error:
-        # Acknowledged already: another process of ours got the same event, and the store knows the question.
-        log.info("a command was not deferred: HTTP %d, code %d", error.status, error.code)
-        return error.code != _TOO_LATE
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        log.warning("a command was not deferred: %s", type(error).__name__)
-    return True
-
-
-async def _show(interaction: discord.Interaction, response: Response) -> None:
-    """Show what a command says, to the person alone unless it is public. Best effort: the command is done by now."""
-    first, *others = contents_of(response)
-    try:
-        async with asyncio.timeout(_CALL_SECONDS):
-            if interaction.response.is_done():
-                await interaction.edit_original_response(content=first)
+    async def _show(self, callback: Callback, response: Response, *, deferred: bool = False) -> None:
+        """Show what a command says, to the person alone unless it is public. Best effort: the command is done."""
+        first, *others = contents_of(response)
+        ephemeral = not response.public
+        try:
+            if deferred:
+                await self._rest.answer(callback.token, first)
             elif response.form:
-                await interaction.response.send_modal(dialog(response.form))
+                await callback.open(dialog(response.form))
                 return
             else:
-                await interaction.response.send_message(first, ephemeral=not response.public, suppress_embeds=True)
+                await callback.show(first, ephemeral=ephemeral)
             for content in others:
-                await interaction.followup.send(content, ephemeral=not response.public, suppress_embeds=True)
-    except _TROUBLE as error:
-        code = error.code if isinstance(error, discord.HTTPException) else 0
-        log.warning("the response to a command was not shown: %s, code %d", type(error).__name__, code)
+                await callback.go_on(content, ephemeral=ephemeral)
+        except PlatformError as error:
+            log.warning("the response to a command was not shown: %s", error)
+
+
+async def _defer(callback: Callback, *, ephemeral: bool = False) -> bool:
+    """Show that the bot is at it. False when that came too late and the interaction's token is of no use."""
+    try:
+        await callback.defer(ephemeral=ephemeral)
+    except TokenExpired as error:
+        log.info("a command was not deferred in time: %s", error)
+        return False
+    except Answered:
+        pass  # another process of ours got the same event, and the store knows the question
+    except PlatformError as error:
+        log.warning("a command was perhaps not deferred: %s", error)
+    return True

@@ -1,6 +1,7 @@
 """Which messages are questions to the bot, and what they say: a Discord message as a Mention."""
 
 import re
+from collections.abc import Sequence
 
 import discord
 
@@ -25,9 +26,9 @@ def asks(message: discord.Message, me: discord.ClientUser) -> bool:
     if direct(message):
         return True
     own = own_role(message)
-    if own is not None and own in message.role_mentions:
+    if own is not None and own in _roles(message):
         return True
-    if all(user.id != me.id for user in message.mentions):
+    if all(user.id != me.id for user in _people(message)):
         return False
     # A reply to one of the bot's messages mentions it without a word of it in the text.
     literal = re.compile(f"<@!?{me.id}>")
@@ -46,21 +47,18 @@ def own_role(message: discord.Message) -> discord.Role | None:
 
 def mention_of(message: discord.Message, place: Place, me: discord.ClientUser) -> Mention:
     """The question. Forwarded messages are part of it: their text is in snapshots beside the message's own."""
-    own = own_role(message)
     texts = [message.content, *(snapshot.content for snapshot in message.message_snapshots)]
     files = [*message.attachments, *(file for each in message.message_snapshots for file in each.attachments)]
-    said = from_discord(
-        "\n\n".join(text for text in texts if text),
-        me=frozenset({str(me.id)} | ({str(own.id)} if own else set())),
-        users={str(user.id): user.display_name for user in message.mentions},
-        roles={str(role.id): role.name for role in (message.guild.roles if message.guild else message.role_mentions)},
-        channels={str(each.id): each.name for each in (message.guild.channels if message.guild else ())},
-    )
+    said = _unaddressed("\n\n".join(text for text in texts if text), message, me)
+    guild = message.guild
+    people = {str(user.id): user.display_name for user in _people(message)}
+    roles = {str(role.id): role.name for role in (guild.roles if guild else _roles(message))}
+    channels = {str(each.id): each.name for each in ((*guild.channels, *guild.threads) if guild else ())}
     return Mention(
         id=f"{NAME}/{message.channel.id}/{message.id}",
         place=place,
         author=author_of(message.author),
-        text=said,
+        text=from_discord(said, people.get, roles.get, channels.get),
         message=str(message.id),
         at=message.created_at.timestamp(),
         attachments=tuple(
@@ -68,3 +66,23 @@ def mention_of(message: discord.Message, place: Place, me: discord.ClientUser) -
             for file in files
         ),
     )
+
+
+# discord.py leaves out what a payload leaves out, also attributes that it documents.
+def _people(message: discord.Message) -> Sequence[discord.User | discord.Member]:
+    return getattr(message, "mentions", ())
+
+
+def _roles(message: discord.Message) -> Sequence[discord.Role]:
+    return getattr(message, "role_mentions", ())
+
+
+def _unaddressed(text: str, message: discord.Message, me: discord.ClientUser) -> str:
+    """The text without the mentions that address the bot; inside code they are no mentions, and stay."""
+    own = own_role(message)
+    address = re.compile(rf"[ \t]*<@(?:!?{me.id}{f'|&{own.id}' if own else ''})>[ \t]*")
+    parts, at = [], 0
+    for code in _CODE.finditer(text):
+        parts += [address.sub(" ", text[at : code.start()]), code[0]]
+        at = code.end()
+    return "".join([*parts, address.sub(" ", text[at:])]).strip()

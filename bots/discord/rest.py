@@ -11,7 +11,7 @@ from bots.discord.http import Http
 from core.errors import Unreachable
 
 SUPPRESS_EMBEDS = 1 << 2  # message flag: no link previews
-_NOBODY = {"parse": [], "replied_user": False}
+NOBODY = {"parse": [], "replied_user": False}
 _A_DAY = 1440  # minutes until a silent thread is archived
 ORIGINAL = "@original"
 
@@ -68,7 +68,7 @@ class Rest:
         body: dict[str, Any] = {
             "content": content,
             "flags": SUPPRESS_EMBEDS,
-            "allowed_mentions": _NOBODY,
+            "allowed_mentions": NOBODY,
             "nonce": nonce,
             "enforce_nonce": True,
         }
@@ -81,7 +81,7 @@ class Rest:
 
     async def edit(self, channel: str, message: str, content: str) -> None:
         """Replace the content. No flags are sent: that would bring the link previews back."""
-        body = {"content": content, "allowed_mentions": _NOBODY}
+        body = {"content": content, "allowed_mentions": NOBODY}
         await self._http.call("PATCH", f"/channels/{channel}/messages/{message}", body)
 
     async def delete(self, channel: str, message: str) -> None:
@@ -90,7 +90,7 @@ class Rest:
 
     async def answer(self, token: Token, content: str, message: str = ORIGINAL) -> Sent:
         """Replace the content of an interaction's response, or of a followup; a deferred response is filled in."""
-        body: dict[str, Any] = {"content": content, "allowed_mentions": _NOBODY}
+        body: dict[str, Any] = {"content": content, "allowed_mentions": NOBODY}
         if message == ORIGINAL:
             body["flags"] = SUPPRESS_EMBEDS  # what was deferred carries no flags yet
         path = f"{token.path}/messages/{message}"
@@ -98,7 +98,7 @@ class Rest:
 
     async def follow_up(self, token: Token, content: str) -> Sent:
         """A further message for an interaction. Webhooks know no nonce: an unclear failure may have posted it."""
-        body = {"content": content, "flags": SUPPRESS_EMBEDS, "allowed_mentions": _NOBODY}
+        body = {"content": content, "flags": SUPPRESS_EMBEDS, "allowed_mentions": NOBODY}
         return _sent(await self._http.call("POST", token.path, body, bot=False), content)
 
     async def withdraw(self, token: Token, message: str) -> None:

@@ -1,5 +1,6 @@
 """Surface of a reply in a channel, a thread or a direct message: ordinary messages of the bot."""
 
+import hashlib
 import logging
 import re
 import secrets
@@ -7,8 +8,8 @@ from contextlib import suppress
 
 from bots.discord.dialect import LIMIT, small, to_discord
 from bots.discord.http import ReplyRefused, ThreadExists
-from bots.discord.rest import Rest
-from core.errors import Forbidden, Gone, PlatformError, Rejected, Unreachable
+from bots.discord.rest import Rest, Sent
+from core.errors import Forbidden, Gone, PlatformError, Rejected
 from core.model import Address, Page, Placement
 from core.ports import Pace, Status
 
@@ -20,6 +21,7 @@ POSTS, POST_SECONDS = 5, 5.0
 EDITS, EDIT_SECONDS = 5, 5.0
 QUEUED_MARK = "👀"
 _THREAD_NAME = 100  # characters (docs.discord.com, Start Thread from Message)
+_NONCE = 24  # characters, of the 25 that Discord takes (docs.discord.com, Create Message)
 _MENTION = re.compile(r"<(?:@[!&]?|#|a?:\w+:)\d+>")
 
 
@@ -65,10 +67,9 @@ class ChannelSurface:
         opens = address.placement is Placement.THREAD and not (place.thread or place.direct)
         self._unopened = bool(opens and address.message)
         self._aim(address.message if self._unopened else self._home)
-        self._begun = False
-        self._nonce = secrets.token_hex(8)
-        self._unclear = ""  # content of a post that may or may not have arrived
-        self._found = ""  # a post that arrived with a content that is not the newest
+        self._known: set[str] = set()  # the reply's messages, as far as they went through here
+        self._seed = address.message or secrets.token_hex(8)
+        self._found = ""  # a post that had arrived before, with a content that is not the newest
 
     def _aim(self, channel: str) -> None:
         self._channel = channel
@@ -79,35 +80,32 @@ class ChannelSurface:
         return fits(page)
 
     async def post(self, page: Page) -> str:
-        if self._unopened and not self._begun:
+        if self._unopened and not self._known:
             await self._open_thread()
         content = content_of(page)
-        if self._unclear:
-            # Under the same nonce the post that seemed to fail is found, if it arrived after all: never two.
-            with suppress(Rejected):  # then it did not arrive
-                self._found = await self._send(self._unclear)
-            self._unclear = ""
-        if self._found:
-            await self._rest.edit(self._channel, self._found, content)
-            found, self._found = self._found, ""
-            return self._next(found)
-        try:
-            return self._next(await self._send(content))
-        except Unreachable:
-            self._unclear = content
-            raise
+        if not self._found:
+            sent = await self._send(content)
+            if sent.content.strip() == content.strip():
+                self._known.add(sent.id)
+                return sent.id
+            # A try that seemed to fail, or that a process made before it died, had arrived after all.
+            self._found = sent.id
+        await self._rest.edit(self._channel, self._found, content)
+        found, self._found = self._found, ""
+        self._known.add(found)
+        return found
 
     async def edit(self, message: str, page: Page) -> None:
         content = content_of(page)
         try:
             await self._rest.edit(self._channel, message, content)
         except Gone:
-            if not self._unopened or self._begun:
+            if not self._unopened or self._known:
                 raise
             # Another process posted this reply; where no thread could be opened, it stands in the channel.
             await self._rest.edit(self._home, message, content)
             self._aim(self._home)
-        self._begun = True
+        self._known.add(message)
 
     async def delete(self, message: str) -> None:
         with suppress(Gone):
@@ -119,23 +117,21 @@ class ChannelSurface:
                 self._marks.add(self._question)
                 await self._rest.react(self._home, self._question, QUEUED_MARK)
             case Status.THINKING:
-                await self._rest.type(self._channel if self._begun else self._home)
+                await self._rest.type(self._channel if self._known else self._home)
             case Status.NONE if self._marks.take(self._question):
                 await self._rest.unreact(self._home, self._question, QUEUED_MARK)
             case _:
                 pass
 
-    def _next(self, posted: str) -> str:
-        self._begun, self._nonce = True, secrets.token_hex(8)
-        return posted
-
-    async def _send(self, content: str) -> str:
-        reply_to = "" if self._begun or self._channel != self._home else self._question
+    async def _send(self, content: str) -> Sent:
+        # One nonce for one page of one answer, whichever process posts it: Discord then keeps it a single message.
+        page = f"{self._channel}/{self._seed}/{len(self._known)}"
+        nonce = hashlib.sha256(page.encode()).hexdigest()[:_NONCE]
+        reply_to = "" if self._known or self._channel != self._home else self._question
         try:
-            sent = await self._rest.post(self._channel, content, nonce=self._nonce, reply_to=reply_to)
+            return await self._rest.post(self._channel, content, nonce=nonce, reply_to=reply_to)
         except ReplyRefused:
-            sent = await self._rest.post(self._channel, content, nonce=self._nonce)
-        return sent.id
+            return await self._rest.post(self._channel, content, nonce=nonce)
 
     async def _open_thread(self) -> None:
         """Open the thread, or settle for the channel where that is not allowed or not possible."""

@@ -1,6 +1,7 @@
 """The terminal of the sandbox: lines become messages and commands, and the replies are shown as they grow."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import nullcontext
@@ -30,6 +31,8 @@ HELP = """\
 :fault off                   all faults off
 :quit                        end (also Ctrl-D)"""
 
+# Discord's small print, which other Markdown does not know.
+_SMALL_PRINT = re.compile(r"^-# (.*)$", re.MULTILINE)
 # How long to wait for the bot's first sign of an answer, in seconds.
 ANSWER_SECONDS = 10.0
 
@@ -155,5 +158,6 @@ class Terminal:
             note = f"  {each.note}" if each.note else ""
             left = 4 if each.thread else 2
             parts.append(Padding(Text.assemble((each.author, "bold magenta"), (note, "dim")), (0, 0, 0, left)))
-            parts.append(Padding(Markdown(each.text), (0, 0, 0, left + 2)))
+            text = _SMALL_PRINT.sub(r"*\1*\n", each.text)
+            parts.append(Padding(Markdown(text), (0, 0, 0, left + 2)))
         return Group(*parts)

@@ -1,16 +1,15 @@
 """Blocks: a page as Block Kit, within Slack's limits."""
 
 import re
+from html import escape
 from typing import Any
 
-from bots.slack.dialect import plain, to_mrkdwn, to_slack_markdown
+from bots.slack.dialect import LIMIT, plain, to_mrkdwn, to_slack_markdown
 from core.model import Page
 from core.pages import Pages, flow
 
 Json = dict[str, Any]
 
-# All markdown blocks of a message together (docs.slack.dev/reference/block-kit/blocks/markdown-block).
-MARKDOWN_CHARACTERS = 12_000
 # Slack's own weighing of a message is in bytes: 10,600 to 11,300 were seen to pass (CopilotKit/CopilotKit#6063,
 # openclaw/openclaw#143882).
 MARKDOWN_BYTES = 10_500
@@ -19,7 +18,7 @@ SECTION_CHARACTERS = 3_000
 # chat.update refuses a `text` above 4,000 characters, chat.postMessage cuts it into several messages
 # (docs.slack.dev/reference/methods/chat.update). It is what notifications and screen readers get.
 TEXT_CHARACTERS = 3_000
-_SMALL_PRINT = 2_000
+_SMALL_PRINT = 1_000
 
 
 def fits(page: Page) -> bool:
@@ -32,13 +31,13 @@ def blocks(page: Page, *, markdown: bool = True) -> list[Json]:
     servers that do not know markdown blocks."""
     found = []
     if page.head:
-        # A head may quote a person: plain_text has no markup and pings nobody.
-        found.append(_context({"type": "plain_text", "text": page.head[:_SMALL_PRINT], "emoji": True}))
+        # A head may quote a person: nothing in it is Markdown of ours, and it must ping nobody.
+        found.append(_context(escape(page.head[:_SMALL_PRINT], quote=False)))
     if page.text.strip():
         found += [{"type": "markdown", "text": to_slack_markdown(page.text)}] if markdown else _sections(page.text)
     if page.foot:
-        found.append(_context({"type": "mrkdwn", "text": to_mrkdwn(page.foot[:_SMALL_PRINT])}))
-    return found or [_context({"type": "plain_text", "text": "…"})]
+        found.append(_context(to_mrkdwn(page.foot[:_SMALL_PRINT])))
+    return found or [_context("…")]
 
 
 def fallback(page: Page) -> str:
@@ -61,7 +60,7 @@ def button(label: str, action: str, value: str) -> Json:
 
 
 def _within(markdown: str) -> bool:
-    return len(markdown) <= MARKDOWN_CHARACTERS and len(markdown.encode()) <= MARKDOWN_BYTES
+    return len(markdown) <= LIMIT and len(markdown.encode()) <= MARKDOWN_BYTES
 
 
 def _sections(text: str) -> list[Json]:
@@ -70,5 +69,7 @@ def _sections(text: str) -> list[Json]:
     return [{"type": "section", "text": {"type": "mrkdwn", "text": part}} for part in parts]
 
 
-def _context(text: Json) -> Json:
-    return {"type": "context", "elements": [text]}
+def _context(mrkdwn: str) -> Json:
+    # verbatim: plain `@names` and addresses stay plain
+    element = {"type": "mrkdwn", "text": mrkdwn[:SECTION_CHARACTERS], "verbatim": True}
+    return {"type": "context", "elements": [element]}

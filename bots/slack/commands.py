@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 Json = Mapping[str, Any]
 
 INVITE = "I am not in this conversation, so I can't answer here. Add me to the channel (`/invite`) and ask again."
-# Slack waits three seconds for the answer to a submitted modal (docs.slack.dev/surfaces/modals).
-_MODAL_SECONDS = 2.5
+# Slack waits three seconds for the answer to a submitted modal (docs.slack.dev/surfaces/modals); looking up a name may
+# have taken one of them.
+_MODAL_SECONDS = 1.7
 
 
 class Commands:
@@ -150,8 +151,8 @@ class Commands:
     async def _author(self, user: Json) -> Author:
         """The person behind a payload, by the name that others see."""
         key = str(user["id"])
-        name = (await self._people.names([key]))[key]
-        return Author(key, name if name != key else str(user.get("name") or key))
+        names = await self._people.names([key])
+        return Author(key, names.get(key) or str(user.get("name") or key))
 
     def _rights(self, invocation: Invocation) -> Any:
         return lambda: self._people.rights(invocation.author.id, invocation.place)

@@ -14,6 +14,7 @@ LIMIT = 12_000
 
 # What Slack reads as a mention, a date or a link of its own, in Markdown too (PostHog/posthog#95054).
 _LIVE = re.compile(r"<(?=\\?(?:[@#]|!(?!--)))([^<>\n]*)(>?)|<([^<>|\n]*\|[^<>\n]*)>")
+_DEFINITION = re.compile(r"(?m)^([ >]*\[[^\]\n]+\])(?=:\s*<?[!@])")
 _LIVE_CODE = re.compile(r"<(?=[!@#]\w)")
 
 
@@ -45,13 +46,19 @@ def _atom(atom: Atom, text: str) -> str:
         case "code":
             return _defuse(text)
         case "image":
-            return _escape(f"[{atom.label}]({atom.target})" if atom.label else atom.target)
+            return _link(f"[{atom.label}]({atom.target})" if atom.label else atom.target, atom.target)
         case "link":
             images = [inner for inner in inline(atom.label).atoms if inner.kind == "image"]
             if images:
                 label = " ".join(image.label for image in images if image.label) or "image"
-                return _escape(f"[{label}]({atom.target})")
+                return _link(f"[{label}]({atom.target})", atom.target)
+            return _link(text, atom.target)
     return _escape(text)
+
+
+def _link(text: str, target: str) -> str:
+    """A link; one to `!channel` or `@U…` would be a mention in Slack's own markup, and is shown as it is written."""
+    return ("\\" if target[:1] in ("!", "@") else "") + _escape(text)
 
 
 def _escape(text: str) -> str:
@@ -60,7 +67,7 @@ def _escape(text: str) -> str:
             return f"&lt;{match[3]}&gt;"
         return f"&lt;{match[1]}{'&gt;' if match[2] else ''}"
 
-    return _LIVE.sub(angles, text)
+    return _LIVE.sub(angles, _DEFINITION.sub(r"\1\\", text))
 
 
 def _defuse(text: str) -> str:

@@ -50,7 +50,7 @@ class Listeners:
         if body.get("type") != "event_callback":
             await next()
             return None
-        stored = await self._work.start(self._received(body.get("event") or {}))
+        stored = not self._work.closing and await self._work.start(self._received(body.get("event") or {}))
         return BoltResponse(status=200 if stored else 503, body="")
 
     async def _received(self, event: dict[str, Any]) -> bool:
@@ -72,7 +72,7 @@ class Listeners:
 
     async def _mention(self, question: Heard) -> Mention:
         names, text = await asyncio.gather(self._people.names([question.user]), self._words.read(question.text))
-        author = Author(question.user, names[question.user])
+        author = Author(question.user, names.get(question.user, question.user))
         return Mention(question.id, question.place, author, text, question.message, question.at, question.attachments)
 
     async def _show(self, mention: Mention, response: Response) -> None:

@@ -11,6 +11,7 @@ from core.markdown import blocks
 
 _PARSER = MarkdownIt("commonmark", {"maxNesting": 60}).enable(["table", "strikethrough"])
 _ZERO = "\u200b"
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _TASK = re.compile(r"\[([ xX])\] ")
 
 
@@ -127,17 +128,23 @@ def _marked(children: Sequence[Token], bold: bool) -> str:
                 parts[at] = mark
                 parts.append(mark)
             case "link_open":
-                bare = token.info == "auto" and "|" in children[i + 1].content  # Slack's own token, no address
-                links.append("&gt;" if bare else ">")
-                named = children[i + 1].content != token.attrGet("href")
-                address = _address(str(token.attrGet("href") or ""))
-                parts.append("&lt;" if bare else f"<{address}|" if named else "<")
+                target = str(token.attrGet("href") or "")
+                if token.info == "auto" and "|" in children[i + 1].content:  # Slack's own token, no address
+                    links.append("&gt;")
+                    parts.append("&lt;")
+                elif not _ADDRESS.match(target):  # `[x](!channel)` would be a mention
+                    links.append("")
+                else:
+                    links.append(">")
+                    parts.append(f"<{_address(target)}|" if children[i + 1].content != target else "<")
             case "link_close":
                 parts.append(links.pop())
             case "image":
-                address = _address(str(token.attrGet("src") or ""))
-                label = escape(token.content).replace("|", "¦")
-                parts.append(label if links else f"<{address}|{label}>" if label else f"<{address}>")
+                target, label = str(token.attrGet("src") or ""), escape(token.content).replace("|", "¦")
+                if links or not _ADDRESS.match(target):
+                    parts.append(label or "image")
+                else:
+                    parts.append(f"<{_address(target)}|{label}>" if label else f"<{_address(target)}>")
             case "code_inline":
                 parts.append(f"`{escape(token.content)}`")
             case "softbreak" | "hardbreak":

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from bots.slack.web import Web
+from bots.slack.web import Web, code_of
 from core.errors import PlatformError
 from core.model import Place, Rights
 
@@ -35,20 +35,22 @@ class _Cache(Generic[T]):
         self._failed: dict[str, float] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def get(self, key: str, fresh: float) -> T | None:
-        """The value, at most `fresh` seconds old; an older one, or None, when it can't be had."""
+    async def get(self, key: str, fresh: float, *, stale: bool = False) -> T | None:
+        """The value, at most `fresh` seconds old; None, or with `stale` an older one, when that can't be had."""
         lock = self._locks.setdefault(key, asyncio.Lock())  # gone with the last who waits
         async with lock:
             now = time.monotonic()
             at, value = self._known.get(key, (-math.inf, None))
-            if now - at < fresh or now - self._failed.get(key, -math.inf) < _FAILED_FOR:
+            if now - at < fresh:
                 return value
+            if now - self._failed.get(key, -math.inf) < _FAILED_FOR:
+                return value if stale else None
             try:
                 found = await self._look_up(key)
             except PlatformError as error:
                 log.warning("a lookup failed: %s: %s", type(error).__name__, error)
                 _remember(self._failed, key, now)
-                return value
+                return value if stale else None
             self._failed.pop(key, None)
             _remember(self._known, key, (now, found))
             return found
@@ -64,20 +66,20 @@ class People:
         self._channels = _Cache(self._channel)
 
     async def names(self, users: Iterable[str], channels: Iterable[str] = ()) -> dict[str, str]:
-        """Names by id. An id whose name can't be had in a second stands for itself."""
+        """Names by id. Those that can't be had within a second are left out."""
         wanted = [(key, self._users) for key in set(users)] + [(key, self._channels) for key in set(channels)]
-        found: dict[str, str] = {key: key for key, _ in wanted}
+        found: dict[str, str] = {}
 
         async def find(key: str, cache: _Cache[Mapping[str, Any]]) -> None:
-            if entry := await cache.get(key, NAMES_FRESH):
-                found[key] = _name(entry) or key
+            if name := _name(await cache.get(key, NAMES_FRESH, stale=True) or {}):
+                found[key] = name
 
         try:
             async with asyncio.timeout(_PATIENCE), asyncio.TaskGroup() as group:
                 for key, cache in wanted:
                     group.create_task(find(key, cache))
         except TimeoutError:
-            log.warning("Slack did not tell %d names in time", sum(name == key for key, name in found.items()))
+            log.warning("Slack did not tell %d names in time", len(wanted) - len(found))
         return found
 
     async def rights(self, user: str, place: Place) -> Rights:
@@ -99,7 +101,7 @@ class People:
         try:
             info = await self._channel(channel)
         except PlatformError as error:
-            return str(error) in ("channel_not_found", "not_in_channel")
+            return code_of(error) in ("channel_not_found", "not_in_channel")
         return info.get("is_member") is False and not (info.get("is_im") or info.get("is_mpim"))
 
     async def _user(self, user: str) -> Mapping[str, Any]:

@@ -87,25 +87,44 @@ class ThreadStatus:
         self._thread = thread
         self._message = message
         self._shown = False
+        self._coming = False  # a call that shows it is on its way
+        self._over = False  # there is a reply
         self._renewed = -RENEWAL
 
     async def thinking(self) -> None:
-        """Show it, or renew it after `RENEWAL` seconds."""
+        """Show it, or renew it after `RENEWAL` seconds; not beside a reply."""
         now = time.monotonic()
-        if not self._thread or now - self._renewed < RENEWAL:
+        if self._over or not self._thread or now - self._renewed < RENEWAL:
             return
         self._renewed = now
-        if self._eyes.status_works and await self._set(THINKING):
-            self._shown = True
-        else:
+        # Noted before the call: when this is cancelled in the middle the status may be there all the same.
+        self._shown = self._coming = True
+        works = self._eyes.status_works and await self._set(THINKING)
+        self._coming = False
+        if not works:
+            self._shown = False
             await self._eyes.put(self._channel, self._message)
+        else:
+            await self._settle()
 
-    async def clear(self, *, posted_in: str = "") -> None:
-        """Take it away; a message of the bot in the same thread has done so already."""
+    async def _settle(self) -> None:
+        """When the reply was faster than the status."""
+        if self._over:
+            await self.clear()
+
+    async def posted(self, thread: str) -> None:
+        """There is a reply in this thread. In the same thread Slack takes the status away by itself."""
+        self._over = True
+        if self._shown and not self._coming:
+            self._shown = False
+            if thread != self._thread:
+                await self._set("")
+
+    async def clear(self) -> None:
+        """Take it away if it is there."""
         if self._shown:
             self._shown = False
-            if posted_in != self._thread:
-                await self._set("")
+            await self._set("")
 
     async def _set(self, status: str) -> bool:
         web = self._eyes.web

@@ -51,7 +51,7 @@ class SlackSurface:
         """Show a new message, with `extra` blocks below it; returns its ts. Raises PlatformError."""
         where = {"thread_ts": self._thread or None, "unfurl_links": False, "unfurl_media": False}
         answer = await self._send(self._web.client.chat_postMessage, page, extra, **where)
-        await self._status.clear(posted_in=self._thread)
+        await self._status.posted(self._thread)
         return str(answer["ts"])
 
     async def edit(self, message: str, page: Page) -> None:

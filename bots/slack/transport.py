@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 PATH = "/slack/events"
 # Seconds between pings, and between looks at a socket that ended without a word.
-_PING = 5.0
+PING = 5.0
 # Closing may hang on a dead peer (slackapi/bolt-python#1529, NousResearch/hermes-agent#91630). Seconds.
 _CLOSING = 3.0
 
@@ -26,7 +26,7 @@ _CLOSING = 3.0
 @asynccontextmanager
 async def socket(app: AsyncApp, client: AsyncWebClient, token: str, url: str) -> AsyncIterator[None]:
     """Socket Mode: we connect to Slack, first to `url`; the SDK reconnects by itself."""
-    handler = AsyncSocketModeHandler(app, token, logger=sdk_log, web_client=client, ping_interval=_PING)
+    handler = AsyncSocketModeHandler(app, token, logger=sdk_log, web_client=client, ping_interval=PING)
     sockets = handler.client
     sockets.wss_uri = url
     # The SDK sends everything through HTTP(S)_PROXY and does not know NO_PROXY.

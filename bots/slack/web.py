@@ -1,8 +1,9 @@
 """Calls of Slack's Web API over one session, with its errors as ours."""
 
 import asyncio
+import json
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -113,8 +114,9 @@ class Web:
             answer = await hook.send_dict(body)
         except (aiohttp.ClientError, OSError, TimeoutError, SlackClientError) as error:
             raise Unreachable(type(error).__name__) from error
-        if answer.status_code != 200:
-            raise _of_status(answer.status_code, f"response_url: {answer.status_code}", answer.headers)
+        refusal = _refusal(answer.body)
+        if answer.status_code != 200 or refusal:
+            raise _error(refusal, answer.status_code, answer.headers, refusal or f"HTTP {answer.status_code}")
 
     async def close(self) -> None:
         """Close the session when the running calls have ended, or `_CLOSING` seconds later."""
@@ -133,19 +135,9 @@ def translated(error: SlackApiError) -> PlatformError:
     response = error.response
     # a body that is no JSON leaves aiohttp's response here, anything else the SDK's
     status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
-    headers, code = response.headers, code_of(error)
-    if code in _SLOW or status == 429:
-        return _of_status(429, code or "429", headers)
-    if not code or code in _PASSING or status >= 500:
-        return Unreachable(code or f"HTTP {status}")
-    detail = code
-    if code == "missing_scope":
-        detail = f"missing_scope: {response.get('needed')}"
-    if code in _GONE:
-        return Gone(detail)
-    if code in _REJECTED:
-        return Rejected(detail)
-    return Forbidden(detail)
+    code = code_of(error)
+    detail = f"missing_scope: {response.get('needed')}" if code == "missing_scope" else code or f"HTTP {status}"
+    return _error(code, status, response.headers, detail)
 
 
 def code_of(error: BaseException | None) -> str:
@@ -174,8 +166,22 @@ def proxy_for(url: str) -> str | None:
     return getproxies().get(scheme)
 
 
-def _of_status(status: int, detail: str, headers: object) -> PlatformError:
-    if status == 429:
-        given = str(headers.get("Retry-After", "")) if hasattr(headers, "get") else ""
+def _error(code: str, status: int, headers: Mapping[str, str], detail: str) -> PlatformError:
+    """Our error for a code of Slack's, "" if it gave none, and the status of the answer."""
+    if code in _SLOW or status == 429:
+        given = headers.get("Retry-After", "")
         return SlowDown(detail, float(given) if given.isdigit() else _RETRY_AFTER)
-    return Unreachable(detail) if status >= 500 else Rejected(detail)
+    if code in _PASSING or status >= 500 or (not code and status < 400):
+        return Unreachable(detail)
+    if code in _GONE:
+        return Gone(detail)
+    return Rejected(detail) if code in _REJECTED or not code else Forbidden(detail)
+
+
+def _refusal(body: str) -> str:
+    """The error code in the body of an answer, "" if there is none."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return ""
+    return str(found.get("error", "unknown")) if isinstance(found, dict) and found.get("ok") is False else ""

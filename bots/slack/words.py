@@ -14,10 +14,12 @@ class Words:
 
     def __init__(self, people: People, bot: str) -> None:
         self._people = people
-        self._bot = bot
+        own = rf"<@{re.escape(bot)}(?:\|[^>]*)?>"
+        self._salutation = re.compile(rf"\A\s*{own}[\s,:]*")
+        self._own = re.compile(rf"[ \t]?{own}")
 
     async def read(self, text: str) -> str:
         """The text, within about a second; a name that Slack does not tell by then stays an id."""
-        users = set(_USER.findall(text)) - {self._bot}
-        names = await self._people.names(users, set(_CHANNEL.findall(text)))
-        return from_slack(text, names, self._bot)
+        text = self._own.sub("", self._salutation.sub("", text))
+        names = await self._people.names(_USER.findall(text), _CHANNEL.findall(text))
+        return from_slack(text, names.get, names.get)

@@ -20,6 +20,7 @@ class Work:
     def __init__(self) -> None:
         self._group: asyncio.TaskGroup
         self._running: set[asyncio.Task[Any]] = set()
+        self.closing = False
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -28,6 +29,7 @@ class Work:
             try:
                 yield
             finally:
+                self.closing = True
                 if self._running:
                     await asyncio.wait(self._running, timeout=_SETTLING)
                 for task in self._running:

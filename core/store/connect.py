@@ -82,12 +82,19 @@ async def guarded(seconds: float = CALL) -> AsyncIterator[None]:
 
     Serves as a decorator too: `@guarded()`. The library's timeouts are per attempt and add up; this one is the bound.
     """
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task else 0
     try:
         async with asyncio.timeout(seconds):
             yield
     except (RedisError, OSError) as error:  # OSError holds the built-in TimeoutError
         # Without the cause: its text may hold what people wrote (see _SENT).
         raise StoreError(_detail(error)) from None
+    finally:
+        # redis-py sends through asyncio.wait_for, which before Python 3.12 may swallow a cancellation in the moment
+        # in which it succeeds (python/cpython#86296); whoever was cancelled would go on for ever.
+        if task and task.cancelling() > cancelled:
+            raise asyncio.CancelledError
 
 
 async def check(client: Redis, *, seconds: float = CALL) -> ServerInfo:

@@ -19,7 +19,7 @@ EVENTS = {Event.SLACK: "slack", Event.DISCORD: "discord", Event.DISCORD_SLASH: "
 
 
 async def measure() -> Table:
-    """About 30 s."""
+    """About 10 s."""
     with TemporaryDirectory(prefix="nb-") as folder:
         async with wire(channels=TURNS + WARM) as servers:
             await servers.answers("ok")
@@ -43,14 +43,14 @@ async def measure() -> Table:
 
 
 async def _bot(servers: Wire, config: Config) -> dict[Event, list[float]]:
-    platforms = [Slack(config), Discord(config)]
+    slack, discord = Slack(config), Discord(config)
     async with (
         storage(config) as store,
         nebula(config) as model,
-        serving(config, store.redis, model, platforms) as bot,
+        serving(config, store.redis, model, [slack, discord]) as bot,
     ):
-        for platform in platforms:
-            await platform.ready.wait()
+        await slack.ready.wait()
+        await discord.ready.wait()
         await servers.connected()
         return {event: await _times(servers, event, bot.intake.idle) for event in EVENTS}
 

@@ -1,5 +1,6 @@
 """Tables of figures as Markdown, and the few statistics in them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,14 +26,15 @@ class Table:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(cells, widths))]
+    pairs = zip(cells, widths, strict=True)
+    padded = [cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(pairs)]
     return f"| {' | '.join(padded)} |"
 
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of them does not exceed."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, -(-int(share * len(ordered) * 1000) // 1000) - 1))]
+    return ordered[math.ceil(share * len(ordered)) - 1]
 
 
 def ms(seconds: float) -> str:

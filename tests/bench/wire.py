@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import multiprocessing
 import time
 from collections.abc import AsyncIterator
@@ -11,8 +12,6 @@ from enum import StrEnum
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
-
-from pydantic import SecretStr
 
 from bots.sandbox.discord import DiscordServer
 from bots.sandbox.nebula import NebulaServer
@@ -63,9 +62,15 @@ class Addresses:
     def config(self, data: Path) -> Config:
         """The same as a configuration, whatever the environment says."""
         values: dict[str, Any] = {name.lower(): value for name, value in self.environment().items()}
-        key = SecretStr(str(values.pop("nebula_api_key")))
-        values |= {"redis_url": None, "slack_signing_secret": None, "data_dir": data, "drain_seconds": 0}
-        return Config(_env_file=None, **values).model_copy(update={"nebula_api_key": key})
+        values["NEBULA_API_KEY"] = values.pop("nebula_api_key")  # the only field with another name outside
+        values |= {
+            "redis_url": None,
+            "slack_signing_secret": None,
+            "data_dir": data,
+            "drain_seconds": 0,
+            "_env_file": None,
+        }
+        return Config(**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +119,10 @@ class Wire:
 class _Scene:
     """The same in the servers' process: its public methods are what Wire calls."""
 
-    def __init__(self, slack: SlackServer, discord: DiscordServer, nebula: NebulaServer, channels: int) -> None:
-        self._slack, self._discord, self._nebula = slack, discord, nebula
+    def __init__(self, slack: SlackServer, discord: DiscordServer, channels: int) -> None:
+        self._slack, self._discord = slack, discord
+        self._text = "ok"
+        self.nebula = NebulaServer(answer=lambda messages: self._text)
         self._ann = slack.add_user("ann")
         self._rooms = [slack.add_channel(f"room-{number}", self._ann) for number in range(channels)]
         guild = discord.add_guild("Bench")
@@ -125,8 +132,8 @@ class _Scene:
     def addresses(self) -> Addresses:
         slack, discord = self._slack, self._discord
         return Addresses(
-            nebula=self._nebula.base_url,
-            platform=self._nebula.platform_url,
+            nebula=self.nebula.base_url,
+            platform=self.nebula.platform_url,
             slack=slack.api_url,
             slack_bot_token=slack.bot_token,
             slack_app_token=slack.app_token,
@@ -136,8 +143,8 @@ class _Scene:
         )
 
     def answers(self, text: str, pace: float) -> None:
-        self._nebula.pace = pace
-        self._nebula._say = lambda messages: text
+        self.nebula.pace = pace
+        self._text = text
 
     async def connected(self) -> None:
         discord = self._discord
@@ -145,20 +152,20 @@ class _Scene:
         await discord.until(lambda: bool(discord.gateway.sessions and discord.commands.registered), PATIENCE)
 
     async def ask(self, event: Event, number: int) -> tuple[float, float]:
-        before = len(self._nebula.requests)
+        before = len(self.nebula.requests)
         said = time.monotonic()
         await self._say(event, number)
-        await self._nebula.until(lambda: len(self._nebula.requests) > before, PATIENCE)
-        return said, self._nebula.requests[before].at
+        await self.nebula.until(lambda: len(self.nebula.requests) > before, PATIENCE)
+        return said, self.nebula.requests[before].at
 
     async def ask_many(self, event: Event, many: int) -> None:
-        before = len(self._nebula.requests)
+        before = len(self.nebula.requests)
         for number in range(many):
             await self._say(event, number)
-        await self._nebula.until(lambda: len(self._nebula.requests) >= before + many, PATIENCE)
+        await self.nebula.until(lambda: len(self.nebula.requests) >= before + many, PATIENCE)
 
     def streams(self) -> int:
-        return sum(not (each.finished or each.closed_early) for each in self._nebula.requests)
+        return sum(not (each.finished or each.closed_early) for each in self.nebula.requests)
 
     async def _say(self, event: Event, number: int) -> None:
         question = "How does a hash table work, and when is it slow?"
@@ -175,21 +182,21 @@ class _Scene:
 
 
 def _serve(pipe: "Connection[Any, Any]", channels: int) -> None:
+    # A bot that is ended in the middle of an answer leaves a request that fails; that is no news.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+
     async def main() -> None:
         async with (
             SlackServer(limits=OFF, subscriptions=frozenset(EVENTS)) as slack,
             DiscordServer(limits=None) as discord,
-            NebulaServer() as nebula,
         ):
-            scene = _Scene(slack, discord, nebula, channels)
-            pipe.send(scene.addresses())
-            while True:
-                try:
+            scene = _Scene(slack, discord, channels)
+            async with scene.nebula:
+                pipe.send(scene.addresses())
+                while True:
                     name, arguments = await asyncio.to_thread(pipe.recv)
-                except EOFError:
-                    return
-                answer = getattr(scene, name)(*arguments)
-                pipe.send(await answer if inspect.isawaitable(answer) else answer)
+                    answer = getattr(scene, name)(*arguments)
+                    pipe.send(await answer if inspect.isawaitable(answer) else answer)
 
     asyncio.run(main())
 

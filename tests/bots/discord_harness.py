@@ -76,7 +76,7 @@ class Room:
         before = len(self.nebula.requests)
         self.nebula.answer_next(answer)
         await self.say(who, where, text)
-        await self.until(lambda: answer in self.said(where))
+        await self.until(lambda: any(text.endswith(answer) for text in self.said(where)))
         await self.bot.intake.idle()
         assert len(self.nebula.requests) == before + 1
         return self.asked()
@@ -114,7 +114,7 @@ def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> C
         "discord_gateway_url": discord.gateway_url,
         "drain_seconds": 1,
     }
-    return Config(_env_file=None, **{**values, **changes})
+    return Config(**{**values, **changes})
 
 
 @asynccontextmanager

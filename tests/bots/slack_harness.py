@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.slack import SlackServer
 from bots.sandbox.slack_limits import OFF
-from bots.sandbox.slack_people import Answer
-from bots.sandbox.slack_values import Call, File, Message
+from bots.sandbox.slack_people import Answer, Submission
+from bots.sandbox.slack_values import Call, File, Message, View
 from bots.slack.app import Slack
 from core.assistant import Assistant
 from core.config import Config
@@ -35,6 +35,7 @@ class Room:
         self.nebula = nebula
         self.people: dict[str, str] = {}
         self.channels: dict[str, str] = {}
+        self.config: Config
         self.platform: Slack
         self.intake: Intake
         self.running: asyncio.Task[None]
@@ -63,6 +64,15 @@ class Room:
     async def slash(self, who: str, channel: str, text: str, command: str = "/nebula") -> Answer:
         """Somebody uses the slash command."""
         return await self.slack.slash(self.people[who], self.where(channel), command, text)
+
+    async def form(self) -> View:
+        """The first modal, once it opens."""
+        return (await self.until(lambda: self.slack.views))[0]
+
+    async def fill(self, who: str, view: View, text: str) -> Submission:
+        """Somebody enters a text in the modal's one field, and submits it."""
+        (block,) = view.blocks
+        return await self.slack.submit(self.people[who], view, {block["element"]["action_id"]: text})
 
     def said(self, channel: str, thread: str | None = None) -> tuple[Message, ...]:
         """What the bot has written, oldest first, in a channel and all its threads, or in one thread."""
@@ -120,7 +130,7 @@ def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any
     }
     if nebula is not None:
         values |= {"nebula_base_url": nebula.base_url, "nebula_platform_url": nebula.platform_url}
-    return Config(_env_file=None, **{**values, **more})
+    return Config(**{**values, **more})
 
 
 def free_port() -> int:
@@ -144,7 +154,7 @@ async def slack_room(
 
     `server`: arguments of SlackServer; by default without rate limits, and quick to deliver again.
     """
-    options = {"limits": OFF, "ack_timeout": 1.0, "retry_delays": (0.05, 0.1, 0.2)} | (server or {})
+    options: dict[str, Any] = {"limits": OFF, "ack_timeout": 1.0, "retry_delays": (0.05, 0.1, 0.2)} | (server or {})
     async with SlackServer(**options) as slack, NebulaServer() as nebula, connection(redis_url) as redis:
         room = Room(slack, nebula)
         for name in ("ann", "bob"):
@@ -157,7 +167,7 @@ async def slack_room(
                 "slack_port": free_port(),
                 "slack_host": "127.0.0.1",
             }
-        values = settings(slack, nebula, **config)
+        values = room.config = settings(slack, nebula, **config)
         platform = room.platform = Slack(values)
         store = SettingsStore(redis, values, {platform.name: platform.habits})
         turns = Turns(redis, Limits(lease=lease, inbox=inbox))

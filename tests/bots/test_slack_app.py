@@ -1,10 +1,11 @@
 """The Slack adapter at the wire: what people say in channels, threads and direct messages, and what they see."""
 
+import logging
+
 import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox import faults
-from bots.sandbox.nebula_faults import Fault
 from bots.sandbox.slack_values import File
 from tests.bots.slack_harness import slack_room
 
@@ -196,8 +197,7 @@ async def test_threads_can_remember_by_themselves(redis_url: str) -> None:
         await room.say("ann", "#general", "@nebula again", first.ts)
         await room.quiet()
         knows = [
-            any("swordfish" in message.content for message in request.messages[:-1])
-            for request in room.nebula.requests
+            any("swordfish" in message.content for message in request.messages[:-1]) for request in room.nebula.requests
         ]
         assert knows == [False, False, True]
 
@@ -243,150 +243,26 @@ async def test_a_group_message_needs_a_mention(redis_url: str) -> None:
         assert len(room.said("#group")) == 1
 
 
-async def test_a_long_answer_becomes_several_messages(redis_url: str) -> None:
-    """Nothing is lost at the cuts, and all messages stand in the one thread."""
-    async with slack_room(redis_url) as room:
-        lines = [f"Line {number} says something of no importance at all." for number in range(700)]
-        room.nebula.answer_next("\n\n".join(lines))
-        asked = await room.say("ann", "#general", "@nebula go on")
-        await room.answered("#general", lines[-1])
-        await room.quiet()
-        replies = room.said("#general", asked.ts)
-        assert len(replies) > 2
-        assert "\n\n".join(reply.shown for reply in replies).split("\n\n") == lines
-
-
-async def test_a_thinking_model_shows_that_it_thinks(redis_url: str) -> None:
-    """What it thinks is in no frame of the reply; that it thought is said above the answer."""
-    async with slack_room(redis_url) as room:
-        room.nebula.pace = 200
-        room.nebula.answer_next("The answer is 42.", thought="hidden considerations " * 20)
-        await room.say("ann", "#general", "@nebula think")
-        reply = await room.answered("#general", "The answer is 42.")
-        await room.quiet()
-        shown = [frame.shown for frame in room.said("#general")[0].frames]
-        assert any("Thinking" in frame for frame in shown)
-        assert not any("considerations" in frame for frame in shown)
-        assert "Thought for" in room.said("#general")[0].shown
-        assert reply.ts == room.said("#general")[0].ts
-
-
-async def test_being_slowed_down_loses_nothing(redis_url: str) -> None:
-    """After a 429 the bot waits as long as Slack says, and then posts."""
-    async with slack_room(redis_url) as room:
-        room.slack.faults.add("chat.postMessage", faults.rate_limited(1))
-        await room.say("ann", "#general", "@nebula hello")
-        await room.quiet()
-        refused, done = room.calls("chat.postMessage")
-        assert refused.status == 429
-        assert done.at - refused.at >= 0.9
-        assert len(room.said("#general")) == 1
-
-
-async def test_a_failing_slack_is_tried_again(redis_url: str) -> None:
-    """A 503 with a page instead of an answer, or a refused connection, passes."""
-    async with slack_room(redis_url) as room:
-        room.slack.faults.add("chat.postMessage", faults.server_error())
-        await room.say("ann", "#general", "@nebula hello")
-        await room.quiet()
-        assert len(room.said("#general")) == 1
-
-
-async def test_a_deleted_reply_is_given_up(redis_url: str) -> None:
-    """Who deletes the growing reply does not want it; the next question is answered as ever."""
-    async with slack_room(redis_url) as room:
-        room.nebula.pace = 100
-        room.nebula.answer_next("word " * 300)
-        await room.say("ann", "#general", "@nebula go on")
-        reply = await room.answered("#general", "word")
-        await room.slack.delete(room.slack.bot_user, reply.channel, reply.ts)
-        await room.quiet()
-        assert room.said("#general") == ()
-        room.nebula.pace = 0
-        await room.say("ann", "#general", "@nebula hello")
-        await room.quiet()
-        assert len(room.said("#general")) == 1
-
-
-async def test_a_refused_markdown_block_becomes_mrkdwn(redis_url: str) -> None:
-    """A server that does not know markdown blocks gets the text in sections."""
-    async with slack_room(redis_url) as room:
-        room.slack.faults.add("chat.postMessage", faults.refused("invalid_blocks"))
-        room.nebula.answer_next("plain words")
-        await room.say("ann", "#general", "@nebula hello")
-        await room.quiet()
-        post = room.calls("chat.postMessage")[-1]
-        assert not post.error
-        assert "section" in str(post.arguments["blocks"])
-        assert room.shown("#general") == ["plain words"]
-
-
-async def test_thinking_shows_in_the_thread_until_the_reply(redis_url: str) -> None:
-    """The status line of the thread says that the model thinks; it is gone when the reply is there."""
-    async with slack_room(redis_url) as room:
-        room.nebula.fault(Fault(first_token=0.3))
-        asked = await room.say("ann", "#general", "@nebula hello")
-        await room.until(lambda: room.slack.status(asked.channel, asked.ts) == "is thinking…")
-        await room.quiet()
-        assert room.slack.status(asked.channel, asked.ts) == ""
-
-
-async def test_a_status_of_a_reply_elsewhere_is_taken_away(redis_url: str) -> None:
-    """A reply beside the question does not clear the status of the question's thread by itself."""
-    async with slack_room(redis_url) as room:
-        asked = await room.say("ann", "@ann", "hello")
-        await room.quiet()
-        assert [call.arguments["status"] for call in room.calls("assistant.threads.setStatus")] == ["is thinking…", ""]
-        assert room.slack.status(asked.channel, asked.ts) == ""
-
-
-async def test_eyes_stand_in_for_a_status(redis_url: str) -> None:
-    """An app that may not set a status puts a reaction on the question, and does not ask for the status again."""
-    async with slack_room(redis_url) as room:
-        room.slack.faults.add("assistant.threads.setStatus", faults.refused("not_allowed_token_type"), times=None)
-        for text in ("@nebula one", "@nebula two"):
-            await room.say("ann", "#general", text)
-            await room.quiet()
-        assert len(room.calls("assistant.threads.setStatus")) == 1
-        assert len(room.calls("reactions.add")) == 2
-        assert not any(message.reactions for message in room.slack.messages(room.where("#general")))
-
-
-async def test_a_waiting_question_is_marked(redis_url: str) -> None:
-    """A question that has to wait for another gets eyes, which go away with its answer."""
-    async with slack_room(redis_url) as room:
-        room.nebula.fault(Fault(first_token=0.5))
-        await room.say("ann", "#general", "@nebula one")
-        await room.nebula.until(lambda: len(room.nebula.requests) == 1)
-        second = await room.say("bob", "#general", "@nebula two")
-
-        def marks() -> tuple[tuple[str, tuple[str, ...]], ...]:
-            return next(m.reactions for m in room.slack.messages(second.channel) if m.ts == second.ts)
-
-        await room.until(lambda: marks() == (("eyes", (room.slack.bot_user,)),))
-        await room.quiet()
-        assert marks() == ()
-        assert len(room.said("#general", second.ts)) == 1
-
-
 async def test_events_of_no_use_are_acknowledged(redis_url: str) -> None:
     """Slack would deliver them again and in the end stop delivering at all."""
     async with slack_room(redis_url) as room:
         said = await room.say("ann", "#general", "hello")
-        await room.slack.react(room.people["bob"], said, "wave")
         await room.slack.open_home(room.people["ann"])
         await room.slack.delete(room.people["ann"], said.channel, said.ts)
         await room.quiet()
         assert {delivery.problem for delivery in room.slack.deliveries} == {""}
-        assert {"message", "reaction_added", "app_home_opened"} <= {each.name for each in room.slack.deliveries}
+        assert {"message", "app_home_opened"} <= {each.name for each in room.slack.deliveries}
 
 
-async def test_a_running_reply_outlives_the_connection(redis_url: str) -> None:
-    """Once the platform is left, replies that still run reach their end in the time they are given."""
+async def test_what_people_say_is_not_logged(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor what is answered, nor the tokens, not even at DEBUG, where the SDK would write all of it."""
+    caplog.set_level(logging.DEBUG)
     async with slack_room(redis_url) as room:
-        room.nebula.pace = 100
-        room.nebula.answer_next("word " * 50 + "end")
-        await room.say("ann", "#general", "@nebula go on")
-        await room.answered("#general", "word")
-        await room.leave()
-        await room.answered("#general", "end")
+        room.nebula.answer_next("barracuda")
+        room.slack.faults.add("chat.postMessage", faults.refused("fatal_error"))
+        await room.say("ann", "#general", "@nebula swordfish")
+        await room.slash("ann", "#general", "prompt set swordfish")
+        await room.until(lambda: len(room.said("#general")) == 2)
+        await room.quiet()
+        secrets = ("swordfish", "barracuda", room.slack.bot_token, room.slack.app_token)
+    assert not [secret for secret in secrets if secret in caplog.text]

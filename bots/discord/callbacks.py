@@ -1,0 +1,52 @@
+"""The first answer to an interaction, which Discord wants within 3 s: sent once and at once.
+
+discord.py's own callbacks wait out failures for longer than an interaction lives.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+import discord
+from discord import ui
+
+from bots.discord.http import Http
+from bots.discord.rest import NOBODY, SUPPRESS_EMBEDS, Token
+
+# Discord's numbers (docs.discord.com, Receiving and Responding to Interactions; Message Flags).
+_MESSAGE, _DEFERRED, _CHOICES, _MODAL = 4, 5, 8, 9
+_EPHEMERAL = 1 << 6
+
+
+class Callback:
+    """Answers one interaction, which can be done once. All calls raise PlatformError."""
+
+    def __init__(self, http: Http, interaction: discord.Interaction) -> None:
+        self._http = http
+        self.token = Token(str(interaction.application_id), interaction.token)
+        self._path = f"/interactions/{interaction.id}/{quote(interaction.token, safe='')}/callback"
+
+    async def defer(self, *, ephemeral: bool = False) -> None:
+        """Show that the bot is at it; the token then fills in the message."""
+        await self._send(_DEFERRED, {"flags": _EPHEMERAL * ephemeral})
+
+    async def show(self, content: str, *, ephemeral: bool) -> None:
+        """A message."""
+        flags = SUPPRESS_EMBEDS | _EPHEMERAL * ephemeral
+        await self._send(_MESSAGE, {"content": content, "flags": flags, "allowed_mentions": NOBODY})
+
+    async def go_on(self, content: str, *, ephemeral: bool) -> None:
+        """A further message, after `show` or once what was deferred is filled in."""
+        body = {"content": content, "flags": SUPPRESS_EMBEDS | _EPHEMERAL * ephemeral, "allowed_mentions": NOBODY}
+        await self._http.call("POST", self.token.path, body, bot=False)
+
+    async def suggest(self, values: Sequence[str]) -> None:
+        """Suggestions for what is being typed."""
+        await self._send(_CHOICES, {"choices": [{"name": value, "value": value} for value in values]})
+
+    async def open(self, form: ui.Modal) -> None:
+        """A dialog."""
+        await self._send(_MODAL, form.to_dict())
+
+    async def _send(self, kind: int, data: Any) -> None:
+        await self._http.call("POST", self._path, {"type": kind, "data": data}, bot=False)

@@ -1,0 +1,155 @@
+"""Streamed chunks per second of one core, from Nebula's socket through decoder, reply and painter."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from bots.compose import nebula
+from bots.sandbox.nebula_standin import tokens
+from core.assistant import Assistant
+from core.config import Config
+from core.latest import Latest
+from core.model import Author, ChatMessage, ChatRequest, Memory, Mention, Place, Placement, Progress
+from core.nebula import Nebula
+from core.pace import Pacer
+from core.ports import Pace
+from core.reply import Reply
+from core.settings import ChannelSettings, Habits, resolve
+from core.store.turns import Turn
+from tests.bench.table import Table
+from tests.bench.wire import Wire, wire
+from tests.core.room import GENEROUS, Room
+
+BURST = 10_000  # chunks of the stream that comes as fast as it can
+STREAMS, RATE, SECONDS = 50, 30, 3  # of the paced ones: streams, chunks a second of each, seconds
+ROUNDS = 3  # the best one counts: other work on the machine only ever slows down
+
+PARAGRAPHS = """\
+A hash table keeps its entries in an array, and a **hash function** turns a key into a place in it. Looking up a key \
+costs the same however many there are, as long as the function spreads them evenly.
+
+- `insert` hashes the key and writes the entry into its bucket
+- `lookup` hashes the key again and compares what it finds there; see [the article](https://example.com/hash-table)
+
+```python
+def bucket(key: str, size: int) -> int:
+    return hash(key) % size
+```
+
+"""
+QUESTION = "How does a hash table work?"
+
+Read = Callable[[int], Awaitable[int]]
+
+
+async def measure() -> Table:
+    """About 45 s."""
+    async with wire(channels=0) as servers, _reads(servers) as reads:
+        alone, paced = dict.fromkeys(reads, 0.0), dict.fromkeys(reads, 0.0)
+        await servers.answers(_text(BURST))
+        for read in reads.values():
+            await read(0)  # connects, imports, fills caches
+        for name, read in [*reads.items()] * ROUNDS:
+            alone[name] = max(alone[name], await _rate([read(1)], BURST))
+        await servers.answers(_text(RATE * SECONDS), RATE)
+        for name, read in [*reads.items()] * ROUNDS:
+            rate = await _rate([read(number) for number in range(STREAMS)], RATE * SECONDS)
+            paced[name] = max(paced[name], rate)
+    floor = next(iter(reads))
+    return Table(
+        "Streamed chunks per second of one core",
+        f"Chunks of one token by the CPU time of the bot's process; Nebula in another process. Alone: one stream, "
+        f"{BURST:,} chunks as fast as they come. Paced: {STREAMS} streams at once, {RATE} chunks a second each, "
+        f"for {SECONDS} s. Best of {ROUNDS} rounds. Rooms are in memory; messages hold 2,000 characters.",
+        ("path", "alone: chunks/s", "to the floor", f"{STREAMS} paced: chunks/s", "to the floor"),
+        tuple(
+            (
+                name,
+                f"{alone[name]:,.0f}",
+                f"{alone[name] / alone[floor]:.2f}",
+                f"{paced[name]:,.0f}",
+                f"{paced[name] / paced[floor]:.2f}",
+            )
+            for name in reads
+        ),
+        ("Alone, one read brings many chunks; paced, nearly every chunk is a read of its own, in the floor too.",),
+    )
+
+
+def _text(chunks: int) -> str:
+    """Markdown of exactly so many tokens."""
+    pieces = tokens(PARAGRAPHS.rstrip() + "\n\n")
+    return "".join((pieces * (chunks // len(pieces) + 1))[:chunks])
+
+
+@asynccontextmanager
+async def _reads(servers: Wire) -> AsyncIterator[dict[str, Read]]:
+    """The ways to read one stream, the floor first; each returns the characters of the answer."""
+    config = servers.addresses.config(Path("unused"))
+    place = Place("bench", "W", "C")
+    settings = resolve(place, config, Habits(Memory.CHANNEL, Placement.CHANNEL), ())
+    async with nebula(config) as model:
+        yield {
+            "floor: a bare socket, json.loads": lambda number: _bare(config),
+            "client, decoder, reply": lambda number: _decoded(model, config),
+            "the same, painted 1 frame/s": lambda number: _answered(model, settings, place, number, 5),
+            "the same, painted 1,000 frames/s": lambda number: _answered(model, settings, place, number, 5_000),
+        }
+
+
+async def _rate(reads: Sequence[Awaitable[int]], chunks: int) -> float:
+    """Chunks per second of CPU time."""
+    start = time.process_time()
+    sizes = await asyncio.gather(*reads)
+    spent = time.process_time() - start
+    wanted = len(_text(chunks))
+    assert all(abs(size - wanted) <= 2 for size in sizes), f"text was lost: {set(sizes)} of {wanted} characters"
+    return len(reads) * chunks / spent
+
+
+async def _bare(config: Config) -> int:
+    """The least there is to do; as HTTP/1.0, so that the events come without framing."""
+    url = httpx.URL(config.nebula_base_url)
+    messages = [{"role": "user", "content": QUESTION}]
+    body = json.dumps({"model": config.nebula_model, "stream": True, "messages": messages}).encode()
+    head = f"POST {url.path}/chat/completions HTTP/1.0\r\nHost: bench\r\nAuthorization: Bearer bench\r\n"
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    await reader.readuntil(b"\r\n\r\n")
+    size, rest = 0, b""
+    while data := await reader.read(1 << 16):
+        *events, rest = (rest + data).split(b"\n\n")
+        for event in events:
+            if event != b"data: [DONE]":
+                for choice in json.loads(event[6:])["choices"]:
+                    size += len(choice["delta"].get("content", ""))
+    writer.close()
+    await writer.wait_closed()
+    return size
+
+
+async def _decoded(model: Nebula, config: Config) -> int:
+    cell = Latest(Reply())
+    request = ChatRequest(config.nebula_model, (ChatMessage("user", QUESTION),))
+    async with model.stream(request) as deltas:
+        async for delta in deltas:
+            cell.set(cell.value.add(delta, time.monotonic()))
+    return len(cell.value.text)
+
+
+async def _answered(model: Nebula, settings: ChannelSettings, place: Place, number: int, edits: int) -> int:
+    """A whole turn but for Redis."""
+    mention = Mention(f"bench/{number}", place, Author("U", "Ann"), QUESTION, message="Q")
+    turn = Turn(f"bench/{number}", mention, 1, 1, 0, (), Progress())
+    room = Room(post_pace=GENEROUS, edit_pace=Pace(f"bench/{number}", edits, 5.0))
+
+    async def checkpoint(progress: Progress) -> None:
+        pass
+
+    exchange = await Assistant(model, Pacer(), context=32_768).answer(turn, settings, room, checkpoint)
+    return len(exchange.answer) if exchange else 0

@@ -1,0 +1,115 @@
+"""Cost of a turn in Redis by how much is stored already: it must be flat."""
+
+import asyncio
+import math
+import statistics
+import time
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from redis.asyncio import Redis
+
+from core.model import Author, Exchange, Mention, Place
+from core.store.connect import connection
+from core.store.embedded import embedded
+from core.store.turns import Claimed, Limits, Turns, encode
+from tests.bench.table import Table, ratio, us
+
+TURNS, WARM = 300, 30
+SIZES = {10: (10, 100_000), 100: (10, 100, 100_000)}  # exchanges in one channel, by the window
+CHANNELS = 1_000  # of the store that holds the most exchanges, in all of them together
+ANN = Author("U1", "Ann")
+EXCHANGE = Exchange("bench", ANN, "How does it work? " * 7, "It keeps its entries in an array. " * 18, ("q", "a"), 1.0)
+NUMBERS = count()
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """Seconds of one turn: on the clock (median), of the server's CPU and of the bot's (means)."""
+
+    wall: float
+    server: float
+    client: float
+
+
+async def measure() -> Table:
+    """About 5 s."""
+    with TemporaryDirectory(prefix="nb-") as folder:
+        async with embedded(Path(folder)) as server, connection(server.url, answer=10) as redis:
+            rows = []
+            for window, sizes in SIZES.items():
+                costs = {size: await _one(redis, size, window) for size in sizes}
+                rows += [_row(f"{size:,} in the channel", window, costs[size], costs[sizes[0]]) for size in sizes]
+            few = await _many(redis, 10)
+            many = await _many(redis, CHANNELS)
+            rows.append(_row("1,000 in all, in 10 channels", 100, few, few))
+            rows.append(_row(f"{CHANNELS * 100:,} in all, in {CHANNELS:,} channels", 100, many, few))
+    return Table(
+        "Cost of a turn by the exchanges stored",
+        f"Accept, claim, read the history and commit, {TURNS} turns one after the other, embedded "
+        f"{server.version} with its append-only file, {len(encode(EXCHANGE)):,} bytes an exchange. The window is what "
+        "a turn reads at most (HISTORY_EXCHANGES); CPU of the bot includes decoding it.",
+        ("stored exchanges", "window", "median us", "ratio", "server CPU us", "ratio", "bot CPU us", "ratio"),
+        tuple(rows),
+        (
+            "Ratios are to the smaller store above with the same window.",
+            "10 exchanges do not fill the default window of 100: what grows from there to 100 is what is read.",
+        ),
+    )
+
+
+def _row(name: str, window: int, cost: _Cost, floor: _Cost) -> tuple[str, ...]:
+    pairs = ((cost.wall, floor.wall), (cost.server, floor.server), (cost.client, floor.client))
+    return (name, str(window), *(cell for pair in pairs for cell in (us(pair[0]), ratio(*pair))))
+
+
+async def _one(redis: "Redis", stored: int, window: int) -> _Cost:
+    """All in one channel. A commit keeps as many as there are, so that the list stays as long as it is."""
+    await redis.flushall()
+    await _seed(redis, "bench", stored)
+    return await _turns(redis, ["bench"], Limits(exchanges=window), Limits(exchanges=stored))
+
+
+async def _many(redis: "Redis", channels: int) -> _Cost:
+    """A hundred in each of these channels, as with the limits in use."""
+    await redis.flushall()
+    names = [f"bench/{number}" for number in range(channels)]
+    for name in names:
+        await _seed(redis, name, 100)
+    return await _turns(redis, names, Limits(), Limits())
+
+
+async def _seed(redis: "Redis", conversation: str, exchanges: int) -> None:
+    entry = encode(EXCHANGE)
+    for begun in range(0, exchanges, 1000):
+        await redis.rpush(f"nb:{{0}}:h:{conversation}", *[entry] * min(1000, exchanges - begun))
+    while (await redis.info("persistence"))["aof_rewrite_in_progress"]:
+        await asyncio.sleep(0.05)
+
+
+async def _turns(redis: "Redis", conversations: list[str], reading: Limits, writing: Limits) -> _Cost:
+    accepting, committing = Turns(redis, reading), Turns(redis, writing)
+    times: list[float] = []
+    server = client = math.nan
+    for number in range(WARM + TURNS):
+        if number == WARM:
+            server, client = await _server_cpu(redis), time.process_time()
+        conversation = conversations[number * 7 % len(conversations)]
+        name = f"bench/{next(NUMBERS)}"
+        mention = Mention(name, Place("bench", "W", "C"), ANN, EXCHANGE.question, message="q")
+        start = time.perf_counter()
+        accepted = await accepting.accept(conversation, mention, name)
+        assert isinstance(accepted, Claimed)
+        assert len(accepted.turn.history) > 0
+        await committing.commit(accepted.turn, replace(EXCHANGE, turn=name))
+        times.append(time.perf_counter() - start)
+    client = time.process_time() - client
+    server = await _server_cpu(redis) - server
+    return _Cost(statistics.median(times[WARM:]), server / TURNS, client / TURNS)
+
+
+async def _server_cpu(redis: "Redis") -> float:
+    info = await redis.info("cpu")
+    return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])

@@ -1,0 +1,89 @@
+"""Redis round trips of one turn: to start it, while it runs, to finish it."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bots.compose import Bot, nebula
+from bots.discord.app import Discord
+from bots.run import serving
+from bots.slack.app import Slack
+from core.store.connect import connection
+from core.store.embedded import SOCKET, embedded
+from tests.bench.table import Table
+from tests.bench.tap import Tap, Trip, tap
+from tests.bench.wire import Asked, Event, Wire, wire
+
+WARM = 2  # turns of each kind that load the scripts and open the connections
+PACE, SHORT, LONG = 20, 20, 180  # tokens a second, and of an answer of a second and of nine
+SWEEP = {"TIME", "ZRANGEBYSCORE"}  # the look for lapsed turns, once a second whatever runs
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    asked: Asked
+    over: float
+    trips: Sequence[Trip]
+
+
+async def measure() -> Table:
+    """About 15 s."""
+    with TemporaryDirectory(prefix="nb-") as folder:
+        async with wire(channels=WARM + 1) as servers, embedded(Path(folder)) as server:
+            config = servers.addresses.config(Path(folder))
+            slack, discord = Slack(config), Discord(config)
+            async with (
+                tap(server.data / SOCKET, Path(folder, "tap")) as line,
+                connection(f"unix://{folder}/tap") as redis,
+                nebula(config) as model,
+                serving(config, redis, model, [slack, discord]) as bot,
+            ):
+                await slack.ready.wait()
+                await discord.ready.wait()
+                await servers.connected()
+                rows = []
+                for event in Event:
+                    await servers.answers("ok")
+                    for number in range(WARM):
+                        await _turn(servers, bot, line, event, number)
+                    rows.append(await _row(servers, bot, line, event, SHORT))
+                rows.append(await _row(servers, bot, line, Event.DISCORD, LONG))
+    return Table(
+        "Redis round trips per turn",
+        "Counted on the socket between the whole bot and its Redis, connections and scripts warm. Start: until Nebula "
+        "has the request. Finish: from the commit on.",
+        ("turn", "start", "running", "finish", "which"),
+        tuple(rows),
+        (
+            "While it runs: one for each message that the reply takes, so that another process could go on with it, "
+            f"and one each third of the lease ({config.lease_seconds:g} s) to renew it.",
+            "Beside all turns, a process looks for lapsed ones once a second with two round trips.",
+        ),
+    )
+
+
+async def _row(servers: Wire, bot: Bot, line: Tap, event: Event, answer: int) -> tuple[str, ...]:
+    await servers.answers("word " * answer, PACE)
+    turn = await _turn(servers, bot, line, event, WARM)
+    own = [trip for trip in turn.trips if not SWEEP & set(trip.commands)]
+    end = next(index for index, trip in enumerate(own) if trip.name == "commit")
+    start = [trip for trip in own[:end] if trip.at <= turn.asked.requested]
+    running, finish = own[len(start) : end], own[end:]
+    which = "; ".join(filter(None, map(_names, (start, running, finish))))
+    length = f"{event.value}, answer of {answer // PACE} s"
+    return (length, str(len(start)), str(len(running)), str(len(finish)), which)
+
+
+async def _turn(servers: Wire, bot: Bot, line: Tap, event: Event, number: int) -> _Turn:
+    known = len(line.trips)
+    asked = await servers.ask(event, number)
+    await bot.intake.idle()
+    return _Turn(asked, time.monotonic(), line.trips[known:])
+
+
+def _names(trips: Sequence[Trip]) -> str:
+    counts = Counter(trip.name for trip in trips)
+    return ", ".join(name if many == 1 else f"{name} ({many})" for name, many in counts.items())

@@ -1,0 +1,96 @@
+"""A tap between a bot and its Redis: every round trip over the socket, with the commands it carried."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+SIZE = 1 << 20  # bytes of one read
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """One round trip: when it left the bot (monotonic seconds), and what it asked for."""
+
+    at: float
+    commands: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """A script by its name, a pipeline by its length: `accept`, `3 x HGETALL`."""
+        first = self.commands[0] if self.commands else "?"
+        return first if len(self.commands) < 2 else f"{len(self.commands)} x {first}"
+
+
+class Tap:
+    """What went over the socket, oldest first."""
+
+    def __init__(self, server: Path) -> None:
+        self.trips: list[Trip] = []
+        self._server = server
+        self._steps = _steps()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection of the bot, to its end."""
+        there, back = await asyncio.open_unix_connection(self._server, limit=SIZE)
+        waiting = False  # for the server: what the bot sends now belongs to the same round trip
+
+        async def asked() -> None:
+            nonlocal waiting
+            while data := await reader.read(SIZE):
+                if not waiting:
+                    self.trips.append(Trip(time.monotonic(), tuple(self._commands(data))))
+                waiting = True
+                back.write(data)
+            back.write_eof()
+
+        async def answered() -> None:
+            nonlocal waiting
+            while data := await there.read(SIZE):
+                waiting = False
+                writer.write(data)
+            writer.close()
+
+        with suppress(ConnectionError):
+            await asyncio.gather(asked(), answered())
+        back.close()
+
+    def _commands(self, data: bytes) -> Iterator[str]:
+        """The names of the commands in a piece of RESP (redis.io/docs/latest/develop/reference/protocol-spec)."""
+        at = 0
+        while data[at : at + 1] == b"*":
+            end = data.index(b"\r\n", at)
+            words, at = int(data[at + 1 : end]), end + 2
+            said = []
+            for _ in range(words):
+                end = data.find(b"\r\n", at)
+                if end < 0:
+                    return  # the rest comes in the next piece
+                size = int(data[at + 1 : end])
+                said.append(data[end + 2 : end + 2 + size])
+                at = end + 2 + size + 2
+            name = said[0].decode()
+            yield self._steps.get(said[1].decode(), name) if name == "EVALSHA" else name
+
+
+def _steps() -> dict[str, str]:
+    """The names of the Lua steps by the digest that EVALSHA names them with."""
+    folder = files("core.store") / "lua"
+    common = (folder / "common.lua").read_text()
+    names = [each.name.removesuffix(".lua") for each in folder.iterdir() if each.name.endswith(".lua")]
+    return {hashlib.sha1((common + (folder / f"{name}.lua").read_text()).encode()).hexdigest(): name for name in names}
+
+
+@asynccontextmanager
+async def tap(server: Path, socket: Path) -> AsyncIterator[Tap]:
+    """A tap that listens on `socket` and talks to `server`, both unix sockets."""
+    found = Tap(server)
+    listener = await asyncio.start_unix_server(found.serve, socket, limit=SIZE)
+    try:
+        yield found
+    finally:
+        listener.close()

@@ -1,0 +1,214 @@
+"""How the Slack adapter connects: tokens, unreachable servers, lost sockets, and HTTP with signatures."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from slack_sdk.signature import SignatureVerifier
+
+from bots.sandbox import faults
+from bots.sandbox.slack import SlackServer
+from bots.slack import transport
+from bots.slack.app import Slack
+from bots.slack.manifest import SCOPES
+from bots.slack.web import proxy_for
+from core.config import Config, WrongConfig
+from core.front import Front
+from tests.bots.slack_harness import Room, free_port, settings, slack_room
+
+
+class _Nobody(Front):
+    """A front for tests in which nothing is said."""
+
+    def __init__(self) -> None:
+        """Needs neither Redis nor a model."""
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Slack]:
+    """The platform alone, from its start; ends it in the end."""
+    platform = Slack(config)
+    async with asyncio.timeout(8), asyncio.TaskGroup() as group:
+        task = group.create_task(platform.run(_Nobody()))
+        yield platform
+        task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"slack_bot_token": "xoxb-wrong"}, "SLACK_BOT_TOKEN is refused by Slack (invalid_auth)"),
+        ({"slack_app_token": "xapp-wrong"}, "SLACK_APP_TOKEN is refused by Slack (invalid_auth)"),
+    ],
+)
+async def test_a_refused_token_is_reported(wrong: dict[str, Any], sentence: str) -> None:
+    """The bot does not try for ever what can't succeed; the sentence names the variable and where to look."""
+    async with SlackServer() as slack:
+        with pytest.raises(WrongConfig) as caught:
+            await Slack(settings(slack, **wrong)).run(_Nobody())
+    (problem,) = caught.value.problems
+    assert problem.startswith(sentence)
+    assert "wrong" not in problem
+
+
+@pytest.mark.parametrize("method", ["auth.test", "apps.connections.open"])
+async def test_an_unreachable_slack_is_waited_for(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A 503 at the start is no reason to give up, and one line says so."""
+    async with SlackServer() as slack:
+        slack.faults.add(method, faults.server_error())
+        async with running(settings(slack)) as platform:
+            await platform.ready.wait()
+        assert [record for record in caplog.messages if "can't be reached" in record]
+        assert len([call for call in slack.calls if call.method == method]) == 2
+
+
+async def test_stopping_while_slack_is_unreachable(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody listens at the address; the bot still stops when told to."""
+    async with SlackServer() as slack:
+        config = settings(slack, slack_api_url=f"http://127.0.0.1:{free_port()}/api/")
+    async with running(config) as platform, asyncio.timeout(5):
+        while not caplog.messages:
+            await asyncio.sleep(0)
+        assert not platform.ready.is_set()
+
+
+async def test_missing_scopes_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    """Slack tells with every answer what the app may do; what it may not is named at the start."""
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("auth.test"):
+            who = {"ok": True, "team_id": "T1", "user_id": "U1", "bot_id": "B1"}
+            granted = ",".join(set(SCOPES) - {"reactions:write"})
+            return web.json_response(who, headers={"x-oauth-scopes": granted})
+        return web.json_response({"ok": False, "error": "missing_scope", "needed": "connections:write"})
+
+    app = web.Application()
+    app.router.add_route("*", "/api/{method}", answer)
+    async with TestServer(app) as server:
+        url = str(server.make_url("/api/"))
+        values: dict[str, Any] = {"slack_bot_token": "xoxb-1", "slack_app_token": "xapp-1", "slack_api_url": url}
+        with pytest.raises(WrongConfig, match=r"SLACK_APP_TOKEN is refused .* \(missing_scope: connections:write\)"):
+            await Slack(Config(**values)).run(_Nobody())
+    assert "lacks ['reactions:write']" in caplog.text
+
+
+async def test_unknown_scopes_are_no_complaint(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that does not tell the app's scopes leaves nothing to warn about."""
+    async with SlackServer() as slack, running(settings(slack)) as platform:
+        await platform.ready.wait()
+    assert not [record for record in caplog.messages if "lacks" in record]
+
+
+async def test_the_environment_can_not_turn_on_oauth(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bolt reads these variables by itself and would then look for installations on disk."""
+    monkeypatch.setenv("SLACK_CLIENT_ID", "1.2")
+    monkeypatch.setenv("SLACK_CLIENT_SECRET", "secret")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-another")
+    async with slack_room(redis_url) as room:
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert len(room.said("#general")) == 1
+
+
+async def test_proxies_of_the_environment_are_for_others(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_PROXY is heeded for calls, the socket and response_urls; the SDK by itself does not know it."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    async with slack_room(redis_url) as room:
+        await _answers(room)
+        answer = await room.slash("ann", "#general", "help")
+        await room.until(lambda: answer.messages)
+
+
+async def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for the WebSocket, which goes the way of HTTPS."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert proxy_for("https://slack.com/api/") == "http://proxy.test:3128"
+    assert proxy_for("wss://wss-primary.slack.com/link/") == "http://proxy.test:3128"
+
+
+async def test_auth_is_asked_for_once(redis_url: str) -> None:
+    """Bolt would ask auth.test with every first event, and lose the event when that fails."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("auth.test", faults.server_error(), times=None)
+        for text in ("@nebula one", "@nebula two"):
+            await room.say("ann", "#general", text)
+        await room.quiet()
+        assert len(room.calls("auth.test")) == 1
+        assert len(room.said("#general")) == 2
+
+
+async def test_a_socket_that_slack_refreshes_is_replaced(redis_url: str) -> None:
+    """Slack asks for a new connection every few hours; questions go on being answered."""
+    async with slack_room(redis_url) as room:
+        await room.slack.disconnect_sockets()
+        await room.until(lambda: len(room.calls("apps.connections.open")) == 2 and room.slack.sockets == 1)
+        await _answers(room)
+
+
+async def test_a_cut_socket_is_replaced(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that ends without a word is opened again when the next ping is due."""
+    monkeypatch.setattr(transport, "PING", 0.2)
+    async with slack_room(redis_url) as room:
+        room.slack.drop_sockets()
+        await room.until(lambda: room.slack.sockets == 1)
+        await _answers(room)
+
+
+async def test_http_mode(redis_url: str) -> None:
+    """With a signing secret and a port Slack posts to the bot; mentions, commands and modals work as over a socket."""
+    async with slack_room(redis_url, http=True) as room:
+        assert await room.slack.verify_url()
+        assert room.slack.sockets == 0
+        await _answers(room)
+        answer = await room.slash("ann", "#general", "prompt set")
+        assert answer.problem == ""
+        outcome = await room.fill("ann", await room.form(), "Be bold.")
+        assert outcome.closed
+        assert "Be bold." in (await room.until(lambda: answer.messages))[0].shown
+
+
+async def test_http_mode_answers_a_redelivered_event_once(redis_url: str) -> None:
+    """Slack may deliver an event several times here too."""
+    async with slack_room(redis_url, http=True) as room:
+        room.slack.redeliver(2)
+        await _answers(room)
+        assert len(room.said("#general")) == 1
+
+
+@pytest.mark.parametrize(("secret", "age", "status"), [("", 0, 200), ("another", 0, 401), ("", 600, 401)])
+async def test_a_bad_signature_is_refused(redis_url: str, secret: str, age: int, status: int) -> None:
+    """Who does not know the secret, or repeats an old request, is not heard."""
+    async with slack_room(redis_url, http=True) as room, aiohttp.ClientSession() as session:
+        config = room.config
+        body = '{"type": "event_callback", "event": {"type": "app_home_opened"}}'
+        moment = str(int(time.time()) - age)
+        signature = SignatureVerifier(secret or room.slack.signing_secret).generate_signature(
+            timestamp=moment, body=body
+        )
+        headers = {"X-Slack-Request-Timestamp": moment, "X-Slack-Signature": str(signature)}
+        headers["Content-Type"] = "application/json"
+        url = f"http://127.0.0.1:{config.slack_port}/slack/events"
+        async with session.post(url, data=body, headers=headers) as response:
+            assert response.status == status
+
+
+async def test_a_port_in_use_is_reported(redis_url: str) -> None:
+    """The sentence names the variable."""
+    async with slack_room(redis_url, http=True) as room:
+        with pytest.raises(WrongConfig, match="SLACK_PORT"):
+            await Slack(room.config).run(_Nobody())
+
+
+async def _answers(room: Room) -> None:
+    await room.say("ann", "#general", "@nebula hello")
+    await room.quiet()
+    assert len(room.said("#general")) == 1
