@@ -57,7 +57,7 @@ async def sandbox(config: Config) -> None:
             )
         store = await stack.enter_async_context(storage(local))
         model = await stack.enter_async_context(nebula(local))
-        platforms = [Slack(local), Discord(local)]
+        platforms: list[Slack | Discord] = [Slack(local), Discord(local)]
         bot = await stack.enter_async_context(serving(local, store.redis, model, platforms))
         for platform in platforms:
             await platform.ready.wait()

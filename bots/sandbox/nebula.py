@@ -127,9 +127,12 @@ class NebulaServer:
             answer = self._answer(received, fault)
             await asyncio.sleep(self.first_token + fault.first_token)
             response = await self._send(request, received, answer, fault, number)
-        except (asyncio.CancelledError, ConnectionError):
+        except asyncio.CancelledError:
             self._note(number, replace(received, closed_early=True))
             raise
+        except ConnectionError:  # the client hung up between two chunks; raised, aiohttp would log it as our failure
+            self._note(number, replace(received, closed_early=True))
+            return web.Response()
         self._note(number, replace(received, finished=True))
         return response
 

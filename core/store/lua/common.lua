@@ -21,19 +21,20 @@ end
 
 -- The newest exchanges within the window, oldest first. Reads from the end, so the cost does not grow with the list.
 local function newest()
-  local entries, size, last = {}, 0, -1
-  while #entries < WINDOW do
+  local newer, size, last = {}, 0, -1
+  while #newer < WINDOW do
     local first = math.max(last - 15, -WINDOW)
     local batch = redis.call('LRANGE', HISTORY, first, last)
-    if #batch == 0 then break end
     for i = #batch, 1, -1 do
       size = size + #batch[i]
-      if size > WINDOW_BYTES then return entries end
-      table.insert(entries, 1, batch[i])
+      if size > WINDOW_BYTES then batch = {}; break end
+      newer[#newer + 1] = batch[i]
     end
     if #batch < last - first + 1 then break end
     last = first - 1
   end
+  local entries, count = {}, #newer
+  for i = 1, count do entries[i] = newer[count + 1 - i] end
   return entries
 end
 
