@@ -1,6 +1,6 @@
 """Frames: a reply as the pages that people see at one moment, with its small print."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from core.model import Finish, Page
@@ -38,7 +38,8 @@ class Frames:
     def _lay_out(self, reply: Reply, head: str) -> tuple[Page, ...]:
         foot = _foot(reply)
         if not reply.text:
-            return (Page("", head, foot),) if foot or (head != self._heading) else ()
+            bare = (Page("", head, foot),) if foot or (head != self._heading) else ()
+            return self._settled(bare)
         # Small print takes room: it is reckoned on every page, so that an end never opens a page more.
         room = Page("", head, foot or CUT)
         self._pages = flow(self._pages, reply.text, lambda text: self._fits(replace(room, text=text)), final=reply.over)
@@ -47,12 +48,19 @@ class Frames:
         if pages:
             pages[0] = replace(pages[0], head=head)
             pages[-1] = replace(pages[-1], foot=foot)
+        return self._settled(pages)
+
+    def _settled(self, pages: Sequence[Page]) -> tuple[Page, ...]:
+        """The pages, those that were refused replaced."""
         return tuple(self._refused.get(index, page) for index, page in enumerate(pages))
 
-    def give_up(self, index: int) -> None:
-        """The platform refused the content of this page: say so in its place."""
+    def give_up(self, index: int) -> bool:
+        """The platform refused the content of this page: say so in its place. False if that was said before."""
+        if index in self._refused:
+            return False
         self._refused[index] = Page("", foot="This part of the answer was refused by the platform.")
         self._last = None
+        return True
 
     def _head(self, reply: Reply, now: float) -> str:
         if reply.thought_since is None:

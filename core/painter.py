@@ -45,7 +45,8 @@ class Painter:
     async def paint(self) -> None:
         """Until the reply is over and its end is on screen.
 
-        Raises Gone when the reply or its place was deleted, Forbidden when the bot may not write there.
+        Raises Gone when the reply or its place was deleted, Forbidden when the bot may not write there, Rejected when
+        not even a sentence of ours is taken.
         """
         failures, deadline = 0, None
         while True:
@@ -66,10 +67,10 @@ class Painter:
                 log.info("slowed down for %.1f s", slow.retry_after)
             except Rejected as error:
                 log.warning("a frame was refused: %s", error)
-                if reply.over:
-                    self._frames.give_up(index)
-                else:
+                if not reply.over:
                     await self._news()
+                elif not self._frames.give_up(index):
+                    raise  # even the sentence in its place is refused
             except Unreachable as error:
                 if deadline is not None and time.monotonic() > deadline:
                     raise

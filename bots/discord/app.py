@@ -28,7 +28,9 @@ from core.settings import Habits
 log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 3.0
-RETRY_SECONDS = 1.0  # the least pause before the next try to connect
+# The shortest and the longest pause before the next try to connect. Discord resets the token of a bot that signs in
+# 1000 times a day (docs.discord.com, Gateway, Identifying).
+RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 120.0
 _PERMISSIONS = discord.Permissions(
     view_channel=True,
     send_messages=True,
@@ -97,12 +99,12 @@ class Discord:
                     reason = f"the gateway closed the connection with code {error.code}"
                 except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
                     reason = type(error).__name__
-                except (AttributeError, KeyError, ValueError, RuntimeError) as error:
+                except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
                     # discord.py fails with an AttributeError when the very first handshake does
                     # (github.com/Rapptz/discord.py, issue 10520), and with others on events it can't read.
                     log.debug("discord.py failed", exc_info=error)
                     reason = f"{type(error).__name__} in discord.py"
-                wait = min(60.0, RETRY_SECONDS * (1 + backoff.delay()))
+                wait = min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * (1 + backoff.delay()))
                 log.warning("Discord can't be reached (%s); trying again in %.0f s", reason, wait)
                 await asyncio.sleep(wait)
 

@@ -30,7 +30,8 @@ def content_of(page: Page) -> str:
     head = small(page.head) if page.head else ""
     text = to_discord(page.text) if page.text else ""
     foot = small(page.foot) if page.foot else ""
-    return "\n".join(part for part in (head, text, foot) if part)
+    # Discord refuses a message of nothing but white space.
+    return "\n".join(part for part in (head, text, foot) if part.strip()) or "…"
 
 
 def fits(page: Page) -> bool:

@@ -8,13 +8,13 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.discord import arrivals
+from bots.discord import arrivals, interactions
 from bots.discord.app import Discord, invite_url
 from bots.sandbox.discord import DiscordServer
 from bots.sandbox.discord_interactions import Interaction
 from bots.sandbox.discord_limits import Limits
 from bots.sandbox.discord_sessions import Intent
-from bots.sandbox.discord_values import Overwrite, Permission, Upload
+from bots.sandbox.discord_values import Channel, Overwrite, Permission, Upload
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault, Thought
 from core.config import Config, WrongConfig
@@ -343,6 +343,31 @@ class TestThreads:
         assert any("channel talk" in text for text in outside)
         assert not any("thread talk" in text for text in outside)
 
+    async def test_a_thread_that_the_gateway_did_not_tell_of_has_its_parents_settings(
+        self, redis_client: Redis
+    ) -> None:
+        """Archived threads are not in the list of a guild; the first message in one is answered as in any thread."""
+        threads: list[Channel] = []
+
+        def archived(stage: Room) -> None:
+            threads.append(stage.discord.archive(stage.discord.add_thread(stage.place(GENERAL), "Old")))
+
+        async with room(redis_client, before=archived) as here:
+            await here.used("max", GENERAL, "prompt set", text="Speak like a pirate.")
+            payload: dict[str, Any] = {
+                "id": "1400000000000000003",
+                "channel_id": threads[0].id,
+                "guild_id": here.guild.id,
+                "type": 0,
+                "content": f"<@{here.me.id}> hello",
+                "author": {"id": here.people["ann"].id, "username": "ann", "discriminator": "0", "avatar": None},
+                "mentions": [{"id": here.me.id, "username": "Nebula", "discriminator": "0", "avatar": None}],
+            }
+            here.nebula.answer_next("Arr.")
+            here.discord.gateway.dispatch("MESSAGE_CREATE", lambda _: payload, guild=here.guild.id)
+            await here.until(lambda: here.said(threads[0]) == ["Arr."])
+            assert "pirate" in here.nebula.requests[-1].messages[0].content
+
     async def test_channels_are_kept_apart(self, here: Room) -> None:
         """Another channel knows neither the prompt nor the history of this one."""
         await here.used("max", GENERAL, "prompt set", text="Speak like a pirate.")
@@ -522,6 +547,14 @@ class TestCommands:
         assert "There is no command" in unknown
         assert "a number from 0.01 to 1" in wrong
         assert not here.nebula.requests
+
+    async def test_a_command_that_takes_long_is_deferred(self, here: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Discord is told in time that the bot is at it; the person alone sees that, and then the response."""
+        monkeypatch.setattr(interactions, "ANSWER_SECONDS", 0)
+        shown = await here.slash("ann", GENERAL, "prompt show")
+        await here.until(lambda: shown.original is not None and "System prompt" in shown.original.content)
+        assert shown.deferred
+        assert shown.ephemeral
 
     async def test_a_response_that_is_too_long_for_one_message_is_cut(self, here: Room) -> None:
         """A prompt of 5,000 characters is shown whole, over several messages, for the person alone."""

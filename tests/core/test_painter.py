@@ -191,7 +191,7 @@ async def test_deleted_reply_ends_the_painting() -> None:
 async def _outcome(work: Awaitable[None]) -> Exception | None:
     try:
         await work
-    except Gone as error:
+    except (Gone, Rejected) as error:
         return error
     return None
 
@@ -204,6 +204,17 @@ async def test_refused_content_is_said_in_its_place() -> None:
         draft.end()
     (page,) = room.messages.values()
     assert "refused" in page.foot
+
+
+async def test_surface_that_refuses_everything_is_given_up() -> None:
+    """A page and the sentence in its place are tried once each, not for ever."""
+    room = Room(faults=[Rejected("no")] * 5)
+    draft = Draft(room)
+    draft.write("Some text")
+    draft.end()
+    async with asyncio.timeout(5):
+        assert isinstance(await _outcome(draft.painter.paint()), Rejected)
+    assert len(room.faults) == 3
 
 
 async def test_another_process_goes_on_in_the_same_messages() -> None:
