@@ -131,9 +131,7 @@ class Discord:
         await ready.wait()
         self.ready.set()
         log.info("on Discord as %s, in %d servers", client.user, len(client.guilds))
-        if not client.guilds:
-            url = invite_url(client.application_id or 0)
-            log.info("The bot is in no server yet. Open this address to add it to yours: %s", url)
+        log.info("to add the bot to a server, open %s", invite_url(client.application_id or 0))
 
 
 async def _close(client: Listener) -> None:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Collection
 
 import discord
+from discord.http import Route
 
 from bots.discord.arrivals import Arrivals
 from bots.discord.http import Http
@@ -14,6 +15,7 @@ from bots.discord.places import Places
 from bots.discord.questions import asks, direct, mention_of
 from bots.discord.replies import Replies
 from bots.discord.rest import Rest
+from bots.proxy import proxy_for
 from core.errors import StoreError
 from core.front import Front
 from core.handlers import Response
@@ -40,6 +42,7 @@ class Listener(discord.Client):
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             guild_ready_timeout=_GUILDS_SECONDS,
+            proxy=proxy_for(Route.BASE),
         )
         self._front, self._managers, self._signed_in = front, managers, ready
         rest = Rest(http)

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from bots.proxy import proxy_for
 from core.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, Unreachable
 
 # How long one call may take, in seconds; Discord itself gives no limit.
@@ -59,6 +60,7 @@ class Http:
     def __init__(self, base: str, token: str) -> None:
         """`base`: address of the API, version included, without a slash at its end."""
         self._base = base
+        self._proxy = proxy_for(base)
         self._token = token
         self._session: aiohttp.ClientSession | None = None
 
@@ -77,7 +79,9 @@ class Http:
         what = f"{method} {_without_token(path)}"
         headers = {"Authorization": f"Bot {self._token}"} if bot else {}
         try:
-            async with self._session.request(method, self._base + path, json=body, headers=headers) as response:
+            async with self._session.request(
+                method, self._base + path, json=body, headers=headers, proxy=self._proxy
+            ) as response:
                 answer = await _json(response)
                 if response.status < 400:
                     return answer

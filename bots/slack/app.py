@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 # Seconds between attempts to reach Slack at the start; the last one goes on for good.
 _PAUSES = (0.2, 1, 2, 5, 10, 30)
 
+# Bolt reads SLACK_BOT_TOKEN by itself and then wonders about the client that it was given.
+sdk_log.addFilter(lambda record: "`token` will be unused" not in record.getMessage())
+
 _ANYTHING = re.compile(r".*", re.DOTALL)
 
 

@@ -5,8 +5,6 @@ import json
 import logging
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
@@ -14,6 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+from bots.proxy import proxy_for
 from core.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, Unreachable
 
 # The SDK writes whole messages to its log at DEBUG; people's words do not belong there, whatever LOG_LEVEL says.
@@ -155,15 +154,6 @@ def details_of(error: BaseException) -> str:
     if not isinstance(data, dict):
         return ""
     return f"{data.get('errors', '')} {(data.get('response_metadata') or {}).get('messages', '')}"
-
-
-def proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for this address; a WebSocket goes the way of HTTP(S)."""
-    parts = urlsplit(url)
-    if proxy_bypass(parts.hostname or ""):
-        return None
-    scheme = {"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)
-    return getproxies().get(scheme)
 
 
 def _error(code: str, status: int, headers: Mapping[str, str], detail: str) -> PlatformError:

@@ -1,0 +1,224 @@
+"""What an operator and a newcomer see of the program: its commands, its exit, its restarts."""
+
+import asyncio
+import json
+import signal
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bots.sandbox import discord_limits, slack_limits
+from bots.sandbox.discord import DiscordServer
+from bots.sandbox.nebula import NebulaServer
+from bots.sandbox.slack import SlackServer
+from tests.scenarios.program import run, started
+
+
+@dataclass
+class World:
+    """All three servers, and the settings that lead the program there."""
+
+    slack: SlackServer
+    discord: DiscordServer
+    nebula: NebulaServer
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {
+            "NEBULA_API_KEY": "ak_secretkey",
+            "NEBULA_BASE_URL": self.nebula.base_url,
+            "NEBULA_PLATFORM_URL": self.nebula.platform_url,
+            "SLACK_BOT_TOKEN": self.slack.bot_token,
+            "SLACK_APP_TOKEN": self.slack.app_token,
+            "SLACK_API_URL": self.slack.api_url,
+            "DISCORD_TOKEN": self.discord.token,
+            "DISCORD_API_URL": self.discord.api_url,
+            "DISCORD_GATEWAY_URL": self.discord.gateway_url,
+            "LEASE_SECONDS": "1",
+            "LOG_LEVEL": "DEBUG",
+        }
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        slack = await stack.enter_async_context(SlackServer(limits=slack_limits.OFF, retry_delays=(0.0, 0.5, 1.0)))
+        discord = await stack.enter_async_context(DiscordServer(limits=discord_limits.OFF))
+        nebula = await stack.enter_async_context(NebulaServer())
+        yield World(slack, discord, nebula)
+
+
+async def told(process: Process, *words: str) -> str:
+    """Read the program's log until these words came, each at least once."""
+    assert process.stderr
+    log, left = "", set(words)
+    async with asyncio.timeout(20):
+        while left and (line := (await process.stderr.readline()).decode()):
+            log += line
+            left -= {word for word in left if word in line}
+    assert not left, log
+    return log
+
+
+CONNECTED = ("Slack: connected", "on Discord as")
+
+
+async def test_both_platforms_are_served(world: World, tmp_path: Path) -> None:
+    """One process answers in Slack and in Discord, says where its data is, and ends on SIGTERM with status 0."""
+    ann = world.slack.add_user("ann")
+    general = world.slack.add_channel("general", ann)
+    guild = world.discord.add_guild("Guild")
+    bob = world.discord.add_member(guild, "bob")
+    room = world.discord.add_channel(guild, "general")
+    async with started(tmp_path, "run", **world.settings) as process:
+        log = await told(process, *CONNECTED)
+        assert f"data in {tmp_path / 'data'}" in log
+        await world.slack.say(ann, general, "@nebula hello Slack")
+        await world.discord.say(bob, room, "@Nebula hello Discord")
+        await world.slack.until(lambda: any("hello Slack" in m.shown for m in world.slack.messages(general) if m.bot))
+        await world.discord.until(
+            lambda: any("hello Discord" in m.content for m in world.discord.messages(room) if m.author.id != bob.id)
+        )
+        process.terminate()
+        _, rest = await process.communicate()
+    assert process.returncode == 0
+    log += rest.decode()
+    assert "Traceback" not in log
+    for secret in ("ak_secretkey", world.slack.bot_token, world.slack.app_token, world.discord.token, "hello"):
+        assert secret not in log
+
+
+async def test_reply_that_a_kill_cut_off_is_finished(world: World, tmp_path: Path) -> None:
+    """SIGKILL in the middle of a reply: the next start completes it in the same message."""
+    ann = world.slack.add_user("ann")
+    general = world.slack.add_channel("general", ann)
+    world.nebula.pace = 30
+    world.nebula.answer_next("half " * 200)
+
+    def replies() -> list[str]:
+        return [message.shown for message in world.slack.messages(general) if message.bot]
+
+    async with started(tmp_path, "run", **world.settings) as process:
+        await told(process, *CONNECTED)
+        await world.slack.say(ann, general, "@nebula tell me")
+        # An edit comes only after the message's id is safe in Redis.
+        await world.slack.until(lambda: any("half half" in text for text in replies()))
+        process.kill()
+        await process.wait()
+    world.nebula.pace = 0
+    world.nebula.answer_next("All of it.")
+    async with started(tmp_path, "run", **world.settings) as process:
+        await world.slack.until(lambda: replies() == ["All of it."], timeout=20)
+        await world.slack.say(ann, general, "@nebula and what did I ask?")
+        await world.slack.until(lambda: len(replies()) == 2, timeout=10)
+    assert [message.content for message in world.nebula.requests[-1].messages][1:3] == ["ann: tell me", "All of it."]
+
+
+async def test_running_reply_is_finished_at_shutdown(world: World, tmp_path: Path) -> None:
+    """SIGTERM in the middle of a reply: it gets the time to end, and the process then goes with status 0."""
+    guild = world.discord.add_guild("Guild")
+    bob = world.discord.add_member(guild, "bob")
+    room = world.discord.add_channel(guild, "general")
+    world.nebula.pace = 40
+    world.nebula.answer_next("word " * 60 + "end.")
+
+    def reply() -> str:
+        return "".join(m.content for m in world.discord.messages(room) if m.author.id != bob.id)
+
+    async with started(tmp_path, "run", **world.settings) as process:
+        await told(process, *CONNECTED)
+        await world.discord.say(bob, room, "@Nebula talk")
+        await world.discord.until(lambda: "word" in reply())
+        process.send_signal(signal.SIGTERM)
+        await process.communicate()
+    assert process.returncode == 0
+    assert reply().endswith("end.")
+
+
+async def test_wrong_configuration_is_told_at_once(tmp_path: Path) -> None:
+    """Every problem is listed with what to do, nothing is connected, the status is 2."""
+    (tmp_path / ".env").write_text("NEBULA_TEMPERATURE=hot\nSLACK_BOT_TOKEN=xoxb-1\nNEBULA_MODLE=x\n")
+    status, out, err = await run(tmp_path, "run")
+    assert (status, out) == (2, "")
+    for name in ("NEBULA_TEMPERATURE", "SLACK_APP_TOKEN", "NEBULA_API_KEY", "NEBULA_MODLE"):
+        assert name in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("which", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DISCORD_TOKEN"])
+async def test_refused_token_is_named(world: World, tmp_path: Path, which: str) -> None:
+    """A token that the platform refuses ends the program with status 2 and a sentence that names it."""
+    settings = {**world.settings, which: world.settings[which] + "x"}
+    status, _, err = await run(tmp_path, "run", **settings)
+    assert status == 2
+    assert f"{which} is refused" in err
+    assert "Traceback" not in err
+
+
+async def test_redis_that_is_not_there_is_named(world: World, tmp_path: Path) -> None:
+    """Without its Redis the program ends with status 1 and says what to look at."""
+    status, _, err = await run(tmp_path, "run", **world.settings, REDIS_URL="redis://127.0.0.1:1/0")
+    assert status == 1
+    assert "127.0.0.1:1" in err
+    assert "REDIS_URL" in err
+    assert "Traceback" not in err
+
+
+async def test_first_conversation_can_be_scripted(tmp_path: Path) -> None:
+    """Without any token the sandbox opens, and what is piped in is said on both platforms."""
+    script = (
+        "@nebula hello\n/nebula prompt set Pirate.\n/nebula settings\n:discord\n@nebula ahoy\n/ask what?\n:fault off\n"
+    )
+    status, out, err = await run(tmp_path, "run", said=script)
+    assert status == 0
+    assert "To go live, put into .env" in out
+    assert out.count("stand-in model") == 3
+    assert "> ann: ahoy" in out
+    assert "`Pirate.` (set for this channel by ann" in out
+    assert (err, "(no answer)" in out) == ("", False)
+
+
+async def test_console_answers_a_pipe(world: World, tmp_path: Path) -> None:
+    """The console takes questions and commands from a pipe, and remembers from one run to the next."""
+    settings = {name: value for name, value in world.settings.items() if name.startswith("NEBULA_")}
+    world.nebula.answer_next("Hello, Ann.")
+    status, out, _ = await run(tmp_path, "console", said="I am Ann\n/set temperature 7\n/nonsense\n", **settings)
+    assert status == 0
+    assert "Hello, Ann." in out
+    assert "`temperature` must be a number from 0 to 2" in out
+    assert "There is no command `nonsense`" in out
+    await run(tmp_path, "console", said="Who am I?\n", **settings)
+    assert [message.content for message in world.nebula.requests[-1].messages[1:]] == [
+        "I am Ann",
+        "Hello, Ann.",
+        "Who am I?",
+    ]
+
+
+async def test_console_needs_a_key(tmp_path: Path) -> None:
+    """Without a key the console says which variable it wants."""
+    status, _, err = await run(tmp_path, "console")
+    assert status == 2
+    assert "NEBULA_API_KEY" in err
+
+
+async def test_manifest_is_printed(tmp_path: Path) -> None:
+    """The manifest is JSON on standard output, for either way of receiving events."""
+    status, out, _ = await run(tmp_path, "manifest", "slack")
+    assert status == 0
+    assert json.loads(out)["settings"]["socket_mode_enabled"] is True
+    _, out, _ = await run(tmp_path, "manifest", "slack", "--http")
+    assert json.loads(out)["settings"]["socket_mode_enabled"] is False
+
+
+async def test_health_follows_the_bot(world: World, tmp_path: Path) -> None:
+    """A container's health check is green while the bot runs, and only then."""
+    assert (await run(tmp_path, "health"))[0] == 1
+    async with started(tmp_path, "run", **world.settings) as process:
+        await told(process, *CONNECTED)
+        assert (await run(tmp_path, "health"))[0] == 0
