@@ -8,7 +8,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path.relative_to(ROOT) for folder in ("core", "bots") for path in (ROOT / folder).rglob("*.py"))
-COMPOSITION = {"bots/compose.py", "bots/run.py", "bots/sandbox/driver.py", "bots/console/app.py", "bots/cli.py"}
+COMPOSITION = {
+    "bots/compose.py",
+    "bots/run.py",
+    "bots/sandbox/driver.py",
+    "bots/console/app.py",
+    "bots/cli.py",
+    "bots/__main__.py",
+}
 
 
 def imports(path: Path) -> Iterator[str]:

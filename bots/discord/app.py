@@ -116,7 +116,7 @@ class Discord:
             await client.login(self._token)
             async with asyncio.TaskGroup() as group:
                 beside = [group.create_task(self._greet(client, ready)), group.create_task(self._register(client))]
-                await client.connect()
+                await _until_done(group.create_task(client.connect()))
                 for task in beside:
                     task.cancel()
         except BaseExceptionGroup as failures:
@@ -132,6 +132,20 @@ class Discord:
         self.ready.set()
         log.info("on Discord as %s, in %d servers", client.user, len(client.guilds))
         log.info("to add the bot to a server, open %s", invite_url(client.application_id or 0))
+
+
+async def _until_done(connected: asyncio.Task[None]) -> None:
+    """Wait for the connection to end; cancelled, end it for certain.
+
+    discord.py waits with asyncio.wait_for, which before Python 3.12 may swallow a cancellation in the moment in which
+    it succeeds (github.com/python/cpython, issue 86296): whoever was cancelled then goes on for ever.
+    """
+    try:
+        await asyncio.wait({connected})
+    finally:
+        while not connected.done():
+            connected.cancel()
+            await asyncio.wait({connected}, timeout=CLOSE_SECONDS / 6)
 
 
 async def _close(client: Listener) -> None:

@@ -11,7 +11,8 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bots.slack.web import proxy_for, sdk_log
+from bots.proxy import proxy_for
+from bots.slack.web import sdk_log
 from core.config import WrongConfig
 
 log = logging.getLogger(__name__)

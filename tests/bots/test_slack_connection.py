@@ -12,12 +12,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from slack_sdk.signature import SignatureVerifier
 
+from bots.proxy import proxy_for
 from bots.sandbox import faults
 from bots.sandbox.slack import SlackServer
 from bots.slack import transport
 from bots.slack.app import Slack
 from bots.slack.manifest import SCOPES
-from bots.slack.web import proxy_for
 from core.config import Config, WrongConfig
 from core.front import Front
 from tests.bots.slack_harness import Room, free_port, settings, slack_room
