@@ -1,5 +1,6 @@
 """The configuration: defaults, both names of the key, and every problem at once."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -82,12 +83,26 @@ def test_slack_over_http_needs_no_app_token(tmp_path: Path) -> None:
     assert load(tmp_path / ".env").slack_over_http
 
 
-def test_example_documents_every_variable() -> None:
-    """.env.example names each variable that is read, and none that is not."""
-    text = Path(__file__).parents[2].joinpath(".env.example").read_text()
-    named = {
-        line.lstrip("# ").partition("=")[0]
-        for line in text.splitlines()
-        if "=" in line and line.lstrip("# ")[:1].isupper()
-    }
-    assert {name for name in named if name == name.upper() and " " not in name} == set(OURS)
+def test_documents_name_every_variable() -> None:
+    """.env.example has each variable that is read, and none that is not; README explains each."""
+    root = Path(__file__).parents[2]
+    lines = (line.removeprefix("# ") for line in (root / ".env.example").read_text().splitlines())
+    named = {match[1] for line in lines if (match := re.match(r"([A-Z_]+)=", line))}
+    assert named == set(OURS)
+    readme = (root / "README.md").read_text()
+    assert not {name for name in OURS if f"`{name}`" not in readme}
+
+
+def test_example_shows_the_defaults() -> None:
+    """A default in .env.example is the one in force without it."""
+    lines = (Path(__file__).parents[2] / ".env.example").read_text().splitlines()
+    for name, shown in (line.removeprefix("# ").split("=", 1) for line in lines if re.match(r"# [A-Z_]+=.", line)):
+        default = Config.model_fields[name.lower()].default
+        known = (
+            ", ".join(default)
+            if isinstance(default, tuple)
+            else f"{default:g}"
+            if isinstance(default, float)
+            else default
+        )
+        assert str(known) == shown, name
