@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from bots.compose import Bot, assemble, nebula, storage
 from bots.discord.app import Discord
 from bots.slack.app import Slack
-from core.config import Config
+from core.config import Config, WrongConfig
 from core.ports import ChatModel
 
 log = logging.getLogger(__name__)
@@ -82,10 +82,18 @@ async def alive(data_dir: Path) -> AsyncIterator[None]:
 
     async def beat() -> None:
         while True:
-            await asyncio.to_thread(path.touch)
+            with suppress(OSError):  # a full disk is no reason to stop answering
+                await asyncio.to_thread(path.touch)
             await asyncio.sleep(ALIVE_SECONDS / 3)
 
-    await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
+    try:
+        await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(path.touch)
+    except OSError as error:
+        problem = (
+            f"DATA_DIR: {data_dir} can't be written ({error.strerror}); name a directory that the bot may write to."
+        )
+        raise WrongConfig((problem,)) from None
     async with asyncio.TaskGroup() as group:
         beating = group.create_task(beat())
         try:

@@ -40,7 +40,7 @@ class Assistant:
 
     def stop(self, conversation: str) -> bool:
         """End the model's request of this conversation, keeping the text so far; False when none runs here."""
-        scope = self._running.get(conversation)
+        scope = self._running.pop(conversation, None)  # a second stop finds none
         if scope is None:
             return False
         scope.reschedule(asyncio.get_running_loop().time())
@@ -81,7 +81,7 @@ class Assistant:
         with suppress(PlatformError):
             await surface.status(Status.NONE)
         reply = cell.value
-        if not reply.text:
+        if not reply.text or not painter.messages:
             return None
         question = turn.mention
         return Exchange(

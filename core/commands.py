@@ -56,7 +56,8 @@ _BY_NAME = {command.name: command for command in COMMANDS}
 _GROUPS = {name.split()[0] for name in _BY_NAME if " " in name}
 
 # Written between the command and its value, one of these says whose setting is changed.
-_SCOPES = {f"--{layer}": layer for layer in (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)}
+# Phones turn two hyphens into a dash.
+_SCOPES = {dash + layer: layer for layer in (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD) for dash in ("--", "—", "–")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ def parse(text: str, place: Place, author: Author) -> Invocation:
     flag, after = _word(rest)
     if command.changes and flag in _SCOPES:
         scope, rest = _SCOPES[flag], after
+    if (rest.strip() and not command.arguments) or (scope and command.name == "reset"):
+        raise UserError(f"`{usage(command)}` is written without anything behind it.")
     arguments = []
     for index, _ in enumerate(command.arguments):
         if index == len(command.arguments) - 1:

@@ -8,6 +8,7 @@ from core.pages import Pages, flow
 from core.reply import Phase, Reply
 
 CUT = "The answer reached its length limit (`max_tokens`). Ask me to go on."
+FILTERED = "The model's content filter stopped this answer."
 SPENT = "The model used up its length limit on thinking. Raise it with `set max_tokens`, or choose another model."
 STOPPED = "Stopped."
 INTERRUPTED = "I was restarted in the middle of this answer. Please ask again."
@@ -81,6 +82,8 @@ def _foot(reply: Reply) -> str:
             return reply.notice
         case Phase.DONE if reply.finish is Finish.LENGTH:
             return CUT if reply.text else SPENT
+        case Phase.DONE if reply.finish is Finish.FILTER:
+            return FILTERED
         case Phase.DONE:
             return ""
         case Phase.FAILED:

@@ -8,6 +8,7 @@ from core.errors import NebulaBotError, UserError
 from core.handlers import Handlers, Response, RightsOf
 from core.intake import Intake
 from core.model import Mention
+from core.store.turns import Acceptance
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +54,9 @@ class Front:
             log.exception("command %s failed", invocation.command.name)
             return Response(NebulaBotError.notice)
 
-    async def ask(self, mention: Mention) -> None:
+    async def ask(self, mention: Mention) -> Acceptance:
         """A question put by a command of the platform. Raises StoreError."""
-        await self._intake.accept(mention)
+        return await self._intake.accept(mention)
 
     async def models(self, typed: str) -> tuple[str, ...]:
         """Names of models that contain what was typed."""

@@ -1,5 +1,6 @@
 """Handlers of the commands: what each does, and who may."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from core.settings import PARAMETERS, ChannelSettings, Layer, Origin, Stored, ch
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
 
+_MARKS = re.compile(r"[\[\]()<>*_`~|@]")
 # How many names of models a list shows.
 _LISTED = 60
 
@@ -189,7 +191,8 @@ def _layer(invocation: Invocation, settings: ChannelSettings) -> Layer:
 def _origin(origin: Origin) -> str:
     if not origin.by:
         return f"from the {origin.layer}" if origin.layer is not Layer.DEFAULT else "default"
-    return f"set for this {origin.layer} by {origin.by} on {time.strftime('%Y-%m-%d', time.gmtime(origin.at))}"
+    by = _MARKS.sub("", origin.by)  # a name must not become a link or a ping of ours
+    return f"set for this {origin.layer} by {by} on {time.strftime('%Y-%m-%d', time.gmtime(origin.at))}"
 
 
 def _short(text: str) -> str:

@@ -44,7 +44,7 @@ class Intake:
         self._platforms = platforms
         self._longest = question_characters
         self._drain = drain_seconds
-        self._serving: set[asyncio.Task[None]] = set()
+        self._serving: dict[asyncio.Task[None], str] = {}  # the conversation of each
         self._draining = False
         self._group: asyncio.TaskGroup
 
@@ -68,6 +68,13 @@ class Intake:
         while self._serving:
             await asyncio.wait(self._serving)
 
+    async def settled(self, conversation: str) -> None:
+        """Wait until nothing of this conversation waits or runs, here or in another process. Raises StoreError."""
+        await self.idle()
+        while await self._turns.waiting(conversation):
+            await asyncio.sleep(0.2)
+            await self.idle()
+
     async def accept(self, mention: Mention) -> Acceptance:
         """Queue a mention, and run it when it is next. Once this returned, the question can't get lost.
 
@@ -77,11 +84,16 @@ class Intake:
         mention = self._judged(mention)
         request = uuid.uuid4().hex
         acceptance = await self._turns.accept(conversation_of(mention, settings), mention, request)
+        if self._draining:
+            if isinstance(acceptance, Claimed):
+                await self._turns.release(acceptance.turn)
+            return acceptance
         match acceptance:
-            case Claimed(turn) if self._draining:
-                await self._turns.release(turn)
-            case Claimed(turn):
-                self._serve(turn, settings if turn.mention.id == mention.id else None)
+            case Claimed(turn) if turn.mention.id == mention.id:
+                self._serve(turn, settings)
+            case Claimed(turn):  # others were left waiting by a process that is gone
+                self._serve(turn)
+                self._start(_queued(self._surface(mention, settings)))
             case Queued():
                 self._start(_queued(self._surface(mention, settings)))
             case Full(waiting):
@@ -104,14 +116,14 @@ class Intake:
                 "Shorten it or send it in parts."
             )
             return replace(mention, text="", refusal=notice)
-        return replace(mention, text=text)
+        return replace(mention, text=text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
     def _surface(self, mention: Mention, settings: ChannelSettings) -> Surface:
         return self._platforms[mention.place.platform].open(address_of(mention, settings))
 
     def _serve(self, turn: Turn, settings: ChannelSettings | None = None) -> None:
-        self._serving.add(task := self._start(self._converse(turn, settings)))
-        task.add_done_callback(self._serving.discard)
+        self._serving[task := self._start(self._converse(turn, settings))] = turn.conversation
+        task.add_done_callback(self._serving.pop)
 
     def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         return self._group.create_task(work)
@@ -119,14 +131,21 @@ class Intake:
     async def _sweep(self) -> None:
         """Take over conversations that a dead or stopped process left behind."""
         pause = min(1.0, self._turns.limits.lease / 4)
+        trouble = ""
         while True:
             try:
                 for conversation in await self._turns.lapsed():
+                    # Our own, whose lease ran out while Redis was away, is renewed; what we can't answer is left alone.
+                    if conversation in self._serving.values() or conversation.partition("/")[0] not in self._platforms:
+                        continue
                     if turn := await self._turns.claim(conversation):
                         log.info("taking over %s, attempt %d", turn.mention.id, turn.attempt)
                         self._serve(turn)
+                trouble = ""
             except StoreError as error:
-                log.warning("looking for lapsed turns: %s", error)
+                if str(error) != trouble:  # once, not every second of an outage
+                    log.warning("can't look for turns to take over: %s", error)
+                trouble = str(error)
             await asyncio.sleep(pause)
 
     async def _converse(self, first: Turn, settings: ChannelSettings | None) -> None:
@@ -139,7 +158,7 @@ class Intake:
                 log.warning("turn %s went to another process", turn.mention.id)
                 return
             except StoreError as error:
-                log.error("turn %s could not be committed: %s", turn.mention.id, error)
+                log.error("turn %s is interrupted until Redis is back: %s", turn.mention.id, error)
                 return
             except asyncio.CancelledError:
                 with suppress(StoreError):
@@ -152,6 +171,10 @@ class Intake:
             if following is None:
                 return
             turn, settings = following, None
+            if self._draining:
+                with suppress(StoreError):
+                    await self._turns.release(turn)
+                return
 
     async def _run(self, turn: Turn, settings: ChannelSettings | None) -> Turn | None:
         """One turn, under its lease, to its commit."""
@@ -204,8 +227,12 @@ def _passing(error: Exception) -> bool:
 
 
 async def _queued(surface: Surface) -> None:
-    with suppress(PlatformError):
+    try:
         await surface.status(Status.QUEUED)
+    except PlatformError:
+        pass
+    except Exception:
+        log.exception("a sign was not shown")  # a defect of a surface must not end every other turn
 
 
 async def _say(surface: Surface, notice: str) -> None:
@@ -213,3 +240,5 @@ async def _say(surface: Surface, notice: str) -> None:
         await surface.post(Page("", foot=notice))
     except PlatformError as error:
         log.warning("a notice was not shown: %s", error)
+    except Exception:
+        log.exception("a notice was not shown")

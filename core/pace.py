@@ -55,8 +55,9 @@ class _Scope:
 
     @property
     def idle(self) -> bool:
-        """Nobody waits and no call is in the window."""
-        return not self._waiters and (not self._made or self._clock() - self._made[-1] > self._window)
+        """Nobody waits, no call is in the window, and the platform told nobody to wait."""
+        free = max(self._held_until, self._made[-1] + self._window if self._made else -math.inf)
+        return not self._waiters and self._clock() > free
 
     async def wait(self, *, final: bool) -> None:
         permit = asyncio.get_running_loop().create_future()

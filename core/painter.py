@@ -4,13 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from core.errors import PlatformError, Rejected, SlowDown, Unreachable
 from core.frames import Frames
 from core.latest import Latest
 from core.model import Page
 from core.pace import Pacer
-from core.ports import Surface
+from core.ports import Pace, Surface
 from core.reply import Reply
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Painter:
         """Until the reply is over and its end is on screen.
 
         Raises Gone when the reply or its place was deleted, Forbidden when the bot may not write there, Rejected when
-        not even a sentence of ours is taken.
+        not even a sentence of ours is taken, and SlowDown or Unreachable when that went on for FINAL_PATIENCE.
         """
         failures, deadline = 0, None
         while True:
@@ -64,6 +65,8 @@ class Painter:
                 await self._draw(index)
                 failures = 0
             except SlowDown as slow:
+                if _past(deadline):
+                    raise
                 log.info("slowed down for %.1f s", slow.retry_after)
             except Rejected as error:
                 log.warning("a frame was refused: %s", error)
@@ -72,12 +75,14 @@ class Painter:
                 elif not self._frames.give_up(index):
                     raise  # even the sentence in its place is refused
             except Unreachable as error:
-                if deadline is not None and time.monotonic() > deadline:
+                if _past(deadline):
                     raise
                 log.warning("a frame was lost: %s", error)
                 pause = _BACKOFF[min(failures, len(_BACKOFF) - 1)]
                 failures += 1
-                await asyncio.sleep(pause)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._end(after=reply)
 
     def _changed(self, reply: Reply) -> int | None:
         """The first page that is not on screen as it should be."""
@@ -88,17 +93,15 @@ class Painter:
 
     async def _news(self) -> None:
         """Wait for a newer reply; while the model thinks aloud its clock goes on, so look again now and then."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await self._cell.next()
-        except TimeoutError:
-            pass
 
     async def _draw(self, index: int) -> None:
         """Wait for the budget, then show what is newest by then."""
         new = index >= len(self.messages)
         pace = self._surface.post_pace if new else self._surface.edit_pace
-        await self._pacer.permit(pace, final=self._cell.value.over)
+        await self._permit(pace)
         changed = self._changed(self._cell.value)
         if changed is None or (changed >= len(self.messages)) != new:
             return  # what had to be shown became another call; it needs another permit
@@ -115,6 +118,26 @@ class Painter:
             self._pacer.hold(pace, slow.retry_after)
             raise
 
+    async def _permit(self, pace: Pace) -> None:
+        """A call from the budget; a reply that ends while it waits in line goes on as one that has ended."""
+        before = self._cell.value
+        if not before.over:
+            async with asyncio.TaskGroup() as group:
+                waits = group.create_task(self._pacer.permit(pace))
+                ends = group.create_task(self._end(after=before))
+                await asyncio.wait({waits, ends}, return_when=asyncio.FIRST_COMPLETED)
+                granted = waits.done()
+                waits.cancel()
+                ends.cancel()
+            if granted:
+                return
+        await self._pacer.permit(pace, final=True)
+
+    async def _end(self, after: Reply) -> None:
+        """Wait for the end of the reply, if it came after this state."""
+        while after.over or not self._cell.value.over:
+            await self._cell.next()
+
     async def _trim(self) -> None:
         """Take away messages of an earlier attempt that the final text does not need."""
         wanted = max(1, len(self._frames.pages(self._cell.value, time.monotonic())))
@@ -125,3 +148,7 @@ class Painter:
                 log.warning("a superfluous message stayed: %s", error)
             self.messages.pop()
             self._shown.pop()
+
+
+def _past(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() > deadline

@@ -41,16 +41,17 @@ def build(
             ChatMessage("user", _said(exchange.author, exchange.question, room)),
             ChatMessage("assistant", exchange.answer),
         ]
-        left -= sum(estimator.count(model, each.content) for each in pair)
-        if left < 0:
+        cost = sum(estimator.count(model, each.content) for each in pair)
+        if cost > left:
             break
+        left -= cost
         remembered[:0] = pair
     return ChatRequest(
         model=model,
         messages=(fixed[0], *remembered, fixed[1]),
         temperature=settings.temperature,
         top_p=settings.top_p,
-        max_tokens=settings.max_tokens,
+        max_tokens=None if settings.max_tokens is None else min(settings.max_tokens, output + max(0, left)),
     )
 
 

@@ -90,7 +90,7 @@ def _number(low: float, high: float) -> Callable[[str], float]:
 
 def _count(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        if not (text.isascii() and text.isdigit() and len(text) <= 12 and low <= int(text) <= high):
             raise ValueError(f"a whole number from {low} to {high:,}")
         return int(text)
 
@@ -116,9 +116,15 @@ def _text(longest: int) -> Callable[[str], str]:
     return parse
 
 
+def _name(text: str) -> str:
+    if not 1 <= len(text) <= 200 or "`" in text or len(text.split()) != 1:
+        raise ValueError("the name of a model, without spaces")
+    return text
+
+
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("prompt", "system prompt", _text(12_000), "nebula_system_prompt"),
-    Parameter("model", "model that answers", _text(200), "nebula_model"),
+    Parameter("model", "model that answers", _name, "nebula_model"),
     Parameter("temperature", "0 = sober, 2 = wild", _number(0, 2), "nebula_temperature"),
     Parameter("top_p", "share of likely words to choose from", _number(0.01, 1), "nebula_top_p"),
     Parameter("max_tokens", "longest answer, in tokens", _count(1, 1_000_000), "nebula_max_tokens"),
@@ -133,7 +139,7 @@ def parameter(name: str) -> Parameter:
     found = _BY_NAME.get(name.strip().lower().replace("-", "_"))
     if found is None:
         known = ", ".join(f"`{each.name}`" for each in PARAMETERS)
-        raise UserError(f"There is no setting `{name}`. You can set {known}.")
+        raise UserError(f"There is no setting `{name[:50]}`. You can set {known}.")
     return found
 
 

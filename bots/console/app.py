@@ -21,6 +21,7 @@ from core.commands import COMMANDS, parse
 from core.config import Config, WrongConfig
 from core.errors import NebulaBotError, UserError
 from core.model import Author, Mention, Place, Rights
+from core.store.turns import Queued
 
 PLACE = Place(platform="console", workspace="-", channel="terminal", direct=True)
 CONVERSATION = PLACE.name
@@ -92,8 +93,9 @@ async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) 
     mention = Mention(id=f"console/{uuid.uuid4().hex}", place=PLACE, author=YOU, text=text, at=time.time())
     try:
         with _interrupt(lambda: bot.assistant.stop(CONVERSATION)):
-            await bot.front.ask(mention)
-            await bot.intake.idle()
+            if isinstance(await bot.front.ask(mention), Queued):
+                _say(screen, "An earlier answer is finished first.")
+            await bot.intake.settled(CONVERSATION)
     except NebulaBotError as error:
         screen.print(error.notice, style="red")
     finally:

@@ -139,12 +139,12 @@ class Terminal:
 
         growing = Live(console=self._console, auto_refresh=False, vertical_overflow="ellipsis")
         with growing if self._console.is_terminal else nullcontext():
-            waiting = asyncio.ensure_future(settled())
-            while not waiting.done():
-                await asyncio.wait({waiting}, timeout=0.1)
-                if self._console.is_terminal:
-                    growing.update(self._drawn(fresh()), refresh=True)
-            await waiting
+            async with asyncio.TaskGroup() as group:
+                waiting = group.create_task(settled())
+                while not waiting.done():
+                    await asyncio.wait({waiting}, timeout=0.1)
+                    if self._console.is_terminal:
+                        growing.update(self._drawn(fresh()), refresh=True)
         if not self._console.is_terminal:
             for each in fresh():
                 where = "  ↳ " if each.thread else "  "

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
 from core.config import Config
@@ -25,16 +25,16 @@ class SettingsStore:
 
     async def of(self, place: Place) -> ChannelSettings:
         """What is in force in this place, with the origin of every value; one round trip."""
-        return resolve(place, self._config, self._habits[place.platform], await self.read(place))
+        return resolve(place, self._config, self._habits[place.platform], await self._read(place))
 
-    async def read(self, place: Place) -> Sequence[tuple[Layer, dict[str, Stored]]]:
+    async def _read(self, place: Place) -> Sequence[tuple[Layer, dict[str, Stored]]]:
         """What is set for this place, widest layer first; one round trip."""
         async with guarded(), self._redis.pipeline(transaction=False) as pipe:
             for scope in place.scopes:
                 pipe.hgetall(_key(scope))
             found = await pipe.execute()
         return [
-            (layer, {name.decode(): _STORED.validate_json(value) for name, value in fields.items()})
+            (layer, dict(filter(None, map(_entry, fields.items()))))
             for layer, fields in zip(_LAYERS, found, strict=False)
         ]
 
@@ -45,6 +45,14 @@ class SettingsStore:
                 await self._redis.hdel(_key(scope), parameter)
             else:
                 await self._redis.hset(_key(scope), parameter, _STORED.dump_json(value))
+
+
+def _entry(field: tuple[bytes, bytes]) -> tuple[str, Stored] | None:
+    """A setting by its name; None for one that another version wrote and this one can't read."""
+    try:
+        return field[0].decode(), _STORED.validate_json(field[1])
+    except ValidationError:
+        return None
 
 
 def _key(scope: str) -> str:

@@ -1,17 +1,21 @@
 """Turns in Redis: a conversation is a mailbox with a lease, and every step is one Lua call in one slot."""
 
+import logging
+import uuid
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
 from core.errors import Stale
 from core.model import Exchange, Mention, Progress
 from core.store.connect import guarded
+
+log = logging.getLogger(__name__)
 
 _MENTION = TypeAdapter(Mention)
 _EXCHANGE = TypeAdapter(Exchange)
@@ -106,18 +110,27 @@ class Turns:
             case b"QUEUED":
                 return Queued(ahead=reply[1])
             case _:
-                return Claimed(_turn(conversation, reply[1]))
+                turn = await self._turn(conversation, reply[1])
+                return Claimed(turn) if turn else Queued(ahead=0)
 
     async def once(self, event: str) -> bool:
-        """True for the first call with this event's id; `accept` knows the same ids."""
-        key = f"nb:{self._tag(event)}:d:{event}"
+        """True for the first call with this event's id, in all processes."""
+        key, call = f"nb:{self._tag(event)}:d:{event}", uuid.uuid4().hex
         async with guarded():
-            return bool(await self._redis.set(key, "once", nx=True, px=_ms(self.limits.dedupe)))
+            if await self._redis.set(key, call, nx=True, px=_ms(self.limits.dedupe)):
+                return True
+            # The client repeats a command whose answer was lost: then the key is there, and it is ours.
+            return bool(await self._redis.get(key) == call.encode())
+
+    async def waiting(self, conversation: str) -> int:
+        """How many mentions wait in this conversation, the running one included."""
+        async with guarded():
+            return int(await self._redis.llen(f"nb:{self._tag(conversation)}:i:{conversation}"))
 
     async def claim(self, conversation: str) -> Turn | None:
         """The next turn of a conversation whose lease ran out or was handed back; None if there is none to take."""
         reply = await self._step("claim", conversation, [])
-        return _turn(conversation, reply[1]) if reply[0] == b"CLAIMED" else None
+        return await self._turn(conversation, reply[1]) if reply[0] == b"CLAIMED" else None
 
     async def lapsed(self, at_most: int = 100) -> tuple[str, ...]:
         """Conversations whose lease ran out, the longest ago first."""
@@ -133,7 +146,7 @@ class Turns:
     async def renew(self, turn: Turn, progress: Progress | None = None) -> None:
         """Prolong the lease, keeping the progress made. Raises Stale when another process holds the turn."""
         kept = _PROGRESS.dump_json(progress) if progress else b""
-        if not await self._step("renew", turn.conversation, [turn.fence, kept]):
+        if not await self._step("renew", turn.conversation, [turn.fence, turn.mention.id, kept]):
             raise Stale(turn.mention.id)
 
     async def release(self, turn: Turn) -> None:
@@ -153,11 +166,25 @@ class Turns:
         )
         if reply[0] == b"STALE":
             raise Stale(turn.mention.id)
-        return _turn(turn.conversation, reply[1]) if reply[0] == b"NEXT" else None
+        return await self._turn(turn.conversation, reply[1]) if reply[0] == b"NEXT" else None
 
     async def reset(self, conversation: str) -> int:
         """Forget the history of a conversation; returns how many exchanges that were."""
         return int(await self._step("reset", conversation, []))
+
+    async def _turn(self, conversation: str, state: Sequence[Any]) -> Turn | None:
+        """The turn in a snapshot. A question that can't be read (of another version) is dropped: it would block its
+        conversation for good."""
+        while True:
+            try:
+                return _turn(conversation, state)
+            except ValidationError:  # which quotes its input: not for the log
+                log.error("a question in %s can't be read and is dropped", conversation)
+            name = f"unreadable/{uuid.uuid4().hex}"
+            reply = await self._step("commit", conversation, [state[1], name, b"", state[3], self.limits.exchanges])
+            if reply[0] != b"NEXT":
+                return None
+            state = reply[1]
 
     def _tag(self, conversation: str) -> str:
         """The partition as a Cluster hash tag: all keys of a conversation are in one slot."""
@@ -192,9 +219,18 @@ def _turn(conversation: str, state: Sequence[Any]) -> Turn:
         fence=int(fence),
         attempt=int(attempts),
         epoch=int(epoch),
-        history=tuple(decode(each) for each in history),
+        history=tuple(filter(None, map(_read, history))),
         progress=_PROGRESS.validate_json(progress) if progress else Progress(),
     )
+
+
+def _read(entry: bytes) -> Exchange | None:
+    """An exchange; None for one that another version wrote and this one can't read."""
+    try:
+        return decode(entry)
+    except ValidationError:
+        log.warning("an exchange that can't be read is passed over")
+        return None
 
 
 def _ms(seconds: float) -> int:

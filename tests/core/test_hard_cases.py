@@ -1,0 +1,207 @@
+"""Hard cases of the core: other versions in Redis, late steps, races at a shutdown, and input nobody expects."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from bots.sandbox.nebula import NebulaServer
+from bots.sandbox.nebula_faults import Fault
+from core.errors import Forbidden
+from core.model import Exchange, Memory, Mention, Place, Placement, Progress
+from core.pace import Pacer
+from core.ports import Pace
+from core.prompt import build
+from core.settings import ChannelSettings
+from core.store.turns import Claimed, Turns
+from core.tokens import TokenEstimator
+from tests.core.core_harness import ANN, ROOM, Process, eventually, process
+
+ELSEWHERE = Place("other", "W1", "C9")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[NebulaServer]:
+    async with NebulaServer() as nebula:
+        yield nebula
+
+
+@pytest.fixture
+async def bot(redis_client: Redis, server: NebulaServer) -> AsyncIterator[Process]:
+    async with process(redis_client, server) as running:
+        yield running
+
+
+async def test_entry_that_does_not_parse_does_not_end_the_process(redis_client: Redis, server: NebulaServer) -> None:
+    """An entry of another version in an inbox is no reason for the sweep, and with it the process, to die."""
+    await redis_client.rpush("nb:{0}:i:test/W1/C1", '{"id":"x","unknown":"secret words"}')
+    await redis_client.zadd("nb:{0}:leases", {"test/W1/C1": 1})
+    async with process(redis_client, server) as bot:
+        await asyncio.sleep(0.3)
+        assert await bot.answer("hi", Place("test", "W1", "C2"))
+
+
+async def test_history_that_does_not_parse_is_passed_over(bot: Process, redis_client: Redis) -> None:
+    """One unreadable exchange does not make a channel mute."""
+    await redis_client.rpush("nb:{0}:h:test/W1/C1", b'q|{"turn":"secret words"}')
+    assert await bot.answer("hi")
+
+
+async def test_setting_that_does_not_parse_is_passed_over(bot: Process, redis_client: Redis) -> None:
+    """One unreadable setting does not make a channel mute."""
+    await redis_client.hset("nb:s:test/W1/C1", "prompt", b'{"text":"secret words"}')
+    assert await bot.answer("hi")
+
+
+async def test_turn_of_a_platform_not_served_here_is_left_alone(
+    redis_client: Redis, server: NebulaServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process takes over only what it can answer: the console nothing of Slack's."""
+    turns = Turns(redis_client)
+    await turns.accept(ELSEWHERE.name, Mention("other/1", ELSEWHERE, ANN, "hi", message="1"), "r")
+    await redis_client.zadd("nb:{0}:leases", {ELSEWHERE.name: 1})
+    async with process(redis_client, server) as bot:
+        await bot.answer("hi")
+        await asyncio.sleep(0.3)
+        assert await redis_client.hget(f"nb:{{0}}:c:{ELSEWHERE.name}", "attempts") == b"1"
+
+
+async def test_late_renewal_does_not_hold_an_idle_conversation(redis_client: Redis) -> None:
+    """A renewal that was on its way when the turn was committed leaves no lease behind."""
+    turns = Turns(redis_client)
+    acceptance = await turns.accept(ROOM.name, Mention("m1", ROOM, ANN, "hi"), "r1")
+    assert isinstance(acceptance, Claimed)
+    await turns.commit(acceptance.turn, None)
+    await turns.renew(acceptance.turn)
+    assert await redis_client.zscore("nb:{0}:leases", ROOM.name) is None
+    assert isinstance(await turns.accept(ROOM.name, Mention("m2", ROOM, ANN, "hi"), "r2"), Claimed)
+
+
+async def test_late_progress_is_not_the_next_turns(redis_client: Redis) -> None:
+    """Messages of an answered turn do not become those of the next one."""
+    turns = Turns(redis_client)
+    first = await turns.accept(ROOM.name, Mention("m1", ROOM, ANN, "hi"), "r1")
+    assert isinstance(first, Claimed)
+    await turns.accept(ROOM.name, Mention("m2", ROOM, ANN, "hi"), "r2")
+    await turns.commit(first.turn, None)
+    await turns.renew(first.turn, Progress(("reply of m1",)))
+    await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
+    taken = await turns.claim(ROOM.name)
+    assert taken
+    assert taken.progress == Progress()
+
+
+async def test_release_twice_is_release_once(redis_client: Redis) -> None:
+    """A repeated release, or one after the commit, changes nothing."""
+    turns = Turns(redis_client)
+    first = await turns.accept(ROOM.name, Mention("m1", ROOM, ANN, "hi"), "r1")
+    assert isinstance(first, Claimed)
+    await turns.release(first.turn)
+    await turns.release(first.turn)
+    taken = await turns.claim(ROOM.name)
+    assert taken
+    assert taken.attempt == 1
+
+
+async def test_release_after_the_end_leaves_nothing(redis_client: Redis) -> None:
+    """A cancellation right after the commit leaves no lease and every key with a TTL."""
+    turns = Turns(redis_client)
+    first = await turns.accept(ROOM.name, Mention("m1", ROOM, ANN, "hi"), "r1")
+    assert isinstance(first, Claimed)
+    await turns.commit(first.turn, None)
+    await turns.release(first.turn)
+    assert [key for key in await redis_client.keys("*") if await redis_client.ttl(key) < 0] == []
+
+
+async def test_answer_stopped_by_the_filter_is_explained(bot: Process, server: NebulaServer) -> None:
+    """Silence is never an answer, not even the content filter's."""
+    server.answer_next("", finish="content_filter")
+    assert await bot.answer("hi")
+
+
+async def test_answer_that_nobody_saw_is_not_remembered(bot: Process, server: NebulaServer) -> None:
+    """Where the bot may not write nothing was said."""
+    server.pace = 200
+    server.answer_next("word " * 100)
+    mention = bot.mention("talk")
+    bot.rooms.rooms[mention.message].faults.append(Forbidden("no"))
+    await bot.intake.accept(mention)
+    await bot.intake.idle()
+    server.pace = None  # type: ignore[assignment]
+    await bot.answer("next")
+    assert len(server.requests[-1].messages) == 2
+
+
+async def test_prompt_and_answer_fit_the_window_together() -> None:
+    """What is sent as max_tokens and the prompt are within the context."""
+    settings = ChannelSettings("p", "m", None, None, 6000, Memory.CHANNEL, Placement.CHANNEL)
+    history = [Exchange(str(i), ANN, "x" * 700, "y" * 700, (), 0) for i in range(100)]
+    estimator = TokenEstimator()
+    request = build(settings, history, Mention("1", ROOM, ANN, "q"), model="m", context=8192, estimator=estimator)
+    used = sum(estimator.count("m", each.content) for each in request.messages)
+    assert used + (request.max_tokens or 0) <= 8192
+
+
+async def test_hold_outlives_the_dropping_of_idle_scopes() -> None:
+    """A hold is kept when idle scopes are dropped."""
+    pacer = Pacer()
+    pacer.hold(Pace("held", 5, 0.01), 60)
+    for number in range(5000):
+        pacer.hold(Pace(f"s{number}", 5, 0.01), 0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await pacer.permit(Pace("held", 5, 0.01), final=True)
+
+
+async def test_notice_that_fails_does_not_end_the_process(redis_client: Redis, server: NebulaServer) -> None:
+    """A surface's defect costs a sign, not every other reply."""
+    async with process(redis_client, server) as bot:
+        server.fault(Fault(stall_after=1))
+        await bot.intake.accept(bot.mention("one"))
+        second = bot.mention("two")
+
+        async def broken(status: object) -> None:
+            raise RuntimeError("a defect of an adapter")
+
+        bot.rooms.rooms[second.message].status = broken  # type: ignore[method-assign]
+        await bot.intake.accept(second)
+        await asyncio.sleep(0.05)
+        bot.assistant.stop(ROOM.name)
+        assert await bot.answer("three", Place("test", "W1", "C2"))
+
+
+async def test_command_without_arguments_takes_none(bot: Process) -> None:
+    """`reset` with more words is a sentence, not a reset."""
+    await bot.answer("My name is Ann.")
+    assert "Forgotten" not in await bot.command("reset my password, how do I do that?")
+
+
+async def test_surrogates_in_a_question(bot: Process) -> None:
+    """Half a character in an event does not break the intake."""
+    assert await bot.answer("half \ud83d a character")
+
+
+async def test_shutdown_begins_no_new_turns(redis_client: Redis, server: NebulaServer) -> None:
+    """What waits behind the running reply is handed back, not begun."""
+    server.pace = 100
+    server.answer_next("word " * 20)
+    async with process(redis_client, server) as bot:
+        for text in ("one", "two"):
+            await bot.intake.accept(bot.mention(text))
+        await server.until(lambda: len(server.requests) == 1)
+    assert len(server.requests) == 1
+
+
+async def test_own_turn_is_not_taken_over(redis_client: Redis, server: NebulaServer) -> None:
+    """A lease that ran out while Redis was away is renewed by its holder, not swept by the same process."""
+    async with process(redis_client, server) as bot:
+        server.pace = 40
+        server.answer_next("word " * 60 + "end")
+        mention = bot.mention("talk")
+        await bot.intake.accept(mention)
+        await eventually(lambda: len(bot.shown(mention)) > 20)  # posted, and its progress kept
+        await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})  # as after an outage longer than the lease
+        await bot.intake.idle()
+        assert bot.shown(mention).endswith("end")
+    assert len(server.requests) == 1
