@@ -24,6 +24,7 @@ class Frames:
         self._fits = fits
         self._heading = heading
         self._pages = Pages()
+        self._text = ""
         self._refused: dict[int, Page] = {}
         self._last: tuple[Reply, str, tuple[Page, ...]] | None = None
 
@@ -41,6 +42,9 @@ class Frames:
         if not reply.text:
             bare = (Page("", head, foot),) if foot or (head != self._heading) else ()
             return self._settled(bare)
+        if not reply.text.startswith(self._text):
+            self._pages = Pages()  # what was shown turned out to be thought
+        self._text = reply.text
         # Small print takes room: it is reckoned on every page, so that an end never opens a page more.
         room = Page("", head, foot or CUT)
         self._pages = flow(self._pages, reply.text, lambda text: self._fits(replace(room, text=text)), final=reply.over)

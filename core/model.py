@@ -153,12 +153,16 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer: text for people, thought (never shown as answer), or how it ended."""
+    """A piece of an answer: text for people, thought (never shown as answer), or how it ended.
+
+    `restart`: all text before this piece turned out to be thought; the answer begins with this one.
+    """
 
     text: str = ""
     thought: str = ""
     finish: Finish | None = None
     usage: Usage | None = None
+    restart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class Reply:
     notice: str = ""
     thought_since: float | None = None  # when the model began to think aloud
     thought_until: float | None = None  # when it began to answer
+    text_since: float | None = None  # when the first text came
     finish: Finish | None = None
     usage: Usage | None = None
 
@@ -55,18 +56,22 @@ class Reply:
 
     def add(self, delta: Delta, now: float) -> "Reply":
         """This reply with a piece more. The white space before the first word of an answer is dropped."""
-        text = self.text + delta.text if self.text else delta.text.lstrip()
+        before = "" if delta.restart else self.text
+        text = before + delta.text if before else delta.text.lstrip()
         since, until = self.thought_since, self.thought_until
-        if delta.thought and since is None:
+        if delta.restart:
+            since, until = self.text_since if since is None else since, None
+        elif delta.thought and since is None:
             since = now
         if text and since is not None and until is None:
             until = now
         return Reply(
-            phase=Phase.STREAMING if text else self.phase,
+            phase=Phase.STREAMING if text or self.text else self.phase,
             text=text,
             notice=self.notice,
             thought_since=since,
             thought_until=until,
+            text_since=self.text_since if self.text_since is not None or not text else now,
             finish=delta.finish or self.finish,
             usage=delta.usage or self.usage,
         )

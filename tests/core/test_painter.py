@@ -154,6 +154,17 @@ async def test_thinking_is_shown_then_its_time() -> None:
     assert "musing" not in repr(room.frames)
 
 
+async def test_text_that_was_thought_is_taken_back() -> None:
+    """What was shown and turned out to be thought goes away, also when it had filled several messages."""
+    room = Room(limit=300)
+    async with painting(room) as draft:
+        draft.write("Let me think about it. " * 40)
+        await room.until("think")
+        draft.cell.set(draft.cell.value.add(Delta(text="The answer.", restart=True), 1.0))
+        draft.end()
+    assert [page.text for page in room.messages.values()] == ["The answer."]
+
+
 async def test_refused_frame_is_replaced_by_a_newer_one() -> None:
     """A 429 costs a pause, not the text."""
     room = Room(faults=[SlowDown("429", 0.05), SlowDown("429", 0.05)])

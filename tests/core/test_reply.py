@@ -40,3 +40,10 @@ def test_end_and_usage_are_kept() -> None:
     reply = Reply().to(Phase.THINKING).add(Delta(text="a", usage=Usage(1, 1)), 0)
     reply = reply.add(Delta(finish=Finish.LENGTH), 0).add(Delta(usage=Usage(3, 4)), 0)
     assert (reply.finish, reply.usage) == (Finish.LENGTH, Usage(3, 4))
+
+
+def test_text_that_was_thought_is_taken_back() -> None:
+    """A closing tag without an opening one: what was shown as answer was thought, since its first word."""
+    reply = Reply().to(Phase.THINKING).add(Delta(text="Hm, "), 10).add(Delta(text="so"), 12)
+    reply = reply.add(Delta(text="\n\n42", thought="Hm, so", restart=True), 15).add(Delta(text="!"), 16)
+    assert (reply.text, reply.thought_since, reply.thought_until) == ("42!", 10, 15)
