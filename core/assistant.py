@@ -138,11 +138,20 @@ class Assistant:
 
 
 def _heading(mention: Mention) -> str:
-    """A command's question is not in the room for others to read: it heads the reply."""
-    if mention.message or mention.place.direct or mention.refusal:
+    """Small print above the reply: a command's question, which nobody else in the room could read; files left unread."""
+    if mention.refusal:
         return ""
-    asked = " ".join(mention.text.split())
-    return f"{mention.author.name}: {asked if len(asked) <= 200 else asked[:199] + '…'}"
+    lines = []
+    if not (mention.message or mention.place.direct):
+        lines.append(f"{mention.author.name}: {_short(mention.text)}")
+    if mention.attachments:
+        lines.append(f"I read text only, not {_short(', '.join(each.name for each in mention.attachments))}.")
+    return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else line[:199] + "…"
 
 
 async def _signs(surface: Surface, visible: asyncio.Event) -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core.errors import NebulaBotError
 
 DEFAULT_PROMPT = (
-    "You are Nebula, a helpful assistant in a group chat. Answer in the language of the question, "
+    "You are Nebula, a helpful assistant in a chat. Answer in the language of the question, "
     "to the point, and in Markdown where it helps."
 )
 
@@ -51,6 +52,17 @@ def _words(value: object) -> object:
     return tuple(word for word in value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
+def _managers(ids: str, *words: str) -> AfterValidator:
+    """Known words, or what looks like an id of the platform."""
+
+    def check(value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [word for word in value if word not in words and not re.fullmatch(ids, word)]:
+            raise ValueError(f"{', '.join(unknown)} is not known; write {', '.join(words)}, or ids")
+        return value
+
+    return AfterValidator(check)
+
+
 Http = Annotated[str, _address("http", "https")]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 
@@ -83,12 +95,17 @@ class Config(BaseSettings):
     slack_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     slack_host: str = "0.0.0.0"
     slack_api_url: Http = "https://slack.com/api/"
-    slack_managers: Words = ("admins", "creators")
+    slack_managers: Annotated[Words, _managers(r"[UW][A-Z0-9]+", "admins", "creators", "everyone")] = (
+        "admins",
+        "creators",
+    )
 
     discord_token: SecretStr | None = None
     discord_api_url: Http = "https://discord.com/api/v10"
     discord_gateway_url: Annotated[str, _address("ws", "wss")] = "wss://gateway.discord.gg/"
-    discord_managers: Words = ("manage_channels",)
+    discord_managers: Annotated[
+        Words, _managers(r"\d+", "manage_channels", "manage_guild", "administrator", "everyone")
+    ] = ("manage_channels",)
 
     history_exchanges: int = Field(100, ge=1, le=1000)
     history_days: float = Field(30, gt=0)
@@ -173,5 +190,10 @@ def _name(location: tuple[int | str, ...]) -> str:
 def _reason(detail: Any) -> str:
     """Pydantic's sentence in ours: what the value must be, never the value itself (it may be a secret)."""
     text = str(detail["msg"]).removeprefix("Value error, ")
-    text = text.replace("Input should be", "it must be").replace("unable to parse string as", "given was not")
-    return text[0].lower() + text[1:]
+    match detail["type"]:
+        case "float_parsing":
+            return "it must be a number"
+        case "int_parsing" | "int_from_float":
+            return "it must be a whole number"
+        case _:
+            return text.replace("Input should be", "it must be")

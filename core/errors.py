@@ -52,13 +52,12 @@ class RateLimited(ModelError):
 
     @property
     def notice(self) -> str:  # type: ignore[override]
-        when = f"in about {max(1, round(self.retry_after))} s" if self.retry_after else "in a minute"
-        return f"Nebula's rate limit for this bot is reached. Please ask again {when}."
+        return f"Nebula's rate limit for this bot is reached. Please ask again {_when(self.retry_after)}."
 
 
 class ContextTooLong(ModelError):
     notice = (
-        "This is too long for the model. Shorten the message, forget the history with `reset`, "
+        "This is too long for the model. Shorten the message, forget the history with `!reset`, "
         "or choose a model with more room."
     )
 
@@ -73,11 +72,11 @@ class UnknownModel(ModelError):
     @property
     def notice(self) -> str:  # type: ignore[override]
         name = f" `{self.model}`" if self.model else ""
-        return f"Nebula does not offer the model{name} to this bot. `model list` shows what it offers."
+        return f"Nebula does not offer the model{name} to this bot. `!model list` shows what it offers."
 
 
 class BadRequest(ModelError):
-    notice = "Nebula refused a parameter of this request. `settings` shows what is set; `reset` forgets the history."
+    notice = "Nebula refused a parameter of this request. `!settings` shows what is set; `!reset` forgets the history."
 
 
 class ServerTrouble(ModelError):
@@ -136,3 +135,11 @@ class UserError(NebulaBotError):
     @property
     def notice(self) -> str:  # type: ignore[override]
         return str(self)
+
+
+def _when(seconds: float | None) -> str:
+    if not seconds:
+        return "in a minute"
+    if seconds < 100:
+        return f"in about {max(1, round(seconds))} s"
+    return f"in about {round(seconds / 60)} min" if seconds < 5400 else f"in about {round(seconds / 3600)} h"

@@ -9,7 +9,7 @@ from core.reply import Phase, Reply
 
 CUT = "The answer reached its length limit (`max_tokens`). Ask me to go on."
 FILTERED = "The model's content filter stopped this answer."
-SPENT = "The model used up its length limit on thinking. Raise it with `set max_tokens`, or choose another model."
+SPENT = "The model used up its length limit on thinking. Raise it with `!set max_tokens …`, or choose another model."
 STOPPED = "Stopped."
 INTERRUPTED = "I was restarted in the middle of this answer. Please ask again."
 # The clock of a thinking model moves in steps, so that it costs few edits. Seconds.

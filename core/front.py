@@ -13,6 +13,8 @@ from core.store.turns import Acceptance
 log = logging.getLogger(__name__)
 
 COMMAND_MARK = "!"
+# Whoever says just this to a bot means the command.
+WORDS = frozenset({"help", "settings"})
 
 
 class Front:
@@ -28,11 +30,12 @@ class Front:
         A command's response is returned, for the adapter to show. Raises StoreError when a question could
         not be stored: the platform must then not be told that it arrived, or else the person must.
         """
-        if not mention.text.lstrip().startswith(COMMAND_MARK):
+        text = mention.text.strip()
+        if not text.startswith(COMMAND_MARK) and text.lower() not in WORDS:
             await self._intake.accept(mention)
             return None
         try:
-            invocation = parse(mention.text.lstrip()[len(COMMAND_MARK) :], mention.place, mention.author)
+            invocation = parse(text.removeprefix(COMMAND_MARK), mention.place, mention.author)
         except UserError as error:
             return Response(error.notice) if await self._intake.once(mention.id) else None
         if invocation.command.name == "ask":

@@ -1,5 +1,6 @@
 """Handlers of the commands: what each does, and who may."""
 
+import difflib
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -85,7 +86,7 @@ class Handlers:
             return await self._store(invocation, "prompt", text)
         settings = await self._settings.of(invocation.place)
         form = Form("prompt set", "System prompt", "How should I behave here?", settings.prompt)
-        return Response("Write the new prompt behind the command: `prompt set You are …`", form=form)
+        return Response("Write the new prompt behind the command: `!prompt set You are …`", form=form)
 
     async def prompt_clear(self, invocation: Invocation) -> Response:
         return await self._store(invocation, "prompt", "default")
@@ -135,7 +136,11 @@ class Handlers:
         return Response(f"Forgotten: {forgotten}. We start afresh.", public=True)
 
     async def help(self, invocation: Invocation) -> Response:
-        lines = ["Mention me with a question, or write to me directly. I also understand:", ""]
+        lines = [
+            "Mention me with a question, or write to me directly. I also understand these commands, "
+            "as slash commands or behind a `!` in a message to me:",
+            "",
+        ]
         lines += [f"- `{usage(each)}`: {each.title[0].lower()}{each.title[1:]}" for each in COMMANDS]
         settable = ", ".join(f"`{each.name}` ({each.title})" for each in PARAMETERS)
         lines += ["", f"Settings: {settable}. The value `default` takes a setting back."]
@@ -158,12 +163,13 @@ class Handlers:
             await self._settings.write(scope, name, Stored(value, invocation.author.name, time.time()))
         settings = await self._settings.of(place)
         origin = settings.origin(name)
+        here = "conversation" if place.direct and layer is Layer.CHANNEL else str(layer)
         if origin.layer is layer:
-            head = f"The {name} of this {layer} is now"
+            head = f"`{name}` of this {here} is now"
         elif text.strip().lower() == "default":
-            head = f"The {name} of this {layer} is taken back; in force is ({_origin(origin)})"
+            head = f"This {here} has no `{name}` of its own any more. In force is, {_origin(origin)}"
         else:
-            head = f"The {name} of this {layer} is changed; here the {origin.layer}'s own goes before it, which is"
+            head = f"`{name}` of this {here} is changed. In force stays, {_origin(origin)}"
         return Response(f"{head}{_shown(getattr(settings, name))}{note}", public=True)
 
     async def _known(self, name: str) -> tuple[str, str]:
@@ -171,7 +177,10 @@ class Handlers:
         catalog = await self._model.catalog()
         if info := catalog.find(name):
             return info.name, ""
-        return name, "\n\nNebula's list does not name this model; `model list` shows it. I will try all the same."
+        known = {each: info.name for info in catalog.models for each in (info.name, info.alias) if each}
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+        hint = f"Did you mean `{known[near[0]]}`? " if near else ""
+        return name, f"\n\nNebula's list does not name this model. {hint}I will try it all the same."
 
 
 def _check(rights: Rights, invocation: Invocation) -> None:
@@ -179,7 +188,9 @@ def _check(rights: Rights, invocation: Invocation) -> None:
     if invocation.scope is Layer.WORKSPACE and rights is not Rights.WORKSPACE:
         raise UserError("Only admins of the whole workspace may change its settings.")
     if rights is Rights.NONE:
-        raise UserError("You may not change this channel's settings; ask one of its managers. `settings` shows them.")
+        raise UserError(
+            "You may not change this channel's settings; ask one of its managers. `!settings` shows what is set."
+        )
 
 
 def _layer(invocation: Invocation, settings: ChannelSettings) -> Layer:
@@ -190,7 +201,7 @@ def _layer(invocation: Invocation, settings: ChannelSettings) -> Layer:
 
 def _origin(origin: Origin) -> str:
     if not origin.by:
-        return f"from the {origin.layer}" if origin.layer is not Layer.DEFAULT else "default"
+        return "from the bot's configuration" if origin.layer is not Layer.DEFAULT else "the default"
     by = _MARKS.sub("", origin.by)  # a name must not become a link or a ping of ours
     return f"set for this {origin.layer} by {by} on {time.strftime('%Y-%m-%d', time.gmtime(origin.at))}"
 
@@ -211,6 +222,6 @@ def _fenced(text: str) -> str:
 def _shown(value: object) -> str:
     """A value behind a sentence: a text in a block of its own, anything else in the line."""
     if value is None:
-        return " left to the server."
+        return ": left to the server."
     text = str(value)
     return f":\n\n{_fenced(text)}" if len(text) > 60 or "\n" in text or "`" in text else f": `{text}`"

@@ -20,7 +20,7 @@ from core.store.turns import Acceptance, Claimed, Full, Queued, Turn, Turns
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-EMPTY = "Ask me something: write your question in the same message. `help` shows what else I can do."
+EMPTY = "Ask me something: write your question in the same message. `!help` shows what else I can do."
 ONLY_FILES = "I can read text only, not files or images. Write your question as text."
 GAVE_UP = "I tried this several times and was interrupted each time. Please ask again."
 
@@ -109,7 +109,8 @@ class Intake:
         """The mention, refused when the model has nothing to work on; an over-long text is not even stored."""
         text = mention.text.strip()
         if not text:
-            return replace(mention, text="", refusal=ONLY_FILES if mention.attachments else EMPTY)
+            why = ONLY_FILES if mention.attachments else EMPTY
+            return replace(mention, text="", refusal=mention.refusal or why)
         if len(text) > self._longest:
             notice = (
                 f"Your message has {len(text):,} characters; I take at most {self._longest:,}. "
@@ -190,6 +191,8 @@ class Intake:
                     turn, settings, surface, lambda progress: self._checkpoint(turn, progress), refusal=refusal
                 )
                 async for attempt in stamina.retry_context(on=_passing, attempts=None, timeout=300, wait_max=10):
+                    if attempt.num > 1:
+                        log.warning("turn %s: committing it again", mention.id)
                     with attempt:
                         following = await self._turns.commit(turn, exchange)
                 lease.cancel()
