@@ -3,7 +3,7 @@
 Pure: bytes in, deltas out; the deadlines and the connection are the caller's.
 """
 
-from core.errors import BrokenStream, ServerTrouble
+from core.errors import BrokenStream, NoAnswer, ServerTrouble
 from core.model import Delta, Finish, Usage
 from core.nebula_errors import Failed, from_stream
 from core.nebula_wire import Chunk, parse
@@ -64,16 +64,17 @@ class Answer:
             raise Failed(BrokenStream("the stream ended without a finish_reason"), again=True)
         finish = self._finish or Finish.STOP
         last = self._splitter.close(finish)
-        text, thought = last.text, last.thought
-        if late is not None:
-            text, thought = late.text + text, late.thought + thought
-        if finish is Finish.STOP and not (self._answered or text.strip()):
+        first = late or Delta()
+        text = last.text if last.restart else first.text + last.text
+        answered = bool(text.strip()) or (self._answered and not last.restart)
+        if finish is Finish.STOP and not answered:
             # LiteLLM hides failures of the server behind it as an empty answer that ended well
-            raise Failed(ServerTrouble("the answer is empty"), again=True, once=True)
-        return Delta(text, thought, finish, self._usage)
+            raise Failed(NoAnswer("the answer is empty"), again=True, once=True)
+        return Delta(text, first.thought + last.thought, finish, self._usage, first.restart or last.restart)
 
     def _add(self, events: list[Event]) -> Delta | None:
         text = thought = ""
+        restart = False
         for event in events:
             if self.ended:
                 break
@@ -93,12 +94,14 @@ class Answer:
             if chunk.text or chunk.thought:
                 self.alive = True
                 delta = self._splitter.feed(chunk.text, chunk.thought)
+                if delta.restart:  # its thought holds the text until here
+                    text, restart, self._answered = "", True, False
                 text += delta.text
                 thought += delta.thought
         if not text and not thought:
             return None
         self._answered = self._answered or bool(text.strip())
-        return Delta(text, thought)
+        return Delta(text, thought, restart=restart)
 
     def _note(self, chunk: Chunk) -> None:
         self._usage = chunk.usage or self._usage  # the last one counts: some servers repeat it in each chunk

@@ -138,7 +138,7 @@ class Assistant:
 
 
 def _heading(mention: Mention) -> str:
-    """Small print above the reply: a command's question, which nobody else in the room could read; files left unread."""
+    """Small print above the reply: a command's question, which nobody else could read; files left unread."""
     if mention.refusal:
         return ""
     lines = []

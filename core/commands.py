@@ -1,6 +1,7 @@
 """The commands that people give, once for all platforms: one table and one parser."""
 
 import difflib
+import re
 from dataclasses import dataclass
 
 from core.errors import UserError
@@ -55,6 +56,7 @@ COMMANDS: tuple[Command, ...] = (
 _BY_NAME = {command.name: command for command in COMMANDS}
 _GROUPS = {name.split()[0] for name in _BY_NAME if " " in name}
 
+_ASSIGNMENT = re.compile(r"^((?:\s*[-—–]+\w+\s+)?\s*\w+)\s*=\s*")  # `temperature=0.5`
 # Written between the command and its value, one of these says whose setting is changed.
 # Phones turn two hyphens into a dash.
 _SCOPES = {dash + layer: layer for layer in (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD) for dash in ("--", "—", "–")}
@@ -91,6 +93,8 @@ def parse(text: str, place: Place, author: Author) -> Invocation:
     if command is None:
         raise UserError(_unknown(name))
     scope = None
+    if name == "set":
+        rest = _ASSIGNMENT.sub(r"\1 ", rest, count=1)
     flag, after = _word(rest)
     if command.changes and flag in _SCOPES:
         scope, rest = _SCOPES[flag], after

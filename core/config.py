@@ -95,7 +95,9 @@ class Config(BaseSettings):
     slack_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     slack_host: str = "0.0.0.0"
     slack_api_url: Http = "https://slack.com/api/"
-    slack_managers: Annotated[Words, _managers(r"[UW][A-Z0-9]+", "admins", "creators", "everyone")] = (
+    slack_managers: Annotated[
+        Words, _managers(r"(?i)[UW][A-Z0-9]*[0-9][A-Z0-9]*", "admins", "creators", "everyone")
+    ] = (
         "admins",
         "creators",
     )
@@ -140,7 +142,7 @@ class Config(BaseSettings):
 def load(env_file: Path | None = Path(".env")) -> Config:
     """The configuration of this process; the environment goes before `env_file`. Raises WrongConfig."""
     written = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
-    given = {name.upper() for name, value in {**written, **os.environ}.items() if value}
+    given = {name.upper() for name, value in {**written, **os.environ}.items() if value and value.strip()}
     problems = _incomplete(given) + _misspelt(written)
     try:
         config = Config(_env_file=env_file)  # type: ignore[call-arg]
@@ -156,11 +158,10 @@ def load(env_file: Path | None = Path(".env")) -> Config:
 def _incomplete(given: set[str]) -> list[str]:
     """What is missing beside what is given."""
     problems = []
-    if (
-        "SLACK_BOT_TOKEN" in given
-        and "SLACK_APP_TOKEN" not in given
-        and not {"SLACK_SIGNING_SECRET", "SLACK_PORT"} <= given
-    ):
+    missing = {"SLACK_SIGNING_SECRET", "SLACK_PORT"} - given
+    if "SLACK_APP_TOKEN" not in given and len(missing) == 1:
+        problems.append(f"{missing.pop()} is missing: events over HTTP take both SLACK_SIGNING_SECRET and SLACK_PORT.")
+    elif "SLACK_BOT_TOKEN" in given and "SLACK_APP_TOKEN" not in given and missing:
         problems.append(
             "SLACK_APP_TOKEN is missing: beside SLACK_BOT_TOKEN the bot needs the xapp- token (Socket Mode), "
             "or SLACK_SIGNING_SECRET and SLACK_PORT (HTTP)."

@@ -10,9 +10,11 @@ NebulaBotError
 │   ├── BadRequest             the API refused a parameter
 │   ├── ServerTrouble          the API failed or could not be reached
 │   ├── ModelTimeout           no token came in time, or the stream stalled
-│   └── BrokenStream           the stream ended before the answer did
+│   ├── BrokenStream           the stream ended before the answer did
+│   └── NoAnswer               the model ended well and said nothing, or nothing but thought
 ├── PlatformError              Slack or Discord refused a call
 │   ├── SlowDown               too many calls: come back after retry_after seconds
+│   ├── Frozen                 the message is there, but can't be edited any more
 │   ├── Gone                   the message, thread or channel is no longer there
 │   ├── Forbidden              the bot lacks a permission
 │   ├── Rejected               the content was refused (too long, filtered, malformed)
@@ -91,6 +93,10 @@ class BrokenStream(ModelError):
     notice = "The connection to the model broke off. Please try again."
 
 
+class NoAnswer(ModelError):
+    notice = "The model gave no answer. Please ask again, or choose another model."
+
+
 class PlatformError(NebulaBotError):
     """Slack or Discord refused a call."""
 
@@ -101,6 +107,10 @@ class SlowDown(PlatformError):
     def __init__(self, detail: str, retry_after: float) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+
+
+class Frozen(PlatformError):
+    """The message is there, but can't be edited any more."""
 
 
 class Gone(PlatformError):

@@ -1,6 +1,7 @@
 """Front: what adapters call with what people say; a message is a question or, behind `!`, a command."""
 
 import logging
+import re
 from dataclasses import replace
 
 from core.commands import Invocation, parse
@@ -13,6 +14,7 @@ from core.store.turns import Acceptance
 log = logging.getLogger(__name__)
 
 COMMAND_MARK = "!"
+_COMMAND = re.compile(r"![ \t]*[A-Za-z]")  # not `!!! wow`
 # Whoever says just this to a bot means the command.
 WORDS = frozenset({"help", "settings"})
 
@@ -31,7 +33,7 @@ class Front:
         not be stored: the platform must then not be told that it arrived, or else the person must.
         """
         text = mention.text.strip()
-        if not text.startswith(COMMAND_MARK) and text.lower() not in WORDS:
+        if not _COMMAND.match(text) and text.lower() not in WORDS:
             await self._intake.accept(mention)
             return None
         try:

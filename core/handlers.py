@@ -223,5 +223,5 @@ def _shown(value: object) -> str:
     """A value behind a sentence: a text in a block of its own, anything else in the line."""
     if value is None:
         return ": left to the server."
-    text = str(value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
     return f":\n\n{_fenced(text)}" if len(text) > 60 or "\n" in text or "`" in text else f": `{text}`"

@@ -10,7 +10,7 @@ from dataclasses import replace
 import stamina
 
 from core.assistant import Assistant
-from core.errors import PlatformError, Stale, StoreError
+from core.errors import PlatformError, SlowDown, Stale, StoreError, Unreachable
 from core.model import Mention, Page, Progress
 from core.ports import Platform, Status, Surface
 from core.settings import ChannelSettings, address_of, conversation_of
@@ -20,6 +20,7 @@ from core.store.turns import Acceptance, Claimed, Full, Queued, Turn, Turns
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
+NOTICE_ATTEMPTS = 10
 EMPTY = "Ask me something: write your question in the same message. `!help` shows what else I can do."
 ONLY_FILES = "I can read text only, not files or images. Write your question as text."
 GAVE_UP = "I tried this several times and was interrupted each time. Please ask again."
@@ -45,6 +46,7 @@ class Intake:
         self._longest = question_characters
         self._drain = drain_seconds
         self._serving: dict[asyncio.Task[None], str] = {}  # the conversation of each
+        self._accepted: set[str] = set()  # mentions that wait or run, accepted by this process
         self._draining = False
         self._group: asyncio.TaskGroup
 
@@ -88,6 +90,8 @@ class Intake:
             if isinstance(acceptance, Claimed):
                 await self._turns.release(acceptance.turn)
             return acceptance
+        if isinstance(acceptance, Claimed | Queued):
+            self._accepted.add(mention.id)
         match acceptance:
             case Claimed(turn) if turn.mention.id == mention.id:
                 self._serve(turn, settings)
@@ -120,7 +124,8 @@ class Intake:
         return replace(mention, text=text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
     def _surface(self, mention: Mention, settings: ChannelSettings) -> Surface:
-        return self._platforms[mention.place.platform].open(address_of(mention, settings))
+        address = address_of(mention, settings, adopted=mention.id not in self._accepted)
+        return self._platforms[mention.place.platform].open(address)
 
     def _serve(self, turn: Turn, settings: ChannelSettings | None = None) -> None:
         self._serving[task := self._start(self._converse(turn, settings))] = turn.conversation
@@ -201,6 +206,8 @@ class Intake:
                 if failures.subgroup(kind):
                     raise kind(mention.id) from failures
             raise
+        finally:
+            self._accepted.discard(mention.id)
         return following
 
     async def _checkpoint(self, turn: Turn, progress: Progress) -> None:
@@ -239,7 +246,14 @@ async def _queued(surface: Surface) -> None:
 
 
 async def _say(surface: Surface, notice: str) -> None:
+    """Show a sentence, waiting for its place when the platform is busy."""
     try:
+        for attempt in range(1, NOTICE_ATTEMPTS):
+            try:
+                await surface.post(Page("", foot=notice))
+                return
+            except (SlowDown, Unreachable) as error:
+                await asyncio.sleep(min(30.0, error.retry_after if isinstance(error, SlowDown) else attempt))
         await surface.post(Page("", foot=notice))
     except PlatformError as error:
         log.warning("a notice was not shown: %s", error)

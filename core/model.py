@@ -101,6 +101,7 @@ class Address:
     interaction: str = ""
     expires: float = 0.0
     author: str = ""  # id of the person who asked
+    adopted: bool = False  # another process accepted the question: signs that it set may stand
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from core.errors import PlatformError, Rejected, SlowDown, Unreachable
+from core.errors import Frozen, PlatformError, Rejected, SlowDown, Unreachable
 from core.frames import Frames
 from core.latest import Latest
 from core.model import Page
@@ -68,6 +68,11 @@ class Painter:
                 if _past(deadline):
                     raise
                 log.info("slowed down for %.1f s", slow.retry_after)
+            except Frozen as error:
+                # It can't grow in place here: the whole text comes in new messages, once it is complete.
+                log.warning("a message can't be edited, its text is posted anew: %s", error)
+                await self._end(after=Reply())
+                await self._drop(index)
             except Rejected as error:
                 log.warning("a frame was refused: %s", error)
                 if not reply.over:
@@ -140,8 +145,11 @@ class Painter:
 
     async def _trim(self) -> None:
         """Take away messages of an earlier attempt that the final text does not need."""
-        wanted = max(1, len(self._frames.pages(self._cell.value, time.monotonic())))
-        while len(self.messages) > wanted:
+        await self._drop(max(1, len(self._frames.pages(self._cell.value, time.monotonic()))))
+
+    async def _drop(self, keep: int) -> None:
+        """Take the messages after the first `keep` away."""
+        while len(self.messages) > keep:
             try:
                 await self._surface.delete(self.messages[-1])
             except PlatformError as error:

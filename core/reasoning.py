@@ -11,8 +11,12 @@ heard as thinking from its first word, until one of these settles it:
     </think>                    what came before was thought, the answer begins
     a reasoning field           the server separates thoughts itself: what came before was answer
     the end, by `stop`          there was no thought: all of it was the answer
-    the end, by anything else   an unfinished thought, except when it began with a blank line: an answer does that
-                                when the server has taken its thought away
+    the end, by anything else   an unfinished thought
+
+A blank line before its first word is what follows a thought that the server has taken away: the answer begins there.
+
+Any other model is heard as answering. If a closing tag then stands where no sentence and no code would have one, and no
+thought came before, the answer begins behind it and all before it was thought: the piece says `restart`.
 """
 
 import re
@@ -21,7 +25,15 @@ from enum import Enum, auto
 from core.model import Delta, Finish
 
 OPEN, CLOSE = "<think>", "</think>"
+JUDGED = 100  # closing tags in one answer; an answer with more of them speaks of nothing else
 _UNOPENED = re.compile(r"(?<![a-z0-9])r1(?![0-9])|deepseek-?r1|qwq|(?<!no)(?<!no-)(?<!non)(?<!non-)thinking")
+
+_SPAN = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
+_FENCE = re.compile(r"[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*)*(`{3,}|~{3,})(.*)")
+_MARKER = re.compile(r"\s*(?:>|[-*+#|]+|\d{1,9}[.)])\s+")  # of a list, a quote, a heading or a table
+_GOES_ON = re.compile(r"[,.;:!?)\]}，。；：！？）、]|[ \t]+[,.;:=()\-–—−→|]")
+_SENTENCE_ENDS = ".!?;…。！？；"
+_QUOTES = "\"'“‘„«「『([{（*_:：<>=|"
 
 
 def thinks_unopened(model: str) -> bool:
@@ -47,8 +59,9 @@ class Splitter:
         """`unopened`: the model may begin inside a thought (see `thinks_unopened`)."""
         self._unopened = unopened
         self._state = _State.START
-        self._pending = ""  # what can't be judged yet: white space, part of a tag
+        self._pending = ""  # what can't be judged yet: white space, part of a tag, a tag and the blanks after it
         self._held: list[str] = []
+        self._said: _Said | None = _Said()  # the answer, while it may still turn out to be thought
 
     @property
     def undecided(self) -> bool:
@@ -62,10 +75,14 @@ class Splitter:
             text = self._settle()
         if not content:
             return Delta(text, thought)
-        if self._state is _State.ANSWER:  # the usual case, and the cheapest
-            return Delta(text + content, thought)
+        if self._state is _State.ANSWER:
+            if self._said is None:
+                return Delta(text + content, thought)
+            if not self._pending and "<" not in content:  # the usual case, and the cheapest
+                self._said.add(content)
+                return Delta(content)
         more = self._split(content)
-        return Delta(text + more.text, thought + more.thought)
+        return Delta(text + more.text, thought + more.thought, restart=more.restart)
 
     def close(self, finish: Finish | None) -> Delta:
         """What was kept back. `finish` is None when the stream broke off."""
@@ -73,20 +90,24 @@ class Splitter:
         if self._state is _State.THOUGHT:
             return Delta(thought=pending)
         if self._state is _State.HELD:
-            held = "".join((*self._held, pending))
-            self._held.clear()
-            if finish is Finish.STOP or (finish is not None and held.startswith("\n\n")):
+            if finish is Finish.STOP:
                 self._state = _State.ANSWER
-                return Delta(text=held.lstrip())
+                return Delta(text="".join((*self._held, pending)).lstrip())
             return Delta(thought=pending)
-        return Delta(text=pending.lstrip())
+        if self._state is _State.START:
+            return Delta(text=pending.lstrip())
+        if self._said is not None and pending.startswith(CLOSE) and self._said.ends_thought(pending[len(CLOSE) :]):
+            return self._restart("")
+        return Delta(text=pending)
 
     def _settle(self) -> str:
         """A reasoning field: content is clean from here on. Returns what was held back until now."""
-        self._unopened = False
-        if self._state is not _State.HELD:
+        self._unopened, self._said = False, None
+        if self._state in (_State.START, _State.THOUGHT):
             return ""
-        text = "".join((*self._held, self._pending)).lstrip()
+        text = "".join((*self._held, self._pending))
+        if self._state is _State.HELD:
+            text = text.lstrip()
         self._held.clear()
         self._pending = ""
         self._state = _State.ANSWER
@@ -97,22 +118,24 @@ class Splitter:
         while True:
             content = self._pending + content
             self._pending = ""
+            if self._state is _State.ANSWER:
+                more = self._watch(content)
+                return Delta(more.text, thought + more.thought, restart=more.restart)
             if self._state is _State.START:
                 begun = content.lstrip()
                 if begun not in (OPEN, CLOSE) and (OPEN.startswith(begun) or CLOSE.startswith(begun)):
                     self._pending = content
                     return Delta(thought=thought)
                 if begun.startswith(OPEN):
-                    self._state, content = _State.THOUGHT, begun[len(OPEN) :]
-                elif begun.startswith(CLOSE):  # an empty thought whose opening tag was in the prompt
-                    self._unopened, content = False, begun[len(CLOSE) :]
+                    self._state, self._said, content = _State.THOUGHT, None, begun[len(OPEN) :]
+                elif begun.startswith(CLOSE) and (self._unopened or self._said is None):  # an empty thought
+                    self._unopened, self._said, content = False, None, begun[len(CLOSE) :]
                     if not content:
                         return Delta(thought=thought)
-                elif self._unopened:
+                elif self._unopened and not content.startswith("\n\n"):
                     self._state = _State.HELD
                 else:
-                    self._state = _State.ANSWER
-                    return Delta(begun, thought)
+                    self._state, content = _State.ANSWER, begun
                 continue
             said, closed, rest = content.partition(CLOSE)
             if not closed:
@@ -124,7 +147,94 @@ class Splitter:
             self._held.clear()
             thought += said
             # a second thought may follow, and its tag counts: the answer has not begun
-            self._state, self._unopened, content = _State.START, False, rest
+            self._state, self._unopened, self._said, content = _State.START, False, None, rest
+
+    def _watch(self, content: str) -> Delta:
+        """A piece of the answer, in which a closing tag may turn all before it into thought."""
+        text = ""
+        while self._said is not None:
+            before, closed, after = content.partition(CLOSE)
+            if not closed:
+                kept = _tail(content)
+                before, self._pending = content[: len(content) - kept], content[len(content) - kept :]
+                self._said.add(before)
+                return Delta(text + before)
+            self._said.add(before)
+            text += before
+            if not after.lstrip(" \t"):  # what follows tells whether it is a tag or a word
+                self._pending = CLOSE + after
+                return Delta(text)
+            if self._said.ends_thought(after):
+                return self._restart(after)
+            self._said.add(CLOSE)
+            text, content = text + CLOSE, after
+            if self._said.judged == JUDGED:
+                self._said = None
+        return Delta(text + content)
+
+    def _restart(self, rest: str) -> Delta:
+        """All that was said was thought; the answer begins with `rest`."""
+        thought = self._said.whole() if self._said is not None else ""
+        self._state, self._unopened, self._said = _State.START, False, None
+        more = self._split(rest) if rest else Delta()
+        return Delta(more.text, thought + more.thought, restart=bool(thought))
+
+
+class _Said:
+    """An answer so far. Its Markdown is read only when a closing tag comes up, and each line once."""
+
+    def __init__(self) -> None:
+        self.judged = 0  # tags
+        self._pieces: list[str] = []
+        self._read = 0  # pieces
+        self._line = ""  # the one that the last piece that was read ends in
+        self._fence = ""  # that opened the block of code
+        self._opened = False  # a closing tag would only match this opening one
+
+    def add(self, piece: str) -> None:
+        self._pieces.append(piece)
+
+    def whole(self) -> str:
+        return "".join(self._pieces)
+
+    def ends_thought(self, after: str) -> bool:
+        """Whether a closing tag between all this and `after`, which is more than blanks or the end, is meant as one.
+
+        It is at the beginning or at the end of a line, or after a sentence (vLLM and LiteLLM give `text</think>\\n\\n`,
+        chat templates `text\\n</think>\\n\\n`), and the line does not go on as a sentence about it.
+        """
+        self.judged += 1
+        *lines, self._line = (self._line + "".join(self._pieces[self._read :])).split("\n")
+        self._read = len(self._pieces)
+        for line in lines:
+            self._pass(line)
+        line = _SPAN.sub("x", self._line)
+        if self._fence or self._opened or OPEN in line or "`" in line or _MARKER.fullmatch(line):
+            return False
+        follows = after.lstrip(" \t")
+        last = not follows or follows[0] in "\r\n"
+        if (
+            not last
+            and _GOES_ON.match(after)
+            or (after != follows and follows[:1].isalpha() and not follows[0].isupper())
+        ):
+            return False
+        said = line.rstrip()
+        if not said:
+            return len(line.expandtabs(4)) < 4  # deeper is code
+        if said[-1] in _SENTENCE_ENDS:
+            return True
+        return said == line and said[-1] not in _QUOTES and (last or after != follows)
+
+    def _pass(self, line: str) -> None:
+        found = _FENCE.match(line)
+        if self._fence:
+            if found and found[1].startswith(self._fence) and not found[2].strip():
+                self._fence = ""
+        elif found and not (found[1][0] == "`" and "`" in found[2]):
+            self._fence = found[1]
+        elif OPEN in line:
+            self._opened = self._opened or OPEN in _SPAN.sub("x", line)
 
 
 def split(content: str, thought: str, finish: Finish, unopened: bool = False) -> Delta:
@@ -136,7 +246,8 @@ def split(content: str, thought: str, finish: Finish, unopened: bool = False) ->
     last = splitter.close(finish)
     if undecided and last.text:
         return Delta(first.text + last.text, first.thought)
-    return Delta(first.text + second.text + last.text, first.thought + second.thought + last.thought)
+    text = last.text if last.restart else second.text + last.text
+    return Delta(text, first.thought + second.thought + last.thought)
 
 
 def _tail(content: str) -> int:

@@ -117,6 +117,7 @@ def _text(longest: int) -> Callable[[str], str]:
 
 
 def _name(text: str) -> str:
+    text = text.strip("\"'` ")
     if not 1 <= len(text) <= 200 or "`" in text or len(text.split()) != 1:
         raise ValueError("the name of a model, without spaces")
     return text
@@ -191,8 +192,8 @@ def conversation_of(mention: Mention, settings: ChannelSettings) -> str:
     return f"{place.name}/{mention.message}" if opens_thread else place.name
 
 
-def address_of(mention: Mention, settings: ChannelSettings) -> Address:
-    """Where the reply to a mention goes."""
+def address_of(mention: Mention, settings: ChannelSettings, *, adopted: bool = False) -> Address:
+    """Where the reply to a mention goes; `adopted` when another process accepted it."""
     return Address(
         place=mention.place,
         placement=settings.replies,
@@ -200,4 +201,5 @@ def address_of(mention: Mention, settings: ChannelSettings) -> Address:
         interaction=mention.interaction,
         expires=mention.expires,
         author=mention.author.id,
+        adopted=adopted,
     )

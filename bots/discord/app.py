@@ -14,11 +14,12 @@ from yarl import URL
 from bots.discord.commands import register
 from bots.discord.events import Listener
 from bots.discord.http import Http
-from bots.discord.people import checked_managers
+from bots.discord.library_log import in_one_sentence
+from bots.discord.marks import Marks
 from bots.discord.questions import NAME
 from bots.discord.response import ResponseSurface
 from bots.discord.rest import Rest
-from bots.discord.surface import ChannelSurface, Marks
+from bots.discord.surface import ChannelSurface
 from core.config import Config, WrongConfig
 from core.front import Front
 from core.model import Address, Memory, Placement
@@ -61,13 +62,13 @@ class Discord:
     habits = Habits(memory=Memory.THREAD, replies=Placement.CHANNEL)
 
     def __init__(self, config: Config) -> None:
-        """Raises WrongConfig for managers that can't be understood."""
-        self._managers = checked_managers(config.discord_managers)
+        self._managers = frozenset(config.discord_managers)
         self._token = config.discord_token.get_secret_value().strip() if config.discord_token else ""
         self._gateway = URL(config.discord_gateway_url)
         base = config.discord_api_url.rstrip("/")
         self._base, self._http = base, Http(base, self._token)
-        self._rest, self._marks = Rest(self._http), Marks()
+        self._rest = Rest(self._http)
+        self._marks = Marks(self._rest)
         self.ready = asyncio.Event()
 
     def open(self, address: Address) -> Surface:
@@ -83,30 +84,40 @@ class Discord:
         Route.BASE = self._base
         DiscordWebSocket.DEFAULT_GATEWAY = self._gateway
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
-        backoff = ExponentialBackoff()
+        logging.getLogger("discord.client").addFilter(in_one_sentence)
         async with self._http.open():
-            while True:
-                try:
-                    await self._serve(front)
-                    reason = "the gateway closed the connection"
-                except discord.LoginFailure:
-                    raise WrongConfig((_REFUSALS[4004],)) from None
-                except discord.PrivilegedIntentsRequired:
-                    raise WrongConfig((_REFUSALS[4014],)) from None
-                except discord.ConnectionClosed as error:
-                    if error.code in _REFUSALS:
-                        raise WrongConfig((_REFUSALS[error.code],)) from None
-                    reason = f"the gateway closed the connection with code {error.code}"
-                except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
-                    reason = type(error).__name__
-                except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-                    # discord.py fails with an AttributeError when the very first handshake does
-                    # (github.com/Rapptz/discord.py, issue 10520), and with others on events it can't read.
-                    log.debug("discord.py failed", exc_info=error)
-                    reason = f"{type(error).__name__} in discord.py"
-                wait = min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * (1 + backoff.delay()))
-                log.warning("Discord can't be reached (%s); trying again in %.0f s", reason, wait)
-                await asyncio.sleep(wait)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._marks.run())
+                    await self._stay(front)
+            except BaseExceptionGroup as failures:
+                raise failures.exceptions[0] from None
+
+    async def _stay(self, front: Front) -> None:
+        """Connect, again and again. Raises WrongConfig."""
+        backoff = ExponentialBackoff()
+        while True:
+            try:
+                await self._serve(front)
+                reason = "the gateway closed the connection"
+            except discord.LoginFailure:
+                raise WrongConfig((_REFUSALS[4004],)) from None
+            except discord.PrivilegedIntentsRequired:
+                raise WrongConfig((_REFUSALS[4014],)) from None
+            except discord.ConnectionClosed as error:
+                if error.code in _REFUSALS:
+                    raise WrongConfig((_REFUSALS[error.code],)) from None
+                reason = f"the gateway closed the connection with code {error.code}"
+            except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
+                reason = type(error).__name__
+            except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+                # discord.py fails with an AttributeError when the very first handshake does
+                # (github.com/Rapptz/discord.py, issue 10520), and with others on events it can't read.
+                log.debug("discord.py failed", exc_info=error)
+                reason = f"{type(error).__name__} in discord.py"
+            wait = min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * (1 + backoff.delay()))
+            log.warning("Discord can't be reached (%s); trying again in %.0f s", reason, wait)
+            await asyncio.sleep(wait)
 
     async def _serve(self, front: Front) -> None:
         """One client, from its login to its end."""
@@ -130,7 +141,8 @@ class Discord:
     async def _greet(self, client: Listener, ready: asyncio.Event) -> None:
         await ready.wait()
         self.ready.set()
-        log.info("on Discord as %s, in %d servers", client.user, len(client.guilds))
+        servers = len(client.guilds)
+        log.info("on Discord as %s, in %d server%s", client.user, servers, "s" * (servers != 1))
         log.info("to add the bot to a server, open %s", invite_url(client.application_id or 0))
 
 

@@ -11,6 +11,7 @@ from bots.discord.http import Http
 from core.commands import COMMANDS, Argument, Command, Invocation, find
 from core.errors import Gone, PlatformError, Rejected
 from core.model import Author, Place
+from core.settings import Layer
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,9 @@ SUGGESTIONS = 25
 CHOICE_LENGTH = 100
 # Arguments whose values are suggested while somebody types.
 _SUGGESTED = {("model set", "name")}
+# The option of commands that change a setting: whose setting it is.
+_SCOPE = "scope"
+_SCOPES = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
 
 
 def definitions() -> list[dict[str, Any]]:
@@ -31,11 +35,11 @@ def definitions() -> list[dict[str, Any]]:
     for command in COMMANDS:
         first, _, second = command.name.partition(" ")
         if not second:
-            found[first] = _top(first, command.title, [_option(command, each) for each in command.arguments])
+            found[first] = _top(first, command.title, _options(command))
             continue
         group = found.setdefault(first, _top(first, f"Commands about the {first}", []))
-        options = [_option(command, each) for each in command.arguments]
-        group["options"].append({"type": _SUBCOMMAND, "name": second, "description": command.title, "options": options})
+        subcommand = {"type": _SUBCOMMAND, "name": second, "description": command.title, "options": _options(command)}
+        group["options"].append(subcommand)
     return list(found.values())
 
 
@@ -61,7 +65,13 @@ def invocation_of(data: Mapping[str, Any], place: Place, author: Author) -> Invo
     name, options = _path(data)
     command = find(name)
     given = {str(each.get("name")): str(each.get("value", "")) for each in options}
-    return Invocation(command, place, author, tuple(given.get(each.name, "") for each in command.arguments))
+    arguments = tuple(given.get(each.name, "") for each in command.arguments)
+    return Invocation(command, place, author, arguments, scope_of(given.get(_SCOPE, "")))
+
+
+def scope_of(word: str) -> Layer | None:
+    """The scope of this name; None for none."""
+    return next((layer for layer in _SCOPES if layer == word), None)
 
 
 def typed(data: Mapping[str, Any]) -> str | None:
@@ -92,6 +102,15 @@ def _top(name: str, title: str, options: list[dict[str, Any]]) -> dict[str, Any]
     }
 
 
+def _options(command: Command) -> list[dict[str, Any]]:
+    options = [_option(command, each) for each in command.arguments]
+    # A reset forgets the history of this very place.
+    if command.changes and command.name != "reset":
+        title = "where it holds: in the whole server, in this channel or in this thread"
+        options.append(_option(command, Argument(_SCOPE, title, required=False, choices=_SCOPES)))
+    return options
+
+
 def _option(command: Command, argument: Argument) -> dict[str, Any]:
     option: dict[str, Any] = {
         "type": _STRING,
@@ -100,7 +119,7 @@ def _option(command: Command, argument: Argument) -> dict[str, Any]:
         "required": argument.required,
     }
     if argument.choices:
-        option["choices"] = [{"name": choice, "value": choice} for choice in argument.choices]
+        option["choices"] = [{"name": str(choice), "value": str(choice)} for choice in argument.choices]
     if (command.name, argument.name) in _SUGGESTED:
         option["autocomplete"] = True
     return option

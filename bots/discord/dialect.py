@@ -82,7 +82,7 @@ def _block(leaf: Leaf, rows: list[str]) -> str:
 def _heading(leaf: Leaf, text: str) -> str:
     body = text[len(leaf.head) :]
     if "\n" in body:  # underlined
-        words = " ".join(line.strip(" >") for line in body.splitlines()[:-1])
+        words = " ".join(line.lstrip(" >").rstrip() for line in body.splitlines()[:-1])
         return _text(f"{leaf.head}{'#' * leaf.level} {words}")
     words = re.sub(r"\s#+\s*$", "", body.lstrip(" #")).replace("**", "").strip()
     return _text(f"{leaf.head}**{words}**") if words else leaf.head

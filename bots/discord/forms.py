@@ -9,18 +9,24 @@ from typing import Any
 import discord
 from discord import ui
 
+from bots.discord.commands import scope_of
 from bots.discord.rest import Button
 from core.handlers import Form
+from core.settings import Layer
 
 # Discord's limits (docs.discord.com, Component Reference).
 _LONGEST = 4000
 _TITLE = 45
 _FORM, _OPEN = "form:", "open:"
+_IN = ":"  # before the scope, where one was named
 _FIELD = "text"
 
 
-def dialog(form: Form) -> ui.Modal:
-    """The form as Discord shows it. A text that is longer than a field can hold is not cut: the field stays empty."""
+def dialog(form: Form, scope: Layer | None = None) -> ui.Modal:
+    """The form as Discord shows it. A text that is longer than a field can hold is not cut: the field stays empty.
+
+    `scope` comes back with the text.
+    """
     held = form.value if len(form.value) <= _LONGEST else None
     field: ui.TextInput[ui.Modal] = ui.TextInput(
         style=discord.TextStyle.paragraph,
@@ -29,7 +35,9 @@ def dialog(form: Form) -> ui.Modal:
         placeholder=None if held is not None else "The text in force is too long to be edited here; this replaces it.",
         max_length=_LONGEST,
     )
-    modal = ui.Modal(title=form.title[:_TITLE], custom_id=_FORM + form.command)
+    modal = ui.Modal(
+        title=form.title[:_TITLE], custom_id=f"{_FORM}{form.command}{_IN}{scope}" if scope else _FORM + form.command
+    )
     modal.add_item(ui.Label(text=form.label[:_TITLE], component=field))
     return modal
 
@@ -44,10 +52,13 @@ def to_open(data: Mapping[str, Any]) -> str | None:
     return _after(_OPEN, data)
 
 
-def submitted(data: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The command and the text of a form that was sent; None for a form of something else."""
-    command = _after(_FORM, data)
-    return None if command is None else (command, _entered(data.get("components") or ()))
+def submitted(data: Mapping[str, Any]) -> tuple[str, str, Layer | None] | None:
+    """The command, the text and the scope of a form that was sent; None for a form of something else."""
+    found = _after(_FORM, data)
+    if found is None:
+        return None
+    command, _, scope = found.partition(_IN)
+    return command, _entered(data.get("components") or ()), scope_of(scope)
 
 
 def _after(prefix: str, data: Mapping[str, Any]) -> str | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -24,6 +24,7 @@ from core.errors import PlatformError, StoreError, UserError
 from core.front import Front
 from core.handlers import Response
 from core.model import Mention, Place, Rights
+from core.settings import Layer
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 ANSWER_SECONDS = 2.0
 TOKEN_SECONDS = 15 * 60 - 20.0
 _SEEN = 1000
+_DONE = "Done."
 
 
 class Interactions:
@@ -81,7 +83,10 @@ class Interactions:
             case discord.InteractionType.component if command := to_open(data):
                 return Invocation(find(command), place, author)
             case discord.InteractionType.modal_submit if sent := submitted(data):
-                return Invocation(find(sent[0]), place, author, (sent[1],))
+                command, text, scope = sent
+                if not text.strip():  # a form must not be answered with a form
+                    raise UserError("Write the prompt into the form.")
+                return Invocation(find(command), place, author, (text,), scope)
             case _:
                 return None
 
@@ -120,8 +125,11 @@ class Interactions:
             running = group.create_task(self._front.invoked(invocation, rights))
             done, _ = await asyncio.wait({running}, timeout=ANSWER_SECONDS)
             if not done:
-                await _defer(callback, ephemeral=not invocation.command.changes)
-        await self._show(callback, running.result(), deferred=not done)
+                await _defer(callback, ephemeral=True)
+        if done:
+            await self._show(callback, running.result(), invocation.scope)
+        else:
+            await self._show_late(callback, running.result())
 
     async def _suggest(self, callback: Callback, text: str | None) -> None:
         names: tuple[str, ...] = ()
@@ -131,22 +139,34 @@ class Interactions:
         with suppress(PlatformError):
             await callback.suggest([name for name in names if len(name) <= CHOICE_LENGTH][:SUGGESTIONS])
 
-    async def _show(self, callback: Callback, response: Response, *, deferred: bool = False) -> None:
+    async def _show(self, callback: Callback, response: Response, scope: Layer | None = None) -> None:
         """Show what a command says, to the person alone unless it is public. Best effort: the command is done."""
-        first, *others = contents_of(response)
-        ephemeral = not response.public
+        contents = contents_of(response)
         try:
-            if deferred:
-                await self._rest.answer(callback.token, first)
-            elif response.form:
-                await callback.open(dialog(response.form))
+            if response.form:
+                await callback.open(dialog(response.form, scope))
                 return
-            else:
-                await callback.show(first, ephemeral=ephemeral)
-            for content in others:
-                await callback.go_on(content, ephemeral=ephemeral)
+            await callback.show(contents[0], ephemeral=not response.public)
+            await _go_on(callback, contents[1:], response)
         except PlatformError as error:
             log.warning("the response to a command was not shown: %s", error)
+
+    async def _show_late(self, callback: Callback, response: Response) -> None:
+        """Show what a deferred command says. Who sees a response is fixed by deferring, before anybody knows what it
+        will say: it is deferred for the person alone, and what everybody may see follows in a message of its own.
+        """
+        contents = contents_of(response)
+        first, others = (_DONE, contents) if response.public else (contents[0], contents[1:])
+        try:
+            await self._rest.answer(callback.token, first)
+            await _go_on(callback, others, response)
+        except PlatformError as error:
+            log.warning("the response to a command was not shown: %s", error)
+
+
+async def _go_on(callback: Callback, contents: Iterable[str], response: Response) -> None:
+    for content in contents:
+        await callback.go_on(content, ephemeral=not response.public)
 
 
 async def _defer(callback: Callback, *, ephemeral: bool = False) -> bool:

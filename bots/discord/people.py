@@ -1,26 +1,12 @@
 """Who somebody is and what they may change, from what Discord sends with every message and command."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 import discord
 
-from core.config import WrongConfig
 from core.model import Author, Rights
 
 EVERYONE = "everyone"
-
-
-def checked_managers(words: Iterable[str]) -> frozenset[str]:
-    """DISCORD_MANAGERS: names of permissions, ids of roles or people, `everyone`. Raises WrongConfig."""
-    managers = frozenset(words)
-    unknown = [word for word in managers if not (word.isdigit() or word == EVERYONE or word in _PERMISSIONS)]
-    if unknown:
-        problem = (
-            f"DISCORD_MANAGERS: {', '.join(sorted(unknown))} is not known; write permissions (manage_channels, "
-            "manage_guild, administrator), ids of roles or people, or everyone."
-        )
-        raise WrongConfig((problem,))
-    return managers
 
 
 def author_of(user: discord.User | discord.Member) -> Author:
@@ -31,7 +17,10 @@ def author_of(user: discord.User | discord.Member) -> Author:
 def rights_of(
     user: discord.User | discord.Member, permissions: discord.Permissions, managers: Collection[str], *, direct: bool
 ) -> Rights:
-    """What somebody with these permissions in a channel may change there; in a direct message all is their own."""
+    """What somebody with these permissions in a channel may change there; in a direct message all is their own.
+
+    `managers`: names of permissions, ids of roles or people, `everyone`.
+    """
     if direct:
         return Rights.CHANNEL
     if permissions.administrator or permissions.manage_guild:
@@ -52,6 +41,3 @@ def permissions_in(message: discord.Message) -> discord.Permissions:
         return message.channel.permissions_for(member)
     except discord.ClientException:  # a thread whose parent is not known
         return member.guild_permissions
-
-
-_PERMISSIONS = frozenset(discord.Permissions.VALID_FLAGS)

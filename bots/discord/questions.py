@@ -12,6 +12,7 @@ from core.model import Attachment, Mention, Place
 NAME = "discord"
 NO_GUILD = "-"
 _QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
+_WITHHELD = "I can't read messages that mention my role: pick me (@{name}, the bot) in the list instead, or use /ask."
 # Discord takes no mention inside code.
 _CODE = re.compile(r"```.*?```|``.+?``|`[^`\n]+`", re.DOTALL)
 
@@ -61,11 +62,23 @@ def mention_of(message: discord.Message, place: Place, me: discord.ClientUser) -
         text=from_discord(said, people.get, roles.get, channels.get),
         message=str(message.id),
         at=message.created_at.timestamp(),
+        refusal=_WITHHELD.format(name=_name(message, me)) if _withheld(message) else "",
         attachments=tuple(
             Attachment(file.filename, file.content_type or "application/octet-stream", file.url, file.size)
             for file in files
         ),
     )
+
+
+def _withheld(message: discord.Message) -> bool:
+    """Whether Discord kept the text back, as it may where only the bot's role is mentioned: the mention is text itself."""
+    return not message.content and own_role(message) in _roles(message)
+
+
+def _name(message: discord.Message, me: discord.ClientUser) -> str:
+    """The bot's name as the list of names offers it."""
+    member = message.guild.get_member(me.id) if message.guild else None
+    return (member or me).display_name
 
 
 # discord.py leaves out what a payload leaves out, also attributes that it documents.

@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from bots.discord.http import TokenExpired
+from bots.discord.marks import Marks
 from bots.discord.rest import ORIGINAL, Rest, Token
-from bots.discord.surface import ChannelSurface, Marks, content_of, fits
+from bots.discord.surface import ChannelSurface, content_of, fits
 from core.errors import Forbidden, Gone
 from core.model import Address, Page
 from core.ports import Pace, Status

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from bots.discord.dialect import LIMIT, small, to_discord
 from bots.discord.http import ReplyRefused, ThreadExists
+from bots.discord.marks import Marks
 from bots.discord.rest import Rest, Sent
 from core.errors import Forbidden, Gone, PlatformError, Rejected
 from core.model import Address, Page, Placement
@@ -19,7 +20,6 @@ log = logging.getLogger(__name__)
 # (github.com/discord/discord-api-docs, issues 2761 and 8073).
 POSTS, POST_SECONDS = 5, 5.0
 EDITS, EDIT_SECONDS = 5, 5.0
-QUEUED_MARK = "👀"
 _THREAD_NAME = 100  # characters (docs.discord.com, Start Thread from Message)
 _NONCE = 24  # characters, of the 25 that Discord takes (docs.discord.com, Create Message)
 _MENTION = re.compile(r"<(?:@[!&]?|#|a?:\w+:)\d+>")
@@ -39,28 +39,11 @@ def fits(page: Page) -> bool:
     return len(content_of(page)) <= LIMIT
 
 
-class Marks:
-    """The questions that this process marked as received, so that only its own marks are taken away."""
-
-    def __init__(self, at_most: int = 10_000) -> None:
-        self._messages: dict[str, None] = {}
-        self._at_most = at_most
-
-    def add(self, message: str) -> None:
-        self._messages[message] = None
-        if len(self._messages) > self._at_most:
-            del self._messages[next(iter(self._messages))]
-
-    def take(self, message: str) -> bool:
-        """Whether it was marked; it no longer is."""
-        return message in self._messages and self._messages.pop(message, None) is None
-
-
 class ChannelSurface:
     """Posts the first page as a reply to the question, in a thread under it if that is wanted and allowed."""
 
     def __init__(self, rest: Rest, address: Address, marks: Marks) -> None:
-        self._rest, self._marks = rest, marks
+        self._rest, self._marks, self._adopted = rest, marks, address.adopted
         place = address.place
         self._home = place.thread or place.channel  # where the question stands
         self._question = address.message
@@ -115,12 +98,12 @@ class ChannelSurface:
     async def status(self, status: Status) -> None:
         match status:
             case Status.QUEUED if self._question:
-                self._marks.add(self._question)
-                await self._rest.react(self._home, self._question, QUEUED_MARK)
+                self._marks.put(self._home, self._question)
             case Status.THINKING:
+                self._marks.take(self._home, self._question)  # its turn began
                 await self._rest.type(self._channel if self._known else self._home)
-            case Status.NONE if self._marks.take(self._question):
-                await self._rest.unreact(self._home, self._question, QUEUED_MARK)
+            case Status.NONE:
+                self._marks.take(self._home, self._question, adopted=self._adopted)
             case _:
                 pass
 

@@ -9,7 +9,7 @@ from typing import Any
 from bots.slack import blocks
 from bots.slack.surface import SlackSurface, Style
 from bots.slack.web import Web
-from core.errors import PlatformError, Rejected, SlowDown
+from core.errors import PlatformError, Rejected, SlowDown, Unreachable
 from core.handlers import Response
 from core.model import Page
 
@@ -58,11 +58,12 @@ async def _send(web: Web, style: Style, url: str, kind: str, page: Page) -> None
 
 
 async def _patiently(call: Callable[[], Awaitable[Any]]) -> None:
-    """Try again what Slack put off. What may have come through is not sent twice."""
-    for _ in range(_TRIES - 1):
+    """Try again what Slack put off or failed at; shown twice is better than not at all."""
+    for attempt in range(1, _TRIES):
         try:
             await call()
             return
-        except SlowDown as slow:
-            await asyncio.sleep(min(slow.retry_after, _LONGEST_PAUSE))
+        except (SlowDown, Unreachable) as error:
+            pause = error.retry_after if isinstance(error, SlowDown) else attempt
+            await asyncio.sleep(min(pause, _LONGEST_PAUSE))
     await call()

@@ -74,7 +74,7 @@ def _defuse(text: str) -> str:
     return _LIVE_CODE.sub("<\u200b", text)
 
 
-_CODE = re.compile(r"(?s)(```.*?```|`[^`\n]+`)")
+CODE = re.compile(r"(?s)(```.*?```|`[^`\n]+`)")
 _TOKEN = re.compile(r"<([^<>]+)>|&(?:amp|lt|gt);")
 _ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
 _ENTITY = re.compile("|".join(_ENTITIES))
@@ -99,7 +99,7 @@ def from_slack(text: str, user_name: _Names, channel_name: _Names) -> str:
         target, _, label = match[1].partition("|")
         return _decode(label or target if re.match(r"https?:|mailto:|tel:", target) else match[0])
 
-    pieces = _CODE.split(text)
+    pieces = CODE.split(text)
     return "".join(_TOKEN.sub(code if i % 2 else word, piece) for i, piece in enumerate(pieces))
 
 

@@ -61,9 +61,11 @@ class Eyes:
         else:
             self._on[key] = _Eyes.THERE
 
-    async def take(self, channel: str, message: str) -> None:
-        """Take the eyes away, if this process put them there."""
+    async def take(self, channel: str, message: str, *, adopted: bool = False) -> None:
+        """Take the eyes away, if this process put them there, or may have `adopted` them from one that is gone."""
         key = channel, message
+        if adopted and message and self._works and key not in self._on:
+            self._on[key] = _Eyes.THERE
         match self._on.get(key):
             case _Eyes.THERE:
                 await self._remove(key)

@@ -76,7 +76,7 @@ class SlackSurface:
             case Status.THINKING:
                 await self._status.thinking()
             case Status.NONE:
-                await self._eyes.take(self._channel, self._address.message)
+                await self._eyes.take(self._channel, self._address.message, adopted=self._address.adopted)
                 await self._status.clear()
 
     async def _send(self, method: Any, page: Page, extra: tuple[blocks.Json, ...], **where: Any) -> Any:

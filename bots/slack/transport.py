@@ -51,7 +51,11 @@ async def http(app: AsyncApp, host: str, port: int) -> AsyncIterator[None]:
     """HTTP: Slack posts to us; Bolt checks the signature. Raises WrongConfig when the port can't be opened."""
 
     async def serve(request: web.Request) -> web.Response:
-        return await to_aiohttp_response(await app.async_dispatch(await to_bolt_request(request)))
+        try:
+            asked = await to_bolt_request(request)  # reads the body, before any signature is looked at
+        except (ValueError, AttributeError, TypeError, LookupError):
+            return web.Response(status=400, text="not a request of Slack's")
+        return await to_aiohttp_response(await app.async_dispatch(asked))
 
     server = web.Application()
     server.router.add_post(PATH, serve)

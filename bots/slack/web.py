@@ -13,7 +13,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bots.proxy import proxy_for
-from core.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, Unreachable
+from core.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, Unreachable
 
 # The SDK writes whole messages to its log at DEBUG; people's words do not belong there, whatever LOG_LEVEL says.
 sdk_log = logging.getLogger("bots.slack.sdk")
@@ -33,11 +33,9 @@ _GONE = {
     "is_archived",
     "thread_not_found",
     "cannot_reply_to_message",
-    "cant_update_message",
-    "edit_window_closed",
-    "block_mismatch",
     "is_inactive",
 }
+_FROZEN = {"cant_update_message", "edit_window_closed", "block_mismatch"}
 _REJECTED = {
     "msg_too_long",
     "msg_blocks_too_long",
@@ -165,6 +163,8 @@ def _error(code: str, status: int, headers: Mapping[str, str], detail: str) -> P
         return Unreachable(detail)
     if code in _GONE:
         return Gone(detail)
+    if code in _FROZEN:
+        return Frozen(detail)
     return Rejected(detail) if code in _REJECTED or not code else Forbidden(detail)
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from bots.slack.dialect import from_slack
+from bots.slack.dialect import CODE, from_slack
 from bots.slack.people import People
 
 _USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
@@ -13,13 +13,15 @@ class Words:
     """Reads Slack's markup. `bot` is our own user id, whose mentions are taken out."""
 
     def __init__(self, people: People, bot: str) -> None:
-        self._people = people
+        self._people, self._bot = people, bot
         own = rf"<@{re.escape(bot)}(?:\|[^>]*)?>"
         self._salutation = re.compile(rf"\A\s*{own}[\s,:]*")
         self._own = re.compile(rf"[ \t]?{own}")
 
     async def read(self, text: str) -> str:
         """The text, within about a second; a name that Slack does not tell by then stays an id."""
-        text = self._own.sub("", self._salutation.sub("", text))
-        names = await self._people.names(_USER.findall(text), _CHANNEL.findall(text))
+        names = await self._people.names([*_USER.findall(text), self._bot], _CHANNEL.findall(text))
+        pieces = CODE.split(self._salutation.sub("", text))
+        me = f"@{names.get(self._bot) or 'me'}"  # in code it is a word like any other
+        text = "".join(self._own.sub(f" {me}" if code % 2 else "", piece) for code, piece in enumerate(pieces))
         return from_slack(text, names.get, names.get)

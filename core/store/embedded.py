@@ -30,6 +30,7 @@ LONGEST_SOCKET = 100  # bytes; the system's limit is 104 on macOS and 108 on Lin
 LONGEST_LOG = 1_000_000  # bytes, kept once more as server.log.1
 PATIENCE = 30.0  # seconds without any sign of life before a start is given up; loading data is a sign of life
 POLL = 0.02  # seconds between two looks at a server that starts
+STOPPING = 5.0  # seconds for a clean end; what was acknowledged is in the file before that
 RETRY = 1.0  # seconds between two attempts to bring a lost server back
 
 # Runs in the child before it becomes the server: Linux then ends the server cleanly when the thread that forked it ends
@@ -168,7 +169,7 @@ class _Keeper:
         if self._process and self._process.returncode is None:
             self._process.terminate()
             try:
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(STOPPING):
                     await self._process.wait()
             except TimeoutError:  # it hangs; what it acknowledged is in the file already
                 self._process.kill()

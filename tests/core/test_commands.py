@@ -20,6 +20,9 @@ PLACE, ANN = Place("slack", "T1", "C1"), Author("U1", "Ann")
         ("prompt set\nLine one\nLine two", "prompt set", ("Line one\nLine two",)),
         ("prompt set", "prompt set", ("",)),
         ("set temperature 0.3", "set", ("temperature", "0.3")),
+        ("set temperature=0.3", "set", ("temperature", "0.3")),
+        ("set max_tokens = 5", "set", ("max_tokens", "5")),
+        ("set prompt a=b is an equation", "set", ("prompt", "a=b is an equation")),
         ("set prompt You are a pirate", "set", ("prompt", "You are a pirate")),
         ("set", "set", ("", "")),
         ("ask what is 2+2?", "ask", ("what is 2+2?",)),
@@ -36,6 +39,7 @@ def test_scope_may_be_named() -> None:
     """A flag before the value says whose setting it is; it is not part of the value."""
     invocation = parse("set --workspace model Llama3.1-8B", PLACE, ANN)
     assert (invocation.scope, invocation.arguments) == (Layer.WORKSPACE, ("model", "Llama3.1-8B"))
+    assert parse("set —workspace temperature=1", PLACE, ANN).arguments == ("temperature", "1")
     assert parse("ask --workspace what?", PLACE, ANN).arguments == ("--workspace what?",)
 
 

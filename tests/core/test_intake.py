@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault, Thought
-from core.errors import BadKey, NoCredits
+from core.errors import BadKey, NoCredits, SlowDown
 from core.frames import SPENT, STOPPED
 from core.intake import EMPTY, GAVE_UP, MAX_ATTEMPTS, ONLY_FILES
 from core.model import Attachment, Place
@@ -292,6 +292,43 @@ async def test_command_is_carried_out_once(bot: Process) -> None:
     mention = replace(bot.mention("!help"))
     assert await bot.front.heard(mention, nobody)  # type: ignore[arg-type]
     assert await bot.front.heard(mention, nobody) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["help", " Help ", "settings", "!help", "! help"])
+async def test_help_is_found_however_asked(bot: Process, server: NebulaServer, text: str) -> None:
+    """Who says just "help" gets help; the model is not asked."""
+    assert await bot.say(text)
+    await bot.intake.idle()
+    assert not server.requests
+
+
+@pytest.mark.parametrize("text", ["help me with Python", "!!! wow", "!", "settings of what?"])
+async def test_question_is_no_command(bot: Process, server: NebulaServer, text: str) -> None:
+    """A question that only looks like a command goes to the model."""
+    assert await bot.say(text) is None
+    await bot.intake.idle()
+    assert server.requests[0].messages[-1].content == f"Ann: {text}"
+
+
+async def test_files_left_unread_are_named(bot: Process, server: NebulaServer) -> None:
+    """A file beside a question is not passed over in silence."""
+    server.answer_next("Sure.")
+    mention = bot.mention("Sum it up", attachments=(Attachment("report.pdf", "application/pdf", "https://x/r", 9),))
+    await bot.intake.accept(mention)
+    await bot.intake.idle()
+    assert bot.shown(mention) == "I read text only, not report.pdf.\nSure."
+
+
+async def test_refusal_of_a_full_line_waits_for_the_platform(redis_client: Redis, server: NebulaServer) -> None:
+    """When the platform is too busy for the sentence, it comes later instead of not at all."""
+    async with process(redis_client, server, inbox_limit=1) as bot:
+        server.fault(Fault(stall_after=1))
+        await bot.intake.accept(bot.mention("first"))
+        refused = bot.mention("one too many")
+        bot.rooms.rooms[refused.message].faults = [SlowDown("429", 0.01), SlowDown("429", 0.01)]
+        await bot.intake.accept(refused)
+        await eventually(lambda: "wait here already" in bot.shown(refused))
+        bot.assistant.stop(ROOM.name)
 
 
 async def test_order_holds_under_load(bot: Process, server: NebulaServer) -> None:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from core.errors import Gone, Rejected, SlowDown, Unreachable
+from core.errors import Frozen, Gone, Rejected, SlowDown, Unreachable
 from core.frames import CUT, STOPPED
 from core.latest import Latest
 from core.model import Delta, Finish, Page
@@ -14,6 +14,7 @@ from core.pace import Pacer
 from core.painter import Painter
 from core.ports import Pace
 from core.reply import Phase, Reply
+from tests.core.core_harness import eventually
 from tests.core.room import Room
 
 
@@ -215,6 +216,39 @@ async def test_refused_content_is_said_in_its_place() -> None:
         draft.end()
     (page,) = room.messages.values()
     assert "refused" in page.foot
+
+
+async def test_message_that_can_not_be_edited_is_posted_anew() -> None:
+    """Where edits are forbidden the whole text comes in a new message, once it is complete; the stub goes."""
+    room = Room()
+    async with painting(room) as draft:
+        draft.write("Half")
+        await room.until("Half")
+        room.faults = [Frozen("edit_window_closed")]
+        draft.write(" and")
+        await eventually(lambda: not room.faults)
+        draft.write(" whole")
+        draft.end()
+    assert [page.text for page in room.messages.values()] == ["Half and whole"]
+    assert len(room.frames) == 2
+
+
+async def test_backoff_ends_with_the_reply() -> None:
+    """A fault of an interim frame does not hold up the end: it is tried at once when the answer is complete."""
+    room = Room()
+    async with painting(room) as draft:
+        draft.write("Half")
+        await room.until("Half")
+        room.faults = [Unreachable("502")] * 4
+        for _ in range(4):
+            draft.write(" more")
+            before = len(room.faults)
+            await eventually(lambda before=before: len(room.faults) < before)  # type: ignore[misc]
+            break
+        room.faults = []
+        draft.write(" and whole")
+        draft.end()
+    assert room.text.endswith("and whole")
 
 
 async def test_surface_that_refuses_everything_is_given_up() -> None:
