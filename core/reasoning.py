@@ -27,8 +27,7 @@ from core.model import Delta, Finish
 OPEN, CLOSE = "<think>", "</think>"
 JUDGED = 100  # closing tags in one answer; an answer with more of them speaks of nothing else
 _UNOPENED = re.compile(r"(?<![a-z0-9])r1(?![0-9])|deepseek-?r1|qwq|(?<!no)(?<!no-)(?<!non)(?<!non-)thinking")
-
-_SPAN = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
+_TICKS = re.compile("`+")
 _FENCE = re.compile(r"[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*)*(`{3,}|~{3,})(.*)")
 _MARKER = re.compile(r"\s*(?:>|[-*+#|]+|\d{1,9}[.)])\s+")  # of a list, a quote, a heading or a table
 _GOES_ON = re.compile(r"[,.;:!?)\]}，。；：！？）、]|[ \t]+[,.;:=()\-–—−→|]")
@@ -69,7 +68,10 @@ class Splitter:
         return self._state is _State.HELD
 
     def feed(self, content: str = "", thought: str = "") -> Delta:
-        """What a piece of content and a piece of a reasoning field add to the answer and to the thought."""
+        """What a piece of content and a piece of a reasoning field add to the answer and to the thought.
+
+        A `restart` comes once at most, and its thought holds all the text that came before it.
+        """
         text = ""
         if thought:
             text = self._settle()
@@ -208,16 +210,14 @@ class _Said:
         self._read = len(self._pieces)
         for line in lines:
             self._pass(line)
-        line = _SPAN.sub("x", self._line)
+        line = _prose(self._line)
         if self._fence or self._opened or OPEN in line or "`" in line or _MARKER.fullmatch(line):
             return False
         follows = after.lstrip(" \t")
         last = not follows or follows[0] in "\r\n"
-        if (
-            not last
-            and _GOES_ON.match(after)
-            or (after != follows and follows[:1].isalpha() and not follows[0].isupper())
-        ):
+        if not last and _GOES_ON.match(after):
+            return False
+        if after != follows and follows[:1].isalpha() and not follows[0].isupper():
             return False
         said = line.rstrip()
         if not said:
@@ -234,7 +234,7 @@ class _Said:
         elif found and not (found[1][0] == "`" and "`" in found[2]):
             self._fence = found[1]
         elif OPEN in line:
-            self._opened = self._opened or OPEN in _SPAN.sub("x", line)
+            self._opened = self._opened or OPEN in _prose(line)
 
 
 def split(content: str, thought: str, finish: Finish, unopened: bool = False) -> Delta:
@@ -248,6 +248,22 @@ def split(content: str, thought: str, finish: Finish, unopened: bool = False) ->
         return Delta(first.text + last.text, first.thought)
     text = last.text if last.restart else second.text + last.text
     return Delta(text, first.thought + second.thought + last.thought)
+
+
+def _prose(line: str) -> str:
+    """The line with an x for each span of code; one that is still open is a backtick at the end."""
+    parts: list[str] = []
+    start = ticks = 0
+    for run in _TICKS.finditer(line):
+        length = run.end() - run.start()
+        if not ticks:
+            parts.append(line[start : run.start()])
+            ticks = length
+        elif length == ticks:
+            parts.append("x")
+            start, ticks = run.end(), 0
+    parts.append("`" if ticks else line[start:])
+    return "".join(parts)
 
 
 def _tail(content: str) -> int:

@@ -55,6 +55,10 @@ def invite_url(application_id: str | int) -> str:
     return discord.utils.oauth_url(int(application_id), permissions=_PERMISSIONS, scopes=scopes)
 
 
+class NeverConnected(Exception):
+    """The first handshake of a client failed; the message says why."""
+
+
 class Discord:
     """Implements `core.ports.Platform`. `ready` is set once the gateway has told of the guilds."""
 
@@ -84,7 +88,6 @@ class Discord:
         Route.BASE = self._base
         DiscordWebSocket.DEFAULT_GATEWAY = self._gateway
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
-        logging.getLogger("discord.client").addFilter(in_one_sentence)
         async with self._http.open():
             try:
                 async with asyncio.TaskGroup() as group:
@@ -108,11 +111,12 @@ class Discord:
                 if error.code in _REFUSALS:
                     raise WrongConfig((_REFUSALS[error.code],)) from None
                 reason = f"the gateway closed the connection with code {error.code}"
+            except NeverConnected as error:
+                reason = str(error)
             except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
                 reason = type(error).__name__
             except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-                # discord.py fails with an AttributeError when the very first handshake does
-                # (github.com/Rapptz/discord.py, issue 10520), and with others on events it can't read.
+                # With these discord.py fails on events that it can't read.
                 log.debug("discord.py failed", exc_info=error)
                 reason = f"{type(error).__name__} in discord.py"
             wait = min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * (1 + backoff.delay()))
@@ -123,17 +127,20 @@ class Discord:
         """One client, from its login to its end."""
         ready = asyncio.Event()
         client = Listener(front, self._http, self._managers, ready)
-        try:
-            await client.login(self._token)
-            async with asyncio.TaskGroup() as group:
-                beside = [group.create_task(self._greet(client, ready)), group.create_task(self._register(client))]
-                await _until_done(group.create_task(client.connect()))
-                for task in beside:
-                    task.cancel()
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        finally:
-            await _close(client)
+        with in_one_sentence(client) as reconnects:
+            try:
+                await client.login(self._token)
+                async with asyncio.TaskGroup() as group:
+                    beside = [group.create_task(self._greet(client, ready)), group.create_task(self._register(client))]
+                    await _until_done(group.create_task(client.connect()))
+                    for task in beside:
+                        task.cancel()
+            except BaseExceptionGroup as failures:
+                if reconnects.cause and not reconnects.connected:
+                    raise NeverConnected(reconnects.cause) from None
+                raise failures.exceptions[0] from None
+            finally:
+                await _close(client)
 
     async def _register(self, client: Listener) -> None:
         await register(self._http, str(client.application_id))

@@ -1,20 +1,51 @@
-"""What discord.py logs of a lost connection, as the one sentence that an operator needs."""
+"""What discord.py logs of a failed connection, as the one sentence that an operator needs."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import discord
+
+_LOGGER = logging.getLogger("discord.client")
 
 
-def in_one_sentence(record: logging.LogRecord) -> bool:
-    """A filter for the logger `discord.client`, which reports each failed connection as an error with its traceback.
+class Reconnects(logging.Filter):
+    """discord.py reports each failed connection as an error with its traceback, though it tries again by itself.
 
-    It tries again by itself; a reason that no second try mends is raised, and told by whoever catches it.
+    It does not where the client's first connection fails: it then ends with an AttributeError (github.com/Rapptz/
+    discord.py, issue 10520). Nothing is logged of that; `cause` is for whoever catches the error.
     """
-    if record.msg == "Attempting a reconnect in %.2fs":
-        error = record.exc_info[1] if record.exc_info else None
+
+    def __init__(self, client: discord.Client) -> None:
+        super().__init__()
+        self._client = client
+        self.cause = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.msg != "Attempting a reconnect in %.2fs":
+            return True
+        self.cause = _cause(record.exc_info[1] if record.exc_info else None)
         wait = record.args[0] if isinstance(record.args, tuple) and record.args else 0.0
         record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
-        record.msg, record.args = "the connection to Discord failed (%s); trying again in %.0f s", (_cause(error), wait)
-        record.exc_info = record.exc_text = None
-    return True
+        record.msg = "the connection to Discord failed (%s); trying again in %.0f s"
+        record.args, record.exc_info, record.exc_text = (self.cause, wait), None, None
+        return self.connected
+
+    @property
+    def connected(self) -> bool:
+        """Whether the client's connection was ever up; it is put up again by discord.py then."""
+        return getattr(self._client, "ws", None) is not None
+
+
+@contextmanager
+def in_one_sentence(client: discord.Client) -> Iterator[Reconnects]:
+    """What discord.py logs inside this context of its client's reconnects."""
+    found = Reconnects(client)
+    _LOGGER.addFilter(found)
+    try:
+        yield found
+    finally:
+        _LOGGER.removeFilter(found)
 
 
 def _cause(error: BaseException | None) -> str:

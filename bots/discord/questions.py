@@ -71,7 +71,10 @@ def mention_of(message: discord.Message, place: Place, me: discord.ClientUser) -
 
 
 def _withheld(message: discord.Message) -> bool:
-    """Whether Discord kept the text back, as it may where only the bot's role is mentioned: the mention is text itself."""
+    """Whether Discord kept the text back, as it may where only the bot's role is mentioned.
+
+    A mention of a role is text itself: what holds one can't be empty.
+    """
     return not message.content and own_role(message) in _roles(message)
 
 

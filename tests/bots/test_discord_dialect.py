@@ -57,6 +57,14 @@ def test_what_discord_does_not_know(markdown: str, discord: str) -> None:
     assert to_discord(markdown) == discord
 
 
+@pytest.mark.parametrize("words", ["Use Map<String>", "a > b >", "Use Map<String>\nand List<Int>"])
+@pytest.mark.parametrize(("mark", "rule", "level"), [("", "---", "##"), ("> ", "===", "#")])
+def test_an_underlined_heading_loses_no_character(words: str, mark: str, rule: str, level: str) -> None:
+    """Its lines are joined whole; the quote marks before them are none of its words."""
+    text = to_discord("".join(f"{mark}{line}\n" for line in (*words.splitlines(), rule)) + "\nmore")
+    assert text.splitlines()[0] == f"{mark}{level} {' '.join(words.splitlines())}"
+
+
 def test_a_fence_around_fences_stays_one_block() -> None:
     """Discord ends a block at any three backticks, so those inside are kept apart."""
     text = to_discord("````md\n```py\nx\n```\n````")

@@ -3,16 +3,20 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault, Thought
+from core.answer import Answer
 from core.catalog import BUILT_IN
 from core.errors import (
     BadKey,
@@ -21,6 +25,7 @@ from core.errors import (
     ContextTooLong,
     ModelError,
     ModelTimeout,
+    NoAnswer,
     NoCredits,
     RateLimited,
     ServerTrouble,
@@ -28,6 +33,8 @@ from core.errors import (
 )
 from core.model import ChatMessage, ChatRequest, Completion, Delta, Finish, Usage
 from core.nebula import Nebula
+from core.nebula_errors import Failed
+from core.reply import Phase, Reply
 
 PAYLOADS = Path(__file__).parent.parent / "payloads" / "nebula"
 SECRET = "the user's secret words"
@@ -192,6 +199,82 @@ async def test_thought_is_kept_apart(server: NebulaServer, model: Nebula, style:
     assert "".join(delta.thought for delta in deltas).strip() == "Okay, let me think."
 
 
+def events(*pieces: str, thought: str = "") -> bytes:
+    """A stream with these pieces of content, which ended well."""
+    chunks = [{"choices": [{"index": 0, "delta": {"reasoning": thought}, "finish_reason": None}]}] if thought else []
+    chunks += [{"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in pieces]
+    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    return b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks) + b"data: [DONE]\n\n"
+
+
+def total(deltas: Iterable[Delta]) -> tuple[str, str]:
+    """The text and the thought of these pieces, added up as a reply does it."""
+    reply, thought = Reply(phase=Phase.THINKING), ""
+    for delta in deltas:
+        reply = reply.add(delta, 0)
+        thought += delta.thought
+    return reply.text, thought
+
+
+def added(body: bytes, cuts: list[int]) -> tuple[str, str]:
+    """The text and the thought of a body that comes in these reads, from a model of which nothing is known."""
+    answer = Answer("vendor/model")
+    deltas = [answer.feed(body[start:stop]) for start, stop in pairwise([0, *sorted(cuts), len(body)]) if start < stop]
+    return total([*filter(None, deltas), answer.close()])
+
+
+UNEXPECTED = ["Okay so ", "first. hmm …\n", "</think>", "\n\n", "The answer ", "is 43."]
+
+
+@pytest.mark.parametrize("bytewise", [False, True])
+async def test_a_model_that_thinks_unexpectedly_ends_with_its_answer(
+    server: NebulaServer, model: Nebula, bytewise: bool
+) -> None:
+    """A closing tag alone, from a model that is not known to think aloud: what was text until then is thought."""
+    server.fault(Fault(body=events(*UNEXPECTED), bytewise=bytewise))
+    assert total(await read(model)) == ("The answer is 43.", "Okay so first. hmm …\n")
+
+
+@given(st.lists(st.integers(0, len(events(*UNEXPECTED))), max_size=12))
+def test_reads_of_any_size_give_the_same_answer(cuts: list[int]) -> None:
+    """Many pieces in one read, or one piece in many: the thought and the answer are the same."""
+    assert added(events(*UNEXPECTED), cuts) == ("The answer is 43.", "Okay so first. hmm …\n")
+
+
+async def test_an_answer_without_its_thought_grows(server: NebulaServer, model: Nebula) -> None:
+    """Old LiteLLM drops the thought: the answer of a model known to think aloud then flows from its first word."""
+    server.answer_next("\n\none two three")
+    server.fault(Fault(error_after=3))
+    text, _ = await failing(model, ServerTrouble, ASK_R1)
+    assert text.startswith("one")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        events("Hm.\n", "</think>", "\n\n"),
+        events("Hm.\n", "</think>"),
+        events("<think>", "Hm.", "</think>", "\n"),
+        events(thought="Hm."),
+        json.dumps({"choices": [{"message": {"content": "Hm.\n</think>\n\n"}, "finish_reason": "stop"}]}).encode(),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 1 << 20])
+def test_a_thought_alone_is_no_answer(body: bytes, size: int) -> None:
+    """The model ended well with nothing but thought, however much of it was shown."""
+    with pytest.raises(Failed) as caught:
+        added(body, list(range(0, len(body), size)))
+    assert type(caught.value.error) is NoAnswer
+
+
+def test_a_thought_that_takes_the_whole_limit_is_no_text() -> None:
+    """Cut right behind the closing tag: what was shown is taken back at the end, and the limit is the reason."""
+    answer = Answer("vendor/model")
+    shown = answer.feed(events("Hm.\n", "</think>").replace(b'"stop"', b'"length"'))
+    assert shown == Delta("Hm.\n")
+    assert answer.close() == Delta("", "Hm.\n", Finish.LENGTH, restart=True)
+
+
 async def test_json_in_place_of_a_stream_is_read_whole(server: NebulaServer, model: Nebula) -> None:
     """A server that ignores `stream` still answers, blank lines before the object included."""
     body = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "<think>a</think>\n\nb"}}]}
@@ -253,7 +336,8 @@ RECORDED_ERRORS = {
     "vllm_image_part vllm_maxtokens_0 vllm_maxtokens_huge vllm_maxtokens_neg vllm_no_messages vllm_temp_bad "
     "vllm_topp_bad",
     ServerTrouble: "litellm_get_method litellm_no_key litellm_path404 vllm_engine_dead_next vllm_get_method "
-    "vllm_path404 vllm_nonstream_empty vllm_stream_badutf vllm_stream_cututf vllm_stream_emoji vllm_stream_empty "
+    "vllm_path404",
+    NoAnswer: "vllm_nonstream_empty vllm_stream_badutf vllm_stream_cututf vllm_stream_emoji vllm_stream_empty "
     "vllm_stream_md vllm_stream_stop",
 }
 
