@@ -107,8 +107,9 @@ class Nebula:
             except Failed as failed:
                 await attempts.pause(failed)
                 continue
+            begins = max((index for index, delta in enumerate(deltas) if delta.restart), default=0)
             return Completion(
-                "".join(delta.text for delta in deltas).lstrip(),
+                "".join(delta.text for delta in deltas[begins:]).lstrip(),
                 "".join(delta.thought for delta in deltas),
                 deltas[-1].finish or Finish.STOP,
                 deltas[-1].usage or Usage(),

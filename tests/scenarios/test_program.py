@@ -106,7 +106,7 @@ async def test_reply_that_a_kill_cut_off_is_finished(world: World, tmp_path: Pat
         await told(process, *CONNECTED)
         await world.slack.say(ann, general, "@nebula tell me")
         # An edit comes only after the message's id is safe in Redis.
-        await world.slack.until(lambda: any("half half" in text for text in replies()))
+        await world.slack.until(lambda: any(message.edits for message in world.slack.messages(general)))
         process.kill()
         await process.wait()
     world.nebula.pace = 0

@@ -104,7 +104,7 @@ async def test_sandbox_shows_the_growing_reply(tmp_path: Path) -> None:
         screen.type("/nebula prompt set\r")
         await screen.until("Your text, in one line:")
         screen.type("You are a pirate.\r")
-        await screen.until("The prompt of this channel is now: You are a pirate.")
+        await screen.until("prompt of this channel is now: You are a pirate.")
         screen.type(":quit\r")
         assert await screen.process.wait() == 0
         assert "Traceback" not in screen.seen
