@@ -3,14 +3,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from core.errors import ModelError, NebulaBotError, PlatformError
 from core.latest import Latest
-from core.model import Exchange, Mention, Progress
+from core.model import Exchange, Mention
 from core.pace import Pacer
-from core.painter import Painter
+from core.painter import Keeper, Painter
 from core.ports import ChatModel, Status, Surface
 from core.prompt import build
 from core.reply import Phase, Reply
@@ -23,8 +22,6 @@ log = logging.getLogger(__name__)
 # How often the sign that the model is being asked is shown again, in seconds: Discord's typing indicator
 # lasts 10 s (docs.discord.com, Trigger Typing Indicator), Slack's status 2 min.
 SIGN_SECONDS = 8.0
-
-Checkpoint = Callable[[Progress], Awaitable[None]]
 
 
 class Assistant:
@@ -47,31 +44,18 @@ class Assistant:
         return True
 
     async def answer(
-        self, turn: Turn, settings: ChannelSettings, surface: Surface, checkpoint: Checkpoint, *, refusal: str = ""
+        self, turn: Turn, settings: ChannelSettings, surface: Surface, keeper: Keeper, *, refusal: str = ""
     ) -> Exchange | None:
         """Answer and show it; returns what was said, or None if nothing was.
 
-        `checkpoint` is told the messages of the reply as soon as they are posted. With `refusal`, that
-        sentence is the whole reply and the model is not asked.
+        `keeper` is told what of the reply is on screen. With `refusal`, that sentence is the whole reply and the
+        model is not asked.
         """
         cell = Latest(Reply())
-        visible = asyncio.Event()
-
-        async def posted(messages: tuple[str, ...]) -> None:
-            visible.set()
-            await checkpoint(Progress(messages))
-
-        painter = Painter(
-            cell,
-            surface,
-            self._pacer,
-            turn.progress.messages,
-            heading=_heading(turn.mention),
-            posted=posted,
-        )
+        painter = Painter(cell, surface, self._pacer, keeper, turn.progress, heading=_heading(turn.mention))
         try:
             async with asyncio.TaskGroup() as group:
-                signs = group.create_task(_signs(surface, visible))
+                signs = group.create_task(_signs(surface, painter.visible))
                 group.create_task(self._write(turn, settings, cell, refusal))
                 await painter.paint()
                 signs.cancel()

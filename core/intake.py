@@ -11,7 +11,8 @@ import stamina
 
 from core.assistant import Assistant
 from core.errors import PlatformError, SlowDown, Stale, StoreError, Unreachable
-from core.model import Mention, Page, Progress
+from core.lease import Lease
+from core.model import Mention, Page
 from core.ports import Platform, Status, Surface
 from core.settings import ChannelSettings, address_of, conversation_of
 from core.store.settings import SettingsStore
@@ -166,10 +167,6 @@ class Intake:
             except StoreError as error:
                 log.error("turn %s is interrupted until Redis is back: %s", turn.mention.id, error)
                 return
-            except asyncio.CancelledError:
-                with suppress(StoreError):
-                    await self._turns.release(turn)
-                raise
             except Exception:
                 # A defect of ours: the lease runs out, and after MAX_ATTEMPTS the turn is closed with a sentence.
                 log.exception("turn %s failed", turn.mention.id)
@@ -188,19 +185,21 @@ class Intake:
         settings = settings or await self._settings.of(mention.place)
         surface = self._surface(mention, settings)
         refusal = mention.refusal or (GAVE_UP if turn.attempt > MAX_ATTEMPTS else "")
-
+        lease = Lease(self._turns, turn)
         try:
             async with asyncio.TaskGroup() as group:
-                lease = group.create_task(self._hold(turn))
-                exchange = await self._assistant.answer(
-                    turn, settings, surface, lambda progress: self._checkpoint(turn, progress), refusal=refusal
-                )
+                holding = group.create_task(lease.hold())
+                exchange = await self._assistant.answer(turn, settings, surface, lease, refusal=refusal)
                 async for attempt in stamina.retry_context(on=_passing, attempts=None, timeout=300, wait_max=10):
                     if attempt.num > 1:
                         log.warning("turn %s: committing it again", mention.id)
                     with attempt:
                         following = await self._turns.commit(turn, exchange)
-                lease.cancel()
+                holding.cancel()
+        except asyncio.CancelledError:
+            with suppress(StoreError):
+                await lease.release()
+            raise
         except BaseExceptionGroup as failures:
             for kind in (Stale, StoreError):
                 if failures.subgroup(kind):
@@ -209,26 +208,6 @@ class Intake:
         finally:
             self._accepted.discard(mention.id)
         return following
-
-    async def _checkpoint(self, turn: Turn, progress: Progress) -> None:
-        """Best effort: without it a takeover would post its reply anew instead of going on in the same messages."""
-        try:
-            await self._turns.renew(turn, progress)
-        except Stale:
-            raise
-        except StoreError as error:
-            log.warning("turn %s: the progress was not stored: %s", turn.mention.id, error)
-
-    async def _hold(self, turn: Turn) -> None:
-        """Renew the lease while the turn runs; a lost lease ends the turn here."""
-        while True:
-            await asyncio.sleep(self._turns.limits.lease / 3)
-            try:
-                await self._turns.renew(turn)
-            except Stale:
-                raise
-            except StoreError as error:
-                log.warning("turn %s: the lease was not renewed: %s", turn.mention.id, error)
 
 
 def _passing(error: Exception) -> bool:

@@ -1,7 +1,7 @@
 """Values that pass between modules: places, people, mentions, history, requests to the model."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
@@ -217,6 +217,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a reply had come, kept with the turn so that another process can go on in the same messages."""
+    """How far a reply had come, kept with the turn so that another process can go on in the same messages.
 
-    messages: tuple[str, ...] = field(default=())
+    `characters` of the model's text were on screen.
+    """
+
+    messages: tuple[str, ...] = ()
+    characters: int = 0
+
+
+NOTHING_SHOWN = Progress()

@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Protocol
 
 from core.errors import Frozen, PlatformError, Rejected, SlowDown, Unreachable
 from core.frames import Frames
 from core.latest import Latest
-from core.model import Page
+from core.model import NOTHING_SHOWN, Page, Progress
 from core.pace import Pacer
 from core.ports import Pace, Surface
 from core.reply import Reply
@@ -21,6 +21,18 @@ FINAL_PATIENCE = 600.0
 _BACKOFF = (0.5, 1, 2, 5, 10, 30)
 
 
+class Keeper(Protocol):
+    """Who is told how far a reply has come."""
+
+    def drawn(self, progress: Progress) -> None:
+        """Something new is on screen."""
+        ...
+
+    async def posted(self, progress: Progress) -> None:
+        """A new message is on screen."""
+        ...
+
+
 class Painter:
     """Paints one reply. Knows which messages stand where; a frame that became old while waiting is never sent."""
 
@@ -29,19 +41,22 @@ class Painter:
         cell: Latest[Reply],
         surface: Surface,
         pacer: Pacer,
-        messages: tuple[str, ...] = (),
+        keeper: Keeper,
+        progress: Progress = NOTHING_SHOWN,
         *,
         heading: str = "",
-        posted: Callable[[tuple[str, ...]], Awaitable[None]],
     ) -> None:
-        """`messages` an earlier process posted are gone on with; `posted` is told of every new list of messages."""
-        self.messages = list(messages)
+        """`progress`: what an earlier process showed; its messages are gone on with. `keeper` is told of ours."""
+        self.messages = list(progress.messages)
+        self.visible = asyncio.Event()  # something of ours is on screen
+        # A new attempt begins at the first word: until it has come as far as the one before, that one stays.
+        self._catching_up = progress.characters
         self._cell = cell
         self._surface = surface
         self._pacer = pacer
-        self._posted = posted
+        self._keeper = keeper
         self._frames = Frames(surface.fits, heading)
-        self._shown: list[Page | None] = [None] * len(messages)
+        self._shown: list[Page | None] = [None] * len(self.messages)
 
     async def paint(self) -> None:
         """Until the reply is over and its end is on screen.
@@ -91,6 +106,8 @@ class Painter:
 
     def _changed(self, reply: Reply) -> int | None:
         """The first page that is not on screen as it should be."""
+        if len(reply.text) < self._catching_up and not reply.over:
+            return None
         for index, page in enumerate(self._frames.pages(reply, time.monotonic())):
             if index >= len(self._shown) or self._shown[index] != page:
                 return index
@@ -110,18 +127,25 @@ class Painter:
         changed = self._changed(self._cell.value)
         if changed is None or (changed >= len(self.messages)) != new:
             return  # what had to be shown became another call; it needs another permit
-        page = self._frames.pages(self._cell.value, time.monotonic())[changed]
+        reply = self._cell.value
+        page = self._frames.pages(reply, time.monotonic())[changed]
         try:
             if new:
                 self.messages.append(await self._surface.post(page))
                 self._shown.append(page)
-                await self._posted(tuple(self.messages))
+                await self._keeper.posted(self._noted(reply))
             else:
                 await self._surface.edit(self.messages[changed], page)
                 self._shown[changed] = page
+                self._keeper.drawn(self._noted(reply))
         except SlowDown as slow:
             self._pacer.hold(pace, slow.retry_after)
             raise
+
+    def _noted(self, reply: Reply) -> Progress:
+        self._catching_up = 0
+        self.visible.set()
+        return Progress(tuple(self.messages), len(reply.text))
 
     async def _permit(self, pace: Pace) -> None:
         """A call from the budget; a reply that ends while it waits in line goes on as one that has ended."""

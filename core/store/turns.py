@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
 from core.errors import Stale
-from core.model import Exchange, Mention, Progress
+from core.model import NOTHING_SHOWN, Exchange, Mention, Progress
 from core.store.connect import guarded
 
 log = logging.getLogger(__name__)
@@ -143,15 +143,14 @@ class Turns:
                 names.extend(await self._redis.zrangebyscore(key, "-inf", now, start=0, num=at_most))
         return tuple(name.decode() for name in names[:at_most])
 
-    async def renew(self, turn: Turn, progress: Progress | None = None) -> None:
+    async def renew(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> None:
         """Prolong the lease, keeping the progress made. Raises Stale when another process holds the turn."""
-        kept = _PROGRESS.dump_json(progress) if progress else b""
-        if not await self._step("renew", turn.conversation, [turn.fence, turn.mention.id, kept]):
+        if not await self._step("renew", turn.conversation, [turn.fence, turn.mention.id, _kept(progress)]):
             raise Stale(turn.mention.id)
 
-    async def release(self, turn: Turn) -> None:
+    async def release(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> None:
         """Hand an unfinished turn back, for any process to go on with at once."""
-        await self._step("release", turn.conversation, [turn.fence])
+        await self._step("release", turn.conversation, [turn.fence, _kept(progress)])
 
     async def commit(self, turn: Turn, exchange: Exchange | None) -> Turn | None:
         """End the turn and remember its exchange, if any; returns the next turn, which is then ours as well.
@@ -231,6 +230,11 @@ def _read(entry: bytes) -> Exchange | None:
     except ValidationError:
         log.warning("an exchange that can't be read is passed over")
         return None
+
+
+def _kept(progress: Progress) -> bytes:
+    """The progress as it is stored; none leaves what is stored as it is."""
+    return _PROGRESS.dump_json(progress) if progress.messages else b""
 
 
 def _ms(seconds: float) -> int:

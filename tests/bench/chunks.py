@@ -142,14 +142,20 @@ async def _decoded(model: Nebula, config: Config) -> int:
     return len(cell.value.text)
 
 
+class _Nobody:
+    """Keeps no progress."""
+
+    def drawn(self, progress: Progress) -> None:
+        pass
+
+    async def posted(self, progress: Progress) -> None:
+        pass
+
+
 async def _answered(model: Nebula, settings: ChannelSettings, place: Place, number: int, edits: int) -> int:
     """A whole turn but for Redis."""
     mention = Mention(f"bench/{number}", place, Author("U", "Ann"), QUESTION, message="Q")
     turn = Turn(f"bench/{number}", mention, 1, 1, 0, (), Progress())
     room = Room(post_pace=GENEROUS, edit_pace=Pace(f"bench/{number}", edits, 5.0))
-
-    async def checkpoint(progress: Progress) -> None:
-        pass
-
-    exchange = await Assistant(model, Pacer(), context=32_768).answer(turn, settings, room, checkpoint)
+    exchange = await Assistant(model, Pacer(), context=32_768).answer(turn, settings, room, _Nobody())
     return len(exchange.answer) if exchange else 0

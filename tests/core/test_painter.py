@@ -9,7 +9,7 @@ import pytest
 from core.errors import Frozen, Gone, Rejected, SlowDown, Unreachable
 from core.frames import CUT, STOPPED
 from core.latest import Latest
-from core.model import Delta, Finish, Page
+from core.model import NOTHING_SHOWN, Delta, Finish, Page, Progress
 from core.pace import Pacer
 from core.painter import Painter
 from core.ports import Pace
@@ -21,13 +21,16 @@ from tests.core.room import Room
 class Draft:
     """A reply being written, and the room in which it is painted."""
 
-    def __init__(self, room: Room, messages: tuple[str, ...] = (), heading: str = "") -> None:
+    def __init__(self, room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "") -> None:
         self.cell = Latest(Reply().to(Phase.THINKING))
-        self.posted: list[tuple[str, ...]] = []
-        self.painter = Painter(self.cell, room, Pacer(), messages, heading=heading, posted=self._posted)
+        self.told: list[Progress] = []
+        self.painter = Painter(self.cell, room, Pacer(), self, progress, heading=heading)
 
-    async def _posted(self, messages: tuple[str, ...]) -> None:
-        self.posted.append(messages)
+    def drawn(self, progress: Progress) -> None:
+        self.told.append(progress)
+
+    async def posted(self, progress: Progress) -> None:
+        self.told.append(progress)
 
     def write(self, text: str = "", thought: str = "", now: float = 0.0) -> None:
         self.cell.set(self.cell.value.add(Delta(text=text, thought=thought), now))
@@ -37,9 +40,9 @@ class Draft:
 
 
 @asynccontextmanager
-async def painting(room: Room, messages: tuple[str, ...] = (), heading: str = "") -> AsyncIterator[Draft]:
+async def painting(room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "") -> AsyncIterator[Draft]:
     """A draft whose painter runs; leaving waits for its last frame."""
-    draft = Draft(room, messages, heading)
+    draft = Draft(room, progress, heading)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         group.create_task(draft.painter.paint())
         yield draft
@@ -56,7 +59,7 @@ async def test_reply_grows_in_place() -> None:
         draft.write(" three")
         draft.end()
     assert [page.text for page in room.of("m0")] == ["One", "One two", "One two three"]
-    assert draft.posted == [("m0",)]
+    assert draft.told == [Progress(("m0",), 3), Progress(("m0",), 7), Progress(("m0",), 13)]
 
 
 async def test_stale_text_is_never_sent() -> None:
@@ -101,7 +104,7 @@ async def test_long_reply_takes_several_messages() -> None:
         draft.end()
     assert len(room.messages) > 5
     assert " ".join(page.text for page in room.messages.values()).split() == words
-    assert draft.posted[-1] == tuple(room.messages)
+    assert draft.told[-1].messages == tuple(room.messages)
 
 
 @pytest.mark.parametrize(
@@ -266,10 +269,24 @@ async def test_another_process_goes_on_in_the_same_messages() -> None:
     """A takeover edits what is there; messages that the new text does not need are taken away."""
     room = Room()
     room.messages = {"old0": Page("Half"), "old1": Page("way")}
-    async with painting(room, ("old0", "old1")) as draft:
+    async with painting(room, Progress(("old0", "old1"))) as draft:
         draft.write("The whole answer")
         draft.end()
     assert {message: page.text for message, page in room.messages.items()} == {"old0": "The whole answer"}
+
+
+async def test_takeover_does_not_rewind() -> None:
+    """A new attempt is shown when it has come as far as the one before; until then the old text stays."""
+    room = Room()
+    room.messages = {"old": Page("One two three")}
+    async with painting(room, Progress(("old",), 13)) as draft:
+        for word in ("One", " two", " three", " four"):
+            draft.write(word)
+            await asyncio.sleep(0)
+            assert len(room.text) >= 13
+        await room.until("four")
+        draft.end()
+    assert all(len(page.text) >= 13 for page in room.of("old"))
 
 
 async def test_end_does_not_wait_behind_other_replies() -> None:

@@ -248,3 +248,12 @@ async def test_no_key_is_left_without_a_ttl(redis_client: Redis) -> None:
 
 async def _lapsed(turns: Turns) -> bool:
     return bool(await turns.lapsed())
+
+
+async def test_released_turn_keeps_its_progress(redis_client: Redis) -> None:
+    """Who goes on knows the messages and how far they had come."""
+    turns = Turns(redis_client)
+    await turns.release(await claimed(turns, 1), Progress(("m1",), 70))
+    taken = await turns.claim(HERE)
+    assert taken
+    assert taken.progress == Progress(("m1",), 70)

@@ -1,8 +1,9 @@
 -- release: hand the conversation back unfinished, for anybody to claim at once; not counted as a failed attempt.
-local FENCE = ARGV[6]
+local FENCE, PROGRESS = ARGV[6], ARGV[7]
 if not holds(FENCE) then return 0 end
 -- Released before, or ended: a repeated call must not count twice, nor leave a lease where nothing waits.
 if tonumber(redis.call('ZSCORE', LEASES, NAME) or 0) == 0 then return 1 end
 redis.call('HINCRBY', CONV, 'attempts', -1)
+if PROGRESS ~= '' then redis.call('HSET', CONV, 'progress', PROGRESS) end
 redis.call('ZADD', LEASES, 0, NAME)
 return 1
