@@ -47,6 +47,7 @@ class Intake:
         self._longest = question_characters
         self._drain = drain_seconds
         self._serving: dict[asyncio.Task[None], str] = {}  # the conversation of each
+        self._tasks: set[asyncio.Task[None]] = set()  # those, and signs and notices on their way
         self._accepted: set[str] = set()  # mentions that wait or run, accepted by this process
         self._draining = False
         self._group: asyncio.TaskGroup
@@ -63,7 +64,7 @@ class Intake:
                 self._draining = True
                 if self._serving:
                     await asyncio.wait(self._serving, timeout=self._drain)
-                for task in tuple(self._serving):
+                for task in tuple(self._tasks):
                     task.cancel()
 
     async def idle(self) -> None:
@@ -85,14 +86,18 @@ class Intake:
         """
         settings = await self._settings.of(mention.place)
         mention = self._judged(mention)
-        request = uuid.uuid4().hex
-        acceptance = await self._turns.accept(conversation_of(mention, settings), mention, request)
+        known = mention.id in self._accepted
+        self._accepted.add(mention.id)  # before the step: the turn may begin before its answer is here
+        acceptance: Acceptance | None = None
+        try:
+            acceptance = await self._turns.accept(conversation_of(mention, settings), mention, uuid.uuid4().hex)
+        finally:
+            if not (known or isinstance(acceptance, Claimed | Queued)):
+                self._accepted.discard(mention.id)
         if self._draining:
             if isinstance(acceptance, Claimed):
                 await self._turns.release(acceptance.turn)
             return acceptance
-        if isinstance(acceptance, Claimed | Queued):
-            self._accepted.add(mention.id)
         match acceptance:
             case Claimed(turn) if turn.mention.id == mention.id:
                 self._serve(turn, settings)
@@ -133,7 +138,9 @@ class Intake:
         task.add_done_callback(self._serving.pop)
 
     def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        return self._group.create_task(work)
+        self._tasks.add(task := self._group.create_task(work))
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _sweep(self) -> None:
         """Take over conversations that a dead or stopped process left behind."""

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault
-from core.errors import Forbidden
+from core.errors import Forbidden, SlowDown
 from core.model import Exchange, Memory, Mention, Place, Placement, Progress
 from core.pace import Pacer
 from core.ports import Pace
@@ -191,6 +191,17 @@ async def test_shutdown_begins_no_new_turns(redis_client: Redis, server: NebulaS
             await bot.intake.accept(bot.mention(text))
         await server.until(lambda: len(server.requests) == 1)
     assert len(server.requests) == 1
+
+
+async def test_notice_that_waits_does_not_hold_up_a_shutdown(redis_client: Redis, server: NebulaServer) -> None:
+    """A platform that says to come back in half a minute does not keep the process alive."""
+    async with asyncio.timeout(10), process(redis_client, server, inbox_limit=1, drain=0) as bot:
+        server.fault(Fault(stall_after=1))
+        await bot.intake.accept(bot.mention("first"))
+        refused = bot.mention("one too many")
+        bot.rooms.rooms[refused.message].faults = [SlowDown("429", 30)]
+        await bot.intake.accept(refused)
+        await eventually(lambda: not bot.rooms.rooms[refused.message].faults)
 
 
 async def test_own_turn_is_not_taken_over(redis_client: Redis, server: NebulaServer) -> None:
