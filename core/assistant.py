@@ -111,6 +111,7 @@ class Assistant:
             turn.mention,
             model=model,
             context=(info.context if info else None) or self._context,
+            max_output=info.max_output if info else None,
             estimator=self._estimator,
         )
         async with self._model.stream(request) as deltas:

@@ -21,17 +21,22 @@ def build(
     *,
     model: str,
     context: int,
+    max_output: int | None = None,
     estimator: TokenEstimator,
 ) -> ChatRequest:
     """The request for this question with as much of the newest history as fits.
 
     `context` is the model's window in tokens; room for the answer and a margin for the estimate are kept free.
+    `max_output` is the longest answer that the model gives, in tokens.
     Raises ContextTooLong when not even the question alone fits.
     """
     room = not mention.place.direct
     rules = f"{settings.prompt}\n\n{ROOM_RULE}" if room else settings.prompt
     fixed = [ChatMessage("system", rules), ChatMessage("user", _said(mention.author, mention.text, room))]
-    output = min(settings.max_tokens or 1024, context // 2)
+    longest = settings.max_tokens
+    if longest is not None and max_output is not None:
+        longest = min(longest, max_output)
+    output = min(longest or 1024, context // 2)
     left = int(context * 0.95) - output - sum(estimator.count(model, each.content) for each in fixed)
     if left < 0:
         raise ContextTooLong(f"the question alone is over {context} tokens")
@@ -51,7 +56,7 @@ def build(
         messages=(fixed[0], *remembered, fixed[1]),
         temperature=settings.temperature,
         top_p=settings.top_p,
-        max_tokens=None if settings.max_tokens is None else min(settings.max_tokens, output + max(0, left)),
+        max_tokens=None if longest is None else min(longest, output + max(0, left)),
     )
 
 

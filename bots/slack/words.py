@@ -16,12 +16,12 @@ class Words:
         self._people, self._bot = people, bot
         own = rf"<@{re.escape(bot)}(?:\|[^>]*)?>"
         self._salutation = re.compile(rf"\A\s*{own}[\s,:]*")
-        self._own = re.compile(rf"[ \t]?{own}")
+        self._own = re.compile(rf"([ \t]?){own}")
 
     async def read(self, text: str) -> str:
         """The text, within about a second; a name that Slack does not tell by then stays an id."""
         names = await self._people.names([*_USER.findall(text), self._bot], _CHANNEL.findall(text))
         pieces = CODE.split(self._salutation.sub("", text))
-        me = f"@{names.get(self._bot) or 'me'}"  # in code it is a word like any other
-        text = "".join(self._own.sub(f" {me}" if code % 2 else "", piece) for code, piece in enumerate(pieces))
+        me = "@" + (names.get(self._bot) or "me").replace("\\", "")  # in code it is a word like any other
+        text = "".join(self._own.sub(rf"\1{me}" if code % 2 else "", piece) for code, piece in enumerate(pieces))
         return from_slack(text, names.get, names.get)

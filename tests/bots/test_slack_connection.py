@@ -201,6 +201,27 @@ async def test_a_bad_signature_is_refused(redis_url: str, secret: str, age: int,
             assert response.status == status
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b"garbage"),
+        ("application/json", b"\xff\xfe"),
+        ("application/json", b"[]"),
+        ("application/x-www-form-urlencoded", b"payload=xx"),
+        ("application/x-www-form-urlencoded", b"payload=[]"),
+    ],
+)
+async def test_garbage_is_refused_quietly(
+    redis_url: str, kind: str, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the internet throws at an open port is turned away without filling the log."""
+    async with slack_room(redis_url, http=True) as room, aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{room.config.slack_port}/slack/events"
+        async with session.post(url, data=body, headers={"Content-Type": kind}) as response:
+            assert response.status in (400, 401)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 async def test_a_port_in_use_is_reported(redis_url: str) -> None:
     """The sentence names the variable."""
     async with slack_room(redis_url, http=True) as room:

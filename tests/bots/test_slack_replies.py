@@ -6,10 +6,13 @@ from aiohttp.test_utils import TestServer
 
 from bots.sandbox import faults
 from bots.sandbox.nebula_faults import Fault
+from bots.slack.people import People
 from bots.slack.signs import Eyes
 from bots.slack.surface import SlackSurface, Style
 from bots.slack.web import Web
+from bots.slack.words import Words
 from core.model import Address, Page, Place, Placement
+from core.ports import Status
 from tests.bots.slack_harness import slack_room
 
 
@@ -96,6 +99,51 @@ async def test_a_deleted_reply_is_given_up(redis_url: str) -> None:
         await room.say("ann", "#general", "@nebula hello")
         await room.quiet()
         assert len(room.said("#general")) == 1
+
+
+@pytest.mark.parametrize("refusal", ["edit_window_closed", "cant_update_message"])
+async def test_a_reply_that_can_not_be_edited_is_posted_whole(redis_url: str, refusal: str) -> None:
+    """A workspace that forbids edits still gets the whole answer, once, without a stub beside it."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("chat.update", faults.refused(refusal), times=None)
+        room.nebula.pace = 100
+        room.nebula.answer_next("word " * 40 + "end")
+        await room.say("ann", "#general", "@nebula go on")
+        await room.quiet()
+        assert [message.shown for message in room.said("#general")] == ["word " * 40 + "end"]
+
+
+async def test_a_commands_answer_survives_a_fault(redis_url: str) -> None:
+    """A setting that was changed is confirmed, even if Slack stumbles over the first attempt."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("chat.postMessage", faults.server_error(500))
+        await room.say("ann", "#general", "@nebula !set temperature 1")
+        await room.until(lambda: any("`temperature`" in text for text in room.shown("#general")))
+
+
+async def test_marks_of_a_process_that_is_gone_are_taken_away(redis_url: str) -> None:
+    """Eyes that another process put on a question go when this one has answered it."""
+    async with slack_room(redis_url) as room:
+        question = await room.slack.say(room.person("carl"), room.where("#general"), "hello")
+        web = Web(room.slack.api_url, room.slack.bot_token)
+        await Eyes(web).put(question.channel, question.ts)
+        for adopted in (False, True):
+            place = Place("slack", room.slack.team, question.channel)
+            address = Address(place, Placement.THREAD, question.ts, adopted=adopted)
+            await SlackSurface(web, Eyes(web), Style(), address).status(Status.NONE)
+            (seen,) = (each for each in room.slack.messages(question.channel) if each.ts == question.ts)
+            assert bool(seen.reactions) is not adopted
+        await web.close()
+
+
+async def test_a_mention_in_code_is_a_word_of_it(redis_url: str) -> None:
+    """The bot's name is taken out where it calls the bot, and kept where it is part of code."""
+    async with slack_room(redis_url) as room:
+        web = Web(room.slack.api_url, room.slack.bot_token)
+        words = Words(People(web, ()), room.slack.bot_user)
+        bot = f"<@{room.slack.bot_user}>"
+        assert await words.read(f"{bot}: what does `{bot} hi` do, {bot}?") == "what does `@nebula hi` do,?"
+        await web.close()
 
 
 async def test_a_server_without_markdown_blocks_is_found_out_once() -> None:

@@ -75,6 +75,23 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
     assert "verysecret" not in repr(load(tmp_path / ".env"))
 
 
+@pytest.mark.parametrize(
+    ("half", "other"), [("SLACK_PORT=3000", "SLACK_SIGNING_SECRET"), ("SLACK_SIGNING_SECRET=s", "SLACK_PORT")]
+)
+def test_half_of_http_is_named(tmp_path: Path, half: str, other: str) -> None:
+    """With one of the two variables for HTTP set, the other one is what is missing."""
+    found = problems(tmp_path, f"NEBULA_API_KEY=ak\nSLACK_BOT_TOKEN=xoxb-1\n{half}\n")
+    assert f"{other} is missing" in found
+    assert "SLACK_APP_TOKEN" not in found
+
+
+def test_unknown_managers_are_named(tmp_path: Path) -> None:
+    """A typing error in the list of managers is found at the start, for both platforms at once; ids are taken."""
+    found = problems(tmp_path, "SLACK_MANAGERS=admin, U012AB3CD\nDISCORD_MANAGERS=boss, 123456\n")
+    assert "SLACK_MANAGERS: admin is not known" in found
+    assert "DISCORD_MANAGERS: boss is not known" in found
+
+
 def test_slack_over_http_needs_no_app_token(tmp_path: Path) -> None:
     """With a signing secret and a port Slack comes to us."""
     (tmp_path / ".env").write_text(

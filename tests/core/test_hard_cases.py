@@ -1,7 +1,6 @@
 """Hard cases of the core: other versions in Redis, late steps, races at a shutdown, and input nobody expects."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -19,18 +18,6 @@ from core.tokens import TokenEstimator
 from tests.core.core_harness import ANN, ROOM, Process, eventually, process
 
 ELSEWHERE = Place("other", "W1", "C9")
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[NebulaServer]:
-    async with NebulaServer() as nebula:
-        yield nebula
-
-
-@pytest.fixture
-async def bot(redis_client: Redis, server: NebulaServer) -> AsyncIterator[Process]:
-    async with process(redis_client, server) as running:
-        yield running
 
 
 async def test_entry_that_does_not_parse_does_not_end_the_process(redis_client: Redis, server: NebulaServer) -> None:

@@ -1,7 +1,6 @@
 """From a mention to its shown answer through the whole core: Redis is real, Nebula is at the wire."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -16,18 +15,6 @@ from core.model import Attachment, Place
 from core.ports import Status
 from core.store.turns import Duplicate, Full, Queued
 from tests.core.core_harness import BOB, ROOM, Process, Rooms, eventually, process
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[NebulaServer]:
-    async with NebulaServer() as nebula:
-        yield nebula
-
-
-@pytest.fixture
-async def bot(redis_client: Redis, server: NebulaServer) -> AsyncIterator[Process]:
-    async with process(redis_client, server) as running:
-        yield running
 
 
 async def test_question_is_answered_and_remembered(bot: Process, server: NebulaServer) -> None:

@@ -72,6 +72,16 @@ def test_long_answers_leave_room_for_the_question() -> None:
     assert request(context=2048, max_tokens=100_000).messages[-1].content == "Ann: why?"
 
 
+def test_answer_is_not_longer_than_the_model_allows() -> None:
+    """A server refuses more than the model's own maximum; the channel's wish is cut to it."""
+    mention = Mention("m", ROOM, ANN, "why?")
+    for wish, sent in ((20_000, 10_000), (500, 500), (None, None)):
+        made = build(
+            settings(wish), (), mention, model="m", context=131_072, max_output=10_000, estimator=TokenEstimator()
+        )
+        assert made.max_tokens == sent
+
+
 def test_estimates_learn_from_usage() -> None:
     """A model that cuts text finer than guessed counts more tokens next time; others are not touched."""
     estimator = TokenEstimator()

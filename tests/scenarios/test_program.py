@@ -169,6 +169,17 @@ async def test_redis_that_is_not_there_is_named(world: World, tmp_path: Path) ->
     assert "Traceback" not in err
 
 
+async def test_data_that_can_not_be_written_is_named(world: World, tmp_path: Path, redis_url: str) -> None:
+    """A DATA_DIR that is none ends the program with status 2 and its name."""
+    (tmp_path / "file").touch()
+    status, _, err = await run(
+        tmp_path, "run", **{**world.settings, "REDIS_URL": redis_url, "DATA_DIR": str(tmp_path / "file" / "data")}
+    )
+    assert status == 2
+    assert "DATA_DIR" in err
+    assert "Traceback" not in err
+
+
 async def test_first_conversation_can_be_scripted(tmp_path: Path) -> None:
     """Without any token the sandbox opens, and what is piped in is said on both platforms."""
     script = (
