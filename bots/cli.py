@@ -48,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     manifest = commands.add_parser("manifest", help="print an app manifest")
     manifest.add_argument("platform", choices=["slack"])
     manifest.add_argument("--http", action="store_true", help="events over HTTP instead of Socket Mode")
+    manifest.add_argument(
+        "--no-agent", action="store_true", help="without Slack's agent features, so that guests can use it"
+    )
     commands.add_parser("health", help="exit 0 while a bot with this DATA_DIR is alive (for containers)")
     return parser
 
@@ -57,7 +60,7 @@ def _start(options: argparse.Namespace) -> int:
     if options.command == "manifest":
         from bots.slack.manifest import manifest
 
-        print(manifest(socket_mode=not options.http))
+        print(manifest(socket_mode=not options.http, agent=not options.no_agent))
         return 0
     config = load()
     logs.configure(config.log_level)

@@ -8,14 +8,17 @@ from redis.asyncio import Redis
 
 from core.assistant import Assistant
 from core.config import Config
+from core.controls import Controls
 from core.front import Front
 from core.handlers import Handlers
 from core.intake import Intake
 from core.nebula import Nebula
 from core.pace import Pacer
 from core.ports import ChatModel, Platform
+from core.store.budgets import Budgets
 from core.store.connect import check, connection
 from core.store.embedded import embedded
+from core.store.ratings import Ratings
 from core.store.settings import SettingsStore
 from core.store.turns import Limits, Turns
 
@@ -74,7 +77,9 @@ def assemble(config: Config, redis: "Redis", model: ChatModel, platforms: Sequen
     )
     turns = Turns(redis, limits)
     settings = SettingsStore(redis, config, {platform.name: platform.habits for platform in platforms})
-    assistant = Assistant(model, Pacer(), context=config.nebula_context_tokens)
+    ratings = Ratings(redis, limits.keep)
+    pacer = Pacer(Budgets(redis))
+    assistant = Assistant(model, pacer, context=config.nebula_context_tokens, pages=config.reply_pages)
     intake = Intake(
         turns,
         settings,
@@ -83,4 +88,5 @@ def assemble(config: Config, redis: "Redis", model: ChatModel, platforms: Sequen
         question_characters=config.question_characters,
         drain_seconds=config.drain_seconds,
     )
-    return Bot(Front(intake, Handlers(settings, turns, model)), intake, assistant)
+    front = Front(intake, Handlers(settings, turns, ratings, model), Controls(intake, turns, settings, ratings))
+    return Bot(front, intake, assistant)

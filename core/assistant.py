@@ -4,13 +4,17 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 
 from core.errors import ModelError, NebulaBotError, PlatformError
+from core.frames import Look
 from core.latest import Latest
-from core.model import Exchange, Mention
+from core.model import Exchange, Mention, Streaming, Switch
 from core.pace import Pacer
 from core.painter import Keeper, Painter
-from core.ports import ChatModel, Status, Surface
+from core.ports import NO_SIGN, ChatModel, Sign, Status, Surface
 from core.prompt import build
 from core.reply import Phase, Reply
 from core.settings import ChannelSettings
@@ -24,20 +28,30 @@ log = logging.getLogger(__name__)
 SIGN_SECONDS = 8.0
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a turn came to: what was said, None if nothing was, and where, if it can be asked for again."""
+
+    exchange: Exchange | None
+    messages: tuple[str, ...] = ()
+
+
 class Assistant:
     """Answers turns with a model. Keeps nothing between turns but its guesses of token counts."""
 
-    def __init__(self, model: ChatModel, pacer: Pacer, *, context: int) -> None:
-        """`context`: tokens that a model takes when the catalog does not say."""
+    def __init__(self, model: ChatModel, pacer: Pacer, *, context: int, pages: int = 10) -> None:
+        """`context`: tokens that a model takes when the catalog does not say. `pages`: messages of a reply, beyond
+        which its text is attached as a file."""
         self._model = model
         self._pacer = pacer
         self._context = context
+        self._most_pages = pages
         self._estimator = TokenEstimator()
-        self._running: dict[str, asyncio.Timeout] = {}
+        self._running: dict[str, asyncio.Timeout] = {}  # by the mention's id
 
-    def stop(self, conversation: str) -> bool:
-        """End the model's request of this conversation, keeping the text so far; False when none runs here."""
-        scope = self._running.pop(conversation, None)  # a second stop finds none
+    def stop(self, turn: str) -> bool:
+        """End the model's request for this mention, keeping the text so far; False when none runs here."""
+        scope = self._running.pop(turn, None)  # a second stop finds none
         if scope is None:
             return False
         scope.reschedule(asyncio.get_running_loop().time())
@@ -45,14 +59,23 @@ class Assistant:
 
     async def answer(
         self, turn: Turn, settings: ChannelSettings, surface: Surface, keeper: Keeper, *, refusal: str = ""
-    ) -> Exchange | None:
-        """Answer and show it; returns what was said, or None if nothing was.
+    ) -> Answered:
+        """Answer and show it; returns what was said, and where.
 
         `keeper` is told what of the reply is on screen. With `refusal`, that sentence is the whole reply and the
         model is not asked.
         """
         cell = Latest(Reply())
-        painter = Painter(cell, surface, self._pacer, keeper, turn.progress, heading=_heading(turn.mention))
+        look = Look(
+            reasoning=settings.reasoning,
+            buttons=settings.buttons is Switch.ON,
+            model=settings.model if settings.footer is Switch.ON else "",
+            pages=self._most_pages,
+            live=settings.streaming is not Streaming.OFF,
+            by_status=surface.by_status,
+        )
+        heading, halt = _heading(turn.mention), partial(self.stop, turn.mention.id)
+        painter = Painter(cell, surface, self._pacer, keeper, turn.progress, heading=heading, look=look, halt=halt)
         try:
             async with asyncio.TaskGroup() as group:
                 signs = group.create_task(_signs(surface, painter.visible))
@@ -63,34 +86,36 @@ class Assistant:
             # Somebody deleted the reply or its place, or took our right to write: the answer has no reader.
             log.warning("turn %s lost its surface: %s", turn.mention.id, lost.exceptions[0])
         with suppress(PlatformError):
-            await surface.status(Status.NONE)
-        reply = cell.value
-        if not reply.text or not painter.messages:
-            return None
+            await surface.status(NO_SIGN)
+        reply, messages = cell.value, tuple(painter.messages)
+        asked_for_again = messages if reply.asked is not None and not turn.mention.private else ()
+        if not reply.text or not messages:
+            return Answered(None, asked_for_again)
         question = turn.mention
-        return Exchange(
+        exchange = Exchange(
             turn=question.id,
             author=question.author,
             question=question.text,
             answer=reply.text,
-            messages=(*filter(None, (question.message,)), *painter.messages),
+            messages=(*filter(None, (question.message,)), *messages),
             at=question.at,
             model=settings.model,
         )
+        return Answered(exchange, asked_for_again)
 
     async def _write(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], refusal: str) -> None:
         """Read the model's stream as fast as it comes; every piece replaces the newest reply in the cell."""
         if refusal:
             cell.set(cell.value.to(Phase.DONE, refusal))
             return
-        cell.set(cell.value.to(Phase.THINKING))
+        cell.set(cell.value.to(Phase.THINKING, asked=time.monotonic()))
         try:
             async with asyncio.timeout(None) as scope:
-                self._running[turn.conversation] = scope
+                self._running[turn.mention.id] = scope
                 await self._stream(turn, settings, cell)
-            cell.set(cell.value.to(Phase.DONE))
+            cell.set(cell.value.to(Phase.DONE, ended=time.monotonic()))
         except TimeoutError:  # our own scope, ended by stop(): the model's timeouts are ModelErrors
-            cell.set(cell.value.to(Phase.STOPPED))
+            cell.set(cell.value.to(Phase.STOPPED, ended=time.monotonic()))
         except ModelError as error:
             log.warning("turn %s: %s: %s", turn.mention.id, type(error).__name__, error)
             cell.set(cell.value.to(Phase.FAILED, error.notice))
@@ -99,7 +124,7 @@ class Assistant:
             log.exception("turn %s failed", turn.mention.id)
             cell.set(cell.value.to(Phase.FAILED, NebulaBotError.notice))
         finally:
-            self._running.pop(turn.conversation, None)
+            self._running.pop(turn.mention.id, None)
 
     async def _stream(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply]) -> None:
         catalog = await self._model.catalog()
@@ -107,7 +132,7 @@ class Assistant:
         model = info.name if info else settings.model
         request = build(
             settings,
-            turn.history,
+            _before(turn),
             turn.mention,
             model=model,
             context=(info.context if info else None) or self._context,
@@ -120,6 +145,12 @@ class Assistant:
         usage = cell.value.usage
         if usage and usage.prompt:
             self._estimator.learn(model, [message.content for message in request.messages], usage.prompt)
+
+
+def _before(turn: Turn) -> tuple[Exchange, ...]:
+    """The history as it was when the question was put: without the answer to be replaced, and what followed it."""
+    redo = turn.mention.redo
+    return tuple(takewhile(lambda each: redo is None or each.turn != redo.turn, turn.history))
 
 
 def _heading(mention: Mention) -> str:
@@ -141,9 +172,10 @@ def _short(text: str) -> str:
 
 async def _signs(surface: Surface, visible: asyncio.Event) -> None:
     """Show that the question is being thought about, until there is something to read."""
+    since = time.monotonic()
     while not visible.is_set():
         with suppress(PlatformError):
-            await surface.status(Status.THINKING)
+            await surface.status(Sign(Status.THINKING, seconds=time.monotonic() - since))
         with suppress(TimeoutError):
             async with asyncio.timeout(SIGN_SECONDS):
                 await visible.wait()

@@ -50,6 +50,8 @@ COMMANDS: tuple[Command, ...] = (
         changes=True,
     ),
     Command("settings", "Show every setting of this channel and where it comes from"),
+    Command("stop", "Stop the answer that is being written here"),
+    Command("ratings", "Show how people rated the answers here"),
     Command("reset", "Forget what was said here", changes=True),
     Command("help", "Show what I can do"),
 )

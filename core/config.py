@@ -12,6 +12,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, Secre
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import NebulaBotError
+from core.model import Reasoning, Streaming, Switch
 
 DEFAULT_PROMPT = (
     "You are Nebula, a helpful assistant in a chat. Answer in the language of the question, "
@@ -50,6 +51,10 @@ def _token(prefix: str, where: str) -> AfterValidator:
 def _words(value: object) -> object:
     """`admins, U123` → ("admins", "U123")."""
     return tuple(word for word in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
 
 
 def _managers(ids: str, *words: str) -> AfterValidator:
@@ -108,6 +113,12 @@ class Config(BaseSettings):
     discord_managers: Annotated[
         Words, _managers(r"\d+", "manage_channels", "manage_guild", "administrator", "everyone")
     ] = ("manage_channels",)
+
+    reply_streaming: Annotated[Streaming, BeforeValidator(_lower)] = Streaming.AUTO
+    reply_reasoning: Annotated[Reasoning, BeforeValidator(_lower)] = Reasoning.TIMER
+    reply_buttons: Annotated[Switch, BeforeValidator(_lower)] = Switch.ON
+    reply_footer: Annotated[Switch, BeforeValidator(_lower)] = Switch.OFF
+    reply_pages: int = Field(10, ge=1)
 
     history_exchanges: int = Field(100, ge=1, le=1000)
     history_days: float = Field(30, gt=0)

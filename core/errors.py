@@ -15,6 +15,7 @@ NebulaBotError
 ├── PlatformError              Slack or Discord refused a call
 │   ├── SlowDown               too many calls: come back after retry_after seconds
 │   ├── Frozen                 the message is there, but can't be edited any more
+│   ├── Halted                 a person ended the reply with the platform's own button
 │   ├── Gone                   the message, thread or channel is no longer there
 │   ├── Forbidden              the bot lacks a permission
 │   ├── Rejected               the content was refused (too long, filtered, malformed)
@@ -23,6 +24,8 @@ NebulaBotError
 │   └── Stale                  another process holds this turn now
 └── UserError                  something a person asked for can't be done; the notice says what to do
 """
+
+from core.budget import Told
 
 
 class NebulaBotError(Exception):
@@ -102,15 +105,22 @@ class PlatformError(NebulaBotError):
 
 
 class SlowDown(PlatformError):
-    """`retry_after`: seconds."""
+    """`retry_after`: seconds. `everywhere`: the limit is that of the whole bot, not of this place. `told`: what the
+    platform said of the limit."""
 
-    def __init__(self, detail: str, retry_after: float) -> None:
+    def __init__(self, detail: str, retry_after: float, *, everywhere: bool = False, told: Told | None = None) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+        self.everywhere = everywhere
+        self.told = told
 
 
 class Frozen(PlatformError):
     """The message is there, but can't be edited any more."""
+
+
+class Halted(PlatformError):
+    """A person ended the reply with the platform's own button; what is on screen stays."""
 
 
 class Gone(PlatformError):

@@ -1,9 +1,9 @@
-"""Frames: a reply as the pages that people see at one moment, with its small print."""
+"""Frames: a reply as the pages that people see at one moment, with its small print and its buttons."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from core.model import Finish, Page
+from core.model import Action, Finish, Page, Reasoning
 from core.pages import Pages, flow
 from core.reply import Phase, Reply
 
@@ -12,17 +12,43 @@ FILTERED = "The model's content filter stopped this answer."
 SPENT = "The model used up its length limit on thinking. Raise it with `!set max_tokens …`, or choose another model."
 STOPPED = "Stopped."
 INTERRUPTED = "I was restarted in the middle of this answer. Please ask again."
+WRITING = "writing…"
+REFUSED = "This part of the answer was refused by the platform."
+IN_FILE = "That is the beginning; the whole answer is in the file below."
+WILL_BE_FILE = "It is getting long: the whole answer will come as a file."
 # The clock of a thinking model moves in steps, so that it costs few edits. Seconds.
 THINKING_STEP = 5
+# A model that has said nothing for so long is said to be thought with. Seconds.
+SILENCE = 8.0
+# Characters of the thought that are shown, its newest.
+THOUGHT_SHOWN = 280
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How replies look in one place. `model`: its name in the footer, "" for no footer. `pages`: so many messages at
+    most, then a file. `live`: shown while they grow. `by_status`: until there is text, the surface has its own sign."""
+
+    reasoning: Reasoning = Reasoning.TIMER
+    buttons: bool = False
+    model: str = ""
+    pages: int = 10
+    live: bool = True
+    by_status: bool = False
+
+
+PLAIN = Look()
 
 
 class Frames:
     """Turns states of one reply into pages. Closed pages stay as they are; only the last one is laid out anew."""
 
-    def __init__(self, fits: Callable[[Page], bool], heading: str = "") -> None:
+    def __init__(self, fits: Callable[[Page], bool], heading: str = "", look: Look = PLAIN) -> None:
         """`heading` is small print above the first page."""
         self._fits = fits
         self._heading = heading
+        self._look = look
+        self._most: int | None = look.pages
         self._pages = Pages()
         self._text = ""
         self._refused: dict[int, Page] = {}
@@ -37,50 +63,109 @@ class Frames:
         self._last = (reply, head, pages)
         return pages
 
-    def _lay_out(self, reply: Reply, head: str) -> tuple[Page, ...]:
-        foot = _foot(reply)
-        if not reply.text:
-            bare = (Page("", head, foot),) if foot or (head != self._heading) else ()
-            return self._settled(bare)
-        if not reply.text.startswith(self._text):
-            self._pages = Pages()  # what was shown turned out to be thought
-        self._text = reply.text
-        # Small print takes room: it is reckoned on every page, so that an end never opens a page more.
-        room = Page("", head, foot or CUT)
-        self._pages = flow(self._pages, reply.text, lambda text: self._fits(replace(room, text=text)), final=reply.over)
-        texts = [*self._pages.closed, self._pages.open] if self._pages.open else [*self._pages.closed]
-        pages = [Page(text) for text in texts]
-        if pages:
-            pages[0] = replace(pages[0], head=head)
-            pages[-1] = replace(pages[-1], foot=foot)
-        return self._settled(pages)
+    def overflows(self, reply: Reply) -> bool:
+        """Whether the reply takes more messages than it may, so that a file is to hold it."""
+        return self._most is not None and bool(reply.text) and self._count() > self._most
 
-    def _settled(self, pages: Sequence[Page]) -> tuple[Page, ...]:
-        """The pages, those that were refused replaced."""
-        return tuple(self._refused.get(index, page) for index, page in enumerate(pages))
+    def without_file(self) -> None:
+        """No file can be attached here: all of the text goes into messages."""
+        self._most, self._last = None, None
 
     def give_up(self, index: int) -> bool:
         """The platform refused the content of this page: say so in its place. False if that was said before."""
         if index in self._refused:
             return False
-        self._refused[index] = Page("", foot="This part of the answer was refused by the platform.")
+        self._refused[index] = Page("", foot=REFUSED)
         self._last = None
         return True
 
+    def _count(self) -> int:
+        return len(self._pages.closed) + bool(self._pages.open)
+
+    def _lay_out(self, reply: Reply, head: str) -> tuple[Page, ...]:
+        foot, actions = self._foot(reply), self._actions(reply)
+        if not reply.text:
+            bare = (Page("", head, foot if reply.over else "", not reply.over, actions),)
+            told = head != self._heading and not (self._look.by_status and not reply.over)
+            return self._settled(bare if (reply.over and foot) or told else ())
+        if not reply.text.startswith(self._text):
+            self._pages = Pages()  # what was shown turned out to be thought
+        self._text = reply.text
+        # Small print takes room: it is reckoned on every page, so that an end never opens a page more.
+        room = Page("", head, "\n".join(filter(None, (foot if reply.over else CUT, self._footer(reply)))))
+        self._pages = flow(self._pages, reply.text, lambda text: self._fits(replace(room, text=text)), final=reply.over)
+        laid = self._pages
+        pages = [Page(text) for text in laid.closed]
+        if laid.open:
+            pages.append(Page(laid.open, growing=not reply.over, raw=getattr(laid, "raw", "")))
+        if self.overflows(reply):
+            pages = pages[: self._most]
+            pages[-1] = replace(pages[-1], growing=not reply.over)
+            foot = self._file_foot(pages[-1], foot) if reply.over else WILL_BE_FILE
+        if pages:
+            pages[0] = replace(pages[0], head=head)
+            pages[-1] = replace(pages[-1], foot=foot, actions=actions)
+        return self._settled(pages)
+
+    def _file_foot(self, page: Page, foot: str) -> str:
+        """The small print below the beginning of a text that comes as a file: its end as well, if there is room."""
+        both = f"{IN_FILE}\n{foot}".strip()
+        return both if self._fits(replace(page, foot=both)) else IN_FILE
+
+    def _settled(self, pages: Sequence[Page]) -> tuple[Page, ...]:
+        """The pages, those that were refused replaced."""
+        return tuple(self._refused.get(index, page) for index, page in enumerate(pages))
+
     def _head(self, reply: Reply, now: float) -> str:
-        if reply.thought_since is None:
-            return self._heading
-        if reply.thought_until is not None:
-            thought = f"Thought for {_span(reply.thought_until - reply.thought_since)}"
-        elif reply.over:
-            thought = ""
-        else:
-            passed = (now - reply.thought_since) // THINKING_STEP * THINKING_STEP
-            thought = f"Thinking… {_span(passed)}" if passed else "Thinking…"
-        return "\n".join(filter(None, (self._heading, thought)))
+        return "\n".join(filter(None, (self._heading, self._thought(reply, now))))
+
+    def _thought(self, reply: Reply, now: float) -> str:
+        """The line about the model's thinking; what of it is shown is what the room wants to see."""
+        if reply.thought_until is not None and reply.thought_since is not None:
+            if self._look.reasoning is Reasoning.HIDDEN:
+                return ""
+            return self._with_tail(reply, f"Thought for {span(reply.thought_until - reply.thought_since)}")
+        if reply.over or reply.text:
+            return ""
+        shown = reply.thought_since is not None and self._look.reasoning is not Reasoning.HIDDEN
+        since = reply.thought_since if reply.thought_since is not None else reply.asked
+        if since is None or not (shown or now - since >= SILENCE):
+            return ""
+        passed = (now - since) // THINKING_STEP * THINKING_STEP
+        return self._with_tail(reply, f"Thinking… {span(passed)}" if passed else "Thinking…")
+
+    def _with_tail(self, reply: Reply, line: str) -> str:
+        words = " ".join(reply.thought.split()) if self._look.reasoning is Reasoning.SUMMARY else ""
+        if len(words) > THOUGHT_SHOWN:
+            words = "…" + words[-THOUGHT_SHOWN:].partition(" ")[2]
+        return f"{line}: {words}" if words else line
+
+    def _actions(self, reply: Reply) -> tuple[Action, ...]:
+        if not self._look.buttons or (reply.over and reply.asked is None):  # the model was not asked at all
+            return ()
+        if not reply.over:
+            return (Action.STOP,)
+        return (Action.GO_ON, Action.AGAIN) if _is_cut(reply) else (Action.AGAIN,)
+
+    def _foot(self, reply: Reply) -> str:
+        if not reply.over:
+            return WRITING
+        return "\n".join(filter(None, (_end(reply), self._footer(reply))))
+
+    def _footer(self, reply: Reply) -> str:
+        """Model, tokens and time, if they are wanted; reckoned with while the reply grows."""
+        if not self._look.model or not reply.text:
+            return ""
+        tokens = f"{reply.usage.completion:,} tokens" if reply.usage else ""
+        took = f"{reply.ended - reply.asked:.1f} s" if reply.ended is not None and reply.asked is not None else ""
+        return " · ".join(filter(None, (self._look.model, tokens, took))) if reply.over else "0" * 90
 
 
-def _foot(reply: Reply) -> str:
+def _is_cut(reply: Reply) -> bool:
+    return bool(reply.phase is Phase.DONE and reply.finish is Finish.LENGTH and reply.text and not reply.notice)
+
+
+def _end(reply: Reply) -> str:
     match reply.phase:
         case Phase.DONE if reply.notice:
             return reply.notice
@@ -88,8 +173,6 @@ def _foot(reply: Reply) -> str:
             return CUT if reply.text else SPENT
         case Phase.DONE if reply.finish is Finish.FILTER:
             return FILTERED
-        case Phase.DONE:
-            return ""
         case Phase.FAILED:
             return reply.notice
         case Phase.STOPPED:
@@ -100,6 +183,7 @@ def _foot(reply: Reply) -> str:
             return ""
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """A time as people write it."""
     whole = max(1, round(seconds))
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"

@@ -2,13 +2,15 @@
 
 import logging
 import re
+from collections.abc import Awaitable
 from dataclasses import replace
 
 from core.commands import Invocation, parse
+from core.controls import Controls, Press
 from core.errors import NebulaBotError, UserError
 from core.handlers import Handlers, Response, RightsOf
 from core.intake import Intake
-from core.model import Mention
+from core.model import Action, Mention, Place
 from core.store.turns import Acceptance
 
 log = logging.getLogger(__name__)
@@ -22,8 +24,9 @@ WORDS = frozenset({"help", "settings"})
 class Front:
     """The bot as seen from a platform."""
 
-    def __init__(self, intake: Intake, handlers: Handlers) -> None:
+    def __init__(self, intake: Intake, handlers: Handlers, controls: Controls) -> None:
         self._intake = intake
+        self._controls = controls
         self._handlers = handlers
 
     async def heard(self, mention: Mention, rights: RightsOf) -> Response | None:
@@ -49,15 +52,20 @@ class Front:
 
     async def invoked(self, invocation: Invocation, rights: RightsOf) -> Response:
         """A command other than `ask`. Never raises: what went wrong is the response."""
-        try:
-            return await self._handlers.run(invocation, rights)
-        except NebulaBotError as error:
-            if not isinstance(error, UserError):
-                log.warning("command %s: %s: %s", invocation.command.name, type(error).__name__, error)
-            return Response(error.notice)
-        except Exception:
-            log.exception("command %s failed", invocation.command.name)
-            return Response(NebulaBotError.notice)
+        found = await self._answered(self._handlers.run(invocation, rights), invocation.command.name)
+        return found or Response(NebulaBotError.notice)
+
+    async def pressed(self, action: Action, press: Press, rights: RightsOf) -> Response | None:
+        """A button under a reply. Never raises; a response is for the person alone, None: the reply itself shows it."""
+        return await self._answered(self._controls.pressed(action, press, rights), action)
+
+    async def rated(self, press: Press, *, good: bool) -> Response | None:
+        """A vote on a reply. Never raises."""
+        return await self._answered(self._controls.rated(press, good=good), "rate")
+
+    async def halted(self, place: Place, message: str) -> None:
+        """Somebody ended the reply in this message by the platform's own means. Never raises."""
+        await self._answered(self._controls.halted(place, message), "halt")
 
     async def ask(self, mention: Mention) -> Acceptance:
         """A question put by a command of the platform. Raises StoreError."""
@@ -66,3 +74,16 @@ class Front:
     async def models(self, typed: str) -> tuple[str, ...]:
         """Names of models that contain what was typed."""
         return await self._handlers.models(typed)
+
+    @staticmethod
+    async def _answered(work: Awaitable[Response | None], what: str) -> Response | None:
+        """What came of it; what went wrong is a response too."""
+        try:
+            return await work
+        except NebulaBotError as error:
+            if not isinstance(error, UserError):
+                log.warning("%s: %s: %s", what, type(error).__name__, error)
+            return Response(error.notice)
+        except Exception:
+            log.exception("%s failed", what)
+            return Response(NebulaBotError.notice)

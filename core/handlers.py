@@ -11,6 +11,7 @@ from core.errors import UserError
 from core.model import Memory, Mention, Rights
 from core.ports import ChatModel
 from core.settings import PARAMETERS, ChannelSettings, Layer, Origin, Stored, checked, conversation_of, parameter
+from core.store.ratings import Ratings
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
 
@@ -44,9 +45,10 @@ RightsOf = Callable[[], Awaitable[Rights]]
 class Handlers:
     """They raise UserError for what can't be done and StoreError when Redis is away."""
 
-    def __init__(self, settings: SettingsStore, turns: Turns, model: ChatModel) -> None:
+    def __init__(self, settings: SettingsStore, turns: Turns, ratings: Ratings, model: ChatModel) -> None:
         self._settings = settings
         self._turns = turns
+        self._ratings = ratings
         self._model = model
         self._handlers: dict[str, Callable[[Invocation], Awaitable[Response]]] = {
             "prompt show": self.prompt_show,
@@ -57,6 +59,7 @@ class Handlers:
             "model list": self.model_list,
             "set": self.set,
             "settings": self.settings,
+            "ratings": self.ratings,
             "reset": self.reset,
             "help": self.help,
         }
@@ -69,6 +72,8 @@ class Handlers:
                 raise UserError(f"Write `{usage(command)}`: {argument.title} is missing.")
         if command.changes:
             _check(await rights(), invocation)
+        if command.name == "stop":
+            return await self.stop(invocation, rights)
         return await self._handlers[command.name](invocation)
 
     async def models(self, typed: str) -> tuple[str, ...]:
@@ -130,10 +135,26 @@ class Handlers:
 
     async def reset(self, invocation: Invocation) -> Response:
         settings = await self._settings.of(invocation.place)
-        here = Mention(id="", place=invocation.place, author=invocation.author, text="")
-        count = await self._turns.reset(conversation_of(here, settings))
+        count = await self._turns.reset(conversation_of(_here(invocation), settings))
         forgotten = f"{count} question{'s' * (count != 1)} and answer{'s' * (count != 1)}"
         return Response(f"Forgotten: {forgotten}. We start afresh.", public=True)
+
+    async def stop(self, invocation: Invocation, rights: RightsOf) -> Response:
+        settings = await self._settings.of(invocation.place)
+        conversation = conversation_of(_here(invocation), settings)
+        running = await self._turns.running(conversation)
+        if running is None:
+            return Response("I am not writing anything here.")
+        if running.mention.author.id != invocation.author.id and await rights() is Rights.NONE:
+            raise UserError("Only the person who asked, and those who manage this channel, can stop this answer.")
+        await self._turns.stop(conversation, running.mention.id)
+        return Response("Stopping it; what was written so far stays.")
+
+    async def ratings(self, invocation: Invocation) -> Response:
+        found = await self._ratings.of(invocation.place.scopes[1])
+        if not found:
+            return Response("Nobody has rated an answer here yet.")
+        return Response("\n".join(f"- `{each.model or 'unknown'}`: 👍 {each.good}, 👎 {each.bad}" for each in found))
 
     async def help(self, invocation: Invocation) -> Response:
         lines = [
@@ -181,6 +202,11 @@ class Handlers:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
         hint = f"Did you mean `{known[near[0]]}`? " if near else ""
         return name, f"\n\nNebula's list does not name this model. {hint}I will try it all the same."
+
+
+def _here(invocation: Invocation) -> Mention:
+    """A question that the person could put in this place."""
+    return Mention(id="", place=invocation.place, author=invocation.author, text="")
 
 
 def _check(rights: Rights, invocation: Invocation) -> None:

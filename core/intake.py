@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 import stamina
 
@@ -13,7 +14,7 @@ from core.assistant import Assistant
 from core.errors import PlatformError, SlowDown, Stale, StoreError, Unreachable
 from core.lease import Lease
 from core.model import Mention, Page
-from core.ports import Platform, Status, Surface
+from core.ports import Platform, Sign, Status, Surface
 from core.settings import ChannelSettings, address_of, conversation_of
 from core.store.settings import SettingsStore
 from core.store.turns import Acceptance, Claimed, Full, Queued, Turn, Turns
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 NOTICE_ATTEMPTS = 10
+# How often the place in line of a question that waits is looked up. Seconds.
+LINE_SECONDS = 2.0
 EMPTY = "Ask me something: write your question in the same message. `!help` shows what else I can do."
 ONLY_FILES = "I can read text only, not files or images. Write your question as text."
 GAVE_UP = "I tried this several times and was interrupted each time. Please ask again."
@@ -49,6 +52,7 @@ class Intake:
         self._serving: dict[asyncio.Task[None], str] = {}  # the conversation of each
         self._tasks: set[asyncio.Task[None]] = set()  # those, and signs and notices on their way
         self._accepted: set[str] = set()  # mentions that wait or run, accepted by this process
+        self._waiting: dict[str, _Waiting] = {}  # those that show that they wait, by mention
         self._draining = False
         self._group: asyncio.TaskGroup
 
@@ -56,11 +60,15 @@ class Intake:
     async def open(self) -> AsyncIterator[None]:
         """Run turns until the context is left; running replies then get `drain_seconds`, the rest is handed back."""
         async with asyncio.TaskGroup() as self._group:
-            sweeper = self._group.create_task(self._sweep())
+            beside = [
+                self._group.create_task(self._sweep()),
+                self._group.create_task(self._turns.signals.listen(self._assistant.stop)),
+            ]
             try:
                 yield
             finally:
-                sweeper.cancel()
+                for task in beside:
+                    task.cancel()
                 self._draining = True
                 if self._serving:
                     await asyncio.wait(self._serving, timeout=self._drain)
@@ -103,9 +111,9 @@ class Intake:
                 self._serve(turn, settings)
             case Claimed(turn):  # others were left waiting by a process that is gone
                 self._serve(turn)
-                self._start(_queued(self._surface(mention, settings)))
+                self._show_waiting(mention, settings)
             case Queued():
-                self._start(_queued(self._surface(mention, settings)))
+                self._show_waiting(mention, settings)
             case Full(waiting):
                 notice = f"{waiting} questions wait here already. Please ask again when they are answered."
                 self._start(_say(self._surface(mention, settings), notice))
@@ -132,6 +140,28 @@ class Intake:
     def _surface(self, mention: Mention, settings: ChannelSettings) -> Surface:
         address = address_of(mention, settings, adopted=mention.id not in self._accepted)
         return self._platforms[mention.place.platform].open(address)
+
+    def _show_waiting(self, mention: Mention, settings: ChannelSettings) -> None:
+        waiting = self._waiting[mention.id] = _Waiting(self._surface(mention, settings))
+        self._start(self._wait_in_line(mention, conversation_of(mention, settings), waiting))
+
+    async def _wait_in_line(self, mention: Mention, conversation: str, waiting: "_Waiting") -> None:
+        """Show the place in line of a question that waits, until its turn comes, here or in another process."""
+        shown = 0
+        try:
+            while not waiting.over.is_set():
+                with suppress(StoreError):
+                    ahead = await self._turns.ahead(conversation, mention)
+                    if not ahead:
+                        return
+                    if ahead != shown and not waiting.over.is_set():
+                        await _sign(waiting.surface, Sign(Status.QUEUED, ahead=ahead))
+                        shown = ahead
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LINE_SECONDS):
+                        await waiting.over.wait()
+        finally:
+            self._waiting.pop(mention.id, None)
 
     def _serve(self, turn: Turn, settings: ChannelSettings | None = None) -> None:
         self._serving[task := self._start(self._converse(turn, settings))] = turn.conversation
@@ -191,17 +221,20 @@ class Intake:
         mention = turn.mention
         settings = settings or await self._settings.of(mention.place)
         surface = self._surface(mention, settings)
+        if waiting := self._waiting.pop(mention.id, None):
+            waiting.over.set()
+            surface = waiting.surface  # it knows of the signs that are set, or on their way
         refusal = mention.refusal or (GAVE_UP if turn.attempt > MAX_ATTEMPTS else "")
-        lease = Lease(self._turns, turn)
+        lease = Lease(self._turns, turn, partial(self._assistant.stop, mention.id))
         try:
             async with asyncio.TaskGroup() as group:
                 holding = group.create_task(lease.hold())
-                exchange = await self._assistant.answer(turn, settings, surface, lease, refusal=refusal)
+                answered = await self._assistant.answer(turn, settings, surface, lease, refusal=refusal)
                 async for attempt in stamina.retry_context(on=_passing, attempts=None, timeout=300, wait_max=10):
                     if attempt.num > 1:
                         log.warning("turn %s: committing it again", mention.id)
                     with attempt:
-                        following = await self._turns.commit(turn, exchange)
+                        following = await self._turns.commit(turn, answered.exchange, answered.messages)
                 holding.cancel()
         except asyncio.CancelledError:
             with suppress(StoreError):
@@ -217,14 +250,21 @@ class Intake:
         return following
 
 
+class _Waiting:
+    """A question that shows its place in line on this surface, until that is over."""
+
+    def __init__(self, surface: Surface) -> None:
+        self.surface, self.over = surface, asyncio.Event()
+
+
 def _passing(error: Exception) -> bool:
     """Whether the same step may succeed later."""
     return isinstance(error, StoreError) and not isinstance(error, Stale)
 
 
-async def _queued(surface: Surface) -> None:
+async def _sign(surface: Surface, sign: Sign) -> None:
     try:
-        await surface.status(Status.QUEUED)
+        await surface.status(sign)
     except PlatformError:
         pass
     except Exception:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from core.errors import Stale, StoreError
 from core.model import Progress
@@ -13,7 +14,9 @@ log = logging.getLogger(__name__)
 class Lease:
     """Of one turn. Whoever takes the turn over knows from it which messages to go on in, and how long they were."""
 
-    def __init__(self, turns: Turns, turn: Turn) -> None:
+    def __init__(self, turns: Turns, turn: Turn, stop: Callable[[], object]) -> None:
+        """`stop` is called when somebody wants the turn stopped."""
+        self._stop = stop
         self._turns = turns
         self._turn = turn
         self._progress = turn.progress
@@ -39,7 +42,8 @@ class Lease:
 
     async def _renew(self) -> None:
         try:
-            await self._turns.renew(self._turn, self._progress)
+            if not await self._turns.renew(self._turn, self._progress):
+                self._stop()
         except Stale:
             raise
         except StoreError as error:

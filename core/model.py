@@ -1,7 +1,7 @@
 """Values that pass between modules: places, people, mentions, history, requests to the model."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -19,6 +19,38 @@ class Memory(StrEnum):
 
     CHANNEL = "channel"  # a channel and all threads in it remember together
     THREAD = "thread"  # each thread remembers by itself
+
+
+class Streaming(StrEnum):
+    """How a reply grows on screen."""
+
+    AUTO = "auto"  # natively where that serves better, else by edits
+    EDIT = "edit"  # the message is edited again and again
+    NATIVE = "native"  # the platform's own streaming, where it has one
+    OFF = "off"  # it is shown when it is complete
+
+
+class Reasoning(StrEnum):
+    """What people see of a model's thinking aloud."""
+
+    HIDDEN = "hidden"  # nothing but that it takes time
+    TIMER = "timer"  # that it thinks, and for how long
+    SUMMARY = "summary"  # also the newest lines of the thought
+
+
+class Switch(StrEnum):
+    """A setting that is on or off."""
+
+    ON = "on"
+    OFF = "off"
+
+
+class Action(StrEnum):
+    """What a button under a reply does."""
+
+    STOP = "stop"  # end the answer that is being written
+    AGAIN = "again"  # answer the question anew, in the same messages
+    GO_ON = "go-on"  # go on with an answer that reached its length limit
 
 
 class Placement(StrEnum):
@@ -70,6 +102,14 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class Redo:
+    """An answer to be replaced: the turn that gave it, and the messages in which it stands."""
+
+    turn: str
+    messages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Mention:
     """A question put to the bot, in words the model can read: ids resolved to names, entities decoded.
 
@@ -77,6 +117,8 @@ class Mention:
     `message` is the platform's id of the question's message, "" where it has none (a slash command).
     `interaction` is the token by which a platform lets us answer a command, valid until `expires` (epoch seconds).
     `refusal`, when set, is the sentence that answers the question instead of the model.
+    `private`: question and answer are seen by the author alone, and remembered apart. `redo` names the answer to this
+    question that is to be replaced; `version` counts how often that was done.
     """
 
     id: str
@@ -89,6 +131,9 @@ class Mention:
     interaction: str = ""
     expires: float = 0.0
     refusal: str = ""
+    private: bool = False
+    redo: Redo | None = None
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +147,9 @@ class Address:
     expires: float = 0.0
     author: str = ""  # id of the person who asked
     adopted: bool = False  # another process accepted the question: signs that it set may stand
+    conversation: str = ""  # what buttons under the reply name
+    private: bool = False  # for the eyes of the person who asked
+    streaming: Streaming = Streaming.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +256,18 @@ class Catalog:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One message of a reply: `text` in standard Markdown as the model wrote it, `head` and `foot` in small print."""
+    """One message of a reply: `text` in standard Markdown as the model wrote it, `head` and `foot` in small print.
+
+    `growing`: more will come. `raw` is then the text without the marks that close what is open, for surfaces that can
+    only add to what they showed. `actions` are the buttons below.
+    """
 
     text: str
     head: str = ""
     foot: str = ""
+    growing: bool = False
+    actions: tuple[Action, ...] = ()
+    raw: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

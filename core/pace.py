@@ -1,102 +1,287 @@
-"""Budgets per scope: who may call a platform next, so that its limits are never met and final frames go first."""
+"""Pace: who may call a platform next: its limits are never met, final frames go first, and all get their turn."""
 
 import asyncio
 import heapq
 import itertools
+import logging
 import math
-from collections import deque
-from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
 
-from core.ports import Pace
+from core.budget import PATIENCE, Budget, Told
+from core.errors import SlowDown, StoreError
 
-# Our window is this much longer than the platform's: it counts when a call arrives, we when it leaves.
-_MARGIN = 1.05
+log = logging.getLogger(__name__)
+
+# Scopes kept in memory before those that have nothing to remember are dropped.
+_MOST_SCOPES = 4096
+# The longest pause between two looks at a budget, in seconds: what others learn may set it free.
+_LOOK = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A limit that replies share: at most `calls` in any window of `seconds`, counted under `scope`.
+
+    `spread`: interim calls are spaced evenly, for one reply at least `least` seconds apart. `shared`: several processes
+    may draw on it. `within`: a wider limit that each call counts for as well.
+    """
+
+    scope: str
+    calls: int
+    seconds: float
+    spread: bool = True
+    least: float = 0.0
+    shared: bool = True
+    within: "Pace | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A call that wants to leave, for the count that processes share.
+
+    At most `calls` in a window of `seconds`, itself included, and at most `usable` in one of `usable_seconds`.
+    `active` replies of this process draw on the budget.
+    """
+
+    calls: int
+    seconds: float
+    usable: int
+    usable_seconds: float
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The answer: `wait` so many seconds (0: go). `active` replies draw on the budget in all processes, and `calls` is
+    the limit as far as any of them knows it."""
+
+    wait: float
+    active: int
+    calls: int
+
+
+class Ledger(Protocol):
+    """The count of calls that several processes share. Both raise StoreError."""
+
+    async def admit(self, scope: str, claim: Claim) -> Admission:
+        """Count a call that leaves now, or say when it may."""
+        ...
+
+    async def refused(self, scope: str, seconds: float, calls: int) -> None:
+        """Tell all that the platform wants nobody to call for so long, and what limit is left by our reckoning."""
+        ...
 
 
 class Pacer:
-    """Hands out permits for calls. Waiters of one scope are served in turn, final frames before all others.
+    """The budgets of this process. `ledger` counts what is shared with others; without it, and while it is out of
+    reach, a process goes by its own count."""
 
-    Interim frames are spread over the window and never take its last call, which is kept for a final frame.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        self._ledger = ledger
         self._scopes: dict[str, _Scope] = {}
 
-    async def permit(self, pace: Pace, *, final: bool = False) -> None:
-        """Wait until a call may be made; it then counts as made."""
-        await self._scope(pace).wait(final=final)
+    def line(self) -> "Line":
+        """A new reply's place in the budgets."""
+        return Line(self)
 
-    def hold(self, pace: Pace, seconds: float) -> None:
-        """The platform said to come back after so many seconds."""
-        self._scope(pace).hold(seconds)
+    async def permit(self, pace: Pace, *, final: bool = False) -> "Permit":
+        """A permit for a single call that belongs to no reply."""
+        line = Line(self)
+        try:
+            return await line.permit(pace, final=final)
+        finally:
+            line.leave()
 
-    def _scope(self, pace: Pace) -> "_Scope":
+    def wait(self, pace: Pace) -> float:
+        """How long the next final call of this pace would have to wait, as far as is known here. Seconds."""
+        scope = self._scopes.get(pace.scope)
+        return max(0.0, scope.free_at(final=True) - scope.now) if scope else 0.0
+
+    def scope(self, pace: Pace) -> "_Scope":
+        """The budget of this pace."""
         scope = self._scopes.get(pace.scope)
         if scope is None:
-            if len(self._scopes) >= 4096:
+            if len(self._scopes) >= _MOST_SCOPES:
                 self._scopes = {name: each for name, each in self._scopes.items() if not each.idle}
-            scope = self._scopes[pace.scope] = _Scope(pace, asyncio.get_running_loop().time)
+            scope = self._scopes[pace.scope] = _Scope(pace, self._ledger if pace.shared else None)
         return scope
 
 
-class _Scope:
-    """One budget: the times of the calls in the window, and those who wait."""
+class Line:
+    """One reply's place in the lines for calls. To be left at its end: until then it counts as one who wants more."""
 
-    def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
-        self._calls = pace.calls
-        self._window = pace.seconds * _MARGIN
-        self._spacing = self._window / max(1, pace.calls - 1)
-        self._clock = clock
-        self._made: deque[float] = deque(maxlen=pace.calls)
-        self._held_until = -math.inf
-        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+    def __init__(self, pacer: Pacer) -> None:
+        self.since = -math.inf  # its last call: what people see of this reply is that old
+        self._pacer = pacer
+        self._in: dict[str, _Scope] = {}
+
+    async def permit(self, pace: Pace, *, final: bool = False) -> "Permit":
+        """Wait until a call may be made, and count it.
+
+        In a scope whoever had to wait longest for a call goes first, and final calls before all others.
+        """
+        scope = self._in[pace.scope] = self._pacer.scope(pace)
+        permit = await scope.wait(self, final=final)
+        if pace.within:
+            try:
+                permit.within = await self.permit(pace.within, final=True)
+            except BaseException:
+                permit.give_back()
+                raise
+        return permit
+
+    def leave(self) -> None:
+        """No more calls."""
+        for scope in self._in.values():
+            scope.leave(self)
+        self._in.clear()
+
+
+class Permit:
+    """One call: a context around it tells the budgets when it landed, and of a SlowDown. Unused it is given back."""
+
+    def __init__(self, scope: "_Scope", *, interim: bool) -> None:
+        self._scope = scope
+        self._left = scope.now
+        self.within: Permit | None = None
+        scope.budget.take(self._left, interim=interim)
+
+    def learn(self, told: Told | None) -> None:
+        """What the platform's answer said about the limit."""
+        if told:
+            self._scope.budget.learn(told, self._scope.now)
+
+    def give_back(self) -> None:
+        """The call is not made."""
+        self._scope.budget.give_back()
+        self._scope.serve()
+        if self.within:
+            self.within.give_back()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        scope = self._scope
+        scope.budget.land(self._left, scope.now)
+        if self.within and isinstance(error, SlowDown) and error.everywhere:
+            await self.within.__aexit__(kind, error, trace)
+        else:
+            if isinstance(error, SlowDown):
+                self.learn(error.told)
+                await scope.refused(error)
+            if self.within:
+                await self.within.__aexit__(None, None, None)
+        scope.serve()
+
+
+class _Scope:
+    """One budget with those who wait for it."""
+
+    def __init__(self, pace: Pace, ledger: Ledger | None) -> None:
+        self.budget = Budget(pace.calls, pace.seconds, spread=pace.spread, least=pace.least)
+        self._name, self._ledger = pace.scope, ledger
+        self._members: set[Line] = set()  # the replies that draw on it
+        self._others = 0  # those of other processes
+        self._waiters: list[tuple[int, float, int, asyncio.Future[Permit]]] = []
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._trouble = ""
+
+    @property
+    def now(self) -> float:
+        return self._loop.time()
 
     @property
     def idle(self) -> bool:
-        """Nobody waits, no call is in the window, and the platform told nobody to wait."""
-        free = max(self._held_until, self._made[-1] + self._window if self._made else -math.inf)
-        return not self._waiters and self._clock() > free
+        """Nobody waits or draws on it, and there is nothing to remember."""
+        return not (self._waiters or self._members) and self.budget.idle(self.now)
 
-    async def wait(self, *, final: bool) -> None:
-        permit = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiters, (0 if final else 1, next(self._order), permit))
-        self._serve()
+    def free_at(self, *, final: bool) -> float:
+        active = max(1, len(self._members))
+        return self.budget.free_at(self.now, final=final, active=active, share=active / (active + self._others))
+
+    def leave(self, line: Line) -> None:
+        self._members.discard(line)
+
+    async def wait(self, line: Line, *, final: bool) -> Permit:
+        """The next permit in turn for this reply."""
+        if line not in self._members:
+            self._members.add(line)
+            self.budget.begin(line.since)
+        while True:
+            permit = await self._turn(0 if final else 1, line.since)
+            if self._ledger is None or await self._admitted(self._ledger, permit, final=final):
+                line.since = self.now
+                return permit
+            permit.give_back()
+
+    async def refused(self, error: SlowDown) -> None:
+        """The platform said to come back later, or our own count of all calls did."""
+        seconds = error.retry_after
+        if error.everywhere:
+            self.budget.hold(self.now + seconds)
+            return
+        self.budget.refused(self.now, seconds)
+        if self._ledger:
+            with suppress(StoreError):
+                await self._ledger.refused(self._name, seconds, self.budget.calls)
+
+    async def _turn(self, rank: int, since: float) -> Permit:
+        turn: asyncio.Future[Permit] = self._loop.create_future()
+        heapq.heappush(self._waiters, (rank, since, next(self._order), turn))
+        self.serve()
         try:
-            await permit
+            return await turn
         except asyncio.CancelledError:
-            # A permit granted in the very moment of the cancellation stays counted: never too many calls.
-            self._serve()
+            if turn.done() and not turn.cancelled():
+                turn.result().give_back()  # granted in the very moment of the cancellation
+            self.serve()
             raise
 
-    def hold(self, seconds: float) -> None:
-        self._held_until = max(self._held_until, self._clock() + seconds)
+    async def _admitted(self, ledger: Ledger, permit: Permit, *, final: bool) -> bool:
+        """Whether all processes together may still make this call. While that can't be known, our own count decides."""
+        budget, active = self.budget, len(self._members)
+        reserve = 0 if final else budget.reserve(active + self._others)
+        # Others see when a call of ours leaves, not when it lands: their window is longer by as much as that may take.
+        window = budget.seconds + min(budget.flight, budget.seconds / 10)
+        usable = window - PATIENCE * bool(reserve)
+        try:
+            admission = await ledger.admit(
+                self._name, Claim(budget.calls, window, budget.calls - reserve, usable, active)
+            )
+        except StoreError as error:
+            if str(error) != self._trouble:
+                log.warning("the budgets shared with other processes are out of reach: %s", error)
+            self._trouble = str(error)
+            return True
+        except BaseException:
+            permit.give_back()
+            raise
+        self._trouble = ""
+        self._others = max(0, admission.active - active)
+        budget.calls = min(budget.calls, admission.calls)
+        hold = budget.hold if final else budget.hold_interim
+        hold(self.now + admission.wait)
+        return admission.wait <= 0
 
-    def _serve(self) -> None:
-        """Grant what may be granted now, and come back when the next one may be."""
+    def serve(self) -> None:
+        """Give permits to those whose turn it is, and come back when the next one's will be."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
         while self._waiters:
-            priority, _, permit = self._waiters[0]
-            if permit.done():
-                heapq.heappop(self._waiters)
-                continue
-            wait = self._free_at(final=priority == 0) - self._clock()
+            rank, _, _, turn = self._waiters[0]
+            wait = 0.0 if turn.done() else self.free_at(final=rank == 0) - self.now
             if wait > 0:
-                self._timer = asyncio.get_running_loop().call_later(wait, self._serve)
+                self._timer = self._loop.call_later(min(wait, _LOOK), self.serve)
                 return
             heapq.heappop(self._waiters)
-            self._made.append(self._clock())
-            permit.set_result(None)
-
-    def _free_at(self, *, final: bool) -> float:
-        """The earliest time of the next call."""
-        usable = self._calls if final or self._calls == 1 else self._calls - 1
-        times = [self._held_until]
-        if len(self._made) >= usable:
-            times.append(self._made[-usable] + self._window)
-        if self._made and not final:
-            times.append(self._made[-1] + self._spacing)
-        return max(times)
+            if not turn.done():
+                turn.set_result(Permit(self, interim=rank == 1))

@@ -3,15 +3,16 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from core.errors import Frozen, PlatformError, Rejected, SlowDown, Unreachable
-from core.frames import Frames
+from core.errors import Forbidden, Frozen, Halted, PlatformError, Rejected, SlowDown, Unreachable
+from core.frames import PLAIN, Frames, Look
 from core.latest import Latest
 from core.model import NOTHING_SHOWN, Page, Progress
-from core.pace import Pacer
-from core.ports import Pace, Surface
+from core.pace import Pace, Pacer, Permit
+from core.ports import Surface
 from core.reply import Reply
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 # How long a final frame is tried before it is given up, in seconds; an interim frame is not tried twice.
 FINAL_PATIENCE = 600.0
 _BACKOFF = (0.5, 1, 2, 5, 10, 30)
+FILE_NAME = "answer.md"
 
 
 class Keeper(Protocol):
@@ -45,18 +47,25 @@ class Painter:
         progress: Progress = NOTHING_SHOWN,
         *,
         heading: str = "",
+        look: Look = PLAIN,
+        halt: Callable[[], object] = lambda: None,
     ) -> None:
-        """`progress`: what an earlier process showed; its messages are gone on with. `keeper` is told of ours."""
+        """`progress`: what was shown before, by another process or as an answer to be replaced; its messages are gone
+        on with. `keeper` is told of ours. `halt` ends the answer when a person wants that by the platform's own means.
+        """
         self.messages = list(progress.messages)
         self.visible = asyncio.Event()  # something of ours is on screen
         # A new attempt begins at the first word: until it has come as far as the one before, that one stays.
         self._catching_up = progress.characters
         self._cell = cell
         self._surface = surface
-        self._pacer = pacer
+        self._pacer, self._line = pacer, pacer.line()
         self._keeper = keeper
-        self._frames = Frames(surface.fits, heading)
+        self._halt = halt
+        self._live = look.live
+        self._frames = Frames(surface.fits, heading, look)
         self._shown: list[Page | None] = [None] * len(self.messages)
+        self._attached = False
 
     async def paint(self) -> None:
         """Until the reply is over and its end is on screen.
@@ -64,35 +73,47 @@ class Painter:
         Raises Gone when the reply or its place was deleted, Forbidden when the bot may not write there, Rejected when
         not even a sentence of ours is taken, and SlowDown or Unreachable when that went on for FINAL_PATIENCE.
         """
+        try:
+            await self._paint()
+        finally:
+            self._line.leave()
+
+    async def _paint(self) -> None:
         failures, deadline = 0, None
         while True:
             reply = self._cell.value
             if reply.over and deadline is None:
                 deadline = time.monotonic() + FINAL_PATIENCE
             index = self._changed(reply)
-            if index is None:
-                if reply.over:
+            try:
+                if index is not None:
+                    await self._draw(index)
+                elif not reply.over:
+                    await self._news()
+                elif self._frames.overflows(reply) and not self._attached:
+                    await self._attach(reply)
+                else:
                     await self._trim()
                     return
-                await self._news()
-                continue
-            try:
-                await self._draw(index)
                 failures = 0
             except SlowDown as slow:
                 if _past(deadline):
                     raise
                 log.info("slowed down for %.1f s", slow.retry_after)
+            except Halted:
+                log.info("a person ended a reply")
+                self._halt()
+                await self._end(after=Reply())
             except Frozen as error:
                 # It can't grow in place here: the whole text comes in new messages, once it is complete.
                 log.warning("a message can't be edited, its text is posted anew: %s", error)
                 await self._end(after=Reply())
-                await self._drop(index)
+                await self._drop(index or 0)
             except Rejected as error:
                 log.warning("a frame was refused: %s", error)
                 if not reply.over:
                     await self._news()
-                elif not self._frames.give_up(index):
+                elif not self._frames.give_up(index or 0):
                     raise  # even the sentence in its place is refused
             except Unreachable as error:
                 if _past(deadline):
@@ -104,72 +125,105 @@ class Painter:
                     async with asyncio.timeout(pause):
                         await self._end(after=reply)
 
+    def _pages(self, reply: Reply) -> tuple[Page, ...]:
+        return self._frames.pages(reply, time.monotonic())
+
     def _changed(self, reply: Reply) -> int | None:
         """The first page that is not on screen as it should be."""
-        if len(reply.text) < self._catching_up and not reply.over:
+        if not reply.over and (not self._live or len(reply.text) < self._catching_up):
             return None
-        for index, page in enumerate(self._frames.pages(reply, time.monotonic())):
+        for index, page in enumerate(self._pages(reply)):
             if index >= len(self._shown) or self._shown[index] != page:
                 return index
         return None
 
     async def _news(self) -> None:
-        """Wait for a newer reply; while the model thinks aloud its clock goes on, so look again now and then."""
+        """Wait for a newer reply; a thinking model has a clock on screen, so look now and then also without one."""
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await self._cell.next()
 
     async def _draw(self, index: int) -> None:
         """Wait for the budget, then show what is newest by then."""
-        new = index >= len(self.messages)
-        pace = self._surface.post_pace if new else self._surface.edit_pace
-        await self._permit(pace)
+        pace, urgent = self._need(index)
+        permit = await self._permit(pace, urgent=urgent)
         changed = self._changed(self._cell.value)
-        if changed is None or (changed >= len(self.messages)) != new:
-            return  # what had to be shown became another call; it needs another permit
+        if changed is None or self._need(changed)[0].scope != pace.scope:
+            permit.give_back()  # what had to be shown became another call
+            return
         reply = self._cell.value
-        page = self._frames.pages(reply, time.monotonic())[changed]
-        try:
-            if new:
-                self.messages.append(await self._surface.post(page))
-                self._shown.append(page)
-                await self._keeper.posted(self._noted(reply))
-            else:
-                await self._surface.edit(self.messages[changed], page)
-                self._shown[changed] = page
-                self._keeper.drawn(self._noted(reply))
-        except SlowDown as slow:
-            self._pacer.hold(pace, slow.retry_after)
-            raise
+        page = self._pages(reply)[changed]
+        async with permit:
+            try:
+                if changed >= len(self.messages):
+                    self.messages.append(await self._surface.post(page))
+                    self._shown.append(page)
+                    await self._keeper.posted(self._noted(reply))
+                else:
+                    await self._surface.edit(self.messages[changed], page)
+                    self._shown[changed] = page
+                    self._keeper.drawn(self._noted(reply))
+            finally:
+                permit.learn(self._surface.told)
+
+    def _need(self, index: int) -> tuple[Pace, bool]:
+        """The budget that the page's next frame draws on, and whether it goes before interim frames: new messages and
+        those that will not change any more do."""
+        page = self._pages(self._cell.value)[index]
+        message = self.messages[index] if index < len(self.messages) else None
+        return self._surface.pace(message, page, self._pacer.wait), message is None or not page.growing
 
     def _noted(self, reply: Reply) -> Progress:
         self._catching_up = 0
         self.visible.set()
         return Progress(tuple(self.messages), len(reply.text))
 
-    async def _permit(self, pace: Pace) -> None:
+    async def _permit(self, pace: Pace, *, urgent: bool) -> Permit:
         """A call from the budget; a reply that ends while it waits in line goes on as one that has ended."""
         before = self._cell.value
-        if not before.over:
-            async with asyncio.TaskGroup() as group:
-                waits = group.create_task(self._pacer.permit(pace))
-                ends = group.create_task(self._end(after=before))
+        if urgent or before.over:
+            return await self._line.permit(pace, final=True)
+        async with asyncio.TaskGroup() as group:
+            waits = group.create_task(self._line.permit(pace))
+            ends = group.create_task(self._end(after=before))
+            try:
                 await asyncio.wait({waits, ends}, return_when=asyncio.FIRST_COMPLETED)
-                granted = waits.done()
-                waits.cancel()
-                ends.cancel()
-            if granted:
-                return
-        await self._pacer.permit(pace, final=True)
+            except asyncio.CancelledError:
+                if waits.done() and not waits.exception():
+                    waits.result().give_back()
+                raise
+            ends.cancel()
+            waits.cancel()  # no effect on one that is granted
+        return await self._line.permit(pace, final=True) if waits.cancelled() else waits.result()
 
     async def _end(self, after: Reply) -> None:
         """Wait for the end of the reply, if it came after this state."""
         while after.over or not self._cell.value.over:
             await self._cell.next()
 
+    async def _attach(self, reply: Reply) -> None:
+        """The whole text as a file below its beginning; where that is not possible it takes as many messages as it
+        takes."""
+        await self._drop(len(self._pages(reply)))
+        page = self._pages(reply)[-1]
+        permit = await self._line.permit(self._surface.pace(None, page, self._pacer.wait), final=True)
+        try:
+            async with permit:
+                message = await self._surface.attach(FILE_NAME, reply.text.encode("utf-8", "replace"))
+        except (Rejected, Forbidden) as error:
+            log.warning("a file can't be attached, its text goes into messages: %s", error)
+            self._frames.without_file()
+            return
+        self._attached = True
+        if message:
+            self.messages.append(message)
+            self._shown.append(None)
+            await self._keeper.posted(self._noted(reply))
+
     async def _trim(self) -> None:
         """Take away messages of an earlier attempt that the final text does not need."""
-        await self._drop(max(1, len(self._frames.pages(self._cell.value, time.monotonic()))))
+        if not self._attached:
+            await self._drop(max(1, len(self._pages(self._cell.value))))
 
     async def _drop(self, keep: int) -> None:
         """Take the messages after the first `keep` away."""

@@ -1,12 +1,14 @@
 """The few things that have more than one implementation: models, platforms and the surfaces they reply on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from core.budget import Told
 from core.model import Address, Catalog, ChatRequest, Completion, Delta, Page
+from core.pace import Pace
 from core.settings import Habits
 
 
@@ -27,7 +29,7 @@ class ChatModel(Protocol):
 
 
 class Status(StrEnum):
-    """What a person sees of a question that has no reply yet."""
+    """What becomes of a question that has no reply yet."""
 
     QUEUED = "queued"  # received, waits for its turn
     THINKING = "thinking"  # the model was asked
@@ -35,25 +37,39 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """A limit that replies share: at most `calls` in any window of `seconds`, counted under `scope`."""
+class Sign:
+    """What a person sees of such a question: `ahead` others come first, `seconds` the model was asked for so long."""
 
-    scope: str
-    calls: int
-    seconds: float
+    status: Status
+    ahead: int = 0
+    seconds: float = 0.0
+
+
+def waiting(ahead: int) -> str:
+    """The place in line, as a sentence."""
+    return f"Your question waits for its turn: {'one comes' if ahead == 1 else f'{ahead} come'} before it."
+
+
+NO_SIGN = Sign(Status.NONE)
 
 
 class Surface(Protocol):
     """Where one reply is shown: its messages are posted and edited here, by one writer.
 
-    All calls raise PlatformError.
+    All calls raise PlatformError. `told` is what the platform's last answer said about the budget of that call.
+    `by_status`: that a model thinks is shown by `status` alone, never by a message without text.
     """
 
-    post_pace: Pace
-    edit_pace: Pace
+    told: Told | None
+    by_status: bool
 
     def fits(self, page: Page) -> bool:
         """Whether the page, translated to the platform's dialect, is within the platform's limits."""
+        ...
+
+    def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
+        """The budget that showing this page draws on, in this message or a new one. `wait` tells how long one of
+        several would have to be waited for, in seconds."""
         ...
 
     async def post(self, page: Page) -> str:
@@ -68,7 +84,11 @@ class Surface(Protocol):
         """Take a message away; one that is gone already is no error."""
         ...
 
-    async def status(self, status: Status) -> None:
+    async def attach(self, name: str, content: bytes) -> str:
+        """Show a file below the reply; returns the id of its message, "" where the platform does not tell."""
+        ...
+
+    async def status(self, sign: Sign) -> None:
         """Show that the question was received or is being thought about, as well as the platform can; best effort."""
         ...
 

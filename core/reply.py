@@ -37,9 +37,12 @@ class Reply:
     phase: Phase = Phase.QUEUED
     text: str = ""
     notice: str = ""
+    asked: float | None = None  # when the model was asked
+    thought: str = ""  # what it thought aloud
     thought_since: float | None = None  # when the model began to think aloud
     thought_until: float | None = None  # when it began to answer
     text_since: float | None = None  # when the first text came
+    ended: float | None = None
     finish: Finish | None = None
     usage: Usage | None = None
 
@@ -48,11 +51,12 @@ class Reply:
         """Whether nothing will be added any more."""
         return not TRANSITIONS[self.phase]
 
-    def to(self, phase: Phase, notice: str = "") -> "Reply":
+    def to(self, phase: Phase, notice: str = "", *, asked: float | None = None, ended: float | None = None) -> "Reply":
         """This reply in its next phase. Raises ValueError for a step that the table does not have."""
         if phase not in TRANSITIONS[self.phase]:
             raise ValueError(f"a reply can't go from {self.phase} to {phase}")
-        return replace(self, phase=phase, notice=notice)
+        asked, ended = (self.asked if asked is None else asked), (self.ended if ended is None else ended)
+        return replace(self, phase=phase, notice=notice, asked=asked, ended=ended)
 
     def add(self, delta: Delta, now: float) -> "Reply":
         """This reply with a piece more. The white space before the first word of an answer is dropped."""
@@ -69,9 +73,12 @@ class Reply:
             phase=Phase.STREAMING if text or self.text else self.phase,
             text=text,
             notice=self.notice,
+            asked=self.asked,
+            thought=self.thought + (self.text if delta.restart else "") + delta.thought,
             thought_since=since,
             thought_until=until,
             text_since=self.text_since if self.text_since is not None or not text else now,
+            ended=self.ended,
             finish=delta.finish or self.finish,
             usage=delta.usage or self.usage,
         )

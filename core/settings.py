@@ -7,7 +7,7 @@ from typing import Any
 
 from core.config import Config
 from core.errors import UserError
-from core.model import Address, Memory, Mention, Place, Placement
+from core.model import Address, Memory, Mention, Place, Placement, Reasoning, Streaming, Switch
 
 
 class Layer(StrEnum):
@@ -49,6 +49,10 @@ class ChannelSettings:
     max_tokens: int | None
     memory: Memory
     replies: Placement
+    streaming: Streaming = Streaming.AUTO
+    reasoning: Reasoning = Reasoning.TIMER
+    buttons: Switch = Switch.ON
+    footer: Switch = Switch.OFF
     origins: tuple[tuple[str, Origin], ...] = ()
 
     def origin(self, parameter: str) -> Origin:
@@ -131,6 +135,12 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("max_tokens", "longest answer, in tokens", _count(1, 1_000_000), "nebula_max_tokens"),
     Parameter("memory", "what remembers together: the channel, or each thread", _one_of(Memory), "", tuple(Memory)),
     Parameter("replies", "where replies go: a thread, or the channel", _one_of(Placement), "", tuple(Placement)),
+    Parameter("streaming", "how replies grow on screen", _one_of(Streaming), "reply_streaming", tuple(Streaming)),
+    Parameter(
+        "reasoning", "what is shown of a model's thought", _one_of(Reasoning), "reply_reasoning", tuple(Reasoning)
+    ),
+    Parameter("buttons", "buttons under replies", _one_of(Switch), "reply_buttons", tuple(Switch)),
+    Parameter("footer", "model, tokens and time under replies", _one_of(Switch), "reply_footer", tuple(Switch)),
 )
 _BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
@@ -185,6 +195,8 @@ def resolve(
 def conversation_of(mention: Mention, settings: ChannelSettings) -> str:
     """The name of the conversation that a mention belongs to: whose history it sees, and whose turn it waits for."""
     place = mention.place
+    if mention.private:
+        return f"{place.name}/private/{mention.author.id}"
     if settings.memory is Memory.CHANNEL:
         return place.scopes[1]
     opens_thread = settings.replies is Placement.THREAD and mention.message and not place.thread and not place.direct
@@ -202,4 +214,7 @@ def address_of(mention: Mention, settings: ChannelSettings, *, adopted: bool = F
         expires=mention.expires,
         author=mention.author.id,
         adopted=adopted,
+        conversation=conversation_of(mention, settings),
+        private=mention.private,
+        streaming=settings.streaming,
     )

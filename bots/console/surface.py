@@ -1,24 +1,30 @@
 """The terminal as a surface: the last page of a reply is redrawn in place, earlier ones scroll away for good."""
 
+from collections.abc import Callable
+
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.spinner import Spinner
 from rich.text import Text
 
+from core.budget import Told
+from core.errors import Rejected
 from core.model import Address, Memory, Page, Placement
-from core.ports import Pace, Status, Surface
+from core.pace import Pace
+from core.ports import Sign, Status, Surface
 from core.settings import Habits
 
 # A page must leave room on the screen, or it could not be redrawn in place.
 _SPARE_LINES = 6
+_PACE = Pace("console", 20, 1.0, shared=False)
 
 
 class ConsoleSurface:
     """One reply in the terminal. Without a terminal (output to a file or pipe) only finished pages are printed."""
 
-    post_pace = Pace("console", 20, 1.0)
-    edit_pace = Pace("console", 20, 1.0)
+    told: Told | None = None
+    by_status = True
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -33,6 +39,9 @@ class ConsoleSurface:
         lines = self._console.render_lines(_drawn(page))
         return len(lines) <= max(5, self._console.height - _SPARE_LINES)
 
+    def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
+        return _PACE
+
     async def post(self, page: Page) -> str:
         if self._pages:
             self.close()
@@ -46,8 +55,11 @@ class ConsoleSurface:
     async def delete(self, message: str) -> None:
         """What was printed stays."""
 
-    async def status(self, status: Status) -> None:
-        if status is Status.THINKING and self._live is None and self._console.is_terminal:
+    async def attach(self, name: str, content: bytes) -> str:
+        raise Rejected("a terminal takes no files")
+
+    async def status(self, sign: Sign) -> None:
+        if sign.status is Status.THINKING and self._live is None and self._console.is_terminal:
             self._draw(Spinner("dots", Text("thinking", style="dim")))
 
     def close(self) -> None:

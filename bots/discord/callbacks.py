@@ -11,11 +11,10 @@ import discord
 from discord import ui
 
 from bots.discord.http import Http
-from bots.discord.rest import NOBODY, SUPPRESS_EMBEDS, Token
+from bots.discord.rest import EPHEMERAL, NOBODY, SUPPRESS_EMBEDS, Token
 
 # Discord's numbers (docs.discord.com, Receiving and Responding to Interactions; Message Flags).
-_MESSAGE, _DEFERRED, _CHOICES, _MODAL = 4, 5, 8, 9
-_EPHEMERAL = 1 << 6
+_MESSAGE, _DEFERRED, _UPDATED, _CHOICES, _MODAL = 4, 5, 6, 8, 9
 
 
 class Callback:
@@ -28,16 +27,20 @@ class Callback:
 
     async def defer(self, *, ephemeral: bool = False) -> None:
         """Show that the bot is at it; the token then fills in the message."""
-        await self._send(_DEFERRED, {"flags": _EPHEMERAL * ephemeral})
+        await self._send(_DEFERRED, {"flags": EPHEMERAL * ephemeral})
+
+    async def take(self) -> None:
+        """A press arrived; what comes of it shows in the message by itself."""
+        await self._send(_UPDATED, {})
 
     async def show(self, content: str, *, ephemeral: bool) -> None:
         """A message."""
-        flags = SUPPRESS_EMBEDS | _EPHEMERAL * ephemeral
+        flags = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral
         await self._send(_MESSAGE, {"content": content, "flags": flags, "allowed_mentions": NOBODY})
 
     async def go_on(self, content: str, *, ephemeral: bool) -> None:
         """A further message, after `show` or once what was deferred is filled in."""
-        body = {"content": content, "flags": SUPPRESS_EMBEDS | _EPHEMERAL * ephemeral, "allowed_mentions": NOBODY}
+        body = {"content": content, "flags": SUPPRESS_EMBEDS | EPHEMERAL * ephemeral, "allowed_mentions": NOBODY}
         await self._http.call("POST", self.token.path, body, bot=False)
 
     async def suggest(self, values: Sequence[str]) -> None:

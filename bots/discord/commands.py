@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 # Discord's numbers (docs.discord.com, Application Commands).
 _CHAT_INPUT = 1
-_SUBCOMMAND, _STRING = 1, 3
+_SUBCOMMAND, _STRING, _BOOLEAN = 1, 3, 5
 _IN_GUILDS, _IN_DIRECT_MESSAGES = 0, 1
 _GUILD_INSTALL = 0
 SUGGESTIONS = 25
@@ -26,6 +26,8 @@ CHOICE_LENGTH = 100
 _SUGGESTED = {("model set", "name")}
 # The option of commands that change a setting: whose setting it is.
 _SCOPE = "scope"
+# The option of `ask`: who sees question and answer.
+_PRIVATE = "private"
 _SCOPES = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
 
 
@@ -69,6 +71,11 @@ def invocation_of(data: Mapping[str, Any], place: Place, author: Author) -> Invo
     return Invocation(command, place, author, arguments, scope_of(given.get(_SCOPE, "")))
 
 
+def is_private(data: Mapping[str, Any]) -> bool:
+    """Whether a question is to be seen by the one who put it alone."""
+    return any(each.get("name") == _PRIVATE and each.get("value") is True for each in _path(data)[1])
+
+
 def scope_of(word: str) -> Layer | None:
     """The scope of this name; None for none."""
     return next((layer for layer in _SCOPES if layer == word), None)
@@ -104,6 +111,9 @@ def _top(name: str, title: str, options: list[dict[str, Any]]) -> dict[str, Any]
 
 def _options(command: Command) -> list[dict[str, Any]]:
     options = [_option(command, each) for each in command.arguments]
+    if command.name == "ask":
+        title = "Only you see the question and the answer"
+        options.append({"type": _BOOLEAN, "name": _PRIVATE, "description": title, "required": False})
     # A reset forgets the history of this very place.
     if command.changes and command.name != "reset":
         title = "where it holds: in the whole server, in this channel or in this thread"

@@ -5,18 +5,24 @@ times, a 5xx for 25 s, an exhausted bucket until its window ends, behind which n
 to hear at once, and sends what is newest by then.
 """
 
-from collections.abc import AsyncIterator
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import aiohttp
 
 from bots.proxy import proxy_for
+from core.budget import Budget, Told
 from core.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, Unreachable
 
 # How long one call may take, in seconds; Discord itself gives no limit.
 CALL_SECONDS = 15.0
+# All requests of a bot together (docs.discord.com, Rate Limits); those that answer an interaction do not count.
+EVERYTHING, EVERYTHING_SECONDS = 50, 1.0
 # For a 429 that does not say when to come back, as a proxy in front of Discord may send it. Seconds.
 BANNED_SECONDS = 60.0
 
@@ -54,8 +60,27 @@ _CODES: dict[int, type[PlatformError]] = {
 _STATUSES: dict[int, type[PlatformError]] = {400: Rejected, 401: Forbidden, 403: Forbidden, 404: Gone, 405: Rejected}
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to send along."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: JSON, None for nothing, and what the headers say of the limit."""
+
+    json: Any
+    told: Told | None
+
+
 class Http:
-    """The connections to the API; all calls raise PlatformError."""
+    """The connections to the API; all calls raise PlatformError.
+
+    The limit of the whole bot is kept here: a call beyond it is not sent, it raises SlowDown at once.
+    """
 
     def __init__(self, base: str, token: str) -> None:
         """`base`: address of the API, version included, without a slash at its end."""
@@ -63,6 +88,7 @@ class Http:
         self._proxy = proxy_for(base)
         self._token = token
         self._session: aiohttp.ClientSession | None = None
+        self._everything = Budget(EVERYTHING, EVERYTHING_SECONDS)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -74,17 +100,41 @@ class Http:
 
     async def call(self, method: str, path: str, body: Any = None, *, bot: bool = True) -> Any:
         """The answer's JSON, None if it has none. `bot`: sign with the bot's token; interactions carry their own."""
+        return (await self.send(method, path, body, bot=bot)).json
+
+    async def send(
+        self, method: str, path: str, body: Any = None, *, bot: bool = True, file: File | None = None
+    ) -> Answer:
+        """The same with what the answer says of limits, and with a file that goes along."""
+        if not bot:
+            return await self._request(method, path, body, {}, file)
+        clock, budget = time.monotonic, self._everything
+        left = clock()
+        wait = budget.free_at(left, final=True) - left
+        if wait > 0:
+            raise SlowDown("the bot's own count of all calls", min(wait, EVERYTHING_SECONDS), everywhere=True)
+        budget.take(left, interim=False)
+        try:
+            return await self._request(method, path, body, {"Authorization": f"Bot {self._token}"}, file)
+        except SlowDown as slow:
+            if slow.everywhere:
+                budget.hold(clock() + slow.retry_after)
+            raise
+        finally:
+            budget.land(left, clock())
+
+    async def _request(self, method: str, path: str, body: Any, headers: dict[str, str], file: File | None) -> Answer:
         if self._session is None:
             raise Unreachable("the connection to Discord is not open yet")
         what = f"{method} {_without_token(path)}"
-        headers = {"Authorization": f"Bot {self._token}"} if bot else {}
+        content = {"data": _form(body, file)} if file else {"json": body}
         try:
             async with self._session.request(
-                method, self._base + path, json=body, headers=headers, proxy=self._proxy
+                method, self._base + path, headers=headers, proxy=self._proxy, **content
             ) as response:
                 answer = await _json(response)
                 if response.status < 400:
-                    return answer
+                    return Answer(answer, _told(response.headers))
                 raise _error(what, response, answer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unreachable(f"{what}: {type(error).__name__}") from error
@@ -104,11 +154,38 @@ def _error(what: str, response: aiohttp.ClientResponse, answer: Any) -> Platform
     code = body.get("code") or 0
     detail = f"{what}: HTTP {response.status}, code {code}"
     if response.status == 429:
-        return SlowDown(detail, _seconds(body.get("retry_after"), response.headers.get("Retry-After")))
+        headers = response.headers
+        return SlowDown(
+            detail,
+            _seconds(body.get("retry_after"), headers.get("Retry-After")),
+            everywhere=body.get("global") is True,
+            # What Discord counts elsewhere than in this bucket does not tell of it.
+            told=_told(headers) if headers.get("X-RateLimit-Scope", "user") == "user" else None,
+        )
     if response.status >= 500:
         return Unreachable(detail)
     kind = _CODES.get(code) or _STATUSES.get(response.status, Unreachable)
     return kind(detail)
+
+
+def _form(body: Any, file: File) -> aiohttp.FormData:
+    """A body with a file (docs.discord.com, Uploading Files)."""
+    form = aiohttp.FormData()
+    form.add_field("payload_json", json.dumps(body), content_type="application/json")
+    form.add_field("files[0]", file.content, filename=file.name, content_type="text/markdown; charset=utf-8")
+    return form
+
+
+def _told(headers: Mapping[str, str]) -> Told | None:
+    """The limit in an answer's headers (docs.discord.com, Rate Limits); None where they say nothing of it."""
+    try:
+        return Told(
+            int(headers["X-RateLimit-Limit"]),
+            int(headers["X-RateLimit-Remaining"]),
+            float(headers["X-RateLimit-Reset-After"]),
+        )
+    except (KeyError, ValueError):
+        return None
 
 
 def _seconds(*candidates: Any) -> float:

@@ -10,8 +10,9 @@ from typing import Any
 import discord
 
 from bots.discord.arrivals import Arrivals
+from bots.discord.buttons import pressed
 from bots.discord.callbacks import Callback
-from bots.discord.commands import CHOICE_LENGTH, SUGGESTIONS, invocation_of, typed
+from bots.discord.commands import CHOICE_LENGTH, SUGGESTIONS, invocation_of, is_private, typed
 from bots.discord.forms import dialog, submitted, to_open
 from bots.discord.http import Answered, Http, TokenExpired
 from bots.discord.people import author_of, rights_of
@@ -20,10 +21,11 @@ from bots.discord.questions import NAME
 from bots.discord.replies import contents_of
 from bots.discord.rest import Rest
 from core.commands import Invocation, find
+from core.controls import Press
 from core.errors import PlatformError, StoreError, UserError
 from core.front import Front
-from core.handlers import Response
-from core.model import Mention, Place, Rights
+from core.handlers import Response, RightsOf
+from core.model import Action, Mention, Place, Rights
 from core.settings import Layer
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,12 @@ class Interactions:
             lost = "Discord does not say in which channel we are. Please mention me instead."
             await self._show(callback, Response(lost))
             return
+        if interaction.type is discord.InteractionType.component and (found := pressed(data)):
+            message = str(interaction.message.id) if interaction.message else ""
+            action, conversation = found
+            press = Press(conversation, message, place, author_of(interaction.user))
+            await self._press(interaction, callback, action, press)
+            return
         try:
             invocation = self._invocation(interaction, data, place)
         except UserError as error:
@@ -70,7 +78,7 @@ class Interactions:
         if invocation is None:
             return
         if invocation.command.name == "ask":
-            await self._ask(interaction, callback, place, invocation.argument("prompt"))
+            await self._ask(interaction, callback, place, invocation.argument("prompt"), private=is_private(data))
         else:
             await self._invoke(interaction, callback, invocation)
 
@@ -90,7 +98,9 @@ class Interactions:
             case _:
                 return None
 
-    async def _ask(self, interaction: discord.Interaction, callback: Callback, place: Place, prompt: str) -> None:
+    async def _ask(
+        self, interaction: discord.Interaction, callback: Callback, place: Place, prompt: str, *, private: bool
+    ) -> None:
         """Defer, and store the question; what follows is the turn's."""
         asked = interaction.created_at.timestamp()
         mention = Mention(
@@ -101,9 +111,10 @@ class Interactions:
             at=asked,
             interaction=str(callback.token),
             expires=asked + TOKEN_SECONDS,
+            private=private,
         )
         async with asyncio.TaskGroup() as group:
-            deferring = group.create_task(_defer(callback))
+            deferring = group.create_task(_defer(callback, ephemeral=private))
             async with self._arrivals.in_turn(int(place.thread or place.channel)):
                 if not await deferring:
                     mention = replace(mention, interaction="", expires=0.0)
@@ -117,12 +128,8 @@ class Interactions:
     async def _invoke(self, interaction: discord.Interaction, callback: Callback, invocation: Invocation) -> None:
         """Run a command, and show what it says; deferred when it takes long."""
 
-        async def rights() -> Rights:
-            direct = interaction.guild_id is None
-            return rights_of(interaction.user, interaction.permissions, self._managers, direct=direct)
-
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(self._front.invoked(invocation, rights))
+            running = group.create_task(self._front.invoked(invocation, self._rights(interaction)))
             done, _ = await asyncio.wait({running}, timeout=ANSWER_SECONDS)
             if not done:
                 await _defer(callback, ephemeral=True)
@@ -130,6 +137,29 @@ class Interactions:
             await self._show(callback, running.result(), invocation.scope)
         else:
             await self._show_late(callback, running.result())
+
+    async def _press(self, interaction: discord.Interaction, callback: Callback, action: Action, press: Press) -> None:
+        """A button under a reply; what it says is for the person alone, what it does shows in the reply."""
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(self._front.pressed(action, press, self._rights(interaction)))
+            done, _ = await asyncio.wait({running}, timeout=ANSWER_SECONDS)
+            if not done:
+                await _defer(callback, ephemeral=True)
+        response = running.result()
+        if not done:
+            await self._show_late(callback, response or Response(_DONE))
+        elif response:
+            await self._show(callback, response)
+        else:
+            with suppress(PlatformError):
+                await callback.take()
+
+    def _rights(self, interaction: discord.Interaction) -> RightsOf:
+        async def rights() -> Rights:
+            direct = interaction.guild_id is None
+            return rights_of(interaction.user, interaction.permissions, self._managers, direct=direct)
+
+        return rights
 
     async def _suggest(self, callback: Callback, text: str | None) -> None:
         names: tuple[str, ...] = ()

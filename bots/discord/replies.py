@@ -43,11 +43,11 @@ class Replies:
             log.warning("the response to a command was not shown: %s", error)
 
     async def _post(self, channel: str, content: str, reply_to: str, response: Response | None) -> None:
-        button = opener(response.form) if response and response.form else None
+        buttons = (opener(response.form),) if response and response.form else ()
         nonce = secrets.token_hex(8)  # the same for every attempt, so that none is shown twice
         for left in reversed(range(_ATTEMPTS)):
             try:
-                await self._rest.post(channel, content, nonce=nonce, reply_to=reply_to, button=button)
+                await self._rest.post(channel, content, nonce=nonce, reply_to=reply_to, buttons=buttons)
             except (SlowDown, Unreachable) as error:
                 if not left:
                     raise

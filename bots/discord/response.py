@@ -5,19 +5,26 @@ and when Discord drops it earlier, the same messages are edited as ordinary ones
 posted anew, so that it is not lost.
 """
 
+import asyncio
 import hashlib
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from bots.discord.http import TokenExpired
+from bots.discord.buttons import buttons_of
+from bots.discord.dialect import small
+from bots.discord.http import File, TokenExpired
 from bots.discord.marks import Marks
-from bots.discord.rest import ORIGINAL, Rest, Token
+from bots.discord.questions import NAME, NO_GUILD
+from bots.discord.rest import ORIGINAL, Button, Rest, Sent, Token
 from bots.discord.surface import ChannelSurface, content_of, fits
+from core.budget import Told
 from core.errors import Forbidden, Gone
-from core.model import Address, Page
-from core.ports import Pace, Status
+from core.model import Address, Page, Place
+from core.pace import Pace
+from core.ports import Sign, Status, waiting
 
 log = logging.getLogger(__name__)
 
@@ -29,34 +36,40 @@ class ResponseSurface:
     """The first page is the response itself. Works where the bot is no member, as long as the token lives."""
 
     def __init__(self, rest: Rest, address: Address, marks: Marks) -> None:
-        self._rest = rest
+        self._rest, self._marks = rest, marks
+        self._address = address
+        self._conversation = address.conversation
+        self.told: Told | None = None
+        self.by_status = False
         self._token = Token.parse(address.interaction)
         self._expires = address.expires
         self._plain = ChannelSurface(rest, replace(address, interaction=""), marks)
-        self._dead = False
+        self._dead = self._direct = False
         self._original = ""
         self._answered = False
+        self._order = asyncio.Lock()
         self._moved: dict[str, str] = {}  # what stands in a message of its own, by the id the painter knows
         scope = hashlib.sha256(address.interaction.encode()).hexdigest()[:16]
-        self.post_pace = self.edit_pace = Pace(f"discord/interaction/{scope}", CALLS, SECONDS)
+        # The token is known to the one process that answers with it.
+        self._calls = Pace(f"discord/interaction/{scope}", CALLS, SECONDS, shared=False)
 
     def fits(self, page: Page) -> bool:
         return fits(page)
 
+    def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
+        if self._live() and message not in self._moved:
+            return self._calls
+        return self._plain.pace(message and self._moved.get(message, message), page, wait)
+
     async def post(self, page: Page) -> str:
-        if not self._live():
-            return await self._plain.post(page)
-        try:
-            if not self._answered:
-                self._original = (await self._rest.answer(self._token, content_of(page))).id
-                self._answered = True
-                return self._original
-            return (await self._rest.follow_up(self._token, content_of(page))).id
-        except TokenExpired as error:
-            self._die(error)
-        except Forbidden as error:
-            log.info("no followup, going on in the channel: %s", error)
-        posted = await self._plain.post(page)
+        if self._live():
+            try:
+                return self._noted(await self._post(page))
+            except TokenExpired as error:
+                self._die(error)
+            except Forbidden as error:
+                log.info("no followup, going on elsewhere: %s", error)
+        posted = await self._post_elsewhere(page)
         self._moved[posted] = posted
         return posted
 
@@ -65,17 +78,20 @@ class ResponseSurface:
         if self._live() and message not in self._moved:
             try:
                 known = ORIGINAL if message == self._original else message
-                await self._rest.answer(self._token, content_of(page), known)
+                self._noted(await self._rest.answer(self._token, content_of(page), known, self._buttons(page)))
             except TokenExpired as error:
                 self._die(error)
             else:
                 return
         try:
+            if self._address.private and message not in self._moved:
+                raise Gone("what one person sees can't be edited without the token")
             await self._plain.edit(self._moved.get(message, message), page)
+            self.told = self._plain.told
         except (Gone, Forbidden):
             if message in self._moved:
                 raise
-            self._moved[message] = await self._plain.post(page)
+            self._moved[message] = await self._post_elsewhere(page)
 
     async def delete(self, message: str) -> None:
         if self._live() and message not in self._moved:
@@ -84,8 +100,57 @@ class ResponseSurface:
         else:
             await self._plain.delete(self._moved.get(message, message))
 
-    async def status(self, status: Status) -> None:
-        """The deferred response shows it already."""
+    async def attach(self, name: str, content: bytes) -> str:
+        file = File(name, content)
+        if self._live():
+            try:
+                return self._noted(
+                    await self._rest.follow_up(self._token, "", file=file, ephemeral=self._address.private)
+                )
+            except TokenExpired as error:
+                self._die(error)
+        await self._aim_elsewhere()
+        message = await self._plain.attach(name, content)
+        self._moved[message] = message
+        return message
+
+    async def status(self, sign: Sign) -> None:
+        """That the bot is at it the deferred response shows already."""
+        if sign.status is Status.QUEUED:
+            async with self._order:
+                if self._live() and not self._answered:
+                    await self._rest.answer(self._token, small(waiting(sign.ahead)))
+
+    async def _post(self, page: Page) -> Sent:
+        if self._answered:
+            return await self._rest.follow_up(
+                self._token, content_of(page), self._buttons(page), ephemeral=self._address.private
+            )
+        async with self._order:  # a sign that is on its way must not land on the answer
+            sent = await self._rest.answer(self._token, content_of(page), buttons=self._buttons(page))
+            self._original, self._answered = sent.id, True
+        return sent
+
+    async def _post_elsewhere(self, page: Page) -> str:
+        await self._aim_elsewhere()
+        posted = await self._plain.post(page)
+        self.told = self._plain.told
+        return posted
+
+    async def _aim_elsewhere(self) -> None:
+        """A private answer does not go into the channel: without its token it goes on as a direct message."""
+        if self._address.private and not self._direct:
+            channel = await self._rest.direct_channel(self._address.author)
+            place = Place(NAME, NO_GUILD, channel, direct=True)
+            address = replace(self._address, interaction="", message="", place=place)
+            self._plain, self._direct = ChannelSurface(self._rest, address, self._marks), True
+
+    def _buttons(self, page: Page) -> tuple[Button, ...]:
+        return buttons_of(page.actions, self._conversation)
+
+    def _noted(self, sent: Sent) -> str:
+        self.told = sent.told
+        return sent.id
 
     def _live(self) -> bool:
         if not self._dead and time.time() >= self._expires:
@@ -95,4 +160,3 @@ class ResponseSurface:
     def _die(self, why: object) -> None:
         log.info("a command's token ran out, going on with ordinary messages: %s", why)
         self._dead = True
-        self.post_pace, self.edit_pace = self._plain.post_pace, self._plain.edit_pace

@@ -3,17 +3,25 @@
 Nothing that is sent can ping: `allowed_mentions` goes with every content, edits included.
 """
 
+import math
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from bots.discord.http import Http
+from bots.discord.http import Answer, File, Http
+from core.budget import Told
 from core.errors import Unreachable
 
 SUPPRESS_EMBEDS = 1 << 2  # message flag: no link previews
+EPHEMERAL = 1 << 6  # message flag: one person sees it
 NOBODY = {"parse": [], "replied_user": False}
 _A_DAY = 1440  # minutes until a silent thread is archived
 ORIGINAL = "@original"
+# The sign lasts ten seconds (docs.discord.com, Trigger Typing Indicator); within so many it is not set again.
+_TYPING_SECONDS = 5.0
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,7 @@ class Sent:
 
     id: str
     content: str
+    told: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +66,17 @@ class Rest:
 
     def __init__(self, http: Http) -> None:
         self._http = http
+        self._typed: dict[str, float] = {}  # when the bot was shown as typing, by channel
 
     async def post(
-        self, channel: str, content: str, *, nonce: str, reply_to: str = "", button: Button | None = None
+        self,
+        channel: str,
+        content: str,
+        *,
+        nonce: str,
+        reply_to: str = "",
+        buttons: Sequence[Button] = (),
+        file: File | None = None,
     ) -> Sent:
         """A new message. Repeated with the same nonce within minutes it is still one message, with its first content.
 
@@ -74,32 +91,42 @@ class Rest:
         }
         if reply_to:
             body["message_reference"] = {"message_id": reply_to, "fail_if_not_exists": False}
-        if button:
-            part = {"type": 2, "style": 2, "label": button.label, "custom_id": button.id}
-            body["components"] = [{"type": 1, "components": [part]}]
-        return _sent(await self._http.call("POST", f"/channels/{channel}/messages", body), content)
+        if buttons:
+            body["components"] = _rows(buttons)
+        return _sent(await self._http.send("POST", f"/channels/{channel}/messages", body, file=file), content)
 
-    async def edit(self, channel: str, message: str, content: str) -> None:
-        """Replace the content. No flags are sent: that would bring the link previews back."""
-        body = {"content": content, "allowed_mentions": NOBODY}
-        await self._http.call("PATCH", f"/channels/{channel}/messages/{message}", body)
+    async def edit(self, channel: str, message: str, content: str, buttons: Sequence[Button] = ()) -> Told | None:
+        """Replace the content and the buttons. No flags are sent: that would bring the link previews back."""
+        body = {"content": content, "allowed_mentions": NOBODY, "components": _rows(buttons)}
+        return (await self._http.send("PATCH", f"/channels/{channel}/messages/{message}", body)).told
 
     async def delete(self, channel: str, message: str) -> None:
         """Take a message away."""
         await self._http.call("DELETE", f"/channels/{channel}/messages/{message}")
 
-    async def answer(self, token: Token, content: str, message: str = ORIGINAL) -> Sent:
+    async def answer(self, token: Token, content: str, message: str = ORIGINAL, buttons: Sequence[Button] = ()) -> Sent:
         """Replace the content of an interaction's response, or of a followup; a deferred response is filled in."""
-        body: dict[str, Any] = {"content": content, "allowed_mentions": NOBODY}
+        body: dict[str, Any] = {"content": content, "allowed_mentions": NOBODY, "components": _rows(buttons)}
         if message == ORIGINAL:
             body["flags"] = SUPPRESS_EMBEDS  # what was deferred carries no flags yet
         path = f"{token.path}/messages/{message}"
-        return _sent(await self._http.call("PATCH", path, body, bot=False), content)
+        return _sent(await self._http.send("PATCH", path, body, bot=False), content)
 
-    async def follow_up(self, token: Token, content: str) -> Sent:
+    async def follow_up(
+        self,
+        token: Token,
+        content: str,
+        buttons: Sequence[Button] = (),
+        *,
+        ephemeral: bool = False,
+        file: File | None = None,
+    ) -> Sent:
         """A further message for an interaction. Webhooks know no nonce: an unclear failure may have posted it."""
-        body = {"content": content, "flags": SUPPRESS_EMBEDS, "allowed_mentions": NOBODY}
-        return _sent(await self._http.call("POST", token.path, body, bot=False), content)
+        flags = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral
+        body: dict[str, Any] = {"content": content, "flags": flags, "allowed_mentions": NOBODY}
+        if buttons:
+            body["components"] = _rows(buttons)
+        return _sent(await self._http.send("POST", token.path, body, bot=False, file=file), content)
 
     async def withdraw(self, token: Token, message: str) -> None:
         """Delete a message of an interaction."""
@@ -114,12 +141,25 @@ class Rest:
         await self._http.call("DELETE", f"/channels/{channel}/messages/{message}/reactions/{quote(emoji)}/@me")
 
     async def type(self, channel: str) -> None:
-        """Show the bot as typing for ten seconds."""
+        """Show the bot as typing for ten seconds; once for all replies that are on their way in a channel."""
+        now = time.monotonic()
+        if now - self._typed.get(channel, -math.inf) < _TYPING_SECONDS:
+            return
+        if len(self._typed) >= _REMEMBERED:
+            self._typed.clear()
+        self._typed[channel] = now
         await self._http.call("POST", f"/channels/{channel}/typing")
 
     async def content(self, channel: str, message: str) -> str:
         """What a message says; "" where the bot may not read it."""
-        return _sent(await self._http.call("GET", f"/channels/{channel}/messages/{message}"), "").content
+        return _sent(await self._http.send("GET", f"/channels/{channel}/messages/{message}"), "").content
+
+    async def direct_channel(self, person: str) -> str:
+        """The channel for direct messages with somebody."""
+        found = await self._http.call("POST", "/users/@me/channels", {"recipient_id": person})
+        if not isinstance(found, dict) or "id" not in found:
+            raise Unreachable("Discord's answer is not a channel")
+        return str(found["id"])
 
     async def parent(self, channel: str) -> str:
         """The channel that a thread belongs to; "" for what is no thread."""
@@ -134,8 +174,15 @@ class Rest:
         return str(found["id"]) if isinstance(found, dict) and "id" in found else message
 
 
-def _sent(answer: Any, content: str) -> Sent:
-    if not isinstance(answer, dict) or "id" not in answer:
+def _rows(buttons: Sequence[Button]) -> list[dict[str, Any]]:
+    """The buttons as one row, none for none (docs.discord.com, Component Reference)."""
+    parts = [{"type": 2, "style": 2, "label": each.label, "custom_id": each.id} for each in buttons]
+    return [{"type": 1, "components": parts}] if parts else []
+
+
+def _sent(answer: Answer, content: str) -> Sent:
+    found = answer.json
+    if not isinstance(found, dict) or "id" not in found:
         raise Unreachable("Discord's answer is not a message")
-    stored = answer.get("content")
-    return Sent(str(answer["id"]), stored if isinstance(stored, str) else content)
+    stored = found.get("content")
+    return Sent(str(found["id"]), stored if isinstance(stored, str) else content, answer.told)

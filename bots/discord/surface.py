@@ -4,15 +4,20 @@ import hashlib
 import logging
 import re
 import secrets
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from bots.discord.buttons import buttons_of
 from bots.discord.dialect import LIMIT, small, to_discord
-from bots.discord.http import ReplyRefused, ThreadExists
+from bots.discord.http import EVERYTHING, EVERYTHING_SECONDS, File, ReplyRefused, ThreadExists
 from bots.discord.marks import Marks
-from bots.discord.rest import Rest, Sent
+from bots.discord.rest import Button, Rest, Sent
+from core.budget import Told
 from core.errors import Forbidden, Gone, PlatformError, Rejected
 from core.model import Address, Page, Placement
-from core.ports import Pace, Status
+from core.pace import Pace
+from core.ports import Sign, Status
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +25,10 @@ log = logging.getLogger(__name__)
 # (github.com/discord/discord-api-docs, issues 2761 and 8073).
 POSTS, POST_SECONDS = 5, 5.0
 EDITS, EDIT_SECONDS = 5, 5.0
+# Messages older than an hour have a limit of their own, of which no header tells (discord-api-docs, issue 4413).
+OLD_EDITS, OLD_EDIT_SECONDS, OLD = 3, 6.0, 3600.0
+ALL = Pace("discord/everything", EVERYTHING, EVERYTHING_SECONDS, spread=False)
+_EPOCH = 1_420_070_400.0  # of the time in Discord's ids, in epoch seconds (docs.discord.com, Snowflakes)
 _THREAD_NAME = 100  # characters (docs.discord.com, Start Thread from Message)
 _NONCE = 24  # characters, of the 25 that Discord takes (docs.discord.com, Create Message)
 _MENTION = re.compile(r"<(?:@[!&]?|#|a?:\w+:)\d+>")
@@ -39,12 +48,20 @@ def fits(page: Page) -> bool:
     return len(content_of(page)) <= LIMIT
 
 
+def age(message: str) -> float:
+    """Seconds since a message was written, as its id tells."""
+    return time.time() - ((int(message) >> 22) / 1000 + _EPOCH) if message.isdigit() else 0.0
+
+
 class ChannelSurface:
     """Posts the first page as a reply to the question, in a thread under it if that is wanted and allowed."""
 
     def __init__(self, rest: Rest, address: Address, marks: Marks) -> None:
         self._rest, self._marks, self._adopted = rest, marks, address.adopted
         place = address.place
+        self._conversation = address.conversation
+        self.told: Told | None = None
+        self.by_status = False
         self._home = place.thread or place.channel  # where the question stands
         self._question = address.message
         # The thread that the reply opens has the id of the message it hangs on: it can be named before it exists.
@@ -57,37 +74,46 @@ class ChannelSurface:
 
     def _aim(self, channel: str) -> None:
         self._channel = channel
-        self.post_pace = Pace(f"discord/post/{channel}", POSTS, POST_SECONDS)
-        self.edit_pace = Pace(f"discord/edit/{channel}", EDITS, EDIT_SECONDS)
+        self._posts = Pace(f"discord/post/{channel}", POSTS, POST_SECONDS, spread=False, within=ALL)
+        self._edits = Pace(f"discord/edit/{channel}", EDITS, EDIT_SECONDS, within=ALL)
+        self._old_edits = Pace(f"discord/old-edit/{channel}", OLD_EDITS, OLD_EDIT_SECONDS, within=self._edits)
 
     def fits(self, page: Page) -> bool:
         return fits(page)
 
+    def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
+        if message is None:
+            return self._posts
+        return self._old_edits if age(message) > OLD else self._edits
+
     async def post(self, page: Page) -> str:
         if self._unopened and not self._known:
             await self._open_thread()
-        content = content_of(page)
+        content, buttons = content_of(page), buttons_of(page.actions, self._conversation)
         if not self._found:
-            sent = await self._send(content)
+            sent = await self._send(content, buttons)
+            self.told = sent.told
             if sent.content.strip() == content.strip():
                 self._known.add(sent.id)
                 return sent.id
             # A try that seemed to fail, or that a process made before it died, had arrived after all.
             self._found = sent.id
-        await self._rest.edit(self._channel, self._found, content)
+        await self._rest.edit(self._channel, self._found, content, buttons)
         found, self._found = self._found, ""
         self._known.add(found)
         return found
 
     async def edit(self, message: str, page: Page) -> None:
-        content = content_of(page)
+        content, buttons = content_of(page), buttons_of(page.actions, self._conversation)
+        self.told = None
         try:
-            await self._rest.edit(self._channel, message, content)
+            told = await self._rest.edit(self._channel, message, content, buttons)
+            self.told = told if age(message) <= OLD else None
         except Gone:
             if not self._unopened or self._known:
                 raise
             # Another process posted this reply; where no thread could be opened, it stands in the channel.
-            await self._rest.edit(self._home, message, content)
+            await self._rest.edit(self._home, message, content, buttons)
             self._aim(self._home)
         self._known.add(message)
 
@@ -95,8 +121,14 @@ class ChannelSurface:
         with suppress(Gone):
             await self._rest.delete(self._channel, message)
 
-    async def status(self, status: Status) -> None:
-        match status:
+    async def attach(self, name: str, content: bytes) -> str:
+        sent = await self._send("", (), File(name, content))
+        self.told = sent.told
+        self._known.add(sent.id)
+        return sent.id
+
+    async def status(self, sign: Sign) -> None:
+        match sign.status:
             case Status.QUEUED if self._question:
                 self._marks.put(self._home, self._question)
             case Status.THINKING:
@@ -107,15 +139,17 @@ class ChannelSurface:
             case _:
                 pass
 
-    async def _send(self, content: str) -> Sent:
+    async def _send(self, content: str, buttons: Sequence[Button], file: File | None = None) -> Sent:
         # One nonce for one page of one answer, whichever process posts it: Discord then keeps it a single message.
         page = f"{self._channel}/{self._seed}/{len(self._known)}"
         nonce = hashlib.sha256(page.encode()).hexdigest()[:_NONCE]
         reply_to = "" if self._known or self._channel != self._home else self._question
         try:
-            return await self._rest.post(self._channel, content, nonce=nonce, reply_to=reply_to)
+            return await self._rest.post(
+                self._channel, content, nonce=nonce, reply_to=reply_to, buttons=buttons, file=file
+            )
         except ReplyRefused:
-            return await self._rest.post(self._channel, content, nonce=nonce)
+            return await self._rest.post(self._channel, content, nonce=nonce, buttons=buttons, file=file)
 
     async def _open_thread(self) -> None:
         """Open the thread, or settle for the channel where that is not allowed or not possible."""

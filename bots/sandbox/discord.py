@@ -87,12 +87,13 @@ class DiscordServer(People):
 
     @property
     def latency(self) -> float:
-        """Seconds by which each request and each event is delayed."""
+        """Seconds of a round trip: a request takes half before it is applied, its answer half; an event takes half."""
         return self._rest.latency
 
     @latency.setter
     def latency(self, seconds: float) -> None:
-        self._rest.latency = self.gateway.latency = seconds
+        self._rest.latency = seconds
+        self.gateway.latency = seconds / 2
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=MAX_REQUEST)

@@ -31,7 +31,10 @@ class _Close(Exception):
 
 
 class Gateway:
-    """All sessions. `duplicate` is how often each event is sent, `refuse` how many handshakes fail from now on."""
+    """All sessions. `duplicate` is how often each event is sent, `refuse` how many handshakes fail from now on.
+
+    `latency`: seconds by which an event is delayed on its way.
+    """
 
     def __init__(self, world: World, wire: Wire, token: str, privileged: Intent) -> None:
         self._world, self._wire, self._token, self._privileged = world, wire, token, privileged

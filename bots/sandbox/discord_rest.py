@@ -71,7 +71,10 @@ class _Out:
 
 
 class Rest:
-    """Serves endpoints. `latency` is in seconds; `invalid` counts what Discord's ban looks at (401, 403, 429)."""
+    """Serves endpoints. `invalid` counts what Discord's ban looks at (401, 403, 429).
+
+    `latency`: seconds of a round trip, half of them before a request is applied and half before its answer leaves.
+    """
 
     def __init__(self, world: World, token: str, limiter: Limiter, faults: Faults) -> None:
         self._world, self._token, self._limiter, self._faults = world, token, limiter, faults
@@ -105,14 +108,14 @@ class Rest:
             except ApiError as error:
                 broken = error
             if self.latency:
-                await asyncio.sleep(self.latency)
+                await asyncio.sleep(self.latency / 2)
             fault = self._faults.meet(endpoint.route)
             ask = Ask(request.match_info, request.query, body, files)
             out = self._answer(endpoint, ask, request.headers.get("Authorization", ""), fault, broken)
             code = out.payload.get("code", 0) if isinstance(out.payload, dict) and out.status >= 400 else 0
             self._record(endpoint.method, endpoint.route, request.path, body, at, out.status, code)
-            if fault and fault.kind is FaultKind.SLOW:
-                await asyncio.sleep(fault.seconds)
+            if seconds := self.latency / 2 + (fault.seconds if fault and fault.kind is FaultKind.SLOW else 0.0):
+                await asyncio.sleep(seconds)
             if fault and fault.kind is FaultKind.RESET:
                 _reset(request)
             return _response(out)

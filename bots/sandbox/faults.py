@@ -68,7 +68,10 @@ class _Switched:
 
 @dataclass(slots=True)
 class Faults:
-    """The switchboard of one server. `latency`: seconds added to every call."""
+    """The switchboard of one server.
+
+    `latency`: seconds of a call's round trip, half of them before it is done and half before its answer leaves.
+    """
 
     latency: float = 0
     _queues: dict[str, deque[_Switched]] = field(default_factory=dict)

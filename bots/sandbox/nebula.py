@@ -103,19 +103,17 @@ class NebulaServer:
                 self._changed.clear()
                 await self._changed.wait()
 
-    def _note(self, number: int | None, received: Received) -> int:
-        if number is None:
-            number = len(self._received)
-            self._received.append(received)
-        else:
-            self._received[number] = received
+    def _note(self, number: int, **changes: Any) -> None:
+        """More is known of a request."""
+        self._received[number] = replace(self._received[number], **changes)
         self._changed.set()
-        return number
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         self._connections.add(request.transport)
         received, body = await self._read(request)
-        number = self._note(None, received)
+        number = len(self._received)
+        self._received.append(received)
+        self._changed.set()
         fault = self._due()
         try:
             if fault.body is not None or fault.status != 200:
@@ -128,12 +126,12 @@ class NebulaServer:
             await asyncio.sleep(self.first_token + fault.first_token)
             response = await self._send(request, received, answer, fault, number)
         except asyncio.CancelledError:
-            self._note(number, replace(received, closed_early=True))
+            self._note(number, closed_early=True)
             raise
         except ConnectionError:  # the client hung up between two chunks; raised, aiohttp would log it as our failure
-            self._note(number, replace(received, closed_early=True))
+            self._note(number, closed_early=True)
             return web.Response()
-        self._note(number, replace(received, finished=True))
+        self._note(number, finished=True)
         return response
 
     async def _send(
@@ -156,6 +154,8 @@ class NebulaServer:
             if request.transport is not None:
                 request.transport.abort()
             return response
+        finally:
+            self._note(number, written=tuple(writer.written))
         await response.write_eof()
         return response
 

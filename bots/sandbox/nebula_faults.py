@@ -74,3 +74,4 @@ class Received:
     fields: tuple[str, ...] = ()  # the names in the body, to see what was left out
     closed_early: bool = False
     finished: bool = False  # the answer was sent to its end
+    written: tuple[float, ...] = ()  # when each of its tokens was, by the same clock; known once the stream has ended

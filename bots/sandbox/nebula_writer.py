@@ -38,10 +38,11 @@ def deltas(answer: Answer) -> list[dict[str, str]]:
 
 
 class Writer:
-    """One stream to one client."""
+    """One stream to one client. `written`: when each token was sent, seconds of the loop's clock."""
 
     def __init__(self, response: web.StreamResponse, fault: Fault, model: str, number: int) -> None:
         self._response, self._fault = response, fault
+        self.written: list[float] = []
         self._head = {
             "id": f"chatcmpl-{number:032x}",
             "object": "chat.completion.chunk",
@@ -62,6 +63,7 @@ class Writer:
             if pace:
                 await asyncio.sleep(start + number / pace - clock())
             await self._send(next(noise))
+            self.written.append(clock())
             await self._chunk(delta)
         if await self._fails(len(said)):
             return

@@ -71,7 +71,8 @@ class SlackServer:
         methods: dict[str, Method] = {CONNECT: self._connect, **chat.methods, **streams.methods, **info.methods}
         methods |= self._files.methods | views.methods
         tokens = {self.bot_token: False, self.app_token: True}
-        self._api = Api(ws, self.faults, Limiter(limits), methods, tokens)
+        self._limiter = Limiter(limits)
+        self._api = Api(ws, self.faults, self._limiter, methods, tokens)
         self._people = People(ws, self._events, self._deliverer, self._responses, views, info, streams)
 
     async def __aenter__(self) -> Self:
@@ -218,6 +219,15 @@ class SlackServer:
     def views(self) -> tuple[View, ...]:
         """The open modals and the App Homes, oldest first."""
         return tuple(self._ws.views.values())
+
+    @property
+    def limits(self) -> Mapping[str, Limit]:
+        """The rate limits in force, by method; may be replaced while running, calls made until then count on."""
+        return self._limiter.table
+
+    @limits.setter
+    def limits(self, limits: Mapping[str, Limit]) -> None:
+        self._limiter.table = dict(limits)
 
     @property
     def calls(self) -> tuple[Call, ...]:

@@ -40,6 +40,12 @@ class Api:
         except Refusal as refusal:
             return self._answered(method, args, at, 200, refusal.body())
         fault = await self.delay(method)
+        answer = self._done(method, args, at, fault, request)
+        await self.finish(fault, request)
+        return answer
+
+    def _done(self, method: str, args: Args, at: float, fault: Fault, request: web.Request) -> web.Response:
+        """Do the call, unless its fault, the rate limit or the method itself refuses it."""
         if fault.refuses:
             code = fault.error or ("ratelimited" if fault.status == 429 else f"http_{fault.status}")
             self._record(method, args, at, code, fault.status or 200)
@@ -53,21 +59,19 @@ class Api:
             body = {"ok": True, **self._methods[method](args)}
         except Refusal as refusal:
             body = refusal.body()
-        answer = self._answered(method, args, at, 200, body)
-        await self.finish(fault, request)
-        return answer
+        return self._answered(method, args, at, 200, body)
 
     async def delay(self, method: str) -> Fault:
-        """Wait as latency and the fault of this call say; returns that fault."""
+        """Wait as the latency's first half and the fault of this call say; returns that fault."""
         fault = self._faults.take(method) or Fault()
-        if seconds := self._faults.latency + fault.before:
+        if seconds := self._faults.latency / 2 + fault.before:
             await asyncio.sleep(seconds)
         return fault
 
     async def finish(self, fault: Fault, request: web.Request) -> None:
-        """Do what the fault says between doing the call and answering it."""
-        if fault.after:
-            await asyncio.sleep(fault.after)
+        """Wait as the latency's second half and the fault say between doing the call and answering it."""
+        if seconds := self._faults.latency / 2 + fault.after:
+            await asyncio.sleep(seconds)
         if fault.reset and request.transport:
             request.transport.abort()
 

@@ -12,12 +12,14 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bots.slack import forms, transport
+from bots.slack import buttons, forms, transport
 from bots.slack.commands import Commands
 from bots.slack.events import Identity
 from bots.slack.listeners import Listeners
-from bots.slack.manifest import SCOPES
+from bots.slack.manifest import OF_AGENTS, SCOPES
+from bots.slack.native import NativeSurface
 from bots.slack.people import People
+from bots.slack.presses import Presses
 from bots.slack.signs import Eyes
 from bots.slack.surface import SlackSurface, Style
 from bots.slack.web import Web, sdk_log
@@ -26,7 +28,7 @@ from bots.slack.work import Work
 from core.config import Config, WrongConfig
 from core.errors import PlatformError, SlowDown, Unreachable
 from core.front import Front
-from core.model import Address, Memory, Placement
+from core.model import Address, Memory, Placement, Streaming
 from core.settings import Habits
 
 log = logging.getLogger(__name__)
@@ -56,8 +58,15 @@ class Slack:
         self.ready = asyncio.Event()  # set while events can arrive
 
     def open(self, address: Address) -> SlackSurface:
-        """The surface for a reply to this address. Does no IO."""
-        return SlackSurface(self._web, self._eyes, self._style, address)
+        """The surface for a reply to this address. Does no IO.
+
+        By itself Slack's streaming is used in direct messages: in a channel only the person who asked would see the
+        reply grow (agentconnect-md/agentconnect#1494).
+        """
+        direct = address.place.direct
+        native = address.streaming is Streaming.NATIVE or (address.streaming is Streaming.AUTO and direct)
+        kind = NativeSurface if native and self._style.native and address.message else SlackSurface
+        return kind(self._web, self._eyes, self._style, address)
 
     async def run(self, front: Front) -> None:
         """Serve until cancelled; then closes within a few seconds.
@@ -84,7 +93,7 @@ class Slack:
             "OAuth & Permissions, and install the app again if it was removed.",
         )
         granted = str(answer.headers.get("x-oauth-scopes") or "")
-        if granted and (missing := set(SCOPES) - {scope.strip() for scope in granted.split(",")}):
+        if granted and (missing := set(SCOPES) - OF_AGENTS - {scope.strip() for scope in granted.split(",")}):
             log.warning("Slack: the app lacks %s; add them under OAuth & Permissions and reinstall it", sorted(missing))
         return Identity(str(answer["team_id"]), str(answer["user_id"]), str(answer.get("bot_id") or ""))
 
@@ -140,9 +149,12 @@ class Slack:
         words = Words(self._people, me.user)
         listeners = Listeners(front, me, self._people, words, work, self.open)
         commands = Commands(front, me, self._web, self._style, self._people, words, work, self.open)
+        presses = Presses(front, me, self._web, self._style, self._people, work)
         app.middleware(listeners.event)
         app.command(_ANYTHING)(commands.slash)
-        app.action(forms.OPEN)(commands.pressed)
+        app.action(forms.OPEN)(commands.asked_for_form)
+        app.action(buttons.PRESSED)(presses.pressed)
+        app.action(buttons.RATED)(presses.rated)
         app.view(forms.CALLBACK)(commands.submitted)
         for anything_else in (app.action, app.view, app.shortcut, app.options):
             anything_else(_ANYTHING)(commands.ignored)

@@ -21,23 +21,24 @@ TEXT_CHARACTERS = 3_000
 _SMALL_PRINT = 1_000
 
 
-def fits(page: Page) -> bool:
-    """Whether the page's text, in Slack's dialect, is within the limits of one message; small print always is."""
-    return _within(to_slack_markdown(page.text))
+def fits(page: Page, most: int = MARKDOWN_BYTES) -> bool:
+    """Whether the page's text, in Slack's dialect, is within the limits of one message, `most` UTF-8 bytes; small print
+    always is."""
+    return _within(to_slack_markdown(page.text), most)
 
 
 def blocks(page: Page, *, markdown: bool = True) -> list[Json]:
     """The page as blocks: small print, text, small print. Without `markdown` the text is in mrkdwn sections, for
     servers that do not know markdown blocks."""
-    found = []
-    if page.head:
-        # A head may quote a person: nothing in it is Markdown of ours, and it must ping nobody.
-        found.append(_context(escape(page.head[:_SMALL_PRINT], quote=False)))
+    text: list[Json] = []
     if page.text.strip():
-        found += [{"type": "markdown", "text": to_slack_markdown(page.text)}] if markdown else _sections(page.text)
-    if page.foot:
-        found.append(_context(to_mrkdwn(page.foot[:_SMALL_PRINT])))
-    return found or [_context("…")]
+        text = [{"type": "markdown", "text": to_slack_markdown(page.text)}] if markdown else _sections(page.text)
+    return [*_head(page), *text, *_foot(page)] or [_context("…")]
+
+
+def small_print(page: Page) -> list[Json]:
+    """The page's small print alone, for below a text."""
+    return [*_head(page), *_foot(page)]
 
 
 def fallback(page: Page) -> str:
@@ -59,8 +60,17 @@ def button(label: str, action: str, value: str) -> Json:
     return {"type": "actions", "elements": [{"type": "button", "text": text, "action_id": action, "value": value}]}
 
 
-def _within(markdown: str) -> bool:
-    return len(markdown) <= LIMIT and len(markdown.encode()) <= MARKDOWN_BYTES
+def _head(page: Page) -> list[Json]:
+    # A head may quote a person: nothing in it is Markdown of ours, and it must ping nobody.
+    return [_context(escape(page.head[:_SMALL_PRINT], quote=False))] if page.head else []
+
+
+def _foot(page: Page) -> list[Json]:
+    return [_context(to_mrkdwn(page.foot[:_SMALL_PRINT]))] if page.foot else []
+
+
+def _within(markdown: str, most: int = MARKDOWN_BYTES) -> bool:
+    return len(markdown) <= LIMIT and len(markdown.encode()) <= most
 
 
 def _sections(text: str) -> list[Json]:

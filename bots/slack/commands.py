@@ -59,10 +59,10 @@ class Commands:
         await ack()
         self._work.start(self._given(body))
 
-    async def pressed(self, ack: AsyncAck, body: Json) -> None:
+    async def asked_for_form(self, ack: AsyncAck, body: Json) -> None:
         """A press of the button that opens a form."""
         await ack()
-        self._work.start(self._asked_for_form(body))
+        self._work.start(self._form(body))
 
     async def submitted(self, ack: AsyncAck, body: Json) -> None:
         """A filled-in form: what is wrong with it is shown in the modal, if that is known in time."""
@@ -119,7 +119,7 @@ class Commands:
             return error.notice
         return ""
 
-    async def _asked_for_form(self, body: Json) -> None:
+    async def _form(self, body: Json) -> None:
         occasion = forms.Occasion.read(body["actions"][0]["value"])
         invocation = occasion.invocation(await self._author(body["user"]))
         response = await self._front.invoked(invocation, self._rights(invocation))

@@ -130,3 +130,7 @@ def _command(name: str, label: str) -> str:
     if name.startswith("subteam^"):
         return "@" + (label.removeprefix("@") or name.removeprefix("subteam^"))
     return "@" + (label.removeprefix("@") or name)
+
+
+def appendable(markdown: str, *, final: bool) -> str:
+    return to_slack_markdown(markdown)

@@ -19,7 +19,7 @@ from core.commands import parse
 from core.errors import StoreError
 from core.front import COMMAND_MARK, Front
 from core.handlers import Response
-from core.model import Address, Author, Mention, Placement
+from core.model import Address, Author, Mention, Place, Placement
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,9 @@ class Listeners:
         return BoltResponse(status=200 if stored else 503, body="")
 
     async def _received(self, event: dict[str, Any]) -> bool:
+        if event.get("type") == "agent_session_stopped":
+            await self._stopped(event)
+            return True
         question = heard(event, self._me)
         if question is None:
             return True
@@ -69,6 +72,13 @@ class Listeners:
         if response is not None:
             self._work.start(self._show(mention, response))
         return True
+
+    async def _stopped(self, event: dict[str, Any]) -> None:
+        """Somebody pressed Slack's own Stop (docs.slack.dev/ai/agent-sessions)."""
+        channel, thread = str(event.get("channel") or ""), str(event.get("thread_ts") or "")
+        place = Place("slack", self._me.team, channel, thread, channel.startswith("D"))
+        for message in event.get("streaming_message_ts") or ():
+            await self._front.halted(place, str(message))
 
     async def _mention(self, question: Heard) -> Mention:
         names, text = await asyncio.gather(self._people.names([question.user]), self._words.read(question.text))

@@ -7,10 +7,12 @@ from core.commands import COMMANDS, usage
 
 # Each scope with what it is for (docs.slack.dev/reference/scopes).
 SCOPES = {
+    "assistant:write": "be an agent: stream in direct messages, and hear when somebody stops it",
     "app_mentions:read": "hear mentions in channels",
     "channels:read": "names and creators of public channels",
     "chat:write": "post, edit and delete replies, set the status of a thread",
     "commands": "the slash command",
+    "files:write": "attach an answer that is too long for messages",
     "groups:read": "names and creators of private channels",
     "im:history": "hear direct messages",
     "im:read": "recognise direct messages",
@@ -19,11 +21,14 @@ SCOPES = {
     "reactions:write": "mark a question that waits",
     "users:read": "names of people, and who is an admin",
 }
-EVENTS = ("app_mention", "message.im", "message.mpim")
+EVENTS = ("app_mention", "message.im", "message.mpim", "agent_session_stopped")
+# What goes with the agent features: guests of a workspace can't use an app that has them (docs.slack.dev/ai).
+OF_AGENTS = frozenset({"assistant:write", "agent_session_stopped"})
 
 # Where Slack is to send requests if not over a socket; to be replaced by one's own address.
 _ADDRESS = "https://nebula-bot.example.com/slack/events"
 
+_SHORT = "Answers with the open models of Nebula Block"
 _LONG = (
     "Mention me in a channel or write me a direct message, and one of the open models of Nebula Block answers; "
     "the reply grows while the model writes. I remember what was said in a channel. Each channel has its own system "
@@ -32,8 +37,13 @@ _LONG = (
 )
 
 
-def manifest(socket_mode: bool = True, command: str = "/nebula") -> str:
-    """The manifest as JSON, for Socket Mode or for HTTP, with the slash command under this name."""
+def manifest(socket_mode: bool = True, command: str = "/nebula", *, agent: bool = True) -> str:
+    """The manifest as JSON, for Socket Mode or for HTTP, with the slash command under this name.
+
+    `agent`: with Slack's features for agents, in which direct messages are threads with streaming and a Stop button.
+    """
+    without = frozenset() if agent else OF_AGENTS
+    view = {"agent_view": {"agent_description": _SHORT}} if agent else {}
     address: dict[str, Any] = {} if socket_mode else {"request_url": _ADDRESS}
     slash = {"command": command, "description": "Ask, or change how I answer here", "usage_hint": _hint()}
     if not socket_mode:
@@ -42,11 +52,12 @@ def manifest(socket_mode: bool = True, command: str = "/nebula") -> str:
         {
             "display_information": {
                 "name": "Nebula",
-                "description": "Answers with the open models of Nebula Block",
+                "description": _SHORT,
                 "long_description": _LONG,
                 "background_color": "#1d1c3b",
             },
             "features": {
+                **view,
                 "app_home": {
                     "home_tab_enabled": False,
                     "messages_tab_enabled": True,
@@ -55,9 +66,9 @@ def manifest(socket_mode: bool = True, command: str = "/nebula") -> str:
                 "bot_user": {"display_name": "nebula", "always_online": True},
                 "slash_commands": [{**slash, "should_escape": False}],
             },
-            "oauth_config": {"scopes": {"bot": list(SCOPES)}},
+            "oauth_config": {"scopes": {"bot": [scope for scope in SCOPES if scope not in without]}},
             "settings": {
-                "event_subscriptions": {**address, "bot_events": list(EVENTS)},
+                "event_subscriptions": {**address, "bot_events": [each for each in EVENTS if each not in without]},
                 "interactivity": {"is_enabled": True, **address},
                 "org_deploy_enabled": False,
                 "socket_mode_enabled": socket_mode,

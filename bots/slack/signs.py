@@ -6,6 +6,7 @@ from enum import Enum, auto
 
 from bots.slack.web import Web, code_of
 from core.errors import Forbidden, PlatformError, Rejected
+from core.frames import span
 
 log = logging.getLogger(__name__)
 
@@ -91,17 +92,21 @@ class ThreadStatus:
         self._shown = False
         self._coming = False  # a call that shows it is on its way
         self._over = False  # there is a reply
-        self._renewed = -RENEWAL
+        self._renewed, self._said = -RENEWAL, ""
 
-    async def thinking(self) -> None:
-        """Show it, or renew it after `RENEWAL` seconds; not beside a reply."""
+    async def thinking(self, seconds: float) -> None:
+        """Show that the model has been thinking for so long."""
+        await self.show(THINKING if seconds < 1 else f"{THINKING} {span(seconds)}")
+
+    async def show(self, status: str) -> None:
+        """Show a status, or renew it after `RENEWAL` seconds; not beside a reply."""
         now = time.monotonic()
-        if self._over or not self._thread or now - self._renewed < RENEWAL:
+        if self._over or not self._thread or (status == self._said and now - self._renewed < RENEWAL):
             return
-        self._renewed = now
+        self._renewed, self._said = now, status
         # Noted before the call: when this is cancelled in the middle the status may be there all the same.
         self._shown = self._coming = True
-        works = self._eyes.status_works and await self._set(THINKING)
+        works = self._eyes.status_works and await self._set(status)
         self._coming = False
         if not works:
             self._shown = False

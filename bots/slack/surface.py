@@ -1,34 +1,44 @@
 """The surface of one reply in Slack: its messages are posted and edited here."""
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from bots.slack import blocks
+from bots.slack import blocks, buttons
 from bots.slack.signs import Eyes, ThreadStatus
 from bots.slack.web import Web, code_of, details_of
+from core.budget import Told
 from core.errors import Gone, PlatformError, Rejected
-from core.model import Address, Page, Placement
-from core.ports import Pace, Status
+from core.model import Action, Address, Page, Placement
+from core.pace import Pace
+from core.ports import Sign, Status, waiting
 
 log = logging.getLogger(__name__)
 
-# "1 per second per channel" and Tier 3 "50+ per minute" for the whole workspace
-# (docs.slack.dev/apis/web-api/rate-limits, docs.slack.dev/reference/methods/chat.update).
+# "1 per second per channel", "several hundred per minute" in a workspace, and Tier 3 "50+ per minute" for the whole
+# workspace (docs.slack.dev/apis/web-api/rate-limits, docs.slack.dev/reference/methods/chat.update).
 POSTS, POST_SECONDS = 1, 1.0
+ALL_POSTS, ALL_POST_SECONDS = 300, 60.0
 EDITS, EDIT_SECONDS = 50, 60.0
+# Slack asks for no more than one edit of a message in a second (slackapi/bolt-js#2073).
+EDIT_LEAST = 1.0
 
-WAITING = "Your question waits for its turn."
 
-
+@dataclass
 class Style:
-    """What this Slack understands; servers without markdown blocks are found out by their refusal."""
+    """What this Slack understands, as its refusals have shown so far."""
 
-    def __init__(self) -> None:
-        self.markdown = True
+    markdown: bool = True  # markdown blocks
+    thumbs: bool = True  # feedback buttons
+    native: bool = True  # chat.startStream and its like
 
 
 class SlackSurface:
     """Implements core.ports.Surface; message ids are `ts`."""
+
+    told: Told | None = None  # Slack says nothing of its limits but Retry-After
+    by_status = False
 
     def __init__(self, web: Web, eyes: Eyes, style: Style, address: Address) -> None:
         self._web = web
@@ -40,24 +50,45 @@ class SlackSurface:
         # A slash command has no message to open a thread under.
         self._thread = place.thread or (address.message if address.placement is Placement.THREAD else "")
         self._status = ThreadStatus(eyes, place.channel, place.thread or address.message, address.message)
-        self.post_pace = Pace(f"slack/{place.workspace}/post/{place.channel}", POSTS, POST_SECONDS)
-        self.edit_pace = Pace(f"slack/{place.workspace}/chat.update", EDITS, EDIT_SECONDS)
+        self._whispered = False
+        self._texts: dict[str, str] = {}  # the fallback text of each message as it was posted
+        team = f"slack/{place.workspace}"
+        every = Pace(f"{team}/chat.postMessage", ALL_POSTS, ALL_POST_SECONDS, spread=False)
+        self._posts = Pace(f"{team}/post/{place.channel}", POSTS, POST_SECONDS, spread=False, within=every)
+        self._edits = Pace(f"{team}/chat.update", EDITS, EDIT_SECONDS, least=EDIT_LEAST)
 
     def fits(self, page: Page) -> bool:
         """Whether the page is within the limits of one message."""
         return blocks.fits(page)
 
+    def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
+        """The budget of a post or of an edit."""
+        return self._posts if message is None else self._edits
+
     async def post(self, page: Page, extra: tuple[blocks.Json, ...] = ()) -> str:
         """Show a new message, with `extra` blocks below it; returns its ts. Raises PlatformError."""
         where = {"thread_ts": self._thread or None, "unfurl_links": False, "unfurl_media": False}
-        answer = await self._send(self._web.client.chat_postMessage, page, extra, **where)
+        text = blocks.fallback(page)
+        answer = await self._send(self._web.client.chat_postMessage, page, text, extra, **where)
         await self._status.posted(self._thread)
-        return str(answer["ts"])
+        message = str(answer["ts"])
+        self._texts[message] = text
+        return message
 
     async def edit(self, message: str, page: Page) -> None:
         """Replace the content of a message. Raises PlatformError."""
+        # Slack writes "(edited)" beside a message whose text changes: that is left as it is until the end.
+        text = self._texts.get(message, "") if page.growing else ""
         # parse is `client` by default here, unlike in chat.postMessage: that would link names anew.
-        await self._send(self._web.client.chat_update, page, (), ts=message, parse="none")
+        where = {"ts": message, "parse": "none"}
+        try:
+            await self._send(self._web.client.chat_update, page, text or blocks.fallback(page), (), **where)
+        except Rejected as error:
+            if code_of(error) != "streaming_state_conflict":
+                raise
+            # A process that is gone left it streaming.
+            await self._web.call(self._web.client.chat_stopStream(channel=self._channel, ts=message))
+            await self._send(self._web.client.chat_update, page, text or blocks.fallback(page), (), **where)
 
     async def delete(self, message: str) -> None:
         """Take a message away; one that is gone already is no error. Raises PlatformError."""
@@ -66,32 +97,64 @@ class SlackSurface:
         except Gone:
             log.info("a message was gone already")
 
-    async def status(self, status: Status) -> None:
+    async def attach(self, name: str, content: bytes) -> str:
+        """Show a file below the reply; Slack does not tell in which message it will be. Raises PlatformError."""
+        call = self._web.client.files_upload_v2(
+            filename=name, title=name, content=content, channel=self._channel, thread_ts=self._thread or None
+        )
+        await self._web.call(call)
+        return ""
+
+    async def status(self, sign: Sign) -> None:
         """Eyes on a question that waits, a status line while it is thought about; never raises PlatformError."""
-        match status:
+        match sign.status:
             case Status.QUEUED if self._address.message:
                 await self._eyes.put(self._channel, self._address.message)
-            case Status.QUEUED:
-                await self._whisper(WAITING)
+                others = "another question" if sign.ahead == 1 else f"{sign.ahead} other questions"
+                await self._status.show(f"is answering {others} first…")
+            case Status.QUEUED if not self._whispered:
+                self._whispered = True
+                await self._whisper(waiting(sign.ahead))
             case Status.THINKING:
-                await self._status.thinking()
+                await self._eyes.take(self._channel, self._address.message, adopted=self._address.adopted)
+                await self._status.thinking(sign.seconds)
             case Status.NONE:
                 await self._eyes.take(self._channel, self._address.message, adopted=self._address.adopted)
                 await self._status.clear()
 
-    async def _send(self, method: Any, page: Page, extra: tuple[blocks.Json, ...], **where: Any) -> Any:
-        """One message, in mrkdwn if this server does not know markdown blocks."""
-        common = {"channel": self._channel, "text": blocks.fallback(page), **where}
-        shown = [*blocks.blocks(page, markdown=self._style.markdown), *extra]
+    def below(self, page: Page) -> list[blocks.Json]:
+        """The buttons under a page."""
+        found = buttons.row(page.actions, self._address.conversation)
+        if Action.AGAIN in page.actions and page.text and self._style.thumbs:
+            found.append(buttons.thumbs(self._address.conversation))
+        return found
+
+    async def _send(self, method: Any, page: Page, text: str, extra: tuple[blocks.Json, ...], **where: Any) -> Any:
+        """One message; in mrkdwn, or without thumbs, if this server turns out not to know the better blocks."""
+        common = {"channel": self._channel, "text": text, **where}
+        shown = [*blocks.blocks(page, markdown=self._style.markdown), *self.below(page), *extra]
         try:
             return await self._web.call(method(blocks=shown, **common))
         except Rejected as error:
-            if not (self._style.markdown and page.text and code_of(error).startswith("invalid_blocks")):
+            if not code_of(error).startswith("invalid_blocks"):
                 raise
-            if "markdown" in details_of(error):
+            if "context_actions" in (details := details_of(error)):
+                self._style.thumbs = False
+                log.warning("this Slack does not know feedback buttons; replies are shown without")
+            elif "markdown" in details and page.text:
                 self._style.markdown = False
                 log.warning("this Slack does not know markdown blocks; replies are shown in mrkdwn")
-        return await self._web.call(method(blocks=[*blocks.blocks(page, markdown=False), *extra], **common))
+            elif not page.text:
+                raise
+            else:
+                log.warning("Slack refuses a message as it is, it is shown in mrkdwn")
+                shown = [
+                    *blocks.blocks(page, markdown=False),
+                    *buttons.row(page.actions, self._address.conversation),
+                    *extra,
+                ]
+                return await self._web.call(method(blocks=shown, **common))
+        return await self._send(method, page, text, extra, **where)
 
     async def _whisper(self, sentence: str) -> None:
         """Tell the person who asked, alone."""

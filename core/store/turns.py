@@ -4,22 +4,29 @@ import logging
 import uuid
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from core.errors import Stale
 from core.model import NOTHING_SHOWN, Exchange, Mention, Progress
 from core.store.connect import guarded
+from core.store.entries import (
+    encode,
+    mention_entry,
+    progress_entry,
+    read_history,
+    read_mention,
+    read_progress,
+    read_shown,
+    shown_entry,
+)
+from core.store.signals import Signals
 
 log = logging.getLogger(__name__)
-
-_MENTION = TypeAdapter(Mention)
-_EXCHANGE = TypeAdapter(Exchange)
-_PROGRESS = TypeAdapter(Progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,14 @@ class Claimed:
     turn: Turn
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A mention and the messages in which its reply stands."""
+
+    mention: Mention
+    messages: tuple[str, ...]
+
+
 Acceptance = Duplicate | Full | Queued | Claimed
 
 
@@ -74,6 +89,7 @@ class Limits:
     inbox: int = 20
     exchanges: int = 100
     window_bytes: int = 256 * 1024
+    ended: int = 10  # turns of a conversation whose answer can be asked for again
 
 
 class Turns:
@@ -81,11 +97,12 @@ class Turns:
 
     def __init__(self, redis: "Redis", limits: Limits = Limits(), partitions: int = 1) -> None:
         self.limits = limits
+        self.signals = Signals(redis)
         self._redis = redis
         self._partitions = partitions
         source = files("core.store") / "lua"
         common = (source / "common.lua").read_text()
-        steps = ("accept", "claim", "renew", "release", "commit", "reset")
+        steps = ("accept", "claim", "renew", "release", "commit", "reset", "stop")
         self._steps = {name: redis.register_script(common + (source / f"{name}.lua").read_text()) for name in steps}
 
     async def accept(self, conversation: str, mention: Mention, request: str) -> Acceptance:
@@ -93,7 +110,7 @@ class Turns:
 
         `request` names this call: repeated with the same one after a lost answer, it gives that answer again.
         """
-        entry = _MENTION.dump_json(mention, exclude_defaults=True)
+        entry = mention_entry(mention)
         tag = self._tag(conversation)
         limits = self.limits
         reply = await self._step(
@@ -125,7 +142,42 @@ class Turns:
     async def waiting(self, conversation: str) -> int:
         """How many mentions wait in this conversation, the running one included."""
         async with guarded():
-            return int(await self._redis.llen(f"nb:{self._tag(conversation)}:i:{conversation}"))
+            return int(await self._redis.llen(self._key("i", conversation)))
+
+    async def ahead(self, conversation: str, mention: Mention) -> int | None:
+        """How many mentions come before this one, the running one included; None when it does not wait any more."""
+        entry = mention_entry(mention)
+        async with guarded():
+            place = await self._redis.lpos(self._key("i", conversation), entry)  # type: ignore[arg-type]
+        return place if isinstance(place, int) else None
+
+    async def running(self, conversation: str) -> Shown | None:
+        """The mention whose turn it is in this conversation, and what is on screen of its reply as far as is known."""
+        async with guarded(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.lindex(self._key("i", conversation), 0)
+            pipe.hget(self._key("c", conversation), "progress")
+            entry, progress = await pipe.execute()
+        if entry is None:
+            return None
+        return Shown(read_mention(entry), read_progress(progress).messages)
+
+    async def ended(self, conversation: str, message: str) -> Shown | None:
+        """The mention that was answered in this message, if that was not long ago; None if it is forgotten."""
+        async with guarded():
+            entries: list[Any] = await self._redis.lrange(self._key("e", conversation), 0, -1)
+        found = (Shown(*read_shown(entry)) for entry in entries)
+        return next((shown for shown in found if message in shown.messages), None)
+
+    async def exchange(self, conversation: str, message: str) -> Exchange | None:
+        """The exchange that this message belongs to, if it is remembered."""
+        async with guarded():
+            entries: list[Any] = await self._redis.lrange(self._key("h", conversation), 0, -1)
+        found = (entry for entry in entries if message.encode() in entry.partition(b"|")[0].split(b","))
+        return next(iter(read_history(found)), None)
+
+    async def stop(self, conversation: str, turn: str) -> bool:
+        """Have the turn of this mention ended by whoever holds it; False when it does not run."""
+        return bool(await self._step("stop", conversation, [turn]))
 
     async def claim(self, conversation: str) -> Turn | None:
         """The next turn of a conversation whose lease ran out or was handed back; None if there is none to take."""
@@ -143,26 +195,30 @@ class Turns:
                 names.extend(await self._redis.zrangebyscore(key, "-inf", now, start=0, num=at_most))
         return tuple(name.decode() for name in names[:at_most])
 
-    async def renew(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> None:
-        """Prolong the lease, keeping the progress made. Raises Stale when another process holds the turn."""
-        if not await self._step("renew", turn.conversation, [turn.fence, turn.mention.id, _kept(progress)]):
+    async def renew(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> bool:
+        """Prolong the lease, keeping the progress made; false when somebody wants the turn stopped.
+
+        Raises Stale when another process holds it.
+        """
+        found = await self._step("renew", turn.conversation, [turn.fence, turn.mention.id, progress_entry(progress)])
+        if not found:
             raise Stale(turn.mention.id)
+        return bool(found == 1)
 
     async def release(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> None:
         """Hand an unfinished turn back, for any process to go on with at once."""
-        await self._step("release", turn.conversation, [turn.fence, _kept(progress)])
+        await self._step("release", turn.conversation, [turn.fence, progress_entry(progress)])
 
-    async def commit(self, turn: Turn, exchange: Exchange | None) -> Turn | None:
+    async def commit(self, turn: Turn, exchange: Exchange | None, messages: tuple[str, ...] = ()) -> Turn | None:
         """End the turn and remember its exchange, if any; returns the next turn, which is then ours as well.
 
-        Raises Stale when another process holds the turn; nothing is written then.
+        With `messages`, in which the reply stands, it can be asked for again. Raises Stale when another process holds
+        the turn; nothing is written then.
         """
         entry = b"" if exchange is None else encode(exchange)
-        reply = await self._step(
-            "commit",
-            turn.conversation,
-            [turn.fence, turn.mention.id, entry, turn.epoch, self.limits.exchanges],
-        )
+        again = shown_entry(replace(turn.mention, redo=None), messages) if messages else b""
+        replaces = turn.mention.redo.turn if turn.mention.redo else ""
+        reply = await self._commit(turn.conversation, turn.fence, turn.mention.id, entry, turn.epoch, again, replaces)
         if reply[0] == b"STALE":
             raise Stale(turn.mention.id)
         return await self._turn(turn.conversation, reply[1]) if reply[0] == b"NEXT" else None
@@ -180,10 +236,20 @@ class Turns:
             except ValidationError:  # which quotes its input: not for the log
                 log.error("a question in %s can't be read and is dropped", conversation)
             name = f"unreadable/{uuid.uuid4().hex}"
-            reply = await self._step("commit", conversation, [state[1], name, b"", state[3], self.limits.exchanges])
+            reply = await self._commit(conversation, state[1], name, b"", state[3])
             if reply[0] != b"NEXT":
                 return None
             state = reply[1]
+
+    async def _commit(
+        self, conversation: str, fence: int, turn: str, entry: bytes, epoch: int, again: bytes = b"", replaces: str = ""
+    ) -> Any:
+        limits = self.limits
+        args = [fence, turn, entry, epoch, limits.exchanges, again, limits.ended, replaces]
+        return await self._step("commit", conversation, args)
+
+    def _key(self, kind: str, conversation: str) -> str:
+        return f"nb:{self._tag(conversation)}:{kind}:{conversation}"
 
     def _tag(self, conversation: str) -> str:
         """The partition as a Cluster hash tag: all keys of a conversation are in one slot."""
@@ -191,50 +257,25 @@ class Turns:
 
     async def _step(self, name: str, conversation: str, args: Sequence[Any], extra_key: str = "") -> Any:
         tag, limits = self._tag(conversation), self.limits
-        keys = [f"nb:{tag}:{kind}:{conversation}" for kind in "cih"] + [f"nb:{tag}:leases"]
+        keys = [self._key(kind, conversation) for kind in "cihe"] + [f"nb:{tag}:leases"]
         common: list[Any] = [conversation, _ms(limits.lease), _ms(limits.keep), limits.exchanges, limits.window_bytes]
         async with guarded():
             return await self._steps[name](keys=[*keys, extra_key] if extra_key else keys, args=common + list(args))
 
 
-def encode(exchange: Exchange) -> bytes:
-    """An entry of the history: the platform's message ids in clear, then the exchange.
-
-    Redis can find an entry by message id without reading the rest.
-    """
-    return ",".join(exchange.messages).encode() + b"|" + _EXCHANGE.dump_json(exchange)
-
-
-def decode(entry: bytes) -> Exchange:
-    """The reverse of `encode`."""
-    return _EXCHANGE.validate_json(entry.partition(b"|")[2])
-
-
 def _turn(conversation: str, state: Sequence[Any]) -> Turn:
     entry, fence, attempts, epoch, progress, history = state
+    mention = read_mention(entry)
+    before = Progress(mention.redo.messages) if mention.redo else NOTHING_SHOWN  # it goes on in the old messages
     return Turn(
         conversation=conversation,
-        mention=_MENTION.validate_json(entry),
+        mention=mention,
         fence=int(fence),
         attempt=int(attempts),
         epoch=int(epoch),
-        history=tuple(filter(None, map(_read, history))),
-        progress=_PROGRESS.validate_json(progress) if progress else Progress(),
+        history=read_history(history),
+        progress=read_progress(progress, before),
     )
-
-
-def _read(entry: bytes) -> Exchange | None:
-    """An exchange; None for one that another version wrote and this one can't read."""
-    try:
-        return decode(entry)
-    except ValidationError:
-        log.warning("an exchange that can't be read is passed over")
-        return None
-
-
-def _kept(progress: Progress) -> bytes:
-    """The progress as it is stored; none leaves what is stored as it is."""
-    return _PROGRESS.dump_json(progress) if progress.messages else b""
 
 
 def _ms(seconds: float) -> int:

@@ -14,14 +14,13 @@ from bots.sandbox.nebula_standin import tokens
 from core.assistant import Assistant
 from core.config import Config
 from core.latest import Latest
-from core.model import Author, ChatMessage, ChatRequest, Memory, Mention, Place, Placement, Progress
+from core.model import Author, ChatMessage, ChatRequest, Memory, Mention, Place, Placement
 from core.nebula import Nebula
-from core.pace import Pacer
-from core.ports import Pace
+from core.pace import Pace, Pacer
 from core.reply import Reply
 from core.settings import ChannelSettings, Habits, resolve
-from core.store.turns import Turn
 from tests.bench.table import Table
+from tests.bench.turns import answered
 from tests.bench.wire import Wire, wire
 from tests.core.room import GENEROUS, Room
 
@@ -142,20 +141,9 @@ async def _decoded(model: Nebula, config: Config) -> int:
     return len(cell.value.text)
 
 
-class _Nobody:
-    """Keeps no progress."""
-
-    def drawn(self, progress: Progress) -> None:
-        pass
-
-    async def posted(self, progress: Progress) -> None:
-        pass
-
-
 async def _answered(model: Nebula, settings: ChannelSettings, place: Place, number: int, edits: int) -> int:
     """A whole turn but for Redis."""
     mention = Mention(f"bench/{number}", place, Author("U", "Ann"), QUESTION, message="Q")
-    turn = Turn(f"bench/{number}", mention, 1, 1, 0, (), Progress())
     room = Room(post_pace=GENEROUS, edit_pace=Pace(f"bench/{number}", edits, 5.0))
-    exchange = await Assistant(model, Pacer(), context=32_768).answer(turn, settings, room, _Nobody())
+    exchange = await answered(Assistant(model, Pacer(), context=32_768), mention, settings, room)
     return len(exchange.answer) if exchange else 0

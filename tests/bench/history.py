@@ -14,7 +14,8 @@ from redis.asyncio import Redis
 from core.model import Author, Exchange, Mention, Place
 from core.store.connect import connection
 from core.store.embedded import embedded
-from core.store.turns import Claimed, Limits, Turns, encode
+from core.store.entries import encode
+from core.store.turns import Claimed, Limits, Turns
 from tests.bench.table import Table, ratio, us
 
 TURNS, WARM = 300, 30

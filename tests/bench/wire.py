@@ -5,7 +5,7 @@ import inspect
 import logging
 import multiprocessing
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from bots.sandbox.discord import DiscordServer
+from bots.sandbox.discord_limits import Limits
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.slack import SlackServer
-from bots.sandbox.slack_limits import OFF
+from bots.sandbox.slack_limits import OFF, Limit
 from bots.slack.manifest import EVENTS
 from core.config import Config
+from core.model import ChatMessage
 
 PATIENCE = 20.0  # seconds for anything that the bot must have done by then
 
@@ -91,40 +93,46 @@ class Wire:
 
     async def answers(self, text: str, pace: float = 0.0) -> None:
         """What the model says from now on, at so many tokens a second (0: at once)."""
-        await self._call("answers", text, pace)
+        await self.call("answers", text, pace)
 
     async def connected(self) -> None:
         """Wait for a bot that is connected to both platforms and has registered its commands."""
-        await self._call("connected")
+        await self.call("connected")
 
     async def ask(self, event: Event, number: int) -> Asked:
         """Somebody asks in channel `number`; returns once the model was asked."""
-        said, requested = await self._call("ask", event, number)
+        said, requested = await self.call("ask", event, number)
         return Asked(said, requested)
 
     async def ask_many(self, event: Event, many: int) -> None:
         """So many people ask at once, each in a channel of their own; returns once the model was asked by all."""
-        await self._call("ask_many", event, many)
+        await self.call("ask_many", event, many)
 
     async def streams(self) -> int:
         """How many answers are being streamed."""
-        return int(await self._call("streams"))
+        return int(await self.call("streams"))
 
-    async def _call(self, name: str, *arguments: object) -> Any:
+    async def call(self, name: str, *arguments: object) -> Any:
+        """What the scene's method of this name returns; one call at a time."""
         async with self._lock:
             self._pipe.send((name, arguments))
             return await asyncio.to_thread(self._pipe.recv)
 
 
-class _Scene:
+class Scene:
     """The same in the servers' process: its public methods are what Wire calls."""
+
+    slack_limits: Mapping[str, Limit] = OFF
+    discord_limits: Limits | None = None
 
     def __init__(self, slack: SlackServer, discord: DiscordServer, channels: int) -> None:
         self._slack, self._discord = slack, discord
         self._text = "ok"
-        self.nebula = NebulaServer(answer=lambda messages: self._text)
+        self.nebula = NebulaServer(answer=self._answer)
         self._ann = slack.add_user("ann")
         self._rooms = [slack.add_channel(f"room-{number}", self._ann) for number in range(channels)]
+        people = [self._ann, *(slack.add_user(f"friend-{number}") for number in range(1, channels))]
+        self._direct = [(person, slack.open_dm(person)) for person in people]
         guild = discord.add_guild("Bench")
         self._bob = discord.add_member(guild, "bob")
         self._channels = [discord.add_channel(guild, f"room-{number}") for number in range(channels)]
@@ -167,13 +175,20 @@ class _Scene:
     def streams(self) -> int:
         return sum(not (each.finished or each.closed_early) for each in self.nebula.requests)
 
+    def _answer(self, messages: Sequence[ChatMessage]) -> str:
+        return self._text
+
+    def _question(self, number: int) -> str:
+        return "How does a hash table work, and when is it slow?"
+
     async def _say(self, event: Event, number: int) -> None:
-        question = "How does a hash table work, and when is it slow?"
+        question = self._question(number)
         match event:
             case Event.SLACK:
                 await self._slack.say(self._ann, self._rooms[number], f"@nebula {question}")
             case Event.SLACK_DIRECT:
-                await self._slack.say(self._ann, self._slack.open_dm(self._ann), question)
+                person, direct = self._direct[number]
+                await self._slack.say(person, direct, question)
             case Event.DISCORD:
                 text = f"@{self._discord.bot_user.name} {question}"
                 await self._discord.say(self._bob, self._channels[number], text)
@@ -181,16 +196,16 @@ class _Scene:
                 await self._discord.slash(self._bob, self._channels[number], "ask", {"prompt": question})
 
 
-def _serve(pipe: "Connection[Any, Any]", channels: int) -> None:
+def _serve(pipe: "Connection[Any, Any]", kind: type[Scene], channels: int) -> None:
     # A bot that is ended in the middle of an answer leaves a request that fails; that is no news.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
     async def main() -> None:
         async with (
-            SlackServer(limits=OFF, subscriptions=frozenset(EVENTS)) as slack,
-            DiscordServer(limits=None) as discord,
+            SlackServer(limits=kind.slack_limits, subscriptions=frozenset(EVENTS)) as slack,
+            DiscordServer(limits=kind.discord_limits) as discord,
         ):
-            scene = _Scene(slack, discord, channels)
+            scene = kind(slack, discord, channels)
             async with scene.nebula:
                 pipe.send(scene.addresses())
                 while True:
@@ -204,13 +219,20 @@ def _serve(pipe: "Connection[Any, Any]", channels: int) -> None:
 @asynccontextmanager
 async def wire(channels: int) -> AsyncIterator[Wire]:
     """The servers, with so many channels on each platform and no rate limits."""
+    async with process(Scene, channels) as (pipe, addresses):
+        yield Wire(pipe, addresses)
+
+
+@asynccontextmanager
+async def process(kind: type[Scene], channels: int) -> AsyncIterator[tuple["Connection[Any, Any]", Addresses]]:
+    """The process of the servers with a scene of this kind in it: the pipe to it, and where they are."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, channels), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, kind, channels), daemon=True)
     process.start()
     theirs.close()  # so that the end of the servers ends our waiting for them
     try:
-        yield Wire(ours, await asyncio.to_thread(ours.recv))
+        yield ours, await asyncio.to_thread(ours.recv)
     finally:
         process.terminate()
         process.join()

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from bots.sandbox.nebula import NebulaServer
@@ -14,13 +15,14 @@ from bots.sandbox.slack_values import Call, File, Message, View
 from bots.slack.app import Slack
 from core.assistant import Assistant
 from core.config import Config
+from core.controls import Controls
 from core.front import Front
 from core.handlers import Handlers
 from core.intake import Intake
 from core.nebula import Nebula
-from core.pace import Pacer
-from core.ports import Pace
+from core.pace import Line, Pace, Pacer, Permit
 from core.store.connect import connection
+from core.store.ratings import Ratings
 from core.store.settings import SettingsStore
 from core.store.turns import Limits, Turns
 
@@ -116,8 +118,15 @@ class Room:
 class _Hasty(Pacer):
     """Paces as the real one, a hundred times as fast: what is tested here is not how long a budget lasts."""
 
-    async def permit(self, pace: Pace, *, final: bool = False) -> None:
-        await super().permit(Pace(pace.scope, pace.calls, pace.seconds / 100), final=final)
+    def line(self) -> Line:
+        return _HastyLine(self)
+
+
+class _HastyLine(Line):
+    async def permit(self, pace: Pace, *, final: bool = False) -> Permit:
+        within = pace.within and replace(pace.within, seconds=pace.within.seconds / 100)
+        quick = replace(pace, seconds=pace.seconds / 100, least=pace.least / 100, within=within)
+        return await super().permit(quick, final=final)
 
 
 def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any) -> Config:
@@ -174,7 +183,8 @@ async def slack_room(
         async with Nebula(api_key="key", base_url=nebula.base_url, platform_url=nebula.platform_url) as model:
             assistant = Assistant(model, _Hasty(), context=values.nebula_context_tokens)
             intake = room.intake = Intake(turns, store, assistant, {platform.name: platform}, drain_seconds=2)
-            front = Front(intake, Handlers(store, turns, model))
+            ratings = Ratings(redis, 3600)
+            front = Front(intake, Handlers(store, turns, ratings, model), Controls(intake, turns, store, ratings))
             async with intake.open(), asyncio.TaskGroup() as group:
                 room.running = group.create_task(platform.run(front))
                 try:

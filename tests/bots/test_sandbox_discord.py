@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -947,6 +948,16 @@ async def test_latency_delays_calls_and_events(stage: Stage) -> None:
         await text_channel(bot, stage.channel).send("d")
         await seen(bot, 4)
         assert [message.content[-1] for message in bot.seen] == ["a", "b", "c", "d"]
+
+
+async def test_a_request_is_applied_half_way_through_its_latency(stage: Stage) -> None:
+    """Half of the round trip passes before the message is there, half before the client knows."""
+    stage.server.latency = 0.1
+    asked = time.monotonic()
+    await call(stage, "POST", f"/channels/{stage.channel.id}/messages", content="x")
+    answered = time.monotonic()
+    (message,) = stage.server.messages(stage.channel)
+    assert min(message.frames[0].at - asked, answered - message.frames[0].at) > 0.049
 
 
 async def test_until_gives_up(stage: Stage) -> None:

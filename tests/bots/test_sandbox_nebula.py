@@ -78,6 +78,18 @@ async def test_a_stream_has_the_shape_of_the_real_one(server: NebulaServer, http
     assert got[-1]["usage"]["completion_tokens"] == 2
 
 
+async def test_it_is_known_when_each_token_was_written(server: NebulaServer, http: aiohttp.ClientSession) -> None:
+    """One time for each, in their order, also of a stream that broke off."""
+    server.answer_next("one two")
+    await raw(http, server)
+    server.fault(Fault(cut_after=1))
+    server.answer_next("one two")
+    with pytest.raises(aiohttp.ClientError):
+        await raw(http, server)
+    (first, second), (third,) = (received.written for received in server.requests)
+    assert server.requests[0].at <= first <= second <= third
+
+
 async def test_r1_thinks_aloud(server: NebulaServer, http: aiohttp.ClientSession) -> None:
     """A model with R1 in its name opens and closes a thought before its answer."""
     _, answer = await ask(http, server, model=R1)

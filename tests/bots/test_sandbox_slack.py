@@ -1,5 +1,6 @@
 """The sandbox's Slack as the unmodified slack_sdk and slack-bolt see it."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -920,6 +921,15 @@ async def test_a_choice_carries_its_option(world: World) -> None:
 # --- limits and faults ---
 
 
+async def test_limits_change_while_it_runs() -> None:
+    """The calls made until then count on."""
+    async with opened(limits={"users.info": Limit(3, 60.0)}) as world:
+        for _ in range(2):
+            await world.client.users_info(user=world.ann)
+        world.server.limits = {"users.info": Limit(2, 60.0)}
+        assert await world.refused(world.client.users_info(user=world.ann)) == "ratelimited"
+
+
 async def test_too_many_calls_are_sent_away_with_a_time() -> None:
     """A method over its limit answers 429 with Retry-After; other methods and other channels go on."""
     async with opened(limits={"users.info": Limit(2, 60.0)}) as world:
@@ -982,6 +992,16 @@ async def test_latency_delays_every_call(world: World) -> None:
         client = AsyncWebClient(world.server.bot_token, base_url=world.server.api_url, session=session)
         with pytest.raises(TimeoutError):
             await client.auth_test()
+
+
+async def test_a_call_is_done_half_way_through_its_latency(world: World) -> None:
+    """Half of the round trip passes before the message is there, half before the client knows."""
+    world.server.faults.latency = 0.1
+    asked = time.monotonic()
+    await world.client.chat_postMessage(channel=world.general, text="x")
+    answered = time.monotonic()
+    (message,) = world.server.messages(world.general)
+    assert min(message.frames[0].at - asked, answered - message.frames[0].at) > 0.049
 
 
 async def test_calls_are_recorded_without_the_token(world: World) -> None:

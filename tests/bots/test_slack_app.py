@@ -22,7 +22,7 @@ async def test_a_mention_is_answered_in_a_thread_under_it(redis_url: str) -> Non
         (reply,) = room.said("#general")
         assert reply.thread_ts == asked.ts
         assert reply.shown == "**Hello** <!channel> <@U0NEBULA>, see https://example.com"
-        assert [block["type"] for block in reply.blocks] == ["markdown"]
+        assert [block["type"] for block in reply.blocks] == ["markdown", "actions", "context_actions"]
         assert (reply.pings, reply.unfurls) == ((), False)
 
 

@@ -17,6 +17,10 @@ NEEDED = {
     "chat_postEphemeral": {"chat:write"},
     "chat_update": {"chat:write"},
     "chat_delete": {"chat:write"},
+    "chat_startStream": {"chat:write"},
+    "chat_appendStream": {"chat:write"},
+    "chat_stopStream": {"chat:write"},
+    "files_upload_v2": {"files:write"},
     "assistant_threads_setStatus": {"chat:write"},
     "reactions_add": {"reactions:write"},
     "reactions_remove": {"reactions:write"},
@@ -27,7 +31,12 @@ NEEDED = {
     "apps_connections_open": set(),
 }
 # And each event (docs.slack.dev/reference/events).
-HEARD = {"app_mention": "app_mentions:read", "message.im": "im:history", "message.mpim": "mpim:history"}
+HEARD = {
+    "app_mention": "app_mentions:read",
+    "message.im": "im:history",
+    "message.mpim": "mpim:history",
+    "agent_session_stopped": "assistant:write",
+}
 
 
 def parsed(**how: Any) -> dict[str, Any]:
@@ -80,6 +89,15 @@ def test_people_can_write_to_the_bot() -> None:
     assert found["settings"]["interactivity"]["is_enabled"]
     assert found["settings"]["socket_mode_enabled"]
     assert "http" not in json.dumps(found)
+
+
+def test_the_agent_features_can_be_left_out() -> None:
+    """With them direct messages are threads that stream and can be stopped; without them guests can use the app."""
+    assert "agent_view" in parsed()["features"]
+    plain = parsed(agent=False)
+    assert "agent_view" not in plain["features"]
+    assert "agent_session_stopped" not in plain["settings"]["event_subscriptions"]["bot_events"]
+    assert "assistant:write" not in plain["oauth_config"]["scopes"]["bot"]
 
 
 def test_http_mode_says_where_to_send_requests() -> None:

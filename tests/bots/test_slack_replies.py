@@ -12,7 +12,7 @@ from bots.slack.surface import SlackSurface, Style
 from bots.slack.web import Web
 from bots.slack.words import Words
 from core.model import Address, Page, Place, Placement
-from core.ports import Status
+from core.ports import NO_SIGN
 from tests.bots.slack_harness import slack_room
 
 
@@ -130,7 +130,7 @@ async def test_marks_of_a_process_that_is_gone_are_taken_away(redis_url: str) ->
         for adopted in (False, True):
             place = Place("slack", room.slack.team, question.channel)
             address = Address(place, Placement.THREAD, question.ts, adopted=adopted)
-            await SlackSurface(web, Eyes(web), Style(), address).status(Status.NONE)
+            await SlackSurface(web, Eyes(web), Style(), address).status(NO_SIGN)
             (seen,) = (each for each in room.slack.messages(question.channel) if each.ts == question.ts)
             assert bool(seen.reactions) is not adopted
         await web.close()

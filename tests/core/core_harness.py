@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from bots.sandbox.nebula import NebulaServer
 from core.assistant import Assistant
 from core.config import Config
+from core.controls import Controls
 from core.front import Front
 from core.handlers import Handlers, Response
 from core.intake import Intake
@@ -21,6 +22,8 @@ from core.nebula import Nebula
 from core.pace import Pacer
 from core.ports import Surface
 from core.settings import Habits
+from core.store.budgets import Budgets
+from core.store.ratings import Ratings
 from core.store.settings import SettingsStore
 from core.store.turns import Limits, Turns
 from tests.core.room import Room
@@ -114,7 +117,9 @@ async def process(
         )
         turns = Turns(redis, Limits(lease=lease, inbox=config.inbox_limit))
         settings = SettingsStore(redis, config, {rooms.name: rooms.habits})
-        assistant = Assistant(model, Pacer(), context=config.nebula_context_tokens)
+        assistant = Assistant(
+            model, Pacer(Budgets(redis)), context=config.nebula_context_tokens, pages=config.reply_pages
+        )
         intake = Intake(
             turns,
             settings,
@@ -124,7 +129,9 @@ async def process(
             drain_seconds=drain,
         )
         await stack.enter_async_context(intake.open())
-        yield Process(Front(intake, Handlers(settings, turns, model)), intake, assistant, turns, settings, rooms)
+        ratings = Ratings(redis, 3600)
+        front = Front(intake, Handlers(settings, turns, ratings, model), Controls(intake, turns, settings, ratings))
+        yield Process(front, intake, assistant, turns, settings, rooms)
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:

@@ -1,14 +1,16 @@
 """A surface in memory: what people would see, every frame of it, and faults that a platform may show."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from core.budget import Told
 from core.errors import Gone, PlatformError
 from core.model import Page
-from core.ports import Pace, Status
+from core.pace import Pace
+from core.ports import Sign, Status
 
-GENEROUS = Pace("room", 1000, 1.0)
+GENEROUS = Pace("room", 1000, 1.0, spread=False)
 
 
 @dataclass
@@ -16,11 +18,14 @@ class Room:
     """Implements core.ports.Surface. `faults` are raised by the next calls, one each."""
 
     limit: int = 2000
+    by_status: bool = False
+    told: Told | None = None
     post_pace: Pace = GENEROUS
     edit_pace: Pace = GENEROUS
     messages: dict[str, Page] = field(default_factory=dict)
     frames: list[tuple[str, Page]] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
     faults: list[PlatformError] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)  # calls wait while it is clear
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -34,6 +39,9 @@ class Room:
 
     def fits(self, page: Page) -> bool:
         return len(page.head) + len(page.text) + len(page.foot) <= self.limit
+
+    def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
+        return self.post_pace if message is None else self.edit_pace
 
     async def post(self, page: Page) -> str:
         await self._call()
@@ -50,8 +58,13 @@ class Room:
     async def delete(self, message: str) -> None:
         self.messages.pop(message, None)
 
-    async def status(self, status: Status) -> None:
-        self.statuses.append(status)
+    async def attach(self, name: str, content: bytes) -> str:
+        await self._call()
+        self.files[f"f{len(self.files)}"] = content
+        return f"f{len(self.files) - 1}"
+
+    async def status(self, sign: Sign) -> None:
+        self.statuses.append(sign.status)
 
     async def until(self, text: str) -> None:
         """Wait until this text is on screen."""

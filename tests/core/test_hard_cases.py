@@ -1,6 +1,7 @@
 """Hard cases of the core: other versions in Redis, late steps, races at a shutdown, and input nobody expects."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from redis.asyncio import Redis
@@ -9,8 +10,8 @@ from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault
 from core.errors import Forbidden, SlowDown
 from core.model import Exchange, Memory, Mention, Place, Placement, Progress
-from core.pace import Pacer
-from core.ports import Pace
+from core.pace import Pace, Pacer
+from core.ports import Sign
 from core.prompt import build
 from core.settings import ChannelSettings
 from core.store.turns import Claimed, Turns
@@ -133,9 +134,11 @@ async def test_prompt_and_answer_fit_the_window_together() -> None:
 async def test_hold_outlives_the_dropping_of_idle_scopes() -> None:
     """A hold is kept when idle scopes are dropped."""
     pacer = Pacer()
-    pacer.hold(Pace("held", 5, 0.01), 60)
+    with suppress(SlowDown):
+        async with await pacer.permit(Pace("held", 5, 0.01)):
+            raise SlowDown("429", 60)
     for number in range(5000):
-        pacer.hold(Pace(f"s{number}", 5, 0.01), 0)
+        (await pacer.permit(Pace(f"s{number}", 5, 0.01))).give_back()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await pacer.permit(Pace("held", 5, 0.01), final=True)
@@ -145,16 +148,16 @@ async def test_notice_that_fails_does_not_end_the_process(redis_client: Redis, s
     """A surface's defect costs a sign, not every other reply."""
     async with process(redis_client, server) as bot:
         server.fault(Fault(stall_after=1))
-        await bot.intake.accept(bot.mention("one"))
-        second = bot.mention("two")
+        first, second = bot.mention("one"), bot.mention("two")
+        await bot.intake.accept(first)
 
-        async def broken(status: object) -> None:
+        async def broken(sign: Sign) -> None:
             raise RuntimeError("a defect of an adapter")
 
         bot.rooms.rooms[second.message].status = broken  # type: ignore[method-assign]
         await bot.intake.accept(second)
         await asyncio.sleep(0.05)
-        bot.assistant.stop(ROOM.name)
+        bot.assistant.stop(first.id)
         assert await bot.answer("three", Place("test", "W1", "C2"))
 
 

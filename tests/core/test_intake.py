@@ -65,7 +65,7 @@ async def test_rooms_do_not_wait_for_each_other(bot: Process, server: NebulaServ
     elsewhere = bot.mention("quick", Place("test", "W1", "C2"))
     await bot.intake.accept(elsewhere)
     await eventually(lambda: "quick" in bot.shown(elsewhere))
-    assert bot.assistant.stop(ROOM.name)
+    await bot.command("stop")
 
 
 async def test_full_line_says_so(redis_client: Redis, server: NebulaServer) -> None:
@@ -76,7 +76,7 @@ async def test_full_line_says_so(redis_client: Redis, server: NebulaServer) -> N
         refused = bot.mention("one too many")
         assert await bot.intake.accept(refused) == Full(waiting=1)
         await eventually(lambda: "wait here already" in bot.shown(refused))
-        bot.assistant.stop(ROOM.name)
+        await bot.command("stop")
 
 
 async def test_system_prompt_is_the_channels(bot: Process, server: NebulaServer) -> None:
@@ -181,12 +181,12 @@ async def test_stop_ends_the_request(bot: Process, server: NebulaServer) -> None
     mention = bot.mention("talk")
     await bot.intake.accept(mention)
     await eventually(lambda: "word word" in bot.shown(mention))
-    assert bot.assistant.stop(ROOM.name)
+    assert "Stopping" in await bot.command("stop")
     await bot.intake.idle()
     await server.until(lambda: server.requests[0].closed_early)
     assert bot.shown(mention).startswith("word word")
     assert bot.shown(mention).endswith(STOPPED)
-    assert not bot.assistant.stop(ROOM.name)
+    assert "not writing" in await bot.command("stop")
 
 
 async def test_deleted_reply_ends_the_request(bot: Process, server: NebulaServer) -> None:
@@ -315,7 +315,7 @@ async def test_refusal_of_a_full_line_waits_for_the_platform(redis_client: Redis
         bot.rooms.rooms[refused.message].faults = [SlowDown("429", 0.01), SlowDown("429", 0.01)]
         await bot.intake.accept(refused)
         await eventually(lambda: "wait here already" in bot.shown(refused))
-        bot.assistant.stop(ROOM.name)
+        await bot.command("stop")
 
 
 async def test_order_holds_under_load(bot: Process, server: NebulaServer) -> None:

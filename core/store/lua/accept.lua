@@ -1,5 +1,5 @@
 -- accept: queue a mention once, and claim its conversation when nobody holds it.
-local DEDUPE = KEYS[5]
+local DEDUPE = KEYS[6]
 local REQUEST, ENTRY, DEDUPE_MS, INBOX_LIMIT = ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
 
 local known = redis.call('GET', DEDUPE)

@@ -1,5 +1,6 @@
 -- commit: end the turn at the head of the inbox, remember its exchange, go on with the next one or let go.
 local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
+local AGAIN, AGAIN_KEEP, REPLACES = ARGV[11], tonumber(ARGV[12]), ARGV[13]
 
 local done = redis.call('HGET', CONV, 'done') == TURN
 if not holds(FENCE) then return {done and 'IDLE' or 'STALE'} end
@@ -7,11 +8,28 @@ if not holds(FENCE) then return {done and 'IDLE' or 'STALE'} end
 if not done then
   redis.call('LPOP', INBOX)
   redis.call('HSET', CONV, 'done', TURN, 'attempts', 0)
-  redis.call('HDEL', CONV, 'progress', 'request')
+  redis.call('HDEL', CONV, 'progress', 'request', 'stop')
+  -- An answer given anew takes the place of the old one, which is not on screen any more.
+  local place
+  if REPLACES ~= '' then
+    local old, at = entry(HISTORY, '"turn":"' .. REPLACES .. '"')
+    place = at
+    if old and EXCHANGE == '' then redis.call('LREM', HISTORY, 1, old) end
+    local known = entry(ENDED, '"id":"' .. REPLACES .. '"')
+    if known then redis.call('LREM', ENDED, 1, known) end
+  end
   -- After a reset, an answer begun before it is not remembered.
-  if EXCHANGE ~= '' and EPOCH == (redis.call('HGET', CONV, 'epoch') or '0') then
-    redis.call('RPUSH', HISTORY, EXCHANGE)
-    redis.call('LTRIM', HISTORY, -KEEP, -1)
+  if EPOCH == (redis.call('HGET', CONV, 'epoch') or '0') then
+    if EXCHANGE ~= '' and place then
+      redis.call('LSET', HISTORY, place, EXCHANGE)
+    elseif EXCHANGE ~= '' then
+      redis.call('RPUSH', HISTORY, EXCHANGE)
+      redis.call('LTRIM', HISTORY, -KEEP, -1)
+    end
+    if AGAIN ~= '' then
+      redis.call('LPUSH', ENDED, AGAIN)
+      redis.call('LTRIM', ENDED, 0, AGAIN_KEEP - 1)
+    end
   end
   if redis.call('LLEN', INBOX) > 0 then redis.call('HINCRBY', CONV, 'attempts', 1) end
 end

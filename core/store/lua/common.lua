@@ -1,5 +1,5 @@
 -- Shared by the steps of turns.py. Every step gets the same keys, all in one slot, and the same first arguments.
-local CONV, INBOX, HISTORY, LEASES = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local CONV, INBOX, HISTORY, ENDED, LEASES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local NAME, LEASE_MS, TTL_MS, WINDOW, WINDOW_BYTES =
   ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 
@@ -16,7 +16,7 @@ local function held()
 end
 
 local function keep()
-  for _, key in ipairs({CONV, INBOX, HISTORY, LEASES}) do redis.call('PEXPIRE', key, TTL_MS) end
+  for _, key in ipairs({CONV, INBOX, HISTORY, ENDED, LEASES}) do redis.call('PEXPIRE', key, TTL_MS) end
 end
 
 -- The newest exchanges within the window, oldest first. Reads from the end, so the cost does not grow with the list.
@@ -41,7 +41,10 @@ end
 -- All that a turn needs: the mention at the head of the inbox and what is known of it.
 local function snapshot()
   local state = redis.call('HMGET', CONV, 'fence', 'attempts', 'epoch', 'progress')
-  return {redis.call('LINDEX', INBOX, 0), tonumber(state[1]), tonumber(state[2]), tonumber(state[3] or '0'), state[4] or '', newest()}
+  return {
+    redis.call('LINDEX', INBOX, 0), tonumber(state[1]), tonumber(state[2]), tonumber(state[3] or '0'), state[4] or '',
+    newest(),
+  }
 end
 
 -- Take the lease under a new fencing token; whoever held it before can no longer write.
@@ -55,4 +58,17 @@ end
 
 local function holds(fence)
   return redis.call('HGET', CONV, 'fence') == fence
+end
+
+-- The entry of a list that holds these words, and its place.
+local function entry(list, words)
+  for i, found in ipairs(redis.call('LRANGE', list, 0, -1)) do
+    if string.find(found, words, 1, true) then return found, i - 1 end
+  end
+end
+
+-- Whether this turn, and no other, is at the head of the inbox.
+local function running(turn)
+  local head = redis.call('LINDEX', INBOX, 0)
+  return head and string.find(head, '"id":"' .. turn .. '"', 1, true)
 end

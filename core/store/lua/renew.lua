@@ -1,8 +1,8 @@
--- renew: prolong the lease and keep the progress, if this holder's fencing token is still the newest.
+-- renew: prolong the lease and keep the progress, if this holder's fencing token is still the newest; 2: to be stopped.
 local FENCE, TURN, PROGRESS = ARGV[6], ARGV[7], ARGV[8]
 if not holds(FENCE) then return 0 end
 -- One that was on its way while the turn was committed: the lease and the progress are the next turn's now, or nobody's.
 if redis.call('HGET', CONV, 'done') == TURN then return 1 end
 redis.call('ZADD', LEASES, now() + LEASE_MS, NAME)
 if PROGRESS ~= '' then redis.call('HSET', CONV, 'progress', PROGRESS) end
-return 1
+return redis.call('HGET', CONV, 'stop') == TURN and 2 or 1

@@ -1,0 +1,120 @@
+"""Controls: what becomes of a press on a button under a reply, on whichever process it arrives."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from core.handlers import Response, RightsOf
+from core.intake import Intake
+from core.model import Action, Author, Mention, Place, Redo, Rights
+from core.settings import conversation_of
+from core.store.ratings import Ratings
+from core.store.settings import SettingsStore
+from core.store.turns import Duplicate, Turns
+
+OVER = "This answer is over already."
+NOT_YOURS = "Only the person who asked, and those who manage this channel, can do that."
+FORGOTTEN = "I no longer remember this question. Please ask it again."
+UNDER_WAY = "That is under way already."
+GO_ON = "Go on exactly where you stopped. Repeat nothing."
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A button that somebody pressed: the conversation that it names, and the message it is under."""
+
+    conversation: str
+    message: str
+    place: Place
+    author: Author
+
+
+class Controls:
+    """Nothing is kept here: a button names its conversation, and all else is in Redis."""
+
+    def __init__(self, intake: Intake, turns: Turns, settings: SettingsStore, ratings: Ratings) -> None:
+        self._intake, self._turns, self._settings, self._ratings = intake, turns, settings, ratings
+        self._actions: dict[Action, Callable[[Press, RightsOf], Awaitable[Response | None]]] = {
+            Action.STOP: self._stop,
+            Action.AGAIN: self._again,
+            Action.GO_ON: self._go_on,
+        }
+
+    async def pressed(self, action: Action, press: Press, rights: RightsOf) -> Response | None:
+        """Do what the button says. A response is for the person alone; None: it shows in the reply itself.
+
+        Raises StoreError.
+        """
+        if not f"{press.conversation}/".startswith(f"{press.place.scopes[1]}/"):
+            return Response(FORGOTTEN)  # no button of ours in this place
+        return await self._actions[action](press, rights)
+
+    async def halted(self, place: Place, message: str) -> None:
+        """Somebody ended the reply in this message by the platform's own means. Raises StoreError."""
+        settings = await self._settings.of(place)
+        nobody = Author("", "")
+        # The thread may be one that the reply opened: then the question stood outside of it.
+        for each in (place, replace(place, thread="")):
+            conversation = conversation_of(Mention("", each, nobody, ""), settings)
+            running = await self._turns.running(conversation)
+            if running and message in running.messages:
+                await self._turns.stop(conversation, running.mention.id)
+                return
+
+    async def rated(self, press: Press, *, good: bool) -> Response | None:
+        """Somebody says how good the answer is; each person counts once for each answer. Raises StoreError."""
+        known = await self._turns.exchange(press.conversation, press.message)
+        scope = press.place.scopes[1]
+        await self._ratings.rate(scope, press.message, known.model if known else "", press.author.id, good=good)
+        return Response("Thank you, noted.")
+
+    async def _stop(self, press: Press, rights: RightsOf) -> Response | None:
+        running = await self._turns.running(press.conversation)
+        if running is None or (running.messages and press.message not in running.messages):
+            return Response(OVER)
+        if not await _may(press, running.mention, rights):
+            return Response(NOT_YOURS)
+        return None if await self._turns.stop(press.conversation, running.mention.id) else Response(OVER)
+
+    async def _again(self, press: Press, rights: RightsOf) -> Response | None:
+        """The same question once more; the answer comes in the same messages and replaces the old one."""
+        shown = await self._turns.ended(press.conversation, press.message)
+        if shown is None:
+            return await self._unknown(press)
+        if not await _may(press, shown.mention, rights):
+            return Response(NOT_YOURS)
+        old = shown.mention
+        version = old.version + 1
+        name = f"{old.id.partition('#')[0]}#{version}"  # a second press asks for the same, which is known then
+        return await self._ask(replace(old, id=name, version=version, redo=Redo(old.id, shown.messages)))
+
+    async def _go_on(self, press: Press, rights: RightsOf) -> Response | None:
+        """A question that says no more than that, put by whoever pressed; the answer comes below the old one."""
+        shown = await self._turns.ended(press.conversation, press.message)
+        if shown is None:
+            return await self._unknown(press)
+        old = shown.mention
+        return await self._ask(
+            Mention(
+                id=f"{old.id}+",
+                place=old.place,
+                author=press.author,
+                text=GO_ON,
+                message=old.message,
+                at=time.time(),
+                private=old.private,
+            )
+        )
+
+    async def _unknown(self, press: Press) -> Response:
+        running = await self._turns.running(press.conversation)
+        again = running is not None and press.message in running.messages
+        return Response(UNDER_WAY if again else FORGOTTEN)
+
+    async def _ask(self, mention: Mention) -> Response | None:
+        acceptance = await self._intake.accept(mention)
+        return Response(UNDER_WAY) if isinstance(acceptance, Duplicate) else None
+
+
+async def _may(press: Press, mention: Mention, rights: RightsOf) -> bool:
+    return press.author.id == mention.author.id or await rights() is not Rights.NONE

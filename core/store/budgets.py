@@ -1,0 +1,51 @@
+"""Budgets in Redis: the calls that all processes together make under one limit, counted by the server's clock."""
+
+import math
+import uuid
+from importlib.resources import files
+
+from redis.asyncio import Redis
+
+from core.pace import Admission, Claim
+from core.store.connect import guarded
+
+# A process that makes no call for so long no longer counts as one that draws on a budget. Seconds.
+STAY = 30.0
+
+
+class Budgets:
+    """Implements core.pace.Ledger: each step is one Lua call in the scope's own slot. All raise StoreError."""
+
+    def __init__(self, redis: "Redis") -> None:
+        source = files("core.store") / "lua"
+        self._admit, self._refused = (
+            redis.register_script((source / f"{name}.lua").read_text()) for name in ("admit", "refused")
+        )
+        self._process = uuid.uuid4().hex
+
+    async def admit(self, scope: str, claim: Claim) -> Admission:
+        """Count a call that leaves now, or say when it may."""
+        async with guarded():
+            wait, active, calls = await self._admit(
+                keys=[f"nb:b:{{{scope}}}:calls", f"nb:b:{{{scope}}}"],
+                args=[
+                    self._process,
+                    uuid.uuid4().hex,
+                    claim.active,
+                    claim.calls,
+                    _ms(claim.seconds),
+                    claim.usable,
+                    _ms(claim.usable_seconds),
+                    _ms(STAY),
+                ],
+            )
+        return Admission(wait / 1000, active, calls)
+
+    async def refused(self, scope: str, seconds: float, calls: int) -> None:
+        """Hold all processes for so long; `calls` is the limit that is left by our reckoning."""
+        async with guarded():
+            await self._refused(keys=[f"nb:b:{{{scope}}}"], args=[_ms(seconds), calls, _ms(STAY)])
+
+
+def _ms(seconds: float) -> int:
+    return math.ceil(seconds * 1000)

@@ -1,0 +1,40 @@
+-- admit: count a call in a budget that processes share, or say in how many milliseconds it may be made.
+local CALLS, STATE = KEYS[1], KEYS[2]
+local PROCESS, CALL, ACTIVE = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local MOST, WINDOW_MS, USABLE, USABLE_MS = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local STAY_MS = tonumber(ARGV[8])
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+-- Who draws on the budget: each process renews its number with every call, and is forgotten when it is silent.
+redis.call('HSET', STATE, 'p:' .. PROCESS, ACTIVE .. ' ' .. (now + STAY_MS))
+local active, held, limit = 0, 0, MOST
+local state = redis.call('HGETALL', STATE)
+for i = 1, #state, 2 do
+  local number, stop = string.match(state[i + 1], '^(%d+) (%d+)$')
+  if tonumber(stop) < now then
+    redis.call('HDEL', STATE, state[i])
+  elseif state[i] == 'held' then
+    held = tonumber(stop) - now
+  elseif state[i] == 'limit' then
+    limit = math.min(limit, tonumber(number))
+  else
+    active = active + tonumber(number)
+  end
+end
+
+-- How long until fewer than so many calls are in the window.
+local function free(most, window)
+  local nth = most > 0 and redis.call('ZRANGE', CALLS, -most, -most, 'WITHSCORES') or {}
+  return nth[2] and tonumber(nth[2]) + window - now or 0
+end
+
+-- Our own retry after a lost answer finds its call counted.
+if redis.call('ZSCORE', CALLS, CALL) then return {0, active, limit} end
+redis.call('ZREMRANGEBYSCORE', CALLS, '-inf', now - math.max(WINDOW_MS, USABLE_MS))
+local wait = math.max(0, held, free(limit, WINDOW_MS), free(math.max(1, USABLE - MOST + limit), USABLE_MS))
+if wait == 0 then redis.call('ZADD', CALLS, now, CALL) end
+redis.call('PEXPIRE', CALLS, math.max(WINDOW_MS, STAY_MS))
+redis.call('PEXPIRE', STATE, math.max(held, STAY_MS))
+return {wait, active, limit}

@@ -1,0 +1,46 @@
+"""Ratings in Redis: how people liked the answers of a channel, counted by model, each person once for each answer."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+
+from core.store.connect import guarded
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """The votes on one model's answers."""
+
+    model: str
+    good: int
+    bad: int
+
+
+class Ratings:
+    """`keep`: seconds after the last vote. All calls raise StoreError."""
+
+    def __init__(self, redis: "Redis", keep: float) -> None:
+        self._redis, self._keep = redis, keep
+        self._rate = redis.register_script((files("core.store") / "lua" / "rate.lua").read_text())
+
+    async def rate(self, scope: str, message: str, model: str, person: str, *, good: bool) -> None:
+        """Count a vote on the answer in this message, for the channel of this scope."""
+        keys = [f"nb:u:{{{scope}}}:votes:{message}", _counts(scope)]
+        async with guarded():
+            await self._rate(keys=keys, args=[person, "good" if good else "bad", model, round(self._keep * 1000)])
+
+    async def of(self, scope: str) -> tuple[Rating, ...]:
+        """The votes in this channel, by model."""
+        async with guarded():
+            counts: dict[Any, Any] = await self._redis.hgetall(_counts(scope))
+        found: dict[str, dict[str, int]] = {}
+        for field, number in counts.items():
+            vote, _, model = field.decode().partition(" ")
+            found.setdefault(model, {})[vote] = int(number)
+        return tuple(Rating(name, votes.get("good", 0), votes.get("bad", 0)) for name, votes in sorted(found.items()))
+
+
+def _counts(scope: str) -> str:
+    return f"nb:u:{{{scope}}}:ratings"

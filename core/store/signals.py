@@ -1,0 +1,39 @@
+"""Signals in Redis: what a process must hear at once. One may get lost, so what it says is kept elsewhere as well."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from redis.asyncio import Redis
+
+from core.errors import StoreError
+from core.store.connect import guarded
+
+log = logging.getLogger(__name__)
+
+STOP = "nb:stop"
+# Seconds until a lost connection is tried again, and for a read without a signal.
+_RETRY, _READ = 1.0, 30.0
+
+
+class Signals:
+    """Listens on a connection of its own."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
+
+    async def listen(self, stop: Callable[[str], object]) -> None:
+        """Call `stop` with each turn that somebody wants stopped, until cancelled. Outages are waited out."""
+        while True:
+            try:
+                async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
+                    async with guarded():
+                        await channel.subscribe(STOP)
+                    while True:
+                        async with guarded(_READ + 1):
+                            signal = await channel.get_message(timeout=_READ)
+                        if signal:
+                            stop(signal["data"].decode())
+            except StoreError as error:
+                log.debug("no signals for now: %s", error)
+                await asyncio.sleep(_RETRY)

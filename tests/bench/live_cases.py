@@ -1,0 +1,142 @@
+"""The cases of `make bench-live`: how many replies run where, under which limits, and what of them must be reached."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bots.sandbox import slack_limits
+from bots.sandbox.discord_limits import OBSERVED
+from bots.sandbox.discord_limits import Limit as DiscordLimit
+from bots.sandbox.slack_limits import REAL
+from tests.bench.live_ideal import Budget, Stream
+from tests.bench.live_scene import DISCORD_HALVED, SLACK_HALVED, Shown
+from tests.bench.wire import Event
+
+Limit = DiscordLimit | slack_limits.Limit
+
+# "1 per second per channel" (docs.slack.dev/apis/web-api/rate-limits); the sandbox lets short bursts through.
+SLACK_POST = slack_limits.Limit(1, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What must be reached. Times in seconds; None: no target."""
+
+    ratio: float | None  # mean age to the ideal's
+    final: float  # of every reply: from its last token to its complete text
+    mean_final: float | None = None
+    refused: int = 0  # 429s in all
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One run. `post` and `edit` are the limits of the ideal, for one reply or, `shared`, for all of them together.
+
+    `together`: all replies in one channel. As turns of one channel take turns, the assistant is then asked directly.
+    `streaming`: the value of the setting of this name. `method` must have been called, or it was something else that
+    was measured. `halved`: seconds after which Discord and Slack take about half as many edits without a word; the
+    ideal has the lower limit from the start.
+    """
+
+    title: str
+    event: Event
+    replies: int
+    goal: Goal
+    post: Limit
+    edit: Limit
+    shared_post: bool = False
+    shared_edit: bool = False
+    together: bool = False
+    replicas: int = 1
+    streaming: str = ""
+    method: str = ""
+    halved: float = 0.0
+    pace: float = 60.0
+    tokens: int = 600
+
+    @property
+    def patience(self) -> float:
+        """How long the end of the texts is waited for, in seconds; beyond the target, so that a miss has a size."""
+        return self.goal.final + 25
+
+    def streams(self, replies: Sequence[Shown]) -> list[Stream]:
+        """The replies as the ideal pacer sees them."""
+        return [
+            Stream(
+                reply.written,
+                _budget("post", self.post, number, self.shared_post),
+                _budget("edit" if self.post is not self.edit else "post", self.edit, number, self.shared_edit),
+                reply.starts,
+            )
+            for number, reply in enumerate(replies)
+        ]
+
+
+def _budget(name: str, limit: Limit, number: int, shared: bool) -> Budget:
+    return Budget(name if shared else f"{name}/{number}", limit.calls, limit.seconds)
+
+
+def _discord(
+    title: str, replies: int, goal: Goal, *, event: Event = Event.DISCORD, together: bool = False, halved: float = 0.0
+) -> Case:
+    """On Discord both budgets are those of the channel, a command's are those of its token."""
+    post, edit = OBSERVED.post, DISCORD_HALVED if halved else OBSERVED.edit
+    if event is Event.DISCORD_SLASH:
+        post = edit = OBSERVED.webhook_edit
+    assert post
+    assert edit
+    return Case(title, event, replies, goal, post, edit, together, together, together, halved=halved)
+
+
+def _slack(
+    title: str,
+    replies: int,
+    goal: Goal,
+    *,
+    replicas: int = 1,
+    halved: float = 0.0,
+    pace: float = 60.0,
+) -> Case:
+    """Edits are the workspace's, new messages each channel's."""
+    return Case(
+        title,
+        Event.SLACK,
+        replies,
+        goal,
+        SLACK_POST,
+        SLACK_HALVED if halved else REAL["chat.update"],
+        shared_edit=True,
+        replicas=replicas,
+        streaming="edit",
+        method="chat.update",
+        halved=halved,
+        pace=pace,
+    )
+
+
+def _native(title: str, replies: int, goal: Goal) -> Case:
+    """Streams are begun and gone on with from the workspace's budgets."""
+    post, edit = REAL["chat.startStream"], REAL["chat.appendStream"]
+    case = Case(title, Event.SLACK_DIRECT, replies, goal, post, edit, shared_post=True, shared_edit=True)
+    return replace(case, streaming="auto", method="chat.appendStream")
+
+
+CASES: dict[str, Case] = {
+    "discord-1": _discord("Discord, 1 reply", 1, Goal(1.25, 0.4)),
+    "discord-4": _discord("Discord, 4 replies in one channel", 4, Goal(1.25, 5, 3), together=True),
+    "discord-8": _discord("Discord, 8 replies in one channel", 8, Goal(1.35, 10), together=True),
+    "discord-20": _discord("Discord, 20 channels at once", 20, Goal(1.35, 0.6)),
+    "discord-ask": _discord("Discord, /ask", 1, Goal(1.25, 0.4), event=Event.DISCORD_SLASH),
+    "discord-halved": _discord("Discord, edits 5 → 2 per 5 s after 3 s", 1, Goal(None, 6, refused=2), halved=3.0),
+    "slack-1": _slack("Slack edits, 1 reply", 1, Goal(1.3, 0.5)),
+    "slack-5": _slack("Slack edits, 5 replies", 5, Goal(1.3, 5)),
+    "slack-20": _slack("Slack edits, 20 replies", 20, Goal(1.3, 20 * 1.2)),
+    # Long enough for two that don't know of each other to meet the limit: at twice the rate that is after 30 s.
+    "slack-replicas": _slack("Slack edits, 6 replies of 40 s, two replicas", 6, Goal(1.4, 6), replicas=2, pace=15),
+    "native-1": _native("Slack native, 1 reply", 1, Goal(1.3, 0.5)),
+    "native-5": _native("Slack native, 5 replies", 5, Goal(1.3, 5)),
+    # At an even rate the 25th call comes after 30 s, and the window has room again after 60: the replies must outlast
+    # the one and end within 30 s of the other.
+    "slack-halved": _slack(
+        "Slack edits, 8 replies, 50 → 25 per minute after 10 s", 8, Goal(None, 30, refused=2), halved=10.0, pace=40 / 3
+    ),
+}

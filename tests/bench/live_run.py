@@ -1,0 +1,143 @@
+"""One case of `make bench-live` played: the bots in this process, the servers in another."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bots.compose import Bot, nebula, storage
+from bots.discord.app import Discord
+from bots.run import serving
+from bots.slack.app import Slack
+from core.config import Config
+from core.model import Address, Author, Catalog, ChatRequest, Completion, Delta, Mention
+from core.ports import ChatModel
+from core.settings import Stored, resolve
+from core.store.settings import SettingsStore
+from tests.bench.live_cases import Case
+from tests.bench.live_scene import LiveWire, Watched, live_wire
+from tests.bench.turns import answered
+from tests.bench.wire import PATIENCE, Event
+
+FAST, LENGTH = 400, 2_000  # tokens a second, and of the answer, that is read while the platform is slow
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A bot and the platform that it serves."""
+
+    bot: Bot
+    platform: Slack | Discord
+
+
+async def play(case: Case) -> Watched:
+    """Run the replies of a case to their end, or until nobody would wait for it any more."""
+    async with _stage(case) as (servers, bots):
+        await servers.says(case.tokens, case.pace)
+        if case.halved:
+            await servers.halve(case.halved)
+        if case.together:
+            return await _together(servers, bots[0], case)
+        await servers.ask_many(case.event, case.replies)
+        watched = await servers.watch(case.replies, case.patience)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):  # for the commit; what hangs then was seen to be incomplete
+                await asyncio.gather(*(each.bot.intake.idle() for each in bots))
+        return watched
+
+
+async def read_rate(case: Case, delay: float) -> float:
+    """Tokens a second that the bot reads of a fast model while the platform answers edits `delay` seconds late."""
+    meters: list[_Meter] = []
+
+    def metered(model: ChatModel) -> ChatModel:
+        meters.append(_Meter(model))
+        return meters[-1]
+
+    async with _stage(case, metered) as (servers, _):
+        await servers.says(LENGTH, FAST)
+        if delay:
+            await servers.slow(delay)
+        await servers.ask_many(case.event, 1)
+        async with asyncio.timeout(LENGTH / FAST * 3 + PATIENCE):
+            await meters[0].over.wait()
+    (first, begin), *_, (last, _) = meters[0].read
+    return (LENGTH - begin) / (last - first)
+
+
+@asynccontextmanager
+async def _stage(
+    case: Case, seen: Callable[[ChatModel], ChatModel] = lambda model: model
+) -> AsyncIterator[tuple[LiveWire, Sequence[_Served]]]:
+    """Servers and bots of a case, fresh, so that no budget is used up yet."""
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="nb-"))
+        servers = await stack.enter_async_context(live_wire(case.replies))
+        config = servers.addresses.config(Path(folder))
+        store = await stack.enter_async_context(storage(config))
+        bots = []
+        for _ in range(case.replicas):
+            model = seen(await stack.enter_async_context(nebula(config)))
+            platform = _platform(case, config)
+            bot = await stack.enter_async_context(serving(config, store.redis, model, [platform]))
+            await platform.ready.wait()
+            bots.append(_Served(bot, platform))
+        if case.streaming:
+            settings = SettingsStore(store.redis, config, {})
+            scope = f"slack/{await servers.team()}"
+            await settings.write(scope, "streaming", Stored(case.streaming, "bench", time.time()))
+        await servers.ready(case.event, case.replicas)
+        yield servers, bots
+
+
+def _platform(case: Case, config: Config) -> Slack | Discord:
+    return Slack(config) if case.event in (Event.SLACK, Event.SLACK_DIRECT) else Discord(config)
+
+
+async def _together(servers: LiveWire, served: _Served, case: Case) -> Watched:
+    """All replies in one channel at once: the assistant answers on surfaces of the platform, without the intake."""
+    config = servers.addresses.config(Path("unused"))
+    asked = [await servers.written_to_nobody(number) for number in range(case.replies)]
+    async with asyncio.TaskGroup() as group:
+        running = []
+        for number, each in enumerate(asked):
+            mention = Mention(f"bench/{number}", each.place, Author("U", "bob"), each.text, message=each.message)
+            settings = resolve(each.place, config, served.platform.habits, ())
+            surface = served.platform.open(Address(each.place, settings.replies, each.message))
+            running.append(group.create_task(answered(served.bot.assistant, mention, settings, surface)))
+        watched = await servers.watch(case.replies, case.patience)
+        for task in running:
+            task.cancel()
+    return watched
+
+
+class _Meter:
+    """A model that notes when how many tokens of its answer had been read."""
+
+    def __init__(self, model: ChatModel) -> None:
+        self._model = model
+        self.read: list[tuple[float, int]] = []
+        self.over = asyncio.Event()
+
+    @asynccontextmanager
+    async def stream(self, request: ChatRequest) -> AsyncIterator[AsyncIterator[Delta]]:
+        async with self._model.stream(request) as deltas, aclosing(self._noted(deltas)) as noted:
+            yield noted
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        return await self._model.complete(request)
+
+    async def catalog(self) -> Catalog:
+        return await self._model.catalog()
+
+    async def _noted(self, deltas: AsyncIterator[Delta]) -> AsyncGenerator[Delta, None]:
+        tokens = 0
+        async for delta in deltas:
+            if delta.text:
+                tokens += len(delta.text.split())
+                self.read.append((time.monotonic(), tokens))
+            yield delta
+        self.over.set()

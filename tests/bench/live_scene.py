@@ -1,0 +1,220 @@
+"""The servers of `make bench-live` with their real limits, and what people saw there of every reply."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from string import ascii_lowercase
+
+from bots.sandbox.discord import DiscordServer
+from bots.sandbox.discord_limits import OBSERVED
+from bots.sandbox.discord_limits import Limit as DiscordLimit
+from bots.sandbox.slack import SlackServer
+from bots.sandbox.slack_limits import REAL
+from bots.sandbox.slack_limits import Limit as SlackLimit
+from core.model import ChatMessage, Place
+from tests.bench.live_ideal import Sight
+from tests.bench.wire import PATIENCE, Event, Scene, Wire, process
+
+ROUND_TRIP = 0.05  # seconds between the bot and a platform, there and back
+DISCORD_HALVED, SLACK_HALVED = DiscordLimit(2, 5.0), SlackLimit(25)  # of edits
+LETTERS = ascii_lowercase  # reply number n says "a1 a2 a3 …" with the letter n in place of the a
+_QUESTION = re.compile(r"Question ([a-z])\b")
+_TOKEN = re.compile(r"\b([a-z])(\d+)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One reply: when the model's server wrote each token, and what could be seen when (monotonic seconds).
+
+    `starts`: how many tokens stand before each of its messages.
+    """
+
+    written: tuple[float, ...]
+    sights: tuple[Sight, ...]
+    starts: tuple[int, ...]
+
+    @property
+    def first(self) -> float:
+        """When the first text could be seen; never is infinite."""
+        return next((sight.at for sight in self.sights if sight.tokens), float("inf"))
+
+    @property
+    def complete(self) -> float:
+        """From when on the whole text could be seen."""
+        found = float("inf")
+        for sight in reversed(self.sights):
+            if sight.tokens < len(self.written):
+                break
+            found = sight.at
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """All replies of a run, the platform's calls by method or route, and of them those answered with 429."""
+
+    replies: tuple[Shown, ...]
+    calls: tuple[tuple[str, int], ...]
+    refused: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that nobody heard: where it stands, the id of its message, and its words."""
+
+    place: Place
+    message: str
+    text: str
+
+
+class LiveWire(Wire):
+    """The servers, as seen from the bench's process."""
+
+    async def says(self, tokens: int, pace: float) -> None:
+        """How long the model's answers are, and at how many tokens a second they come."""
+        await self.call("says", tokens, pace)
+
+    async def ready(self, event: Event, bots: int) -> None:
+        """Wait for so many bots on the platform of this event; from now on calls count."""
+        await self.call("ready", event, bots)
+
+    async def team(self) -> str:
+        """Slack's workspace."""
+        return str(await self.call("team"))
+
+    async def written_to_nobody(self, number: int) -> Asked:
+        """Question `number`, put into Discord's first channel without a mention."""
+        found: Asked = await self.call("written_to_nobody", number)
+        return found
+
+    async def halve(self, seconds: float) -> None:
+        """After so many seconds, Discord and Slack take about half as many edits, without a word."""
+        await self.call("halve", seconds)
+
+    async def slow(self, seconds: float) -> None:
+        """Discord answers every edit so much later."""
+        await self.call("slow", seconds)
+
+    async def watch(self, replies: int, patience: float) -> Watched:
+        """What was seen once so many replies stand there to their end, or so long after the model's last token."""
+        found: Watched = await self.call("watch", replies, patience)
+        return found
+
+
+@asynccontextmanager
+async def live_wire(channels: int) -> AsyncIterator[LiveWire]:
+    """The servers in a process of their own."""
+    async with process(LiveScene, channels) as (pipe, addresses):
+        yield LiveWire(pipe, addresses)
+
+
+class LiveScene(Scene):
+    """The same in the servers' process."""
+
+    slack_limits = REAL
+    discord_limits = OBSERVED
+
+    def __init__(self, slack: SlackServer, discord: DiscordServer, channels: int) -> None:
+        super().__init__(slack, discord, channels)
+        slack.faults.latency = discord.latency = ROUND_TRIP
+        self._tokens = 0
+        self._known = 0  # calls before the run
+        self._later: set[asyncio.Task[None]] = set()
+
+    def says(self, tokens: int, pace: float) -> None:
+        self._tokens, self.nebula.pace = tokens, pace
+
+    async def ready(self, event: Event, bots: int) -> None:
+        if event in (Event.SLACK, Event.SLACK_DIRECT):
+            await self._slack.until(lambda: self._slack.sockets == bots, PATIENCE)
+        else:
+            sessions, commands = self._discord.gateway, self._discord.commands
+            await self._discord.until(lambda: len(sessions.sessions) == bots and bool(commands.registered), PATIENCE)
+        self._known = len(self._calls())
+
+    def team(self) -> str:
+        return self._slack.team
+
+    async def written_to_nobody(self, number: int) -> Asked:
+        channel = self._channels[0]
+        message = await self._discord.say(self._bob, channel, self._question(number))
+        return Asked(Place("discord", channel.guild, channel.id), message.id, message.content)
+
+    def halve(self, seconds: float) -> None:
+        async def later() -> None:
+            await asyncio.sleep(seconds)
+            self._discord.limits = replace(OBSERVED, edit=DISCORD_HALVED)
+            self._slack.limits = {**REAL, "chat.update": SLACK_HALVED}
+
+        self._later.add(asyncio.get_running_loop().create_task(later()))
+
+    def slow(self, seconds: float) -> None:
+        self._discord.faults.slow("PATCH /channels/*", seconds, times=None)
+
+    async def watch(self, replies: int, patience: float) -> Watched:
+        with suppress(TimeoutError):
+            told = self._tokens / (self.nebula.pace or 1) + PATIENCE
+            await self.nebula.until(lambda: sum(each.finished for each in self.nebula.requests) >= replies, told)
+            platform = self._slack if self._slack.sockets else self._discord
+            await platform.until(lambda: self._complete(replies), patience)
+        calls = self._calls()[self._known :]
+        return Watched(
+            tuple(self._shown(LETTERS[number]) for number in range(replies)),
+            tuple(Counter(name for name, _ in calls).most_common()),
+            tuple(Counter(name for name, status in calls if status == 429).most_common()),
+        )
+
+    def _answer(self, messages: Sequence[ChatMessage]) -> str:
+        return " ".join(f"{_asked(messages)}{number}" for number in range(1, self._tokens + 1))
+
+    def _question(self, number: int) -> str:
+        return f"Question {LETTERS[number]}, please."
+
+    def _calls(self) -> list[tuple[str, int]]:
+        if self._slack.sockets:
+            return [(call.method, call.status) for call in self._slack.calls]
+        return [(call.route, call.status) for call in self._discord.calls]
+
+    def _complete(self, replies: int) -> bool:
+        """Whether so many replies are visible to their last token."""
+        seen: Counter[str] = Counter()
+        for frames in self._messages():
+            seen.update(letter for letter, _ in set(_TOKEN.findall(frames[-1][1])))
+        return sum(many >= self._tokens for many in seen.values()) >= replies
+
+    def _shown(self, letter: str) -> Shown:
+        """What could be seen of one reply: its tokens up to the first that is missing, over all its messages."""
+        written = next((each.written for each in self.nebula.requests if _asked(each.messages) == letter), ())
+        found = []
+        for name, frames in enumerate(self._messages()):
+            pieces = [(at, [int(n) for who, n in _TOKEN.findall(text) if who == letter]) for at, text in frames]
+            if any(numbers for _, numbers in pieces):
+                found += [(at, name, numbers) for at, numbers in pieces]
+        visible: dict[int, list[int]] = {}
+        sights = []
+        for at, name, numbers in sorted(found):
+            visible[name] = numbers
+            there = {number for each in visible.values() for number in each}
+            sights.append(Sight(at, next(number for number in range(len(there) + 1) if number + 1 not in there)))
+        starts = {0, *(min(numbers) - 1 for numbers in visible.values() if numbers)}
+        return Shown(written, tuple(sights), tuple(sorted(starts)))
+
+    def _messages(self) -> Iterator[list[tuple[float, str]]]:
+        """What each message of the bot showed, and from when on."""
+        for room in (*self._rooms, *(direct for _, direct in self._direct)):
+            for message in self._slack.messages(room):
+                if message.user == self._slack.bot_user:
+                    yield [(frame.at, frame.shown) for frame in message.frames]
+        for channel in self._channels:
+            for each in self._discord.messages(channel):
+                if each.bot:
+                    yield [(frame.at, frame.content) for frame in each.frames]
+
+
+def _asked(messages: Sequence[ChatMessage]) -> str:
+    """The letter of the question that the model was asked."""
+    found = _QUESTION.findall(messages[-1].content)
+    return found[-1] if found else ""
