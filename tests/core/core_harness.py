@@ -1,7 +1,6 @@
 """The whole core over a real Redis and a Nebula at the wire, with rooms in memory instead of a platform."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,13 +32,21 @@ NUMBERS = count()  # of questions: their ids never come again
 ANN, BOB = Author("U1", "Ann"), Author("U2", "Bob")
 
 
+class _Named(dict[str, Room]):
+    """Opens a room when it is first looked for."""
+
+    def __missing__(self, name: str) -> Room:
+        room = self[name] = Room(name=name)
+        return room
+
+
 @dataclass
 class Rooms:
     """A platform whose surfaces are rooms, one for each question."""
 
     name: str = "test"
     habits: Habits = Habits(Memory.CHANNEL, Placement.CHANNEL)  # noqa: RUF009 - frozen
-    rooms: dict[str, Room] = field(default_factory=lambda: defaultdict(Room))
+    rooms: dict[str, Room] = field(default_factory=lambda: _Named())
 
     def open(self, address: Address) -> Surface:
         return self.rooms[address.message]

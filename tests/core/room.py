@@ -18,6 +18,7 @@ class Room:
     """Implements core.ports.Surface. `faults` are raised by the next calls, one each."""
 
     limit: int = 2000
+    name: str = ""  # before the ids of its messages
     by_status: bool = False
     told: Told | None = None
     post_pace: Pace = GENEROUS
@@ -45,7 +46,7 @@ class Room:
 
     async def post(self, page: Page) -> str:
         await self._call()
-        message = f"m{len(self.frames)}"
+        message = f"{self.name}m{len(self.frames)}"
         await self._show(message, page)
         return message
 
