@@ -73,6 +73,7 @@ class Assistant:
             pages=self._most_pages,
             live=settings.streaming is not Streaming.OFF,
             by_status=surface.by_status,
+            again=not turn.mention.private,
         )
         heading, halt = _heading(turn.mention), partial(self.stop, turn.mention.id)
         painter = Painter(cell, surface, self._pacer, keeper, turn.progress, heading=heading, look=look, halt=halt)

@@ -26,8 +26,11 @@ THOUGHT_SHOWN = 280
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How replies look in one place. `model`: its name in the footer, "" for no footer. `pages`: so many messages at
-    most, then a file. `live`: shown while they grow. `by_status`: until there is text, the surface has its own sign."""
+    """How replies look in one place.
+
+    `model`: its name in the footer, "" for no footer. `pages`: so many messages at most, then a file. `live`: shown while
+    they grow. `by_status`: until there is text, the surface has its own sign. `again`: an answer can be asked for again.
+    """
 
     reasoning: Reasoning = Reasoning.TIMER
     buttons: bool = False
@@ -35,6 +38,7 @@ class Look:
     pages: int = 10
     live: bool = True
     by_status: bool = False
+    again: bool = True
 
 
 PLAIN = Look()
@@ -145,7 +149,8 @@ class Frames:
             return ()
         if not reply.over:
             return (Action.STOP,)
-        return (Action.GO_ON, Action.AGAIN) if _is_cut(reply) else (Action.AGAIN,)
+        found = (Action.GO_ON, Action.AGAIN) if _is_cut(reply) else (Action.AGAIN,)
+        return found if self._look.again else ()
 
     def _foot(self, reply: Reply) -> str:
         if not reply.over:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 COMMAND_MARK = "!"
 _COMMAND = re.compile(r"![ \t]*[A-Za-z]")  # not `!!! wow`
 # Whoever says just this to a bot means the command.
-WORDS = frozenset({"help", "settings"})
+WORDS = frozenset({"help", "settings", "stop"})
 
 
 class Front:

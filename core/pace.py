@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 # Scopes kept in memory before those that have nothing to remember are dropped.
 _MOST_SCOPES = 4096
+# After a failure the shared count is not asked for so long: a reply must not wait for Redis again and again. Seconds.
+_BLIND = 5.0
 # The longest pause between two looks at a budget, in seconds: what others learn may set it free.
 _LOOK = 1.0
 
@@ -192,7 +194,7 @@ class _Scope:
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self._trouble = ""
+        self._blind_until = -math.inf  # no shared count until then
 
     @property
     def now(self) -> float:
@@ -217,7 +219,8 @@ class _Scope:
             self.budget.begin(line.since)
         while True:
             permit = await self._turn(0 if final else 1, line.since)
-            if self._ledger is None or await self._admitted(self._ledger, permit, final=final):
+            alone = self._ledger is None or self.now < self._blind_until
+            if alone or await self._admitted(permit, final=final):
                 line.since = self.now
                 return permit
             permit.give_back()
@@ -245,26 +248,27 @@ class _Scope:
             self.serve()
             raise
 
-    async def _admitted(self, ledger: Ledger, permit: Permit, *, final: bool) -> bool:
+    async def _admitted(self, permit: Permit, *, final: bool) -> bool:
         """Whether all processes together may still make this call. While that can't be known, our own count decides."""
+        assert self._ledger
         budget, active = self.budget, len(self._members)
         reserve = 0 if final else budget.reserve(active + self._others)
         # Others see when a call of ours leaves, not when it lands: their window is longer by as much as that may take.
         window = budget.seconds + min(budget.flight, budget.seconds / 10)
         usable = window - PATIENCE * bool(reserve)
         try:
-            admission = await ledger.admit(
+            admission = await self._ledger.admit(
                 self._name, Claim(budget.calls, window, budget.calls - reserve, usable, active)
             )
         except StoreError as error:
-            if str(error) != self._trouble:
+            if self._blind_until == -math.inf:
                 log.warning("the budgets shared with other processes are out of reach: %s", error)
-            self._trouble = str(error)
+            self._blind_until = self.now + _BLIND
             return True
         except BaseException:
             permit.give_back()
             raise
-        self._trouble = ""
+        self._blind_until = -math.inf
         self._others = max(0, admission.active - active)
         budget.calls = min(budget.calls, admission.calls)
         hold = budget.hold if final else budget.hold_interim

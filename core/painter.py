@@ -154,17 +154,17 @@ class Painter:
         reply = self._cell.value
         page = self._pages(reply)[changed]
         async with permit:
-            try:
-                if changed >= len(self.messages):
-                    self.messages.append(await self._surface.post(page))
-                    self._shown.append(page)
-                    await self._keeper.posted(self._noted(reply))
-                else:
-                    await self._surface.edit(self.messages[changed], page)
-                    self._shown[changed] = page
-                    self._keeper.drawn(self._noted(reply))
-            finally:
-                permit.learn(self._surface.told)
+            if new := changed >= len(self.messages):
+                self.messages.append(await self._surface.post(page))
+                self._shown.append(page)
+            else:
+                await self._surface.edit(self.messages[changed], page)
+                self._shown[changed] = page
+            permit.learn(self._surface.told)
+        if new:
+            await self._keeper.posted(self._noted(reply))
+        else:
+            self._keeper.drawn(self._noted(reply))
 
     def _need(self, index: int) -> tuple[Pace, bool]:
         """The budget that the page's next frame draws on, and whether it goes before interim frames: new messages and

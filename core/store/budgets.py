@@ -9,6 +9,8 @@ from redis.asyncio import Redis
 from core.pace import Admission, Claim
 from core.store.connect import guarded
 
+# What waits for the answer is what people see next; without one in time a process goes by its own count. Seconds.
+ANSWER = 0.5
 # A process that makes no call for so long no longer counts as one that draws on a budget. Seconds.
 STAY = 30.0
 
@@ -25,7 +27,7 @@ class Budgets:
 
     async def admit(self, scope: str, claim: Claim) -> Admission:
         """Count a call that leaves now, or say when it may."""
-        async with guarded():
+        async with guarded(ANSWER):
             wait, active, calls = await self._admit(
                 keys=[f"nb:b:{{{scope}}}:calls", f"nb:b:{{{scope}}}"],
                 args=[
@@ -43,7 +45,7 @@ class Budgets:
 
     async def refused(self, scope: str, seconds: float, calls: int) -> None:
         """Hold all processes for so long; `calls` is the limit that is left by our reckoning."""
-        async with guarded():
+        async with guarded(ANSWER):
             await self._refused(keys=[f"nb:b:{{{scope}}}"], args=[_ms(seconds), calls, _ms(STAY)])
 
 
