@@ -82,7 +82,12 @@ def _steps() -> dict[str, str]:
     folder = files("core.store") / "lua"
     common = (folder / "common.lua").read_text()
     names = [each.name.removesuffix(".lua") for each in folder.iterdir() if each.name.endswith(".lua")]
-    return {hashlib.sha1((common + (folder / f"{name}.lua").read_text()).encode()).hexdigest(): name for name in names}
+    texts = {name: (folder / f"{name}.lua").read_text() for name in names}
+    return {_digest(before + text): name for name, text in texts.items() for before in ("", common)}
+
+
+def _digest(script: str) -> str:
+    return hashlib.sha1(script.encode()).hexdigest()
 
 
 @asynccontextmanager
