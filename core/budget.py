@@ -64,11 +64,13 @@ class Budget:
         """How many calls interim frames leave to final ones: each running reply will want one."""
         return min(math.ceil(active), max(1, self.calls // 5)) if self.calls >= 4 else 0
 
-    def take(self, now: float, *, interim: bool) -> None:
-        """A call leaves now; `land` must follow, or `give_back`."""
+    def take(self, now: float, *, interim: bool) -> float:
+        """A call leaves now; `land` must follow, or `give_back` with what is returned."""
+        before = self._last
         self._flying += 1
         if interim:
             self._last = now
+        return before
 
     def begin(self, shown: float) -> None:
         """A reply joins that was posted at this time: its first frame can wait as if that had been a call of ours."""
@@ -77,14 +79,15 @@ class Budget:
     def land(self, left: float, now: float) -> None:
         """A call that left then was answered, or will not be any more."""
         self._flying -= 1
-        self.flight = max(now - left, self.flight * 0.9)
+        self.flight += (now - left - self.flight) * (0.3 if self.flight else 1)
         self._landed.append(now)
         while len(self._landed) > max(self.calls, self._most):
             self._landed.popleft()
 
-    def give_back(self) -> None:
-        """A call that was taken is not made."""
+    def give_back(self, before: float) -> None:
+        """A call that was taken is not made: the next one need not keep its distance."""
         self._flying -= 1
+        self._last = before
 
     def hold(self, until: float) -> None:
         """Nobody calls before that time."""

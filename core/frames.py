@@ -29,7 +29,7 @@ class Look:
     """How replies look in one place.
 
     `model`: its name in the footer, "" for no footer. `pages`: so many messages at most, then a file. `live`: shown
-    while they grow. `by_status`: until there is text, the surface has its own sign. `again`: a button asks once more.
+    while they grow. `by_status`: until there is text, the surface has its own sign. `again`: with buttons for more.
     """
 
     reasoning: Reasoning = Reasoning.TIMER

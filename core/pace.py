@@ -149,7 +149,7 @@ class Permit:
         self._scope = scope
         self._left = scope.now
         self.within: Permit | None = None
-        scope.budget.take(self._left, interim=interim)
+        self._before = scope.budget.take(self._left, interim=interim)
 
     def learn(self, told: Told | None) -> None:
         """What the platform's answer said about the limit."""
@@ -158,7 +158,7 @@ class Permit:
 
     def give_back(self) -> None:
         """The call is not made."""
-        self._scope.budget.give_back()
+        self._scope.budget.give_back(self._before)
         self._scope.serve()
         if self.within:
             self.within.give_back()

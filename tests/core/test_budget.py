@@ -138,6 +138,6 @@ def test_a_refusal_where_limits_are_told_is_just_a_pause() -> None:
 def test_an_unused_call_is_given_back() -> None:
     """What was not sent does not count."""
     budget = Budget(1, HORIZON)
-    budget.take(0.0, interim=False)
-    budget.give_back()
-    assert budget.free_at(0.0, final=True) <= 0.0
+    before = budget.take(0.0, interim=True)
+    budget.give_back(before)
+    assert budget.free_at(0.0, final=False) <= 0.0
