@@ -105,13 +105,22 @@ class PlatformError(NebulaBotError):
 
 
 class SlowDown(PlatformError):
-    """`retry_after`: seconds. `everywhere`: the limit is that of the whole bot, not of this place. `told`: what the
-    platform said of the limit."""
+    """`retry_after`: seconds. `everywhere`: the limit is that of the whole bot, not of this place. `shared`: others
+    used it up, so it says nothing of ours. `told`: what the platform said of the limit."""
 
-    def __init__(self, detail: str, retry_after: float, *, everywhere: bool = False, told: Told | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        retry_after: float,
+        *,
+        everywhere: bool = False,
+        shared: bool = False,
+        told: Told | None = None,
+    ) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
         self.everywhere = everywhere
+        self.shared = shared
         self.told = told
 
 

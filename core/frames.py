@@ -163,7 +163,7 @@ class Frames:
             return ""
         tokens = f"{reply.usage.completion:,} tokens" if reply.usage else ""
         took = f"{reply.ended - reply.asked:.1f} s" if reply.ended is not None and reply.asked is not None else ""
-        return " · ".join(filter(None, (self._look.model, tokens, took))) if reply.over else "0" * 90
+        return " · ".join(filter(None, (f"`{self._look.model}`", tokens, took))) if reply.over else "0" * 90
 
 
 def _is_cut(reply: Reply) -> bool:

@@ -231,7 +231,10 @@ class _Scope:
         if error.everywhere:
             self.budget.hold(self.now + seconds)
             return
-        self.budget.refused(self.now, seconds)
+        if error.shared:
+            self.budget.hold(self.now + seconds)
+        else:
+            self.budget.refused(self.now, seconds)
         if self._ledger:
             with suppress(StoreError):
                 await self._ledger.refused(self._name, seconds, self.budget.calls)

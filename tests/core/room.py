@@ -28,6 +28,7 @@ class Room:
     statuses: list[Status] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     faults: list[PlatformError] = field(default_factory=list)
+    file_faults: list[Exception] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)  # calls wait while it is clear
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -61,6 +62,8 @@ class Room:
 
     async def attach(self, name: str, content: bytes) -> str:
         await self._call()
+        if self.file_faults:
+            raise self.file_faults.pop(0)
         self.files[f"f{len(self.files)}"] = content
         return f"f{len(self.files) - 1}"
 

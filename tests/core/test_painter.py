@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from core.errors import Frozen, Gone, Rejected, SlowDown, Unreachable
-from core.frames import CUT, STOPPED
+from core.frames import CUT, PLAIN, STOPPED, Look
 from core.latest import Latest
 from core.model import NOTHING_SHOWN, Delta, Finish, Page, Progress
 from core.pace import Pace, Pacer
@@ -20,10 +20,10 @@ from tests.core.room import Room
 class Draft:
     """A reply being written, and the room in which it is painted."""
 
-    def __init__(self, room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "") -> None:
+    def __init__(self, room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "", look: Look = PLAIN) -> None:
         self.cell = Latest(Reply().to(Phase.THINKING))
         self.told: list[Progress] = []
-        self.painter = Painter(self.cell, room, Pacer(), self, progress, heading=heading)
+        self.painter = Painter(self.cell, room, Pacer(), self, progress, heading=heading, look=look)
 
     def drawn(self, progress: Progress) -> None:
         self.told.append(progress)
@@ -34,14 +34,21 @@ class Draft:
     def write(self, text: str = "", thought: str = "", now: float = 0.0) -> None:
         self.cell.set(self.cell.value.add(Delta(text=text, thought=thought), now))
 
+    async def pause(self) -> None:
+        """Let the painter look."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+
     def end(self, phase: Phase = Phase.DONE, notice: str = "") -> None:
         self.cell.set(self.cell.value.to(phase, notice))
 
 
 @asynccontextmanager
-async def painting(room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "") -> AsyncIterator[Draft]:
+async def painting(
+    room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "", look: Look = PLAIN
+) -> AsyncIterator[Draft]:
     """A draft whose painter runs; leaving waits for its last frame."""
-    draft = Draft(room, progress, heading)
+    draft = Draft(room, progress, heading, look)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         group.create_task(draft.painter.paint())
         yield draft
