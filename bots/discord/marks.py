@@ -1,4 +1,4 @@
-"""Marks: the eyes on a question that waits for its turn, set and taken away at the pace that Discord allows."""
+"""Marks: eyes on a question that waits and its place in line, set and taken away at the pace that Discord allows."""
 
 import asyncio
 import logging
@@ -12,6 +12,8 @@ from core.errors import PlatformError, SlowDown, Unreachable
 log = logging.getLogger(__name__)
 
 EYES = "👀"
+NUMBERS = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣", "6️⃣", "7️⃣", "8️⃣", "9️⃣", "🔟")  # how many come before it, ten for more
+_ALL_NUMBERS = ""  # in the place of an emoji: whatever number a process that is gone left there
 # One reaction per 0.25 s and channel, set or taken away (github.com/discord/discord-api-docs, issue 182). Seconds
 # from the answer to one call to the next.
 SPACING = 0.25
@@ -19,7 +21,7 @@ PATIENCE = 5.0  # seconds; a 429 that asks for more is not waited out
 CLOSE_SECONDS = 2.0
 _REMEMBERED = 10_000
 
-_Key = tuple[str, str]  # channel, message
+_Key = tuple[str, str, str]  # channel, message, emoji
 
 
 class _Mark(Enum):
@@ -57,9 +59,9 @@ class Marks:
                         await self._remove(key)
                         await asyncio.sleep(SPACING)
 
-    def put(self, channel: str, message: str) -> None:
+    def put(self, channel: str, message: str, emoji: str = EYES) -> None:
         """Mark a question, once, when its place in the channel's queue comes; unless it is taken before that."""
-        key = channel, message
+        key = channel, message, emoji
         if self._group is None or key in self._on:
             return
         if len(self._on) >= _REMEMBERED:
@@ -67,9 +69,9 @@ class Marks:
         self._on[key] = _Mark.WANTED
         self._enqueue(key)
 
-    def take(self, channel: str, message: str, *, adopted: bool = False) -> None:
+    def take(self, channel: str, message: str, emoji: str = EYES, *, adopted: bool = False) -> None:
         """Take the mark away if this process set it, or if a process that `adopted` says is gone may have."""
-        key = channel, message
+        key = channel, message, emoji
         match self._on.get(key):
             case _Mark.WANTED:
                 del self._on[key]
@@ -81,6 +83,10 @@ class Marks:
             case None if adopted and message:
                 self._on[key] = _Mark.UNWANTED
                 self._enqueue(key)
+
+    def sweep(self, channel: str, message: str) -> None:
+        """Take away the place in line that a process which is gone may have left on a question."""
+        self.take(channel, message, _ALL_NUMBERS, adopted=True)
 
     def _enqueue(self, key: _Key) -> None:
         if key[0] in self._queues:
@@ -110,7 +116,7 @@ class Marks:
         for patience in (PATIENCE, 0.0):
             self._on[key] = _Mark.COMING
             try:
-                await self._rest.react(*key, EYES)
+                await self._rest.react(*key)
             except SlowDown as error:
                 if self._on.pop(key, None) is not _Mark.COMING or error.retry_after > patience:
                     return
@@ -132,9 +138,12 @@ class Marks:
             self._on[key] = _Mark.THERE
 
     async def _remove(self, key: _Key) -> None:
+        if key[2] == _ALL_NUMBERS:
+            await self._remove_numbers(key)
+            return
         for patience in (PATIENCE, 0.0):
             try:
-                await self._rest.unreact(*key, EYES)
+                await self._rest.unreact(*key)
             except SlowDown as error:
                 if error.retry_after <= patience:
                     await asyncio.sleep(error.retry_after)
@@ -144,3 +153,15 @@ class Marks:
                 log.info("a reaction stayed: %s", error)
             break
         self._on.pop(key, None)
+
+    async def _remove_numbers(self, key: _Key) -> None:
+        self._on.pop(key, None)
+        channel, message, _ = key
+        try:
+            left = await self._rest.own_reactions(channel, message)
+        except PlatformError as error:
+            log.info("it is not known whether a place in line stayed: %s", error)
+            return
+        for emoji in set(left) & set(NUMBERS):
+            await asyncio.sleep(SPACING)
+            await self._remove((channel, message, emoji))

@@ -15,7 +15,7 @@ from bots.sandbox.discord import DiscordServer
 from bots.sandbox.discord_interactions import Interaction
 from bots.sandbox.discord_limits import OFF, Limit, Limits
 from bots.sandbox.discord_sessions import Intent
-from bots.sandbox.discord_values import Channel, Overwrite, Permission, Upload
+from bots.sandbox.discord_values import Channel, Message, Overwrite, Permission, Upload
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault, Thought
 from core.config import WrongConfig
@@ -208,7 +208,28 @@ class TestQuestions:
             )
             calls = [call for call in here.discord.calls if "/reactions/" in call.path]
             assert {call.status for call in calls} == {204}
-            assert [sum(call.method == method for call in calls) for method in ("PUT", "DELETE")] == [3, 3]
+            put, taken = (sorted(call.path for call in calls if call.method == each) for each in ("PUT", "DELETE"))
+            assert len(put) >= 3
+            assert put == taken
+
+    async def test_a_waiting_question_shows_its_place(self, here: Room) -> None:
+        """Beside the eyes stands how many come before it; that changes when the line moves, and goes with its turn."""
+        here.nebula.pace = 50
+        here.nebula.answer_next("word " * 500)
+        await here.say("ann", GENERAL, "@nebula first")
+        await here.until(lambda: here.shown(GENERAL))
+        second, third = [await here.say("bob", GENERAL, f"@nebula question {number}") for number in range(2)]
+
+        def marks_on(message: Message) -> set[str]:
+            found = here.discord.message(message)
+            return {each.emoji for each in found.reactions} if found else set()
+
+        await here.until(lambda: marks_on(second) == {"👀", "1️⃣"} and marks_on(third) == {"👀", "2️⃣"})
+        here.nebula.answer_next("word " * 500)
+        await here.discord.delete(here.shown(GENERAL)[0])  # ends the first turn
+        await here.until(lambda: not marks_on(second) and marks_on(third) == {"👀", "1️⃣"})
+        await here.discord.delete(here.shown(GENERAL)[0])
+        await here.until(lambda: not marks_on(third))
 
     async def test_a_redelivered_event_is_answered_once(self, here: Room) -> None:
         """The gateway may deliver an event several times; a message and a command are answered once all the same."""
