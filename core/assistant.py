@@ -73,6 +73,7 @@ class Assistant:
             pages=self._most_pages,
             live=settings.streaming is not Streaming.OFF,
             by_status=surface.by_status,
+            append_only=surface.append_only,
             again=not turn.mention.private,
         )
         heading, halt = _heading(turn.mention), partial(self.stop, turn.mention.id)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from core.handlers import Response, RightsOf
 from core.intake import Intake
 from core.model import Action, Author, Mention, Place, Redo, Rights
+from core.ports import waiting
 from core.settings import conversation_of
 from core.store.ratings import Ratings
 from core.store.settings import SettingsStore
-from core.store.turns import Duplicate, Turns
+from core.store.turns import Duplicate, Queued, Turns
 
 OVER = "This answer is over already."
 NOT_YOURS = "Only the person who asked, and those who manage this channel, can do that."
@@ -45,19 +46,23 @@ class Controls:
 
         Raises StoreError.
         """
-        if not f"{press.conversation}/".startswith(f"{press.place.scopes[1]}/"):
+        here = f"{press.conversation}/".startswith(f"{press.place.scopes[1]}/")
+        # A private answer may go on as a direct message, under the name that it has.
+        own = press.place.direct and press.conversation.endswith(f"/private/{press.author.id}")
+        if not (here or own):
             return Response(FORGOTTEN)  # no button of ours in this place
         return await self._actions[action](press, rights)
 
     async def halted(self, place: Place, message: str) -> None:
-        """Somebody ended the reply in this message by the platform's own means. Raises StoreError."""
+        """Somebody ended the reply in this message by the platform's own means; with "" the one that is to come in this
+        thread. Raises StoreError."""
         settings = await self._settings.of(place)
         nobody = Author("", "")
         # The thread may be one that the reply opened: then the question stood outside of it.
         for each in (place, replace(place, thread="")):
             conversation = conversation_of(Mention("", each, nobody, ""), settings)
             running = await self._turns.running(conversation)
-            if running and message in running.messages:
+            if running and (message in running.messages if message else _is_root(place.thread, running.mention)):
                 await self._turns.stop(conversation, running.mention.id)
                 return
 
@@ -112,9 +117,19 @@ class Controls:
         return Response(UNDER_WAY if again else FORGOTTEN)
 
     async def _ask(self, mention: Mention) -> Response | None:
-        acceptance = await self._intake.accept(mention)
-        return Response(UNDER_WAY) if isinstance(acceptance, Duplicate) else None
+        match await self._intake.accept(mention):
+            case Duplicate():
+                return Response(UNDER_WAY)
+            case Queued(ahead) if ahead:
+                return Response(waiting(ahead))
+            case _:
+                return None
 
 
 async def _may(press: Press, mention: Mention, rights: RightsOf) -> bool:
     return press.author.id == mention.author.id or await rights() is not Rights.NONE
+
+
+def _is_root(thread: str, mention: Mention) -> bool:
+    """Whether the reply to this mention will stand in this thread."""
+    return bool(thread) and thread == (mention.place.thread or mention.message)

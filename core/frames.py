@@ -14,6 +14,7 @@ STOPPED = "Stopped."
 INTERRUPTED = "I was restarted in the middle of this answer. Please ask again."
 WRITING = "writing…"
 REFUSED = "This part of the answer was refused by the platform."
+NO_MORE = "I may not write any more here."
 IN_FILE = "That is the beginning; the whole answer is in the file below."
 WILL_BE_FILE = "It is getting long: the whole answer will come as a file."
 # The clock of a thinking model moves in steps, so that it costs few edits. Seconds.
@@ -30,6 +31,7 @@ class Look:
 
     `model`: its name in the footer, "" for no footer. `pages`: so many messages at most, then a file. `live`: shown
     while they grow. `by_status`: until there is text, the surface has its own sign. `again`: with buttons for more.
+    `append_only`: what a growing page said can't be taken back.
     """
 
     reasoning: Reasoning = Reasoning.TIMER
@@ -39,6 +41,7 @@ class Look:
     live: bool = True
     by_status: bool = False
     again: bool = True
+    append_only: bool = False
 
 
 PLAIN = Look()
@@ -53,6 +56,7 @@ class Frames:
         self._heading = heading
         self._look = look
         self._most: int | None = look.pages
+        self._ends = False  # after so many pages, whatever there would be to say
         self._pages = Pages()
         self._text = ""
         self._refused: dict[int, Page] = {}
@@ -69,11 +73,18 @@ class Frames:
 
     def overflows(self, reply: Reply) -> bool:
         """Whether the reply takes more messages than it may, so that a file is to hold it."""
-        return self._most is not None and bool(reply.text) and self._count() > self._most
+        return not self._ends and bool(reply.text) and self._exceeds()
 
     def without_file(self) -> None:
         """No file can be attached here: all of the text goes into messages."""
         self._most, self._last = None, None
+
+    def end_at(self, pages: int) -> bool:
+        """No further message may be posted: the reply ends with the first `pages`. False if that was said before."""
+        if self._ends:
+            return False
+        self._most, self._ends, self._last = pages, True, None
+        return True
 
     def give_up(self, index: int) -> bool:
         """The platform refused the content of this page: say so in its place. False if that was said before."""
@@ -83,8 +94,8 @@ class Frames:
         self._last = None
         return True
 
-    def _count(self) -> int:
-        return len(self._pages.closed) + bool(self._pages.open)
+    def _exceeds(self) -> bool:
+        return self._most is not None and len(self._pages.closed) + bool(self._pages.open) > self._most
 
     def _lay_out(self, reply: Reply, head: str) -> tuple[Page, ...]:
         foot, actions = self._foot(reply), self._actions(reply)
@@ -97,22 +108,29 @@ class Frames:
         self._text = reply.text
         # Small print takes room: it is reckoned on every page, so that an end never opens a page more.
         room = Page("", head, "\n".join(filter(None, (foot if reply.over else CUT, self._footer(reply)))))
-        self._pages = flow(self._pages, reply.text, lambda text: self._fits(replace(room, text=text)), final=reply.over)
-        laid = self._pages
+        laid = self._pages = flow(
+            self._pages,
+            reply.text,
+            lambda text: self._fits(replace(room, text=text)),
+            final=reply.over,
+            append_only=self._look.append_only,
+        )
         pages = [Page(text) for text in laid.closed]
         if laid.open:
-            pages.append(Page(laid.open, growing=not reply.over, raw=getattr(laid, "raw", "")))
-        if self.overflows(reply):
+            pages.append(Page(laid.open, growing=not reply.over, raw=laid.raw))
+        if self._exceeds():
             pages = pages[: self._most]
             pages[-1] = replace(pages[-1], growing=not reply.over)
-            foot = self._file_foot(pages[-1], foot) if reply.over else WILL_BE_FILE
+            foot = self._short_foot(reply, pages[-1], foot)
         if pages:
             pages[0] = replace(pages[0], head=head)
             pages[-1] = replace(pages[-1], foot=foot, actions=actions)
         return self._settled(pages)
 
-    def _file_foot(self, page: Page, foot: str) -> str:
-        """The small print below the beginning of a text that comes as a file: its end as well, if there is room."""
+    def _short_foot(self, reply: Reply, page: Page, foot: str) -> str:
+        """The small print below the beginning of a text: where the rest of it is, and its end if there is room."""
+        if self._ends or not reply.over:
+            return NO_MORE if self._ends else WILL_BE_FILE
         both = f"{IN_FILE}\n{foot}".strip()
         return both if self._fits(replace(page, foot=both)) else IN_FILE
 

@@ -64,7 +64,8 @@ class Front:
         return await self._answered(self._controls.rated(press, good=good), "rate")
 
     async def halted(self, place: Place, message: str) -> None:
-        """Somebody ended the reply in this message by the platform's own means. Never raises."""
+        """Somebody ended the reply in this message, or with "" the coming one in this thread, by the platform's own
+        means. Never raises."""
         await self._answered(self._controls.halted(place, message), "halt")
 
     async def ask(self, mention: Mention) -> Acceptance:

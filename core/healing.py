@@ -3,19 +3,30 @@
 import re
 from dataclasses import dataclass, replace
 
+from wcwidth import grapheme_boundary_before
+
 from core.inline import Inline, inline
-from core.markdown import Leaf, blocks, continuation
+from core.markdown import Leaf, blocks
+from core.nesting import continuation
 
 HOLD = 300
 """Characters: a mark not completed within so many is taken for plain text, so that nothing is hidden for long."""
 
 # A last line that holds nothing but the beginning of a block: which one, only its next characters tell.
-_UNDECIDED = re.compile(r"[\s>*+\-=_~`#|:]*(?:\d{1,9}[.)]?)?[\s*_~`]*(?:\[[ xX]?\]?)?\s*")
-_ANGLE = re.compile(r"<(?:[^\s<>][^<>\n]*)?$")
-_ENTITY = re.compile(r"&(?:#?\w{0,31})$")
-_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\)$")
+UNDECIDED = re.compile(r"(?:[\s>*+\-=_~`#|:]|\d{1,9}[.)]\s)*+(?:\d{1,9}[.)]?)?+[\s*_~`]*+(?:\[[ xX]?\]?)?+\s*+")
+_BARE = r"(?<!\\)(?:\\\\)*"  # what follows is not escaped
+_ANGLE = re.compile(_BARE + r"(<(?:[^\s<>][^<>\n]*)?)\Z")
+_ENTITY = re.compile(_BARE + r"(&#?\w{0,31})\Z")
+_ESCAPE = re.compile(_BARE + r"(\\)\Z")
+_ADDRESS = re.compile(r"(?<![\w/])(https?://[^\s<>`]*)\Z")
 _FLAG = "[\U0001f1e6-\U0001f1ff]"
-_HALF_EMOJI = re.compile(rf"\S+\u200d$|(?<!{_FLAG})(?:{_FLAG}{{2}})*({_FLAG})$")
+_HALF_FLAG = re.compile(rf"(?<!{_FLAG})(?:{_FLAG}{{2}})*({_FLAG})\Z")
+# What follows the label of a link, as far as it came: an address and perhaps a title.
+_TO = r"(?:[^\s()<\\]|\\.|\([^\s()]*\))*"
+_TARGET = re.compile(
+    rf"(?:\(\s*+(?:<[^<>\n]*|{_TO}\([^\s()]*|(?:<[^<>\n]*>|{_TO}\\?)(?:\s+(?:\"[^\"]*\"?|'[^']*'?|\([^()]*\)?))?\s*))?"
+)
+_HALF_PAIR = re.compile(r"([\ud800-\udbff])\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +39,7 @@ class Healed:
 
     def of(self, markdown: str) -> str:
         """The text as it is shown."""
-        return finish(markdown[: self.keep].rstrip() + self.close)
+        return finish(trimmed(markdown[: self.keep]) + self.close)
 
 
 def heal(markdown: str) -> Healed:
@@ -41,6 +52,14 @@ def finish(markdown: str) -> str:
     last = _last(markdown)
     text = markdown.rstrip()
     return text + closing(last) if last is not None and _open_fence(last, markdown) else text
+
+
+def trimmed(text: str) -> str:
+    """The text without white space at its end, and without lines that hold nothing but quote marks."""
+    text = text.rstrip()
+    while text.endswith(">") and "\n" in text and not text[text.rfind("\n") :].strip(" \t\n>"):
+        text = text[: text.rfind("\n")].rstrip()
+    return text
 
 
 def closing(fence: Leaf) -> str:
@@ -65,17 +84,19 @@ def _heal(markdown: str, *, header: bool) -> Healed:
         return _fence(markdown, last)
     if last is not None and last.kind == "fence" and last.end == len(markdown):
         return Healed(len(markdown), "", len(markdown))
-    if tail.strip() and len(tail) <= HOLD and _UNDECIDED.fullmatch(tail):
+    if tail.strip() and len(tail) <= HOLD and UNDECIDED.fullmatch(tail):
         return _heal(markdown[:line], header=header)
     if last is None or "\n" in markdown[last.end :]:
-        return Healed(len(markdown), "", len(markdown))
+        half = _ADDRESS.search(markdown, max(last.end if last else 0, len(markdown) - HOLD))
+        keep = half.start(1) if half else len(markdown)  # in a definition
+        return Healed(keep, "", keep)
     if last.kind == "table":
         return _table(markdown, last, line)
     if last.kind == "html":
         half = _ANGLE.search(markdown, max(last.start, len(markdown) - HOLD))
-        keep = half.start() if half else len(markdown)
+        keep = half.start(1) if half else len(markdown)
         return Healed(keep, "", keep)
-    if last.kind not in ("paragraph", "heading") or (last.kind == "heading" and not tail):
+    if last.kind not in ("paragraph", "heading") or (last.kind == "heading" and not tail.strip()):
         return Healed(len(markdown), "", len(markdown))
     if header and last.kind == "paragraph":
         # A line that begins with a bar may turn out to be the head of a table with the line that follows it.
@@ -83,8 +104,11 @@ def _heal(markdown: str, *, header: bool) -> Healed:
         text = markdown[max(start, last.start + len(last.head) if start <= last.start else start) :]
         if text.lstrip(" >").startswith("|") and len(text) <= HOLD:
             return _heal(markdown[:start], header=False)
-    healed = _paragraph(markdown[last.start :].rstrip())
-    if _UNDECIDED.fullmatch(markdown[last.start : last.start + healed.keep]):
+    text = markdown[last.start :].rstrip()
+    healed = _paragraph(text)
+    if UNDECIDED.fullmatch(text, 0, healed.keep):
+        if not UNDECIDED.fullmatch(text):
+            return Healed(last.start, "", last.start)  # the block before it has ended
         before = _heal(markdown[: last.start], header=False)
         return replace(before, settled=min(before.settled, last.start))
     return Healed(last.start + healed.keep, healed.close, last.start + healed.settled)
@@ -114,42 +138,48 @@ def _paragraph(text: str) -> Healed:
     hold = min([len(text), *_pending(text, marks)])
     if tick is not None and tick[0] < hold:
         start, end = tick
-        body = text[end:].rstrip("`").rstrip()
+        body = text[end:].rstrip("` \n")
         if body.strip():
             run = text[start:end]
-            before = tuple(at for at in marks.openers if at < start)
-            return Healed(end + len(body), run + _closers(text, before), start)
+            return Healed(end + len(body), run + _closers(text[: end + len(body)] + run), start)
         hold = start
     kept = text[:hold].rstrip()
     while kept and kept[-1] in "*_~" and not _meant(kept):
         kept = kept[:-1].rstrip()
-    return Healed(len(kept), _closers(kept, inline(kept).openers), min(hold, len(kept)))
+    return Healed(len(kept), _closers(kept), min(hold, len(kept)))
 
 
 def _pending(text: str, marks: Inline) -> list[int]:
     """Where links, tags, entities, escapes and joined emoji begin whose end has not arrived."""
     found = []
-    for pattern in (_ANGLE, _ENTITY, _ESCAPE, _HALF_EMOJI):
+    for pattern in (_ANGLE, _ENTITY, _ESCAPE, _ADDRESS, _HALF_FLAG, _HALF_PAIR):
         match = pattern.search(text, max(0, len(text) - HOLD))
         if match is not None:
-            at = match.start(1) if match.re.groups and match[1] is not None else match.start()
-            if not any(atom.start <= at < atom.end for atom in marks.atoms):
+            at = match.start(1)
+            if not any(atom.start <= at < atom.end for atom in marks.atoms if atom.kind != "address"):
                 found.append(at)
+    if text.endswith("\u200d"):
+        found.append(emoji_at_end(text))
     for at in marks.brackets:
-        if len(text) - at <= HOLD and _may_be_link(text, at):
+        if len(text) - at <= HOLD and may_be_link(text, at):
             found.append(at - 1 if at and text[at - 1] == "!" else at)
             break
     return found
 
 
-def _may_be_link(text: str, at: int) -> bool:
+def emoji_at_end(text: str) -> int:
+    """Where the emoji or sign begins with which the text ends and that may go on; the text's end if there is none."""
+    last = grapheme_boundary_before(text, len(text))
+    return last if text and not text[last].isascii() and not text[last].isalnum() else len(text)
+
+
+def may_be_link(text: str, at: int) -> bool:
     """Whether what begins with this bracket, up to the end of the text, can still become a link."""
     depth = 0
     for i in range(at, len(text)):
         depth += (text[i] == "[") - (text[i] == "]") if text[i - 1 : i] != "\\" else 0
         if depth == 0:
-            rest = text[i + 1 :]
-            return not rest or (rest.startswith("(") and "\n" not in rest and ")" not in rest)
+            return bool(_TARGET.fullmatch(text, i + 1))
     return "\n\n" not in text[at:]
 
 
@@ -161,5 +191,35 @@ def _meant(text: str) -> bool:
     return any(at in (end, end + 1 if text[end] == "~" else end) for _, end in marks.pairs)
 
 
-def _closers(text: str, openers: tuple[int, ...]) -> str:
-    return "".join("~~" if text[at] == "~" else text[at] for at in reversed(openers))
+def _closers(text: str) -> str:
+    """The marks that close what is open at the text's end, as far as they do there."""
+    marks = [(at, "~~" if text[at] == "~" else text[at]) for at in _unclosed(text)]
+    for skipped in range(len(marks)):
+        close = "".join(mark for _, mark in reversed(marks[skipped:]))
+        ends = sum(end >= len(text) for _, end in inline(text + close).pairs)
+        if ends == len(marks) - skipped:
+            return close
+    return ""
+
+
+def _unclosed(text: str) -> list[int]:
+    """The openers, without runs that close another though the parser can't see it: `**「…」**の`."""
+    runs: list[list[int]] = []
+    for at in inline(text).openers:
+        if runs and at == runs[-1][-1] + 1 and text[at] == text[at - 1]:
+            runs[-1].append(at)
+        else:
+            runs.append([at])
+    kept: list[list[int]] = []
+    for run in runs:
+        if kept and _ends(text, kept[-1], run):
+            kept.pop()
+        else:
+            kept.append(run)
+    return [at for run in kept for at in run]
+
+
+def _ends(text: str, one: list[int], other: list[int]) -> bool:
+    """Whether a run of marks looks as if it were meant to end the other."""
+    before = text[other[0] - 1]
+    return len(one) == len(other) and text[one[0]] == text[other[0]] and not before.isspace() and before not in "([{"

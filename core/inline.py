@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -11,14 +11,23 @@ from markdown_it.rules_inline import StateInline, autolink, backtick, emphasis, 
 from markdown_it.rules_inline.state_inline import Delimiter
 from markdown_it.token import Token
 
-AtomKind = Literal["code", "link", "image", "autolink", "html", "math"]
+AtomKind = Literal["code", "link", "image", "autolink", "html", "math", "address"]
 _Rule = Callable[[StateInline, bool], bool]
 
+PRICE = r"\$[\d.,]*"
 _MATH = re.compile(
-    r"(?<!\\)\$\$.+?\$\$|(?<!\\)\\\[.+?\\\]|(?<!\\)\\\(.+?\\\)"
-    r"|(?<![\\$\w])\$(?=[^$\n]*[\\_^])[^\s$](?:[^$\n]*[^\s$\\])?\$(?![\d$])",
+    r"(?<!\\)\$\$.{1,2000}?\$\$|(?<!\\)\\\[.{1,2000}?\\\]|(?<!\\)\\\(.{1,300}?\\\)"
+    rf"|(?<![\\$\w])(?!{PRICE}[\s.,;:!?)])\$(?=[^$\n]*[\\_^])[^\s$](?:[^$\n]{{0,118}}[^\s$\\])?\$(?![\d$])",
     re.DOTALL,
 )
+MATH_BEGINS = re.compile(rf"(?<!\\)\$\$|(?<!\\)\\[(\[]|(?<![\\$\w])(?!{PRICE}[\s.,;:!?)])\$(?=[^\s$][^$\n]*\Z)")
+_AFTER = "?!.,:;*_~'\""
+_ADDRESS = re.compile(
+    rf"(?<![\w/])https?://[^\s<>`\u3000-\u303f\uff00-\uffef]*[^\s<>`\u3000-\u303f\uff00-\uffef{_AFTER}]"
+)
+_INNER = re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)")
+_SPACE = re.compile(r"(?<!\\)\s")
+_PIECE = 400  # characters that are read at once, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +45,8 @@ class Atom:
 class Inline:
     """`pairs` are the places of matching emphasis characters (each `*`, `_`, and `~~` by itself).
 
-    `openers` are those of such that could open but have no partner, `ticks` backtick runs without a partner, `brackets`
-    the places of each `[` that opens no link.
+    `openers` are those of such that may still find a partner, `ticks` backtick runs without one, `brackets` the places
+    of each `[` that opens no link.
     """
 
     atoms: tuple[Atom, ...] = ()
@@ -49,6 +58,10 @@ class Inline:
     def inside(self, at: int) -> Atom | None:
         """The atom that a cut before the character `at` would break."""
         return next((atom for atom in self.atoms if atom.start < at < atom.end), None)
+
+    def around(self, at: int) -> Atom | None:
+        """The atom that the character `at` belongs to."""
+        return next((atom for atom in self.atoms if atom.start <= at < atom.end), None)
 
 
 @dataclass(slots=True)
@@ -125,15 +138,78 @@ _PARSER.validateLink = lambda url: True  # type: ignore[method-assign]  # what i
 
 @lru_cache(maxsize=512)  # most paragraphs of a page are as they were in the frame before
 def inline(source: str) -> Inline:
-    """The marks of a paragraph as it stands in the text."""
+    """The marks of a paragraph as it stands in the text.
+
+    A long one is read in pieces, so that the cost of one more word is that of the last of them: a piece ends at a white
+    space before which nothing is open any more.
+    """
+    whole, begin, least = Inline(), 0, _PIECE
+    for space in _SPACE.finditer(source):
+        end = space.start()
+        if end < least:
+            continue
+        piece = _read_piece(source[begin:end])
+        least = end + _PIECE
+        if _is_complete(source[begin:end], piece):
+            whole, begin = _joined(whole, piece, begin), end
+    return _joined(whole, _read_piece(source[begin:]), begin)
+
+
+@lru_cache(maxsize=1024)
+def _read_piece(source: str) -> Inline:
     trace = _Trace(source)
     _PARSER.inline.parse(source, _PARSER, {"trace": trace}, [])
     index = {id(delimiter): at for at, delimiter in trace.delimiters}
     known = [delimiter for _, delimiter in trace.delimiters]
-    pairs = tuple((index[id(d)], index[id(known[d.end])]) for d in known if 0 <= d.end < len(known))
-    openers = tuple(index[id(d)] for d in known if d.open and d.end < 0)
-    atoms = _outermost([*trace.atoms, *_math(source, trace.atoms)])
-    return Inline(atoms, pairs, openers, tuple(trace.ticks), tuple(trace.brackets))
+    atoms = _outermost([*trace.atoms, *_math(source, trace.atoms), *_addresses(source)])
+    bare = {at for atom in atoms if atom.kind == "address" for at in range(atom.start, atom.end)}
+    pairs = [(index[id(d)], index[id(known[d.end])]) for d in known if 0 <= d.end < len(known)]
+    openers = [index[id(d)] for d in known if d.open and d.end < 0]
+    return Inline(
+        atoms,
+        tuple(pair for pair in pairs if bare.isdisjoint(pair)),
+        tuple(at for at in openers if at not in bare and not any(start < at < end for start, end in pairs)),
+        tuple(trace.ticks),
+        tuple(trace.brackets),
+    )
+
+
+def _is_complete(source: str, piece: Inline) -> bool:
+    """Whether nothing in this piece can find its end after it."""
+    if piece.openers or piece.ticks or piece.brackets:
+        return False
+    ends = [0, *(at for atom in piece.atoms for at in (atom.start, atom.end)), len(source)]
+    plain = "".join(source[ends[i] : ends[i + 1]] for i in range(0, len(ends), 2))
+    return not re.search(r"[<$]|\\[(\[]", plain)
+
+
+def _joined(whole: Inline, piece: Inline, by: int) -> Inline:
+    """The marks of a paragraph's beginning and of the piece that follows it `by` characters from the beginning."""
+    if not by:
+        return piece
+    return Inline(
+        whole.atoms + tuple(replace(atom, start=atom.start + by, end=atom.end + by) for atom in piece.atoms),
+        whole.pairs + tuple((one + by, other + by) for one, other in piece.pairs),
+        whole.openers + tuple(at + by for at in piece.openers),
+        whole.ticks + tuple((start + by, end + by) for start, end in piece.ticks),
+        whole.brackets + tuple(at + by for at in piece.brackets),
+    )
+
+
+def _addresses(source: str) -> list[Atom]:
+    """Addresses that stand in the text as they are; what ends a sentence or closes a bracket is no part of them."""
+    found = []
+    for match in _ADDRESS.finditer(source):
+        target = match[0]
+        while target.endswith(")") and target.count(")") > target.count("("):
+            target = target[:-1].rstrip(_AFTER)
+        found.append(Atom("address", match.start(), match.start() + len(target), "", target))
+    return found
+
+
+def bare(label: str) -> str:
+    """The label of a link or an image without the links and images in it."""
+    return _INNER.sub(r"\1", label)
 
 
 def _math(source: str, atoms: list[Atom]) -> list[Atom]:

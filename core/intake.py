@@ -142,6 +142,8 @@ class Intake:
         return self._platforms[mention.place.platform].open(address)
 
     def _show_waiting(self, mention: Mention, settings: ChannelSettings) -> None:
+        if mention.redo:
+            return  # the answer that is to be replaced stays until its turn comes
         waiting = self._waiting[mention.id] = _Waiting(self._surface(mention, settings))
         self._start(self._wait_in_line(mention, conversation_of(mention, settings), waiting))
 

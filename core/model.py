@@ -148,6 +148,7 @@ class Address:
     author: str = ""  # id of the person who asked
     adopted: bool = False  # another process accepted the question: signs that it set may stand
     conversation: str = ""  # what buttons under the reply name
+    turn: str = ""  # id of the mention: an answer given anew, or gone on with, is another turn
     private: bool = False  # for the eyes of the person who asked
     streaming: Streaming = Streaming.AUTO
 

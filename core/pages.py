@@ -5,36 +5,42 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from core.cuts import Cut, cut, force
+from core.appending import sure
+from core.cuts import cut, early, force
 from core.healing import finish, heal
-from core.markdown import Nest, dedent, lines, merge
+from core.nesting import Nest, dedent, lines, merge
+from core.places import Cut
 
 _NUMBERED = re.compile(r" {0,3}\d{1,9}[.)]\s")
-_WINDOW = 4096  # characters looked at first; doubled until a page is full, so that the cost is that of one page
+_ROOM = "\n\n" + "x" * 400  # how far before its limit a page that can't be rewritten looks for a good end
+_WINDOW = 4096  # characters looked at beyond those of the frame before; doubled until a page is full
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
     """`closed`: Markdown of pages that never change again. `open`: of the page that grows, healed so that it parses.
 
-    `starts`: where in the text each page begins, the open one last. `lead`: what the open page reopens before its text,
-    `nest`: the columns of the lists in which its text stands and which are taken out of it.
+    `raw` is that page as it came, with nothing closed or held back. `starts`: where in the text each page begins, the
+    open one last. `lead`: what the open page reopens before its text, `nest`: the columns of the lists in which that
+    stands and which are taken out of it.
     """
 
     closed: tuple[str, ...] = ()
     open: str = ""
+    raw: str = ""
     starts: tuple[int, ...] = (0,)
     lead: str = ""
     nest: Nest = (0,)
 
 
-def flow(pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool) -> Pages:
+def flow(pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool, append_only: bool = False) -> Pages:
     """The pages of a text that begins as it did when `pages` was made, and may have grown.
 
     `fits` says whether Markdown is within one page's limits. `final`: nothing will be added any more; the text is then
-    shown as it is. The cost is that of the open page, however long the text before it.
+    shown as it is. `append_only`: of a page's raw text as much as is `sure` may have been shown and can't be taken
+    back, so that no page ends before that. The cost is that of the open page, however long the text before it.
     """
-    size = _WINDOW
+    size = len(pages.raw) + _WINDOW
     while True:
         view = _View(text, pages, size)
         markdown = view.markdown
@@ -43,17 +49,23 @@ def flow(pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool) -
         shown = healed.of(markdown) if growing else finish(markdown)
         if not markdown[view.begin :].strip():
             shown = ""
-        if not shown or fits(shown):
-            if view.whole:
-                return replace(pages, open=shown)
-            size *= 2
-            continue
         settled = healed.settled if growing else len(markdown)
-        place = cut(markdown, view.begin, settled, fits, growing=growing)
-        if place is None and pages.lead:
-            pages = replace(pages, lead="", nest=(0,))  # what is reopened leaves no room for text
-            continue
-        pages = _close(pages, view, place or force(markdown))
+        floor = sure(pages.raw) if append_only else 0
+        place = None
+        if not shown or fits(shown):
+            if floor and growing and not fits(shown + _ROOM):
+                place = early(markdown, view.begin, settled, fits, floor)
+            if place is None and view.whole:
+                return replace(pages, open=shown, raw=markdown)
+            if place is None:
+                size *= 2
+                continue
+        else:
+            place = cut(markdown, view.begin, settled, fits, growing=growing, floor=floor)
+            if place is None and pages.lead and floor <= view.begin:
+                pages = replace(pages, lead="", nest=(0,), raw="")  # what is reopened leaves no room for text
+                continue
+        pages = _close(pages, view, place or force(markdown, floor))
 
 
 def _close(pages: Pages, view: "_View", place: Cut) -> Pages:

@@ -70,8 +70,9 @@ class Painter:
     async def paint(self) -> None:
         """Until the reply is over and its end is on screen.
 
-        Raises Gone when the reply or its place was deleted, Forbidden when the bot may not write there, Rejected when
-        not even a sentence of ours is taken, and SlowDown or Unreachable when that went on for FINAL_PATIENCE.
+        Raises Gone when the reply or its place was deleted, Forbidden when nothing may be shown there any more,
+        Rejected when not even a sentence of ours is taken, and SlowDown or Unreachable when that went on for
+        FINAL_PATIENCE.
         """
         try:
             await self._paint()
@@ -109,6 +110,11 @@ class Painter:
                 log.warning("a message can't be edited, its text is posted anew: %s", error)
                 await self._end(after=Reply())
                 await self._drop(index or 0)
+            except Forbidden as error:
+                if not (self.messages and self._frames.end_at(len(self.messages))):
+                    raise
+                log.warning("a reply can't go on in its place: %s", error)
+                self._halt()
             except Rejected as error:
                 log.warning("a frame was refused: %s", error)
                 if not reply.over:
@@ -147,6 +153,8 @@ class Painter:
         """Wait for the budget, then show what is newest by then."""
         pace, urgent = self._need(index)
         permit = await self._permit(pace, urgent=urgent)
+        if permit is None:
+            return
         changed = self._changed(self._cell.value)
         if changed is None or self._need(changed)[0].scope != pace.scope:
             permit.give_back()  # what had to be shown became another call
@@ -158,7 +166,8 @@ class Painter:
                 self.messages.append(await self._surface.post(page))
                 self._shown.append(page)
             else:
-                await self._surface.edit(self.messages[changed], page)
+                if moved := await self._surface.edit(self.messages[changed], page):
+                    self.messages[changed], new = moved, True
                 self._shown[changed] = page
             permit.learn(self._surface.told)
         if new:
@@ -178,8 +187,8 @@ class Painter:
         self.visible.set()
         return Progress(tuple(self.messages), len(reply.text))
 
-    async def _permit(self, pace: Pace, *, urgent: bool) -> Permit:
-        """A call from the budget; a reply that ends while it waits in line goes on as one that has ended."""
+    async def _permit(self, pace: Pace, *, urgent: bool) -> Permit | None:
+        """A call from the budget; None when the reply ended while it waited in line: its end may be another call."""
         before = self._cell.value
         if urgent or before.over:
             return await self._line.permit(pace, final=True)
@@ -194,7 +203,7 @@ class Painter:
                 raise
             ends.cancel()
             waits.cancel()  # no effect on one that is granted
-        return await self._line.permit(pace, final=True) if waits.cancelled() else waits.result()
+        return None if waits.cancelled() else waits.result()
 
     async def _end(self, after: Reply) -> None:
         """Wait for the end of the reply, if it came after this state."""

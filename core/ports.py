@@ -57,11 +57,13 @@ class Surface(Protocol):
     """Where one reply is shown: its messages are posted and edited here, by one writer.
 
     All calls raise PlatformError. `told` is what the platform's last answer said about the budget of that call.
-    `by_status`: that a model thinks is shown by `status` alone, never by a message without text.
+    `by_status`: that a model thinks is shown by `status` alone, never by a message without text. `append_only`: what a
+    growing page said can't be taken back.
     """
 
     told: Told | None
     by_status: bool
+    append_only: bool
 
     def fits(self, page: Page) -> bool:
         """Whether the page, translated to the platform's dialect, is within the platform's limits."""
@@ -76,8 +78,8 @@ class Surface(Protocol):
         """Show a new message; returns its id."""
         ...
 
-    async def edit(self, message: str, page: Page) -> None:
-        """Replace the content of a message."""
+    async def edit(self, message: str, page: Page) -> str | None:
+        """Replace the content of a message. Returns another id where it had to be shown anew in another message."""
         ...
 
     async def delete(self, message: str) -> None:

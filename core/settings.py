@@ -215,6 +215,7 @@ def address_of(mention: Mention, settings: ChannelSettings, *, adopted: bool = F
         author=mention.author.id,
         adopted=adopted,
         conversation=conversation_of(mention, settings),
+        turn=mention.id,
         private=mention.private,
         streaming=settings.streaming,
     )

@@ -1,13 +1,10 @@
 """`nebula-bot console`: talk to the models in a terminal, through the same core as in Slack and Discord."""
 
 import asyncio
-import signal
 import sys
-import termios
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
@@ -17,7 +14,8 @@ from rich.markdown import Markdown
 
 from bots.compose import Bot, assemble, nebula, storage
 from bots.console.surface import ConsolePlatform
-from core.commands import COMMANDS, parse
+from bots.interrupt import interrupt
+from core.commands import COMMANDS, Invocation, find, parse
 from core.config import Config, WrongConfig
 from core.errors import NebulaBotError, UserError
 from core.model import Author, Mention, Place, Rights
@@ -91,31 +89,17 @@ def _say(screen: Console, text: str) -> None:
 
 async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) -> None:
     mention = Mention(id=f"console/{uuid.uuid4().hex}", place=PLACE, author=YOU, text=text, at=time.time())
+    stop = Invocation(find("stop"), PLACE, YOU)
     try:
-        with _interrupt(lambda: bot.assistant.stop(CONVERSATION)):
-            if isinstance(await bot.front.ask(mention), Queued):
-                _say(screen, "An earlier answer is finished first.")
-            await bot.intake.settled(CONVERSATION)
-    except NebulaBotError as error:
-        screen.print(error.notice, style="red")
+        async with asyncio.TaskGroup() as group:
+            with interrupt(lambda: group.create_task(bot.front.invoked(stop, _all_rights))):
+                if isinstance(await bot.front.ask(mention), Queued):
+                    _say(screen, "An earlier answer is finished first.")
+                await bot.intake.settled(CONVERSATION)
+    except* NebulaBotError as failed:
+        screen.print(*(str(getattr(error, "notice", error)) for error in failed.exceptions), style="red")
     finally:
         platform.close()
-
-
-@contextmanager
-def _interrupt(stop: Callable[[], object]) -> Iterator[None]:
-    """While an answer runs, Ctrl-C stops the answer instead of the program, and typing does not disturb the picture."""
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, stop)
-    modes = termios.tcgetattr(sys.stdin) if sys.stdin.isatty() else None
-    if modes:
-        termios.tcsetattr(sys.stdin, termios.TCSANOW, [*modes[:3], modes[3] & ~termios.ECHO, *modes[4:]])
-    try:
-        yield
-    finally:
-        if modes:
-            termios.tcsetattr(sys.stdin, termios.TCSANOW, modes)
-        loop.remove_signal_handler(signal.SIGINT)
 
 
 async def _all_rights() -> Rights:

@@ -25,6 +25,7 @@ class ConsoleSurface:
 
     told: Told | None = None
     by_status = True
+    append_only = False
 
     def __init__(self, console: Console) -> None:
         self._console = console

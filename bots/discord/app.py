@@ -76,7 +76,8 @@ class Discord:
         self.ready = asyncio.Event()
 
     def open(self, address: Address) -> Surface:
-        kind = ResponseSurface if address.interaction else ChannelSurface
+        # What is private has no place in the channel, even when its token was lost before the first word.
+        kind = ResponseSurface if address.interaction or address.private else ChannelSurface
         return kind(self._rest, address, self._marks)
 
     async def run(self, front: Front) -> None:

@@ -1,43 +1,52 @@
 """Discord's dialect: standard Markdown as Discord shows it, and Discord's own tokens as words a model can read."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
-from wcwidth import wcswidth
-
-from core.inline import Atom, inline
-from core.markdown import Leaf, blocks, continuation, dedent, lines
+from bots.discord.tables import table
+from core.formulas import escaped
+from core.inline import Atom, bare, inline
+from core.markdown import Leaf, blocks
+from core.nesting import continuation, dedent, lines
+from core.text import sound
 
 LIMIT = 2000
 """Code points in a message (discord-api-docs#1315)."""
 
-WIDTH = 72
-"""Columns that a code block shows without breaking lines; a wider table becomes a list."""
-
 _ZERO = "\u200b"
-_PING = re.compile(r"<(?=\\?@[!&]?\d)|@(?=everyone|here)")
-_INTACT = re.compile(r"https?://[^\s<>]+|(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]*\w")
+_TICKS = f"`{_ZERO}`{_ZERO}`"  # three that begin and end no block
+# Where Discord looks for mentions is not documented: none is left anywhere, in code and addresses neither.
+_PING = re.compile(r"(https?://[^\s<>/]+/[^\s<>]*)|<(?=\\?@[!&]?\d)|@(?=everyone|here)", re.IGNORECASE)
+_PING_IN_PATH = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
 _TASK = re.compile(r"^(\s*(?:[-+*]|\d{1,9}[.)])\s+)\[([ xX])\](?=\s)")
-_MARKUP = re.compile(r"[\\*_~|`]")
 _LANGUAGE = re.compile(r"[\w+.#-]*")
+_REST_QUOTED = re.compile(r"(?m)^([ \t]*)>>>(?=\s)")  # in Discord the quote of all that follows
+_OR = re.compile(r"(?<=\s)\|\|(?=\s)")  # in Discord the edge of a spoiler
 
 
 def small(text: str) -> str:
     """Small print: each line as subtext."""
-    return "\n".join(f"-# {line}" for line in text.splitlines())
+    return "\n".join(f"-# {_defused(line)}" for line in text.splitlines())
 
 
+@lru_cache(maxsize=64)  # a page is measured before it is shown
 def to_discord(markdown: str) -> str:
     """The text in Discord's Markdown: what Discord does not know becomes what it does, mentions do not ping.
 
     Discord has no tables, no headings beyond the third level, no rules, images, task lists, indented code or `~~~`.
     """
-    parts, at = [], 0
+    parts, at, markdown = [], 0, sound(markdown)
     for leaf in blocks(markdown).leaves:
-        parts += [_safe(markdown[at : leaf.start]), _leaf(leaf, markdown[leaf.start : leaf.end])]
+        parts += [markdown[at : leaf.start], _leaf(leaf, markdown[leaf.start : leaf.end])]
         at = leaf.end
-    return "".join([*parts, _safe(markdown[at:])])
+    return _defused("".join([*parts, markdown[at:]]))
+
+
+def _defused(text: str) -> str:
+    """The text with every mention broken by a character nobody sees, or written as addresses may write it."""
+    return _PING.sub(lambda match: _PING_IN_PATH.sub("%40", match[1]) if match[1] else match[0] + _ZERO, text)
 
 
 def _leaf(leaf: Leaf, text: str) -> str:
@@ -49,13 +58,13 @@ def _leaf(leaf: Leaf, text: str) -> str:
             body = [dedent(line, leaf.nest)[0].removeprefix("    ") for line in lines(text)]
             return _block(leaf, [line.rstrip("\r\n") for line in body]) + end
         case "table":
-            return _table(leaf) + end
+            return table(leaf, text, _block, _text) + end
         case "rule":
             return f"{leaf.head}{'─' * 20}{end}"
         case "heading" if leaf.level > 3 or "\n" in text.rstrip():
             return _heading(leaf, text.rstrip()) + end
         case "html":
-            return _safe(text)
+            return text.replace("```", _TICKS) if text.count("```") % 2 else text
         case _:
             return _text(text)
 
@@ -68,26 +77,38 @@ def _fence(leaf: Leaf, text: str) -> str:
         return text
     language = leaf.info.split()[0] if leaf.info else ""
     first = f"{leaf.head}```{language if _LANGUAGE.fullmatch(language) else ''}\n"
-    inner = inner.replace("```", f"`{_ZERO}`{_ZERO}`")
+    inner = inner.replace("```", _TICKS)
     gap = "" if not inner or inner.endswith("\n") else "\n"
     end = "\n" if text.endswith("\n") else ""
     return f"{first}{inner}{gap}{continuation(leaf.nest)}```{end}"
 
 
 def _block(leaf: Leaf, rows: list[str]) -> str:
-    inside = [row.replace("```", f"`{_ZERO}`{_ZERO}`") for row in rows]
+    inside = [row.replace("```", _TICKS) for row in rows]
     return leaf.head + f"\n{continuation(leaf.nest)}".join(["```", *inside, "```"])
 
 
 def _heading(leaf: Leaf, text: str) -> str:
     body = text[len(leaf.head) :]
     if "\n" in body:  # underlined
-        words = " ".join(line.lstrip(" >").rstrip() for line in body.splitlines()[:-1])
+        words = " ".join(line.lstrip(" >").rstrip() for line in lines(body)[:-1])
         return _text(f"{leaf.head}{'#' * leaf.level} {words}")
-    words = re.sub(r"\s#+\s*$", "", body.lstrip(" #")).replace("**", "").strip()
-    return _text(f"{leaf.head}**{words}**") if words else leaf.head
+    words = re.sub(r"\s#+\s*$", "", body.lstrip(" #")).strip()
+    bold = "".join(part if code else part.replace("**", "") for part, code in _split_at_code(words))
+    return _text(f"{leaf.head}**{bold}**") if words else leaf.head
 
 
+def _split_at_code(text: str) -> list[tuple[str, bool]]:
+    """The pieces of a paragraph, and which of them are code."""
+    parts, at = [], 0
+    for atom in inline(text).atoms:
+        if atom.kind == "code":
+            parts += [(text[at : atom.start], False), (text[atom.start : atom.end], True)]
+            at = atom.end
+    return [*parts, (text[at:], False)]
+
+
+@lru_cache(maxsize=512)
 def _text(text: str) -> str:
     """A paragraph: tasks, images, formulas and hard breaks as Discord can show them, code and links as they are."""
     parts, at = [], 0
@@ -100,91 +121,24 @@ def _text(text: str) -> str:
 def _prose(text: str, begins: bool) -> str:
     if begins:
         text = _TASK.sub(lambda match: match[1] + ("☐" if match[2] == " " else "☑"), text)
-    return _safe(text.replace("\\\n", "\n"))
+    text = _OR.sub(r"\\|\\|", _REST_QUOTED.sub(r"\1> >>", text))
+    return text.replace("\\\n", "\n").replace("```", _TICKS)
 
 
 def _atom(atom: Atom, text: str) -> str:
     match atom.kind:
-        case "code":
-            return text
+        case "code" if "```" in text:
+            return f"``{text.strip('`').replace('``', f'`{_ZERO}`')}``"
         case "math":
-            return _safe(_MARKUP.sub(r"\\\g<0>", text))  # its signs are not markup
+            return escaped(text)
         case "image":
-            return _safe(f"[{atom.label}]({atom.target})" if atom.label else atom.target)
+            return f"[{bare(atom.label)}]({atom.target})" if atom.label else atom.target
+        case "link" if any(inner.kind == "image" for inner in inline(atom.label).atoms):
+            return f"[{bare(atom.label) or 'image'}]({atom.target})"
         case "link":
-            label = inline(atom.label)
-            if any(inner.kind == "image" for inner in label.atoms):
-                images = [inner.label for inner in label.atoms if inner.kind == "image"]
-                return _safe(f"[{' '.join(filter(None, images)) or 'image'}]({atom.target})")
-            return _safe(atom.target if atom.label == atom.target else text)  # a link named by its address shows raw
+            return atom.target if atom.label == atom.target else text  # a link named by its address shows raw
         case _:
-            return _safe(text)
-
-
-def _safe(text: str) -> str:
-    """The text with every mention defused by a character nobody sees; addresses stay intact."""
-    parts, at = [], 0
-    for match in _INTACT.finditer(text):
-        parts += [_defuse(text[at : match.start()]), match[0]]
-        at = match.end()
-    return "".join([*parts, _defuse(text[at:])])
-
-
-def _defuse(text: str) -> str:
-    return _PING.sub(lambda match: match[0] + _ZERO, text)
-
-
-def _table(leaf: Leaf) -> str:
-    """Aligned in a code block, or, where that would be too wide, as a list of "header: value"."""
-    rows = [[_plain(cell) for cell in row] for row in leaf.cells]
-    widths = [max(_width(row[i]) for row in rows) for i in range(len(rows[0]))]
-    go_on = continuation(leaf.nest)
-    if sum(widths) + 3 * (len(widths) - 1) > WIDTH:
-        return leaf.head + f"\n{go_on}".join(_records(leaf.cells))
-    body = [" │ ".join(map(_pad, row, widths, leaf.align)).rstrip() for row in rows]
-    body.insert(1, "─┼─".join("─" * width for width in widths))
-    return _block(leaf, body)
-
-
-def _records(cells: tuple[tuple[str, ...], ...]) -> Iterator[str]:
-    header, *rows = cells
-    for row in rows:
-        mark = "- "
-        for name, value in zip(header, row, strict=False):
-            if value.strip():
-                yield mark + _text(f"**{name.replace('**', '')}**: {value}" if name.strip() else value)
-                mark = "  "
-    if not rows:
-        yield _text(" · ".join(header))
-
-
-def _plain(cell: str) -> str:
-    """A cell without marks, since a code block shows them as they are."""
-    found = inline(cell)
-    drop = {i for pair in found.pairs for at in pair for i in range(at, at + (2 if cell[at] == "~" else 1))}
-    out, at = "", 0
-    for atom in found.atoms:
-        out += "".join(char for i, char in enumerate(cell[at : atom.start], at) if i not in drop)
-        text = cell[atom.start : atom.end]
-        if atom.kind == "code":
-            text = text.strip("`").strip()
-        elif atom.kind in ("link", "image", "autolink"):
-            text = atom.target if atom.label in ("", atom.target) else f"{_plain(atom.label)} ({atom.target})"
-        elif atom.kind == "html" and re.fullmatch(r"<br\s*/?>", text):
-            text = " "
-        out, at = out + text, atom.end
-    out += "".join(char for i, char in enumerate(cell[at:], at) if i not in drop)
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", out).strip()
-
-
-def _width(text: str) -> int:
-    return max(wcswidth(text), 0) or len(text)
-
-
-def _pad(text: str, width: int, align: str) -> str:
-    space = width - _width(text)
-    left = {"right": space, "center": space // 2}.get(align, 0)
-    return " " * left + text + " " * (space - left)
+            return text
 
 
 _CODE = re.compile(r"(?s)```.*?```|(?<!`)``(?!`).+?``|`[^`\n]+`")

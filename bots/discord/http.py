@@ -43,21 +43,30 @@ class ThreadExists(Rejected):
     """The message has a thread already; its id is the message's."""
 
 
+class ThreadArchived(Rejected):
+    """Nothing in the thread can be edited until somebody writes in it or opens it again."""
+
+
 # Discord's error codes (docs.discord.com, Opcodes and Status Codes) where the HTTP status alone does not tell enough.
 _CODES: dict[int, type[PlatformError]] = {
     10015: TokenExpired,  # unknown webhook
     10062: TokenExpired,  # unknown interaction
     50027: TokenExpired,  # invalid webhook token
+    40005: Rejected,  # the file is too large
     40060: Answered,
     40094: Forbidden,  # no more followups for an app that is not in the guild
     50007: Forbidden,  # this person takes no direct messages
     50001: Forbidden,
     50013: Forbidden,
+    50083: ThreadArchived,
     160002: ReplyRefused,
     160004: ThreadExists,
     160005: Forbidden,  # the thread is locked
 }
-_STATUSES: dict[int, type[PlatformError]] = {400: Rejected, 401: Forbidden, 403: Forbidden, 404: Gone, 405: Rejected}
+# Any other 4xx is Rejected: the same call would be refused again.
+_STATUSES: dict[int, type[PlatformError]] = {401: Forbidden, 403: Forbidden, 404: Gone, 408: Unreachable}
+# The limit on edits of old messages: what the headers beside it tell is that of another bucket.
+_OLD_EDITS = 30046
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +115,22 @@ class Http:
         self, method: str, path: str, body: Any = None, *, bot: bool = True, file: File | None = None
     ) -> Answer:
         """The same with what the answer says of limits, and with a file that goes along."""
-        if not bot:
-            return await self._request(method, path, body, {}, file)
         clock, budget = time.monotonic, self._everything
-        left = clock()
-        wait = budget.free_at(left, final=True) - left
-        if wait > 0:
-            raise SlowDown("the bot's own count of all calls", min(wait, EVERYTHING_SECONDS), everywhere=True)
-        budget.take(left, interim=False)
+        left, headers = clock(), {"Authorization": f"Bot {self._token}"} if bot else {}
+        if bot:
+            wait = budget.free_at(left, final=True) - left
+            if wait > 0:
+                raise SlowDown("the bot's own count of all calls", min(wait, EVERYTHING_SECONDS), everywhere=True)
+            budget.take(left, interim=False)
         try:
-            return await self._request(method, path, body, {"Authorization": f"Bot {self._token}"}, file)
+            return await self._request(method, path, body, headers, file)
         except SlowDown as slow:
             if slow.everywhere:
                 budget.hold(clock() + slow.retry_after)
             raise
         finally:
-            budget.land(left, clock())
+            if bot:
+                budget.land(left, clock())
 
     async def _request(self, method: str, path: str, body: Any, headers: dict[str, str], file: File | None) -> Answer:
         if self._session is None:
@@ -155,16 +164,18 @@ def _error(what: str, response: aiohttp.ClientResponse, answer: Any) -> Platform
     detail = f"{what}: HTTP {response.status}, code {code}"
     if response.status == 429:
         headers = response.headers
+        mine = headers.get("X-RateLimit-Scope", "user") == "user"
         return SlowDown(
             detail,
             _seconds(body.get("retry_after"), headers.get("Retry-After")),
-            everywhere=body.get("global") is True,
-            # What Discord counts elsewhere than in this bucket does not tell of it.
-            told=_told(headers) if headers.get("X-RateLimit-Scope", "user") == "user" else None,
+            # What is not from Discord itself is Cloudflare's: it bans the address, whatever is called.
+            everywhere=not body or body.get("global") is True,
+            shared=not mine,
+            told=_told(headers) if mine and code != _OLD_EDITS else None,
         )
     if response.status >= 500:
         return Unreachable(detail)
-    kind = _CODES.get(code) or _STATUSES.get(response.status, Unreachable)
+    kind = _CODES.get(code) or _STATUSES.get(response.status, Rejected)
     return kind(detail)
 
 

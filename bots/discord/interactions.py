@@ -36,6 +36,7 @@ ANSWER_SECONDS = 2.0
 TOKEN_SECONDS = 15 * 60 - 20.0
 _SEEN = 1000
 _DONE = "Done."
+_LOST = "Discord does not say in which channel we are. Please mention me instead."
 
 
 class Interactions:
@@ -59,16 +60,12 @@ class Interactions:
         if interaction.type is discord.InteractionType.autocomplete:
             await self._suggest(callback, typed(data))
             return
+        if interaction.type is discord.InteractionType.component and (found := pressed(data)):
+            await self._press(interaction, callback, *found)
+            return
         place = await self._places.of_interaction(interaction)
         if place is None:
-            lost = "Discord does not say in which channel we are. Please mention me instead."
-            await self._show(callback, Response(lost))
-            return
-        if interaction.type is discord.InteractionType.component and (found := pressed(data)):
-            message = str(interaction.message.id) if interaction.message else ""
-            action, conversation = found
-            press = Press(conversation, message, place, author_of(interaction.user))
-            await self._press(interaction, callback, action, press)
+            await self._show(callback, Response(_LOST))
             return
         try:
             invocation = self._invocation(interaction, data, place)
@@ -76,6 +73,8 @@ class Interactions:
             await self._show(callback, Response(error.notice))
             return
         if invocation is None:
+            with suppress(PlatformError):
+                await callback.take()
             return
         if invocation.command.name == "ask":
             await self._ask(interaction, callback, place, invocation.argument("prompt"), private=is_private(data))
@@ -138,21 +137,30 @@ class Interactions:
         else:
             await self._show_late(callback, running.result())
 
-    async def _press(self, interaction: discord.Interaction, callback: Callback, action: Action, press: Press) -> None:
-        """A button under a reply; what it says is for the person alone, what it does shows in the reply."""
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(self._front.pressed(action, press, self._rights(interaction)))
-            done, _ = await asyncio.wait({running}, timeout=ANSWER_SECONDS)
-            if not done:
-                await _defer(callback, ephemeral=True)
-        response = running.result()
-        if not done:
-            await self._show_late(callback, response or Response(_DONE))
-        elif response:
-            await self._show(callback, response)
-        else:
-            with suppress(PlatformError):
-                await callback.take()
+    async def _press(
+        self, interaction: discord.Interaction, callback: Callback, action: Action, conversation: str
+    ) -> None:
+        """A button under a reply; what it says is for the person alone, what it does shows in the reply.
+
+        Every process gets the event: the one that takes it first does what it says.
+        """
+        try:
+            await callback.take()
+        except Answered:
+            return
+        except PlatformError as error:
+            log.info("a press was perhaps not acknowledged: %s", error)
+        place = await self._places.of_interaction(interaction)
+        response: Response | None = Response(_LOST)
+        if place:
+            message = str(interaction.message.id) if interaction.message else ""
+            press = Press(conversation, message, place, author_of(interaction.user))
+            response = await self._front.pressed(action, press, self._rights(interaction))
+        if response:
+            try:
+                await _go_on(callback, contents_of(response), response)
+            except PlatformError as error:
+                log.warning("what a button says was not shown: %s", error)
 
     def _rights(self, interaction: discord.Interaction) -> RightsOf:
         async def rights() -> Rights:
@@ -178,6 +186,8 @@ class Interactions:
                 return
             await callback.show(contents[0], ephemeral=not response.public)
             await _go_on(callback, contents[1:], response)
+        except Answered:
+            log.debug("another process responded to a command")
         except PlatformError as error:
             log.warning("the response to a command was not shown: %s", error)
 

@@ -21,7 +21,7 @@ from bots.discord.questions import NAME, NO_GUILD
 from bots.discord.rest import ORIGINAL, Button, Rest, Sent, Token
 from bots.discord.surface import ChannelSurface, content_of, fits
 from core.budget import Told
-from core.errors import Forbidden, Gone
+from core.errors import Forbidden, Gone, Unreachable
 from core.model import Address, Page, Place
 from core.pace import Pace
 from core.ports import Sign, Status, waiting
@@ -40,15 +40,16 @@ class ResponseSurface:
         self._address = address
         self._conversation = address.conversation
         self.told: Told | None = None
-        self.by_status = False
+        self.by_status = self.append_only = False
         self._token = Token.parse(address.interaction)
         self._expires = address.expires
         self._plain = ChannelSurface(rest, replace(address, interaction=""), marks)
         self._dead = self._direct = False
-        self._original = ""
+        self._original = self._last = ""
         self._answered = False
         self._order = asyncio.Lock()
-        self._moved: dict[str, str] = {}  # what stands in a message of its own, by the id the painter knows
+        self._elsewhere: set[str] = set()  # messages that the token never reached
+        self._unclear: tuple[str, str] | None = None  # content and file of a followup that may have arrived
         scope = hashlib.sha256(address.interaction.encode()).hexdigest()[:16]
         # The token is known to the one process that answers with it.
         self._calls = Pace(f"discord/interaction/{scope}", CALLS, SECONDS, shared=False)
@@ -57,9 +58,9 @@ class ResponseSurface:
         return fits(page)
 
     def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
-        if self._live() and message not in self._moved:
+        if self._live() and message not in self._elsewhere:
             return self._calls
-        return self._plain.pace(message and self._moved.get(message, message), page, wait)
+        return self._plain.pace(message, page, wait)
 
     async def post(self, page: Page) -> str:
         if self._live():
@@ -69,50 +70,48 @@ class ResponseSurface:
                 self._die(error)
             except Forbidden as error:
                 log.info("no followup, going on elsewhere: %s", error)
-        posted = await self._post_elsewhere(page)
-        self._moved[posted] = posted
-        return posted
+        return await self._post_elsewhere(page)
 
-    async def edit(self, message: str, page: Page) -> None:
-        self._answered = True
-        if self._live() and message not in self._moved:
+    async def edit(self, message: str, page: Page) -> str | None:
+        if message in self._elsewhere:
+            await self._plain.edit(message, page)
+            self.told = self._plain.told
+            return None
+        if self._live():
             try:
                 known = ORIGINAL if message == self._original else message
-                self._noted(await self._rest.answer(self._token, content_of(page), known, self._buttons(page)))
+                self._noted(await self._answer(page, known))
             except TokenExpired as error:
                 self._die(error)
             else:
-                return
-        try:
-            if self._address.private and message not in self._moved:
-                raise Gone("what one person sees can't be edited without the token")
-            await self._plain.edit(self._moved.get(message, message), page)
-            self.told = self._plain.told
-        except (Gone, Forbidden):
-            if message in self._moved:
-                raise
-            self._moved[message] = await self._post_elsewhere(page)
+                return None
+        if not self._address.private:  # what one person sees can't be edited without the token
+            with suppress(Gone, Forbidden):
+                await self._plain.edit(message, page)
+                self.told = self._plain.told
+                return None
+        return await self._post_elsewhere(page)
 
     async def delete(self, message: str) -> None:
-        if self._live() and message not in self._moved:
-            with suppress(Gone):
+        if self._live() and message not in self._elsewhere:
+            try:
                 await self._rest.withdraw(self._token, message)
-        else:
-            await self._plain.delete(self._moved.get(message, message))
+            except TokenExpired as error:
+                self._die(error)
+            except Gone:
+                return
+            else:
+                return
+        await self._plain.delete(message)
 
     async def attach(self, name: str, content: bytes) -> str:
-        file = File(name, content)
         if self._live():
             try:
-                return self._noted(
-                    await self._rest.follow_up(self._token, "", file=file, ephemeral=self._address.private)
-                )
+                return self._noted(await self._follow_up("", (), File(name, content)))
             except TokenExpired as error:
                 self._die(error)
         await self._aim_elsewhere()
-        message = await self._plain.attach(name, content)
-        self._moved[message] = message
-        return message
+        return await self._plain.attach(name, content)
 
     async def status(self, sign: Sign) -> None:
         """That the bot is at it the deferred response shows already."""
@@ -123,18 +122,47 @@ class ResponseSurface:
 
     async def _post(self, page: Page) -> Sent:
         if self._answered:
-            return await self._rest.follow_up(
-                self._token, content_of(page), self._buttons(page), ephemeral=self._address.private
-            )
-        async with self._order:  # a sign that is on its way must not land on the answer
-            sent = await self._rest.answer(self._token, content_of(page), buttons=self._buttons(page))
-            self._original, self._answered = sent.id, True
+            return await self._follow_up(content_of(page), self._buttons(page))
+        sent = await self._answer(page, ORIGINAL)
+        self._original = sent.id
         return sent
+
+    async def _answer(self, page: Page, message: str) -> Sent:
+        async with self._order:  # a sign that is on its way must not land on the answer
+            sent = await self._rest.answer(self._token, content_of(page), message, self._buttons(page))
+            self._answered = True
+        return sent
+
+    async def _follow_up(self, content: str, buttons: tuple[Button, ...], file: File | None = None) -> Sent:
+        """A further message. Webhooks know no nonce: after a try that may have arrived, it is looked for first."""
+        if self._unclear and (arrived := await self._arrived(*self._unclear)):
+            sent = Sent(arrived, "") if file else await self._rest.answer(self._token, content, arrived, buttons)
+            self._unclear = None
+            return sent
+        try:
+            sent = await self._rest.follow_up(self._token, content, buttons, ephemeral=self._address.private, file=file)
+        except Unreachable:
+            self._unclear = content, file.name if file else ""
+            raise
+        self._unclear = None
+        return sent
+
+    async def _arrived(self, content: str, file: str) -> str:
+        """The id of the message that such a try left; "" for none, and where it can't be seen: there it may come twice,
+        which is better than not at all."""
+        place, application = self._address.place, self._token.application
+        if self._address.private:
+            return ""
+        try:
+            return await self._rest.find(place.thread or place.channel, application, content, file, after=self._last)
+        except (Forbidden, Gone):
+            return ""
 
     async def _post_elsewhere(self, page: Page) -> str:
         await self._aim_elsewhere()
         posted = await self._plain.post(page)
         self.told = self._plain.told
+        self._elsewhere.add(posted)
         return posted
 
     async def _aim_elsewhere(self) -> None:
@@ -150,6 +178,7 @@ class ResponseSurface:
 
     def _noted(self, sent: Sent) -> str:
         self.told = sent.told
+        self._last = sent.id
         return sent.id
 
     def _live(self) -> bool:
@@ -158,5 +187,5 @@ class ResponseSurface:
         return not self._dead
 
     def _die(self, why: object) -> None:
-        log.info("a command's token ran out, going on with ordinary messages: %s", why)
+        log.info("a command's token is of no use, going on with ordinary messages: %s", why)
         self._dead = True

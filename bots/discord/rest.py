@@ -140,6 +140,12 @@ class Rest:
         """Take the bot's own reaction away."""
         await self._http.call("DELETE", f"/channels/{channel}/messages/{message}/reactions/{quote(emoji)}/@me")
 
+    async def own_reactions(self, channel: str, message: str) -> tuple[str, ...]:
+        """The emoji with which the bot reacted to a message."""
+        found = await self._http.call("GET", f"/channels/{channel}/messages/{message}")
+        reactions = (found.get("reactions") or ()) if isinstance(found, dict) else ()
+        return tuple(str(each["emoji"]["name"]) for each in reactions if each.get("me"))
+
     async def type(self, channel: str) -> None:
         """Show the bot as typing for ten seconds; once for all replies that are on their way in a channel."""
         now = time.monotonic()
@@ -154,6 +160,17 @@ class Rest:
         """What a message says; "" where the bot may not read it."""
         return _sent(await self._http.send("GET", f"/channels/{channel}/messages/{message}"), "").content
 
+    async def find(self, channel: str, application: str, content: str, file: str, *, after: str) -> str:
+        """The newest message of an application's interactions with this content and file ("" for none) that came after
+        another one; "" for none, or where the bot may not read."""
+        found = await self._http.call("GET", f"/channels/{channel}/messages?limit=100&after={after or 0}")
+        for each in found if isinstance(found, list) else ():
+            files = [str(one.get("filename")) for one in each.get("attachments", ())]
+            same = str(each.get("content")).strip() == content.strip() and files == [file] * bool(file)
+            if same and each.get("webhook_id") == application:
+                return str(each["id"])
+        return ""
+
     async def direct_channel(self, person: str) -> str:
         """The channel for direct messages with somebody."""
         found = await self._http.call("POST", "/users/@me/channels", {"recipient_id": person})
@@ -166,6 +183,10 @@ class Rest:
         found = await self._http.call("GET", f"/channels/{channel}")
         thread = isinstance(found, dict) and found.get("type") in (10, 11, 12)
         return str(found.get("parent_id") or "") if thread else ""
+
+    async def unarchive(self, thread: str) -> None:
+        """Open a thread again, as writing in it would; one that is locked stays closed."""
+        await self._http.call("PATCH", f"/channels/{thread}", {"archived": False})
 
     async def start_thread(self, channel: str, message: str, name: str) -> str:
         """A public thread under a message; returns its id. Raises ThreadExists when there is one."""

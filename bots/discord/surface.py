@@ -10,8 +10,8 @@ from contextlib import suppress
 
 from bots.discord.buttons import buttons_of
 from bots.discord.dialect import LIMIT, small, to_discord
-from bots.discord.http import EVERYTHING, EVERYTHING_SECONDS, File, ReplyRefused, ThreadExists
-from bots.discord.marks import Marks
+from bots.discord.http import EVERYTHING, EVERYTHING_SECONDS, File, ReplyRefused, ThreadArchived, ThreadExists
+from bots.discord.marks import NUMBERS, Marks
 from bots.discord.rest import Button, Rest, Sent
 from core.budget import Told
 from core.errors import Forbidden, Gone, PlatformError, Rejected
@@ -61,7 +61,7 @@ class ChannelSurface:
         place = address.place
         self._conversation = address.conversation
         self.told: Told | None = None
-        self.by_status = False
+        self.by_status = self.append_only = False
         self._home = place.thread or place.channel  # where the question stands
         self._question = address.message
         # The thread that the reply opens has the id of the message it hangs on: it can be named before it exists.
@@ -69,7 +69,8 @@ class ChannelSurface:
         self._unopened = bool(opens and address.message)
         self._aim(address.message if self._unopened else self._home)
         self._known: set[str] = set()  # the reply's messages, as far as they went through here
-        self._seed = address.message or secrets.token_hex(8)
+        self._seed = address.turn or secrets.token_hex(8)
+        self._place = ""  # the number on the question
         self._found = ""  # a post that had arrived before, with a content that is not the newest
 
     def _aim(self, channel: str) -> None:
@@ -90,6 +91,7 @@ class ChannelSurface:
         if self._unopened and not self._known:
             await self._open_thread()
         content, buttons = content_of(page), buttons_of(page.actions, self._conversation)
+        self.told = None
         if not self._found:
             sent = await self._send(content, buttons)
             self.told = sent.told
@@ -98,23 +100,22 @@ class ChannelSurface:
                 return sent.id
             # A try that seemed to fail, or that a process made before it died, had arrived after all.
             self._found = sent.id
-        await self._rest.edit(self._channel, self._found, content, buttons)
+        await self._edit(self._channel, self._found, content, buttons)
         found, self._found = self._found, ""
         self._known.add(found)
         return found
 
     async def edit(self, message: str, page: Page) -> None:
         content, buttons = content_of(page), buttons_of(page.actions, self._conversation)
-        self.told = None
         try:
-            told = await self._rest.edit(self._channel, message, content, buttons)
-            self.told = told if age(message) <= OLD else None
+            told = await self._edit(self._channel, message, content, buttons)
         except Gone:
             if not self._unopened or self._known:
                 raise
             # Another process posted this reply; where no thread could be opened, it stands in the channel.
-            await self._rest.edit(self._home, message, content, buttons)
+            told = await self._edit(self._home, message, content, buttons)
             self._aim(self._home)
+        self.told = told if age(message) <= OLD else None
         self._known.add(message)
 
     async def delete(self, message: str) -> None:
@@ -131,13 +132,33 @@ class ChannelSurface:
         match sign.status:
             case Status.QUEUED if self._question:
                 self._marks.put(self._home, self._question)
+                self._number(NUMBERS[min(sign.ahead, len(NUMBERS)) - 1])
             case Status.THINKING:
                 self._marks.take(self._home, self._question)  # its turn began
+                self._number("")
                 await self._rest.type(self._channel if self._known else self._home)
             case Status.NONE:
                 self._marks.take(self._home, self._question, adopted=self._adopted)
+                self._number("")
+                if self._adopted and self._question:
+                    self._marks.sweep(self._home, self._question)
             case _:
                 pass
+
+    def _number(self, emoji: str) -> None:
+        """The place in line as it is now, in place of the one before."""
+        if self._place and self._place != emoji:
+            self._marks.take(self._home, self._question, self._place)
+        if emoji and emoji != self._place:
+            self._marks.put(self._home, self._question, emoji)
+        self._place = emoji
+
+    async def _edit(self, channel: str, message: str, content: str, buttons: Sequence[Button]) -> Told | None:
+        try:
+            return await self._rest.edit(channel, message, content, buttons)
+        except ThreadArchived:
+            await self._rest.unarchive(channel)
+            return await self._rest.edit(channel, message, content, buttons)
 
     async def _send(self, content: str, buttons: Sequence[Button], file: File | None = None) -> Sent:
         # One nonce for one page of one answer, whichever process posts it: Discord then keeps it a single message.

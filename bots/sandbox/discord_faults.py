@@ -12,6 +12,7 @@ class FaultKind(StrEnum):
     CLOUDFLARE = "cloudflare"  # 429 in HTML, without Via
     ERROR = "error"  # any status with a JSON error, not applied
     SLOW = "slow"  # applied, answered late
+    LATE = "late"  # applied late: what was sent after it may be applied before it
     RESET = "reset"  # applied, then the connection is reset instead of an answer
 
 
@@ -19,8 +20,8 @@ class FaultKind(StrEnum):
 class Fault:
     """One fault, for `times` requests (None: until cleared) to routes like "PATCH /channels/{channel}/messages/*".
 
-    `seconds` is the retry_after of a rate limit or the delay of a slow answer; `scope` is user, shared or global;
-    `before` requests pass unharmed first.
+    `seconds` is the retry_after of a rate limit or the delay of what is slow or late; `scope` is user, shared or
+    global; `before` requests pass unharmed first.
     """
 
     kind: FaultKind
@@ -59,6 +60,10 @@ class Faults:
     def slow(self, route: str, seconds: float, times: int | None = 1, *, before: int = 0) -> None:
         """Do what is asked and answer `seconds` later."""
         self._add(Fault(FaultKind.SLOW, route, times, seconds, before=before))
+
+    def late(self, route: str, seconds: float, times: int | None = 1, *, before: int = 0) -> None:
+        """Do what is asked `seconds` later, and answer then."""
+        self._add(Fault(FaultKind.LATE, route, times, seconds, before=before))
 
     def reset(self, route: str, times: int | None = 1, *, before: int = 0) -> None:
         """Do what is asked, then reset the connection: the caller can't know that it worked."""

@@ -107,9 +107,10 @@ class Rest:
                 body, files = await _read(request)
             except ApiError as error:
                 broken = error
-            if self.latency:
-                await asyncio.sleep(self.latency / 2)
             fault = self._faults.meet(endpoint.route)
+            late = fault.seconds if fault and fault.kind is FaultKind.LATE else 0.0
+            if seconds := self.latency / 2 + late:
+                await asyncio.sleep(seconds)
             ask = Ask(request.match_info, request.query, body, files)
             out = self._answer(endpoint, ask, request.headers.get("Authorization", ""), fault, broken)
             code = out.payload.get("code", 0) if isinstance(out.payload, dict) and out.status >= 400 else 0

@@ -124,12 +124,16 @@ class Routes:
     def _change_channel(self, ask: Ask) -> Answer:
         channel, body = self.place(ask), form(ask)
         thread = channel.kind in THREADS
-        own = thread and channel.owner == self._world.bot.id
-        if not own:
+        own = thread and channel.owner == self._world.bot.id and not channel.locked
+        metadata = body.get("thread_metadata") or body
+        # Whoever may write in a thread may open it again, unless it is locked (resources/channel#modify-channel).
+        opened = thread and metadata.get("archived") is False and not channel.locked
+        if opened and not self._world.may_send(self._world.bot.id, channel):
+            raise ApiError(50013)
+        if not (own or opened):
             self.place(ask, Permission.MANAGE_THREADS if thread else Permission.MANAGE_CHANNELS)
         if "name" in body:
             text("name", str(body["name"]), 100, 1)
-        metadata = body.get("thread_metadata") or body
         channel = replace(
             channel,
             name=str(body.get("name", channel.name)),

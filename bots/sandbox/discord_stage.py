@@ -1,14 +1,19 @@
 """The sandbox's Discord guild on stage."""
 
+import re
 from collections.abc import Callable
 
 from bots.sandbox.discord import DiscordServer
 from bots.sandbox.discord_interactions import Interaction
-from bots.sandbox.discord_values import Channel, DiscordRefuses, Json, Modal, Permission
+from bots.sandbox.discord_text import walk
+from bots.sandbox.discord_values import Channel, DiscordRefuses, Json, Message, Modal, Permission
 from bots.sandbox.stage import BOT, CHANNELS, PEOPLE, Dialog, Seen
 
-_SUBCOMMAND = 1  # option type, interactions/application-commands#application-command-option-type
-_TEXT_INPUT = 4  # component type, components/reference#component-object-component-types
+# Option types, interactions/application-commands#application-command-option-type.
+_SUBCOMMAND, _STRING = 1, 3
+# Component types, components/reference#component-object-component-types.
+_BUTTON, _TEXT_INPUT = 2, 4
+_NAMED = re.compile(r"(\w+):(\S+)\s*")
 
 
 class DiscordStage:
@@ -34,20 +39,34 @@ class DiscordStage:
         channel = self._channel(person, room, thread)
         self._interaction = await self.server.slash(self._people[person], channel, name, options)
 
+    async def press(self, person: str, room: str, message: str, label: str) -> None:
+        found = next(each for each in self._messages(person, room) if each.id == message)
+        button = _buttons(found)[label]
+        self._interaction = await self.server.press(self._people[person], found, button)
+
     def seen(self, person: str, room: str) -> tuple[Seen, ...]:
-        channel, found = self._channel(person, room, ""), []
-        for place in (channel, *self.server.threads(channel)):
-            for message in self.server.messages(place):
-                if message.ephemeral_for not in ("", self._people[person].id) or message.loading:
-                    continue
-                reactions = " ".join(each.emoji for each in message.reactions)
-                note = "only you see this" if message.ephemeral_for else reactions
-                bot = message.author.id == self.server.bot_user.id
-                thread = place.id if place.id != channel.id else ""
-                files = " ".join(f"[{each.name}]" for each in message.attachments)
-                text = " ".join(filter(None, (message.content, files)))
-                found.append(Seen(message.id, message.author.name, text, bot, thread, note))
-        return tuple(found)
+        return tuple(self._seen(message, self._channel(person, room, "")) for message in self._messages(person, room))
+
+    def _messages(self, person: str, room: str) -> list[Message]:
+        """What this person sees in the room and its threads, oldest first."""
+        channel, user = self._channel(person, room, ""), self._people[person].id
+        places = (channel, *self.server.threads(channel))
+        found = [message for place in places for message in self.server.messages(place)]
+        shown = [each for each in found if each.ephemeral_for in ("", user) and not each.loading]
+        return sorted(shown, key=lambda each: int(each.id))
+
+    def _seen(self, message: Message, room: Channel) -> Seen:
+        files = (f"[{each.name}]" for each in message.attachments)
+        return Seen(
+            message.id,
+            message.author.name,
+            " ".join(filter(None, (message.content, *files))),
+            bot=message.author.id == self.server.bot_user.id,
+            thread=message.channel if message.channel != room.id else "",
+            note="only you see this" if message.ephemeral_for else " ".join(each.emoji for each in message.reactions),
+            buttons=tuple(_buttons(message)),
+            frames=len(message.frames),
+        )
 
     def dialog(self) -> Dialog | None:
         modal = self._interaction.modal if self._interaction else None
@@ -64,7 +83,8 @@ class DiscordStage:
     def _parsed(self, text: str) -> tuple[str, dict[str, object]]:
         """`prompt set You are …` as a command and its options; the last one takes all the rest.
 
-        Raises DiscordRefuses for a command that the bot did not register.
+        Those that are chosen and not written come before, by name: `ask private:true …`. Raises
+        DiscordRefuses for a command that the bot did not register.
         """
         name, _, rest = text.strip().partition(" ")
         command = next((each for each in self.server.commands.registered if each["name"] == name), None)
@@ -78,10 +98,14 @@ class DiscordStage:
                 raise DiscordRefuses(f"/{name} goes on with one of: {', '.join(groups)}")
             name, options = f"{name} {word}", groups[word].get("options", [])
         values: dict[str, object] = {}
-        for index, option in enumerate(options):
-            value, _, rest = rest.strip().partition(" ") if index < len(options) - 1 else (rest.strip(), "", "")
+        while (named := _NAMED.match(rest.strip())) and named[1] in {option["name"] for option in options}:
+            values[named[1]] = named[2]
+            rest = rest.strip()[named.end() :]
+        placed = [option["name"] for option in options if _is_placed(option) and option["name"] not in values]
+        for index, option in enumerate(placed):
+            value, _, rest = rest.strip().partition(" ") if index < len(placed) - 1 else (rest.strip(), "", "")
             if value:
-                values[option["name"]] = value
+                values[option] = value
         return name, values
 
     def _channel(self, person: str, room: str, thread: str) -> Channel:
@@ -89,6 +113,17 @@ class DiscordStage:
             return self._private[person]
         channel = self._rooms[room]
         return next((each for each in self.server.threads(channel) if each.id == thread), channel)
+
+
+def _buttons(message: Message) -> dict[str, str]:
+    """The buttons of a message: their ids by their labels."""
+    parts = (part for part in walk(message.components) if part.get("type") == _BUTTON)
+    return {str(part["label"]): str(part["custom_id"]) for part in parts}
+
+
+def _is_placed(option: Json) -> bool:
+    """Whether an option is known by its place: the required ones, and texts that may be anything."""
+    return bool(option.get("required")) or (option["type"] == _STRING and not option.get("choices"))
 
 
 def _input(modal: Modal) -> Json:

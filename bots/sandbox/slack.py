@@ -1,6 +1,6 @@
 """A Slack of our own on loopback: one workspace with its Web API, Socket Mode, request URLs, people and limits."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -25,6 +25,7 @@ from bots.sandbox.slack_values import Call, Channel, Delivery, File, Json, Messa
 from bots.sandbox.slack_views import Views
 
 T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class SlackServer:
@@ -32,7 +33,8 @@ class SlackServer:
 
     `limits`: rate limits per method (slack_limits.OFF for none); `scopes`: the app's scopes, None for all;
     `subscriptions`: the events it subscribes to; `ack_timeout`, `retry_delays`, the lifetimes of streams,
-    of trigger_ids and of response_urls in seconds; `stream_cap` in UTF-8 bytes.
+    of trigger_ids and of response_urls in seconds; `stream_cap` in UTF-8 bytes; `unknown_blocks`: the types of blocks
+    that this Slack does not know.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class SlackServer:
         stream_lifetime: float = 300.0,
         trigger_seconds: float = 3.0,
         response_seconds: float = 1800.0,
+        unknown_blocks: frozenset[str] = frozenset(),
     ) -> None:
         self.bot_token = "xoxb-sandbox-bot"
         self.app_token = "xapp-sandbox-app"
@@ -72,16 +75,16 @@ class SlackServer:
         methods |= self._files.methods | views.methods
         tokens = {self.bot_token: False, self.app_token: True}
         self._limiter = Limiter(limits)
-        self._api = Api(ws, self.faults, self._limiter, methods, tokens)
+        self._api = Api(ws, self.faults, self._limiter, methods, tokens, unknown_blocks)
         self._people = People(ws, self._events, self._deliverer, self._responses, views, info, streams)
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_route("*", "/api/{method}", self._api.handle)
         app.router.add_get("/link/", self._sockets.handle)
-        app.router.add_post("/response/{address}", self._respond)
-        app.router.add_post("/upload/{file}", self._files.upload)
-        app.router.add_get("/files-pri/{file}/{name}", self._download)
+        app.router.add_post("/response/{address}", self._faulty("response_url", self._responses.handle))
+        app.router.add_post("/upload/{file}", self._faulty("files.upload", self._files.upload))
+        app.router.add_get("/files-pri/{file}/{name}", self._faulty("files.download", self._download))
         self._session = aiohttp.ClientSession()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -185,7 +188,7 @@ class SlackServer:
         self._people.open_home(user, tab)
 
     async def stop_stream(self, user: str, message: Message) -> None:
-        """Somebody stops a streaming reply: later appends get stopped_by_user."""
+        """Somebody stops a streaming reply (later appends get stopped_by_user), or the one to come under a message."""
         self._people.stop_stream(user, message)
 
     async def slash(self, user: str, channel: str, command: str, text: str) -> Answer:
@@ -280,14 +283,16 @@ class SlackServer:
             "url": f"{self._base.replace('http', 'ws')}/link/?ticket={self._sockets.ticket()}&app_id={self._ws.app_id}"
         }
 
-    async def _respond(self, request: web.Request) -> web.StreamResponse:
-        fault = await self._api.delay("response_url")
-        answer = self._api.spoiled(fault) if fault.refuses else await self._responses.handle(request)
-        await self._api.finish(fault, request)
-        return answer
-
     async def _download(self, request: web.Request) -> web.StreamResponse:
-        fault = await self._api.delay("files.download")
-        answer = self._api.spoiled(fault) if fault.refuses else await self._files.download(request, self.bot_token)
-        await self._api.finish(fault, request)
-        return answer
+        return await self._files.download(request, self.bot_token)
+
+    def _faulty(self, name: str, serve: Handler) -> Handler:
+        """A request that is no call of the Web API, with the latency and the faults of this name."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            fault = await self._api.delay(name)
+            answer = self._api.spoiled(fault) if fault.refuses else await serve(request)
+            await self._api.finish(fault, request)
+            return answer
+
+        return handle

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -20,16 +20,24 @@ CONNECT = "apps.connections.open"
 
 
 class Api:
-    """Dispatches calls. `tokens` maps a token to whether it is the app-level one."""
+    """Dispatches calls. `tokens` maps a token to whether it is the app-level one; blocks of the types in `unknown` are
+    refused."""
 
     def __init__(
-        self, ws: Workspace, faults: Faults, limiter: Limiter, methods: Mapping[str, Method], tokens: Mapping[str, bool]
+        self,
+        ws: Workspace,
+        faults: Faults,
+        limiter: Limiter,
+        methods: Mapping[str, Method],
+        tokens: Mapping[str, bool],
+        unknown: Collection[str],
     ) -> None:
         self._ws = ws
         self._faults = faults
         self._limiter = limiter
         self._methods = methods
         self._tokens = tokens
+        self._unknown = unknown
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One call of `/api/{method}`."""
@@ -56,6 +64,7 @@ class Api:
             self._check_token(method, request, args)
             if method not in self._methods:
                 raise Refusal("unknown_method", req_method=method)
+            self._check_blocks(args)
             body = {"ok": True, **self._methods[method](args)}
         except Refusal as refusal:
             body = refusal.body()
@@ -93,6 +102,12 @@ class Api:
             raise Refusal("invalid_auth")
         if self._tokens[token] is not (method == CONNECT):
             raise Refusal("not_allowed_token_type")
+
+    def _check_blocks(self, args: Args) -> None:
+        blocks = args.json("blocks", "invalid_blocks") if self._unknown else None
+        for number, block in enumerate(blocks if isinstance(blocks, list) else ()):
+            if isinstance(block, dict) and block.get("type") in self._unknown:
+                raise Refusal("invalid_blocks", f"unsupported type: {block['type']} [json-pointer:/blocks/{number}]")
 
     def _answered(
         self, method: str, args: Args, at: float, status: int, body: Mapping[str, Any], retry_after: int = 0

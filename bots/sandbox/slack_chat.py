@@ -67,15 +67,16 @@ class Chat:
         text = said.text[:TEXT_MOST]
         step = len(text) if said.blocks else TEXT_LIMIT
         parts = [text[start : start + step] for start in range(0, len(text), step)] if text else [""]
+        metadata = args.json("metadata", "invalid_metadata_format") or {}
         for part in parts:
-            message = self.own(channel, thread, replace(said, text=part), unfurls(args))
+            message = self.own(channel, thread, replace(said, text=part), unfurls(args), metadata=metadata)
         return {"channel": channel, "ts": message.ts, "message": self._events.json(message)}
 
-    def own(self, channel: str, thread: str, said: Content, unfurled: bool, subtype: str = "") -> Message:
+    def own(self, channel: str, thread: str, said: Content, unfurled: bool, *, metadata: Json | None = None) -> Message:
         """Store a message of the app, clear the status of its thread and tell subscribers."""
         ws = self._ws
         fresh = Message(ws.new_ts(), channel, ws.bot_user, ws.bot_id, thread_ts=thread, unfurls=unfurled)
-        fresh = replace(fresh, subtype=subtype)
+        fresh = replace(fresh, metadata=metadata or {})
         message = ws.put(ws.compose(fresh, said.text, said.blocks, parse=said.parse, mrkdwn=said.mrkdwn))
         ws.set_status(channel, thread or message.ts, "")
         self._events.said(message)

@@ -158,5 +158,7 @@ class Info:
     def _page(self, messages: Sequence[Message], args: Args) -> Json:
         part, cursor = replies_page(messages, min(args.number("limit", 100), 1000), args.text("cursor"))
         listed = [self._events.json(message) for message in part]
+        if args.flag("include_all_metadata", False):
+            listed = [{**body, "metadata": each.metadata} for body, each in zip(listed, part, strict=True)]
         metadata = {"response_metadata": {"next_cursor": cursor}} if cursor else {}
         return {"messages": listed, "has_more": bool(cursor), **metadata}

@@ -118,10 +118,10 @@ class People:
         self._info.reaction(args, user, present=True)
 
     def stop_stream(self, user: str, message: Message) -> None:
-        """Press the Stop button of a streaming reply."""
-        self._streams.stopped_by_user(message.channel, message.ts)
-        where = {"channel": message.channel, "thread_ts": message.thread_ts, "user": user}
-        self._events.other({"type": "agent_session_stopped", **where, "streaming_message_ts": [message.ts]})
+        """Press the Stop button of a streaming reply, or of a thread in which none streams yet."""
+        stopped = [message.ts] if self._streams.stopped_by_user(message.channel, message.ts) else []
+        where = {"channel": message.channel, "thread_ts": message.thread_ts or message.ts, "user": user}
+        self._events.other({"type": "agent_session_stopped", **where, "streaming_message_ts": stopped})
 
     def open_home(self, user: str, tab: str) -> None:
         """Look at the app's home or messages tab."""
@@ -156,7 +156,7 @@ class People:
         """Use a button, or choose the option with this value. Raises LookupError when there is no such element."""
         ws = self._ws
         block, element = self._element(message, action_id)
-        address = self._responses.new(message.channel, user, message.thread_ts, message)
+        address = self._responses.new(message.channel, user, message)
         action = {"action_id": action_id, "block_id": block["block_id"], "type": element["type"]}
         action |= {"action_ts": ws.new_ts()}
         if element["type"] == "button":

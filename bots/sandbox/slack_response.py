@@ -22,7 +22,6 @@ class Address:
     channel: str
     user: str
     until: float
-    thread: str = ""
     original: tuple[str, str] | None = None  # ts and only_for of the message that `replace_original` means
     uses: int = 0
     sent: list[str] = field(default_factory=list)
@@ -38,10 +37,10 @@ class Responses:
         self._chat = chat
         self._addresses: dict[str, Address] = {}
 
-    def new(self, channel: str, user: str, thread: str = "", original: Message | None = None) -> Address:
-        """A fresh address; answers to an interaction on a message of a thread stay in that thread."""
+    def new(self, channel: str, user: str, original: Message | None = None) -> Address:
+        """A fresh address."""
         until = self._ws.now() + self.seconds
-        address = Address(self._ws.new_id("R"), channel, user, until, thread)
+        address = Address(self._ws.new_id("R"), channel, user, until)
         address.original = (original.ts, original.only_for) if original else None
         self._addresses[address.id] = address
         return address
@@ -89,10 +88,12 @@ class Responses:
         if body.get("replace_original") and original:
             self._chat.rewrite(original, said)
             return
+        # in a thread only if the body says so (docs.slack.dev/interactivity/handling-user-interaction)
+        thread = ws.root(address.channel, args.text("thread_ts"))
         if body.get("response_type") == "in_channel":
-            message = self._chat.own(address.channel, address.thread, said, unfurls(args))
+            message = self._chat.own(address.channel, thread, said, unfurls(args))
         else:
-            message = self._chat.whisper(address.channel, address.user, said, address.thread)
+            message = self._chat.whisper(address.channel, address.user, said, thread)
         address.sent.append(message.ts)
         address.original = address.original or (message.ts, message.only_for)
 

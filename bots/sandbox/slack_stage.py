@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 from bots.sandbox.slack import SlackServer
 from bots.sandbox.slack_people import Answer
-from bots.sandbox.slack_values import Json, View
+from bots.sandbox.slack_values import Json, Message, View, block_elements
 from bots.sandbox.stage import BOT, CHANNELS, PEOPLE, Dialog, Seen
+
+_STOP = "Stop"  # Slack's own button below a message that streams
 
 
 class SlackStage:
@@ -35,23 +37,41 @@ class SlackStage:
         channel = self._channel(person, room)
         self._answers.append((channel, await self.server.slash(self._people[person], channel, command, rest)))
 
+    async def press(self, person: str, room: str, message: str, label: str) -> None:
+        user, channel = self._people[person], self._channel(person, room)
+        found = next(each for each in self._messages(user, channel) if each.ts == message)
+        self._views = {view.id for view in self.server.views}
+        if found.streaming == "in_progress" and label == _STOP:
+            await self.server.stop_stream(user, found)
+            return
+        action, value = _buttons(found)[label]
+        self._answers.append((channel, await self.server.press(user, found, action, value)))
+
     def seen(self, person: str, room: str) -> tuple[Seen, ...]:
-        channel, found = self._channel(person, room), []
-        for message in self.server.messages(channel):
-            thread = message.thread_ts if message.thread_ts != message.ts else ""
-            author = "nebula" if message.user == self.server.bot_user else self.server.user(message.user).name
-            reactions = " ".join(f":{name}:" for name, _ in message.reactions)
-            bot = message.user == self.server.bot_user
-            found.append(Seen(message.ts, author, message.shown, bot, thread, reactions))
-        for where, answer in self._answers:
-            if where == channel:
-                found += [
-                    Seen(each.ts, "nebula", each.shown, True, "", "only you see this" if each.only_for else "")
-                    for each in answer.messages
-                ]
-                if answer.problem:
-                    found.append(Seen(answer.trigger_id, "slack", answer.problem, True))
-        return tuple({each.id: each for each in found}.values())
+        user, channel = self._people[person], self._channel(person, room)
+        found = [self._seen(message) for message in self._messages(user, channel)]
+        problems = [each for where, each in self._answers if where == channel and each.problem]
+        return (*found, *(Seen(each.trigger_id, "slack", each.problem, True) for each in problems))
+
+    def _messages(self, user: str, channel: str) -> list[Message]:
+        """What somebody sees in a channel and its threads, oldest first."""
+        found = (*self.server.messages(channel), *self.server.ephemerals(channel, user))
+        return sorted(found, key=lambda each: float(each.ts))
+
+    def _seen(self, message: Message) -> Seen:
+        bot = message.user == self.server.bot_user or bool(message.bot)
+        files = (f"[{each.name}]" for each in message.files)
+        reactions = " ".join(f":{name}:" for name, _ in message.reactions)
+        return Seen(
+            message.ts,
+            "nebula" if bot else self.server.user(message.user).name,
+            " ".join(filter(None, (message.shown, *files))),
+            bot=bot,
+            thread=message.thread_ts if message.thread_ts != message.ts else "",
+            note="only you see this" if message.only_for else reactions,
+            buttons=(_STOP,) if message.streaming == "in_progress" else tuple(_buttons(message)),
+            frames=len(message.frames),
+        )
 
     def dialog(self) -> Dialog | None:
         view = self._view()
@@ -69,6 +89,18 @@ class SlackStage:
 
     def _channel(self, person: str, room: str) -> str:
         return self._private[person] if room == "dm" else self._rooms[room]
+
+
+def _buttons(message: Message) -> dict[str, tuple[str, str]]:
+    """The buttons of a message: action and value by their labels."""
+    found: dict[str, tuple[str, str]] = {}
+    for element in (each for block in message.blocks for each in block_elements(block)):
+        if element["type"] == "button":
+            found[element["text"]["text"]] = element["action_id"], element.get("value", "")
+        elif element["type"] == "feedback_buttons":
+            for button in (element["positive_button"], element["negative_button"]):
+                found[button["text"]["text"]] = element["action_id"], button["value"]
+    return found
 
 
 def _field(view: View) -> Json:

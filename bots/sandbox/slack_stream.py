@@ -78,10 +78,14 @@ class Streams:
         self._events.changed(done, message)
         return {"channel": done.channel, "ts": done.ts, "message": self._events.json(done)}
 
-    def stopped_by_user(self, channel: str, ts: str) -> None:
-        """A person pressed Stop: later calls are refused, what was said stays."""
-        self._streams[channel, ts].stopped_by_user = True
-        self._ws.put(replace(self._ws.message(channel, ts), streaming="completed"))
+    def stopped_by_user(self, channel: str, ts: str) -> bool:
+        """A person pressed Stop: later calls are refused, what was said stays. False when nothing streams there."""
+        stream, message = self._streams.get((channel, ts)), self._ws.message(channel, ts)
+        if stream is None or message.streaming != "in_progress":
+            return False
+        stream.stopped_by_user = True
+        self._ws.put(replace(message, streaming="completed"))
+        return True
 
     def _open(self, args: Args) -> tuple[Message, _Stream]:
         ws = self._ws

@@ -54,7 +54,8 @@ class Message:
 
     `shown` is the Markdown that a person reads; `pings` are those that a client would act on; `unfurls` says whether
     link previews were left on; `only_for` names the one person who sees an ephemeral message; `edits` counts updates,
-    and `edited` says whether people see the "(edited)" label; `streaming` is "", in_progress or completed.
+    and `edited` says whether people see the "(edited)" label; `streaming` is "", in_progress or completed; `metadata`
+    is what the app attached to it, for apps.
     """
 
     ts: str
@@ -76,6 +77,7 @@ class Message:
     unfurls: bool = False
     only_for: str = ""
     streaming: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def buttons(self) -> tuple[str, ...]:

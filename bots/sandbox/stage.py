@@ -13,7 +13,8 @@ BOT = re.compile(r"@nebula\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A message as somebody sees it. `note` tells what is special about it; `thread` names the thread it is in."""
+    """A message as somebody sees it. `note` tells what is special about it; `thread` names the thread it is in;
+    `buttons` are the labels below it; `frames` counts what it showed so far."""
 
     id: str
     author: str
@@ -21,6 +22,8 @@ class Seen:
     bot: bool = False
     thread: str = ""
     note: str = ""
+    buttons: tuple[str, ...] = ()
+    frames: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,10 @@ class Stage(Protocol):
 
     async def command(self, person: str, room: str, text: str, thread: str) -> None:
         """Somebody uses a slash command, text without the slash."""
+        ...
+
+    async def press(self, person: str, room: str, message: str, label: str) -> None:
+        """Somebody presses a button below a message. Raises Exception of the platform for what can't be pressed."""
         ...
 
     def seen(self, person: str, room: str) -> tuple[Seen, ...]:

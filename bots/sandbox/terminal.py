@@ -4,7 +4,7 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from prompt_toolkit import PromptSession
 from rich.console import Console, Group, RenderableType
@@ -13,28 +13,34 @@ from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text
 
+from bots.interrupt import interrupt
 from bots.sandbox.stage import BOT, PEOPLE, ROOMS, Seen, Stage
 from bots.sandbox.troubles import Troubles
 
 WELCOME = """\
 Say `@nebula hello`, or give commands: `/nebula help` in Slack, `/help` in Discord. `:discord` and `:slack` change the
-platform, `:in dm` the room, `:as bob` the person; `:help` shows more, such as faults to switch on. Ctrl-D ends."""
+platform, `:in dm` the room, `:as bob` the person; `:press regenerate` presses a button; `:help` shows more, such as
+faults to switch on. Ctrl-C stops an answer, Ctrl-D ends."""
 
 HELP = """\
 :slack  :discord             go to that platform
 :in #general | #random | dm  go to that room
 :as ann | bob                be that person (ann manages the rooms, bob does not)
 :thread  :top                write in the newest thread; in the room again
+:press stop | regenerate …   press that button below the newest message that has it
 :fault 429 | 500 | slow      the platform refuses, fails or delays edits
 :fault cut | stall | busy    the model's stream breaks or stalls; the model refuses
 :fault redeliver | drop      every event comes twice; the sockets break
 :fault off                   all faults off
-:quit                        end (also Ctrl-D)"""
+/ask private:true …          in Discord: options that are chosen come first, by name
+:quit                        end (also Ctrl-D)
+While an answer is written, Ctrl-C presses its Stop button."""
 
 # Discord's small print, which other Markdown does not know.
 _SMALL_PRINT = re.compile(r"^-# (.*)$", re.MULTILINE)
 # How long to wait for the bot's first sign of an answer, in seconds.
 ANSWER_SECONDS = 10.0
+_STOP = "stop"
 
 
 class Terminal:
@@ -54,12 +60,18 @@ class Terminal:
         """Until the input ends."""
         lines = self._lines()
         async for line in lines:
-            if line == ":quit":
+            word, _, rest = line.partition(" ")
+            if word == ":quit":
                 break
-            if line.startswith(":"):
+            if word == ":press":
+                await self._do(self._press(rest), lines)
+            elif line.startswith(":"):
                 self._console.print(self._go(line[1:].strip()), markup=False)
+            elif line.startswith("/"):
+                await self._do(self._stage.command(self._person, self._room, line[1:], self._thread), lines)
             else:
-                await self._talk(line, lines)
+                asks = self._room == "dm" or bool(BOT.search(line))
+                await self._do(self._stage.say(self._person, self._room, line, self._thread), lines, watched=asks)
 
     async def _lines(self) -> AsyncIterator[str]:
         """What is typed, with editing and history; or what is piped in, line by line, shown as if it were typed."""
@@ -102,33 +114,43 @@ class Terminal:
             return HELP
         return f"You are {self._person} in {self._stage.name} {self._room}."
 
-    async def _talk(self, line: str, lines: AsyncIterator[str]) -> None:
-        """Say or command, and show what comes back until the bot is done."""
+    async def _press(self, label: str) -> None:
+        """Press the button of this label below the newest message that has it. Raises LookupError when none has."""
+        found = self._button(label)
+        if found is None:
+            raise LookupError(f"there is no button {label!r} to press" if label else "press which button?")
+        await self._stage.press(self._person, self._room, *found)
+
+    def _button(self, label: str) -> tuple[str, str] | None:
+        """That message, and the label as it is written there."""
+        for message in reversed(self._stage.seen(self._person, self._room)):
+            for each in message.buttons:
+                if each.lower() == label.strip().lower():
+                    return message.id, each
+        return None
+
+    async def _do(self, action: Awaitable[None], lines: AsyncIterator[str], *, watched: bool = True) -> None:
+        """Do something as the person, and show what comes back until the bot is done."""
         before = self._stage.seen(self._person, self._room)
         try:
-            if line.startswith("/"):
-                await self._stage.command(self._person, self._room, line[1:], self._thread)
-            else:
-                await self._stage.say(self._person, self._room, line, self._thread)
+            await action
         except Exception as refusal:  # noqa: BLE001 - whatever the platform's own client would refuse
             self._console.print(f"{self._stage.name} refuses: {refusal}", markup=False, style="red")
             return
-        if line.startswith("/") or self._room == "dm" or BOT.search(line):
+        if watched:
             await self._watch(before)
         if dialog := self._stage.dialog():
             self._console.print(f"[dialog “{dialog.title}”] {dialog.value}\nYour text, in one line:", markup=False)
-            before = self._stage.seen(self._person, self._room)
-            text = await anext(lines, "")
-            if text:
-                await self._stage.submit(text)
-                await self._watch(before)
+            if text := await anext(lines, ""):
+                await self._do(self._stage.submit(text), lines)
 
     async def _watch(self, before: tuple[Seen, ...]) -> None:
-        """Show the bot's new messages, redrawn as they grow, until it has no more to say."""
-        known = {each.id for each in before}
+        """Show what the bot says or changes, redrawn as it grows, until it has no more to say."""
+        known = {each.id: each.frames for each in before}
 
         def fresh() -> list[Seen]:
-            return [each for each in self._stage.seen(self._person, self._room) if each.bot and each.id not in known]
+            seen = self._stage.seen(self._person, self._room)
+            return [each for each in seen if each.bot and each.frames != known.get(each.id)]
 
         async def settled() -> None:
             try:
@@ -141,16 +163,38 @@ class Terminal:
         with growing if self._console.is_terminal else nullcontext():
             async with asyncio.TaskGroup() as group:
                 waiting = group.create_task(settled())
-                while not waiting.done():
-                    await asyncio.wait({waiting}, timeout=0.1)
-                    if self._console.is_terminal:
-                        growing.update(self._drawn(fresh()), refresh=True)
+                with self._stopped_by_interrupt(group, waiting):
+                    while not waiting.done():
+                        await asyncio.wait({waiting}, timeout=0.1)
+                        if self._console.is_terminal:
+                            growing.update(self._drawn(fresh()), refresh=True)
         if not self._console.is_terminal:
             for each in fresh():
-                where = "  ↳ " if each.thread else "  "
-                note = f" ({each.note})" if each.note else ""
-                text = each.text.replace("\n", "\n    ")
-                self._console.print(f"{where}{each.author}{note}: {text}", markup=False, soft_wrap=True)
+                self._print(each)
+
+    def _stopped_by_interrupt(
+        self, group: asyncio.TaskGroup, waiting: asyncio.Task[None]
+    ) -> AbstractContextManager[None]:
+        """At a terminal Ctrl-C presses Stop; where there is none to press, nobody waits any longer."""
+
+        async def press() -> None:
+            with suppress(Exception):  # it may be gone by now
+                await self._press(_STOP)
+
+        def stop() -> None:
+            if self._button(_STOP):
+                group.create_task(press())
+            else:
+                waiting.cancel()
+
+        return interrupt(stop) if self._at_terminal else nullcontext()
+
+    def _print(self, message: Seen) -> None:
+        """A message on lines of its own, for a pipe."""
+        where = "  ↳ " if message.thread else "  "
+        note = f" ({message.note})" if message.note else ""
+        text = "\n".join(filter(None, (message.text, _buttons(message)))).replace("\n", "\n    ")
+        self._console.print(f"{where}{message.author}{note}: {text}", markup=False, soft_wrap=True)
 
     def _drawn(self, messages: list[Seen]) -> RenderableType:
         parts: list[RenderableType] = []
@@ -160,4 +204,11 @@ class Terminal:
             parts.append(Padding(Text.assemble((each.author, "bold magenta"), (note, "dim")), (0, 0, 0, left)))
             text = _SMALL_PRINT.sub(r"*\1*\n", each.text)
             parts.append(Padding(Markdown(text), (0, 0, 0, left + 2)))
+            if each.buttons:
+                parts.append(Padding(Text(_buttons(each), "dim"), (0, 0, 0, left + 2)))
         return Group(*parts)
+
+
+def _buttons(message: Seen) -> str:
+    """The buttons below a message."""
+    return " ".join(f"[{label}]" for label in message.buttons)

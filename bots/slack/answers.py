@@ -22,12 +22,12 @@ _TRIES = 4
 _LONGEST_PAUSE = 30.0
 
 
-async def by_url(web: Web, style: Style, url: str, response: Response) -> bool:
-    """Answer a command or a press by its response_url; False if that did not work."""
+async def by_url(web: Web, style: Style, url: str, response: Response, thread: str = "") -> bool:
+    """Answer a command or a press, in this thread, by its response_url; False if that did not work."""
     kind = "in_channel" if response.public else "ephemeral"
     try:
         for page in blocks.pages(response.text)[:_MOST]:
-            await _send(web, style, url, kind, page)
+            await _send(web, style, url, kind, page, thread)
     except PlatformError as error:
         log.warning("a command's answer was not shown: %s: %s", type(error).__name__, error)
         return False
@@ -45,10 +45,12 @@ async def by_message(surface: SlackSurface, response: Response, extra: tuple[blo
         log.warning("a command's answer was not shown: %s: %s", type(error).__name__, error)
 
 
-async def _send(web: Web, style: Style, url: str, kind: str, page: Page) -> None:
+async def _send(web: Web, style: Style, url: str, kind: str, page: Page, thread: str) -> None:
+    where = {"thread_ts": thread} if thread else {}
+
     async def send(markdown: bool) -> None:
         shown = blocks.blocks(page, markdown=markdown)
-        body: dict[str, Any] = {"response_type": kind, "replace_original": False, "blocks": shown}
+        body: dict[str, Any] = {"response_type": kind, "replace_original": False, "blocks": shown, **where}
         await web.respond(url, {**body, "text": blocks.fallback(page)})
 
     try:

@@ -51,6 +51,8 @@ def pressed(action: Mapping[str, Any]) -> tuple[Action, str]:
 
 
 def rated(action: Mapping[str, Any]) -> tuple[bool, str]:
-    """Whether the vote is a good one, and the conversation."""
+    """Whether the vote is a good one, and the conversation. Raises ValueError for one that is not ours."""
     vote, _, conversation = str(action.get("value", "")).partition(" ")
+    if vote not in (_GOOD, _BAD):
+        raise ValueError("no vote of ours")
     return vote == _GOOD, conversation

@@ -124,7 +124,8 @@ class Commands:
         invocation = occasion.invocation(await self._author(body["user"]))
         response = await self._front.invoked(invocation, self._rights(invocation))
         if not response.form or not await self._open(body, response.form, occasion):
-            await self._reply(str(body["response_url"]), response)
+            thread = str(body.get("message", {}).get("thread_ts") or "")
+            await self._reply(str(body["response_url"]), response, thread)
 
     async def _open(self, body: Json, form: Form, occasion: forms.Occasion) -> bool:
         """Open a modal; the trigger is good for three seconds (docs.slack.dev/reference/methods/views.open)."""
@@ -145,8 +146,8 @@ class Commands:
         there = Place("slack", place.workspace, place.channel, occasion.thread or place.thread, place.direct)
         await answers.by_message(self._surface(Address(there, Placement.CHANNEL)), response)
 
-    async def _reply(self, url: str, response: Response) -> None:
-        await answers.by_url(self._web, self._style, url, response)
+    async def _reply(self, url: str, response: Response, thread: str = "") -> None:
+        await answers.by_url(self._web, self._style, url, response, thread)
 
     async def _author(self, user: Json) -> Author:
         """The person behind a payload, by the name that others see."""

@@ -1,77 +1,116 @@
 """Slack's dialect: standard Markdown as Slack's markdown block takes it, and Slack's own tokens as words."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache
 
 from bots.slack.mrkdwn import plain, to_mrkdwn
-from core.inline import Atom, inline
-from core.markdown import blocks
+from core.appending import sure
+from core.formulas import LONG, escaped
+from core.healing import HOLD
+from core.inline import Atom, bare, inline
+from core.markdown import Leaf, blocks
+from core.nesting import lines
+from core.tables import complete
+from core.text import sound
 
-__all__ = ["LIMIT", "from_slack", "plain", "to_mrkdwn", "to_slack_markdown"]
+__all__ = ["LIMIT", "appendable", "from_slack", "plain", "to_mrkdwn", "to_slack_markdown"]
 
 LIMIT = 12_000
 """Characters of all markdown blocks of a message together (docs.slack.dev: blocks/markdown-block)."""
 
-# What Slack reads as a mention, a date or a link of its own, in Markdown too (PostHog/posthog#95054).
-_LIVE = re.compile(r"<(?=\\?(?:[@#]|!(?!--)))([^<>\n]*)(>?)|<([^<>|\n]*\|[^<>\n]*)>")
-_DEFINITION = re.compile(r"(?m)^([ >]*\[[^\]\n]+\])(?=:\s*<?[!@])")
-_LIVE_CODE = re.compile(r"<(?=[!@#]\w)")
+# Where a token of Slack's could begin: a mention, a date or a link, in Markdown too (PostHog/posthog#95054).
+_BEGIN = re.compile(r"(?<!\\)(\\*+)<(?=\\?(?:[!@#]|subteam))")
+_LINK = re.compile(r"(?<!\\)<(?=[^\s<>|][^<>|\n]{0,200}\|[^<>\n]{0,90}>)")
+_MENTION = r"\s{0,8}<?\\?(?:[!@]|#[A-Z0-9]{6}|&(?:#(?:33|64|x21|x40)|excl|commat);)"
+_TARGET = re.compile(rf"\](?=[(:]{_MENTION})", re.IGNORECASE)
+_TOKEN_IN_CODE = re.compile(r"<(?=![ \t]*\w+[ \t]*[\^|>]|[@#][A-Z0-9]+[|>]|subteam)")
 
 
+@lru_cache(maxsize=64)  # a page is measured before it is shown
 def to_slack_markdown(markdown: str) -> str:
-    """The text for a `markdown` block: as it is, but nothing in it pings, and images are links.
+    """The text for a `markdown` block: as it is, but nothing in it pings, images are links, formulas stay legible.
 
-    In text the angles of a mention are escaped, which Slack shows as angles and does not read again; `&` is not, since
+    In text the angle of a mention is escaped, which Slack shows as an angle and does not read again; `&` is not, since
     addresses are not unescaped. In code, where an escape would show, a character nobody sees breaks the mention.
     """
-    parts, at = [], 0
+    parts, at, markdown = [], 0, sound(markdown)
     for leaf in blocks(markdown).leaves:
-        text = markdown[leaf.start : leaf.end]
-        code = leaf.kind in ("fence", "code")
-        parts += [_escape(markdown[at : leaf.start]), _defuse(text) if code else _text(text)]
+        parts += [_escape(markdown[at : leaf.start]), _leaf(leaf, markdown[leaf.start : leaf.end])]
         at = leaf.end
-    return "".join([*parts, _escape(markdown[at:])])
+    return _defuse("".join([*parts, _escape(markdown[at:])]))
 
 
+def appendable(markdown: str, *, final: bool) -> str:
+    """The same for a text that grows, as far as it can be said for good: what a longer text gives begins with it.
+
+    `final`: the text is complete.
+    """
+    return to_slack_markdown(markdown if final else markdown[: sure(markdown)])
+
+
+def _leaf(leaf: Leaf, text: str) -> str:
+    match leaf.kind:
+        case "fence" | "code":
+            return text
+        case "html":
+            return _escape(text)
+        case "table":
+            return "".join(map(_text, lines(complete(leaf, text))))
+        case _:
+            return _text(text)
+
+
+@lru_cache(maxsize=1024)
 def _text(text: str) -> str:
     parts, at = [], 0
-    for atom in inline(text).atoms:
-        parts += [_escape(text[at : atom.start]), _atom(atom, text[atom.start : atom.end])]
+    for atom in _atoms(text):
+        piece = text[atom.start : atom.end]
+        parts += [_escape(text[at : atom.start]), piece if atom.kind == "code" else _escape(_atom(atom, piece))]
         at = atom.end
     return "".join([*parts, _escape(text[at:])])
 
 
+def _atoms(text: str) -> Iterator[Atom]:
+    """What is not shown as it is written, and code."""
+    for atom in inline(text).atoms:
+        length = atom.end - atom.start
+        if atom.kind == "link":
+            inner = [part for part in inline(atom.label).atoms if part.kind in ("code", "image")]
+            pictured = text.startswith("![", atom.start + 1)
+            if any(part.kind == "image" for part in inner) and length <= (LONG if pictured else HOLD):
+                yield atom
+            else:
+                by = atom.start + 1
+                yield from (replace(part, start=part.start + by, end=part.end + by) for part in inner)
+        elif atom.kind == "code" or (atom.kind in ("image", "math") and length <= LONG):
+            yield atom
+
+
 def _atom(atom: Atom, text: str) -> str:
     match atom.kind:
-        case "code":
-            return _defuse(text)
+        case "math":
+            return escaped(text)
+        case "image" if atom.label:
+            return "[" + bare(atom.label) + text[len(atom.label) + 2 :]
         case "image":
-            return _link(f"[{atom.label}]({atom.target})" if atom.label else atom.target, atom.target)
-        case "link":
-            images = [inner for inner in inline(atom.label).atoms if inner.kind == "image"]
-            if images:
-                label = " ".join(image.label for image in images if image.label) or "image"
-                return _link(f"[{label}]({atom.target})", atom.target)
-            return _link(text, atom.target)
-    return _escape(text)
-
-
-def _link(text: str, target: str) -> str:
-    """A link; one to `!channel` or `@U…` would be a mention in Slack's own markup, and is shown as it is written."""
-    return ("\\" if target[:1] in ("!", "@") else "") + _escape(text)
+            return atom.target
+        case _:
+            return "[" + (bare(atom.label) or "image") + text[len(atom.label) + 1 :]
 
 
 def _escape(text: str) -> str:
-    def angles(match: re.Match[str]) -> str:
-        if match[3] is not None:
-            return f"&lt;{match[3]}&gt;"
-        return f"&lt;{match[1]}{'&gt;' if match[2] else ''}"
+    return _BEGIN.sub(_angle, _LINK.sub("&lt;", _TARGET.sub(r"]\\", text)))
 
-    return _LIVE.sub(angles, _DEFINITION.sub(r"\1\\", text))
+
+def _angle(match: re.Match[str]) -> str:
+    """An angle as an entity; if it was escaped, the backslash would now escape the entity."""
+    return match[1][len(match[1]) % 2 :] + "&lt;"
 
 
 def _defuse(text: str) -> str:
-    return _LIVE_CODE.sub("<\u200b", text)
+    return _TOKEN_IN_CODE.sub("<\u200b", text)
 
 
 CODE = re.compile(r"(?s)(```.*?```|`[^`\n]+`)")
@@ -130,7 +169,3 @@ def _command(name: str, label: str) -> str:
     if name.startswith("subteam^"):
         return "@" + (label.removeprefix("@") or name.removeprefix("subteam^"))
     return "@" + (label.removeprefix("@") or name)
-
-
-def appendable(markdown: str, *, final: bool) -> str:
-    return to_slack_markdown(markdown)

@@ -19,7 +19,7 @@ from core.commands import parse
 from core.errors import StoreError
 from core.front import COMMAND_MARK, Front
 from core.handlers import Response
-from core.model import Address, Author, Mention, Place, Placement
+from core.model import Address, Author, Mention, Place, Placement, Streaming
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Listeners:
         """Somebody pressed Slack's own Stop (docs.slack.dev/ai/agent-sessions)."""
         channel, thread = str(event.get("channel") or ""), str(event.get("thread_ts") or "")
         place = Place("slack", self._me.team, channel, thread, channel.startswith("D"))
-        for message in event.get("streaming_message_ts") or ():
+        for message in event.get("streaming_message_ts") or ("",):  # none: the model still thinks
             await self._front.halted(place, str(message))
 
     async def _mention(self, question: Heard) -> Mention:
@@ -96,5 +96,6 @@ class Listeners:
             thread = place.thread or ("" if place.direct else mention.message)
             occasion = forms.Occasion.of(invocation, thread=thread)
             extra = (button("Edit it in a form", forms.OPEN, occasion.write()),)
-        address = Address(place, placement, mention.message, author=mention.author.id)
+        author, streaming = mention.author.id, Streaming.OFF
+        address = Address(place, placement, mention.message, author=author, streaming=streaming)
         await answers.by_message(self._surface(address), response, extra)

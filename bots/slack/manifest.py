@@ -14,7 +14,7 @@ SCOPES = {
     "commands": "the slash command",
     "files:write": "attach an answer that is too long for messages",
     "groups:read": "names and creators of private channels",
-    "im:history": "hear direct messages",
+    "im:history": "hear direct messages, and find a reply in them whose id got lost",
     "im:read": "recognise direct messages",
     "mpim:history": "hear mentions in group messages",
     "mpim:read": "creators of group messages",

@@ -2,15 +2,20 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from wcwidth import grapheme_boundary_before, wcswidth
 
+from core.formulas import legible
 from core.markdown import blocks
+from core.tables import cells
+from core.text import sound
 
 _PARSER = MarkdownIt("commonmark", {"maxNesting": 60}).enable(["table", "strikethrough"])
 _ZERO = "\u200b"
+_TICKS = f"`{_ZERO}`{_ZERO}`"  # three that begin and end no code
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _TASK = re.compile(r"\[([ xX])\] ")
 
@@ -20,11 +25,13 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+@lru_cache(maxsize=64)  # a page is measured before it is shown
 def to_mrkdwn(markdown: str) -> str:
     """The text in mrkdwn. Nothing in it pings: every angle of the text is escaped."""
     return _Writer(markdown, marks=True).write()
 
 
+@lru_cache(maxsize=64)
 def plain(markdown: str, limit: int = 3000) -> str:
     """The text without marks, escaped, of at most `limit` characters: what a notification shows."""
     text = _Writer(markdown[: 2 * limit], marks=False).write()
@@ -42,8 +49,10 @@ class _Writer:
     """Writes the parser's blocks one after the other, with what lists and quotes put before each line."""
 
     def __init__(self, markdown: str, *, marks: bool) -> None:
+        markdown = legible(sound(markdown))
         self.tokens = _PARSER.parse(markdown)
-        self.tables = (leaf.cells for leaf in blocks(markdown).leaves if leaf.kind == "table")
+        tables = (leaf for leaf in blocks(markdown).leaves if leaf.kind == "table")
+        self.tables = (cells(leaf, markdown[leaf.start : leaf.end]) for leaf in tables)
         self.marks = marks
         self.out: list[str] = []
         self.around: list[str] = []  # what each open container puts before a line
@@ -133,10 +142,11 @@ def _marked(children: Sequence[Token], bold: bool) -> str:
                     links.append("&gt;")
                     parts.append("&lt;")
                 elif not _ADDRESS.match(target):  # `[x](!channel)` would be a mention
-                    links.append("")
+                    links.append(f" ({escape(target)})" if target else "")
                 else:
                     links.append(">")
-                    parts.append(f"<{_address(target)}|" if children[i + 1].content != target else "<")
+                    same = children[i + 1].content == target or children[i + 1].type == "link_close"
+                    parts.append(f"<{_address(target)}" if same else f"<{_address(target)}|")
             case "link_close":
                 parts.append(links.pop())
             case "image":
@@ -146,11 +156,12 @@ def _marked(children: Sequence[Token], bold: bool) -> str:
                 else:
                     parts.append(f"<{_address(target)}|{label}>" if label else f"<{_address(target)}>")
             case "code_inline":
-                parts.append(f"`{escape(token.content)}`")
+                code = escape(token.content.replace("`", "ˋ"))  # a tick would end it
+                parts.append(f"`{code.replace('|', '¦') if links else code}`")
             case "softbreak" | "hardbreak":
                 parts.append("\n")
             case _:
-                text = escape(token.content)
+                text = escape(token.content).replace("```", _TICKS)
                 parts.append(text.replace("|", "¦") if links else text)
     return _joined(parts)
 
@@ -199,7 +210,7 @@ def _words(children: Sequence[Token]) -> str:
 
 
 def _fenced(code: str) -> str:
-    return f"```\n{escape(code).replace('```', f'`{_ZERO}`{_ZERO}`')}\n```"
+    return f"```\n{escape(code).replace('```', _TICKS)}\n```"
 
 
 def _aligned(rows: list[list[str]]) -> str:

@@ -1,6 +1,6 @@
 """Presses: the buttons under replies, acknowledged at once; what they say is for the person who pressed alone."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from slack_bolt.context.ack.async_ack import AsyncAck
@@ -14,13 +14,15 @@ from bots.slack.work import Work
 from core.controls import Press
 from core.front import Front
 from core.handlers import Response
-from core.model import Author, Place, Rights
+from core.model import Author, Place
+
+UNKNOWN = "I do not know this button any more."
 
 Json = Mapping[str, Any]
 
 
 class Presses:
-    """Bolt listeners."""
+    """Bolt listeners. At the end of the process a press is not acknowledged: the person sees that, and tries again."""
 
     def __init__(self, front: Front, me: Identity, web: Web, style: Style, people: People, work: Work) -> None:
         self._front, self._me, self._web, self._style = front, me, web, style
@@ -28,21 +30,25 @@ class Presses:
 
     async def pressed(self, ack: AsyncAck, body: Json) -> None:
         """A button that does something with the reply."""
-        await ack()
-        action, conversation = buttons.pressed(body["actions"][0])
-        press = self._press(body, conversation)
-
-        async def rights() -> Rights:
-            return await self._people.rights(press.author.id, press.place)
-
-        self._work.start(self._done(body, self._front.pressed(action, press, rights)))
+        await self._served(ack, body, self._pressed)
 
     async def rated(self, ack: AsyncAck, body: Json) -> None:
         """A thumb, up or down."""
-        await ack()
-        good, conversation = buttons.rated(body["actions"][0])
+        await self._served(ack, body, self._rated)
+
+    async def _served(self, ack: AsyncAck, body: Json, work: Callable[[Json], Awaitable[Response | None]]) -> None:
+        if not self._work.closing:
+            await ack()
+            self._work.start(self._done(body, work))
+
+    async def _pressed(self, body: Json) -> Response | None:
+        action, conversation = buttons.pressed(body["actions"][0])
         press = self._press(body, conversation)
-        self._work.start(self._done(body, self._front.rated(press, good=good)))
+        return await self._front.pressed(action, press, lambda: self._people.rights(press.author.id, press.place))
+
+    async def _rated(self, body: Json) -> Response | None:
+        good, conversation = buttons.rated(body["actions"][0])
+        return await self._front.rated(self._press(body, conversation), good=good)
 
     def _press(self, body: Json, conversation: str) -> Press:
         channel = str(body["channel"]["id"])
@@ -51,6 +57,11 @@ class Presses:
         author = Author(str(user["id"]), str(user.get("name") or user["id"]))
         return Press(conversation, str(body["container"]["message_ts"]), place, author)
 
-    async def _done(self, body: Json, work: Awaitable[Response | None]) -> None:
-        if response := await work:
-            await answers.by_url(self._web, self._style, str(body["response_url"]), response)
+    async def _done(self, body: Json, work: Callable[[Json], Awaitable[Response | None]]) -> None:
+        try:
+            response = await work(body)
+        except ValueError:  # a button of another version's, or another app's making
+            response = Response(UNKNOWN)
+        if response:
+            thread = str(body.get("message", {}).get("thread_ts") or "")
+            await answers.by_url(self._web, self._style, str(body["response_url"]), response, thread)

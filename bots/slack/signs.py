@@ -133,6 +133,12 @@ class ThreadStatus:
             self._shown = False
             await self._set("")
 
+    async def reset(self) -> None:
+        """Take away what Slack itself may show: a stream that did not end by our stop can leave its thread "working"
+        for an hour (docs.slack.dev/ai/agent-sessions)."""
+        if self._thread and self._eyes.status_works:
+            await self._set("")
+
     async def _set(self, status: str) -> bool:
         web = self._eyes.web
         call = web.client.assistant_threads_setStatus(channel_id=self._channel, thread_ts=self._thread, status=status)

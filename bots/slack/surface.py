@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bots.slack import blocks, buttons
+from bots.slack.files import Upload
 from bots.slack.signs import Eyes, ThreadStatus
 from bots.slack.web import Web, code_of, details_of
 from core.budget import Told
-from core.errors import Gone, PlatformError, Rejected
+from core.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, Unreachable
 from core.model import Action, Address, Page, Placement
 from core.pace import Pace
 from core.ports import Sign, Status, waiting
@@ -23,6 +24,10 @@ ALL_POSTS, ALL_POST_SECONDS = 300, 60.0
 EDITS, EDIT_SECONDS = 50, 60.0
 # Slack asks for no more than one edit of a message in a second (slackapi/bolt-js#2073).
 EDIT_LEAST = 1.0
+# The refusal to edit a message that still streams (docs.slack.dev/reference/methods/chat.update).
+STREAMING = "streaming_state_conflict"
+# What marks a message as part of a reply (docs.slack.dev/messaging/message-metadata).
+_MARK = "nebula_reply"
 
 
 @dataclass
@@ -32,13 +37,14 @@ class Style:
     markdown: bool = True  # markdown blocks
     thumbs: bool = True  # feedback buttons
     native: bool = True  # chat.startStream and its like
+    native_in_channels: bool = True  # also outside of direct messages
 
 
 class SlackSurface:
     """Implements core.ports.Surface; message ids are `ts`."""
 
     told: Told | None = None  # Slack says nothing of its limits but Retry-After
-    by_status = False
+    by_status = append_only = False
 
     def __init__(self, web: Web, eyes: Eyes, style: Style, address: Address) -> None:
         self._web = web
@@ -51,7 +57,13 @@ class SlackSurface:
         self._thread = place.thread or (address.message if address.placement is Placement.THREAD else "")
         self._status = ThreadStatus(eyes, place.channel, place.thread or address.message, address.message)
         self._whispered = False
+        self._upload: Upload | None = None
         self._texts: dict[str, str] = {}  # the fallback text of each message as it was posted
+        self._known: set[str] = set()  # the messages of this reply
+        # Direct messages are ours to read, and nobody else's messages are in them.
+        self._readable = bool(place.direct and address.turn)
+        # One may be there that we do not know of: its post was not answered, or another process died over it.
+        self._lost, self._found = self._readable and address.adopted, ""
         team = f"slack/{place.workspace}"
         every = Pace(f"{team}/chat.postMessage", ALL_POSTS, ALL_POST_SECONDS, spread=False)
         self._posts = Pace(f"{team}/post/{place.channel}", POSTS, POST_SECONDS, spread=False, within=every)
@@ -67,9 +79,28 @@ class SlackSurface:
 
     async def post(self, page: Page, extra: tuple[blocks.Json, ...] = ()) -> str:
         """Show a new message, with `extra` blocks below it; returns its ts. Raises PlatformError."""
+        if self._lost:
+            self._found, self._lost = await self._find(), False
+        if message := self._found:
+            await self.edit(message, page)
+            self._found = ""
+            return message
+        try:
+            message = await self.show(page, extra)
+        except Unreachable:
+            self._lost = self._readable
+            raise
+        self._known.add(message)
+        return message
+
+    async def show(self, page: Page, extra: tuple[blocks.Json, ...]) -> str:
+        """Post a message; returns its ts. Raises PlatformError."""
         where = {"thread_ts": self._thread or None, "unfurl_links": False, "unfurl_media": False}
+        mark = {"metadata": {"event_type": _MARK, "event_payload": {"turn": self._address.turn}}}
         text = blocks.fallback(page)
-        answer = await self._send(self._web.client.chat_postMessage, page, text, extra, **where)
+        answer = await self._send(
+            self._web.client.chat_postMessage, page, text, extra, **where, **(mark if self._readable else {})
+        )
         await self._status.posted(self._thread)
         message = str(answer["ts"])
         self._texts[message] = text
@@ -77,18 +108,20 @@ class SlackSurface:
 
     async def edit(self, message: str, page: Page) -> None:
         """Replace the content of a message. Raises PlatformError."""
-        # Slack writes "(edited)" beside a message whose text changes: that is left as it is until the end.
-        text = self._texts.get(message, "") if page.growing else ""
+        self._known.add(message)
+        text = blocks.fallback(page)
+        if page.growing:
+            # Slack writes "(edited)" beside a message whose text changes: that is left as it is until the end.
+            text = self._texts.setdefault(message, text)
         # parse is `client` by default here, unlike in chat.postMessage: that would link names anew.
         where = {"ts": message, "parse": "none"}
         try:
-            await self._send(self._web.client.chat_update, page, text or blocks.fallback(page), (), **where)
-        except Rejected as error:
-            if code_of(error) != "streaming_state_conflict":
+            await self._send(self._web.client.chat_update, page, text, (), **where)
+        except Frozen as error:
+            if code_of(error) != STREAMING:
                 raise
-            # A process that is gone left it streaming.
-            await self._web.call(self._web.client.chat_stopStream(channel=self._channel, ts=message))
-            await self._send(self._web.client.chat_update, page, text or blocks.fallback(page), (), **where)
+            await self.end_stream(message)
+            await self._send(self._web.client.chat_update, page, text, (), **where)
 
     async def delete(self, message: str) -> None:
         """Take a message away; one that is gone already is no error. Raises PlatformError."""
@@ -96,13 +129,28 @@ class SlackSurface:
             await self._web.call(self._web.client.chat_delete(channel=self._channel, ts=message))
         except Gone:
             log.info("a message was gone already")
+        except Forbidden as error:
+            if code_of(error) != "cant_delete_message":
+                raise
+            await self.end_stream(message)
+            await self._web.call(self._web.client.chat_delete(channel=self._channel, ts=message))
+
+    async def end_stream(self, message: str) -> str:
+        """End a native stream, of a process that is gone perhaps, with what it says. Slack's code if it refuses: mostly
+        there is no stream any more. Raises SlowDown, Unreachable."""
+        try:
+            await self._web.call(self._web.client.chat_stopStream(channel=self._channel, ts=message))
+        except (SlowDown, Unreachable):
+            raise
+        except PlatformError as error:
+            log.info("a stream had ended: %s", error)
+            return code_of(error)
+        return ""
 
     async def attach(self, name: str, content: bytes) -> str:
         """Show a file below the reply; Slack does not tell in which message it will be. Raises PlatformError."""
-        call = self._web.client.files_upload_v2(
-            filename=name, title=name, content=content, channel=self._channel, thread_ts=self._thread or None
-        )
-        await self._web.call(call)
+        self._upload = self._upload or Upload(self._web, name, content)
+        await self._upload.share(self._channel, self._thread)
         return ""
 
     async def status(self, sign: Sign) -> None:
@@ -155,6 +203,34 @@ class SlackSurface:
                 ]
                 return await self._web.call(method(blocks=shown, **common))
         return await self._send(method, page, text, extra, **where)
+
+    async def _find(self) -> str:
+        """A message of this reply that we do not know of, "" if there is none or it can't be found out.
+
+        Raises Unreachable.
+        """
+        since = self._address.message or None
+        if self._thread:
+            call = self._web.client.conversations_replies(
+                channel=self._channel, ts=self._thread, oldest=since, limit=100, include_all_metadata=True
+            )
+        else:
+            call = self._web.client.conversations_history(
+                channel=self._channel, oldest=since, limit=15, include_all_metadata=True
+            )
+        try:
+            answer = await self._web.call(call)
+        except Unreachable:
+            raise
+        except PlatformError as error:
+            log.info("it is not known whether a message is there: %s", error)
+            return ""
+        for each in answer["messages"]:
+            mark = (each.get("metadata") or {}).get("event_payload") or {}
+            ours = mark.get("turn") == self._address.turn or each.get("streaming_state") == "in_progress"
+            if ours and each["ts"] not in self._known:
+                return str(each["ts"])
+        return ""
 
     async def _whisper(self, sentence: str) -> None:
         """Tell the person who asked, alone."""

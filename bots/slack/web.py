@@ -5,11 +5,11 @@ import json
 import logging
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
+from typing import TypeVar
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
-from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bots.proxy import proxy_for
@@ -18,6 +18,8 @@ from core.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDo
 # The SDK writes whole messages to its log at DEBUG; people's words do not belong there, whatever LOG_LEVEL says.
 sdk_log = logging.getLogger("bots.slack.sdk")
 sdk_log.setLevel(logging.WARNING)
+
+T = TypeVar("T")
 
 # Seconds for one call, and of them for connecting.
 _TOTAL = 20
@@ -35,7 +37,7 @@ _GONE = {
     "cannot_reply_to_message",
     "is_inactive",
 }
-_FROZEN = {"cant_update_message", "edit_window_closed", "block_mismatch"}
+_FROZEN = {"cant_update_message", "edit_window_closed", "block_mismatch", "streaming_state_conflict"}
 _REJECTED = {
     "msg_too_long",
     "msg_blocks_too_long",
@@ -79,7 +81,7 @@ class Web:
         self._quiet = asyncio.Event()
         self._closed = False
 
-    async def call(self, request: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
+    async def call(self, request: Awaitable[T]) -> T:
         """The answer to one call of a method of `client`. Raises PlatformError."""
         if self.client.session is None and not self._closed:
             timeout = aiohttp.ClientTimeout(total=_TOTAL, connect=_CONNECT)
@@ -114,6 +116,16 @@ class Web:
         refusal = _refusal(answer.body)
         if answer.status_code != 200 or refusal:
             raise _error(refusal, answer.status_code, answer.headers, refusal or f"HTTP {answer.status_code}")
+
+    async def upload(self, url: str, content: bytes) -> None:
+        """Send a file's content to the address that Slack gave for it. Raises Unreachable."""
+        client = self.client  # the middle of its files_upload_v2, which would begin anew each time
+        sent = client._upload_file(
+            url=url, data=content, logger=sdk_log, timeout=_TOTAL, proxy=proxy_for(url), ssl=client.ssl
+        )
+        status = (await self.call(sent)).status
+        if status != 200:
+            raise Unreachable(f"HTTP {status}")
 
     async def close(self) -> None:
         """Close the session when the running calls have ended, or `_CLOSING` seconds later."""

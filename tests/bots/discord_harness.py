@@ -12,6 +12,7 @@ from bots.discord.app import Discord
 from bots.sandbox.discord import DiscordServer
 from bots.sandbox.discord_interactions import Interaction
 from bots.sandbox.discord_limits import Limits
+from bots.sandbox.discord_text import walk
 from bots.sandbox.discord_values import Channel, Message, Permission, Upload, User
 from bots.sandbox.nebula import NebulaServer
 from core.config import Config
@@ -61,7 +62,7 @@ class Room:
             mention_bot_role=role,
         )
 
-    async def slash(self, who: str, where: str | Channel, path: str, **options: str) -> Interaction:
+    async def slash(self, who: str, where: str | Channel, path: str, **options: object) -> Interaction:
         """A slash command."""
         return await self.discord.slash(self.people[who], self.place(where), path, options)
 
@@ -81,13 +82,32 @@ class Room:
         assert len(self.nebula.requests) == before + 1
         return self.asked()
 
+    def buttons(self, message: Message) -> dict[str, str]:
+        """The buttons under a message as it stands: their ids by their labels."""
+        current = self.discord.message(message)
+        parts = walk(current.components) if current else ()
+        return {str(part["label"]): str(part["custom_id"]) for part in parts if part.get("type") == 2}
+
+    async def press(self, who: str, message: Message, label: str) -> Interaction:
+        """A person presses a button, once it is there."""
+        await self.until(lambda: label in self.buttons(message))
+        return await self.discord.press(self.people[who], message, self.buttons(message)[label])
+
+    async def told(self, who: str, message: Message, label: str) -> str:
+        """A person presses a button; returns the sentence that they alone are shown for it."""
+        pressed = await self.press(who, message, label)
+        [sentence] = await self.until(lambda: pressed.followups)
+        assert sentence.ephemeral_for == self.people[who].id
+        return sentence.content
+
     def said(self, where: str | Channel) -> list[str]:
         """What the bot shows in a place, one entry a message."""
         return [message.content for message in self.shown(where)]
 
     def shown(self, where: str | Channel) -> list[Message]:
-        """The bot's messages in a place."""
-        return [one for one in self.discord.messages(self.place(where)) if one.author.id == self.me.id]
+        """The bot's messages in a place, as everybody sees them."""
+        found = self.discord.messages(self.place(where))
+        return [one for one in found if one.author.id == self.me.id and not one.ephemeral_for]
 
     def asked(self) -> str:
         """The question of the last request to the model."""

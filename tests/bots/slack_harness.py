@@ -164,7 +164,7 @@ async def slack_room(
     `server`: arguments of SlackServer; by default without rate limits, and quick to deliver again.
     """
     options: dict[str, Any] = {"limits": OFF, "ack_timeout": 1.0, "retry_delays": (0.05, 0.1, 0.2)} | (server or {})
-    async with SlackServer(**options) as slack, NebulaServer() as nebula, connection(redis_url) as redis:
+    async with SlackServer(**options) as slack, NebulaServer() as nebula:
         room = Room(slack, nebula)
         for name in ("ann", "bob"):
             room.person(name)
@@ -176,22 +176,35 @@ async def slack_room(
                 "slack_port": free_port(),
                 "slack_host": "127.0.0.1",
             }
-        values = room.config = settings(slack, nebula, **config)
-        platform = room.platform = Slack(values)
+        async with process(room, redis_url, lease=lease, inbox=inbox, **config) as bot:
+            room.config, room.platform, room.intake, room.running = bot
+            if http:
+                slack.deliver_to(f"http://127.0.0.1:{room.config.slack_port}/slack/events")
+            yield room
+
+
+@asynccontextmanager
+async def process(
+    room: Room, redis_url: str, *, lease: float = 20, inbox: int = 20, **config: Any
+) -> AsyncIterator[tuple[Config, Slack, Intake, asyncio.Task[None]]]:
+    """A process of the bot, connected to the room; several may share it and Redis."""
+    nebula, values = room.nebula, settings(room.slack, room.nebula, **config)
+    platform = Slack(values)
+    async with (
+        connection(redis_url) as redis,
+        Nebula(api_key="key", base_url=nebula.base_url, platform_url=nebula.platform_url) as model,
+    ):
         store = SettingsStore(redis, values, {platform.name: platform.habits})
         turns = Turns(redis, Limits(lease=lease, inbox=inbox))
-        async with Nebula(api_key="key", base_url=nebula.base_url, platform_url=nebula.platform_url) as model:
-            assistant = Assistant(model, _Hasty(), context=values.nebula_context_tokens)
-            intake = room.intake = Intake(turns, store, assistant, {platform.name: platform}, drain_seconds=2)
-            ratings = Ratings(redis, 3600)
-            front = Front(intake, Handlers(store, turns, ratings, model), Controls(intake, turns, store, ratings))
-            async with intake.open(), asyncio.TaskGroup() as group:
-                room.running = group.create_task(platform.run(front))
-                try:
-                    async with asyncio.timeout(5):
-                        await platform.ready.wait()
-                    if http:
-                        slack.deliver_to(f"http://127.0.0.1:{values.slack_port}/slack/events")
-                    yield room
-                finally:
-                    room.running.cancel()
+        assistant = Assistant(model, _Hasty(), context=values.nebula_context_tokens, pages=values.reply_pages)
+        intake = Intake(turns, store, assistant, {platform.name: platform}, drain_seconds=2)
+        ratings = Ratings(redis, 3600)
+        front = Front(intake, Handlers(store, turns, ratings, model), Controls(intake, turns, store, ratings))
+        async with intake.open(), asyncio.TaskGroup() as group:
+            running = group.create_task(platform.run(front))
+            try:
+                async with asyncio.timeout(5):
+                    await platform.ready.wait()
+                yield values, platform, intake, running
+            finally:
+                running.cancel()

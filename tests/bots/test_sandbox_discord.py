@@ -960,6 +960,30 @@ async def test_a_request_is_applied_half_way_through_its_latency(stage: Stage) -
     assert min(message.frames[0].at - asked, answered - message.frames[0].at) > 0.049
 
 
+async def test_what_is_late_is_overtaken(stage: Stage) -> None:
+    """A late request is applied after one that was sent later."""
+    path = f"/channels/{stage.channel.id}/messages"
+    stage.server.faults.late("POST *", 0.2)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(call(stage, "POST", path, content="one"))
+        tasks.create_task(call(stage, "POST", path, content="two"))
+    late, early = sorted(stage.server.calls, key=lambda each: each.at)
+    shown = [message.content for message in stage.server.messages(stage.channel)]
+    assert shown == [early.body["content"], late.body["content"]]
+
+
+async def test_whoever_may_write_in_a_thread_may_open_it_again(stage: Stage) -> None:
+    """A person's archived thread is opened by the bot, unless it is locked."""
+    thread = stage.server.archive(stage.server.add_thread(stage.channel, "Aside"))
+    path = f"/channels/{thread.id}"
+    assert (await call(stage, "PATCH", path, archived=False))[0] == 200
+    assert not stage.server.threads(stage.channel)[0].archived
+    stage.server.archive(thread, locked=True)
+    status, body, _ = await call(stage, "PATCH", path, archived=False)
+    assert (status, body["code"]) == (403, 50013)
+    assert (await call(stage, "PATCH", path, name="Mine"))[0] == 403
+
+
 async def test_until_gives_up(stage: Stage) -> None:
     """A state that does not come raises TimeoutError."""
     with pytest.raises(TimeoutError):

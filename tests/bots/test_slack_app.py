@@ -215,12 +215,12 @@ async def test_channels_are_kept_apart(redis_url: str) -> None:
 
 @pytest.mark.parametrize("dm_mention", [True, False])
 async def test_a_direct_message_needs_no_mention(redis_url: str, dm_mention: bool) -> None:
-    """It is answered once, beside the question, also when Slack sends an app_mention for it."""
+    """It is answered once, in its thread, also when Slack sends an app_mention for it."""
     async with slack_room(redis_url) as room:
-        await room.say("ann", "@ann", "@nebula hello" if dm_mention else "hello", dm_mention=dm_mention)
+        asked = await room.say("ann", "@ann", "@nebula hello" if dm_mention else "hello", dm_mention=dm_mention)
         await room.quiet()
         (reply,) = room.said("@ann")
-        assert reply.thread_ts == ""
+        assert reply.thread_ts == asked.ts
 
 
 async def test_a_direct_message_in_a_thread_is_answered_there(redis_url: str) -> None:
@@ -230,7 +230,7 @@ async def test_a_direct_message_in_a_thread_is_answered_there(redis_url: str) ->
         await room.quiet()
         await room.say("ann", "@ann", "and?", root.ts)
         await room.quiet()
-        assert [reply.thread_ts for reply in room.said("@ann")] == ["", root.ts]
+        assert [reply.thread_ts for reply in room.said("@ann")] == [root.ts, root.ts]
 
 
 async def test_a_group_message_needs_a_mention(redis_url: str) -> None:

@@ -20,7 +20,10 @@ NEEDED = {
     "chat_startStream": {"chat:write"},
     "chat_appendStream": {"chat:write"},
     "chat_stopStream": {"chat:write"},
-    "files_upload_v2": {"files:write"},
+    "conversations_history": {"im:history"},  # of direct messages alone
+    "conversations_replies": {"im:history"},
+    "files_getUploadURLExternal": {"files:write"},
+    "files_completeUploadExternal": {"files:write"},
     "assistant_threads_setStatus": {"chat:write"},
     "reactions_add": {"reactions:write"},
     "reactions_remove": {"reactions:write"},

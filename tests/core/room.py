@@ -20,6 +20,7 @@ class Room:
     limit: int = 2000
     name: str = ""  # before the ids of its messages
     by_status: bool = False
+    append_only: bool = False
     told: Told | None = None
     post_pace: Pace = GENEROUS
     edit_pace: Pace = GENEROUS

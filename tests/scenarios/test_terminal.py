@@ -1,4 +1,4 @@
-"""What a person at a real terminal sees: answers that grow in place, and Ctrl-C that stops them."""
+"""What a person at a terminal sees: answers that grow in place, buttons to press, and Ctrl-C that stops an answer."""
 
 import asyncio
 import os
@@ -10,8 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from bots.sandbox.nebula import NebulaServer
-from tests.scenarios.program import PROGRAM, environment
+from core.controls import NOT_YOURS
+from tests.scenarios.program import PROGRAM, environment, run
 
 
 class Screen:
@@ -108,3 +111,94 @@ async def test_sandbox_shows_the_growing_reply(tmp_path: Path) -> None:
         screen.type(":quit\r")
         assert await screen.process.wait() == 0
         assert "Traceback" not in screen.seen
+
+
+@pytest.mark.parametrize(("platform", "question"), [(":slack", "@nebula hello"), (":discord", "/ask hello")])
+async def test_sandbox_stops_and_regenerates(tmp_path: Path, platform: str, question: str) -> None:
+    """Ctrl-C presses the Stop button that stands below the reply; later another one is pressed by its name."""
+    async with at_terminal(tmp_path, "sandbox") as screen:
+        await screen.until("Ctrl-D ends")
+        screen.type(f"{platform}\r")
+        await screen.until("You are ann in")
+        screen.type(f"{question}\r")
+        await screen.until("stand-in model")
+        await screen.until("[Stop]")
+        screen.process.send_signal(signal.SIGINT)
+        await screen.until("Stopped.")
+        await screen.until("[Regenerate]")
+        await screen.until("›")
+        screen.type(":press REGENERATE\r")
+        await screen.until("You said {len(question)} characters.")
+        await screen.until("[Regenerate]")
+        await screen.until("›")
+        screen.type(":quit\r")
+        assert await screen.process.wait() == 0
+        assert "Traceback" not in screen.seen
+
+
+async def test_sandbox_is_left_waiting_by_nobody(tmp_path: Path) -> None:
+    """Where there is nothing to stop yet, Ctrl-C brings the prompt back, and the program goes on."""
+    async with NebulaServer(first_token=60) as nebula:
+        settings = {
+            "NEBULA_API_KEY": "ak",
+            "NEBULA_BASE_URL": nebula.base_url,
+            "NEBULA_PLATFORM_URL": nebula.platform_url,
+        }
+        async with at_terminal(tmp_path, "sandbox", **settings) as screen:
+            await screen.until("Ctrl-D ends")
+            screen.type("@nebula hello\r")
+            await nebula.until(lambda: len(nebula.requests) == 1, timeout=20)
+            screen.process.send_signal(signal.SIGINT)
+            await screen.until("›")
+            screen.type(":help\r")
+            await screen.until("Ctrl-C presses its Stop button")
+            screen.type(":quit\r")
+            assert await screen.process.wait() == 0
+            assert "Traceback" not in screen.seen
+
+
+async def test_sandbox_shows_and_presses_buttons_in_a_pipe(tmp_path: Path) -> None:
+    """Buttons stand below a message and are pressed by their names, in any case; what they say comes back as a line."""
+    script = (
+        "@nebula hello",
+        ":press Good Answer",
+        ":as bob",
+        ":press regenerate",
+        ":press fly",
+        ":discord",
+        "@nebula !prompt set",
+        ":as ann",
+        "@nebula !prompt set",
+        ":press system prompt",
+        "You are a cook.",
+        "/ask what is up?",
+        ":press Regenerate",
+    )
+    status, out, err = await run(tmp_path, "sandbox", said="\n".join(script) + "\n")
+    assert (status, err) == (0, "")
+    lines = [line.strip() for line in out.splitlines()]
+    assert lines.count("[Regenerate] [Good answer] [Bad answer]") == 1
+    assert "↳ nebula (only you see this): Thank you, noted." in lines
+    assert f"↳ nebula (only you see this): {NOT_YOURS}" in lines
+    assert "slack refuses: there is no button 'fly' to press" in lines
+    assert "Nebula: `prompt` of this channel is now: `You are a cook.`" in lines
+    assert lines.count("[Regenerate]") == 2
+
+
+async def test_sandbox_takes_the_options_of_discord_by_name(tmp_path: Path) -> None:
+    """What is chosen comes first, by name; all the rest is the text. A private answer offers nothing to press."""
+    script = (
+        ":discord",
+        "/prompt set You are a pirate: answer briefly.",
+        "/set scope:workspace temperature 0.5",
+        "/ask private:true what did I say: nothing?",
+        ":press regenerate",
+        "/ask private:maybe what?",
+    )
+    status, out, err = await run(tmp_path, "sandbox", said="\n".join(script) + "\n")
+    assert (status, err) == (0, "")
+    assert "`prompt` of this channel is now: `You are a pirate: answer briefly.`" in out
+    assert "`temperature` of this workspace is now: `0.5`" in out
+    assert "Nebula (only you see this): -# ann: what did I say: nothing?" in out
+    assert "discord refuses: there is no button 'regenerate' to press" in out
+    assert "discord refuses: private: 'maybe' does not fit" in out
