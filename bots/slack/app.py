@@ -65,8 +65,8 @@ class Slack:
         """
         direct = address.place.direct
         native = address.streaming is Streaming.NATIVE or (address.streaming is Streaming.AUTO and direct)
-        works = self._style.native and (direct or self._style.native_in_channels)
-        kind = NativeSurface if native and works and address.message else SlackSurface
+        native = native and self._style.streams(direct=direct)
+        kind = NativeSurface if native and address.message else SlackSurface
         return kind(self._web, self._eyes, self._style, address)
 
     async def run(self, front: Front) -> None:

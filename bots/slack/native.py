@@ -123,8 +123,8 @@ class NativeSurface(SlackSurface):
 
     def _streamed(self, page: Page) -> bool:
         """Whether a new message for this page is to be a stream; one that is complete is better posted at once."""
-        works = self._style.native and (self._address.place.direct or self._style.native_in_channels)
-        return bool(self._wanted and works and page.growing and page.raw)
+        wanted = self._wanted and self._style.streams(direct=self._address.place.direct)
+        return bool(wanted and page.growing and page.raw)
 
     def _step(self, message: str, page: Page) -> _Step:
         stream = self._streams.get(message)

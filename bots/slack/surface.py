@@ -39,6 +39,10 @@ class Style:
     native: bool = True  # chat.startStream and its like
     native_in_channels: bool = True  # also outside of direct messages
 
+    def streams(self, *, direct: bool) -> bool:
+        """Whether native streams are worth trying there."""
+        return self.native and (direct or self.native_in_channels)
+
 
 class SlackSurface:
     """Implements core.ports.Surface; message ids are `ts`."""

@@ -631,7 +631,7 @@ async def test_own_edits_raise_message_changed(world: World) -> None:
         posted = await world.client.chat_postMessage(channel=world.general, text="a")
         await world.client.chat_update(channel=world.general, ts=posted["ts"], text="b")
         await world.server.until(lambda: len(world.server.deliveries) >= 2)
-    assert [delivery.name for delivery in world.server.deliveries] == ["message", "message"]
+    assert {delivery.name for delivery in world.server.deliveries} == {"message"}
 
 
 async def test_another_bot_speaks_as_a_bot(world: World) -> None:
