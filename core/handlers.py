@@ -136,14 +136,18 @@ class Handlers:
     async def reset(self, invocation: Invocation) -> Response:
         settings = await self._settings.of(invocation.place)
         count = await self._turns.reset(conversation_of(_here(invocation), settings))
+        # Whoever forgets the channel's history does not want to be remembered by a private one beside it.
+        await self._turns.reset(conversation_of(_here(invocation, private=True), settings))
         forgotten = f"{count} question{'s' * (count != 1)} and answer{'s' * (count != 1)}"
         return Response(f"Forgotten: {forgotten}. We start afresh.", public=True)
 
     async def stop(self, invocation: Invocation, rights: RightsOf) -> Response:
         settings = await self._settings.of(invocation.place)
-        conversation = conversation_of(_here(invocation), settings)
-        running = await self._turns.running(conversation)
-        if running is None:
+        for private in (True, False):  # what is one's own first
+            conversation = conversation_of(_here(invocation, private=private), settings)
+            if running := await self._turns.running(conversation):
+                break
+        else:
             return Response("I am not writing anything here.")
         if running.mention.author.id != invocation.author.id and await rights() is Rights.NONE:
             raise UserError("Only the person who asked, and those who manage this channel, can stop this answer.")
@@ -204,9 +208,9 @@ class Handlers:
         return name, f"\n\nNebula's list does not name this model. {hint}I will try it all the same."
 
 
-def _here(invocation: Invocation) -> Mention:
+def _here(invocation: Invocation, *, private: bool = False) -> Mention:
     """A question that the person could put in this place."""
-    return Mention(id="", place=invocation.place, author=invocation.author, text="")
+    return Mention(id="", place=invocation.place, author=invocation.author, text="", private=private)
 
 
 def _check(rights: Rights, invocation: Invocation) -> None:

@@ -25,6 +25,8 @@ MAX_ATTEMPTS = 3
 NOTICE_ATTEMPTS = 10
 # How often the place in line of a question that waits is looked up. Seconds.
 LINE_SECONDS = 2.0
+# A sign that did not change is shown again after so long: Slack's status lasts two minutes. Seconds.
+SIGN_AGAIN = 90.0
 EMPTY = "Ask me something: write your question in the same message. `!help` shows what else I can do."
 ONLY_FILES = "I can read text only, not files or images. Write your question as text."
 GAVE_UP = "I tried this several times and was interrupted each time. Please ask again."
@@ -149,16 +151,17 @@ class Intake:
 
     async def _wait_in_line(self, mention: Mention, conversation: str, waiting: "_Waiting") -> None:
         """Show the place in line of a question that waits, until its turn comes, here or in another process."""
-        shown = 0
+        shown, since = 0, 0.0
         try:
             while not waiting.over.is_set():
                 with suppress(StoreError):
                     ahead = await self._turns.ahead(conversation, mention)
                     if not ahead:
                         return
-                    if ahead != shown and not waiting.over.is_set():
+                    now = asyncio.get_running_loop().time()
+                    if (ahead != shown or now - since > SIGN_AGAIN) and not waiting.over.is_set():
                         await _sign(waiting.surface, Sign(Status.QUEUED, ahead=ahead))
-                        shown = ahead
+                        shown, since = ahead, now
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LINE_SECONDS):
                         await waiting.over.wait()

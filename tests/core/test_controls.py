@@ -223,3 +223,24 @@ async def test_no_key_is_left_without_a_ttl(bot: Process, server: NebulaServer, 
     assert any(key.startswith(b"nb:u:") for key in keys)
     for key in keys:
         assert await redis_client.pttl(key) > 0, key
+
+
+async def test_what_is_private_can_be_stopped_and_forgotten(bot: Process, server: NebulaServer) -> None:
+    """`stop` ends one's own private answer, and `reset` forgets one's own private history with the channel's."""
+    server.fault(Fault(stall_after=1))
+    mention = bot.mention("my secret", private=True)
+    await bot.intake.accept(mention)
+    await eventually(lambda: bool(bot.rooms.rooms[mention.message].messages))
+    assert "Stopping" in await bot.command("stop")
+    await bot.intake.idle()
+    assert bot.shown(mention).endswith(STOPPED)
+    for private in (False, True):
+        server.answer_next("fine")
+        await bot.intake.accept(bot.mention("And now?", private=private))
+        await bot.intake.idle()
+        assert ("my secret" in repr(server.requests[-1].messages)) is private
+    await bot.command("reset")
+    server.answer_next("fine")
+    await bot.intake.accept(bot.mention("And now?", private=True))
+    await bot.intake.idle()
+    assert "my secret" not in repr(server.requests[-1].messages)
