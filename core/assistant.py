@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 
-from core.errors import ModelError, NebulaBotError, PlatformError
+from core.errors import Gone, ModelError, NebulaBotError, PlatformError
 from core.frames import Look
 from core.latest import Latest
 from core.model import Exchange, Mention, Streaming, Switch
@@ -76,8 +76,12 @@ class Assistant:
             append_only=surface.append_only,
             again=not turn.mention.private,
         )
+        keep = turn.mention.redo is not None and turn.mention.redo.answered
         heading, halt = _heading(turn.mention), partial(self.stop, turn.mention.id)
-        painter = Painter(cell, surface, self._pacer, keeper, turn.progress, heading=heading, look=look, halt=halt)
+        painter = Painter(
+            cell, surface, self._pacer, keeper, turn.progress, heading=heading, look=look, halt=halt, keep=keep
+        )
+        gone = False
         try:
             async with asyncio.TaskGroup() as group:
                 signs = group.create_task(_signs(surface, painter.visible))
@@ -87,11 +91,12 @@ class Assistant:
         except* PlatformError as lost:
             # Somebody deleted the reply or its place, or took our right to write: the answer has no reader.
             log.warning("turn %s lost its surface: %s", turn.mention.id, lost.exceptions[0])
+            gone = lost.subgroup(Gone) is not None
         with suppress(PlatformError):
             await surface.status(NO_SIGN)
         reply, messages = cell.value, tuple(painter.messages)
-        asked_for_again = messages if reply.asked is not None and not turn.mention.private else ()
-        if not reply.text or not messages:
+        asked_for_again = messages if not gone and reply.asked is not None and not turn.mention.private else ()
+        if not reply.text or not messages or gone:  # what was taken away is not remembered
             return Answered(None, asked_for_again)
         question = turn.mention
         exchange = Exchange(
@@ -150,9 +155,14 @@ class Assistant:
 
 
 def _before(turn: Turn) -> tuple[Exchange, ...]:
-    """The history as it was when the question was put: without the answer to be replaced, and what followed it."""
-    redo = turn.mention.redo
-    return tuple(takewhile(lambda each: redo is None or each.turn != redo.turn, turn.history))
+    """The history as the question saw it, or is to see it: without the answer to be replaced and what followed that,
+    and up to the answer that is gone on with."""
+    mention, history = turn.mention, turn.history
+    if redo := mention.redo:
+        known = any(each.turn == redo.turn for each in history)
+        return tuple(takewhile(lambda each: each.turn != redo.turn if known else each.at <= mention.at, history))
+    places = [place for place, each in enumerate(history) if each.turn == mention.after]
+    return history[: places[-1] + 1] if places else history
 
 
 def _heading(mention: Mention) -> str:

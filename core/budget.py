@@ -120,7 +120,7 @@ class Budget:
     def idle(self, now: float) -> bool:
         """Whether there is nothing to remember."""
         recent = self._landed[-1] + self.seconds if self._landed else -math.inf
-        return not self._flying and now > max(self._held_until, recent) and self.calls == self._most
+        return not self._flying and now > max(self._held_until, recent) and (self._told or self.calls == self._most)
 
     def _after(self, most: int, window: float) -> float:
         """When fewer than `most` calls will be in the window."""

@@ -1,5 +1,6 @@
 """Controls: what becomes of a press on a button under a reply, on whichever process it arrives."""
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -7,16 +8,17 @@ from dataclasses import dataclass, replace
 from core.handlers import Response, RightsOf
 from core.intake import Intake
 from core.model import Action, Author, Mention, Place, Redo, Rights
-from core.ports import waiting
+from core.ports import full, waiting
 from core.settings import conversation_of
 from core.store.ratings import Ratings
 from core.store.settings import SettingsStore
-from core.store.turns import Duplicate, Queued, Turns
+from core.store.turns import Duplicate, Full, Queued, Shown, Turns
 
 OVER = "This answer is over already."
 NOT_YOURS = "Only the person who asked, and those who manage this channel, can do that."
 FORGOTTEN = "I no longer remember this question. Please ask it again."
 UNDER_WAY = "That is under way already."
+CONTINUED = "That was continued already; see below."
 GO_ON = "Go on exactly where you stopped. Repeat nothing."
 
 
@@ -75,7 +77,7 @@ class Controls:
 
     async def _stop(self, press: Press, rights: RightsOf) -> Response | None:
         running = await self._turns.running(press.conversation)
-        if running is None or (running.messages and press.message not in running.messages):
+        if running is None or not await self._is_of(press, running):
             return Response(OVER)
         if not await _may(press, running.mention, rights):
             return Response(NOT_YOURS)
@@ -91,7 +93,9 @@ class Controls:
         old = shown.mention
         version = old.version + 1
         name = f"{old.id.partition('#')[0]}#{version}"  # a second press asks for the same, which is known then
-        return await self._ask(replace(old, id=name, version=version, redo=Redo(old.id, shown.messages)))
+        answered = await self._turns.exchange(press.conversation, press.message) is not None
+        redo = Redo(old.id, shown.messages, answered)
+        return await self._ask(press, replace(old, id=name, version=version, redo=redo))
 
     async def _go_on(self, press: Press, rights: RightsOf) -> Response | None:
         """A question that says no more than that, put by whoever pressed; the answer comes below the old one."""
@@ -100,6 +104,7 @@ class Controls:
             return await self._unknown(press)
         old = shown.mention
         return await self._ask(
+            press,
             Mention(
                 id=f"{old.id}+",
                 place=old.place,
@@ -108,7 +113,8 @@ class Controls:
                 message=old.message,
                 at=time.time(),
                 private=old.private,
-            )
+                after=old.id,
+            ),
         )
 
     async def _unknown(self, press: Press) -> Response:
@@ -116,10 +122,25 @@ class Controls:
         again = running is not None and press.message in running.messages
         return Response(UNDER_WAY if again else FORGOTTEN)
 
-    async def _ask(self, mention: Mention) -> Response | None:
-        match await self._intake.accept(mention):
+    async def _is_of(self, press: Press, running: Shown) -> bool:
+        """Whether the message is part of the reply that is being written; one that has none yet may have it."""
+        redo = running.mention.redo
+        if messages := running.messages or (redo.messages if redo else ()):
+            return press.message in messages
+        return await self._turns.ended(press.conversation, press.message) is None
+
+    async def _ask(self, press: Press, mention: Mention) -> Response | None:
+        acceptance = await self._intake.accept(mention)
+        if isinstance(acceptance, Duplicate) and not await self._turns.waits(press.conversation, mention.id):
+            if mention.after and await self._turns.answered(press.conversation, mention.id):
+                return Response(CONTINUED)
+            # It was tried before, and came to nothing.
+            acceptance = await self._intake.accept(replace(mention, id=f"{mention.id}.{secrets.token_hex(3)}"))
+        match acceptance:
             case Duplicate():
                 return Response(UNDER_WAY)
+            case Full(ahead):
+                return Response(full(ahead))
             case Queued(ahead) if ahead:
                 return Response(waiting(ahead))
             case _:

@@ -23,6 +23,7 @@ THINKING_STEP = 5
 SILENCE = 8.0
 # Characters of the thought that are shown, its newest.
 THOUGHT_SHOWN = 280
+_NAME = 60  # characters of a model's name in the footer
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ class Frames:
         if not reply.text.startswith(self._text):
             self._pages = Pages()  # what was shown turned out to be thought
         self._text = reply.text
+        if self._exceeds() and not reply.over and self._last and self._last[0].text:
+            return self._last[2]  # what comes now is for the file
         # Small print takes room: it is reckoned on every page, so that an end never opens a page more.
         room = Page("", head, "\n".join(filter(None, (foot if reply.over else CUT, self._footer(reply)))))
         laid = self._pages = flow(
@@ -179,9 +182,11 @@ class Frames:
         """Model, tokens and time, if they are wanted; reckoned with while the reply grows."""
         if not self._look.model or not reply.text:
             return ""
+        model = self._look.model.replace("`", "'")
+        model = model if len(model) <= _NAME else model[: _NAME - 1] + "…"
         tokens = f"{reply.usage.completion:,} tokens" if reply.usage else ""
         took = f"{reply.ended - reply.asked:.1f} s" if reply.ended is not None and reply.asked is not None else ""
-        return " · ".join(filter(None, (f"`{self._look.model}`", tokens, took))) if reply.over else "0" * 90
+        return " · ".join(filter(None, (f"`{model}`", tokens, took))) if reply.over else "0" * (_NAME + 40)
 
 
 def _is_cut(reply: Reply) -> bool:

@@ -14,7 +14,7 @@ from core.assistant import Assistant
 from core.errors import PlatformError, SlowDown, Stale, StoreError, Unreachable
 from core.lease import Lease
 from core.model import Mention, Page
-from core.ports import Platform, Sign, Status, Surface
+from core.ports import Platform, Sign, Status, Surface, full
 from core.settings import ChannelSettings, address_of, conversation_of
 from core.store.settings import SettingsStore
 from core.store.turns import Acceptance, Claimed, Full, Queued, Turn, Turns
@@ -116,9 +116,8 @@ class Intake:
                 self._show_waiting(mention, settings)
             case Queued():
                 self._show_waiting(mention, settings)
-            case Full(waiting):
-                notice = f"{waiting} questions wait here already. Please ask again when they are answered."
-                self._start(_say(self._surface(mention, settings), notice))
+            case Full(waiting) if not (mention.redo or mention.after):  # a press is told by whoever heard it
+                self._start(_say(self._surface(mention, settings), full(waiting)))
         return acceptance
 
     async def once(self, event: str) -> bool:
@@ -156,10 +155,11 @@ class Intake:
             while not waiting.over.is_set():
                 with suppress(StoreError):
                     ahead = await self._turns.ahead(conversation, mention)
-                    if not ahead:
+                    if ahead is None:  # answered elsewhere
+                        self._accepted.discard(mention.id)
                         return
                     now = asyncio.get_running_loop().time()
-                    if (ahead != shown or now - since > SIGN_AGAIN) and not waiting.over.is_set():
+                    if ahead and (ahead != shown or now - since > SIGN_AGAIN) and not waiting.over.is_set():
                         await _sign(waiting.surface, Sign(Status.QUEUED, ahead=ahead))
                         shown, since = ahead, now
                 with suppress(TimeoutError):
@@ -183,14 +183,18 @@ class Intake:
         trouble = ""
         while True:
             try:
-                for conversation in await self._turns.lapsed():
+                lapsed = await self._turns.lapsed()
+                if trouble:  # leases ran out with nobody able to renew them: their holders go first
+                    trouble = ""
+                    await asyncio.sleep(self._turns.limits.lease / 2)
+                    continue
+                for conversation in lapsed:
                     # Our own, whose lease ran out while Redis was away, is renewed; what we can't answer is left alone.
                     if conversation in self._serving.values() or conversation.partition("/")[0] not in self._platforms:
                         continue
                     if turn := await self._turns.claim(conversation):
                         log.info("taking over %s, attempt %d", turn.mention.id, turn.attempt)
                         self._serve(turn)
-                trouble = ""
             except StoreError as error:
                 if str(error) != trouble:  # once, not every second of an outage
                     log.warning("can't look for turns to take over: %s", error)
@@ -235,7 +239,7 @@ class Intake:
             async with asyncio.TaskGroup() as group:
                 holding = group.create_task(lease.hold())
                 answered = await self._assistant.answer(turn, settings, surface, lease, refusal=refusal)
-                async for attempt in stamina.retry_context(on=_passing, attempts=None, timeout=300, wait_max=10):
+                async for attempt in stamina.retry_context(on=_passing, attempts=None, timeout=300, wait_max=1):
                     if attempt.num > 1:
                         log.warning("turn %s: committing it again", mention.id)
                     with attempt:

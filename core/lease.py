@@ -10,6 +10,9 @@ from core.store.turns import Turn, Turns
 
 log = logging.getLogger(__name__)
 
+# After a renewal that failed the next one follows soon: others wait for it before they take the turn over. Seconds.
+RETRY = 1.0
+
 
 class Lease:
     """Of one turn. Whoever takes the turn over knows from it which messages to go on in, and how long they were."""
@@ -20,6 +23,7 @@ class Lease:
         self._turns = turns
         self._turn = turn
         self._progress = turn.progress
+        self._held = True
 
     def drawn(self, progress: Progress) -> None:
         """Something new is on screen; kept with the next renewal."""
@@ -32,8 +36,9 @@ class Lease:
 
     async def hold(self) -> None:
         """Renew until cancelled. Raises Stale when another process took the turn."""
+        pause = self._turns.limits.lease / 3
         while True:
-            await asyncio.sleep(self._turns.limits.lease / 3)
+            await asyncio.sleep(pause if self._held else min(pause, RETRY))
             await self._renew()
 
     async def release(self) -> None:
@@ -44,7 +49,9 @@ class Lease:
         try:
             if not await self._turns.renew(self._turn, self._progress):
                 self._stop()
+            self._held = True
         except Stale:
             raise
         except StoreError as error:
+            self._held = False
             log.warning("turn %s: the lease was not renewed: %s", self._turn.mention.id, error)

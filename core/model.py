@@ -107,6 +107,7 @@ class Redo:
 
     turn: str
     messages: tuple[str, ...]
+    answered: bool = True  # there was text, not a sentence alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class Mention:
     `message` is the platform's id of the question's message, "" where it has none (a slash command).
     `interaction` is the token by which a platform lets us answer a command, valid until `expires` (epoch seconds).
     `refusal`, when set, is the sentence that answers the question instead of the model.
+    `after`: the turn whose answer is to be gone on with.
     `private`: question and answer are seen by the author alone, and remembered apart. `redo` names the answer to this
     question that is to be replaced; `version` counts how often that was done.
     """
@@ -133,6 +135,7 @@ class Mention:
     refusal: str = ""
     private: bool = False
     redo: Redo | None = None
+    after: str = ""
     version: int = 0
 
 

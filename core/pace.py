@@ -117,6 +117,7 @@ class Line:
 
     def __init__(self, pacer: Pacer) -> None:
         self.since = -math.inf  # its last call: what people see of this reply is that old
+        self.ending = False  # its next calls are its last: others need not share with it any more
         self._pacer = pacer
         self._in: dict[str, _Scope] = {}
 
@@ -169,17 +170,19 @@ class Permit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        scope = self._scope
-        scope.budget.land(self._left, scope.now)
-        if self.within and isinstance(error, SlowDown) and error.everywhere:
-            await self.within.__aexit__(kind, error, trace)
-        else:
-            if isinstance(error, SlowDown):
-                self.learn(error.told)
-                await scope.refused(error)
-            if self.within:
-                await self.within.__aexit__(None, None, None)
-        scope.serve()
+        self._land()
+        if isinstance(error, SlowDown):
+            blamed = self.within if self.within and error.everywhere else self
+            blamed.learn(error.told)
+            await blamed._scope.refused(error)
+            blamed._scope.serve()
+
+    def _land(self) -> None:
+        """The call was answered. Nothing is awaited here, so that no budget misses it."""
+        self._scope.budget.land(self._left, self._scope.now)
+        self._scope.serve()
+        if self.within:
+            self.within._land()
 
 
 class _Scope:
@@ -189,7 +192,7 @@ class _Scope:
         self.budget = Budget(pace.calls, pace.seconds, spread=pace.spread, least=pace.least)
         self._name, self._ledger = pace.scope, ledger
         self._members: set[Line] = set()  # the replies that draw on it
-        self._others = 0  # those of other processes
+        self.others = 0  # those of other processes
         self._waiters: list[tuple[int, float, int, asyncio.Future[Permit]]] = []
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
@@ -207,7 +210,7 @@ class _Scope:
 
     def free_at(self, *, final: bool) -> float:
         active = max(1, len(self._members))
-        return self.budget.free_at(self.now, final=final, active=active, share=active / (active + self._others))
+        return self.budget.free_at(self.now, final=final, active=active, share=active / (active + self.others))
 
     def leave(self, line: Line) -> None:
         self._members.discard(line)
@@ -254,8 +257,8 @@ class _Scope:
     async def _admitted(self, permit: Permit, *, final: bool) -> bool:
         """Whether all processes together may still make this call. While that can't be known, our own count decides."""
         assert self._ledger
-        budget, active = self.budget, len(self._members)
-        reserve = 0 if final else budget.reserve(active + self._others)
+        budget, active = self.budget, sum(not line.ending for line in self._members)
+        reserve = 0 if final else budget.reserve(active + self.others)
         # Others see when a call of ours leaves, not when it lands: their window is longer by as much as that may take.
         window = budget.seconds + min(budget.flight, budget.seconds / 10)
         usable = window - PATIENCE * bool(reserve)
@@ -272,7 +275,7 @@ class _Scope:
             permit.give_back()
             raise
         self._blind_until = -math.inf
-        self._others = max(0, admission.active - active)
+        self.others = max(0, admission.active - active)
         budget.calls = min(budget.calls, admission.calls)
         hold = budget.hold if final else budget.hold_interim
         hold(self.now + admission.wait)

@@ -13,7 +13,7 @@ from core.latest import Latest
 from core.model import NOTHING_SHOWN, Page, Progress
 from core.pace import Pace, Pacer, Permit
 from core.ports import Surface
-from core.reply import Reply
+from core.reply import Phase, Reply
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +49,11 @@ class Painter:
         heading: str = "",
         look: Look = PLAIN,
         halt: Callable[[], object] = lambda: None,
+        keep: bool = False,
     ) -> None:
         """`progress`: what was shown before, by another process or as an answer to be replaced; its messages are gone
-        on with. `keeper` is told of ours. `halt` ends the answer when a person wants that by the platform's own means.
+        on with. With `keep` it stands until there is text to replace it; if none comes, what is to say is a message of
+        its own. `keeper` is told of ours. `halt` ends the answer when a person wants that by the platform's own means.
         """
         self.messages = list(progress.messages)
         self.visible = asyncio.Event()  # something of ours is on screen
@@ -62,6 +64,7 @@ class Painter:
         self._pacer, self._line = pacer, pacer.line()
         self._keeper = keeper
         self._halt = halt
+        self._keep = keep
         self._live = look.live
         self._frames = Frames(surface.fits, heading, look)
         self._shown: list[Page | None] = [None] * len(self.messages)
@@ -84,7 +87,11 @@ class Painter:
         while True:
             reply = self._cell.value
             if reply.over and deadline is None:
-                deadline = time.monotonic() + FINAL_PATIENCE
+                deadline, self._line.ending = time.monotonic() + FINAL_PATIENCE, True
+            if self._keep and reply.over and not reply.text:
+                self.messages, self._shown, self._keep = [], [], False
+                if reply.phase is Phase.STOPPED:
+                    return
             index = self._changed(reply)
             try:
                 if index is not None:
@@ -137,6 +144,8 @@ class Painter:
     def _changed(self, reply: Reply) -> int | None:
         """The first page that is not on screen as it should be."""
         if not reply.over and (not self._live or len(reply.text) < self._catching_up):
+            return None
+        if self._keep and not reply.text:
             return None
         for index, page in enumerate(self._pages(reply)):
             if index >= len(self._shown) or self._shown[index] != page:
@@ -237,12 +246,22 @@ class Painter:
     async def _drop(self, keep: int) -> None:
         """Take the messages after the first `keep` away."""
         while len(self.messages) > keep:
-            try:
-                await self._surface.delete(self.messages[-1])
-            except PlatformError as error:
-                log.warning("a superfluous message stayed: %s", error)
+            await self._delete(self.messages[-1])
             self.messages.pop()
             self._shown.pop()
+
+    async def _delete(self, message: str) -> None:
+        for pause in _BACKOFF:
+            try:
+                await self._surface.delete(message)
+                return
+            except (SlowDown, Unreachable) as error:
+                log.info("a superfluous message is taken away later: %s", error)
+                await asyncio.sleep(error.retry_after if isinstance(error, SlowDown) else pause)
+            except PlatformError as error:
+                log.warning("a superfluous message stayed: %s", error)
+                return
+        log.warning("a superfluous message stayed")
 
 
 def _past(deadline: float | None) -> bool:

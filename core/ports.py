@@ -50,6 +50,11 @@ def waiting(ahead: int) -> str:
     return f"Your question waits for its turn: {'one comes' if ahead == 1 else f'{ahead} come'} before it."
 
 
+def full(ahead: int) -> str:
+    """That the line is too long, as a sentence."""
+    return f"{ahead} questions wait here already. Please ask again when they are answered."
+
+
 NO_SIGN = Sign(Status.NONE)
 
 

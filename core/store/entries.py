@@ -1,13 +1,16 @@
 """Entries: how mentions, exchanges and progress are written in Redis, and how they are read again."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from core.model import NOTHING_SHOWN, Exchange, Mention, Progress
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _MENTION = TypeAdapter(Mention)
 _EXCHANGE = TypeAdapter(Exchange)
@@ -37,15 +40,18 @@ def decode(entry: bytes) -> Exchange:
     return _EXCHANGE.validate_json(entry.partition(b"|")[2])
 
 
-def read_history(entries: Iterable[bytes]) -> tuple[Exchange, ...]:
-    """The exchanges, without those that another version wrote and this one can't read."""
-    found = []
+def readable(read: Callable[[bytes], T], entries: Iterable[bytes]) -> Iterator[T]:
+    """The entries that can be read. Of another version's nothing is logged but that: the error quotes its input."""
     for entry in entries:
         try:
-            found.append(decode(entry))
+            yield read(entry)
         except ValidationError:
-            log.warning("an exchange that can't be read is passed over")
-    return tuple(found)
+            log.warning("an entry that can't be read is passed over")
+
+
+def read_history(entries: Iterable[bytes]) -> tuple[Exchange, ...]:
+    """The exchanges, without those that another version wrote and this one can't read."""
+    return tuple(readable(decode, entries))
 
 
 def shown_entry(mention: Mention, messages: Iterable[str]) -> bytes:

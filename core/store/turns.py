@@ -22,6 +22,7 @@ from core.store.entries import (
     read_mention,
     read_progress,
     read_shown,
+    readable,
     shown_entry,
 )
 from core.store.signals import Signals
@@ -157,16 +158,27 @@ class Turns:
             pipe.lindex(self._key("i", conversation), 0)
             pipe.hget(self._key("c", conversation), "progress")
             entry, progress = await pipe.execute()
-        if entry is None:
-            return None
-        return Shown(read_mention(entry), read_progress(progress).messages)
+        mentions = readable(read_mention, [entry] if entry is not None else [])
+        return next((Shown(each, read_progress(progress).messages) for each in mentions), None)
 
     async def ended(self, conversation: str, message: str) -> Shown | None:
         """The mention that was answered in this message, if that was not long ago; None if it is forgotten."""
         async with guarded():
             entries: list[Any] = await self._redis.lrange(self._key("e", conversation), 0, -1)
-        found = (Shown(*read_shown(entry)) for entry in entries)
+        found = (Shown(*each) for each in readable(read_shown, entries))
         return next((shown for shown in found if message in shown.messages), None)
+
+    async def waits(self, conversation: str, turn: str) -> bool:
+        """Whether the turn of this mention waits or runs."""
+        async with guarded():
+            entries: list[Any] = await self._redis.lrange(self._key("i", conversation), 0, -1)
+        return any(each.id == turn for each in readable(read_mention, entries))
+
+    async def answered(self, conversation: str, turn: str) -> bool:
+        """Whether the answer of this turn is remembered."""
+        async with guarded():
+            entries: list[Any] = await self._redis.lrange(self._key("h", conversation), 0, -1)
+        return any(each.turn == turn for each in read_history(entries))
 
     async def exchange(self, conversation: str, message: str) -> Exchange | None:
         """The exchange that this message belongs to, if it is remembered."""

@@ -30,6 +30,7 @@ class Room:
     files: dict[str, bytes] = field(default_factory=dict)
     faults: list[PlatformError] = field(default_factory=list)
     file_faults: list[Exception] = field(default_factory=list)
+    delete_faults: list[Exception] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)  # calls wait while it is clear
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -59,6 +60,8 @@ class Room:
         await self._show(message, page)
 
     async def delete(self, message: str) -> None:
+        if self.delete_faults:
+            raise self.delete_faults.pop(0)
         self.messages.pop(message, None)
 
     async def attach(self, name: str, content: bytes) -> str:

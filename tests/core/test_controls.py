@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault
-from core.controls import FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY, Press
+from core.controls import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY, Press
 from core.frames import CUT, STOPPED
 from core.model import Action, Author, Mention, Place, Rights
 from core.settings import conversation_of
@@ -173,7 +173,7 @@ async def test_continue_goes_on_below(bot: Process, server: NebulaServer) -> Non
     await bot.intake.idle()
     assert "the other half" in bot.shown(mention)
     assert server.requests[-1].messages[-1].content == f"Bob: {GO_ON}"
-    assert await press(bot, Action.GO_ON, mention) == UNDER_WAY
+    assert await press(bot, Action.GO_ON, mention) == CONTINUED
 
 
 async def test_buttons_survive_a_restart(redis_client: Redis, server: NebulaServer) -> None:
@@ -244,3 +244,90 @@ async def test_what_is_private_can_be_stopped_and_forgotten(bot: Process, server
     await bot.intake.accept(bot.mention("And now?", private=True))
     await bot.intake.idle()
     assert "my secret" not in repr(server.requests[-1].messages)
+
+
+async def test_a_failed_regeneration_keeps_the_answer(bot: Process, server: NebulaServer) -> None:
+    """The old answer stays, on screen and in memory; why there is no new one is said below it. A retry works."""
+    mention = await asked(bot, server, "the good answer")
+    server.fault(Fault(status=400, body='{"error":{"message":"no"}}'))
+    assert await press(bot, Action.AGAIN, mention) == ""
+    await bot.intake.idle()
+    old, notice = bot.rooms.rooms[mention.message].messages.values()
+    assert (old.text, notice.text, notice.actions) == ("the good answer", "", (Action.AGAIN,))
+    await asked(bot, server, "ok", "next")
+    assert "the good answer" in repr(server.requests[-1].messages)
+    server.answer_next("a better one")
+    assert await press(bot, Action.AGAIN, mention) == ""
+    await bot.intake.idle()
+    assert next(iter(bot.rooms.rooms[mention.message].messages.values())).text == "a better one"
+
+
+async def test_a_regeneration_stopped_before_its_first_word_changes_nothing(bot: Process, server: NebulaServer) -> None:
+    """Who thinks better of it has the old answer."""
+    mention = await asked(bot, server, "the good answer")
+    server.fault(Fault(first_token=60))
+    assert await press(bot, Action.AGAIN, mention) == ""
+    await server.until(lambda: len(server.requests) == 2)
+    assert await press(bot, Action.STOP, mention) == ""
+    await bot.intake.idle()
+    assert bot.shown(mention) == "the good answer"
+
+
+async def test_a_late_stop_spares_the_next_answer(bot: Process, server: NebulaServer) -> None:
+    """A press on an answer that has just ended does not stop the one that began meanwhile."""
+    done = await asked(bot, server, "answer")
+    server.fault(Fault(first_token=0.3))
+    server.answer_next("the next answer")
+    following = bot.mention("next")
+    await bot.intake.accept(following)
+    await server.until(lambda: len(server.requests) == 2)
+    assert await press(bot, Action.STOP, done) == OVER
+    await bot.intake.idle()
+    assert bot.shown(following) == "the next answer"
+
+
+async def test_continue_under_an_older_answer_goes_on_with_that(bot: Process, server: NebulaServer) -> None:
+    """What was said since is not what is to be gone on with."""
+    cut = await asked(bot, server, "the first half", finish="length")
+    await asked(bot, server, "something else", "other")
+    server.answer_next("the other half")
+    assert await press(bot, Action.GO_ON, cut) == ""
+    await bot.intake.idle()
+    assert [each.content for each in server.requests[-1].messages[-2:]] == ["the first half", f"Ann: {GO_ON}"]
+
+
+async def test_a_continuation_that_failed_can_be_tried_again(bot: Process, server: NebulaServer) -> None:
+    """Only one that came is not repeated."""
+    cut = await asked(bot, server, "the first half", finish="length")
+    server.fault(Fault(status=400, body='{"error":{"message":"no"}}'))
+    assert await press(bot, Action.GO_ON, cut) == ""
+    await bot.intake.idle()
+    server.answer_next("the other half")
+    assert await press(bot, Action.GO_ON, cut) == ""
+    await bot.intake.idle()
+    assert "the other half" in bot.shown(cut)
+
+
+async def test_a_press_on_a_full_line_is_told_so(redis_client: Redis, server: NebulaServer) -> None:
+    """The answer that was to be replaced stays as it is."""
+    async with process(redis_client, server, inbox_limit=1) as bot:
+        mention = await asked(bot, server, "answer")
+        server.fault(Fault(stall_after=1))
+        await bot.intake.accept(bot.mention("long"))
+        await server.until(lambda: len(server.requests) == 2)
+        assert "wait here already" in await press(bot, Action.AGAIN, mention)
+        assert bot.shown(mention) == "answer"
+        await bot.command("stop")
+
+
+async def test_entries_that_can_not_be_read_are_passed_over(
+    bot: Process, server: NebulaServer, redis_client: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One of another version hides none of the others, and its words are not logged."""
+    mention = await asked(bot, server, "old")
+    await redis_client.lpush(f"nb:{{0}}:e:{ROOM.name}", b'm|{"id":"x","text":"secret words"}')
+    server.answer_next("new")
+    assert await press(bot, Action.AGAIN, mention) == ""
+    await bot.intake.idle()
+    assert bot.shown(mention) == "new"
+    assert "secret words" not in caplog.text

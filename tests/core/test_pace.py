@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from core.budget import Told
 from core.errors import SlowDown, StoreError
-from core.pace import Line, Pace, Pacer
+from core.pace import Claim, Line, Pace, Pacer
 from core.store.budgets import Budgets
 
 QUICK = Pace("scope", 4, 0.2)
@@ -188,6 +188,32 @@ async def test_a_refusal_reaches_all_processes(redis_client: Redis) -> None:
     await there.permit(pace, final=True)
     assert now() - start >= 0.09
     assert there.scope(pace).budget.calls == 20
+
+
+async def test_the_longest_pause_and_the_lowest_limit_stay(redis_client: Redis) -> None:
+    """A short pause that another process is told does not end a long one."""
+    ledger, claim = Budgets(redis_client), Claim(40, 1.0, 40, 1.0, 1)
+    await ledger.refused("scope", 30, 10)
+    await ledger.refused("scope", 1, 20)
+    admission = await ledger.admit("scope", claim)
+    assert admission.wait > 25
+    assert admission.calls == 10
+
+
+async def test_whoever_ends_shares_no_more(redis_client: Redis) -> None:
+    """Replies that make their last call leave the whole budget to those that go on elsewhere, at once."""
+    pace = Pace("shared", 40, 1.0)
+    here, there = Pacer(Budgets(redis_client)), Pacer(Budgets(redis_client))
+    lines = [here.line() for _ in range(3)]
+    for line in lines:
+        async with await line.permit(pace):
+            pass
+    for line in lines:
+        line.ending = True
+        async with await line.permit(pace, final=True):
+            pass
+    async with await there.line().permit(pace):
+        assert there.scope(pace).others == 0
 
 
 async def test_what_the_platform_tells_is_learnt() -> None:

@@ -295,6 +295,16 @@ async def test_takeover_does_not_rewind() -> None:
     assert all(len(page.text) >= 13 for page in room.of("old"))
 
 
+async def test_superfluous_messages_go_in_the_end() -> None:
+    """A platform that is busy keeps no message of an earlier attempt on screen."""
+    room = Room(messages={"a": Page("old"), "b": Page("old"), "c": Page("old")})
+    room.delete_faults = [SlowDown("429", 0.01), Unreachable("502")]
+    async with painting(room, Progress(("a", "b", "c"))) as draft:
+        draft.write("New")
+        draft.end()
+    assert [page.text for page in room.messages.values()] == ["New"]
+
+
 async def test_end_does_not_wait_for_its_turn() -> None:
     """A reply that ends while its next frame waits in line is shown at once, with the call that was kept for that."""
     room = Room(edit_pace=Pace("shared", 5, 60))

@@ -9,14 +9,13 @@ if not done then
   redis.call('LPOP', INBOX)
   redis.call('HSET', CONV, 'done', TURN, 'attempts', 0)
   redis.call('HDEL', CONV, 'progress', 'request', 'stop')
-  -- An answer given anew takes the place of the old one, which is not on screen any more.
+  -- An answer given anew takes the place of the old one, which is not on screen any more; if none came, it still is.
   local place
   if REPLACES ~= '' then
     local old, at = entry(HISTORY, '"turn":"' .. REPLACES .. '"')
     place = at
-    if old and EXCHANGE == '' then redis.call('LREM', HISTORY, 1, old) end
     local known = entry(ENDED, '"id":"' .. REPLACES .. '"')
-    if known then redis.call('LREM', ENDED, 1, known) end
+    if known and (EXCHANGE ~= '' or not old) then redis.call('LREM', ENDED, 1, known) end
   end
   -- After a reset, an answer begun before it is not remembered.
   if EPOCH == (redis.call('HGET', CONV, 'epoch') or '0') then

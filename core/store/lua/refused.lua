@@ -1,8 +1,13 @@
 -- refused: the platform wants nobody to call for a while, and its limit is lower than we thought.
 local STATE = KEYS[1]
-local HOLD_MS, LIMIT, STAY_MS = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local HOLD_MS, LIMIT, STAY_MS = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+-- Another process may have been told of a longer pause, or have found a lower limit; both stay in force.
+local held = string.match(redis.call('HGET', STATE, 'held') or '', ' (%d+)$')
+local limit, stop = string.match(redis.call('HGET', STATE, 'limit') or '', '^(%d+) (%d+)$')
+if held then HOLD_MS = math.max(HOLD_MS, tonumber(held) - now) end
+if limit and tonumber(stop) > now then LIMIT = math.min(LIMIT, tonumber(limit)) end
 redis.call('HSET', STATE, 'held', '1 ' .. (now + HOLD_MS), 'limit', LIMIT .. ' ' .. (now + HOLD_MS + STAY_MS))
 redis.call('PEXPIRE', STATE, HOLD_MS + STAY_MS)

@@ -6,4 +6,5 @@ if tonumber(redis.call('ZSCORE', LEASES, NAME) or 0) == 0 then return 1 end
 redis.call('HINCRBY', CONV, 'attempts', -1)
 if PROGRESS ~= '' then redis.call('HSET', CONV, 'progress', PROGRESS) end
 redis.call('ZADD', LEASES, 0, NAME)
+redis.call('PEXPIRE', LEASES, TTL_MS)
 return 1

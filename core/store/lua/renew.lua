@@ -4,5 +4,6 @@ if not holds(FENCE) then return 0 end
 -- One that was on its way while the turn was committed: the lease and the progress are the next turn's now, or nobody's.
 if redis.call('HGET', CONV, 'done') == TURN then return 1 end
 redis.call('ZADD', LEASES, now() + LEASE_MS, NAME)
+redis.call('PEXPIRE', LEASES, TTL_MS)
 if PROGRESS ~= '' then redis.call('HSET', CONV, 'progress', PROGRESS) end
 return redis.call('HGET', CONV, 'stop') == TURN and 2 or 1
