@@ -32,12 +32,15 @@ def _sure(markdown: str) -> int:
         # Until its rule came, its head was a paragraph.
         head = markdown[last.start : last.rows[1]]
         return last.start + (0 if head.lstrip(" >").startswith("|") else _paragraph(head, len(head)))
-    while last is not None and keep < last.start:
+    while last is not None and keep <= last.start:
+        if keep == last.start and not UNDECIDED.fullmatch(markdown, keep):
+            return keep  # a block began, which ends what stands before it
         markdown = markdown[: last.start]
         last = _last(markdown)
-    end = last.end if last is not None else 0
-    if markdown[end:keep].strip(" \t\r\n>"):  # a definition follows, which is no block
-        return end + _without(markdown[end:keep], _TAIL)
+    begin = last.end if last is not None else 0
+    if (rest := markdown[begin:keep]).strip(" \t\r\n>"):  # a definition follows, or an empty item: no blocks
+        end = _without(rest, _TAIL)
+        return begin + (0 if UNDECIDED.fullmatch(rest, 0, end) else end)
     if last is None or _is_complete(last, markdown) or _is_complete(last, markdown[:keep]):
         return keep
     text, most = markdown[last.start :], keep - last.start
@@ -71,6 +74,7 @@ def _paragraph(text: str, most: int) -> int:
         picture = text[at - 1 : at] == "!" or text.startswith("![", at + 1)
         if len(text) - at <= (LONG if picture else HOLD) and may_be_link(text, at):
             stops.append(at - (text[at - 1 : at] == "!"))
+            break
     for begin in MATH_BEGINS.finditer(text):
         longest = {"$": 120, "\\(": HOLD}.get(begin[0], LONG)
         if len(text) - begin.start() <= longest and marks.around(begin.start()) is None:

@@ -11,6 +11,8 @@ from core.nesting import continuation
 
 HOLD = 300
 """Characters: a mark not completed within so many is taken for plain text, so that nothing is hidden for long."""
+DEEP = 24
+"""So many marks in one another are closed, no more."""
 
 # A last line that holds nothing but the beginning of a block: which one, only its next characters tell.
 UNDECIDED = re.compile(r"(?:[\s>*+\-=_~`#|:]|\d{1,9}[.)]\s)*+(?:\d{1,9}[.)]?)?+[\s*_~`]*+(?:\[[ xX]?\]?)?+\s*+")
@@ -18,11 +20,11 @@ _BARE = r"(?<!\\)(?:\\\\)*"  # what follows is not escaped
 _ANGLE = re.compile(_BARE + r"(<(?:[^\s<>][^<>\n]*)?)\Z")
 _ENTITY = re.compile(_BARE + r"(&#?\w{0,31})\Z")
 _ESCAPE = re.compile(_BARE + r"(\\)\Z")
-_ADDRESS = re.compile(r"(?<![\w/])(https?://[^\s<>`]*)\Z")
+_ADDRESS = re.compile(r"(?<![\w/])(https?://[^\s<>`)\]]*)\Z")
 _FLAG = "[\U0001f1e6-\U0001f1ff]"
 _HALF_FLAG = re.compile(rf"(?<!{_FLAG})(?:{_FLAG}{{2}})*({_FLAG})\Z")
 # What follows the label of a link, as far as it came: an address and perhaps a title.
-_TO = r"(?:[^\s()<\\]|\\.|\([^\s()]*\))*"
+_TO = r"(?!<)(?:[^\s()\\]|\\.|\([^\s()]*\))*"
 _TARGET = re.compile(
     rf"(?:\(\s*+(?:<[^<>\n]*|{_TO}\([^\s()]*|(?:<[^<>\n]*>|{_TO}\\?)(?:\s+(?:\"[^\"]*\"?|'[^']*'?|\([^()]*\)?))?\s*))?"
 )
@@ -143,9 +145,7 @@ def _paragraph(text: str) -> Healed:
             run = text[start:end]
             return Healed(end + len(body), run + _closers(text[: end + len(body)] + run), start)
         hold = start
-    kept = text[:hold].rstrip()
-    while kept and kept[-1] in "*_~" and not _meant(kept):
-        kept = kept[:-1].rstrip()
+    kept = _without_bare_marks(text[:hold].rstrip())
     return Healed(len(kept), _closers(kept), min(hold, len(kept)))
 
 
@@ -175,25 +175,31 @@ def emoji_at_end(text: str) -> int:
 
 def may_be_link(text: str, at: int) -> bool:
     """Whether what begins with this bracket, up to the end of the text, can still become a link."""
-    depth = 0
+    depth, escaped = 0, False
     for i in range(at, len(text)):
-        depth += (text[i] == "[") - (text[i] == "]") if text[i - 1 : i] != "\\" else 0
+        if not escaped:
+            depth += (text[i] == "[") - (text[i] == "]")
+        escaped = text[i] == "\\" and not escaped
         if depth == 0:
             return bool(_TARGET.fullmatch(text, i + 1))
     return "\n\n" not in text[at:]
 
 
-def _meant(text: str) -> bool:
-    """Whether the text's last character closes emphasis, or is code or escaped."""
-    at, marks = len(text) - 1, inline(text)
-    if any(atom.start <= at < atom.end for atom in marks.atoms) or text[at - 1 : at] == "\\":
-        return True
-    return any(at in (end, end + 1 if text[end] == "~" else end) for _, end in marks.pairs)
+def _without_bare_marks(text: str) -> str:
+    """The text without marks at its end that close nothing."""
+    end, marks = len(text.rstrip("*_~ \t\n")), inline(text)
+    if end == len(text):
+        return text
+    meant = [last + (2 if text[last] == "~" else 1) for _, last in marks.pairs if last >= end]
+    meant += [atom.end for atom in marks.atoms if atom.end > end]
+    if _ESCAPE.search(text, max(0, end - HOLD), end):
+        end += 1
+    return text[: max([end, *meant])].rstrip()
 
 
 def _closers(text: str) -> str:
     """The marks that close what is open at the text's end, as far as they do there."""
-    marks = [(at, "~~" if text[at] == "~" else text[at]) for at in _unclosed(text)]
+    marks = [(at, "~~" if text[at] == "~" else text[at]) for at in _unclosed(text)[-DEEP:]]
     for skipped in range(len(marks)):
         close = "".join(mark for _, mark in reversed(marks[skipped:]))
         ends = sum(end >= len(text) for _, end in inline(text + close).pairs)

@@ -1,9 +1,11 @@
 """The marks inside a paragraph with their places in it: code spans, links, emphasis, and what is not closed yet."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import accumulate
 from typing import Literal
 
 from markdown_it import MarkdownIt
@@ -27,7 +29,10 @@ _ADDRESS = re.compile(
 )
 _INNER = re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)")
 _SPACE = re.compile(r"(?<!\\)\s")
-_PIECE = 400  # characters that are read at once, at least
+_TRIES = 5000  # to read something in one piece; a thousand brackets in a row would take as many seconds
+_BEGUN = re.compile(rf"<(?!\s)|\\[(\[]|(?!{PRICE}[\s.,;:!?)])\$")
+_PIECE, _MOST = 400, 1600  # characters that are read at once, at least and mostly at most
+_FAR = 800  # characters after which nothing that is open finds its end any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,8 @@ def _traced(state: StateInline, silent: bool) -> _Trace | None:
 def _atom(kind: AtomKind, rule: _Rule) -> _Rule:
     def run(state: StateInline, silent: bool) -> bool:
         trace, start, known = _traced(state, silent), state.pos, len(state.tokens)
-        found = rule(state, silent)
+        state.env["tries"] = tries = state.env.get("tries", 0) + 1
+        found = tries <= _TRIES and rule(state, silent)
         if trace is not None and found:
             if kind == "code" and not any(token.type == "code_inline" for token in state.tokens[known:]):
                 trace.ticks.append((start, state.pos))
@@ -165,22 +171,32 @@ def _read_piece(source: str) -> Inline:
     bare = {at for atom in atoms if atom.kind == "address" for at in range(atom.start, atom.end)}
     pairs = [(index[id(d)], index[id(known[d.end])]) for d in known if 0 <= d.end < len(known)]
     openers = [index[id(d)] for d in known if d.open and d.end < 0]
+    starts = sorted(start for start, _ in pairs)
+    ends = list(accumulate((end for _, end in sorted(pairs)), max))
     return Inline(
         atoms,
         tuple(pair for pair in pairs if bare.isdisjoint(pair)),
-        tuple(at for at in openers if at not in bare and not any(start < at < end for start, end in pairs)),
+        tuple(at for at in openers if at not in bare and not _is_inside(at, starts, ends)),
         tuple(trace.ticks),
         tuple(trace.brackets),
     )
 
 
+def _is_inside(at: int, starts: list[int], ends: list[int]) -> bool:
+    """Whether one of the pairs is around that place: where each begins, and how far those up to it reach."""
+    before = bisect_left(starts, at)
+    return before > 0 and ends[before - 1] > at
+
+
 def _is_complete(source: str, piece: Inline) -> bool:
-    """Whether nothing in this piece can find its end after it."""
-    if piece.openers or piece.ticks or piece.brackets:
-        return False
+    """Whether nothing in this piece can find its end after it; what is open for long will not."""
+    near = len(source) - _FAR
+    begun = (*piece.openers, *piece.brackets, *(start for start, _ in piece.ticks))
+    if len(source) > _MOST or any(at >= near for at in begun):
+        return len(source) > _MOST
     ends = [0, *(at for atom in piece.atoms for at in (atom.start, atom.end)), len(source)]
-    plain = "".join(source[ends[i] : ends[i + 1]] for i in range(0, len(ends), 2))
-    return not re.search(r"[<$]|\\[(\[]", plain)
+    plain = "".join(source[max(ends[i], near) : ends[i + 1]] for i in range(0, len(ends), 2))
+    return not _BEGUN.search(plain)
 
 
 def _joined(whole: Inline, piece: Inline, by: int) -> Inline:

@@ -4,7 +4,7 @@ import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from markdown_it import MarkdownIt
@@ -87,7 +87,7 @@ class Blocks:
 
     leaves: tuple[Leaf, ...]
     boundaries: tuple[Boundary, ...]
-    seams: tuple[_Seam, ...] = ()
+    seams: tuple[_Seam, ...] = field(default=(), compare=False)
 
 
 _known: deque[tuple[str, Blocks]] = deque(maxlen=64)  # the newest first
@@ -117,6 +117,11 @@ def blocks(markdown: str) -> Blocks:
     )
     _known.appendleft((markdown, result))
     return result
+
+
+def forget() -> None:
+    """Read everything anew."""
+    _known.clear()
 
 
 def _shared(one: str, other: str) -> int:

@@ -51,20 +51,19 @@ def flow(pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool, a
             shown = ""
         settled = healed.settled if growing else len(markdown)
         floor = sure(pages.raw) if append_only else 0
-        place = None
-        if not shown or fits(shown):
-            if floor and growing and not fits(shown + _ROOM):
-                place = early(markdown, view.begin, settled, fits, floor)
-            if place is None and view.whole:
-                return replace(pages, open=shown, raw=markdown)
-            if place is None:
-                size *= 2
-                continue
-        else:
+        fitting, place = not shown or fits(shown), None
+        if not fitting:
             place = cut(markdown, view.begin, settled, fits, growing=growing, floor=floor)
-            if place is None and pages.lead and floor <= view.begin:
-                pages = replace(pages, lead="", nest=(0,), raw="")  # what is reopened leaves no room for text
-                continue
+        elif floor and growing and not fits(shown + _ROOM):
+            place = early(markdown, view.begin, settled, fits, floor)
+        if fitting and place is None:
+            if view.whole:
+                return replace(pages, open=shown, raw=markdown)
+            size *= 2
+            continue
+        if place is None and pages.lead and floor <= view.begin:
+            pages = replace(pages, lead="", nest=(0,), raw="")  # what is reopened leaves no room for text
+            continue
         pages = _close(pages, view, place or force(markdown, floor))
 
 

@@ -1,13 +1,14 @@
 """Places: where a text may be cut, what ends the page there, and what begins the next one."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
 from wcwidth import grapheme_boundary_before, iter_graphemes
 
-from core.healing import closing, finish
+from core.healing import DEEP, closing, finish
 from core.inline import Inline, inline
 from core.markdown import Blocks, Leaf
 from core.nesting import Nest, dedent
@@ -193,9 +194,10 @@ class Region:
     def _opened(self, at: int) -> str:
         """The marks in force there."""
         spans = [start for start, end in self.marks.pairs if start < at <= end]
-        starts: list[int] = sorted(spans + [start for start in self.openers if start < at])
-        text = self.text[self.base :]
-        return "".join("~~" if text[start] == "~" else text[start] for start in starts)
+        upto = bisect_left(self.openers, at)
+        starts = sorted((*spans, *self.openers[max(0, upto - DEEP) : upto]))[-DEEP:]
+        marks = (self.text[self.base + start] for start in starts)
+        return "".join("~~" if mark == "~" else mark for mark in marks)
 
     def _cells(self, at: int) -> str | None:
         """The empty cells that put the rest of a row back into its column; None where no cell was begun."""
@@ -204,5 +206,5 @@ class Region:
         before = dedent(self.text[row:at], self.leaf.nest)[0].lstrip(" >")
         if not before.strip(" |"):
             return None
-        bars = len(re.findall(r"(?<!\\)\|", before))
+        bars = before.count("|") - before.count("\\|")
         return _quotes(self.leaf.nest) + "| " * (bars if before.startswith("|") else bars + 1)

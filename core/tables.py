@@ -49,9 +49,14 @@ def _row(line: str) -> list[str]:
 
 def _folded(row: list[str], columns: int) -> list[str]:
     """The row with as many cells as the header: those too many are joined, first where a bar stands in code."""
-    found = list(row)
-    while len(found) > columns:
-        odd = (i for i, cell in enumerate(found[:-1]) if cell.count("`") % 2)
-        i = next(odd, len(found) - 2)
-        found[i : i + 2] = [f"{found[i]}|{found[i + 1]}"]
+    found: list[str] = []
+    spare = len(row) - columns
+    for cell in row:
+        if spare > 0 and found and found[-1].count("`") % 2:
+            found[-1] += f"|{cell}"
+            spare -= 1
+        else:
+            found.append(cell)
+    if spare > 0:
+        found[columns - 1 :] = ["|".join(found[columns - 1 :])]
     return [cell.strip() for cell in found] + [""] * (columns - len(found))

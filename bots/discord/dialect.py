@@ -20,6 +20,7 @@ _TICKS = f"`{_ZERO}`{_ZERO}`"  # three that begin and end no block
 # Where Discord looks for mentions is not documented: none is left anywhere, in code and addresses neither.
 _PING = re.compile(r"(https?://[^\s<>/]+/[^\s<>]*)|<(?=\\?@[!&]?\d)|@(?=everyone|here)", re.IGNORECASE)
 _PING_IN_PATH = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
+_TOUCHING = re.compile("`(?=`)")
 _TASK = re.compile(r"^(\s*(?:[-+*]|\d{1,9}[.)])\s+)\[([ xX])\](?=\s)")
 _LANGUAGE = re.compile(r"[\w+.#-]*")
 _REST_QUOTED = re.compile(r"(?m)^([ \t]*)>>>(?=\s)")  # in Discord the quote of all that follows
@@ -128,7 +129,7 @@ def _prose(text: str, begins: bool) -> str:
 def _atom(atom: Atom, text: str) -> str:
     match atom.kind:
         case "code" if "```" in text:
-            return f"``{text.strip('`').replace('``', f'`{_ZERO}`')}``"
+            return f"``{_TOUCHING.sub('`' + _ZERO, text.strip('`'))}``"
         case "math":
             return escaped(text)
         case "image":

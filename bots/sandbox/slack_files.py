@@ -24,6 +24,7 @@ class Files:
         self._started: dict[str, File] = {}
         self.methods = {
             "files.info": self.info,
+            "files.delete": self.delete,
             "files.getUploadURLExternal": self.start,
             "files.completeUploadExternal": self.complete,
         }
@@ -34,6 +35,18 @@ class Files:
         if args.text("file") not in self._ws.files:
             raise Refusal("file_not_found")
         return {"file": file_json(self._ws.files[args.text("file")], self.base)}
+
+    def delete(self, args: Args) -> Json:
+        """files.delete: the file goes, and with it the message that held nothing else."""
+        ws, file = self._ws, args.needed("file")
+        ws.require("files:write")
+        if ws.files.pop(file, None) is None:
+            raise Refusal("file_not_found")
+        for messages in ws.messages.values():
+            for message in [each for each in messages.values() if any(one.id == file for one in each.files)]:
+                ws.remove(message)
+                self._events.deleted(message)
+        return {}
 
     def start(self, args: Args) -> Json:
         """files.getUploadURLExternal."""

@@ -39,6 +39,7 @@ REAL: Mapping[str, Limit] = {
     "views.open": T4,
     "views.update": T4,
     "views.publish": T4,
+    "files.delete": T3,
     "files.getUploadURLExternal": T4,
     "files.completeUploadExternal": T4,
     "bots.info": T3,

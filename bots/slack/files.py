@@ -23,11 +23,15 @@ class Upload:
         self._failures = 0
         self._unsure = False  # the last step was sent, and not answered
 
-    async def share(self, channel: str, thread: str) -> None:
-        """Share it. Raises PlatformError: Unreachable when it is worth another attempt, Rejected when none is left."""
+    async def share(self, channel: str, thread: str) -> str:
+        """Share it; returns its id.
+
+        Raises PlatformError: Unreachable when it is worth another attempt, Rejected when none is left.
+        """
         try:
             self._file = self._file or await self._upload()
             await self._complete(channel, thread)
+            return self._file
         except Unreachable as error:
             self._failures += 1
             if self._failures < _TRIES:

@@ -145,8 +145,8 @@ def _marked(children: Sequence[Token], bold: bool) -> str:
                     links.append(f" ({escape(target)})" if target else "")
                 else:
                     links.append(">")
-                    same = children[i + 1].content == target or children[i + 1].type == "link_close"
-                    parts.append(f"<{_address(target)}" if same else f"<{_address(target)}|")
+                    label = "" if children[i + 1].type == "link_close" else "|"
+                    parts.append(f"<{_address(target)}{label}" if children[i + 1].content != target else "<")
             case "link_close":
                 parts.append(links.pop())
             case "image":

@@ -28,6 +28,8 @@ EDIT_LEAST = 1.0
 STREAMING = "streaming_state_conflict"
 # What marks a message as part of a reply (docs.slack.dev/messaging/message-metadata).
 _MARK = "nebula_reply"
+# Before the id of a file, where a message's ts would stand.
+_FILE = "file:"
 
 
 @dataclass
@@ -128,7 +130,10 @@ class SlackSurface:
             await self._send(self._web.client.chat_update, page, text, (), **where)
 
     async def delete(self, message: str) -> None:
-        """Take a message away; one that is gone already is no error. Raises PlatformError."""
+        """Take a message or a file away; one that is gone already is no error. Raises PlatformError."""
+        if message.startswith(_FILE):
+            await self._web.call(self._web.client.files_delete(file=message.removeprefix(_FILE)))
+            return
         try:
             await self._web.call(self._web.client.chat_delete(channel=self._channel, ts=message))
         except Gone:
@@ -152,10 +157,9 @@ class SlackSurface:
         return ""
 
     async def attach(self, name: str, content: bytes) -> str:
-        """Show a file below the reply; Slack does not tell in which message it will be. Raises PlatformError."""
+        """Show a file below the reply; it goes by its own id, as Slack tells no message. Raises PlatformError."""
         self._upload = self._upload or Upload(self._web, name, content)
-        await self._upload.share(self._channel, self._thread)
-        return ""
+        return _FILE + await self._upload.share(self._channel, self._thread)
 
     async def status(self, sign: Sign) -> None:
         """Eyes on a question that waits, a status line while it is thought about; never raises PlatformError."""

@@ -16,7 +16,7 @@ from bots.sandbox.discord import DiscordServer
 from bots.sandbox.discord_values import Channel, Message
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault
-from core.controls import FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY
+from core.controls import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY
 from core.errors import StoreError
 from core.frames import CUT, STOPPED
 from core.model import Action
@@ -271,7 +271,7 @@ class TestContinue:
         here.nebula.answer_next("The other half.")
         await here.press("bob", message, GOING_ON)
         await here.until(lambda: here.said(GENERAL)[-1] == "The other half.")
-        assert await here.told("ann", message, GOING_ON) == UNDER_WAY
+        assert await here.told("ann", message, GOING_ON) == CONTINUED
 
 
 class TestPlaces:

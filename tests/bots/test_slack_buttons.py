@@ -13,7 +13,7 @@ from bots.sandbox.nebula_faults import Fault
 from bots.sandbox.slack_values import Message
 from bots.slack.manifest import SCOPES
 from bots.slack.presses import UNKNOWN
-from core.controls import FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY
+from core.controls import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY
 from core.frames import CUT, IN_FILE, STOPPED
 from tests.bots.slack_harness import Room, process, slack_room
 
@@ -140,7 +140,7 @@ async def test_continue_goes_on_below(redis_url: str, channel: str) -> None:
         assert len(room.said(channel)) == 2
         assert rest.thread_ts == cut.thread_ts
         assert room.nebula.requests[-1].messages[-1].content.endswith(GO_ON)
-        assert await press(room, who, cut, MORE) == UNDER_WAY
+        assert await press(room, who, cut, MORE) == CONTINUED
 
 
 @PLACES
@@ -321,6 +321,16 @@ async def test_an_answer_of_too_many_messages_comes_as_a_file(redis_url: str, ch
         assert file.data.decode() == "\n\n".join(LINES)
         assert second.buttons == (AGAIN, THUMB)
         assert [m.streaming for m in (first, second)].count("in_progress") == 0
+
+
+async def test_a_file_goes_with_the_answer_it_belonged_to(redis_url: str) -> None:
+    """An answer given anew that fits its messages leaves no old file below it."""
+    async with slack_room(redis_url, reply_pages=2) as room:
+        first, second, _ = await long(room, "#general")
+        room.nebula.answer_next("short")
+        await room.slack.press(room.people["ann"], second, AGAIN)
+        await room.until(lambda: [each.shown for each in room.said("#general")] == ["short"])
+        assert room.said("#general")[0].ts == first.ts
 
 
 @pytest.mark.parametrize("step", ["files.getUploadURLExternal", "files.upload", "files.completeUploadExternal"])

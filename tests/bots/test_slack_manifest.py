@@ -24,6 +24,7 @@ NEEDED = {
     "conversations_replies": {"im:history"},
     "files_getUploadURLExternal": {"files:write"},
     "files_completeUploadExternal": {"files:write"},
+    "files_delete": {"files:write"},
     "assistant_threads_setStatus": {"chat:write"},
     "reactions_add": {"reactions:write"},
     "reactions_remove": {"reactions:write"},

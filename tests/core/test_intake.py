@@ -200,6 +200,7 @@ async def test_deleted_reply_ends_the_request(bot: Process, server: NebulaServer
     await bot.intake.idle()
     await server.until(lambda: server.requests[0].closed_early)
     assert await bot.answer("next")
+    assert "word word" not in repr(server.requests[-1].messages)  # what was taken away is not remembered
 
 
 async def test_shutdown_lets_a_reply_finish(redis_client: Redis, server: NebulaServer) -> None:

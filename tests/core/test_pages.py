@@ -188,6 +188,24 @@ def test_no_cut_inside_a_link_or_code() -> None:
     assert [inline(page).atoms[0].kind for page in pages] == ["link", "code"]
 
 
+def test_no_cut_inside_an_address() -> None:
+    """One that stands in the text as it is, too; the marks in it are none."""
+    pages = lay_out("Some words before https://example.com/a_b/_c*d~ and after it", 44)
+    assert pages == ["Some words before", "https://example.com/a_b/_c*d~ and after it"]
+
+
+def test_no_cut_before_the_first_word_of_a_row() -> None:
+    """A page does not end with a bar alone."""
+    pages = lay_out("| a | b |\n|---|---|\n| " + "word " * 12 + "| x |", 44)
+    assert len(pages) > 2
+    assert not any(page.endswith("\n|") for page in pages)
+
+
+def test_no_cut_inside_a_pair_of_half_characters() -> None:
+    """A text may hold an emoji in two halves."""
+    assert lay_out("\ud83d\ude00" * 10, 5) == ["\ud83d\ude00" * 2] * 5
+
+
 def test_a_giant_word_is_cut_between_graphemes() -> None:
     """Families, flags and accents are not taken apart."""
     family = "👩‍👩‍👧‍👦"
@@ -235,11 +253,43 @@ def test_nothing_fits() -> None:
         ("> quote **b", "> quote **b**"),
         ("- one\n- ", "- one"),
         ("a 👩‍", "a"),
+        ("a 🇩🇪🇫", "a 🇩🇪"),
+        ("a \ud83d", "a"),
+        ("word\u200d", "word\u200d"),
+        ("so `` `a` `", "so `` `a``"),
+        ("**bold `co", "**bold `co`**"),
+        ("f(*a, `*b", "f(*a, `*b`*"),
+        ("so \\&am", "so \\&am"),
+        ("so \\<b", "so \\<b"),
+        ("at https://exa", "at"),
+        ("at https://example.com/_a now", "at https://example.com/_a now"),
+        ("**at https://exa", "**at**"),
+        ("[l](https://x.y/a_(b", ""),
+        ('see [l](https://x.y "tit', "see"),
+        ("~~a **b~~ c", "~~a **b~~ c"),
+        ("、**「太」**字", "、**「太」**字"),
+        ("_a, **b**c **d", "_a, **b**c **d**_"),
+        ("> quote\n>\n> ", "> quote"),
+        ("text\n\n1. - ", "text"),
+        ("[ref]: https://exa", "[ref]:"),
     ],
 )
 def test_healing(text: str, page: str) -> None:
     """What has half arrived is closed, or held back until it is known what it will be."""
     assert shown(text) == page
+
+
+def test_an_end_is_not_held_back_when_the_next_block_has_begun() -> None:
+    """What the new block says may be, but the one before it is over."""
+    assert shown("one **two\n\n- ![pic") == "one **two"
+
+
+@pytest.mark.parametrize("run", ["*", "_ ", "~~", "**** ", "a * "])
+def test_a_thousand_marks_cost_no_more_than_one_look(run: str) -> None:
+    """A model that has lost its way writes such things; they are no emphasis."""
+    text = "a " + run * 1000
+    assert flow(Pages(), text, within(10_000), final=True).open == text.rstrip()
+    shown(text)
 
 
 def test_nothing_is_held_back_for_long() -> None:
