@@ -1,6 +1,7 @@
 """Appending: how far a text that grows may be shown where nothing can be taken back and no mark be closed."""
 
 import re
+from functools import lru_cache
 
 from core.formulas import LONG
 from core.healing import HOLD, UNDECIDED, emoji_at_end, heal, may_be_link, trimmed
@@ -16,6 +17,7 @@ _TAIL_OF_HTML = re.compile(rf"(?>{_HALF})+\Z")
 _TAIL_OF_CODE = re.compile(r"<(?:![ \t]*\w*[ \t]*|[@#][A-Z0-9]*|s[a-z]{0,6})?\Z")
 
 
+@lru_cache(maxsize=64)
 def sure(markdown: str) -> int:
     """How many characters of this text stay as they are, whatever comes after them.
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from wcwidth import grapheme_boundary_before
 
@@ -44,6 +45,7 @@ class Healed:
         return finish(trimmed(markdown[: self.keep]) + self.close)
 
 
+@lru_cache(maxsize=64)
 def heal(markdown: str) -> Healed:
     """How to show a text to which more will be added."""
     return _heal(markdown, header=True)
@@ -88,7 +90,7 @@ def _heal(markdown: str, *, header: bool) -> Healed:
         return Healed(len(markdown), "", len(markdown))
     if tail.strip() and len(tail) <= HOLD and UNDECIDED.fullmatch(tail):
         return _heal(markdown[:line], header=header)
-    if last is None or "\n" in markdown[last.end :]:
+    if last is None or markdown[last.end :].strip() or "\n" in markdown[last.end :]:
         half = _ADDRESS.search(markdown, max(last.end if last else 0, len(markdown) - HOLD))
         keep = half.start(1) if half else len(markdown)  # in a definition
         return Healed(keep, "", keep)

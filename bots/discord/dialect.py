@@ -10,13 +10,11 @@ from core.formulas import escaped
 from core.inline import Atom, bare, inline
 from core.markdown import Leaf, blocks
 from core.nesting import continuation, dedent, lines
-from core.text import sound
+from core.text import UNSEEN, sound, without_fences
 
 LIMIT = 2000
 """Code points in a message (discord-api-docs#1315)."""
 
-_ZERO = "\u200b"
-_TICKS = f"`{_ZERO}`{_ZERO}`"  # three that begin and end no block
 # Where Discord looks for mentions is not documented: none is left anywhere, in code and addresses neither.
 _PING = re.compile(r"(https?://[^\s<>/]+/[^\s<>]*)|<(?=\\?@[!&]?\d)|@(?=everyone|here)", re.IGNORECASE)
 _PING_IN_PATH = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
@@ -24,7 +22,9 @@ _TOUCHING = re.compile("`(?=`)")
 _TASK = re.compile(r"^(\s*(?:[-+*]|\d{1,9}[.)])\s+)\[([ xX])\](?=\s)")
 _LANGUAGE = re.compile(r"[\w+.#-]*")
 _REST_QUOTED = re.compile(r"(?m)^([ \t]*)>>>(?=\s)")  # in Discord the quote of all that follows
-_OR = re.compile(r"(?<=\s)\|\|(?=\s)")  # in Discord the edge of a spoiler
+# Between spaces Markdown has no marks, but Discord has: `a || b || c` would be a spoiler, `2 ** 3 ** 4` bold.
+_LOOSE = re.compile(r"(?<=\s)(?:\|\||\*\*|__|~~)(?=\s)")
+_TICK = re.compile(r"\\.|`", re.DOTALL)
 
 
 def small(text: str) -> str:
@@ -47,7 +47,7 @@ def to_discord(markdown: str) -> str:
 
 def _defused(text: str) -> str:
     """The text with every mention broken by a character nobody sees, or written as addresses may write it."""
-    return _PING.sub(lambda match: _PING_IN_PATH.sub("%40", match[1]) if match[1] else match[0] + _ZERO, text)
+    return _PING.sub(lambda match: _PING_IN_PATH.sub("%40", match[1]) if match[1] else match[0] + UNSEEN, text)
 
 
 def _leaf(leaf: Leaf, text: str) -> str:
@@ -65,7 +65,7 @@ def _leaf(leaf: Leaf, text: str) -> str:
         case "heading" if leaf.level > 3 or "\n" in text.rstrip():
             return _heading(leaf, text.rstrip()) + end
         case "html":
-            return text.replace("```", _TICKS) if text.count("```") % 2 else text
+            return _label(text)
         case _:
             return _text(text)
 
@@ -74,18 +74,19 @@ def _fence(leaf: Leaf, text: str) -> str:
     """A fence that Discord reads as the parser does: three backticks, none inside, a single word as its language."""
     rows = lines(text)
     inner = "".join(rows[1 : len(rows) - leaf.closed])
-    if leaf.marker == "```" and leaf.closed and "```" not in inner and _LANGUAGE.fullmatch(leaf.info):
+    closed = leaf.closed and rows[-1].strip(" \t\r\n>") == "```"
+    if closed and leaf.marker == "```" and "```" not in inner and _LANGUAGE.fullmatch(leaf.info):
         return text
     language = leaf.info.split()[0] if leaf.info else ""
     first = f"{leaf.head}```{language if _LANGUAGE.fullmatch(language) else ''}\n"
-    inner = inner.replace("```", _TICKS)
+    inner = without_fences(inner)
     gap = "" if not inner or inner.endswith("\n") else "\n"
     end = "\n" if text.endswith("\n") else ""
     return f"{first}{inner}{gap}{continuation(leaf.nest)}```{end}"
 
 
 def _block(leaf: Leaf, rows: list[str]) -> str:
-    inside = [row.replace("```", _TICKS) for row in rows]
+    inside = map(without_fences, rows)
     return leaf.head + f"\n{continuation(leaf.nest)}".join(["```", *inside, "```"])
 
 
@@ -97,6 +98,11 @@ def _heading(leaf: Leaf, text: str) -> str:
     words = re.sub(r"\s#+\s*$", "", body.lstrip(" #")).strip()
     bold = "".join(part if code else part.replace("**", "") for part, code in _split_at_code(words))
     return _text(f"{leaf.head}**{bold}**") if words else leaf.head
+
+
+def _label(text: str) -> str:
+    """A text with marks, in which backticks are code or nothing."""
+    return "".join(part if code else _without_ticks(part) for part, code in _split_at_code(text))
 
 
 def _split_at_code(text: str) -> list[tuple[str, bool]]:
@@ -122,22 +128,31 @@ def _text(text: str) -> str:
 def _prose(text: str, begins: bool) -> str:
     if begins:
         text = _TASK.sub(lambda match: match[1] + ("☐" if match[2] == " " else "☑"), text)
-    text = _OR.sub(r"\\|\\|", _REST_QUOTED.sub(r"\1> >>", text))
-    return text.replace("\\\n", "\n").replace("```", _TICKS)
+    text = _LOOSE.sub(lambda mark: "".join(f"\\{sign}" for sign in mark[0]), _REST_QUOTED.sub(r"\1> >>", text))
+    return _without_ticks(text.replace("\\\n", "\n"))
+
+
+def _without_ticks(text: str) -> str:
+    """The text with its backticks escaped: they are no code, but Discord would pair them over paragraphs and fences."""
+    return _TICK.sub(lambda match: "\\`" if match[0] == "`" else match[0], text)
 
 
 def _atom(atom: Atom, text: str) -> str:
     match atom.kind:
         case "code" if "```" in text:
-            return f"``{_TOUCHING.sub('`' + _ZERO, text.strip('`'))}``"
+            return f"``{_TOUCHING.sub('`' + UNSEEN, text.strip('`'))}``"
         case "math":
             return escaped(text)
         case "image":
-            return f"[{bare(atom.label)}]({atom.target})" if atom.label else atom.target
+            return f"[{_label(bare(atom.label))}]({atom.target})" if atom.label else atom.target
         case "link" if any(inner.kind == "image" for inner in inline(atom.label).atoms):
-            return f"[{bare(atom.label) or 'image'}]({atom.target})"
+            return f"[{_label(bare(atom.label)) or 'image'}]({atom.target})"
+        case "link" if atom.label == atom.target:
+            return atom.target  # a link named by its address shows raw
         case "link":
-            return atom.target if atom.label == atom.target else text  # a link named by its address shows raw
+            return f"[{_label(atom.label)}{text[len(atom.label) + 1 :]}"
+        case "html":
+            return _without_ticks(text)
         case _:
             return text
 

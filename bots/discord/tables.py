@@ -13,6 +13,8 @@ from core.tables import Cells, alignment, cells
 WIDTH = 72
 """Columns that a code block shows without breaking lines; a wider table becomes a list."""
 
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+
 
 def table(leaf: Leaf, text: str, block: Callable[[Leaf, list[str]], str], prose: Callable[[str], str]) -> str:
     """The table whose text this is. `block` makes lines a code block, `prose` is for what stands outside of one."""
@@ -40,12 +42,15 @@ def _records(found: Cells, prose: Callable[[str], str]) -> Iterator[str]:
 
 
 def _plain(cell: str) -> str:
-    """A cell without marks, since a code block shows them as they are."""
+    """A cell without marks, since a code block shows them as they are; code and formulas stay as they are written."""
     found = inline(cell)
     drop = {i for pair in found.pairs for at in pair for i in range(at, at + (2 if cell[at] == "~" else 1))}
+
+    def words(start: int, end: int) -> str:
+        return _ESCAPED.sub(r"\1", "".join(char for i, char in enumerate(cell[start:end], start) if i not in drop))
+
     out, at = "", 0
     for atom in found.atoms:
-        out += "".join(char for i, char in enumerate(cell[at : atom.start], at) if i not in drop)
         text = cell[atom.start : atom.end]
         if atom.kind == "code":
             text = text.strip("`").strip()
@@ -53,9 +58,8 @@ def _plain(cell: str) -> str:
             text = atom.target if atom.label in ("", atom.target) else f"{_plain(atom.label)} ({atom.target})"
         elif atom.kind == "html" and re.fullmatch(r"<br\s*/?>", text):
             text = " "
-        out, at = out + text, atom.end
-    out += "".join(char for i, char in enumerate(cell[at:], at) if i not in drop)
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", out).strip()
+        out, at = out + words(at, atom.start) + text, atom.end
+    return (out + words(at, len(cell))).strip()
 
 
 def _width(text: str) -> int:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from bots.slack.mrkdwn import plain, to_mrkdwn
 from core.appending import sure
 from core.formulas import LONG, escaped
-from core.healing import HOLD
+from core.healing import HOLD, closing
 from core.inline import Atom, bare, inline
 from core.markdown import Leaf, blocks
 from core.nesting import lines
@@ -39,6 +39,8 @@ def to_slack_markdown(markdown: str) -> str:
     for leaf in blocks(markdown).leaves:
         parts += [_escape(markdown[at : leaf.start]), _leaf(leaf, markdown[leaf.start : leaf.end])]
         at = leaf.end
+        if not leaf.closed and markdown[at:].strip():  # the list or quote around it ended
+            parts.append(closing(leaf).lstrip("\n") + "\n")
     return _defuse("".join([*parts, _escape(markdown[at:])]))
 
 

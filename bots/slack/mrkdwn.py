@@ -11,11 +11,9 @@ from wcwidth import grapheme_boundary_before, wcswidth
 from core.formulas import legible
 from core.markdown import blocks
 from core.tables import cells
-from core.text import sound
+from core.text import UNSEEN, sound, without_fences
 
 _PARSER = MarkdownIt("commonmark", {"maxNesting": 60}).enable(["table", "strikethrough"])
-_ZERO = "\u200b"
-_TICKS = f"`{_ZERO}`{_ZERO}`"  # three that begin and end no code
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _TASK = re.compile(r"\[([ xX])\] ")
 
@@ -161,7 +159,7 @@ def _marked(children: Sequence[Token], bold: bool) -> str:
             case "softbreak" | "hardbreak":
                 parts.append("\n")
             case _:
-                text = escape(token.content).replace("```", _TICKS)
+                text = escape(without_fences(token.content))
                 parts.append(text.replace("|", "¦") if links else text)
     return _joined(parts)
 
@@ -182,18 +180,19 @@ def _joined(parts: list[str]) -> str:
         if part in _MARKS.values():
             closes = bool(inside) and inside[-1] == part
             if not closes:
-                out += _ZERO if out and out[-1].isalnum() else ""
+                out += UNSEEN if out and out[-1].isalnum() else ""
                 inside.append(part)
                 out += part
             else:
                 inside.pop()
                 following = parts[i + 1][:1] if i + 1 < len(parts) else ""
-                out += part + (_ZERO if following.isalnum() else "")
+                out += part + (UNSEEN if following.isalnum() else "")
         else:
             out += part
     return out
 
 
+@lru_cache(maxsize=1024)
 def _bare(markdown: str) -> str:
     return " ".join(_words(token.children or []) for token in _PARSER.parseInline(markdown)).replace("\n", " ")
 
@@ -210,7 +209,7 @@ def _words(children: Sequence[Token]) -> str:
 
 
 def _fenced(code: str) -> str:
-    return f"```\n{escape(code).replace('```', _TICKS)}\n```"
+    return f"```\n{escape(without_fences(code))}\n```"
 
 
 def _aligned(rows: list[list[str]]) -> str:

@@ -37,11 +37,14 @@ def test_what_discord_knows_passes_untouched(text: str) -> None:
         ("#### Use `a ** b`", "**Use `a ** b`**"),
         (">>> deep", "> >> deep"),
         ("a || b || c, ||spoiler||", "a \\|\\| b \\|\\| c, ||spoiler||"),
-        ("open ``` here", "open `\u200b`\u200b` here"),
+        ("open ``` here, `code` and ` there", r"open \`\`\` here, `code` and \` there"),
+        ("2 ** 3 ** 4, **bold**", r"2 \*\* 3 \*\* 4, **bold**"),
         ("```` ``` ````", "`` `\u200b`\u200b` ``"),
         ("a\x00b \ud83d\ude00 \ud83d", "a\ufffdb 😀 \ufffd"),
         ("- [ ] open\n- [x] done", "- ☐ open\n- ☑ done"),
         ("~~~js\na\n~~~", "```js\na\n```"),
+        ("```js\na\n`````", "```js\na\n```"),
+        ("- a\n  ```\n  b\n\nc", "- a\n  ```\n  b\n\n  ```\nc"),
         ("```py title=x\na\n```", "```py\na\n```"),
         ("    code\n      more", "```\ncode\n  more\n```"),
         ("\\(a_1 * b_1 * c\\)", "\\\\(a\\_1 \\* b\\_1 \\* c\\\\)"),
@@ -73,6 +76,13 @@ def test_a_table_is_aligned_in_code() -> None:
     table = "| a | number |\n|---|--:|\n| **日本** | 1 |\n| `x | y` | 22 |"
     rows = ["a     │ number", "──────┼───────", "日本  │      1", "x | y │     22"]
     assert to_discord(table) == "```\n" + "\n".join(rows) + "\n```"
+
+
+def test_code_and_formulas_in_a_table_stay_as_they_are() -> None:
+    """Escapes are taken out of the words alone."""
+    assert "\\d+\\.\\* │ \\(a_1\\) │ *" in to_discord(
+        "| a | b | c |\n|---|---|---|\n| `\\d+\\.\\*` | \\(a_1\\) | \\* |"
+    )
 
 
 def test_a_wide_table_is_a_list() -> None:
