@@ -194,7 +194,7 @@ def _joined(parts: list[str]) -> str:
 
 @lru_cache(maxsize=1024)
 def _bare(markdown: str) -> str:
-    return " ".join(_words(token.children or []) for token in _PARSER.parseInline(markdown)).replace("\n", " ")
+    return " ".join(_words(token.children or []) for token in _PARSER.parseInline(legible(markdown))).replace("\n", " ")
 
 
 def _words(children: Sequence[Token]) -> str:
