@@ -144,6 +144,10 @@ async def test_a_killed_server_is_replaced(data: Path) -> None:
         old = await pid(client)
         for _ in range(100):
             await client.incr("n")
+        # While the disk is busy the server holds back what it writes for up to two seconds (redis.conf, appendfsync).
+        async with asyncio.timeout(10):
+            while (await client.info("persistence"))["aof_buffer_length"]:
+                await asyncio.sleep(0.01)
         os.kill(old, signal.SIGKILL)
         await replaced(client, old)
         assert await client.get("n") == b"100"
