@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 COMMAND_MARK = "!"
 _COMMAND = re.compile(r"![ \t]*[A-Za-z]")  # not `!!! wow`
+# Said once while Redis is away, where the question itself is not lost.
+AWAY = "My memory is out of reach right now. I have your question, and answer it as soon as I can."
 # Whoever says just this to a bot means the command.
 WORDS = frozenset({"help", "settings", "stop"})
 
@@ -49,6 +51,34 @@ class Front:
         if not await self._intake.once(mention.id):
             return None
         return await self.invoked(invocation, rights)
+
+    async def edited(self, mention: Mention, *, asks: bool) -> None:
+        """A message reads differently now; `asks`: as it stands it puts a question to the bot.
+
+        A question that waits is changed, one that was answered can be asked again, and a message that was none before
+        becomes one if it asks. Raises StoreError.
+        """
+        if asks:
+            await self._intake.accept(mention)
+
+    async def deleted(self, place: Place, message: str) -> None:
+        """A message is gone: if it was a question, that is forgotten and its answer taken away; if it was an answer of
+        ours, the exchange is forgotten. Raises StoreError."""
+
+    async def away(self, name: str) -> float:
+        """For how many seconds no process heard this platform (`slack/T1`, `discord`), at most as many as are to be
+        looked back; 0 when none, or when looking back is switched off. Raises StoreError."""
+        return 0.0
+
+    async def present(self, name: str) -> None:
+        """This platform is connected at this moment: to be called about every half minute. Never raises."""
+
+    async def missed(self, mention: Mention) -> None:
+        """A question from the time in which nobody listened; it may be known already. Commands are passed over.
+
+        Raises StoreError.
+        """
+        await self._intake.accept(mention)
 
     async def invoked(self, invocation: Invocation, rights: RightsOf) -> Response:
         """A command other than `ask`. Never raises: what went wrong is the response."""

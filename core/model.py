@@ -85,10 +85,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """A person; `name` is what the others in the room see."""
+    """A person; `name` is what the others in the room see.
+
+    `roles`: ids of the groups they are in, where the platform tells. `external`: they belong to another organisation
+    that shares the channel with ours.
+    """
 
     id: str
     name: str
+    roles: tuple[str, ...] = ()
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,10 @@ class Surface(Protocol):
         """Show that the question was received or is being thought about, as well as the platform can; best effort."""
         ...
 
+    async def whisper(self, sentence: str) -> None:
+        """Tell the person who asked, alone where the platform can do that."""
+        ...
+
 
 class Platform(Protocol):
     """A chat platform: where replies are shown."""

@@ -63,6 +63,9 @@ class ConsoleSurface:
         if sign.status is Status.THINKING and self._live is None and self._console.is_terminal:
             self._draw(Spinner("dots", Text("thinking", style="dim")))
 
+    async def whisper(self, sentence: str) -> None:
+        self._console.print(sentence, style="dim italic", markup=False, highlight=False)
+
     def close(self) -> None:
         """Leave the page as it stands."""
         if self._live:

@@ -120,6 +120,9 @@ class ResponseSurface:
                 if self._live() and not self._answered:
                     await self._rest.answer(self._token, small(waiting(sign.ahead)))
 
+    async def whisper(self, sentence: str) -> None:
+        await self.post(Page("", foot=sentence))
+
     async def _post(self, page: Page) -> Sent:
         if self._answered:
             return await self._follow_up(content_of(page), self._buttons(page))

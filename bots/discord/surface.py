@@ -145,6 +145,10 @@ class ChannelSurface:
             case _:
                 pass
 
+    async def whisper(self, sentence: str) -> None:
+        """Discord shows nothing to one person alone in a channel: it is said in a reply."""
+        await self._rest.post(self._home, small(sentence), nonce=secrets.token_hex(8), reply_to=self._question)
+
     def _number(self, emoji: str) -> None:
         """The place in line as it is now, in place of the one before."""
         if self._place and self._place != emoji:

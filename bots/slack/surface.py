@@ -170,7 +170,7 @@ class SlackSurface:
                 await self._status.show(f"is answering {others} first…")
             case Status.QUEUED if not self._whispered:
                 self._whispered = True
-                await self._whisper(waiting(sign.ahead))
+                await self._tell(waiting(sign.ahead))
             case Status.THINKING:
                 await self._eyes.take(self._channel, self._address.message, adopted=self._address.adopted)
                 await self._status.thinking(sign.seconds)
@@ -240,10 +240,17 @@ class SlackSurface:
                 return str(each["ts"])
         return ""
 
-    async def _whisper(self, sentence: str) -> None:
-        """Tell the person who asked, alone."""
-        call = self._web.client.chat_postEphemeral(channel=self._channel, user=self._address.author, text=sentence)
+    async def whisper(self, sentence: str) -> None:
+        """Tell the person who asked, alone, where they asked. Raises PlatformError."""
+        thread = self._address.place.thread or None
+        call = self._web.client.chat_postEphemeral(
+            channel=self._channel, user=self._address.author, text=sentence, thread_ts=thread
+        )
+        await self._web.call(call)
+
+    async def _tell(self, sentence: str) -> None:
+        """The same; best effort."""
         try:
-            await self._web.call(call)
+            await self.whisper(sentence)
         except PlatformError as error:
             log.info("nobody was told that a question waits: %s", error)

@@ -27,6 +27,7 @@ class Room:
     messages: dict[str, Page] = field(default_factory=dict)
     frames: list[tuple[str, Page]] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
+    whispers: list[str] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     faults: list[PlatformError] = field(default_factory=list)
     file_faults: list[Exception] = field(default_factory=list)
@@ -73,6 +74,9 @@ class Room:
 
     async def status(self, sign: Sign) -> None:
         self.statuses.append(sign.status)
+
+    async def whisper(self, sentence: str) -> None:
+        self.whispers.append(sentence)
 
     async def until(self, text: str) -> None:
         """Wait until this text is on screen."""
