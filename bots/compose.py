@@ -6,21 +6,27 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from core.access import Access
 from core.assistant import Assistant
 from core.config import Config
 from core.controls import Controls
+from core.edits import Edits
 from core.front import Front
+from core.gate import Gate
 from core.handlers import Handlers
-from core.intake import Intake
+from core.intake import DAY, Intake
 from core.nebula import Nebula
 from core.pace import Pacer
 from core.ports import ChatModel, Platform
 from core.store.budgets import Budgets
 from core.store.connect import check, connection
 from core.store.embedded import embedded
+from core.store.mailbox import Limits
+from core.store.presence import Presence
 from core.store.ratings import Ratings
+from core.store.records import Records
 from core.store.settings import SettingsStore
-from core.store.turns import Limits, Turns
+from core.store.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +73,41 @@ def nebula(config: Config) -> Nebula:
     )
 
 
-def assemble(config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Platform]) -> Bot:
-    """The core over this Redis, this model and these platforms."""
+def assemble(
+    config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Platform], pacer: Pacer | None = None
+) -> Bot:
+    """The core over this Redis, this model and these platforms; `pacer`: another than the usual one."""
     limits = Limits(
         lease=config.lease_seconds,
-        keep=config.history_days * 86_400,
+        keep=config.history_days * DAY,
         inbox=config.inbox_limit,
         exchanges=config.history_exchanges,
     )
-    turns = Turns(redis, limits)
+    turns = Turns(redis, limits, seal=config.seal)
+    records = Records(turns.mailboxes)
     settings = SettingsStore(redis, config, {platform.name: platform.habits for platform in platforms})
     ratings = Ratings(redis, limits.keep)
-    pacer = Pacer(Budgets(redis))
-    assistant = Assistant(model, pacer, context=config.nebula_context_tokens, pages=config.reply_pages)
+    access = Access.of(config)
+    gate = Gate(access, longest=config.question_characters)
+    assistant = Assistant(
+        model, pacer or Pacer(Budgets(redis)), context=config.nebula_context_tokens, pages=config.reply_pages
+    )
     intake = Intake(
         turns,
         settings,
         assistant,
         {platform.name: platform for platform in platforms},
-        question_characters=config.question_characters,
+        gate=gate,
         drain_seconds=config.drain_seconds,
+        attempts=config.turn_attempts,
+        at_once=config.turns_at_once,
     )
-    front = Front(intake, Handlers(settings, turns, ratings, model), Controls(intake, turns, settings, ratings))
+    front = Front(
+        intake,
+        Handlers(settings, turns, ratings, model),
+        Controls(intake, turns, settings, ratings, access),
+        Edits(intake, records, settings, gate),
+        Presence(redis, config.missed_minutes * 60),
+        access,
+    )
     return Bot(front, intake, assistant)

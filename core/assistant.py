@@ -11,7 +11,7 @@ from itertools import takewhile
 from core.errors import Gone, ModelError, NebulaBotError, PlatformError
 from core.frames import Look
 from core.latest import Latest
-from core.model import Exchange, Mention, Streaming, Switch
+from core.model import Author, Exchange, Streaming, Switch
 from core.pace import Pacer
 from core.painter import Keeper, Painter
 from core.ports import NO_SIGN, ChatModel, Sign, Status, Surface
@@ -30,10 +30,15 @@ SIGN_SECONDS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a turn came to: what was said, None if nothing was, and where, if it can be asked for again."""
+    """What a turn came to: what was said, None if nothing was, and where, if it can be asked for again.
+
+    `stopped`: somebody ended it. `tokens`: what the model counted.
+    """
 
     exchange: Exchange | None
     messages: tuple[str, ...] = ()
+    stopped: bool = False
+    tokens: int = 0
 
 
 class Assistant:
@@ -58,12 +63,19 @@ class Assistant:
         return True
 
     async def answer(
-        self, turn: Turn, settings: ChannelSettings, surface: Surface, keeper: Keeper, *, refusal: str = ""
+        self,
+        turn: Turn,
+        settings: ChannelSettings,
+        surface: Surface,
+        keeper: Keeper,
+        *,
+        refusal: str = "",
+        retry: bool = False,
     ) -> Answered:
         """Answer and show it; returns what was said, and where.
 
         `keeper` is told what of the reply is on screen. With `refusal`, that sentence is the whole reply and the
-        model is not asked.
+        model is not asked; `retry`: it can be asked again all the same. Raises Stale.
         """
         cell = Latest(Reply())
         look = Look(
@@ -77,7 +89,7 @@ class Assistant:
             again=not turn.mention.private,
         )
         keep = turn.mention.redo is not None and turn.mention.redo.answered
-        heading, halt = _heading(turn.mention), partial(self.stop, turn.mention.id)
+        heading, halt = _heading(turn), partial(self.stop, turn.mention.id)
         painter = Painter(
             cell, surface, self._pacer, keeper, turn.progress, heading=heading, look=look, halt=halt, keep=keep
         )
@@ -85,7 +97,7 @@ class Assistant:
         try:
             async with asyncio.TaskGroup() as group:
                 signs = group.create_task(_signs(surface, painter.visible))
-                group.create_task(self._write(turn, settings, cell, refusal))
+                group.create_task(self._write(turn, settings, cell, refusal, retry))
                 await painter.paint()
                 signs.cancel()
         except* PlatformError as lost:
@@ -96,24 +108,29 @@ class Assistant:
             await surface.status(NO_SIGN)
         reply, messages = cell.value, tuple(painter.messages)
         asked_for_again = messages if not gone and reply.asked is not None and not turn.mention.private else ()
+        stopped = reply.phase is Phase.STOPPED
+        tokens = reply.usage.prompt + reply.usage.completion if reply.usage else 0
         if not reply.text or not messages or gone:  # what was taken away is not remembered
-            return Answered(None, asked_for_again)
+            return Answered(None, asked_for_again, stopped, tokens)
         question = turn.mention
         exchange = Exchange(
             turn=question.id,
-            author=question.author,
+            author=Author(question.author.id, question.author.name),
             question=question.text,
             answer=reply.text,
-            messages=(*filter(None, (question.message,)), *messages),
+            messages=(*filter(None, (each.message for each in (question, *turn.also))), *messages),
             at=question.at,
             model=settings.model,
         )
-        return Answered(exchange, asked_for_again)
+        return Answered(exchange, asked_for_again, stopped, tokens)
 
-    async def _write(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], refusal: str) -> None:
+    async def _write(
+        self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], refusal: str, retry: bool
+    ) -> None:
         """Read the model's stream as fast as it comes; every piece replaces the newest reply in the cell."""
         if refusal:
-            cell.set(cell.value.to(Phase.DONE, refusal))
+            asked = time.monotonic() if retry else None
+            cell.set(cell.value.to(Phase.FAILED if retry else Phase.DONE, refusal, asked=asked))
             return
         cell.set(cell.value.to(Phase.THINKING, asked=time.monotonic()))
         try:
@@ -165,11 +182,15 @@ def _before(turn: Turn) -> tuple[Exchange, ...]:
     return history[: places[-1] + 1] if places else history
 
 
-def _heading(mention: Mention) -> str:
-    """Small print above the reply: a command's question, which nobody else could read; files left unread."""
+def _heading(turn: Turn) -> str:
+    """Small print above the reply: a command's question, which nobody else could read; files left unread; that several
+    questions are answered together."""
+    mention = turn.mention
     if mention.refusal:
         return ""
     lines = []
+    if turn.also:
+        lines.append(f"To the last {len(turn.also) + 1} questions.")
     if not (mention.message or mention.place.direct):
         lines.append(f"{mention.author.name}: {_short(mention.text)}")
     if mention.attachments:

@@ -31,6 +31,7 @@ class Command:
 
 _PROMPT = Argument("text", "the new system prompt", required=False)
 _SETTABLE = tuple(each.name for each in PARAMETERS)
+_WHOSE = Argument("whose", "your own questions, or all", required=False, choices=("me", "all"))
 
 COMMANDS: tuple[Command, ...] = (
     Command("ask", "Ask a question", (Argument("prompt", "your question"),)),
@@ -53,6 +54,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("stop", "Stop the answer that is being written here"),
     Command("ratings", "Show how people rated the answers here"),
     Command("reset", "Forget what was said here", changes=True),
+    Command("forget", "Forget what you asked in this channel, or all of it", (_WHOSE,)),
+    Command("export", "Get what I remember of this channel as a file", (_WHOSE,)),
     Command("help", "Show what I can do"),
 )
 _BY_NAME = {command.name: command for command in COMMANDS}

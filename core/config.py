@@ -12,7 +12,8 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, Secre
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import NebulaBotError
-from core.model import Reasoning, Streaming, Switch
+from core.model import Edits, Overlap, Reasoning, Streaming, Switch
+from core.store.seal import Seal
 
 DEFAULT_PROMPT = (
     "You are Nebula, a helpful assistant in a chat. Answer in the language of the question, "
@@ -68,6 +69,12 @@ def _managers(ids: str, *words: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    """Keys that can be used. Raises WrongKey, whose sentence does not hold them."""
+    Seal([key.get_secret_value() for key in keys])
+    return keys
+
+
 Http = Annotated[str, _address("http", "https")]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 
@@ -119,12 +126,22 @@ class Config(BaseSettings):
     reply_buttons: Annotated[Switch, BeforeValidator(_lower)] = Switch.ON
     reply_footer: Annotated[Switch, BeforeValidator(_lower)] = Switch.OFF
     reply_pages: int = Field(10, ge=1)
+    reply_overlap: Annotated[Overlap, BeforeValidator(_lower)] = Overlap.QUEUE
+    reply_edits: Annotated[Edits, BeforeValidator(_lower)] = Edits.OFFER
+
+    access_allow: Words = ()
+    access_deny: Words = ()
+    access_external: Annotated[Switch, BeforeValidator(_lower)] = Switch.OFF
 
     history_exchanges: int = Field(100, ge=1, le=1000)
     history_days: float = Field(30, gt=0)
+    encryption_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(_words), AfterValidator(_keys)] = ()
     question_characters: int = Field(32_000, ge=100)
     inbox_limit: int = Field(20, ge=1)
-    lease_seconds: float = Field(20, ge=1)
+    missed_minutes: float = Field(30, ge=0, le=50)  # less than the store knows a question for
+    turn_attempts: int = Field(3, ge=1)
+    turns_at_once: int = Field(200, ge=1)
+    lease_seconds: float = Field(7, ge=1)
     drain_seconds: float = Field(20, ge=0)
 
     log_level: Annotated[
@@ -136,6 +153,11 @@ class Config(BaseSettings):
     def slack_over_http(self) -> bool:
         """Slack posts events to us instead of us opening a socket."""
         return self.slack_signing_secret is not None and self.slack_port is not None
+
+    @property
+    def seal(self) -> Seal:
+        """What texts are encrypted with before they are stored."""
+        return Seal([key.get_secret_value() for key in self.encryption_keys])
 
     @property
     def has_slack(self) -> bool:

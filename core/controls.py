@@ -5,14 +5,17 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from core.handlers import Response, RightsOf
+from core.access import EVERYBODY, Access
 from core.intake import Intake
 from core.model import Action, Author, Mention, Place, Redo, Rights
 from core.ports import full, waiting
+from core.progress import Shown
+from core.responses import Response, RightsOf
 from core.settings import conversation_of
 from core.store.ratings import Ratings
+from core.store.records import Records
 from core.store.settings import SettingsStore
-from core.store.turns import Duplicate, Full, Queued, Shown, Turns
+from core.store.turns import Duplicate, Full, Queued, Refused, Turns
 
 OVER = "This answer is over already."
 NOT_YOURS = "Only the person who asked, and those who manage this channel, can do that."
@@ -35,8 +38,11 @@ class Press:
 class Controls:
     """Nothing is kept here: a button names its conversation, and all else is in Redis."""
 
-    def __init__(self, intake: Intake, turns: Turns, settings: SettingsStore, ratings: Ratings) -> None:
+    def __init__(
+        self, intake: Intake, turns: Turns, settings: SettingsStore, ratings: Ratings, access: Access = EVERYBODY
+    ) -> None:
         self._intake, self._turns, self._settings, self._ratings = intake, turns, settings, ratings
+        self._records, self._access = Records(turns.mailboxes), access
         self._actions: dict[Action, Callable[[Press, RightsOf], Awaitable[Response | None]]] = {
             Action.STOP: self._stop,
             Action.AGAIN: self._again,
@@ -53,6 +59,8 @@ class Controls:
         own = press.place.direct and press.conversation.endswith(f"/private/{press.author.id}")
         if not (here or own):
             return Response(FORGOTTEN)  # no button of ours in this place
+        if refusal := self._access.refusal(press.author, press.place):
+            return Response(refusal)
         return await self._actions[action](press, rights)
 
     async def halted(self, place: Place, message: str) -> None:
@@ -63,20 +71,20 @@ class Controls:
         # The thread may be one that the reply opened: then the question stood outside of it.
         for each in (place, replace(place, thread="")):
             conversation = conversation_of(Mention("", each, nobody, ""), settings)
-            running = await self._turns.running(conversation)
+            running = await self._records.running(conversation)
             if running and (message in running.messages if message else _is_root(place.thread, running.mention)):
                 await self._turns.stop(conversation, running.mention.id)
                 return
 
     async def rated(self, press: Press, *, good: bool) -> Response | None:
         """Somebody says how good the answer is; each person counts once for each answer. Raises StoreError."""
-        known = await self._turns.exchange(press.conversation, press.message)
+        known = await self._records.exchange(press.conversation, press.message)
         scope = press.place.scopes[1]
         await self._ratings.rate(scope, press.message, known.model if known else "", press.author.id, good=good)
         return Response("Thank you, noted.")
 
     async def _stop(self, press: Press, rights: RightsOf) -> Response | None:
-        running = await self._turns.running(press.conversation)
+        running = await self._records.running(press.conversation)
         if running is None or not await self._is_of(press, running):
             return Response(OVER)
         if not await _may(press, running.mention, rights):
@@ -85,21 +93,17 @@ class Controls:
 
     async def _again(self, press: Press, rights: RightsOf) -> Response | None:
         """The same question once more; the answer comes in the same messages and replaces the old one."""
-        shown = await self._turns.ended(press.conversation, press.message)
+        shown = await self._records.ended(press.conversation, press.message)
         if shown is None:
             return await self._unknown(press)
         if not await _may(press, shown.mention, rights):
             return Response(NOT_YOURS)
-        old = shown.mention
-        version = old.version + 1
-        name = f"{old.id.partition('#')[0]}#{version}"  # a second press asks for the same, which is known then
-        answered = await self._turns.exchange(press.conversation, press.message) is not None
-        redo = Redo(old.id, shown.messages, answered)
-        return await self._ask(press, replace(old, id=name, version=version, redo=redo))
+        answered = await self._records.exchange(press.conversation, shown.messages[0]) is not None
+        return await self._ask(press, again(shown, answered=answered))
 
     async def _go_on(self, press: Press, rights: RightsOf) -> Response | None:
         """A question that says no more than that, put by whoever pressed; the answer comes below the old one."""
-        shown = await self._turns.ended(press.conversation, press.message)
+        shown = await self._records.ended(press.conversation, press.message)
         if shown is None:
             return await self._unknown(press)
         old = shown.mention
@@ -118,7 +122,7 @@ class Controls:
         )
 
     async def _unknown(self, press: Press) -> Response:
-        running = await self._turns.running(press.conversation)
+        running = await self._records.running(press.conversation)
         again = running is not None and press.message in running.messages
         return Response(UNDER_WAY if again else FORGOTTEN)
 
@@ -127,12 +131,12 @@ class Controls:
         redo = running.mention.redo
         if messages := running.messages or (redo.messages if redo else ()):
             return press.message in messages
-        return await self._turns.ended(press.conversation, press.message) is None
+        return await self._records.ended(press.conversation, press.message) is None
 
     async def _ask(self, press: Press, mention: Mention) -> Response | None:
         acceptance = await self._intake.accept(mention)
-        if isinstance(acceptance, Duplicate) and not await self._turns.waits(press.conversation, mention.id):
-            if mention.after and await self._turns.answered(press.conversation, mention.id):
+        if isinstance(acceptance, Duplicate) and not await self._records.waits(press.conversation, mention.id):
+            if mention.after and await self._records.answered(press.conversation, mention.id):
                 return Response(CONTINUED)
             # It was tried before, and came to nothing.
             acceptance = await self._intake.accept(replace(mention, id=f"{mention.id}.{secrets.token_hex(3)}"))
@@ -141,10 +145,20 @@ class Controls:
                 return Response(UNDER_WAY)
             case Full(ahead):
                 return Response(full(ahead))
+            case Refused(sentence):
+                return Response(sentence)
             case Queued(ahead) if ahead:
                 return Response(waiting(ahead))
             case _:
                 return None
+
+
+def again(shown: Shown, *, answered: bool) -> Mention:
+    """The same question once more; `answered`: there is an answer, and it stays until there is another."""
+    old = shown.mention
+    version = old.version + 1
+    name = f"{old.id.partition('#')[0]}#{version}"  # a second press asks for the same, which is known then
+    return replace(old, id=name, version=version, redo=Redo(old.id, shown.messages, answered))
 
 
 async def _may(press: Press, mention: Mention, rights: RightsOf) -> bool:

@@ -11,7 +11,7 @@ CUT = "The answer reached its length limit (`max_tokens`). Ask me to go on."
 FILTERED = "The model's content filter stopped this answer."
 SPENT = "The model used up its length limit on thinking. Raise it with `!set max_tokens …`, or choose another model."
 STOPPED = "Stopped."
-INTERRUPTED = "I was restarted in the middle of this answer. Please ask again."
+PAUSED = "I am being restarted; this answer goes on as soon as I am back."
 WRITING = "writing…"
 REFUSED = "This part of the answer was refused by the platform."
 NO_MORE = "I may not write any more here."
@@ -205,8 +205,6 @@ def _end(reply: Reply) -> str:
             return reply.notice
         case Phase.STOPPED:
             return reply.notice or STOPPED
-        case Phase.INTERRUPTED:
-            return reply.notice or INTERRUPTED
         case _:
             return ""
 

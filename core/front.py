@@ -3,14 +3,19 @@
 import logging
 import re
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import replace
 
+from core.access import EVERYBODY, Access
 from core.commands import Invocation, parse
 from core.controls import Controls, Press
-from core.errors import NebulaBotError, UserError
-from core.handlers import Handlers, Response, RightsOf
+from core.edits import Edits
+from core.errors import NebulaBotError, StoreError, UserError
+from core.handlers import Handlers
 from core.intake import Intake
 from core.model import Action, Mention, Place
+from core.responses import Response, RightsOf
+from core.store.presence import Presence
 from core.store.turns import Acceptance
 
 log = logging.getLogger(__name__)
@@ -26,10 +31,17 @@ WORDS = frozenset({"help", "settings", "stop"})
 class Front:
     """The bot as seen from a platform."""
 
-    def __init__(self, intake: Intake, handlers: Handlers, controls: Controls) -> None:
-        self._intake = intake
-        self._controls = controls
-        self._handlers = handlers
+    def __init__(
+        self,
+        intake: Intake,
+        handlers: Handlers,
+        controls: Controls,
+        edits: Edits,
+        presence: Presence,
+        access: Access = EVERYBODY,
+    ) -> None:
+        self._intake, self._handlers, self._controls = intake, handlers, controls
+        self._edits, self._presence, self._access = edits, presence, access
 
     async def heard(self, mention: Mention, rights: RightsOf) -> Response | None:
         """A message to the bot. None: it is accepted (or was before) and will be answered on its surface.
@@ -38,7 +50,7 @@ class Front:
         not be stored: the platform must then not be told that it arrived, or else the person must.
         """
         text = mention.text.strip()
-        if not _COMMAND.match(text) and text.lower() not in WORDS:
+        if not self._is_command(text):
             await self._intake.accept(mention)
             return None
         try:
@@ -58,30 +70,36 @@ class Front:
         A question that waits is changed, one that was answered can be asked again, and a message that was none before
         becomes one if it asks. Raises StoreError.
         """
-        if asks:
-            await self._intake.accept(mention)
+        if not self._is_command(mention.text):
+            await self._edits.edited(mention, asks=asks)
 
     async def deleted(self, place: Place, message: str) -> None:
         """A message is gone: if it was a question, that is forgotten and its answer taken away; if it was an answer of
         ours, the exchange is forgotten. Raises StoreError."""
+        await self._edits.deleted(place, message)
 
     async def away(self, name: str) -> float:
         """For how many seconds no process heard this platform (`slack/T1`, `discord`), at most as many as are to be
         looked back; 0 when none, or when looking back is switched off. Raises StoreError."""
-        return 0.0
+        return await self._presence.away(name)
 
     async def present(self, name: str) -> None:
         """This platform is connected at this moment: to be called about every half minute. Never raises."""
+        with suppress(StoreError):
+            await self._presence.present(name)
 
     async def missed(self, mention: Mention) -> None:
         """A question from the time in which nobody listened; it may be known already. Commands are passed over.
 
         Raises StoreError.
         """
-        await self._intake.accept(mention)
+        if not self._is_command(mention.text):
+            await self._intake.accept(mention)
 
     async def invoked(self, invocation: Invocation, rights: RightsOf) -> Response:
         """A command other than `ask`. Never raises: what went wrong is the response."""
+        if refusal := self._access.refusal(invocation.author, invocation.place):
+            return Response(refusal)
         found = await self._answered(self._handlers.run(invocation, rights), invocation.command.name)
         return found or Response(NebulaBotError.notice)
 
@@ -105,6 +123,10 @@ class Front:
     async def models(self, typed: str) -> tuple[str, ...]:
         """Names of models that contain what was typed."""
         return await self._handlers.models(typed)
+
+    @staticmethod
+    def _is_command(text: str) -> bool:
+        return bool(_COMMAND.match(text.strip())) or text.strip().lower() in WORDS
 
     @staticmethod
     async def _answered(work: Awaitable[Response | None], what: str) -> Response | None:

@@ -4,14 +4,16 @@ import difflib
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from core.commands import COMMANDS, Invocation, usage
 from core.errors import UserError
+from core.keepsakes import Keepsakes
 from core.model import Memory, Mention, Rights
 from core.ports import ChatModel
+from core.responses import Form, Response, RightsOf
 from core.settings import PARAMETERS, ChannelSettings, Layer, Origin, Stored, checked, conversation_of, parameter
 from core.store.ratings import Ratings
+from core.store.records import Records
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
 
@@ -20,36 +22,21 @@ _MARKS = re.compile(r"[\[\]()<>*_`~|@]")
 _LISTED = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A field for a longer text, to be shown as a dialog; what is entered is the last argument of `command`."""
-
-    command: str
-    title: str
-    label: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What a command says, in Markdown: to everybody in the room if `public`, else to the person alone."""
-
-    text: str
-    public: bool = False
-    form: Form | None = None
-
-
-RightsOf = Callable[[], Awaitable[Rights]]
-
-
 class Handlers:
     """They raise UserError for what can't be done and StoreError when Redis is away."""
 
     def __init__(self, settings: SettingsStore, turns: Turns, ratings: Ratings, model: ChatModel) -> None:
         self._settings = settings
-        self._turns = turns
+        self._turns, self._records = turns, Records(turns.mailboxes)
+        self._keepsakes = Keepsakes(self._records, settings)
         self._ratings = ratings
         self._model = model
+        # What one may do for oneself, and more with rights.
+        self._own: dict[str, Callable[[Invocation, RightsOf], Awaitable[Response]]] = {
+            "stop": self.stop,
+            "forget": self._keepsakes.forget,
+            "export": self._keepsakes.export,
+        }
         self._handlers: dict[str, Callable[[Invocation], Awaitable[Response]]] = {
             "prompt show": self.prompt_show,
             "prompt set": self.prompt_set,
@@ -60,7 +47,7 @@ class Handlers:
             "set": self.set,
             "settings": self.settings,
             "ratings": self.ratings,
-            "reset": self.reset,
+            "reset": self._keepsakes.reset,
             "help": self.help,
         }
 
@@ -72,8 +59,8 @@ class Handlers:
                 raise UserError(f"Write `{usage(command)}`: {argument.title} is missing.")
         if command.changes:
             _check(await rights(), invocation)
-        if command.name == "stop":
-            return await self.stop(invocation, rights)
+        if own := self._own.get(command.name):
+            return await own(invocation, rights)
         return await self._handlers[command.name](invocation)
 
     async def models(self, typed: str) -> tuple[str, ...]:
@@ -133,19 +120,11 @@ class Handlers:
             lines.append(f"- **{each.name}**: {shown} ({_origin(settings.origin(each.name))})")
         return Response("\n".join(lines))
 
-    async def reset(self, invocation: Invocation) -> Response:
-        settings = await self._settings.of(invocation.place)
-        count = await self._turns.reset(conversation_of(_here(invocation), settings))
-        # Whoever forgets the channel's history does not want to be remembered by a private one beside it.
-        await self._turns.reset(conversation_of(_here(invocation, private=True), settings))
-        forgotten = f"{count} question{'s' * (count != 1)} and answer{'s' * (count != 1)}"
-        return Response(f"Forgotten: {forgotten}. We start afresh.", public=True)
-
     async def stop(self, invocation: Invocation, rights: RightsOf) -> Response:
         settings = await self._settings.of(invocation.place)
         for private in (True, False):  # what is one's own first
             conversation = conversation_of(_here(invocation, private=private), settings)
-            if running := await self._turns.running(conversation):
+            if running := await self._records.running(conversation):
                 break
         else:
             return Response("I am not writing anything here.")

@@ -7,29 +7,28 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 
 import stamina
 
-from core.assistant import Assistant
-from core.errors import PlatformError, SlowDown, Stale, StoreError, Unreachable
+from core.assistant import Answered, Assistant
+from core.errors import PlatformError, Stale, StoreError
+from core.gate import Gate
 from core.lease import Lease
-from core.model import Mention, Page
-from core.ports import Platform, Sign, Status, Surface, full
+from core.model import Mention, Overlap
+from core.notices import retract, say, sign, whisper
+from core.ports import NO_SIGN, Platform, Surface, full
+from core.prompt import together
 from core.settings import ChannelSettings, address_of, conversation_of
+from core.store.records import Records
 from core.store.settings import SettingsStore
-from core.store.turns import Acceptance, Claimed, Full, Queued, Turn, Turns
+from core.store.turns import Acceptance, Claimed, Full, Queued, Refused, Turn, Turns
+from core.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3
-NOTICE_ATTEMPTS = 10
-# How often the place in line of a question that waits is looked up. Seconds.
-LINE_SECONDS = 2.0
-# A sign that did not change is shown again after so long: Slack's status lasts two minutes. Seconds.
-SIGN_AGAIN = 90.0
-EMPTY = "Ask me something: write your question in the same message. `!help` shows what else I can do."
-ONLY_FILES = "I can read text only, not files or images. Write your question as text."
 GAVE_UP = "I tried this several times and was interrupted each time. Please ask again."
+DAY = 86_400.0
 
 
 class Intake:
@@ -42,38 +41,44 @@ class Intake:
         assistant: Assistant,
         platforms: Mapping[str, Platform],
         *,
-        question_characters: int = 32_000,
+        gate: Gate | None = None,
         drain_seconds: float = 20,
+        attempts: int = 3,
+        at_once: int = 200,
     ) -> None:
+        """`drain_seconds`: what running replies get at the end. `attempts`: after so many a turn is closed with a
+        sentence. `at_once`: turns that run in this process; others are left to other processes, or wait."""
         self._turns = turns
+        self._records = Records(turns.mailboxes)
         self._settings = settings
         self._assistant = assistant
         self._platforms = platforms
-        self._longest = question_characters
-        self._drain = drain_seconds
+        self._gate = gate or Gate()
+        self._drain, self._attempts, self._at_once = drain_seconds, attempts, at_once
         self._serving: dict[asyncio.Task[None], str] = {}  # the conversation of each
         self._tasks: set[asyncio.Task[None]] = set()  # those, and signs and notices on their way
         self._accepted: set[str] = set()  # mentions that wait or run, accepted by this process
-        self._waiting: dict[str, _Waiting] = {}  # those that show that they wait, by mention
-        self._draining = False
+        self._waiting = Waiting(turns)
+        self._free = asyncio.Event()  # somebody handed a turn back
+        self._closing = asyncio.Event()
         self._group: asyncio.TaskGroup
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Run turns until the context is left; running replies then get `drain_seconds`, the rest is handed back."""
+        """Run turns until the context is left; running replies then get their time, the rest is handed back."""
         async with asyncio.TaskGroup() as self._group:
-            beside = [
-                self._group.create_task(self._sweep()),
-                self._group.create_task(self._turns.signals.listen(self._assistant.stop)),
-            ]
+            self._group.create_task(self._sweep())
+            signals = self._group.create_task(
+                self._turns.signals.listen(self._assistant.stop, lambda _: self._free.set())
+            )
             try:
                 yield
             finally:
-                for task in beside:
-                    task.cancel()
-                self._draining = True
+                self._closing.set()
+                self._free.set()
                 if self._serving:
                     await asyncio.wait(self._serving, timeout=self._drain)
+                signals.cancel()
                 for task in tuple(self._tasks):
                     task.cancel()
 
@@ -95,19 +100,26 @@ class Intake:
         Two round trips: the settings of the place, then the accepting step. Raises StoreError.
         """
         settings = await self._settings.of(mention.place)
-        mention = self._judged(mention)
+        if sentence := await self._gate.refusal(mention):
+            if await self._turns.once(f"{mention.id}/refused"):
+                self.beside(whisper(self._surface(mention, settings), sentence))
+            return Refused(sentence)
+        mention = self._gate.judged(mention)
         known = mention.id in self._accepted
         self._accepted.add(mention.id)  # before the step: the turn may begin before its answer is here
+        conversation = conversation_of(mention, settings)
+        keep = None if settings.retention is None else settings.retention * DAY
         acceptance: Acceptance | None = None
         try:
-            acceptance = await self._turns.accept(conversation_of(mention, settings), mention, uuid.uuid4().hex)
+            acceptance = await self._turns.accept(conversation, mention, uuid.uuid4().hex, keep)
         finally:
             if not (known or isinstance(acceptance, Claimed | Queued)):
                 self._accepted.discard(mention.id)
-        if self._draining:
-            if isinstance(acceptance, Claimed):
-                await self._turns.release(acceptance.turn)
-            return acceptance
+        if isinstance(acceptance, Claimed) and (self._closing.is_set() or len(self._serving) >= self._at_once):
+            await self._turns.release(acceptance.turn)
+            if self._closing.is_set():
+                return acceptance
+            acceptance = Queued(ahead=0)
         match acceptance:
             case Claimed(turn) if turn.mention.id == mention.id:
                 self._serve(turn, settings)
@@ -116,90 +128,83 @@ class Intake:
                 self._show_waiting(mention, settings)
             case Queued():
                 self._show_waiting(mention, settings)
+                if settings.overlap is Overlap.INTERRUPT and not mention.redo:
+                    await self._interrupt(conversation, mention)
             case Full(waiting) if not (mention.redo or mention.after):  # a press is told by whoever heard it
-                self._start(_say(self._surface(mention, settings), full(waiting)))
+                self.beside(say(self._surface(mention, settings), full(waiting)))
         return acceptance
 
     async def once(self, event: str) -> bool:
         """True for the first call with this event's id in all processes. Raises StoreError."""
         return await self._turns.once(event)
 
-    def _judged(self, mention: Mention) -> Mention:
-        """The mention, refused when the model has nothing to work on; an over-long text is not even stored."""
-        text = mention.text.strip()
-        if not text:
-            why = ONLY_FILES if mention.attachments else EMPTY
-            return replace(mention, text="", refusal=mention.refusal or why)
-        if len(text) > self._longest:
-            notice = (
-                f"Your message has {len(text):,} characters; I take at most {self._longest:,}. "
-                "Shorten it or send it in parts."
-            )
-            return replace(mention, text="", refusal=notice)
-        return replace(mention, text=text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    def surface(self, mention: Mention, settings: ChannelSettings, turn: str) -> Surface:
+        """Where something of ours beside the reply to this mention is shown; `turn` tells it from the reply."""
+        address = replace(address_of(mention, settings), turn=turn)
+        return self._platforms[mention.place.platform].open(address)
+
+    def beside(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Something that is done beside the turns; cancelled at the end."""
+        self._tasks.add(task := self._group.create_task(work))
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _interrupt(self, conversation: str, mention: Mention) -> None:
+        """A newer question ends the answer that is being written. Best effort: it is answered in any case."""
+        with suppress(StoreError):
+            running = await self._records.running(conversation)
+            if running and running.mention.id != mention.id:
+                await self._turns.stop(conversation, running.mention.id)
 
     def _surface(self, mention: Mention, settings: ChannelSettings) -> Surface:
         address = address_of(mention, settings, adopted=mention.id not in self._accepted)
         return self._platforms[mention.place.platform].open(address)
 
     def _show_waiting(self, mention: Mention, settings: ChannelSettings) -> None:
-        if mention.redo:
-            return  # the answer that is to be replaced stays until its turn comes
-        waiting = self._waiting[mention.id] = _Waiting(self._surface(mention, settings))
-        self._start(self._wait_in_line(mention, conversation_of(mention, settings), waiting))
-
-    async def _wait_in_line(self, mention: Mention, conversation: str, waiting: "_Waiting") -> None:
-        """Show the place in line of a question that waits, until its turn comes, here or in another process."""
-        shown, since = 0, 0.0
-        try:
-            while not waiting.over.is_set():
-                with suppress(StoreError):
-                    ahead = await self._turns.ahead(conversation, mention)
-                    if ahead is None:  # answered elsewhere
-                        self._accepted.discard(mention.id)
-                        return
-                    now = asyncio.get_running_loop().time()
-                    if ahead and (ahead != shown or now - since > SIGN_AGAIN) and not waiting.over.is_set():
-                        await _sign(waiting.surface, Sign(Status.QUEUED, ahead=ahead))
-                        shown, since = ahead, now
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LINE_SECONDS):
-                        await waiting.over.wait()
-        finally:
-            self._waiting.pop(mention.id, None)
+        if not mention.redo:  # the answer that is to be replaced stays until its turn comes
+            surface = self._surface(mention, settings)
+            self.beside(self._waiting.show(mention, conversation_of(mention, settings), surface))
 
     def _serve(self, turn: Turn, settings: ChannelSettings | None = None) -> None:
-        self._serving[task := self._start(self._converse(turn, settings))] = turn.conversation
+        self._serving[task := self.beside(self._converse(turn, settings))] = turn.conversation
         task.add_done_callback(self._serving.pop)
-
-    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        self._tasks.add(task := self._group.create_task(work))
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     async def _sweep(self) -> None:
         """Take over conversations that a dead or stopped process left behind."""
         pause = min(1.0, self._turns.limits.lease / 4)
+        beginnings = tuple(f"{name}/" for name in self._platforms)
         trouble = ""
-        while True:
+        while not self._closing.is_set():
+            self._free.clear()
             try:
-                lapsed = await self._turns.lapsed()
+                lapsed = await self._turns.lapsed(beginnings)
                 if trouble:  # leases ran out with nobody able to renew them: their holders go first
-                    trouble = ""
-                    await asyncio.sleep(self._turns.limits.lease / 2)
-                    continue
+                    trouble, lapsed = "", ()
+                    await self._pause(self._turns.limits.lease / 2)
                 for conversation in lapsed:
-                    # Our own, whose lease ran out while Redis was away, is renewed; what we can't answer is left alone.
-                    if conversation in self._serving.values() or conversation.partition("/")[0] not in self._platforms:
+                    if self._closing.is_set() or len(self._serving) >= self._at_once:
+                        break
+                    # Our own, whose lease ran out while Redis was away, is renewed.
+                    if conversation in self._serving.values():
                         continue
                     if turn := await self._turns.claim(conversation):
                         log.info("taking over %s, attempt %d", turn.mention.id, turn.attempt)
-                        self._serve(turn)
+                        if self._closing.is_set():
+                            await self._turns.release(turn)
+                        else:
+                            self._serve(turn)
             except StoreError as error:
                 if str(error) != trouble:  # once, not every second of an outage
                     log.warning("can't look for turns to take over: %s", error)
                 trouble = str(error)
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._free.wait()
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
 
     async def _converse(self, first: Turn, settings: ChannelSettings | None) -> None:
         """Run the turns of one conversation, one after the other, for as long as some wait."""
@@ -214,13 +219,13 @@ class Intake:
                 log.error("turn %s is interrupted until Redis is back: %s", turn.mention.id, error)
                 return
             except Exception:
-                # A defect of ours: the lease runs out, and after MAX_ATTEMPTS the turn is closed with a sentence.
+                # A defect of ours: the lease runs out, and after some attempts the turn is closed with a sentence.
                 log.exception("turn %s failed", turn.mention.id)
                 return
             if following is None:
                 return
             turn, settings = following, None
-            if self._draining:
+            if self._closing.is_set():
                 with suppress(StoreError):
                     await self._turns.release(turn)
                 return
@@ -229,16 +234,13 @@ class Intake:
         """One turn, under its lease, to its commit."""
         mention = turn.mention
         settings = settings or await self._settings.of(mention.place)
-        surface = self._surface(mention, settings)
-        if waiting := self._waiting.pop(mention.id, None):
-            waiting.over.set()
-            surface = waiting.surface  # it knows of the signs that are set, or on their way
-        refusal = mention.refusal or (GAVE_UP if turn.attempt > MAX_ATTEMPTS else "")
+        surface = self._waiting.begun(mention) or self._surface(mention, settings)
         lease = Lease(self._turns, turn, partial(self._assistant.stop, mention.id))
         try:
             async with asyncio.TaskGroup() as group:
                 holding = group.create_task(lease.hold())
-                answered = await self._assistant.answer(turn, settings, surface, lease, refusal=refusal)
+                turn = await self._with_others(turn, settings)
+                answered = await self._answered(turn, settings, surface, lease)
                 async for attempt in stamina.retry_context(on=_passing, attempts=None, timeout=300, wait_max=1):
                     if attempt.num > 1:
                         log.warning("turn %s: committing it again", mention.id)
@@ -246,8 +248,8 @@ class Intake:
                         following = await self._turns.commit(turn, answered.exchange, answered.messages)
                 holding.cancel()
         except asyncio.CancelledError:
-            with suppress(StoreError):
-                await lease.release()
+            with suppress(StoreError, PlatformError, TimeoutError):
+                await lease.hand_back(surface)
             raise
         except BaseExceptionGroup as failures:
             for kind in (Stale, StoreError):
@@ -255,42 +257,43 @@ class Intake:
                     raise kind(mention.id) from failures
             raise
         finally:
-            self._accepted.discard(mention.id)
+            self._accepted.difference_update(each.id for each in (mention, *turn.also))
+        with suppress(StoreError):
+            await self._gate.quota.charge(mention, answered.tokens)
         return following
 
+    async def _answered(self, turn: Turn, settings: ChannelSettings, surface: Surface, lease: Lease) -> Answered:
+        """What the turn came to; nothing, with all it showed taken away, when its question was deleted."""
+        answered = Answered(None)
+        if not lease.retracted:
+            given_up = not turn.mention.refusal and turn.attempt > self._attempts
+            refusal = GAVE_UP if given_up else turn.mention.refusal
+            answered = await self._assistant.answer(turn, settings, surface, lease, refusal=refusal, retry=given_up)
+            if answered.stopped:
+                await lease.ended()
+        if lease.retracted:
+            await retract(surface, lease.progress.messages)
+            return Answered(None)
+        return answered
 
-class _Waiting:
-    """A question that shows its place in line on this surface, until that is over."""
+    async def _with_others(self, turn: Turn, settings: ChannelSettings) -> Turn:
+        """The turn, with the questions that wait behind it and are to be answered together with it."""
+        head = turn.mention
+        if settings.overlap is Overlap.QUEUE or not _plain(head):
+            return turn
+        line = await self._turns.line(turn.conversation)
+        also = tuple(takewhile(lambda each: _plain(each) and each.place == head.place, line[1:]))
+        for each in also:
+            if surface := self._waiting.begun(each):
+                self.beside(sign(surface, NO_SIGN))
+        return replace(turn, mention=together(head, also), also=also)
 
-    def __init__(self, surface: Surface) -> None:
-        self.surface, self.over = surface, asyncio.Event()
+
+def _plain(mention: Mention) -> bool:
+    """Whether this is a question like any other, for the model."""
+    return not (mention.redo or mention.after or mention.refusal or mention.interaction)
 
 
 def _passing(error: Exception) -> bool:
     """Whether the same step may succeed later."""
     return isinstance(error, StoreError) and not isinstance(error, Stale)
-
-
-async def _sign(surface: Surface, sign: Sign) -> None:
-    try:
-        await surface.status(sign)
-    except PlatformError:
-        pass
-    except Exception:
-        log.exception("a sign was not shown")  # a defect of a surface must not end every other turn
-
-
-async def _say(surface: Surface, notice: str) -> None:
-    """Show a sentence, waiting for its place when the platform is busy."""
-    try:
-        for attempt in range(1, NOTICE_ATTEMPTS):
-            try:
-                await surface.post(Page("", foot=notice))
-                return
-            except (SlowDown, Unreachable) as error:
-                await asyncio.sleep(min(30.0, error.retry_after if isinstance(error, SlowDown) else attempt))
-        await surface.post(Page("", foot=notice))
-    except PlatformError as error:
-        log.warning("a notice was not shown: %s", error)
-    except Exception:
-        log.exception("a notice was not shown")

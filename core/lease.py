@@ -2,16 +2,23 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from core.errors import Stale, StoreError
-from core.model import Progress
+from core.frames import PAUSED
+from core.model import Page
+from core.ports import Surface
+from core.progress import Progress
 from core.store.turns import Turn, Turns
 
 log = logging.getLogger(__name__)
 
 # After a renewal that failed the next one follows soon: others wait for it before they take the turn over. Seconds.
 RETRY = 1.0
+# How long a turn that was handed back is watched for somebody who takes it. Seconds.
+HANDOVER = 1.5
 
 
 class Lease:
@@ -22,36 +29,67 @@ class Lease:
         self._stop = stop
         self._turns = turns
         self._turn = turn
-        self._progress = turn.progress
-        self._held = True
+        self.progress = turn.progress
+        self.page: Page | None = None  # the last that we showed
+        self.retracted = turn.retracted  # the question was deleted
+        self._reachable = True
+        self._ends = time.monotonic() + turns.limits.lease
 
-    def drawn(self, progress: Progress) -> None:
+    def drawn(self, progress: Progress, page: Page) -> None:
         """Something new is on screen; kept with the next renewal."""
-        self._progress = progress
+        self.progress, self.page = progress, page
 
-    async def posted(self, progress: Progress) -> None:
+    async def posted(self, progress: Progress, page: Page) -> None:
         """A new message is on screen; kept at once, or a takeover would post it again. Raises Stale."""
-        self._progress = progress
+        self.drawn(progress, page)
+        await self._renew()
+
+    async def check(self) -> None:
+        """Before anything is shown. Raises Stale when another process holds the turn.
+
+        Asks only when the lease may have run out unnoticed, as after a pause of this process. While Redis is away
+        nobody can take a turn over, and what runs goes on.
+        """
+        if self._reachable and time.monotonic() >= self._ends:
+            await self._renew()
+
+    async def ended(self) -> None:
+        """Learn whether the question was deleted, once its answer was stopped. Raises Stale."""
         await self._renew()
 
     async def hold(self) -> None:
         """Renew until cancelled. Raises Stale when another process took the turn."""
         pause = self._turns.limits.lease / 3
         while True:
-            await asyncio.sleep(pause if self._held else min(pause, RETRY))
+            await asyncio.sleep(pause if self._reachable else min(pause, RETRY))
             await self._renew()
 
-    async def release(self) -> None:
-        """Hand the turn back unfinished, for any process to go on with at once. Raises StoreError."""
-        await self._turns.release(self._turn, self._progress)
+    async def hand_back(self, surface: Surface) -> None:
+        """Hand the turn back unfinished, for any process to go on with at once; if none does, people are told.
+
+        Raises StoreError, PlatformError and TimeoutError.
+        """
+        await self._turns.release(self._turn, self.progress)
+        async with asyncio.timeout(3 * HANDOVER):
+            for _ in range(10):
+                await asyncio.sleep(HANDOVER / 10)
+                if await self._turns.taken(self._turn):
+                    return
+            if self.page and self.progress.messages:
+                page = replace(self.page, growing=False, foot=PAUSED, actions=())
+                await surface.edit(self.progress.messages[-1], page)
 
     async def _renew(self) -> None:
+        asked = time.monotonic()
         try:
-            if not await self._turns.renew(self._turn, self._progress):
-                self._stop()
-            self._held = True
+            renewed = await self._turns.renew(self._turn, self.progress)
         except Stale:
             raise
         except StoreError as error:
-            self._held = False
+            self._reachable = False
             log.warning("turn %s: the lease was not renewed: %s", self._turn.mention.id, error)
+            return
+        self._reachable, self._ends = True, asked + self._turns.limits.lease
+        self.retracted = self.retracted or renewed.retract
+        if renewed.stop:
+            self._stop()

@@ -38,6 +38,22 @@ class Reasoning(StrEnum):
     SUMMARY = "summary"  # also the newest lines of the thought
 
 
+class Overlap(StrEnum):
+    """What becomes of a question that comes while another is being answered."""
+
+    QUEUE = "queue"  # it waits for its own turn
+    MERGE = "merge"  # all that wait are answered together
+    INTERRUPT = "interrupt"  # it ends the running answer; all that wait are answered together
+
+
+class Edits(StrEnum):
+    """What becomes of an answer whose question was changed afterwards."""
+
+    OFFER = "offer"  # a button asks again
+    RERUN = "rerun"  # it is asked again at once
+    IGNORE = "ignore"
+
+
 class Switch(StrEnum):
     """A setting that is on or off."""
 
@@ -278,17 +294,3 @@ class Page:
     growing: bool = False
     actions: tuple[Action, ...] = ()
     raw: str = field(default="", compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a reply had come, kept with the turn so that another process can go on in the same messages.
-
-    `characters` of the model's text were on screen.
-    """
-
-    messages: tuple[str, ...] = ()
-    characters: int = 0
-
-
-NOTHING_SHOWN = Progress()

@@ -10,9 +10,10 @@ from typing import Protocol
 from core.errors import Forbidden, Frozen, Halted, PlatformError, Rejected, SlowDown, Unreachable
 from core.frames import PLAIN, Frames, Look
 from core.latest import Latest
-from core.model import NOTHING_SHOWN, Page, Progress
+from core.model import Page
 from core.pace import Pace, Pacer, Permit
 from core.ports import Surface
+from core.progress import NOTHING_SHOWN, Progress
 from core.reply import Phase, Reply
 
 log = logging.getLogger(__name__)
@@ -26,12 +27,16 @@ FILE_NAME = "answer.md"
 class Keeper(Protocol):
     """Who is told how far a reply has come."""
 
-    def drawn(self, progress: Progress) -> None:
-        """Something new is on screen."""
+    def drawn(self, progress: Progress, page: Page) -> None:
+        """Something new is on screen, this page last."""
         ...
 
-    async def posted(self, progress: Progress) -> None:
+    async def posted(self, progress: Progress, page: Page) -> None:
         """A new message is on screen."""
+        ...
+
+    async def check(self) -> None:
+        """Something is about to be shown. Raises Stale when that is another process's affair by now."""
         ...
 
 
@@ -171,6 +176,7 @@ class Painter:
         reply = self._cell.value
         page = self._pages(reply)[changed]
         async with permit:
+            await self._keeper.check()
             if new := changed >= len(self.messages):
                 self.messages.append(await self._surface.post(page))
                 self._shown.append(page)
@@ -180,9 +186,9 @@ class Painter:
                 self._shown[changed] = page
             permit.learn(self._surface.told)
         if new:
-            await self._keeper.posted(self._noted(reply))
+            await self._keeper.posted(self._noted(reply), page)
         else:
-            self._keeper.drawn(self._noted(reply))
+            self._keeper.drawn(self._noted(reply), page)
 
     def _need(self, index: int) -> tuple[Pace, bool]:
         """The budget that the page's next frame draws on, and whether it goes before interim frames: new messages and
@@ -227,6 +233,7 @@ class Painter:
         permit = await self._line.permit(self._surface.pace(None, page, self._pacer.wait), final=True)
         try:
             async with permit:
+                await self._keeper.check()
                 message = await self._surface.attach(FILE_NAME, reply.text.encode("utf-8", "replace"))
         except (Rejected, Forbidden) as error:
             log.warning("a file can't be attached, its text goes into messages: %s", error)
@@ -236,7 +243,7 @@ class Painter:
         if message:
             self.messages.append(message)
             self._shown.append(None)
-            await self._keeper.posted(self._noted(reply))
+            await self._keeper.posted(self._noted(reply), page)
 
     async def _trim(self) -> None:
         """Take away messages of an earlier attempt that the final text does not need."""
@@ -252,6 +259,7 @@ class Painter:
 
     async def _delete(self, message: str) -> None:
         for pause in _BACKOFF:
+            await self._keeper.check()
             try:
                 await self._surface.delete(message)
                 return

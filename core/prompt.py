@@ -1,6 +1,7 @@
 """Pure: settings, history and a question become a request that fits the model's context window."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from core.errors import ContextTooLong
 from core.model import Author, ChatMessage, ChatRequest, Exchange, Mention
@@ -58,6 +59,14 @@ def build(
         top_p=settings.top_p,
         max_tokens=None if longest is None else min(longest, output + max(0, left)),
     )
+
+
+def together(first: Mention, others: Sequence[Mention]) -> Mention:
+    """One question in place of several, for one answer."""
+    room = not first.place.direct
+    said = (first.text, *(_said(each.author, each.text, room) for each in others))
+    files = tuple(file for each in (first, *others) for file in each.attachments)
+    return replace(first, text="\n\n".join(said), attachments=files)
 
 
 def _said(author: Author, text: str, room: bool) -> str:

@@ -13,17 +13,15 @@ class Phase(StrEnum):
     DONE = "done"
     FAILED = "failed"  # ended by an error; the notice says which
     STOPPED = "stopped"  # ended by a person
-    INTERRUPTED = "interrupted"  # ended by a shutdown
 
 
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {
-    Phase.QUEUED: frozenset({Phase.THINKING, Phase.DONE, Phase.FAILED, Phase.STOPPED, Phase.INTERRUPTED}),
-    Phase.THINKING: frozenset({Phase.STREAMING, Phase.DONE, Phase.FAILED, Phase.STOPPED, Phase.INTERRUPTED}),
-    Phase.STREAMING: frozenset({Phase.DONE, Phase.FAILED, Phase.STOPPED, Phase.INTERRUPTED}),
+    Phase.QUEUED: frozenset({Phase.THINKING, Phase.DONE, Phase.FAILED, Phase.STOPPED}),
+    Phase.THINKING: frozenset({Phase.STREAMING, Phase.DONE, Phase.FAILED, Phase.STOPPED}),
+    Phase.STREAMING: frozenset({Phase.DONE, Phase.FAILED, Phase.STOPPED}),
     Phase.DONE: frozenset(),
     Phase.FAILED: frozenset(),
     Phase.STOPPED: frozenset(),
-    Phase.INTERRUPTED: frozenset(),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.config import Config
 from core.errors import UserError
-from core.model import Address, Memory, Mention, Place, Placement, Reasoning, Streaming, Switch
+from core.model import Address, Edits, Memory, Mention, Overlap, Place, Placement, Reasoning, Streaming, Switch
 
 
 class Layer(StrEnum):
@@ -40,7 +40,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """What is in force in one place. None leaves a model parameter to the server."""
+    """What is in force in one place. None leaves a model parameter to the server. `retention` is in days."""
 
     prompt: str
     model: str
@@ -53,6 +53,9 @@ class ChannelSettings:
     reasoning: Reasoning = Reasoning.TIMER
     buttons: Switch = Switch.ON
     footer: Switch = Switch.OFF
+    overlap: Overlap = Overlap.QUEUE
+    edits: Edits = Edits.OFFER
+    retention: float | None = None
     origins: tuple[tuple[str, Origin], ...] = ()
 
     def origin(self, parameter: str) -> Origin:
@@ -141,6 +144,11 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("buttons", "buttons under replies", _one_of(Switch), "reply_buttons", tuple(Switch)),
     Parameter("footer", "model, tokens and time under replies", _one_of(Switch), "reply_footer", tuple(Switch)),
+    Parameter(
+        "overlap", "what becomes of a question during an answer", _one_of(Overlap), "reply_overlap", tuple(Overlap)
+    ),
+    Parameter("edits", "what becomes of an answer whose question changes", _one_of(Edits), "reply_edits", tuple(Edits)),
+    Parameter("retention", "days for which things are remembered", _number(0.01, 3650), "history_days"),
 )
 _BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 

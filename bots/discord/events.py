@@ -18,8 +18,8 @@ from bots.discord.rest import Rest
 from bots.proxy import proxy_for
 from core.errors import StoreError
 from core.front import Front
-from core.handlers import Response
 from core.model import Rights
+from core.responses import Response
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from discord import ui
 
 from bots.discord.commands import scope_of
 from bots.discord.rest import Button
-from core.handlers import Form
+from core.responses import Form
 from core.settings import Layer
 
 # Discord's limits (docs.discord.com, Component Reference).

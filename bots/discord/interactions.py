@@ -24,8 +24,8 @@ from core.commands import Invocation, find
 from core.controls import Press
 from core.errors import PlatformError, StoreError, UserError
 from core.front import Front
-from core.handlers import Response, RightsOf
 from core.model import Action, Mention, Place, Rights
+from core.responses import Response, RightsOf
 from core.settings import Layer
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from bots.discord.forms import opener
 from bots.discord.rest import Rest
 from bots.discord.surface import content_of, fits
 from core.errors import PlatformError, SlowDown, Unreachable
-from core.handlers import Response
 from core.model import Mention, Page
 from core.pages import Pages, flow
+from core.responses import Response
 
 log = logging.getLogger(__name__)
 

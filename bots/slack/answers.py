@@ -10,8 +10,8 @@ from bots.slack import blocks
 from bots.slack.surface import SlackSurface, Style
 from bots.slack.web import Web
 from core.errors import PlatformError, Rejected, SlowDown, Unreachable
-from core.handlers import Response
 from core.model import Page
+from core.responses import Response
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from bots.slack.work import Work
 from core.commands import Invocation, parse
 from core.errors import NebulaBotError, PlatformError, StoreError, UserError
 from core.front import Front
-from core.handlers import Form, Response
-from core.intake import EMPTY
+from core.gate import EMPTY
 from core.model import Address, Author, Mention, Place, Placement
+from core.responses import Form, Response
 
 log = logging.getLogger(__name__)
 

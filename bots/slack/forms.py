@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.commands import Invocation, find
-from core.handlers import Form
 from core.model import Author, Place
+from core.responses import Form
 from core.settings import Layer
 
 Json = dict[str, Any]

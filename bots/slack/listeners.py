@@ -18,8 +18,8 @@ from bots.slack.work import Work
 from core.commands import parse
 from core.errors import StoreError
 from core.front import COMMAND_MARK, Front
-from core.handlers import Response
 from core.model import Address, Author, Mention, Place, Placement, Streaming
+from core.responses import Response
 
 log = logging.getLogger(__name__)
 

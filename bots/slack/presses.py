@@ -13,8 +13,8 @@ from bots.slack.web import Web
 from bots.slack.work import Work
 from core.controls import Press
 from core.front import Front
-from core.handlers import Response
 from core.model import Author, Place
+from core.responses import Response
 
 UNKNOWN = "I do not know this button any more."
 

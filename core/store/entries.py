@@ -1,12 +1,18 @@
-"""Entries: how mentions, exchanges and progress are written in Redis, and how they are read again."""
+"""Entries: how mentions, exchanges and progress are written in Redis, and how they are read again.
+
+An entry is `<words>|<value>`: the words, by which a step in Redis finds it, stand in clear; the value may be sealed.
+"""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.model import NOTHING_SHOWN, Exchange, Mention, Progress
+from core.model import Exchange, Mention
+from core.progress import NOTHING_SHOWN, Progress, Shown
+from core.store.seal import Seal, Unreadable
 
 log = logging.getLogger(__name__)
 
@@ -14,55 +20,65 @@ T = TypeVar("T")
 
 _MENTION = TypeAdapter(Mention)
 _EXCHANGE = TypeAdapter(Exchange)
+_SHOWN = TypeAdapter(Shown)
 _PROGRESS = TypeAdapter(Progress)
 
 
-def mention_entry(mention: Mention) -> bytes:
-    """An entry of the inbox."""
-    return _MENTION.dump_json(mention, exclude_defaults=True)
+class Entries:
+    """Writes and reads; `conversation` is where an entry belongs, and sealed for."""
+
+    def __init__(self, seal: Seal) -> None:
+        self._seal = seal
+
+    def mention(self, conversation: str, mention: Mention) -> bytes:
+        """An entry of the inbox, found by the mention's id and its message."""
+        value = _MENTION.dump_json(mention, exclude_defaults=True)
+        return self._entry(conversation, (mention.id, mention.message), value)
+
+    def exchange(self, conversation: str, exchange: Exchange) -> bytes:
+        """An entry of the history, found by its turn and its messages; `@` marks when it was written: it ages."""
+        words = (exchange.turn, *exchange.messages, f"@{time.time():.0f}")
+        return self._entry(conversation, words, _EXCHANGE.dump_json(exchange, exclude_defaults=True))
+
+    def shown(self, conversation: str, shown: Shown) -> bytes:
+        """An entry of the answers that can be asked for again, found by the question and by all messages."""
+        words = (shown.mention.id, shown.mention.message, *shown.messages)
+        return self._entry(conversation, words, _SHOWN.dump_json(shown, exclude_defaults=True))
+
+    def read_mention(self, conversation: str, entry: bytes) -> Mention:
+        """The reverse of `mention`. Raises ValidationError, and Unreadable without the key."""
+        return _MENTION.validate_json(self._value(conversation, entry))
+
+    def mentions(self, conversation: str, entries: Iterable[bytes]) -> tuple[Mention, ...]:
+        """Those that can be read."""
+        return tuple(self._readable(conversation, _MENTION, entries))
+
+    def exchanges(self, conversation: str, entries: Iterable[bytes]) -> tuple[Exchange, ...]:
+        """Those that can be read."""
+        return tuple(self._readable(conversation, _EXCHANGE, entries))
+
+    def all_shown(self, conversation: str, entries: Iterable[bytes]) -> tuple[Shown, ...]:
+        """Those that can be read."""
+        return tuple(self._readable(conversation, _SHOWN, entries))
+
+    def _entry(self, conversation: str, words: Iterable[str], value: bytes) -> bytes:
+        return ",".join(words).encode() + b"|" + self._seal.close(value, conversation)
+
+    def _value(self, conversation: str, entry: bytes) -> bytes:
+        return self._seal.open(entry.partition(b"|")[2], conversation)
+
+    def _readable(self, conversation: str, kind: TypeAdapter[T], entries: Iterable[bytes]) -> Iterator[T]:
+        """Of one that another version wrote nothing is logged but that: the error quotes its input."""
+        for entry in entries:
+            try:
+                yield kind.validate_json(self._value(conversation, entry))
+            except (ValidationError, Unreadable) as error:
+                log.warning("an entry that can't be read is passed over (%s)", type(error).__name__)
 
 
-def read_mention(entry: bytes) -> Mention:
-    """The reverse of `mention_entry`. Raises ValidationError."""
-    return _MENTION.validate_json(entry)
-
-
-def encode(exchange: Exchange) -> bytes:
-    """An entry of the history: the platform's message ids in clear, then the exchange.
-
-    Redis can find an entry by message id without reading the rest.
-    """
-    return ",".join(exchange.messages).encode() + b"|" + _EXCHANGE.dump_json(exchange)
-
-
-def decode(entry: bytes) -> Exchange:
-    """The reverse of `encode`. Raises ValidationError."""
-    return _EXCHANGE.validate_json(entry.partition(b"|")[2])
-
-
-def readable(read: Callable[[bytes], T], entries: Iterable[bytes]) -> Iterator[T]:
-    """The entries that can be read. Of another version's nothing is logged but that: the error quotes its input."""
-    for entry in entries:
-        try:
-            yield read(entry)
-        except ValidationError:
-            log.warning("an entry that can't be read is passed over")
-
-
-def read_history(entries: Iterable[bytes]) -> tuple[Exchange, ...]:
-    """The exchanges, without those that another version wrote and this one can't read."""
-    return tuple(readable(decode, entries))
-
-
-def shown_entry(mention: Mention, messages: Iterable[str]) -> bytes:
-    """An entry of the answers that can be asked for again: the messages in clear, then the mention."""
-    return ",".join(messages).encode() + b"|" + mention_entry(mention)
-
-
-def read_shown(entry: bytes) -> tuple[Mention, tuple[str, ...]]:
-    """The reverse of `shown_entry`. Raises ValidationError."""
-    ids, _, mention = entry.partition(b"|")
-    return read_mention(mention), tuple(filter(None, ids.decode().split(",")))
+def has(entry: bytes, word: str) -> bool:
+    """Whether this is one of the words of an entry."""
+    return word.encode() in entry.partition(b"|")[0].split(b",")
 
 
 def progress_entry(progress: Progress) -> bytes:

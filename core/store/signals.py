@@ -11,7 +11,7 @@ from core.store.connect import guarded
 
 log = logging.getLogger(__name__)
 
-STOP = "nb:stop"
+STOP, FREE = "nb:stop", "nb:free"
 # Seconds until a lost connection is tried again, and for a read without a signal.
 _RETRY, _READ = 1.0, 30.0
 
@@ -22,18 +22,20 @@ class Signals:
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
 
-    async def listen(self, stop: Callable[[str], object]) -> None:
-        """Call `stop` with each turn that somebody wants stopped, until cancelled. Outages are waited out."""
+    async def listen(self, stop: Callable[[str], object], free: Callable[[str], object]) -> None:
+        """Call `stop` with each turn that somebody wants stopped, and `free` with each conversation that was handed
+        back, until cancelled. Outages are waited out."""
         while True:
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
                     async with guarded():
-                        await channel.subscribe(STOP)
+                        await channel.subscribe(STOP, FREE)
                     while True:
                         async with guarded(_READ + 1):
                             signal = await channel.get_message(timeout=_READ)
                         if signal:
-                            stop(signal["data"].decode())
+                            call = stop if signal["channel"] == STOP.encode() else free
+                            call(signal["data"].decode())
             except StoreError as error:
                 log.debug("no signals for now: %s", error)
                 await asyncio.sleep(_RETRY)

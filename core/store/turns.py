@@ -2,29 +2,20 @@
 
 import logging
 import uuid
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from typing import Any
 
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from core.errors import Stale
-from core.model import NOTHING_SHOWN, Exchange, Mention, Progress
+from core.model import Exchange, Mention
+from core.progress import NOTHING_SHOWN, Progress, Shown
 from core.store.connect import guarded
-from core.store.entries import (
-    encode,
-    mention_entry,
-    progress_entry,
-    read_history,
-    read_mention,
-    read_progress,
-    read_shown,
-    readable,
-    shown_entry,
-)
+from core.store.entries import has, progress_entry, read_progress
+from core.store.mailbox import DEFAULTS, Limits, Mailboxes, ms
+from core.store.seal import OPEN, Seal, Unreadable
 from core.store.signals import Signals
 
 log = logging.getLogger(__name__)
@@ -32,7 +23,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One claimed mention. `fence` proves the claim, `attempt` counts from 1, `epoch` tells resets apart."""
+    """One claimed mention. `fence` proves the claim, `attempt` counts from 1, `epoch` tells resets apart.
+
+    `also`: mentions that are answered with it. `retracted`: its question was deleted, and what was shown of a reply is
+    to be taken away.
+    """
 
     conversation: str
     mention: Mention
@@ -41,6 +36,8 @@ class Turn:
     epoch: int
     history: tuple[Exchange, ...]
     progress: Progress
+    also: tuple[Mention, ...] = ()
+    retracted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +50,13 @@ class Full:
     """Too many mentions wait in this conversation already; nothing was stored."""
 
     waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing was stored: the person may not ask here, or not now; the sentence says why."""
+
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,56 +73,41 @@ class Claimed:
     turn: Turn
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A mention and the messages in which its reply stands."""
-
-    mention: Mention
-    messages: tuple[str, ...]
-
-
-Acceptance = Duplicate | Full | Queued | Claimed
+Acceptance = Duplicate | Full | Refused | Queued | Claimed
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How long things live, in seconds, and how many there may be."""
+class Renewed:
+    """The lease is ours for longer; `stop`: somebody wants the turn ended, `retract`: because its question is gone."""
 
-    lease: float = 20
-    dedupe: float = 3600  # Slack redelivers for about six minutes
-    keep: float = 30 * 86_400
-    inbox: int = 20
-    exchanges: int = 100
-    window_bytes: int = 256 * 1024
-    ended: int = 10  # turns of a conversation whose answer can be asked for again
+    stop: bool = False
+    retract: bool = False
 
 
 class Turns:
     """The typed stubs of the Lua steps. Each is one round trip and safe to repeat; all raise StoreError."""
 
-    def __init__(self, redis: "Redis", limits: Limits = Limits(), partitions: int = 1) -> None:
+    def __init__(self, redis: "Redis", limits: Limits = DEFAULTS, partitions: int = 1, seal: Seal = OPEN) -> None:
+        """`partitions`, `seal`: see Mailboxes and Seal."""
         self.limits = limits
         self.signals = Signals(redis)
+        self.mailboxes = Mailboxes(redis, limits, partitions, seal)
+        self._entries = self.mailboxes.entries
         self._redis = redis
-        self._partitions = partitions
-        source = files("core.store") / "lua"
-        common = (source / "common.lua").read_text()
-        steps = ("accept", "claim", "renew", "release", "commit", "reset", "stop")
-        self._steps = {name: redis.register_script(common + (source / f"{name}.lua").read_text()) for name in steps}
 
-    async def accept(self, conversation: str, mention: Mention, request: str) -> Acceptance:
+    async def accept(self, conversation: str, mention: Mention, request: str, keep: float | None = None) -> Acceptance:
         """Queue a mention once; claim its conversation when nobody holds it.
 
-        `request` names this call: repeated with the same one after a lost answer, it gives that answer again.
+        `request` names this call: repeated with the same one after a lost answer, it gives that answer again. `keep`:
+        how long this conversation is remembered, in seconds; None: as the limits say.
         """
-        entry = mention_entry(mention)
-        tag = self._tag(conversation)
         limits = self.limits
-        reply = await self._step(
+        entry = self._entries.mention(conversation, mention)
+        reply = await self.mailboxes.step(
             "accept",
             conversation,
-            [request, entry, _ms(limits.dedupe), limits.inbox],
-            extra_key=f"nb:{tag}:d:{mention.id}",
+            [request, entry, ms(limits.dedupe), limits.inbox, ms(limits.keep if keep is None else keep)],
+            extra_key=f"nb:{self.mailboxes.tag(conversation)}:d:{mention.id}",
         )
         match reply[0]:
             case b"DUPLICATE":
@@ -133,9 +122,9 @@ class Turns:
 
     async def once(self, event: str) -> bool:
         """True for the first call with this event's id, in all processes."""
-        key, call = f"nb:{self._tag(event)}:d:{event}", uuid.uuid4().hex
+        key, call = f"nb:{self.mailboxes.tag(event)}:d:{event}", uuid.uuid4().hex
         async with guarded():
-            if await self._redis.set(key, call, nx=True, px=_ms(self.limits.dedupe)):
+            if await self._redis.set(key, call, nx=True, px=ms(self.limits.dedupe)):
                 return True
             # The client repeats a command whose answer was lost: then the key is there, and it is ours.
             return bool(await self._redis.get(key) == call.encode())
@@ -143,83 +132,55 @@ class Turns:
     async def waiting(self, conversation: str) -> int:
         """How many mentions wait in this conversation, the running one included."""
         async with guarded():
-            return int(await self._redis.llen(self._key("i", conversation)))
+            return int(await self._redis.llen(self.mailboxes.key("i", conversation)))
+
+    async def line(self, conversation: str) -> tuple[Mention, ...]:
+        """The mentions that wait in this conversation, the running one first."""
+        return self._entries.mentions(conversation, await self._inbox(conversation))
 
     async def ahead(self, conversation: str, mention: Mention) -> int | None:
         """How many mentions come before this one, the running one included; None when it does not wait any more."""
-        entry = mention_entry(mention)
-        async with guarded():
-            place = await self._redis.lpos(self._key("i", conversation), entry)  # type: ignore[arg-type]
-        return place if isinstance(place, int) else None
+        entries = await self._inbox(conversation)
+        return next((place for place, entry in enumerate(entries) if has(entry, mention.id)), None)
 
-    async def running(self, conversation: str) -> Shown | None:
-        """The mention whose turn it is in this conversation, and what is on screen of its reply as far as is known."""
-        async with guarded(), self._redis.pipeline(transaction=False) as pipe:
-            pipe.lindex(self._key("i", conversation), 0)
-            pipe.hget(self._key("c", conversation), "progress")
-            entry, progress = await pipe.execute()
-        mentions = readable(read_mention, [entry] if entry is not None else [])
-        return next((Shown(each, read_progress(progress).messages) for each in mentions), None)
-
-    async def ended(self, conversation: str, message: str) -> Shown | None:
-        """The mention that was answered in this message, if that was not long ago; None if it is forgotten."""
+    async def _inbox(self, conversation: str) -> list[bytes]:
         async with guarded():
-            entries: list[Any] = await self._redis.lrange(self._key("e", conversation), 0, -1)
-        found = (Shown(*each) for each in readable(read_shown, entries))
-        return next((shown for shown in found if message in shown.messages), None)
-
-    async def waits(self, conversation: str, turn: str) -> bool:
-        """Whether the turn of this mention waits or runs."""
-        async with guarded():
-            entries: list[Any] = await self._redis.lrange(self._key("i", conversation), 0, -1)
-        return any(each.id == turn for each in readable(read_mention, entries))
-
-    async def answered(self, conversation: str, turn: str) -> bool:
-        """Whether the answer of this turn is remembered."""
-        async with guarded():
-            entries: list[Any] = await self._redis.lrange(self._key("h", conversation), 0, -1)
-        return any(each.turn == turn for each in read_history(entries))
-
-    async def exchange(self, conversation: str, message: str) -> Exchange | None:
-        """The exchange that this message belongs to, if it is remembered."""
-        async with guarded():
-            entries: list[Any] = await self._redis.lrange(self._key("h", conversation), 0, -1)
-        found = (entry for entry in entries if message.encode() in entry.partition(b"|")[0].split(b","))
-        return next(iter(read_history(found)), None)
+            entries: list[Any] = await self._redis.lrange(self.mailboxes.key("i", conversation), 0, -1)
+        return entries
 
     async def stop(self, conversation: str, turn: str) -> bool:
         """Have the turn of this mention ended by whoever holds it; False when it does not run."""
-        return bool(await self._step("stop", conversation, [turn]))
+        return bool(await self.mailboxes.step("stop", conversation, [turn]))
 
     async def claim(self, conversation: str) -> Turn | None:
         """The next turn of a conversation whose lease ran out or was handed back; None if there is none to take."""
-        reply = await self._step("claim", conversation, [])
+        reply = await self.mailboxes.step("claim", conversation, [])
         return await self._turn(conversation, reply[1]) if reply[0] == b"CLAIMED" else None
 
-    async def lapsed(self, at_most: int = 100) -> tuple[str, ...]:
-        """Conversations whose lease ran out, the longest ago first."""
-        names: list[Any] = []
-        async with guarded():
-            seconds, micros = await self._redis.time()
-            now = seconds * 1000 + micros // 1000
-            for partition in range(self._partitions):
-                key = f"nb:{{{partition}}}:leases"
-                names.extend(await self._redis.zrangebyscore(key, "-inf", now, start=0, num=at_most))
-        return tuple(name.decode() for name in names[:at_most])
+    async def lapsed(self, beginnings: Sequence[str] = ("",), at_most: int = 100) -> tuple[str, ...]:
+        """Conversations whose lease ran out, the longest ago first; those whose name begins with one of these."""
+        names: list[bytes] = []
+        for partition in range(self.mailboxes.partitions):
+            names += await self.mailboxes.lapsed(partition, beginnings, at_most)
+        return tuple(name.decode() for name in names)
 
-    async def renew(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> bool:
-        """Prolong the lease, keeping the progress made; false when somebody wants the turn stopped.
-
-        Raises Stale when another process holds it.
-        """
-        found = await self._step("renew", turn.conversation, [turn.fence, turn.mention.id, progress_entry(progress)])
+    async def renew(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> Renewed:
+        """Prolong the lease, keeping the progress made. Raises Stale when another process holds it."""
+        args = [turn.fence, turn.mention.id, progress_entry(progress)]
+        found = await self.mailboxes.step("renew", turn.conversation, args)
         if not found:
             raise Stale(turn.mention.id)
-        return bool(found == 1)
+        return Renewed(stop=found >= 2, retract=found == 3)
 
     async def release(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> None:
         """Hand an unfinished turn back, for any process to go on with at once."""
-        await self._step("release", turn.conversation, [turn.fence, progress_entry(progress)])
+        await self.mailboxes.step("release", turn.conversation, [turn.fence, progress_entry(progress)])
+
+    async def taken(self, turn: Turn) -> bool:
+        """Whether another process took the turn since, or ended it."""
+        key = self.mailboxes.key("c", turn.conversation)
+        async with guarded():
+            return bool(await self._redis.hget(key, "fence") != str(turn.fence).encode())
 
     async def commit(self, turn: Turn, exchange: Exchange | None, messages: tuple[str, ...] = ()) -> Turn | None:
         """End the turn and remember its exchange, if any; returns the next turn, which is then ours as well.
@@ -227,26 +188,30 @@ class Turns:
         With `messages`, in which the reply stands, it can be asked for again. Raises Stale when another process holds
         the turn; nothing is written then.
         """
-        entry = b"" if exchange is None else encode(exchange)
-        again = shown_entry(replace(turn.mention, redo=None), messages) if messages else b""
-        replaces = turn.mention.redo.turn if turn.mention.redo else ""
-        reply = await self._commit(turn.conversation, turn.fence, turn.mention.id, entry, turn.epoch, again, replaces)
+        conversation, mention = turn.conversation, turn.mention
+        entry = b"" if exchange is None else self._entries.exchange(conversation, exchange)
+        again = b""
+        if messages:
+            again = self._entries.shown(conversation, Shown(replace(mention, redo=None), messages))
+        replaces = mention.redo.turn if mention.redo else ""
+        also = [each.id for each in turn.also]
+        reply = await self._commit(conversation, turn.fence, mention.id, entry, turn.epoch, again, replaces, also)
         if reply[0] == b"STALE":
-            raise Stale(turn.mention.id)
-        return await self._turn(turn.conversation, reply[1]) if reply[0] == b"NEXT" else None
-
-    async def reset(self, conversation: str) -> int:
-        """Forget the history of a conversation; returns how many exchanges that were."""
-        return int(await self._step("reset", conversation, []))
+            raise Stale(mention.id)
+        return await self._turn(conversation, reply[1]) if reply[0] == b"NEXT" else None
 
     async def _turn(self, conversation: str, state: Sequence[Any]) -> Turn | None:
         """The turn in a snapshot. A question that can't be read (of another version) is dropped: it would block its
         conversation for good."""
         while True:
             try:
-                return _turn(conversation, state)
+                return self._read(conversation, state)
             except ValidationError:  # which quotes its input: not for the log
                 log.error("a question in %s can't be read and is dropped", conversation)
+            except Unreadable:
+                # Nothing is lost by it: with the right key it can be answered, by us or by another process.
+                log.error("a question in %s can't be opened: is its key missing in ENCRYPTION_KEYS?", conversation)
+                return None
             name = f"unreadable/{uuid.uuid4().hex}"
             reply = await self._commit(conversation, state[1], name, b"", state[3])
             if reply[0] != b"NEXT":
@@ -254,41 +219,31 @@ class Turns:
             state = reply[1]
 
     async def _commit(
-        self, conversation: str, fence: int, turn: str, entry: bytes, epoch: int, again: bytes = b"", replaces: str = ""
+        self,
+        conversation: str,
+        fence: int,
+        turn: str,
+        entry: bytes,
+        epoch: int,
+        again: bytes = b"",
+        replaces: str = "",
+        also: Sequence[str] = (),
     ) -> Any:
         limits = self.limits
-        args = [fence, turn, entry, epoch, limits.exchanges, again, limits.ended, replaces]
-        return await self._step("commit", conversation, args)
+        args = [fence, turn, entry, epoch, limits.exchanges, again, limits.ended, replaces, *also]
+        return await self.mailboxes.step("commit", conversation, args)
 
-    def _key(self, kind: str, conversation: str) -> str:
-        return f"nb:{self._tag(conversation)}:{kind}:{conversation}"
-
-    def _tag(self, conversation: str) -> str:
-        """The partition as a Cluster hash tag: all keys of a conversation are in one slot."""
-        return f"{{{zlib.crc32(conversation.encode()) % self._partitions}}}"
-
-    async def _step(self, name: str, conversation: str, args: Sequence[Any], extra_key: str = "") -> Any:
-        tag, limits = self._tag(conversation), self.limits
-        keys = [self._key(kind, conversation) for kind in "cihe"] + [f"nb:{tag}:leases"]
-        common: list[Any] = [conversation, _ms(limits.lease), _ms(limits.keep), limits.exchanges, limits.window_bytes]
-        async with guarded():
-            return await self._steps[name](keys=[*keys, extra_key] if extra_key else keys, args=common + list(args))
-
-
-def _turn(conversation: str, state: Sequence[Any]) -> Turn:
-    entry, fence, attempts, epoch, progress, history = state
-    mention = read_mention(entry)
-    before = Progress(mention.redo.messages) if mention.redo else NOTHING_SHOWN  # it goes on in the old messages
-    return Turn(
-        conversation=conversation,
-        mention=mention,
-        fence=int(fence),
-        attempt=int(attempts),
-        epoch=int(epoch),
-        history=read_history(history),
-        progress=read_progress(progress, before),
-    )
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
+    def _read(self, conversation: str, state: Sequence[Any]) -> Turn:
+        entry, fence, attempts, epoch, progress, retracted, history = state
+        mention = self._entries.read_mention(conversation, entry)
+        before = Progress(mention.redo.messages) if mention.redo else NOTHING_SHOWN  # it goes on in the old messages
+        return Turn(
+            conversation=conversation,
+            mention=mention,
+            fence=int(fence),
+            attempt=int(attempts),
+            epoch=int(epoch),
+            history=self._entries.exchanges(conversation, history),
+            progress=read_progress(progress, before),
+            retracted=bool(retracted),
+        )

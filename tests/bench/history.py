@@ -14,8 +14,10 @@ from redis.asyncio import Redis
 from core.model import Author, Exchange, Mention, Place
 from core.store.connect import connection
 from core.store.embedded import embedded
-from core.store.entries import encode
-from core.store.turns import Claimed, Limits, Turns
+from core.store.entries import Entries
+from core.store.mailbox import Limits
+from core.store.seal import OPEN
+from core.store.turns import Claimed, Turns
 from tests.bench.table import Table, ratio, us
 
 TURNS, WARM = 300, 30
@@ -47,10 +49,11 @@ async def measure() -> Table:
             many = await _many(redis, CHANNELS)
             rows.append(_row("1,000 in all, in 10 channels", 100, few, few))
             rows.append(_row(f"{CHANNELS * 100:,} in all, in {CHANNELS:,} channels", 100, many, few))
+    size = len(Entries(OPEN).exchange("bench", EXCHANGE))
     return Table(
         "Cost of a turn by the exchanges stored",
         f"Accept, claim, read the history and commit, {TURNS} turns one after the other, embedded "
-        f"{server.version} with its append-only file, {len(encode(EXCHANGE)):,} bytes an exchange. The window is what "
+        f"{server.version} with its append-only file, {size:,} bytes an exchange. The window is what "
         "a turn reads at most (HISTORY_EXCHANGES); CPU of the bot includes decoding it.",
         ("stored exchanges", "window", "median us", "ratio", "server CPU us", "ratio", "bot CPU us", "ratio"),
         tuple(rows),
@@ -83,7 +86,7 @@ async def _many(redis: "Redis", channels: int) -> _Cost:
 
 
 async def _seed(redis: "Redis", conversation: str, exchanges: int) -> None:
-    entry = encode(EXCHANGE)
+    entry = Entries(OPEN).exchange(conversation, EXCHANGE)
     for begun in range(0, exchanges, 1000):
         await redis.rpush(f"nb:{{0}}:h:{conversation}", *[entry] * min(1000, exchanges - begun))
     while (await redis.info("persistence"))["aof_rewrite_in_progress"]:

@@ -1,8 +1,9 @@
 """A turn without Redis: the assistant answers a mention on a surface, and nobody keeps how far it came."""
 
 from core.assistant import Assistant
-from core.model import NOTHING_SHOWN, Exchange, Mention, Progress
+from core.model import Exchange, Mention, Page
 from core.ports import Surface
+from core.progress import NOTHING_SHOWN, Progress
 from core.settings import ChannelSettings
 from core.store.turns import Turn
 
@@ -10,10 +11,13 @@ from core.store.turns import Turn
 class _Nobody:
     """Keeps no progress."""
 
-    def drawn(self, progress: Progress) -> None:
+    def drawn(self, progress: Progress, page: Page) -> None:
         pass
 
-    async def posted(self, progress: Progress) -> None:
+    async def posted(self, progress: Progress, page: Page) -> None:
+        pass
+
+    async def check(self) -> None:
         pass
 
 

@@ -7,24 +7,18 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from bots.compose import assemble
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.slack import SlackServer
 from bots.sandbox.slack_limits import OFF
 from bots.sandbox.slack_people import Answer, Submission
 from bots.sandbox.slack_values import Call, File, Message, View
 from bots.slack.app import Slack
-from core.assistant import Assistant
 from core.config import Config
-from core.controls import Controls
-from core.front import Front
-from core.handlers import Handlers
 from core.intake import Intake
 from core.nebula import Nebula
 from core.pace import Line, Pace, Pacer, Permit
 from core.store.connect import connection
-from core.store.ratings import Ratings
-from core.store.settings import SettingsStore
-from core.store.turns import Limits, Turns
 
 T = TypeVar("T")
 
@@ -194,12 +188,9 @@ async def process(
         connection(redis_url) as redis,
         Nebula(api_key="key", base_url=nebula.base_url, platform_url=nebula.platform_url) as model,
     ):
-        store = SettingsStore(redis, values, {platform.name: platform.habits})
-        turns = Turns(redis, Limits(lease=lease, inbox=inbox))
-        assistant = Assistant(model, _Hasty(), context=values.nebula_context_tokens, pages=values.reply_pages)
-        intake = Intake(turns, store, assistant, {platform.name: platform}, drain_seconds=2)
-        ratings = Ratings(redis, 3600)
-        front = Front(intake, Handlers(store, turns, ratings, model), Controls(intake, turns, store, ratings))
+        timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2}
+        bot = assemble(values.model_copy(update=timing), redis, model, [platform], _Hasty())
+        front, intake = bot.front, bot.intake
         async with intake.open(), asyncio.TaskGroup() as group:
             running = group.create_task(platform.run(front))
             try:

@@ -9,22 +9,20 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from bots.compose import assemble
 from bots.sandbox.nebula import NebulaServer
 from core.assistant import Assistant
 from core.config import Config
-from core.controls import Controls
 from core.front import Front
-from core.handlers import Handlers, Response
 from core.intake import Intake
 from core.model import Address, Author, Memory, Mention, Place, Placement, Rights
 from core.nebula import Nebula
-from core.pace import Pacer
 from core.ports import Surface
+from core.responses import Response
 from core.settings import Habits
-from core.store.budgets import Budgets
-from core.store.ratings import Ratings
+from core.store.mailbox import Limits
 from core.store.settings import SettingsStore
-from core.store.turns import Limits, Turns
+from core.store.turns import Turns
 from tests.core.room import Room
 
 ROOM = Place("test", "W1", "C1")
@@ -122,23 +120,12 @@ async def process(
                 backoff=0.01,
             )
         )
-        turns = Turns(redis, Limits(lease=lease, inbox=config.inbox_limit))
+        values = config.model_copy(update={"lease_seconds": lease, "drain_seconds": drain})
+        bot = assemble(values, redis, model, [rooms])
+        await stack.enter_async_context(bot.intake.open())
+        turns = Turns(redis, Limits(lease=lease), seal=config.seal)
         settings = SettingsStore(redis, config, {rooms.name: rooms.habits})
-        assistant = Assistant(
-            model, Pacer(Budgets(redis)), context=config.nebula_context_tokens, pages=config.reply_pages
-        )
-        intake = Intake(
-            turns,
-            settings,
-            assistant,
-            {rooms.name: rooms},
-            question_characters=config.question_characters,
-            drain_seconds=drain,
-        )
-        await stack.enter_async_context(intake.open())
-        ratings = Ratings(redis, 3600)
-        front = Front(intake, Handlers(settings, turns, ratings, model), Controls(intake, turns, settings, ratings))
-        yield Process(front, intake, assistant, turns, settings, rooms)
+        yield Process(bot.front, bot.intake, bot.assistant, turns, settings, rooms)
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:

@@ -9,9 +9,10 @@ from redis.asyncio import Redis
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault
 from core.errors import Forbidden, SlowDown
-from core.model import Exchange, Memory, Mention, Place, Placement, Progress
+from core.model import Exchange, Memory, Mention, Place, Placement
 from core.pace import Pace, Pacer
 from core.ports import Sign
+from core.progress import Progress
 from core.prompt import build
 from core.settings import ChannelSettings
 from core.store.turns import Claimed, Turns

@@ -10,7 +10,8 @@ from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault, Thought
 from core.errors import BadKey, NoCredits, SlowDown
 from core.frames import SPENT, STOPPED
-from core.intake import EMPTY, GAVE_UP, MAX_ATTEMPTS, ONLY_FILES
+from core.gate import EMPTY, ONLY_FILES
+from core.intake import GAVE_UP
 from core.model import Attachment, Place
 from core.ports import Status
 from core.store.turns import Duplicate, Full, Queued
@@ -262,7 +263,7 @@ async def test_turn_that_keeps_failing_is_closed(redis_client: Redis, server: Ne
         pass
     mention = bot.mention("poison")
     await bot.intake.accept(mention)
-    for _ in range(MAX_ATTEMPTS):
+    for _ in range(3):
         turn = await bot.turns.claim(ROOM.name)
         assert turn
         await redis_client.zadd("nb:{0}:leases", {ROOM.name: 0})

@@ -9,9 +9,10 @@ import pytest
 from core.errors import Frozen, Gone, Rejected, SlowDown, Unreachable
 from core.frames import CUT, PLAIN, STOPPED, Look
 from core.latest import Latest
-from core.model import NOTHING_SHOWN, Delta, Finish, Page, Progress
+from core.model import Delta, Finish, Page
 from core.pace import Pace, Pacer
 from core.painter import Painter
+from core.progress import NOTHING_SHOWN, Progress
 from core.reply import Phase, Reply
 from tests.core.core_harness import eventually
 from tests.core.room import Room
@@ -25,11 +26,14 @@ class Draft:
         self.told: list[Progress] = []
         self.painter = Painter(self.cell, room, Pacer(), self, progress, heading=heading, look=look)
 
-    def drawn(self, progress: Progress) -> None:
+    def drawn(self, progress: Progress, page: Page) -> None:
         self.told.append(progress)
 
-    async def posted(self, progress: Progress) -> None:
+    async def posted(self, progress: Progress, page: Page) -> None:
         self.told.append(progress)
+
+    async def check(self) -> None:
+        pass
 
     def write(self, text: str = "", thought: str = "", now: float = 0.0) -> None:
         self.cell.set(self.cell.value.add(Delta(text=text, thought=thought), now))

@@ -8,8 +8,11 @@ import pytest
 from redis.asyncio import Redis
 
 from core.errors import Stale
-from core.model import Author, Exchange, Mention, Place, Progress
-from core.store.turns import Claimed, Duplicate, Full, Limits, Queued, Turn, Turns
+from core.model import Author, Exchange, Mention, Place
+from core.progress import Progress
+from core.store.mailbox import Limits
+from core.store.records import Records
+from core.store.turns import Claimed, Duplicate, Full, Queued, Turn, Turns
 
 PLACE = Place("slack", "T1", "C1")
 ANN = Author("U1", "Ann")
@@ -202,7 +205,7 @@ async def test_reset_forgets_the_past_and_the_running_turn(redis_client: Redis) 
     turns = Turns(redis_client)
     await turns.commit(turn := await claimed(turns, 1), said(turn))
     running = await claimed(turns, 2)
-    assert await turns.reset(HERE) == 1
+    assert await Records(turns.mailboxes).reset(HERE) == 1
     await turns.commit(running, said(running))
     turn = await claimed(turns, 3)
     assert turn.history == ()
@@ -240,7 +243,7 @@ async def test_no_key_is_left_without_a_ttl(redis_client: Redis) -> None:
     await turns.commit(turn := await claimed(turns, 1), said(turn))
     await turns.accept(HERE, question(2), "request 2")
     await turns.accept(HERE, question(3), "request 3")
-    await turns.reset("slack/T1/C9")
+    await Records(turns.mailboxes).reset("slack/T1/C9")
     await turns.once("event")
     async for key in redis_client.scan_iter():
         assert await redis_client.pttl(key) > 0, key

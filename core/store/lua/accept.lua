@@ -1,6 +1,7 @@
 -- accept: queue a mention once, and claim its conversation when nobody holds it.
 local DEDUPE = KEYS[6]
-local REQUEST, ENTRY, DEDUPE_MS, INBOX_LIMIT = ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+local REQUEST, ENTRY, DEDUPE_MS, INBOX_LIMIT, KEEP_MS =
+  ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
 
 local known = redis.call('GET', DEDUPE)
 if known then
@@ -13,6 +14,8 @@ local waiting = redis.call('LLEN', INBOX)
 if waiting >= INBOX_LIMIT then return {'FULL', waiting} end
 redis.call('SET', DEDUPE, REQUEST, 'PX', DEDUPE_MS)
 redis.call('RPUSH', INBOX, ENTRY)
+TTL_MS = tonumber(KEEP_MS)
+redis.call('HSET', CONV, 'keep', KEEP_MS)
 keep()
 if held() then return {'QUEUED', waiting} end
 redis.call('HSET', CONV, 'request', REQUEST)

@@ -4,4 +4,5 @@ if redis.call('LLEN', INBOX) == 0 then
   redis.call('ZREM', LEASES, NAME)
   return {'EMPTY'}
 end
+even_when_full()
 return {'CLAIMED', claim()}

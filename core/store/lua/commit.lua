@@ -1,20 +1,26 @@
 -- commit: end the turn at the head of the inbox, remember its exchange, go on with the next one or let go.
 local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 local AGAIN, AGAIN_KEEP, REPLACES = ARGV[11], tonumber(ARGV[12]), ARGV[13]
+local ALSO = 14 -- from here on: other mentions that were answered with this one
 
 local done = redis.call('HGET', CONV, 'done') == TURN
 if not holds(FENCE) then return {done and 'IDLE' or 'STALE'} end
 -- A retry after a lost answer finds the turn done and only learns what comes next.
 if not done then
+  even_when_full()
   redis.call('LPOP', INBOX)
+  for i = ALSO, #ARGV do
+    local answered = entry(INBOX, ARGV[i])
+    if answered then redis.call('LREM', INBOX, 1, answered) end
+  end
   redis.call('HSET', CONV, 'done', TURN, 'attempts', 0)
-  redis.call('HDEL', CONV, 'progress', 'request', 'stop')
+  redis.call('HDEL', CONV, 'progress', 'request', 'stop', 'retract')
   -- An answer given anew takes the place of the old one, which is not on screen any more; if none came, it still is.
   local place
   if REPLACES ~= '' then
-    local old, at = entry(HISTORY, '"turn":"' .. REPLACES .. '"')
+    local old, at = entry(HISTORY, REPLACES)
     place = at
-    local known = entry(ENDED, '"id":"' .. REPLACES .. '"')
+    local known = entry(ENDED, REPLACES)
     if known and (EXCHANGE ~= '' or not old) then redis.call('LREM', ENDED, 1, known) end
   end
   -- After a reset, an answer begun before it is not remembered.
@@ -29,6 +35,11 @@ if not done then
       redis.call('LPUSH', ENDED, AGAIN)
       redis.call('LTRIM', ENDED, 0, AGAIN_KEEP - 1)
     end
+  end
+  local oldest = redis.call('LINDEX', HISTORY, 0)
+  while oldest and aged(oldest) do
+    redis.call('LPOP', HISTORY)
+    oldest = redis.call('LINDEX', HISTORY, 0)
   end
   if redis.call('LLEN', INBOX) > 0 then redis.call('HINCRBY', CONV, 'attempts', 1) end
 end

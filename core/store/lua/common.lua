@@ -1,7 +1,9 @@
--- Shared by the steps of turns.py. Every step gets the same keys, all in one slot, and the same first arguments.
+-- Shared by the steps of mailbox.py. Every step gets the same keys, all in one slot, and the same first arguments.
 local CONV, INBOX, HISTORY, ENDED, LEASES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local NAME, LEASE_MS, TTL_MS, WINDOW, WINDOW_BYTES =
+local NAME, LEASE_MS, LONGEST_MS, WINDOW, WINDOW_BYTES =
   ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+-- How long this conversation is remembered: its own time, if it has one.
+local TTL_MS = tonumber(redis.call('HGET', CONV, 'keep') or LONGEST_MS)
 
 -- The server's clock, in milliseconds: replicas' own clocks differ.
 local function now()
@@ -15,8 +17,27 @@ local function held()
   return lease and tonumber(lease) > now()
 end
 
+-- A Redis whose memory is full refuses what may take more of it, unless the script has written before
+-- (redis.io, Key eviction: noeviction). Steps that end or go on with what was accepted begin with this write.
+local function even_when_full()
+  redis.call('PEXPIRE', CONV, TTL_MS)
+end
+
 local function keep()
-  for _, key in ipairs({CONV, INBOX, HISTORY, ENDED, LEASES}) do redis.call('PEXPIRE', key, TTL_MS) end
+  for _, key in ipairs({CONV, INBOX, HISTORY, ENDED}) do redis.call('PEXPIRE', key, TTL_MS) end
+  redis.call('PEXPIRE', LEASES, LONGEST_MS)
+end
+
+-- Whether this is one of the words of an entry, which stand before the bar.
+local function has(entry, word)
+  local words = string.match(entry, '^([^|]*)|')
+  return words and string.find(',' .. words .. ',', ',' .. word .. ',', 1, true) ~= nil
+end
+
+-- Whether an exchange is older than this conversation is to remember.
+local function aged(exchange)
+  local at = string.match(exchange, '^[^|]*,@(%-?%d+)|')
+  return at and tonumber(at) > 0 and tonumber(at) * 1000 < now() - TTL_MS
 end
 
 -- The newest exchanges within the window, oldest first. Reads from the end, so the cost does not grow with the list.
@@ -27,7 +48,7 @@ local function newest()
     local batch = redis.call('LRANGE', HISTORY, first, last)
     for i = #batch, 1, -1 do
       size = size + #batch[i]
-      if size > WINDOW_BYTES then batch = {}; break end
+      if size > WINDOW_BYTES or aged(batch[i]) then batch = {}; break end
       newer[#newer + 1] = batch[i]
     end
     if #batch < last - first + 1 then break end
@@ -40,10 +61,11 @@ end
 
 -- All that a turn needs: the mention at the head of the inbox and what is known of it.
 local function snapshot()
-  local state = redis.call('HMGET', CONV, 'fence', 'attempts', 'epoch', 'progress')
+  local state = redis.call('HMGET', CONV, 'fence', 'attempts', 'epoch', 'progress', 'retract')
+  local head = redis.call('LINDEX', INBOX, 0)
   return {
-    redis.call('LINDEX', INBOX, 0), tonumber(state[1]), tonumber(state[2]), tonumber(state[3] or '0'), state[4] or '',
-    newest(),
+    head, tonumber(state[1]), tonumber(state[2]), tonumber(state[3] or '0'), state[4] or '',
+    state[5] and has(head, state[5]) and 1 or 0, newest(),
   }
 end
 
@@ -60,15 +82,15 @@ local function holds(fence)
   return redis.call('HGET', CONV, 'fence') == fence
 end
 
--- The entry of a list that holds these words, and its place.
-local function entry(list, words)
+-- The entry of a list that has this word, and its place.
+local function entry(list, word)
   for i, found in ipairs(redis.call('LRANGE', list, 0, -1)) do
-    if string.find(found, words, 1, true) then return found, i - 1 end
+    if has(found, word) then return found, i - 1 end
   end
 end
 
 -- Whether this turn, and no other, is at the head of the inbox.
 local function running(turn)
   local head = redis.call('LINDEX', INBOX, 0)
-  return head and string.find(head, '"id":"' .. turn .. '"', 1, true)
+  return head and has(head, turn)
 end

@@ -1,6 +1,7 @@
 -- stop: the turn that runs is to end here; its holder is told at once, and again when it renews its lease.
 local TURN = ARGV[6]
 if not running(TURN) then return 0 end
+even_when_full()
 redis.call('HSET', CONV, 'stop', TURN)
 redis.call('PUBLISH', 'nb:stop', TURN)
 return 1

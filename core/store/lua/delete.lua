@@ -1,0 +1,27 @@
+-- delete: a message is gone. As a question it is taken out of the line and the history, and its answer, if it runs, ends
+-- without one; as an answer its exchange is forgotten. Returns what was remembered of both.
+local WORD = ARGV[6]
+local running, waiting = '', 0
+for place, found in ipairs(redis.call('LRANGE', INBOX, 0, -1)) do
+  if has(found, WORD) then
+    if place == 1 then
+      running = string.match(found, '^([^,|]*)')
+    else
+      redis.call('LREM', INBOX, 1, found)
+      waiting = waiting + 1
+    end
+  end
+end
+-- A message that the running reply takes away, or writes anew, is its own affair.
+local progress = redis.call('HGET', CONV, 'progress')
+if running == '' and held() and progress and string.find(progress, '"' .. WORD .. '"', 1, true) then
+  return {'', waiting, '', ''}
+end
+if running ~= '' then
+  redis.call('HSET', CONV, 'retract', running)
+  redis.call('PUBLISH', 'nb:stop', running)
+end
+local exchange, shown = entry(HISTORY, WORD), entry(ENDED, WORD)
+if exchange then redis.call('LREM', HISTORY, 1, exchange) end
+if shown then redis.call('LREM', ENDED, 1, shown) end
+return {running, waiting, exchange or '', shown or ''}

@@ -1,0 +1,7 @@
+-- edit: a question reads differently now; one that is being answered already stays as it was.
+local WORD, ENTRY = ARGV[6], ARGV[7]
+local found, place = entry(INBOX, WORD)
+if not found then return 'GONE' end
+if place == 0 and held() then return 'RUNNING' end
+redis.call('LSET', INBOX, place, ENTRY)
+return 'WAITING'

@@ -1,0 +1,12 @@
+-- forget: these exchanges and answered questions; with EPOCH, a turn that runs now will not be remembered either.
+local EPOCH = ARGV[6]
+local count = 0
+for i = 7, #ARGV do
+  count = count + redis.call('LREM', HISTORY, 1, ARGV[i])
+  redis.call('LREM', ENDED, 1, ARGV[i])
+end
+if EPOCH == '1' then
+  redis.call('HINCRBY', CONV, 'epoch', 1)
+  redis.call('PEXPIRE', CONV, TTL_MS)
+end
+return count
