@@ -11,11 +11,13 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from bots import health
 from bots.compose import Bot, assemble, nebula, storage
 from bots.discord.app import Discord
 from bots.slack.app import Slack
 from core.config import Config, WrongConfig
 from core.ports import ChatModel
+from core.store.connect import ping
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +36,22 @@ async def run(config: Config) -> None:
         log.info("%s", store.where)
         for warning in store.warnings:
             log.warning("%s", warning)
-        async with serving(config, store.redis, model, platforms), alive(config.data_dir):
+        # Outermost, so that probes are answered from the start to the end of the last reply.
+        async with (
+            health.health(config, [health.running(stop), *checks(config, store.redis, platforms)]),
+            serving(config, store.redis, model, platforms),
+            alive(config.data_dir),
+        ):
             log.info("starting %s", " and ".join(platform.name.title() for platform in platforms))
             await model.catalog()  # so that no question waits for it
             await stop.wait()
             log.info("stopping: running replies get %g s", config.drain_seconds)
+
+
+def checks(config: Config, redis: "Redis", platforms: Sequence[Slack | Discord]) -> list[health.Checker]:
+    """What must be well before this process can answer questions."""
+    silence = config.health_silence_seconds
+    return [health.redis(lambda: ping(redis)), *(health.platform(platform, silence) for platform in platforms)]
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 
+from core import metrics
 from core.errors import Gone, ModelError, NebulaBotError, PlatformError
 from core.frames import Look
 from core.latest import Latest
@@ -41,6 +42,14 @@ class Answered:
     tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A sentence in place of an answer; `again`: the question can be asked again with a button."""
+
+    sentence: str
+    again: bool = False
+
+
 class Assistant:
     """Answers turns with a model. Keeps nothing between turns but its guesses of token counts."""
 
@@ -69,14 +78,27 @@ class Assistant:
         surface: Surface,
         keeper: Keeper,
         *,
-        refusal: str = "",
-        retry: bool = False,
+        refusal: Refusal | None = None,
     ) -> Answered:
         """Answer and show it; returns what was said, and where.
 
-        `keeper` is told what of the reply is on screen. With `refusal`, that sentence is the whole reply and the
-        model is not asked; `retry`: it can be asked again all the same. Raises Stale.
+        `keeper` is told what of the reply is on screen. With `refusal`, that is the whole reply and the model is not
+        asked. Raises Stale.
         """
+        question = turn.mention
+        fresh = question.at and turn.attempt == 1 and not question.redo
+        with metrics.turn(question.place.platform, time.time() - question.at if fresh else None) as measured:
+            return await self._answer(turn, settings, surface, keeper, refusal, measured)
+
+    async def _answer(
+        self,
+        turn: Turn,
+        settings: ChannelSettings,
+        surface: Surface,
+        keeper: Keeper,
+        refusal: Refusal | None,
+        measured: metrics.Turn,
+    ) -> Answered:
         cell = Latest(Reply())
         look = Look(
             reasoning=settings.reasoning,
@@ -91,19 +113,30 @@ class Assistant:
         keep = turn.mention.redo is not None and turn.mention.redo.answered
         heading, halt = _heading(turn), partial(self.stop, turn.mention.id)
         painter = Painter(
-            cell, surface, self._pacer, keeper, turn.progress, heading=heading, look=look, halt=halt, keep=keep
+            cell,
+            surface,
+            self._pacer,
+            keeper,
+            turn.progress,
+            heading=heading,
+            look=look,
+            halt=halt,
+            keep=keep,
+            platform=turn.mention.place.platform,
         )
         gone = False
         try:
             async with asyncio.TaskGroup() as group:
                 signs = group.create_task(_signs(surface, painter.visible))
-                group.create_task(self._write(turn, settings, cell, refusal, retry))
+                group.create_task(self._write(turn, settings, cell, refusal))
                 await painter.paint()
                 signs.cancel()
+            measured.end = "refused" if refusal else cell.value.phase.value
         except* PlatformError as lost:
             # Somebody deleted the reply or its place, or took our right to write: the answer has no reader.
             log.warning("turn %s lost its surface: %s", turn.mention.id, lost.exceptions[0])
             gone = lost.subgroup(Gone) is not None
+            measured.end = "lost"
         with suppress(PlatformError):
             await surface.status(NO_SIGN)
         reply, messages = cell.value, tuple(painter.messages)
@@ -124,13 +157,11 @@ class Assistant:
         )
         return Answered(exchange, asked_for_again, stopped, tokens)
 
-    async def _write(
-        self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], refusal: str, retry: bool
-    ) -> None:
+    async def _write(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], refusal: Refusal | None) -> None:
         """Read the model's stream as fast as it comes; every piece replaces the newest reply in the cell."""
         if refusal:
-            asked = time.monotonic() if retry else None
-            cell.set(cell.value.to(Phase.FAILED if retry else Phase.DONE, refusal, asked=asked))
+            asked = time.monotonic() if refusal.again else None
+            cell.set(cell.value.to(Phase.FAILED if refusal.again else Phase.DONE, refusal.sentence, asked=asked))
             return
         cell.set(cell.value.to(Phase.THINKING, asked=time.monotonic()))
         try:
@@ -149,6 +180,7 @@ class Assistant:
             cell.set(cell.value.to(Phase.FAILED, NebulaBotError.notice))
         finally:
             self._running.pop(turn.mention.id, None)
+            _measure(cell.value, turn.mention.place.platform)
 
     async def _stream(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply]) -> None:
         catalog = await self._model.catalog()
@@ -169,6 +201,16 @@ class Assistant:
         usage = cell.value.usage
         if usage and usage.prompt:
             self._estimator.learn(model, [message.content for message in request.messages], usage.prompt)
+
+
+def _measure(reply: Reply, platform: str) -> None:
+    """How long the model took to begin, and what the answer cost."""
+    begun = [moment for moment in (reply.thought_since, reply.text_since) if moment is not None]
+    if begun and reply.asked is not None:
+        metrics.FIRST_TOKEN_SECONDS.observe(min(begun) - reply.asked)
+    if usage := reply.usage:
+        metrics.TOKENS.labels(platform, "prompt").inc(max(0, usage.prompt))
+        metrics.TOKENS.labels(platform, "completion").inc(max(0, usage.completion))
 
 
 def _before(turn: Turn) -> tuple[Exchange, ...]:

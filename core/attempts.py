@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 
+from core import metrics
 from core.nebula_errors import Failed
 
 LONGEST_WAIT = 20.0  # seconds that a Retry-After is waited out; people are told about longer ones
@@ -24,6 +25,7 @@ class Attempts:
 
     async def pause(self, failed: Failed) -> None:
         """Wait until the next attempt; raises the attempt's error when there is none."""
+        metrics.MODEL_FAILURES.labels(type(failed.error).__name__).inc()
         wait = failed.wait
         if not failed.again or not self._left or (failed.once and self._once) or (wait or 0) > LONGEST_WAIT:
             raise failed.error from failed.__cause__

@@ -144,6 +144,10 @@ class Config(BaseSettings):
     lease_seconds: float = Field(7, ge=1)
     drain_seconds: float = Field(20, ge=0)
 
+    health_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    health_host: str = "127.0.0.1"
+    health_silence_seconds: float = Field(60, gt=0)
+
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],
         BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),

@@ -11,7 +11,7 @@ from itertools import takewhile
 
 import stamina
 
-from core.assistant import Answered, Assistant
+from core.assistant import Answered, Assistant, Refusal
 from core.errors import PlatformError, Stale, StoreError
 from core.gate import Gate
 from core.lease import Lease
@@ -23,6 +23,7 @@ from core.settings import ChannelSettings, address_of, conversation_of
 from core.store.records import Records
 from core.store.settings import SettingsStore
 from core.store.turns import Acceptance, Claimed, Full, Queued, Refused, Turn, Turns
+from core.takeover import Takeover
 from core.waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -59,23 +60,21 @@ class Intake:
         self._tasks: set[asyncio.Task[None]] = set()  # those, and signs and notices on their way
         self._accepted: set[str] = set()  # mentions that wait or run, accepted by this process
         self._waiting = Waiting(turns)
-        self._free = asyncio.Event()  # somebody handed a turn back
-        self._closing = asyncio.Event()
+        self._takeover = Takeover(turns, platforms)
+        self._closing = False
         self._group: asyncio.TaskGroup
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Run turns until the context is left; running replies then get their time, the rest is handed back."""
         async with asyncio.TaskGroup() as self._group:
-            self._group.create_task(self._sweep())
-            signals = self._group.create_task(
-                self._turns.signals.listen(self._assistant.stop, lambda _: self._free.set())
-            )
+            self._group.create_task(self._takeover.run(self._wanted, self._serve))
+            signals = self._group.create_task(self._turns.signals.listen(self._assistant.stop, self._takeover.hint))
             try:
                 yield
             finally:
-                self._closing.set()
-                self._free.set()
+                self._closing = True
+                self._takeover.close()
                 if self._serving:
                     await asyncio.wait(self._serving, timeout=self._drain)
                 signals.cancel()
@@ -115,9 +114,9 @@ class Intake:
         finally:
             if not (known or isinstance(acceptance, Claimed | Queued)):
                 self._accepted.discard(mention.id)
-        if isinstance(acceptance, Claimed) and (self._closing.is_set() or len(self._serving) >= self._at_once):
+        if isinstance(acceptance, Claimed) and (self._closing or len(self._serving) >= self._at_once):
             await self._turns.release(acceptance.turn)
-            if self._closing.is_set():
+            if self._closing:
                 return acceptance
             acceptance = Queued(ahead=0)
         match acceptance:
@@ -163,48 +162,20 @@ class Intake:
     def _show_waiting(self, mention: Mention, settings: ChannelSettings) -> None:
         if not mention.redo:  # the answer that is to be replaced stays until its turn comes
             surface = self._surface(mention, settings)
-            self.beside(self._waiting.show(mention, conversation_of(mention, settings), surface))
+            self.beside(self._wait(mention, conversation_of(mention, settings), surface))
+
+    async def _wait(self, mention: Mention, conversation: str, surface: Surface) -> None:
+        if not await self._waiting.show(mention, conversation, surface):  # its turn ran elsewhere
+            self._accepted.discard(mention.id)
 
     def _serve(self, turn: Turn, settings: ChannelSettings | None = None) -> None:
         self._serving[task := self.beside(self._converse(turn, settings))] = turn.conversation
         task.add_done_callback(self._serving.pop)
 
-    async def _sweep(self) -> None:
-        """Take over conversations that a dead or stopped process left behind."""
-        pause = min(1.0, self._turns.limits.lease / 4)
-        beginnings = tuple(f"{name}/" for name in self._platforms)
-        trouble = ""
-        while not self._closing.is_set():
-            self._free.clear()
-            try:
-                lapsed = await self._turns.lapsed(beginnings)
-                if trouble:  # leases ran out with nobody able to renew them: their holders go first
-                    trouble, lapsed = "", ()
-                    await self._pause(self._turns.limits.lease / 2)
-                for conversation in lapsed:
-                    if self._closing.is_set() or len(self._serving) >= self._at_once:
-                        break
-                    # Our own, whose lease ran out while Redis was away, is renewed.
-                    if conversation in self._serving.values():
-                        continue
-                    if turn := await self._turns.claim(conversation):
-                        log.info("taking over %s, attempt %d", turn.mention.id, turn.attempt)
-                        if self._closing.is_set():
-                            await self._turns.release(turn)
-                        else:
-                            self._serve(turn)
-            except StoreError as error:
-                if str(error) != trouble:  # once, not every second of an outage
-                    log.warning("can't look for turns to take over: %s", error)
-                trouble = str(error)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._free.wait()
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._closing.wait()
+    def _wanted(self, conversation: str) -> bool:
+        """Whether to take a conversation over that nobody holds: our own, whose lease ran out while Redis was away, is
+        renewed."""
+        return len(self._serving) < self._at_once and conversation not in self._serving.values()
 
     async def _converse(self, first: Turn, settings: ChannelSettings | None) -> None:
         """Run the turns of one conversation, one after the other, for as long as some wait."""
@@ -225,7 +196,7 @@ class Intake:
             if following is None:
                 return
             turn, settings = following, None
-            if self._closing.is_set():
+            if self._closing:
                 with suppress(StoreError):
                     await self._turns.release(turn)
                 return
@@ -266,9 +237,12 @@ class Intake:
         """What the turn came to; nothing, with all it showed taken away, when its question was deleted."""
         answered = Answered(None)
         if not lease.retracted:
-            given_up = not turn.mention.refusal and turn.attempt > self._attempts
-            refusal = GAVE_UP if given_up else turn.mention.refusal
-            answered = await self._assistant.answer(turn, settings, surface, lease, refusal=refusal, retry=given_up)
+            refusal = None
+            if turn.mention.refusal:
+                refusal = Refusal(turn.mention.refusal)
+            elif turn.attempt > self._attempts:
+                refusal = Refusal(GAVE_UP, again=True)
+            answered = await self._assistant.answer(turn, settings, surface, lease, refusal=refusal)
             if answered.stopped:
                 await lease.ended()
         if lease.retracted:

@@ -12,7 +12,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
-from core import catalog
+from core import catalog, metrics
 from core.answer import Answer
 from core.attempts import Attempts
 from core.errors import BrokenStream, ModelTimeout, ServerTrouble
@@ -132,6 +132,7 @@ class Nebula:
                     return
             except Failed as failed:
                 if begun:  # people have read the beginning; another attempt would say something else
+                    metrics.MODEL_FAILURES.labels(type(failed.error).__name__).inc()
                     raise failed.error from failed.__cause__
                 reason = failed
             await attempts.pause(reason)

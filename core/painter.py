@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from core import metrics
 from core.errors import Forbidden, Frozen, Halted, PlatformError, Rejected, SlowDown, Unreachable
 from core.frames import PLAIN, Frames, Look
 from core.latest import Latest
@@ -55,10 +56,12 @@ class Painter:
         look: Look = PLAIN,
         halt: Callable[[], object] = lambda: None,
         keep: bool = False,
+        platform: str = "",
     ) -> None:
         """`progress`: what was shown before, by another process or as an answer to be replaced; its messages are gone
         on with. With `keep` it stands until there is text to replace it; if none comes, what is to say is a message of
         its own. `keeper` is told of ours. `halt` ends the answer when a person wants that by the platform's own means.
+        `platform`: for the metrics.
         """
         self.messages = list(progress.messages)
         self.visible = asyncio.Event()  # something of ours is on screen
@@ -74,6 +77,8 @@ class Painter:
         self._frames = Frames(surface.fits, heading, look)
         self._shown: list[Page | None] = [None] * len(self.messages)
         self._attached = False
+        self._platform = platform
+        self._newest: float | None = None  # when the newest text on screen had come
 
     async def paint(self) -> None:
         """Until the reply is over and its end is on screen.
@@ -185,6 +190,7 @@ class Painter:
                     self.messages[changed], new = moved, True
                 self._shown[changed] = page
             permit.learn(self._surface.told)
+        self._aged(reply)
         if new:
             await self._keeper.posted(self._noted(reply), page)
         else:
@@ -196,6 +202,12 @@ class Painter:
         page = self._pages(self._cell.value)[index]
         message = self.messages[index] if index < len(self.messages) else None
         return self._surface.pace(message, page, self._pacer.wait), message is None or not page.growing
+
+    def _aged(self, reply: Reply) -> None:
+        """A frame landed: how old its newest text has become. Frames without new text tell nothing."""
+        if reply.text_until is not None and reply.text_until != self._newest:
+            self._newest = reply.text_until
+            metrics.FRAME_AGE_SECONDS.labels(self._platform).observe(time.monotonic() - reply.text_until)
 
     def _noted(self, reply: Reply) -> Progress:
         self._catching_up = 0

@@ -104,6 +104,25 @@ class Surface(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Whether a platform's events can arrive. `silent`: seconds since its last sign of life, heartbeats included; None
+    where it calls us and sends none."""
+
+    up: bool
+    silent: float | None = None
+
+
+class Connected(Protocol):
+    """A platform that tells how its connection is."""
+
+    name: str
+
+    def connection(self) -> Connection:
+        """How the connection is at this moment. Does no IO."""
+        ...
+
+
 class Platform(Protocol):
     """A chat platform: where replies are shown."""
 

@@ -40,6 +40,7 @@ class Reply:
     thought_since: float | None = None  # when the model began to think aloud
     thought_until: float | None = None  # when it began to answer
     text_since: float | None = None  # when the first text came
+    text_until: float | None = None  # when the newest text came
     ended: float | None = None
     finish: Finish | None = None
     usage: Usage | None = None
@@ -76,6 +77,7 @@ class Reply:
             thought_since=since,
             thought_until=until,
             text_since=self.text_since if self.text_since is not None or not text else now,
+            text_until=now if delta.text and text else self.text_until,
             ended=self.ended,
             finish=delta.finish or self.finish,
             usage=delta.usage or self.usage,

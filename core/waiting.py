@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 
+from core import metrics
 from core.errors import StoreError
 from core.model import Mention
 from core.notices import sign
@@ -40,16 +41,18 @@ class Waiting:
         question.over.set()
         return question.surface
 
-    async def show(self, mention: Mention, conversation: str, surface: Surface) -> None:
-        """Show the place in line of this mention until it is over."""
+    async def show(self, mention: Mention, conversation: str, surface: Surface) -> bool:
+        """Show the place in line of this mention until that is over: true when its turn began in this process."""
         question = self._questions[mention.id] = _Question(surface)
         shown, since = 0, 0.0
+        waiting = metrics.WAITING.labels(mention.place.platform)
+        waiting.inc()
         try:
             while not question.over.is_set():
                 with suppress(StoreError):
                     ahead = await self._turns.ahead(conversation, mention)
-                    if ahead is None:  # answered elsewhere
-                        return
+                    if ahead is None:
+                        return question.over.is_set()
                     now = asyncio.get_running_loop().time()
                     if ahead and (ahead != shown or now - since > SIGN_AGAIN) and not question.over.is_set():
                         await sign(surface, Sign(Status.QUEUED, ahead=ahead))
@@ -57,6 +60,8 @@ class Waiting:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LINE_SECONDS):
                         await question.over.wait()
+            return True
         finally:
+            waiting.dec()
             if self._questions.get(mention.id) is question:
                 del self._questions[mention.id]

@@ -11,6 +11,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from yarl import URL
 
+from bots.discord import pulse
 from bots.discord.commands import register
 from bots.discord.events import Listener
 from bots.discord.http import Http
@@ -23,7 +24,7 @@ from bots.discord.surface import ChannelSurface
 from core.config import Config, WrongConfig
 from core.front import Front
 from core.model import Address, Memory, Placement
-from core.ports import Surface
+from core.ports import Connection, Surface
 from core.settings import Habits
 
 log = logging.getLogger(__name__)
@@ -73,12 +74,17 @@ class Discord:
         self._base, self._http = base, Http(base, self._token)
         self._rest = Rest(self._http)
         self._marks = Marks(self._rest)
+        self._client: discord.Client | None = None  # the newest
         self.ready = asyncio.Event()
 
     def open(self, address: Address) -> Surface:
         # What is private has no place in the channel, even when its token was lost before the first word.
         kind = ResponseSurface if address.interaction or address.private else ChannelSurface
         return kind(self._rest, address, self._marks)
+
+    def connection(self) -> Connection:
+        """How the gateway is, once it has told of the guilds."""
+        return pulse.connection(self._client) if self.ready.is_set() else Connection(False)
 
     async def run(self, front: Front) -> None:
         """Serve until cancelled, then leave the gateway within CLOSE_SECONDS.
@@ -127,7 +133,7 @@ class Discord:
     async def _serve(self, front: Front) -> None:
         """One client, from its login to its end."""
         ready = asyncio.Event()
-        client = Listener(front, self._http, self._managers, ready)
+        client = self._client = Listener(front, self._http, self._managers, ready)
         with in_one_sentence(client) as reconnects:
             try:
                 await client.login(self._token)

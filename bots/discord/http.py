@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from bots.proxy import proxy_for
+from core import metrics
 from core.budget import Budget, Told
 from core.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, Unreachable
 
@@ -163,6 +164,7 @@ def _error(what: str, response: aiohttp.ClientResponse, answer: Any) -> Platform
     code = body.get("code") or 0
     detail = f"{what}: HTTP {response.status}, code {code}"
     if response.status == 429:
+        metrics.PLATFORM_429S.labels("discord").inc()
         headers = response.headers
         mine = headers.get("X-RateLimit-Scope", "user") == "user"
         return SlowDown(

@@ -20,6 +20,7 @@ from bots.slack.manifest import OF_AGENTS, SCOPES
 from bots.slack.native import NativeSurface
 from bots.slack.people import People
 from bots.slack.presses import Presses
+from bots.slack.pulse import Pulse
 from bots.slack.signs import Eyes
 from bots.slack.surface import SlackSurface, Style
 from bots.slack.web import Web, sdk_log
@@ -29,6 +30,7 @@ from core.config import Config, WrongConfig
 from core.errors import PlatformError, SlowDown, Unreachable
 from core.front import Front
 from core.model import Address, Memory, Placement, Streaming
+from core.ports import Connection
 from core.settings import Habits
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class Slack:
         self._people = People(self._web, config.slack_managers)
         self._eyes = Eyes(self._web)
         self._style = Style()
+        self._pulse = Pulse()
         self.ready = asyncio.Event()  # set while events can arrive
 
     def open(self, address: Address) -> SlackSurface:
@@ -68,6 +71,10 @@ class Slack:
         native = native and self._style.streams(direct=direct)
         kind = NativeSurface if native and address.message else SlackSurface
         return kind(self._web, self._eyes, self._style, address)
+
+    def connection(self) -> Connection:
+        """How the sockets are; over HTTP, whether we listen."""
+        return Connection(self.ready.is_set()) if self._config.slack_over_http else self._pulse.connection()
 
     async def run(self, front: Front) -> None:
         """Serve until cancelled; then closes within a few seconds.
@@ -169,8 +176,7 @@ class Slack:
             way = transport.http(app, config.slack_host, config.slack_port or 0)
         else:
             token = config.slack_app_token
-            way = transport.socket(
-                app, self._web.client, token.get_secret_value() if token else "", await self._socket_address()
-            )
+            secret = token.get_secret_value() if token else ""
+            way = transport.socket(app, self._web.client, secret, await self._socket_address(), self._pulse)
         async with way:
             yield

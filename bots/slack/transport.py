@@ -12,6 +12,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.proxy import proxy_for
+from bots.slack.pulse import Pulse
 from bots.slack.web import sdk_log
 from core.config import WrongConfig
 
@@ -25,8 +26,8 @@ _CLOSING = 3.0
 
 
 @asynccontextmanager
-async def socket(app: AsyncApp, client: AsyncWebClient, token: str, url: str) -> AsyncIterator[None]:
-    """Socket Mode: we connect to Slack, first to `url`; the SDK reconnects by itself."""
+async def socket(app: AsyncApp, client: AsyncWebClient, token: str, url: str, pulse: Pulse) -> AsyncIterator[None]:
+    """Socket Mode: we connect to Slack, first to `url`; the SDK reconnects by itself. `pulse` watches the socket."""
     handler = AsyncSocketModeHandler(app, token, logger=sdk_log, web_client=client, ping_interval=PING)
     sockets = handler.client
     sockets.wss_uri = url
@@ -34,7 +35,8 @@ async def socket(app: AsyncApp, client: AsyncWebClient, token: str, url: str) ->
     sockets.proxy = proxy_for(url)
     try:
         await handler.connect_async()  # type: ignore[no-untyped-call]
-        yield
+        with pulse.of(sockets):
+            yield
     finally:
         tasks = [sockets.message_processor, sockets.current_session_monitor, sockets.message_receiver]
         try:

@@ -13,6 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bots.proxy import proxy_for
+from core import metrics
 from core.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, Unreachable
 
 # The SDK writes whole messages to its log at DEBUG; people's words do not belong there, whatever LOG_LEVEL says.
@@ -169,6 +170,7 @@ def details_of(error: BaseException) -> str:
 def _error(code: str, status: int, headers: Mapping[str, str], detail: str) -> PlatformError:
     """Our error for a code of Slack's, "" if it gave none, and the status of the answer."""
     if code in _SLOW or status == 429:
+        metrics.PLATFORM_429S.labels("slack").inc()
         given = headers.get("Retry-After", "")
         return SlowDown(detail, float(given) if given.isdigit() else _RETRY_AFTER)
     if code in _PASSING or status >= 500 or (not code and status < 400):

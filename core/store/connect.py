@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import AuthenticationError, ConnectionError, RedisError, ResponseError, TimeoutError
 
+from core import metrics
 from core.errors import StoreError
 
 OLDEST = (6, 2)
@@ -77,17 +79,22 @@ async def connection(url: str, *, answer: float = ANSWER, dial: float = DIAL) ->
 
 
 @asynccontextmanager
-async def guarded(seconds: float = CALL) -> AsyncIterator[None]:
+async def guarded(seconds: float = CALL, *, measured: bool = True) -> AsyncIterator[None]:
     """Around every step in Redis, and nothing else: within `seconds` it is done or StoreError is raised.
 
     Serves as a decorator too: `@guarded()`. The library's timeouts are per attempt and add up; this one is the bound.
+    `measured`: for the metrics; not where most of the time is spent waiting for others to say something.
     """
+    begun = time.perf_counter()
     task = asyncio.current_task()
     cancelled = task.cancelling() if task else 0
     try:
         async with asyncio.timeout(seconds):
             yield
+        if measured:
+            metrics.REDIS_SECONDS.observe(time.perf_counter() - begun)
     except (RedisError, OSError) as error:  # OSError holds the built-in TimeoutError
+        metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
         # Without the cause: its text may hold what people wrote (see _SENT).
         raise StoreError(_detail(error)) from None
     finally:
@@ -95,6 +102,14 @@ async def guarded(seconds: float = CALL) -> AsyncIterator[None]:
         # in which it succeeds (python/cpython#86296); whoever was cancelled would go on for ever.
         if task and task.cancelling() > cancelled:
             raise asyncio.CancelledError
+
+
+async def ping(client: Redis, seconds: float = CALL) -> float:
+    """How long the server takes to answer, in seconds. Raises StoreError."""
+    begun = time.perf_counter()
+    async with guarded(seconds):
+        await client.ping()
+    return time.perf_counter() - begun
 
 
 async def check(client: Redis, *, seconds: float = CALL) -> ServerInfo:

@@ -31,7 +31,7 @@ class Signals:
                     async with guarded():
                         await channel.subscribe(STOP, FREE)
                     while True:
-                        async with guarded(_READ + 1):
+                        async with guarded(_READ + 1, measured=False):
                             signal = await channel.get_message(timeout=_READ)
                         if signal:
                             call = stop if signal["channel"] == STOP.encode() else free

@@ -10,7 +10,7 @@ from pathlib import Path
 
 PROGRAM = (sys.executable, "-m", "bots")
 # What a developer's shell may hold must not reach the program.
-OURS = ("NEBULA_", "SLACK_", "DISCORD_", "REDIS_", "DATA_DIR", "LOG_LEVEL")
+OURS = ("NEBULA_", "SLACK_", "DISCORD_", "REDIS_", "DATA_DIR", "LOG_LEVEL", "HEALTH_")
 
 
 def environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:

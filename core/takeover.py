@@ -1,0 +1,69 @@
+"""Takeover: conversations that a dead or stopped process left behind are found and gone on with."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from core import metrics
+from core.errors import StoreError
+from core.store.turns import Turn, Turns
+
+log = logging.getLogger(__name__)
+
+
+class Takeover:
+    """One for a process; `platforms` are those whose turns it can run."""
+
+    def __init__(self, turns: Turns, platforms: Iterable[str]) -> None:
+        self._turns = turns
+        self._beginnings = tuple(f"{name}/" for name in platforms)
+        self._free = asyncio.Event()
+        self._closing = asyncio.Event()
+
+    def hint(self, conversation: str = "") -> None:
+        """Somebody handed a conversation back: look now. A hint may get lost."""
+        self._free.set()
+
+    def close(self) -> None:
+        """Take nothing over any more; what is being claimed at this moment is handed back."""
+        self._closing.set()
+        self._free.set()
+
+    async def run(self, wanted: Callable[[str], bool], serve: Callable[[Turn], object]) -> None:
+        """Until closed: `serve` every turn that nobody holds, of conversations that are `wanted`."""
+        pause = min(1.0, self._turns.limits.lease / 4)
+        trouble = ""
+        while not self._closing.is_set():
+            self._free.clear()
+            try:
+                lapsed = await self._turns.lapsed(self._beginnings)
+                if trouble:  # leases ran out with nobody able to renew them: their holders go first
+                    trouble, lapsed = "", ()
+                    await _wait(self._closing, self._turns.limits.lease / 2)
+                for conversation in lapsed:
+                    if not self._closing.is_set() and wanted(conversation):
+                        await self._take(conversation, serve)
+            except StoreError as error:
+                if str(error) != trouble:  # once, not every second of an outage
+                    log.warning("can't look for turns to take over: %s", error)
+                trouble = str(error)
+            if not self._closing.is_set():
+                await _wait(self._free, pause)
+
+    async def _take(self, conversation: str, serve: Callable[[Turn], object]) -> None:
+        turn = await self._turns.claim(conversation)
+        if turn is None:
+            return
+        log.info("taking over %s, attempt %d", turn.mention.id, turn.attempt)
+        if self._closing.is_set():
+            await self._turns.release(turn)
+        else:
+            metrics.TAKEOVERS.inc()
+            serve(turn)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -1,0 +1,133 @@
+"""A bot with its health port open: the sandbox's Slack, Discord and Nebula, a real Redis, probes from outside."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from bots import health
+from bots.compose import Bot, nebula
+from bots.discord.app import Discord
+from bots.run import checks, serving
+from bots.sandbox import discord_limits, slack_limits
+from bots.sandbox.discord import DiscordServer
+from bots.sandbox.nebula import NebulaServer
+from bots.sandbox.slack import SlackServer
+from bots.slack.app import Slack
+from core.config import Config
+from core.store.connect import connection
+from tests.bots.slack_harness import free_port
+
+Series = tuple[str, tuple[tuple[str, str], ...]]
+
+
+@dataclass
+class Place:
+    """The three servers with ann in #general on both platforms, and the port that is probed."""
+
+    slack: SlackServer
+    discord: DiscordServer
+    nebula: NebulaServer
+    session: aiohttp.ClientSession
+    port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        self.ann = self.slack.add_user("ann")
+        self.channel = self.slack.add_channel("general", self.ann)
+        guild = self.discord.add_guild("Guild")
+        self.ada = self.discord.add_member(guild, "ada")
+        self.room = self.discord.add_channel(guild, "general")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment that leads a bot here."""
+        return {
+            "NEBULA_API_KEY": "key",
+            "NEBULA_BASE_URL": self.nebula.base_url,
+            "NEBULA_PLATFORM_URL": self.nebula.platform_url,
+            "SLACK_BOT_TOKEN": self.slack.bot_token,
+            "SLACK_APP_TOKEN": self.slack.app_token,
+            "SLACK_API_URL": self.slack.api_url,
+            "DISCORD_TOKEN": self.discord.token,
+            "DISCORD_API_URL": self.discord.api_url,
+            "DISCORD_GATEWAY_URL": self.discord.gateway_url,
+            "LEASE_SECONDS": "1",
+        }
+
+    @asynccontextmanager
+    async def bot(
+        self,
+        redis_url: str,
+        *,
+        platforms: Sequence[type[Slack | Discord]] = (Slack, Discord),
+        more: tuple[health.Checker, ...] = (),
+        ready: bool = True,
+        **changes: Any,
+    ) -> AsyncIterator[Bot]:
+        """The bot at work with its port open; with `ready`, once it says so."""
+        values = {name if name == "NEBULA_API_KEY" else name.lower(): value for name, value in self.settings.items()}
+        config = Config(**{**values, "health_port": self.port, "drain_seconds": 0, **changes})
+        served = [kind(config) for kind in platforms]
+        async with connection(redis_url) as redis, nebula(config) as model:
+            wanted = [*more, *checks(config, redis, served)]
+            async with health.health(config, wanted), serving(config, redis, model, served) as bot:
+                if ready:
+                    await self.until_ready(200)
+                yield bot
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Status and text of an answer on the health port."""
+        async with self.session.get(f"http://127.0.0.1:{self.port}{path}") as response:
+            return response.status, await response.text()
+
+    async def until_ready(self, status: int, line: str = "") -> list[str]:
+        """Probe until readiness has this status and a line that begins so; returns the lines."""
+        async with asyncio.timeout(15):
+            while True:
+                found, text = await self.get("/readyz")
+                lines = text.splitlines()
+                if found == status and any(each.startswith(line) for each in lines):
+                    return lines
+                await asyncio.sleep(0.02)
+
+    async def series(self) -> dict[Series, float]:
+        """What Prometheus would store."""
+        status, text = await self.get("/metrics")
+        assert status == 200
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    async def value(self, name: str, **labels: str) -> float:
+        """One sample; 0 while there is none."""
+        return (await self.series()).get((f"nebula_bot_{name}", tuple(sorted(labels.items()))), 0.0)
+
+    async def until_value(self, condition: Callable[[float], bool], name: str, **labels: str) -> None:
+        """Scrape until the sample meets the condition."""
+        async with asyncio.timeout(10):
+            while not condition(await self.value(name, **labels)):
+                await asyncio.sleep(0.02)
+
+    async def ask_slack(self, text: str = "hello") -> None:
+        """A question in #general; what becomes of it is for the test to say."""
+        await self.slack.say(self.ann, self.channel, f"@nebula {text}")
+
+    async def answered(self, ending: str) -> None:
+        """Until a reply in Slack shows this text."""
+        await self.slack.until(lambda: any(ending in m.shown for m in self.slack.messages(self.channel) if m.bot), 10)
+
+
+@asynccontextmanager
+async def place() -> AsyncIterator[Place]:
+    """All the servers, without rate limits."""
+    async with AsyncExitStack() as stack:
+        slack = await stack.enter_async_context(SlackServer(limits=slack_limits.OFF, retry_delays=(0.0, 0.5, 1.0)))
+        discord = await stack.enter_async_context(DiscordServer(limits=discord_limits.OFF))
+        model = await stack.enter_async_context(NebulaServer())
+        yield Place(slack, discord, model, await stack.enter_async_context(aiohttp.ClientSession()))

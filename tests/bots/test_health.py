@@ -1,0 +1,319 @@
+"""Health and metrics at the wire: what a probe and Prometheus are told, and who may ask."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from bots import health
+from bots.sandbox import faults
+from bots.sandbox.nebula_faults import Fault
+from bots.slack import transport
+from bots.slack.app import Slack
+from core.config import Config, WrongConfig
+from core.store.embedded import bound, find_server
+from tests.bots.health_harness import Place, place
+from tests.bots.slack_harness import free_port
+from tests.scenarios.program import started
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[Place]:
+    async with place() as found:
+        yield found
+
+
+@pytest.fixture
+def quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK looks after a lost socket when the next ping is due."""
+    monkeypatch.setattr(transport, "PING", 0.2)
+
+
+def listening(pid: int) -> set[tuple[str, int]]:
+    """The addresses at which a process listens over TCP, as Linux tells; those of IPv6 in a form of no use."""
+    own = {os.readlink(entry).removeprefix("socket:[").rstrip("]") for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in own:
+                address, port = fields[1].split(":")
+                found.add((".".join(str(byte) for byte in reversed(bytes.fromhex(address))), int(port, 16)))
+    return found
+
+
+async def connected(process: asyncio.subprocess.Process) -> None:
+    """Read the program's log until it is on both platforms."""
+    assert process.stderr
+    left = {"Slack: connected", "on Discord as"}
+    async with asyncio.timeout(20):
+        while left and (line := (await process.stderr.readline()).decode()):
+            left -= {word for word in left if word in line}
+    assert not left
+
+
+@on_linux
+@pytest.mark.parametrize("on", [False, True])
+async def test_the_port_is_off_by_default_and_bound_to_loopback(
+    here: Place, redis_url: str, tmp_path: Path, on: bool
+) -> None:
+    """Without HEALTH_PORT the program listens nowhere; with it at that port of 127.0.0.1 and nowhere else."""
+    settings = here.settings | {"REDIS_URL": redis_url} | ({"HEALTH_PORT": str(here.port)} if on else {})
+    async with started(tmp_path, "run", **settings) as process:
+        await connected(process)
+        assert listening(process.pid) == ({("127.0.0.1", here.port)} if on else set())
+        if on:
+            await here.until_ready(200, "process: running")
+
+
+async def test_a_port_in_use_is_reported() -> None:
+    """The sentence names the variable and the port."""
+    values: dict[str, Any] = {"health_port": free_port()}
+    config = Config(**values)
+    async with health.health(config, []):
+        with pytest.raises(WrongConfig, match=f"HEALTH_PORT {config.health_port} can't be opened on 127.0.0.1"):
+            async with health.health(config, []):
+                raise AssertionError("it was opened twice")
+
+
+async def test_ready_means_redis_and_both_platforms(here: Place, redis_url: str) -> None:
+    """Alive at once; ready once everything is connected, with a line for each."""
+    async with here.bot(redis_url):
+        assert await here.get("/healthz") == (200, "ok\n")
+        redis, slack, discord = (await here.until_ready(200))[-3:]
+        assert re.fullmatch(r"redis: ok, [\d.]+ ms", redis)
+        assert re.fullmatch(r"slack: last heard \d+ s ago", slack)
+        assert re.fullmatch(r"discord: last heard \d+ s ago", discord)
+
+
+async def test_alive_but_not_ready_before_the_platforms_are_there(here: Place, redis_url: str) -> None:
+    """While Slack can't be reached yet, the process is not to be restarted, and not to be relied on."""
+    here.slack.faults.add("auth.test", faults.server_error(), times=None)
+    async with here.bot(redis_url, ready=False):
+        await here.until_ready(503, "slack: not connected")
+        assert await here.get("/healthz") == (200, "ok\n")
+        here.slack.faults.clear()
+        await here.until_ready(200)
+
+
+@contextmanager
+def redis_at(folder: str) -> Iterator[str]:
+    """A Redis of one's own in this folder, killed in the end; it may be started again at the same address."""
+    command = [str(find_server(os.environ.get("REDIS_SERVER"))), "--port", "0", "--unixsocket", "s", "--dir", folder]
+    with (
+        Path(folder, "log").open("wb") as log,
+        subprocess.Popen(bound([*command, "--save", ""]), stdout=log, stderr=log, start_new_session=True) as server,
+    ):
+        try:
+            yield f"unix://{folder}/s"
+        finally:
+            server.kill()
+
+
+async def test_not_ready_while_redis_is_away(here: Place) -> None:
+    """A killed Redis makes it unready, though alive; one that is back makes it ready again."""
+    with TemporaryDirectory(prefix="nb-") as folder:  # not tmp_path: a socket's path must be short
+        with redis_at(folder) as url:
+            bot = here.bot(url)
+            await bot.__aenter__()
+        try:
+            await here.until_ready(503, "redis: ")
+            assert await here.get("/healthz") == (200, "ok\n")
+            assert any(name == "nebula_bot_redis_errors_total" for name, _ in await here.series())
+            with redis_at(folder):
+                await here.until_ready(200, "redis: ok")
+        finally:
+            await bot.__aexit__(None, None, None)
+
+
+@pytest.mark.usefixtures("quick_pings")
+async def test_not_ready_while_slack_is_away(here: Place, redis_url: str) -> None:
+    """Sockets that are cut, and new ones refused, make it unready until Slack takes it back."""
+    async with here.bot(redis_url):
+        here.slack.faults.add("apps.connections.open", faults.server_error(), times=None)
+        here.slack.drop_sockets()
+        await here.until_ready(503, "slack: not connected")
+        here.slack.faults.clear()
+        await here.until_ready(200, "slack: last heard")
+
+
+async def test_a_cut_socket_is_seen_before_the_next_ping(here: Place, redis_url: str) -> None:
+    """With pings as seldom as they are, nobody waits for one to find out that the only socket is gone."""
+    async with here.bot(redis_url, platforms=(Slack,)):
+        here.slack.drop_sockets()
+        await here.until_ready(503, "slack: not connected")
+
+
+async def test_not_ready_while_discord_is_away(here: Place, redis_url: str) -> None:
+    """A gateway that closes, and refuses handshakes, makes it unready until it takes the bot back."""
+    async with here.bot(redis_url):
+        here.discord.gateway.refuse = 1_000_000
+        here.discord.gateway.drop()
+        await here.until_ready(503, "discord: not connected")
+        here.discord.gateway.refuse = 0
+        await here.until_ready(200, "discord: last heard")
+
+
+@pytest.mark.parametrize("platform", ["slack", "discord"])
+async def test_a_connection_that_says_nothing_is_not_ready(here: Place, redis_url: str, platform: str) -> None:
+    """An open socket is not enough: its last sign of life must be younger than HEALTH_SILENCE_SECONDS."""
+    async with here.bot(redis_url, ready=False, health_silence_seconds=0.001):
+        await here.until_ready(503, f"{platform}: last heard 0 s ago")
+
+
+@pytest.mark.usefixtures("quick_pings")
+async def test_a_quiet_workspace_is_no_silence(here: Place, redis_url: str) -> None:
+    """Nobody writes: an answered ping is a sign of life too, and makes a bot ready that was not any more."""
+    async with here.bot(redis_url, platforms=(Slack,), ready=False, health_silence_seconds=0.1):
+        for status in (200, 503, 200, 503, 200):
+            await here.until_ready(status, "slack: last heard 0 s ago")
+
+
+async def test_slack_over_http_is_ready_when_it_listens(here: Place, redis_url: str) -> None:
+    """Slack then calls the bot and sends no heartbeats."""
+    http: dict[str, Any] = {
+        "slack_signing_secret": here.slack.signing_secret,
+        "slack_port": free_port(),
+        "slack_host": "127.0.0.1",
+    }
+    async with here.bot(redis_url, **http):
+        assert "slack: listening" in await here.until_ready(200)
+
+
+async def test_not_ready_once_told_to_stop(here: Place, redis_url: str) -> None:
+    """A process that is stopping still answers probes, and says that it wants no more."""
+    stop = asyncio.Event()
+    async with here.bot(redis_url, more=(health.running(stop),)):
+        stop.set()
+        assert (await here.until_ready(503))[0] == "process: stopping"
+
+
+async def test_not_ready_while_the_breaker_is_open(here: Place, redis_url: str) -> None:
+    """What Nebula's breaker says counts like the rest."""
+    broken = False
+    async with here.bot(redis_url, more=(health.breaker(lambda: broken),)):
+        broken = True
+        await here.until_ready(503, "nebula: not asked")
+        broken = False
+        await here.until_ready(200, "nebula: ok")
+
+
+async def test_a_finished_turn_is_counted(here: Place, redis_url: str) -> None:
+    """Its end, its tokens, its wait, the time to its first token, the age of its frames, the steps in Redis."""
+    names = {
+        "turns_total": {"platform": "slack", "end": "done"},
+        "turn_wait_seconds_count": {"platform": "slack"},
+        "first_token_seconds_count": {},
+        "frame_age_seconds_count": {"platform": "slack"},
+        "redis_seconds_count": {},
+    }
+    tokens = {kind: {"platform": "slack", "kind": kind} for kind in ("prompt", "completion")}
+    async with here.bot(redis_url) as bot:
+        before = {name: await here.value(name, **labels) for name, labels in names.items()}
+        spent = {kind: await here.value("tokens_total", **labels) for kind, labels in tokens.items()}
+        here.nebula.answer_next("one two three")
+        await here.ask_slack()
+        await here.answered("one two three")
+        await bot.intake.idle()
+        for name, labels in names.items():
+            assert await here.value(name, **labels) > before[name], name
+        assert await here.value("turns_total", platform="slack", end="done") == before["turns_total"] + 1
+        for kind, labels in tokens.items():
+            assert await here.value("tokens_total", **labels) > spent[kind]
+
+
+@pytest.mark.parametrize("end", ["failed", "refused", "interrupted"])
+async def test_turns_are_counted_by_their_end(here: Place, redis_url: str, end: str) -> None:
+    """The model failed; there was nothing to ask it; the process was stopped before the answer was there."""
+    async with here.bot(redis_url):
+        before = await here.value("turns_total", platform="slack", end=end)
+        if end == "failed":
+            here.nebula.fault(Fault(status=400))
+        here.nebula.pace = 5
+        await here.ask_slack("" if end == "refused" else "hello")
+        if end == "interrupted":
+            await here.until_value(lambda running: running == 1, "turns_running", platform="slack")
+        else:
+            await here.until_value(lambda ended: ended == before + 1, "turns_total", platform="slack", end=end)
+    if end == "interrupted":
+        async with here.bot(redis_url):
+            assert await here.value("turns_total", platform="slack", end=end) == before + 1
+
+
+async def test_a_takeover_is_counted(here: Place, redis_url: str) -> None:
+    """A turn that a stopped process handed back is taken over by the next one, which counts that."""
+    here.nebula.pace = 5
+    async with here.bot(redis_url):
+        before = await here.value("takeovers_total")
+        await here.ask_slack()
+        await here.nebula.until(lambda: len(here.nebula.requests) == 1)
+    here.nebula.pace = 0
+    here.nebula.answer_next("Here it is.")
+    async with here.bot(redis_url):
+        await here.answered("Here it is.")
+        assert await here.value("takeovers_total") == before + 1
+
+
+async def test_the_queue_is_shown(here: Place, redis_url: str) -> None:
+    """One question runs and another waits; once the first is stopped and the second answered, none does."""
+    here.nebula.fault(Fault(stall_after=5))
+    here.nebula.answer_next("one two three four five six")
+    async with here.bot(redis_url):
+        stopped = await here.value("turns_total", platform="slack", end="stopped")
+        await here.ask_slack("first")
+        await here.answered("two")
+        await here.ask_slack("second")
+        await here.until_value(lambda waiting: waiting == 1, "turns_waiting", platform="slack")
+        assert await here.value("turns_running", platform="slack") == 1
+        (reply,) = (message for message in here.slack.messages(here.channel) if "two" in message.shown)
+        await here.slack.press(here.ann, reply, "nebula_reply_stop")
+        await here.until_value(lambda ended: ended == stopped + 1, "turns_total", platform="slack", end="stopped")
+        await here.until_value(lambda running: running == 0, "turns_running", platform="slack")
+        assert await here.value("turns_waiting", platform="slack") == 0
+
+
+async def test_refused_calls_are_counted(here: Place, redis_url: str) -> None:
+    """A 429 of each platform, and a failure of the model's API, under the class of the error."""
+    async with here.bot(redis_url) as bot:
+        slack = await here.value("platform_rate_limited_total", platform="slack")
+        discord = await here.value("platform_rate_limited_total", platform="discord")
+        model = await here.value("model_failures_total", error="RateLimited")
+        here.slack.faults.add("chat.postMessage", faults.rate_limited(1))
+        here.discord.faults.rate_limit("POST /channels/{channel}/messages", 0.05)
+        here.nebula.fault(Fault(status=429, headers={"Retry-After": "0"}))
+        await here.ask_slack()
+        await here.discord.say(here.ada, here.room, "@Nebula hello")
+        await here.until_value(lambda now: now > discord, "platform_rate_limited_total", platform="discord")
+        await here.until_value(lambda now: now == slack + 1, "platform_rate_limited_total", platform="slack")
+        assert await here.value("model_failures_total", error="RateLimited") == model + 1
+        await bot.intake.idle()
+
+
+async def test_no_label_names_anybody(here: Place, redis_url: str) -> None:
+    """After turns on both platforms every label is one of a few plain words; no id of a person or a place is told."""
+    async with here.bot(redis_url) as bot:
+        await here.ask_slack()
+        await here.discord.say(here.ada, here.room, "@Nebula hello")
+        for platform in ("slack", "discord"):
+            await here.until_value(lambda done: done > 0, "turns_total", platform=platform, end="done")
+        await bot.intake.idle()
+        series = await here.series()
+        for name, labels in series:
+            assert name.startswith("nebula_bot_")
+            for label, value in labels:
+                assert label in {"platform", "end", "kind", "error", "le"}
+                assert label == "le" or re.fullmatch(r"[A-Za-z]+", value)
+        assert len(series) < 300
+        _, text = await here.get("/metrics")
+        for secret in (here.ann, here.channel, here.ada.id, here.room.id, "Llama", "hello"):
+            assert secret not in text
