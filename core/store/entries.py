@@ -31,9 +31,10 @@ class Entries:
         self._seal = seal
 
     def mention(self, conversation: str, mention: Mention) -> bytes:
-        """An entry of the inbox, found by the mention's id and its message."""
+        """An entry of the inbox, found by the mention's id and its message, and with `~` by those it is to replace."""
+        replaced = (f"~{each}" for each in mention.redo.messages) if mention.redo else ()
         value = _MENTION.dump_json(mention, exclude_defaults=True)
-        return self._entry(conversation, (mention.id, mention.message), value)
+        return self._entry(conversation, (mention.id, mention.message, *replaced), value)
 
     def exchange(self, conversation: str, exchange: Exchange) -> bytes:
         """An entry of the history, found by its turn and its messages; `@` marks when it was written: it ages."""

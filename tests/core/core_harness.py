@@ -13,9 +13,10 @@ from bots.compose import assemble
 from bots.sandbox.nebula import NebulaServer
 from core.assistant import Assistant
 from core.config import Config
+from core.controls import Press
 from core.front import Front
 from core.intake import Intake
-from core.model import Address, Author, Memory, Mention, Place, Placement, Rights
+from core.model import Action, Address, Author, Memory, Mention, Place, Placement, Rights
 from core.nebula import Nebula
 from core.ports import Surface
 from core.responses import Response
@@ -83,6 +84,20 @@ class Process:
         await self.intake.accept(mention)
         await self.intake.idle()
         return self.shown(mention)
+
+    async def settled(self, mention: Mention) -> None:
+        """Until this question has its answer, whichever process gives it."""
+        async with asyncio.timeout(5):
+            while not self.shown(mention) or await self.turns.waiting(mention.place.name):
+                await asyncio.sleep(0.01)
+
+    async def press(self, action: Action, message: str, author: Author = ANN, place: Place = ROOM) -> Response | None:
+        """Somebody presses a button under this message of the channel's conversation."""
+
+        async def rights() -> Rights:
+            return Rights.NONE
+
+        return await self.front.pressed(action, Press(place.name, message, place, author), rights)
 
     async def command(self, text: str, place: Place = ROOM, rights: Rights = Rights.CHANNEL) -> str:
         response = await self.say(f"!{text}", place, rights=rights)

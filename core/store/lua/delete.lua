@@ -1,5 +1,5 @@
--- delete: a message is gone. As a question it is taken out of the line and the history, and its answer, if it runs, ends
--- without one; as an answer its exchange is forgotten. Returns what was remembered of both.
+-- delete: a message is gone. As a question it is taken out of the line and the history, and its turn, if it runs, ends
+-- without an answer; as an answer its exchange is forgotten. Returns what was remembered of both.
 local WORD = ARGV[6]
 local running, waiting = '', 0
 for place, found in ipairs(redis.call('LRANGE', INBOX, 0, -1)) do
@@ -13,8 +13,9 @@ for place, found in ipairs(redis.call('LRANGE', INBOX, 0, -1)) do
   end
 end
 -- A message that the running reply takes away, or writes anew, is its own affair.
-local progress = redis.call('HGET', CONV, 'progress')
-if running == '' and held() and progress and string.find(progress, '"' .. WORD .. '"', 1, true) then
+local progress, head = redis.call('HGET', CONV, 'progress') or '', redis.call('LINDEX', INBOX, 0) or ''
+local own = string.find(progress, '"' .. WORD .. '"', 1, true) or has(head, '~' .. WORD)
+if running == '' and held() and own then
   return {'', waiting, '', ''}
 end
 if running ~= '' then

@@ -1,0 +1,81 @@
+"""Questions that come while another is being answered: they wait, are answered together, or end the answer."""
+
+import pytest
+from redis.asyncio import Redis
+
+from bots.sandbox.nebula import NebulaServer
+from core.frames import STOPPED
+from core.model import Mention
+from core.store.records import Records
+from tests.core.core_harness import BOB, ROOM, Process, eventually, process
+
+
+async def busy(bot: Process, server: NebulaServer, words: int = 200) -> Mention:
+    """A question that is being answered."""
+    server.pace = 20
+    server.answer_next("first " * words)
+    first = bot.mention("first")
+    await bot.intake.accept(first)
+    await bot.rooms.rooms[first.message].until("first")
+    server.pace = 0.0
+    return first
+
+
+async def test_questions_that_wait_are_answered_together(bot: Process, server: NebulaServer) -> None:
+    """With `overlap merge` one answer, below the first of them, serves all; every author is named."""
+    await bot.command("set overlap merge")
+    first = await busy(bot, server)
+    second, third = bot.mention("second"), bot.mention("third", author=BOB)
+    for mention in (second, third):
+        await bot.intake.accept(mention)
+    server.answer_next("To both.")
+    await bot.turns.stop(ROOM.name, first.id)
+    await bot.intake.idle()
+    assert [each.messages[-1].content for each in server.requests[1:]] == ["Ann: second\n\nBob: third"]
+    assert "To both." in bot.shown(second)
+    assert bot.shown(third) == ""
+    [_, both] = await Records(bot.turns.mailboxes).history(ROOM.name)
+    assert both.messages[:2] == (second.message, third.message)
+    assert await bot.turns.waiting(ROOM.name) == 0
+
+
+async def test_merged_questions_survive_a_crash(redis_client: Redis, server: NebulaServer) -> None:
+    """Whoever takes over answers the same questions together again, none of them lost or alone."""
+    async with process(redis_client, server, drain=0) as bot:
+        await bot.command("set overlap merge")
+        first = await busy(bot, server)
+        for text in ("second", "third"):
+            await bot.intake.accept(bot.mention(text))
+        server.pace = 20
+        server.answer_next("both " * 100)
+        await bot.turns.stop(ROOM.name, first.id)
+        await eventually(lambda: len(server.requests) == 2)
+    server.pace = 0.0
+    async with process(redis_client, server, rooms=bot.rooms) as successor:
+        await eventually(lambda: len(server.requests) == 3)
+        await successor.intake.idle()
+    assert server.requests[-1].messages[-1].content == "Ann: second\n\nAnn: third"
+    assert await successor.turns.waiting(ROOM.name) == 0
+
+
+async def test_newer_question_interrupts(bot: Process, server: NebulaServer) -> None:
+    """With `overlap interrupt` the running answer ends with what it has, marked, and the newest is answered next."""
+    await bot.command("set overlap interrupt")
+    first = await busy(bot, server, 2000)
+    server.answer_next("Newer.")
+    second = bot.mention("second")
+    await bot.intake.accept(second)
+    await bot.intake.idle()
+    assert STOPPED in bot.shown(first)
+    assert bot.shown(first).startswith("first")
+    assert bot.shown(second) == "Newer."
+
+
+@pytest.mark.parametrize("overlap", ["queue", "merge"])
+async def test_nothing_is_interrupted_unless_that_is_set(bot: Process, server: NebulaServer, overlap: str) -> None:
+    """The answer that runs is whole."""
+    await bot.command(f"set overlap {overlap}")
+    first = await busy(bot, server, 20)
+    await bot.intake.accept(bot.mention("second"))
+    await bot.intake.idle()
+    assert bot.shown(first).count("first") == 20
