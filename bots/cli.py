@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", help="serve every platform that has tokens; without any, open the sandbox")
+    commands.add_parser("worker", help="run turns that other processes leave, without listening to any platform")
     commands.add_parser("console", help="talk to the models in this terminal")
     commands.add_parser("sandbox", help="try the bot in a Slack and a Discord of our own")
     manifest = commands.add_parser("manifest", help="print an app manifest")
@@ -72,6 +73,12 @@ def _start(options: argparse.Namespace) -> int:
         from bots.run import run
 
         asyncio.run(run(config))
+    elif options.command == "worker":
+        from bots.run import run
+
+        if not (config.has_slack or config.has_discord):
+            raise WrongConfig(("A worker needs the tokens of the platforms on which it is to show replies.",))
+        asyncio.run(run(config, listen=False))
     elif options.command == "console":
         from bots.console.app import console
 

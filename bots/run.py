@@ -25,8 +25,11 @@ log = logging.getLogger(__name__)
 ALIVE_SECONDS = 30.0
 
 
-async def run(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT; running replies then get DRAIN_SECONDS. Raises WrongConfig and StoreError."""
+async def run(config: Config, *, listen: bool = True) -> None:
+    """Serve until SIGTERM or SIGINT; running replies then get DRAIN_SECONDS. Raises WrongConfig and StoreError.
+
+    Without `listen` no platform is heard: only turns that other processes leave are run.
+    """
     platforms: list[Slack | Discord] = []
     if config.has_slack:
         platforms.append(Slack(config))
@@ -38,11 +41,12 @@ async def run(config: Config) -> None:
             log.warning("%s", warning)
         # Outermost, so that probes are answered from the start to the end of the last reply.
         async with (
-            health.health(config, [health.running(stop), *checks(config, store.redis, platforms)]),
-            serving(config, store.redis, model, platforms),
+            health.health(config, [health.running(stop), *checks(config, store.redis, platforms if listen else ())]),
+            serving(config, store.redis, model, platforms, listen=listen),
             alive(config.data_dir),
         ):
-            log.info("starting %s", " and ".join(platform.name.title() for platform in platforms))
+            names = " and ".join(platform.name.title() for platform in platforms)
+            log.info("starting %s", names if listen else f"a worker for {names}")
             await model.catalog()  # so that no question waits for it
             await stop.wait()
             log.info("stopping: running replies get %g s", config.drain_seconds)
@@ -56,13 +60,13 @@ def checks(config: Config, redis: "Redis", platforms: Sequence[Slack | Discord])
 
 @asynccontextmanager
 async def serving(
-    config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Slack | Discord]
+    config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Slack | Discord], *, listen: bool = True
 ) -> AsyncIterator[Bot]:
-    """The bot at work on these platforms."""
+    """The bot at work on these platforms; it hears them if it is to `listen`."""
     bot = assemble(config, redis, model, platforms)
     async with asyncio.TaskGroup() as group:
         async with bot.intake.open():
-            tasks = [group.create_task(platform.run(bot.front)) for platform in platforms]
+            tasks = [group.create_task(each.run(bot.front) if listen else each.work()) for each in platforms]
             yield bot
         # Only now, with every reply ended or handed back, may the connections they are shown on go.
         for task in tasks:

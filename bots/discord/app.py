@@ -103,6 +103,11 @@ class Discord:
             except BaseExceptionGroup as failures:
                 raise failures.exceptions[0] from None
 
+    async def work(self) -> None:
+        """Show replies without listening, until cancelled."""
+        async with self._http.open():
+            await self._marks.run()
+
     async def _stay(self, front: Front) -> None:
         """Connect, again and again. Raises WrongConfig."""
         backoff = ExponentialBackoff()

@@ -93,6 +93,13 @@ class Slack:
             self.ready.clear()
             await self._web.close()
 
+    async def work(self) -> None:
+        """Show replies without listening, until cancelled."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self._web.close()
+
     async def _identity(self) -> Identity:
         """Who the bot token belongs to."""
         answer = await self._patiently(

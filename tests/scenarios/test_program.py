@@ -233,3 +233,34 @@ async def test_health_follows_the_bot(world: World, tmp_path: Path) -> None:
     async with started(tmp_path, "run", **world.settings) as process:
         await told(process, *CONNECTED)
         assert (await run(tmp_path, "health"))[0] == 0
+
+
+async def test_worker_goes_on_with_what_others_leave(world: World, tmp_path: Path) -> None:
+    """A process without a connection to any platform ends the reply of one that was killed, in the same message."""
+    ann = world.slack.add_user("ann")
+    general = world.slack.add_channel("general", ann)
+    world.nebula.pace = 20
+    world.nebula.answer_next("word " * 400)
+    async with started(tmp_path, "run", **world.settings) as bot:
+        await told(bot, *CONNECTED)
+        question = await world.slack.say(ann, general, "@nebula hello")
+        await world.slack.until(lambda: _replies(world, general, question.ts))
+        world.nebula.pace = 0.0
+        world.nebula.answer_next("whole")
+        async with started(tmp_path, "worker", **world.settings) as worker:
+            await told(worker, "starting a worker for Slack and Discord")
+            bot.kill()
+            await world.slack.until(lambda: _replies(world, general, question.ts) == ["whole"], 20)
+            worker.send_signal(signal.SIGTERM)
+            assert await worker.wait() == 0
+
+
+def _replies(world: World, channel: str, thread: str) -> list[str]:
+    return [each.shown for each in world.slack.messages(channel, thread) if each.user == world.slack.bot_user]
+
+
+async def test_worker_needs_tokens(tmp_path: Path) -> None:
+    """Without a platform there is nowhere to show a reply."""
+    status, _, err = await run(tmp_path, "worker", NEBULA_API_KEY="ak")
+    assert status == 2
+    assert "tokens" in err
