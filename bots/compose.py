@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from core.access import Access
+from core.account import TIERS, Account, Tier
 from core.assistant import Assistant
 from core.config import Config
 from core.controls import Controls
@@ -15,14 +16,17 @@ from core.front import Front
 from core.gate import Gate
 from core.handlers import Handlers
 from core.intake import DAY, Intake
+from core.limits import PeopleLimits
 from core.nebula import Nebula
 from core.pace import Pacer
 from core.ports import ChatModel, Platform
+from core.steady import Steady
 from core.store.budgets import Budgets
 from core.store.connect import check, connection
 from core.store.embedded import embedded
 from core.store.mailbox import Limits
 from core.store.presence import Presence
+from core.store.quotas import Quotas
 from core.store.ratings import Ratings
 from core.store.records import Records
 from core.store.settings import SettingsStore
@@ -73,6 +77,20 @@ def nebula(config: Config) -> Nebula:
     )
 
 
+def steady(config: Config, redis: "Redis", model: ChatModel) -> Steady:
+    """This model within the account's limits, with a breaker and a fallback."""
+    tier = TIERS.get(config.nebula_tier or "", Tier())
+    limits = Tier(
+        config.nebula_requests_per_minute or tier.requests_per_minute,
+        config.nebula_tokens_per_minute or tier.tokens_per_minute,
+        config.nebula_requests_per_day or tier.requests_per_day,
+    )
+    account = Account(Quotas(redis, remember=900), limits, patience=config.nebula_patience_seconds)
+    if isinstance(model, Nebula):
+        model.before_retry = account.again
+    return Steady(model, account, fallback=config.nebula_fallback_model, deadline=config.nebula_deadline_seconds)
+
+
 def assemble(
     config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Platform], pacer: Pacer | None = None
 ) -> Bot:
@@ -88,10 +106,10 @@ def assemble(
     settings = SettingsStore(redis, config, {platform.name: platform.habits for platform in platforms})
     ratings = Ratings(redis, limits.keep)
     access = Access.of(config)
-    gate = Gate(access, longest=config.question_characters)
-    assistant = Assistant(
-        model, pacer or Pacer(Budgets(redis)), context=config.nebula_context_tokens, pages=config.reply_pages
-    )
+    gate = Gate(access, PeopleLimits(Quotas(redis), config), longest=config.question_characters)
+    model = steady(config, redis, model)
+    pacer = pacer or Pacer(Budgets(redis))
+    assistant = Assistant(model, pacer, context=config.nebula_context_tokens, pages=config.reply_pages)
     intake = Intake(
         turns,
         settings,

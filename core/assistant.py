@@ -33,7 +33,7 @@ SIGN_SECONDS = 8.0
 class Answered:
     """What a turn came to: what was said, None if nothing was, and where, if it can be asked for again.
 
-    `stopped`: somebody ended it. `tokens`: what the model counted.
+    `stopped`: somebody ended it. `tokens`: what it cost, guessed from the text alone where the server did not say.
     """
 
     exchange: Exchange | None
@@ -141,8 +141,7 @@ class Assistant:
             await surface.status(NO_SIGN)
         reply, messages = cell.value, tuple(painter.messages)
         asked_for_again = messages if not gone and reply.asked is not None and not turn.mention.private else ()
-        stopped = reply.phase is Phase.STOPPED
-        tokens = reply.usage.prompt + reply.usage.completion if reply.usage else 0
+        stopped, tokens = reply.phase is Phase.STOPPED, self._cost(reply, settings.model)
         if not reply.text or not messages or gone:  # what was taken away is not remembered
             return Answered(None, asked_for_again, stopped, tokens)
         question = turn.mention
@@ -153,9 +152,15 @@ class Assistant:
             answer=reply.text,
             messages=(*filter(None, (each.message for each in (question, *turn.also))), *messages),
             at=question.at,
-            model=settings.model,
+            model=reply.model or settings.model,
         )
         return Answered(exchange, asked_for_again, stopped, tokens)
+
+    def _cost(self, reply: Reply, model: str) -> int:
+        if reply.usage:
+            return reply.usage.prompt + reply.usage.completion
+        said = reply.thought + reply.text
+        return self._estimator.count(reply.model or model, said) if said and reply.asked is not None else 0
 
     async def _write(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], refusal: Refusal | None) -> None:
         """Read the model's stream as fast as it comes; every piece replaces the newest reply in the cell."""
@@ -199,7 +204,7 @@ class Assistant:
             async for delta in deltas:
                 cell.set(cell.value.add(delta, time.monotonic()))
         usage = cell.value.usage
-        if usage and usage.prompt:
+        if usage and usage.prompt and not cell.value.model:
             self._estimator.learn(model, [message.content for message in request.messages], usage.prompt)
 
 

@@ -3,9 +3,14 @@
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable
 
 from core import metrics
+from core.errors import ModelError
 from core.nebula_errors import Failed
+
+# Awaited with the model's name and the error before another attempt; may raise ModelError instead.
+Before = Callable[[str, ModelError], Awaitable[None]]
 
 LONGEST_WAIT = 20.0  # seconds that a Retry-After is waited out; people are told about longer ones
 LONGEST_BACKOFF = 8.0  # seconds
@@ -16,11 +21,12 @@ log = logging.getLogger(__name__)
 class Attempts:
     """The attempts at one request: a Retry-After is honoured, other pauses double and are drawn at random."""
 
-    def __init__(self, most: int, backoff: float, model: str) -> None:
-        """`most`: attempts in all. `backoff`: seconds that the first pause lasts at most. `model`: for the log."""
+    def __init__(self, most: int, backoff: float, model: str, before: Before | None = None) -> None:
+        """`most`: attempts in all. `backoff`: seconds that the first pause lasts at most. `before`: see Before."""
         self._left = most - 1
         self._backoff = backoff
         self._model = model
+        self._before = before
         self._once = False
 
     async def pause(self, failed: Failed) -> None:
@@ -35,4 +41,8 @@ class Attempts:
         self._once = self._once or failed.once
         self._backoff = min(2 * self._backoff, LONGEST_BACKOFF)
         log.warning("%s failed: %s (%s); again in %.1f s", self._model, type(failed.error).__name__, failed, wait)
-        await asyncio.sleep(wait)
+        clock = asyncio.get_running_loop().time
+        again = clock() + wait
+        if self._before:
+            await self._before(self._model, failed.error)
+        await asyncio.sleep(max(0.0, again - clock()))

@@ -58,6 +58,11 @@ def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
 
+def _squeezed(value: object) -> object:
+    """`Engineer 1` → "engineer1"."""
+    return "".join(value.lower().split()) if isinstance(value, str) else value
+
+
 def _managers(ids: str, *words: str) -> AfterValidator:
     """Known words, or what looks like an id of the platform."""
 
@@ -76,6 +81,7 @@ def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 
 
 Http = Annotated[str, _address("http", "https")]
+Count = Annotated[int, Field(ge=1)] | None
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 
 
@@ -96,6 +102,15 @@ class Config(BaseSettings):
     nebula_first_token_seconds: float = Field(90, gt=0)
     nebula_stall_seconds: float = Field(60, gt=0)
     nebula_streams: int = Field(200, ge=1)
+    nebula_tier: Annotated[
+        Literal["engineer1", "engineer2", "engineer3", "expert1", "expert2"] | None, BeforeValidator(_squeezed)
+    ] = None
+    nebula_requests_per_minute: Count = None
+    nebula_tokens_per_minute: Count = None
+    nebula_requests_per_day: Count = None
+    nebula_patience_seconds: float = Field(60, ge=0)
+    nebula_deadline_seconds: float = Field(120, gt=0)
+    nebula_fallback_model: str = ""
 
     redis_url: Annotated[str, _address("redis", "rediss", "unix")] | None = None
     redis_server: str | None = None
@@ -132,6 +147,11 @@ class Config(BaseSettings):
     access_allow: Words = ()
     access_deny: Words = ()
     access_external: Annotated[Switch, BeforeValidator(_lower)] = Switch.OFF
+
+    person_requests: Count = None
+    person_tokens: Count = None
+    channel_requests: Count = None
+    channel_tokens: Count = None
 
     history_exchanges: int = Field(100, ge=1, le=1000)
     history_days: float = Field(30, gt=0)

@@ -9,6 +9,7 @@ NebulaBotError
 │   ├── UnknownModel           the API does not serve this model, or not to this key
 │   ├── BadRequest             the API refused a parameter
 │   ├── ServerTrouble          the API failed or could not be reached
+│   ├── Unavailable            it failed so often that we do not ask it for a while; again in retry_after seconds
 │   ├── ModelTimeout           no token came in time, or the stream stalled
 │   ├── BrokenStream           the stream ended before the answer did
 │   └── NoAnswer               the model ended well and said nothing, or nothing but thought
@@ -49,15 +50,17 @@ class NoCredits(ModelError):
 
 
 class RateLimited(ModelError):
-    """`retry_after`: seconds, None when the server did not say."""
+    """`retry_after`: seconds, None when the server did not say. `ours`: by our own count of the account's limits, so
+    that another model would not help."""
 
-    def __init__(self, detail: str = "", retry_after: float | None = None) -> None:
+    def __init__(self, detail: str = "", retry_after: float | None = None, *, ours: bool = False) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+        self.ours = ours
 
     @property
     def notice(self) -> str:  # type: ignore[override]
-        return f"Nebula's rate limit for this bot is reached. Please ask again {_when(self.retry_after)}."
+        return f"Nebula's rate limit for this bot is reached. Please ask again {when(self.retry_after)}."
 
 
 class ContextTooLong(ModelError):
@@ -86,6 +89,21 @@ class BadRequest(ModelError):
 
 class ServerTrouble(ModelError):
     notice = "Nebula has trouble right now. Please try again in a moment."
+
+
+class Unavailable(ModelError):
+    """`retry_after`: seconds until the model is tried again."""
+
+    def __init__(self, detail: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+    @property
+    def notice(self) -> str:  # type: ignore[override]
+        return (
+            "Nebula does not answer at the moment, so I let it rest. "
+            f"Please ask again {when(self.retry_after)}, or choose another model."
+        )
 
 
 class ModelTimeout(ModelError):
@@ -166,7 +184,8 @@ class UserError(NebulaBotError):
         return str(self)
 
 
-def _when(seconds: float | None) -> str:
+def when(seconds: float | None) -> str:
+    """A time from now, as people say it; "in a minute" for one that nobody knows."""
     if not seconds:
         return "in a minute"
     if seconds < 100:

@@ -110,7 +110,8 @@ class Frames:
         if self._exceeds() and not reply.over and self._last and self._last[0].text:
             return self._last[2]  # what comes now is for the file
         # Small print takes room: it is reckoned on every page, so that an end never opens a page more.
-        room = Page("", head, "\n".join(filter(None, (foot if reply.over else CUT, self._footer(reply)))))
+        end = (foot,) if reply.over else (CUT, _instead(reply), self._footer(reply))
+        room = Page("", head, "\n".join(filter(None, end)))
         laid = self._pages = flow(
             self._pages,
             reply.text,
@@ -176,17 +177,26 @@ class Frames:
     def _foot(self, reply: Reply) -> str:
         if not reply.over:
             return WRITING
-        return "\n".join(filter(None, (_end(reply), self._footer(reply))))
+        return "\n".join(filter(None, (_end(reply), _instead(reply), self._footer(reply))))
 
     def _footer(self, reply: Reply) -> str:
         """Model, tokens and time, if they are wanted; reckoned with while the reply grows."""
         if not self._look.model or not reply.text:
             return ""
-        model = self._look.model.replace("`", "'")
-        model = model if len(model) <= _NAME else model[: _NAME - 1] + "…"
+        model = _short(reply.model or self._look.model)
         tokens = f"{reply.usage.completion:,} tokens" if reply.usage else ""
         took = f"{reply.ended - reply.asked:.1f} s" if reply.ended is not None and reply.asked is not None else ""
         return " · ".join(filter(None, (f"`{model}`", tokens, took))) if reply.over else "0" * (_NAME + 40)
+
+
+def _instead(reply: Reply) -> str:
+    """That another model answered than was asked."""
+    return f"Answered by `{_short(reply.model)}`: the model set here does not answer." if reply.model else ""
+
+
+def _short(model: str) -> str:
+    name = model.replace("`", "'")
+    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
 
 
 def _is_cut(reply: Reply) -> bool:

@@ -230,7 +230,8 @@ class Finish(StrEnum):
 class Delta:
     """A piece of an answer: text for people, thought (never shown as answer), or how it ended.
 
-    `restart`: all text before this piece turned out to be thought; the answer begins with this one.
+    `restart`: all text before this piece turned out to be thought; the answer begins with this one. `model`: on the
+    first piece, which model answers, if it is another than was asked.
     """
 
     text: str = ""
@@ -238,6 +239,7 @@ class Delta:
     finish: Finish | None = None
     usage: Usage | None = None
     restart: bool = False
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

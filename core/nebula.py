@@ -14,7 +14,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from core import catalog, metrics
 from core.answer import Answer
-from core.attempts import Attempts
+from core.attempts import Attempts, Before
 from core.errors import BrokenStream, ModelTimeout, ServerTrouble
 from core.model import Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
 from core.nebula_errors import Failed, from_answer, refuses_usage_option
@@ -65,6 +65,7 @@ class Nebula:
         self._max_streams = max_streams
         self._slots = asyncio.Semaphore(max_streams)
         self._asks_usage = True
+        self.before_retry: Before | None = None  # whoever counts requests counts these too
         self._http: httpx.AsyncClient | None = None
         sources = (self._platform_models, self._served_models)
         self._catalog = catalog.CatalogCache(sources, seconds=catalog_seconds)
@@ -99,7 +100,7 @@ class Nebula:
     async def complete(self, request: ChatRequest) -> Completion:
         """The whole answer at once. Raises ModelError."""
         model = catalog.api_name(request.model)
-        attempts = Attempts(self._retries, self._backoff, model)
+        attempts = Attempts(self._retries, self._backoff, model, self.before_retry)
         while True:
             try:
                 async with self._slots:
@@ -121,7 +122,7 @@ class Nebula:
 
     async def _answer(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         model = catalog.api_name(request.model)
-        attempts = Attempts(self._retries, self._backoff, model)
+        attempts = Attempts(self._retries, self._backoff, model, self.before_retry)
         begun = False
         while True:
             try:

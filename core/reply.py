@@ -44,6 +44,7 @@ class Reply:
     ended: float | None = None
     finish: Finish | None = None
     usage: Usage | None = None
+    model: str = ""  # which one answers, if it is another than was asked
 
     @property
     def over(self) -> bool:
@@ -81,4 +82,5 @@ class Reply:
             ended=self.ended,
             finish=delta.finish or self.finish,
             usage=delta.usage or self.usage,
+            model=delta.model or self.model,
         )

@@ -36,12 +36,14 @@ class NebulaServer:
         pace: float = 0.0,
         first_token: float = 0.0,
         requests_per_minute: int | None = None,
+        minute: float = 60.0,
         port: int = 0,
     ) -> None:
         """`answer`: what the model says to these messages. `keys`: the valid ones, None for any. `pace`: tokens per
         second, 0 for as fast as possible. `first_token`: seconds until the first. `requests_per_minute`: for all keys
-        together, None for no limit."""
+        together, None for no limit. `minute`: its length in seconds."""
         self._say, self._keys, self._rpm, self._port = answer, keys, requests_per_minute, port
+        self._minute = minute
         self.pace, self.first_token = pace, first_token
         self._received: list[Received] = []
         self._scripted: deque[Answer] = deque()
@@ -223,12 +225,17 @@ class NebulaServer:
         if model[3] is not None and size > model[3]:
             words = f"This model's maximum context length is {model[3]} tokens. However, your prompt has {size}."
             return _error(400, words, "BadRequestError", "input_text")
-        recent = sum(received.at - other.at < 60 for other in self._received)
+        recent = sum(received.at - other.at < self._minute for other in self._received)
         if self._rpm is not None and recent > self._rpm:
             words = (
                 f"Rate limit exceeded for api_key: 0. Limit type: requests. Current limit: {self._rpm}, Remaining: 0."
             )
-            return _error(429, words, "throttling_error", headers={"retry-after": "60", "rate_limit_type": "requests"})
+            return _error(
+                429,
+                words,
+                "throttling_error",
+                headers={"retry-after": f"{self._minute:g}", "rate_limit_type": "requests"},
+            )
         return None
 
     def _locked(self, request: web.Request) -> web.Response | None:

@@ -123,3 +123,12 @@ def test_example_shows_the_defaults() -> None:
             else default
         )
         assert str(known) == shown, name
+
+
+def test_tiers_are_written_as_the_provider_writes_them(tmp_path: Path) -> None:
+    """Nebula calls them "Engineer 1"; a limit of nothing makes no sense."""
+    env = tmp_path / ".env"
+    env.write_text("NEBULA_TIER=Engineer 1\nPERSON_REQUESTS=20\n")
+    config = load(env)
+    assert (config.nebula_tier, config.person_requests, config.channel_tokens) == ("engineer1", 20, None)
+    assert "PERSON_REQUESTS: it must be" in problems(tmp_path, "PERSON_REQUESTS=0\n")

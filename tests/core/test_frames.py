@@ -170,3 +170,16 @@ async def test_a_room_may_want_replies_at_once() -> None:
         assert not room.messages
         draft.end()
     assert [page.text for page in room.messages.values()] == [("word " * 5).rstrip()]
+
+
+def test_another_model_that_answers_is_named() -> None:
+    """Where the fallback answered, the small print says so, and the footer is about it; there is room for that."""
+    done = written("Hello", model="vendor/spare").to(Phase.DONE, ended=2.0)
+    (page,) = shown(done)
+    assert page.foot == "Answered by `vendor/spare`: the model set here does not answer."
+    (page,) = shown(done, look=Look(model="vendor/asked"))
+    assert page.foot.splitlines()[1].startswith("`vendor/spare` · ")
+    long = written("word " * 100, model="vendor/" + "m" * 80)
+    frames = Frames(fits, look=Look(model="x"))
+    before = len(frames.pages(long, 1.0))
+    assert len(frames.pages(long.to(Phase.DONE, ended=2.0), 2.0)) == before

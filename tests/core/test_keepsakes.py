@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -127,7 +128,8 @@ async def test_texts_are_sealed(redis_client: Redis, server: NebulaServer) -> No
     async with process(redis_client, server, encryption_keys=key("a")) as bot:
         await bot.answer("classified question")
         async for name in redis_client.scan_iter():
-            assert b"classified" not in await redis_client.dump(name), name
+            dump: Any = await redis_client.dump(name)
+            assert b"classified" not in dump, name
         await bot.answer("and?")
     assert server.requests[-1].messages[2].content == "classified answer"
 

@@ -1,0 +1,10 @@
+-- hold: nobody goes on for so long; those who wait then leave one after the other.
+local HOLD, HOLD_MS = KEYS[1], tonumber(ARGV[1])
+local state = redis.call('HMGET', HOLD, 'stop', 'next')
+local stop, free = NOW + HOLD_MS, tonumber(state[2] or 0)
+-- Requests that left together are refused together: the first one's word stands, and the places behind it.
+if tonumber(state[1] or 0) >= stop - 1000 and tonumber(state[1] or 0) > NOW then return 0 end
+free = math.max(free, stop)
+redis.call('HSET', HOLD, 'stop', string.format('%.0f', stop), 'next', string.format('%.0f', free))
+redis.call('PEXPIRE', HOLD, string.format('%.0f', free - NOW + 1000))
+return 1
