@@ -141,8 +141,7 @@ def _unknown(name: str) -> str:
         return f"Say {words}."
     if not name:
         return "`help` lists all commands."
-    near = difflib.get_close_matches(name, list(_BY_NAME), n=1) or [
-        each for each in _BY_NAME if each.split()[0] == name.split()[0]
-    ]
-    hint = f"Did you mean `{near[0]}`? " if near else ""
+    [near] = difflib.get_close_matches(name, [*_BY_NAME, *_GROUPS], n=1) or [name]
+    meant = [f"`{each}`" for each in _BY_NAME if near in (each, each.split()[0])]
+    hint = f"Did you mean {' or '.join(meant)}? " if meant else ""
     return f"There is no command `{name[:50]}`. {hint}`help` lists them all."

@@ -205,7 +205,7 @@ class Painter:
 
     def _aged(self, reply: Reply) -> None:
         """A frame landed: how old its newest text has become. Frames without new text tell nothing."""
-        if reply.text_until is not None and reply.text_until != self._newest:
+        if self._platform and reply.text_until is not None and reply.text_until != self._newest:
             self._newest = reply.text_until
             metrics.FRAME_AGE_SECONDS.labels(self._platform).observe(time.monotonic() - reply.text_until)
 

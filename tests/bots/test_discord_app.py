@@ -725,7 +725,19 @@ class TestConnection:
         async with room(redis_client) as here:
             await here.until(lambda: here.discord.commands.puts)
             names = {command["name"] for command in here.discord.commands.registered}
-            assert names == {"ask", "prompt", "model", "set", "settings", "stop", "ratings", "reset", "help"}
+            assert names == {
+                "ask",
+                "prompt",
+                "model",
+                "set",
+                "settings",
+                "stop",
+                "ratings",
+                "reset",
+                "forget",
+                "export",
+                "help",
+            }
             route = "GET /applications/{application}/commands"
             async with running(here, redis_client, config_for(here.discord, here.nebula)):
                 await here.until(lambda: sum(call.route == route for call in here.discord.calls) == 2)
