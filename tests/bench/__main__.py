@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from tests.bench import chunks, growth, history, latency, memory, roundtrips, transport
+from tests.bench import chunks, durability, growth, history, latency, memory, roundtrips, transport
 from tests.bench.table import Table
 
 
@@ -22,6 +22,7 @@ async def _transports() -> None:
 
 CASES: dict[str, Callable[[], Awaitable[Table | None]]] = {
     "latency": latency.measure,
+    "durability": durability.measure,
     "chunks": chunks.measure,
     "growth": growth.measure,
     "roundtrips": roundtrips.measure,

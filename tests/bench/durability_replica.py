@@ -1,0 +1,134 @@
+"""A process that answers numbered questions on surfaces in memory: as a replica over Redis, or with nothing kept.
+
+Run by tests.bench.durability. A line on stdin is a question's number, or `rest`; stdin's end is the end. On stdout:
+`ready` once; `done NUMBER ASKED TEXT` when a reply is complete, with the moment at which its question was read here, on
+the monotonic clock; `rest SECONDS`, the CPU time of this process, when nothing runs here any more.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from bots.compose import assemble, nebula, storage
+from core.assistant import Assistant
+from core.config import Config, load
+from core.model import Address, Author, Memory, Mention, Place, Placement, Rights
+from core.nebula import Nebula
+from core.pace import Pace, Pacer
+from core.ports import NO_SIGN, Sign, Surface
+from core.settings import Habits, resolve
+from tests.bench.turns import answered
+from tests.core.room import Room
+
+CONVERSATIONS = 80
+QUESTION = "How does a hash table work, and when is it slow?"
+
+
+@dataclass
+class _Reply(Room):
+    """A surface that tells when its reply is complete."""
+
+    over: Callable[[str], object] = field(kw_only=True)
+
+    async def status(self, sign: Sign) -> None:
+        await super().status(sign)
+        if sign == NO_SIGN:
+            self.over(self.text)
+
+
+class _Rooms:
+    """A platform in memory; each channel has a budget of its own, shared by all processes as on the real ones."""
+
+    name = "bench"
+    habits = Habits(Memory.CHANNEL, Placement.CHANNEL)
+
+    def __init__(self) -> None:
+        self._asked: dict[int, float] = {}
+
+    def question(self, number: int) -> Mention:
+        self._asked[number] = time.monotonic()
+        place = Place(self.name, "W", f"C{number % CONVERSATIONS}")
+        return Mention(f"bench/{number}", place, Author("U", "bob"), QUESTION, message=str(number), at=time.time())
+
+    def open(self, address: Address) -> Surface:
+        number, pace = int(address.message), Pace(f"bench/{address.place.channel}", 1000, 1.0, spread=False)
+
+        def over(text: str) -> None:
+            asked = self._asked.pop(number, 0.0)  # 0: by another process
+            _tell(f"done {number} {asked} {text}")
+
+        return _Reply(post_pace=pace, edit_pace=pace, over=over)
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """One way from a question to its reply."""
+
+    ask: Callable[[Mention], Coroutine[Any, Any, object]]
+    idle: Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def _durable(config: Config, model: Nebula, rooms: _Rooms) -> AsyncIterator[_Path]:
+    """The whole core as it is composed for use."""
+
+    async def rights() -> Rights:
+        return Rights.NONE
+
+    async with storage(config) as store:
+        bot = assemble(config, store.redis, model, [rooms])
+        async with bot.intake.open():
+            yield _Path(lambda mention: bot.front.heard(mention, rights), bot.intake.idle)
+
+
+@asynccontextmanager
+async def _bare(config: Config, model: Nebula, rooms: _Rooms) -> AsyncIterator[_Path]:
+    """The same assistant, client and surfaces: no queue, no lease, no history, no settings from Redis, and budgets that
+    this process counts alone."""
+    assistant = Assistant(model, Pacer(), context=config.nebula_context_tokens, pages=config.reply_pages)
+    running: set[asyncio.Task[object]] = set()
+
+    async def ask(mention: Mention) -> None:
+        settings = resolve(mention.place, config, rooms.habits, ())
+        surface = rooms.open(Address(mention.place, settings.replies, mention.message))
+        running.add(task := group.create_task(answered(assistant, mention, settings, surface)))
+        task.add_done_callback(running.discard)
+
+    async def idle() -> None:
+        while running:
+            await asyncio.wait(running)
+
+    async with asyncio.TaskGroup() as group:
+        yield _Path(ask, idle)
+
+
+async def _main(*, durable: bool) -> None:
+    config, rooms = load(None), _Rooms()
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    async with (
+        nebula(config) as model,
+        (_durable if durable else _bare)(config, model, rooms) as path,
+        asyncio.TaskGroup() as group,
+    ):
+        await model.catalog()
+        _tell("ready")
+        async for line in lines:
+            if line.strip() == b"rest":
+                await path.idle()
+                _tell(f"rest {time.process_time()}")
+            else:
+                group.create_task(path.ask(rooms.question(int(line))))
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(durable=sys.argv[1] == "durable"))
