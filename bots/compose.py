@@ -22,7 +22,8 @@ from core.pace import Pacer
 from core.ports import ChatModel, Platform
 from core.steady import Steady
 from core.store.budgets import Budgets
-from core.store.connect import check, connection
+from core.store.check import check
+from core.store.connect import connection
 from core.store.embedded import embedded
 from core.store.mailbox import Limits
 from core.store.presence import Presence
@@ -31,6 +32,8 @@ from core.store.ratings import Ratings
 from core.store.records import Records
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
+
+CROWDED = "All conversations are on one node of the Cluster: set REDIS_PARTITIONS to some times its number of nodes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ async def storage(config: Config) -> AsyncIterator[Storage]:
             url, where = server.url, f"embedded Redis, data in {server.data}"
         redis = await stack.enter_async_context(connection(url))
         info = await check(redis)
-        yield Storage(redis, where, info.warnings)
+        crowded = info.nodes > 1 and config.redis_partitions == 1
+        yield Storage(redis, where, info.warnings + ((CROWDED,) if crowded else ()))
 
 
 def nebula(config: Config) -> Nebula:
@@ -101,7 +105,7 @@ def assemble(
         inbox=config.inbox_limit,
         exchanges=config.history_exchanges,
     )
-    turns = Turns(redis, limits, seal=config.seal)
+    turns = Turns(redis, limits, config.redis_partitions, config.seal)
     records = Records(turns.mailboxes)
     settings = SettingsStore(redis, config, {platform.name: platform.habits for platform in platforms})
     ratings = Ratings(redis, limits.keep)

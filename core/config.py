@@ -112,7 +112,14 @@ class Config(BaseSettings):
     nebula_deadline_seconds: float = Field(120, gt=0)
     nebula_fallback_model: str = ""
 
-    redis_url: Annotated[str, _address("redis", "rediss", "unix")] | None = None
+    redis_url: (
+        Annotated[
+            str,
+            _address("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
+        ]
+        | None
+    ) = None
+    redis_partitions: int = Field(1, ge=1, le=1024)
     redis_server: str | None = None
     data_dir: Path = Path("data")
 

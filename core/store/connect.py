@@ -5,67 +5,88 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import AuthenticationError, ConnectionError, RedisError, ResponseError, TimeoutError
+from redis.exceptions import ConnectionError, RedisClusterException, RedisError, TimeoutError
 
 from core import metrics
 from core.errors import StoreError
+from core.store.address import Address, Kind, parse
+from core.store.cluster import Cluster
+from core.store.primary import Primary, SentinelPool
 
-OLDEST = (6, 2)
-CONNECTIONS = 20  # per process; a caller waits for a free one instead of failing
+CONNECTIONS = 20  # per process and server; a caller waits for a free one instead of failing
 ANSWER = 2.0  # seconds for one answer of the server, and for a free connection
 DIAL = 1.0  # seconds to open a connection
 CALL = 2.5  # seconds for a whole step: waiting, connecting, retrying and answering together
+ASK = 0.4  # seconds for an answer of a Sentinel: several may hang before one says where the primary is
+IDLE = 15  # seconds after which a connection is tried before it is used
 
-# redis-py repeats what was sent in these two messages; that may be what people wrote, which belongs into no log.
-_SENT = re.compile(r"\(.*\)(?= of pipeline)|, with args beginning with.*", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class ServerInfo:
-    """The server we talk to. `warnings` are sentences for whoever runs the bot."""
-
-    name: str  # "Redis" or "Valkey"
-    version: str
-    warnings: tuple[str, ...] = ()
+# redis-py repeats what was sent in these messages; that may be what people wrote, which belongs into no log.
+_SENT = re.compile(r"\(.*\)(?= of pipeline)|, with args beginning with.*|(?<=to execute ).*|\s+Command: .*", re.DOTALL)
+# What it raises when a connection is closed under a command (https://github.com/redis/redis-py/issues/3835).
+_TORN = "'NoneType' object has no attribute"
 
 
 def connect(url: str, *, answer: float = ANSWER, dial: float = DIAL) -> Redis:
-    """A client for redis://, rediss:// or unix://; opens nothing yet, and answers are bytes. Close it with `aclose`.
+    """A client for one server, for the primary that Sentinels name, or for a Cluster (see address.SCHEMES).
 
-    `answer` and `dial` are seconds. Only a lost connection is retried, once, and never a timeout: a command that timed
-    out may have been applied (https://github.com/redis/redis-py/issues/977). With the library's defaults a server that
-    hangs holds a caller for minutes. Raises StoreError when the address makes no sense.
+    Opens nothing yet, and answers are bytes. Close it with `aclose`. `answer` and `dial` are seconds. Only a lost
+    connection is retried, once, and never a timeout: a command that timed out may have been applied
+    (https://github.com/redis/redis-py/issues/977). With the library's defaults a server that hangs holds a caller for
+    minutes. Raises StoreError when the address makes no sense.
     """
-    # The place to tell kinds of server apart: Sentinel and Cluster addresses will get their own client here.
-    scheme = url.partition("://")[0].lower()
-    if scheme not in ("redis", "rediss", "unix"):
-        raise StoreError("REDIS_URL must begin with redis://, rediss:// or unix://.")
+    address = parse(url)
+    settings: dict[str, Any] = {
+        "max_connections": CONNECTIONS,
+        "socket_timeout": answer,
+        "socket_connect_timeout": dial,
+        # An idle network connection may be dead without a sign; a local socket can't. There the check would also
+        # reconnect without end when the handshake is refused: redis-py 8.1 pings before it says who it is.
+        "health_check_interval": 0 if url.lower().startswith("unix") else IDLE,
+        "retry": _once(),
+        "protocol": 3,
+    }
     try:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=answer,
-            socket_timeout=answer,
-            socket_connect_timeout=dial,
-            # An idle network connection may be dead without a sign; a local socket can't. There the check would also
-            # reconnect without end when the handshake is refused: redis-py 8.1 pings before it says who it is.
-            health_check_interval=0 if scheme == "unix" else 15,
-            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.3), 1, supported_errors=(ConnectionError,)),
-            protocol=3,
-        )
-    except ValueError:
-        # Without the cause, which may quote a part of the password.
-        raise StoreError(
-            "REDIS_URL can't be read. It looks like redis://user:password@host:6379/0; special characters in the "
-            "password must be percent-encoded."
-        ) from None
-    return Redis.from_pool(pool)
+        match address.kind:
+            case Kind.SERVER:
+                return _primary(BlockingConnectionPool.from_url(address.url, timeout=answer, **settings), address)
+            case Kind.SENTINEL:
+                return _primary(_sentinels(address, {"timeout": answer, **settings}), address)
+            case Kind.CLUSTER:
+                # It has the commands of a client for one server, if no common type with it.
+                return cast(Redis, _cluster(address, settings))
+    except (ValueError, TypeError, RedisClusterException):  # an option of the address that there is not
+        raise StoreError("REDIS_URL has an option after the ? that can't be used.") from None
+
+
+def _primary(pool: BlockingConnectionPool, address: Address) -> Primary:
+    pool.connection_class(**pool.connection_kwargs)  # or the first caller would learn that an option makes no sense
+    return Primary.at(pool, address)
+
+
+def _sentinels(address: Address, settings: dict[str, Any]) -> SentinelPool:
+    asking = {"socket_timeout": ASK, "socket_connect_timeout": ASK, "retry": Retry(ExponentialWithJitterBackoff(), 0)}
+    asking |= {"protocol": 3, **dict(address.sentinel)}
+    manager = Sentinel(list(address.hosts), sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    options = settings | dict(address.options)
+    return SentinelPool(address.service, manager, ssl=address.tls, **options)  # type: ignore[no-untyped-call]
+
+
+def _cluster(address: Address, settings: dict[str, Any]) -> Cluster:
+    nodes = [ClusterNode(*each) for each in address.hosts]
+    client = Cluster(startup_nodes=nodes, ssl=address.tls, **Cluster.WAYS, **settings | dict(address.options))
+    client.address = address
+    return client
+
+
+def _once() -> Retry:
+    return Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.3), 1, supported_errors=(ConnectionError,))
 
 
 @asynccontextmanager
@@ -93,10 +114,14 @@ async def guarded(seconds: float = CALL, *, measured: bool = True) -> AsyncItera
             yield
         if measured:
             metrics.REDIS_SECONDS.observe(time.perf_counter() - begun)
-    except (RedisError, OSError) as error:  # OSError holds the built-in TimeoutError
+    except (RedisError, RedisClusterException, OSError) as error:  # OSError holds the built-in TimeoutError
         metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
         # Without the cause: its text may hold what people wrote (see _SENT).
-        raise StoreError(_detail(error)) from None
+        raise StoreError(detail(error)) from None
+    except AttributeError as error:
+        if not str(error).startswith(_TORN):
+            raise
+        raise StoreError("the connection was closed meanwhile") from None
     finally:
         # redis-py sends through asyncio.wait_for, which before Python 3.12 may swallow a cancellation in the moment
         # in which it succeeds (python/cpython#86296); whoever was cancelled would go on for ever.
@@ -112,61 +137,10 @@ async def ping(client: Redis, seconds: float = CALL) -> float:
     return time.perf_counter() - begun
 
 
-async def check(client: Redis, *, seconds: float = CALL) -> ServerInfo:
-    """Ask the server who it is. Raises StoreError, saying what to do, when it can't be used."""
-    where = _where(client)
-    try:
-        async with asyncio.timeout(seconds):
-            await client.ping()  # INFO is answered while the data is still being loaded, PING is not
-            info: dict[str, Any] = await client.info()
-    except (RedisError, OSError) as error:
-        raise StoreError(_advice(error, where)) from None
-    version = str(info.get("redis_version", "0"))  # Valkey tells here which Redis it is compatible with
-    if _number(version) < OLDEST:
-        raise StoreError(_too_old(where, version))
-    if info.get("role") == "slave":
-        raise StoreError(f"Redis at {where} is a replica, which takes no writes: let REDIS_URL name the primary.")
-    policy = info.get("maxmemory_policy", "noeviction")
-    warnings = () if policy == "noeviction" else (_evicts(where, policy),)
-    if "valkey_version" in info:
-        return ServerInfo("Valkey", str(info["valkey_version"]), warnings)
-    return ServerInfo("Redis", version, warnings)
-
-
-def _where(client: Redis) -> str:
-    """The server's address without user and password."""
-    options = client.connection_pool.connection_kwargs
-    return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
-
-
-def _advice(error: Exception, where: str) -> str:
-    cause = error.__cause__ or error  # over a unix socket redis-py wraps a failed handshake in a ConnectionError
-    detail = _detail(error)
-    if isinstance(cause, AuthenticationError):
-        return f"Redis at {where} refuses the user or password ({detail}): correct them in REDIS_URL."
-    if isinstance(cause, ResponseError) and "HELLO" in str(cause):
-        return _too_old(where, "before 6.0")
-    if isinstance(cause, ResponseError):
-        return f"Redis at {where} refuses a command that the bot needs: {detail}"
-    return f"Redis at {where} can't be reached ({detail}): is it running, and is REDIS_URL right?"
-
-
-def _too_old(where: str, version: str) -> str:
-    return f"Redis at {where} is too old ({version}): the bot needs Redis 6.2 or newer, or Valkey."
-
-
-def _evicts(where: str, policy: str) -> str:
-    return (
-        f"Redis at {where} throws data away when its memory is full (maxmemory-policy {policy}), and questions and "
-        "histories with it: set maxmemory-policy to noeviction."
-    )
-
-
-def _detail(error: Exception) -> str:
+def detail(error: Exception) -> str:
+    """What the error says, without what was sent."""
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return "no answer in time"
+    if isinstance(error, MasterNotFoundError):  # which lists what each Sentinel said, in redis-py's own terms
+        return "no Sentinel names a primary that is up"
     return _SENT.sub("", str(error)) or type(error).__name__
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])

@@ -21,7 +21,8 @@ from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 from core.errors import StoreError
-from core.store.connect import check, connection
+from core.store.check import check
+from core.store.connect import connection
 
 log = logging.getLogger(__name__)
 

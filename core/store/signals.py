@@ -27,6 +27,8 @@ class Signals:
         back, until cancelled. Outages are waited out."""
         while True:
             try:
+                async with guarded():
+                    await self._redis.initialize()  # a Cluster's client must know the nodes to choose one
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
                     async with guarded():
                         await channel.subscribe(STOP, FREE)

@@ -1,5 +1,6 @@
 """Turns in Redis: a conversation is a mailbox with a lease, and every step is one Lua call in one slot."""
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
-from core.errors import Stale
+from core.errors import Stale, StoreError
 from core.model import Exchange, Mention
 from core.progress import NOTHING_SHOWN, Progress, Shown
 from core.store.connect import guarded
@@ -158,11 +159,15 @@ class Turns:
         return await self._turn(conversation, reply[1]) if reply[0] == b"CLAIMED" else None
 
     async def lapsed(self, beginnings: Sequence[str] = ("",), at_most: int = 100) -> tuple[str, ...]:
-        """Conversations whose lease ran out, the longest ago first; those whose name begins with one of these."""
-        names: list[bytes] = []
-        for partition in range(self.mailboxes.partitions):
-            names += await self.mailboxes.lapsed(partition, beginnings, at_most)
-        return tuple(name.decode() for name in names)
+        """Conversations whose lease ran out, those of a partition the longest ago first, and whose name begins with one
+        of these. A partition out of reach hides no other. Raises StoreError when all are."""
+        partitions = range(self.mailboxes.partitions)
+        asked = (self.mailboxes.lapsed(partition, beginnings, at_most) for partition in partitions)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        errors = [answer for answer in answers if isinstance(answer, BaseException)]
+        if errors and (len(errors) == len(partitions) or not isinstance(errors[0], StoreError)):
+            raise errors[0]
+        return tuple(name.decode() for names in answers if not isinstance(names, BaseException) for name in names)
 
     async def renew(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> Renewed:
         """Prolong the lease, keeping the progress made. Raises Stale when another process holds it."""

@@ -279,7 +279,7 @@ async def test_the_queue_is_shown(here: Place, redis_url: str) -> None:
         await here.slack.press(here.ann, reply, "nebula_reply_stop")
         await here.until_value(lambda ended: ended == stopped + 1, "turns_total", platform="slack", end="stopped")
         await here.until_value(lambda running: running == 0, "turns_running", platform="slack")
-        assert await here.value("turns_waiting", platform="slack") == 0
+        await here.until_value(lambda waiting: waiting == 0, "turns_waiting", platform="slack")
 
 
 async def test_refused_calls_are_counted(here: Place, redis_url: str) -> None:

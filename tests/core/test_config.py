@@ -100,6 +100,17 @@ def test_slack_over_http_needs_no_app_token(tmp_path: Path) -> None:
     assert load(tmp_path / ".env").slack_over_http
 
 
+@pytest.mark.parametrize("address", ["redis+sentinel://one,two/main", "rediss+cluster://one:7000,two:7001"])
+def test_redis_behind_sentinels_or_in_a_cluster(tmp_path: Path, address: str) -> None:
+    """Addresses of several servers are taken, other schemes are not."""
+    (tmp_path / ".env").write_text(f"REDIS_URL={address}\nREDIS_PARTITIONS=64\n")
+    config = load(tmp_path / ".env")
+    assert (config.redis_url, config.redis_partitions) == (address, 64)
+    found = problems(tmp_path, "REDIS_URL=sentinel://one/main\nREDIS_PARTITIONS=0\n")
+    assert "REDIS_URL: it must begin with redis:// or rediss://" in found
+    assert "REDIS_PARTITIONS: it must be greater than or equal to 1" in found
+
+
 def test_documents_name_every_variable() -> None:
     """.env.example has each variable that is read, and none that is not; README explains each."""
     root = Path(__file__).parents[2]

@@ -14,7 +14,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from core.errors import StoreError
-from core.store.connect import check, connect, connection, guarded
+from core.store.check import check
+from core.store.connect import connect, connection, guarded
 from core.store.embedded import bound, find_server
 
 

@@ -1,0 +1,239 @@
+"""Real topologies for the tests: a primary with a replica and Sentinels, and a Cluster, of the same server program.
+
+Everything is tuned to be quick: losses are noticed within half a second. Nothing is kept on disk.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from core.store.embedded import bound, find_server
+
+SERVICE = "nebula"
+SLOTS = 16_384
+PATIENCE = 20.0  # seconds for a topology to be as it should
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Server:
+    """A process that listens on this port of 127.0.0.1."""
+
+    port: int
+    process: "subprocess.Popen[bytes]"
+    password: str = ""
+
+    @contextmanager
+    def talk(self) -> Iterator["Redis"]:
+        """A blocking client that answers texts and gives up at once."""
+        retry = Retry(NoBackoff(), 0)
+        with Redis(
+            port=self.port,
+            password=self.password or None,
+            decode_responses=True,
+            retry=retry,
+            socket_timeout=5,
+            protocol=2,
+        ) as client:
+            yield client
+
+    def listeners(self, channel: str) -> int:
+        """How many connections are subscribed to the channel."""
+        with self.talk() as client:
+            return int(client.pubsub_numsub(channel)[0][1])
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A primary, its replica, and the Sentinels that look after them."""
+
+    url: str
+    primary: Server
+    replica: Server
+    sentinels: tuple[Server, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The primaries of a Cluster in the order of their slots, and what spares there are."""
+
+    url: str
+    primaries: tuple[Server, ...]
+    replicas: tuple[Server, ...] = ()
+
+
+@contextmanager
+def guarded_primary(password: str = "", sentinel_password: str = "") -> Iterator[Guarded]:
+    """A primary with a replica that has caught up, and a Sentinel that knows both and decides alone."""
+    settings = ["--repl-diskless-sync-delay", "0"]
+    if password:
+        settings += ["--requirepass", password, "--masterauth", password]
+    with ExitStack() as stack:
+        primary = stack.enter_context(server(*settings, password=password))
+        follow = ("--replicaof", f"127.0.0.1 {primary.port}")
+        replica = stack.enter_context(server(*settings, *follow, password=password))
+        _until(lambda: _asks(replica, "INFO", "replication")["master_link_status"] == "up")
+        watcher = stack.enter_context(_sentinel(primary, sentinel_password))
+        _until(lambda: _followed(watcher))
+        yield Guarded(f"redis+sentinel://127.0.0.1:{watcher.port}/{SERVICE}/0", primary, replica, (watcher,))
+
+
+@contextmanager
+def cluster(replicas: int = 0, *, slots: int = SLOTS) -> Iterator[Nodes]:
+    """Three primaries that share the first `slots` slots, and replicas of the first of them.
+
+    It goes on with what it has when a node is lost.
+    """
+    settings = ("--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-require-full-coverage", "no")
+    more = ("--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0")
+    with ExitStack() as stack:
+        nodes = [
+            stack.enter_context(server(*settings, *more, "--cluster-port", str(_free_port())))
+            for _ in range(3 + replicas)
+        ]
+        primaries, spares = nodes[:3], nodes[3:]
+        bounds = [0, slots // 3, 2 * slots // 3, slots]
+        first = nodes[0]
+        for index, node in enumerate(primaries):
+            _asks(node, "CLUSTER", "ADDSLOTSRANGE", bounds[index], bounds[index + 1] - 1)
+            _asks(node, "CLUSTER", "SET-CONFIG-EPOCH", index + 1)
+        for node in nodes[1:]:
+            bus = _asks(node, "CONFIG", "GET", "cluster-port")
+            _asks(first, "CLUSTER", "MEET", "127.0.0.1", node.port, bus[1])
+        _until(lambda: all(_known(node) == len(nodes) for node in nodes))
+        name = _asks(first, "CLUSTER", "MYID")
+        for node in spares:
+            _asks(node, "CLUSTER", "REPLICATE", name)
+        for node in spares:
+            _until(lambda node=node: _asks(node, "INFO", "replication").get("master_link_status") == "up")  # type: ignore[misc]
+        for node in nodes:
+            _until(lambda node=node: _served(node) == slots)  # type: ignore[misc]
+            _until(lambda node=node: _has_replicas(node, replicas))  # type: ignore[misc]
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in primaries)
+        yield Nodes(f"redis+cluster://{hosts}", tuple(primaries), tuple(spares))
+
+
+@contextmanager
+def server(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[Server]:
+    """A server process on a free port with these settings, once it answers."""
+    port = _free_port()
+    with TemporaryDirectory(prefix="nb-") as folder:
+        command = [str(find_server(os.environ.get("REDIS_SERVER")))]
+        plain = ["--save", "", "--appendonly", "no"]
+        if program:  # a Sentinel reads, and writes, a file
+            Path(folder, "conf").write_text(
+                "\n".join((f"port {port}", "bind 127.0.0.1", f"dir {folder}", *program)) + "\n"
+            )
+            command += [str(Path(folder, "conf")), "--sentinel"]
+        else:
+            command += ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder, *plain, *settings]
+        with Path(folder, "log").open("wb") as log, subprocess.Popen(bound(command), stdout=log, stderr=log) as process:
+            try:
+                found = Server(port, process, password)
+                _until(lambda: bool(_asks(found, "PING")))
+                yield found
+            finally:
+                process.kill()
+
+
+@contextmanager
+def _sentinel(primary: Server, password: str) -> Iterator[Server]:
+    lines = [
+        f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} 1",
+        f"sentinel down-after-milliseconds {SERVICE} 400",
+        f"sentinel failover-timeout {SERVICE} 1500",
+    ]
+    if primary.password:
+        lines.append(f"sentinel auth-pass {SERVICE} {primary.password}")
+    if password:
+        lines.append(f"requirepass {password}")
+    with server(program=tuple(lines), password=password) as found:
+        with suppress(RedisError):  # servers before 7.0 know no such command, and take a few seconds longer
+            # A replica that was silent for five pings is not promoted: not too short on a busy machine.
+            pace = {"INFO-PERIOD": 100, "PING-PERIOD": 150, "ASK-PERIOD": 50, "PUBLISH-PERIOD": 100}
+            _asks(found, "SENTINEL", "DEBUG", *(word for item in pace.items() for word in item))
+        yield found
+
+
+def _followed(sentinel: Server) -> bool:
+    """Whether the Sentinel heard from the replica itself that it follows."""
+    with sentinel.talk() as client:
+        (replica,) = client.sentinel_slaves(SERVICE)
+        return bool(replica["master-link-status"] == "ok")
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """As `_until`, while the event loop goes on."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with suppress(RedisError, OSError):
+                if holds():
+                    return
+            await asyncio.sleep(0.02)
+
+
+def move(nodes: Nodes, slot: int, owner: Server, target: Server) -> None:
+    """Give a slot, with its keys, to another node; all are told (https://redis.io/docs/latest/commands/cluster-setslot/)."""
+    names = {each: _asks(each, "CLUSTER", "MYID") for each in (owner, target)}
+    _asks(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", names[owner])
+    _asks(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", names[target])
+    if keys := _asks(owner, "CLUSTER", "GETKEYSINSLOT", slot, 1000):
+        _asks(owner, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+    for each in (target, owner, *nodes.primaries):
+        _asks(each, "CLUSTER", "SETSLOT", slot, "NODE", names[target])
+
+
+def _known(node: Server) -> int:
+    return int(_asks(node, "CLUSTER INFO")["cluster_known_nodes"])
+
+
+def _served(node: Server) -> int:
+    with node.talk() as client:
+        info: Any = client.execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call]
+        return int(info["cluster_slots_ok"]) if info["cluster_state"] == "ok" else 0
+
+
+def _has_replicas(node: Server, many: int) -> bool:
+    with node.talk() as client:
+        nodes: Any = client.execute_command("CLUSTER NODES")  # type: ignore[no-untyped-call]
+        return str(nodes).count("slave") >= many
+
+
+def _asks(node: Server, *command: Any) -> Any:
+    with node.talk() as client:
+        return client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    """Wait until this holds; a server that is not there yet does not count as an error."""
+    stop = time.monotonic() + PATIENCE
+    while True:
+        with suppress(RedisError, OSError, ValueError):
+            if holds():
+                return
+        if time.monotonic() > stop:
+            raise AssertionError("the topology did not come up in time")
+        time.sleep(0.02)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
