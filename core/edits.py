@@ -1,6 +1,7 @@
 """Edits: what becomes of a question and its answer when a message is changed or deleted."""
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -17,6 +18,8 @@ from core.store.records import Records, State
 from core.store.settings import SettingsStore
 
 CHANGED = "You changed your question."
+# The store knows a question for an hour: an edit of an older message does not make it one. Seconds.
+_NEW = 1800.0
 # How often it is looked whether a question that was changed during its answer has it by now. Seconds.
 _LOOK = 2.0
 
@@ -33,8 +36,13 @@ class Edits:
         conversation = conversation_of(mention, settings)
         known = await self._records.asked(conversation, mention.message)
         if known is None:
-            if asks:
-                await self._intake.accept(mention)  # which knows a question that was answered long ago
+            # An edit may put the mention into a message that had none, but is mostly a new look at an answered question.
+            if (
+                asks
+                and time.time() - mention.at < _NEW
+                and not await self._records.exchange(conversation, mention.message)
+            ):
+                await self._intake.accept(mention)
             return
         state, shown = known
         new = self._changed(shown.mention, mention)

@@ -1,5 +1,6 @@
 """Questions that are changed or deleted: what becomes of them in the line, in the history and on screen."""
 
+import time
 from dataclasses import replace
 
 from redis.asyncio import Redis
@@ -100,8 +101,9 @@ async def test_change_during_the_answer_is_seen_after_it(bot: Process, server: N
 
 
 async def test_message_that_becomes_a_question_is_one(bot: Process, server: NebulaServer) -> None:
-    """A mention added to a message counts; a message that asks nothing, and an unknown one, do not."""
-    question = bot.mention("hello")
+    """A mention added to a new message counts; an old message, and one that asks nothing, do not."""
+    question = replace(bot.mention("hello"), at=time.time())
+    await bot.front.edited(replace(question, at=time.time() - 7200), asks=True)
     await bot.front.edited(question, asks=False)
     assert not server.requests
     await bot.front.edited(question, asks=True)
