@@ -36,12 +36,9 @@ class Edits:
         conversation = conversation_of(mention, settings)
         known = await self._records.asked(conversation, mention.message)
         if known is None:
-            # An edit may put the mention into a message that had none, but is mostly a new look at an answered question.
-            if (
-                asks
-                and time.time() - mention.at < _NEW
-                and not await self._records.exchange(conversation, mention.message)
-            ):
+            # It may put the mention into a message that had none, but is mostly a new look at an answered question.
+            new = asks and time.time() - mention.at < _NEW
+            if new and not await self._records.exchange(conversation, mention.message):
                 await self._intake.accept(mention)
             return
         state, shown = known
