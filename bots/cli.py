@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     manifest.add_argument(
         "--no-agent", action="store_true", help="without Slack's agent features, so that guests can use it"
     )
+    manifest.add_argument("--no-history", action="store_true", help="without reading along in Slack's channels")
     commands.add_parser("health", help="exit 0 while a bot with this DATA_DIR is alive (for containers)")
     return parser
 
@@ -61,7 +62,8 @@ def _start(options: argparse.Namespace) -> int:
     if options.command == "manifest":
         from bots.slack.manifest import manifest
 
-        print(manifest(socket_mode=not options.http, agent=not options.no_agent))
+        agent, history = not options.no_agent, not options.no_history
+        print(manifest(socket_mode=not options.http, agent=agent, history=history))
         return 0
     config = load()
     logs.configure(config.log_level)

@@ -1,6 +1,6 @@
 """A Slack of our own on loopback: one workspace with its Web API, Socket Mode, request URLs, people and limits."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -11,24 +11,25 @@ from bots.sandbox.faults import Faults
 from bots.sandbox.slack_api import CONNECT, Api, Method
 from bots.sandbox.slack_args import Args
 from bots.sandbox.slack_chat import Chat
+from bots.sandbox.slack_crowd import Crowd
 from bots.sandbox.slack_delivery import Deliverer, Http
 from bots.sandbox.slack_events import SUBSCRIPTIONS, Events
 from bots.sandbox.slack_files import Files
 from bots.sandbox.slack_info import Info
 from bots.sandbox.slack_limits import REAL, Limit, Limiter
-from bots.sandbox.slack_people import Answer, People, Submission
+from bots.sandbox.slack_people import People
 from bots.sandbox.slack_response import Responses
 from bots.sandbox.slack_socket import Sockets
 from bots.sandbox.slack_state import Workspace
 from bots.sandbox.slack_stream import Streams
-from bots.sandbox.slack_values import Call, Channel, Delivery, File, Json, Message, Person, View
+from bots.sandbox.slack_values import Call, Delivery, Json, Message, View
 from bots.sandbox.slack_views import Views
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class SlackServer:
+class SlackServer(Crowd):
     """The server, as an async context manager. People, channels and messages are named by their ids.
 
     `limits`: rate limits per method (slack_limits.OFF for none); `scopes`: the app's scopes, None for all;
@@ -81,7 +82,7 @@ class SlackServer:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_route("*", "/api/{method}", self._api.handle)
-        app.router.add_get("/link/", self._sockets.handle)
+        app.router.add_get("/link/", self._faulty("socket", self._sockets.handle))
         app.router.add_post("/response/{address}", self._faulty("response_url", self._responses.handle))
         app.router.add_post("/upload/{file}", self._faulty("files.upload", self._files.upload))
         app.router.add_get("/files-pri/{file}/{name}", self._faulty("files.download", self._download))
@@ -104,104 +105,6 @@ class SlackServer:
             self._sockets.drop()
             await self._runner.cleanup()
             await self._session.close()
-
-    # --- people and places ---
-
-    def add_user(self, name: str, *, admin: bool = False, owner: bool = False) -> str:
-        """Somebody joins the workspace; returns their id."""
-        return self._ws.add_person(Person(self._ws.new_id("U"), name, admin, owner))
-
-    def add_bot(self, name: str) -> str:
-        """Another app's bot joins the workspace; returns its user id."""
-        return self._ws.add_person(Person(self._ws.new_id("U"), name, bot_id=self._ws.new_id("B")))
-
-    def add_channel(self, name: str, creator: str, *, private: bool = False, bot_in: bool = True) -> str:
-        """Everybody is in the new channel; our bot with `bot_in`."""
-        members = frozenset(self._ws.people) - (frozenset() if bot_in else {self.bot_user})
-        kind = "group" if private else "channel"
-        return self._ws.add_channel(Channel(self._ws.new_id("C"), name, kind, creator, members))
-
-    def open_dm(self, user: str) -> str:
-        """The direct message between somebody and the bot."""
-        return self._ws.open_im(user)
-
-    def add_group_dm(self, users: Iterable[str]) -> str:
-        """A group message of these people and the bot."""
-        return self._ws.open_group([self.bot_user, *users])
-
-    def join(self, user: str, channel: str) -> None:
-        """Somebody, or our bot, enters a channel."""
-        self._people.join(user, channel)
-
-    def user(self, user: str) -> Person:
-        """Who this is."""
-        return self._ws.people[user]
-
-    def channel(self, channel: str) -> Channel:
-        """What channel this is."""
-        return self._ws.channels[channel]
-
-    # --- what people do ---
-
-    async def say(
-        self,
-        user: str,
-        channel: str,
-        text: str,
-        thread: str = "",
-        *,
-        files: Iterable[File] = (),
-        edited: bool = False,
-        client_msg_id: str = "",
-        as_both: bool = True,
-        mention_first: bool = True,
-        dm_mention: bool = False,
-    ) -> Message:
-        """Somebody writes; the text is as typed (`@nebula hi`), `thread` is the ts of the root.
-
-        `as_both` also sends message.* for a mention in a channel, before app_mention unless `mention_first`.
-        """
-        stamp = self._ws.new_ts() if edited else ""
-        fresh = Message("", channel, user, thread_ts=thread, client_msg_id=client_msg_id, edited=stamp)
-        return self._people.say(fresh, text, files, as_both, mention_first, dm_mention)
-
-    async def bot_says(self, bot: str, channel: str, text: str, thread: str = "") -> Message:
-        """Another bot (see `add_bot`) writes: bot_id and subtype bot_message."""
-        bot_id = self._ws.person(bot).bot_id
-        fresh = Message("", channel, bot, bot_id, thread_ts=thread, subtype="bot_message")
-        return self._people.say(fresh, text, (), True, True, False)
-
-    async def edit(self, user: str, channel: str, ts: str, text: str) -> Message:
-        """Somebody changes their own message: message_changed, and app_mention again when it names the bot."""
-        return self._people.edit(user, channel, ts, text)
-
-    async def delete(self, user: str, channel: str, ts: str) -> None:
-        """Somebody deletes their own message: message_deleted."""
-        self._people.delete(user, channel, ts)
-
-    async def react(self, user: str, message: Message, name: str) -> None:
-        """Somebody puts a reaction on a message."""
-        self._people.react(user, message, name)
-
-    async def open_home(self, user: str, tab: str = "home") -> None:
-        """Somebody looks at the app's tab home or messages."""
-        self._people.open_home(user, tab)
-
-    async def stop_stream(self, user: str, message: Message) -> None:
-        """Somebody stops a streaming reply (later appends get stopped_by_user), or the one to come under a message."""
-        self._people.stop_stream(user, message)
-
-    async def slash(self, user: str, channel: str, command: str, text: str) -> Answer:
-        """Somebody uses a slash command; returns when it was acknowledged, or after `ack_timeout`."""
-        return await self._people.slash(user, channel, command, text)
-
-    async def press(self, user: str, message: Message, action_id: str, value: str = "") -> Answer:
-        """Somebody uses a button, or chooses the option with this value."""
-        return await self._people.press(user, message, action_id, value)
-
-    async def submit(self, user: str, view: View, values: Mapping[str, str]) -> Submission:
-        """Somebody fills in a modal, values by action_id, and submits it."""
-        return await self._people.submit(user, view, values)
 
     # --- watching ---
 
@@ -270,9 +173,13 @@ class SlackServer:
         """Deliver every event this many more times, acknowledged or not; 0 stops it."""
         self._deliverer.redeliveries = copies
 
-    async def disconnect_sockets(self, reason: str = "refresh_requested") -> None:
-        """Ask every socket to reconnect: warning, refresh_requested or link_disabled."""
-        await self._sockets.disconnect(reason)
+    async def disconnect_sockets(self, reason: str = "refresh_requested", *, most: int = 10) -> None:
+        """Ask `most` sockets to reconnect: warning, refresh_requested or link_disabled."""
+        await self._sockets.disconnect(reason, most)
+
+    def mute_sockets(self) -> None:
+        """From now on nothing comes back over the open sockets, as from a peer that lost its network."""
+        self._sockets.mute()
 
     def drop_sockets(self) -> None:
         """Cut every socket without a word."""

@@ -113,7 +113,10 @@ class Api:
         self, method: str, args: Args, at: float, status: int, body: Mapping[str, Any], retry_after: int = 0
     ) -> web.Response:
         self._record(method, args, at, body.get("error", ""), status)
-        return web.json_response(body, status=status, headers={"Retry-After": str(retry_after)} if retry_after else {})
+        headers = {"Retry-After": str(retry_after)} if retry_after else {}
+        if self._ws.scopes is not None:
+            headers["X-OAuth-Scopes"] = ",".join(sorted(self._ws.scopes))
+        return web.json_response(body, status=status, headers=headers)
 
     def _record(self, method: str, args: Args, at: float, error: str, status: int) -> None:
         arguments = {name: value for name, value in args.raw.items() if name != "token"}

@@ -61,7 +61,7 @@ class Chat:
     def post(self, args: Args) -> Json:
         """chat.postMessage: text over 4,000 characters becomes several messages, of which the last ts is returned."""
         self._ws.require("chat:write")
-        channel = self._ws.joined(args.text("channel")).id
+        channel = self._ws.writable(args.text("channel")).id
         said = content(args)
         thread = self._ws.root(channel, args.text("thread_ts"))
         text = said.text[:TEXT_MOST]
@@ -86,6 +86,8 @@ class Chat:
         """chat.update: without blocks the earlier blocks go; the "(edited)" label comes with a new text alone."""
         self._ws.require("chat:write")
         channel = self._ws.visible(args.text("channel")).id
+        if self._ws.channels[channel].archived:
+            raise Refusal("is_archived")
         old = self._streams.expire(channel, args.needed("ts"))
         if old.bot != self._ws.bot_id:
             raise Refusal("cant_update_message")
@@ -123,7 +125,7 @@ class Chat:
     def ephemeral(self, args: Args) -> Json:
         """chat.postEphemeral: to one person who is in the channel."""
         self._ws.require("chat:write")
-        channel = self._ws.joined(args.text("channel"))
+        channel = self._ws.writable(args.text("channel"))
         user = args.needed("user")
         if user not in channel.members:
             raise Refusal("user_not_in_channel")

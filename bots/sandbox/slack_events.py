@@ -46,7 +46,11 @@ class Events:
                 self._emit(event)
 
     def deleted(self, old: Message) -> None:
-        """message_deleted."""
+        """message_deleted; of a message with replies a tombstone stays, so it has changed."""
+        if left := self._ws.messages.get(old.channel, {}).get(old.ts):
+            parts = {"message": self.json(left), "previous_message": self.json(old)}
+            self._nested("message_changed", old.channel, parts)
+            return
         self._nested("message_deleted", old.channel, {"deleted_ts": old.ts, "previous_message": self.json(old)})
 
     def other(self, event: Json) -> None:

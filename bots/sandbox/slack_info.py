@@ -12,6 +12,8 @@ from bots.sandbox.slack_wire import DOMAIN, bot_json, channel_json, replies_page
 
 _SCOPES = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
 
+_TYPES = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
+
 
 class Info:
     """Reads of the workspace, and small marks on messages. `url` is the workspace's address in auth.test."""
@@ -26,6 +28,7 @@ class Info:
             "users.info": self.user,
             "users.list": self.users,
             "conversations.info": self.conversation,
+            "users.conversations": self.conversations,
             "conversations.open": self.open,
             "conversations.history": self.history,
             "conversations.replies": self.replies,
@@ -77,6 +80,20 @@ class Info:
         channel = self._ws.visible(args.text("channel"))
         self._require(channel, "read")
         return {"channel": channel_json(self._ws, channel)}
+
+    def conversations(self, args: Args) -> Json:
+        """users.conversations: those of the types named that the bot is in, in pages."""
+        ws = self._ws
+        kinds = {_TYPES.get(each.strip(), "") for each in (args.text("types") or "public_channel").split(",")}
+        for kind in kinds:
+            ws.require(f"{_SCOPES.get(kind, kind)}:read")
+        found = [each for each in ws.channels.values() if each.kind in kinds and ws.bot_user in each.members]
+        if args.flag("exclude_archived", False):
+            found = [each for each in found if not each.archived]
+        start = int(args.text("cursor") or 0)
+        end = start + args.number("limit", 100)
+        listed = [channel_json(ws, each) for each in found[start:end]]
+        return {"channels": listed, "response_metadata": {"next_cursor": str(end) if end < len(found) else ""}}
 
     def open(self, args: Args) -> Json:
         """conversations.open: a direct message with one person, or a group of them."""

@@ -32,6 +32,7 @@ REAL: Mapping[str, Limit] = {
     "reactions.remove": T2,
     "users.info": T4,
     "users.list": T2,
+    "users.conversations": T3,
     "conversations.info": T3,
     "conversations.replies": T3,
     "conversations.history": T3,

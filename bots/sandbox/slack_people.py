@@ -137,7 +137,7 @@ class People:
         names = {"im": "directmessage", "group": "privategroup"}
         payload: Json = {
             "token": "verification-token",
-            "team_id": ws.team,
+            "team_id": who.team or ws.team,
             "team_domain": DOMAIN,
             "channel_id": channel,
             "channel_name": names.get(where.kind, where.name),
@@ -211,7 +211,7 @@ class People:
         who: Person = ws.person(user)
         return {
             "type": kind,
-            "user": {"id": user, "username": who.name, "name": who.name, "team_id": ws.team},
+            "user": {"id": user, "username": who.name, "name": who.name, "team_id": who.team or ws.team},
             "api_app_id": ws.app_id,
             "token": "verification-token",
             "trigger_id": ws.new_trigger(user),

@@ -98,10 +98,16 @@ class Sockets:
         finally:
             del self._waiting[envelope]
 
-    async def disconnect(self, reason: str) -> None:
-        """Tell every socket to go: warning, refresh_requested or link_disabled. Closing is left to the client."""
-        for socket in list(self._open):
+    async def disconnect(self, reason: str, most: int) -> None:
+        """Tell `most` sockets to go: warning, refresh_requested or link_disabled. Closing is left to the client."""
+        for socket in list(self._open)[:most]:
             await socket.send_json({"type": "disconnect", "reason": reason, "debug_info": {"host": "sandbox"}})
+
+    def mute(self) -> None:
+        """Hear nothing over the open sockets any more, so that no ping is answered; nobody is told."""
+        for request in self._open.values():
+            if isinstance(transport := request.transport, asyncio.ReadTransport):
+                transport.pause_reading()
 
     def drop(self) -> None:
         """Cut every socket without a word."""

@@ -139,6 +139,13 @@ class Workspace:
             raise Refusal("not_in_channel")
         return found
 
+    def writable(self, channel: str) -> Channel:
+        """A conversation that the app may write in. Raises Refusal."""
+        found = self.joined(channel)
+        if found.archived:
+            raise Refusal("is_archived")
+        return found
+
     def require(self, *scopes: str) -> None:
         """Raises Refusal with missing_scope unless the app has one of the scopes."""
         if self.scopes is not None and not self.scopes.intersection(scopes):

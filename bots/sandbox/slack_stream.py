@@ -41,7 +41,7 @@ class Streams:
         """A recipient is required outside direct messages; a thread always."""
         ws = self._ws
         ws.require("chat:write")
-        channel = ws.joined(args.text("channel"))
+        channel = ws.writable(args.text("channel"))
         if channel.kind != "im":
             for name in ("recipient_team_id", "recipient_user_id"):
                 if not args.has(name):

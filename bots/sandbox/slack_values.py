@@ -9,13 +9,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A member of the workspace; `bot_id` is set for apps."""
+    """A member of the workspace, or of another `team`; `bot_id` is set for apps."""
 
     id: str
     name: str
     admin: bool = False
     owner: bool = False
     bot_id: str = ""
+    team: str = ""  # "" for ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Channel:
     kind: str
     creator: str
     members: frozenset[str]
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ DOMAIN = "sandbox"
 
 def user_json(ws: Workspace, person: Person) -> Json:
     """A user object (reference/objects/user-object)."""
-    profile = {"real_name": person.name, "display_name": person.name, "team": ws.team}
+    team = person.team or ws.team
+    profile = {"real_name": person.name, "display_name": person.name, "team": team}
     if person.bot_id:
         profile |= {"api_app_id": ws.app_id, "bot_id": person.bot_id}
     return {
         "id": person.id,
-        "team_id": ws.team,
+        "team_id": team,
+        **({"is_stranger": True} if person.team else {}),
         "name": person.name,
         "real_name": person.name,
         "deleted": False,
@@ -44,7 +46,7 @@ def channel_json(ws: Workspace, channel: Channel) -> Json:
         "is_channel": channel.kind == "channel",
         "is_group": channel.kind in ("group", "mpim"),
         "is_private": channel.kind != "channel",
-        "is_archived": False,
+        "is_archived": channel.archived,
         "is_ext_shared": False,
         "is_shared": False,
         "is_org_shared": False,
@@ -84,7 +86,11 @@ def file_json(file: File, base: str) -> Json:
 
 def message_json(ws: Workspace, message: Message, base: str) -> Json:
     """A message as the Web API returns it."""
-    body: Json = {"type": "message", "ts": message.ts, "text": message.text, "team": ws.team}
+    person = ws.people.get(message.user)
+    team = person.team if person and person.team else ws.team
+    body: Json = {"type": "message", "ts": message.ts, "text": message.text, "team": team}
+    if team != ws.team:
+        body |= {"user_team": team, "source_team": team}
     if message.subtype:
         body["subtype"] = message.subtype
     if message.user:

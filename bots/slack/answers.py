@@ -40,7 +40,7 @@ async def by_message(surface: SlackSurface, response: Response, extra: tuple[blo
     try:
         for index, page in enumerate(pages):
             below = extra if index == len(pages) - 1 else ()
-            await _patiently(partial(surface.post, page, below))
+            await patiently(partial(surface.post, page, below))
     except PlatformError as error:
         log.warning("a command's answer was not shown: %s: %s", type(error).__name__, error)
 
@@ -54,12 +54,12 @@ async def _send(web: Web, style: Style, url: str, kind: str, page: Page, thread:
         await web.respond(url, {**body, "text": blocks.fallback(page)})
 
     try:
-        await _patiently(lambda: send(style.markdown))
+        await patiently(lambda: send(style.markdown))
     except Rejected:
         await send(False)
 
 
-async def _patiently(call: Callable[[], Awaitable[Any]]) -> None:
+async def patiently(call: Callable[[], Awaitable[Any]]) -> None:
     """Try again what Slack put off or failed at; shown twice is better than not at all."""
     for attempt in range(1, _TRIES):
         try:

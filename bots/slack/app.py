@@ -5,7 +5,8 @@ import itertools
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
+from functools import partial
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
@@ -15,10 +16,13 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bots.slack import buttons, forms, transport
 from bots.slack.commands import Commands
 from bots.slack.events import Identity
+from bots.slack.handed import handed
 from bots.slack.listeners import Listeners
-from bots.slack.manifest import OF_AGENTS, SCOPES
+from bots.slack.manifest import OF_HISTORY, OPTIONAL, SCOPES
+from bots.slack.missed import Missed
 from bots.slack.native import NativeSurface
 from bots.slack.people import People
+from bots.slack.presence import Presence
 from bots.slack.presses import Presses
 from bots.slack.pulse import Pulse
 from bots.slack.signs import Eyes
@@ -85,7 +89,15 @@ class Slack:
         try:
             me = await self._identity()
             work = Work()
-            async with self._transport(self._app(front, me, work)), work.open():
+            words = Words(self._people, me.user)
+            hand = partial(handed, self._web, self._style)
+            listeners = Listeners(front, me, self._people, words, work, self.open, hand, self._web.removed)
+            commands = Commands(front, me, self._web, self._style, self._people, words, work, self.open, hand)
+            presses = Presses(front, me, self._web, self._style, self._people, work)
+            missed = Missed(front, me, self._web, self._style, listeners.mention)
+            presence = Presence(front, f"slack/{me.team}", self.connection, missed.look)
+            app = self._app(me, listeners, commands, presses)
+            async with self._transport(app, presence), work.open(), presence.kept():
                 self.ready.set()
                 log.info("Slack: connected as %s in %s", me.user, me.team)
                 await asyncio.get_running_loop().create_future()  # until cancelled
@@ -107,10 +119,18 @@ class Slack:
             "SLACK_BOT_TOKEN is refused by Slack ({}): copy the Bot User OAuth Token from your app's page, "
             "OAuth & Permissions, and install the app again if it was removed.",
         )
-        granted = str(answer.headers.get("x-oauth-scopes") or "")
-        if granted and (missing := set(SCOPES) - OF_AGENTS - {scope.strip() for scope in granted.split(",")}):
-            log.warning("Slack: the app lacks %s; add them under OAuth & Permissions and reinstall it", sorted(missing))
-        return Identity(str(answer["team_id"]), str(answer["user_id"]), str(answer.get("bot_id") or ""))
+        granted = {scope.strip() for scope in str(answer.headers.get("x-oauth-scopes") or "").split(",")} - {""}
+        if granted:
+            self._style.scopes = frozenset(granted)
+            if missing := SCOPES.keys() - OPTIONAL - granted:
+                log.warning(
+                    "Slack: the app lacks %s; add them under OAuth & Permissions and reinstall it", sorted(missing)
+                )
+            if SCOPES.keys() & OF_HISTORY - granted:
+                log.info("Slack: the app can't read along in channels: edits, deletions and missed mentions go unheard")
+        self._style.me = str(answer["user_id"])
+        enterprise = str(answer.get("enterprise_id") or "")
+        return Identity(str(answer["team_id"]), self._style.me, str(answer.get("bot_id") or ""), enterprise)
 
     async def _socket_address(self) -> str:
         """A fresh address for Socket Mode. Asked for here because the SDK would try a refused token for ever."""
@@ -136,7 +156,7 @@ class Slack:
                 raise WrongConfig((refused.format(error),)) from error
         raise AssertionError
 
-    def _app(self, front: Front, me: Identity, work: Work) -> AsyncApp:
+    def _app(self, me: Identity, listeners: Listeners, commands: Commands, presses: Presses) -> AsyncApp:
         """Bolt with our listeners; the same for both transports."""
         token = self._config.slack_bot_token
         secret = self._config.slack_signing_secret
@@ -160,11 +180,8 @@ class Slack:
             authorize=authorize,
             signing_secret=secret.get_secret_value() if secret else "",
             request_verification_enabled=self._config.slack_over_http,
+            ignoring_self_events_enabled=False,  # somebody may delete an answer of ours
         )
-        words = Words(self._people, me.user)
-        listeners = Listeners(front, me, self._people, words, work, self.open)
-        commands = Commands(front, me, self._web, self._style, self._people, words, work, self.open)
-        presses = Presses(front, me, self._web, self._style, self._people, work)
         app.middleware(listeners.event)
         app.command(_ANYTHING)(commands.slash)
         app.action(forms.OPEN)(commands.asked_for_form)
@@ -176,14 +193,14 @@ class Slack:
         return app
 
     @asynccontextmanager
-    async def _transport(self, app: AsyncApp) -> AsyncIterator[None]:
+    async def _transport(self, app: AsyncApp, presence: Presence) -> AsyncIterator[None]:
         config = self._config
-        way: AbstractAsyncContextManager[None]
         if config.slack_over_http:
-            way = transport.http(app, config.slack_host, config.slack_port or 0)
-        else:
-            token = config.slack_app_token
-            secret = token.get_secret_value() if token else ""
-            way = transport.socket(app, self._web.client, secret, await self._socket_address(), self._pulse)
-        async with way:
+            async with transport.http(app, config.slack_host, config.slack_port or 0):
+                yield
+            return
+        token = config.slack_app_token.get_secret_value() if config.slack_app_token else ""
+        first, client = await self._socket_address(), self._web.client
+        sockets = transport.Sockets(app, client, token, first, config.slack_sockets, self._pulse, presence.greeted)
+        async with sockets.open():
             yield

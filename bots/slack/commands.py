@@ -9,6 +9,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bots.slack import answers, forms
 from bots.slack.events import Identity
+from bots.slack.handed import Hand
 from bots.slack.people import People
 from bots.slack.surface import SlackSurface, Style
 from bots.slack.web import Web
@@ -44,6 +45,7 @@ class Commands:
         words: Words,
         work: Work,
         surface: Callable[[Address], SlackSurface],
+        hand: Hand,
     ) -> None:
         self._front = front
         self._me = me
@@ -53,6 +55,7 @@ class Commands:
         self._words = words
         self._work = work
         self._surface = surface
+        self._hand = hand
 
     async def slash(self, ack: AsyncAck, body: Json) -> None:
         """A slash command, by whatever name the app has it."""
@@ -87,7 +90,9 @@ class Commands:
     async def _given(self, body: Json) -> None:
         channel, url = str(body["channel_id"]), str(body["response_url"])
         place = Place("slack", self._me.team, channel, direct=channel.startswith("D"))
-        author = await self._author({"id": body["user_id"], "name": body.get("user_name")})
+        author = await self._author(
+            {"id": body["user_id"], "name": body.get("user_name"), "team_id": body.get("team_id")}
+        )
         text = await self._words.read(str(body.get("text") or ""))
         try:
             invocation = parse(text.strip() or "help", place, author)
@@ -102,7 +107,7 @@ class Commands:
         response = await self._front.invoked(invocation, self._rights(invocation))
         if response.form and await self._open(body, response.form, forms.Occasion.of(invocation, response_url=url)):
             return
-        await self._reply(url, response)
+        await self._reply(url, await self._hand(response, place, author.id))
 
     async def _ask(self, invocation: Invocation, trigger: str) -> str:
         """Put a question; returns the sentence that says why it can't be put, "" if it was."""
@@ -151,9 +156,8 @@ class Commands:
 
     async def _author(self, user: Json) -> Author:
         """The person behind a payload, by the name that others see."""
-        key = str(user["id"])
-        names = await self._people.names([key])
-        return Author(key, names.get(key) or str(user.get("name") or key))
+        teams = (str(user.get("team_id") or ""),)
+        return await self._people.author(self._me, str(user["id"]), str(user.get("name") or ""), teams)
 
     def _rights(self, invocation: Invocation) -> Any:
         return lambda: self._people.rights(invocation.author.id, invocation.place)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -10,15 +10,18 @@ from slack_bolt.response import BoltResponse
 
 from bots.slack import answers, forms
 from bots.slack.blocks import Json, button
-from bots.slack.events import Heard, Identity, heard
+from bots.slack.events import Deleted, Edited, Heard, Identity, read
+from bots.slack.handed import Hand
+from bots.slack.outage import Outage
 from bots.slack.people import People
+from bots.slack.removed import Removed
 from bots.slack.surface import SlackSurface
 from bots.slack.words import Words
 from bots.slack.work import Work
 from core.commands import parse
 from core.errors import StoreError
 from core.front import COMMAND_MARK, Front
-from core.model import Address, Author, Mention, Place, Placement, Streaming
+from core.model import Address, Mention, Place, Placement, Streaming
 from core.responses import Response
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,8 @@ class Listeners:
         words: Words,
         work: Work,
         surface: Callable[[Address], SlackSurface],
+        hand: Hand,
+        removed: Removed,
     ) -> None:
         self._front = front
         self._me = me
@@ -42,10 +47,13 @@ class Listeners:
         self._words = words
         self._work = work
         self._surface = surface
+        self._hand = hand
+        self._removed = removed
+        self._outage = Outage(surface)
         self._order: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def event(self, body: dict[str, Any], next: Callable[[], Awaitable[Any]]) -> BoltResponse | None:
-        """An event is acknowledged when its question is stored, or when there is none in it. Else Slack comes again
+        """An event is acknowledged when what it says is stored, or when that is nothing to us. Else Slack comes again
         (docs.slack.dev/apis/events-api: at once, after a minute, after five)."""
         if body.get("type") != "event_callback":
             await next()
@@ -57,20 +65,44 @@ class Listeners:
         if event.get("type") == "agent_session_stopped":
             await self._stopped(event)
             return True
-        question = heard(event, self._me)
-        if question is None:
-            return True
-        channel = question.place.channel
+        told = read(event, self._me)
         # Names may take a while to look up; what was said first in a channel is put first all the same.
-        async with self._order.setdefault(channel, asyncio.Lock()):
-            mention = await self._mention(question)
-            try:
-                response = await self._front.heard(mention, lambda: self._people.rights(question.user, question.place))
-            except StoreError as error:
-                log.error("a question could not be stored, Slack will send it again: %s", error)
-                return False
+        match told:
+            case None:
+                return True
+            case Deleted(place, message):
+                if (place.channel, message) in self._removed:
+                    return True
+                async with self._turn(place.channel):
+                    return await self._stored(self._front.deleted(place, message))
+            case Edited(question, asks):
+                async with self._turn(question.place.channel):
+                    edit = self._front.edited(await self.mention(question), asks=asks)
+                    return await self._stored(edit, question if asks else None)
+            case Heard() as question:
+                async with self._turn(question.place.channel):
+                    return await self._stored(self._heard(question), question)
+
+    def _turn(self, channel: str) -> asyncio.Lock:
+        return self._order.setdefault(channel, asyncio.Lock())
+
+    async def _heard(self, question: Heard) -> None:
+        mention = await self.mention(question)
+        response = await self._front.heard(mention, lambda: self._people.rights(question.user, question.place))
         if response is not None:
             self._work.start(self._show(mention, response))
+
+    async def _stored(self, step: Coroutine[Any, Any, None], question: Heard | None = None) -> bool:
+        """Whether the step was done; if not, the person who put this question hears of it."""
+        try:
+            await step
+        except StoreError as error:
+            log.error("an event could not be stored, Slack will send it again: %s", error)
+            if question:
+                self._work.start(self._outage.tell(question))
+            return False
+        if question:
+            self._outage.over(question.place.channel)
         return True
 
     async def _stopped(self, event: dict[str, Any]) -> None:
@@ -80,9 +112,11 @@ class Listeners:
         for message in event.get("streaming_message_ts") or ("",):  # none: the model still thinks
             await self._front.halted(place, str(message))
 
-    async def _mention(self, question: Heard) -> Mention:
-        names, text = await asyncio.gather(self._people.names([question.user]), self._words.read(question.text))
-        author = Author(question.user, names.get(question.user, question.user))
+    async def mention(self, question: Heard) -> Mention:
+        """The question in words, within about a second."""
+        author, text = await asyncio.gather(
+            self._people.author(self._me, question.user, teams=question.teams), self._words.read(question.text)
+        )
         return Mention(question.id, question.place, author, text, question.message, question.at, question.attachments)
 
     async def _show(self, mention: Mention, response: Response) -> None:
@@ -98,4 +132,5 @@ class Listeners:
             extra = (button("Edit it in a form", forms.OPEN, occasion.write()),)
         author, streaming = mention.author.id, Streaming.OFF
         address = Address(place, placement, mention.message, author=author, streaming=streaming)
+        response = await self._hand(response, place, author)
         await answers.by_message(self._surface(address), response, extra)

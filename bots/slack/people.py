@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from bots.slack.events import Identity
 from bots.slack.web import Web, code_of
 from core.errors import PlatformError
-from core.model import Place, Rights
+from core.model import Author, Place, Rights
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,10 @@ class _Cache(Generic[T]):
             _remember(self._known, key, (now, found))
             return found
 
+    def known(self, key: str) -> T | None:
+        """The value as it was found last, None if it never was."""
+        return self._known[key][1] if key in self._known else None
+
 
 class People:
     """Who is who. `managers`: the words of SLACK_MANAGERS."""
@@ -81,6 +86,13 @@ class People:
         except TimeoutError:
             log.warning("Slack did not tell %d names in time", len(wanted) - len(found))
         return found
+
+    async def author(self, me: Identity, user: str, name: str = "", teams: Iterable[str] = ()) -> Author:
+        """A person, by the name that others see, else by `name`, within about a second. `teams`: whose member they are,
+        by what Slack delivered."""
+        names = await self.names([user])
+        person = self._users.known(user) or {}
+        return Author(user, names.get(user) or name or user, external=_external(person, teams, me))
 
     async def rights(self, user: str, place: Place) -> Rights:
         """What this person may change in this place. What Slack does not tell is not granted."""
@@ -123,6 +135,17 @@ def _remember(kept: dict[str, T], key: str, value: T) -> None:
 
 def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _external(person: Mapping[str, Any], teams: Iterable[str], me: Identity) -> bool:
+    """Whether somebody comes from another organisation (docs.slack.dev/apis/slack-connect: `team_id` is another one, or
+    they are a stranger). Workspaces of one Enterprise organisation are no strangers to each other; guests are ours."""
+    if person.get("is_stranger"):
+        return True
+    enterprise = _object(person.get("enterprise_user")).get("enterprise_id")
+    if me.enterprise and enterprise == me.enterprise:
+        return False
+    return bool({*teams, str(person.get("team_id") or "")} - {"", me.team, me.enterprise})
 
 
 def _name(entry: Mapping[str, Any]) -> str:

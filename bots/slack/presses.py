@@ -13,7 +13,7 @@ from bots.slack.web import Web
 from bots.slack.work import Work
 from core.controls import Press
 from core.front import Front
-from core.model import Author, Place
+from core.model import Place
 from core.responses import Response
 
 UNKNOWN = "I do not know this button any more."
@@ -43,18 +43,19 @@ class Presses:
 
     async def _pressed(self, body: Json) -> Response | None:
         action, conversation = buttons.pressed(body["actions"][0])
-        press = self._press(body, conversation)
+        press = await self._press(body, conversation)
         return await self._front.pressed(action, press, lambda: self._people.rights(press.author.id, press.place))
 
     async def _rated(self, body: Json) -> Response | None:
         good, conversation = buttons.rated(body["actions"][0])
-        return await self._front.rated(self._press(body, conversation), good=good)
+        return await self._front.rated(await self._press(body, conversation), good=good)
 
-    def _press(self, body: Json, conversation: str) -> Press:
+    async def _press(self, body: Json, conversation: str) -> Press:
         channel = str(body["channel"]["id"])
         place = Place("slack", self._me.team, channel, direct=channel.startswith("D"))
         user = body["user"]
-        author = Author(str(user["id"]), str(user.get("name") or user["id"]))
+        teams = (str(user.get("team_id") or ""),)
+        author = await self._people.author(self._me, str(user["id"]), str(user.get("name") or ""), teams)
         return Press(conversation, str(body["container"]["message_ts"]), place, author)
 
     async def _done(self, body: Json, work: Callable[[Json], Awaitable[Response | None]]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bots.slack import blocks, buttons
+from bots.slack import barred, blocks, buttons
 from bots.slack.files import Upload
 from bots.slack.signs import Eyes, ThreadStatus
 from bots.slack.web import Web, code_of, details_of
@@ -34,12 +34,19 @@ _FILE = "file:"
 
 @dataclass
 class Style:
-    """What this Slack understands, as its refusals have shown so far."""
+    """What this Slack understands, as its refusals have shown so far, and what it lets us do. `scopes` are those of the
+    app, None if Slack did not tell; `me` is the bot's user id."""
 
     markdown: bool = True  # markdown blocks
     thumbs: bool = True  # feedback buttons
     native: bool = True  # chat.startStream and its like
     native_in_channels: bool = True  # also outside of direct messages
+    scopes: frozenset[str] | None = None
+    me: str = ""
+
+    def granted(self, *scopes: str) -> bool:
+        """Whether the app has these scopes, as far as we know."""
+        return self.scopes is None or self.scopes.issuperset(scopes)
 
     def streams(self, *, direct: bool) -> bool:
         """Whether native streams are worth trying there."""
@@ -66,8 +73,9 @@ class SlackSurface:
         self._upload: Upload | None = None
         self._texts: dict[str, str] = {}  # the fallback text of each message as it was posted
         self._known: set[str] = set()  # the messages of this reply
-        # Direct messages are ours to read, and nobody else's messages are in them.
-        self._readable = bool(place.direct and address.turn)
+        # The id of a channel does not tell whether it is a private one.
+        history = ("im:history",) if place.direct else ("channels:history", "groups:history")
+        self._readable = bool(address.turn) and style.granted(*history)
         # One may be there that we do not know of: its post was not answered, or another process died over it.
         self._lost, self._found = self._readable and address.adopted, ""
         team = f"slack/{place.workspace}"
@@ -95,6 +103,10 @@ class SlackSurface:
             message = await self.show(page, extra)
         except Unreachable:
             self._lost = self._readable
+            raise
+        except (Forbidden, Gone) as error:
+            if not self._known:
+                await barred.tell(self._web, self._address, error)
             raise
         self._known.add(message)
         return message
@@ -132,8 +144,9 @@ class SlackSurface:
     async def delete(self, message: str) -> None:
         """Take a message or a file away; one that is gone already is no error. Raises PlatformError."""
         if message.startswith(_FILE):
-            await self._web.call(self._web.client.files_delete(file=message.removeprefix(_FILE)))
+            await self._delete_file(message.removeprefix(_FILE))
             return
+        self._web.removed.note(self._channel, message)
         try:
             await self._web.call(self._web.client.chat_delete(channel=self._channel, ts=message))
         except Gone:
@@ -143,6 +156,14 @@ class SlackSurface:
                 raise
             await self.end_stream(message)
             await self._web.call(self._web.client.chat_delete(channel=self._channel, ts=message))
+
+    async def _delete_file(self, file: str) -> None:
+        try:
+            await self._web.call(self._web.client.files_delete(file=file))
+        except Forbidden as error:
+            if code_of(error) not in ("file_not_found", "file_deleted"):
+                raise
+            log.info("a file was gone already")
 
     async def end_stream(self, message: str) -> str:
         """End a native stream, of a process that is gone perhaps, with what it says. Slack's code if it refuses: mostly
@@ -224,10 +245,13 @@ class SlackSurface:
             )
         else:
             call = self._web.client.conversations_history(
-                channel=self._channel, oldest=since, limit=15, include_all_metadata=True
+                channel=self._channel, oldest=since, limit=100, include_all_metadata=True
             )
         try:
             answer = await self._web.call(call)
+            # In a direct message only we stream; elsewhere others may. A process that just began does not know itself.
+            if not (self._address.place.direct or self._style.me):
+                self._style.me = str((await self._web.call(self._web.client.auth_test()))["user_id"])
         except Unreachable:
             raise
         except PlatformError as error:
@@ -235,7 +259,9 @@ class SlackSurface:
             return ""
         for each in answer["messages"]:
             mark = (each.get("metadata") or {}).get("event_payload") or {}
-            ours = mark.get("turn") == self._address.turn or each.get("streaming_state") == "in_progress"
+            streams = each.get("streaming_state") == "in_progress"  # a stream can't be marked
+            streams = streams and (self._address.place.direct or each.get("user") == self._style.me)
+            ours = streams or mark.get("turn") == self._address.turn
             if ours and each["ts"] not in self._known:
                 return str(each["ts"])
         return ""

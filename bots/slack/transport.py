@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.proxy import proxy_for
@@ -21,31 +23,98 @@ log = logging.getLogger(__name__)
 PATH = "/slack/events"
 # Seconds between pings, and between looks at a socket that ended without a word.
 PING = 5.0
+# Looks at sockets that are all down, before the log says so.
+LOOKS = 6
 # Closing may hang on a dead peer (slackapi/bolt-python#1529, NousResearch/hermes-agent#91630). Seconds.
 _CLOSING = 3.0
+# What the SDK says, with a traceback, at each attempt to connect: one line of ours tells as much.
+_ATTEMPTS = ("Failed to connect (", "Failed to retrieve WSS URL", "Failed to check the current session")
+
+sdk_log.addFilter(lambda record: not record.getMessage().startswith(_ATTEMPTS))
 
 
-@asynccontextmanager
-async def socket(app: AsyncApp, client: AsyncWebClient, token: str, url: str, pulse: Pulse) -> AsyncIterator[None]:
-    """Socket Mode: we connect to Slack, first to `url`; the SDK reconnects by itself. `pulse` watches the socket."""
-    handler = AsyncSocketModeHandler(app, token, logger=sdk_log, web_client=client, ping_interval=PING)
-    sockets = handler.client
-    sockets.wss_uri = url
-    # The SDK sends everything through HTTP(S)_PROXY and does not know NO_PROXY.
-    sockets.proxy = proxy_for(url)
-    try:
-        await handler.connect_async()  # type: ignore[no-untyped-call]
-        with pulse.of(sockets):
-            yield
-    finally:
-        tasks = [sockets.message_processor, sockets.current_session_monitor, sockets.message_receiver]
+class Sockets:
+    """Socket Mode over several connections; Slack hands each event to one of them. `greeted` is called each time that
+    one was opened."""
+
+    def __init__(
+        self,
+        app: AsyncApp,
+        web_client: AsyncWebClient,
+        token: str,
+        url: str,
+        count: int,
+        pulse: Pulse,
+        greeted: Callable[[], None],
+    ) -> None:
+        """The first connection goes to `url`; all others are asked for by the SDK, as it does to reconnect. `pulse`
+        watches them."""
+        self._pulse, self._greeted = pulse, greeted
+        self._handlers = [
+            AsyncSocketModeHandler(app, token, logger=sdk_log, web_client=web_client, ping_interval=PING)
+            for _ in range(count)
+        ]
+        self._clients: list[SocketModeClient] = [handler.client for handler in self._handlers]
+        self._clients[0].wss_uri = url
+        for client in self._clients:
+            # The SDK sends everything through HTTP(S)_PROXY and does not know NO_PROXY.
+            client.proxy = proxy_for(url)
+            client.message_listeners.append(self._said)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Connected once the context is entered, for as long as it is open; the SDK reconnects by itself."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._watch())]
+            watched = ExitStack()
+            try:
+                for client in self._clients:
+                    watched.enter_context(self._pulse.of(client))
+                await self._handlers[0].connect_async()  # type: ignore[no-untyped-call]
+                tasks += [group.create_task(each.connect_async()) for each in self._handlers[1:]]  # type: ignore[no-untyped-call]
+                yield
+            finally:
+                watched.close()
+                for task in tasks:
+                    task.cancel()
+                await self._close()
+
+    async def _said(self, client: object, message: dict[str, Any], raw: str | None) -> None:
+        if message.get("type") == "hello":
+            self._greeted()
+
+    async def _watch(self) -> None:
+        """Do what the SDK leaves out: it would try an address that did not open for ever, though one serves once and
+        not for long (docs.slack.dev/apis/events-api/using-socket-mode)."""
+        down = 0
+        while True:
+            await asyncio.sleep(PING)
+            for client in self._clients:
+                if client.current_session is None or client.current_session.closed:
+                    client.wss_uri = None  # a fresh one is asked for
+            if not self._pulse.connection().up:
+                down += 1
+            elif down:
+                if down >= LOOKS:
+                    log.warning("Slack: connected again")
+                down = 0
+            if down == LOOKS:
+                log.error("Slack: no connection; trying until there is one. Check that Socket Mode is on in your app")
+
+    async def _close(self) -> None:
+        tasks = [
+            task
+            for each in self._clients
+            for task in (each.message_processor, each.current_session_monitor, each.message_receiver)
+        ]
         try:
             async with asyncio.timeout(_CLOSING):
-                await handler.close_async()  # type: ignore[no-untyped-call]
+                # One that is in the middle of connecting has no session yet, and ends by itself.
+                await asyncio.gather(*(handler.close_async() for handler in self._handlers), return_exceptions=True)  # type: ignore[no-untyped-call]
                 # close_async cancels these and goes; left alone they would outlive us
                 await asyncio.gather(*(task for task in tasks if task), return_exceptions=True)
         except TimeoutError:
-            log.warning("Slack: the socket did not close in time")
+            log.warning("Slack: a socket did not close in time")
 
 
 @asynccontextmanager

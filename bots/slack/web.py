@@ -13,6 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bots.proxy import proxy_for
+from bots.slack.removed import Removed
 from core import metrics
 from core.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, Unreachable
 
@@ -78,6 +79,7 @@ class Web:
         self.client = AsyncWebClient(token, base_url=base_url, timeout=_TOTAL, logger=sdk_log, retry_handlers=[])
         # The SDK sends everything through HTTP(S)_PROXY and does not know NO_PROXY.
         self.client.proxy = proxy_for(base_url)
+        self.removed = Removed()
         self._calls = 0
         self._quiet = asyncio.Event()
         self._closed = False

@@ -20,8 +20,11 @@ class Words:
 
     async def read(self, text: str) -> str:
         """The text, within about a second; a name that Slack does not tell by then stays an id."""
-        names = await self._people.names([*_USER.findall(text), self._bot], _CHANNEL.findall(text))
         pieces = CODE.split(self._salutation.sub("", text))
-        me = "@" + (names.get(self._bot) or "me").replace("\\", "")  # in code it is a word like any other
+        # Our own name matters in code alone, where it is a word like any other.
+        own = [self._bot] if any(self._own.search(piece) for piece in pieces[1::2]) else []
+        users = [user for user in _USER.findall(text) if user != self._bot]
+        names = await self._people.names([*users, *own], _CHANNEL.findall(text))
+        me = "@" + (names.get(self._bot) or "me").replace("\\", "")
         text = "".join(self._own.sub(rf"\1{me}" if code % 2 else "", piece) for code, piece in enumerate(pieces))
         return from_slack(text, names.get, names.get)

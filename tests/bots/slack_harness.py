@@ -15,6 +15,7 @@ from bots.sandbox.slack_people import Answer, Submission
 from bots.sandbox.slack_values import Call, File, Message, View
 from bots.slack.app import Slack
 from core.config import Config
+from core.front import Front
 from core.intake import Intake
 from core.nebula import Nebula
 from core.pace import Line, Pace, Pacer, Permit
@@ -33,12 +34,13 @@ class Room:
         self.channels: dict[str, str] = {}
         self.config: Config
         self.platform: Slack
+        self.front: Front
         self.intake: Intake
         self.running: asyncio.Task[None]
 
-    def person(self, name: str, *, admin: bool = False, owner: bool = False) -> str:
-        """Somebody joins; returns the id."""
-        self.people[name] = self.slack.add_user(name, admin=admin, owner=owner)
+    def person(self, name: str, *, admin: bool = False, owner: bool = False, team: str = "") -> str:
+        """Somebody joins, or comes from another `team`; returns the id."""
+        self.people[name] = self.slack.add_user(name, admin=admin, owner=owner, team=team)
         return self.people[name]
 
     def open(self, name: str, creator: str = "ann", *, private: bool = False, bot_in: bool = True) -> str:
@@ -143,6 +145,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def same(front: Front) -> Front:
+    """The front as it is."""
+    return front
+
+
 @asynccontextmanager
 async def slack_room(
     redis_url: str,
@@ -151,11 +158,13 @@ async def slack_room(
     lease: float = 20,
     inbox: int = 20,
     server: dict[str, Any] | None = None,
+    front: Callable[[Front], Front] = same,
     **config: Any,
 ) -> AsyncIterator[Room]:
     """A room with ann and bob, who are nobody special, the admin eve, and #general, which ann created.
 
-    `server`: arguments of SlackServer; by default without rate limits, and quick to deliver again.
+    `server`: arguments of SlackServer; by default without rate limits, and quick to deliver again. `front`: one that
+    writes down what it is told.
     """
     options: dict[str, Any] = {"limits": OFF, "ack_timeout": 1.0, "retry_delays": (0.05, 0.1, 0.2)} | (server or {})
     async with SlackServer(**options) as slack, NebulaServer() as nebula:
@@ -170,7 +179,7 @@ async def slack_room(
                 "slack_port": free_port(),
                 "slack_host": "127.0.0.1",
             }
-        async with process(room, redis_url, lease=lease, inbox=inbox, **config) as bot:
+        async with process(room, redis_url, lease=lease, inbox=inbox, front=front, **config) as bot:
             room.config, room.platform, room.intake, room.running = bot
             if http:
                 slack.deliver_to(f"http://127.0.0.1:{room.config.slack_port}/slack/events")
@@ -179,7 +188,13 @@ async def slack_room(
 
 @asynccontextmanager
 async def process(
-    room: Room, redis_url: str, *, lease: float = 20, inbox: int = 20, **config: Any
+    room: Room,
+    redis_url: str,
+    *,
+    lease: float = 20,
+    inbox: int = 20,
+    front: Callable[[Front], Front] = same,
+    **config: Any,
 ) -> AsyncIterator[tuple[Config, Slack, Intake, asyncio.Task[None]]]:
     """A process of the bot, connected to the room; several may share it and Redis."""
     nebula, values = room.nebula, settings(room.slack, room.nebula, **config)
@@ -190,9 +205,9 @@ async def process(
     ):
         timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2}
         bot = assemble(values.model_copy(update=timing), redis, model, [platform], _Hasty())
-        front, intake = bot.front, bot.intake
+        room.front, intake = front(bot.front), bot.intake
         async with intake.open(), asyncio.TaskGroup() as group:
-            running = group.create_task(platform.run(front))
+            running = group.create_task(platform.run(room.front))
             try:
                 async with asyncio.timeout(5):
                     await platform.ready.wait()

@@ -1052,3 +1052,70 @@ async def test_waiting_ends_with_what_was_seen(world: World) -> None:
     await world.server.say(world.ann, world.general, "only this")
     with pytest.raises(TimeoutError, match="only this"):
         await world.server.until(lambda: False, timeout=0.01)
+
+
+# --- what a workspace does to its apps ---
+
+
+async def test_a_deleted_root_leaves_a_tombstone() -> None:
+    """Its deletion is a change; that of a message without replies is none."""
+    async with opened() as world, socket(app := bolt(world), world):
+        events, server = collect(app, "message"), world.server
+        root = await server.say(world.ann, world.general, "lunch?")
+        reply = await server.say(world.ann, world.general, "yes", root.ts)
+        await server.delete(world.ann, world.general, root.ts)
+        await server.delete(world.ann, world.general, reply.ts)
+        await server.until(lambda: not server.pending)
+        told = {event["subtype"]: event for event in events if "subtype" in event}
+        assert told["message_changed"]["message"]["subtype"] == "tombstone"
+        assert told["message_changed"]["previous_message"]["text"] == "lunch?"
+        assert told["message_deleted"]["deleted_ts"] == reply.ts
+
+
+async def test_an_app_s_conversations_are_listed() -> None:
+    """By their types, in pages, and only those that it is in."""
+    async with opened() as world:
+        world.server.add_channel("one", world.ann)
+        world.server.add_channel("two", world.ann, private=True)
+        world.server.add_channel("three", world.ann, bot_in=False)
+        direct = world.server.open_dm(world.ann)
+        found: list[str] = []
+        cursor = ""
+        while True:
+            answer = await world.client.users_conversations(types="public_channel,im", limit=1, cursor=cursor or None)
+            found += [channel["id"] for channel in answer["channels"]]
+            if not (cursor := answer["response_metadata"]["next_cursor"]):
+                break
+        assert {world.server.channel(each).name for each in found} == {"general", "one", ""}
+        assert direct in found
+
+
+async def test_scopes_are_told_with_each_answer() -> None:
+    """As Slack does; a server without a list says nothing."""
+    async with opened(scopes=frozenset({"chat:write", "users:read"})) as world:
+        assert (await world.client.auth_test()).headers["x-oauth-scopes"] == "chat:write,users:read"
+    async with opened() as world:
+        assert "x-oauth-scopes" not in (await world.client.auth_test()).headers
+
+
+async def test_an_archived_channel_takes_nothing_more() -> None:
+    """Neither new messages nor edits."""
+    async with opened() as world:
+        posted = await world.client.chat_postMessage(channel=world.general, text="one")
+        world.server.archive(world.general)
+        assert await world.refused(world.client.chat_postMessage(channel=world.general, text="two")) == "is_archived"
+        edit = world.client.chat_update(channel=world.general, ts=posted["ts"], text="two")
+        assert await world.refused(edit) == "is_archived"
+
+
+async def test_people_of_another_team_are_marked() -> None:
+    """In events and in what is told about them."""
+    async with opened() as world, socket(app := bolt(world), world):
+        events = collect(app, "message")
+        zoe = world.server.add_user("zoe", team="T0OTHER")
+        await world.server.say(zoe, world.general, "hello")
+        await world.server.say(world.ann, world.general, "hello")
+        await world.server.until(lambda: not world.server.pending)
+        assert [event.get("user_team", "") for event in events] == ["T0OTHER", ""]
+        user = (await world.client.users_info(user=zoe))["user"]
+        assert (user["team_id"], user["is_stranger"]) == ("T0OTHER", True)

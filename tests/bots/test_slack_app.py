@@ -129,14 +129,48 @@ async def test_talk_without_a_mention_is_not_answered(redis_url: str) -> None:
         assert len(room.nebula.requests) == 1
 
 
-async def test_an_edited_question_is_not_answered_again(redis_url: str) -> None:
-    """Slack sends app_mention anew for an edited message; its question has its answer."""
+async def test_an_edited_question_is_answered_anew_when_that_is_wanted(redis_url: str) -> None:
+    """Slack sends app_mention anew for an edited message, and tells of the change: one offer comes of both."""
     async with slack_room(redis_url) as room:
         asked = await room.say("ann", "#general", "@nebula hello")
         await room.quiet()
-        await room.slack.edit(room.people["ann"], asked.channel, asked.ts, "@nebula hello!")
+        await room.slack.edit(room.people["ann"], asked.channel, asked.ts, "@nebula good bye")
+        await room.answered("#general", "You changed your question", asked.ts)
         await room.quiet()
+        (_, offer) = room.said("#general", asked.ts)
+        assert len(room.nebula.requests) == 1
+        await room.slack.press(room.people["ann"], offer, "nebula_reply_again")
+        await room.until(lambda: len(room.said("#general")) == 1)
+        await room.quiet()
+        assert [request.messages[-1].content.endswith("good bye") for request in room.nebula.requests] == [False, True]
+
+
+async def test_a_deleted_question_takes_its_answer_along(redis_url: str) -> None:
+    """Also one that heads the thread of its answer; in the next question nothing of either is left."""
+    async with slack_room(redis_url) as room:
+        asked = await room.say("ann", "#general", "@nebula my word is swordfish")
+        await room.quiet()
+        await room.slack.delete(asked.user, asked.channel, asked.ts)
+        await room.until(lambda: not room.said("#general"))
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert "swordfish" not in str(room.nebula.requests[-1].messages)
         assert len(room.said("#general")) == 1
+
+
+@pytest.mark.parametrize("channel", ["#general", "@ann"])
+async def test_a_question_that_is_deleted_while_it_is_answered(redis_url: str, channel: str) -> None:
+    """The answer ends and goes, edited or streamed."""
+    async with slack_room(redis_url) as room:
+        room.nebula.pace = 100
+        room.nebula.answer_next("word " * 600)
+        asked = await room.say("ann", channel, "@nebula go on")
+        await room.answered(channel, "word", asked.ts)
+        await room.slack.delete(asked.user, asked.channel, asked.ts)
+        await room.until(lambda: not room.said(channel))
+        await room.quiet()
+        assert not room.said(channel)
+        assert room.nebula.requests[0].closed_early
 
 
 async def test_a_mention_that_an_edit_adds_is_answered(redis_url: str) -> None:

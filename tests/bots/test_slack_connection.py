@@ -1,6 +1,7 @@
 """How the Slack adapter connects: tokens, unreachable servers, lost sockets, and HTTP with signatures."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from bots.sandbox import faults
 from bots.sandbox.slack import SlackServer
 from bots.slack import transport
 from bots.slack.app import Slack
-from bots.slack.manifest import SCOPES
+from bots.slack.manifest import OPTIONAL, SCOPES
 from core.config import Config, WrongConfig
 from core.front import Front
 from tests.bots.slack_harness import Room, free_port, settings, slack_room
@@ -28,6 +29,12 @@ class _Nobody(Front):
 
     def __init__(self) -> None:
         """Needs neither Redis nor a model."""
+
+    async def away(self, name: str) -> float:
+        return 0.0
+
+    async def present(self, name: str) -> None:
+        pass
 
 
 @asynccontextmanager
@@ -98,6 +105,15 @@ async def test_missing_scopes_are_named(caplog: pytest.LogCaptureFixture) -> Non
     assert "lacks ['reactions:write']" in caplog.text
 
 
+async def test_scopes_that_came_later_are_not_missed(caplog: pytest.LogCaptureFixture) -> None:
+    """An app of an older manifest starts without a warning; one line says what it does not hear."""
+    caplog.set_level(logging.INFO)
+    async with SlackServer(scopes=frozenset(SCOPES) - OPTIONAL) as slack, running(settings(slack)) as platform:
+        await platform.ready.wait()
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+    assert len([line for line in caplog.messages if "can't read along" in line]) == 1
+
+
 async def test_unknown_scopes_are_no_complaint(caplog: pytest.LogCaptureFixture) -> None:
     """A server that does not tell the app's scopes leaves nothing to warn about."""
     async with SlackServer() as slack, running(settings(slack)) as platform:
@@ -161,6 +177,94 @@ async def test_a_cut_socket_is_replaced(redis_url: str, monkeypatch: pytest.Monk
         room.slack.drop_sockets()
         await room.until(lambda: room.slack.sockets == 1)
         await _answers(room)
+
+
+async def test_a_socket_that_falls_silent_is_replaced(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that lost its network says nothing, not even that it is gone; its pongs stay away."""
+    monkeypatch.setattr(transport, "PING", 0.2)
+    async with slack_room(redis_url) as room:
+        room.slack.mute_sockets()
+        await room.until(lambda: len(room.calls("apps.connections.open")) == 2 and room.slack.sockets)
+        await _answers(room)
+
+
+@pytest.mark.parametrize("reason", ["warning", "link_disabled"])
+async def test_every_kind_of_farewell_is_followed_by_a_new_socket(redis_url: str, reason: str) -> None:
+    """Slack warns some seconds ahead; it also says when Socket Mode was switched off, which may be for a moment."""
+    async with slack_room(redis_url) as room:
+        await room.slack.disconnect_sockets(reason)
+        await room.until(lambda: len(room.calls("apps.connections.open")) == 2 and room.slack.sockets == 1)
+        await _answers(room)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.server_error(),
+        faults.refused("internal_error"),
+        faults.refused("not_allowed_token_type"),
+        faults.page("<html>busy</html>"),
+        faults.rate_limited(0),
+    ],
+    ids=["503", "internal_error", "refused", "html", "429"],
+)
+async def test_a_reconnection_that_fails_is_tried_until_it_works(
+    redis_url: str, fault: faults.Fault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever Slack says meanwhile; one line tells that there is no connection, one that there is again."""
+    monkeypatch.setattr(transport, "PING", 0.2)
+    monkeypatch.setattr(transport, "LOOKS", 2)
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("apps.connections.open", fault, times=None)
+        room.slack.drop_sockets()
+        await logged(caplog, "Slack: no connection")
+        room.slack.faults.clear()
+        await logged(caplog, "Slack: connected again")
+        await _answers(room)
+    assert len([line for line in caplog.messages if "Slack: no connection" in line]) == 1
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def logged(caplog: pytest.LogCaptureFixture, line: str) -> None:
+    """Until the log has this line. Raises TimeoutError."""
+    async with asyncio.timeout(8):
+        while line not in caplog.text:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_first_socket_that_does_not_open_is_asked_for_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address is good once and for a short time: the same one is not tried for ever."""
+    monkeypatch.setattr(transport, "PING", 0.05)
+    async with SlackServer() as slack:
+        slack.faults.add("socket", faults.server_error(), times=3)
+        async with running(settings(slack)) as platform:
+            await platform.ready.wait()
+        assert len([call for call in slack.calls if call.method == "apps.connections.open"]) > 1
+
+
+async def test_several_sockets_outlive_one(redis_url: str) -> None:
+    """Slack hands each event to any of them; while one is replaced the others answer."""
+    async with slack_room(redis_url, slack_sockets=3) as room:
+        await room.until(lambda: room.slack.sockets == 3)
+        room.slack.faults.add("apps.connections.open", faults.slow(1))
+        await room.slack.disconnect_sockets(most=1)
+        for number in range(6):
+            await room.say("ann", "#general", f"@nebula question {number}")
+        await room.quiet()
+        assert len(room.said("#general")) == 6
+        await room.until(lambda: len(room.calls("apps.connections.open")) == 4 and room.slack.sockets == 3)
+
+
+async def test_a_socket_that_can_not_be_had_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bot answers with those it has, and stops when told to."""
+    monkeypatch.setattr(transport, "PING", 0.05)
+    async with SlackServer() as slack:
+        slack.faults.add("apps.connections.open", faults.slow(0))
+        slack.faults.add("apps.connections.open", faults.server_error(), times=None)
+        async with running(settings(slack, slack_sockets=3)) as platform:
+            await platform.ready.wait()
+            await slack.until(lambda: len([c for c in slack.calls if c.method == "apps.connections.open"]) > 5)
+            assert slack.sockets == 1
 
 
 async def test_http_mode(redis_url: str) -> None:

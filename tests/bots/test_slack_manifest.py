@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bots import slack
+from bots.cli import main
 from bots.slack.manifest import EVENTS, SCOPES, manifest
 from core.commands import COMMANDS
 
@@ -20,8 +21,10 @@ NEEDED = {
     "chat_startStream": {"chat:write"},
     "chat_appendStream": {"chat:write"},
     "chat_stopStream": {"chat:write"},
-    "conversations_history": {"im:history"},  # of direct messages alone
-    "conversations_replies": {"im:history"},
+    "conversations_history": {"channels:history", "groups:history", "im:history", "mpim:history"},
+    "conversations_replies": {"channels:history", "groups:history", "im:history", "mpim:history"},
+    "conversations_open": {"im:write"},
+    "users_conversations": {"channels:read", "groups:read", "im:read", "mpim:read"},
     "files_getUploadURLExternal": {"files:write"},
     "files_completeUploadExternal": {"files:write"},
     "files_delete": {"files:write"},
@@ -37,6 +40,8 @@ NEEDED = {
 # And each event (docs.slack.dev/reference/events).
 HEARD = {
     "app_mention": "app_mentions:read",
+    "message.channels": "channels:history",
+    "message.groups": "groups:history",
     "message.im": "im:history",
     "message.mpim": "mpim:history",
     "agent_session_stopped": "assistant:write",
@@ -60,7 +65,7 @@ def test_scopes_are_those_that_the_code_needs() -> None:
 
 
 def test_events_are_those_that_are_answered() -> None:
-    """Mentions and direct messages; not the talk of whole channels."""
+    """Mentions, direct messages, and what becomes of either."""
     assert parsed()["settings"]["event_subscriptions"]["bot_events"] == list(EVENTS) == list(HEARD)
 
 
@@ -102,6 +107,16 @@ def test_the_agent_features_can_be_left_out() -> None:
     assert "agent_view" not in plain["features"]
     assert "agent_session_stopped" not in plain["settings"]["event_subscriptions"]["bot_events"]
     assert "assistant:write" not in plain["oauth_config"]["scopes"]["bot"]
+
+
+def test_reading_along_can_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Then only mentions and direct messages reach the bot, and nothing else is asked for."""
+    assert main(["manifest", "slack", "--no-history"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == parsed(history=False)
+    events = found["settings"]["event_subscriptions"]["bot_events"]
+    assert set(events) == set(EVENTS) - {"message.channels", "message.groups"}
+    assert set(found["oauth_config"]["scopes"]["bot"]) == set(SCOPES) - {"channels:history", "groups:history"}
 
 
 def test_http_mode_says_where_to_send_requests() -> None:

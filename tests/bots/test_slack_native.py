@@ -487,12 +487,13 @@ async def test_a_process_that_is_killed_leaves_no_stream_behind(redis_url: str, 
         assert (reply.ts, reply.streaming) == (left.ts, "completed")
 
 
+@pytest.mark.parametrize("channel", ["@ann", "#general"])
 @pytest.mark.parametrize(("streaming", "method"), [("native", START), ("edit", POST)])
 async def test_a_message_that_a_killed_process_never_knew_of_is_found(
-    redis_url: str, tmp_path: Path, streaming: str, method: str
+    redis_url: str, tmp_path: Path, streaming: str, method: str, channel: str
 ) -> None:
-    """SIGKILL before Slack has told the id of a message: the next process looks for it in the direct message, instead
-    of answering a second time."""
+    """SIGKILL before Slack has told the id of a message: the next process looks for it, instead of answering a second
+    time."""
     async with slack_room(redis_url, reply_streaming=streaming) as room:
         settings = program(room, redis_url, REPLY_STREAMING=streaming)
         await room.leave()
@@ -500,14 +501,14 @@ async def test_a_message_that_a_killed_process_never_knew_of_is_found(
         async with started(tmp_path, "run", **settings) as killed:
             await room.until(lambda: room.slack.sockets, timeout=15)
             room.slack.faults.add(method, faults.applied_then_slow(60))
-            await asked(room, "half " * 300, pace=30)
-            (left,) = await room.until(lambda: room.said("@ann"))
+            await asked(room, "half " * 300, pace=30, channel=channel)
+            (left,) = await room.until(lambda: room.said(channel))
             killed.kill()
             await killed.wait()
         room.nebula.pace = 0
         room.nebula.answer_next(WORDS)
         async with started(tmp_path, "run", **settings):
-            await room.until(lambda: room.shown("@ann") == [WORDS], timeout=15)
-        (reply,) = room.said("@ann")
+            await room.until(lambda: room.shown(channel) == [WORDS], timeout=15)
+        (reply,) = room.said(channel)
         assert reply.ts == left.ts
         assert reply.streaming != "in_progress"
