@@ -37,8 +37,8 @@ class Edits:
         known = await self._records.asked(conversation, mention.message)
         if known is None:
             # It may put the mention into a message that had none, but is mostly a new look at an answered question.
-            new = asks and time.time() - mention.at < _NEW
-            if new and not await self._records.exchange(conversation, mention.message):
+            fresh = asks and time.time() - mention.at < _NEW
+            if fresh and not await self._records.exchange(conversation, mention.message):
                 await self._intake.accept(mention)
             return
         state, shown = known
