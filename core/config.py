@@ -74,6 +74,16 @@ def _managers(ids: str, *words: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _shards(value: str | None) -> str | None:
+    """`0-3/8`: a range of numbers below the one behind the slash."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+)(?:-(\d+))?/(\d+)", value.replace(" ", ""))
+    if not found or not int(found[1]) <= int(found[2] or found[1]) < int(found[3]):
+        raise ValueError("write 0-3/8 for the shards 0 to 3 of 8 (they count from 0), or 0/2 for one of two")
+    return found[0]
+
+
 def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     """Keys that can be used. Raises WrongKey, whose sentence does not hold them."""
     Seal([key.get_secret_value() for key in keys])
@@ -140,6 +150,7 @@ class Config(BaseSettings):
     discord_token: SecretStr | None = None
     discord_api_url: Http = "https://discord.com/api/v10"
     discord_gateway_url: Annotated[str, _address("ws", "wss")] = "wss://gateway.discord.gg/"
+    discord_shards: Annotated[str | None, AfterValidator(_shards)] = None
     discord_managers: Annotated[
         Words, _managers(r"\d+", "manage_channels", "manage_guild", "administrator", "everyone")
     ] = ("manage_channels",)

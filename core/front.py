@@ -88,6 +88,11 @@ class Front:
         with suppress(StoreError):
             await self._presence.present(name)
 
+    async def known(self, scope: str) -> tuple[str, ...]:
+        """Names of the conversations below a scope (`discord/-`) of which something is remembered. Looks at every key
+        once, so not to be called often. Raises StoreError."""
+        return await self._handlers.known(scope)
+
     async def missed(self, mention: Mention) -> None:
         """A question from the time in which nobody listened; it may be known already. Commands are passed over.
 

@@ -63,6 +63,10 @@ class Handlers:
             return await own(invocation, rights)
         return await self._handlers[command.name](invocation)
 
+    async def known(self, scope: str) -> tuple[str, ...]:
+        """Names of the conversations below a scope."""
+        return await self._records.conversations(scope)
+
     async def models(self, typed: str) -> tuple[str, ...]:
         """Names of models that contain what was typed, for autocompletion."""
         catalog = await self._model.catalog()

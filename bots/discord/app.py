@@ -12,6 +12,7 @@ from discord.http import Route
 from yarl import URL
 
 from bots.discord import pulse
+from bots.discord.arrivals import Arrivals
 from bots.discord.commands import register
 from bots.discord.events import Listener
 from bots.discord.http import Http
@@ -20,6 +21,7 @@ from bots.discord.marks import Marks
 from bots.discord.questions import NAME
 from bots.discord.response import ResponseSurface
 from bots.discord.rest import Rest
+from bots.discord.shards import Queue, Shard, shards_of
 from bots.discord.surface import ChannelSurface
 from core.config import Config, WrongConfig
 from core.front import Front
@@ -45,6 +47,12 @@ _PERMISSIONS = discord.Permissions(
 # Close codes that no second try mends (docs.discord.com, Gateway Close Event Codes).
 _REFUSALS = {
     4004: "DISCORD_TOKEN is refused by Discord: create a new one in the developer portal (Bot → Reset Token).",
+    4010: "DISCORD_SHARDS names a shard that Discord does not take: write it like 0-3/8, the first number being 0.",
+    4011: (
+        "This bot is in so many servers that Discord wants several connections: set DISCORD_SHARDS, say to 0-1/2 "
+        "(the shards 0 and 1 of 2, in this process)."
+    ),
+    4012: "Discord no longer speaks the version of its gateway that this bot was written for; use a newer one.",
     4013: "Discord refuses the intents of this bot; this version of it is too old for Discord's gateway.",
     4014: "Discord refuses the intents of this bot: look at Bot → Privileged Gateway Intents in the developer portal.",
 }
@@ -74,7 +82,9 @@ class Discord:
         self._base, self._http = base, Http(base, self._token)
         self._rest = Rest(self._http)
         self._marks = Marks(self._rest)
-        self._client: discord.Client | None = None  # the newest
+        self._shards = shards_of(config.discord_shards)
+        self._clients: dict[Shard, Listener] = {}  # the newest of each
+        self._arrivals, self._queue = Arrivals(), Queue(len(self._shards))
         self.ready = asyncio.Event()
 
     def open(self, address: Address) -> Surface:
@@ -84,7 +94,7 @@ class Discord:
 
     def connection(self) -> Connection:
         """How the gateway is, once it has told of the guilds."""
-        return pulse.connection(self._client) if self.ready.is_set() else Connection(False)
+        return pulse.connection(self._clients.values()) if self.ready.is_set() else Connection(False)
 
     async def run(self, front: Front) -> None:
         """Serve until cancelled, then leave the gateway within CLOSE_SECONDS.
@@ -99,21 +109,24 @@ class Discord:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._marks.run())
-                    await self._stay(front)
+                    for shard in self._shards:
+                        group.create_task(self._stay(front, shard))
             except BaseExceptionGroup as failures:
                 raise failures.exceptions[0] from None
+            finally:
+                self._arrivals.close()
 
     async def work(self) -> None:
         """Show replies without listening, until cancelled."""
         async with self._http.open():
             await self._marks.run()
 
-    async def _stay(self, front: Front) -> None:
+    async def _stay(self, front: Front, shard: Shard) -> None:
         """Connect, again and again. Raises WrongConfig."""
         backoff = ExponentialBackoff()
         while True:
             try:
-                await self._serve(front)
+                await self._serve(front, shard)
                 reason = "the gateway closed the connection"
             except discord.LoginFailure:
                 raise WrongConfig((_REFUSALS[4004],)) from None
@@ -135,15 +148,18 @@ class Discord:
             log.warning("Discord can't be reached (%s); trying again in %.0f s", reason, wait)
             await asyncio.sleep(wait)
 
-    async def _serve(self, front: Front) -> None:
+    async def _serve(self, front: Front, shard: Shard) -> None:
         """One client, from its login to its end."""
-        ready = asyncio.Event()
-        client = self._client = Listener(front, self._http, self._managers, ready)
+        client = Listener(front, self._http, self._arrivals, self._managers, shard, self._queue)
+        self._clients[shard] = client
         with in_one_sentence(client) as reconnects:
             try:
                 await client.login(self._token)
+                await self._queue.turn()
                 async with asyncio.TaskGroup() as group:
-                    beside = [group.create_task(self._greet(client, ready)), group.create_task(self._register(client))]
+                    beside = [group.create_task(self._greet(client, shard)), group.create_task(client.missed.run())]
+                    if shard.first:
+                        beside.append(group.create_task(register(self._http, str(client.application_id))))
                     await _until_done(group.create_task(client.connect()))
                     for task in beside:
                         task.cancel()
@@ -154,15 +170,14 @@ class Discord:
             finally:
                 await _close(client)
 
-    async def _register(self, client: Listener) -> None:
-        await register(self._http, str(client.application_id))
-
-    async def _greet(self, client: Listener, ready: asyncio.Event) -> None:
-        await ready.wait()
-        self.ready.set()
-        servers = len(client.guilds)
-        log.info("on Discord as %s, in %d server%s", client.user, servers, "s" * (servers != 1))
-        log.info("to add the bot to a server, open %s", invite_url(client.application_id or 0))
+    async def _greet(self, client: Listener, shard: Shard) -> None:
+        await client.signed_in.wait()
+        if all((each := self._clients.get(one)) and each.signed_in.is_set() for one in self._shards):
+            self.ready.set()
+        servers, part = len(client.guilds), f", shard {shard.id} of {shard.count}" if shard.count else ""
+        log.info("on Discord as %s, in %d server%s%s", client.user, servers, "s" * (servers != 1), part)
+        if shard.first:
+            log.info("to add the bot to a server, open %s", invite_url(client.application_id or 0))
 
 
 async def _until_done(connected: asyncio.Task[None]) -> None:

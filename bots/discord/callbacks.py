@@ -10,7 +10,7 @@ from urllib.parse import quote
 import discord
 from discord import ui
 
-from bots.discord.http import Http
+from bots.discord.http import File, Http
 from bots.discord.rest import EPHEMERAL, NOBODY, SUPPRESS_EMBEDS, Token
 
 # Discord's numbers (docs.discord.com, Receiving and Responding to Interactions; Message Flags).
@@ -33,15 +33,15 @@ class Callback:
         """A press arrived; what comes of it shows in the message by itself."""
         await self._send(_UPDATED, {})
 
-    async def show(self, content: str, *, ephemeral: bool) -> None:
+    async def show(self, content: str, *, ephemeral: bool, file: File | None = None) -> None:
         """A message."""
         flags = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral
-        await self._send(_MESSAGE, {"content": content, "flags": flags, "allowed_mentions": NOBODY})
+        await self._send(_MESSAGE, {"content": content, "flags": flags, "allowed_mentions": NOBODY}, file)
 
-    async def go_on(self, content: str, *, ephemeral: bool) -> None:
+    async def go_on(self, content: str, *, ephemeral: bool, file: File | None = None) -> None:
         """A further message, after `show` or once what was deferred is filled in."""
         body = {"content": content, "flags": SUPPRESS_EMBEDS | EPHEMERAL * ephemeral, "allowed_mentions": NOBODY}
-        await self._http.call("POST", self.token.path, body, bot=False)
+        await self._http.send("POST", self.token.path, body, bot=False, file=file)
 
     async def suggest(self, values: Sequence[str]) -> None:
         """Suggestions for what is being typed."""
@@ -51,5 +51,5 @@ class Callback:
         """A dialog."""
         await self._send(_MODAL, form.to_dict())
 
-    async def _send(self, kind: int, data: Any) -> None:
-        await self._http.call("POST", self._path, {"type": kind, "data": data}, bot=False)
+    async def _send(self, kind: int, data: Any, file: File | None = None) -> None:
+        await self._http.send("POST", self._path, {"type": kind, "data": data}, bot=False, file=file)

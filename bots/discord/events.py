@@ -3,21 +3,25 @@
 import asyncio
 import logging
 from collections.abc import Collection
+from typing import Any
 
 import discord
 from discord.http import Route
 
 from bots.discord.arrivals import Arrivals
+from bots.discord.edits import Edits, is_partial
 from bots.discord.http import Http
 from bots.discord.interactions import Interactions
+from bots.discord.missed import Missed
 from bots.discord.people import permissions_in, rights_of
 from bots.discord.places import Places
 from bots.discord.questions import asks, direct, mention_of
 from bots.discord.replies import Replies
 from bots.discord.rest import Rest
+from bots.discord.shards import Queue, Shard
 from bots.proxy import proxy_for
 from core.errors import StoreError
-from core.front import Front
+from core.front import AWAY, Front
 from core.model import Rights
 from core.responses import Response
 
@@ -25,12 +29,19 @@ log = logging.getLogger(__name__)
 
 # `ready` comes this many seconds after the last guild that the gateway told of.
 _GUILDS_SECONDS = 0.25
+# Without a word from the gateway for so long, its acknowledgements included, the connection is made anew. Seconds; it
+# asks for a heartbeat every 41 s or so.
+SILENCE_SECONDS = 60.0
+# Before it signs in anew after a session that became invalid (docs.discord.com, Gateway, Resuming). Seconds.
+AFRESH_SECONDS = 5.0
 
 
 class Listener(discord.Client):
-    """The gateway's client: minimal intents, nothing kept of messages and members."""
+    """The gateway's client, of one shard or of all: minimal intents, nothing kept of messages and members."""
 
-    def __init__(self, front: Front, http: Http, managers: Collection[str], ready: asyncio.Event) -> None:
+    def __init__(
+        self, front: Front, http: Http, arrivals: Arrivals, managers: Collection[str], shard: Shard, queue: Queue
+    ) -> None:
         # Messages that mention the bot and direct messages carry their content without the privileged intent
         # (docs.discord.com, Gateway, Message Content Intent).
         intents = discord.Intents.none()
@@ -42,32 +53,74 @@ class Listener(discord.Client):
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             guild_ready_timeout=_GUILDS_SECONDS,
+            heartbeat_timeout=SILENCE_SECONDS,
             proxy=proxy_for(Route.BASE),
+            shard_id=shard.id,
+            shard_count=shard.count,
         )
-        self._front, self._managers, self._signed_in = front, managers, ready
+        self.signed_in = asyncio.Event()
+        self._front, self._managers, self._queue = front, managers, queue
         rest = Rest(http)
-        self._places, self._replies, self._arrivals = Places(rest), Replies(rest), Arrivals()
-        self._interactions = Interactions(front, http, self._places, self._arrivals, managers)
+        self._places, self._replies, self._arrivals = Places(rest), Replies(rest), arrivals
+        self._interactions = Interactions(front, http, self._places, arrivals, managers)
+        self._edits = Edits(self, front, rest, self._places, arrivals)
+        self.missed = Missed(self, front, rest, self._places, arrivals, shard)
+        # discord.py fails on a message that is told of in part, and with it the connection.
+        parsers = self._connection.parsers
+        self._parse_update, parsers["MESSAGE_UPDATE"] = parsers["MESSAGE_UPDATE"], self._updated
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        if not initial:  # the first one waited before it connected
+            await asyncio.sleep(AFRESH_SECONDS)
+            await self._queue.turn()
 
     async def on_ready(self) -> None:
-        self._signed_in.set()
+        self.signed_in.set()
+        self.missed.look_back()
 
     async def on_message(self, message: discord.Message) -> None:
         me = self.user
         if me is None or not asks(message, me):
             return
-        async with self._arrivals.in_turn(message.channel.id):
+
+        async def heard() -> Response | None:
             mention = mention_of(message, await self._places.of_message(message), me)
-            try:
-                response = await self._arrivals.store(lambda: self._front.heard(mention, lambda: self._rights(message)))
-            except StoreError as error:
-                log.error("question %s could not be stored: %s", mention.id, error)
-                response = Response(error.notice)
+            return await self._front.heard(mention, lambda: self._rights(message))
+
+        try:
+            response = await self._arrivals.store(message.channel.id, heard, lambda: self._say_away(message))
+        except StoreError as error:
+            log.error("question %d could not be stored: %s", message.id, error)
+            response = Response(error.notice)
         if response is not None:
-            await self._replies.show(mention, response)
+            await self._replies.show(message, response)
+
+    async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
+        await self._edits.edited(dict(event.data), event.message)
+
+    async def on_partial_message_edit(self, data: dict[str, Any]) -> None:
+        """An event of our own."""
+        await self._edits.edited(data)
+
+    async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
+        await self._edits.deleted(event.channel_id, event.guild_id, (event.message_id,))
+
+    async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
+        await self._edits.deleted(event.channel_id, event.guild_id, event.message_ids)
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         await self._interactions.take(interaction)
+
+    def _updated(self, data: dict[str, Any]) -> None:
+        if is_partial(data):
+            self.dispatch("partial_message_edit", data)
+        else:
+            self._parse_update(data)
+
+    async def _say_away(self, message: discord.Message) -> None:
+        """Once for a channel, by all processes together."""
+        if self._arrivals.first(message.channel.id):
+            await self._replies.say(str(message.channel.id), AWAY, f"away/{message.id}", reply_to=str(message.id))
 
     async def _rights(self, message: discord.Message) -> Rights:
         return rights_of(message.author, permissions_in(message), self._managers, direct=direct(message))

@@ -6,6 +6,7 @@ to hear at once, and sends what is newest by then.
 """
 
 import json
+import mimetypes
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -185,8 +186,14 @@ def _form(body: Any, file: File) -> aiohttp.FormData:
     """A body with a file (docs.discord.com, Uploading Files)."""
     form = aiohttp.FormData()
     form.add_field("payload_json", json.dumps(body), content_type="application/json")
-    form.add_field("files[0]", file.content, filename=file.name, content_type="text/markdown; charset=utf-8")
+    form.add_field("files[0]", file.content, filename=file.name, content_type=_kind(file.name))
     return form
+
+
+def _kind(name: str) -> str:
+    """The MIME type that goes with a file's name; our texts are all UTF-8."""
+    kind = mimetypes.guess_type(name)[0] or ("text/markdown" if name.endswith(".md") else "application/octet-stream")
+    return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
 
 
 def _told(headers: Mapping[str, str]) -> Told | None:

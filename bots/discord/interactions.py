@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -13,17 +13,18 @@ from bots.discord.arrivals import Arrivals
 from bots.discord.buttons import pressed
 from bots.discord.callbacks import Callback
 from bots.discord.commands import CHOICE_LENGTH, SUGGESTIONS, invocation_of, is_private, typed
+from bots.discord.dialect import small
 from bots.discord.forms import dialog, submitted, to_open
 from bots.discord.http import Answered, Http, TokenExpired
 from bots.discord.people import author_of, rights_of
 from bots.discord.places import Places
 from bots.discord.questions import NAME
-from bots.discord.replies import contents_of
+from bots.discord.replies import contents_of, file_of
 from bots.discord.rest import Rest
 from core.commands import Invocation, find
 from core.controls import Press
-from core.errors import PlatformError, StoreError, UserError
-from core.front import Front
+from core.errors import PlatformError, Rejected, StoreError, UserError
+from core.front import AWAY, Front
 from core.model import Action, Mention, Place, Rights
 from core.responses import Response, RightsOf
 from core.settings import Layer
@@ -36,6 +37,7 @@ ANSWER_SECONDS = 2.0
 TOKEN_SECONDS = 15 * 60 - 20.0
 _SEEN = 1000
 _DONE = "Done."
+TOO_LARGE = "Discord does not take this file; it is perhaps too large."
 _LOST = "Discord does not say in which channel we are. Please mention me instead."
 
 
@@ -114,15 +116,21 @@ class Interactions:
         )
         async with asyncio.TaskGroup() as group:
             deferring = group.create_task(_defer(callback, ephemeral=private))
-            async with self._arrivals.in_turn(int(place.thread or place.channel)):
-                if not await deferring:
-                    mention = replace(mention, interaction="", expires=0.0)
-                try:
-                    await self._arrivals.store(lambda: self._front.ask(mention))
-                except StoreError as error:
-                    log.error("question %s could not be stored: %s", mention.id, error)
-                    with suppress(PlatformError):
-                        await self._rest.answer(callback.token, error.notice)
+
+            async def ask() -> None:
+                good = await deferring
+                await self._front.ask(mention if good else replace(mention, interaction="", expires=0.0))
+
+            async def say(sentence: str) -> None:
+                if await deferring:
+                    await self._rest.answer(callback.token, small(sentence))
+
+            try:
+                await self._arrivals.store(int(place.thread or place.channel), ask, lambda: say(AWAY))
+            except StoreError as error:
+                log.error("question %s could not be stored: %s", mention.id, error)
+                with suppress(PlatformError):
+                    await say(error.notice)
 
     async def _invoke(self, interaction: discord.Interaction, callback: Callback, invocation: Invocation) -> None:
         """Run a command, and show what it says; deferred when it takes long."""
@@ -180,11 +188,20 @@ class Interactions:
     async def _show(self, callback: Callback, response: Response, scope: Layer | None = None) -> None:
         """Show what a command says, to the person alone unless it is public. Best effort: the command is done."""
         contents = contents_of(response)
+        alone = file_of(response) if len(contents) == 1 else None
         try:
             if response.form:
                 await callback.open(dialog(response.form, scope))
                 return
-            await callback.show(contents[0], ephemeral=not response.public)
+            try:
+                await callback.show(contents[0], ephemeral=not response.public, file=alone)
+            except Answered:
+                raise
+            except Rejected as error:
+                if not alone:
+                    raise
+                log.warning("a file was refused: %s", error)
+                await callback.show(TOO_LARGE, ephemeral=True)
             await _go_on(callback, contents[1:], response)
         except Answered:
             log.debug("another process responded to a command")
@@ -196,7 +213,9 @@ class Interactions:
         will say: it is deferred for the person alone, and what everybody may see follows in a message of its own.
         """
         contents = contents_of(response)
-        first, others = (_DONE, contents) if response.public else (contents[0], contents[1:])
+        # What was deferred is filled in without a file: that comes with what follows.
+        alone = not response.public and (len(contents) > 1 or not response.file)
+        first, others = (contents[0], contents[1:]) if alone else (_DONE, contents)
         try:
             await self._rest.answer(callback.token, first)
             await _go_on(callback, others, response)
@@ -204,9 +223,17 @@ class Interactions:
             log.warning("the response to a command was not shown: %s", error)
 
 
-async def _go_on(callback: Callback, contents: Iterable[str], response: Response) -> None:
-    for content in contents:
-        await callback.go_on(content, ephemeral=not response.public)
+async def _go_on(callback: Callback, contents: Sequence[str], response: Response) -> None:
+    """Further messages; the last has the file."""
+    for index, content in enumerate(contents):
+        file = file_of(response) if index == len(contents) - 1 else None
+        try:
+            await callback.go_on(content, ephemeral=not response.public, file=file)
+        except Rejected as error:
+            if not file:
+                raise
+            log.warning("a file was refused: %s", error)
+            await callback.go_on(TOO_LARGE, ephemeral=True)
 
 
 async def _defer(callback: Callback, *, ephemeral: bool = False) -> bool:

@@ -3,10 +3,13 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import discord
 
 _LOGGER = logging.getLogger("discord.client")
+# discord.py does not say of which client a line tells; each runs in tasks of its own.
+_CURRENT: ContextVar["Reconnects | None"] = ContextVar("reconnects", default=None)
 
 
 class Reconnects(logging.Filter):
@@ -22,7 +25,7 @@ class Reconnects(logging.Filter):
         self.cause = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.msg != "Attempting a reconnect in %.2fs":
+        if record.msg != "Attempting a reconnect in %.2fs" or _CURRENT.get() is not self:
             return True
         self.cause = _cause(record.exc_info[1] if record.exc_info else None)
         wait = record.args[0] if isinstance(record.args, tuple) and record.args else 0.0
@@ -41,6 +44,7 @@ class Reconnects(logging.Filter):
 def in_one_sentence(client: discord.Client) -> Iterator[Reconnects]:
     """What discord.py logs inside this context of its client's reconnects."""
     found = Reconnects(client)
+    _CURRENT.set(found)
     _LOGGER.addFilter(found)
     try:
         yield found

@@ -10,8 +10,14 @@ EVERYONE = "everyone"
 
 
 def author_of(user: discord.User | discord.Member) -> Author:
-    """A person by the name that the others in the room see."""
-    return Author(str(user.id), user.display_name)
+    """A person by the name that the others in the room see, and with the roles they hold in the guild."""
+    return Author(str(user.id), user.display_name, roles_of(user))
+
+
+def roles_of(user: discord.User | discord.Member) -> tuple[str, ...]:
+    """The ids of somebody's roles, @everyone left out; none for somebody who is no member, or of whom Discord does not
+    tell it. discord.py's own list leaves out the roles of a guild that is not known (yet)."""
+    return tuple(str(role) for role in getattr(user, "_roles", ()))
 
 
 def rights_of(
@@ -25,9 +31,7 @@ def rights_of(
         return Rights.CHANNEL
     if permissions.administrator or permissions.manage_guild:
         return Rights.WORKSPACE
-    held = {EVERYONE, str(user.id)}
-    if isinstance(user, discord.Member):
-        held |= {str(role.id) for role in user.roles}
+    held = {EVERYONE, str(user.id), *roles_of(user)}
     held |= {name for name, given in permissions if given}
     return Rights.CHANNEL if held & set(managers) else Rights.NONE
 

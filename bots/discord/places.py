@@ -34,7 +34,14 @@ class Places:
             return Place(NAME, NO_GUILD, str(channel.id), direct=True)
         return await self._in_guild(channel, str(interaction.guild_id))
 
-    async def _in_guild(self, channel: discord.abc.Messageable | discord.abc.GuildChannel, guild: str) -> Place:
+    async def of_channel(self, client: discord.Client, channel: int, guild: int | None) -> Place:
+        """A channel of which nothing but its ids is known; without a guild it holds direct messages."""
+        if guild is None:
+            return Place(NAME, NO_GUILD, str(channel), direct=True)
+        known = client.get_channel(channel) or client.get_partial_messageable(channel, guild_id=guild)
+        return await self._in_guild(known, str(guild))
+
+    async def _in_guild(self, channel: object, guild: str) -> Place:
         if isinstance(channel, discord.Thread):
             return Place(NAME, guild, str(channel.parent_id), str(channel.id))
         name = getattr(channel, "id", 0)

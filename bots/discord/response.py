@@ -98,10 +98,11 @@ class ResponseSurface:
                 await self._rest.withdraw(self._token, message)
             except TokenExpired as error:
                 self._die(error)
-            except Gone:
-                return
+            except Gone:  # or it never was this token's
+                pass
             else:
                 return
+        await self._aim_elsewhere()
         await self._plain.delete(message)
 
     async def attach(self, name: str, content: bytes) -> str:
@@ -121,7 +122,26 @@ class ResponseSurface:
                     await self._rest.answer(self._token, small(waiting(sign.ahead)))
 
     async def whisper(self, sentence: str) -> None:
-        await self.post(Page("", foot=sentence))
+        """A followup for the person alone. A response that is still deferred must not stay so: there it is shown."""
+        if self._live():
+            try:
+                await self._whisper(small(sentence))
+            except TokenExpired as error:
+                self._die(error)
+            except Forbidden as error:
+                log.info("no followup, it is said elsewhere: %s", error)
+            else:
+                return
+        await self._aim_elsewhere()
+        await self._plain.whisper(sentence)
+
+    async def _whisper(self, content: str) -> None:
+        async with self._order:
+            if not self._answered and await self._rest.loading(self._token):
+                self._original = (await self._rest.answer(self._token, content)).id
+                self._answered = True
+                return
+        await self._rest.follow_up(self._token, content, ephemeral=True)
 
     async def _post(self, page: Page) -> Sent:
         if self._answered:

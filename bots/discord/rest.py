@@ -3,6 +3,7 @@
 Nothing that is sent can ping: `allowed_mentions` goes with every content, edits included.
 """
 
+import hashlib
 import math
 import time
 from collections.abc import Sequence
@@ -16,12 +17,14 @@ from core.errors import Unreachable
 
 SUPPRESS_EMBEDS = 1 << 2  # message flag: no link previews
 EPHEMERAL = 1 << 6  # message flag: one person sees it
+LOADING = 1 << 7  # message flag: a deferred response
 NOBODY = {"parse": [], "replied_user": False}
 _A_DAY = 1440  # minutes until a silent thread is archived
 ORIGINAL = "@original"
 # The sign lasts ten seconds (docs.discord.com, Trigger Typing Indicator); within so many it is not set again.
 _TYPING_SECONDS = 5.0
 _REMEMBERED = 10_000
+_NONCE = 24  # characters, of the 25 that Discord takes (docs.discord.com, Create Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +159,35 @@ class Rest:
         self._typed[channel] = now
         await self._http.call("POST", f"/channels/{channel}/typing")
 
+    async def message(self, channel: str, message: str) -> dict[str, Any]:
+        """A message as Discord tells it."""
+        found = await self._http.call("GET", f"/channels/{channel}/messages/{message}")
+        if not isinstance(found, dict) or "id" not in found:
+            raise Unreachable("Discord's answer is not a message")
+        return found
+
     async def content(self, channel: str, message: str) -> str:
         """What a message says; "" where the bot may not read it."""
-        return _sent(await self._http.send("GET", f"/channels/{channel}/messages/{message}"), "").content
+        return str((await self.message(channel, message)).get("content") or "")
+
+    async def after(self, channel: str, message: str, limit: int) -> tuple[list[dict[str, Any]], Told | None]:
+        """The oldest `limit` messages of a channel that came after an id, in any order, and what is left of the budget
+        of such calls; none where the history may not be read."""
+        answer = await self._http.send("GET", f"/channels/{channel}/messages?limit={limit}&after={message}")
+        found = answer.json if isinstance(answer.json, list) else []
+        return [each for each in found if isinstance(each, dict) and str(each.get("id", "")).isdigit()], answer.told
+
+    async def member(self, guild: str, person: str) -> dict[str, Any]:
+        """Somebody as a member of a guild."""
+        found = await self._http.call("GET", f"/guilds/{guild}/members/{person}")
+        if not isinstance(found, dict) or "roles" not in found:
+            raise Unreachable("Discord's answer is not a member")
+        return found
+
+    async def loading(self, token: Token) -> bool:
+        """Whether an interaction's response is deferred and not filled in yet."""
+        found = await self._http.call("GET", f"{token.path}/messages/{ORIGINAL}", bot=False)
+        return isinstance(found, dict) and bool(int(found.get("flags") or 0) & LOADING)
 
     async def find(self, channel: str, application: str, content: str, file: str, *, after: str) -> str:
         """The newest message of an application's interactions with this content and file ("" for none) that came after
@@ -193,6 +222,11 @@ class Rest:
         body = {"name": name, "auto_archive_duration": _A_DAY}
         found = await self._http.call("POST", f"/channels/{channel}/messages/{message}/threads", body)
         return str(found["id"]) if isinstance(found, dict) and "id" in found else message
+
+
+def nonce_of(name: str) -> str:
+    """The nonce of what has this name: whoever posts it, Discord keeps it a single message."""
+    return hashlib.sha256(name.encode()).hexdigest()[:_NONCE]
 
 
 def _rows(buttons: Sequence[Button]) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """Surface of a reply in a channel, a thread or a direct message: ordinary messages of the bot."""
 
-import hashlib
 import logging
 import re
 import secrets
@@ -12,7 +11,7 @@ from bots.discord.buttons import buttons_of
 from bots.discord.dialect import LIMIT, small, to_discord
 from bots.discord.http import EVERYTHING, EVERYTHING_SECONDS, File, ReplyRefused, ThreadArchived, ThreadExists
 from bots.discord.marks import NUMBERS, Marks
-from bots.discord.rest import Button, Rest, Sent
+from bots.discord.rest import Button, Rest, Sent, nonce_of
 from core.budget import Told
 from core.errors import Forbidden, Gone, PlatformError, Rejected
 from core.model import Address, Page, Placement
@@ -28,9 +27,9 @@ EDITS, EDIT_SECONDS = 5, 5.0
 # Messages older than an hour have a limit of their own, of which no header tells (discord-api-docs, issue 4413).
 OLD_EDITS, OLD_EDIT_SECONDS, OLD = 3, 6.0, 3600.0
 ALL = Pace("discord/everything", EVERYTHING, EVERYTHING_SECONDS, spread=False)
+BARRED = "I may not write in {channel} (any more), so I can't answer you there. Ask whoever manages the server."
 _EPOCH = 1_420_070_400.0  # of the time in Discord's ids, in epoch seconds (docs.discord.com, Snowflakes)
 _THREAD_NAME = 100  # characters (docs.discord.com, Start Thread from Message)
-_NONCE = 24  # characters, of the 25 that Discord takes (docs.discord.com, Create Message)
 _MENTION = re.compile(r"<(?:@[!&]?|#|a?:\w+:)\d+>")
 
 
@@ -64,6 +63,7 @@ class ChannelSurface:
         self.by_status = self.append_only = False
         self._home = place.thread or place.channel  # where the question stands
         self._question = address.message
+        self._author, self._direct, self._barred = address.author, place.direct, False
         # The thread that the reply opens has the id of the message it hangs on: it can be named before it exists.
         opens = address.placement is Placement.THREAD and not (place.thread or place.direct)
         self._unopened = bool(opens and address.message)
@@ -93,7 +93,12 @@ class ChannelSurface:
         content, buttons = content_of(page), buttons_of(page.actions, self._conversation)
         self.told = None
         if not self._found:
-            sent = await self._send(content, buttons)
+            try:
+                sent = await self._send(content, buttons)
+            except Forbidden:
+                if not self._known:  # else what is there says that no more can follow
+                    await self._tell_barred()
+                raise
             self.told = sent.told
             if sent.content.strip() == content.strip():
                 self._known.add(sent.id)
@@ -109,6 +114,9 @@ class ChannelSurface:
         content, buttons = content_of(page), buttons_of(page.actions, self._conversation)
         try:
             told = await self._edit(self._channel, message, content, buttons)
+        except Forbidden:
+            await self._tell_barred()
+            raise
         except Gone:
             if not self._unopened or self._known:
                 raise
@@ -119,8 +127,17 @@ class ChannelSurface:
         self._known.add(message)
 
     async def delete(self, message: str) -> None:
-        with suppress(Gone):
-            await self._rest.delete(self._channel, message)
+        # A fresh surface does not know whether the thread could be opened, or was opened for this message.
+        for channel in dict.fromkeys((self._channel, self._home)):
+            try:
+                await self._rest.delete(channel, message)
+            except Gone:
+                continue
+            except ThreadArchived:
+                await self._rest.unarchive(channel)
+                with suppress(Gone):
+                    await self._rest.delete(channel, message)
+            return
 
     async def attach(self, name: str, content: bytes) -> str:
         sent = await self._send("", (), File(name, content))
@@ -146,8 +163,29 @@ class ChannelSurface:
                 pass
 
     async def whisper(self, sentence: str) -> None:
-        """Discord shows nothing to one person alone in a channel: it is said in a reply."""
-        await self._rest.post(self._home, small(sentence), nonce=secrets.token_hex(8), reply_to=self._question)
+        """Discord shows nothing to one person alone in a channel: they get a direct message, or else a reply."""
+        if self._author and not self._direct:
+            try:
+                channel = await self._rest.direct_channel(self._author)
+                await self._rest.post(channel, small(f"In <#{self._home}>: {sentence}"), nonce=secrets.token_hex(8))
+            except PlatformError as error:
+                log.info("no direct message, it is said in the channel: %s", error)
+            else:
+                return
+        try:
+            await self._rest.post(self._home, small(sentence), nonce=secrets.token_hex(8), reply_to=self._question)
+        except ReplyRefused:
+            await self._rest.post(self._home, small(sentence), nonce=secrets.token_hex(8))
+
+    async def _tell_barred(self) -> None:
+        """Tell the person, if that is possible, why they see no answer. Once."""
+        if self._barred or self._direct or not self._author:
+            return
+        self._barred = True
+        content = small(BARRED.format(channel=f"<#{self._home}>"))
+        with suppress(PlatformError):
+            channel = await self._rest.direct_channel(self._author)
+            await self._rest.post(channel, content, nonce=nonce_of(f"{self._seed}/barred"))
 
     def _number(self, emoji: str) -> None:
         """The place in line as it is now, in place of the one before."""
@@ -166,8 +204,7 @@ class ChannelSurface:
 
     async def _send(self, content: str, buttons: Sequence[Button], file: File | None = None) -> Sent:
         # One nonce for one page of one answer, whichever process posts it: Discord then keeps it a single message.
-        page = f"{self._channel}/{self._seed}/{len(self._known)}"
-        nonce = hashlib.sha256(page.encode()).hexdigest()[:_NONCE]
+        nonce = nonce_of(f"{self._channel}/{self._seed}/{len(self._known)}")
         reply_to = "" if self._known or self._channel != self._home else self._question
         try:
             return await self._rest.post(

@@ -33,7 +33,8 @@ class _Close(Exception):
 class Gateway:
     """All sessions. `duplicate` is how often each event is sent, `refuse` how many handshakes fail from now on.
 
-    `latency`: seconds by which an event is delayed on its way.
+    `latency`: seconds by which an event is delayed on its way. `unsharded`: whether a client may sign in without
+    naming a shard.
     """
 
     def __init__(self, world: World, wire: Wire, token: str, privileged: Intent) -> None:
@@ -42,7 +43,9 @@ class Gateway:
         self.latency = 0.0
         self.duplicate = 1
         self.refuse = 0
+        self.unsharded = True
         self.identifies = 0
+        self.identified: list[tuple[int, int, float]] = []  # shard, number of shards, monotonic seconds
         self.resumes = 0
         self.closes: list[int] = []  # the codes with which clients left
         self._sessions: list[Session] = []
@@ -84,6 +87,11 @@ class Gateway:
         if not resumable:
             for session in tuple(self._sessions):
                 self._forget(session)
+
+    def fall_silent(self) -> None:
+        """All connections stay open, and nothing is sent on them any more, acknowledgements included."""
+        for socket in self._sockets:
+            socket.silent = True
 
     def reconnect(self) -> None:
         """Ask every client to reconnect and resume (opcode 7)."""
@@ -182,6 +190,9 @@ class Gateway:
         shard, shards = data.get("shard") or (0, 1)
         if not 0 <= shard < shards:
             raise _Close(4010, "Invalid shard.")
+        if not data.get("shard") and not self.unsharded:
+            raise _Close(4011, "Sharding required.")
+        self.identified.append((shard, shards, time.monotonic()))
         intents = data.get("intents")
         if not isinstance(intents, int) or intents & ~KNOWN_INTENTS:
             raise _Close(4013, "Invalid intent(s).")
@@ -258,6 +269,8 @@ class Gateway:
         self._queue(socket, json.dumps({"s": None, "t": None} | frame))
 
     def _queue(self, socket: Socket, text: str) -> None:
+        if socket.silent:
+            return
         socket.queue.put_nowait((time.monotonic() + self.latency, text))
 
     def _end(self, socket: Socket, code: int, reason: str = "") -> None:

@@ -128,6 +128,16 @@ class Messages:
         if not message.ephemeral_for:
             self._send("MESSAGE_DELETE", message.guild, payload, Intent.GUILD_MESSAGES, Intent.DIRECT_MESSAGES)
 
+    def purge(self, messages: Sequence[Message]) -> None:
+        """Delete messages of one channel at once and send MESSAGE_DELETE_BULK."""
+        for message in messages:
+            self._world.remove(message)
+        first = messages[0]
+        payload: Json = {"ids": [message.id for message in messages], "channel_id": first.channel}
+        if first.guild:
+            payload["guild_id"] = first.guild
+        self._send("MESSAGE_DELETE_BULK", first.guild, payload, Intent.GUILD_MESSAGES, Intent.NONE)
+
     def react(self, user: User, message: Message, name: str, *, add: bool) -> None:
         """Add or take away a reaction and tell of it."""
         counts = {reaction.emoji: reaction.users for reaction in message.reactions}

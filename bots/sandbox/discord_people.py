@@ -92,6 +92,10 @@ class People(Places):
         """Somebody deletes a message."""
         self._messages.delete(self._current(message))
 
+    async def purge(self, messages: Sequence[Message]) -> None:
+        """A moderator deletes several messages of a channel at once."""
+        self._messages.purge([self._current(message) for message in messages])
+
     async def react(self, user: User, message: Message, emoji: str, *, add: bool = True) -> None:
         """A person adds or takes away a reaction."""
         self._messages.react(user, self._current(message), emoji, add=add)

@@ -34,11 +34,21 @@ class Places:
         self._world, self._wire, self.gateway = world, wire, gateway
         self._messages, self._routes = messages, routes
 
-    def add_guild(self, name: str, *, owner: str = "Olivia", bot_permissions: Permission = EVERYONE) -> Guild:
-        """A guild with @everyone, an owner by name, and the bot with its managed role (which has the bot's name)."""
+    def add_guild(
+        self,
+        name: str,
+        *,
+        owner: str = "Olivia",
+        bot_permissions: Permission = EVERYONE,
+        shard: tuple[int, int] | None = None,
+    ) -> Guild:
+        """A guild with @everyone, an owner by name, and the bot with its managed role (which has the bot's name).
+
+        `shard`: its number, and of how many, if it is to be in a certain one.
+        """
         world = self._world
         boss = User(world.new_id(), owner)
-        guild = Guild(world.new_id(), name, boss.id)
+        guild = Guild(world.new_id(shard), name, boss.id)
         own = Role(world.new_id(), guild.id, world.bot.name, bot_permissions, bot=world.bot.id)
         world.users[boss.id], world.guilds[guild.id] = boss, guild
         world.roles[guild.id] = Role(guild.id, guild.id, "@everyone", EVERYONE)
@@ -106,6 +116,11 @@ class Places:
     def _change(self, channel: Channel) -> Channel:
         self._messages.update_thread(channel)
         return channel
+
+    def remove_channel(self, channel: Channel) -> None:
+        """Somebody deletes a channel, with all that was said in it."""
+        payload = self._wire.channel(self._world.channels.pop(channel.id))
+        self.gateway.dispatch("CHANNEL_DELETE", lambda _: payload, guild=channel.guild, guild_intent=Intent.GUILDS)
 
     def open_dm(self, user: User) -> Channel:
         """The direct channel between a person and the bot."""

@@ -40,6 +40,7 @@ class Socket:
     session: "Session | None" = None
     received: list[float] = field(default_factory=list)
     ended: bool = False  # whether the server closed it
+    silent: bool = False  # it stays open, and nothing is sent any more
 
 
 @dataclass(slots=True, eq=False)

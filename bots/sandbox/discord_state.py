@@ -63,9 +63,11 @@ class World:
         self.bot = User(self.new_id(), "Nebula", bot=True)
         self.users[self.bot.id] = self.bot
 
-    def new_id(self) -> str:
-        """A new snowflake, greater than all before."""
+    def new_id(self, shard: tuple[int, int] | None = None) -> str:
+        """A new snowflake, greater than all before; `shard`: one that belongs to this shard of so many."""
         self._last = max(self._last + 1, (int(time.time() * 1000) - EPOCH) << 22)
+        while shard and (self._last >> 22) % shard[1] != shard[0]:
+            self._last += 1 << 22
         return str(self._last)
 
     def messages(self, channel: str) -> dict[str, Message]:
