@@ -179,7 +179,8 @@ class Turns:
 
     async def release(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> None:
         """Hand an unfinished turn back, for any process to go on with at once."""
-        await self.mailboxes.step("release", turn.conversation, [turn.fence, progress_entry(progress)])
+        args = [turn.fence, turn.mention.id, progress_entry(progress)]
+        await self.mailboxes.step("release", turn.conversation, args)
 
     async def taken(self, turn: Turn) -> bool:
         """Whether another process took the turn since, or ended it."""

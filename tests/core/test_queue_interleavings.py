@@ -10,7 +10,6 @@ from tests.core.queue_model import question, reply
 
 HOLDER, RIVAL, OTHER = range(3)
 FIRST, SECOND, THIRD = (question("C1", number) for number in range(3))
-KNOWN = pytest.mark.xfail(strict=True, raises=AssertionError, reason="known defects: test_queue_retries.py")
 
 
 class Scene:
@@ -149,17 +148,13 @@ def interleavings(scripts: Sequence[Sequence[Step]]) -> Iterator[tuple[Step, ...
             [[accept, accept_third], [commit_next, commit_next], [late("renew")], [commit_again(HOLDER)]],
             180,
             id="overtaken",
-            marks=KNOWN,
         ),
         pytest.param(
             [[accept], [commit(HOLDER, lost=True), late("release")], [lapse, claim, commit(RIVAL)]],
             60,
             id="cancelled",
-            marks=KNOWN,
         ),
-        pytest.param(
-            [[commit(HOLDER)], [lapse, claim, commit(RIVAL)], [accept], [accept_again]], 120, id="retried", marks=KNOWN
-        ),
+        pytest.param([[commit(HOLDER)], [lapse, claim, commit(RIVAL)], [accept], [accept_again]], 120, id="retried"),
     ],
 )
 def test_every_order(redis_url: str, scripts: list[list[Step]], count: int) -> None:

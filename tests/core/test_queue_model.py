@@ -5,10 +5,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from core.model import Author, Mention
+from core.model import Author
 from core.progress import Progress
 from tests.core.queue_bench import CHANNELS, LIMITS, Bench, Ended, Held, Server
-from tests.core.queue_model import AUTHORS, Box, Lease, question, reply, reworded
+from tests.core.queue_model import AUTHORS, Box, question, reply, reworded
 
 MOST = 6  # questions in an example
 PROCESSES = st.integers(0, 2)
@@ -57,16 +57,10 @@ class Queue(RuleBasedStateMachine):
         number = self._known(channel, pick)
         if number == len(self._box(channel).requests):
             return
-        if not ours:
-            self.bench.accept(process, question(channel, number))
-        elif self._told_right(self._box(channel), question(channel, number)):
+        if ours:
             self.bench.accept_again(question(channel, number))
-
-    @staticmethod
-    def _told_right(box: Box, mention: Mention) -> bool:
-        """Leaves out what Redis is known to answer wrongly (test_queue_retries.py: test_retried_accept_*)."""
-        ours = box.claimant == box.requests[mention.id] and box.lease is Lease.LIVE
-        return bool(box.claimant and (ours or mention.id == box.line[-1].id))
+        else:
+            self.bench.accept(process, question(channel, number))
 
     @precondition(lambda self: self._accepted())
     @rule(process=PROCESSES, channel=BOXES, lapse=st.booleans())
@@ -99,10 +93,6 @@ class Queue(RuleBasedStateMachine):
     def late(self, pick: int, characters: int, step: str) -> None:
         """What a process sent before it knew that its commit was applied, or a commit that is repeated."""
         ended = self.bench.ended[-1 - pick % len(self.bench.ended)]
-        turn, box = ended.turn, self.bench.boxes[ended.turn.conversation]
-        # Left out is what Redis is known to do wrongly (test_queue_retries.py: test_turn_cancelled_*, test_late_*).
-        if turn.fence == box.fence and (turn.mention.id != box.last or (step == "release" and box.line)):
-            return
         if step == "commit":
             self.bench.commit_again(ended)
         elif step == "renew":

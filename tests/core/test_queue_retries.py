@@ -1,4 +1,4 @@
-"""Calls to the queue that arrive late, twice or out of turn, each of which has an effect that it must not have."""
+"""Calls to the queue that arrive late, twice or out of turn, each of which once had an effect that it must not have."""
 
 from dataclasses import replace
 
@@ -12,7 +12,6 @@ from core.store.turns import Claimed, Queued, Turn, Turns
 from tests.core.queue_model import question, said
 
 HERE = question("C1", 0).place.name
-KNOWN = pytest.mark.xfail(strict=True, raises=(AssertionError, pytest.fail.Exception), reason="a known defect")
 
 
 async def begun(turns: Turns, count: int) -> Turn:
@@ -24,7 +23,6 @@ async def begun(turns: Turns, count: int) -> Turn:
     return first.turn
 
 
-@KNOWN
 async def test_retried_accept_gets_no_turn_that_another_took(redis_client: Redis) -> None:
     """Whoever claims a conversation is its only holder, though the first claim is asked for again."""
     turns = Turns(redis_client)
@@ -33,7 +31,6 @@ async def test_retried_accept_gets_no_turn_that_another_took(redis_client: Redis
     assert await turns.accept(HERE, question("C1", 0), "request 0") == Queued(0)
 
 
-@KNOWN
 async def test_retried_accept_tells_the_place_in_the_line(redis_client: Redis) -> None:
     """Others that came since are not ahead; nobody is ahead of one that was answered."""
     turns = Turns(redis_client)
@@ -45,7 +42,6 @@ async def test_retried_accept_tells_the_place_in_the_line(redis_client: Redis) -
     assert await turns.accept(HERE, question("C1", 1), "request 1") == Queued(0)
 
 
-@KNOWN
 async def test_turn_cancelled_at_its_commit_leaves_no_progress_to_the_next(redis_client: Redis) -> None:
     """A commit whose answer was lost is followed by a release: the next reply must not go on in the old messages."""
     turns = Turns(redis_client)
@@ -58,7 +54,6 @@ async def test_turn_cancelled_at_its_commit_leaves_no_progress_to_the_next(redis
     assert following.progress == Progress()
 
 
-@KNOWN
 async def test_late_commit_does_not_end_a_later_turn(redis_client: Redis) -> None:
     """One process runs all turns of a conversation under one fence: the fence alone does not tell them apart."""
     turns = Turns(redis_client)
@@ -71,7 +66,6 @@ async def test_late_commit_does_not_end_a_later_turn(redis_client: Redis) -> Non
     assert await turns.line(HERE) == (question("C1", 2),)
 
 
-@KNOWN
 async def test_late_renewal_does_not_touch_a_later_turn(redis_client: Redis) -> None:
     """What one reply showed is not the progress of the one after the next."""
     turns = Turns(redis_client)
@@ -87,7 +81,6 @@ async def test_late_renewal_does_not_touch_a_later_turn(redis_client: Redis) -> 
     assert again.progress == Progress()
 
 
-@KNOWN
 async def test_question_accepted_anew_is_answered_once(redis_client: Redis) -> None:
     """When its first delivery is forgotten a question may come again, as by an edit: its turn must end."""
     turns = Turns(redis_client)
@@ -101,7 +94,6 @@ async def test_question_accepted_anew_is_answered_once(redis_client: Redis) -> N
     assert await turns.line(HERE) == ()
 
 
-@KNOWN
 async def test_merged_question_that_was_deleted_is_not_remembered(redis_client: Redis) -> None:
     """Deleted while it was being answered together with another, it is in no history."""
     turns = Turns(redis_client)

@@ -8,7 +8,8 @@ if known then
   -- Our own retry after a lost answer gets that answer again; anybody else's delivery is a duplicate.
   if known ~= REQUEST then return {'DUPLICATE'} end
   if redis.call('HGET', CONV, 'request') == REQUEST and held() then return {'CLAIMED', snapshot()} end
-  return {'QUEUED', redis.call('LLEN', INBOX) - 1}
+  local _, place = entry(INBOX, string.match(ENTRY, '^([^,|]*)'))
+  return {'QUEUED', place or 0}
 end
 local waiting = redis.call('LLEN', INBOX)
 if waiting >= INBOX_LIMIT then return {'FULL', waiting} end

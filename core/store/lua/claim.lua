@@ -5,4 +5,5 @@ if redis.call('LLEN', INBOX) == 0 then
   return {'EMPTY'}
 end
 even_when_full()
+redis.call('HDEL', CONV, 'request') -- a retry of the claim that we take over from gets no turn any more
 return {'CLAIMED', claim()}

@@ -3,15 +3,21 @@ local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[6], ARGV[7], ARGV[8], ARGV[9], t
 local AGAIN, AGAIN_KEEP, REPLACES = ARGV[11], tonumber(ARGV[12]), ARGV[13]
 local ALSO = 14 -- from here on: other mentions that were answered with this one
 
-local done = redis.call('HGET', CONV, 'done') == TURN
-if not holds(FENCE) then return {done and 'IDLE' or 'STALE'} end
+local ours = running(TURN) or string.sub(TURN, 1, 11) == 'unreadable/'
+-- A question may be accepted anew when its first delivery is forgotten: what runs now is not done.
+local done = not ours and redis.call('HGET', CONV, 'done') == TURN
+if not holds(FENCE) or not (ours or done) then return {done and 'IDLE' or 'STALE'} end
 -- A retry after a lost answer finds the turn done and only learns what comes next.
 if not done then
   even_when_full()
   redis.call('LPOP', INBOX)
   for i = ALSO, #ARGV do
     local answered = entry(INBOX, ARGV[i])
-    if answered then redis.call('LREM', INBOX, 1, answered) end
+    if answered then
+      redis.call('LREM', INBOX, 1, answered)
+    else
+      EXCHANGE, AGAIN = '', '' -- deleted meanwhile: what quotes it is not remembered
+    end
   end
   redis.call('HSET', CONV, 'done', TURN, 'attempts', 0)
   redis.call('HDEL', CONV, 'progress', 'request', 'stop', 'retract')

@@ -3,7 +3,7 @@
 local FENCE, TURN, PROGRESS = ARGV[6], ARGV[7], ARGV[8]
 if not holds(FENCE) then return 0 end
 -- One that was on its way while the turn was committed: the lease and the progress are the next turn's now, or nobody's.
-if redis.call('HGET', CONV, 'done') == TURN then return 1 end
+if not running(TURN) then return 1 end
 even_when_full()
 redis.call('ZADD', LEASES, now() + LEASE_MS, NAME)
 redis.call('PEXPIRE', LEASES, LONGEST_MS)
