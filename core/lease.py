@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 # After a renewal that failed the next one follows soon: others wait for it before they take the turn over. Seconds.
 RETRY = 1.0
+# How long a reply waits until a new message of it is known to Redis: no longer, lest it stand still. Seconds.
+CHECKPOINT = 1.0
 # How long a turn that was handed back is watched for somebody who takes it. Seconds.
 HANDOVER = 1.5
 
@@ -42,7 +44,8 @@ class Lease:
     async def posted(self, progress: Progress, page: Page) -> None:
         """A new message is on screen; kept at once, or a takeover would post it again. Raises Stale."""
         self.drawn(progress, page)
-        await self._renew()
+        if self._reachable:  # else it is kept with the next renewal that succeeds
+            await self._renew(CHECKPOINT)
 
     async def check(self) -> None:
         """Before anything is shown. Raises Stale when another process holds the turn.
@@ -51,7 +54,7 @@ class Lease:
         nobody can take a turn over, and what runs goes on.
         """
         if self._reachable and time.monotonic() >= self._ends:
-            await self._renew()
+            await self._renew(CHECKPOINT)
 
     async def ended(self) -> None:
         """Learn whether the question was deleted, once its answer was stopped. Raises Stale."""
@@ -79,13 +82,14 @@ class Lease:
                 page = replace(self.page, growing=False, foot=PAUSED, actions=())
                 await surface.edit(self.progress.messages[-1], page)
 
-    async def _renew(self) -> None:
+    async def _renew(self, patience: float | None = None) -> None:
         asked = time.monotonic()
         try:
-            renewed = await self._turns.renew(self._turn, self.progress)
+            async with asyncio.timeout(patience):
+                renewed = await self._turns.renew(self._turn, self.progress)
         except Stale:
             raise
-        except StoreError as error:
+        except (StoreError, TimeoutError) as error:
             self._reachable = False
             log.warning("turn %s: the lease was not renewed: %s", self._turn.mention.id, error)
             return

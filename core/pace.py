@@ -17,8 +17,6 @@ log = logging.getLogger(__name__)
 
 # Scopes kept in memory before those that have nothing to remember are dropped.
 _MOST_SCOPES = 4096
-# After a failure the shared count is not asked for so long: a reply must not wait for Redis again and again. Seconds.
-_BLIND = 5.0
 # The longest pause between two looks at a budget, in seconds: what others learn may set it free.
 _LOOK = 1.0
 
@@ -197,7 +195,6 @@ class _Scope:
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self._blind_until = -math.inf  # no shared count until then
 
     @property
     def now(self) -> float:
@@ -222,8 +219,7 @@ class _Scope:
             self.budget.begin(line.since)
         while True:
             permit = await self._turn(0 if final else 1, line.since)
-            alone = self._ledger is None or self.now < self._blind_until
-            if alone or await self._admitted(permit, final=final):
+            if self._ledger is None or await self._admitted(permit, final=final):
                 line.since = self.now
                 return permit
             permit.give_back()
@@ -266,15 +262,11 @@ class _Scope:
             admission = await self._ledger.admit(
                 self._name, Claim(budget.calls, window, budget.calls - reserve, usable, active)
             )
-        except StoreError as error:
-            if self._blind_until == -math.inf:
-                log.warning("the budgets shared with other processes are out of reach: %s", error)
-            self._blind_until = self.now + _BLIND
+        except StoreError:
             return True
         except BaseException:
             permit.give_back()
             raise
-        self._blind_until = -math.inf
         self.others = max(0, admission.active - active)
         budget.calls = min(budget.calls, admission.calls)
         hold = budget.hold if final else budget.hold_interim
