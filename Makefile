@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: run console sandbox test check unit bench bench-live lock clean
+.PHONY: run console sandbox test check unit bench bench-live chaos lock clean
 
 run: .venv/.run        ## the bot: every platform that has tokens in .env, else the sandbox
 	@$(BIN)/nebula-bot run
@@ -32,6 +32,9 @@ bench: .venv/.dev      ## speed, as ratios from one run
 
 bench-live: .venv/.dev ## what people see while the model writes, against its targets
 	$(BIN)/python -m tests.bench.live
+
+chaos: .venv/.dev      ## kills, outages, copies and restarts under load; nobody may lose a reply
+	$(BIN)/python -m tests.chaos
 
 lock:                  ## refresh the lock files (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock $(UPGRADE)

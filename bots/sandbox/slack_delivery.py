@@ -94,7 +94,7 @@ class Deliverer:
     """Delivers over HTTP when a request URL is set, else over the sockets.
 
     `retry_delays` are the seconds before each redelivery of an event that was not acknowledged (at once, 1 min and
-    5 min in the Events API); `redeliveries` makes that many more copies of every event, acknowledged or not.
+    5 min in the Events API); `redeliveries` makes that many more copies of every later event, acknowledged or not.
     """
 
     def __init__(self, ws: Workspace, sockets: Sockets, retry_delays: Sequence[float]) -> None:
@@ -109,17 +109,17 @@ class Deliverer:
     def event(self, body: Json) -> None:
         """Deliver an event in the background."""
         self.open += 1
-        self.background.spawn(self._event(body))
+        self.background.spawn(self._event(body, self.redeliveries))
 
     async def ask(self, kind: str, name: str, payload: Json) -> Ack:
         """Deliver a command or an interaction: one attempt."""
         return await self._attempt(kind, name, payload, 0, "")
 
-    async def _event(self, body: Json) -> None:
+    async def _event(self, body: Json, redeliveries: int) -> None:
         name = body["event"]["type"]
         try:
             ack = await self._attempt("events_api", name, body, 0, "")
-            copies = range(1, self.redeliveries + 1)
+            copies = range(1, redeliveries + 1)
             await asyncio.gather(*(self._attempt("events_api", name, body, n, "timeout") for n in copies))
             for number, delay in enumerate(self.retry_delays, start=1):
                 if not ack.problem or ack.final:

@@ -1,0 +1,76 @@
+"""`make chaos`: kills, outages, copies and restarts under load, and whether anybody lost a reply; ten minutes at most.
+
+`python -m tests.chaos --case a --seed 2 --turns 100` runs one case; `--short` runs a little of everything in half a
+minute. Exit status 1 when something is not as it must be; the logs then stay in the folder that is named.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+
+from tests.bench.table import Table
+from tests.chaos.cases import CASES, SHORT, Case
+from tests.chaos.scene import Outcome, Row
+from tests.chaos.world import LEASE, python
+
+LONGEST = 320.0  # seconds for one case
+EVIDENCE = 25  # lines of it that are printed
+COLUMNS = ("case", "what", "asked", "found", "result")
+
+
+async def played(name: str, case: Case, seed: int, turns: int | None) -> Outcome | str:
+    """One case, whatever happens in it; a sentence when it broke."""
+    begun = time.monotonic()
+    try:
+        async with asyncio.timeout(LONGEST):
+            found = await (case.play(seed, turns) if turns else case.play(seed))
+    except Exception as error:  # noqa: BLE001 - one case that breaks must not hide what the others found
+        print(f"{name}: {error!r}", file=sys.stderr)
+        return f"broke: {type(error).__name__}"
+    print(f"{name}: {time.monotonic() - begun:.0f} s, {'pass' if found.ok else 'FAIL'}", file=sys.stderr)
+    return found
+
+
+async def run(cases: dict[str, Case], seed: int, turns: int | None) -> bool:
+    """Run the cases and print what they found; whether all is well."""
+    outcomes = {name: await played(name, case, seed, turns) for name, case in cases.items()}
+    rows: list[tuple[str, ...]] = []
+    for name, found in outcomes.items():
+        case = f"{name}: {cases[name].title}"
+        for row in found.rows if isinstance(found, Outcome) else (Row("the case", "its end", found, False),):
+            rows.append((case, row.what, row.asked, row.found, {None: "", True: "pass", False: "FAIL"}[row.ok]))
+            case = ""
+    setting = (
+        f"Seed {seed}; {os.cpu_count()} cores, {platform.system()} {platform.machine()}, {python()}; "
+        f"LEASE_SECONDS={LEASE:g}; the platforms' real limits, 4 % of their calls and 5 % of the model's go wrong."
+    )
+    print(Table("What is left of it after chaos", setting, COLUMNS, tuple(rows)))
+    for name, found in outcomes.items():
+        if isinstance(found, Outcome) and not found.ok:
+            print(f"\n{name}: logs in {found.folder}", *found.evidence[:EVIDENCE], sep="\n  ")
+            if len(found.evidence) > EVIDENCE:
+                print(f"  and {len(found.evidence) - EVIDENCE} more")
+    return all(isinstance(found, Outcome) and found.ok for found in outcomes.values())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a little of everything, half a minute")
+    parser.add_argument("--case", action="append", choices=sorted(CASES), help="this case; may be said again")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--turns", type=int, help="questions in each case")
+    told = parser.parse_args(arguments)
+    cases = {"short": SHORT} if told.short else {name: CASES[name] for name in told.case or CASES}
+    begun = time.monotonic()
+    well = asyncio.run(run(cases, told.seed, told.turns))
+    print(f"\n{time.monotonic() - begun:.0f} s in all. {'Nothing was lost.' if well else 'See FAIL above.'}")
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,190 @@
+"""The cases of `make chaos`: what happens to the program while people ask, and what must be found afterwards."""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tests.chaos import seen
+from tests.chaos.scene import Outcome, Row, Scene, outcome, scene
+from tests.chaos.takeover import Kill, longest_gap, takeovers
+from tests.chaos.world import TOKENS
+
+KILL_EVERY, STORE_EVERY = 2.0, 5.0  # seconds
+FROZEN = 8.0  # seconds
+LONG = 400  # words of an answer that is on its way while the store is frozen: 13 seconds
+LONG_ROOMS = 4
+MOST_GAP = 2.5  # times the longest gap before
+ROUNDS = 2  # of a rolling restart
+ROOMS, FEW_ROOMS = 60, 10
+# Seconds for one question, as many as two cores can bear beside the processes that start.
+KILLED_PACE, LOST_PACE, COPIED_PACE, ROLLED_PACE, SHORT_PACE = 0.65, 0.5, 0.4, 0.5, 0.65
+
+
+async def replicas_killed(seed: int, turns: int = 300) -> Outcome:
+    """a: a replica is killed every 2 s and started again at once."""
+
+    async def killing(scene: Scene) -> None:
+        while await scene.pause(KILL_EVERY):
+            # Discord sends an event once: somebody else must be there to have heard it.
+            while len(serving := scene.world.serving) < 2:
+                if not await scene.pause(0.1):
+                    return
+            replica = min(serving, key=lambda each: each.since)
+            scene.world.note(f"kill {replica.key}; connected: {' '.join(each.key for each in serving)}")
+            scene.kills.append(await replica.kill())
+            await replica.start()
+
+    async with scene(seed, 3, ROOMS) as found:
+        await found.play(turns, turns * KILLED_PACE, killing)
+        rows, evidence = await found.rows()
+        row, late = found.takeover()
+        rows.append(Row("a kill every", f"{KILL_EVERY:g} s", f"{turns * KILLED_PACE / len(found.kills):.1f} s", None))
+    return outcome(found, [*rows, row], [*evidence, *late])
+
+
+async def store_lost(seed: int, turns: int = 200) -> Outcome:
+    """b: Redis is killed and started again every 5 s, and twice frozen for 8 s."""
+    lost, seconds = 0, turns * LOST_PACE
+    frozen: list[tuple[float, float, list[int]]] = []
+
+    async def losing(scene: Scene) -> None:
+        nonlocal lost
+        thirds = [time.monotonic() + seconds * share for share in (0.3, 0.65)]
+        while await scene.pause(STORE_EVERY):
+            if thirds and time.monotonic() >= thirds[0]:
+                thirds.pop(0)
+                frozen.append(await _freeze(scene, 10_000 + 100 * len(frozen)))
+                continue
+            await scene.world.store.kill()
+            await scene.pause(scene.rng.uniform(0.1, 1.0))
+            await scene.world.store.start()
+            lost += 1
+
+    async with scene(seed, 3, ROOMS) as found:
+        await found.play(turns, seconds, losing)
+        rows, evidence = await found.rows()
+        changes, ends = seen.signs(seen.shown(found.world, found.load))
+        gaps = [_gaps(changes[number], ends.get(number, 0.0), *at) for *at, some in frozen for number in some]
+        evidence += [
+            f"frozen: {during:.1f} s without a change on screen, {before:.1f} s before" for before, during in gaps
+        ]
+        rows.append(Row("Redis killed and started again", "–", f"{lost} times", None))
+        worst = max((during / before for before, during in gaps), default=0.0)
+        before, during = (max((each[place] for each in gaps), default=0.0) for place in (0, 1))
+        told = f"{worst:.1f} ×: {during:.1f} s, before {before:.1f} s; {len(gaps)} replies"
+        rows.append(
+            Row("longest gap on screen while Redis is frozen", f"≤ {MOST_GAP:g} ×", told, 0 < worst <= MOST_GAP)
+        )
+    return outcome(found, rows, evidence)
+
+
+async def _freeze(scene: Scene, first: int) -> tuple[float, float, list[int]]:
+    """Freeze the store while long answers are on their way; returns from when to when, and the questions."""
+    numbers = list(range(first, first + LONG_ROOMS))
+    await scene.load.put_long(scene.load.more_rooms(LONG_ROOMS), numbers, LONG)
+    await scene.pause(LONG / 2 / TOKENS)  # a quarter of the answer: a word is two tokens
+    begin = time.monotonic()
+    scene.world.store.freeze()
+    try:
+        await scene.pause(FROZEN)
+    finally:
+        scene.world.store.thaw()
+    return begin, time.monotonic(), numbers
+
+
+def _gaps(changes: list[float], end: float, begin: float, thaw: float) -> tuple[float, float]:
+    """The longest gap of a reply on screen before the store froze, and while it was frozen."""
+    first = min(changes, default=begin)
+    return max(longest_gap(changes, first, begin), 1.0), longest_gap(changes, begin, min(thaw, max(end, begin)))
+
+
+async def delivered_often(seed: int, turns: int = 120) -> Outcome:
+    """c: every event comes one to four times, to two replicas that are both connected."""
+    async with scene(seed, 2, ROOMS, copies=4) as found:
+        await found.play(turns, turns * COPIED_PACE)
+        rows, evidence = await found.rows()
+        row, again = _begun_once(found)
+        by = Counter(each.key.partition("-")[0] for each in seen.requests(found.world))
+        shares = ", ".join(f"{many} by {key.removeprefix('ak_')}" for key, many in sorted(by.items()))
+        rows += [row, Row("requests to the model", "some by each", shares, len(by) == len(found.world.replicas))]
+        rows.append(Row("deliveries by Slack", "–", str(len(found.world.slack.deliveries)), None))
+        evidence += again
+    return outcome(found, rows, evidence)
+
+
+async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
+    """d: two replicas are restarted one after the other, twice."""
+    statuses: list[int] = []
+    stops: list[Kill] = []
+    seconds = turns * ROLLED_PACE
+
+    async def rolling(scene: Scene) -> None:
+        for replica in scene.world.replicas * ROUNDS:
+            await scene.pause(seconds / 15)
+            stops.append(Kill(time.monotonic(), replica.key))
+            statuses.append(await replica.stop())
+            await replica.start()
+            await scene.world.connected()
+
+    async with scene(seed, 2, ROOMS) as found:
+        await found.play(turns, seconds, rolling)
+        rows, evidence = await found.rows()
+        row, again = _begun_once(found)
+        closed = rows[0].found
+        statuses += await found.world.stop()
+        silently = found.load.refused()[1]
+        rows.append(Row("commands lost without a word", "0", str(silently), not silently))
+        held = len(takeovers(stops, seen.requests(found.world), *seen.signs(seen.shown(found.world, found.load))))
+        rows += [row, Row("replies that were growing at SIGTERM", "some", str(held), held > 0)]
+        rows.append(Row("every reply is whole", "0 closed", closed, ", 0 closed" in closed))
+        rows.append(Row("exit statuses", "all 0", " ".join(map(str, statuses)), not any(statuses)))
+        evidence += again
+    return outcome(found, rows, evidence)
+
+
+def _begun_once(scene: Scene) -> tuple[Row, list[str]]:
+    """Whether the model wrote each answer once, those apart that it refused to begin; and the evidence."""
+    again = {number: many for number, many in seen.attempts(scene.world).items() if many != 1}
+    row = Row("answers that were begun more or less than once", "0", str(len(again)), not again)
+    return row, [f"question {number} was begun {many} times" for number, many in again.items()]
+
+
+async def short(seed: int, turns: int = 24) -> Outcome:
+    """A little of everything: copies, a kill, a lost Redis, a restart."""
+
+    seconds = turns * SHORT_PACE
+
+    async def little(scene: Scene) -> None:
+        first, second = scene.world.replicas
+        await scene.pause(seconds / 8)
+        scene.kills.append(await first.kill())
+        await first.start()
+        await scene.world.connected()
+        await scene.world.store.kill()
+        await scene.world.store.start()
+        await scene.pause(1)
+        assert await second.stop() == 0
+        await second.start()
+
+    async with scene(seed, 2, FEW_ROOMS, copies=3) as found:
+        await found.play(turns, seconds, little)
+        rows, evidence = await found.rows()
+    return outcome(found, rows, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case by its name. `turns`: how many questions, if nobody says."""
+
+    title: str
+    play: Callable[..., Awaitable[Outcome]]
+
+
+CASES = {
+    "a": Case("3 replicas, one killed every 2 s", replicas_killed),
+    "b": Case("Redis killed every 5 s and frozen", store_lost),
+    "c": Case("every event 1 to 4 times, 2 replicas", delivered_often),
+    "d": Case("rolling restart of 2 replicas", rolling_restart),
+}
+SHORT = Case("a little of everything", short)

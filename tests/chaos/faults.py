@@ -1,0 +1,60 @@
+"""Faults of a chaos run: a seeded share of the platforms' calls and of the model's requests goes wrong."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from bots.sandbox.faults import Fault, applied_then_slow, rate_limited, server_error, slow
+from bots.sandbox.nebula_faults import Fault as ModelFault
+from tests.chaos.world import World
+
+CALLS = 3000  # of each kind that are provided for
+SHARE = 0.04  # of a platform's calls
+MODEL_SHARE = 0.05  # of the model's requests: 503 before the first token
+DROPS = (6.0, 12.0)  # seconds between two breaks of all sockets of a platform
+
+_SLACK = ("chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream")
+_DISCORD = ("POST /channels/*/messages", "PATCH /channels/*/messages/*", "PATCH /webhooks/*")
+_OK = ModelFault()
+
+
+def switch_on(world: World, rng: random.Random) -> None:
+    """429, 500 and slow answers to posts and edits, and 503 from the model."""
+    for method in _SLACK:
+        for before in _spaces(rng, SHARE):
+            world.slack.faults.add(method, Fault(), times=before)
+            world.slack.faults.add(
+                method, rng.choice((rate_limited(1), server_error(500), slow(1), applied_then_slow(1)))
+            )
+    discord = world.discord.faults
+    for route in _DISCORD:
+        kinds: tuple[Callable[[int], None], ...] = (
+            lambda before, route=route: discord.rate_limit(route, 1, before=before),  # type: ignore[misc]
+            lambda before, route=route: discord.error(route, 500, before=before),  # type: ignore[misc]
+            lambda before, route=route: discord.slow(route, 1, before=before),  # type: ignore[misc]
+        )
+        for before in _spaces(rng, SHARE):
+            rng.choice(kinds)(before)
+    for before in _spaces(rng, MODEL_SHARE):
+        if before:
+            world.nebula.fault(_OK, times=before)
+        world.nebula.fault(ModelFault(status=503, body="{}"))
+
+
+async def drop_sockets(world: World, rng: random.Random) -> None:
+    """Break all sockets of one platform or the other from time to time, until cancelled."""
+    while True:
+        await asyncio.sleep(rng.uniform(*DROPS))
+        world.note("sockets break")
+        if rng.random() < 0.5:
+            world.slack.drop_sockets()
+        else:
+            world.discord.gateway.drop()
+
+
+def _spaces(rng: random.Random, share: float) -> list[int]:
+    """How many calls go well before each that does not."""
+    found: list[int] = []
+    while sum(found) + len(found) < CALLS:
+        found.append(int(rng.expovariate(share)))
+    return found

@@ -1,0 +1,275 @@
+"""Judge of a chaos run: what was asked, what stands on screen and what is remembered, compared word by word."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from core.errors import ModelError, NebulaBotError, StoreError
+from core.frames import WRITING
+from core.front import AWAY
+from core.intake import GAVE_UP
+
+_WORD = re.compile(r"\bw(\d+)x(\d+|end)\b")
+_QUESTION = re.compile(r"question (\d+)")
+# Every leaf of the tree of model errors has its own sentence; those with a number in it are known by their beginning.
+_ERRORS: tuple[type[NebulaBotError], ...] = (NebulaBotError, StoreError, ModelError, *ModelError.__subclasses__())
+_PLAIN = [each.notice for each in _ERRORS if isinstance(each.notice, str)]
+SENTENCES = (GAVE_UP, *_PLAIN, "Nebula's rate limit", "Nebula does not answer at the moment")
+_MOST = 8  # messages of one reply that are tried in all combinations
+
+
+def answer_to(number: int, words: int) -> str:
+    """What the model says to this question: words that name it and their own place, in order."""
+    return " ".join([*(f"w{number}x{place}" for place in range(words)), f"w{number}xend"])
+
+
+def question(number: int) -> str:
+    """The words of a question."""
+    return f"question {number} please"
+
+
+def number_in(text: str) -> int:
+    """The number of the last question named in a text, 0 if there is none."""
+    found = _QUESTION.findall(text)
+    return int(found[-1]) if found else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question in the order in which it was put into its room. `words`: how long its answer is."""
+
+    number: int
+    room: str
+    words: int
+    accepted: bool = True
+    must: bool = True  # whether the platform delivers it again until it is accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message of the bot as it stands. `hangs_on`: the question it replies to as the platform shows it, 0 for none.
+
+    `first`: when words of an answer could first be read in it, monotonic seconds. `gap`: whether a post of its kind may
+    stay behind when the process dies before it learns the message's id.
+    """
+
+    id: str
+    room: str
+    text: str
+    hangs_on: int = 0
+    streams: bool = False
+    first: float = math.inf
+    gap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An exchange in the history of a room, oldest first."""
+
+    room: str
+    number: int
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it must be."""
+
+    kind: str
+    number: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the accepted questions ended, and what was wrong."""
+
+    complete: tuple[int, ...]
+    closed: tuple[int, ...]
+    stubs: tuple[str, ...]  # ids of what a kill left behind in the documented gap
+    findings: tuple[Finding, ...]
+
+
+def judge(asked: Sequence[Asked], said: Iterable[Said], kept: Iterable[Kept]) -> Verdict:
+    """Each accepted question has exactly one reply, whole or closed with a sentence, in order, and is remembered so."""
+    findings: list[Finding] = []
+    replies: dict[int, list[Said]] = defaultdict(list)
+    known = {each.number: each for each in asked}
+    sentences = []
+    for message in sorted(said, key=lambda each: (each.first, each.id)):
+        if AWAY in message.text:
+            continue  # said once while Redis is away; the question is answered all the same
+        about = _about(message)
+        if _is_sentence(message):
+            sentences.append(message)
+        elif about in known:
+            replies[about].append(message)
+        else:
+            findings.append(Finding("stray", about, f"{message.room} {message.id}: {message.text[:80]!r}"))
+    for message in sorted(sentences, key=lambda each: (not each.hangs_on, each.id)):
+        about = _meant(message, asked, replies)
+        if about:
+            replies[about].append(message)
+        else:
+            findings.append(Finding("stray", 0, f"{message.room} {message.id}: {message.text[:80]!r}"))
+    complete: dict[int, float] = {}
+    closed, stubs = [], []
+    for each in asked:
+        mine = replies[each.number]
+        if not each.accepted:
+            findings += [Finding("lost", each.number, each.room)] if each.must else []
+            begun = [message for message in mine if not message.streams or _words(message.text)]
+            findings += [Finding("unasked", each.number, message.text[:80]) for message in begun]
+            continue
+        chain = _chain(mine, _whole(each))
+        if chain:
+            complete[each.number] = chain[0].first
+            findings += _noise(each, chain)
+        elif ending := _closing(mine, each):
+            chain = ending
+            closed.append(each.number)
+        elif not mine:
+            findings.append(Finding("missing", each.number, each.room))
+        else:
+            findings.append(Finding("incomplete", each.number, " | ".join(_short(message) for message in mine)))
+        for message in mine if chain else ():
+            if message in chain:
+                continue
+            if message.gap and _is_stub(message, each):
+                stubs.append(message.id)
+            else:
+                findings.append(Finding("double", each.number, _short(message)))
+        findings += [Finding("open", each.number, _short(message)) for message in mine if message.streams]
+    findings += _order(asked, complete) + _history(asked, set(complete), set(closed), tuple(kept))
+    return Verdict(tuple(complete), tuple(closed), tuple(stubs), tuple(findings))
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of them does not exceed; 0 for none."""
+    ordered = sorted(values)
+    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else 0.0
+
+
+def _about(message: Said) -> int:
+    words = _WORD.search(message.text)
+    return int(words[1]) if words else message.hangs_on or number_in(message.text)
+
+
+def _is_sentence(message: Said) -> bool:
+    """Whether it is a sentence of the bot's and nothing of an answer."""
+    return not _WORD.search(message.text) and any(sentence in message.text for sentence in SENTENCES)
+
+
+def _meant(message: Said, asked: Sequence[Asked], replies: Mapping[int, Sequence[Said]]) -> int:
+    """The question that a bare sentence closes: in a thread it may be another one than the thread's first."""
+    about = _about(message)
+    open_ = [
+        each.number
+        for each in asked
+        if each.room == message.room and each.accepted and not _chain(replies.get(each.number, ()), _whole(each))
+    ]
+    bare = [number for number in open_ if not replies.get(number)]
+    return about if about in open_ else next(iter(bare or open_), about)
+
+
+def _whole(each: Asked) -> str:
+    return answer_to(each.number, each.words)
+
+
+def _words(text: str) -> str:
+    return " ".join(found[0] for found in _WORD.finditer(text))
+
+
+def _rest(text: str) -> str:
+    return " ".join(_WORD.sub(" ", text).split())
+
+
+def _chain(mine: Sequence[Said], whole: str) -> tuple[Said, ...]:
+    """The messages that together say the whole answer once; none if there are no such."""
+    speaking = [message for message in mine if _words(message.text)][:_MOST]
+    for many in range(1, len(speaking) + 1):
+        for some in combinations(speaking, many):
+            if " ".join(_words(message.text) for message in some) == whole:
+                return some
+    return ()
+
+
+def _closing(mine: Sequence[Said], each: Asked) -> tuple[Said, ...]:
+    """The messages of a reply that ends with a sentence instead of all its words."""
+    for last in mine:
+        if any(sentence in last.text for sentence in SENTENCES):
+            before = [m for m in mine if m is not last and m.first <= last.first and not m.gap and _words(m.text)]
+            if _begins(" ".join(filter(None, (_words(m.text) for m in (*before, last)))), each):
+                return (*before, last)
+            return (last,) if _is_beginning(last, each) else ()
+    return ()
+
+
+def _noise(each: Asked, chain: Sequence[Said]) -> list[Finding]:
+    """What stands beside the words of a whole answer; a command's question above it is as it should be."""
+    rests = [_rest(message.text) for message in chain]
+    said = [rest for rest in rests if rest and number_in(rest) != each.number]
+    return [Finding("open" if WRITING in rest else "noise", each.number, rest[:120]) for rest in said]
+
+
+def _is_stub(message: Said, each: Asked) -> bool:
+    """Whether it says the beginning of the answer and not all of it."""
+    return _is_beginning(message, each) and not _is_sentence(message) and _words(message.text) != _whole(each)
+
+
+def _is_beginning(message: Said, each: Asked) -> bool:
+    return _begins(_words(message.text), each)
+
+
+def _begins(words: str, each: Asked) -> bool:
+    return f"{_whole(each)} ".startswith(f"{words} " if words else "")
+
+
+def _order(asked: Sequence[Asked], first: Mapping[int, float]) -> list[Finding]:
+    """On screen, answers begin in the order of their questions."""
+    findings, latest = [], dict[str, tuple[float, int]]()
+    for each in asked:
+        if each.number not in first:
+            continue
+        at, before = latest.get(each.room, (-math.inf, 0))
+        if first[each.number] < at:
+            findings.append(Finding("order", each.number, f"shown before the answer to {before} in {each.room}"))
+        latest[each.room] = max((at, before), (first[each.number], each.number))
+    return findings
+
+
+def _history(asked: Sequence[Asked], whole: set[int], closed: set[int], kept: Sequence[Kept]) -> list[Finding]:
+    """What is remembered: whole answers once and in order; of one that was closed, at most what was said."""
+    findings = []
+    entries: dict[int, list[Kept]] = defaultdict(list)
+    for entry in kept:
+        entries[entry.number].append(entry)
+    for each in asked:
+        found = entries.pop(each.number, [])
+        wanted = _whole(each)
+        if len(found) > 1:
+            findings.append(Finding("remembered twice", each.number, each.room))
+        if each.number in whole and not found:
+            findings.append(Finding("forgotten", each.number, each.room))
+        for entry in found:
+            right = entry.answer == wanted if each.number in whole else _begins(entry.answer, each)
+            if entry.room != each.room or not right or each.number not in whole | closed:
+                findings.append(Finding("remembered wrong", each.number, f"{entry.room}: {entry.answer[-60:]!r}"))
+    findings += [Finding("remembered wrong", number, "nobody asked that") for number in entries]
+    place = {each.number: index for index, each in enumerate(asked)}
+    latest: dict[str, int] = {}
+    for entry in kept:
+        if (index := place.get(entry.number)) is None:
+            continue
+        if index < latest.get(entry.room, -1):
+            findings.append(Finding("history order", entry.number, entry.room))
+        latest[entry.room] = max(index, latest.get(entry.room, -1))
+    return findings
+
+
+def _short(message: Said) -> str:
+    words = _words(message.text).split()
+    return f"{message.id}: {len(words)} words {' '.join(words[:1] + words[-1:])!r}, {_rest(message.text)[:60]!r}"

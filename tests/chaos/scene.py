@@ -1,0 +1,194 @@
+"""One scene of a chaos run: a world under load while something happens to it, and the rows of the table it comes to."""
+
+import asyncio
+import random
+import re
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from redis.exceptions import RedisError
+
+from tests.chaos import faults, seen
+from tests.chaos.judge import Verdict, judge, percentile
+from tests.chaos.load import Load, Room
+from tests.chaos.takeover import Kill, takeovers
+from tests.chaos.world import World, world
+
+SETTLING = 60.0  # seconds until every question must have its reply
+MOST_STUBS = 0.01  # of the questions
+TAKEOVER = 10.0  # seconds, 95 of 100 takeovers
+WORDS = (20, 75)  # of an answer, two tokens each: 1 to 3 seconds
+_ROOT = Path(__file__).parents[2]
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ |+].*\n)+.*")
+_ORDER, _HISTORY = ("order", "history order"), ("forgotten", "remembered twice", "remembered wrong")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. `ok`: None for a figure that has no target."""
+
+    what: str
+    asked: str
+    found: str
+    ok: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a case came to; `evidence` is for people, `folder` holds the logs."""
+
+    rows: tuple[Row, ...]
+    evidence: tuple[str, ...]
+    folder: Path
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as it must be."""
+        return all(row.ok is not False for row in self.rows)
+
+
+class Scene:
+    """A world, its load, and what was done to it."""
+
+    def __init__(self, world: World, load: Load, rng: random.Random, slack: list[Room], discord: list[Room]) -> None:
+        self.world, self.load, self.rng = world, load, rng
+        self.slack, self.discord = slack, discord
+        self.kills: list[Kill] = []
+        self.over = asyncio.Event()  # nothing more is to happen
+        self._begun = time.monotonic()
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait so long; false when nothing more is to happen."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.over.wait()
+        return not self.over.is_set()
+
+    async def play(self, turns: int, seconds: float, *happenings: Callable[["Scene"], Awaitable[None]]) -> None:
+        """Put so many questions in about this time, one of four in Slack, while all this happens; then let it settle.
+
+        Slack's limit on edits, 50 a minute in a workspace, allows no more of them there: replies would wait for their
+        ends longer than a replica lives.
+        """
+        async with asyncio.TaskGroup() as group:
+            ending = group.create_task(self._end(seconds))
+            dropping = group.create_task(faults.drop_sockets(self.world, self.rng))
+            doing = [group.create_task(_run(each, self)) for each in happenings]
+            await self.load.talk([(self.slack, turns // 4), (self.discord, turns - turns // 4)], seconds)
+            self.world.note("all questions are put")
+            await asyncio.wait((ending, *doing))
+            dropping.cancel()
+        await self.settle()
+
+    async def _end(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self.over.set()
+
+    async def settle(self) -> None:
+        """Wait until no question waits any more, at most SETTLING."""
+        end = time.monotonic() + SETTLING
+        while time.monotonic() < end:
+            await self.load.look()
+            with suppress(RedisError):
+                coming, waiting = self.world.slack.pending, await seen.waiting(self.world)
+                if not coming and not waiting:
+                    return
+                self.world.note(f"{coming} events of Slack's on their way, {waiting} questions wait")
+            await asyncio.sleep(0.5)
+
+    async def rows(self) -> tuple[list[Row], list[str]]:
+        """What every case must find, and the evidence."""
+        await self.load.look()
+        shown, asked = seen.shown(self.world, self.load), self.load.asked()
+        verdict = judge(asked, [each.said for each in shown], await seen.kept(self.world))
+        endless, left = await seen.endless(self.world), await seen.waiting(self.world)
+        accepted = [each for each in asked if each.accepted]
+        kinds = Counter(each.kind for each in verdict.findings)
+        wrong = {kind: many for kind, many in kinds.items() if kind not in (*_ORDER, *_HISTORY)}
+        failures = _failures(self.world.folder)
+        refused, silently = self.load.refused()
+        rows = [
+            Row(
+                "one reply to each accepted question, whole or closed",
+                f"{len(accepted)} accepted of {len(asked)}",
+                f"{len(verdict.complete)} whole, {len(verdict.closed)} closed{_told(wrong)}",
+                not wrong and len(verdict.complete) + len(verdict.closed) == len(accepted) and not left,
+            ),
+            Row("order kept", "0 out of order", str(_count(kinds, _ORDER)), not _count(kinds, _ORDER)),
+            Row("history is what was said", "0 wrong", str(_count(kinds, _HISTORY)), not _count(kinds, _HISTORY)),
+            Row("keys without a TTL", "0", str(len(endless)), not endless),
+            Row("tracebacks of ours in the logs", "0", str(len(failures)), not failures),
+            _stubs(verdict, len(asked)),
+            Row("commands that were not accepted", "–", f"{refused}, {silently} without a word", None),
+            Row("from the first question to the last reply, s", "–", f"{time.monotonic() - self._begun:.0f}", None),
+        ]
+        evidence = [f"{each.kind}: question {each.number}: {each.detail}" for each in verdict.findings]
+        return rows, evidence + [f"no TTL: {name}" for name in endless] + failures
+
+    def takeover(self) -> tuple[Row, list[str]]:
+        """How long turns had nobody after a kill, and the evidence."""
+        changes, ends = seen.signs(seen.shown(self.world, self.load))
+        found = takeovers(self.kills, seen.requests(self.world), changes, ends)
+        slowest = percentile([each.seconds for each in found], 0.95)
+        said = f"{slowest:.1f} s; {len(found)} takeovers, {len(self.kills)} kills"
+        late = [f"takeover of {each.number} after {each.seconds:.1f} s by {each.by}" for each in found]
+        row = Row("takeover, p95", f"≤ {TAKEOVER:g} s", said, bool(found) and slowest <= TAKEOVER)
+        return row, [each for each, one in zip(late, found, strict=True) if one.seconds > TAKEOVER]
+
+
+@asynccontextmanager
+async def scene(seed: int, replicas: int, rooms: int, copies: int = 1) -> AsyncIterator[Scene]:
+    """A world with half of the rooms on each platform and faults on."""
+    rng = random.Random(seed)
+    load = Load(rng, WORDS, copies)
+    folder = Path(mkdtemp(prefix="nb-chaos-"))  # the path of a socket must be short
+    try:
+        async with world(folder, replicas, load.say) as found:
+            slack, discord = load.enter(found, rooms // 2, rooms // 2)
+            faults.switch_on(found, rng)
+            yield Scene(found, load, rng, slack, discord)
+    except BaseException:
+        print(f"the logs are in {folder}", file=sys.stderr)
+        raise
+
+
+def outcome(scene: Scene, rows: Sequence[Row], evidence: Sequence[str]) -> Outcome:
+    """The end of a case; the logs of one that passed are thrown away."""
+    found = Outcome(tuple(rows), tuple(evidence), scene.world.folder)
+    if found.ok:
+        shutil.rmtree(found.folder, ignore_errors=True)
+    else:
+        (found.folder / "evidence").write_text("\n".join(found.evidence))
+    return found
+
+
+async def _run(happening: Callable[[Scene], Awaitable[None]], scene: Scene) -> None:
+    await happening(scene)
+
+
+def _failures(folder: Path) -> list[str]:
+    """The tracebacks in the logs that lead through our own code; slack_sdk and discord.py write theirs for a socket
+    that broke."""
+    logs = "".join(log.read_text(errors="replace") for log in sorted(folder.glob("r*/log")))
+    return [found[0].strip() for found in _TRACEBACK.finditer(logs) if f'File "{_ROOT}' in found[0]]
+
+
+def _stubs(verdict: Verdict, asked: int) -> Row:
+    share = len(verdict.stubs) / max(1, asked)
+    found = f"{len(verdict.stubs)} ({share:.1%})"
+    return Row("stubs of Slack posts whose answer a kill swallowed", f"≤ {MOST_STUBS:.0%}", found, share <= MOST_STUBS)
+
+
+def _count(kinds: Counter[str], wanted: Sequence[str]) -> int:
+    return sum(kinds[kind] for kind in wanted)
+
+
+def _told(wrong: dict[str, int]) -> str:
+    return "".join(f", {many} {kind}" for kind, many in sorted(wrong.items()))

@@ -1,0 +1,123 @@
+"""What can be seen after a chaos run: the bot's messages, the store's histories, the model's requests."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.store.entries import Entries
+from core.store.seal import OPEN
+from tests.chaos.judge import Kept, Said, number_in
+from tests.chaos.load import Load
+from tests.chaos.takeover import Request
+from tests.chaos.world import World
+
+_WORD = re.compile(r"\bw(\d+)x")
+FOR_GOOD = "nb:s:"  # what people set has no end
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A message of the bot with all that it showed: (monotonic seconds, text)."""
+
+    said: Said
+    frames: tuple[tuple[float, str], ...]
+
+
+def shown(world: World, load: Load) -> tuple[Shown, ...]:
+    """Every message of the bot that everybody can see."""
+    return (*_in_slack(world, load), *_in_discord(world, load))
+
+
+def _in_slack(world: World, load: Load) -> Iterator[Shown]:
+    turns, messages = load.by_turn(), load.by_message()
+    for name in load.rooms:
+        platform, _, channel = name.split("/")
+        for each in world.slack.messages(channel) if platform == "slack" else ():
+            if each.user != world.slack.bot_user and not each.bot:
+                continue
+            turn = str(each.metadata.get("event_payload", {}).get("turn", ""))
+            frames = tuple((frame.at, frame.shown) for frame in each.frames)
+            yield Shown(
+                Said(
+                    each.ts,
+                    name,
+                    each.shown,
+                    turns.get(turn) or messages.get(each.thread_ts, 0),
+                    streams=each.streaming == "in_progress",
+                    first=_first(frames),
+                    gap=not channel.startswith("D"),
+                ),
+                frames,
+            )
+
+
+def _in_discord(world: World, load: Load) -> Iterator[Shown]:
+    turns, messages = load.by_turn(), load.by_message()
+    for name, place in load.rooms.items():
+        for each in world.discord.messages(place) if name.startswith("discord/") and place else ():
+            if each.author.id != world.discord.bot_user.id or each.ephemeral_for:
+                continue
+            frames = tuple((frame.at, frame.content) for frame in each.frames)
+            command = f"discord/i/{(each.interaction or {}).get('id')}"
+            hangs_on = turns.get(command) or messages.get(each.reference, 0)
+            yield Shown(Said(each.id, name, each.content, hangs_on, each.loading, first=_first(frames)), frames)
+
+
+def _first(frames: Sequence[tuple[float, str]]) -> float:
+    return next((at for at, text in frames if _WORD.search(text)), math.inf)
+
+
+def signs(seen: Sequence[Shown]) -> tuple[dict[int, list[float]], dict[int, float]]:
+    """When the reply to each question changed on screen, and from when on its last word could be read."""
+    changes: dict[int, list[float]] = defaultdict(list)
+    ends: dict[int, float] = {}
+    for each in seen:
+        about = {int(number) for _, text in each.frames for number in _WORD.findall(text)} or {each.said.hangs_on}
+        for number in about:
+            changes[number] += [at for at, _ in each.frames]
+            whole = [at for at, text in each.frames if f"w{number}xend" in text]
+            if whole:
+                ends[number] = min(whole[0], ends.get(number, math.inf))
+    return changes, ends
+
+
+def requests(world: World) -> tuple[Request, ...]:
+    """What the model was asked, by whom."""
+    found = world.nebula.requests
+    return tuple(Request(each.at, each.key, number_in(each.messages[-1].content)) for each in found if each.messages)
+
+
+def attempts(world: World) -> dict[int, int]:
+    """How often the model began to answer each question."""
+    found: dict[int, int] = defaultdict(int)
+    for each in world.nebula.requests:
+        found[number_in(each.messages[-1].content)] += each.finished or each.closed_early
+    return found
+
+
+async def kept(world: World) -> tuple[Kept, ...]:
+    """All histories."""
+    found: list[Kept] = []
+    async for key in world.store.client.scan_iter("nb:*:h:*", count=1000):
+        conversation = key.decode().partition(":h:")[2]
+        room = "/".join(conversation.split("/")[:3])
+        entries: list[Any] = await world.store.client.lrange(key, 0, -1)
+        exchanges = Entries(OPEN).exchanges(conversation, entries)
+        found += [Kept(room, number_in(each.question), each.answer) for each in exchanges]
+    return tuple(found)
+
+
+async def waiting(world: World) -> int:
+    """How many questions wait or are being answered."""
+    keys = [key async for key in world.store.client.scan_iter("nb:*:i:*", count=1000)]
+    return sum([await world.store.client.llen(key) for key in keys])
+
+
+async def endless(world: World) -> tuple[str, ...]:
+    """Keys that would never go away."""
+    keys = [key async for key in world.store.client.scan_iter("*", count=1000)]
+    lives = [(key.decode(), await world.store.client.pttl(key)) for key in keys]
+    return tuple(name for name, life in lives if life == -1 and not name.startswith(FOR_GOOD))

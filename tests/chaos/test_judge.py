@@ -1,0 +1,200 @@
+"""Tests of the judge of chaos runs: everything that may go wrong is told, and nothing else."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from core.frames import WRITING
+from core.intake import GAVE_UP
+from tests.chaos.judge import Asked, Kept, Said, Verdict, answer_to, judge, number_in, percentile, question
+from tests.chaos.takeover import Kill, Request, Takeover, longest_gap, takeovers
+
+ASKED = (Asked(1, "slack/T/C", 6), Asked(2, "slack/T/C", 4), Asked(3, "discord/G/D", 5))
+SAID = tuple(
+    Said(f"m{each.number}", each.room, answer_to(each.number, each.words), each.number, first=float(each.number))
+    for each in ASKED
+)
+KEPT = tuple(Kept(each.room, each.number, answer_to(each.number, each.words)) for each in ASKED)
+
+
+def kinds(verdict: Verdict) -> list[tuple[str, int]]:
+    return [(each.kind, each.number) for each in verdict.findings]
+
+
+def judged(
+    asked: Sequence[Asked] = ASKED, said: Sequence[Said] = SAID, kept: Sequence[Kept] = KEPT
+) -> list[tuple[str, int]]:
+    return kinds(judge(asked, said, kept))
+
+
+def half(number: int) -> str:
+    return answer_to(number, 6)[: len(f"w{number}x0 w{number}x1")]
+
+
+def test_all_is_well() -> None:
+    """Whole replies, each once, in order and remembered: nothing is found."""
+    verdict = judge(ASKED, SAID, KEPT)
+    assert (verdict.complete, verdict.closed, verdict.stubs, verdict.findings) == ((1, 2, 3), (), (), ())
+
+
+def test_reply_in_several_messages_is_one() -> None:
+    """An answer cut between words into two messages is whole; with the second alone it is not."""
+    first, second = answer_to(3, 5).split(" w3x2")
+    pages = (replace(SAID[2], text=first), replace(SAID[2], id="m4", text=f"w3x2{second}", first=3.5))
+    assert judged(said=(*SAID[:2], *pages)) == []
+    assert ("incomplete", 3) in judged(said=(*SAID[:2], pages[1]))
+
+
+def test_command_shows_its_question() -> None:
+    """Above the answer to a command its question may stand, and no other."""
+    told = replace(SAID[2], text=f"bob: {question(3)}\n{SAID[2].text}")
+    assert judged(said=(*SAID[:2], told)) == []
+    assert judged(said=(*SAID[:2], replace(told, text=told.text.replace("question 3", "question 2")))) == [("noise", 3)]
+
+
+def test_missing_reply_is_told() -> None:
+    """An accepted question without any message of the bot."""
+    assert judged(said=SAID[:2], kept=KEPT[:2]) == [("missing", 3)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [half(3), answer_to(3, 5).replace("w3x2", "w3x1"), answer_to(3, 5).replace("w3x2 ", ""), f"{half(3)} {WRITING}"],
+    ids=["half", "a word twice", "a word less", "still writing"],
+)
+def test_reply_that_is_not_whole_is_told(text: str) -> None:
+    """Words that are missing, come twice or are still being written, and no sentence that closes the reply."""
+    assert ("incomplete", 3) in judged(said=(*SAID[:2], replace(SAID[2], text=text)), kept=KEPT[:2])
+
+
+def test_whole_reply_that_still_says_it_grows_is_told() -> None:
+    """All words are there, but so is the sign that more will come."""
+    assert judged(said=(*SAID[:2], replace(SAID[2], text=f"{SAID[2].text}\n{WRITING}"))) == [("open", 3)]
+
+
+def test_stream_that_was_not_ended_is_told() -> None:
+    """A message that streams, or is being thought about, for ever."""
+    assert judged(said=(*SAID[:2], replace(SAID[2], streams=True))) == [("open", 3)]
+
+
+def test_second_reply_is_told() -> None:
+    """The same answer in two messages, or half of it in another one."""
+    again = replace(SAID[2], id="m4", first=4.0)
+    assert judged(said=(*SAID, again)) == [("double", 3)]
+    assert judged(said=(*SAID, replace(again, text=half(3)))) == [("double", 3)]
+
+
+def test_stub_in_the_documented_gap_is_counted_apart() -> None:
+    """A beginning of the answer, posted where a kill may leave one behind; a wrong text there is none."""
+    stub = replace(SAID[0], id="m4", text=half(1), first=0.5, gap=True)
+    verdict = judge(ASKED, (*SAID, stub), KEPT)
+    assert (verdict.stubs, kinds(verdict)) == (("m4",), [])
+    assert judged(said=(*SAID, replace(stub, text="w1x3"))) == [("double", 1)]
+    assert judged(said=(*SAID, replace(stub, text=answer_to(1, 6)))) == [("double", 1)]
+    assert ("incomplete", 1) in judged(said=(*SAID[1:], stub))
+
+
+def test_closed_reply_is_no_whole_one() -> None:
+    """With a sentence of the bot's a reply is closed, whether or not a beginning of the answer stands above."""
+    for text in (GAVE_UP, f"{half(3)}\n{GAVE_UP}"):
+        verdict = judge(ASKED, (*SAID[:2], replace(SAID[2], text=text)), KEPT[:2])
+        assert (verdict.complete, verdict.closed, verdict.findings) == ((1, 2), (3,), ())
+    verdict = judge(ASKED, (*SAID[:2], replace(SAID[2], text=f"w3x1 w3x0\n{GAVE_UP}")), KEPT[:2])
+    assert kinds(verdict) == [("incomplete", 3)]
+
+
+def test_whole_reply_and_sentence_beside_it_is_told() -> None:
+    """A question that got its answer and, in another message, a sentence too."""
+    assert judged(said=(*SAID, replace(SAID[2], id="m4", text=GAVE_UP, first=math.inf))) == [("double", 3)]
+
+
+def test_bare_sentence_goes_to_the_question_that_lacks_a_reply() -> None:
+    """In a thread it hangs on the first question, in a direct message on none; it closes one that has nothing."""
+    for hangs_on in (1, 0):
+        sentence = Said("m4", "slack/T/C", GAVE_UP, hangs_on)
+        verdict = judge(ASKED, (SAID[0], SAID[2], sentence), (KEPT[0], KEPT[2]))
+        assert (verdict.complete, verdict.closed, verdict.findings) == ((1, 3), (2,), ())
+    assert judged(said=(*SAID, Said("m4", "slack/T/C", GAVE_UP, 1, gap=True))) == [("double", 1)]
+    assert judged(said=(*SAID, Said("m4", "slack/T/C", GAVE_UP))) == [("stray", 0)]
+
+
+def test_command_that_was_lost_may_be_thought_about() -> None:
+    """Its process died between the sign and the store: nobody answers it, and Discord ends the sign by itself."""
+    asked = (*ASKED[:2], replace(ASKED[2], accepted=False, must=False))
+    assert judged(asked, (*SAID[:2], Said("m3", "discord/G/D", "", 3, streams=True)), KEPT[:2]) == []
+
+
+def test_message_that_belongs_to_no_question_is_told() -> None:
+    """What the bot said without having been asked."""
+    assert judged(said=(*SAID, Said("m4", "slack/T/C", "Hello."))) == [("stray", 0)]
+    assert judged(said=(*SAID, Said("m4", "slack/T/C", "w9x0"))) == [("stray", 9)]
+
+
+def test_question_that_was_not_accepted() -> None:
+    """It is lost if the platform delivers again; a command is not, but neither may be answered."""
+    asked = (*ASKED[:2], replace(ASKED[2], accepted=False))
+    assert ("lost", 3) in judged(asked, SAID[:2], KEPT[:2])
+    asked = (*ASKED[:2], replace(ASKED[2], accepted=False, must=False))
+    assert judged(asked, SAID[:2], KEPT[:2]) == []
+    assert ("unasked", 3) in judged(asked, SAID, KEPT[:2])
+
+
+def test_order_on_screen_is_judged() -> None:
+    """In one room answers begin as they were asked; rooms do not wait for each other."""
+    assert judged(said=(SAID[0], replace(SAID[1], first=0.5), SAID[2])) == [("order", 2)]
+    assert judged(said=(*SAID[:2], replace(SAID[2], first=0.5))) == []
+
+
+def test_history_is_judged() -> None:
+    """Forgotten, doubled, changed, in another room, in another order, of nobody's question: each is told."""
+    assert judged(kept=KEPT[:2]) == [("forgotten", 3)]
+    assert judged(kept=(*KEPT, KEPT[2])) == [("remembered twice", 3)]
+    assert judged(kept=(*KEPT[:2], replace(KEPT[2], answer=half(3)))) == [("remembered wrong", 3)]
+    assert judged(kept=(*KEPT[:2], replace(KEPT[2], room="discord/G/E"))) == [("remembered wrong", 3)]
+    assert judged(kept=(KEPT[1], KEPT[0], KEPT[2])) == [("history order", 1)]
+    assert judged(kept=(*KEPT, Kept("slack/T/C", 9, ""))) == [("remembered wrong", 9)]
+
+
+def test_history_of_a_closed_reply() -> None:
+    """What was said of it may be remembered, and nothing else."""
+    said = (*SAID[:2], replace(SAID[2], text=f"{half(3)}\n{GAVE_UP}"))
+    assert judged(said=said, kept=(*KEPT[:2], replace(KEPT[2], answer=half(3)))) == []
+    assert judged(said=said, kept=(*KEPT[:2], replace(KEPT[2], answer="w3x1"))) == [("remembered wrong", 3)]
+
+
+def test_takeover_is_the_time_until_somebody_else_goes_on() -> None:
+    """From the kill to the next request of another process for the same question."""
+    requests = (Request(0.0, "k1", 1), Request(0.0, "k2", 2), Request(8.0, "k2", 1))
+    assert takeovers((Kill(1.0, "k1"),), requests, {}, {}) == (Takeover(1, 7.0, "k2"),)
+
+
+def test_takeover_ends_with_a_sign_on_screen() -> None:
+    """A reply that changes ends it too, unless the change was on its way when the process died."""
+    (found,) = takeovers((Kill(1.0, "k1"),), (Request(0.0, "k1", 1),), {1: [0.5, 1.1, 4.0]}, {})
+    assert found.seconds == 3.0
+
+
+def test_takeover_of_nobody_is_infinite() -> None:
+    """A turn that nobody ever went on with."""
+    (found,) = takeovers((Kill(1.0, "k1"),), (Request(0.0, "k1", 1),), {}, {})
+    assert found.seconds == math.inf
+
+
+def test_what_was_not_held_is_not_taken_over() -> None:
+    """Replies that were whole, turns that another process had by then."""
+    requests = (Request(0.0, "k1", 1), Request(0.0, "k1", 2), Request(0.5, "k2", 2))
+    assert takeovers((Kill(1.0, "k1"),), requests, {}, {1: 0.9}) == ()
+
+
+def test_longest_gap_counts_both_limits() -> None:
+    """Nothing on screen at all is a gap as long as the time itself."""
+    assert longest_gap([1.0, 2.0, 2.5], 0.0, 4.0) == 1.5
+    assert longest_gap([9.0], 0.0, 4.0) == 4.0
+
+
+def test_small_things() -> None:
+    """The last question that a text names counts; a share of nothing is nothing."""
+    assert (number_in(f"ann: {question(4)} {question(12)}"), number_in("hello")) == (12, 0)
+    assert (percentile([3.0, 1.0, 2.0], 0.95), percentile([], 0.95)) == (3.0, 0.0)

@@ -1,0 +1,15 @@
+"""The short form of `make chaos` as a test: real processes, a real Redis, kills and copies, in half a minute."""
+
+import pytest
+
+from tests.chaos.cases import short
+
+
+@pytest.mark.timeout(180)
+async def test_nothing_is_lost() -> None:
+    """Two replicas under load, events that come up to three times, a kill, a lost Redis, a restart: each question has
+    its one reply, in order, and is remembered so."""
+    found = await short(seed=1)
+    assert found.ok, "\n".join(
+        (*(f"{row.what}: {row.found}" for row in found.rows), *found.evidence, str(found.folder))
+    )

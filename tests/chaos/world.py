@@ -1,0 +1,208 @@
+"""The world of a chaos run: the three servers, a Redis that can be killed and frozen, and replicas of the program."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from bots.sandbox.discord import DiscordServer
+from bots.sandbox.nebula import NebulaServer
+from bots.sandbox.slack import SlackServer
+from core.model import ChatMessage
+from core.store.embedded import bound, find_server
+from tests.chaos.takeover import Kill
+from tests.scenarios.program import PROGRAM, environment
+
+LEASE = 7.0  # seconds
+DRAIN = 20.0  # seconds
+TOKENS = 60.0  # a second, from the model
+# Slack comes again at once, after 1 min and after 5 min; here sooner, so that a run stays short. Seconds.
+SLACK_RETRIES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
+PATIENCE = 30.0  # seconds for a process to start or to end
+SERVING = (b"Slack: connected", b"on Discord as")  # in the log of a process that hears both platforms
+
+
+class Store:
+    """A Redis of our own that writes every step to its file before it answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = f"unix://{folder}/redis.sock"
+        self.client = Redis.from_url(self.url, socket_timeout=1)
+        self._folder = folder
+        self._process: Process
+
+    async def start(self) -> None:
+        """Start it, again perhaps, and wait until it answers."""
+        settings = ["--port", "0", "--unixsocket", "redis.sock", "--dir", str(self._folder)]
+        settings += ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
+        command = bound([str(find_server(os.environ.get("REDIS_SERVER"))), *settings])
+        with (self._folder / "redis.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
+        async with asyncio.timeout(PATIENCE):
+            while not await self.answers():
+                await asyncio.sleep(0.02)
+
+    async def answers(self) -> bool:
+        """Whether it can be used just now."""
+        try:
+            return bool(await self.client.ping())
+        except RedisError:
+            return False
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+        await self._process.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay, answers do not come."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
+
+    async def close(self) -> None:
+        """The end of it."""
+        await self.client.aclose()
+        with suppress(ProcessLookupError):
+            self.thaw()
+            await self.kill()
+
+
+class Replica:
+    """One place for a process of the program; each process there has a key of its own, by which the model knows it."""
+
+    def __init__(self, name: str, folder: Path, settings: Callable[[str], dict[str, str]]) -> None:
+        self.name = name
+        self.key = ""
+        self.since = 0.0  # when the process was started, monotonic seconds
+        self._folder = folder
+        self._settings = settings
+        self._started = 0
+        self._offset = 0  # where the log of the process begins
+        self._serves = False
+        self._process: Process
+
+    async def start(self) -> None:
+        """A new process; returns at once."""
+        self._started += 1
+        self.key = f"ak_{self.name}-{self._started}"
+        self._folder.mkdir(exist_ok=True)
+        told = environment(self._folder, self._settings(self.key))
+        told.pop("PYTHONDONTWRITEBYTECODE", None)  # a start without compiled files takes twice as long
+        with (self._folder / "log").open("ab") as log:
+            log.write(f"--- {self.key} {time.monotonic():.2f}\n".encode())
+            log.flush()
+            self._offset, self._serves, self.since = log.tell(), False, time.monotonic()
+            self._process = await asyncio.create_subprocess_exec(
+                *bound([*PROGRAM, "run"]),
+                cwd=self._folder,
+                env=told,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    async def kill(self) -> Kill:
+        """SIGKILL."""
+        at = time.monotonic()
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        return Kill(at, self.key)
+
+    async def stop(self) -> int:
+        """SIGTERM; returns the exit status. Raises TimeoutError."""
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        async with asyncio.timeout(DRAIN + PATIENCE):
+            return await self._process.wait()
+
+    @property
+    def serves(self) -> bool:
+        """Whether the process is there and connected to both platforms, or was."""
+        if not self._serves:
+            with (self._folder / "log").open("rb") as log:
+                log.seek(self._offset)
+                said = log.read()
+            self._serves = all(words in said for words in SERVING)
+        return self._serves and self._process.returncode is None
+
+
+class World:
+    """All of them together."""
+
+    def __init__(
+        self, folder: Path, slack: SlackServer, discord: DiscordServer, nebula: NebulaServer, replicas: int
+    ) -> None:
+        self.folder, self.slack, self.discord, self.nebula = folder, slack, discord, nebula
+        self.store = Store(folder)
+        self.replicas = [Replica(f"r{n}", folder / f"r{n}", self._settings) for n in range(1, replicas + 1)]
+
+    def _settings(self, key: str) -> dict[str, str]:
+        return {
+            "NEBULA_API_KEY": key,
+            "NEBULA_BASE_URL": self.nebula.base_url,
+            "NEBULA_PLATFORM_URL": self.nebula.platform_url,
+            "SLACK_BOT_TOKEN": self.slack.bot_token,
+            "SLACK_APP_TOKEN": self.slack.app_token,
+            "SLACK_API_URL": self.slack.api_url,
+            "DISCORD_TOKEN": self.discord.token,
+            "DISCORD_API_URL": self.discord.api_url,
+            "DISCORD_GATEWAY_URL": self.discord.gateway_url,
+            "REDIS_URL": self.store.url,
+            "LEASE_SECONDS": f"{LEASE:g}",
+            "DRAIN_SECONDS": f"{DRAIN:g}",
+            "LOG_LEVEL": "INFO",  # tells who is connected
+        }
+
+    async def connected(self) -> None:
+        """Wait until every replica is connected to both platforms. Raises TimeoutError."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.serving) < len(self.replicas):
+                await asyncio.sleep(0.05)
+
+    @property
+    def serving(self) -> list[Replica]:
+        """The replicas that are connected."""
+        return [replica for replica in self.replicas if replica.serves]
+
+    def note(self, words: str) -> None:
+        """Write down what the driver does, beside the logs; monotonic seconds, as there."""
+        with (self.folder / "driver").open("a") as log:
+            log.write(f"{time.monotonic():.2f} {words}\n")
+
+    async def stop(self) -> list[int]:
+        """SIGTERM to every replica; their exit statuses."""
+        return await asyncio.gather(*(replica.stop() for replica in self.replicas))
+
+
+@asynccontextmanager
+async def world(folder: Path, replicas: int, say: Callable[[tuple[ChatMessage, ...]], str]) -> AsyncIterator[World]:
+    """Everything up and connected; `say` is what the model answers. All logs are in `folder`, whose path is short."""
+    async with AsyncExitStack() as stack:
+        slack = await stack.enter_async_context(SlackServer(retry_delays=SLACK_RETRIES))
+        discord = await stack.enter_async_context(DiscordServer())
+        nebula = await stack.enter_async_context(NebulaServer(answer=say, pace=TOKENS))
+        found = World(folder, slack, discord, nebula, replicas)
+        stack.push_async_callback(found.store.close)
+        await found.store.start()
+        for replica in found.replicas:
+            await replica.start()
+            stack.push_async_callback(replica.kill)
+        await found.connected()
+        yield found
+
+
+def python() -> str:
+    """What the replicas run on."""
+    return f"{sys.implementation.name} {sys.version.split()[0]}"
