@@ -256,11 +256,13 @@ class Intake:
         if settings.overlap is Overlap.QUEUE or not _plain(head):
             return turn
         line = await self._turns.line(turn.conversation)
-        also = tuple(takewhile(lambda each: _plain(each) and each.place == head.place, line[1:]))
+        behind = tuple(takewhile(lambda each: _plain(each[0]) and each[0].place == head.place, line[1:]))
+        also = tuple(mention for mention, _ in behind)
         for each in also:
             if surface := self._waiting.begun(each):
                 self.beside(sign(surface, NO_SIGN))
-        return replace(turn, mention=together(head, also), also=also)
+        entries = tuple(entry for _, entry in behind)
+        return replace(turn, mention=together(head, also), also=also, entries=entries)
 
 
 def _plain(mention: Mention) -> bool:

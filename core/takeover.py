@@ -2,14 +2,19 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from core import metrics
 from core.errors import StoreError
+from core.store.seal import Unreadable
 from core.store.turns import Turn, Turns
 
 log = logging.getLogger(__name__)
+
+# So long a conversation is left to others whose next question can't be opened without their key. Seconds.
+CLOSED = 30.0
 
 
 class Takeover:
@@ -18,6 +23,7 @@ class Takeover:
     def __init__(self, turns: Turns, platforms: Iterable[str]) -> None:
         self._turns = turns
         self._beginnings = tuple(f"{name}/" for name in platforms)
+        self._closed: dict[str, float] = {}  # conversations that we have no key for, and until when they are left alone
         self._free = asyncio.Event()
         self._closing = asyncio.Event()
 
@@ -52,7 +58,14 @@ class Takeover:
                 await _wait(self._free, pause)
 
     async def _take(self, conversation: str, serve: Callable[[Turn], object]) -> None:
-        turn = await self._turns.claim(conversation)
+        if time.monotonic() < self._closed.get(conversation, 0.0):
+            return
+        try:
+            turn = await self._turns.claim(conversation)
+        except Unreadable:
+            self._closed[conversation] = time.monotonic() + CLOSED
+            return
+        self._closed.pop(conversation, None)
         if turn is None:
             return
         log.info("taking over %s, attempt %d", turn.mention.id, turn.attempt)

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 class Turn:
     """One claimed mention. `fence` proves the claim, `attempt` counts from 1, `epoch` tells resets apart.
 
-    `also`: mentions that are answered with it. `retracted`: its question was deleted, and what was shown of a reply is
-    to be taken away.
+    `also`: mentions that are answered with it, `entries` as what they stand in the line. `retracted`: its question was
+    deleted, and what was shown of a reply is to be taken away.
     """
 
     conversation: str
@@ -38,6 +38,7 @@ class Turn:
     history: tuple[Exchange, ...]
     progress: Progress
     also: tuple[Mention, ...] = ()
+    entries: tuple[bytes, ...] = ()
     retracted: bool = False
 
 
@@ -118,7 +119,10 @@ class Turns:
             case b"QUEUED":
                 return Queued(ahead=reply[1])
             case _:
-                turn = await self._turn(conversation, reply[1])
+                try:
+                    turn = await self._turn(conversation, reply[1])
+                except Unreadable:  # the one before ours
+                    turn = None
                 return Claimed(turn) if turn else Queued(ahead=0)
 
     async def once(self, event: str) -> bool:
@@ -135,9 +139,16 @@ class Turns:
         async with guarded():
             return int(await self._redis.llen(self.mailboxes.key("i", conversation)))
 
-    async def line(self, conversation: str) -> tuple[Mention, ...]:
-        """The mentions that wait in this conversation, the running one first."""
-        return self._entries.mentions(conversation, await self._inbox(conversation))
+    async def line(self, conversation: str) -> tuple[tuple[Mention, bytes], ...]:
+        """The mentions that wait in this conversation with their entries, the running one first, up to one that can't
+        be read."""
+        found: list[tuple[Mention, bytes]] = []
+        for entry in await self._inbox(conversation):
+            mentions = self._entries.mentions(conversation, [entry])
+            if not mentions:
+                break
+            found.append((mentions[0], entry))
+        return tuple(found)
 
     async def ahead(self, conversation: str, mention: Mention) -> int | None:
         """How many mentions come before this one, the running one included; None when it does not wait any more."""
@@ -154,7 +165,10 @@ class Turns:
         return bool(await self.mailboxes.step("stop", conversation, [turn]))
 
     async def claim(self, conversation: str) -> Turn | None:
-        """The next turn of a conversation whose lease ran out or was handed back; None if there is none to take."""
+        """The next turn of a conversation whose lease ran out or was handed back; None if there is none to take.
+
+        Raises Unreadable, with the turn handed back, when its question was sealed with a key that we do not have.
+        """
         reply = await self.mailboxes.step("claim", conversation, [])
         return await self._turn(conversation, reply[1]) if reply[0] == b"CLAIMED" else None
 
@@ -200,11 +214,15 @@ class Turns:
         if messages:
             again = self._entries.shown(conversation, Shown(replace(mention, redo=None), messages))
         replaces = mention.redo.turn if mention.redo else ""
-        also = [each.id for each in turn.also]
+        entries = turn.entries or (b"",) * len(turn.also)
+        also = [each for mention, entry in zip(turn.also, entries, strict=True) for each in (mention.id, entry)]
         reply = await self._commit(conversation, turn.fence, mention.id, entry, turn.epoch, again, replaces, also)
         if reply[0] == b"STALE":
             raise Stale(mention.id)
-        return await self._turn(conversation, reply[1]) if reply[0] == b"NEXT" else None
+        try:
+            return await self._turn(conversation, reply[1]) if reply[0] == b"NEXT" else None
+        except Unreadable:
+            return None
 
     async def _turn(self, conversation: str, state: Sequence[Any]) -> Turn | None:
         """The turn in a snapshot. A question that can't be read (of another version) is dropped: it would block its
@@ -215,9 +233,10 @@ class Turns:
             except ValidationError:  # which quotes its input: not for the log
                 log.error("a question in %s can't be read and is dropped", conversation)
             except Unreadable:
-                # Nothing is lost by it: with the right key it can be answered, by us or by another process.
+                # Nothing is lost by it: a process with the right key can answer it.
                 log.error("a question in %s can't be opened: is its key missing in ENCRYPTION_KEYS?", conversation)
-                return None
+                await self.mailboxes.step("release", conversation, [state[1], "", b""])
+                raise
             name = f"unreadable/{uuid.uuid4().hex}"
             reply = await self._commit(conversation, state[1], name, b"", state[3])
             if reply[0] != b"NEXT":
@@ -233,7 +252,7 @@ class Turns:
         epoch: int,
         again: bytes = b"",
         replaces: str = "",
-        also: Sequence[str] = (),
+        also: Sequence[str | bytes] = (),
     ) -> Any:
         limits = self.limits
         args = [fence, turn, entry, epoch, limits.exchanges, again, limits.ended, replaces, *also]

@@ -10,10 +10,12 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula import NebulaServer
 from core.commands import Invocation, find
+from core.intake import GAVE_UP
 from core.model import Place, Rights
 from core.responses import Response
 from core.store.records import Records
 from core.store.seal import Seal, Unreadable, WrongKey
+from core.store.turns import Turns
 from tests.core.core_harness import ANN, BOB, ROOM, Process, process
 
 THREAD = Place("test", "W1", "C1", "T7")
@@ -177,3 +179,18 @@ def test_sealed_text_belongs_to_its_place() -> None:
     for other, place in ((stored, "there"), (stored[:-1] + bytes([stored[-1] ^ 1]), "here")):
         with pytest.raises(Unreadable):
             seal.open(other, place)
+
+
+async def test_process_without_the_key_uses_up_no_attempt(redis_client: Redis, server: NebulaServer) -> None:
+    """However often it looks, the one with the key still answers."""
+    right = key("a")
+    async with process(redis_client, server, encryption_keys=right) as bot:
+        pass
+    mention = bot.mention("sealed")
+    await bot.intake.accept(mention)  # accepted while the process was closing
+    for _ in range(5):
+        with pytest.raises(Unreadable):
+            await Turns(redis_client).claim(ROOM.name)
+    async with process(redis_client, server, rooms=bot.rooms, encryption_keys=right) as successor:
+        await successor.settled(mention)
+    assert GAVE_UP not in bot.shown(mention)

@@ -1,5 +1,7 @@
 """Questions that come while another is being answered: they wait, are answered together, or end the answer."""
 
+from dataclasses import replace
+
 import pytest
 from redis.asyncio import Redis
 
@@ -79,3 +81,24 @@ async def test_nothing_is_interrupted_unless_that_is_set(bot: Process, server: N
     await bot.intake.accept(bot.mention("second"))
     await bot.intake.idle()
     assert bot.shown(first).count("first") == 20
+
+
+async def test_question_changed_while_answered_with_others_has_its_own_answer(
+    bot: Process, server: NebulaServer
+) -> None:
+    """What was changed too late for the common answer keeps its place in line."""
+    await bot.command("set overlap merge")
+    first = await busy(bot, server)
+    second, third = bot.mention("second"), bot.mention("third")
+    for mention in (second, third):
+        await bot.intake.accept(mention)
+    server.pace = 20
+    server.answer_next("both " * 100)
+    await bot.turns.stop(ROOM.name, first.id)
+    await bot.rooms.rooms[second.message].until("both")
+    server.pace = 0.0
+    await bot.front.edited(replace(third, text="a third one"), asks=True)
+    await bot.turns.stop(ROOM.name, second.id)
+    await bot.intake.idle()
+    asked = [each.messages[-1].content for each in server.requests[1:]]
+    assert asked == ["Ann: second\n\nAnn: third", "Ann: a third one"]

@@ -63,7 +63,7 @@ async def test_late_commit_does_not_end_a_later_turn(redis_client: Redis) -> Non
     await turns.commit(second, said(second))
     with pytest.raises(Stale):
         await turns.commit(first, said(first))
-    assert await turns.line(HERE) == (question("C1", 2),)
+    assert [mention for mention, _ in await turns.line(HERE)] == [question("C1", 2)]
 
 
 async def test_late_renewal_does_not_touch_a_later_turn(redis_client: Redis) -> None:

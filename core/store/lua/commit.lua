@@ -1,7 +1,7 @@
 -- commit: end the turn at the head of the inbox, remember its exchange, go on with the next one or let go.
 local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 local AGAIN, AGAIN_KEEP, REPLACES = ARGV[11], tonumber(ARGV[12]), ARGV[13]
-local ALSO = 14 -- from here on: other mentions that were answered with this one
+local ALSO = 14 -- from here on: other mentions that were answered with this one, and their entries as they stood then
 
 local ours = running(TURN) or string.sub(TURN, 1, 11) == 'unreadable/'
 -- A question may be accepted anew when its first delivery is forgotten: what runs now is not done.
@@ -11,12 +11,12 @@ if not holds(FENCE) or not (ours or done) then return {done and 'IDLE' or 'STALE
 if not done then
   even_when_full()
   redis.call('LPOP', INBOX)
-  for i = ALSO, #ARGV do
+  for i = ALSO, #ARGV, 2 do
     local answered = entry(INBOX, ARGV[i])
-    if answered then
-      redis.call('LREM', INBOX, 1, answered)
-    else
+    if not answered then
       EXCHANGE, AGAIN = '', '' -- deleted meanwhile: what quotes it is not remembered
+    elseif ARGV[i + 1] == '' or answered == ARGV[i + 1] then
+      redis.call('LREM', INBOX, 1, answered) -- one that was changed meanwhile keeps its place, and has an answer of its own
     end
   end
   redis.call('HSET', CONV, 'done', TURN, 'attempts', 0)
