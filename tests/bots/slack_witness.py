@@ -12,7 +12,7 @@ from core.responses import Response, RightsOf
 class Witness(Front):
     """`broken`: so many steps fail first. `gap`: the seconds in which nobody listened, until `present` closes them."""
 
-    gap = 0.0
+    gap = _told = 0.0
     broken = 0
 
     def __init__(self, front: Front) -> None:
@@ -46,11 +46,13 @@ class Witness(Front):
         return await super().pressed(action, press, rights)
 
     async def away(self, name: str) -> float:
+        self._told = self.gap
         return self.gap or await super().away(name)
 
     async def present(self, name: str) -> None:
         await super().present(name)
-        self.gap = 0.0
+        if self._told:  # else the gap began after the look that this ends
+            self.gap = self._told = 0.0
         self.noted.append(name)
         self._noted.set()
 

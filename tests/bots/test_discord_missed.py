@@ -62,10 +62,10 @@ async def test_what_was_asked_meanwhile_is_answered(here: Room, redis_client: Re
         asked = [request.messages[-1].content for request in here.nebula.requests]
         assert asked.index("ann: one") < asked.index("bob: two")
         assert sorted(asked) == ["ann: one", "ann: three", "bob: two"]
+        assert here.place(RANDOM).id not in lists(here)
     async with bot(here, redis_client):
         await here.answered("ann", RANDOM, "@nebula four", "Four.")
     assert len(here.shown(GENERAL)) == 2
-    assert here.place(RANDOM).id not in lists(here)
 
 
 async def test_a_new_session_looks_back_and_a_resumed_one_does_not(
