@@ -15,11 +15,12 @@ from core.edits import Edits
 from core.front import Front
 from core.gate import Gate
 from core.handlers import Handlers
-from core.intake import DAY, Intake
+from core.intake import Intake
 from core.limits import PeopleLimits
 from core.nebula import Nebula
 from core.pace import Pacer
 from core.ports import ChatModel, Platform
+from core.settings import DAY
 from core.steady import Steady
 from core.store.budgets import Budgets
 from core.store.check import check

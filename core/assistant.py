@@ -153,6 +153,7 @@ class Assistant:
             messages=(*filter(None, (each.message for each in (question, *turn.also))), *messages),
             at=question.at,
             model=reply.model or settings.model,
+            others=question.others,
         )
         return Answered(exchange, asked_for_again, stopped, tokens)
 

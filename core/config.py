@@ -84,6 +84,13 @@ def _shards(value: str | None) -> str | None:
     return found[0]
 
 
+def _ids(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids of a platform, not names: `U024BE7LH`, `175928847299117063`, a thread's `1712.0001`."""
+    if unknown := [word for word in value if not re.fullmatch(r"[A-Z][A-Z0-9]+|[0-9]+(\.[0-9]+)?", word)]:
+        raise ValueError(f"{', '.join(unknown)} is no id; write ids of people, roles, channels or workspaces")
+    return value
+
+
 def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     """Keys that can be used. Raises WrongKey, whose sentence does not hold them."""
     Seal([key.get_secret_value() for key in keys])
@@ -109,8 +116,8 @@ class Config(BaseSettings):
     nebula_top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     nebula_system_prompt: str = DEFAULT_PROMPT
     nebula_context_tokens: int = Field(32_768, ge=512)
-    nebula_first_token_seconds: float = Field(90, gt=0)
-    nebula_stall_seconds: float = Field(60, gt=0)
+    nebula_first_token_seconds: float = Field(90, gt=0, le=86_400)
+    nebula_stall_seconds: float = Field(60, gt=0, le=86_400)
     nebula_streams: int = Field(200, ge=1)
     nebula_tier: Annotated[
         Literal["engineer1", "engineer2", "engineer3", "expert1", "expert2"] | None, BeforeValidator(_squeezed)
@@ -118,8 +125,8 @@ class Config(BaseSettings):
     nebula_requests_per_minute: Count = None
     nebula_tokens_per_minute: Count = None
     nebula_requests_per_day: Count = None
-    nebula_patience_seconds: float = Field(60, ge=0)
-    nebula_deadline_seconds: float = Field(120, gt=0)
+    nebula_patience_seconds: float = Field(60, ge=0, le=86_400)
+    nebula_deadline_seconds: float = Field(120, gt=0, le=86_400)
     nebula_fallback_model: str = ""
 
     redis_url: (
@@ -163,8 +170,8 @@ class Config(BaseSettings):
     reply_overlap: Annotated[Overlap, BeforeValidator(_lower)] = Overlap.QUEUE
     reply_edits: Annotated[Edits, BeforeValidator(_lower)] = Edits.OFFER
 
-    access_allow: Words = ()
-    access_deny: Words = ()
+    access_allow: Annotated[Words, AfterValidator(_ids)] = ()
+    access_deny: Annotated[Words, AfterValidator(_ids)] = ()
     access_external: Annotated[Switch, BeforeValidator(_lower)] = Switch.OFF
 
     person_requests: Count = None
@@ -173,19 +180,19 @@ class Config(BaseSettings):
     channel_tokens: Count = None
 
     history_exchanges: int = Field(100, ge=1, le=1000)
-    history_days: float = Field(30, gt=0)
+    history_days: float = Field(30, gt=0, le=36_500)
     encryption_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(_words), AfterValidator(_keys)] = ()
     question_characters: int = Field(32_000, ge=100)
     inbox_limit: int = Field(20, ge=1)
     missed_minutes: float = Field(30, ge=0, le=50)  # less than the store knows a question for
     turn_attempts: int = Field(3, ge=1)
     turns_at_once: int = Field(200, ge=1)
-    lease_seconds: float = Field(7, ge=1)
-    drain_seconds: float = Field(20, ge=0)
+    lease_seconds: float = Field(7, ge=1, le=3600)
+    drain_seconds: float = Field(20, ge=0, le=86_400)
 
     health_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     health_host: str = "127.0.0.1"
-    health_silence_seconds: float = Field(60, gt=0)
+    health_silence_seconds: float = Field(60, gt=0, le=86_400)
 
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],

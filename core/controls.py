@@ -78,6 +78,8 @@ class Controls:
 
     async def rated(self, press: Press, *, good: bool) -> Response | None:
         """Somebody says how good the answer is; each person counts once for each answer. Raises StoreError."""
+        if refusal := self._access.refusal(press.author, press.place):
+            return Response(refusal)
         known = await self._records.exchange(press.conversation, press.message)
         scope = press.place.scopes[1]
         await self._ratings.rate(scope, press.message, known.model if known else "", press.author.id, good=good)
@@ -162,7 +164,7 @@ def again(shown: Shown, *, answered: bool) -> Mention:
 
 
 async def _may(press: Press, mention: Mention, rights: RightsOf) -> bool:
-    return press.author.id == mention.author.id or await rights() is not Rights.NONE
+    return press.author.id in (mention.author.id, *mention.others) or await rights() is not Rights.NONE
 
 
 def _is_root(thread: str, mention: Mention) -> bool:

@@ -42,6 +42,10 @@ class Edits:
                 await self._intake.accept(mention)
             return
         state, shown = known
+        if state is State.WAITING and not asks:
+            # What it says now is not meant for the bot: nothing of it is stored.
+            await self._records.delete(conversation, mention.message)
+            return
         new = self._changed(shown.mention, mention)
         if new is None or (not asks and state is State.ENDED):
             return
@@ -73,7 +77,10 @@ class Edits:
                 return
 
     def _changed(self, old: Mention, edited: Mention) -> Mention | None:
-        """The old mention in its new words; None if they are the same."""
+        """The old mention in its new words; None if they are the same, or if it stands for several questions: asked
+        again in the words of one, the others would lose their answer."""
+        if old.others:
+            return None
         new = self._gate.judged(edited)
         if (new.text, new.attachments, new.refusal) == (old.text, old.attachments, old.refusal):
             return None

@@ -53,14 +53,16 @@ class Front:
         if not self._is_command(text):
             await self._intake.accept(mention)
             return None
+        if refusal := self._access.refusal(mention.author, mention.place):
+            return Response(refusal) if await self._intake.once(f"{mention.id}/command") else None
         try:
             invocation = parse(text.removeprefix(COMMAND_MARK), mention.place, mention.author)
         except UserError as error:
-            return Response(error.notice) if await self._intake.once(mention.id) else None
+            return Response(error.notice) if await self._intake.once(f"{mention.id}/command") else None
         if invocation.command.name == "ask":
             await self._intake.accept(replace(mention, text=invocation.argument("prompt")))
             return None
-        if not await self._intake.once(mention.id):
+        if not await self._intake.once(f"{mention.id}/command"):
             return None
         return await self.invoked(invocation, rights)
 
@@ -70,8 +72,7 @@ class Front:
         A question that waits is changed, one that was answered can be asked again, and a message that was none before
         becomes one if it asks. Raises StoreError.
         """
-        if not self._is_command(mention.text):
-            await self._edits.edited(mention, asks=asks)
+        await self._edits.edited(mention, asks=asks and not self._is_command(mention.text))
 
     async def deleted(self, place: Place, message: str) -> None:
         """A message is gone: if it was a question, that is forgotten and its answer taken away; if it was an answer of

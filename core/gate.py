@@ -52,11 +52,16 @@ class Gate:
         text = mention.text.strip()
         if not text:
             why = ONLY_FILES if mention.attachments else EMPTY
-            return replace(mention, text="", refusal=mention.refusal or why)
+            return _refused(mention, mention.refusal or why)
         if len(text) > self._longest:
             notice = (
                 f"Your message has {len(text):,} characters; I take at most {self._longest:,}. "
                 "Shorten it or send it in parts."
             )
-            return replace(mention, text="", refusal=notice)
+            return _refused(mention, notice)
         return replace(mention, text=text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+
+def _refused(mention: Mention, notice: str) -> Mention:
+    """Under a name beside the message's own: once its author has mended it by an edit, it is a question like any."""
+    return replace(mention, id=f"{mention.id}/unasked", text="", refusal=notice)

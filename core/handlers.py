@@ -11,7 +11,7 @@ from core.keepsakes import Keepsakes
 from core.model import Memory, Mention, Rights
 from core.ports import ChatModel
 from core.responses import Form, Response, RightsOf
-from core.settings import PARAMETERS, ChannelSettings, Layer, Origin, Stored, checked, conversation_of, parameter
+from core.settings import DAY, PARAMETERS, ChannelSettings, Layer, Origin, Stored, checked, conversation_of, parameter
 from core.store.ratings import Ratings
 from core.store.records import Records
 from core.store.settings import SettingsStore
@@ -170,6 +170,8 @@ class Handlers:
                 value, note = await self._known(value)
             await self._settings.write(scope, name, Stored(value, invocation.author.name, time.time()))
         settings = await self._settings.of(place)
+        if name == "retention" and layer is not Layer.WORKSPACE and settings.retention is not None:
+            await self._records.retain(scope, settings.retention * DAY)  # elsewhere it holds from the next question on
         origin = settings.origin(name)
         here = "conversation" if place.direct and layer is Layer.CHANNEL else str(layer)
         if origin.layer is layer:

@@ -19,7 +19,7 @@ from core.model import Mention, Overlap
 from core.notices import retract, say, sign, whisper
 from core.ports import NO_SIGN, Platform, Surface, full
 from core.prompt import together
-from core.settings import ChannelSettings, address_of, conversation_of
+from core.settings import DAY, ChannelSettings, address_of, conversation_of
 from core.store.records import Records
 from core.store.settings import SettingsStore
 from core.store.turns import Acceptance, Claimed, Full, Queued, Refused, Turn, Turns
@@ -29,7 +29,6 @@ from core.waiting import Waiting
 log = logging.getLogger(__name__)
 
 GAVE_UP = "I tried this several times and was interrupted each time. Please ask again."
-DAY = 86_400.0
 
 
 class Intake:

@@ -54,7 +54,7 @@ class Keepsakes:
             lines += [
                 json.dumps({"conversation": conversation, **asdict(exchange)}, ensure_ascii=False)
                 for exchange in await self._records.history(conversation)
-                if not mine or exchange.author.id == invocation.author.id
+                if not mine or invocation.author.id in (exchange.author.id, *exchange.others)
             ]
         if not lines:
             return Response("I remember nothing of that here.")

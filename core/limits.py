@@ -65,7 +65,8 @@ class PeopleLimits:
 
 def _sentence(limit: Limit, wait: float) -> str:
     kind, unit = limit.name.split("/")[:2]
-    most = f"{limit.most:,.0f} {'questions an hour' if unit == 'requests' else 'tokens a day'}"
+    things = f"question{'s' * (limit.most != 1)} an hour" if unit == "requests" else "tokens a day"
+    most = f"{limit.most:,.0f} {things}"
     used = f"You have used up the {most} that each person has here."
     if kind == CHANNEL:
         used = f"This channel has used up its {most}."

@@ -159,6 +159,7 @@ class Mention:
     redo: Redo | None = None
     after: str = ""
     version: int = 0
+    others: tuple[str, ...] = ()  # ids of further people whose questions are answered with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +198,7 @@ class Exchange:
     messages: tuple[str, ...]
     at: float  # epoch seconds of the question
     model: str = ""
+    others: tuple[str, ...] = ()  # ids of further people whose questions it answers
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,8 @@ def together(first: Mention, others: Sequence[Mention]) -> Mention:
     room = not first.place.direct
     said = (first.text, *(_said(each.author, each.text, room) for each in others))
     files = tuple(file for each in (first, *others) for file in each.attachments)
-    return replace(first, text="\n\n".join(said), attachments=files)
+    people = tuple(dict.fromkeys(each.author.id for each in others))
+    return replace(first, text="\n\n".join(said), attachments=files, others=people)
 
 
 def _said(author: Author, text: str, room: bool) -> str:

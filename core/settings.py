@@ -9,6 +9,8 @@ from core.config import Config
 from core.errors import UserError
 from core.model import Address, Edits, Memory, Mention, Overlap, Place, Placement, Reasoning, Streaming, Switch
 
+DAY = 86_400.0  # seconds
+
 
 class Layer(StrEnum):
     """Where a value comes from; a later layer goes before an earlier one."""

@@ -7,7 +7,7 @@ from core import metrics
 from core.errors import StoreError
 from core.model import Mention
 from core.notices import sign
-from core.ports import Sign, Status, Surface
+from core.ports import NO_SIGN, Sign, Status, Surface
 from core.store.turns import Turns
 
 # How often the place in line of a question that waits is looked up. Seconds.
@@ -52,6 +52,8 @@ class Waiting:
                 with suppress(StoreError):
                     ahead = await self._turns.ahead(conversation, mention)
                     if ahead is None:
+                        if not question.over.is_set():  # withdrawn, or its turn runs elsewhere and has taken them
+                            await sign(surface, NO_SIGN)
                         return question.over.is_set()
                     now = asyncio.get_running_loop().time()
                     if ahead and (ahead != shown or now - since > SIGN_AGAIN) and not question.over.is_set():

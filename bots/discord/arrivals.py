@@ -43,7 +43,7 @@ class Arrivals:
         While Redis is away it is tried again for STORE_PATIENCE; after AWAY_SECONDS of that `tell` is called once,
         never while the step runs. Raises StoreError when that was in vain, or at once when too much waits already.
         """
-        if self._away and len(self._waiting) >= WAITING:
+        if self._away and len(self._waiting) >= (WAITING if tell else WAITING // 2):  # half is kept for questions
             raise StoreError("too much waits for Redis in this process")
         task = asyncio.current_task()
         if task is None:

@@ -138,6 +138,11 @@ class ResponseSurface:
     async def _whisper(self, content: str) -> None:
         async with self._order:
             if not self._answered and await self._rest.loading(self._token):
+                if not self._address.private:  # deferred for everybody: it goes, and the person is told alone
+                    await self._rest.withdraw(self._token, ORIGINAL)
+                    self._answered = True
+                    await self._rest.follow_up(self._token, content, ephemeral=True)
+                    return
                 self._original = (await self._rest.answer(self._token, content)).id
                 self._answered = True
                 return

@@ -18,24 +18,30 @@ log = logging.getLogger(__name__)
 Hand = Callable[[Response, Place, str], Awaitable[Response]]
 
 DIRECTLY = "You have the file in our direct messages."
+NO_SCOPE = "I may not write to you directly, and the file is for you alone. The app needs the scope `im:write`."
 NOT_SENT = "The file could not be sent."
 
 
 async def handed(web: Web, style: Style, response: Response, place: Place, person: str) -> Response:
-    """Share the file, if there is one, in the person's direct messages, else where the command was given; the response
-    then says what came of it."""
+    """Share the file, if there is one, in the person's direct messages, never where others see it; the response then
+    says what came of it."""
     if response.file is None:
         return response
     channel, thread, note = place.channel, place.thread, ""
-    if not place.direct and style.granted("im:write"):
-        try:
-            opened = await web.call(web.client.conversations_open(users=person))
-            channel, thread, note = str(opened["channel"]["id"]), "", DIRECTLY
-        except PlatformError as error:
-            log.info("a direct message can't be opened: %s", error)
     upload = Upload(web, response.file.name, response.file.content)
+
+    async def send() -> None:
+        to, below = channel, thread
+        if not place.direct:
+            opened = await web.call(web.client.conversations_open(users=person))
+            to, below = str(opened["channel"]["id"]), ""
+        await upload.share(to, below)
+
     try:
-        await patiently(lambda: upload.share(channel, thread))
+        if not (place.direct or style.granted("im:write")):
+            return replace(response, text=NO_SCOPE, file=None)
+        await patiently(send)
+        note = "" if place.direct else DIRECTLY
     except PlatformError as error:
         log.warning("a file was not sent: %s: %s", type(error).__name__, error)
         note = NOT_SENT

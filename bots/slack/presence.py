@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 # Seconds between two notes, and the shortest gap that is looked through: what nobody took Slack delivers again at once,
 # after a minute and after five (docs.slack.dev/apis/events-api).
-EVERY, SHORT = 30.0, 90.0
+EVERY, SHORT = 30.0, 45.0
 
 
 class Presence:

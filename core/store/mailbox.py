@@ -12,7 +12,20 @@ from core.store.connect import guarded
 from core.store.entries import Entries
 from core.store.seal import OPEN, Seal
 
-_STEPS = ("accept", "claim", "renew", "release", "commit", "stop", "reset", "revise", "edit", "delete", "forget")
+_STEPS = (
+    "accept",
+    "claim",
+    "renew",
+    "release",
+    "commit",
+    "stop",
+    "reset",
+    "revise",
+    "edit",
+    "delete",
+    "forget",
+    "retain",
+)
 
 
 @dataclass(frozen=True, slots=True)

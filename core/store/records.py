@@ -12,7 +12,7 @@ from core.model import Exchange, Mention
 from core.progress import Shown
 from core.store.connect import guarded
 from core.store.entries import has, read_progress
-from core.store.mailbox import Mailboxes
+from core.store.mailbox import Mailboxes, ms
 
 _GLOB = re.compile(r"([*?\[\]\\^])")
 
@@ -115,9 +115,15 @@ class Records:
                 person,
             ),
         ]
-        running = await self.running(conversation)
-        epoch = int(running is not None and running.mention.author.id == person)
+        # Any that wait may be answered together with the one that runs.
+        line = self._entries.mentions(conversation, await self._list("i", conversation))
+        epoch = int(any(person == mention.author.id for mention in line))
         return int(await self._boxes.step("forget", conversation, [epoch, *mine]))
+
+    async def retain(self, scope: str, keep: float) -> None:
+        """Remember the conversations of a channel or thread for so many seconds, and forget what is older now."""
+        for conversation in await self.conversations(scope):
+            await self._boxes.step("retain", conversation, [ms(keep)])
 
     async def history(self, conversation: str) -> tuple[Exchange, ...]:
         """All that is remembered of a conversation, oldest first."""
@@ -151,4 +157,4 @@ def _of(
     entries: list[bytes], read: Callable[[bytes], tuple[Exchange, ...] | tuple[Mention, ...]], person: str
 ) -> list[bytes]:
     """The entries whose question this person put."""
-    return [entry for entry in entries if any(each.author.id == person for each in read(entry))]
+    return [entry for entry in entries if any(person in (each.author.id, *each.others) for each in read(entry))]

@@ -29,8 +29,8 @@ class Seal:
         """`keys`: `name:key` with a name of letters and digits, and 16, 24 or 32 bytes in base64. Raises WrongKey."""
         self._keys: dict[bytes, AESGCM] = {}
         for each in keys:
-            name, _, key = each.partition(":")
-            if not (name.isascii() and name.isalnum()):
+            name, colon, key = each.partition(":")
+            if not (colon and len(name) <= 16 and name.isascii() and name.isalnum()):
                 raise WrongKey("a key is written as name:key, and its name is made of letters and digits")
             try:
                 cipher = AESGCM(base64.b64decode(key, validate=True))

@@ -3,11 +3,12 @@
 import time
 from dataclasses import replace
 
+import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.nebula import NebulaServer
 from core.edits import CHANGED
-from core.model import Action, Mention
+from core.model import Action, Mention, Rights
 from core.store.records import Records
 from tests.core.core_harness import ROOM, Process, eventually, process
 
@@ -187,3 +188,29 @@ async def test_message_that_a_new_answer_takes_away_is_no_deletion(bot: Process,
     server.pace = 0.0
     await bot.intake.idle()
     assert await remembered(bot) == ["one", "two"]
+
+
+async def test_question_that_is_not_for_the_bot_any_more_is_not_answered(bot: Process, server: NebulaServer) -> None:
+    """Whoever takes the mention out, or makes a command of it, while it waits wants no answer to it."""
+    first = await busy(bot, server)
+    for text, asks in (("never mind", False), ("!help", True)):
+        waiting = bot.mention("second")
+        await bot.intake.accept(waiting)
+        await bot.front.edited(replace(waiting, text=text), asks=asks)
+    await finish(bot, server, first)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("text", ["", "x" * 40_000, "!hlep"])
+async def test_mended_message_is_answered(bot: Process, server: NebulaServer, text: str) -> None:
+    """What was refused, or no command, is a question once its author has made it one."""
+    mention = replace(bot.mention(text), at=time.time())
+
+    async def rights() -> Rights:
+        return Rights.NONE
+
+    await bot.front.heard(mention, rights)
+    await bot.intake.idle()
+    await bot.front.edited(replace(mention, text="what is the time"), asks=True)
+    await bot.intake.idle()
+    assert asked(server) == ["Ann: what is the time"]

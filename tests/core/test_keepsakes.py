@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from redis.asyncio import Redis
 from bots.sandbox.nebula import NebulaServer
 from core.commands import Invocation, find
 from core.intake import GAVE_UP
-from core.model import Place, Rights
+from core.model import Action, Place, Rights
 from core.responses import Response
 from core.store.records import Records
 from core.store.seal import Seal, Unreadable, WrongKey
@@ -194,3 +195,37 @@ async def test_process_without_the_key_uses_up_no_attempt(redis_client: Redis, s
     async with process(redis_client, server, rooms=bot.rooms, encryption_keys=right) as successor:
         await successor.settled(mention)
     assert GAVE_UP not in bot.shown(mention)
+
+
+async def test_retention_holds_at_once(bot: Process, redis_client: Redis) -> None:
+    """Also in a channel where nobody asks any more; export hands out nothing that is too old."""
+    await bot.answer("hi")
+    await bot.command("set retention 1")
+    for kind in "che":
+        assert await redis_client.pttl(f"nb:{{0}}:{kind}:{ROOM.name}") <= 86_400_000
+
+
+async def test_what_was_answered_together_is_everybodys(bot: Process, server: NebulaServer) -> None:
+    """Whose question was one of several may ask anew, and is forgotten with the exchange."""
+    await bot.command("set overlap merge")
+    server.pace = 20
+    server.answer_next("first " * 200)
+    await bot.intake.accept(first := bot.mention("first"))
+    await bot.rooms.rooms[first.message].until("first")
+    server.pace = 0.0
+    second = bot.mention("second", author=BOB)
+    for mention in (second, bot.mention("secret of Ann")):
+        await bot.intake.accept(mention)
+    await bot.turns.stop(ROOM.name, first.id)
+    await bot.intake.idle()
+    [message] = bot.rooms.rooms[second.message].messages
+    assert await bot.press(Action.AGAIN, message, ANN) is None
+    await bot.intake.idle()
+    await used(bot, "forget me")
+    async for name in redis_keys(bot):
+        dump: Any = await bot.turns.mailboxes.redis.dump(name)
+        assert b"secret of Ann" not in dump, name
+
+
+def redis_keys(bot: Process) -> AsyncIterator[bytes]:
+    return bot.turns.mailboxes.redis.scan_iter()

@@ -42,11 +42,7 @@ if not done then
       redis.call('LTRIM', ENDED, 0, AGAIN_KEEP - 1)
     end
   end
-  local oldest = redis.call('LINDEX', HISTORY, 0)
-  while oldest and aged(oldest) do
-    redis.call('LPOP', HISTORY)
-    oldest = redis.call('LINDEX', HISTORY, 0)
-  end
+  forget_aged()
   if redis.call('LLEN', INBOX) > 0 then redis.call('HINCRBY', CONV, 'attempts', 1) end
 end
 if redis.call('LLEN', INBOX) == 0 then

@@ -40,6 +40,14 @@ local function aged(exchange)
   return at and tonumber(at) > 0 and tonumber(at) * 1000 < now() - TTL_MS
 end
 
+local function forget_aged()
+  local oldest = redis.call('LINDEX', HISTORY, 0)
+  while oldest and aged(oldest) do
+    redis.call('LPOP', HISTORY)
+    oldest = redis.call('LINDEX', HISTORY, 0)
+  end
+end
+
 -- The newest exchanges within the window, oldest first. Reads from the end, so the cost does not grow with the list.
 local function newest()
   local newer, size, last = {}, 0, -1
