@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
+import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -80,7 +80,7 @@ async def stopping() -> AsyncIterator[asyncio.Event]:
 
     def ask() -> None:
         if stop.is_set():
-            sys.exit(1)
+            os._exit(1)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -27,12 +27,14 @@ GO_ON = "Go on exactly where you stopped. Repeat nothing."
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """A button that somebody pressed: the conversation that it names, and the message it is under."""
+    """A button that somebody pressed: the conversation that it names, and the message it is under. `id` is the same for
+    each delivery of one press, "" where a platform delivers it once."""
 
     conversation: str
     message: str
     place: Place
     author: Author
+    id: str = ""
 
 
 class Controls:
@@ -61,6 +63,8 @@ class Controls:
             return Response(FORGOTTEN)  # no button of ours in this place
         if refusal := self._access.refusal(press.author, press.place):
             return Response(refusal)
+        if press.id and not await self._turns.once(press.id):
+            return None
         return await self._actions[action](press, rights)
 
     async def halted(self, place: Place, message: str) -> None:

@@ -97,7 +97,8 @@ class Edits:
             return
         if not await self._records.revise(conversation, replace(shown, mention=new)):
             return
-        if not shown.offer:
+        # Another process may have heard of the same change.
+        if not shown.offer and await self._intake.once(f"{shown.mention.id}/offer"):
             self._intake.beside(self._offer(conversation, replace(shown, mention=new), settings))
 
     async def _offer(self, conversation: str, shown: Shown, settings: ChannelSettings) -> None:

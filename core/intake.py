@@ -60,7 +60,7 @@ class Intake:
         self._accepted: set[str] = set()  # mentions that wait or run, accepted by this process
         self._waiting = Waiting(turns)
         self._takeover = Takeover(turns, platforms)
-        self._closing = False
+        self._closing = self._ended = False
         self._group: asyncio.TaskGroup
 
     @asynccontextmanager
@@ -77,6 +77,7 @@ class Intake:
                 if self._serving:
                     await asyncio.wait(self._serving, timeout=self._drain)
                 signals.cancel()
+                self._ended = True
                 for task in tuple(self._tasks):
                     task.cancel()
 
@@ -109,15 +110,15 @@ class Intake:
         keep = None if settings.retention is None else settings.retention * DAY
         acceptance: Acceptance | None = None
         try:
-            acceptance = await self._turns.accept(conversation, mention, uuid.uuid4().hex, keep)
+            claim = not (self._closing or self._takeover.behind or len(self._serving) >= self._at_once)
+            acceptance = await self._turns.accept(conversation, mention, uuid.uuid4().hex, keep, claim=claim)
         finally:
             if not (known or isinstance(acceptance, Claimed | Queued)):
                 self._accepted.discard(mention.id)
-        if isinstance(acceptance, Claimed) and (self._closing or len(self._serving) >= self._at_once):
-            await self._turns.release(acceptance.turn)
-            if self._closing:
-                return acceptance
-            acceptance = Queued(ahead=0)
+        if self._closing:
+            if isinstance(acceptance, Claimed):  # it began to close meanwhile
+                await self._turns.release(acceptance.turn)
+            return acceptance
         match acceptance:
             case Claimed(turn) if turn.mention.id == mention.id:
                 self._serve(turn, settings)
@@ -141,11 +142,13 @@ class Intake:
         address = replace(address_of(mention, settings), turn=turn)
         return self._platforms[mention.place.platform].open(address)
 
-    def beside(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Something that is done beside the turns; cancelled at the end."""
+    def beside(self, work: Coroutine[None, None, None]) -> None:
+        """Something that is done beside the turns; cancelled at the end, and not begun after it."""
+        if self._ended:  # nobody would cancel it: it could hold the end up, or come after it
+            work.close()
+            return
         self._tasks.add(task := self._group.create_task(work))
         task.add_done_callback(self._tasks.discard)
-        return task
 
     async def _interrupt(self, conversation: str, mention: Mention) -> None:
         """A newer question ends the answer that is being written. Best effort: it is answered in any case."""
@@ -168,8 +171,14 @@ class Intake:
             self._accepted.discard(mention.id)
 
     def _serve(self, turn: Turn, settings: ChannelSettings | None = None) -> None:
-        self._serving[task := self.beside(self._converse(turn, settings))] = turn.conversation
-        task.add_done_callback(self._serving.pop)
+        self._serving[task := self._group.create_task(self._converse(turn, settings))] = turn.conversation
+        self._tasks.add(task)
+        task.add_done_callback(self._ran)
+
+    def _ran(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        del self._serving[task]
+        self._takeover.hint()  # there is room for one that waits
 
     def _wanted(self, conversation: str) -> bool:
         """Whether to take a conversation over that nobody holds: our own, whose lease ran out while Redis was away, is
@@ -181,7 +190,10 @@ class Intake:
         turn = first
         while True:
             try:
-                following = await self._run(turn, settings)
+                try:
+                    following = await self._run(turn, settings)
+                finally:
+                    self._accepted.discard(turn.mention.id)
             except Stale:
                 log.warning("turn %s went to another process", turn.mention.id)
                 return
@@ -226,8 +238,6 @@ class Intake:
                 if failures.subgroup(kind):
                     raise kind(mention.id) from failures
             raise
-        finally:
-            self._accepted.difference_update(each.id for each in (mention, *turn.also))
         with suppress(StoreError):
             await self._gate.quota.charge(mention, answered.tokens)
         return following
@@ -258,6 +268,7 @@ class Intake:
         behind = tuple(takewhile(lambda each: _plain(each[0]) and each[0].place == head.place, line[1:]))
         also = tuple(mention for mention, _ in behind)
         for each in also:
+            self._accepted.discard(each.id)
             if surface := self._waiting.begun(each):
                 self.beside(sign(surface, NO_SIGN))
         entries = tuple(entry for _, entry in behind)

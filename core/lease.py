@@ -50,8 +50,8 @@ class Lease:
     async def check(self) -> None:
         """Before anything is shown. Raises Stale when another process holds the turn.
 
-        Asks only when the lease may have run out unnoticed, as after a pause of this process. While Redis is away
-        nobody can take a turn over, and what runs goes on.
+        Asks only when the lease may have run out unnoticed, as after a pause of this process. While Redis is out of
+        reach what runs goes on: mostly it is so for all, and nobody can take the turn over.
         """
         if self._reachable and time.monotonic() >= self._ends:
             await self._renew(CHECKPOINT)
@@ -72,13 +72,20 @@ class Lease:
 
         Raises StoreError, PlatformError and TimeoutError.
         """
-        await self._turns.release(self._turn, self.progress)
+        try:
+            if not await self._turns.release(self._turn, self.progress):
+                return  # it had ended after all, or is somebody else's
+            watched = 10
+        except StoreError:
+            if time.monotonic() >= self._ends and self._reachable:
+                raise
+            watched = 0  # without Redis nobody takes it
         async with asyncio.timeout(3 * HANDOVER):
-            for _ in range(10):
+            for _ in range(watched):
                 await asyncio.sleep(HANDOVER / 10)
                 if await self._turns.taken(self._turn):
                     return
-            if self.page and self.progress.messages:
+            if self.page and self.page.growing and self.progress.messages:
                 page = replace(self.page, growing=False, foot=PAUSED, actions=())
                 await surface.edit(self.progress.messages[-1], page)
 

@@ -24,6 +24,7 @@ class Takeover:
         self._turns = turns
         self._beginnings = tuple(f"{name}/" for name in platforms)
         self._closed: dict[str, float] = {}  # conversations that we have no key for, and until when they are left alone
+        self.behind = False  # some wait that this process has no room for
         self._free = asyncio.Event()
         self._closing = asyncio.Event()
 
@@ -47,9 +48,14 @@ class Takeover:
                 if trouble:  # leases ran out with nobody able to renew them: their holders go first
                     trouble, lapsed = "", ()
                     await _wait(self._closing, self._turns.limits.lease / 2)
+                self.behind = False
                 for conversation in lapsed:
-                    if not self._closing.is_set() and wanted(conversation):
+                    if self._closing.is_set() or time.monotonic() < self._closed.get(conversation, 0.0):
+                        continue
+                    if wanted(conversation):
                         await self._take(conversation, serve)
+                    else:
+                        self.behind = True
             except StoreError as error:
                 if str(error) != trouble:  # once, not every second of an outage
                     log.warning("can't look for turns to take over: %s", error)
@@ -58,8 +64,6 @@ class Takeover:
                 await _wait(self._free, pause)
 
     async def _take(self, conversation: str, serve: Callable[[Turn], object]) -> None:
-        if time.monotonic() < self._closed.get(conversation, 0.0):
-            return
         try:
             turn = await self._turns.claim(conversation)
         except Unreadable:

@@ -56,7 +56,9 @@ class Presses:
         user = body["user"]
         teams = (str(user.get("team_id") or ""),)
         author = await self._people.author(self._me, str(user["id"]), str(user.get("name") or ""), teams)
-        return Press(conversation, str(body["container"]["message_ts"]), place, author)
+        message, at = str(body["container"]["message_ts"]), str(body["actions"][0].get("action_ts") or "")
+        name = f"slack/{self._me.team}/{channel}/{message}/{user['id']}/{at}" if at else ""
+        return Press(conversation, message, place, author, name)
 
     async def _done(self, body: Json, work: Callable[[Json], Awaitable[Response | None]]) -> None:
         try:

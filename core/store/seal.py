@@ -58,7 +58,7 @@ class Seal:
             raise Unreadable(f"no key {name.decode('ascii', 'replace')[:20]} to open an entry with")
         try:
             return self._keys[name].decrypt(rest[:_NONCE], rest[_NONCE:], place.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # a nonce cut short is a ValueError
             raise Unreadable("an entry can't be opened") from None
 
 

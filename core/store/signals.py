@@ -37,7 +37,7 @@ class Signals:
                             signal = await channel.get_message(timeout=_READ)
                         if signal:
                             call = stop if signal["channel"] == STOP.encode() else free
-                            call(signal["data"].decode())
+                            call(signal["data"].decode("utf-8", "replace"))
             except StoreError as error:
                 log.debug("no signals for now: %s", error)
                 await asyncio.sleep(_RETRY)

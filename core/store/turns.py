@@ -97,8 +97,10 @@ class Turns:
         self._entries = self.mailboxes.entries
         self._redis = redis
 
-    async def accept(self, conversation: str, mention: Mention, request: str, keep: float | None = None) -> Acceptance:
-        """Queue a mention once; claim its conversation when nobody holds it.
+    async def accept(
+        self, conversation: str, mention: Mention, request: str, keep: float | None = None, *, claim: bool = True
+    ) -> Acceptance:
+        """Queue a mention once; claim its conversation when nobody holds it, or leave it to others without `claim`.
 
         `request` names this call: repeated with the same one after a lost answer, it gives that answer again. `keep`:
         how long this conversation is remembered, in seconds; None: as the limits say.
@@ -108,7 +110,7 @@ class Turns:
         reply = await self.mailboxes.step(
             "accept",
             conversation,
-            [request, entry, ms(limits.dedupe), limits.inbox, ms(limits.keep if keep is None else keep)],
+            [request, entry, ms(limits.dedupe), limits.inbox, ms(limits.keep if keep is None else keep), int(claim)],
             extra_key=f"nb:{self.mailboxes.tag(conversation)}:d:{mention.id}",
         )
         match reply[0]:
@@ -191,13 +193,13 @@ class Turns:
             raise Stale(turn.mention.id)
         return Renewed(stop=found >= 2, retract=found == 3)
 
-    async def release(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> None:
-        """Hand an unfinished turn back, for any process to go on with at once."""
+    async def release(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> bool:
+        """Hand an unfinished turn back, for any process to go on with at once; False when it had ended or gone."""
         args = [turn.fence, turn.mention.id, progress_entry(progress)]
-        await self.mailboxes.step("release", turn.conversation, args)
+        return bool(await self.mailboxes.step("release", turn.conversation, args) == 1)
 
     async def taken(self, turn: Turn) -> bool:
-        """Whether another process took the turn since, or ended it."""
+        """Whether another process took the conversation since."""
         key = self.mailboxes.key("c", turn.conversation)
         async with guarded():
             return bool(await self._redis.hget(key, "fence") != str(turn.fence).encode())

@@ -85,16 +85,13 @@ class TestWhisper:
         await surface.whisper(SENTENCE)
         assert here.said("@ann") == [f"-# {SENTENCE}"]
 
-    async def test_a_response_that_is_still_deferred_shows_it(self, here: Room) -> None:
-        """Nothing goes on "thinking"; what the same surface shows after that comes below."""
+    async def test_a_response_that_is_still_deferred_goes(self, here: Room) -> None:
+        """Nothing goes on "thinking" for everybody; the person alone is told."""
         shown = await pending(here)
-        surface = here.platform.open(response(here, shown))
-        await surface.whisper(SENTENCE)
-        assert shown.original is not None
-        assert (shown.original.content, shown.loading) == (f"-# {SENTENCE}", False)
-        assert not shown.followups
-        await surface.post(Page("More."))
-        assert [one.content for one in shown.messages] == [f"-# {SENTENCE}", "More."]
+        await here.platform.open(response(here, shown)).whisper(SENTENCE)
+        assert shown.original is None
+        [sentence] = shown.followups
+        assert (sentence.content, sentence.ephemeral_for) == (f"-# {SENTENCE}", here.people["ann"].id)
 
     async def test_an_answered_response_stays_as_it_is(self, here: Room) -> None:
         """Once there is an answer the sentence is a followup that one person sees."""

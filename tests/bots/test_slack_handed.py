@@ -3,7 +3,7 @@
 import pytest
 
 from bots.sandbox import faults
-from bots.slack.handed import DIRECTLY, NOT_SENT
+from bots.slack.handed import DIRECTLY, NO_SCOPE, NOT_SENT
 from bots.slack.manifest import SCOPES
 from core.commands import Invocation
 from core.front import Front
@@ -44,12 +44,24 @@ async def test_a_file_goes_to_the_person_alone(redis_url: str, slash: bool) -> N
 
 
 @pytest.mark.parametrize("slash", [True, False])
-async def test_a_file_goes_where_it_was_asked_for_without_that_right(redis_url: str, slash: bool) -> None:
-    """An app of an older manifest may not open a direct message."""
+async def test_a_file_is_never_shown_to_others(redis_url: str, slash: bool) -> None:
+    """An app of an older manifest may not open a direct message: then there is a sentence, and no file."""
     async with slack_room(redis_url, front=Giver, server={"scopes": GRANTED - {"im:write"}}) as room:
-        assert DIRECTLY not in await given(room, slash)
-        assert [len(message.files) for message in room.said("#general") if message.files] == [1]
-        assert not room.calls("conversations.open")
+        if slash:
+            answer = await room.slash("ann", "#general", "settings")
+            assert NO_SCOPE in (await room.until(lambda: answer.messages))[0].shown
+        else:
+            await room.say("ann", "#general", "@nebula !settings")
+            await room.answered("#general", NO_SCOPE)
+        assert not [message for message in room.said("#general") if message.files]
+
+
+async def test_a_busy_slack_is_waited_for(redis_url: str) -> None:
+    """A refusal that passes does not turn what is private into something public."""
+    async with slack_room(redis_url, front=Giver, server={"scopes": GRANTED}) as room:
+        room.slack.faults.add("conversations.open", faults.rate_limited(0))
+        assert DIRECTLY in await given(room, True)
+        assert not [message for message in room.said("#general") if message.files]
 
 
 async def test_a_file_in_a_direct_message_stays_there(redis_url: str) -> None:

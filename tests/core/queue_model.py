@@ -125,14 +125,16 @@ class Box:
         self._advance(progress)
         return Renewed(stop=self.stopped or self.retracted, retract=self.retracted)
 
-    def release(self, turn: Turn, progress: Progress) -> None:
-        """Hand back, if it is still ours; what was shown of an ended turn is not the next one's."""
-        if turn.fence != self.fence or self.lease not in (Lease.LIVE, Lease.LAPSED):
-            return
-        if self.runs(turn):
-            self._advance(progress)
-        self.lease = Lease.FREE
-        self.attempts -= 1
+    def release(self, turn: Turn, progress: Progress) -> bool:
+        """Hand back, if it is ours; what was shown of an ended turn is not the next one's. Whether it waits now."""
+        if turn.fence != self.fence or not self.line:
+            return False
+        if self.lease is not Lease.FREE:
+            if self.runs(turn):
+                self._advance(progress)
+            self.lease = Lease.FREE
+            self.attempts -= 1
+        return self.runs(turn)
 
     def _advance(self, progress: Progress) -> None:
         if progress.messages:
@@ -200,12 +202,12 @@ class Box:
         return count
 
     def forget(self, person: str) -> int:
-        """Forget the answers to one person, the one that is being written included."""
+        """Forget the answers to one person, one that is being written included, with all whom it may answer."""
         kept = [each for each in self.history if each.author.id != person]
         count = len(self.history) - len(kept)
         self.history = kept
         self.ended = [each for each in self.ended if each.mention.author.id != person]
-        self.epoch += bool(self.line) and self.line[0].author.id == person
+        self.epoch += any(each.author.id == person for each in self.line)
         return count
 
     def check(self) -> None:

@@ -331,3 +331,18 @@ async def test_entries_that_can_not_be_read_are_passed_over(
     await bot.intake.idle()
     assert bot.shown(mention) == "new"
     assert "secret words" not in caplog.text
+
+
+async def test_replayed_press_is_one_press(bot: Process, server: NebulaServer) -> None:
+    """A platform that delivers a press again, after its answer too, gets no second answer for it."""
+    mention = await asked(bot, server, "Once.")
+    message = next(iter(bot.rooms.rooms[mention.message].messages))
+    press = Press(ROOM.name, message, ROOM, ANN, "slack/T1/C1/press/1")
+
+    async def rights() -> Rights:
+        return Rights.NONE
+
+    for _ in range(2):
+        await bot.front.pressed(Action.AGAIN, press, rights)
+        await bot.intake.idle()
+    assert len(server.requests) == 2

@@ -1,11 +1,13 @@
 """Processes that die, stop or stand still: who goes on, who keeps silent, and what people see of it."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.nebula import NebulaServer
+from core.edits import CHANGED
 from core.errors import Stale, StoreError
 from core.frames import PAUSED
 from core.intake import GAVE_UP
@@ -175,3 +177,88 @@ async def test_lapsed_turns_of_other_platforms_are_not_in_the_way(redis_client: 
     async with asyncio.timeout(5):
         while await found() != (ROOM.name,):
             await asyncio.sleep(0.01)
+
+
+async def test_token_of_a_claim_is_never_given_out_twice(redis_client: Redis) -> None:
+    """A server that lost its last writes must not hand the holder's own token to somebody else."""
+    turns = Turns(redis_client)
+    first = await turns.accept(ROOM.name, Mention("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
+    assert isinstance(first, Claimed)
+    await redis_client.hset(f"nb:{{0}}:c:{ROOM.name}", "fence", 0)  # as if the claim had not reached the replica
+    await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
+    second = await turns.claim(ROOM.name)
+    assert second
+    assert second.fence > first.turn.fence
+    with pytest.raises(Stale):
+        await turns.renew(first.turn)
+
+
+async def test_holder_goes_on_after_the_server_lost_its_claim(redis_client: Redis) -> None:
+    """Nobody claimed since: the holder's token is put back, and its answer is remembered."""
+    turns = Turns(redis_client)
+    first = await turns.accept(ROOM.name, Mention("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
+    assert isinstance(first, Claimed)
+    await redis_client.delete(f"nb:{{0}}:c:{ROOM.name}")
+    await turns.renew(first.turn)
+    assert await turns.claim(ROOM.name) is None
+    assert await turns.commit(first.turn, None) is None
+    assert await turns.waiting(ROOM.name) == 0
+
+
+async def test_longest_wait_comes_first(redis_client: Redis, server: NebulaServer) -> None:
+    """With room for one turn no channel starves behind busier ones."""
+    rooms = Rooms()
+    async with process(redis_client, server, rooms=rooms, turns_at_once=1) as bot:
+        places = [Place("test", "W1", f"C{number}") for number in range(5)]
+        mentions = [bot.mention("hello", place) for place in places for _ in range(3)]
+        last = bot.mention("patient", Place("test", "W1", "Z"))
+        for mention in (*mentions[:6], last, *mentions[6:]):
+            await bot.intake.accept(mention)
+        await bot.settled(last)
+        assert len(server.requests) <= 12
+        for mention in mentions:
+            await bot.settled(mention)
+
+
+async def test_question_heard_while_closing_does_not_hold_the_end_up(redis_client: Redis, server: NebulaServer) -> None:
+    """It is stored, for whoever comes; this process waits for nothing any more."""
+    rooms = Rooms()
+    other = Place("test", "W1", "C2")
+    async with process(redis_client, server, rooms=rooms) as holder:
+        server.pace = 20
+        server.answer_next("word " * 100)
+        running = holder.mention("long", other)
+        await holder.intake.accept(running)
+        await rooms.rooms[running.message].until("word")
+        async with process(redis_client, server, rooms=rooms) as bot:
+            pass
+        late = bot.mention("late", other)
+        async with asyncio.timeout(5):
+            assert isinstance(await bot.intake.accept(late), Queued)
+        server.pace = 0.0
+        await holder.turns.stop(other.name, running.id)
+        await holder.settled(late)
+
+
+async def test_complete_answer_is_not_marked_as_interrupted(redis_client: Redis, server: NebulaServer) -> None:
+    """A process that is told to go while its commit is on its way leaves the answer as it is."""
+    async with process(redis_client, server, drain=0) as bot:
+        server.answer_next("whole")
+        mention = bot.mention("talk")
+        await bot.intake.accept(mention)
+        await bot.rooms.rooms[mention.message].until("whole")
+    assert bot.shown(mention) == "whole"
+
+
+async def test_same_edit_heard_by_two_processes_is_offered_once(redis_client: Redis, server: NebulaServer) -> None:
+    """Two gateways tell of it at the same moment."""
+    rooms = Rooms()
+    async with process(redis_client, server, rooms=rooms) as one, process(redis_client, server, rooms=rooms) as two:
+        question = one.mention("teh")
+        await one.intake.accept(question)
+        await one.intake.idle()
+        edited = replace(question, text="the")
+        await asyncio.gather(one.front.edited(edited, asks=True), two.front.edited(edited, asks=True))
+        room = rooms.rooms[question.message]
+        await eventually(lambda: any(page.foot == CHANGED for page in room.messages.values()))
+    assert [page.foot for page in room.messages.values()].count(CHANGED) == 1

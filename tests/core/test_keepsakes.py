@@ -164,12 +164,14 @@ async def test_question_that_can_not_be_opened_is_kept(redis_client: Redis, serv
         await successor.settled(mention)
 
 
-@pytest.mark.parametrize("keys", [["nokey"], ["a:!!"], ["a:QUJD"], ["b c:QUJD"], 2 * [key("a")]])
+@pytest.mark.parametrize(
+    "keys", [["SECRETkey"], ["SECRETSECRETSECRET:QUJD"], ["a:!!"], ["a:QUJD"], ["b c:QUJD"], 2 * [key("a")]]
+)
 def test_wrong_keys_are_refused(keys: list[str]) -> None:
     """At the start, with a sentence that does not hold the key."""
     with pytest.raises(WrongKey) as wrong:
         Seal(keys)
-    assert keys[0].partition(":")[2] not in str(wrong.value) or not keys[0].partition(":")[2]
+    assert not any(part in str(wrong.value) for part in ("!!", "QUJD", "SECRET"))
 
 
 def test_sealed_text_belongs_to_its_place() -> None:
@@ -177,7 +179,7 @@ def test_sealed_text_belongs_to_its_place() -> None:
     seal = Seal([key("a")])
     stored = seal.close(b"text", "here")
     assert seal.open(stored, "here") == b"text"
-    for other, place in ((stored, "there"), (stored[:-1] + bytes([stored[-1] ^ 1]), "here")):
+    for other, place in ((stored, "there"), (stored[:-1] + bytes([stored[-1] ^ 1]), "here"), (stored[:8], "here")):
         with pytest.raises(Unreadable):
             seal.open(other, place)
 

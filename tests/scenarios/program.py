@@ -10,7 +10,10 @@ from pathlib import Path
 
 PROGRAM = (sys.executable, "-m", "bots")
 # What a developer's shell may hold must not reach the program.
-OURS = ("NEBULA_", "SLACK_", "DISCORD_", "REDIS_", "DATA_DIR", "LOG_LEVEL", "HEALTH_")
+OURS = (
+    *("NEBULA_", "SLACK_", "DISCORD_", "REDIS_", "HEALTH_", "REPLY_", "ACCESS_", "PERSON_", "CHANNEL_", "HISTORY_"),
+    *("ENCRYPTION_", "TURN", "LEASE_", "DRAIN_", "MISSED_", "INBOX_", "QUESTION_", "DATA_DIR", "LOG_LEVEL"),
+)
 
 
 def environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:

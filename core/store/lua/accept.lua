@@ -1,7 +1,7 @@
 -- accept: queue a mention once, and claim its conversation when nobody holds it.
 local DEDUPE = KEYS[6]
-local REQUEST, ENTRY, DEDUPE_MS, INBOX_LIMIT, KEEP_MS =
-  ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
+local REQUEST, ENTRY, DEDUPE_MS, INBOX_LIMIT, KEEP_MS, CLAIM =
+  ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11]
 
 local known = redis.call('GET', DEDUPE)
 if known then
@@ -19,6 +19,12 @@ TTL_MS = tonumber(KEEP_MS)
 redis.call('HSET', CONV, 'keep', KEEP_MS)
 keep()
 if held() then return {'QUEUED', waiting} end
+if CLAIM == '0' then
+  redis.call('ZADD', LEASES, 'NX', now(), NAME)
+  redis.call('PEXPIRE', LEASES, LONGEST_MS)
+  redis.call('PUBLISH', 'nb:free', NAME)
+  return {'QUEUED', waiting}
+end
 redis.call('HSET', CONV, 'request', REQUEST)
 -- With others still waiting, the lease ran out: the claim is for the head of the line, which is not this mention.
 return {'CLAIMED', claim()}

@@ -77,17 +77,28 @@ local function snapshot()
   }
 end
 
--- Take the lease under a new fencing token; whoever held it before can no longer write.
+-- Take the lease under a new fencing token; whoever held it before can no longer write. It is the time in µs: a server
+-- that lost its last writes (a failover, a crash between two fsyncs) must not give the token out that somebody has.
 local function claim()
-  redis.call('HINCRBY', CONV, 'fence', 1)
+  local time, last = redis.call('TIME'), tonumber(redis.call('HGET', CONV, 'fence') or 0)
+  local fence = math.max(last + 1, tonumber(time[1]) * 1000000 + tonumber(time[2]))
+  redis.call('HSET', CONV, 'fence', string.format('%.0f', fence))
   redis.call('HINCRBY', CONV, 'attempts', 1)
   redis.call('ZADD', LEASES, now() + LEASE_MS, NAME)
   keep()
   return snapshot()
 end
 
+-- Whether this holder's token is the newest. One that is newer than what is known was lost with the server's last writes:
+-- nobody claimed since, as later tokens are higher, so it is put back.
 local function holds(fence)
-  return redis.call('HGET', CONV, 'fence') == fence
+  local known = tonumber(redis.call('HGET', CONV, 'fence') or 0)
+  if known < tonumber(fence) then
+    redis.call('HSET', CONV, 'fence', fence)
+    redis.call('PEXPIRE', CONV, TTL_MS)
+    return true
+  end
+  return known == tonumber(fence)
 end
 
 -- The entry of a list that has this word, and its place.

@@ -1,13 +1,18 @@
 -- release: hand the conversation back unfinished, for anybody to claim at once; not counted as a failed attempt.
+-- 0: it was not ours. 1: this turn waits for somebody. 2: this turn had ended, and the next one waits, if there is one.
 local FENCE, TURN, PROGRESS = ARGV[6], ARGV[7], ARGV[8]
 if not holds(FENCE) then return 0 end
--- Released before, or ended: a repeated call must not count twice, nor leave a lease where nothing waits.
-if tonumber(redis.call('ZSCORE', LEASES, NAME) or 0) == 0 then return 1 end
+local unfinished = running(TURN)
+-- Nothing waits, or it was released before: a repeated call must not count twice, nor leave a lease.
+if redis.call('LLEN', INBOX) == 0 then return 2 end
+if redis.call('HGET', CONV, 'free') == FENCE then return unfinished and 1 or 2 end
 even_when_full()
 redis.call('HINCRBY', CONV, 'attempts', -1)
 -- Cancelled while its commit was on its way, a turn hands back the next one, of which nothing is on screen yet.
-if PROGRESS ~= '' and running(TURN) then redis.call('HSET', CONV, 'progress', PROGRESS) end
-redis.call('ZADD', LEASES, 0, NAME)
+if PROGRESS ~= '' and unfinished then redis.call('HSET', CONV, 'progress', PROGRESS) end
+redis.call('HSET', CONV, 'free', FENCE)
+-- The lease ends now, not at zero: who waits longest is the first to be taken over.
+redis.call('ZADD', LEASES, now(), NAME)
 redis.call('PEXPIRE', LEASES, LONGEST_MS)
 redis.call('PUBLISH', 'nb:free', NAME)
-return 1
+return unfinished and 1 or 2
