@@ -17,7 +17,7 @@ from core.store.connect import guarded
 log = logging.getLogger(__name__)
 
 # What waits for the answer is what people see next; without one in time a process goes by its own count. Seconds.
-ANSWER = 0.3
+ANSWER = 0.5
 # After a failure it is not asked for so long: replies must not wait for Redis again and again. Seconds.
 BLIND = 5.0
 # A process that makes no call for so long no longer counts as one that draws on a budget. Seconds.

@@ -61,7 +61,7 @@ async def measure() -> Table:
             "While it runs: one for each message that the reply takes, so that another process could go on with it, "
             f"one each third of the lease ({config.lease_seconds:g} s) to renew it, and one for each budget that a "
             "call to the platform draws on (its own, and mostly the whole bot's).",
-            "Beside all turns, a process looks for lapsed ones once a second with two round trips.",
+            "Beside all turns, a process looks for lapsed ones once a second, with one round trip for each partition.",
         ),
     )
 

@@ -80,10 +80,10 @@ class Tap:
 def _steps() -> dict[str, str]:
     """The names of the Lua steps by the digest that EVALSHA names them with."""
     folder = files("core.store") / "lua"
-    common = (folder / "common.lua").read_text()
+    shared = ["", *((folder / f"{name}.lua").read_text() for name in ("common", "bucket"))]
     names = [each.name.removesuffix(".lua") for each in folder.iterdir() if each.name.endswith(".lua")]
     texts = {name: (folder / f"{name}.lua").read_text() for name in names}
-    return {_digest(before + text): name for name, text in texts.items() for before in ("", common)}
+    return {_digest(before + text): name for name, text in texts.items() for before in shared}
 
 
 def _digest(script: str) -> str:
