@@ -112,7 +112,7 @@ def assemble(
     ratings = Ratings(redis, limits.keep)
     access = Access.of(config)
     gate = Gate(access, PeopleLimits(Quotas(redis), config), longest=config.question_characters)
-    model = steady(config, redis, model)
+    model = model if isinstance(model, Steady) else steady(config, redis, model)
     pacer = pacer or Pacer(Budgets(redis))
     assistant = Assistant(model, pacer, context=config.nebula_context_tokens, pages=config.reply_pages)
     intake = Intake(

@@ -12,11 +12,12 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from bots import health
-from bots.compose import Bot, assemble, nebula, storage
+from bots.compose import Bot, assemble, nebula, steady, storage
 from bots.discord.app import Discord
 from bots.slack.app import Slack
 from core.config import Config, WrongConfig
 from core.ports import ChatModel
+from core.steady import Steady
 from core.store.connect import ping
 
 log = logging.getLogger(__name__)
@@ -39,10 +40,12 @@ async def run(config: Config, *, listen: bool = True) -> None:
         log.info("%s", store.where)
         for warning in store.warnings:
             log.warning("%s", warning)
+        steadied = steady(config, store.redis, model)
+        checked = checks(config, store.redis, steadied, platforms if listen else ())
         # Outermost, so that probes are answered from the start to the end of the last reply.
         async with (
-            health.health(config, [health.running(stop), *checks(config, store.redis, platforms if listen else ())]),
-            serving(config, store.redis, model, platforms, listen=listen),
+            health.health(config, [health.running(stop), *checked]),
+            serving(config, store.redis, steadied, platforms, listen=listen),
             alive(config.data_dir),
         ):
             names = " and ".join(platform.name.title() for platform in platforms)
@@ -52,10 +55,14 @@ async def run(config: Config, *, listen: bool = True) -> None:
             log.info("stopping: running replies get %g s", config.drain_seconds)
 
 
-def checks(config: Config, redis: "Redis", platforms: Sequence[Slack | Discord]) -> list[health.Checker]:
+def checks(config: Config, redis: "Redis", model: Steady, platforms: Sequence[Slack | Discord]) -> list[health.Checker]:
     """What must be well before this process can answer questions."""
     silence = config.health_silence_seconds
-    return [health.redis(lambda: ping(redis)), *(health.platform(platform, silence) for platform in platforms)]
+    return [
+        health.redis(lambda: ping(redis)),
+        health.breaker(lambda: model.resting),
+        *(health.platform(platform, silence) for platform in platforms),
+    ]
 
 
 @asynccontextmanager

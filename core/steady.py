@@ -70,6 +70,12 @@ class Steady:
         self._new_breaker = breaker
         self._breakers: dict[str, Breaker] = {}
 
+    @property
+    def resting(self) -> bool:
+        """Whether no model that was asked here may be asked at this moment, as each failed too often."""
+        now = asyncio.get_running_loop().time()
+        return bool(self._breakers) and all(each.wait(now) > 0 for each in self._breakers.values())
+
     def stream(self, request: ChatRequest) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
         """The answer as it comes; the first delta says so if the fallback gives it. Raises ModelError."""
         return aclosing(self._answer(request))

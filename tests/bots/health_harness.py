@@ -10,7 +10,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from bots import health
-from bots.compose import Bot, nebula
+from bots.compose import Bot, nebula, steady
 from bots.discord.app import Discord
 from bots.run import checks, serving
 from bots.sandbox import discord_limits, slack_limits
@@ -73,8 +73,9 @@ class Place:
         config = Config(**{**values, "health_port": self.port, "drain_seconds": 0, **changes})
         served = [kind(config) for kind in platforms]
         async with connection(redis_url) as redis, nebula(config) as model:
-            wanted = [*more, *checks(config, redis, served)]
-            async with health.health(config, wanted), serving(config, redis, model, served) as bot:
+            steadied = steady(config, redis, model)
+            wanted = [*more, *checks(config, redis, steadied, served)]
+            async with health.health(config, wanted), serving(config, redis, steadied, served) as bot:
                 if ready:
                     await self.until_ready(200)
                 yield bot

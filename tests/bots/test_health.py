@@ -90,7 +90,8 @@ async def test_ready_means_redis_and_both_platforms(here: Place, redis_url: str)
     """Alive at once; ready once everything is connected, with a line for each."""
     async with here.bot(redis_url):
         assert await here.get("/healthz") == (200, "ok\n")
-        redis, slack, discord = (await here.until_ready(200))[-3:]
+        redis, nebula, slack, discord = (await here.until_ready(200))[-4:]
+        assert nebula == "nebula: ok"
         assert re.fullmatch(r"redis: ok, [\d.]+ ms", redis)
         assert re.fullmatch(r"slack: last heard \d+ s ago", slack)
         assert re.fullmatch(r"discord: last heard \d+ s ago", discord)
@@ -317,3 +318,14 @@ async def test_no_label_names_anybody(here: Place, redis_url: str) -> None:
         _, text = await here.get("/metrics")
         for secret in (here.ann, here.channel, here.ada.id, here.room.id, "Llama", "hello"):
             assert secret not in text
+
+
+async def test_nebula_that_fails_again_and_again_is_told(here: Place, redis_url: str) -> None:
+    """While the model is let rest the bot is not ready, and says why."""
+    here.nebula.fault(Fault(status=503, body="{}"), times=None)
+    async with here.bot(redis_url) as bot:
+        for _ in range(5):
+            await here.ask_slack()
+            await here.slack.until(lambda: not here.slack.pending, 10)
+            await bot.intake.idle()
+        assert "nebula: not asked after many failures" in await here.until_ready(503)
