@@ -96,7 +96,8 @@ class Intake:
     async def accept(self, mention: Mention) -> Acceptance:
         """Queue a mention, and run it when it is next. Once this returned, the question can't get lost.
 
-        Two round trips: the settings of the place, then the accepting step. Raises StoreError.
+        Two round trips: the settings of the place, then the accepting step; one more where people's use is limited.
+        Raises StoreError.
         """
         settings = await self._settings.of(mention.place)
         if sentence := await self._gate.refusal(mention):

@@ -5,12 +5,12 @@ import logging
 from core.config import Config
 from core.errors import StoreError, when
 from core.model import Mention
+from core.settings import DAY
 from core.store.quotas import Demand, Limit, Quotas, Refused
 
 log = logging.getLogger(__name__)
 
 HOUR = 3600.0
-DAY = 86400.0
 PERSON = "person"
 CHANNEL = "channel"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -208,3 +209,26 @@ async def test_errors_keep_what_people_wrote_to_themselves(redis_client: Redis) 
         async with guarded():
             await redis_client.execute_command("NOSUCH", "a secret of Ada")  # type: ignore[no-untyped-call]
     assert "secret" not in str(caught.value)
+
+
+async def test_cancelled_calls_leave_nothing_half_read(redis_client: Redis) -> None:
+    """Whatever is cancelled, and whenever: every later answer on a pooled connection belongs to its own question."""
+    for number in range(50):
+        await redis_client.set(f"key {number}", number)
+    draw = random.Random(1)
+
+    async def ask(number: int) -> None:
+        async with guarded():
+            found = await redis_client.get(f"key {number}")
+        assert found == str(number).encode()
+
+    for _ in range(40):
+        calls = [asyncio.create_task(ask(draw.randrange(50))) for _ in range(40)]
+        for call in draw.sample(calls, 20):
+            for _ in range(draw.randrange(6)):  # not yet begun, waiting for a connection, sent, or answered
+                await asyncio.sleep(0)
+            call.cancel()
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(each is None or isinstance(each, asyncio.CancelledError) for each in ended)
+    for number in range(50):
+        await ask(number)
