@@ -21,10 +21,11 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from core.store.embedded import bound, find_server
+from tests.bounds import HANG_SECONDS
 
 SERVICE = "nebula"
 SLOTS = 16_384
-PATIENCE = 20.0  # seconds for a topology to be as it should
+PATIENCE = HANG_SECONDS  # for a topology to be as it should
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -159,6 +159,6 @@ class Places:
         """Whether the bot is shown as typing: within ten seconds of its call and until its next message."""
         return self._world.typing(channel.id, self._world.bot.id)
 
-    async def until(self, predicate: Callable[[], T | None], timeout: float = 5.0) -> T:
+    async def until(self, predicate: Callable[[], T | None], timeout: float = 120.0) -> T:
         """The first truthy answer of `predicate`, asked now and on each change. TimeoutError after `timeout` s."""
         return await self._world.watch.until(predicate, timeout)

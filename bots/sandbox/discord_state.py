@@ -34,7 +34,7 @@ class Watch:
         bell, self._bell = self._bell, asyncio.Event()
         bell.set()
 
-    async def until(self, predicate: Callable[[], T | None], timeout: float = 5.0) -> T:
+    async def until(self, predicate: Callable[[], T | None], timeout: float = 120.0) -> T:
         """The first truthy answer of `predicate`, asked now and after each change; TimeoutError after `timeout` s."""
         try:
             async with asyncio.timeout(timeout):

@@ -98,7 +98,7 @@ class NebulaServer:
         """Switch all faults off."""
         self._switched.clear()
 
-    async def until(self, predicate: Callable[[], bool], timeout: float = 5.0) -> None:
+    async def until(self, predicate: Callable[[], bool], timeout: float = 120.0) -> None:
         """Wait for a condition on this server. Raises TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(timeout):
             while not predicate():

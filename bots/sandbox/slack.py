@@ -155,7 +155,7 @@ class SlackServer(Crowd):
         """Open Socket Mode connections."""
         return self._sockets.count
 
-    async def until(self, predicate: Callable[[], T], timeout: float = 5.0) -> T:
+    async def until(self, predicate: Callable[[], T], timeout: float = 120.0) -> T:
         """The first true value of the predicate, looked at after every change. Raises TimeoutError (seconds)."""
         return await self._ws.until(predicate, timeout)
 

@@ -16,6 +16,7 @@ from bots.sandbox.discord_text import walk
 from bots.sandbox.discord_values import Channel, Message, Permission, Upload, User
 from bots.sandbox.nebula import NebulaServer
 from core.config import Config
+from tests.bounds import HANG_SECONDS
 
 T = TypeVar("T")
 GENERAL = "#general"
@@ -118,7 +119,7 @@ class Room:
         """The bot."""
         return self.discord.bot_user
 
-    async def until(self, condition: Callable[[], T], timeout: float = 10.0) -> T:
+    async def until(self, condition: Callable[[], T], timeout: float = HANG_SECONDS) -> T:
         """Wait for a state of Discord."""
         return await self.discord.until(condition, timeout)
 

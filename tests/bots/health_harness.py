@@ -21,6 +21,7 @@ from bots.slack.app import Slack
 from core.config import Config
 from core.store.connect import connection
 from tests.bots.slack_harness import free_port
+from tests.bounds import HANG_SECONDS
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -87,7 +88,7 @@ class Place:
 
     async def until_ready(self, status: int, line: str = "") -> list[str]:
         """Probe until readiness has this status and a line that begins so; returns the lines."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(HANG_SECONDS):
             while True:
                 found, text = await self.get("/readyz")
                 lines = text.splitlines()
@@ -111,7 +112,7 @@ class Place:
 
     async def until_value(self, condition: Callable[[float], bool], name: str, **labels: str) -> None:
         """Scrape until the sample meets the condition."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             while not condition(await self.value(name, **labels)):
                 await asyncio.sleep(0.02)
 
@@ -121,7 +122,7 @@ class Place:
 
     async def answered(self, ending: str) -> None:
         """Until a reply in Slack shows this text."""
-        await self.slack.until(lambda: any(ending in m.shown for m in self.slack.messages(self.channel) if m.bot), 10)
+        await self.slack.until(lambda: any(ending in m.shown for m in self.slack.messages(self.channel) if m.bot))
 
 
 @asynccontextmanager

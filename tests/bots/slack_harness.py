@@ -20,6 +20,7 @@ from core.intake import Intake
 from core.nebula import Nebula
 from core.pace import Line, Pace, Pacer, Permit
 from core.store.connect import connection
+from tests.bounds import HANG_SECONDS
 
 T = TypeVar("T")
 
@@ -84,7 +85,7 @@ class Room:
         """The calls of this method so far, refused ones included."""
         return tuple(call for call in self.slack.calls if call.method == method)
 
-    async def until(self, predicate: Callable[[], T], timeout: float = 8.0) -> T:
+    async def until(self, predicate: Callable[[], T], timeout: float = HANG_SECONDS) -> T:
         """The first true value of the predicate. Raises TimeoutError."""
         return await self.slack.until(predicate, timeout)
 
@@ -101,13 +102,13 @@ class Room:
     async def leave(self) -> None:
         """Stop the platform, as at the end of the process. Raises TimeoutError when it does not stop."""
         self.running.cancel()
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(HANG_SECONDS):
             await asyncio.wait({self.running})
 
     async def quiet(self) -> None:
         """Until all events are settled and no turn runs."""
         await self.until(lambda: not self.slack.pending)
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(HANG_SECONDS):
             await self.intake.idle()
 
 
@@ -209,7 +210,7 @@ async def process(
         async with intake.open(), asyncio.TaskGroup() as group:
             running = group.create_task(platform.run(room.front))
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(HANG_SECONDS):
                     await platform.ready.wait()
                 yield values, platform, intake, running
             finally:

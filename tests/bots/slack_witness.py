@@ -7,6 +7,7 @@ from core.errors import StoreError
 from core.front import Front
 from core.model import Action, Mention, Place
 from core.responses import Response, RightsOf
+from tests.bounds import HANG_SECONDS
 
 
 class Witness(Front):
@@ -59,7 +60,7 @@ class Witness(Front):
     async def closed(self) -> None:
         """Until somebody is noted as listening, from now on. Raises TimeoutError."""
         self._noted.clear()
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(HANG_SECONDS):
             await self._noted.wait()
 
     async def missed(self, mention: Mention) -> None:

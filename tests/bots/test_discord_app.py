@@ -301,7 +301,7 @@ class TestReplies:
             here.nebula.pace = 20
             here.nebula.answer_next(" ".join(f"w{number:03}" for number in range(70)))
             await here.say("ann", GENERAL, "@nebula go on")
-            await here.until(lambda: any(text.endswith("w069") for text in here.said(GENERAL)), timeout=20)
+            await here.until(lambda: any(text.endswith("w069") for text in here.said(GENERAL)))
             assert here.nebula.requests[0].finished
             assert len(here.shown(GENERAL)[0].frames) > 2
             assert not [call for call in here.discord.calls if call.status == 429]

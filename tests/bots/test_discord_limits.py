@@ -31,7 +31,7 @@ async def answered(here: Room, answer: str = WORDS, *, command: bool = False) ->
         await here.slash("ann", GENERAL, "ask", prompt="question")
     else:
         await here.say("ann", GENERAL, "@nebula question")
-    await here.until(lambda: any(text.endswith("end") for text in here.said(GENERAL)), timeout=20)
+    await here.until(lambda: any(text.endswith("end") for text in here.said(GENERAL)))
     await here.bot.intake.idle()
 
 
@@ -68,7 +68,7 @@ async def test_a_lower_limit_is_learnt_from_its_headers(redis_client: Redis) -> 
         await here.say("ann", GENERAL, "@nebula question")
         await here.until(lambda: here.shown(GENERAL) and len(here.shown(GENERAL)[0].frames) == 3)
         here.discord.limits = Limits(edit=Limit(2, 5.0))
-        await here.until(lambda: here.said(GENERAL)[0].endswith("end"), timeout=20)
+        await here.until(lambda: here.said(GENERAL)[0].endswith("end"))
         assert len(refused(here)) <= 1
 
 

@@ -258,7 +258,7 @@ class TestTrouble:
         here.discord.overwrite(
             here.place(GENERAL), Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied)
         )
-        await here.nebula.until(lambda: here.nebula.requests[0].closed_early, timeout=10)
+        await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
         await here.bot.intake.idle()
         assert here.said(GENERAL)[-1].endswith(NO_MORE)
         assert any("50013" in record.getMessage() for record in caplog.records)

@@ -22,6 +22,7 @@ from core.config import Config, WrongConfig
 from core.store.embedded import bound, find_server
 from tests.bots.health_harness import Place, place
 from tests.bots.slack_harness import free_port
+from tests.bounds import HANG_SECONDS
 from tests.scenarios.program import started
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -56,7 +57,7 @@ async def connected(process: asyncio.subprocess.Process) -> None:
     """Read the program's log until it is on both platforms."""
     assert process.stderr
     left = {"Slack: connected", "on Discord as"}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while left and (line := (await process.stderr.readline()).decode()):
             left -= {word for word in left if word in line}
     assert not left
@@ -326,6 +327,6 @@ async def test_nebula_that_fails_again_and_again_is_told(here: Place, redis_url:
     async with here.bot(redis_url) as bot:
         for _ in range(5):
             await here.ask_slack()
-            await here.slack.until(lambda: not here.slack.pending, 10)
+            await here.slack.until(lambda: not here.slack.pending)
             await bot.intake.idle()
         assert "nebula: not asked after many failures" in await here.until_ready(503)

@@ -756,7 +756,7 @@ async def test_the_client_comes_back_after_a_lost_socket(polite: bool) -> None:
             else:
                 world.server.drop_sockets()
             await world.server.say(world.ann, world.general, "hi")
-            await world.server.until(lambda: seen, timeout=20)
+            await world.server.until(lambda: seen)
         assert len([call for call in world.server.calls if call.method == "apps.connections.open"]) > 1
 
 

@@ -16,6 +16,7 @@ from bots.slack.presses import UNKNOWN
 from core.controls import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY
 from core.frames import CUT, IN_FILE, STOPPED
 from tests.bots.slack_harness import Room, process, slack_room
+from tests.bounds import HANG_SECONDS
 
 STOP, AGAIN, MORE, THUMB = "nebula_reply_stop", "nebula_reply_again", "nebula_reply_go-on", "nebula_rating"
 WORDS = " ".join(f"word{number}" for number in range(60))  # 120 tokens
@@ -300,8 +301,8 @@ async def long(room: Room, channel: str) -> tuple[Message, ...]:
     room.nebula.pace = 0
     room.nebula.answer_next("\n\n".join(LINES))
     question = await ask(room, channel)
-    await room.until(lambda: room.said(channel), timeout=15)
-    async with asyncio.timeout(15):
+    await room.until(lambda: room.said(channel))
+    async with asyncio.timeout(HANG_SECONDS):
         await room.quiet()
     return room.said(channel, question.ts)
 

@@ -22,6 +22,7 @@ from bots.slack.manifest import OPTIONAL, SCOPES
 from core.config import Config, WrongConfig
 from core.front import Front
 from tests.bots.slack_harness import Room, free_port, settings, slack_room
+from tests.bounds import HANG_SECONDS
 
 
 class _Nobody(Front):
@@ -41,7 +42,7 @@ class _Nobody(Front):
 async def running(config: Config) -> AsyncIterator[Slack]:
     """The platform alone, from its start; ends it in the end."""
     platform = Slack(config)
-    async with asyncio.timeout(8), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
         task = group.create_task(platform.run(_Nobody()))
         yield platform
         task.cancel()
@@ -79,7 +80,7 @@ async def test_stopping_while_slack_is_unreachable(caplog: pytest.LogCaptureFixt
     """Nobody listens at the address; the bot still stops when told to."""
     async with SlackServer() as slack:
         config = settings(slack, slack_api_url=f"http://127.0.0.1:{free_port()}/api/")
-    async with running(config) as platform, asyncio.timeout(5):
+    async with running(config) as platform, asyncio.timeout(HANG_SECONDS):
         while not caplog.messages:
             await asyncio.sleep(0)
         assert not platform.ready.is_set()
@@ -227,7 +228,7 @@ async def test_a_reconnection_that_fails_is_tried_until_it_works(
 
 async def logged(caplog: pytest.LogCaptureFixture, line: str) -> None:
     """Until the log has this line. Raises TimeoutError."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(HANG_SECONDS):
         while line not in caplog.text:
             await asyncio.sleep(0.01)
 

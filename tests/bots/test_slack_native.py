@@ -472,7 +472,7 @@ async def test_a_process_that_is_killed_leaves_no_stream_behind(redis_url: str, 
         await room.leave()
         await room.until(lambda: not room.slack.sockets)
         async with started(tmp_path, "run", **settings) as killed:
-            await room.until(lambda: room.slack.sockets, timeout=15)
+            await room.until(lambda: room.slack.sockets)
             await asked(room, "half " * 300, pace=30)
             await room.until(lambda: room.calls(APPEND))
             killed.kill()
@@ -482,7 +482,7 @@ async def test_a_process_that_is_killed_leaves_no_stream_behind(redis_url: str, 
         (left,) = room.said("@ann")
         assert left.streaming == "in_progress"
         async with started(tmp_path, "run", **settings):
-            await room.until(lambda: room.shown("@ann") == [WORDS], timeout=15)
+            await room.until(lambda: room.shown("@ann") == [WORDS])
         (reply,) = room.said("@ann")
         assert (reply.ts, reply.streaming) == (left.ts, "completed")
 
@@ -499,7 +499,7 @@ async def test_a_message_that_a_killed_process_never_knew_of_is_found(
         await room.leave()
         await room.until(lambda: not room.slack.sockets)
         async with started(tmp_path, "run", **settings) as killed:
-            await room.until(lambda: room.slack.sockets, timeout=15)
+            await room.until(lambda: room.slack.sockets)
             room.slack.faults.add(method, faults.applied_then_slow(60))
             await asked(room, "half " * 300, pace=30, channel=channel)
             (left,) = await room.until(lambda: room.said(channel))
@@ -508,7 +508,7 @@ async def test_a_message_that_a_killed_process_never_knew_of_is_found(
         room.nebula.pace = 0
         room.nebula.answer_next(WORDS)
         async with started(tmp_path, "run", **settings):
-            await room.until(lambda: room.shown(channel) == [WORDS], timeout=15)
+            await room.until(lambda: room.shown(channel) == [WORDS])
         (reply,) = room.said(channel)
         assert reply.ts == left.ts
         assert reply.streaming != "in_progress"

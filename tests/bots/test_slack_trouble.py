@@ -82,7 +82,7 @@ async def test_an_outage_of_redis_is_told_once_and_loses_nothing(server: Server)
             await room.until(partial(reached, outage))
             await room.until(partial(delivered, len(room.slack.deliveries) + 12))
             server.start()
-            await room.until(lambda: not room.slack.pending, timeout=20)
+            await room.until(lambda: not room.slack.pending)
             await room.quiet()
             assert [len(room.said(each)) for each in places] == [2 * outage, outage]
             assert reached(outage)

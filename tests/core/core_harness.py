@@ -24,6 +24,7 @@ from core.settings import Habits
 from core.store.mailbox import Limits
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
+from tests.bounds import HANG_SECONDS
 from tests.core.room import Room
 
 ROOM = Place("test", "W1", "C1")
@@ -87,7 +88,7 @@ class Process:
 
     async def settled(self, mention: Mention) -> None:
         """Until this question has its answer, whichever process gives it."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_SECONDS):
             while not self.shown(mention) or await self.turns.waiting(mention.place.name):
                 await asyncio.sleep(0.01)
 

@@ -9,6 +9,7 @@ from core.errors import Gone, PlatformError
 from core.model import Page
 from core.pace import Pace
 from core.ports import Sign, Status
+from tests.bounds import HANG_SECONDS
 
 GENEROUS = Pace("room", 1000, 1.0, spread=False)
 
@@ -80,7 +81,7 @@ class Room:
 
     async def until(self, text: str) -> None:
         """Wait until this text is on screen."""
-        async with asyncio.timeout(5), self.changed:
+        async with asyncio.timeout(HANG_SECONDS), self.changed:
             await self.changed.wait_for(lambda: text in self.text)
 
     def of(self, message: str) -> Iterator[Page]:

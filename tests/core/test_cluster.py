@@ -26,6 +26,7 @@ from core.store.ratings import Rating, Ratings
 from core.store.records import Records
 from core.store.settings import SettingsStore
 from core.store.turns import Claimed, Duplicate, Queued, Renewed, Turns
+from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import process
 from tests.redis_topologies import SLOTS, Nodes, Server, cluster, move, server, until
 
@@ -196,7 +197,7 @@ async def test_a_timeout_is_not_repeated(nodes: Nodes) -> None:
         with pytest.raises(StoreError, match="no answer in time"):
             async with guarded():
                 await redis.rpush("list", "once")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             while True:
                 with suppress(StoreError):
                     async with guarded():
@@ -286,7 +287,7 @@ async def test_a_lost_node_takes_only_its_own_slots(how: signal.Signals) -> None
                     asked = (turns.accept(each.name, question(each, number), "request") for each in PLACES)
                     # Reads from several nodes at once, of which one is the lost one, must not break off the others.
                     reads = (settings.of(place) for place in PLACES)
-                    async with asyncio.timeout(6):
+                    async with asyncio.timeout(HANG_SECONDS):
                         answers, _ = await asyncio.gather(
                             asyncio.gather(*asked, return_exceptions=True),
                             asyncio.gather(*reads, return_exceptions=True),
@@ -335,7 +336,7 @@ async def test_replica_takes_over() -> None:
             await turns.accept(place.name, question(place, 1), "request")
             await until(lambda: _holds(nodes.replicas[0], key))
             nodes.primaries[0].kill()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANG_SECONDS):
                 while True:
                     with suppress(StoreError):
                         if turn := await turns.claim(place.name):

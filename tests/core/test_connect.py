@@ -18,6 +18,7 @@ from core.errors import StoreError
 from core.store.check import check
 from core.store.connect import connect, connection, guarded
 from core.store.embedded import bound, find_server
+from tests.bounds import HANG_SECONDS
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def process(folder: str, *settings: str) -> Iterator[int]:
 async def server(*settings: str) -> AsyncIterator[tuple[str, int]]:
     """A server of one's own with these settings, once it listens: its address and its pid."""
     with TemporaryDirectory(prefix="nb-") as folder, process(folder, *settings) as pid:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             while True:
                 with suppress(OSError):
                     _, writer = await asyncio.open_unix_connection(f"{folder}/s")
@@ -47,7 +48,7 @@ async def server(*settings: str) -> AsyncIterator[tuple[str, int]]:
 
 async def up(client: Redis) -> None:
     """Wait until the server answers."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             with suppress(RedisError):
                 await client.ping()
@@ -160,13 +161,13 @@ async def test_frozen_server_is_an_error_and_recovers() -> None:
 
         os.kill(pid, signal.SIGSTOP)
         try:
-            async with asyncio.timeout(5):  # the library's defaults take minutes
+            async with asyncio.timeout(HANG_SECONDS):  # the library's defaults take minutes
                 results = await asyncio.gather(*(step() for _ in range(40)), return_exceptions=True)
         finally:
             os.kill(pid, signal.SIGCONT)
         assert {type(result) for result in results} == {StoreError}
         assert "no answer in time" in str(results[0])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_SECONDS):
             await up(client)
             await asyncio.gather(*(step() for _ in range(40)))
 

@@ -12,6 +12,7 @@ from core.controls import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WA
 from core.frames import CUT, STOPPED
 from core.model import Action, Author, Mention, Place, Rights
 from core.settings import conversation_of
+from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import ANN, BOB, ROOM, Process, Rooms, eventually, process
 
 
@@ -95,7 +96,7 @@ async def test_stop_that_no_signal_carried_is_found_with_the_lease(redis_client:
         await bot.intake.accept(mention)
         await server.until(lambda: len(server.requests) == 1)
         await redis_client.hset(f"nb:{{0}}:c:{ROOM.name}", "stop", mention.id)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_SECONDS):
             await bot.intake.idle()
         assert bot.shown(mention).endswith(STOPPED)
 

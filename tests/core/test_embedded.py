@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from core.errors import StoreError
 from core.store.connect import connection, guarded
 from core.store.embedded import LOCK, LOG, SOCKET, EmbeddedServer, embedded, find_server
+from tests.bounds import HANG_SECONDS
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 
@@ -62,7 +63,7 @@ async def line(process: Process) -> str:
 
 async def pid(client: Redis) -> int:
     """The process id of the server, as soon as there is one that answers."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             with suppress(StoreError):
                 async with guarded():
@@ -72,7 +73,7 @@ async def pid(client: Redis) -> int:
 
 async def said(data: Path, words: str) -> None:
     """Wait until the server's log has these words."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while words not in (data / LOG).read_text():
             await asyncio.sleep(0.01)
 
@@ -84,7 +85,7 @@ def modes(folder: Path) -> dict[Path, int]:
 
 async def replaced(client: Redis, old: int) -> int:
     """The process id of the server that came after the one of this id."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while (new := await pid(client)) == old:
             await asyncio.sleep(0.01)
     return new
@@ -145,7 +146,7 @@ async def test_a_killed_server_is_replaced(data: Path) -> None:
         for _ in range(100):
             await client.incr("n")
         # While the disk is busy the server holds back what it writes for up to two seconds (redis.conf, appendfsync).
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             while (await client.info("persistence"))["aof_buffer_length"]:
                 await asyncio.sleep(0.01)
         os.kill(old, signal.SIGKILL)

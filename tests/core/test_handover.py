@@ -16,6 +16,7 @@ from core.model import Action, Author, Mention, Place
 from core.progress import Progress
 from core.store.mailbox import Limits
 from core.store.turns import Claimed, Queued, Turns
+from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import ROOM, Process, Rooms, eventually, process
 
 
@@ -62,7 +63,7 @@ async def test_process_that_stood_still_finds_out_before_it_shows_anything(redis
     assert isinstance(accepted, Claimed)
     lease = Lease(turns, accepted.turn, lambda: None)
     await lease.check()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS):
         while not await turns.claim(ROOM.name):
             await asyncio.sleep(0.01)
     with pytest.raises(Stale):
@@ -174,7 +175,7 @@ async def test_lapsed_turns_of_other_platforms_are_not_in_the_way(redis_client: 
     async def found() -> tuple[str, ...]:
         return await turns.lapsed(("test/",))
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS):
         while await found() != (ROOM.name,):
             await asyncio.sleep(0.01)
 
@@ -233,7 +234,7 @@ async def test_question_heard_while_closing_does_not_hold_the_end_up(redis_clien
         async with process(redis_client, server, rooms=rooms) as bot:
             pass
         late = bot.mention("late", other)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_SECONDS):
             assert isinstance(await bot.intake.accept(late), Queued)
         server.pace = 0.0
         await holder.turns.stop(other.name, running.id)

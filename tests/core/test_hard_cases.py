@@ -17,6 +17,7 @@ from core.prompt import build
 from core.settings import ChannelSettings
 from core.store.turns import Claimed, Turns
 from core.tokens import TokenEstimator
+from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import ANN, ROOM, Process, eventually, process
 
 ELSEWHERE = Place("other", "W1", "C9")
@@ -186,7 +187,7 @@ async def test_shutdown_begins_no_new_turns(redis_client: Redis, server: NebulaS
 
 async def test_notice_that_waits_does_not_hold_up_a_shutdown(redis_client: Redis, server: NebulaServer) -> None:
     """A platform that says to come back in half a minute does not keep the process alive."""
-    async with asyncio.timeout(10), process(redis_client, server, inbox_limit=1, drain=0) as bot:
+    async with asyncio.timeout(HANG_SECONDS), process(redis_client, server, inbox_limit=1, drain=0) as bot:
         server.fault(Fault(stall_after=1))
         await bot.intake.accept(bot.mention("first"))
         refused = bot.mention("one too many")

@@ -35,6 +35,7 @@ from core.model import ChatMessage, ChatRequest, Completion, Delta, Finish, Usag
 from core.nebula import Nebula
 from core.nebula_errors import Failed
 from core.reply import Phase, Reply
+from tests.bounds import HANG_SECONDS
 
 PAYLOADS = Path(__file__).parent.parent / "payloads" / "nebula"
 SECRET = "the user's secret words"
@@ -541,7 +542,7 @@ async def test_after_the_finish_nothing_can_spoil_the_answer(monkeypatch: pytest
         url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         async with Nebula(api_key="k", base_url=url, platform_url=url) as model:
             assert await whole(model) == "all"
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(HANG_SECONDS):
                 await gone.wait()
 
 

@@ -14,6 +14,7 @@ from core.pace import Pace, Pacer
 from core.painter import Painter
 from core.progress import NOTHING_SHOWN, Progress
 from core.reply import Phase, Reply
+from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import eventually
 from tests.core.room import Room
 
@@ -53,7 +54,7 @@ async def painting(
 ) -> AsyncIterator[Draft]:
     """A draft whose painter runs; leaving waits for its last frame."""
     draft = Draft(room, progress, heading, look)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
         group.create_task(draft.painter.paint())
         yield draft
 
@@ -158,7 +159,7 @@ async def test_thinking_is_shown_then_its_time() -> None:
     loop = asyncio.get_running_loop()
     async with painting(room) as draft:
         draft.write(thought="secret musing", now=loop.time() - 100)
-        async with asyncio.timeout(5), room.changed:
+        async with asyncio.timeout(HANG_SECONDS), room.changed:
             await room.changed.wait_for(lambda: bool(room.messages))
         draft.write("Answer", now=loop.time() - 88)
         draft.end()
@@ -205,7 +206,7 @@ async def test_deleted_reply_ends_the_painting() -> None:
     room = Room()
     draft = Draft(room)
     draft.write("Half")
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
         painted = group.create_task(_outcome(draft.painter.paint()))
         await room.until("Half")
         room.messages.clear()
@@ -270,7 +271,7 @@ async def test_surface_that_refuses_everything_is_given_up() -> None:
     draft = Draft(room)
     draft.write("Some text")
     draft.end()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS):
         assert isinstance(await _outcome(draft.painter.paint()), Rejected)
     assert len(room.faults) == 3
 

@@ -15,6 +15,7 @@ from core.store.check import check
 from core.store.connect import connection, guarded
 from core.store.mailbox import Limits
 from core.store.turns import Claimed, Queued, Turns
+from tests.bounds import HANG_SECONDS
 from tests.redis_topologies import SERVICE, Guarded, Server, guarded_primary, server, until
 
 PLACE = Place("slack", "T1", "C1")
@@ -40,7 +41,7 @@ def asks(one: Server, *command: object) -> object:
 
 async def claimed(turns: Turns) -> Mention:
     """The mention that is next, as soon as it can be claimed."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             with suppress(StoreError):
                 if turn := await turns.claim(HERE):

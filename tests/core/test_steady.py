@@ -28,6 +28,7 @@ from core.steady import Steady
 from core.store.connect import connection
 from core.store.quotas import Demand, Granted, Limit, Quotas
 from core.store.records import Records
+from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import ROOM, process
 
 MODEL = "meta-llama/Llama-3.3-70B-Instruct"
@@ -149,7 +150,7 @@ async def used(redis: "Redis", limit: Limit) -> float:
 
 
 async def eventually_taken(redis: "Redis", limit: Limit, amount: float) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS):
         while await used(redis, limit) < amount - 0.5:
             await asyncio.sleep(0.005)
 
@@ -170,7 +171,7 @@ async def test_a_short_refusal_is_waited_out(redis_url: str, server: NebulaServe
     async with steady(server, redis_url, retries=2) as one, steady(server, redis_url) as two:
         first = asyncio.create_task(read(one))
         await server.until(lambda: len(server.requests) == 1)
-        async with connection(redis_url) as redis, asyncio.timeout(5):
+        async with connection(redis_url) as redis, asyncio.timeout(HANG_SECONDS):
             while not await redis.exists(f"nb:{{q}}:h:account/{MODEL}"):
                 await asyncio.sleep(0.005)
         second = await read(two)

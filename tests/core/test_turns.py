@@ -13,6 +13,7 @@ from core.progress import Progress
 from core.store.mailbox import Limits
 from core.store.records import Records
 from core.store.turns import Claimed, Duplicate, Full, Queued, Turn, Turns
+from tests.bounds import HANG_SECONDS
 
 PLACE = Place("slack", "T1", "C1")
 ANN = Author("U1", "Ann")
@@ -35,7 +36,7 @@ async def claimed(turns: Turns, number: int) -> Turn:
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS):
         while not await condition():
             await asyncio.sleep(0.01)
 

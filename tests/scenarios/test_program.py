@@ -15,6 +15,7 @@ from bots.sandbox import discord_limits, slack_limits
 from bots.sandbox.discord import DiscordServer
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.slack import SlackServer
+from tests.bounds import HANG_SECONDS
 from tests.scenarios.program import run, started
 
 
@@ -56,7 +57,7 @@ async def told(process: Process, *words: str) -> str:
     """Read the program's log until these words came, each at least once."""
     assert process.stderr
     log, left = "", set(words)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while left and (line := (await process.stderr.readline()).decode()):
             log += line
             left -= {word for word in left if word in line}
@@ -112,9 +113,9 @@ async def test_reply_that_a_kill_cut_off_is_finished(world: World, tmp_path: Pat
     world.nebula.pace = 0
     world.nebula.answer_next("All of it.")
     async with started(tmp_path, "run", **world.settings) as process:
-        await world.slack.until(lambda: replies() == ["All of it."], timeout=20)
+        await world.slack.until(lambda: replies() == ["All of it."])
         await world.slack.say(ann, general, "@nebula and what did I ask?")
-        await world.slack.until(lambda: len(replies()) == 2, timeout=10)
+        await world.slack.until(lambda: len(replies()) == 2)
     assert [message.content for message in world.nebula.requests[-1].messages][1:3] == ["ann: tell me", "All of it."]
 
 
@@ -250,7 +251,7 @@ async def test_worker_goes_on_with_what_others_leave(world: World, tmp_path: Pat
         async with started(tmp_path, "worker", **world.settings) as worker:
             await told(worker, "starting a worker for Slack and Discord")
             bot.kill()
-            await world.slack.until(lambda: _replies(world, general, question.ts) == ["whole"], 20)
+            await world.slack.until(lambda: _replies(world, general, question.ts) == ["whole"])
             worker.send_signal(signal.SIGTERM)
             assert await worker.wait() == 0
 

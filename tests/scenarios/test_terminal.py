@@ -14,6 +14,7 @@ import pytest
 
 from bots.sandbox.nebula import NebulaServer
 from core.controls import NOT_YOURS
+from tests.bounds import HANG_SECONDS
 from tests.scenarios.program import PROGRAM, environment, run
 
 
@@ -37,7 +38,7 @@ class Screen:
 
     async def until(self, text: str) -> None:
         """Wait until this text comes, after what was waited for before."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             while (found := self.seen.find(text, self._looked)) < 0:
                 self._news.clear()
                 await self._news.wait()
@@ -147,7 +148,7 @@ async def test_sandbox_is_left_waiting_by_nobody(tmp_path: Path) -> None:
         async with at_terminal(tmp_path, "sandbox", **settings) as screen:
             await screen.until("Ctrl-D ends")
             screen.type("@nebula hello\r")
-            await nebula.until(lambda: len(nebula.requests) == 1, timeout=20)
+            await nebula.until(lambda: len(nebula.requests) == 1)
             screen.process.send_signal(signal.SIGINT)
             await screen.until("›")
             screen.type(":help\r")
