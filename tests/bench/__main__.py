@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from tests.bench import chunks, durability, growth, history, latency, memory, roundtrips, transport
+from tests.bench import chunks, cpu, durability, growth, history, latency, memory, roundtrips, transport
 from tests.bench.table import Table
 
 
@@ -24,6 +24,7 @@ CASES: dict[str, Callable[[], Awaitable[Table | None]]] = {
     "latency": latency.measure,
     "durability": durability.measure,
     "chunks": chunks.measure,
+    "cpu": cpu.measure,
     "growth": growth.measure,
     "roundtrips": roundtrips.measure,
     "history": history.measure,

@@ -50,12 +50,12 @@ async def measure() -> Table:
     """About 45 s."""
     async with wire(channels=0) as servers, _reads(servers) as reads:
         alone, paced = dict.fromkeys(reads, 0.0), dict.fromkeys(reads, 0.0)
-        await servers.answers(_text(BURST))
+        await servers.answers(markdown(BURST))
         for read in reads.values():
             await read(0)  # connects, imports, fills caches
         for name, read in [*reads.items()] * ROUNDS:
             alone[name] = max(alone[name], await _rate([read(1)], BURST))
-        await servers.answers(_text(RATE * SECONDS), RATE)
+        await servers.answers(markdown(RATE * SECONDS), RATE)
         for name, read in [*reads.items()] * ROUNDS:
             rate = await _rate([read(number) for number in range(STREAMS)], RATE * SECONDS)
             paced[name] = max(paced[name], rate)
@@ -80,7 +80,7 @@ async def measure() -> Table:
     )
 
 
-def _text(chunks: int) -> str:
+def markdown(chunks: int) -> str:
     """Markdown of exactly so many tokens."""
     pieces = tokens(PARAGRAPHS.rstrip() + "\n\n")
     return "".join((pieces * (chunks // len(pieces) + 1))[:chunks])
@@ -94,7 +94,7 @@ async def _reads(servers: Wire) -> AsyncIterator[dict[str, Read]]:
     settings = resolve(place, config, Habits(Memory.CHANNEL, Placement.CHANNEL), ())
     async with nebula(config) as model:
         yield {
-            "floor: a bare socket, json.loads": lambda number: _bare(config),
+            "floor: a bare socket, json.loads": lambda number: bare(config),
             "client, decoder, reply": lambda number: _decoded(model, config),
             "the same, painted 1 frame/s": lambda number: _answered(model, settings, place, number, 5),
             "the same, painted 1,000 frames/s": lambda number: _answered(model, settings, place, number, 5_000),
@@ -106,13 +106,16 @@ async def _rate(reads: Sequence[Awaitable[int]], chunks: int) -> float:
     start = time.process_time()
     sizes = await asyncio.gather(*reads)
     spent = time.process_time() - start
-    wanted = len(_text(chunks))
+    wanted = len(markdown(chunks))
     assert all(abs(size - wanted) <= 2 for size in sizes), f"text was lost: {set(sizes)} of {wanted} characters"
     return len(reads) * chunks / spent
 
 
-async def _bare(config: Config) -> int:
-    """The least there is to do; as HTTP/1.0, so that the events come without framing."""
+async def bare(config: Config) -> int:
+    """Characters of one answer, read from a socket: the least there is to do.
+
+    As HTTP/1.0, so that the events come without framing.
+    """
     url = httpx.URL(config.nebula_base_url)
     messages = [{"role": "user", "content": QUESTION}]
     body = json.dumps({"model": config.nebula_model, "stream": True, "messages": messages}).encode()

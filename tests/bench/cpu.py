@@ -1,0 +1,105 @@
+"""CPU time per token: the whole program while replies stream on Discord, beside the least that reading them takes."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bots.sandbox.discord import DiscordServer
+from bots.sandbox.discord_limits import OBSERVED
+from bots.sandbox.slack import SlackServer
+from tests.bench.chunks import bare, markdown
+from tests.bench.program import cpu_seconds, program
+from tests.bench.table import Table
+from tests.bench.wire import Event, Scene, Wire, process
+
+REPLIES, RATE, TOKENS = 20, 60, 600  # replies at once, tokens a second of each, tokens of each
+ROUND_TRIP = 0.05  # seconds between the bot and Discord, there and back
+PATIENCE = 120.0
+TARGET = 0.15  # CPU seconds per 1,000 tokens
+
+
+class StreamingScene(Scene):
+    """Discord with its real limits, some way off."""
+
+    discord_limits = OBSERVED
+
+    def __init__(self, slack: SlackServer, discord: DiscordServer, channels: int) -> None:
+        super().__init__(slack, discord, channels)
+        discord.latency = ROUND_TRIP
+
+    async def discord_connected(self) -> None:
+        discord = self._discord
+        await discord.until(lambda: bool(discord.gateway.sessions and discord.commands.registered), PATIENCE)
+
+    async def shown(self, replies: int, end: str) -> None:
+        """Wait until so many replies stand there to their end, and the model has been left alone."""
+        await self._discord.until(lambda: self._ended(end) >= replies, PATIENCE)
+
+    def _ended(self, end: str) -> int:
+        return sum(
+            any(message.bot and message.content.endswith(end) for message in self._discord.messages(channel))
+            for channel in self._channels
+        )
+
+
+async def measure() -> Table:
+    """About 35 s."""
+    with TemporaryDirectory(prefix="nb-") as name:
+        folder = Path(name)
+        samples = folder / "samples"
+        async with process(StreamingScene, REPLIES) as (pipe, addresses):
+            servers = Wire(pipe, addresses)
+            settings = {key: value for key, value in addresses.environment().items() if not key.startswith("SLACK")}
+            sampled = ("-m", "tests.bench.sampler", str(samples))
+            async with program(settings, folder, *sampled) as bot:
+                await servers.call("discord_connected")
+                await _streamed(servers, 20, "warm")  # connects, imports, fills caches
+                _counts(bot, samples)
+                before = cpu_seconds(bot)
+                await _streamed(servers, TOKENS, "done")
+                spent = cpu_seconds(bot) - before
+                counts = _counts(bot, samples)
+            await servers.answers(markdown(TOKENS), RATE)
+            start = time.thread_time()
+            await asyncio.gather(*(bare(addresses.config(folder)) for _ in range(REPLIES)))
+            least = time.thread_time() - start
+    thousands = REPLIES * TOKENS / 1000
+    whole, floor = spent / thousands, least / thousands
+    looks = sum(counts.values())
+    shares = sorted(counts.items(), key=lambda each: -each[1])
+    return Table(
+        "CPU time per token",
+        f"`nebula-bot run` with {REPLIES} replies at once in as many channels of a Discord with its real limits, "
+        f"{ROUND_TRIP * 1000:.0f} ms away, {RATE} tokens a second each, {TOKENS} in all, each token a packet; from the "
+        "questions to the last end. The floor reads the same streams from bare sockets with json.loads.",
+        ("where", "CPU s per 1,000 tokens", "share"),
+        (
+            ("floor: bare sockets", f"{floor:.3f}", ""),
+            (f"the program, {whole / floor:.1f} × the floor", f"{whole:.3f}", "100 %"),
+            *((f"  {purpose}", f"{whole * many / looks:.3f}", f"{many / looks:.0%}") for purpose, many in shares),
+        ),
+        ("Where it goes is sampled: a library's time is counted with the module of ours that called it.",),
+    )
+
+
+async def _streamed(servers: Wire, tokens: int, end: str) -> None:
+    """Ask in all channels, and wait for the last end."""
+    await servers.answers(f"{markdown(tokens)}{end}", RATE)
+    await servers.ask_many(Event.DISCORD, REPLIES)
+    await servers.call("shown", REPLIES, end)
+
+
+def _counts(bot: int, samples: Path) -> dict[str, int]:
+    """What the bot's sampler saw since it was asked last."""
+    samples.unlink(missing_ok=True)
+    os.kill(bot, signal.SIGUSR1)
+    until = time.monotonic() + PATIENCE
+    while not samples.exists():
+        if time.monotonic() > until:
+            raise TimeoutError("the bot's process does not tell where its time went")
+        time.sleep(0.01)
+    return {str(purpose): int(many) for purpose, many in json.loads(samples.read_text()).items()}

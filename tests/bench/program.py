@@ -1,0 +1,54 @@
+"""The bot as it is run, in a process of its own, and what that process costs."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+RUN = ("-c", "import sys; from bots.cli import main; sys.exit(main(['run']))")
+
+
+@asynccontextmanager
+async def program(settings: Mapping[str, str], folder: Path, *arguments: str) -> AsyncIterator[int]:
+    """`nebula-bot run`, knowing nothing of this process's environment; its process id. `arguments`: of Python, where
+    it is to be started otherwise."""
+    own = {"DATA_DIR": str(folder), "DRAIN_SECONDS": "0", "LOG_LEVEL": "WARNING", **settings}
+    paths = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *(arguments or RUN), cwd=folder, env={**paths, **own}
+    )
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            async with asyncio.timeout(10):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def resident(process: int) -> int:
+    """Bytes of the resident set."""
+    return int(_ps(process, "rss")) * 1024
+
+
+def cpu_seconds(process: int) -> float:
+    """Seconds of CPU time so far."""
+    schedule = Path(f"/proc/{process}/schedstat")
+    if schedule.exists():  # finer than what ps tells; of the main thread, which is where the loop runs
+        return int(schedule.read_text().split()[0]) / 1e9
+    seconds = 0.0
+    for part in _ps(process, "time").split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds
+
+
+def _ps(process: int, column: str) -> str:
+    return subprocess.run(
+        ["ps", "-o", f"{column}=", "-p", str(process)], capture_output=True, check=True
+    ).stdout.decode()

@@ -1,0 +1,67 @@
+"""Where a process's CPU time goes: its stack is looked at every few milliseconds of CPU time and told to a file."""
+
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+EVERY = 0.004  # CPU seconds between two looks
+# The first name that a module on the stack begins with, from its innermost call outwards, says what the time was for.
+PURPOSES: Mapping[str, str] = {
+    "core.nebula": "reading the model's stream",
+    "core.answer": "reading the model's stream",
+    "core.sse": "reading the model's stream",
+    "core.reasoning": "reading the model's stream",
+    "core.steady": "reading the model's stream",
+    "core.assistant": "reading the model's stream",
+    "core.reply": "reading the model's stream",
+    "core.frames": "laying pages out",
+    "core.pages": "laying pages out",
+    "core.painter": "deciding what to show",
+    "core.latest": "deciding what to show",
+    "core.pace": "deciding what to show",
+    "core.store": "Redis",
+    "redis": "Redis",
+    "bots.discord": "calling Discord",
+    "discord": "hearing Discord",
+}
+LOOP = "the event loop: sockets, timers, HTTP framing"
+
+
+def sample(path: str) -> None:
+    """Begin; the counts are in the file from the next SIGUSR1 on, those since the one before."""
+    counts: Counter[str] = Counter()
+
+    def look(_: int, frame: FrameType | None) -> None:
+        counts[_purpose(frame)] += 1
+
+    def tell(_: int, __: FrameType | None) -> None:
+        whole = Path(f"{path}.new")
+        whole.write_text(json.dumps(counts))
+        os.replace(whole, path)
+        counts.clear()
+
+    signal.signal(signal.SIGPROF, look)
+    signal.signal(signal.SIGUSR1, tell)
+    signal.setitimer(signal.ITIMER_PROF, EVERY, EVERY)
+
+
+def _purpose(frame: FrameType | None) -> str:
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        for beginning, purpose in PURPOSES.items():
+            if name.startswith(beginning):
+                return purpose
+        frame = frame.f_back
+    return LOOP
+
+
+if __name__ == "__main__":
+    from bots.cli import main
+
+    sample(sys.argv[1])
+    sys.exit(main(["run"]))
