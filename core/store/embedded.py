@@ -34,12 +34,16 @@ POLL = 0.02  # seconds between two looks at a server that starts
 STOPPING = 5.0  # seconds for a clean end; what was acknowledged is in the file before that
 RETRY = 1.0  # seconds between two attempts to bring a lost server back
 
-# Runs in the child before it becomes the server: Linux then ends the server cleanly when the thread that forked it ends
-# (PR_SET_PDEATHSIG(2const)); that is the event loop's, which outlives the context. A parent that died before the call
-# sends no signal, hence the check. Not by preexec_fn, which may deadlock where there are threads (Python's subprocess).
+# Runs in the child before it becomes the server, whose files are for its owner alone (uvloop takes no `umask`). Linux
+# then ends the server cleanly when the thread that forked it ends (PR_SET_PDEATHSIG(2const)); that is the event loop's,
+# which outlives the context. A parent that died before the call sends no signal, hence the check. Not by preexec_fn,
+# which may deadlock where there are threads (Python's subprocess).
 _BOUND = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+import os, signal, sys
+os.umask(0o077)
+if sys.platform == "linux":
+    import ctypes
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 if os.getppid() == int(sys.argv[1]):
     os.execv(sys.argv[2], sys.argv[2:])
 """
@@ -77,9 +81,8 @@ def find_server(name: str | None = None) -> Path:
 
 
 def bound(command: list[str]) -> list[str]:
-    """The command, changed so that on Linux it gets SIGTERM when the thread that starts it ends."""
-    if sys.platform != "linux":  # elsewhere the server stays, and the next start joins it
-        return command
+    """The command, changed so that its files are private and, on Linux, it gets SIGTERM when the thread that starts it
+    ends; elsewhere the server stays, and the next start joins it."""
     return [sys.executable, "-I", "-S", "-c", _BOUND, str(os.getpid()), *command]
 
 
@@ -208,7 +211,6 @@ class _Keeper:
                 stdout=output,
                 stderr=output,
                 pass_fds=(lock,),
-                umask=0o077,
                 start_new_session=True,  # Ctrl-C is for the bot, which still has turns to finish
             )
         finally:
