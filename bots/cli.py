@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import TypeVar
+
+import uvloop
 
 from bots import logs
 from core.config import WrongConfig, load
@@ -74,13 +76,13 @@ def _start(options: argparse.Namespace) -> int:
     if options.command == "run" and (config.has_slack or config.has_discord):
         from bots.run import run
 
-        asyncio.run(run(config))
+        _serve(run(config))
     elif options.command == "worker":
         from bots.run import run
 
         if not (config.has_slack or config.has_discord):
             raise WrongConfig(("A worker needs the tokens of the platforms on which it is to show replies.",))
-        asyncio.run(run(config, listen=False))
+        _serve(run(config, listen=False))
     elif options.command == "console":
         from bots.console.app import console
 
@@ -92,6 +94,12 @@ def _start(options: argparse.Namespace) -> int:
             print(GO_LIVE, flush=True)
         asyncio.run(sandbox(config))
     return 0
+
+
+def _serve(work: Coroutine[None, None, None]) -> None:
+    """As asyncio.run, on a loop that takes a third of the CPU time for each packet."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
 
 
 def _leaves(group: BaseExceptionGroup[_E]) -> list[_E]:
