@@ -167,23 +167,23 @@ class Assistant:
         """Read the model's stream as fast as it comes; every piece replaces the newest reply in the cell."""
         if refusal:
             asked = time.monotonic() if refusal.again else None
-            cell.set(cell.value.to(Phase.FAILED if refusal.again else Phase.DONE, refusal.sentence, asked=asked))
+            cell.close(cell.value.to(Phase.FAILED if refusal.again else Phase.DONE, refusal.sentence, asked=asked))
             return
         cell.set(cell.value.to(Phase.THINKING, asked=time.monotonic()))
         try:
             async with asyncio.timeout(None) as scope:
                 self._running[turn.mention.id] = scope
                 await self._stream(turn, settings, cell)
-            cell.set(cell.value.to(Phase.DONE, ended=time.monotonic()))
+            cell.close(cell.value.to(Phase.DONE, ended=time.monotonic()))
         except TimeoutError:  # our own scope, ended by stop(): the model's timeouts are ModelErrors
-            cell.set(cell.value.to(Phase.STOPPED, ended=time.monotonic()))
+            cell.close(cell.value.to(Phase.STOPPED, ended=time.monotonic()))
         except ModelError as error:
             log.warning("turn %s: %s: %s", turn.mention.id, type(error).__name__, error)
-            cell.set(cell.value.to(Phase.FAILED, error.notice))
+            cell.close(cell.value.to(Phase.FAILED, error.notice))
         except Exception:
             # A defect of ours must not leave people before a reply that never ends.
             log.exception("turn %s failed", turn.mention.id)
-            cell.set(cell.value.to(Phase.FAILED, NebulaBotError.notice))
+            cell.close(cell.value.to(Phase.FAILED, NebulaBotError.notice))
         finally:
             self._running.pop(turn.mention.id, None)
             _measure(cell.value, turn.mention.place.platform)

@@ -1,6 +1,8 @@
 """Latest[T]: a cell that holds the newest value; writing never waits, reading waits for something new."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -12,14 +14,37 @@ class Latest(Generic[T]):
     def __init__(self, value: T) -> None:
         self.value = value
         self._news = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._waits: set[asyncio.Timeout] = set()
 
     def set(self, value: T) -> None:
         """Replace the value. Never waits."""
         self.value = value
         self._news.set()
 
+    def close(self, value: T) -> None:
+        """Replace the value for the last time."""
+        self.set(value)
+        self._closed.set()
+        for scope in self._waits:
+            scope.reschedule(asyncio.get_running_loop().time())
+
     async def next(self) -> T:
         """The newest value, once there is one that was not returned before."""
         await self._news.wait()
         self._news.clear()
         return self.value
+
+    async def closed(self) -> None:
+        """Wait for the last value; those before it wake nobody."""
+        await self._closed.wait()
+
+    @asynccontextmanager
+    async def until_closed(self) -> AsyncIterator[None]:
+        """What is awaited inside is given up when the last value comes: then it raises TimeoutError."""
+        async with asyncio.timeout(0 if self._closed.is_set() else None) as scope:
+            self._waits.add(scope)
+            try:
+                yield
+            finally:
+                self._waits.discard(scope)

@@ -76,6 +76,8 @@ class Painter:
         self._live = look.live
         self._frames = Frames(surface.fits, heading, look)
         self._shown: list[Page | None] = [None] * len(self.messages)
+        self._laid_out = Reply()  # the state that was laid out last
+        self._drawn = 0  # the page that was shown last, or was to be
         self._attached = False
         self._platform = platform
         self._newest: float | None = None  # when the newest text on screen had come
@@ -102,10 +104,9 @@ class Painter:
                 self.messages, self._shown, self._keep = [], [], False
                 if reply.phase is Phase.STOPPED:
                     return
-            index = self._changed(reply)
             try:
-                if index is not None:
-                    await self._draw(index)
+                if (need := self._expected(reply)) is not None:
+                    await self._draw(*need)
                 elif not reply.over:
                     await self._news()
                 elif self._frames.overflows(reply) and not self._attached:
@@ -121,12 +122,12 @@ class Painter:
             except Halted:
                 log.info("a person ended a reply")
                 self._halt()
-                await self._end(after=Reply())
+                await self._cell.closed()
             except Frozen as error:
                 # It can't grow in place here: the whole text comes in new messages, once it is complete.
                 log.warning("a message can't be edited, its text is posted anew: %s", error)
-                await self._end(after=Reply())
-                await self._drop(index or 0)
+                await self._cell.closed()
+                await self._drop(self._drawn)
             except Forbidden as error:
                 if not (self.messages and self._frames.end_at(len(self.messages))):
                     raise
@@ -136,7 +137,7 @@ class Painter:
                 log.warning("a frame was refused: %s", error)
                 if not reply.over:
                     await self._news()
-                elif not self._frames.give_up(index or 0):
+                elif not self._frames.give_up(self._drawn):
                     raise  # even the sentence in its place is refused
             except Unreachable as error:
                 if _past(deadline):
@@ -146,10 +147,25 @@ class Painter:
                 failures += 1
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
-                        await self._end(after=reply)
+                        await (asyncio.sleep(pause) if reply.over else self._cell.closed())
 
     def _pages(self, reply: Reply) -> tuple[Page, ...]:
+        self._laid_out = reply
         return self._frames.pages(reply, time.monotonic())
+
+    def _expected(self, reply: Reply) -> tuple[Pace, bool] | None:
+        """What showing the reply needs next, None when nothing changed.
+
+        While a text grows that is an edit of the page that grows: it is laid out once the budget allows a call, not
+        before as well. If it needs another call by then, that is found when it is looked at again.
+        """
+        shown = self._shown[-1] if self._shown else None
+        grows = reply.text and self._laid_out.text and reply is not self._laid_out and not reply.over
+        waits = not self._live or len(reply.text) < self._catching_up or self._frames.overflows(reply)
+        if grows and not waits and shown and shown.growing:
+            return self._need(len(self._shown) - 1, shown)
+        changed = self._changed(reply)
+        return None if changed is None else self._need(changed, self._pages(reply)[changed])
 
     def _changed(self, reply: Reply) -> int | None:
         """The first page that is not on screen as it should be."""
@@ -168,18 +184,18 @@ class Painter:
             async with asyncio.timeout(1):
                 await self._cell.next()
 
-    async def _draw(self, index: int) -> None:
+    async def _draw(self, pace: Pace, urgent: bool) -> None:
         """Wait for the budget, then show what is newest by then."""
-        pace, urgent = self._need(index)
         permit = await self._permit(pace, urgent=urgent)
         if permit is None:
             return
-        changed = self._changed(self._cell.value)
-        if changed is None or self._need(changed)[0].scope != pace.scope:
+        reply = self._cell.value
+        changed = self._changed(reply)
+        page = None if changed is None else self._pages(reply)[changed]
+        if changed is None or page is None or self._need(changed, page)[0].scope != pace.scope:
             permit.give_back()  # what had to be shown became another call
             return
-        reply = self._cell.value
-        page = self._pages(reply)[changed]
+        self._drawn = changed
         async with permit:
             await self._keeper.check()
             if new := changed >= len(self.messages):
@@ -196,10 +212,9 @@ class Painter:
         else:
             self._keeper.drawn(self._noted(reply), page)
 
-    def _need(self, index: int) -> tuple[Pace, bool]:
+    def _need(self, index: int, page: Page) -> tuple[Pace, bool]:
         """The budget that the page's next frame draws on, and whether it goes before interim frames: new messages and
         those that will not change any more do."""
-        page = self._pages(self._cell.value)[index]
         message = self.messages[index] if index < len(self.messages) else None
         return self._surface.pace(message, page, self._pacer.wait), message is None or not page.growing
 
@@ -216,26 +231,13 @@ class Painter:
 
     async def _permit(self, pace: Pace, *, urgent: bool) -> Permit | None:
         """A call from the budget; None when the reply ended while it waited in line: its end may be another call."""
-        before = self._cell.value
-        if urgent or before.over:
+        if urgent or self._cell.value.over:
             return await self._line.permit(pace, final=True)
-        async with asyncio.TaskGroup() as group:
-            waits = group.create_task(self._line.permit(pace))
-            ends = group.create_task(self._end(after=before))
-            try:
-                await asyncio.wait({waits, ends}, return_when=asyncio.FIRST_COMPLETED)
-            except asyncio.CancelledError:
-                if waits.done() and not waits.exception():
-                    waits.result().give_back()
-                raise
-            ends.cancel()
-            waits.cancel()  # no effect on one that is granted
-        return None if waits.cancelled() else waits.result()
-
-    async def _end(self, after: Reply) -> None:
-        """Wait for the end of the reply, if it came after this state."""
-        while after.over or not self._cell.value.over:
-            await self._cell.next()
+        try:
+            async with self._cell.until_closed():
+                return await self._line.permit(pace)
+        except TimeoutError:
+            return None
 
     async def _attach(self, reply: Reply) -> None:
         """The whole text as a file below its beginning; where that is not possible it takes as many messages as it

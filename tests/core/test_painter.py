@@ -45,7 +45,7 @@ class Draft:
             await asyncio.sleep(0)
 
     def end(self, phase: Phase = Phase.DONE, notice: str = "") -> None:
-        self.cell.set(self.cell.value.to(phase, notice))
+        self.cell.close(self.cell.value.to(phase, notice))
 
 
 @asynccontextmanager
