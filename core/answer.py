@@ -73,8 +73,17 @@ class Answer:
         return Delta(text, first.thought + last.thought, finish, self._usage, first.restart or last.restart)
 
     def _add(self, events: list[Event]) -> Delta | None:
-        text = thought = ""
+        text = thought = words = ""
         restart = False
+
+        def split(content: str, thinking: str) -> None:
+            nonlocal text, thought, restart
+            delta = self._splitter.feed(content, thinking)
+            if delta.restart:  # its thought holds the text until here
+                text, restart, self._answered = "", True, False
+            text += delta.text
+            thought += delta.thought
+
         for event in events:
             if self.ended:
                 break
@@ -91,13 +100,15 @@ class Answer:
             if event.name == "error" and chunk.error is None:
                 chunk = Chunk(error=event.data)
             self._note(chunk)
-            if chunk.text or chunk.thought:
-                self.alive = True
-                delta = self._splitter.feed(chunk.text, chunk.thought)
-                if delta.restart:  # its thought holds the text until here
-                    text, restart, self._answered = "", True, False
-                text += delta.text
-                thought += delta.thought
+            if chunk.thought:
+                split(words, "")
+                split(chunk.text, chunk.thought)
+                words = ""
+            else:
+                words += chunk.text  # where pieces are cut makes no difference to what they say
+            self.alive = self.alive or bool(chunk.text or chunk.thought)
+        if words:
+            split(words, "")
         if not text and not thought:
             return None
         self._answered = self._answered or bool(text.strip())

@@ -24,6 +24,8 @@ BASE_URL = "https://inference.nebulablock.com/v1"
 PLATFORM_URL = "https://api.nebulablock.com/api/v1"
 ERROR_BODY = 1 << 16  # bytes of an error that are looked at
 AFTER_FINISH = 2.0  # seconds for token counts and the end mark, once the model has ended
+BEAT = 1 / 30  # seconds; of a stream of 60 tokens a second two are read together
+QUICK = 4  # pieces that come within a beat each, until a stream counts as quick
 DRAIN = 0.25  # seconds for the end of the body, after which the connection can be used again
 
 # aiohttp's own errors too: the transport between does not translate all of them
@@ -144,7 +146,9 @@ class Nebula:
         deadline = clock() + (self._first_token if streamed else self._whole)
         answer = Answer(model)
         async with self._ask(request, model, streamed, deadline) as response, aclosing(_pieces(response)) as body:
+            beat = _Beat()
             while not answer.ended:
+                await beat.pause()
                 try:
                     data = await _next(body, deadline)
                 except TimeoutError as error:
@@ -162,6 +166,7 @@ class Nebula:
                     deadline = min(deadline, clock() + AFTER_FINISH)
                 elif answer.alive:
                     deadline = clock() + self._between
+                    beat.heard()
                 if delta is not None:
                     yield delta
             yield answer.close()
@@ -230,9 +235,33 @@ class Nebula:
         return catalog.parse(json.loads(response.content))
 
 
+class _Beat:
+    """Reads a quick stream in beats: what comes within one is decoded together, at the cost of a single token.
+
+    Nobody sees the difference: what is on screen changes once a second. The first tokens, the end and a slow stream
+    are read as they come.
+    """
+
+    def __init__(self) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._since = self._clock()
+        self._quick = 0  # reads in succession that had to wait for less than a beat
+
+    def heard(self) -> None:
+        """A piece with something from the model was read."""
+        self._quick = self._quick + 1 if self._clock() - self._since < BEAT else 0
+
+    async def pause(self) -> None:
+        """Before a read: let what follows a run of quick pieces gather."""
+        if self._quick > QUICK:
+            await asyncio.sleep(BEAT)
+        self._since = self._clock()
+
+
 def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The body as it comes; it is a generator, though httpx does not promise it, and has to be closed as one."""
-    return cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
+    """The body as it comes, without the two layers in which httpx decodes and cuts it: no encoding was accepted. It is
+    a generator, though httpx does not promise it, and has to be closed as one."""
+    return cast("AsyncGenerator[bytes, None]", aiter(cast("httpx.AsyncByteStream", response.stream)))
 
 
 async def _next(body: AsyncIterator[bytes], deadline: float) -> bytes | None:

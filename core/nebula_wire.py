@@ -6,6 +6,9 @@ Reading is liberal: servers of this family leave out, null or empty nearly every
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
 
 from core.model import ChatRequest, Finish, Usage
 
@@ -23,6 +26,31 @@ class Chunk:
     usage: Usage | None = None
     error: object = None
     broken: bool = False
+
+
+class _Delta(msgspec.Struct):
+    content: str
+    reasoning_content: None = None
+    reasoning: None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta
+    index: Literal[0] | None = None
+    finish_reason: None = None
+    error: None = None
+
+
+class _Words(msgspec.Struct):
+    """Nearly every chunk: some words of the answer and nothing else. Anything else is no such value."""
+
+    choices: tuple[_Choice]
+    usage: None = None
+    error: None = None
+
+
+# One pass without a dict for each level: a chunk costs a fifth of what json.loads and looking into it do.
+_WORDS = msgspec.json.Decoder(_Words)
 
 
 def request_body(request: ChatRequest, model: str, *, stream: bool, usage: bool) -> bytes:
@@ -47,6 +75,11 @@ def parse(data: str) -> Chunk | None:
 
     Raises ValueError for a broken object.
     """
+    try:
+        (choice,) = _WORDS.decode(data).choices
+        return Chunk(choice.delta.content)
+    except (msgspec.MsgspecError, RecursionError):
+        pass  # it says more than that, or something else
     if data.lstrip()[:1] != "{":
         return None
     try:

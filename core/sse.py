@@ -46,6 +46,8 @@ class Decoder:
                 data = data[1:]
         if not data:
             return []
+        if self._between and data.endswith(b"\n\n") and b"\r" not in data:
+            return self._whole(data)
         lines = data.splitlines()  # of bytes: at LF, CR and CRLF only
         last = data[-1]
         self._after_cr = last == 0x0D
@@ -69,6 +71,24 @@ class Decoder:
             self._take(bytes(self._line), events)
             self._line.clear()
         self._take(b"", events)
+        return events
+
+    @property
+    def _between(self) -> bool:
+        """Whether nothing of an event has come yet."""
+        return not (self._line or self._data or self._name or self._at_start)
+
+    def _whole(self, data: bytes) -> list[Event]:
+        """The usual read: whole events, and nothing of the next one."""
+        events: list[Event] = []
+        for block in data[:-2].split(b"\n\n"):
+            if block.startswith(b"data: ") and b"\n" not in block and len(block) <= self._limit:
+                if block[6:].strip(b" "):
+                    events.append(Event(block[6:].decode("utf-8", "replace")))
+                continue
+            for line in block.split(b"\n"):
+                self._take(line, events)
+            self._dispatch(events)
         return events
 
     def _take(self, line: bytes, events: list[Event]) -> None:

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from core.budget import Told
 from core.errors import SlowDown, StoreError
-from core.pace import Claim, Line, Pace, Pacer
+from core.pace import Admission, Claim, Line, Pace, Pacer
 from core.store.budgets import Budgets
 
 QUICK = Pace("scope", 4, 0.2)
@@ -58,6 +58,29 @@ async def test_limit_holds_over_processes(redis_client: Redis) -> None:
     assert within([*made["a"], *made["b"]], pace)
     assert min(made["a"]) < max(made["b"])
     assert min(made["b"]) < max(made["a"])
+
+
+async def test_calls_asked_for_ahead_count_as_made(redis_client: Redis) -> None:
+    """However many calls are asked for at once, no more leave than the limit has, and who asks next finds some too."""
+    ledger, left = Budgets(redis_client), 0
+    while not (admission := await ledger.admit("wide", Claim(50, 600.0, 50, 600.0, 1, 4))).wait:
+        assert admission.ahead <= 4
+        left += 1 + admission.ahead
+    assert left == 50
+    assert admission.ahead == 0
+
+
+async def test_no_call_leaves_that_was_not_counted(redis_client: Redis) -> None:
+    """Two busy processes under a wide limit use up no more calls than Redis counted."""
+    pace, made = Pace("wide", 50, 0.4, spread=False), list[float]()
+    ledgers = [_Counted(redis_client) for _ in range(2)]
+    async with asyncio.TaskGroup() as group:
+        for ledger in ledgers:
+            pacer = Pacer(ledger)
+            for _ in range(5):
+                group.create_task(calls(pacer.line(), pace, 20, made))
+    assert len(made) == 200
+    assert sum(ledger.counted for ledger in ledgers) >= 200
 
 
 async def test_first_call_does_not_wait() -> None:
@@ -224,6 +247,17 @@ async def test_what_the_platform_tells_is_learnt() -> None:
     start = now()
     await pacer.permit(pace, final=True)
     assert now() - start >= 0.2
+
+
+class _Counted(Budgets):
+    """Keeps account of the calls that were counted, ahead or when they left."""
+
+    counted = 0
+
+    async def admit(self, scope: str, claim: Claim) -> Admission:
+        admission = await super().admit(scope, claim)
+        self.counted += (admission.wait <= 0) + admission.ahead
+        return admission
 
 
 class _Lost:

@@ -128,3 +128,20 @@ def test_cuts_change_nothing(lines: list[tuple[bytes, bytes]], bom: bool, data: 
     pieces = [body[start:stop] for start, stop in pairwise([0, *cuts, len(body)])]
     assert decode(*pieces) == decode(body)
     assert decode(*(bytes((byte,)) for byte in body)) == decode(body)
+
+
+@given(st.lists(st.lists(LINES, max_size=3), max_size=6), st.data())
+def test_a_read_of_whole_events_is_no_exception(events: list[list[bytes]], data: st.DataObject) -> None:
+    """Reads that end where events end, which are decoded at once, give what single bytes give."""
+    blocks = [b"".join(line + b"\n" for line in lines) + b"\n" for lines in events]
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(blocks)), max_size=4)))
+    pieces = [b"".join(blocks[start:stop]) for start, stop in pairwise([0, *cuts, len(blocks)])]
+    assert decode(*pieces) == decode(*(bytes((byte,)) for byte in b"".join(blocks)))
+
+
+def test_an_event_in_a_read_of_whole_events_is_bounded_as_well() -> None:
+    """The limit holds for an event that comes in one piece."""
+    decoder = Decoder(limit=100)
+    assert decoder.feed(b"data: a\n\n") == [Event("a")]
+    with pytest.raises(EventTooLong):
+        decoder.feed(b"data: " + b"x" * 101 + b"\n\n")
