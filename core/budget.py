@@ -114,8 +114,12 @@ class Budget:
             self.seconds = max(self.seconds, told.reset_after)
         if told.remaining <= 0:
             self.hold(now + told.reset_after)
-        known = self._flying + sum(time > now - self.seconds for time in self._landed)
+        known = self.made_since(now - self.seconds)
         self._landed.extend([now] * (told.limit - told.remaining - known))  # somebody else's
+
+    def made_since(self, then: float) -> int:
+        """How many calls landed after that time, or are on their way."""
+        return self._flying + sum(time > then for time in self._landed)
 
     def idle(self, now: float) -> bool:
         """Whether there is nothing to remember."""

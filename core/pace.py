@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 # Scopes kept in memory before those that have nothing to remember are dropped.
 _MOST_SCOPES = 4096
+# Under a wide limit a busy process asks for several calls at once: for those that it will make within so many seconds.
+# They count as if made at the end of that time, so that no window sees more calls than it allows.
+AHEAD = 0.25
 # The longest pause between two looks at a budget, in seconds: what others learn may set it free.
 _LOOK = 1.0
 
@@ -43,7 +46,7 @@ class Claim:
     """A call that wants to leave, for the count that processes share.
 
     At most `calls` in a window of `seconds`, itself included, and at most `usable` in one of `usable_seconds`.
-    `active` replies of this process draw on the budget.
+    `active` replies of this process draw on the budget. `ahead`: so many more calls are likely within AHEAD seconds.
     """
 
     calls: int
@@ -51,16 +54,19 @@ class Claim:
     usable: int
     usable_seconds: float
     active: int
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
     """The answer: `wait` so many seconds (0: go). `active` replies draw on the budget in all processes, and `calls` is
-    the limit as far as any of them knows it."""
+    the limit as far as any of them knows it. `ahead` more calls may leave within AHEAD seconds without being asked for.
+    """
 
     wait: float
     active: int
     calls: int
+    ahead: int = 0
 
 
 class Ledger(Protocol):
@@ -188,9 +194,10 @@ class _Scope:
 
     def __init__(self, pace: Pace, ledger: Ledger | None) -> None:
         self.budget = Budget(pace.calls, pace.seconds, spread=pace.spread, least=pace.least)
-        self._name, self._ledger = pace.scope, ledger
+        self._name, self._spread, self._ledger = pace.scope, pace.spread, ledger
         self._members: set[Line] = set()  # the replies that draw on it
         self.others = 0  # those of other processes
+        self._ahead, self._ahead_until = 0, -math.inf  # calls that were asked for already
         self._waiters: list[tuple[int, float, int, asyncio.Future[Permit]]] = []
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
@@ -253,20 +260,27 @@ class _Scope:
     async def _admitted(self, permit: Permit, *, final: bool) -> bool:
         """Whether all processes together may still make this call. While that can't be known, our own count decides."""
         assert self._ledger
+        if self._ahead and self.now < self._ahead_until:
+            self._ahead -= 1
+            return True
         budget, active = self.budget, sum(not line.ending for line in self._members)
         reserve = 0 if final else budget.reserve(active + self.others)
         # Others see when a call of ours leaves, not when it lands: their window is longer by as much as that may take.
         window = budget.seconds + min(budget.flight, budget.seconds / 10)
         usable = window - PATIENCE * bool(reserve)
+        ahead = 0  # where calls are spread, each tells how many replies share the budget by then
+        if not self._spread:
+            ahead = max(0, min(budget.made_since(self.now - AHEAD), budget.calls // 10) - 1)
+        claim = Claim(budget.calls, window, budget.calls - reserve, usable, active, ahead)
+        asked = self.now
         try:
-            admission = await self._ledger.admit(
-                self._name, Claim(budget.calls, window, budget.calls - reserve, usable, active)
-            )
+            admission = await self._ledger.admit(self._name, claim)
         except StoreError:
             return True
         except BaseException:
             permit.give_back()
             raise
+        self._ahead, self._ahead_until = admission.ahead, asked + AHEAD
         self.others = max(0, admission.active - active)
         budget.calls = min(budget.calls, admission.calls)
         hold = budget.hold if final else budget.hold_interim

@@ -41,8 +41,6 @@ class Edits:
         number, channel, at = int(data["id"]), int(data["channel_id"]), data.get("edited_timestamp")
         if not at or at == self._edited.get(number) or _age(at) > _OLD:
             return
-        if data.get("webhook_id") or (data.get("author") or {}).get("bot"):
-            return
         _remember(self._edited, number, at)
         me = self._client.user
 
@@ -85,6 +83,11 @@ class Edits:
         # The guild and the author's roles are told by the gateway alone.
         beside = {name: value for name, value in data.items() if name in ("guild_id", "member")}
         return read(self._client, channel, {**found, **beside})
+
+
+def by_a_program(data: dict[str, Any]) -> bool:
+    """Whether a bot or a webhook wrote the message, we for one."""
+    return bool(data.get("webhook_id") or (data.get("author") or {}).get("bot"))
 
 
 def is_partial(data: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ import discord
 from discord.http import Route
 
 from bots.discord.arrivals import Arrivals
-from bots.discord.edits import Edits, is_partial
+from bots.discord.edits import Edits, by_a_program, is_partial
 from bots.discord.http import Http
 from bots.discord.interactions import Interactions
 from bots.discord.missed import Missed
@@ -112,6 +112,8 @@ class Listener(discord.Client):
         await self._interactions.take(interaction)
 
     def _updated(self, data: dict[str, Any]) -> None:
+        if by_a_program(data):
+            return  # every frame of ours comes back as one; discord.py would make values of it for nobody
         if is_partial(data):
             self.dispatch("partial_message_edit", data)
         else:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from redis.asyncio import Redis
 
 from core.errors import StoreError
-from core.pace import Admission, Claim
+from core.pace import AHEAD, Admission, Claim
 from core.store.connect import guarded
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Budgets:
     async def admit(self, scope: str, claim: Claim) -> Admission:
         """Count a call that leaves now, or say when it may."""
         async with self._seeing():
-            wait, active, calls = await self._admit(
+            wait, active, calls, ahead = await self._admit(
                 keys=[f"nb:b:{{{scope}}}:calls", f"nb:b:{{{scope}}}"],
                 args=[
                     self._process,
@@ -49,9 +49,11 @@ class Budgets:
                     claim.usable,
                     _ms(claim.usable_seconds),
                     _ms(STAY),
+                    claim.ahead,
+                    _ms(AHEAD),
                 ],
             )
-        return Admission(wait / 1000, active, calls)
+        return Admission(wait / 1000, active, calls, ahead)
 
     async def refused(self, scope: str, seconds: float, calls: int) -> None:
         """Hold all processes for so long; `calls` is the limit that is left by our reckoning."""

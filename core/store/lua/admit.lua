@@ -1,8 +1,10 @@
--- admit: count a call in a budget that processes share, or say in how many milliseconds it may be made.
+-- admit: count a call in a budget that processes share, or say in how many milliseconds it may be made. Where there is
+-- room for it, calls that will follow soon are counted too, as made at the latest time at which they may be.
 local CALLS, STATE = KEYS[1], KEYS[2]
 local PROCESS, CALL, ACTIVE = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local MOST, WINDOW_MS, USABLE, USABLE_MS = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local STAY_MS = tonumber(ARGV[8])
+local AHEAD, AHEAD_MS = tonumber(ARGV[9]), tonumber(ARGV[10])
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -31,10 +33,17 @@ local function free(most, window)
 end
 
 -- Our own retry after a lost answer finds its call counted.
-if redis.call('ZSCORE', CALLS, CALL) then return {0, active, limit} end
+if redis.call('ZSCORE', CALLS, CALL) then return {0, active, limit, 0} end
 redis.call('ZREMRANGEBYSCORE', CALLS, '-inf', now - math.max(WINDOW_MS, USABLE_MS))
 local wait = math.max(0, held, free(limit, WINDOW_MS), free(math.max(1, USABLE - MOST + limit), USABLE_MS))
-if wait == 0 then redis.call('ZADD', CALLS, now, CALL) end
+local ahead = 0
+if wait == 0 then
+  redis.call('ZADD', CALLS, now, CALL)
+  -- Half of what is left at most: who asks next finds something too.
+  local room = math.min(limit, USABLE) - redis.call('ZCOUNT', CALLS, now - math.max(WINDOW_MS, USABLE_MS), '+inf')
+  ahead = math.max(0, math.min(AHEAD, math.floor(room / 2)))
+  for i = 1, ahead do redis.call('ZADD', CALLS, now + AHEAD_MS, CALL .. ':' .. i) end
+end
 redis.call('PEXPIRE', CALLS, math.max(WINDOW_MS, STAY_MS))
 redis.call('PEXPIRE', STATE, math.max(held, STAY_MS))
-return {wait, active, limit}
+return {wait, active, limit, ahead}
