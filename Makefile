@@ -6,7 +6,14 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: run console sandbox test check unit bench bench-live chaos lock clean
+# Compiled files halve the time that a process of the tests needs to start.
+unexport PYTHONDONTWRITEBYTECODE
+
+RUNS ?= 10
+# Three tests at once, as a third of their time is waiting.
+AT_ONCE := -n 3 --dist worksteal
+
+.PHONY: run console sandbox test test-busy check unit bench bench-live chaos lock clean
 
 run: .venv/.run        ## the bot: every platform that has tokens in .env, else the sandbox
 	@$(BIN)/nebula-bot run
@@ -24,8 +31,11 @@ check: .venv/.dev      ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-unit: .venv/.dev       ## the tests alone; three at once, as a third of their time is waiting
-	$(BIN)/pytest -n 3 --dist worksteal --cov --cov-report=term:skip-covered
+unit: .venv/.dev       ## the tests alone
+	$(BIN)/pytest $(AT_ONCE) --cov --cov-report=term:skip-covered
+
+test-busy: .venv/.dev  ## the tests ten times (RUNS=…) beside busy loops, until a run is red
+	$(BIN)/python -m tests.busy --runs $(RUNS) -- -q $(AT_ONCE) --cov --cov-report=
 
 bench: .venv/.dev      ## speed, as ratios from one run
 	$(BIN)/python -m tests.bench

@@ -4,26 +4,25 @@ import asyncio
 import logging
 import os
 import signal
-import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
 from bots import health
+from bots.alive import alive
 from bots.compose import Bot, assemble, nebula, steady, storage
-from bots.discord.app import Discord
-from bots.slack.app import Slack
-from core.config import Config, WrongConfig
+from core.config import Config
 from core.ports import ChatModel
 from core.steady import Steady
 from core.store.connect import ping
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from bots.discord.app import Discord
+    from bots.slack.app import Slack
 
-# The container's health check asks whether the loop was alive within this many seconds.
-ALIVE_SECONDS = 30.0
+log = logging.getLogger(__name__)
 
 
 async def run(config: Config, *, listen: bool = True) -> None:
@@ -31,11 +30,7 @@ async def run(config: Config, *, listen: bool = True) -> None:
 
     Without `listen` no platform is heard: only turns that other processes leave are run.
     """
-    platforms: list[Slack | Discord] = []
-    if config.has_slack:
-        platforms.append(Slack(config))
-    if config.has_discord:
-        platforms.append(Discord(config))
+    platforms = configured(config)
     async with stopping() as stop, storage(config) as store, nebula(config) as model:
         log.info("%s", store.where)
         for warning in store.warnings:
@@ -55,7 +50,23 @@ async def run(config: Config, *, listen: bool = True) -> None:
             log.info("stopping: running replies get %g s", config.drain_seconds)
 
 
-def checks(config: Config, redis: "Redis", model: Steady, platforms: Sequence[Slack | Discord]) -> list[health.Checker]:
+def configured(config: Config) -> list["Slack | Discord"]:
+    """The platforms that have tokens; the libraries of the others are not even loaded."""
+    platforms: list[Slack | Discord] = []
+    if config.has_slack:
+        from bots.slack import app as slack
+
+        platforms.append(slack.Slack(config))
+    if config.has_discord:
+        from bots.discord import app as discord
+
+        platforms.append(discord.Discord(config))
+    return platforms
+
+
+def checks(
+    config: Config, redis: "Redis", model: Steady, platforms: Sequence["Slack | Discord"]
+) -> list[health.Checker]:
     """What must be well before this process can answer questions."""
     silence = config.health_silence_seconds
     return [
@@ -67,7 +78,7 @@ def checks(config: Config, redis: "Redis", model: Steady, platforms: Sequence[Sl
 
 @asynccontextmanager
 async def serving(
-    config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Slack | Discord], *, listen: bool = True
+    config: Config, redis: "Redis", model: ChatModel, platforms: Sequence["Slack | Discord"], *, listen: bool = True
 ) -> AsyncIterator[Bot]:
     """The bot at work on these platforms; it hears them if it is to `listen`."""
     bot = assemble(config, redis, model, platforms)
@@ -97,36 +108,3 @@ async def stopping() -> AsyncIterator[asyncio.Event]:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-
-
-@asynccontextmanager
-async def alive(data_dir: Path) -> AsyncIterator[None]:
-    """Touch a file while the loop is alive, for `nebula-bot health`."""
-    path = data_dir / "alive"
-
-    async def beat() -> None:
-        while True:
-            with suppress(OSError):  # a full disk is no reason to stop answering
-                await asyncio.to_thread(path.touch)
-            await asyncio.sleep(ALIVE_SECONDS / 3)
-
-    try:
-        await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
-        await asyncio.to_thread(path.touch)
-    except OSError as error:
-        problem = (
-            f"DATA_DIR: {data_dir} can't be written ({error.strerror}); name a directory that the bot may write to."
-        )
-        raise WrongConfig((problem,)) from None
-    async with asyncio.TaskGroup() as group:
-        beating = group.create_task(beat())
-        try:
-            yield
-        finally:
-            beating.cancel()
-
-
-def healthy(config: Config) -> bool:
-    """Whether a bot with this DATA_DIR was alive within ALIVE_SECONDS."""
-    path = config.data_dir / "alive"
-    return path.exists() and time.time() - path.stat().st_mtime < ALIVE_SECONDS

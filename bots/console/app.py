@@ -16,7 +16,7 @@ from bots.compose import Bot, assemble, nebula, storage
 from bots.console.surface import ConsolePlatform
 from bots.interrupt import interrupt
 from core.commands import COMMANDS, Invocation, find, parse
-from core.config import Config, WrongConfig
+from core.config import Config
 from core.errors import NebulaBotError, UserError
 from core.model import Author, Mention, Place, Rights
 from core.store.turns import Queued
@@ -28,9 +28,7 @@ WELCOME = "Ask anything. `/help` lists the commands, Ctrl-C stops an answer, Ctr
 
 
 async def console(config: Config) -> None:
-    """Answer what is typed or piped in, until it ends. Raises WrongConfig without an API key."""
-    if config.nebula_api_key is None:
-        raise WrongConfig(("NEBULA_API_KEY is missing: create a key at nebulablock.com and put it into .env.",))
+    """Answer what is typed or piped in, until it ends."""
     screen = Console()
     platform = ConsolePlatform(screen)
     async with storage(config) as store, nebula(config) as model:

@@ -1,6 +1,7 @@
 """`nebula-bot sandbox`: the real adapters on platforms of our own, and a person at a terminal who talks to them."""
 
 import logging
+import sys
 from contextlib import AsyncExitStack
 
 from pydantic import SecretStr
@@ -18,7 +19,8 @@ from bots.sandbox.troubles import Troubles
 from bots.slack.app import Slack
 from core.config import Config
 
-# A stand-in that wrote all at once would show nothing of a growing reply. Tokens per second.
+# A stand-in that wrote all at once would show nothing of a growing reply; in a pipe nobody sees it grow. Tokens per
+# second.
 STAND_IN_PACE = 60.0
 
 
@@ -47,7 +49,8 @@ async def sandbox(config: Config) -> None:
         )
         model_server = None
         if config.nebula_api_key is None:
-            model_server = await stack.enter_async_context(NebulaServer(pace=STAND_IN_PACE))
+            pace = STAND_IN_PACE if sys.stdin.isatty() else 0.0
+            model_server = await stack.enter_async_context(NebulaServer(pace=pace))
             local = local.model_copy(
                 update={
                     "nebula_api_key": SecretStr("sandbox"),

@@ -38,8 +38,9 @@ While an answer is written, Ctrl-C presses its Stop button."""
 
 # Discord's small print, which other Markdown does not know.
 _SMALL_PRINT = re.compile(r"^-# (.*)$", re.MULTILINE)
-# How long to wait for the bot's first sign of an answer, in seconds.
-ANSWER_SECONDS = 10.0
+# How long to wait for the bot's first sign of an answer, in seconds: longer than a machine needs that has much else to
+# do. At a terminal Ctrl-C ends the waiting.
+ANSWER_SECONDS = 60.0
 _STOP = "stop"
 
 

@@ -10,12 +10,13 @@ from redis.exceptions import RedisError
 
 from bots.sandbox.discord_values import Channel, Guild
 from core.model import ChatMessage
+from tests.bounds import HANG_SECONDS
 from tests.chaos.judge import Asked, answer_to, number_in, question
 from tests.chaos.world import World
 
 ASK_SHARE, THREAD_SHARE, AT_ONCE_SHARE = 0.1, 0.3, 0.3
 DIRECT_EACH = 5  # every fifth room is a direct message
-DELIVERED = 30.0  # seconds in which a question must be known to the store
+DELIVERED = HANG_SECONDS  # for a question to be known to the store: its platform comes again until it is
 STORED = 8.0  # seconds for a command, which nobody delivers again
 LOOK = 0.1  # seconds between two looks at the store
 

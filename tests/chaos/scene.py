@@ -15,13 +15,14 @@ from tempfile import mkdtemp
 
 from redis.exceptions import RedisError
 
+from tests.bounds import HANG_SECONDS
 from tests.chaos import faults, seen
 from tests.chaos.judge import Verdict, judge, percentile
 from tests.chaos.load import Load, Room
 from tests.chaos.takeover import Kill, takeovers
 from tests.chaos.world import World, world
 
-SETTLING = 60.0  # seconds until every question must have its reply
+SETTLING = HANG_SECONDS  # until every question must have its reply
 MOST_STUBS = 0.01  # of the questions
 TAKEOVER = 10.0  # seconds, 95 of 100 takeovers
 WORDS = (20, 75)  # of an answer, two tokens each: 1 to 3 seconds

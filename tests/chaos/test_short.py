@@ -5,7 +5,7 @@ import pytest
 from tests.chaos.cases import short
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)  # against hanging: some of its waits follow one another
 async def test_nothing_is_lost() -> None:
     """Two replicas under load, events that come up to three times, a kill, a lost Redis, a restart: each question has
     its one reply, in order, and is remembered so."""

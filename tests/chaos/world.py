@@ -18,6 +18,7 @@ from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.slack import SlackServer
 from core.model import ChatMessage
 from core.store.embedded import bound, find_server
+from tests.bounds import HANG_SECONDS
 from tests.chaos.takeover import Kill
 from tests.scenarios.program import PROGRAM, environment
 
@@ -26,7 +27,7 @@ DRAIN = 20.0  # seconds
 TOKENS = 60.0  # a second, from the model
 # Slack comes again at once, after 1 min and after 5 min; here sooner, so that a run stays short. Seconds.
 SLACK_RETRIES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
-PATIENCE = 30.0  # seconds for a process to start or to end
+PATIENCE = HANG_SECONDS  # for a process to start or to end
 SERVING = (b"Slack: connected", b"on Discord as")  # in the log of a process that hears both platforms
 
 
@@ -98,7 +99,6 @@ class Replica:
         self.key = f"ak_{self.name}-{self._started}"
         self._folder.mkdir(exist_ok=True)
         told = environment(self._folder, self._settings(self.key))
-        told.pop("PYTHONDONTWRITEBYTECODE", None)  # a start without compiled files takes twice as long
         with (self._folder / "log").open("ab") as log:
             log.write(f"--- {self.key} {time.monotonic():.2f}\n".encode())
             log.flush()

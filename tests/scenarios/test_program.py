@@ -14,6 +14,7 @@ import pytest
 from bots.sandbox import discord_limits, slack_limits
 from bots.sandbox.discord import DiscordServer
 from bots.sandbox.nebula import NebulaServer
+from bots.sandbox.nebula_faults import Fault
 from bots.sandbox.slack import SlackServer
 from tests.bounds import HANG_SECONDS
 from tests.scenarios.program import run, started
@@ -39,6 +40,8 @@ class World:
             "DISCORD_TOKEN": self.discord.token,
             "DISCORD_API_URL": self.discord.api_url,
             "DISCORD_GATEWAY_URL": self.discord.gateway_url,
+            "NEBULA_STALL_SECONDS": f"{HANG_SECONDS:g}",
+            "DRAIN_SECONDS": f"{HANG_SECONDS:g}",
             "LEASE_SECONDS": "1",
             "LOG_LEVEL": "DEBUG",
         }
@@ -98,7 +101,7 @@ async def test_reply_that_a_kill_cut_off_is_finished(world: World, tmp_path: Pat
     ann = world.slack.add_user("ann")
     general = world.slack.add_channel("general", ann)
     world.nebula.pace = 30
-    world.nebula.answer_next("half " * 200)
+    world.nebula.answer_next("half " * 4000)  # it has no end before the kill
 
     def replies() -> list[str]:
         return [message.shown for message in world.slack.messages(general) if message.bot]
@@ -124,8 +127,9 @@ async def test_running_reply_is_finished_at_shutdown(world: World, tmp_path: Pat
     guild = world.discord.add_guild("Guild")
     bob = world.discord.add_member(guild, "bob")
     room = world.discord.add_channel(guild, "general")
-    world.nebula.pace = 40
     world.nebula.answer_next("word " * 60 + "end.")
+    released = asyncio.Event()
+    world.nebula.fault(Fault(stall_after=30, released=released))
 
     def reply() -> str:
         return "".join(m.content for m in world.discord.messages(room) if m.author.id != bob.id)
@@ -135,6 +139,9 @@ async def test_running_reply_is_finished_at_shutdown(world: World, tmp_path: Pat
         await world.discord.say(bob, room, "@Nebula talk")
         await world.discord.until(lambda: "word" in reply())
         process.send_signal(signal.SIGTERM)
+        await told(process, "stopping: running replies get")
+        assert "end." not in reply()
+        released.set()
         await process.communicate()
     assert process.returncode == 0
     assert reply().endswith("end.")
@@ -241,7 +248,7 @@ async def test_worker_goes_on_with_what_others_leave(world: World, tmp_path: Pat
     ann = world.slack.add_user("ann")
     general = world.slack.add_channel("general", ann)
     world.nebula.pace = 20
-    world.nebula.answer_next("word " * 400)
+    world.nebula.answer_next("word " * 4000)  # it has no end before the kill
     async with started(tmp_path, "run", **world.settings) as bot:
         await told(bot, *CONNECTED)
         question = await world.slack.say(ann, general, "@nebula hello")

@@ -6,6 +6,7 @@ import pty
 import re
 import signal
 from asyncio.subprocess import Process
+from codecs import getincrementaldecoder
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from bots.sandbox.nebula import NebulaServer
+from bots.sandbox.nebula_faults import Fault
 from core.controls import NOT_YOURS
 from tests.bounds import HANG_SECONDS
 from tests.scenarios.program import PROGRAM, environment, run
+
+QUESTION, ANSWER = "\x1b[6n", b"\x1b[20;1R"  # Cursor Position Report, ECMA-48
 
 
 class Screen:
@@ -25,6 +29,8 @@ class Screen:
         self.process = process
         self.raw = ""
         self._looked = 0  # how far `until` has looked
+        self._answered = 0  # questions for the cursor's position
+        self._decoder = getincrementaldecoder("utf-8")()  # a character may come in two parts
         self._handle = handle
         self._news = asyncio.Event()
         asyncio.get_running_loop().add_reader(handle, self._read)
@@ -46,7 +52,11 @@ class Screen:
 
     def _read(self) -> None:
         try:
-            self.raw += os.read(self._handle, 65536).decode(errors="replace")
+            self.raw += self._decoder.decode(os.read(self._handle, 65536))
+            # As a terminal does: where the cursor is. Whoever asks waits for it, a second at each prompt.
+            asked = self.raw.count(QUESTION)
+            os.write(self._handle, ANSWER * (asked - self._answered))
+            self._answered = asked
         except OSError:  # the program closed its end
             asyncio.get_running_loop().remove_reader(self._handle)
         self._news.set()
@@ -70,21 +80,26 @@ async def at_terminal(folder: Path, command: str, **settings: str) -> AsyncItera
         os.close(ours)
 
 
+def model(nebula: NebulaServer) -> dict[str, str]:
+    """The settings that lead the program to this model, however long it stalls."""
+    return {
+        "NEBULA_API_KEY": "ak",
+        "NEBULA_BASE_URL": nebula.base_url,
+        "NEBULA_PLATFORM_URL": nebula.platform_url,
+        "NEBULA_STALL_SECONDS": f"{HANG_SECONDS:g}",
+    }
+
+
 async def test_console_grows_and_stops(tmp_path: Path) -> None:
     """The answer is redrawn while it comes; Ctrl-C ends the request and keeps the text; Ctrl-D ends the program."""
     async with NebulaServer(pace=50) as nebula:
-        nebula.answer_next("Growing " * 500)
-        settings = {
-            "NEBULA_API_KEY": "ak",
-            "NEBULA_BASE_URL": nebula.base_url,
-            "NEBULA_PLATFORM_URL": nebula.platform_url,
-        }
-        async with at_terminal(tmp_path, "console", **settings) as screen:
+        nebula.answer_next("Once " + "growing " * 5000)  # longer than anybody waits: it is stopped before its end
+        async with at_terminal(tmp_path, "console", **model(nebula)) as screen:
             await screen.until("Ctrl-D ends")
             await screen.until("›")
             screen.type("hello\r")
-            for _ in range(3):
-                await screen.until("Growing Growing Growing")
+            for _ in range(3):  # each time it is drawn its first word is
+                await screen.until("Once growing growing")
             screen.process.send_signal(signal.SIGINT)
             await screen.until("Stopped.")
             await screen.until("›")
@@ -98,13 +113,14 @@ async def test_console_grows_and_stops(tmp_path: Path) -> None:
         assert "Traceback" not in screen.seen
 
 
-async def test_sandbox_shows_the_growing_reply(tmp_path: Path) -> None:
-    """In the sandbox a reply is drawn many times while it grows; a dialog takes its text at the prompt."""
+async def test_sandbox_shows_a_reply_and_a_dialog(tmp_path: Path) -> None:
+    """Without a key the sandbox's own stand-in answers; a dialog takes its text at the prompt."""
     async with at_terminal(tmp_path, "sandbox") as screen:
+        await screen.until("a stand-in plays the model")
         await screen.until("Ctrl-D ends")
         screen.type("@nebula hello\r")
+        await screen.until("stand-in model")
         await screen.until("You said {len(question)} characters.")
-        assert screen.seen.count("stand-in model") > 3
         screen.type("/nebula prompt set\r")
         await screen.until("Your text, in one line:")
         screen.type("You are a pirate.\r")
@@ -116,14 +132,18 @@ async def test_sandbox_shows_the_growing_reply(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("platform", "question"), [(":slack", "@nebula hello"), (":discord", "/ask hello")])
 async def test_sandbox_stops_and_regenerates(tmp_path: Path, platform: str, question: str) -> None:
-    """Ctrl-C presses the Stop button that stands below the reply; later another one is pressed by its name."""
-    async with at_terminal(tmp_path, "sandbox") as screen:
+    """A reply is drawn many times before its end; Ctrl-C presses the Stop button that stands below it; later another
+    one is pressed by its name."""
+    async with NebulaServer() as nebula, at_terminal(tmp_path, "sandbox", **model(nebula)) as screen:
+        nebula.fault(Fault(stall_after=30))
         await screen.until("Ctrl-D ends")
         screen.type(f"{platform}\r")
         await screen.until("You are ann in")
         screen.type(f"{question}\r")
-        await screen.until("stand-in model")
-        await screen.until("[Stop]")
+        for _ in range(4):
+            await screen.until("stand-in model")
+            await screen.until("[Stop]")
+        assert "You said" not in screen.seen
         screen.process.send_signal(signal.SIGINT)
         await screen.until("Stopped.")
         await screen.until("[Regenerate]")
@@ -137,25 +157,39 @@ async def test_sandbox_stops_and_regenerates(tmp_path: Path, platform: str, ques
         assert "Traceback" not in screen.seen
 
 
+async def test_reply_grows_at_the_terminal(tmp_path: Path) -> None:
+    """What has come is on the screen while the rest is still to come; the rest follows without a key being pressed."""
+    released = asyncio.Event()
+    async with NebulaServer() as nebula, at_terminal(tmp_path, "sandbox", **model(nebula)) as screen:
+        nebula.fault(Fault(stall_after=30, released=released))
+        await screen.until("Ctrl-D ends")
+        screen.type("@nebula hello\r")
+        await screen.until("stand-in model")
+        assert "You said" not in screen.seen
+        released.set()
+        await screen.until("You said {len(question)} characters.")
+        await screen.until("›")
+        screen.type(":quit\r")
+        assert await screen.process.wait() == 0
+        assert "Traceback" not in screen.seen
+
+
 async def test_sandbox_is_left_waiting_by_nobody(tmp_path: Path) -> None:
     """Where there is nothing to stop yet, Ctrl-C brings the prompt back, and the program goes on."""
-    async with NebulaServer(first_token=60) as nebula:
-        settings = {
-            "NEBULA_API_KEY": "ak",
-            "NEBULA_BASE_URL": nebula.base_url,
-            "NEBULA_PLATFORM_URL": nebula.platform_url,
-        }
-        async with at_terminal(tmp_path, "sandbox", **settings) as screen:
-            await screen.until("Ctrl-D ends")
-            screen.type("@nebula hello\r")
-            await nebula.until(lambda: len(nebula.requests) == 1)
-            screen.process.send_signal(signal.SIGINT)
-            await screen.until("›")
-            screen.type(":help\r")
-            await screen.until("Ctrl-C presses its Stop button")
-            screen.type(":quit\r")
-            assert await screen.process.wait() == 0
-            assert "Traceback" not in screen.seen
+    async with (
+        NebulaServer(first_token=HANG_SECONDS) as nebula,
+        at_terminal(tmp_path, "sandbox", **model(nebula)) as screen,
+    ):
+        await screen.until("Ctrl-D ends")
+        screen.type("@nebula hello\r")
+        await nebula.until(lambda: len(nebula.requests) == 1)
+        screen.process.send_signal(signal.SIGINT)
+        await screen.until("›")
+        screen.type(":help\r")
+        await screen.until("Ctrl-C presses its Stop button")
+        screen.type(":quit\r")
+        assert await screen.process.wait() == 0
+        assert "Traceback" not in screen.seen
 
 
 async def test_sandbox_shows_and_presses_buttons_in_a_pipe(tmp_path: Path) -> None:
