@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.discord import arrivals
+from bots.discord import arrivals, commands
 from bots.discord.app import invite_url
 from bots.sandbox.discord_interactions import Interaction
 from bots.sandbox.discord_limits import OFF, Limits
@@ -17,7 +17,7 @@ from bots.sandbox.discord_sessions import Intent
 from bots.sandbox.discord_values import Channel, Message, Overwrite, Permission, Upload
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault, Thought
-from core import waiting
+from core import lease, waiting
 from core.commands import COMMANDS
 from core.config import WrongConfig
 from core.errors import StoreError
@@ -741,6 +741,21 @@ class TestConnection:
         async with room(redis_client, before=broken) as here:
             await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
 
+    async def test_commands_are_registered_in_spite_of_trouble(
+        self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What Discord did not answer is asked again: nobody should have to start the bot anew to get its commands."""
+        monkeypatch.setattr(commands, "PAUSES", (0.01,) * 3)
+
+        def troubled(stage: Room) -> None:
+            stage.discord.faults.error("GET /applications/*/commands", 503)
+            stage.discord.faults.rate_limit("PUT /applications/*", 0.01)
+            stage.discord.faults.error("PUT /applications/*", 503)
+
+        async with room(redis_client, before=troubled) as here:
+            assert "settings" in await here.used("ann", GENERAL, "help")
+            assert here.discord.commands.puts == 1
+
     async def test_history_survives_a_restart(self, redis_client: Redis) -> None:
         """A bot that was stopped and started again remembers; the one that left closed its connection in order."""
         async with discord_server() as discord, NebulaServer() as model:
@@ -861,8 +876,9 @@ class TestConnection:
         assert here.discord.token not in text
 
 
-async def test_a_turn_is_gone_on_with_by_another_process(redis_client: Redis) -> None:
+async def test_a_turn_is_gone_on_with_by_another_process(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bot that goes down in the middle of an answer hands it back; the next one finishes it in the same message."""
+    monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take it
     async with discord_server() as discord, NebulaServer(pace=20) as model:
         here, config = Room(discord, model), config_for(discord, model)
         model.answer_next("a long tale " * 40)

@@ -13,6 +13,7 @@ from bots.sandbox.discord_interactions import Interaction
 from bots.sandbox.discord_values import SUPPRESS_EMBEDS, Message
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault
+from core import lease
 from core.frames import STOPPED
 from tests.bots.discord_harness import GENERAL, Room, config_for, discord_server, room, running
 
@@ -210,8 +211,11 @@ class TestPrivate:
         await here.until(lambda: any(text.endswith("A secret.") for text in here.said("@ann")))
         assert not public(here)
 
-    async def test_a_private_turn_is_gone_on_with_by_another_process(self, redis_client: Redis) -> None:
+    async def test_a_private_turn_is_gone_on_with_by_another_process(
+        self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The next process finishes it in the same message, for the same person alone."""
+        monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take it
         async with discord_server() as discord, NebulaServer(pace=20) as model:
             here, config = Room(discord, model), config_for(discord, model)
             model.answer_next("a long secret " * 40)

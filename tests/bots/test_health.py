@@ -19,6 +19,7 @@ from bots.sandbox import faults
 from bots.sandbox.nebula_faults import Fault
 from bots.slack import transport
 from bots.slack.app import Slack
+from core import lease
 from core.config import Config, WrongConfig
 from core.store.embedded import bound, find_server
 from tests.bots.health_harness import Place, place
@@ -243,8 +244,11 @@ async def test_a_finished_turn_is_counted(here: Place, redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["failed", "refused", "interrupted"])
-async def test_turns_are_counted_by_their_end(here: Place, redis_url: str, end: str) -> None:
+async def test_turns_are_counted_by_their_end(
+    here: Place, redis_url: str, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
     """The model failed; there was nothing to ask it; the process was stopped before the answer was there."""
+    monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take it
     async with here.bot(redis_url):
         before = await here.value("turns_total", platform="slack", end=end)
         if end == "failed":
@@ -260,8 +264,9 @@ async def test_turns_are_counted_by_their_end(here: Place, redis_url: str, end: 
             assert await here.value("turns_total", platform="slack", end=end) == before + 1
 
 
-async def test_a_takeover_is_counted(here: Place, redis_url: str) -> None:
+async def test_a_takeover_is_counted(here: Place, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn that a stopped process handed back is taken over by the next one, which counts that."""
+    monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take it
     here.nebula.pace = 5
     async with here.bot(redis_url):
         before = await here.value("takeovers_total")
