@@ -16,8 +16,9 @@ from bots.discord.arrivals import Arrivals
 from bots.discord.commands import register
 from bots.discord.events import Listener
 from bots.discord.http import Http
+from bots.discord.interactions import ANSWER_SECONDS
 from bots.discord.library_log import in_one_sentence
-from bots.discord.marks import Marks
+from bots.discord.marks import SPACING, Marks
 from bots.discord.questions import NAME
 from bots.discord.response import ResponseSurface
 from bots.discord.rest import Rest
@@ -74,14 +75,17 @@ class Discord:
     name = NAME
     habits = Habits(memory=Memory.THREAD, replies=Placement.CHANNEL)
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, faster: float = 1.0, answer_seconds: float = ANSWER_SECONDS) -> None:
+        """`faster`: the windows of Discord's limits end so many times sooner than Discord's own, as the sandbox's may.
+        `answer_seconds`: how long a command may take before it is deferred."""
+        self._faster, self._answer_seconds = faster, answer_seconds
         self._managers = frozenset(config.discord_managers)
         self._token = config.discord_token.get_secret_value().strip() if config.discord_token else ""
         self._gateway = URL(config.discord_gateway_url)
         base = config.discord_api_url.rstrip("/")
-        self._base, self._http = base, Http(base, self._token)
+        self._base, self._http = base, Http(base, self._token, faster)
         self._rest = Rest(self._http)
-        self._marks = Marks(self._rest)
+        self._marks = Marks(self._rest, SPACING / faster)
         self._shards = shards_of(config.discord_shards)
         self._clients: dict[Shard, Listener] = {}  # the newest of each
         self._arrivals, self._queue = Arrivals(), Queue(len(self._shards))
@@ -90,7 +94,7 @@ class Discord:
     def open(self, address: Address) -> Surface:
         # What is private has no place in the channel, even when its token was lost before the first word.
         kind = ResponseSurface if address.interaction or address.private else ChannelSurface
-        return kind(self._rest, address, self._marks)
+        return kind(self._rest, address, self._marks, self._faster)
 
     def connection(self) -> Connection:
         """How the gateway is, once it has told of the guilds."""
@@ -150,12 +154,12 @@ class Discord:
 
     async def _serve(self, front: Front, shard: Shard) -> None:
         """One client, from its login to its end."""
-        client = Listener(front, self._http, self._arrivals, self._managers, shard, self._queue)
+        client = Listener(front, self._http, self._arrivals, self._managers, shard, self._queue, self._answer_seconds)
         self._clients[shard] = client
         with in_one_sentence(client) as reconnects:
             try:
                 await client.login(self._token)
-                await self._queue.turn()
+                await self._queue.turn(client)
                 async with asyncio.TaskGroup() as group:
                     beside = [group.create_task(self._greet(client, shard)), group.create_task(client.missed.run())]
                     if shard.first:
@@ -168,6 +172,7 @@ class Discord:
                     raise NeverConnected(reconnects.cause) from None
                 raise failures.exceptions[0] from None
             finally:
+                self._queue.done(client)
                 await _close(client)
 
     async def _greet(self, client: Listener, shard: Shard) -> None:

@@ -3,13 +3,14 @@
 They are plain data both ways; no state is kept that a restart could lose.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bots.discord.http import Http
 from core.commands import COMMANDS, Argument, Command, Invocation, find
-from core.errors import Gone, PlatformError, Rejected
+from core.errors import Gone, PlatformError, Rejected, SlowDown, Unreachable
 from core.model import Author, Place
 from core.settings import Layer
 
@@ -20,6 +21,8 @@ _CHAT_INPUT = 1
 _SUBCOMMAND, _STRING, _BOOLEAN = 1, 3, 5
 _IN_GUILDS, _IN_DIRECT_MESSAGES = 0, 1
 _GUILD_INSTALL = 0
+# The pauses between tries to register the commands, in seconds; each start tries too.
+PAUSES = (5.0, 30.0, 120.0, 600.0)
 SUGGESTIONS = 25
 CHOICE_LENGTH = 100
 # Arguments whose values are suggested while somebody types.
@@ -46,20 +49,32 @@ def definitions() -> list[dict[str, Any]]:
 
 
 async def register(http: Http, application: str) -> None:
-    """Tell Discord the commands if those it has are others. A failure is logged: the old ones go on working."""
-    wanted, path = definitions(), f"/applications/{application}/commands"
-    try:
+    """Tell Discord the commands if those it has are others. A failure is logged: the old ones go on working.
+
+    Where a call was not answered, in time or at all, it is tried again: at its first start a bot has no old ones.
+    """
+    for pause in (*PAUSES, None):
         try:
-            known = await http.call("GET", path)
-        except (Gone, Rejected):
-            known = None
-        if _same(wanted, known):
-            log.debug("the slash commands are registered as they are")
+            await _register(http, f"/applications/{application}/commands")
             return
-        await http.call("PUT", path, wanted)
-        log.info("registered %d slash commands", len(wanted))
-    except PlatformError as error:
-        log.warning("the slash commands could not be registered: %s", error)
+        except PlatformError as error:
+            log.warning("the slash commands could not be registered: %s", error)
+            if pause is None or not isinstance(error, SlowDown | Unreachable):
+                return
+            await asyncio.sleep(max(pause, error.retry_after if isinstance(error, SlowDown) else 0.0))
+
+
+async def _register(http: Http, path: str) -> None:
+    wanted = definitions()
+    try:
+        known = await http.call("GET", path)
+    except (Gone, Rejected):
+        known = None
+    if _same(wanted, known):
+        log.debug("the slash commands are registered as they are")
+        return
+    await http.call("PUT", path, wanted)
+    log.info("registered %d slash commands", len(wanted))
 
 
 def invocation_of(data: Mapping[str, Any], place: Place, author: Author) -> Invocation:

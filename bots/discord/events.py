@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import discord
@@ -11,7 +12,7 @@ from discord.http import Route
 from bots.discord.arrivals import Arrivals
 from bots.discord.edits import Edits, by_a_program, is_partial
 from bots.discord.http import Http
-from bots.discord.interactions import Interactions
+from bots.discord.interactions import ANSWER_SECONDS, Interactions
 from bots.discord.missed import Missed
 from bots.discord.people import permissions_in, rights_of
 from bots.discord.places import Places
@@ -27,8 +28,9 @@ from core.responses import Response
 
 log = logging.getLogger(__name__)
 
-# `ready` comes this many seconds after the last guild that the gateway told of.
-_GUILDS_SECONDS = 0.25
+# Where not all guilds are told of that READY names, say for an outage of theirs, `ready` comes this many seconds after
+# the last one; else with the last one.
+GUILDS_SECONDS = 2.0
 # Without a word from the gateway for so long, its acknowledgements included, the connection is made anew. Seconds; it
 # asks for a heartbeat every 41 s or so.
 SILENCE_SECONDS = 60.0
@@ -40,7 +42,14 @@ class Listener(discord.Client):
     """The gateway's client, of one shard or of all: minimal intents, nothing kept of messages and members."""
 
     def __init__(
-        self, front: Front, http: Http, arrivals: Arrivals, managers: Collection[str], shard: Shard, queue: Queue
+        self,
+        front: Front,
+        http: Http,
+        arrivals: Arrivals,
+        managers: Collection[str],
+        shard: Shard,
+        queue: Queue,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         # Messages that mention the bot and direct messages carry their content without the privileged intent
         # (docs.discord.com, Gateway, Message Content Intent).
@@ -52,7 +61,7 @@ class Listener(discord.Client):
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
-            guild_ready_timeout=_GUILDS_SECONDS,
+            guild_ready_timeout=GUILDS_SECONDS,
             heartbeat_timeout=SILENCE_SECONDS,
             proxy=proxy_for(Route.BASE),
             shard_id=shard.id,
@@ -62,21 +71,29 @@ class Listener(discord.Client):
         self._front, self._managers, self._queue = front, managers, queue
         rest = Rest(http)
         self._places, self._replies, self._arrivals = Places(rest), Replies(rest), arrivals
-        self._interactions = Interactions(front, http, self._places, arrivals, managers)
+        self._interactions = Interactions(front, http, self._places, arrivals, managers, answer_seconds)
         self._edits = Edits(self, front, rest, self._places, arrivals)
         self.missed = Missed(self, front, rest, self._places, arrivals, shard)
         # discord.py fails on a message that is told of in part, and with it the connection.
         parsers = self._connection.parsers
         self._parse_update, parsers["MESSAGE_UPDATE"] = parsers["MESSAGE_UPDATE"], self._updated
+        for event in ("READY", "GUILD_CREATE"):
+            parsers[event] = partial(self._told_of_guilds, parsers[event])
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         if not initial:  # the first one waited before it connected
             await asyncio.sleep(AFRESH_SECONDS)
-            await self._queue.turn()
+            await self._queue.turn(self)
+
+    async def on_connect(self) -> None:
+        self._queue.done(self)
 
     async def on_ready(self) -> None:
         self.signed_in.set()
         self.missed.look_back()
+
+    async def on_guild_available(self, guild: discord.Guild) -> None:
+        self.missed.came(guild)
 
     async def on_message(self, message: discord.Message) -> None:
         me = self.user
@@ -110,6 +127,13 @@ class Listener(discord.Client):
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         await self._interactions.take(interaction)
+
+    def _told_of_guilds(self, parse: Callable[[Any], None], data: Any) -> None:
+        """discord.py is ready so long after the last guild, whether it waits for more or not: it looks up how long
+        after each of them."""
+        parse(data)
+        waits = any(guild.unavailable for guild in self.guilds)
+        self._connection.guild_ready_timeout = GUILDS_SECONDS if waits else 0.0
 
     def _updated(self, data: dict[str, Any]) -> None:
         if by_a_program(data):

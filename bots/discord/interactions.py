@@ -44,8 +44,17 @@ _LOST = "Discord does not say in which channel we are. Please mention me instead
 class Interactions:
     """Everything here answers within Discord's time, first and foremost."""
 
-    def __init__(self, front: Front, http: Http, places: Places, arrivals: Arrivals, managers: Collection[str]) -> None:
-        self._http, self._rest = http, Rest(http)
+    def __init__(
+        self,
+        front: Front,
+        http: Http,
+        places: Places,
+        arrivals: Arrivals,
+        managers: Collection[str],
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        """`answer_seconds`: what is not known by then is deferred."""
+        self._http, self._rest, self._answer_seconds = http, Rest(http), answer_seconds
         self._front, self._places, self._arrivals = front, places, arrivals
         self._managers = managers
         self._seen: dict[int, None] = {}
@@ -137,7 +146,7 @@ class Interactions:
 
         async with asyncio.TaskGroup() as group:
             running = group.create_task(self._front.invoked(invocation, self._rights(interaction)))
-            done, _ = await asyncio.wait({running}, timeout=ANSWER_SECONDS)
+            done, _ = await asyncio.wait({running}, timeout=self._answer_seconds)
             if not done:
                 await _defer(callback, ephemeral=True)
         if done:
@@ -180,7 +189,7 @@ class Interactions:
     async def _suggest(self, callback: Callback, text: str | None) -> None:
         names: tuple[str, ...] = ()
         with suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 names = await self._front.models(text) if text is not None else ()
         with suppress(PlatformError):
             await callback.suggest([name for name in names if len(name) <= CHOICE_LENGTH][:SUGGESTIONS])

@@ -34,8 +34,8 @@ class _Mark(Enum):
 class Marks:
     """The marks that this process sets. `put` and `take` do not wait; the calls are made while `run` runs."""
 
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
+    def __init__(self, rest: Rest, spacing: float = SPACING) -> None:
+        self._rest, self._spacing = rest, spacing
         self._on: dict[_Key, _Mark] = {}
         self._queues: dict[str, deque[_Key]] = {}  # by channel, each with a task that works on it
         self._group: asyncio.TaskGroup | None = None
@@ -57,7 +57,7 @@ class Marks:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     for key in [key for key, mark in self._on.items() if mark is _Mark.UNWANTED]:
                         await self._remove(key)
-                        await asyncio.sleep(SPACING)
+                        await asyncio.sleep(self._spacing)
 
     def put(self, channel: str, message: str, emoji: str = EYES) -> None:
         """Mark a question, once, when its place in the channel's queue comes; unless it is taken before that."""
@@ -108,7 +108,7 @@ class Marks:
                         await self._remove(key)
                     case _:
                         continue  # taken before it was set
-                await asyncio.sleep(SPACING)
+                await asyncio.sleep(self._spacing)
         finally:
             del self._queues[channel]
 
@@ -163,5 +163,5 @@ class Marks:
             log.info("it is not known whether a place in line stayed: %s", error)
             return
         for emoji in set(left) & set(NUMBERS):
-            await asyncio.sleep(SPACING)
+            await asyncio.sleep(self._spacing)
             await self._remove((channel, message, emoji))

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -41,10 +42,22 @@ class Missed:
         self._client, self._front, self._rest, self._places = client, front, rest, places
         self._arrivals, self._shard = arrivals, shard
         self._new = asyncio.Event()
+        self._session = False  # a new one began
+        self._unseen: dict[int, int] = {}  # guilds that were not told of when others were looked through: since when
+        self._late: list[tuple[discord.Guild, int]] = []  # those that were told of afterwards
 
     def look_back(self) -> None:
         """A new session began, which is sent nothing from before it. (One that is resumed gets what it missed.)"""
+        self._session = True
         self._new.set()
+
+    def came(self, guild: discord.Guild) -> None:
+        """The gateway tells of a guild, perhaps only now: its channels were not known when others were looked
+        through, because of an outage of Discord's or because this machine is slow."""
+        since = self._unseen.pop(guild.id, None)
+        if since is not None:
+            self._late.append((guild, since))
+            self._new.set()
 
     async def run(self) -> None:
         """Look back after each new session, and tell that the bot is present, until cancelled.
@@ -55,7 +68,12 @@ class Missed:
         while True:
             self._new.clear()
             try:
-                await self._look_back()
+                if self._session:
+                    await self._look_back()
+                while self._late:
+                    guild, since = self._late[0]
+                    await self._through_all([guild], [], since)
+                    del self._late[0]
             except StoreError as error:
                 log.info("it is not known yet whether questions were missed: %s", error)
                 self._new.set()
@@ -69,34 +87,30 @@ class Missed:
                         await self._new.wait()
 
     async def _look_back(self) -> None:
-        seconds = await self._front.away(self._shard.name)
-        if seconds <= 0:
-            return
-        since = _snowflake(time.time() - seconds - MARGIN_SECONDS)
-        found = [each for each in self._readable() if (each.last_message_id or 0) > since]
+        self._session = False
+        try:
+            seconds = await self._front.away(self._shard.name)
+            if seconds <= 0:
+                return
+            guilds, since = list(self._client.guilds), _snowflake(time.time() - seconds - MARGIN_SECONDS)
+            self._unseen = {guild.id: since for guild in guilds if guild.unavailable}
+            asked = await self._through_all(guilds, await self._direct(), since)
+        except StoreError:
+            self._session = True
+            raise
+        log.info("nobody listened for %.0f s: %d questions were asked meanwhile", seconds, asked)
+
+    async def _through_all(self, guilds: Iterable[discord.Guild], direct: Iterable[Any], since: int) -> int:
+        """Hand over the questions in these guilds and channels with direct messages that came after an id."""
+        found = [each for each in _readable(guilds) if (each.last_message_id or 0) > since]
         found.sort(key=lambda each: each.last_message_id or 0, reverse=True)
         asked = 0
-        for channel in (*found[:CHANNELS], *await self._direct()):
+        for channel in (*found[:CHANNELS], *direct):
             try:
                 asked += await self._through(channel, since)
             except PlatformError as error:
                 log.info("a channel was not looked through for missed questions: %s", error)
-        log.info("nobody listened for %.0f s: %d questions were asked meanwhile", seconds, asked)
-
-    def _readable(self) -> list[Any]:
-        """Channels and active threads whose history the bot may read. Where it can't be told, Discord will tell."""
-        found: list[Any] = []
-        for guild in self._client.guilds:
-            channels: list[Any] = [*guild.text_channels, *guild.voice_channels, *guild.stage_channels, *guild.threads]
-            for channel in channels:
-                try:
-                    held = channel.permissions_for(guild.me)
-                except (discord.ClientException, AttributeError):
-                    found.append(channel)
-                    continue
-                if held.view_channel and held.read_message_history:
-                    found.append(channel)
-        return found
+        return asked
 
     async def _direct(self) -> list[Any]:
         """Channels with direct messages, which the gateway does not list: those in which something was said before."""
@@ -158,6 +172,22 @@ class Missed:
                     await asyncio.sleep(min(_LONGEST, told.reset_after))
                 return page
         raise AssertionError  # the last try returns or raises
+
+
+def _readable(guilds: Iterable[discord.Guild]) -> list[Any]:
+    """Channels and active threads whose history the bot may read. Where it can't be told, Discord will tell."""
+    found: list[Any] = []
+    for guild in guilds:
+        channels: list[Any] = [*guild.text_channels, *guild.voice_channels, *guild.stage_channels, *guild.threads]
+        for channel in channels:
+            try:
+                held = channel.permissions_for(guild.me)
+            except (discord.ClientException, AttributeError):
+                found.append(channel)
+                continue
+            if held.view_channel and held.read_message_history:
+                found.append(channel)
+    return found
 
 
 def _dm(channel: int) -> Any:

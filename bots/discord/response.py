@@ -35,15 +35,15 @@ CALLS, SECONDS = 5, 2.0
 class ResponseSurface:
     """The first page is the response itself. Works where the bot is no member, as long as the token lives."""
 
-    def __init__(self, rest: Rest, address: Address, marks: Marks) -> None:
-        self._rest, self._marks = rest, marks
+    def __init__(self, rest: Rest, address: Address, marks: Marks, faster: float = 1.0) -> None:
+        self._rest, self._marks, self._faster = rest, marks, faster
         self._address = address
         self._conversation = address.conversation
         self.told: Told | None = None
         self.by_status = self.append_only = False
         self._token = Token.parse(address.interaction)
         self._expires = address.expires
-        self._plain = ChannelSurface(rest, replace(address, interaction=""), marks)
+        self._plain = ChannelSurface(rest, replace(address, interaction=""), marks, faster)
         self._dead = self._direct = False
         self._original = self._last = ""
         self._answered = False
@@ -52,7 +52,7 @@ class ResponseSurface:
         self._unclear: tuple[str, str] | None = None  # content and file of a followup that may have arrived
         scope = hashlib.sha256(address.interaction.encode()).hexdigest()[:16]
         # The token is known to the one process that answers with it.
-        self._calls = Pace(f"discord/interaction/{scope}", CALLS, SECONDS, shared=False)
+        self._calls = Pace(f"discord/interaction/{scope}", CALLS, SECONDS / faster, shared=False)
 
     def fits(self, page: Page) -> bool:
         return fits(page)
@@ -199,7 +199,7 @@ class ResponseSurface:
             channel = await self._rest.direct_channel(self._address.author)
             place = Place(NAME, NO_GUILD, channel, direct=True)
             address = replace(self._address, interaction="", message="", place=place)
-            self._plain, self._direct = ChannelSurface(self._rest, address, self._marks), True
+            self._plain, self._direct = ChannelSurface(self._rest, address, self._marks, self._faster), True
 
     def _buttons(self, page: Page) -> tuple[Button, ...]:
         return buttons_of(page.actions, self._conversation)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from bots.discord.questions import NAME
 
 # One connection may sign in per so many seconds (docs.discord.com, Gateway, Rate Limiting: max_concurrency, which is 1
-# for all but the largest bots), with a margin.
-IDENTIFY_SECONDS = 5.5
+# for all but the largest bots), with a margin. They are counted from Discord's answer to the one before: on a busy
+# machine much time passes between a turn in the line and the moment at which Discord sees it used.
+IDENTIFY_SECONDS = 5.25
+# Who is not answered keeps the others waiting no longer than that. Seconds.
+HOLD_SECONDS = 30.0
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?/(\d+)")
 
 
@@ -52,12 +55,31 @@ class Queue:
         self._several = connections > 1
         self._lock = asyncio.Lock()
         self._free = 0.0  # when the next may, by the loop's clock
+        self._holder: object = None
+        self._until: asyncio.TimerHandle | None = None
 
-    async def turn(self) -> None:
-        """Wait for one's turn; at once where there is but one connection."""
+    async def turn(self, who: object) -> None:
+        """Wait for one's turn, which lasts until `done`; at once where there is but one connection."""
         if not self._several:
             return
         loop = asyncio.get_running_loop()
-        async with self._lock:
-            await asyncio.sleep(max(0.0, self._free - loop.time()))
-            self._free = loop.time() + IDENTIFY_SECONDS
+        if self._holder is not who:  # else its try failed before Discord answered
+            await self._lock.acquire()
+            self._holder = who
+        self._watch(loop.call_later(HOLD_SECONDS, self.done, who))
+        await asyncio.sleep(max(0.0, self._free - loop.time()))
+        self._free = loop.time() + IDENTIFY_SECONDS
+
+    def done(self, who: object) -> None:
+        """Discord answered it, or its connection ended: the next one's time begins."""
+        if self._holder is not who:
+            return
+        self._free = asyncio.get_running_loop().time() + IDENTIFY_SECONDS
+        self._watch(None)
+        self._holder = None
+        self._lock.release()
+
+    def _watch(self, until: asyncio.TimerHandle | None) -> None:
+        if self._until:
+            self._until.cancel()
+        self._until = until

@@ -26,7 +26,6 @@ POSTS, POST_SECONDS = 5, 5.0
 EDITS, EDIT_SECONDS = 5, 5.0
 # Messages older than an hour have a limit of their own, of which no header tells (discord-api-docs, issue 4413).
 OLD_EDITS, OLD_EDIT_SECONDS, OLD = 3, 6.0, 3600.0
-ALL = Pace("discord/everything", EVERYTHING, EVERYTHING_SECONDS, spread=False)
 BARRED = "I may not write in {channel} (any more), so I can't answer you there. Ask whoever manages the server."
 _EPOCH = 1_420_070_400.0  # of the time in Discord's ids, in epoch seconds (docs.discord.com, Snowflakes)
 _THREAD_NAME = 100  # characters (docs.discord.com, Start Thread from Message)
@@ -55,8 +54,8 @@ def age(message: str) -> float:
 class ChannelSurface:
     """Posts the first page as a reply to the question, in a thread under it if that is wanted and allowed."""
 
-    def __init__(self, rest: Rest, address: Address, marks: Marks) -> None:
-        self._rest, self._marks, self._adopted = rest, marks, address.adopted
+    def __init__(self, rest: Rest, address: Address, marks: Marks, faster: float = 1.0) -> None:
+        self._rest, self._marks, self._adopted, self._faster = rest, marks, address.adopted, faster
         place = address.place
         self._conversation = address.conversation
         self.told: Told | None = None
@@ -74,10 +73,12 @@ class ChannelSurface:
         self._found = ""  # a post that had arrived before, with a content that is not the newest
 
     def _aim(self, channel: str) -> None:
-        self._channel = channel
-        self._posts = Pace(f"discord/post/{channel}", POSTS, POST_SECONDS, spread=False, within=ALL)
-        self._edits = Pace(f"discord/edit/{channel}", EDITS, EDIT_SECONDS, within=ALL)
-        self._old_edits = Pace(f"discord/old-edit/{channel}", OLD_EDITS, OLD_EDIT_SECONDS, within=self._edits)
+        self._channel, faster = channel, self._faster
+        every = Pace("discord/everything", EVERYTHING, EVERYTHING_SECONDS / faster, spread=False)
+        self._posts = Pace(f"discord/post/{channel}", POSTS, POST_SECONDS / faster, spread=False, within=every)
+        self._edits = Pace(f"discord/edit/{channel}", EDITS, EDIT_SECONDS / faster, within=every)
+        old = OLD_EDIT_SECONDS / faster
+        self._old_edits = Pace(f"discord/old-edit/{channel}", OLD_EDITS, old, within=self._edits)
 
     def fits(self, page: Page) -> bool:
         return fits(page)

@@ -1,6 +1,8 @@
 """The sandbox's Discord: a server on loopback that speaks REST v10 and the gateway as Discord documents them."""
 
+import time
 from base64 import b64encode
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from secrets import token_urlsafe
 from types import TracebackType
@@ -31,7 +33,7 @@ class DiscordServer(People):
     `limits` are the rate limits, None for none. `privileged` are the intents that the app was granted.
     `interaction_deadline` and `interaction_lifetime` are in seconds: how long an interaction waits for its first
     answer, and how long its token lives. Whether a mention of the bot's role alone lets an app without the content
-    intent read a message is not documented; `role_mention_unlocks` chooses.
+    intent read a message is not documented; `role_mention_unlocks` chooses. `clock`: by which the limits' windows end.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class DiscordServer(People):
         interaction_deadline: float = 3.0,
         interaction_lifetime: float = 900.0,
         role_mention_unlocks: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         world = World()
         self.application_id = world.new_id()
@@ -49,7 +52,7 @@ class DiscordServer(People):
         self.api_url = ""
         self.gateway_url = ""
         self.faults = Faults()
-        self._limiter = Limiter(limits or OFF)
+        self._limiter = Limiter(limits or OFF, clock)
         wire = Wire(world, self.application_id, role_mention_unlocks=role_mention_unlocks)
         gateway = Gateway(world, wire, self.token, privileged)
         messages = Messages(world, wire, gateway)
@@ -84,6 +87,15 @@ class DiscordServer(People):
     @limits.setter
     def limits(self, limits: Limits | None) -> None:
         self._limiter.limits = limits or OFF
+
+    @property
+    def interaction_lifetime(self) -> float:
+        """How long the token of an interaction lives; when it is shortened, those that are older end."""
+        return self._interactions.lifetime
+
+    @interaction_lifetime.setter
+    def interaction_lifetime(self, seconds: float) -> None:
+        self._interactions.lifetime = seconds
 
     @property
     def latency(self) -> float:

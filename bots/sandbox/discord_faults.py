@@ -1,8 +1,11 @@
 """Faults that can be switched on, per route: refused, failing, slow or half-done requests."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
+
+from bots.sandbox.hold import Hold
 
 
 class FaultKind(StrEnum):
@@ -20,8 +23,8 @@ class FaultKind(StrEnum):
 class Fault:
     """One fault, for `times` requests (None: until cleared) to routes like "PATCH /channels/{channel}/messages/*".
 
-    `seconds` is the retry_after of a rate limit or the delay of what is slow or late; `scope` is user, shared or
-    global; `before` requests pass unharmed first.
+    `seconds` is the retry_after of a rate limit or the delay of what is slow or late, which may have a `hold` instead;
+    `scope` is user, shared or global; `before` requests pass unharmed first.
     """
 
     kind: FaultKind
@@ -33,6 +36,14 @@ class Fault:
     code: int = 0
     message: str = ""
     before: int = 0
+    hold: Hold | None = None
+
+    async def wait(self) -> None:
+        """The delay of what is slow or late."""
+        if self.hold:
+            await self.hold.wait()
+        else:
+            await asyncio.sleep(self.seconds)
 
 
 class Faults:
@@ -65,6 +76,12 @@ class Faults:
         """Do what is asked `seconds` later, and answer then."""
         self._add(Fault(FaultKind.LATE, route, times, seconds, before=before))
 
+    def hold(self, route: str, *, late: bool = False, before: int = 0) -> Hold:
+        """Do what one request asks and keep the answer until it is let go; `late`: also do it only then."""
+        held = Hold()
+        self._add(Fault(FaultKind.LATE if late else FaultKind.SLOW, route, before=before, hold=held))
+        return held
+
     def reset(self, route: str, times: int | None = 1, *, before: int = 0) -> None:
         """Do what is asked, then reset the connection: the caller can't know that it worked."""
         self._add(Fault(FaultKind.RESET, route, times, before=before))
@@ -86,6 +103,8 @@ class Faults:
                     self._faults[index] = replace(fault, times=fault.times - 1)
                 else:
                     del self._faults[index]
+            if fault.hold:
+                fault.hold.met = True
             return fault
         return None
 

@@ -34,7 +34,7 @@ class Gateway:
     """All sessions. `duplicate` is how often each event is sent, `refuse` how many handshakes fail from now on.
 
     `latency`: seconds by which an event is delayed on its way. `unsharded`: whether a client may sign in without
-    naming a shard.
+    naming a shard. `away`: guilds by id of which a client is told nothing when it signs in, as in an outage of theirs.
     """
 
     def __init__(self, world: World, wire: Wire, token: str, privileged: Intent) -> None:
@@ -44,6 +44,7 @@ class Gateway:
         self.duplicate = 1
         self.refuse = 0
         self.unsharded = True
+        self.away: set[str] = set()
         self.identifies = 0
         self.identified: list[tuple[int, int, float]] = []  # shard, number of shards, monotonic seconds
         self.resumes = 0
@@ -213,7 +214,7 @@ class Gateway:
             ready["shard"] = [shard, shards]
         self._event(session, "READY", ready)
         if session.intents & Intent.GUILDS:
-            for guild in guilds:
+            for guild in (one for one in guilds if one.id not in self.away):
                 self._event(session, "GUILD_CREATE", self._guild(session, guild))
         self._sessions.append(session)
         self._world.watch.changed()

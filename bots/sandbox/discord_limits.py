@@ -1,9 +1,10 @@
 """The rate limits of the sandbox's Discord: fixed windows per route and channel, and the headers that tell of them."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
+from typing import Any
 
 from bots.sandbox.discord_values import Json
 
@@ -38,6 +39,15 @@ class Limits:
     old_edit: Limit | None = Limit(3, 6.0)
     everything: Limit | None = Limit(50, 1.0)
     old_age: float = 3600.0
+
+    def faster(self, times: float) -> "Limits":
+        """The same calls in windows that end so many times sooner."""
+        quick: dict[str, Any] = {}
+        for name in (each.name for each in fields(self)):
+            limit = getattr(self, name)
+            if isinstance(limit, Limit):
+                quick[name] = replace(limit, seconds=limit.seconds / times)
+        return replace(self, **quick)
 
 
 OBSERVED = Limits()
@@ -86,10 +96,13 @@ class Verdict:
 
 
 class Limiter:
-    """Counts calls. `limits` may be replaced while running; windows that have begun go on with what was used."""
+    """Counts calls. `limits` may be replaced while running; windows that have begun go on with what was used.
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    `clock` tells seconds: windows end by it, and the headers go by it.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limits, self._clock = limits, clock
         self._windows: dict[tuple[str, str], _Window] = {}
 
     def take(self, name: str, key: str, *, counted_globally: bool) -> Verdict:
@@ -106,8 +119,8 @@ class Limiter:
         headers = {
             "X-RateLimit-Limit": str(limit.calls),
             "X-RateLimit-Remaining": str(max(0, limit.calls - window.used)),
-            "X-RateLimit-Reset": f"{time.time() + window.ends - time.monotonic():.3f}",
-            "X-RateLimit-Reset-After": f"{max(0.0, window.ends - time.monotonic()):.3f}",
+            "X-RateLimit-Reset": f"{time.time() + window.ends - self._clock():.3f}",
+            "X-RateLimit-Reset-After": f"{max(0.0, window.ends - self._clock()):.3f}",
             "X-RateLimit-Bucket": BUCKETS[name],
         }
         if wait:
@@ -120,7 +133,7 @@ class Limiter:
         return self._take(limit, "old_edit", channel)[1] if limit else 0.0
 
     def _take(self, limit: Limit, name: str, key: str) -> tuple[_Window, float]:
-        now = time.monotonic()
+        now = self._clock()
         window = self._windows.setdefault((name, key), _Window())
         if now >= window.ends:
             window.ends, window.used = now + limit.seconds, 0

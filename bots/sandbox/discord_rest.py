@@ -108,15 +108,20 @@ class Rest:
             except ApiError as error:
                 broken = error
             fault = self._faults.meet(endpoint.route)
-            late = fault.seconds if fault and fault.kind is FaultKind.LATE else 0.0
-            if seconds := self.latency / 2 + late:
-                await asyncio.sleep(seconds)
+            if fault and fault.hold:
+                self._world.watch.changed()  # that it is met
+            if self.latency:
+                await asyncio.sleep(self.latency / 2)
+            if fault and fault.kind is FaultKind.LATE:
+                await fault.wait()
             ask = Ask(request.match_info, request.query, body, files)
             out = self._answer(endpoint, ask, request.headers.get("Authorization", ""), fault, broken)
             code = out.payload.get("code", 0) if isinstance(out.payload, dict) and out.status >= 400 else 0
             self._record(endpoint.method, endpoint.route, request.path, body, at, out.status, code)
-            if seconds := self.latency / 2 + (fault.seconds if fault and fault.kind is FaultKind.SLOW else 0.0):
-                await asyncio.sleep(seconds)
+            if self.latency:
+                await asyncio.sleep(self.latency / 2)
+            if fault and fault.kind is FaultKind.SLOW:
+                await fault.wait()
             if fault and fault.kind is FaultKind.RESET:
                 _reset(request)
             return _response(out)

@@ -64,6 +64,7 @@ async def sandbox(config: Config) -> None:
         bot = await stack.enter_async_context(serving(local, store.redis, model, platforms))
         for platform in platforms:
             await platform.ready.wait()
+        await discord.until(lambda: discord.commands.registered)  # or the first line typed could be refused
         answers = "the real Nebula answers" if model_server is None else "a stand-in plays the model"
         print(f"{store.where}; {answers}.\n{WELCOME}", flush=True)
         await Terminal(stages, Troubles(slack, discord, model_server), bot.intake.idle).serve()

@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 from aiohttp import web
 from multidict import CIMultiDict
 
+from bots.sandbox.hold import Hold
 from bots.sandbox.nebula_faults import Answer, Fault, Received, Thought
 from bots.sandbox.nebula_standin import MODELS, stand_in, stand_in_thought, tokens
 from bots.sandbox.nebula_writer import Cut, Writer, deltas
@@ -91,12 +92,17 @@ class NebulaServer:
         self._scripted.append(Answer(text, thought, style, finish))
 
     def fault(self, fault: Fault, times: int | None = 1) -> None:
-        """Switch on a fault for the next requests; None: for all, until `heal`. Faults take turns in this order."""
+        """Switch on a fault for the next requests (None: all, until `heal`). Faults take turns in this order."""
         self._switched.append(_Switched(fault, times))
 
     def heal(self) -> None:
         """Switch all faults off."""
         self._switched.clear()
+
+    def hold(self, after: int | None = None, times: int | None = 1) -> Hold:
+        """Keep the next streams after so many tokens until they are let go: then, also if only paced, they hurry."""
+        self.fault(Fault(hold_after=after, hold=(held := Hold())), times)
+        return held
 
     async def until(self, predicate: Callable[[], bool], timeout: float = 120.0) -> None:
         """Wait for a condition on this server. Raises TimeoutError after `timeout` seconds."""
@@ -106,7 +112,6 @@ class NebulaServer:
                 await self._changed.wait()
 
     def _note(self, number: int, **changes: Any) -> None:
-        """More is known of a request."""
         self._received[number] = replace(self._received[number], **changes)
         self._changed.set()
 

@@ -1,10 +1,10 @@
 """What can go wrong with an answer of the sandbox's Nebula, and what it has to say: plain values."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bots.sandbox.hold import Hold
 from core.model import ChatMessage
 
 # LiteLLM when the server behind it dies: an error object in the stream, and no [DONE]
@@ -38,11 +38,11 @@ class Fault:
     """How one request goes wrong. Positions are counted in tokens of the answer, its thought included.
 
     `body` replaces the answer, byte by byte as given; with status 200 that replays a recording (`headers` say of
-    what type). `first_token`: seconds more until the first token. `stall_after`: then nothing comes any more, or
-    not before `released` is set. `cut_after`: then the connection is reset. `error_after`: then `error` comes as an
-    event, and the body ends. `done`: whether `[DONE]` is sent. `noise`: role-only, empty and choiceless chunks,
-    comments and pings between the tokens. `crlf`: lines end in CRLF. `bytewise`: each byte is written by itself.
-    `empty`: the model says nothing.
+    what type). `first_token`: seconds more until the first token. `stall_after`: then nothing comes any more.
+    `hold_after`: then nothing comes until `hold` is let go; from then on what is left comes at once.
+    `cut_after`: then the connection is reset. `error_after`: then `error` comes as an event, and the body ends.
+    `done`: whether `[DONE]` is sent. `noise`: role-only, empty and choiceless chunks, comments and pings between the
+    tokens. `crlf`: lines end in CRLF. `bytewise`: each byte is written by itself. `empty`: the model says nothing.
     """
 
     status: int = 200
@@ -50,7 +50,8 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     first_token: float = 0.0
     stall_after: int | None = None
-    released: asyncio.Event | None = None
+    hold_after: int | None = None
+    hold: Hold | None = None
     cut_after: int | None = None
     error_after: int | None = None
     error: str = UPSTREAM_DIED

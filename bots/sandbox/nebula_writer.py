@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -53,7 +54,10 @@ class Writer:
     async def write(
         self, said: list[dict[str, str]], finish: str | None, usage: dict[str, int] | None, pace: float
     ) -> None:
-        """Send the deltas, `pace` of them a second (0: at once). Raises Cut, and ConnectionError if the client left."""
+        """Send the deltas, `pace` of them a second (0, or once they are let go: at once).
+
+        Raises Cut, and ConnectionError if the client left.
+        """
         clock = asyncio.get_running_loop().time
         start, noise = clock(), self._noise()
         await self._chunk({"role": "assistant", "content": ""})
@@ -61,7 +65,7 @@ class Writer:
             if await self._fails(number):
                 return
             if pace:
-                await asyncio.sleep(start + number / pace - clock())
+                await self._pause(start + number / pace)
             await self._send(next(noise))
             self.written.append(clock())
             await self._chunk(delta)
@@ -76,15 +80,25 @@ class Writer:
 
     async def _fails(self, number: int) -> bool:
         """Carry out the fault that is due after this many tokens; true if the stream ends with it."""
+        if self._fault.hold_after == number and self._fault.hold:
+            await self._fault.hold.wait()
         if self._fault.stall_after == number:
-            # until the test lets it go, or for good: the client hangs up or the server stops
-            await (self._fault.released or asyncio.Event()).wait()
+            await asyncio.Event().wait()  # until the client hangs up or the server stops
         if self._fault.cut_after == number:
             raise Cut
         if self._fault.error_after == number:
             await self._send(_event(self._fault.error))
             return True
         return False
+
+    async def _pause(self, until: float) -> None:
+        """Until this time of the loop's, or until what is held is let go."""
+        if self._fault.hold is None:
+            await asyncio.sleep(until - asyncio.get_running_loop().time())
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._fault.hold.wait()
 
     def _noise(self) -> Iterator[bytes]:
         number = 0

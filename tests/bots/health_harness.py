@@ -20,8 +20,8 @@ from bots.sandbox.slack import SlackServer
 from bots.slack.app import Slack
 from core.config import Config
 from core.store.connect import connection
-from tests.bots.slack_harness import free_port
 from tests.bounds import HANG_SECONDS
+from tests.ports import free_port
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -56,7 +56,6 @@ class Place:
             "DISCORD_TOKEN": self.discord.token,
             "DISCORD_API_URL": self.discord.api_url,
             "DISCORD_GATEWAY_URL": self.discord.gateway_url,
-            "LEASE_SECONDS": "1",
         }
 
     @asynccontextmanager
@@ -130,6 +129,8 @@ async def place() -> AsyncIterator[Place]:
     """All the servers, without rate limits."""
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(SlackServer(limits=slack_limits.OFF, retry_delays=(0.0, 0.5, 1.0)))
-        discord = await stack.enter_async_context(DiscordServer(limits=discord_limits.OFF))
+        discord = await stack.enter_async_context(
+            DiscordServer(limits=discord_limits.OFF, interaction_deadline=HANG_SECONDS)
+        )
         model = await stack.enter_async_context(NebulaServer())
         yield Place(slack, discord, model, await stack.enter_async_context(aiohttp.ClientSession()))

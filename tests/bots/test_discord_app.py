@@ -9,20 +9,20 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.discord import arrivals, interactions, marks
+from bots.discord import arrivals, commands
 from bots.discord.app import invite_url
-from bots.sandbox.discord import DiscordServer
 from bots.sandbox.discord_interactions import Interaction
-from bots.sandbox.discord_limits import OFF, Limit, Limits
+from bots.sandbox.discord_limits import OFF, Limits
 from bots.sandbox.discord_sessions import Intent
 from bots.sandbox.discord_values import Channel, Message, Overwrite, Permission, Upload
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault, Thought
+from core import lease, waiting
 from core.commands import COMMANDS
 from core.config import WrongConfig
 from core.errors import StoreError
 from core.store.connect import connection
-from tests.bots.discord_harness import GENERAL, Room, config_for, room, running
+from tests.bots.discord_harness import GENERAL, Room, config_for, discord_server, room, running
 
 POST = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
@@ -175,34 +175,30 @@ class TestQuestions:
 
     async def test_two_questions_at_once_are_answered_in_their_order(self, here: Room) -> None:
         """The second waits, marked as received, until the first is answered; then the mark goes."""
-        here.nebula.first_token = 0.2
+        held = here.nebula.hold(0)
         here.nebula.answer_next("One.")
         here.nebula.answer_next("Two.")
         await here.say("ann", GENERAL, "@nebula first")
         waiting = await here.say("bob", GENERAL, "@nebula second")
         marked = await here.until(lambda: (found := here.discord.message(waiting)) and found.reactions)
-        assert [(each.emoji, each.users) for each in marked or ()] == [("👀", (here.me.id,))]
+        assert ("👀", (here.me.id,)) in [(each.emoji, each.users) for each in marked or ()]
+        held.let_go()
         await here.until(lambda: here.said(GENERAL) == ["One.", "Two."])
         await here.until(lambda: (found := here.discord.message(waiting)) and not found.reactions)
         first, second = here.nebula.requests
         assert first.messages[-1].content.endswith("first")
         assert second.messages[-1].content.endswith("second")
 
-    async def test_every_question_of_a_burst_is_marked_at_discords_pace(
-        self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_every_question_of_a_burst_is_marked_at_discords_pace(self, redis_client: Redis) -> None:
         """All who wait see their mark, no reaction is refused, and each mark that was set is taken away."""
-        monkeypatch.setattr(marks, "SPACING", 0.1)
-        async with room(redis_client, limits=replace(OFF, reaction=Limit(1, 0.1))) as here:
-            here.nebula.pace = 50
-            here.nebula.answer_next("word " * 500)
+        async with room(redis_client, limits=replace(OFF, reaction=Limits().reaction)) as here:
+            here.nebula.fault(Fault(stall_after=3))
             first = await here.say("ann", GENERAL, "@nebula first")
             await here.until(lambda: here.shown(GENERAL))
             waiting = [await here.say("bob", GENERAL, f"@nebula question {number}") for number in range(3)]
             await here.until(lambda: all((found := here.discord.message(one)) and found.reactions for one in waiting))
-            here.nebula.pace = 0
-            await here.discord.delete(here.shown(GENERAL)[0])  # ends the first turn
-            await here.until(lambda: len(here.said(GENERAL)) == 3)
+            await here.press("ann", here.shown(GENERAL)[0], "Stop")
+            await here.until(lambda: len(here.said(GENERAL)) == 4)
             await here.until(
                 lambda: not any((found := here.discord.message(one)) and found.reactions for one in (first, *waiting))
             )
@@ -212,10 +208,10 @@ class TestQuestions:
             assert len(put) >= 3
             assert put == taken
 
-    async def test_a_waiting_question_shows_its_place(self, here: Room) -> None:
+    async def test_a_waiting_question_shows_its_place(self, here: Room, monkeypatch: pytest.MonkeyPatch) -> None:
         """Beside the eyes stands how many come before it; that changes when the line moves, and goes with its turn."""
-        here.nebula.pace = 50
-        here.nebula.answer_next("word " * 500)
+        monkeypatch.setattr(waiting, "LINE_SECONDS", 0.05)
+        here.nebula.fault(Fault(stall_after=3), times=3)
         await here.say("ann", GENERAL, "@nebula first")
         await here.until(lambda: here.shown(GENERAL))
         second, third = [await here.say("bob", GENERAL, f"@nebula question {number}") for number in range(2)]
@@ -225,10 +221,10 @@ class TestQuestions:
             return {each.emoji for each in found.reactions} if found else set()
 
         await here.until(lambda: marks_on(second) == {"👀", "1️⃣"} and marks_on(third) == {"👀", "2️⃣"})
-        here.nebula.answer_next("word " * 500)
-        await here.discord.delete(here.shown(GENERAL)[0])  # ends the first turn
+        await here.press("ann", here.shown(GENERAL)[0], "Stop")
         await here.until(lambda: not marks_on(second) and marks_on(third) == {"👀", "1️⃣"})
-        await here.discord.delete(here.shown(GENERAL)[0])
+        await here.until(lambda: len(here.shown(GENERAL)) == 2)
+        await here.press("bob", here.shown(GENERAL)[1], "Stop")
         await here.until(lambda: not marks_on(third))
 
     async def test_a_redelivered_event_is_answered_once(self, here: Room) -> None:
@@ -243,10 +239,11 @@ class TestQuestions:
 
     async def test_the_bot_is_seen_typing_until_it_answers(self, here: Room) -> None:
         """While the model is asked and nothing can be shown yet, Discord shows the bot as typing."""
-        here.nebula.first_token = 0.1
+        held = here.nebula.hold(0)
         here.nebula.answer_next("Done.")
         await here.say("ann", GENERAL, "@nebula hello")
         await here.until(lambda: here.discord.typing(here.place(GENERAL)))
+        held.let_go()
         await here.until(lambda: here.said(GENERAL) == ["Done."])
 
 
@@ -282,10 +279,13 @@ class TestReplies:
 
     async def test_thinking_aloud_is_shown_as_such_and_kept_out_of_the_answer(self, here: Room) -> None:
         """While a model thinks its thought is not shown; afterwards small print says for how long it thought."""
-        here.nebula.pace = 60
+        held = here.nebula.hold(10)
         here.nebula.answer_next("The answer.", thought="secret thought " * 8, style=Thought.TAGS)
         await here.used("max", GENERAL, "model set", name="deepseek-ai/DeepSeek-R1-Distill-Llama-70B")
+        before = len(here.shown(GENERAL))
         await here.say("ann", GENERAL, "@nebula think")
+        await here.until(lambda: len(here.shown(GENERAL)) > before)
+        held.let_go()
         await here.until(lambda: any("The answer." in text for text in here.said(GENERAL)))
         await here.bot.intake.idle()
         reply = here.shown(GENERAL)[-1]
@@ -299,11 +299,13 @@ class TestReplies:
         """An answer that streams for seconds costs no 429, and its end is on screen as soon as the model has ended."""
         async with room(redis_client, limits=Limits()) as here:
             here.nebula.pace = 20
-            here.nebula.answer_next(" ".join(f"w{number:03}" for number in range(70)))
+            held = here.nebula.hold()
+            here.nebula.answer_next(" ".join(f"w{number:03}" for number in range(300)))
             await here.say("ann", GENERAL, "@nebula go on")
-            await here.until(lambda: any(text.endswith("w069") for text in here.said(GENERAL)))
+            await here.until(lambda: here.shown(GENERAL) and len(here.shown(GENERAL)[0].frames) > 7)
+            held.let_go()
+            await here.until(lambda: any(text.endswith("w299") for text in here.said(GENERAL)))
             assert here.nebula.requests[0].finished
-            assert len(here.shown(GENERAL)[0].frames) > 2
             assert not [call for call in here.discord.calls if call.status == 429]
 
     @pytest.mark.parametrize("fault", ["429", "503", "reset"])
@@ -476,20 +478,27 @@ class TestCommands:
 
     async def test_an_answer_outlives_its_token(self, redis_client: Redis) -> None:
         """When the command's token runs out, the same message is edited as an ordinary one, to the end."""
-        async with room(redis_client, interaction_lifetime=0.5) as here:
-            here.nebula.pace = 20
+        async with room(redis_client) as here:
+            held = here.nebula.hold(5)
             here.nebula.answer_next("word " * 30 + "end")
             shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
+            await here.until(lambda: shown.original is not None and "word" in shown.original.content)
+            here.discord.interaction_lifetime = 0.0
+            held.let_go()
             await here.until(lambda: shown.original is not None and shown.original.content.endswith("end"))
             assert len(here.shown(GENERAL)) == 1
+            assert any(call.code == 50027 for call in here.discord.calls)
 
     async def test_an_answer_whose_message_is_lost_with_its_token_is_posted_anew(self, redis_client: Redis) -> None:
         """What can't be edited any more is not lost: the text comes as a new message."""
-        async with room(redis_client, interaction_lifetime=0.5) as here:
+        async with room(redis_client) as here:
             here.discord.faults.error(EDIT, 404, None, code=10008)
-            here.nebula.pace = 20
+            held = here.nebula.hold(5)
             here.nebula.answer_next("word " * 30 + "end")
-            await here.slash("ann", GENERAL, "ask", prompt="slowly")
+            shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
+            await here.until(lambda: shown.original is not None and "word" in shown.original.content)
+            here.discord.interaction_lifetime = 0.0
+            held.let_go()
             await here.until(lambda: any(not each.response for each in here.shown(GENERAL)))
             here.discord.faults.clear()
             await here.until(lambda: here.said(GENERAL)[-1].endswith("end"))
@@ -583,31 +592,31 @@ class TestCommands:
         assert "a number from 0.01 to 1" in wrong
         assert not here.nebula.requests
 
-    async def test_a_command_that_takes_long_is_deferred(self, here: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_command_that_takes_long_is_deferred(self, redis_client: Redis) -> None:
         """Discord is told in time that the bot is at it; the person alone sees that, and then the response."""
-        monkeypatch.setattr(interactions, "ANSWER_SECONDS", 0)
-        shown = await here.slash("ann", GENERAL, "prompt show")
-        await here.until(lambda: shown.original is not None and "System prompt" in shown.original.content)
-        assert shown.deferred
-        assert shown.ephemeral
-        assert not shown.followups
+        async with room(redis_client, answer_seconds=0) as here:
+            shown = await here.slash("ann", GENERAL, "prompt show")
+            await here.until(lambda: shown.original is not None and "System prompt" in shown.original.content)
+            assert shown.deferred
+            assert shown.ephemeral
+            assert not shown.followups
 
-    async def test_only_a_change_that_was_made_is_public_when_it_took_long(
-        self, here: Room, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_only_a_change_that_was_made_is_public_when_it_took_long(self, redis_client: Redis) -> None:
         """A refusal is for the person alone, as it is when it comes at once; what was changed is for all to see."""
-        monkeypatch.setattr(interactions, "ANSWER_SECONDS", 0)
-        refused = await here.slash("max", GENERAL, "set", parameter="temperature", value="hot")
-        await here.until(lambda: refused.original is not None and "a number from 0 to 2" in refused.original.content)
-        assert refused.deferred
-        assert refused.ephemeral
-        assert not refused.followups
-        done = await here.slash("max", GENERAL, "set", parameter="temperature", value="0.3")
-        [told] = await here.until(lambda: done.followups)
-        assert done.deferred
-        assert done.ephemeral
-        assert "0.3" in told.content
-        assert not told.ephemeral_for
+        async with room(redis_client, answer_seconds=0) as here:
+            refused = await here.slash("max", GENERAL, "set", parameter="temperature", value="hot")
+            await here.until(
+                lambda: refused.original is not None and "a number from 0 to 2" in refused.original.content
+            )
+            assert refused.deferred
+            assert refused.ephemeral
+            assert not refused.followups
+            done = await here.slash("max", GENERAL, "set", parameter="temperature", value="0.3")
+            [told] = await here.until(lambda: done.followups)
+            assert done.deferred
+            assert done.ephemeral
+            assert "0.3" in told.content
+            assert not told.ephemeral_for
 
     async def test_a_scope_can_be_chosen(self, here: Room) -> None:
         """`scope` says whose setting is changed: the whole server's by admins, a thread's or its channel's."""
@@ -690,7 +699,7 @@ class TestRights:
 
     async def test_a_listed_role_manages(self, redis_client: Redis) -> None:
         """A role counts for those who hold it."""
-        async with DiscordServer(limits=None) as discord, NebulaServer() as model:
+        async with discord_server() as discord, NebulaServer() as model:
             here = Room(discord, model)
             role = discord.add_role(here.guild, "cooks")
             here.people["eve"] = discord.add_member(here.guild, "eve", roles=[role])
@@ -732,13 +741,28 @@ class TestConnection:
         async with room(redis_client, before=broken) as here:
             await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
 
+    async def test_commands_are_registered_in_spite_of_trouble(
+        self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What Discord did not answer is asked again: nobody should have to start the bot anew to get its commands."""
+        monkeypatch.setattr(commands, "PAUSES", (0.01,) * 3)
+
+        def troubled(stage: Room) -> None:
+            stage.discord.faults.error("GET /applications/*/commands", 503)
+            stage.discord.faults.rate_limit("PUT /applications/*", 0.01)
+            stage.discord.faults.error("PUT /applications/*", 503)
+
+        async with room(redis_client, before=troubled) as here:
+            assert "settings" in await here.used("ann", GENERAL, "help")
+            assert here.discord.commands.puts == 1
+
     async def test_history_survives_a_restart(self, redis_client: Redis) -> None:
         """A bot that was stopped and started again remembers; the one that left closed its connection in order."""
-        async with DiscordServer(limits=None) as discord, NebulaServer() as model:
+        async with discord_server() as discord, NebulaServer() as model:
             here, config = Room(discord, model), config_for(discord, model)
             async with running(here, redis_client, config):
                 await here.answered("ann", GENERAL, "@nebula my name is Ann", "Noted.")
-            assert discord.gateway.closes == [1000]
+            assert await here.until(lambda: discord.gateway.closes) == [1000]
             async with running(here, redis_client, config):
                 await here.answered("ann", GENERAL, "@nebula my name?", "Ann.")
             assert any("my name is Ann" in message.content for message in model.requests[-1].messages)
@@ -764,6 +788,7 @@ class TestConnection:
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Discord is away when the bot starts: it waits, says so once each time, and connects."""
+        monkeypatch.setattr("discord.backoff.ExponentialBackoff.delay", lambda _: 0.01)
         monkeypatch.setattr("bots.discord.app.RETRY_SECONDS", 0.01)
 
         def away(stage: Room) -> None:
@@ -794,7 +819,7 @@ class TestConnection:
 
     async def test_a_refused_token_is_a_wrong_configuration(self, redis_client: Redis) -> None:
         """The sentence says which variable, and what to do; the token is not in it."""
-        async with DiscordServer(limits=None) as discord, NebulaServer() as model:
+        async with discord_server() as discord, NebulaServer() as model:
             here = Room(discord, model)
             with pytest.raises(ExceptionGroup) as caught:
                 async with running(here, redis_client, config_for(discord, model, discord_token="wrong-token")):
@@ -851,10 +876,11 @@ class TestConnection:
         assert here.discord.token not in text
 
 
-async def test_a_turn_is_gone_on_with_by_another_process(redis_client: Redis) -> None:
+async def test_a_turn_is_gone_on_with_by_another_process(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bot that goes down in the middle of an answer hands it back; the next one finishes it in the same message."""
-    async with DiscordServer(limits=None) as discord, NebulaServer(pace=20) as model:
-        here, config = Room(discord, model), config_for(discord, model, drain_seconds=0, lease_seconds=1)
+    monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take it
+    async with discord_server() as discord, NebulaServer(pace=20) as model:
+        here, config = Room(discord, model), config_for(discord, model)
         model.answer_next("a long tale " * 40)
         async with running(here, redis_client, config):
             await here.say("ann", GENERAL, "@nebula a tale")

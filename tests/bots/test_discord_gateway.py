@@ -9,12 +9,11 @@ from redis.asyncio import Redis
 
 from bots.discord import events
 from bots.sandbox import discord_gateway
-from bots.sandbox.discord import DiscordServer
 from bots.sandbox.discord_gateway import Gateway
 from bots.sandbox.discord_values import Overwrite, Permission
 from bots.sandbox.nebula import NebulaServer
 from core.config import WrongConfig
-from tests.bots.discord_harness import GENERAL, Room, config_for, room, running
+from tests.bots.discord_harness import GENERAL, Room, config_for, discord_server, room, running
 
 POST = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
@@ -70,14 +69,16 @@ class TestSessions:
         async with room(redis_client) as here:
             here.discord.gateway.fall_silent()
             await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
-            assert here.discord.gateway.resumes == 1
+            # On a busy machine the new connection may seem silent too, and is made anew as well.
+            assert here.discord.gateway.resumes >= 1
+            assert here.discord.gateway.identifies == 1
 
     @pytest.mark.parametrize(
         ("code", "says"), [(4004, "DISCORD_TOKEN"), (4011, "DISCORD_SHARDS"), (4013, "intents"), (4014, "Intents")]
     )
     async def test_what_no_retry_mends_ends_the_bot(self, redis_client: Redis, code: int, says: str) -> None:
         """With a sentence that says what to do, instead of signing in again and again."""
-        async with DiscordServer(limits=None) as discord, NebulaServer() as model:
+        async with discord_server() as discord, NebulaServer() as model:
 
             async def serve() -> None:
                 async with running(Room(discord, model), redis_client, config_for(discord, model)):
@@ -93,12 +94,13 @@ class TestSessions:
 
     async def test_an_answer_goes_on_while_the_connection_is_away(self, here: Room) -> None:
         """What is written needs no gateway: it comes to its end before the connection is back."""
-        here.nebula.pace = 50
+        held = here.nebula.hold(5)
         here.nebula.answer_next("word " * 20 + "end")
         await here.say("ann", GENERAL, "@nebula hello")
         await here.until(lambda: here.shown(GENERAL))
-        here.discord.gateway.refuse = 1000
+        here.discord.gateway.refuse = 1_000_000
         here.discord.gateway.drop()
+        held.let_go()
         await here.until(lambda: here.said(GENERAL)[0].endswith("end"))
         assert not here.discord.gateway.sessions
 

@@ -13,6 +13,7 @@ from bots.discord.marks import Marks
 from bots.discord.rest import Rest
 from bots.sandbox.discord import DiscordServer
 from bots.sandbox.discord_values import Message
+from tests.bounds import HANG_SECONDS
 
 SET = "PUT /channels/{channel}/messages/{message}/reactions/*"
 UNSET = "DELETE /channels/{channel}/messages/{message}/reactions/*"
@@ -37,6 +38,11 @@ class Desk:
         """Whether people see a mark."""
         found = self.discord.message(self.questions[number])
         return bool(found and found.reactions)
+
+    def put_off(self, number: int) -> bool:
+        """Whether a mark waits for the end of a pause that Discord asked for."""
+        question = self.questions[number]
+        return self.marks._on.get((question.channel, question.id, module.EYES)) is module._Mark.WANTED
 
     def calls(self, number: int) -> list[tuple[str, int]]:
         """What was asked of Discord about a question, and the HTTP status of the answer."""
@@ -63,13 +69,12 @@ async def standing() -> AsyncIterator[tuple[Desk, Http]]:
         places = (*[channels[0]] * 3, channels[1])
         questions = tuple([await discord.say(ann, place, "a question") for place in places])
         http = Http(discord.api_url, discord.token)
-        yield Desk(discord, Marks(Rest(http)), questions), http
+        yield Desk(discord, Marks(Rest(http), spacing=0.01), questions), http
 
 
 @pytest_asyncio.fixture
-async def desk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    """The questions, marks at work, and no time to lose."""
-    monkeypatch.setattr(module, "SPACING", 0.01)
+async def desk() -> AsyncIterator[Desk]:
+    """The questions, and marks at work."""
     async with standing() as (desk, http), serving(http, desk.marks):
         yield desk
 
@@ -89,12 +94,13 @@ async def test_a_mark_is_set_once_and_taken_away_once(desk: Desk) -> None:
 
 async def test_a_mark_that_is_taken_before_its_place_came_is_never_set(desk: Desk) -> None:
     """The one on its way is taken away when it is there, the one behind it is dropped, the last is set."""
-    desk.discord.faults.slow(SET, 0.3)
+    answer = desk.discord.faults.hold(SET)
     for number in range(3):
         desk.put(number)
     await desk.discord.until(lambda: desk.marked(0))  # done, and not answered yet
     desk.take(0)
     desk.take(1)
+    answer.let_go()
     await desk.discord.until(lambda: desk.marked(2) and not desk.marked(0))
     assert desk.calls(0) == [("PUT", 204), ("DELETE", 204)]
     assert desk.calls(1) == []
@@ -130,16 +136,28 @@ async def test_a_long_refusal_holds_nobody_up(desk: Desk) -> None:
 
 
 async def test_a_mark_that_is_taken_while_it_is_put_off_is_never_set(desk: Desk) -> None:
-    """Its turn began while Discord's pause was waited out; another channel's marks do not wait for that."""
-    desk.discord.faults.rate_limit(SET, 0.3)
+    """Its turn began while Discord's pause was waited out."""
+    desk.discord.faults.rate_limit(SET, 0.1)
+    desk.put(0)
+    desk.put(1)
+    await desk.discord.until(lambda: desk.calls(0))
+    while not desk.put_off(0):  # seen in the moment in which it is, before the pause can be over
+        await asyncio.sleep(0)
+    desk.take(0)
+    await desk.discord.until(lambda: desk.marked(1))
+    assert desk.calls(0) == [("PUT", 429)]
+
+
+async def test_another_channel_does_not_wait_for_what_is_put_off(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause that Discord wants is that channel's alone."""
+    monkeypatch.setattr(module, "PATIENCE", 10 * HANG_SECONDS)
+    desk.discord.faults.rate_limit(SET, 5 * HANG_SECONDS)
     desk.put(0)
     desk.put(1)
     await desk.discord.until(lambda: desk.calls(0))
     desk.put(ELSEWHERE)
     await desk.discord.until(lambda: desk.marked(ELSEWHERE))
-    desk.take(0)
-    await desk.discord.until(lambda: desk.marked(1))
-    assert desk.calls(0) == [("PUT", 429)]
+    assert not desk.calls(1)
 
 
 async def test_a_mark_whose_answer_was_lost_is_taken_away(desk: Desk) -> None:
@@ -172,7 +190,7 @@ async def test_what_another_process_marked_is_taken_away_by_who_adopts_it() -> N
             desk.put(0)
             desk.put(1)
             await desk.discord.until(lambda: desk.marked(0) and desk.marked(1))
-        desk.marks = Marks(Rest(http))
+        desk.marks = Marks(Rest(http), spacing=0.01)
         async with serving(http, desk.marks):
             desk.take(0)
             desk.take(1, adopted=True)
@@ -180,8 +198,9 @@ async def test_what_another_process_marked_is_taken_away_by_who_adopts_it() -> N
         assert desk.marked(0)
 
 
-async def test_what_is_due_is_taken_away_before_the_process_ends() -> None:
+async def test_what_is_due_is_taken_away_before_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody else knows of a mark whose question has been answered here."""
+    monkeypatch.setattr(module, "CLOSE_SECONDS", HANG_SECONDS)
     async with standing() as (desk, http):
         async with serving(http, desk.marks):
             desk.put(0)

@@ -9,11 +9,11 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord import events
-from bots.sandbox.discord import DiscordServer
 from bots.sandbox.discord_values import Channel, Overwrite, Permission
 from bots.sandbox.nebula import NebulaServer
 from core.access import DENIED
-from tests.bots.discord_harness import GENERAL, Room, config_for, running
+from tests.bots.discord_harness import GENERAL, Room, config_for, discord_server, running
+from tests.bounds import HANG_SECONDS
 
 LIST = "GET /channels/{channel}/messages"
 RANDOM = "#random"
@@ -22,7 +22,7 @@ RANDOM = "#random"
 @pytest_asyncio.fixture
 async def here(redis_client: Redis) -> AsyncIterator[Room]:
     """A room whose bot is not running; it was, and counted as present."""
-    async with DiscordServer(limits=None) as discord, NebulaServer() as model:
+    async with discord_server() as discord, NebulaServer() as model:
         stage = Room(discord, model)
         async with running(stage, redis_client, config_for(discord, model)):
             await present(redis_client)
@@ -31,8 +31,9 @@ async def here(redis_client: Redis) -> AsyncIterator[Room]:
 
 async def present(redis: Redis, name: str = "discord") -> None:
     """Wait until a bot said that it is connected."""
-    while not await redis.exists(f"nb:p:{{{name}}}"):
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(HANG_SECONDS):
+        while not await redis.exists(f"nb:p:{{{name}}}"):
+            await asyncio.sleep(0.01)
 
 
 def bot(here: Room, redis: Redis, **changes: Any) -> Any:
@@ -163,9 +164,32 @@ async def test_looking_back_can_be_switched_off(here: Room, redis_client: Redis)
     assert not lists(here)
 
 
+async def test_a_guild_of_which_the_gateway_tells_late_is_looked_through_then(
+    here: Room, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its channels were not known when those of the others were looked through, who need not wait for it."""
+    monkeypatch.setattr(events, "GUILDS_SECONDS", 0.05)
+    other = here.discord.add_guild("Elsewhere")
+    here.discord.add_member(other, here.people["ann"])
+    hall = here.discord.add_channel(other, "hall")
+    for where in (GENERAL, hall):
+        await here.say("ann", where, "@nebula hello")
+    here.discord.gateway.away.add(other.id)
+    here.nebula.answer_next("Found.")
+    async with bot(here, redis_client):
+        await here.until(lambda: here.said(GENERAL) == ["Found."])
+        assert lists(here) == [here.place(GENERAL).id]
+        here.nebula.answer_next("Found late.")
+        here.discord.gateway.guild_create(other)
+        await here.until(lambda: here.said(hall) == ["Found late."])
+        here.discord.gateway.guild_create(other)  # told of once more
+        await here.answered("ann", hall, "@nebula next", "Next.")
+    assert lists(here) == [here.place(GENERAL).id, hall.id]
+
+
 async def test_the_first_start_answers_nothing_old(redis_client: Redis) -> None:
     """A bot that is new to its servers does not go through what was said before."""
-    async with DiscordServer(limits=None) as discord, NebulaServer() as model:
+    async with discord_server() as discord, NebulaServer() as model:
         here = Room(discord, model)
         await here.say("ann", GENERAL, "@nebula hello")
         async with bot(here, redis_client):
@@ -176,7 +200,7 @@ async def test_the_first_start_answers_nothing_old(redis_client: Redis) -> None:
 
 async def test_each_shard_looks_through_its_own_guilds(redis_client: Redis) -> None:
     """A shard that was away alone finds what was asked in its guilds."""
-    async with DiscordServer(limits=None) as discord, NebulaServer() as model:
+    async with discord_server() as discord, NebulaServer() as model:
         here = Room(discord, model)
         halls: list[Channel] = []
         for number in range(2):

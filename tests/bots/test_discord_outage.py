@@ -13,13 +13,12 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from bots.discord import arrivals
-from bots.sandbox.discord import DiscordServer
 from bots.sandbox.nebula import NebulaServer
 from core.errors import StoreError
 from core.front import AWAY
 from core.store.connect import connection
 from core.store.embedded import find_server
-from tests.bots.discord_harness import GENERAL, Room, config_for, room, running
+from tests.bots.discord_harness import GENERAL, Room, config_for, discord_server, room, running
 
 POST = "POST /channels/{channel}/messages"
 RANDOM = "#random"
@@ -65,7 +64,8 @@ def server() -> Iterator[Server]:
 @pytest_asyncio.fixture
 async def here(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
     """A room on that server, where people are told early."""
-    monkeypatch.setattr(arrivals, "AWAY_SECONDS", 0.3)
+    monkeypatch.setattr(arrivals, "AWAY_SECONDS", 0.2)
+    monkeypatch.setattr(arrivals, "PAUSE_SECONDS", 0.5)
     async with connection(server.url) as redis, room(redis) as stage:
         yield stage
 
@@ -80,12 +80,9 @@ def answers(here: Room, where: str) -> list[str]:
     return [text for text in here.said(where) if AWAY not in text]
 
 
-async def test_questions_wait_for_redis_and_are_answered_once(
-    here: Room, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_questions_wait_for_redis_and_are_answered_once(here: Room, server: Server) -> None:
     """One sentence for each channel and outage; then every question is answered once, in its channel's order, also
     where the later one would be tried again sooner."""
-    monkeypatch.setattr(arrivals, "AWAY_SECONDS", 1.0)
     await here.answered("ann", GENERAL, "@nebula before", "Before.")
     server.kill()
     for answer in ("One.", "Two."):
@@ -178,7 +175,7 @@ async def test_a_bot_that_ends_meanwhile_ends_in_order(
 ) -> None:
     """Questions that still wait do not keep the process, and leave no traceback; the next process finds them."""
     monkeypatch.setattr(arrivals, "AWAY_SECONDS", 0.1)
-    async with DiscordServer(limits=None) as discord, NebulaServer() as model:
+    async with discord_server() as discord, NebulaServer() as model:
         here, config = Room(discord, model), config_for(discord, model)
         async with connection(server.url) as redis, running(here, redis, config):
             await here.answered("ann", GENERAL, "@nebula before", "Before.")

@@ -1,19 +1,21 @@
 """Answers to `/ask` in Discord, at the wire: what is private stays so, and nothing is lost with a command's token."""
 
+import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.discord import interactions
-from bots.sandbox.discord import DiscordServer
+from bots.discord import interactions, response
 from bots.sandbox.discord_interactions import Interaction
 from bots.sandbox.discord_values import SUPPRESS_EMBEDS, Message
 from bots.sandbox.nebula import NebulaServer
 from bots.sandbox.nebula_faults import Fault
+from core import lease
 from core.frames import STOPPED
-from tests.bots.discord_harness import GENERAL, Room, config_for, room, running
+from tests.bots.discord_harness import GENERAL, Room, config_for, discord_server, room, running
 
 STOP, AGAIN = "Stop", "Regenerate"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
@@ -170,7 +172,7 @@ class TestPrivate:
         async with room(redis_client) as here:
             here.discord.faults.error(FOLLOW_UP, 401, None, code=50027, before=1)
             here.discord.faults.error(RESPOND, 401, None, code=50027, before=4)
-            here.nebula.pace = 200
+            here.nebula.pace = 1000
             here.nebula.answer_next(LONG)
             shown = await asked(here)
             await here.until(lambda: here.said("@ann") and here.said("@ann")[-1].endswith("End."))
@@ -209,10 +211,13 @@ class TestPrivate:
         await here.until(lambda: any(text.endswith("A secret.") for text in here.said("@ann")))
         assert not public(here)
 
-    async def test_a_private_turn_is_gone_on_with_by_another_process(self, redis_client: Redis) -> None:
+    async def test_a_private_turn_is_gone_on_with_by_another_process(
+        self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The next process finishes it in the same message, for the same person alone."""
-        async with DiscordServer(limits=None) as discord, NebulaServer(pace=20) as model:
-            here, config = Room(discord, model), config_for(discord, model, drain_seconds=0, lease_seconds=1)
+        monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take it
+        async with discord_server() as discord, NebulaServer(pace=20) as model:
+            here, config = Room(discord, model), config_for(discord, model)
             model.answer_next("a long secret " * 40)
             async with running(here, redis_client, config):
                 shown = await asked(here)
@@ -233,11 +238,14 @@ class TestTokens:
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """In time the same message is edited as an ordinary one: no call is refused, and the buttons stay."""
-        monkeypatch.setattr(interactions, "TOKEN_SECONDS", 1.0)
+        passed = 0.0
+        monkeypatch.setattr(response, "time", SimpleNamespace(time=lambda: time.time() + passed))
         async with room(redis_client) as here:
             here.nebula.pace = 20
             here.nebula.answer_next("a long tale " * 100)
             shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
+            await here.until(lambda: shown.original and "tale" in shown.original.content)
+            passed = interactions.TOKEN_SECONDS
             await here.until(lambda: any(call.route == EDIT for call in here.discord.calls))
             assert shown.original
             assert list(here.buttons(shown.original)) == [STOP]
@@ -349,12 +357,14 @@ class TestWaiting:
         here.nebula.fault(Fault(stall_after=3))
         await here.say("ann", GENERAL, "@nebula talk")
         await here.until(lambda: here.shown(GENERAL) and STOP in here.buttons(here.shown(GENERAL)[0]))
-        getattr(here.discord.faults, kind)(RESPOND, 0.7)
+        sign = here.discord.faults.hold(RESPOND, late=kind == "late")
         here.nebula.answer_next("You too.")
         shown = await here.slash("bob", GENERAL, "ask", prompt="and I?")
-        await here.until(lambda: shown.acknowledged)
+        await here.until(lambda: sign.met)
         await here.press("ann", here.shown(GENERAL)[0], STOP)
         await here.nebula.until(lambda: len(here.nebula.requests) == 2 and here.nebula.requests[1].finished)
+        await here.answered("max", "#random", "@nebula hello", "Hi.", settle=False)  # time enough for an answer
+        sign.let_go()
         await here.bot.intake.idle()
         assert shown.original
         assert shown.original.content.endswith("You too.")

@@ -85,9 +85,16 @@ class TestLooks:
         await here.used("max", GENERAL, "model set", name=THINKER)
         await here.used("max", GENERAL, "set", parameter="reasoning", value=how)
         before = len(here.shown(GENERAL))
-        here.nebula.pace = 60
+        held = here.nebula.hold(20)
         here.nebula.answer_next("The answer.", thought="a deep @everyone thought " * 6, style=Thought.TAGS)
         await here.say("ann", GENERAL, "@nebula think")
+        if how == "hidden":
+            await here.until(lambda: here.discord.typing(here.place(GENERAL)))
+        else:
+            await here.until(lambda: len(here.shown(GENERAL)) > before)
+        if how == "summary":
+            await here.until(lambda: "deep" in here.said(GENERAL)[-1])
+        held.let_go()
         await here.until(
             lambda: "The answer." in here.said(GENERAL)[-1] and AGAIN in here.buttons(here.shown(GENERAL)[-1])
         )
@@ -111,7 +118,7 @@ class TestLooks:
     @COMMAND
     async def test_link_previews_stay_away(self, here: Room, command: bool) -> None:
         """Neither an edit nor a further message nor a new answer brings them back."""
-        here.nebula.pace = 200
+        here.nebula.pace = 1000
         messages = await answered(here, "https://example.com " + LONG, command=command)
         assert len(messages) >= 3
         here.nebula.answer_next("https://example.org " + LONG)
@@ -134,15 +141,16 @@ class TestFiles:
         async with room(redis_client, changes={"reply_pages": 2}) as here:
             ann = here.people["ann"].id
             answer = f"@everyone <@{ann}> ünïcode 👩‍🌾\n\n{LONG}"
-            here.nebula.pace = 400
+            held = here.nebula.hold(900)
             here.nebula.answer_next(answer)
             await ask(here, command=command)
+            await here.until(lambda: len(here.said(GENERAL)) == 2 and WILL_BE_FILE in here.said(GENERAL)[1])
+            held.let_go()
             await here.until(lambda: any(message.attachments for message in here.shown(GENERAL)))
             await here.bot.intake.idle()
             first, second, below = here.shown(GENERAL)
             assert "Paragraph 00" in first.content
             assert IN_FILE in second.content
-            assert any(WILL_BE_FILE in frame.content for frame in second.frames)
             assert [file.name for file in below.attachments] == ["answer.md"]
             assert await content(below) == answer
             assert list(here.buttons(second)) == [AGAIN]
@@ -270,11 +278,12 @@ class TestTrouble:
     async def test_an_archived_thread_is_opened_again(self, here: Room, command: bool) -> None:
         """Somebody closes the thread in the middle of an answer: it ends there all the same."""
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")
-        here.nebula.pace = 20
+        held = here.nebula.hold(5)
         here.nebula.answer_next("word " * 30 + "end")
         await ask(here, thread, command=command)
         await here.until(lambda: here.shown(thread) and "word" in here.said(thread)[0])
         here.discord.archive(thread)
+        held.let_go()
         await here.until(lambda: here.said(thread)[0].endswith("end"))
         assert len(here.shown(thread)) == 1
 
@@ -282,12 +291,12 @@ class TestTrouble:
         """Nothing can be written there any more: a line in the log, and the channel is served as before."""
         caplog.set_level(logging.INFO, "core")
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")
-        here.nebula.pace = 20
+        held = here.nebula.hold(5)
         here.nebula.answer_next("word " * 30 + "end")
         await ask(here, thread, command=False)
         await here.until(lambda: here.shown(thread))
         here.discord.archive(thread, locked=True)
+        held.let_go()
         await here.bot.intake.idle()
-        here.nebula.pace = 0
         await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
         assert any("lost its surface" in record.getMessage() for record in caplog.records)

@@ -197,6 +197,22 @@ async def test_a_cut_is_a_reset(server: NebulaServer, http: aiohttp.ClientSessio
         await raw(http, server)
 
 
+async def test_a_held_stream_goes_on_when_it_is_let_go(server: NebulaServer, http: aiohttp.ClientSession) -> None:
+    """All that is left comes at once then, whatever the pace, and also where nothing was kept but paced."""
+    server.pace = 0.001
+    for after in (1, None):
+        held = server.hold(after)
+        server.answer_next("one two three")
+        async with http.post(f"{server.base_url}/chat/completions", json=body(stream=True)) as response:
+            got = b""
+            while b"one" not in got:
+                got += await response.content.readany()
+            held.let_go()
+            got += await response.read()
+        assert b"three" in got
+        assert got.endswith(b"data: [DONE]\n\n")
+
+
 async def test_a_client_that_hangs_up_is_recorded(server: NebulaServer, http: aiohttp.ClientSession) -> None:
     """Also while nothing is being written."""
     server.fault(Fault(stall_after=1))

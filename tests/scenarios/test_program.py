@@ -14,7 +14,6 @@ import pytest
 from bots.sandbox import discord_limits, slack_limits
 from bots.sandbox.discord import DiscordServer
 from bots.sandbox.nebula import NebulaServer
-from bots.sandbox.nebula_faults import Fault
 from bots.sandbox.slack import SlackServer
 from tests.bounds import HANG_SECONDS
 from tests.scenarios.program import run, started
@@ -128,8 +127,7 @@ async def test_running_reply_is_finished_at_shutdown(world: World, tmp_path: Pat
     bob = world.discord.add_member(guild, "bob")
     room = world.discord.add_channel(guild, "general")
     world.nebula.answer_next("word " * 60 + "end.")
-    released = asyncio.Event()
-    world.nebula.fault(Fault(stall_after=30, released=released))
+    held = world.nebula.hold(after=30)
 
     def reply() -> str:
         return "".join(m.content for m in world.discord.messages(room) if m.author.id != bob.id)
@@ -141,7 +139,7 @@ async def test_running_reply_is_finished_at_shutdown(world: World, tmp_path: Pat
         process.send_signal(signal.SIGTERM)
         await told(process, "stopping: running replies get")
         assert "end." not in reply()
-        released.set()
+        held.let_go()
         await process.communicate()
     assert process.returncode == 0
     assert reply().endswith("end.")

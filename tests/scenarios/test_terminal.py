@@ -159,14 +159,13 @@ async def test_sandbox_stops_and_regenerates(tmp_path: Path, platform: str, ques
 
 async def test_reply_grows_at_the_terminal(tmp_path: Path) -> None:
     """What has come is on the screen while the rest is still to come; the rest follows without a key being pressed."""
-    released = asyncio.Event()
     async with NebulaServer() as nebula, at_terminal(tmp_path, "sandbox", **model(nebula)) as screen:
-        nebula.fault(Fault(stall_after=30, released=released))
+        held = nebula.hold(after=30)
         await screen.until("Ctrl-D ends")
         screen.type("@nebula hello\r")
         await screen.until("stand-in model")
         assert "You said" not in screen.seen
-        released.set()
+        held.let_go()
         await screen.until("You said {len(question)} characters.")
         await screen.until("›")
         screen.type(":quit\r")
