@@ -113,7 +113,7 @@ class Load:
 
         async def ask(number: int, rng: random.Random) -> Put:
             # Discord does not keep what it sends while nobody is there.
-            while not (self._world.serving and discord.gateway.sessions):
+            while not (self._world.serving and discord.gateway.sessions and discord.commands.registered):
                 await asyncio.sleep(LOOK)
             discord.gateway.duplicate = rng.randint(1, self._copies)
             try:
