@@ -1,5 +1,6 @@
 """What can go wrong with an answer of the sandbox's Nebula, and what it has to say: plain values."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -37,7 +38,8 @@ class Fault:
     """How one request goes wrong. Positions are counted in tokens of the answer, its thought included.
 
     `body` replaces the answer, byte by byte as given; with status 200 that replays a recording (`headers` say of
-    what type). `first_token`: seconds more until the first token. `stall_after`: then nothing comes any more.
+    what type). `first_token`: seconds more until the first token. `stall_after`: then nothing comes any more, or
+    nothing before `go_on` is set.
     `cut_after`: then the connection is reset. `error_after`: then `error` comes as an event, and the body ends.
     `done`: whether `[DONE]` is sent. `noise`: role-only, empty and choiceless chunks, comments and pings between the
     tokens. `crlf`: lines end in CRLF. `bytewise`: each byte is written by itself. `empty`: the model says nothing.
@@ -48,6 +50,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     first_token: float = 0.0
     stall_after: int | None = None
+    go_on: asyncio.Event | None = None
     cut_after: int | None = None
     error_after: int | None = None
     error: str = UPSTREAM_DIED

@@ -77,7 +77,8 @@ class Writer:
     async def _fails(self, number: int) -> bool:
         """Carry out the fault that is due after this many tokens; true if the stream ends with it."""
         if self._fault.stall_after == number:
-            await asyncio.Event().wait()  # until the client hangs up or the server stops
+            # without an event until the client hangs up or the server stops
+            await (self._fault.go_on or asyncio.Event()).wait()
         if self._fault.cut_after == number:
             raise Cut
         if self._fault.error_after == number:

@@ -145,10 +145,16 @@ async def test_half_a_character_does_not_break_a_request_or_an_answer(server: Ne
 
 async def test_a_stream_comes_in_pieces_and_ends_with_finish_and_usage(server: NebulaServer, model: Nebula) -> None:
     """The text flows while the server is still writing; the last delta says why it ended and what it cost."""
-    server.pace = 50
+    go_on = asyncio.Event()
+    server.fault(Fault(stall_after=2, go_on=go_on))
     server.answer_next("one two three four")
-    deltas = await read(model)
-    assert len(deltas) > 3
+    deltas: list[Delta] = []
+    async with model.stream(ASK) as stream:
+        async for delta in stream:
+            deltas.append(delta)
+            if not go_on.is_set() and "".join(each.text for each in deltas) == "one two":
+                assert not server.requests[0].finished
+                go_on.set()
     assert "".join(delta.text for delta in deltas) == "one two three four"
     last = deltas[-1]
     assert last.finish is Finish.STOP
