@@ -199,11 +199,11 @@ async def test_more_callers_than_connections(nodes: Nodes) -> None:
 async def test_a_timeout_is_not_repeated(nodes: Nodes) -> None:
     """A command that timed out is not sent again, since it may have been applied; the library would."""
     owner = nodes.primaries[key_slot(b"list") * 3 // SLOTS]
-    async with connection(nodes.url, answer=0.2) as redis:
+    async with connection(nodes.url, answer=0.5) as redis:
         assert await redis.llen("list") == 0
         os.kill(owner.process.pid, signal.SIGSTOP)
         # It goes on after the call gave up, and while a second attempt would still wait.
-        asyncio.get_running_loop().call_later(0.3, os.kill, owner.process.pid, signal.SIGCONT)
+        asyncio.get_running_loop().call_later(0.8, os.kill, owner.process.pid, signal.SIGCONT)
         with pytest.raises(StoreError, match="no answer in time"):
             async with guarded():
                 await redis.rpush("list", "once")
