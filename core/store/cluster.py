@@ -56,6 +56,7 @@ class Cluster(RedisCluster):
                 self._failed = getattr(error, "last_failed_node_name", self._failed)
                 raise
             except KeyError:  # the library's table of slots
+                self._initialize = True  # or it would never ask again who serves them
                 raise ClusterDownError("no node serves this slot") from None
 
     async def _execute_command(self, target_node: ClusterNode, *args: Any, **options: Any) -> Any:

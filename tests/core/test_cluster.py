@@ -261,14 +261,24 @@ async def test_check_refuses_a_single_server_as_a_cluster() -> None:
 
 
 async def test_check_refuses_a_cluster_without_all_slots(nursery: Nursery) -> None:
-    """Slots that no node serves would be conversations that can't be had."""
+    """Slots that no node serves would be conversations that can't be had, until a node is given them."""
     with cluster(slots=16_000, nursery=nursery) as nodes:
         async with connection(nodes.url) as redis:
             with pytest.raises(StoreError, match=rf"only 16000 of {SLOTS} slots"):
                 await check(redis)
+            key = _key_in(16_000, SLOTS)
             with pytest.raises(StoreError):
                 async with guarded():
-                    await redis.get(_key_in(16_000, SLOTS))
+                    await redis.get(key)
+            with nodes.primaries[2].talk() as client:
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", 16_000, SLOTS - 1)  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(HANG_SECONDS):
+                while True:
+                    with suppress(StoreError):
+                        async with guarded():
+                            await redis.set(key, "served")
+                        break
+                    await asyncio.sleep(0.05)
 
 
 async def test_check_says_where_no_node_listens() -> None:
