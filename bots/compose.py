@@ -16,6 +16,7 @@ from core.front import Front
 from core.gate import Gate
 from core.handlers import Handlers
 from core.intake import Intake
+from core.lease import HANDOVER
 from core.limits import PeopleLimits
 from core.nebula import Nebula
 from core.pace import Pacer
@@ -97,9 +98,16 @@ def steady(config: Config, redis: "Redis", model: ChatModel) -> Steady:
 
 
 def assemble(
-    config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Platform], pacer: Pacer | None = None
+    config: Config,
+    redis: "Redis",
+    model: ChatModel,
+    platforms: Sequence[Platform],
+    pacer: Pacer | None = None,
+    *,
+    handover: float = HANDOVER,
 ) -> Bot:
-    """The core over this Redis, this model and these platforms; `pacer`: another than the usual one."""
+    """The core over this Redis, this model and these platforms; `pacer`: another than the usual one; `handover`: the
+    seconds for which a turn that was handed back is watched."""
     limits = Limits(
         lease=config.lease_seconds,
         keep=config.history_days * DAY,
@@ -122,6 +130,7 @@ def assemble(
         {platform.name: platform for platform in platforms},
         gate=gate,
         drain_seconds=config.drain_seconds,
+        handover=handover,
         attempts=config.turn_attempts,
         at_once=config.turns_at_once,
     )

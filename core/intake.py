@@ -14,7 +14,7 @@ import stamina
 from core.assistant import Answered, Assistant, Refusal
 from core.errors import PlatformError, Stale, StoreError
 from core.gate import Gate
-from core.lease import Lease
+from core.lease import HANDOVER, Lease
 from core.model import Mention, Overlap
 from core.notices import retract, say, sign, whisper
 from core.ports import NO_SIGN, Platform, Surface, full
@@ -43,18 +43,20 @@ class Intake:
         *,
         gate: Gate | None = None,
         drain_seconds: float = 20,
+        handover: float = HANDOVER,
         attempts: int = 3,
         at_once: int = 200,
     ) -> None:
-        """`drain_seconds`: what running replies get at the end. `attempts`: after so many a turn is closed with a
-        sentence. `at_once`: turns that run in this process; others are left to other processes, or wait."""
+        """`drain_seconds`: what running replies get at the end; `handover`: what others then get to take them.
+        `attempts`: after so many a turn is closed with a sentence. `at_once`: turns that run in this process; others
+        are left to other processes, or wait."""
         self._turns = turns
         self._records = Records(turns.mailboxes)
         self._settings = settings
         self._assistant = assistant
         self._platforms = platforms
         self._gate = gate or Gate()
-        self._drain, self._attempts, self._at_once = drain_seconds, attempts, at_once
+        self._drain, self._handover, self._attempts, self._at_once = drain_seconds, handover, attempts, at_once
         self._serving: dict[asyncio.Task[None], str] = {}  # the conversation of each
         self._tasks: set[asyncio.Task[None]] = set()  # those, and signs and notices on their way
         self._accepted: set[str] = set()  # mentions that wait or run, accepted by this process
@@ -218,7 +220,8 @@ class Intake:
         mention = turn.mention
         settings = settings or await self._settings.of(mention.place)
         surface = self._waiting.begun(mention) or self._surface(mention, settings)
-        lease = Lease(self._turns, turn, partial(self._assistant.stop, mention.id))
+        stop = partial(self._assistant.stop, mention.id)
+        lease = Lease(self._turns, turn, stop, handover=self._handover)
         try:
             async with asyncio.TaskGroup() as group:
                 holding = group.create_task(lease.hold())

@@ -21,21 +21,27 @@ RETRY = 1.0
 CHECKPOINT = 1.0
 # How long a turn that was handed back is watched for somebody who takes it. Seconds.
 HANDOVER = 1.5
+# How often it is looked at meanwhile. Seconds.
+LOOK = 0.15
+# How long the platform may take to show that the reply is paused: the process is about to end. Seconds.
+PARTING = 3.0
+# The server counts whole milliseconds: its lease may end so much earlier than ours. Seconds.
+TICK = 0.001
 
 
 class Lease:
     """Of one turn. Whoever takes the turn over knows from it which messages to go on in, and how long they were."""
 
-    def __init__(self, turns: Turns, turn: Turn, stop: Callable[[], object]) -> None:
-        """`stop` is called when somebody wants the turn stopped."""
-        self._stop = stop
+    def __init__(self, turns: Turns, turn: Turn, stop: Callable[[], object], *, handover: float = HANDOVER) -> None:
+        """`stop` is called when somebody wants the turn stopped. `handover`: see HANDOVER."""
+        self._stop, self._handover = stop, handover
         self._turns = turns
         self._turn = turn
         self.progress = turn.progress
         self.page: Page | None = None  # the last that we showed
         self.retracted = turn.retracted  # the question was deleted
         self._reachable = True
-        self._ends = time.monotonic() + turns.limits.lease
+        self._ends = turn.asked + turns.limits.lease - TICK  # not from now on: we may have stood still since
 
     def drawn(self, progress: Progress, page: Page) -> None:
         """Something new is on screen; kept with the next renewal."""
@@ -75,14 +81,15 @@ class Lease:
         try:
             if not await self._turns.release(self._turn, self.progress):
                 return  # it had ended after all, or is somebody else's
-            watched = 10
+            watched = self._handover
         except StoreError:
             if time.monotonic() >= self._ends and self._reachable:
                 raise
-            watched = 0  # without Redis nobody takes it
-        async with asyncio.timeout(3 * HANDOVER):
-            for _ in range(watched):
-                await asyncio.sleep(HANDOVER / 10)
+            watched = 0.0  # without Redis nobody takes it
+        until = time.monotonic() + watched
+        async with asyncio.timeout(watched + PARTING):
+            while (left := until - time.monotonic()) > 0:
+                await asyncio.sleep(min(LOOK, left))
                 if await self._turns.taken(self._turn):
                     return
             if self.page and self.page.growing and self.progress.messages:
@@ -100,7 +107,7 @@ class Lease:
             self._reachable = False
             log.warning("turn %s: the lease was not renewed: %s", self._turn.mention.id, error)
             return
-        self._reachable, self._ends = True, asked + self._turns.limits.lease
+        self._reachable, self._ends = True, asked + self._turns.limits.lease - TICK
         self.retracted = self.retracted or renewed.retract
         if renewed.stop:
             self._stop()

@@ -5,6 +5,7 @@ Everything is tuned to be quick: losses are noticed within half a second. Nothin
 
 import asyncio
 import os
+import random
 import socket
 import subprocess
 import time
@@ -13,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -24,8 +25,12 @@ from core.store.embedded import bound, find_server
 from tests.bounds import HANG_SECONDS
 
 SERVICE = "nebula"
+# A replica follows within milliseconds. With the usual settings both sides wait for the next full second: the replica
+# before it loads what it was sent, and after a diskless copy the primary before it sends more.
+AT_ONCE = ("--repl-diskless-sync", "no", "--repl-diskless-load", "on-empty-db")
 SLOTS = 16_384
 PATIENCE = HANG_SECONDS  # for a topology to be as it should
+PORTS = 20_000, 32_000  # below those for outgoing connections, on Linux (ip(7)) and on macOS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,32 +88,64 @@ class Nodes:
 @contextmanager
 def guarded_primary(password: str = "", sentinel_password: str = "") -> Iterator[Guarded]:
     """A primary with a replica that has caught up, and a Sentinel that knows both and decides alone."""
-    settings = ["--repl-diskless-sync-delay", "0"]
+    settings = list(AT_ONCE)
     if password:
         settings += ["--requirepass", password, "--masterauth", password]
     with ExitStack() as stack:
         primary = stack.enter_context(server(*settings, password=password))
-        follow = ("--replicaof", f"127.0.0.1 {primary.port}")
-        replica = stack.enter_context(server(*settings, *follow, password=password))
+        replica = stack.enter_context(server(*settings, password=password))
+        _asks(replica, "REPLICAOF", "127.0.0.1", primary.port)  # as a setting it would wait for the next second
         _until(lambda: _asks(replica, "INFO", "replication")["master_link_status"] == "up")
+        _until(lambda: _arrives(primary))
         watcher = stack.enter_context(_sentinel(primary, sentinel_password))
         _until(lambda: _followed(watcher))
         yield Guarded(f"redis+sentinel://127.0.0.1:{watcher.port}/{SERVICE}/0", primary, replica, (watcher,))
 
 
+class Nursery:
+    """Nodes of Clusters to come, started ahead: a primary takes no writes in the first two seconds of its life
+    (CLUSTER_WRITABLE_DELAY in the server's source), which are over for these when they are needed."""
+
+    def __init__(self, ahead: int = 0) -> None:
+        """`ahead`: how many nodes grow up meanwhile."""
+        self._ahead = ahead
+        self._stack = ExitStack()
+        self._nodes: list[Server] = []
+
+    def __enter__(self) -> Self:
+        self._stack.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def take(self, many: int) -> list[Server]:
+        """So many nodes, as soon as they answer; whoever takes them kills them."""
+        self._bear(many)
+        taken, self._nodes = self._nodes[:many], self._nodes[many:]
+        self._bear(self._ahead)
+        for node in taken:
+            _until(lambda node=node: bool(_asks(node, "PING")))  # type: ignore[misc]
+        return taken
+
+    def _bear(self, many: int) -> None:
+        settings = ("--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-require-full-coverage")
+        more = ("no", "--cluster-replica-validity-factor", "0", *AT_ONCE)
+        while len(self._nodes) < many:
+            node = started(*settings, *more, "--cluster-port", str(_free_port()))
+            self._nodes.append(self._stack.enter_context(node))
+
+
 @contextmanager
-def cluster(replicas: int = 0, *, slots: int = SLOTS) -> Iterator[Nodes]:
+def cluster(replicas: int = 0, *, slots: int = SLOTS, nursery: Nursery | None = None) -> Iterator[Nodes]:
     """Three primaries that share the first `slots` slots, and replicas of the first of them.
 
     It goes on with what it has when a node is lost.
     """
-    settings = ("--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-require-full-coverage", "no")
-    more = ("--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0")
     with ExitStack() as stack:
-        nodes = [
-            stack.enter_context(server(*settings, *more, "--cluster-port", str(_free_port())))
-            for _ in range(3 + replicas)
-        ]
+        nodes = (nursery or stack.enter_context(Nursery())).take(3 + replicas)
+        for node in nodes:
+            stack.callback(node.kill)
         primaries, spares = nodes[:3], nodes[3:]
         bounds = [0, slots // 3, 2 * slots // 3, slots]
         first = nodes[0]
@@ -134,6 +171,14 @@ def cluster(replicas: int = 0, *, slots: int = SLOTS) -> Iterator[Nodes]:
 @contextmanager
 def server(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[Server]:
     """A server process on a free port with these settings, once it answers."""
+    with started(*settings, program=program, password=password) as found:
+        _until(lambda: bool(_asks(found, "PING")))
+        yield found
+
+
+@contextmanager
+def started(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[Server]:
+    """The same, which may not answer yet."""
     port = _free_port()
     with TemporaryDirectory(prefix="nb-") as folder:
         command = [str(find_server(os.environ.get("REDIS_SERVER")))]
@@ -147,9 +192,7 @@ def server(*settings: str, program: tuple[str, ...] = (), password: str = "") ->
             command += ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder, *plain, *settings]
         with Path(folder, "log").open("wb") as log, subprocess.Popen(bound(command), stdout=log, stderr=log) as process:
             try:
-                found = Server(port, process, password)
-                _until(lambda: bool(_asks(found, "PING")))
-                yield found
+                yield Server(port, process, password)
             finally:
                 process.kill()
 
@@ -178,6 +221,15 @@ def _followed(sentinel: Server) -> bool:
     with sentinel.talk() as client:
         (replica,) = client.sentinel_slaves(SERVICE)
         return bool(replica["master-link-status"] == "ok")
+
+
+def _arrives(primary: Server) -> bool:
+    """Whether what is written reaches the replica: one whose link is up may not be sent anything yet."""
+    with primary.talk() as client:
+        client.set("arrives", 1)
+        followers = int(client.wait(1, 1000))  # on the connection that wrote: on others it waits for nothing
+        client.delete("arrives")
+        return followers == 1
 
 
 async def until(holds: Callable[[], object]) -> None:
@@ -235,6 +287,11 @@ def _until(holds: Callable[[], bool]) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nobody listens. Not one of those that the system gives to outgoing connections: on a busy machine
+    one of them would now and then have it before the server that it is for."""
+    while True:
+        port = random.randrange(*PORTS)
+        with suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -20,7 +20,7 @@ from redis.exceptions import (
 from core.store.address import Address, Kind
 
 SLOTS = 16_384
-BUSY = 0.01  # seconds until a caller that found no free connection looks again
+BUSY = 0.01  # seconds until a caller that was sent on to a node without a free connection looks again
 
 
 class Cluster(RedisCluster):
@@ -38,6 +38,7 @@ class Cluster(RedisCluster):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.commands_parser = _Commands()
+        self._lines: dict[str, asyncio.Semaphore] = {}  # of those who wait for a connection, by node
 
     async def initialize(self, additional: Any = None, last_failed_node_name: str | None = None) -> "Cluster":
         """As the library's; the node that failed last is the last to be asked who serves what, by any caller."""
@@ -45,17 +46,30 @@ class Cluster(RedisCluster):
         return self
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """As the library's; waits for a free connection, within the caller's own bound, instead of failing."""
+        """As the library's; what it refuses for its own reasons is put in the terms of a server that is away."""
         while True:
             try:
                 return await super().execute_command(*args, **options)
-            except MaxConnectionsError:  # nothing was sent
+            except MaxConnectionsError:  # nothing was sent: a slot that just moved led past the line
                 await asyncio.sleep(BUSY)
             except (ConnectionError, TimeoutError) as error:
                 self._failed = getattr(error, "last_failed_node_name", self._failed)
                 raise
             except KeyError:  # the library's table of slots
+                self._initialize = True  # or it would never ask again who serves them
                 raise ClusterDownError("no node serves this slot") from None
+
+    async def _execute_command(self, target_node: ClusterNode, *args: Any, **options: Any) -> Any:
+        """As the library's; waits in line for a free connection, within the caller's own bound, instead of failing.
+
+        In order of arrival: if all tried again and again, hundreds of callers would keep the process busy with that
+        alone, and the unlucky ones would run out of time.
+        """
+        line = self._lines.get(target_node.name)
+        if line is None:
+            line = self._lines[target_node.name] = asyncio.Semaphore(target_node.max_connections)
+        async with line:
+            return await super()._execute_command(target_node, *args, **options)
 
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> "Together":
         """Commands that go out together, each to its own node."""

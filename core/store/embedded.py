@@ -88,18 +88,19 @@ def bound(command: list[str]) -> list[str]:
 
 @asynccontextmanager
 async def embedded(
-    data_dir: Path, server: str | None = None, *, patience: float = PATIENCE
+    data_dir: Path, server: str | None = None, *, patience: float = PATIENCE, stopping: float = STOPPING
 ) -> AsyncIterator[EmbeddedServer]:
     """The private server of `data_dir`, kept alive while the context is open; `server` is REDIS_SERVER.
 
-    `patience` is in seconds. Raises StoreError on entry, with the server's own words when it does not start. A server
-    lost later is brought back in the background; meanwhile clients see connection errors.
+    `patience` and `stopping` (for a clean end) are in seconds. Raises StoreError on entry, with the server's own words
+    when it does not start. A server lost later is brought back in the background; meanwhile clients see connection
+    errors.
     """
     binary = find_server(server)
     data = _private(data_dir)
     with _address(data) as socket:
         url = f"unix://{quote(str(socket))}"
-        keeper = _Keeper(binary, data, socket, patience)
+        keeper = _Keeper(binary, data, socket, patience, stopping)
         try:
             started, version = await _meet(keeper, url)
             found = EmbeddedServer(url, data, version, started)
@@ -121,11 +122,11 @@ async def embedded(
 class _Keeper:
     """Sees to it that the directory has a server that answers."""
 
-    def __init__(self, binary: Path, data: Path, socket: Path, patience: float) -> None:
+    def __init__(self, binary: Path, data: Path, socket: Path, patience: float, stopping: float) -> None:
         self._binary = binary
         self._data = data
         self._socket = socket
-        self._patience = patience
+        self._patience, self._stopping = patience, stopping
         self._process: Process | None = None
         self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None  # open as long as the server lives
 
@@ -144,6 +145,7 @@ class _Keeper:
                     process = self._process = await self._spawn(lock)
                 finally:
                     os.close(lock)  # from here on the server alone holds it
+                deadline = clock() + self._patience  # it is only beginning, however long we waited for the lock
             elif process is not None and process.returncode is not None:
                 raise StoreError(f"The private Redis in {self._data} does not start: {_words(self._data, offset)}")
             elif clock() > deadline:
@@ -173,7 +175,7 @@ class _Keeper:
         if self._process and self._process.returncode is None:
             self._process.terminate()
             try:
-                async with asyncio.timeout(STOPPING):
+                async with asyncio.timeout(self._stopping):
                     await self._process.wait()
             except TimeoutError:  # it hangs; what it acknowledged is in the file already
                 self._process.kill()
@@ -183,7 +185,7 @@ class _Keeper:
         """What the server answers to PING; the connection stays open if it is ready. Empty: no answer."""
         self._hang_up()
         with suppress(OSError):  # TimeoutError is one
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(min(1, self._patience)):
                 self._line = await asyncio.open_unix_connection(self._socket)
                 reader, writer = self._line
                 writer.write(b"PING\r\n")

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -27,7 +28,8 @@ class Turn:
     """One claimed mention. `fence` proves the claim, `attempt` counts from 1, `epoch` tells resets apart.
 
     `also`: mentions that are answered with it, `entries` as what they stand in the line. `retracted`: its question was
-    deleted, and what was shown of a reply is to be taken away.
+    deleted, and what was shown of a reply is to be taken away. `asked`: when the claim left, by our monotonic clock;
+    its lease may have begun then, however late the answer was read.
     """
 
     conversation: str
@@ -40,6 +42,7 @@ class Turn:
     also: tuple[Mention, ...] = ()
     entries: tuple[bytes, ...] = ()
     retracted: bool = False
+    asked: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class Turns:
         """
         limits = self.limits
         entry = self._entries.mention(conversation, mention)
+        asked = time.monotonic()
         reply = await self.mailboxes.step(
             "accept",
             conversation,
@@ -122,7 +126,7 @@ class Turns:
                 return Queued(ahead=reply[1])
             case _:
                 try:
-                    turn = await self._turn(conversation, reply[1])
+                    turn = await self._turn(conversation, reply[1], asked)
                 except Unreadable:  # the one before ours
                     turn = None
                 return Claimed(turn) if turn else Queued(ahead=0)
@@ -171,8 +175,9 @@ class Turns:
 
         Raises Unreadable, with the turn handed back, when its question was sealed with a key that we do not have.
         """
+        asked = time.monotonic()
         reply = await self.mailboxes.step("claim", conversation, [])
-        return await self._turn(conversation, reply[1]) if reply[0] == b"CLAIMED" else None
+        return await self._turn(conversation, reply[1], asked) if reply[0] == b"CLAIMED" else None
 
     async def lapsed(self, beginnings: Sequence[str] = ("",), at_most: int = 100) -> tuple[str, ...]:
         """Conversations whose lease ran out, those of a partition the longest ago first, and whose name begins with one
@@ -218,20 +223,21 @@ class Turns:
         replaces = mention.redo.turn if mention.redo else ""
         entries = turn.entries or (b"",) * len(turn.also)
         also = [each for mention, entry in zip(turn.also, entries, strict=True) for each in (mention.id, entry)]
+        asked = time.monotonic()
         reply = await self._commit(conversation, turn.fence, mention.id, entry, turn.epoch, again, replaces, also)
         if reply[0] == b"STALE":
             raise Stale(mention.id)
         try:
-            return await self._turn(conversation, reply[1]) if reply[0] == b"NEXT" else None
+            return await self._turn(conversation, reply[1], asked) if reply[0] == b"NEXT" else None
         except Unreadable:
             return None
 
-    async def _turn(self, conversation: str, state: Sequence[Any]) -> Turn | None:
+    async def _turn(self, conversation: str, state: Sequence[Any], asked: float) -> Turn | None:
         """The turn in a snapshot. A question that can't be read (of another version) is dropped: it would block its
         conversation for good."""
         while True:
             try:
-                return self._read(conversation, state)
+                return self._read(conversation, state, asked)
             except ValidationError:  # which quotes its input: not for the log
                 log.error("a question in %s can't be read and is dropped", conversation)
             except Unreadable:
@@ -260,7 +266,7 @@ class Turns:
         args = [fence, turn, entry, epoch, limits.exchanges, again, limits.ended, replaces, *also]
         return await self.mailboxes.step("commit", conversation, args)
 
-    def _read(self, conversation: str, state: Sequence[Any]) -> Turn:
+    def _read(self, conversation: str, state: Sequence[Any], asked: float) -> Turn:
         entry, fence, attempts, epoch, progress, retracted, history = state
         mention = self._entries.read_mention(conversation, entry)
         before = Progress(mention.redo.messages) if mention.redo else NOTHING_SHOWN  # it goes on in the old messages
@@ -273,4 +279,5 @@ class Turns:
             history=self._entries.exchanges(conversation, history),
             progress=read_progress(progress, before),
             retracted=bool(retracted),
+            asked=asked,
         )

@@ -118,11 +118,16 @@ async def process(
     server: NebulaServer,
     *,
     rooms: Rooms | None = None,
-    drain: float = 5,
+    drain: float = HANG_SECONDS,
+    handover: float = 0,
     lease: float = 20,
     **environment: Any,
 ) -> AsyncIterator[Process]:
-    """A running process of the bot; several may share Redis and rooms."""
+    """A running process of the bot; several may share Redis and rooms.
+
+    `drain`: what running replies get at the end, in seconds. `handover`: how long those that were handed back are then
+    watched for somebody who takes them.
+    """
     config = Config(nebula_context_tokens=8192, **environment)
     rooms = rooms or Rooms()
     async with AsyncExitStack() as stack:
@@ -131,21 +136,21 @@ async def process(
                 api_key="ak_test",
                 base_url=server.base_url,
                 platform_url=server.platform_url,
-                first_token=2,
-                between_tokens=2,
+                first_token=HANG_SECONDS,
+                between_tokens=HANG_SECONDS,
                 backoff=0.01,
             )
         )
         values = config.model_copy(update={"lease_seconds": lease, "drain_seconds": drain})
-        bot = assemble(values, redis, model, [rooms])
+        bot = assemble(values, redis, model, [rooms], handover=handover)
         await stack.enter_async_context(bot.intake.open())
         turns = Turns(redis, Limits(lease=lease), seal=config.seal)
         settings = SettingsStore(redis, config, {rooms.name: rooms.habits})
         yield Process(bot.front, bot.intake, bot.assistant, turns, settings, rooms)
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
+async def eventually(condition: Callable[[], bool]) -> None:
     """Wait for a condition that nothing announces."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(HANG_SECONDS):
         while not condition():
             await asyncio.sleep(0.005)

@@ -28,7 +28,7 @@ from core.store.settings import SettingsStore
 from core.store.turns import Claimed, Duplicate, Queued, Renewed, Turns
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import process
-from tests.redis_topologies import SLOTS, Nodes, Server, cluster, move, server, until
+from tests.redis_topologies import SLOTS, Nodes, Nursery, Server, cluster, move, server, until
 
 ANN = Author("U1", "Ann")
 PLACES = [Place("slack", "T1", f"C{number}", "17.1") for number in range(20)]
@@ -37,9 +37,16 @@ HABITS = {"slack": Habits(Memory.CHANNEL, Placement.THREAD)}
 
 
 @pytest.fixture(scope="module")
-def healthy() -> Iterator[Nodes]:
+def nursery() -> Iterator[Nursery]:
+    """Nodes for the tests that need a Cluster of their own."""
+    with Nursery(ahead=4) as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def healthy(nursery: Nursery) -> Iterator[Nodes]:
     """A Cluster that all tests of this file share which leave it whole."""
-    with cluster() as nodes:
+    with cluster(nursery=nursery) as nodes:
         yield nodes
 
 
@@ -61,9 +68,11 @@ def listeners(node: Server) -> int:
     return node.listeners("nb:stop")
 
 
-def connections(node: Server) -> int:
+def connections(node: Server, name: str = "") -> int:
+    """How many there are beside our own, or how many of this name."""
     with node.talk() as client:
-        return len(client.client_list(_type="normal")) - 1
+        clients = client.client_list(_type="normal")
+        return sum(each["name"] == name for each in clients) if name else len(clients) - 1
 
 
 async def converse(turns: Turns, place: Place) -> None:
@@ -173,27 +182,36 @@ async def test_question_is_answered(nodes: Nodes) -> None:
 
 async def test_more_callers_than_connections(nodes: Nodes) -> None:
     """Two hundred commands at once on one node, or on several, share the connections; none fails."""
-    async with connection(nodes.url) as redis:
-        settings = SettingsStore(redis, Config(**UNSET), HABITS)
-
-        @guarded()
+    async with connection(f"{nodes.url}?client_name=mine") as redis:
+        # What the bot itself allows for a step, 2.5 s, is not looked at here: on a busy machine our own part of so many
+        # commands takes longer.
+        @guarded(HANG_SECONDS)
         async def count() -> None:
             await redis.incr("n")
 
         await asyncio.gather(*(count() for _ in range(200)))
         assert await redis.get("n") == b"200"
-        await asyncio.gather(*(settings.of(PLACES[0]) for _ in range(200)))
-        assert max(map(connections, nodes.primaries)) < 2 * CONNECTIONS  # some of other tests may just be closing
+
+        @guarded(HANG_SECONDS)
+        async def read() -> None:
+            async with redis.pipeline(transaction=False) as pipe:
+                for scope in PLACES[0].scopes:  # as settings are read: each in a slot of its own
+                    pipe.hgetall(f"nb:s:{scope}")
+                assert await pipe.execute() == [{}] * len(PLACES[0].scopes)
+
+        await asyncio.gather(*(read() for _ in range(200)))
+        counts = [connections(node, "mine") for node in nodes.primaries]
+        assert 0 < max(counts) <= CONNECTIONS + 1  # and the one on which it asked who serves what
 
 
 async def test_a_timeout_is_not_repeated(nodes: Nodes) -> None:
     """A command that timed out is not sent again, since it may have been applied; the library would."""
     owner = nodes.primaries[key_slot(b"list") * 3 // SLOTS]
-    async with connection(nodes.url, answer=0.2) as redis:
+    async with connection(nodes.url, answer=0.5) as redis:
         assert await redis.llen("list") == 0
         os.kill(owner.process.pid, signal.SIGSTOP)
         # It goes on after the call gave up, and while a second attempt would still wait.
-        asyncio.get_running_loop().call_later(0.3, os.kill, owner.process.pid, signal.SIGCONT)
+        asyncio.get_running_loop().call_later(0.8, os.kill, owner.process.pid, signal.SIGCONT)
         with pytest.raises(StoreError, match="no answer in time"):
             async with guarded():
                 await redis.rpush("list", "once")
@@ -250,15 +268,25 @@ async def test_check_refuses_a_single_server_as_a_cluster() -> None:
                 await check(redis)
 
 
-async def test_check_refuses_a_cluster_without_all_slots() -> None:
-    """Slots that no node serves would be conversations that can't be had."""
-    with cluster(slots=16_000) as nodes:
+async def test_check_refuses_a_cluster_without_all_slots(nursery: Nursery) -> None:
+    """Slots that no node serves would be conversations that can't be had, until a node is given them."""
+    with cluster(slots=16_000, nursery=nursery) as nodes:
         async with connection(nodes.url) as redis:
             with pytest.raises(StoreError, match=rf"only 16000 of {SLOTS} slots"):
                 await check(redis)
+            key = _key_in(16_000, SLOTS)
             with pytest.raises(StoreError):
                 async with guarded():
-                    await redis.get(_key_in(16_000, SLOTS))
+                    await redis.get(key)
+            with nodes.primaries[2].talk() as client:
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", 16_000, SLOTS - 1)  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(HANG_SECONDS):
+                while True:
+                    with suppress(StoreError):
+                        async with guarded():
+                            await redis.set(key, "served")
+                        break
+                    await asyncio.sleep(0.05)
 
 
 async def test_check_says_where_no_node_listens() -> None:
@@ -272,9 +300,9 @@ async def test_check_says_where_no_node_listens() -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
-async def test_a_lost_node_takes_only_its_own_slots(how: signal.Signals) -> None:
+async def test_a_lost_node_takes_only_its_own_slots(nursery: Nursery, how: signal.Signals) -> None:
     """Conversations of a lost node fail in bounded time, again and again; all others go on, new scripts included."""
-    with cluster() as nodes:
+    with cluster(nursery=nursery) as nodes:
         async with connection(nodes.url, answer=0.5, dial=0.5) as redis:
             await check(redis)
             turns, settings = Turns(redis, partitions=8), SettingsStore(redis, Config(**UNSET), HABITS)
@@ -308,10 +336,10 @@ def _error(answer: object) -> bool:
     return isinstance(answer, BaseException)
 
 
-async def test_listener_goes_on_elsewhere() -> None:
+async def test_listener_goes_on_elsewhere(nursery: Nursery) -> None:
     """When the node that a process listens on is lost, it hears of stops on another."""
     heard: list[str] = []
-    with cluster() as nodes:
+    with cluster(nursery=nursery) as nodes:
         async with connection(nodes.url) as redis, asyncio.TaskGroup() as group:
             listening = group.create_task(Turns(redis).signals.listen(heard.append, heard.append))
             await until(lambda: any(map(listeners, nodes.primaries)))
@@ -326,9 +354,9 @@ async def test_listener_goes_on_elsewhere() -> None:
     assert heard == ["this turn"]
 
 
-async def test_replica_takes_over() -> None:
+async def test_replica_takes_over(nursery: Nursery) -> None:
     """After a failover inside the Cluster the same client goes on, without the promoted node knowing the scripts."""
-    with cluster(replicas=1) as nodes:
+    with cluster(replicas=1, nursery=nursery) as nodes:
         async with connection(nodes.url) as redis:
             turns = Turns(redis, Limits(lease=0.5), partitions=8)
             place = next(place for place in PLACES if _on_first(turns, place))

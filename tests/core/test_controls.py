@@ -158,8 +158,9 @@ async def test_a_failed_answer_can_be_asked_for_again(bot: Process, server: Nebu
 async def test_two_presses_are_one(bot: Process, server: NebulaServer) -> None:
     """Who presses twice, or two people at once, get one new answer."""
     mention = await asked(bot, server, "old")
-    server.fault(Fault(first_token=0.2))
+    held = server.hold(after=0)
     pressed = [await press(bot, Action.AGAIN, mention) for _ in range(2)]
+    held.let_go()
     assert pressed == ["", UNDER_WAY]
     await bot.intake.idle()
     assert len(server.requests) == 2
@@ -266,7 +267,7 @@ async def test_a_failed_regeneration_keeps_the_answer(bot: Process, server: Nebu
 async def test_a_regeneration_stopped_before_its_first_word_changes_nothing(bot: Process, server: NebulaServer) -> None:
     """Who thinks better of it has the old answer."""
     mention = await asked(bot, server, "the good answer")
-    server.fault(Fault(first_token=60))
+    server.fault(Fault(stall_after=0))
     assert await press(bot, Action.AGAIN, mention) == ""
     await server.until(lambda: len(server.requests) == 2)
     assert await press(bot, Action.STOP, mention) == ""
@@ -277,12 +278,13 @@ async def test_a_regeneration_stopped_before_its_first_word_changes_nothing(bot:
 async def test_a_late_stop_spares_the_next_answer(bot: Process, server: NebulaServer) -> None:
     """A press on an answer that has just ended does not stop the one that began meanwhile."""
     done = await asked(bot, server, "answer")
-    server.fault(Fault(first_token=0.3))
+    held = server.hold(after=0)
     server.answer_next("the next answer")
     following = bot.mention("next")
     await bot.intake.accept(following)
     await server.until(lambda: len(server.requests) == 2)
     assert await press(bot, Action.STOP, done) == OVER
+    held.let_go()
     await bot.intake.idle()
     assert bot.shown(following) == "the next answer"
 

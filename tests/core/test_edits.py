@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.nebula import NebulaServer
+from bots.sandbox.nebula_faults import Fault
 from core.edits import CHANGED
 from core.model import Action, Mention, Rights
 from core.store.records import Records
@@ -22,17 +23,16 @@ async def remembered(bot: Process) -> list[str]:
 
 
 async def busy(bot: Process, server: NebulaServer) -> Mention:
-    """A first question whose answer takes until the model is let go on."""
-    server.pace = 20
-    server.answer_next("first " * 200)
+    """A first question whose answer takes until somebody stops it."""
+    server.fault(Fault(stall_after=3))
+    server.answer_next("first " * 10)
     first = bot.mention("first")
     await bot.intake.accept(first)
     await bot.rooms.rooms[first.message].until("first")
     return first
 
 
-async def finish(bot: Process, server: NebulaServer, running: Mention) -> None:
-    server.pace = 0.0
+async def finish(bot: Process, running: Mention) -> None:
     await bot.turns.stop(ROOM.name, running.id)
     await bot.intake.idle()
 
@@ -43,7 +43,7 @@ async def test_question_that_waits_is_changed(bot: Process, server: NebulaServer
     second = bot.mention("what is teh time")
     await bot.intake.accept(second)
     await bot.front.edited(replace(second, text="what is the time"), asks=True)
-    await finish(bot, server, first)
+    await finish(bot, first)
     assert asked(server)[1:] == ["Ann: what is the time"]
 
 
@@ -96,7 +96,7 @@ async def test_change_during_the_answer_is_seen_after_it(bot: Process, server: N
     """The running answer is not disturbed; the offer comes when it is over."""
     first = await busy(bot, server)
     await bot.front.edited(replace(first, text="another first"), asks=True)
-    await finish(bot, server, first)
+    await finish(bot, first)
     room = bot.rooms.rooms[first.message]
     await eventually(lambda: any(page.foot == CHANGED for page in room.messages.values()))
 
@@ -119,7 +119,7 @@ async def test_deleted_question_leaves_the_line(bot: Process, server: NebulaServ
     await bot.intake.accept(second)
     await bot.front.deleted(ROOM, second.message)
     await bot.intake.accept(second)
-    await finish(bot, server, first)
+    await finish(bot, first)
     assert len(server.requests) == 1
 
 
@@ -140,7 +140,6 @@ async def test_question_deleted_during_its_answer_ends_it(bot: Process, server: 
     first = await busy(bot, server)
     second = bot.mention("second")
     await bot.intake.accept(second)
-    server.pace = 0.0
     await bot.front.deleted(ROOM, first.message)
     await bot.intake.idle()
     assert not bot.rooms.rooms[first.message].messages
@@ -180,12 +179,12 @@ async def test_message_that_a_new_answer_takes_away_is_no_deletion(bot: Process,
     await bot.answer("two")
     room = bot.rooms.rooms[question.message]
     first, second = list(room.messages)
-    server.pace = 20
+    held = server.hold(after=3)
     server.answer_next("short " * 30)
     assert await bot.press(Action.AGAIN, first) is None
     await eventually(lambda: "short" in room.messages[first].text)
     await bot.front.deleted(ROOM, second)
-    server.pace = 0.0
+    held.let_go()
     await bot.intake.idle()
     assert await remembered(bot) == ["one", "two"]
 
@@ -197,7 +196,7 @@ async def test_question_that_is_not_for_the_bot_any_more_is_not_answered(bot: Pr
         waiting = bot.mention("second")
         await bot.intake.accept(waiting)
         await bot.front.edited(replace(waiting, text=text), asks=asks)
-    await finish(bot, server, first)
+    await finish(bot, first)
     assert len(server.requests) == 1
 
 

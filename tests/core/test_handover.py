@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.nebula import NebulaServer
+from bots.sandbox.nebula_faults import Fault
 from core.edits import CHANGED
 from core.errors import Stale, StoreError
 from core.frames import PAUSED
@@ -21,8 +22,9 @@ from tests.core.core_harness import ROOM, Process, Rooms, eventually, process
 
 
 async def busy(bot: Process, server: NebulaServer) -> Mention:
-    server.pace = 20
-    server.answer_next("word " * 200)
+    """A question whose answer takes until it is stopped."""
+    server.fault(Fault(stall_after=3))
+    server.answer_next("word " * 20)
     mention = bot.mention("talk")
     await bot.intake.accept(mention)
     await bot.rooms.rooms[mention.message].until("word")
@@ -31,12 +33,11 @@ async def busy(bot: Process, server: NebulaServer) -> Mention:
 
 async def test_reply_that_nobody_takes_says_so(redis_client: Redis, server: NebulaServer) -> None:
     """At a shutdown without a successor the text stays, with a sentence; the next start goes on in the same message."""
-    async with process(redis_client, server, drain=0) as bot:
+    async with process(redis_client, server, drain=0, handover=0.2) as bot:
         mention = await busy(bot, server)
     [page] = bot.rooms.rooms[mention.message].messages.values()
     assert page.text.startswith("word")
     assert (page.foot, page.growing, page.actions) == (PAUSED, False, ())
-    server.pace = 0.0
     server.answer_next("whole")
     async with process(redis_client, server, rooms=bot.rooms) as successor:
         await successor.settled(mention)
@@ -47,9 +48,8 @@ async def test_reply_that_another_takes_is_not_marked(redis_client: Redis, serve
     """A deploy of one process after the other shows nothing of it: the others take over at once."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as other:
-        async with process(redis_client, server, rooms=rooms, drain=0) as bot:
+        async with process(redis_client, server, rooms=rooms, drain=0, handover=HANG_SECONDS) as bot:
             mention = await busy(bot, server)
-            server.pace = 0.0
             server.answer_next("whole")
         await other.settled(mention)
     assert bot.shown(mention) == "whole"
@@ -68,6 +68,18 @@ async def test_process_that_stood_still_finds_out_before_it_shows_anything(redis
             await asyncio.sleep(0.01)
     with pytest.raises(Stale):
         await lease.check()
+
+
+async def test_process_that_stood_still_after_its_claim_asks_first_too(redis_client: Redis) -> None:
+    """The lease runs from the claim, not from when we come to know of it."""
+    turns = Turns(redis_client, Limits(lease=0.05))
+    accepted = await turns.accept(ROOM.name, Mention("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
+    assert isinstance(accepted, Claimed)
+    async with asyncio.timeout(HANG_SECONDS):
+        while not await turns.claim(ROOM.name):
+            await asyncio.sleep(0.01)
+    with pytest.raises(Stale):
+        await Lease(turns, accepted.turn, lambda: None).check()
 
 
 async def test_turn_that_was_given_up_can_be_asked_again(redis_client: Redis, server: NebulaServer) -> None:
@@ -109,7 +121,6 @@ async def test_process_leaves_to_others_what_it_can_not_run(redis_client: Redis,
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms, turns_at_once=1) as small:
         mention = await busy(small, server)
-        server.pace = 0.0
         other = small.mention("hello", Place("test", "W1", "C2"))
         assert isinstance(await small.intake.accept(other), Queued)
         async with process(redis_client, server, rooms=rooms) as large:
@@ -226,8 +237,8 @@ async def test_question_heard_while_closing_does_not_hold_the_end_up(redis_clien
     rooms = Rooms()
     other = Place("test", "W1", "C2")
     async with process(redis_client, server, rooms=rooms) as holder:
-        server.pace = 20
-        server.answer_next("word " * 100)
+        server.fault(Fault(stall_after=3))
+        server.answer_next("word " * 20)
         running = holder.mention("long", other)
         await holder.intake.accept(running)
         await rooms.rooms[running.message].until("word")
@@ -236,7 +247,6 @@ async def test_question_heard_while_closing_does_not_hold_the_end_up(redis_clien
         late = bot.mention("late", other)
         async with asyncio.timeout(HANG_SECONDS):
             assert isinstance(await bot.intake.accept(late), Queued)
-        server.pace = 0.0
         await holder.turns.stop(other.name, running.id)
         await holder.settled(late)
 

@@ -15,6 +15,7 @@ from core.intake import GAVE_UP
 from core.model import Attachment, Place
 from core.ports import Status
 from core.store.turns import Duplicate, Full, Queued
+from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import BOB, ROOM, Process, Rooms, eventually, process
 
 
@@ -47,12 +48,13 @@ async def test_redelivery_is_answered_once(bot: Process, server: NebulaServer) -
 
 async def test_questions_of_a_room_wait_in_line(bot: Process, server: NebulaServer) -> None:
     """The second one is answered after the first, knows its answer, and its author sees that it was received."""
-    server.pace = 100
+    held = server.hold(after=3)
     server.answer_next("word " * 20)
     first, second = bot.mention("one"), bot.mention("two", author=BOB)
     await bot.intake.accept(first)
     assert await bot.intake.accept(second) == Queued(ahead=1)
     await eventually(lambda: Status.QUEUED in bot.rooms.rooms[second.message].statuses)
+    held.let_go()
     await bot.intake.idle()
     assert "word word" in repr(server.requests[1].messages)
     assert bot.shown(second)
@@ -192,12 +194,14 @@ async def test_stop_ends_the_request(bot: Process, server: NebulaServer) -> None
 
 async def test_deleted_reply_ends_the_request(bot: Process, server: NebulaServer) -> None:
     """Nobody reads on: the model's request is closed, and the room is free for the next question."""
-    server.pace = 200
-    server.answer_next("word " * 500)
+    held = server.hold(after=10)
+    server.pace = 200  # after that: slowly enough to be ended in the middle
+    server.answer_next("word " * 50_000)
     mention = bot.mention("talk")
     await bot.intake.accept(mention)
     await eventually(lambda: "word word" in bot.shown(mention))
     bot.rooms.rooms[mention.message].messages.clear()
+    held.let_go()
     await bot.intake.idle()
     await server.until(lambda: server.requests[0].closed_early)
     assert await bot.answer("next")
@@ -206,12 +210,14 @@ async def test_deleted_reply_ends_the_request(bot: Process, server: NebulaServer
 
 async def test_shutdown_lets_a_reply_finish(redis_client: Redis, server: NebulaServer) -> None:
     """A reply that ends within the deadline is not interrupted."""
-    server.pace = 200
+    held = server.hold(after=3)
     server.answer_next("word " * 40 + "end")
     async with process(redis_client, server) as bot:
         mention = bot.mention("talk")
         await bot.intake.accept(mention)
         await eventually(lambda: "word" in bot.shown(mention))
+        # On the other side of the loop: the process is closing before the model goes on.
+        asyncio.get_running_loop().call_soon(held.let_go)
     assert bot.shown(mention).endswith("end")
 
 
@@ -328,5 +334,5 @@ async def test_order_holds_under_load(bot: Process, server: NebulaServer) -> Non
     await bot.intake.idle()
     asked = [request.messages[-1].content for request in server.requests]
     assert asked == [f"Ann: question {number}" for number in range(12)]
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(HANG_SECONDS):
         await bot.intake.idle()

@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.nebula import NebulaServer
+from bots.sandbox.nebula_faults import Fault
 from core.commands import Invocation, find
 from core.intake import GAVE_UP
 from core.model import Action, Place, Rights
@@ -68,11 +69,12 @@ async def test_managers_may_forget_all(bot: Process) -> None:
 
 async def test_forgotten_question_that_runs_is_not_remembered(bot: Process, server: NebulaServer) -> None:
     """An answer that was being written when its author wanted all forgotten leaves nothing either."""
-    server.pace = 50
+    held = server.hold(after=3)
     server.answer_next("word " * 30)
     await bot.intake.accept(mention := bot.mention("running"))
     await bot.rooms.rooms[mention.message].until("word")
     await used(bot, "forget me")
+    held.let_go()
     await bot.intake.idle()
     assert await questions(bot) == []
 
@@ -210,11 +212,10 @@ async def test_retention_holds_at_once(bot: Process, redis_client: Redis) -> Non
 async def test_what_was_answered_together_is_everybodys(bot: Process, server: NebulaServer) -> None:
     """Whose question was one of several may ask anew, and is forgotten with the exchange."""
     await bot.command("set overlap merge")
-    server.pace = 20
-    server.answer_next("first " * 200)
+    server.fault(Fault(stall_after=3))
+    server.answer_next("first " * 20)
     await bot.intake.accept(first := bot.mention("first"))
     await bot.rooms.rooms[first.message].until("first")
-    server.pace = 0.0
     second = bot.mention("second", author=BOB)
     for mention in (second, bot.mention("secret of Ann")):
         await bot.intake.accept(mention)

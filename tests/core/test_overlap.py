@@ -5,21 +5,22 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
+from bots.sandbox.hold import Hold
 from bots.sandbox.nebula import NebulaServer
+from bots.sandbox.nebula_faults import Fault
 from core.frames import STOPPED
 from core.model import Mention
 from core.store.records import Records
 from tests.core.core_harness import BOB, ROOM, Process, eventually, process
 
 
-async def busy(bot: Process, server: NebulaServer, words: int = 200) -> Mention:
-    """A question that is being answered."""
-    server.pace = 20
-    server.answer_next("first " * words)
+async def busy(bot: Process, server: NebulaServer, held: Hold | None = None) -> Mention:
+    """A question whose answer of twenty words takes until it is stopped, or the model is let go on."""
+    server.fault(Fault(hold_after=3, hold=held or Hold()))
+    server.answer_next("first " * 20)
     first = bot.mention("first")
     await bot.intake.accept(first)
     await bot.rooms.rooms[first.message].until("first")
-    server.pace = 0.0
     return first
 
 
@@ -48,11 +49,10 @@ async def test_merged_questions_survive_a_crash(redis_client: Redis, server: Neb
         first = await busy(bot, server)
         for text in ("second", "third"):
             await bot.intake.accept(bot.mention(text))
-        server.pace = 20
+        server.fault(Fault(stall_after=3))
         server.answer_next("both " * 100)
         await bot.turns.stop(ROOM.name, first.id)
         await eventually(lambda: len(server.requests) == 2)
-    server.pace = 0.0
     async with process(redis_client, server, rooms=bot.rooms) as successor:
         await eventually(lambda: len(server.requests) == 3)
         await successor.intake.idle()
@@ -63,7 +63,7 @@ async def test_merged_questions_survive_a_crash(redis_client: Redis, server: Neb
 async def test_newer_question_interrupts(bot: Process, server: NebulaServer) -> None:
     """With `overlap interrupt` the running answer ends with what it has, marked, and the newest is answered next."""
     await bot.command("set overlap interrupt")
-    first = await busy(bot, server, 2000)
+    first = await busy(bot, server)
     server.answer_next("Newer.")
     second = bot.mention("second")
     await bot.intake.accept(second)
@@ -77,8 +77,10 @@ async def test_newer_question_interrupts(bot: Process, server: NebulaServer) -> 
 async def test_nothing_is_interrupted_unless_that_is_set(bot: Process, server: NebulaServer, overlap: str) -> None:
     """The answer that runs is whole."""
     await bot.command(f"set overlap {overlap}")
-    first = await busy(bot, server, 20)
+    held = Hold()
+    first = await busy(bot, server, held)
     await bot.intake.accept(bot.mention("second"))
+    held.let_go()
     await bot.intake.idle()
     assert bot.shown(first).count("first") == 20
 
@@ -92,11 +94,10 @@ async def test_question_changed_while_answered_with_others_has_its_own_answer(
     second, third = bot.mention("second"), bot.mention("third")
     for mention in (second, third):
         await bot.intake.accept(mention)
-    server.pace = 20
+    server.fault(Fault(stall_after=3))
     server.answer_next("both " * 100)
     await bot.turns.stop(ROOM.name, first.id)
     await bot.rooms.rooms[second.message].until("both")
-    server.pace = 0.0
     await bot.front.edited(replace(third, text="a third one"), asks=True)
     await bot.turns.stop(ROOM.name, second.id)
     await bot.intake.idle()
