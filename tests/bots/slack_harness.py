@@ -24,6 +24,9 @@ from tests.bounds import HANG_SECONDS
 
 T = TypeVar("T")
 
+# For a Slack that does not give up: how long the app takes to come back is the machine's affair. Seconds.
+RETRIES = (0.05,) * 10_000
+
 
 class Room:
     """People by name, channels as `#general`, direct messages as `@ann`."""

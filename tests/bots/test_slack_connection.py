@@ -21,7 +21,10 @@ from bots.slack.app import Slack
 from bots.slack.manifest import OPTIONAL, SCOPES
 from core.config import Config, WrongConfig
 from core.front import Front
-from tests.bots.slack_harness import Room, free_port, settings, slack_room
+from core.model import Mention
+from core.responses import Response, RightsOf
+from tests.bots.slack_harness import RETRIES, Room, free_port, settings, slack_room
+from tests.bots.slack_witness import Witness
 from tests.bounds import HANG_SECONDS
 
 
@@ -224,6 +227,56 @@ async def test_a_reconnection_that_fails_is_tried_until_it_works(
         await _answers(room)
     assert len([line for line in caplog.messages if "Slack: no connection" in line]) == 1
     assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_an_acknowledgement_on_a_lost_socket_is_one_line(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The socket is gone when the question is stored: Slack delivers it again, it is answered once, and the log has one
+    plain line of it, with nothing that was said."""
+    monkeypatch.setattr(transport, "PING", 0.2)
+    stored = asyncio.Event()
+
+    class Slow(Witness):
+        """It takes its time to store a question."""
+
+        async def heard(self, mention: Mention, rights: RightsOf) -> Response | None:
+            response = await super().heard(mention, rights)
+            await stored.wait()
+            return response
+
+    async with slack_room(redis_url, front=Slow, server={"retry_delays": RETRIES}) as room:
+        await room.say("ann", "#general", "@nebula swordfish", as_both=False)
+        await room.until(lambda: room.nebula.requests or room.said("#general"))
+        room.slack.faults.add("apps.connections.open", faults.server_error(), times=None)
+        room.slack.drop_sockets()
+        async with asyncio.timeout(HANG_SECONDS):
+            while room.platform.connection().up:
+                await asyncio.sleep(0.01)
+        stored.set()
+        await logged(caplog, "before a request was acknowledged")
+        room.slack.faults.clear()
+        await room.quiet()
+        assert (room.slack.deliveries[0].problem, room.slack.deliveries[-1].problem) == ("connection_failed", "")
+        assert len(room.said("#general")) == len(room.nebula.requests) == 1
+    lines = [line for line in caplog.messages if "acknowledged" in line or "session" in line]
+    assert lines == ["Slack: its socket closed before a request was acknowledged (ClientConnectionResetError)"]
+    assert not [record for record in caplog.records if record.exc_info]
+    assert "swordfish" not in caplog.text
+
+
+async def test_a_socket_that_can_not_be_refreshed_is_one_line(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Slack wants a new connection and has no address for it: the old one serves on until there is a new one."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("apps.connections.open", faults.refused("internal_error"))
+        await room.slack.disconnect_sockets()
+        await logged(caplog, "could not be replaced yet")
+        await _answers(room)
+        await room.slack.disconnect_sockets()
+        await room.until(lambda: len(room.calls("apps.connections.open")) == 3 and room.slack.sockets == 1)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert not [record for record in caplog.records if record.exc_info]
+    assert "\n" not in caplog.messages[0]
 
 
 async def logged(caplog: pytest.LogCaptureFixture, line: str) -> None:
