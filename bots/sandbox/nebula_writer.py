@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 
@@ -19,6 +19,10 @@ NOISE = (
     b'data: {"id":"chatcmpl-0","choices":[{"index":0,"delta":{"content":null},"finish_reason":null}]}\n\n',
     b'data: {"id":"chatcmpl-0","choices":[{"index":0,"delta":null}]}\n\n',
 )
+
+
+# Awaited before each token, with its number: who wants to say what comes between two of them.
+Between = Callable[[int], Awaitable[object]]
 
 
 class Cut(Exception):
@@ -51,7 +55,12 @@ class Writer:
         }
 
     async def write(
-        self, said: list[dict[str, str]], finish: str | None, usage: dict[str, int] | None, pace: float
+        self,
+        said: list[dict[str, str]],
+        finish: str | None,
+        usage: dict[str, int] | None,
+        pace: float,
+        between: Between | None = None,
     ) -> None:
         """Send the deltas, `pace` of them a second (0: at once). Raises Cut, and ConnectionError if the client left."""
         clock = asyncio.get_running_loop().time
@@ -60,6 +69,8 @@ class Writer:
         for number, delta in enumerate(said):
             if await self._fails(number):
                 return
+            if between:
+                await between(number)
             if pace:
                 await asyncio.sleep(start + number / pace - clock())
             await self._send(next(noise))

@@ -21,7 +21,7 @@ from bots.slack.listeners import Listeners
 from bots.slack.manifest import OF_HISTORY, OPTIONAL, SCOPES
 from bots.slack.missed import Missed
 from bots.slack.native import NativeSurface
-from bots.slack.people import People
+from bots.slack.people import PATIENCE, People
 from bots.slack.presence import Presence
 from bots.slack.presses import Presses
 from bots.slack.pulse import Pulse
@@ -54,11 +54,12 @@ class Slack:
     name = "slack"
     habits = Habits(memory=Memory.CHANNEL, replies=Placement.THREAD)
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, patience: float = PATIENCE) -> None:
+        """`patience`: seconds that looking up names may take before a question goes on without them."""
         token = config.slack_bot_token
         self._config = config
         self._web = Web(config.slack_api_url, token.get_secret_value() if token else "")
-        self._people = People(self._web, config.slack_managers)
+        self._people = People(self._web, config.slack_managers, patience)
         self._eyes = Eyes(self._web)
         self._style = Style()
         self._pulse = Pulse()

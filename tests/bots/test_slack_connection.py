@@ -168,7 +168,7 @@ async def test_auth_is_asked_for_once(redis_url: str) -> None:
 
 async def test_a_socket_that_slack_refreshes_is_replaced(redis_url: str) -> None:
     """Slack asks for a new connection every few hours; questions go on being answered."""
-    async with slack_room(redis_url) as room:
+    async with slack_room(redis_url, server={"retry_delays": RETRIES}) as room:
         await room.slack.disconnect_sockets()
         await room.until(lambda: len(room.calls("apps.connections.open")) == 2 and room.slack.sockets == 1)
         await _answers(room)
@@ -177,7 +177,7 @@ async def test_a_socket_that_slack_refreshes_is_replaced(redis_url: str) -> None
 async def test_a_cut_socket_is_replaced(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that ends without a word is opened again when the next ping is due."""
     monkeypatch.setattr(transport, "PING", 0.2)
-    async with slack_room(redis_url) as room:
+    async with slack_room(redis_url, server={"retry_delays": RETRIES}) as room:
         room.slack.drop_sockets()
         await room.until(lambda: room.slack.sockets == 1)
         await _answers(room)
@@ -186,16 +186,17 @@ async def test_a_cut_socket_is_replaced(redis_url: str, monkeypatch: pytest.Monk
 async def test_a_socket_that_falls_silent_is_replaced(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that lost its network says nothing, not even that it is gone; its pongs stay away."""
     monkeypatch.setattr(transport, "PING", 0.2)
-    async with slack_room(redis_url) as room:
+    # What is still handed to the old socket comes again; the bot may take the new one for silent too, if it is slow.
+    async with slack_room(redis_url, server={"retry_delays": RETRIES, "ack_timeout": 0.5}) as room:
         room.slack.mute_sockets()
-        await room.until(lambda: len(room.calls("apps.connections.open")) == 2 and room.slack.sockets)
+        await room.until(lambda: len(room.calls("apps.connections.open")) > 1 and room.slack.sockets)
         await _answers(room)
 
 
 @pytest.mark.parametrize("reason", ["warning", "link_disabled"])
 async def test_every_kind_of_farewell_is_followed_by_a_new_socket(redis_url: str, reason: str) -> None:
     """Slack warns some seconds ahead; it also says when Socket Mode was switched off, which may be for a moment."""
-    async with slack_room(redis_url) as room:
+    async with slack_room(redis_url, server={"retry_delays": RETRIES}) as room:
         await room.slack.disconnect_sockets(reason)
         await room.until(lambda: len(room.calls("apps.connections.open")) == 2 and room.slack.sockets == 1)
         await _answers(room)
@@ -218,7 +219,7 @@ async def test_a_reconnection_that_fails_is_tried_until_it_works(
     """Whatever Slack says meanwhile; one line tells that there is no connection, one that there is again."""
     monkeypatch.setattr(transport, "PING", 0.2)
     monkeypatch.setattr(transport, "LOOKS", 2)
-    async with slack_room(redis_url) as room:
+    async with slack_room(redis_url, server={"retry_delays": RETRIES}) as room:
         room.slack.faults.add("apps.connections.open", fault, times=None)
         room.slack.drop_sockets()
         await logged(caplog, "Slack: no connection")
@@ -298,14 +299,16 @@ async def test_a_first_socket_that_does_not_open_is_asked_for_anew(monkeypatch: 
 
 async def test_several_sockets_outlive_one(redis_url: str) -> None:
     """Slack hands each event to any of them; while one is replaced the others answer."""
-    async with slack_room(redis_url, slack_sockets=3) as room:
+    replaced = asyncio.Event()
+    async with slack_room(redis_url, slack_sockets=3, server={"retry_delays": RETRIES}) as room:
         await room.until(lambda: room.slack.sockets == 3)
-        room.slack.faults.add("apps.connections.open", faults.slow(1))
+        room.slack.faults.add("apps.connections.open", faults.held(replaced))
         await room.slack.disconnect_sockets(most=1)
         for number in range(6):
             await room.say("ann", "#general", f"@nebula question {number}")
         await room.quiet()
         assert len(room.said("#general")) == 6
+        replaced.set()
         await room.until(lambda: len(room.calls("apps.connections.open")) == 4 and room.slack.sockets == 3)
 
 

@@ -144,6 +144,8 @@ async def test_an_outage_of_redis_is_a_gap_too(redis_url: str, monkeypatch: pyte
         told = witness(room.front)
         told.broken = 1
         await room.say("ann", "@ann", "hello")
+        await told.failed(0)
+        room.slack.give_up_waiting()
         await room.quiet()
         assert room.said("@ann") == ()
         told.gap = 3600.0
@@ -167,8 +169,11 @@ async def test_without_history_nothing_is_looked_for(redis_url: str, caplog: pyt
 
 @pytest.mark.parametrize("method", [LISTED, HISTORY])
 @pytest.mark.parametrize("fault", [faults.rate_limited(1), faults.server_error()], ids=["429", "503"])
-async def test_looking_back_has_patience(redis_url: str, method: str, fault: faults.Fault) -> None:
+async def test_looking_back_has_patience(
+    redis_url: str, method: str, fault: faults.Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Slack's limits and passing troubles put it off, and lose nothing."""
+    monkeypatch.setattr(missed, "_PAUSE", 0.05)
     async with alone(redis_url) as room:
         await room.say("ann", "#general", "@nebula one")
         room.slack.faults.add(method, fault)
