@@ -159,6 +159,10 @@ class SlackServer(Crowd):
         """The first true value of the predicate, looked at after every change. Raises TimeoutError (seconds)."""
         return await self._ws.until(predicate, timeout)
 
+    def lies_back(self, seconds: float) -> None:
+        """What is said from now on bears the time of so many seconds ago, as far as it came after all that was said."""
+        self._ws.ago = seconds
+
     # --- transport and its faults ---
 
     def deliver_to(self, url: str) -> None:

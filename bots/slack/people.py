@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from bots.slack.events import Identity
+from bots.slack.patience import PATIENCE
 from bots.slack.web import Web, code_of
 from core.errors import PlatformError
 from core.model import Author, Place, Rights
@@ -17,10 +18,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Seconds: how long a name may be old, how long what somebody may do, and how long a lookup may hold up a question.
+# Seconds: how long a name may be old, and how long what somebody may do.
 NAMES_FRESH = 3600.0
 RIGHTS_FRESH = 60.0
-PATIENCE = 1.0
 # Seconds before a failed lookup is tried again.
 _FAILED_FOR = 30.0
 # Names kept in memory.
@@ -64,7 +64,7 @@ class _Cache(Generic[T]):
 class People:
     """Who is who. `managers`: the words of SLACK_MANAGERS. `patience`: how long a lookup may hold up a question."""
 
-    def __init__(self, web: Web, managers: Iterable[str], patience: float = PATIENCE) -> None:
+    def __init__(self, web: Web, managers: Iterable[str], patience: float = PATIENCE.names) -> None:
         self._web = web
         self._patience = patience
         self._managers = {word.lower() for word in managers}

@@ -1,9 +1,10 @@
 """A whole bot in a room: the sandbox's Slack and Nebula, a real Redis, the core and the Slack adapter."""
 
 import asyncio
+import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -15,6 +16,7 @@ from bots.sandbox.slack_limits import OFF
 from bots.sandbox.slack_people import Answer, Submission
 from bots.sandbox.slack_values import Call, File, Message, View
 from bots.slack.app import Slack
+from bots.slack.patience import Patience
 from core import painter
 from core.config import Config
 from core.front import Front
@@ -29,6 +31,8 @@ T = TypeVar("T")
 # For a Slack that does not give up: how long the app takes to come back is the machine's affair. Seconds.
 RETRIES = (0.05,) * 10_000
 
+# Of a bot whose Slack has no deadlines.
+ENDLESS = Patience(names=HANG_SECONDS, form=HANG_SECONDS)
 # The calls that put something on screen.
 DRAWING = {"chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream"}
 
@@ -186,10 +190,12 @@ def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on: none of those that the system hands out to whoever asks, so that it is still free
+    when it is used."""
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", random.SystemRandom().randrange(10_000, 32_000)))
+            return int(probe.getsockname()[1])
 
 
 def same(front: Front) -> Front:
@@ -220,14 +226,14 @@ async def slack_room(
     inbox: int = 20,
     server: dict[str, Any] | None = None,
     front: Callable[[Front], Front] = same,
-    patience: float = HANG_SECONDS,
+    patience: Patience = ENDLESS,
     **config: Any,
 ) -> AsyncIterator[Room]:
     """A room with ann and bob, who are nobody special, the admin eve, and #general, which ann created.
 
     `server`: arguments of SlackServer; by default without rate limits, without its deadlines of three seconds, and
-    quick to deliver again. `front`: one that writes down what it is told. `patience`: of the bot with lookups of names;
-    by default it waits for them.
+    quick to deliver again. `front`: one that writes down what it is told. `patience`: of the bot with
+    lookups of names and with forms; by default it waits for what comes of them.
     """
     async with empty_room(server) as room:
         if http:
@@ -257,7 +263,7 @@ async def process(
     lease: float = 20,
     inbox: int = 20,
     front: Callable[[Front], Front] = same,
-    patience: float = HANG_SECONDS,
+    patience: Patience = ENDLESS,
     **config: Any,
 ) -> AsyncIterator[tuple[Config, Slack, Intake, asyncio.Task[None]]]:
     """A process of the bot, connected to the room; several may share it and Redis."""

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from bots.sandbox import faults
 from bots.sandbox.slack_values import File
+from bots.slack.patience import Patience
 from tests.bots.slack_harness import RETRIES, slack_room
 
 IMAGE = File("cat.png", b"\x89PNG", "image/png")
@@ -41,7 +42,7 @@ async def test_the_model_reads_words_not_markup(redis_url: str) -> None:
 async def test_slow_names_do_not_hold_up_the_question(redis_url: str) -> None:
     """When Slack does not tell a name in time the id stands in for it, and the event is acknowledged all the same."""
     told = asyncio.Event()
-    async with slack_room(redis_url, patience=0.1) as room:
+    async with slack_room(redis_url, patience=Patience(names=0.1)) as room:
         room.slack.faults.add("users.info", faults.held(told), times=None)
         await room.say("ann", "#general", "@nebula hello")
         await room.quiet()

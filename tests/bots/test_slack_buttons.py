@@ -302,12 +302,12 @@ async def test_a_thought_is_shown_as_the_room_wants_it(redis_url: str, channel: 
 
 # --- a file ---
 
-LINES = [f"Line {number} says something of no importance at all." for number in range(700)]
+LINES = [f"Line {number} says something of no importance at all." for number in range(520)]
 
 
 async def long(room: Room, channel: str) -> tuple[Message, ...]:
     """All messages of a reply that is too long, the file's included."""
-    room.slack.faults.latency = 0.05
+    room.slack.faults.latency = 0.01
     room.at_once()
     room.nebula.answer_next("\n\n".join(LINES))
     question = await ask(room, channel)

@@ -1,7 +1,6 @@
 """Questions put while nobody listened, at the wire: they are found, once, and in their order."""
 
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -94,17 +93,18 @@ async def test_a_question_in_an_older_thread_is_found(
     monkeypatch.setattr(presence, "SHORT", 0.0)
     monkeypatch.setattr(missed, "_MARGIN", 0.0)
     async with slack_room(redis_url, front=Witness, server={"retry_delays": ()}) as room:
+        room.slack.lies_back(3600)
         root = await room.say("ann", channel, "@nebula known")
         await room.quiet()
         await room.leave()
         await room.until(lambda: not room.slack.sockets)
-        gone = time.time()
+        room.slack.lies_back(0)
 
         class Later(Witness):
-            """Of a process that comes now."""
+            """Of a process that comes when nobody has listened for half an hour."""
 
             async def away(self, name: str) -> float:
-                return 0.0 if self.noted else time.time() - gone
+                return 0.0 if self.noted else 1800.0
 
         await room.say("ann", channel, "@nebula one", root.ts)
         async with process(room, redis_url, front=Later) as (_, _, intake, _):

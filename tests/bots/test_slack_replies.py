@@ -200,7 +200,10 @@ async def test_thinking_shows_in_the_thread_until_the_reply(redis_url: str) -> N
 async def test_a_status_of_a_reply_elsewhere_is_taken_away(redis_url: str) -> None:
     """A reply beside the question does not clear the status of the question's thread by itself."""
     async with slack_room(redis_url, reply_streaming="edit") as room:
+        thought = room.held()
         asked = await room.say("ann", "@ann", "hello")
+        await room.until(lambda: room.slack.status(asked.channel, asked.ts))
+        thought.set()
         await room.quiet()
         assert [call.arguments["status"] for call in room.calls("assistant.threads.setStatus")] == ["is thinking…", ""]
         assert room.slack.status(asked.channel, asked.ts) == ""
