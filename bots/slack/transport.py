@@ -36,16 +36,17 @@ _TOLD = (
     "Failed to check the current session",
     "The current session (",
 )
-# What it says, with a traceback, when Slack wants a socket replaced and gives no address for another: to the listeners
-# themselves nothing is left to go wrong here, the SDK reports each of them in words of its own.
+# What it says, with a traceback, when Slack wants a socket replaced and no other can be had: the old one serves on, and
+# when Slack closes it another is asked for. (What its listeners raise has words of its own.)
 _NOT_REPLACED = "Failed to run message listeners"
 
 
 def _plain(record: logging.LogRecord) -> bool:
-    """Whether the SDK's line is worth keeping; without a traceback where the cause is the connection."""
+    """Whether the SDK's line tells something; without its traceback where only the connection failed."""
     message = record.getMessage()
     if message.startswith(_NOT_REPLACED):
-        record.msg, record.args, record.exc_info = "Slack: a socket could not be replaced yet; trying again", (), None
+        cause = type(record.exc_info[1]).__name__ if record.exc_info else ""
+        record.msg, record.args, record.exc_info = "Slack: a socket could not be replaced yet (%s)", (cause,), None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
     return not message.startswith(_TOLD)
 

@@ -504,7 +504,7 @@ async def test_a_process_that_is_killed_leaves_no_stream_behind(redis_url: str, 
         room.nebula.answer_next(WORDS)
         (left,) = room.said("@ann")
         assert left.streaming == "in_progress"
-        async with started(tmp_path, "run", **settings):
+        async with process(room, redis_url, lease=1):
             await room.until(lambda: room.shown("@ann") == [WORDS])
         (reply,) = room.said("@ann")
         assert (reply.ts, reply.streaming) == (left.ts, "completed")
@@ -529,7 +529,7 @@ async def test_a_message_that_a_killed_process_never_knew_of_is_found(
             await killed.wait()
         room.at_once()
         room.nebula.answer_next(WORDS)
-        async with started(tmp_path, "run", **settings):
+        async with process(room, redis_url, lease=1, reply_streaming=streaming):
             await room.until(lambda: room.shown(channel) == [WORDS])
         (reply,) = room.said(channel)
         assert reply.ts == left.ts
