@@ -5,8 +5,6 @@ Everything is tuned to be quick: losses are noticed within half a second. Nothin
 
 import asyncio
 import os
-import random
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ from redis.retry import Retry
 
 from core.store.embedded import bound, find_server
 from tests.bounds import HANG_SECONDS
+from tests.ports import free_port
 
 SERVICE = "nebula"
 # A replica follows within milliseconds. With the usual settings both sides wait for the next full second: the replica
@@ -30,7 +29,6 @@ SERVICE = "nebula"
 AT_ONCE = ("--repl-diskless-sync", "no", "--repl-diskless-load", "on-empty-db")
 SLOTS = 16_384
 PATIENCE = HANG_SECONDS  # for a topology to be as it should
-PORTS = 20_000, 32_000  # below those for outgoing connections, on Linux (ip(7)) and on macOS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +130,7 @@ class Nursery:
         settings = ("--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-require-full-coverage")
         more = ("no", "--cluster-replica-validity-factor", "0", *AT_ONCE)
         while len(self._nodes) < many:
-            node = started(*settings, *more, "--cluster-port", str(_free_port()))
+            node = started(*settings, *more, "--cluster-port", str(free_port()))
             self._nodes.append(self._stack.enter_context(node))
 
 
@@ -179,7 +177,7 @@ def server(*settings: str, program: tuple[str, ...] = (), password: str = "") ->
 @contextmanager
 def started(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[Server]:
     """The same, which may not answer yet."""
-    port = _free_port()
+    port = free_port()
     with TemporaryDirectory(prefix="nb-") as folder:
         command = [str(find_server(os.environ.get("REDIS_SERVER")))]
         plain = ["--save", "", "--appendonly", "no"]
@@ -284,14 +282,3 @@ def _until(holds: Callable[[], bool]) -> None:
         if time.monotonic() > stop:
             raise AssertionError("the topology did not come up in time")
         time.sleep(0.02)
-
-
-def _free_port() -> int:
-    """A port on which nobody listens. Not one of those that the system gives to outgoing connections: on a busy machine
-    one of them would now and then have it before the server that it is for."""
-    while True:
-        port = random.randrange(*PORTS)
-        with suppress(OSError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port

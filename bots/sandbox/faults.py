@@ -1,5 +1,6 @@
 """Faults that a sandbox server can be told to show: per method, once, n times or until cleared."""
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -7,6 +8,9 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One way for a call to go wrong. Times are in seconds.
+
+    `gate` and `answer_gate` wait as `before` and `after` do, but until somebody sets them: they say what comes first,
+    whatever the machine's speed.
 
     With `status` (HTTP) or `error` (the platform's own code) the call is not done; without them it is.
     """
@@ -18,6 +22,8 @@ class Fault:
     before: float = 0  # wait before the call is done
     after: float = 0  # wait between doing and answering
     reset: bool = False  # done, then the connection is cut without an answer
+    gate: asyncio.Event | None = None
+    answer_gate: asyncio.Event | None = None
 
     @property
     def refuses(self) -> bool:
@@ -48,6 +54,16 @@ def page(body: str, status: int = 200) -> Fault:
 def slow(seconds: float) -> Fault:
     """The call is done late."""
     return Fault(before=seconds)
+
+
+def held(gate: asyncio.Event) -> Fault:
+    """The call is done when the gate is set."""
+    return Fault(gate=gate)
+
+
+def applied_then_held(gate: asyncio.Event) -> Fault:
+    """The call is done at once and answered when the gate is set."""
+    return Fault(answer_gate=gate)
 
 
 def applied_then_slow(seconds: float) -> Fault:
@@ -87,6 +103,10 @@ class Faults:
             self._queues.pop(method, None)
         else:
             self._queues.clear()
+
+    def left(self, method: str) -> int:
+        """How many faults of this method were not met yet by a call; one that is shown until cleared is one."""
+        return sum(each.left or 1 for each in self._queues.get(method, ()))
 
     def take(self, method: str) -> Fault | None:
         """The fault that this call of the method must show; uses it up."""

@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from bots.sandbox.hold import Hold
 from bots.sandbox.nebula_faults import Answer, Fault, Received, Thought
 from bots.sandbox.nebula_standin import MODELS, stand_in, stand_in_thought, tokens
-from bots.sandbox.nebula_writer import Cut, Writer, deltas
+from bots.sandbox.nebula_writer import Between, Cut, Writer, deltas
 from core.model import ChatMessage
 
 BODY = 32 << 20  # bytes of a request
@@ -46,6 +46,7 @@ class NebulaServer:
         self._say, self._keys, self._rpm, self._port = answer, keys, requests_per_minute, port
         self._minute = minute
         self.pace, self.first_token = pace, first_token
+        self.between: Between | None = None  # for the requests that come from now on
         self._received: list[Received] = []
         self._scripted: deque[Answer] = deque()
         self._switched: deque[_Switched] = deque()
@@ -156,7 +157,7 @@ class NebulaServer:
         await response.prepare(request)
         writer = Writer(response, fault, received.model, number)
         try:
-            await writer.write(said, finish, usage if received.include_usage else None, self.pace)
+            await writer.write(said, finish, usage if received.include_usage else None, self.pace, self.between)
         except Cut:
             if request.transport is not None:
                 request.transport.abort()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 
 from aiohttp import web
@@ -20,6 +20,10 @@ NOISE = (
     b'data: {"id":"chatcmpl-0","choices":[{"index":0,"delta":{"content":null},"finish_reason":null}]}\n\n',
     b'data: {"id":"chatcmpl-0","choices":[{"index":0,"delta":null}]}\n\n',
 )
+
+
+# Awaited before each token, with its number: who wants to say what comes between two of them.
+Between = Callable[[int], Awaitable[object]]
 
 
 class Cut(Exception):
@@ -52,7 +56,12 @@ class Writer:
         }
 
     async def write(
-        self, said: list[dict[str, str]], finish: str | None, usage: dict[str, int] | None, pace: float
+        self,
+        said: list[dict[str, str]],
+        finish: str | None,
+        usage: dict[str, int] | None,
+        pace: float,
+        between: Between | None = None,
     ) -> None:
         """Send the deltas, `pace` of them a second (0, or once they are let go: at once).
 
@@ -64,6 +73,8 @@ class Writer:
         for number, delta in enumerate(said):
             if await self._fails(number):
                 return
+            if between:
+                await between(number)
             if pace:
                 await self._pause(start + number / pace)
             await self._send(next(noise))

@@ -64,7 +64,7 @@ class SlackServer(Crowd):
         self._sockets = Sockets(ws, ack_timeout)
         self._deliverer = Deliverer(ws, self._sockets, retry_delays)
         self._events = Events(ws, self._deliverer, subscriptions)
-        streams = Streams(ws, self._events, stream_cap, stream_lifetime)
+        self._streams = streams = Streams(ws, self._events, stream_cap, stream_lifetime)
         chat = Chat(ws, self._events, streams)
         info = Info(ws, self._events)
         self._files = Files(ws, self._events)
@@ -159,6 +159,10 @@ class SlackServer(Crowd):
         """The first true value of the predicate, looked at after every change. Raises TimeoutError (seconds)."""
         return await self._ws.until(predicate, timeout)
 
+    def lies_back(self, seconds: float) -> None:
+        """What is said from now on bears the time of so many seconds ago, as far as it came after all that was said."""
+        self._ws.ago = seconds
+
     # --- transport and its faults ---
 
     def deliver_to(self, url: str) -> None:
@@ -172,6 +176,14 @@ class SlackServer(Crowd):
     def redeliver(self, copies: int) -> None:
         """Deliver every event this many more times, acknowledged or not; 0 stops it."""
         self._deliverer.redeliveries = copies
+
+    def give_up_waiting(self) -> None:
+        """Take the time for every acknowledgement that a socket still owes as over; without one Slack comes again."""
+        self._sockets.give_up()
+
+    def end_streams(self) -> None:
+        """End all streams that are open, as Slack does when their lifetime is over."""
+        self._streams.end_all()
 
     async def disconnect_sockets(self, reason: str = "refresh_requested", *, most: int = 10) -> None:
         """Ask `most` sockets to reconnect: warning, refresh_requested or link_disabled."""

@@ -73,14 +73,19 @@ class Api:
     async def delay(self, method: str) -> Fault:
         """Wait as the latency's first half and the fault of this call say; returns that fault."""
         fault = self._faults.take(method) or Fault()
+        self._ws.changed()  # whoever waits for this fault to be met
         if seconds := self._faults.latency / 2 + fault.before:
             await asyncio.sleep(seconds)
+        if fault.gate:
+            await fault.gate.wait()
         return fault
 
     async def finish(self, fault: Fault, request: web.Request) -> None:
         """Wait as the latency's second half and the fault say between doing the call and answering it."""
         if seconds := self._faults.latency / 2 + fault.after:
             await asyncio.sleep(seconds)
+        if fault.answer_gate:
+            await fault.answer_gate.wait()
         if fault.reset and request.transport:
             request.transport.abort()
 

@@ -103,6 +103,12 @@ class Sockets:
         for socket in list(self._open)[:most]:
             await socket.send_json({"type": "disconnect", "reason": reason, "debug_info": {"host": "sandbox"}})
 
+    def give_up(self) -> None:
+        """Wait no longer for any acknowledgement, as if its time were over."""
+        for _, future in self._waiting.values():
+            if not future.done():
+                future.set_result(Ack("timeout"))
+
     def mute(self) -> None:
         """Hear nothing over the open sockets any more, so that no ping is answered; nobody is told."""
         for request in self._open.values():

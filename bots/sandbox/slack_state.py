@@ -27,6 +27,7 @@ class Workspace:
         self.bot_name = bot_name
         self.scopes = scopes
         self.trigger_seconds = 3.0  # reference/methods/views.open
+        self.ago = 0.0  # so many seconds lie back what is said from now on
         self.people: dict[str, Person] = {}
         self.channels: dict[str, Channel] = {}
         self.messages: dict[str, dict[str, Message]] = {}  # by channel, then by ts, oldest first
@@ -81,7 +82,7 @@ class Workspace:
 
     def new_ts(self) -> str:
         """A timestamp in Slack's form, later than every one before it."""
-        self._last_ts = max(self._last_ts + 1, time.time_ns() // 1000)
+        self._last_ts = max(self._last_ts + 1, time.time_ns() // 1000 - round(self.ago * 1_000_000))
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
     # --- people and channels ---

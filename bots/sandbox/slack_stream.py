@@ -87,6 +87,13 @@ class Streams:
         self._ws.put(replace(message, streaming="completed"))
         return True
 
+    def end_all(self) -> None:
+        """End every stream that is open, as if its lifetime were over."""
+        for channel, ts in self._streams:
+            message = self._ws.messages[channel].get(ts)
+            if message and message.streaming == "in_progress":
+                self._ws.put(replace(message, streaming="completed"))
+
     def _open(self, args: Args) -> tuple[Message, _Stream]:
         ws = self._ws
         ws.require("chat:write")

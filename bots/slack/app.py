@@ -21,6 +21,7 @@ from bots.slack.listeners import Listeners
 from bots.slack.manifest import OF_HISTORY, OPTIONAL, SCOPES
 from bots.slack.missed import Missed
 from bots.slack.native import NativeSurface
+from bots.slack.patience import PATIENCE, Patience
 from bots.slack.people import People
 from bots.slack.presence import Presence
 from bots.slack.presses import Presses
@@ -54,14 +55,16 @@ class Slack:
     name = "slack"
     habits = Habits(memory=Memory.CHANNEL, replies=Placement.THREAD)
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, patience: Patience = PATIENCE) -> None:
+        """`patience`: another than Slack itself has."""
         token = config.slack_bot_token
         self._config = config
         self._web = Web(config.slack_api_url, token.get_secret_value() if token else "")
-        self._people = People(self._web, config.slack_managers)
+        self._people = People(self._web, config.slack_managers, patience.names)
         self._eyes = Eyes(self._web)
         self._style = Style()
         self._pulse = Pulse()
+        self._patience = patience
         self.ready = asyncio.Event()  # set while events can arrive
 
     def open(self, address: Address) -> SlackSurface:
@@ -92,7 +95,9 @@ class Slack:
             words = Words(self._people, me.user)
             hand = partial(handed, self._web, self._style)
             listeners = Listeners(front, me, self._people, words, work, self.open, hand, self._web.removed)
-            commands = Commands(front, me, self._web, self._style, self._people, words, work, self.open, hand)
+            commands = Commands(
+                front, me, self._web, self._style, self._people, words, work, self.open, hand, self._patience
+            )
             presses = Presses(front, me, self._web, self._style, self._people, work)
             missed = Missed(front, me, self._web, self._style, listeners.mention)
             presence = Presence(front, f"slack/{me.team}", self.connection, missed.look)

@@ -10,6 +10,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from bots.slack import answers, forms
 from bots.slack.events import Identity
 from bots.slack.handed import Hand
+from bots.slack.patience import Patience
 from bots.slack.people import People
 from bots.slack.surface import SlackSurface, Style
 from bots.slack.web import Web
@@ -27,9 +28,6 @@ log = logging.getLogger(__name__)
 Json = Mapping[str, Any]
 
 INVITE = "I am not in this conversation, so I can't answer here. Add me to the channel (`/invite`) and ask again."
-# Slack waits three seconds for the answer to a submitted modal (docs.slack.dev/surfaces/modals); looking up a name may
-# have taken one of them.
-_MODAL_SECONDS = 1.7
 
 
 class Commands:
@@ -46,6 +44,7 @@ class Commands:
         work: Work,
         surface: Callable[[Address], SlackSurface],
         hand: Hand,
+        patience: Patience,
     ) -> None:
         self._front = front
         self._me = me
@@ -56,6 +55,7 @@ class Commands:
         self._work = work
         self._surface = surface
         self._hand = hand
+        self._patience = patience
 
     async def slash(self, ack: AsyncAck, body: Json) -> None:
         """A slash command, by whatever name the app has it."""
@@ -73,7 +73,7 @@ class Commands:
         author = await self._author(body["user"])
         invocation = occasion.invocation(author, forms.entered(body["view"]))
         outcome = self._work.start(self._front.invoked(invocation, self._rights(invocation)))
-        done, _ = await asyncio.wait({outcome}, timeout=_MODAL_SECONDS)
+        done, _ = await asyncio.wait({outcome}, timeout=self._patience.form)
         if done:
             response = outcome.result() or Response(NebulaBotError.notice)
             if not response.public:  # a change is told to all; what is told to one alone is a refusal

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from bots.slack.events import Identity
+from bots.slack.patience import PATIENCE
 from bots.slack.web import Web, code_of
 from core.errors import PlatformError
 from core.model import Author, Place, Rights
@@ -17,10 +18,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Seconds: how long a name may be old, how long what somebody may do, and how long a lookup may hold up a question.
+# Seconds: how long a name may be old, and how long what somebody may do.
 NAMES_FRESH = 3600.0
 RIGHTS_FRESH = 60.0
-_PATIENCE = 1.0
 # Seconds before a failed lookup is tried again.
 _FAILED_FOR = 30.0
 # Names kept in memory.
@@ -62,16 +62,17 @@ class _Cache(Generic[T]):
 
 
 class People:
-    """Who is who. `managers`: the words of SLACK_MANAGERS."""
+    """Who is who. `managers`: the words of SLACK_MANAGERS. `patience`: how long a lookup may hold up a question."""
 
-    def __init__(self, web: Web, managers: Iterable[str]) -> None:
+    def __init__(self, web: Web, managers: Iterable[str], patience: float = PATIENCE.names) -> None:
         self._web = web
+        self._patience = patience
         self._managers = {word.lower() for word in managers}
         self._users = _Cache(self._user)
         self._channels = _Cache(self._channel)
 
     async def names(self, users: Iterable[str], channels: Iterable[str] = ()) -> dict[str, str]:
-        """Names by id. Those that can't be had within a second are left out."""
+        """Names by id. Those that can't be had in time are left out."""
         wanted = [(key, self._users) for key in set(users)] + [(key, self._channels) for key in set(channels)]
         found: dict[str, str] = {}
 
@@ -80,7 +81,7 @@ class People:
                 found[key] = name
 
         try:
-            async with asyncio.timeout(_PATIENCE), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(self._patience), asyncio.TaskGroup() as group:
                 for key, cache in wanted:
                     group.create_task(find(key, cache))
         except TimeoutError:
@@ -88,8 +89,8 @@ class People:
         return found
 
     async def author(self, me: Identity, user: str, name: str = "", teams: Iterable[str] = ()) -> Author:
-        """A person, by the name that others see, else by `name`, within about a second. `teams`: whose member they are,
-        by what Slack delivered."""
+        """A person, by the name that others see, else by `name`, in time for the question. `teams`: whose member they
+        are, by what Slack delivered."""
         names = await self.names([user])
         person = self._users.known(user) or {}
         return Author(user, names.get(user) or name or user, external=_external(person, teams, me))

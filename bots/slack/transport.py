@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
+import aiohttp
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.proxy import proxy_for
@@ -27,10 +29,41 @@ PING = 5.0
 LOOKS = 6
 # Closing may hang on a dead peer (slackapi/bolt-python#1529, NousResearch/hermes-agent#91630). Seconds.
 _CLOSING = 3.0
-# What the SDK says, with a traceback, at each attempt to connect: one line of ours tells as much.
-_ATTEMPTS = ("Failed to connect (", "Failed to retrieve WSS URL", "Failed to check the current session")
+# What the SDK says, partly with a traceback, when it can't connect, or can't acknowledge: a line of ours tells as much.
+_TOLD = (
+    "Failed to connect (",
+    "Failed to retrieve WSS URL",
+    "Failed to check the current session",
+    "The current session (",
+)
+# What it says, with a traceback, when Slack wants a socket replaced and no other can be had: the old one serves on, and
+# when Slack closes it another is asked for. (What its listeners raise has words of its own.)
+_NOT_REPLACED = "Failed to run message listeners"
 
-sdk_log.addFilter(lambda record: not record.getMessage().startswith(_ATTEMPTS))
+
+def _plain(record: logging.LogRecord) -> bool:
+    """Whether the SDK's line tells something; without its traceback where only the connection failed."""
+    message = record.getMessage()
+    if message.startswith(_NOT_REPLACED):
+        cause = type(record.exc_info[1]).__name__ if record.exc_info else ""
+        record.msg, record.args, record.exc_info = "Slack: a socket could not be replaced yet (%s)", (cause,), None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return not message.startswith(_TOLD)
+
+
+sdk_log.addFilter(_plain)
+
+
+class _Handler(AsyncSocketModeHandler):
+    """Bolt behind one socket. The SDK would write 30 lines for an acknowledgement that finds its socket closed."""
+
+    async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
+        try:
+            await super().handle(client, req)
+        except (ConnectionError, aiohttp.ClientError) as error:
+            # Nothing is lost: an event comes again and is known by its id then; who gave a command or pressed a button
+            # sees that it failed.
+            log.warning("Slack: its socket closed before a request was acknowledged (%s)", type(error).__name__)
 
 
 class Sockets:
@@ -51,8 +84,7 @@ class Sockets:
         watches them."""
         self._pulse, self._greeted = pulse, greeted
         self._handlers = [
-            AsyncSocketModeHandler(app, token, logger=sdk_log, web_client=web_client, ping_interval=PING)
-            for _ in range(count)
+            _Handler(app, token, logger=sdk_log, web_client=web_client, ping_interval=PING) for _ in range(count)
         ]
         self._clients: list[SocketModeClient] = [handler.client for handler in self._handlers]
         self._clients[0].wss_uri = url

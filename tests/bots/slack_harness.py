@@ -1,11 +1,11 @@
 """A whole bot in a room: the sandbox's Slack and Nebula, a real Redis, the core and the Slack adapter."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 from bots.compose import assemble
 from bots.sandbox.nebula import NebulaServer
@@ -14,6 +14,8 @@ from bots.sandbox.slack_limits import OFF
 from bots.sandbox.slack_people import Answer, Submission
 from bots.sandbox.slack_values import Call, File, Message, View
 from bots.slack.app import Slack
+from bots.slack.patience import Patience
+from core import painter
 from core.config import Config
 from core.front import Front
 from core.intake import Intake
@@ -21,8 +23,17 @@ from core.nebula import Nebula
 from core.pace import Line, Pace, Pacer, Permit
 from core.store.connect import connection
 from tests.bounds import HANG_SECONDS
+from tests.ports import free_port
 
 T = TypeVar("T")
+
+# For a Slack that does not give up: how long the app takes to come back is the machine's affair. Seconds.
+RETRIES = (0.05,) * 10_000
+
+# Of a bot whose Slack has no deadlines.
+ENDLESS = Patience(names=HANG_SECONDS, form=HANG_SECONDS)
+# The calls that put something on screen.
+DRAWING = {"chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream"}
 
 
 class Room:
@@ -38,6 +49,40 @@ class Room:
         self.front: Front
         self.intake: Intake
         self.running: asyncio.Task[None]
+
+    def drawn(self) -> int:
+        """How often the bot has put something on screen, or has tried to."""
+        return sum(call.method in DRAWING for call in self.slack.calls)
+
+    def growing(self, tokens: int = 10, most: int = 1_000_000) -> None:
+        """From now on the model waits after so many tokens, up to `most`, until the bot has shown more: each answer is
+        seen to grow, whatever the machine's speed, and as fast as it can."""
+        self.nebula.pace, self.nebula.between = 0, self._seen(tokens, most)
+
+    def held(self, after: int = 0, tokens: int = 0, most: int = 1_000_000) -> asyncio.Event:
+        """From now on the model is silent after so many tokens, until this is set; `tokens`, `most` as in `growing`."""
+        gate, seen = asyncio.Event(), self._seen(tokens or 1_000_000, most)
+
+        async def wait(number: int) -> None:
+            await seen(number)
+            if number == after:
+                await gate.wait()
+
+        self.nebula.pace, self.nebula.between = 0, wait
+        return gate
+
+    def _seen(self, tokens: int, most: int) -> Callable[[int], Awaitable[None]]:
+        async def seen(number: int) -> None:
+            if number and number <= most and number % tokens == 0:
+                # Nothing was awaited since the last of these tokens left: nobody can have shown them yet.
+                before = self.drawn()
+                await self.until(lambda: self.drawn() > before)
+
+        return seen
+
+    def at_once(self) -> None:
+        """From now on answers come as fast as they can."""
+        self.nebula.pace, self.nebula.between = 0, None
 
     def person(self, name: str, *, admin: bool = False, owner: bool = False, team: str = "") -> str:
         """Somebody joins, or comes from another `team`; returns the id."""
@@ -119,6 +164,10 @@ class _Hasty(Pacer):
         return _HastyLine(self)
 
 
+# Pauses before a frame that was lost is shown again, a fraction of the real ones.
+_SOON = tuple(pause / 20 for pause in painter._BACKOFF)
+
+
 class _HastyLine(Line):
     async def permit(self, pace: Pace, *, final: bool = False) -> Permit:
         within = pace.within and replace(pace.within, seconds=pace.within.seconds / 100)
@@ -139,16 +188,23 @@ def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any
     return Config(**{**values, **more})
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def same(front: Front) -> Front:
     """The front as it is."""
     return front
+
+
+@asynccontextmanager
+async def empty_room(server: dict[str, Any] | None = None) -> AsyncIterator[Room]:
+    """The room of `slack_room` before the bot comes."""
+    patient = {"ack_timeout": HANG_SECONDS, "trigger_seconds": HANG_SECONDS}
+    options: dict[str, Any] = {"limits": OFF, "retry_delays": (0.05, 0.1, 0.2), **patient} | (server or {})
+    async with SlackServer(**options) as slack, NebulaServer() as nebula:
+        room = Room(slack, nebula)
+        for name in ("ann", "bob"):
+            room.person(name)
+        room.person("eve", admin=True)
+        room.open("#general")
+        yield room
 
 
 @asynccontextmanager
@@ -160,31 +216,33 @@ async def slack_room(
     inbox: int = 20,
     server: dict[str, Any] | None = None,
     front: Callable[[Front], Front] = same,
+    patience: Patience = ENDLESS,
     **config: Any,
 ) -> AsyncIterator[Room]:
     """A room with ann and bob, who are nobody special, the admin eve, and #general, which ann created.
 
-    `server`: arguments of SlackServer; by default without rate limits, and quick to deliver again. `front`: one that
-    writes down what it is told.
+    `server`: arguments of SlackServer; by default without rate limits, without its deadlines of three seconds, and
+    quick to deliver again. `front`: one that writes down what it is told. `patience`: of the bot with
+    lookups of names and with forms; by default it waits for what comes of them.
     """
-    options: dict[str, Any] = {"limits": OFF, "ack_timeout": 1.0, "retry_delays": (0.05, 0.1, 0.2)} | (server or {})
-    async with SlackServer(**options) as slack, NebulaServer() as nebula:
-        room = Room(slack, nebula)
-        for name in ("ann", "bob"):
-            room.person(name)
-        room.person("eve", admin=True)
-        room.open("#general")
+    async with empty_room(server) as room:
         if http:
             config |= {
-                "slack_signing_secret": slack.signing_secret,
+                "slack_signing_secret": room.slack.signing_secret,
                 "slack_port": free_port(),
                 "slack_host": "127.0.0.1",
             }
-        async with process(room, redis_url, lease=lease, inbox=inbox, front=front, **config) as bot:
+        async with process(room, redis_url, lease=lease, inbox=inbox, front=front, patience=patience, **config) as bot:
             room.config, room.platform, room.intake, room.running = bot
             if http:
-                slack.deliver_to(f"http://127.0.0.1:{room.config.slack_port}/slack/events")
+                room.slack.deliver_to(f"http://127.0.0.1:{room.config.slack_port}/slack/events")
             yield room
+
+
+@asynccontextmanager
+async def _hasty_painters() -> AsyncIterator[None]:
+    with patch.object(painter, "_BACKOFF", _SOON):
+        yield
 
 
 @asynccontextmanager
@@ -195,12 +253,14 @@ async def process(
     lease: float = 20,
     inbox: int = 20,
     front: Callable[[Front], Front] = same,
+    patience: Patience = ENDLESS,
     **config: Any,
 ) -> AsyncIterator[tuple[Config, Slack, Intake, asyncio.Task[None]]]:
     """A process of the bot, connected to the room; several may share it and Redis."""
     nebula, values = room.nebula, settings(room.slack, room.nebula, **config)
-    platform = Slack(values)
+    platform = Slack(values, patience=patience)
     async with (
+        _hasty_painters(),
         connection(redis_url) as redis,
         Nebula(api_key="key", base_url=nebula.base_url, platform_url=nebula.platform_url) as model,
     ):

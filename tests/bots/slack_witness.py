@@ -68,6 +68,12 @@ class Witness(Front):
         self.late.append(mention)
         await super().missed(mention)
 
+    async def failed(self, left: int) -> None:
+        """Until only so many steps are still to fail. Raises TimeoutError."""
+        async with asyncio.timeout(HANG_SECONDS):
+            while self.broken > left:
+                await asyncio.sleep(0.001)
+
     def _fail(self) -> None:
         if self.broken:
             self.broken -= 1

@@ -1,5 +1,6 @@
 """The sandbox's Slack as the unmodified slack_sdk and slack-bolt see it."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from bots.sandbox import faults
 from bots.sandbox.slack import SlackServer
 from bots.sandbox.slack_limits import OFF, REAL, Limit
 from bots.sandbox.slack_values import File, Message
+from tests.bounds import HANG_SECONDS
 
 Json = dict[str, Any]
 
@@ -49,8 +51,9 @@ class World:
 
 @asynccontextmanager
 async def opened(**options: Any) -> AsyncIterator[World]:
-    """A world with short times."""
-    settings: Json = {"limits": OFF, "ack_timeout": 0.3, "retry_delays": (0.0, 0.0, 0.0)} | options
+    """A world that delivers again at once, and gives up waiting for an acknowledgement only if a test wants that."""
+    patient: Json = {"ack_timeout": HANG_SECONDS, "trigger_seconds": HANG_SECONDS}
+    settings: Json = {"limits": OFF, "retry_delays": (0.0, 0.0, 0.0), **patient} | options
     async with SlackServer(**settings) as server, aiohttp.ClientSession() as session:
         client = AsyncWebClient(server.bot_token, base_url=server.api_url, session=session, retry_handlers=[])
         ann = server.add_user("ann", admin=True)
@@ -672,14 +675,18 @@ async def test_files_go_in_and_out(world: World) -> None:
 
 # --- acknowledgement and transport ---
 
+# A socket's silence is told by the clock alone.
+HASTY: dict[str, Json] = {"timeout": {"ack_timeout": 0.1}, "http_error": {}}
+
 
 @pytest.mark.parametrize(("serve", "reason"), [(socket, "timeout"), (http, "http_error")])
-async def test_events_without_an_ack_come_again(world: World, serve: Callable[..., Any], reason: str) -> None:
+async def test_events_without_an_ack_come_again(serve: Callable[..., Any], reason: str) -> None:
     """What is not acknowledged is redelivered three times with the same event_id, then given up."""
-    app = bolt(world)  # no listener: Bolt answers 404, or sends no acknowledgement
-    async with serve(app, world):
-        await world.server.say(world.ann, world.general, "hi")
-        await world.server.until(lambda: world.server.deliveries and world.server.pending == 0)
+    async with opened(**HASTY[reason]) as world:
+        app = bolt(world)  # no listener: Bolt answers 404, or sends no acknowledgement
+        async with serve(app, world):
+            await world.server.say(world.ann, world.general, "hi")
+            await world.server.until(lambda: world.server.deliveries and world.server.pending == 0)
     tries = world.server.deliveries
     assert [delivery.attempt for delivery in tries] == [0, 1, 2, 3]
     assert {delivery.problem for delivery in tries} == {reason}
@@ -691,17 +698,22 @@ async def test_retries_say_so_in_bolts_headers(world: World, serve: Callable[...
     """The attempt and its reason reach a Bolt listener as the retry headers, and an acknowledged retry is the last."""
     app = bolt(world)
     seen: list[tuple[str, str]] = []
+    refused = asyncio.Event()
 
     async def refuse_first(request: AsyncBoltRequest, next_: Callable[[], Awaitable[None]]) -> None:
         number, why = (request.headers.get(f"x-slack-retry-{name}", [""])[0] for name in ("num", "reason"))
         seen.append((number, why))
         if len(seen) > 1:
             await next_()
+        refused.set()
 
     app.middleware(refuse_first)
     app.event("message")(ignore)
     async with serve(app, world):
         await world.server.say(world.ann, world.general, "hi")
+        async with asyncio.timeout(HANG_SECONDS):
+            await refused.wait()
+        world.server.give_up_waiting()
         await world.server.until(lambda: world.server.pending == 0)
     assert seen[1:] == [("1", reason)]
 
@@ -746,11 +758,12 @@ async def test_the_eleventh_socket_is_sent_away(world: World) -> None:
 @pytest.mark.parametrize("polite", [True, False])
 async def test_the_client_comes_back_after_a_lost_socket(polite: bool) -> None:
     """After a disconnect message or a cut, the SDK reconnects and events arrive again."""
-    async with opened(retry_delays=(0.05,) * 100) as world:
+    async with opened(retry_delays=(0.05,) * 10_000, ack_timeout=0.5) as world:
         app = bolt(world)
         seen = collect(app, "message")
         async with socket(app, world) as handler:
-            handler.client.ping_interval = 0.05
+            # Not less: a pong that is late by half of it closes the new socket as well.
+            handler.client.ping_interval = 1.0
             if polite:
                 await world.server.disconnect_sockets()
             else:
@@ -809,9 +822,9 @@ async def test_a_slash_command_is_answered_through_ack_and_response_url(
     assert world.shown() == ["loud"]
 
 
-async def test_a_command_without_ack_fails_in_front_of_the_person(world: World) -> None:
+async def test_a_command_without_ack_fails_in_front_of_the_person() -> None:
     """When nobody acknowledges, the answer says so."""
-    async with socket(bolt(world), world):
+    async with opened(ack_timeout=0.1) as world, socket(bolt(world), world):
         assert (await world.server.slash(world.ann, world.general, "/nebula", "")).problem == "timeout"
 
 
@@ -1008,16 +1021,34 @@ async def test_a_call_can_be_done_and_its_answer_lost(world: World) -> None:
     assert world.shown() == ["once"]
 
 
-@pytest.mark.parametrize(("fault", "done"), [(faults.slow(30.0), False), (faults.applied_then_slow(30.0), True)])
-async def test_a_slow_call_is_done_before_or_after_the_wait(world: World, fault: faults.Fault, done: bool) -> None:
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("gate", [True, False])
+async def test_a_slow_call_is_done_before_or_after_the_wait(world: World, gate: bool, done: bool) -> None:
     """A client that gives up waiting has posted in the one case and not in the other."""
+    if gate:
+        fault = faults.applied_then_held(asyncio.Event()) if done else faults.held(asyncio.Event())
+    else:
+        fault = faults.applied_then_slow(HANG_SECONDS) if done else faults.slow(HANG_SECONDS)
     world.server.faults.add("chat.postMessage", fault)
-    hasty = aiohttp.ClientTimeout(total=0.2)
-    async with aiohttp.ClientSession(timeout=hasty) as session:
-        client = AsyncWebClient(world.server.bot_token, base_url=world.server.api_url, session=session)
-        with pytest.raises(TimeoutError):
-            await client.chat_postMessage(channel=world.general, text="x")
+    call = asyncio.ensure_future(world.client.chat_postMessage(channel=world.general, text="x"))
+    await world.server.until(lambda: world.shown() if done else not world.server.faults.left("chat.postMessage"))
+    assert not call.done()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
     assert (world.shown() == ["x"]) is done
+
+
+async def test_a_gate_lets_a_call_go_on(world: World) -> None:
+    """Before it is done, or before it is answered."""
+    for fault in (faults.held, faults.applied_then_held):
+        gate = asyncio.Event()
+        world.server.faults.add("auth.test", fault(gate))
+        call = asyncio.ensure_future(world.client.auth_test())
+        await world.server.until(lambda: not world.server.faults.left("auth.test"))
+        assert not call.done()
+        gate.set()
+        assert (await call)["ok"]
 
 
 async def test_latency_delays_every_call(world: World) -> None:

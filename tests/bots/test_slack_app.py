@@ -1,5 +1,6 @@
 """The Slack adapter at the wire: what people say in channels, threads and direct messages, and what they see."""
 
+import asyncio
 import logging
 
 import pytest
@@ -7,7 +8,8 @@ from redis.asyncio import Redis
 
 from bots.sandbox import faults
 from bots.sandbox.slack_values import File
-from tests.bots.slack_harness import slack_room
+from bots.slack.patience import Patience
+from tests.bots.slack_harness import RETRIES, slack_room
 
 IMAGE = File("cat.png", b"\x89PNG", "image/png")
 
@@ -39,10 +41,12 @@ async def test_the_model_reads_words_not_markup(redis_url: str) -> None:
 
 async def test_slow_names_do_not_hold_up_the_question(redis_url: str) -> None:
     """When Slack does not tell a name in time the id stands in for it, and the event is acknowledged all the same."""
-    async with slack_room(redis_url, server={"ack_timeout": 3.0}) as room:
-        room.slack.faults.add("users.info", faults.slow(4), times=None)
+    told = asyncio.Event()
+    async with slack_room(redis_url, patience=Patience(names=0.1)) as room:
+        room.slack.faults.add("users.info", faults.held(told), times=None)
         await room.say("ann", "#general", "@nebula hello")
         await room.quiet()
+        assert not room.calls("users.info")
         assert {delivery.problem for delivery in room.slack.deliveries} == {""}
         assert room.people["ann"] in room.nebula.requests[0].messages[-1].content
 
@@ -69,7 +73,7 @@ async def test_a_redelivered_event_is_answered_once(redis_url: str) -> None:
 
 async def test_a_question_that_could_not_be_stored_is_not_acknowledged(redis_url: str, redis_client: Redis) -> None:
     """While Redis refuses to write, Slack hears nothing and delivers again; then the question is answered, once."""
-    async with slack_room(redis_url, server={"retry_delays": (0.05,) * 50}) as room:
+    async with slack_room(redis_url, server={"retry_delays": RETRIES, "ack_timeout": 0.2}) as room:
         await redis_client.config_set("maxmemory", "1")
         try:
             await room.say("ann", "#general", "@nebula hello")
@@ -162,7 +166,7 @@ async def test_a_deleted_question_takes_its_answer_along(redis_url: str) -> None
 async def test_a_question_that_is_deleted_while_it_is_answered(redis_url: str, channel: str) -> None:
     """The answer ends and goes, edited or streamed."""
     async with slack_room(redis_url) as room:
-        room.nebula.pace = 100
+        room.held(after=20)
         room.nebula.answer_next("word " * 600)
         asked = await room.say("ann", channel, "@nebula go on")
         await room.answered(channel, "word", asked.ts)

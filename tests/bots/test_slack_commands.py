@@ -4,6 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox import faults
+from bots.slack.patience import Patience
 from tests.bots.slack_harness import Room, slack_room
 
 
@@ -130,6 +131,14 @@ async def test_a_prompt_is_edited_in_a_modal(redis_url: str) -> None:
         await room.say("ann", "#general", "@nebula hello")
         await room.quiet()
         assert "Be\nbold." in room.nebula.requests[0].messages[0].content
+
+
+async def test_a_form_is_closed_before_slack_calls_it_failed(redis_url: str) -> None:
+    """When storing takes longer than Slack waits, what came of it is told once it is known."""
+    async with slack_room(redis_url, patience=Patience(form=0.0)) as room:
+        answer = await room.slash("ann", "#general", "prompt set")
+        assert (await room.fill("ann", await room.form(), "Be bold.")).closed
+        assert "Be bold." in (await room.until(lambda: answer.messages))[0].shown
 
 
 async def test_a_long_prompt_is_not_cut_by_the_modal(redis_url: str) -> None:

@@ -73,7 +73,7 @@ async def test_an_edit_in_a_direct_message_needs_no_mention(redis_url: str) -> N
 async def test_what_changes_no_question_is_not_told(redis_url: str) -> None:
     """Previews, replies in a thread, frames of our own replies, and what people say to each other."""
     async with slack_room(redis_url, front=Witness) as room:
-        room.nebula.pace = 100
+        room.growing()
         room.nebula.answer_next("word " * 40)
         asked = await room.say("ann", "#general", "@nebula hello")
         talk = await room.say("bob", "#general", "hello @ann")
@@ -147,9 +147,12 @@ async def test_a_change_that_could_not_be_stored_comes_again(redis_url: str, wha
         told = witness(room.front)
         told.broken = 2
         if what == "edit":
-            await edited(room, asked, "good bye")
+            await room.slack.edit(asked.user, asked.channel, asked.ts, "good bye")
         else:
             await room.slack.delete(asked.user, asked.channel, asked.ts)
-            await room.quiet()
+        for left in (1, 0):
+            await told.failed(left)
+            room.slack.give_up_waiting()
+        await room.quiet()
         assert len(told.edits + told.deletions) == 1
         assert len([each for each in room.slack.deliveries if each.problem]) == 2

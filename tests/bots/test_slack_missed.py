@@ -1,7 +1,6 @@
 """Questions put while nobody listened, at the wire: they are found, once, and in their order."""
 
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -94,17 +93,18 @@ async def test_a_question_in_an_older_thread_is_found(
     monkeypatch.setattr(presence, "SHORT", 0.0)
     monkeypatch.setattr(missed, "_MARGIN", 0.0)
     async with slack_room(redis_url, front=Witness, server={"retry_delays": ()}) as room:
+        room.slack.lies_back(3600)
         root = await room.say("ann", channel, "@nebula known")
         await room.quiet()
         await room.leave()
         await room.until(lambda: not room.slack.sockets)
-        gone = time.time()
+        room.slack.lies_back(0)
 
         class Later(Witness):
-            """Of a process that comes now."""
+            """Of a process that comes when nobody has listened for half an hour."""
 
             async def away(self, name: str) -> float:
-                return 0.0 if self.noted else time.time() - gone
+                return 0.0 if self.noted else 1800.0
 
         await room.say("ann", channel, "@nebula one", root.ts)
         async with process(room, redis_url, front=Later) as (_, _, intake, _):
@@ -144,6 +144,8 @@ async def test_an_outage_of_redis_is_a_gap_too(redis_url: str, monkeypatch: pyte
         told = witness(room.front)
         told.broken = 1
         await room.say("ann", "@ann", "hello")
+        await told.failed(0)
+        room.slack.give_up_waiting()
         await room.quiet()
         assert room.said("@ann") == ()
         told.gap = 3600.0
@@ -167,8 +169,11 @@ async def test_without_history_nothing_is_looked_for(redis_url: str, caplog: pyt
 
 @pytest.mark.parametrize("method", [LISTED, HISTORY])
 @pytest.mark.parametrize("fault", [faults.rate_limited(1), faults.server_error()], ids=["429", "503"])
-async def test_looking_back_has_patience(redis_url: str, method: str, fault: faults.Fault) -> None:
+async def test_looking_back_has_patience(
+    redis_url: str, method: str, fault: faults.Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Slack's limits and passing troubles put it off, and lose nothing."""
+    monkeypatch.setattr(missed, "_PAUSE", 0.05)
     async with alone(redis_url) as room:
         await room.say("ann", "#general", "@nebula one")
         room.slack.faults.add(method, fault)

@@ -1,5 +1,6 @@
 """Slack's native streams at the wire: how a reply grows in one, and reaches its end whatever Slack does to it."""
 
+import asyncio
 import itertools
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from bots.sandbox.slack_values import Message
 from bots.slack import native
 from core.errors import BrokenStream
 from core.frames import STOPPED
-from tests.bots.slack_harness import Room, process, slack_room
+from tests.bots.slack_harness import Room, empty_room, process, slack_room
 from tests.scenarios.program import started
 
 START, APPEND, STOP = "chat.startStream", "chat.appendStream", "chat.stopStream"
@@ -27,9 +28,17 @@ def writes(room: Room) -> list[str]:
     return [method for method, _ in itertools.groupby(c.method for c in room.slack.calls if c.method in shown)]
 
 
-async def asked(room: Room, answer: str = WORDS, channel: str = "@ann", pace: float = 150) -> Message:
-    """A question whose answer comes in `pace` tokens a second."""
-    room.nebula.pace = pace
+async def asked(room: Room, answer: str = WORDS, channel: str = "@ann", tokens: int = 10) -> Message:
+    """A question whose answer is seen to grow by so many tokens, 0: comes at once."""
+    if tokens:
+        room.growing(tokens)
+    else:
+        room.at_once()
+    return await put(room, answer, channel)
+
+
+async def put(room: Room, answer: str = WORDS, channel: str = "@ann") -> Message:
+    """A question with this answer."""
     room.nebula.answer_next(answer)
     return await room.say("ann", channel, "talk" if channel[0] == "@" else "@nebula talk")
 
@@ -65,10 +74,11 @@ async def test_a_direct_message_is_streamed(redis_url: str) -> None:
 async def test_a_status_says_that_the_model_thinks_until_the_stream_begins(redis_url: str) -> None:
     """No message without text is shown before, however long it takes."""
     async with slack_room(redis_url) as room:
-        room.nebula.fault(Fault(first_token=0.3))
-        question = await asked(room)
+        thought = room.held(tokens=10)
+        question = await put(room)
         await room.until(lambda: room.slack.status(question.channel, question.ts) == "is thinking…")
         assert not room.said("@ann")
+        thought.set()
         await room.until(lambda: room.said("@ann"))
         assert room.slack.status(question.channel, question.ts) == ""
         assert (await only(room)).shown == WORDS
@@ -88,7 +98,7 @@ async def test_nothing_in_a_stream_pings(redis_url: str) -> None:
 async def test_an_answer_that_is_there_at_once_is_posted(redis_url: str) -> None:
     """What needs no growing is one call, in the same thread."""
     async with slack_room(redis_url) as room:
-        question = await asked(room, "Yes.", pace=0)
+        question = await asked(room, "Yes.", tokens=0)
         reply = await only(room)
         assert (reply.shown, reply.thread_ts) == ("Yes.", question.ts)
         assert reply.buttons == ("nebula_reply_again", "nebula_rating")
@@ -129,8 +139,10 @@ async def test_a_direct_message_can_be_edited_instead(redis_url: str) -> None:
 async def test_a_reply_can_be_shown_when_it_is_complete(redis_url: str) -> None:
     """One post, and the status until then."""
     async with slack_room(redis_url, reply_streaming="off") as room:
-        question = await asked(room)
+        thought = room.held(after=60)
+        question = await put(room)
         await room.until(lambda: room.slack.status(question.channel, question.ts) == "is thinking…")
+        thought.set()
         reply = await only(room)
         assert writes(room) == [POST]
         assert (reply.shown, len(reply.frames)) == (WORDS, 1)
@@ -159,9 +171,11 @@ async def test_a_model_that_breaks_off_leaves_a_finished_stream(redis_url: str) 
 async def test_a_running_stream_outlives_the_connection(redis_url: str) -> None:
     """Once the platform is left, it still reaches its end."""
     async with slack_room(redis_url) as room:
-        await asked(room)
+        more = room.held(after=20, tokens=10)
+        await put(room)
         await room.answered("@ann", "word5")
         await room.leave()
+        more.set()
         reply = await only(room)
         assert (reply.shown, reply.buttons) == (WORDS, ("nebula_reply_again", "nebula_rating"))
         assert writes(room) == [START, APPEND, STOP]
@@ -232,8 +246,7 @@ async def test_a_long_answer_rolls_over_into_further_streams(redis_url: str) -> 
     """Before Slack's cap a stream ends and the next begins in the same thread; nothing is lost or doubled."""
     lines = [f"Line {number} says something of no importance at all." for number in range(500)]
     async with slack_room(redis_url) as room:
-        room.slack.faults.latency = 0.1
-        question = await asked(room, "\n\n".join(lines), pace=2500)
+        question = await asked(room, "\n\n".join(lines), tokens=400)
         await room.answered("@ann", lines[-1])
         await room.quiet()
         replies = room.said("@ann", question.ts)
@@ -248,8 +261,7 @@ async def test_code_that_rolls_over_is_code_in_every_stream(redis_url: str) -> N
     """A fence is closed at the end of a message and opened again at the beginning of the next."""
     code = [f"line_{number} = {number} * 'of code that goes on'" for number in range(500)]
     async with slack_room(redis_url) as room:
-        room.slack.faults.latency = 0.1
-        await asked(room, "Look:\n\n```python\n" + "\n".join(code) + "\n```\n\nThat was all.", pace=2500)
+        await asked(room, "Look:\n\n```python\n" + "\n".join(code) + "\n```\n\nThat was all.", tokens=400)
         await room.answered("@ann", "That was all.")
         await room.quiet()
         replies = room.said("@ann")
@@ -262,7 +274,7 @@ async def test_a_cap_that_is_lower_than_we_think_loses_nothing(redis_url: str) -
     """What a stream does not hold comes by an edit of the same message."""
     text = "\n\n".join(f"Line {number} says something of no importance." for number in range(150))
     async with slack_room(redis_url, server={"stream_cap": 3000}) as room:
-        await asked(room, text, pace=1500)
+        await asked(room, text, tokens=200)
         reply = await only(room)
         assert [call.error for call in room.slack.calls if call.error] == ["msg_too_long"]
         assert reply.shown == text
@@ -280,9 +292,12 @@ async def test_a_last_piece_beyond_the_cap_loses_nothing(redis_url: str) -> None
 
 async def test_a_stream_ends_before_slack_would_end_it(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reply that takes longer than a stream lives goes on by edits of its message."""
-    monkeypatch.setattr(native, "LIFETIME", 0.2)
     async with slack_room(redis_url) as room:
-        await asked(room)
+        old = room.held(after=60, tokens=10)
+        await put(room)
+        await room.answered("@ann", "word20")
+        monkeypatch.setattr(native, "LIFETIME", 0.0)
+        old.set()
         reply = await only(room)
         assert writes(room) == [START, APPEND, STOP, UPDATE]
         assert not [call for call in room.slack.calls if call.error]
@@ -292,8 +307,12 @@ async def test_a_stream_ends_before_slack_would_end_it(redis_url: str, monkeypat
 
 async def test_a_stream_that_slack_ended_goes_on_by_edits(redis_url: str) -> None:
     """Whatever is said of five minutes: when Slack ends a stream earlier, its message is edited."""
-    async with slack_room(redis_url, server={"stream_lifetime": 0.2}) as room:
-        await asked(room)
+    async with slack_room(redis_url) as room:
+        old = room.held(after=60, tokens=10)
+        await put(room)
+        await room.answered("@ann", "word20")
+        room.slack.end_streams()
+        old.set()
         reply = await only(room)
         refusals = [(call.method, call.error) for call in room.slack.calls if call.error]
         assert refusals == [(APPEND, "message_not_in_streaming_state"), (STOP, "message_not_in_streaming_state")]
@@ -328,7 +347,8 @@ async def test_an_end_does_not_wait_for_what_only_pieces_have_to_wait_for(redis_
     """Slack wants no more pieces for ten minutes: the reply stands still, and its end comes all the same."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add(APPEND, faults.rate_limited(600), times=None)
-        await asked(room)
+        room.growing(most=20)
+        await put(room)
         reply = await only(room)
         assert (reply.shown, reply.buttons) == (WORDS, ("nebula_reply_again", "nebula_rating"))
         assert writes(room) == [START, APPEND, STOP]
@@ -348,9 +368,13 @@ async def test_a_connection_that_fails_again_and_again_loses_and_doubles_nothing
 
 async def test_a_message_that_neither_streams_nor_can_be_edited_is_posted_anew(redis_url: str) -> None:
     """A workspace that forbids edits gets the whole answer, and no stub beside it."""
-    async with slack_room(redis_url, server={"stream_lifetime": 0.2}) as room:
+    async with slack_room(redis_url) as room:
         room.slack.faults.add(UPDATE, faults.refused("edit_window_closed"), times=None)
-        await asked(room)
+        old = room.held(after=60, tokens=10, most=60)
+        await put(room)
+        await room.answered("@ann", "word20")
+        room.slack.end_streams()
+        old.set()
         assert (await only(room)).shown == WORDS
 
 
@@ -372,7 +396,7 @@ async def test_a_deleted_stream_is_given_up(redis_url: str) -> None:
 async def test_text_that_turns_out_to_be_thought_is_taken_back(redis_url: str) -> None:
     """A model that closes a thought which it never opened: the stream ends, and its message becomes the answer."""
     async with slack_room(redis_url) as room:
-        room.nebula.pace = 150
+        room.growing()
         room.nebula.answer_next(WORDS, thought="let me see " * 20, style=Thought.UNOPENED)
         await room.say("ann", "@ann", "think")
         reply = await only(room)
@@ -431,7 +455,7 @@ async def test_a_stop_before_the_first_word_ends_the_question(redis_url: str) ->
     """While the model thinks nothing streams that could be named; the thread says what is meant."""
     async with slack_room(redis_url) as room:
         room.nebula.fault(Fault(stall_after=0))
-        question = await asked(room)
+        question = await put(room)
         await room.until(lambda: room.slack.status(question.channel, question.ts) == "is thinking…")
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
         await room.slack.stop_stream(room.people["ann"], question)
@@ -467,21 +491,20 @@ def program(room: Room, redis_url: str, **settings: str) -> dict[str, str]:
 
 async def test_a_process_that_is_killed_leaves_no_stream_behind(redis_url: str, tmp_path: Path) -> None:
     """SIGKILL in the middle of a stream: the next process ends it and completes the answer in the same message."""
-    async with slack_room(redis_url) as room:
+    async with empty_room() as room:
         settings = program(room, redis_url)
-        await room.leave()
-        await room.until(lambda: not room.slack.sockets)
         async with started(tmp_path, "run", **settings) as killed:
             await room.until(lambda: room.slack.sockets)
-            await asked(room, "half " * 300, pace=30)
+            room.held(after=40, tokens=10)
+            await put(room, "half " * 300)
             await room.until(lambda: room.calls(APPEND))
             killed.kill()
             await killed.wait()
-        room.nebula.pace = 0
+        room.at_once()
         room.nebula.answer_next(WORDS)
         (left,) = room.said("@ann")
         assert left.streaming == "in_progress"
-        async with started(tmp_path, "run", **settings):
+        async with process(room, redis_url, lease=1):
             await room.until(lambda: room.shown("@ann") == [WORDS])
         (reply,) = room.said("@ann")
         assert (reply.ts, reply.streaming) == (left.ts, "completed")
@@ -494,20 +517,19 @@ async def test_a_message_that_a_killed_process_never_knew_of_is_found(
 ) -> None:
     """SIGKILL before Slack has told the id of a message: the next process looks for it, instead of answering a second
     time."""
-    async with slack_room(redis_url, reply_streaming=streaming) as room:
+    async with empty_room() as room:
         settings = program(room, redis_url, REPLY_STREAMING=streaming)
-        await room.leave()
-        await room.until(lambda: not room.slack.sockets)
         async with started(tmp_path, "run", **settings) as killed:
             await room.until(lambda: room.slack.sockets)
-            room.slack.faults.add(method, faults.applied_then_slow(60))
-            await asked(room, "half " * 300, pace=30, channel=channel)
+            room.slack.faults.add(method, faults.applied_then_held(asyncio.Event()))
+            room.held(after=20)
+            await put(room, "half " * 300, channel)
             (left,) = await room.until(lambda: room.said(channel))
             killed.kill()
             await killed.wait()
-        room.nebula.pace = 0
+        room.at_once()
         room.nebula.answer_next(WORDS)
-        async with started(tmp_path, "run", **settings):
+        async with process(room, redis_url, lease=1, reply_streaming=streaming):
             await room.until(lambda: room.shown(channel) == [WORDS])
         (reply,) = room.said(channel)
         assert reply.ts == left.ts

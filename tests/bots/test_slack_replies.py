@@ -1,11 +1,12 @@
 """Replies in Slack at the wire: how they grow, what is seen before them, and what Slack may do to them."""
 
+import asyncio
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bots.sandbox import faults
-from bots.sandbox.nebula_faults import Fault
 from bots.slack.people import People
 from bots.slack.signs import Eyes
 from bots.slack.surface import SlackSurface, Style
@@ -19,7 +20,7 @@ from tests.bots.slack_harness import slack_room
 async def test_a_growing_reply_is_edited_in_place(redis_url: str) -> None:
     """Every frame is an edit of the one message, with its blocks, and without linking names anew."""
     async with slack_room(redis_url) as room:
-        room.nebula.pace = 100
+        room.growing()
         room.nebula.answer_next("word " * 60 + "@ann end")
         await room.say("ann", "#general", "@nebula go on")
         await room.answered("#general", "end")
@@ -47,9 +48,11 @@ async def test_a_long_answer_becomes_several_messages(redis_url: str) -> None:
 async def test_a_thinking_model_shows_that_it_thinks(redis_url: str) -> None:
     """What it thinks is in no frame of the reply; that it thought is said above the answer."""
     async with slack_room(redis_url) as room:
-        room.nebula.pace = 200
+        thought = room.held(after=20)
         room.nebula.answer_next("The answer is 42.", thought="hidden considerations " * 20)
         await room.say("ann", "#general", "@nebula think")
+        await room.answered("#general", "Thinking")
+        thought.set()
         reply = await room.answered("#general", "The answer is 42.")
         await room.quiet()
         shown = [frame.shown for frame in room.said("#general")[0].frames]
@@ -88,14 +91,14 @@ async def test_a_failing_slack_is_tried_again(redis_url: str, fault: faults.Faul
 async def test_a_deleted_reply_is_given_up(redis_url: str) -> None:
     """Who deletes the growing reply does not want it; the next question is answered as ever."""
     async with slack_room(redis_url) as room:
-        room.nebula.pace = 100
+        more = room.held(after=20)
         room.nebula.answer_next("word " * 300)
         await room.say("ann", "#general", "@nebula go on")
         reply = await room.answered("#general", "word")
         await room.slack.delete(room.slack.bot_user, reply.channel, reply.ts)
+        more.set()
         await room.quiet()
         assert room.said("#general") == ()
-        room.nebula.pace = 0
         await room.say("ann", "#general", "@nebula hello")
         await room.quiet()
         assert len(room.said("#general")) == 1
@@ -106,10 +109,13 @@ async def test_a_reply_that_can_not_be_edited_is_posted_whole(redis_url: str, re
     """A workspace that forbids edits still gets the whole answer, once, without a stub beside it."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("chat.update", faults.refused(refusal), times=None)
-        room.nebula.pace = 100
+        more = room.held(after=20)
         room.nebula.answer_next("word " * 40 + "end")
         await room.say("ann", "#general", "@nebula go on")
+        await room.answered("#general", "word")
+        more.set()
         await room.quiet()
+        assert room.calls("chat.update")
         assert [message.shown for message in room.said("#general")] == ["word " * 40 + "end"]
 
 
@@ -183,9 +189,10 @@ async def test_a_refused_markdown_block_becomes_mrkdwn(redis_url: str) -> None:
 async def test_thinking_shows_in_the_thread_until_the_reply(redis_url: str) -> None:
     """The status line of the thread says that the model thinks; it is gone when the reply is there."""
     async with slack_room(redis_url) as room:
-        room.nebula.fault(Fault(first_token=0.3))
+        thought = room.held()
         asked = await room.say("ann", "#general", "@nebula hello")
         await room.until(lambda: room.slack.status(asked.channel, asked.ts) == "is thinking…")
+        thought.set()
         await room.quiet()
         assert room.slack.status(asked.channel, asked.ts) == ""
 
@@ -193,7 +200,10 @@ async def test_thinking_shows_in_the_thread_until_the_reply(redis_url: str) -> N
 async def test_a_status_of_a_reply_elsewhere_is_taken_away(redis_url: str) -> None:
     """A reply beside the question does not clear the status of the question's thread by itself."""
     async with slack_room(redis_url, reply_streaming="edit") as room:
+        thought = room.held()
         asked = await room.say("ann", "@ann", "hello")
+        await room.until(lambda: room.slack.status(asked.channel, asked.ts))
+        thought.set()
         await room.quiet()
         assert [call.arguments["status"] for call in room.calls("assistant.threads.setStatus")] == ["is thinking…", ""]
         assert room.slack.status(asked.channel, asked.ts) == ""
@@ -202,13 +212,18 @@ async def test_a_status_of_a_reply_elsewhere_is_taken_away(redis_url: str) -> No
 async def test_a_status_that_comes_after_the_reply_is_taken_away(redis_url: str) -> None:
     """Slack may be slower with the status than the model with its first words."""
     async with slack_room(redis_url) as room:
-        room.slack.faults.add("assistant.threads.setStatus", faults.slow(0.2))
-        room.nebula.pace = 100
+        late = asyncio.Event()
+        room.slack.faults.add("assistant.threads.setStatus", faults.held(late))
+        more = room.held(after=20)
         room.nebula.answer_next("word " * 40)
         asked = await room.say("ann", "#general", "@nebula go on")
-        await room.until(lambda: room.slack.status(asked.channel, asked.ts))
-        assert room.said("#general")
-        await room.until(lambda: not room.slack.status(asked.channel, asked.ts))
+        await room.answered("#general", "word")
+        assert not room.calls("assistant.threads.setStatus")
+        late.set()
+        await room.until(lambda: room.calls("assistant.threads.setStatus"))
+        await room.until(lambda: len(room.calls("assistant.threads.setStatus")) == 2)
+        assert not room.slack.status(asked.channel, asked.ts)
+        more.set()
         await room.quiet()
         assert room.slack.status(asked.channel, asked.ts) == ""
 
@@ -228,13 +243,16 @@ async def test_eyes_stand_in_for_a_status(redis_url: str) -> None:
 async def test_eyes_that_come_too_late_are_taken_away(redis_url: str) -> None:
     """The answer may be there before the reaction; then the reaction goes as soon as it came."""
     async with slack_room(redis_url) as room:
-        room.slack.faults.add("reactions.add", faults.slow(0.4))
-        room.nebula.fault(Fault(first_token=0.2))
+        late, thought = asyncio.Event(), room.held()
+        room.slack.faults.add("reactions.add", faults.held(late))
         await room.say("ann", "#general", "@nebula one")
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
         second = await room.say("bob", "#general", "@nebula two")
+        await room.until(lambda: not room.slack.faults.left("reactions.add"))
+        thought.set()
         await room.answered("#general", "", second.ts)
         assert not room.calls("reactions.add")
+        late.set()
         await room.until(lambda: room.calls("reactions.remove"))
         assert not any(message.reactions for message in room.slack.messages(second.channel))
 
@@ -243,12 +261,14 @@ async def test_an_app_that_may_not_react_does_not_try_again(redis_url: str) -> N
     """Without reactions:write a question that waits has no mark, and is answered all the same."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("reactions.add", faults.refused("missing_scope"), times=None)
-        room.nebula.fault(Fault(first_token=0.3))
+        thought = room.held()
         await room.say("ann", "#general", "@nebula one")
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
         await room.say("bob", "#general", "@nebula two")
         await room.until(lambda: room.calls("reactions.add"))
         await room.say("bob", "#general", "@nebula three")
+        await room.until(lambda: not room.slack.pending)
+        thought.set()
         await room.until(lambda: len(room.said("#general")) == 3)
         assert len(room.calls("reactions.add")) == 1
 
@@ -256,19 +276,20 @@ async def test_an_app_that_may_not_react_does_not_try_again(redis_url: str) -> N
 async def test_a_waiting_question_by_command_is_told(redis_url: str) -> None:
     """A command has no message to put a mark on; the person is told in words, alone."""
     async with slack_room(redis_url) as room:
-        room.nebula.fault(Fault(first_token=0.5))
+        thought = room.held()
         await room.say("ann", "#general", "@nebula one")
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
         await room.slash("bob", "#general", "ask two")
         (told,) = await room.until(lambda: room.slack.ephemerals(room.where("#general"), room.people["bob"]))
         assert "waits for its turn" in told.shown
+        thought.set()
         await room.until(lambda: len(room.said("#general")) == 2)
 
 
 async def test_a_waiting_question_is_marked(redis_url: str) -> None:
     """A question that has to wait for another gets eyes, which go away with its answer."""
     async with slack_room(redis_url) as room:
-        room.nebula.fault(Fault(first_token=0.5))
+        thought = room.held()
         await room.say("ann", "#general", "@nebula one")
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
         second = await room.say("bob", "#general", "@nebula two")
@@ -277,6 +298,7 @@ async def test_a_waiting_question_is_marked(redis_url: str) -> None:
             return next(m.reactions for m in room.slack.messages(second.channel) if m.ts == second.ts)
 
         await room.until(lambda: marks() == (("eyes", (room.slack.bot_user,)),))
+        thought.set()
         await room.quiet()
         assert marks() == ()
         assert len(room.said("#general", second.ts)) == 1
@@ -285,9 +307,10 @@ async def test_a_waiting_question_is_marked(redis_url: str) -> None:
 async def test_a_running_reply_outlives_the_connection(redis_url: str) -> None:
     """Once the platform is left, replies that still run reach their end in the time they are given."""
     async with slack_room(redis_url) as room:
-        room.nebula.pace = 100
+        more = room.held(after=20)
         room.nebula.answer_next("word " * 50 + "end")
         await room.say("ann", "#general", "@nebula go on")
         await room.answered("#general", "word")
         await room.leave()
+        more.set()
         await room.answered("#general", "end")

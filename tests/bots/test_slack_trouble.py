@@ -13,7 +13,6 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from bots.sandbox import faults
-from bots.sandbox.nebula_faults import Fault
 from bots.slack.manifest import OF_HISTORY, SCOPES
 from bots.slack.signs import Eyes
 from bots.slack.surface import SlackSurface, Style
@@ -21,7 +20,7 @@ from bots.slack.web import Web
 from core.front import AWAY
 from core.model import Address, Page, Place, Placement
 from core.store.embedded import bound, find_server
-from tests.bots.slack_harness import slack_room
+from tests.bots.slack_harness import RETRIES, slack_room
 
 POST = "chat.postMessage"
 
@@ -62,7 +61,7 @@ def server() -> Iterator[Server]:
 
 async def test_an_outage_of_redis_is_told_once_and_loses_nothing(server: Server) -> None:
     """One sentence to one person in each channel and outage; what was asked is answered, once, when Redis is back."""
-    async with slack_room(server.url, server={"retry_delays": (0.1,) * 200}) as room:
+    async with slack_room(server.url, server={"retry_delays": RETRIES, "ack_timeout": 0.2}) as room:
         places = "#general", "@ann"
 
         def told() -> list[int]:
@@ -132,10 +131,11 @@ async def test_a_reply_that_may_not_be_posted_is_given_up(redis_url: str, refusa
 async def test_a_question_in_an_archived_channel_is_explained_directly(redis_url: str) -> None:
     """Nothing at all can be shown there any more."""
     async with slack_room(redis_url) as room:
-        room.nebula.fault(Fault(first_token=0.3))
+        thought = room.held()
         await room.say("ann", "#general", "@nebula hello")
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
         room.slack.archive(room.where("#general"))
+        thought.set()
         await room.quiet()
         assert room.said("#general") == ()
         (told,) = room.said("@ann")
@@ -146,7 +146,7 @@ async def test_a_question_in_an_archived_channel_is_explained_directly(redis_url
 async def test_a_channel_that_is_lost_ends_its_answer(redis_url: str, how: str) -> None:
     """A reply that grows stops when its place is gone, without trying for ever; elsewhere all goes on."""
     async with slack_room(redis_url) as room:
-        room.nebula.pace = 100
+        more = room.held(after=20)
         room.nebula.answer_next("word " * 200)
         await room.say("ann", "#general", "@nebula go on")
         await room.answered("#general", "word")
@@ -158,10 +158,10 @@ async def test_a_channel_that_is_lost_ends_its_answer(redis_url: str, how: str) 
                 room.slack.vanish(channel)
             case "leave":
                 room.slack.faults.add("chat.update", faults.refused("not_in_channel"), times=None)
+        more.set()
         await room.quiet()
         refused = [call for call in room.calls("chat.update") if call.error]
         assert 1 <= len(refused) <= 3
-        room.nebula.pace = 0
         room.open("#random")
         await room.say("ann", "#random", "@nebula hello")
         await room.quiet()
