@@ -12,8 +12,12 @@ from bots.sandbox.nebula_faults import Fault, Thought
 from bots.sandbox.slack_events import SUBSCRIPTIONS
 from bots.sandbox.slack_values import Message
 from bots.slack import native
+from bots.slack.signs import Eyes
+from bots.slack.surface import SlackSurface, Style
+from bots.slack.web import Web
 from core.errors import BrokenStream
 from core.frames import STOPPED
+from core.model import Address, Page, Place, Placement
 from tests.bots.slack_harness import Room, empty_room, process, slack_room
 from tests.scenarios.program import started
 
@@ -534,3 +538,24 @@ async def test_a_message_that_a_killed_process_never_knew_of_is_found(
         (reply,) = room.said(channel)
         assert reply.ts == left.ts
         assert reply.streaming != "in_progress"
+
+
+async def test_a_process_that_just_began_knows_its_own_stream_in_a_channel(redis_url: str) -> None:
+    """Where others may stream too it asks Slack who it is, before it goes on in a message that it did not begin."""
+    async with empty_room() as room:
+        root = await room.say("bob", "#general", "lunch?")
+        web = Web(room.slack.api_url, room.slack.bot_token)
+        left = await web.client.chat_startStream(
+            channel=root.channel,
+            thread_ts=root.ts,
+            recipient_user_id=room.people["bob"],
+            recipient_team_id=room.slack.team,
+            markdown_text="half",
+        )
+        place = Place("slack", room.slack.team, root.channel, root.ts)
+        address = Address(place, Placement.THREAD, root.ts, author=room.people["bob"], turn="turn", adopted=True)
+        surface = SlackSurface(web, Eyes(web), Style(), address)
+        assert await surface.post(Page("whole")) == left["ts"]
+        assert room.shown("#general") == ["whole"]
+        assert len(room.calls("auth.test")) == 1
+        await web.close()
