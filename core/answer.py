@@ -6,7 +6,7 @@ Pure: bytes in, deltas out; the deadlines and the connection are the caller's.
 from core.errors import BrokenStream, NoAnswer, ServerTrouble
 from core.model import Delta, Finish, Usage
 from core.nebula_errors import Failed, from_stream
-from core.nebula_wire import Chunk, parse
+from core.nebula_wire import Chunk, parse, words
 from core.reasoning import Splitter, split, thinks_unopened
 from core.sse import Decoder, Event, EventTooLong
 
@@ -73,12 +73,15 @@ class Answer:
         return Delta(text, first.thought + last.thought, finish, self._usage, first.restart or last.restart)
 
     def _add(self, events: list[Event]) -> Delta | None:
-        text = thought = words = ""
+        text = thought = content = ""
         restart = False
 
-        def split(content: str, thinking: str) -> None:
+        def split(said: str, thinking: str) -> None:
             nonlocal text, thought, restart
-            delta = self._splitter.feed(content, thinking)
+            if not (said or thinking):
+                return
+            self.alive = True
+            delta = self._splitter.feed(said, thinking)
             if delta.restart:  # its thought holds the text until here
                 text, restart, self._answered = "", True, False
             text += delta.text
@@ -90,6 +93,9 @@ class Answer:
             if event.data == "[DONE]":
                 self.ended = True
                 break
+            if not event.name and (said := words(event.data)) is not None:
+                content += said  # where pieces are cut makes no difference to what they say
+                continue
             try:
                 chunk = parse(event.data)
             except ValueError:
@@ -101,14 +107,13 @@ class Answer:
                 chunk = Chunk(error=event.data)
             self._note(chunk)
             if chunk.thought:
-                split(words, "")
+                split(content, "")
                 split(chunk.text, chunk.thought)
-                words = ""
+                content = ""
             else:
-                words += chunk.text  # where pieces are cut makes no difference to what they say
-            self.alive = self.alive or bool(chunk.text or chunk.thought)
-        if words:
-            split(words, "")
+                content += chunk.text
+        if content:
+            split(content, "")
         if not text and not thought:
             return None
         self._answered = self._answered or bool(text.strip())

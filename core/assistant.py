@@ -9,6 +9,7 @@ from functools import partial
 from itertools import takewhile
 
 from core import metrics
+from core.beat import Beat
 from core.errors import Gone, ModelError, NebulaBotError, PlatformError
 from core.frames import Look
 from core.latest import Latest
@@ -99,7 +100,7 @@ class Assistant:
         refusal: Refusal | None,
         measured: metrics.Turn,
     ) -> Answered:
-        cell = Latest(Reply())
+        cell, beat = Latest(Reply()), Beat()
         look = Look(
             reasoning=settings.reasoning,
             buttons=settings.buttons is Switch.ON,
@@ -118,6 +119,7 @@ class Assistant:
             self._pacer,
             keeper,
             turn.progress,
+            beat,
             heading=heading,
             look=look,
             halt=halt,
@@ -128,7 +130,7 @@ class Assistant:
         try:
             async with asyncio.TaskGroup() as group:
                 signs = group.create_task(_signs(surface, painter.visible))
-                group.create_task(self._write(turn, settings, cell, refusal))
+                group.create_task(self._write(turn, settings, cell, beat, refusal))
                 await painter.paint()
                 signs.cancel()
             measured.end = "refused" if refusal else cell.value.phase.value
@@ -163,7 +165,9 @@ class Assistant:
         said = reply.thought + reply.text
         return self._estimator.count(reply.model or model, said) if said and reply.asked is not None else 0
 
-    async def _write(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], refusal: Refusal | None) -> None:
+    async def _write(
+        self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat, refusal: Refusal | None
+    ) -> None:
         """Read the model's stream as fast as it comes; every piece replaces the newest reply in the cell."""
         if refusal:
             asked = time.monotonic() if refusal.again else None
@@ -173,7 +177,7 @@ class Assistant:
         try:
             async with asyncio.timeout(None) as scope:
                 self._running[turn.mention.id] = scope
-                await self._stream(turn, settings, cell)
+                await self._stream(turn, settings, cell, beat)
             cell.close(cell.value.to(Phase.DONE, ended=time.monotonic()))
         except TimeoutError:  # our own scope, ended by stop(): the model's timeouts are ModelErrors
             cell.close(cell.value.to(Phase.STOPPED, ended=time.monotonic()))
@@ -188,7 +192,7 @@ class Assistant:
             self._running.pop(turn.mention.id, None)
             _measure(cell.value, turn.mention.place.platform)
 
-    async def _stream(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply]) -> None:
+    async def _stream(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat) -> None:
         catalog = await self._model.catalog()
         info = catalog.find(settings.model)
         model = info.name if info else settings.model
@@ -201,7 +205,7 @@ class Assistant:
             max_output=info.max_output if info else None,
             estimator=self._estimator,
         )
-        async with self._model.stream(request) as deltas:
+        async with self._model.stream(request, beat) as deltas:
             async for delta in deltas:
                 cell.set(cell.value.add(delta, time.monotonic()))
         usage = cell.value.usage

@@ -35,6 +35,11 @@ class Latest(Generic[T]):
         self._news.clear()
         return self.value
 
+    async def newer(self) -> T:
+        """The next value that is set from now on."""
+        self._news.clear()
+        return await self.next()
+
     async def closed(self) -> None:
         """Wait for the last value; those before it wake nobody."""
         await self._closed.wait()

@@ -15,6 +15,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 from core import catalog, metrics
 from core.answer import Answer
 from core.attempts import Attempts, Before
+from core.beat import Beat
 from core.errors import BrokenStream, ModelTimeout, ServerTrouble
 from core.model import Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
 from core.nebula_errors import Failed, from_answer, refuses_usage_option
@@ -24,8 +25,6 @@ BASE_URL = "https://inference.nebulablock.com/v1"
 PLATFORM_URL = "https://api.nebulablock.com/api/v1"
 ERROR_BODY = 1 << 16  # bytes of an error that are looked at
 AFTER_FINISH = 2.0  # seconds for token counts and the end mark, once the model has ended
-BEAT = 1 / 30  # seconds; of a stream of 60 tokens a second two are read together
-QUICK = 4  # pieces that come within a beat each, until a stream counts as quick
 DRAIN = 0.25  # seconds for the end of the body, after which the connection can be used again
 
 # aiohttp's own errors too: the transport between does not translate all of them
@@ -90,14 +89,16 @@ class Nebula:
             await self._http.aclose()
             self._http = None
 
-    def stream(self, request: ChatRequest) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
+    def stream(
+        self, request: ChatRequest, beat: Beat | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
         """The answer as it comes. Leaving the context closes the request on the server.
 
         The last delta carries the finish and, if the server counts, the usage. All the text of an answer to which the
         model began to think without saying so comes with the last delta (see core.reasoning). Raises ModelError,
         after the deltas that came until then.
         """
-        return aclosing(self._answer(request))
+        return aclosing(self._answer(request, beat or Beat()))
 
     async def complete(self, request: ChatRequest) -> Completion:
         """The whole answer at once. Raises ModelError."""
@@ -106,7 +107,7 @@ class Nebula:
         while True:
             try:
                 async with self._slots:
-                    deltas = [delta async for delta in self._attempt(request, model, streamed=False)]
+                    deltas = [delta async for delta in self._attempt(request, model)]
             except Failed as failed:
                 await attempts.pause(failed)
                 continue
@@ -122,13 +123,13 @@ class Nebula:
         """The models on offer, cached; never raises, and takes no longer than a few seconds."""
         return await self._catalog.get()
 
-    async def _answer(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+    async def _answer(self, request: ChatRequest, beat: Beat) -> AsyncGenerator[Delta, None]:
         model = catalog.api_name(request.model)
         attempts = Attempts(self._retries, self._backoff, model, self.before_retry)
         begun = False
         while True:
             try:
-                async with self._slots, aclosing(self._attempt(request, model, streamed=True)) as deltas:
+                async with self._slots, aclosing(self._attempt(request, model, beat)) as deltas:
                     async for delta in deltas:
                         begun = True
                         yield delta
@@ -140,15 +141,16 @@ class Nebula:
                 reason = failed
             await attempts.pause(reason)
 
-    async def _attempt(self, request: ChatRequest, model: str, *, streamed: bool) -> AsyncGenerator[Delta, None]:
-        """One request. Raises Failed."""
+    async def _attempt(self, request: ChatRequest, model: str, beat: Beat | None = None) -> AsyncGenerator[Delta, None]:
+        """One request, streamed in this beat or, without one, answered as a whole. Raises Failed."""
+        streamed = beat is not None
         clock = asyncio.get_running_loop().time
         deadline = clock() + (self._first_token if streamed else self._whole)
         answer = Answer(model)
         async with self._ask(request, model, streamed, deadline) as response, aclosing(_pieces(response)) as body:
-            beat = _Beat()
             while not answer.ended:
-                await beat.pause()
+                if beat:
+                    await _rest(beat, response)
                 try:
                     data = await _next(body, deadline)
                 except TimeoutError as error:
@@ -166,7 +168,8 @@ class Nebula:
                     deadline = min(deadline, clock() + AFTER_FINISH)
                 elif answer.alive:
                     deadline = clock() + self._between
-                    beat.heard()
+                    if beat:
+                        beat.heard()
                 if delta is not None:
                     yield delta
             yield answer.close()
@@ -235,27 +238,30 @@ class Nebula:
         return catalog.parse(json.loads(response.content))
 
 
-class _Beat:
-    """Reads a quick stream in beats: what comes within one is decoded together, at the cost of a single token.
+async def _rest(beat: Beat, response: httpx.Response) -> None:
+    """Before a read: let pieces of a quick stream gather. The system keeps them, so that no packet wakes the loop."""
+    if not beat.quick:
+        beat.read()
+        return
+    connection = _connection(response)
+    if connection:
+        connection.pause_reading()
+    try:
+        await beat.rest()
+    finally:
+        if connection:
+            connection.resume_reading()
+    beat.read()
 
-    Nobody sees the difference: what is on screen changes once a second. The first tokens, the end and a slow stream
-    are read as they come.
-    """
 
-    def __init__(self) -> None:
-        self._clock = asyncio.get_running_loop().time
-        self._since = self._clock()
-        self._quick = 0  # reads in succession that had to wait for less than a beat
-
-    def heard(self) -> None:
-        """A piece with something from the model was read."""
-        self._quick = self._quick + 1 if self._clock() - self._since < BEAT else 0
-
-    async def pause(self) -> None:
-        """Before a read: let what follows a run of quick pieces gather."""
-        if self._quick > QUICK:
-            await asyncio.sleep(BEAT)
-        self._since = self._clock()
+def _connection(response: httpx.Response) -> asyncio.ReadTransport | None:
+    """The connection below a response, by names that httpx 0.28 and httpx-aiohttp 0.2 keep to themselves; None where
+    they have others."""
+    try:
+        connection = response.stream._stream._aiohttp_response.connection  # type: ignore[union-attr]
+    except AttributeError:
+        return None
+    return cast("asyncio.ReadTransport", connection.transport) if connection else None
 
 
 def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:

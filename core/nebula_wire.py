@@ -70,16 +70,19 @@ def request_body(request: ChatRequest, model: str, *, stream: bool, usage: bool)
     return json.dumps(body, ensure_ascii=False).encode()
 
 
+def words(data: str) -> str | None:
+    """What nearly every chunk says, read in one pass: words of the answer. None for one that says anything else."""
+    try:
+        return _WORDS.decode(data).choices[0].delta.content
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
 def parse(data: str) -> Chunk | None:
     """A chunk of a stream or a whole answer; None for what is not a JSON object (a misplaced ping).
 
     Raises ValueError for a broken object.
     """
-    try:
-        (choice,) = _WORDS.decode(data).choices
-        return Chunk(choice.delta.content)
-    except (msgspec.MsgspecError, RecursionError):
-        pass  # it says more than that, or something else
     if data.lstrip()[:1] != "{":
         return None
     try:

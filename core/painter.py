@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from core import metrics
+from core.beat import Beat
 from core.errors import Forbidden, Frozen, Halted, PlatformError, Rejected, SlowDown, Unreachable
 from core.frames import PLAIN, Frames, Look
 from core.latest import Latest
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 # How long a final frame is tried before it is given up, in seconds; an interim frame is not tried twice.
 FINAL_PATIENCE = 600.0
 _BACKOFF = (0.5, 1, 2, 5, 10, 30)
+# How long what has gathered of a quick stream may take to be read before a frame, in seconds: it is there already.
+FRESH = 0.02
 FILE_NAME = "answer.md"
 
 
@@ -51,6 +54,7 @@ class Painter:
         pacer: Pacer,
         keeper: Keeper,
         progress: Progress = NOTHING_SHOWN,
+        beat: Beat | None = None,
         *,
         heading: str = "",
         look: Look = PLAIN,
@@ -61,13 +65,13 @@ class Painter:
         """`progress`: what was shown before, by another process or as an answer to be replaced; its messages are gone
         on with. With `keep` it stands until there is text to replace it; if none comes, what is to say is a message of
         its own. `keeper` is told of ours. `halt` ends the answer when a person wants that by the platform's own means.
-        `platform`: for the metrics.
+        `platform`: for the metrics. `beat`: in which the model's stream is read.
         """
         self.messages = list(progress.messages)
         self.visible = asyncio.Event()  # something of ours is on screen
         # A new attempt begins at the first word: until it has come as far as the one before, that one stays.
         self._catching_up = progress.characters
-        self._cell = cell
+        self._cell, self._beat = cell, beat or Beat()
         self._surface = surface
         self._pacer, self._line = pacer, pacer.line()
         self._keeper = keeper
@@ -189,7 +193,7 @@ class Painter:
         permit = await self._permit(pace, urgent=urgent)
         if permit is None:
             return
-        reply = self._cell.value
+        reply = await self._freshest()
         changed = self._changed(reply)
         page = None if changed is None else self._pages(reply)[changed]
         if changed is None or page is None or self._need(changed, page)[0].scope != pace.scope:
@@ -211,6 +215,14 @@ class Painter:
             await self._keeper.posted(self._noted(reply), page)
         else:
             self._keeper.drawn(self._noted(reply), page)
+
+    async def _freshest(self) -> Reply:
+        """The newest reply, with what the model wrote until now."""
+        if not self._cell.value.over and self._beat.now():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FRESH):
+                    return await self._cell.newer()
+        return self._cell.value
 
     def _need(self, index: int, page: Page) -> tuple[Pace, bool]:
         """The budget that the page's next frame draws on, and whether it goes before interim frames: new messages and

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from core.beat import Beat
 from core.budget import Told
 from core.model import Address, Catalog, ChatRequest, Completion, Delta, Page
 from core.pace import Pace
@@ -15,7 +16,9 @@ from core.settings import Habits
 class ChatModel(Protocol):
     """A model behind an API."""
 
-    def stream(self, request: ChatRequest) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
+    def stream(
+        self, request: ChatRequest, beat: Beat | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
         """The answer as it comes. Leaving the context closes the request. Raises ModelError."""
         ...
 

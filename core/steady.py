@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from dataclasses import dataclass, replace
 
 from core.account import Account, Booking
+from core.beat import Beat
 from core.breaker import Breaker, Permit
 from core.catalog import api_name
 from core.errors import (
@@ -76,9 +77,11 @@ class Steady:
         now = asyncio.get_running_loop().time()
         return bool(self._breakers) and all(each.wait(now) > 0 for each in self._breakers.values())
 
-    def stream(self, request: ChatRequest) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
+    def stream(
+        self, request: ChatRequest, beat: Beat | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
         """The answer as it comes; the first delta says so if the fallback gives it. Raises ModelError."""
-        return aclosing(self._answer(request))
+        return aclosing(self._answer(request, beat))
 
     async def complete(self, request: ChatRequest) -> Completion:
         """The whole answer at once. Raises ModelError."""
@@ -93,12 +96,12 @@ class Steady:
         """The models on offer, cached; never raises."""
         return await self._model.catalog()
 
-    async def _answer(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+    async def _answer(self, request: ChatRequest, beat: Beat | None) -> AsyncGenerator[Delta, None]:
         start = asyncio.get_running_loop().time()
         share = _OWN_SHARE if self._spare(request) else 1.0
         begun = False
         try:
-            async with aclosing(self._streamed(request, start + share * self._deadline)) as deltas:
+            async with aclosing(self._streamed(request, start + share * self._deadline, beat)) as deltas:
                 async for delta in deltas:
                     begun = True
                     yield delta
@@ -109,7 +112,7 @@ class Steady:
                 raise
             failed = error
         try:
-            async with aclosing(self._streamed(second, start + self._deadline)) as deltas:
+            async with aclosing(self._streamed(second, start + self._deadline, beat)) as deltas:
                 async for delta in deltas:
                     yield delta if begun else replace(delta, model=second.model)
                     begun = True
@@ -132,9 +135,9 @@ class Steady:
         log.warning("%s failed: %s: %s; %s answers", request.model, type(error).__name__, error, self._fallback)
         return replace(request, model=self._fallback)
 
-    async def _streamed(self, request: ChatRequest, deadline: float) -> AsyncGenerator[Delta, None]:
+    async def _streamed(self, request: ChatRequest, deadline: float, beat: Beat | None) -> AsyncGenerator[Delta, None]:
         """The answer of this model. `deadline` for the first token, by the loop's clock. Raises ModelError."""
-        async with self._trial(request, deadline) as trial, self._model.stream(request) as deltas:
+        async with self._trial(request, deadline) as trial, self._model.stream(request, beat) as deltas:
             try:
                 async with asyncio.timeout_at(deadline):
                     delta = await anext(deltas, None)

@@ -12,6 +12,7 @@ from bots.compose import Bot, nebula, storage
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
+from core.beat import Beat
 from core.config import Config
 from core.model import Address, Author, Catalog, ChatRequest, Completion, Delta, Mention
 from core.ports import ChatModel
@@ -123,8 +124,8 @@ class _Meter:
         self.over = asyncio.Event()
 
     @asynccontextmanager
-    async def stream(self, request: ChatRequest) -> AsyncIterator[AsyncIterator[Delta]]:
-        async with self._model.stream(request) as deltas, aclosing(self._noted(deltas)) as noted:
+    async def stream(self, request: ChatRequest, beat: Beat | None = None) -> AsyncIterator[AsyncIterator[Delta]]:
+        async with self._model.stream(request, beat) as deltas, aclosing(self._noted(deltas)) as noted:
             yield noted
 
     async def complete(self, request: ChatRequest) -> Completion:

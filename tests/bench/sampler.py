@@ -23,6 +23,7 @@ PURPOSES: Mapping[str, str] = {
     "core.pages": "laying pages out",
     "core.painter": "deciding what to show",
     "core.latest": "deciding what to show",
+    "core.beat": "reading the model's stream",
     "core.pace": "deciding what to show",
     "core.store": "Redis",
     "redis": "Redis",

@@ -767,14 +767,3 @@ async def test_an_old_catalog_is_served_when_the_server_fails(server: NebulaServ
         server.refuse_catalog = True
         assert await model.catalog() == before
         assert server.catalog_requests > 1
-
-
-async def test_a_quick_stream_is_read_in_beats(server: NebulaServer, model: Nebula) -> None:
-    """Tokens that follow each other closely come together, and none is lost."""
-    words = " ".join(f"w{number}" for number in range(60))
-    server.pace = 300.0
-    server.answer_next(words)
-    async with model.stream(ASK) as stream:
-        deltas = [delta.text async for delta in stream]
-    assert "".join(deltas) == words
-    assert len(deltas) < 50
