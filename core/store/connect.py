@@ -23,7 +23,9 @@ from core.store.primary import Primary, SentinelPool
 CONNECTIONS = 20  # per process and server; a caller waits for a free one instead of failing
 ANSWER = 2.0  # seconds for one answer of the server, and for a free connection
 DIAL = 1.0  # seconds to open a connection
-CALL = 2.5  # seconds for a whole step: waiting, connecting, retrying and answering together
+# Seconds for a whole step: waiting for a connection, connecting, retrying and answering together. A server that hangs
+# is given up after ANSWER; this is for what adds up, also on a machine that has little time for us.
+CALL = 5.0
 ASK = 0.4  # seconds for an answer of a Sentinel: several may hang before one says where the primary is
 IDLE = 15  # seconds after which a connection is tried before it is used
 

@@ -44,7 +44,6 @@ async def test_what_gathered_is_read_together_and_at_once_when_it_is_wanted(serv
     server.pace = 300.0
     server.answer_next(words)
     beat, wanted = Beat(), 0
-    deltas = []
     async with (
         Nebula(api_key="key", base_url=server.base_url, platform_url=server.platform_url) as model,
         model.stream(ASK, beat) as stream,
@@ -58,8 +57,7 @@ async def test_what_gathered_is_read_together_and_at_once_when_it_is_wanted(serv
                 wanted += beat.now()
 
         wanting = group.create_task(want())
-        async for delta in stream:
-            deltas.append(delta.text)
+        deltas = [delta.text async for delta in stream]
         wanting.cancel()
     assert "".join(deltas) == words
     assert wanted

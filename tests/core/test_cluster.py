@@ -183,7 +183,7 @@ async def test_question_is_answered(nodes: Nodes) -> None:
 async def test_more_callers_than_connections(nodes: Nodes) -> None:
     """Two hundred commands at once on one node, or on several, share the connections; none fails."""
     async with connection(f"{nodes.url}?client_name=mine") as redis:
-        # What the bot itself allows for a step, 2.5 s, is not looked at here: on a busy machine our own part of so many
+        # What the bot itself allows for a step is not looked at here: on a busy machine our own part of so many
         # commands takes longer.
         @guarded(HANG_SECONDS)
         async def count() -> None:
