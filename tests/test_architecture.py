@@ -51,9 +51,9 @@ def test_who_imports_whom(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)
 def test_one_file_one_idea(path: Path) -> None:
-    """No file is above 300 lines, and each with code begins with one sentence that says what it is."""
+    """No file is above 400 lines, and each with code begins with one sentence that says what it is."""
     text = (ROOT / path).read_text()
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 400
     if text.strip():
         docstring = ast.get_docstring(ast.parse(text))
         assert docstring
