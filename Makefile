@@ -10,8 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 RUNS ?= 10
-# Three tests at once, as a third of their time is waiting.
-AT_ONCE := -n 3 --dist worksteal
+# Four tests at once on two cores, as half of their time is waiting.
+AT_ONCE := -n 4 --dist worksteal
 
 .PHONY: run console sandbox test test-busy check unit bench bench-live chaos lock clean
 
