@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from core.config import Config, WrongConfig
+from core.settings.config import Config, WrongConfig
 
 # The container's health check asks whether the loop was alive within this many seconds.
 ALIVE_SECONDS = 30.0

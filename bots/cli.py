@@ -11,8 +11,8 @@ from typing import TypeVar
 import uvloop
 
 from bots import logs
-from core.config import Config, WrongConfig, load
-from core.errors import NebulaBotError
+from core.domain.errors import NebulaBotError
+from core.settings.config import Config, WrongConfig, load
 
 _E = TypeVar("_E", bound=BaseException)
 
@@ -97,7 +97,7 @@ def _chosen(options: argparse.Namespace, config: Config) -> Coroutine[None, None
             from bots.console.app import console
 
             return console(config)
-        from bots.sandbox.driver import sandbox
+        from bots.sandbox.app import sandbox
     if options.command == "run":
         print(GO_LIVE, flush=True)
     return sandbox(config)

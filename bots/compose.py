@@ -6,34 +6,34 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from core.access import Access
-from core.account import TIERS, Account, Tier
-from core.assistant import Assistant
-from core.config import Config
-from core.controls import Controls
-from core.edits import Edits
-from core.front import Front
-from core.gate import Gate
-from core.handlers import Handlers
-from core.intake import Intake
-from core.lease import HANDOVER
-from core.limits import PeopleLimits
-from core.nebula import Nebula
-from core.pace import Pacer
-from core.ports import ChatModel, Platform
-from core.settings import DAY
-from core.steady import Steady
-from core.store.budgets import Budgets
-from core.store.check import check
-from core.store.connect import connection
-from core.store.embedded import embedded
+from core.access.admission import Gate
+from core.access.allowlist import Access
+from core.access.quotas import PeopleLimits
+from core.commands.handlers import Handlers
+from core.domain.ports import ChatModel, Platform
+from core.inbound.buttons import Controls
+from core.inbound.dispatcher import Front
+from core.inbound.edits import Edits
+from core.nebula.account_limits import TIERS, Account, Tier
+from core.nebula.client import Nebula
+from core.nebula.resilient import Steady
+from core.ratelimit.limiter import Pacer
+from core.settings.config import Config
+from core.settings.parameters import DAY
 from core.store.mailbox import Limits
 from core.store.presence import Presence
 from core.store.quotas import Quotas
+from core.store.ratelimits import Budgets
 from core.store.ratings import Ratings
 from core.store.records import Records
+from core.store.redis.check import check
+from core.store.redis.client import connection
+from core.store.redis.embedded import embedded
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
+from core.turns.assistant import Assistant
+from core.turns.intake import Intake
+from core.turns.lease import HANDOVER
 
 CROWDED = "All conversations are on one node of the Cluster: set REDIS_PARTITIONS to some times its number of nodes."
 

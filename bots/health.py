@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from core import metrics
-from core.config import Config, WrongConfig
-from core.errors import StoreError
-from core.ports import Connected
+from core.domain.errors import StoreError
+from core.domain.ports import Connected
+from core.settings.config import Config, WrongConfig
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from redis.asyncio import Redis
 from bots import health
 from bots.alive import alive
 from bots.compose import Bot, assemble, nebula, steady, storage
-from core.config import Config
-from core.ports import ChatModel
-from core.steady import Steady
-from core.store.connect import ping
+from core.domain.ports import ChatModel
+from core.nebula.resilient import Steady
+from core.settings.config import Config
+from core.store.redis.client import ping
 
 if TYPE_CHECKING:
     from bots.discord.app import Discord

@@ -1,0 +1,1 @@
+"""The bot without its platforms: from a question to an answer that grows on screen, remembered."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from core.store.embedded import bound
+from core.store.redis.embedded import bound
 
 LOOPS = 4  # twice the cores that the tests must do with
 LOOP = [sys.executable, "-I", "-S", "-c", "while True: pass"]

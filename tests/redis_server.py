@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from core.store.connect import connection
-from core.store.embedded import bound, find_server
+from core.store.redis.client import connection
+from core.store.redis.embedded import bound, find_server
 
 
 @pytest.fixture(scope="session")

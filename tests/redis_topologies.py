@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from core.store.embedded import bound, find_server
+from core.store.redis.embedded import bound, find_server
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
 

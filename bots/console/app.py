@@ -15,10 +15,10 @@ from rich.markdown import Markdown
 from bots.compose import Bot, assemble, nebula, storage
 from bots.console.surface import ConsolePlatform
 from bots.interrupt import interrupt
-from core.commands import COMMANDS, Invocation, find, parse
-from core.config import Config
-from core.errors import NebulaBotError, UserError
-from core.model import Author, Mention, Place, Rights
+from core.commands.registry import COMMANDS, Invocation, find, parse
+from core.domain.conversation import Author, Mention, Place, Rights
+from core.domain.errors import NebulaBotError, UserError
+from core.settings.config import Config
 from core.store.turns import Queued
 
 PLACE = Place(platform="console", workspace="-", channel="terminal", direct=True)

@@ -8,12 +8,12 @@ from rich.markdown import Markdown
 from rich.spinner import Spinner
 from rich.text import Text
 
-from core.budget import Told
-from core.errors import Rejected
-from core.model import Address, Memory, Page, Placement
-from core.pace import Pace
-from core.ports import Sign, Status, Surface
-from core.settings import Habits
+from core.domain.conversation import Address
+from core.domain.errors import Rejected
+from core.domain.options import Habits, Memory, Placement
+from core.domain.page import Page
+from core.domain.ports import Sign, Status, Surface
+from core.domain.rates import Pace, Told
 
 # A page must leave room on the screen, or it could not be redrawn in place.
 _SPARE_LINES = 6

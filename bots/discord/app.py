@@ -11,24 +11,24 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from yarl import URL
 
-from bots.discord import pulse
-from bots.discord.arrivals import Arrivals
-from bots.discord.commands import register
-from bots.discord.events import Listener
-from bots.discord.http import Http
-from bots.discord.interactions import ANSWER_SECONDS
-from bots.discord.library_log import in_one_sentence
-from bots.discord.marks import SPACING, Marks
-from bots.discord.questions import NAME
-from bots.discord.response import ResponseSurface
-from bots.discord.rest import Rest
-from bots.discord.shards import Queue, Shard, shards_of
-from bots.discord.surface import ChannelSurface
-from core.config import Config, WrongConfig
-from core.front import Front
-from core.model import Address, Memory, Placement
-from core.ports import Connection, Surface
-from core.settings import Habits
+from bots.discord.api import connection as pulse
+from bots.discord.api.http import Http
+from bots.discord.api.library_log import in_one_sentence
+from bots.discord.api.names import NAME
+from bots.discord.api.rest import Rest
+from bots.discord.api.shards import Queue, Shard, shards_of
+from bots.discord.components.commands import register
+from bots.discord.inbound.client import Listener
+from bots.discord.inbound.interactions import ANSWER_SECONDS
+from bots.discord.inbound.ordering import Arrivals
+from bots.discord.outbound.channel_surface import ChannelSurface
+from bots.discord.outbound.interaction_surface import ResponseSurface
+from bots.discord.outbound.reactions import SPACING, Marks
+from core.domain.conversation import Address
+from core.domain.options import Habits, Memory, Placement
+from core.domain.ports import Connection, Surface
+from core.inbound.dispatcher import Front
+from core.settings.config import Config, WrongConfig
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class NeverConnected(Exception):
 
 
 class Discord:
-    """Implements `core.ports.Platform`. `ready` is set once the gateway has told of the guilds."""
+    """Implements `core.domain.ports.Platform`. `ready` is set once the gateway has told of the guilds."""
 
     name = NAME
     habits = Habits(memory=Memory.THREAD, replies=Placement.CHANNEL)

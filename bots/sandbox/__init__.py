@@ -1,0 +1,1 @@
+"""Slack, Discord and Nebula on this machine, for people and for tests."""

@@ -13,30 +13,32 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bots.slack import buttons, forms, transport
-from bots.slack.commands import Commands
-from bots.slack.events import Identity
-from bots.slack.handed import handed
-from bots.slack.listeners import Listeners
+from bots.slack.api import transport
+from bots.slack.api.capabilities import Style
+from bots.slack.api.client import Web, sdk_log
+from bots.slack.api.connection import Pulse
+from bots.slack.api.identity import Identity
+from bots.slack.api.patience import PATIENCE, Patience
+from bots.slack.api.people import People
+from bots.slack.components import buttons, forms
+from bots.slack.inbound.backfill import Missed
+from bots.slack.inbound.buttons import Presses
+from bots.slack.inbound.commands import Commands
+from bots.slack.inbound.messages import Listeners
+from bots.slack.inbound.presence import Presence
+from bots.slack.inbound.tasks import Work
+from bots.slack.inbound.text import Words
 from bots.slack.manifest import OF_HISTORY, OPTIONAL, SCOPES
-from bots.slack.missed import Missed
-from bots.slack.native import NativeSurface
-from bots.slack.patience import PATIENCE, Patience
-from bots.slack.people import People
-from bots.slack.presence import Presence
-from bots.slack.presses import Presses
-from bots.slack.pulse import Pulse
-from bots.slack.signs import Eyes
-from bots.slack.surface import SlackSurface, Style
-from bots.slack.web import Web, sdk_log
-from bots.slack.words import Words
-from bots.slack.work import Work
-from core.config import Config, WrongConfig
-from core.errors import PlatformError, SlowDown, Unreachable
-from core.front import Front
-from core.model import Address, Memory, Placement, Streaming
-from core.ports import Connection
-from core.settings import Habits
+from bots.slack.outbound.private_file import handed
+from bots.slack.outbound.status import Eyes
+from bots.slack.outbound.streaming_surface import NativeSurface
+from bots.slack.outbound.surface import SlackSurface
+from core.domain.conversation import Address
+from core.domain.errors import PlatformError, SlowDown, Unreachable
+from core.domain.options import Habits, Memory, Placement, Streaming
+from core.domain.ports import Connection
+from core.inbound.dispatcher import Front
+from core.settings.config import Config, WrongConfig
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ _ANYTHING = re.compile(r".*", re.DOTALL)
 
 
 class Slack:
-    """Implements core.ports.Platform over slack-bolt: Socket Mode, or HTTP if the configuration says so."""
+    """Implements core.domain.ports.Platform over slack-bolt: Socket Mode, or HTTP if the configuration says so."""
 
     name = "slack"
     habits = Habits(memory=Memory.CHANNEL, replies=Placement.THREAD)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from core.commands import COMMANDS, usage
+from core.commands.registry import COMMANDS, usage
 
 # Each scope with what it is for (docs.slack.dev/reference/scopes).
 SCOPES = {

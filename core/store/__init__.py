@@ -1,0 +1,1 @@
+"""What is remembered, each change in one atomic step."""

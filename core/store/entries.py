@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.model import Exchange, Mention
-from core.progress import NOTHING_SHOWN, Progress, Shown
-from core.store.seal import Seal, Unreadable
+from core.domain.conversation import Exchange, Mention
+from core.domain.progress import NOTHING_SHOWN, Progress, Shown
+from core.settings.encryption import Seal, Unreadable
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from core.store.connect import guarded
+from core.settings.encryption import OPEN, Seal
 from core.store.entries import Entries
-from core.store.seal import OPEN, Seal
+from core.store.redis.client import guarded
 
 _STEPS = (
     "accept",

@@ -4,8 +4,8 @@ from importlib.resources import files
 
 from redis.asyncio import Redis
 
-from core.store.connect import guarded
 from core.store.mailbox import ms
+from core.store.redis.client import guarded
 
 # Whoever comes back after longer is as good as new: nothing is looked for. Seconds.
 _KEEP = 7 * 86_400.0

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from redis.asyncio import Redis
 
-from core.store.connect import guarded
+from core.store.redis.client import guarded
 
 # An answer must not wait long for a count; whoever gets none in time goes on without it. As long as any answer of a
 # server that is not lost: on a busy machine half a second passes on the way, and who goes on uncounted soon breaks the

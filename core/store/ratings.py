@@ -6,7 +6,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from core.store.connect import guarded
+from core.store.redis.client import guarded
 
 
 @dataclass(frozen=True, slots=True)

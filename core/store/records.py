@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from core.errors import StoreError
-from core.model import Exchange, Mention
-from core.progress import Shown
-from core.store.connect import guarded
+from core.domain.conversation import Exchange, Mention
+from core.domain.errors import StoreError
+from core.domain.progress import Shown
 from core.store.entries import has, read_progress
 from core.store.mailbox import Mailboxes, ms
+from core.store.redis.client import guarded
 
 _GLOB = re.compile(r"([*?\[\]\\^])")
 

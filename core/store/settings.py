@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
-from core.config import Config
-from core.model import Place
-from core.settings import ChannelSettings, Habits, Layer, Stored, resolve
-from core.store.connect import guarded
+from core.domain.conversation import Place
+from core.domain.options import Habits
+from core.settings.config import Config
+from core.settings.parameters import ChannelSettings, Layer, Stored, resolve
+from core.store.redis.client import guarded
 
 _STORED = TypeAdapter(Stored)
 _LAYERS = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
-from core.errors import StoreError
-from core.store.connect import guarded
+from core.domain.errors import StoreError
+from core.store.redis.client import guarded
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ from typing import Any
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
-from core.errors import Stale, StoreError
-from core.model import Exchange, Mention
-from core.progress import NOTHING_SHOWN, Progress, Shown
-from core.store.connect import guarded
+from core.domain.conversation import Exchange, Mention
+from core.domain.errors import Stale, StoreError
+from core.domain.progress import NOTHING_SHOWN, Progress, Shown
+from core.settings.encryption import OPEN, Seal, Unreadable
 from core.store.entries import has, progress_entry, read_progress
 from core.store.mailbox import DEFAULTS, Limits, Mailboxes, ms
-from core.store.seal import OPEN, Seal, Unreadable
+from core.store.redis.client import guarded
 from core.store.signals import Signals
 
 log = logging.getLogger(__name__)

@@ -10,15 +10,18 @@ from pathlib import Path
 import httpx
 
 from bots.compose import nebula
-from bots.sandbox.nebula_standin import tokens
-from core.assistant import Assistant
-from core.config import Config
-from core.latest import Latest
-from core.model import Author, ChatMessage, ChatRequest, Memory, Mention, Place, Placement
-from core.nebula import Nebula
-from core.pace import Pace, Pacer
-from core.reply import Reply
-from core.settings import ChannelSettings, Habits, resolve
+from bots.sandbox.nebula.standin import tokens
+from core.domain.chat import ChatMessage, ChatRequest
+from core.domain.conversation import Author, Mention, Place
+from core.domain.options import Habits, Memory, Placement
+from core.domain.rates import Pace
+from core.nebula.client import Nebula
+from core.ratelimit.limiter import Pacer
+from core.reply.latest import Latest
+from core.reply.state import Reply
+from core.settings.config import Config
+from core.settings.parameters import ChannelSettings, resolve
+from core.turns.assistant import Assistant
 from tests.bench.table import Table
 from tests.bench.turns import answered
 from tests.bench.wire import Wire, wire

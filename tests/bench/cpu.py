@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bots.sandbox.discord import DiscordServer
-from bots.sandbox.discord_limits import OBSERVED
-from bots.sandbox.slack import SlackServer
+from bots.sandbox.discord.limits import OBSERVED
+from bots.sandbox.discord.server import DiscordServer
+from bots.sandbox.slack.server import SlackServer
 from tests.bench.chunks import bare, markdown
 from tests.bench.program import cpu_seconds, program
 from tests.bench.table import Table

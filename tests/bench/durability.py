@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 
 from redis.asyncio import Redis
 
-from core.store.connect import connection
-from core.store.embedded import EmbeddedServer, embedded
+from core.store.redis.client import connection
+from core.store.redis.embedded import EmbeddedServer, embedded
 from tests.bench.durability_replica import CONVERSATIONS
 from tests.bench.table import Table, ms, percentile, ratio, us
 from tests.bench.wire import PATIENCE, Addresses, Scene, Wire, process

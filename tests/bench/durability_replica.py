@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bots.compose import assemble, nebula, storage
-from core.assistant import Assistant
-from core.config import Config, load
-from core.model import Address, Author, Memory, Mention, Place, Placement, Rights
-from core.nebula import Nebula
-from core.pace import Pace, Pacer
-from core.ports import NO_SIGN, Sign, Surface
-from core.settings import Habits, resolve
+from core.domain.conversation import Address, Author, Mention, Place, Rights
+from core.domain.options import Habits, Memory, Placement
+from core.domain.ports import NO_SIGN, Sign, Surface
+from core.domain.rates import Pace
+from core.nebula.client import Nebula
+from core.ratelimit.limiter import Pacer
+from core.settings.config import Config, load
+from core.settings.parameters import resolve
+from core.turns.assistant import Assistant
 from tests.bench.turns import answered
 from tests.core.room import Room
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import aiohttp
 
-from core.model import ChatMessage, ChatRequest
-from core.nebula import Nebula
+from core.domain.chat import ChatMessage, ChatRequest
+from core.nebula.client import Nebula
 from tests.bench.wire import Addresses
 
 _IDENTIFY, _HELLO, _DISPATCH = 2, 10, 0  # opcodes of Discord's gateway

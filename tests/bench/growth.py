@@ -3,9 +3,9 @@
 import statistics
 import time
 
-from core.latest import Latest
-from core.model import Delta
-from core.reply import Reply
+from core.domain.chat import Delta
+from core.reply.latest import Latest
+from core.reply.state import Reply
 from tests.bench.table import Table, ratio
 
 SIZES = (1_000, 5_000, 20_000)

@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 
 from redis.asyncio import Redis
 
-from core.model import Author, Exchange, Mention, Place
-from core.store.connect import connection
-from core.store.embedded import embedded
+from core.domain.conversation import Author, Exchange, Mention, Place
+from core.settings.encryption import OPEN
 from core.store.entries import Entries
 from core.store.mailbox import Limits
-from core.store.seal import OPEN
+from core.store.redis.client import connection
+from core.store.redis.embedded import embedded
 from core.store.turns import Claimed, Turns
 from tests.bench.table import Table, ratio, us
 

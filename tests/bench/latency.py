@@ -9,7 +9,7 @@ from bots.compose import nebula, storage
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
-from core.config import Config
+from core.settings.config import Config
 from tests.bench.floor import floor
 from tests.bench.table import Table, ms, percentile, ratio
 from tests.bench.wire import Event, Wire, wire

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bots.sandbox import slack_limits
-from bots.sandbox.discord_limits import OBSERVED
-from bots.sandbox.discord_limits import Limit as DiscordLimit
-from bots.sandbox.slack_limits import REAL
+from bots.sandbox.discord.limits import OBSERVED
+from bots.sandbox.discord.limits import Limit as DiscordLimit
+from bots.sandbox.slack import limits as slack_limits
+from bots.sandbox.slack.limits import REAL
 from tests.bench.live_ideal import Budget, Stream
 from tests.bench.live_scene import DISCORD_HALVED, SLACK_HALVED, Shown
 from tests.bench.wire import Event

@@ -12,11 +12,12 @@ from bots.compose import Bot, nebula, storage
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
-from core.beat import Beat
-from core.config import Config
-from core.model import Address, Author, Catalog, ChatRequest, Completion, Delta, Mention
-from core.ports import ChatModel
-from core.settings import Stored, resolve
+from core.domain.beat import Beat
+from core.domain.chat import Catalog, ChatRequest, Completion, Delta
+from core.domain.conversation import Address, Author, Mention
+from core.domain.ports import ChatModel
+from core.settings.config import Config
+from core.settings.parameters import Stored, resolve
 from core.store.settings import SettingsStore
 from tests.bench.live_cases import Case
 from tests.bench.live_scene import LiveWire, Watched, live_wire

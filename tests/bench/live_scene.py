@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
-from bots.sandbox.discord import DiscordServer
-from bots.sandbox.discord_limits import OBSERVED
-from bots.sandbox.discord_limits import Limit as DiscordLimit
-from bots.sandbox.slack import SlackServer
-from bots.sandbox.slack_limits import REAL
-from bots.sandbox.slack_limits import Limit as SlackLimit
-from core.model import ChatMessage, Place
+from bots.sandbox.discord.limits import OBSERVED
+from bots.sandbox.discord.limits import Limit as DiscordLimit
+from bots.sandbox.discord.server import DiscordServer
+from bots.sandbox.slack.limits import REAL
+from bots.sandbox.slack.limits import Limit as SlackLimit
+from bots.sandbox.slack.server import SlackServer
+from core.domain.chat import ChatMessage
+from core.domain.conversation import Place
 from tests.bench.live_ideal import Sight
 from tests.bench.wire import PATIENCE, Event, Scene, Wire, process
 

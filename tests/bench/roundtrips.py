@@ -11,8 +11,8 @@ from bots.compose import Bot, nebula
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
-from core.store.connect import connection
-from core.store.embedded import SOCKET, embedded
+from core.store.redis.client import connection
+from core.store.redis.embedded import SOCKET, embedded
 from tests.bench.table import Table
 from tests.bench.tap import Tap, Trip, tap
 from tests.bench.wire import Asked, Event, Wire, wire

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
-from core.answer import Answer
+from core.nebula.response import Answer
 
 STREAMS, RATE, SECONDS = 50, 30, 4.0  # paced: streams, events per second of each, seconds
 BURST = 15_000  # events of one stream

@@ -1,11 +1,12 @@
 """A turn without Redis: the assistant answers a mention on a surface, and nobody keeps how far it came."""
 
-from core.assistant import Assistant
-from core.model import Exchange, Mention, Page
-from core.ports import Surface
-from core.progress import NOTHING_SHOWN, Progress
-from core.settings import ChannelSettings
+from core.domain.conversation import Exchange, Mention
+from core.domain.page import Page
+from core.domain.ports import Surface
+from core.domain.progress import NOTHING_SHOWN, Progress
+from core.settings.parameters import ChannelSettings
 from core.store.turns import Turn
+from core.turns.assistant import Assistant
 
 
 class _Nobody:

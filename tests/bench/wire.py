@@ -13,14 +13,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bots.sandbox.discord import DiscordServer
-from bots.sandbox.discord_limits import Limits
-from bots.sandbox.nebula import NebulaServer
-from bots.sandbox.slack import SlackServer
-from bots.sandbox.slack_limits import OFF, Limit
+from bots.sandbox.discord.limits import Limits
+from bots.sandbox.discord.server import DiscordServer
+from bots.sandbox.nebula.server import NebulaServer
+from bots.sandbox.slack.limits import OFF, Limit
+from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import EVENTS
-from core.config import Config
-from core.model import ChatMessage
+from core.domain.chat import ChatMessage
+from core.settings.config import Config
 
 PATIENCE = 20.0  # seconds for anything that the bot must have done by then
 

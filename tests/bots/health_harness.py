@@ -13,13 +13,14 @@ from bots import health
 from bots.compose import Bot, nebula, steady
 from bots.discord.app import Discord
 from bots.run import checks, serving
-from bots.sandbox import discord_limits, slack_limits
-from bots.sandbox.discord import DiscordServer
-from bots.sandbox.nebula import NebulaServer
-from bots.sandbox.slack import SlackServer
+from bots.sandbox.discord import limits as discord_limits
+from bots.sandbox.discord.server import DiscordServer
+from bots.sandbox.nebula.server import NebulaServer
+from bots.sandbox.slack import limits as slack_limits
+from bots.sandbox.slack.server import SlackServer
 from bots.slack.app import Slack
-from core.config import Config
-from core.store.connect import connection
+from core.settings.config import Config
+from core.store.redis.client import connection
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
 

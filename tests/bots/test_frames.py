@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from bots.discord import surface as discord
-from bots.slack import blocks as slack
-from bots.slack.dialect import appendable, to_slack_markdown
-from core.model import Page
-from core.pages import Pages, flow
+from bots.discord.outbound import channel_surface as discord
+from bots.slack.components import blocks as slack
+from bots.slack.dialect.markdown import appendable, to_slack_markdown
+from core.domain.page import Page
+from core.markdown.paginate import Pages, flow
 from tests.bots import judges
 
 FOLDER = Path(__file__).parent.parent / "payloads" / "markdown"

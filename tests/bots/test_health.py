@@ -15,13 +15,13 @@ import pytest
 
 from bots import health
 from bots.discord.app import Discord
-from bots.sandbox import faults
-from bots.sandbox.nebula_faults import Fault
-from bots.slack import transport
+from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.slack import faults
+from bots.slack.api import transport
 from bots.slack.app import Slack
-from core import lease
-from core.config import Config, WrongConfig
-from core.store.embedded import bound, find_server
+from core.settings.config import Config, WrongConfig
+from core.store.redis.embedded import bound, find_server
+from core.turns import lease
 from tests.bots.health_harness import Place, place
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port

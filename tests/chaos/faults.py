@@ -4,8 +4,8 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from bots.sandbox.faults import Fault, applied_then_slow, rate_limited, server_error, slow
-from bots.sandbox.nebula_faults import Fault as ModelFault
+from bots.sandbox.nebula.faults import Fault as ModelFault
+from bots.sandbox.slack.faults import Fault, applied_then_slow, rate_limited, server_error, slow
 from tests.chaos.world import World
 
 CALLS = 3000  # of each kind that are provided for

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from bots.sandbox.discord_values import Channel, Guild
-from core.model import ChatMessage
+from bots.sandbox.discord.values import Channel, Guild
+from core.domain.chat import ChatMessage
 from tests.bounds import HANG_SECONDS
 from tests.chaos.judge import Asked, answer_to, number_in, question
 from tests.chaos.world import World

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.settings.encryption import OPEN
 from core.store.entries import Entries
-from core.store.seal import OPEN
 from tests.chaos.judge import Kept, Said, number_in
 from tests.chaos.load import Load
 from tests.chaos.takeover import Request

@@ -13,11 +13,11 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from bots.sandbox.discord import DiscordServer
-from bots.sandbox.nebula import NebulaServer
-from bots.sandbox.slack import SlackServer
-from core.model import ChatMessage
-from core.store.embedded import bound, find_server
+from bots.sandbox.discord.server import DiscordServer
+from bots.sandbox.nebula.server import NebulaServer
+from bots.sandbox.slack.server import SlackServer
+from core.domain.chat import ChatMessage
+from core.store.redis.embedded import bound, find_server
 from tests.bounds import HANG_SECONDS
 from tests.chaos.takeover import Kill
 from tests.scenarios.program import PROGRAM, environment

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula import NebulaServer
+from bots.sandbox.nebula.server import NebulaServer
 from tests.core.core_harness import Process, process
 
 

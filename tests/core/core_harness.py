@@ -10,20 +10,21 @@ from typing import Any
 from redis.asyncio import Redis
 
 from bots.compose import assemble
-from bots.sandbox.nebula import NebulaServer
-from core.assistant import Assistant
-from core.config import Config
-from core.controls import Press
-from core.front import Front
-from core.intake import Intake
-from core.model import Action, Address, Author, Memory, Mention, Place, Placement, Rights
-from core.nebula import Nebula
-from core.ports import Surface
-from core.responses import Response
-from core.settings import Habits
+from bots.sandbox.nebula.server import NebulaServer
+from core.commands.responses import Response
+from core.domain.conversation import Address, Author, Mention, Place, Rights
+from core.domain.options import Habits, Memory, Placement
+from core.domain.page import Action
+from core.domain.ports import Surface
+from core.inbound.buttons import Press
+from core.inbound.dispatcher import Front
+from core.nebula.client import Nebula
+from core.settings.config import Config
 from core.store.mailbox import Limits
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
+from core.turns.assistant import Assistant
+from core.turns.intake import Intake
 from tests.bounds import HANG_SECONDS
 from tests.core.room import Room
 

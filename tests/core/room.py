@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from core.budget import Told
-from core.errors import Gone, PlatformError
-from core.model import Page
-from core.pace import Pace
-from core.ports import Sign, Status
+from core.domain.errors import Gone, PlatformError
+from core.domain.page import Page
+from core.domain.ports import Sign, Status
+from core.domain.rates import Pace, Told
 from tests.bounds import HANG_SECONDS
 
 GENEROUS = Pace("room", 1000, 1.0, spread=False)
@@ -16,7 +15,7 @@ GENEROUS = Pace("room", 1000, 1.0, spread=False)
 
 @dataclass
 class Room:
-    """Implements core.ports.Surface. `faults` are raised by the next calls, one each."""
+    """Implements core.domain.ports.Surface. `faults` are raised by the next calls, one each."""
 
     limit: int = 2000
     name: str = ""  # before the ids of its messages

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from bots.sandbox import discord_limits, slack_limits
-from bots.sandbox.discord import DiscordServer
-from bots.sandbox.nebula import NebulaServer
-from bots.sandbox.slack import SlackServer
+from bots.sandbox.discord import limits as discord_limits
+from bots.sandbox.discord.server import DiscordServer
+from bots.sandbox.nebula.server import NebulaServer
+from bots.sandbox.slack import limits as slack_limits
+from bots.sandbox.slack.server import SlackServer
 from tests.bounds import HANG_SECONDS
 from tests.scenarios.program import run, started
 

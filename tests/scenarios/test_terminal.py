@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from bots.sandbox.nebula import NebulaServer
-from bots.sandbox.nebula_faults import Fault
-from core.controls import NOT_YOURS
+from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.server import NebulaServer
+from core.inbound.buttons import NOT_YOURS
 from tests.bounds import HANG_SECONDS
 from tests.scenarios.program import PROGRAM, environment, run
 

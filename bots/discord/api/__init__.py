@@ -1,0 +1,1 @@
+"""Discord as calls, events and names, without the core."""

@@ -1,0 +1,226 @@
+"""One call of Discord's REST API: sent once, within a bounded time, and every refusal named by its cause.
+
+Replies do not go through discord.py's own client: it waits in our name with old text in its hands (a 429 up to five
+times, a 5xx for 25 s, an exhausted bucket until its window ends, behind which new posts then queue). The painter needs
+to hear at once, and sends what is newest by then.
+"""
+
+import json
+import mimetypes
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import aiohttp
+
+from bots.proxy import proxy_for
+from core import metrics
+from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, Unreachable
+from core.domain.rates import Told
+from core.ratelimit.window import Budget
+
+# How long one call may take, in seconds; Discord itself gives no limit.
+CALL_SECONDS = 15.0
+# All requests of a bot together (docs.discord.com, Rate Limits); those that answer an interaction do not count.
+EVERYTHING, EVERYTHING_SECONDS = 50, 1.0
+# For a 429 that does not say when to come back, as a proxy in front of Discord may send it. Seconds.
+BANNED_SECONDS = 60.0
+
+
+class TokenExpired(Gone):
+    """The interaction's token is no longer good, or never was; ordinary messages may still work."""
+
+
+class Answered(Rejected):
+    """The interaction was acknowledged before, perhaps by another process with the same token."""
+
+
+class ReplyRefused(Forbidden):
+    """Replying to a message needs the right to read the history; a message without reference does not."""
+
+
+class ThreadExists(Rejected):
+    """The message has a thread already; its id is the message's."""
+
+
+class ThreadArchived(Rejected):
+    """Nothing in the thread can be edited until somebody writes in it or opens it again."""
+
+
+# Discord's error codes (docs.discord.com, Opcodes and Status Codes) where the HTTP status alone does not tell enough.
+_CODES: dict[int, type[PlatformError]] = {
+    10015: TokenExpired,  # unknown webhook
+    10062: TokenExpired,  # unknown interaction
+    50027: TokenExpired,  # invalid webhook token
+    40005: Rejected,  # the file is too large
+    40060: Answered,
+    40094: Forbidden,  # no more followups for an app that is not in the guild
+    50007: Forbidden,  # this person takes no direct messages
+    50001: Forbidden,
+    50013: Forbidden,
+    50083: ThreadArchived,
+    160002: ReplyRefused,
+    160004: ThreadExists,
+    160005: Forbidden,  # the thread is locked
+}
+# Any other 4xx is Rejected: the same call would be refused again.
+_STATUSES: dict[int, type[PlatformError]] = {401: Forbidden, 403: Forbidden, 404: Gone, 408: Unreachable}
+# The limit on edits of old messages: what the headers beside it tell is that of another bucket.
+_OLD_EDITS = 30046
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to send along."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: JSON, None for nothing, and what the headers say of the limit."""
+
+    json: Any
+    told: Told | None
+
+
+class Http:
+    """The connections to the API; all calls raise PlatformError.
+
+    The limit of the whole bot is kept here: a call beyond it is not sent, it raises SlowDown at once.
+    """
+
+    def __init__(self, base: str, token: str, faster: float = 1.0) -> None:
+        """`base`: address of the API, version included, without a slash at its end. `faster`: see `app.Discord`."""
+        self._base = base
+        self._proxy = proxy_for(base)
+        self._token = token
+        self._session: aiohttp.ClientSession | None = None
+        self._everything = Budget(EVERYTHING, EVERYTHING_SECONDS / faster)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Calls can be made inside this context."""
+        agent = f"DiscordBot (https://www.nebulablock.com, {version('nebula-bot')})"
+        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
+        async with aiohttp.ClientSession(headers={"User-Agent": agent}, timeout=timeout) as self._session:
+            yield
+
+    async def call(self, method: str, path: str, body: Any = None, *, bot: bool = True) -> Any:
+        """The answer's JSON, None if it has none. `bot`: sign with the bot's token; interactions carry their own."""
+        return (await self.send(method, path, body, bot=bot)).json
+
+    async def send(
+        self, method: str, path: str, body: Any = None, *, bot: bool = True, file: File | None = None
+    ) -> Answer:
+        """The same with what the answer says of limits, and with a file that goes along."""
+        clock, budget = time.monotonic, self._everything
+        left, headers = clock(), {"Authorization": f"Bot {self._token}"} if bot else {}
+        if bot:
+            wait = budget.free_at(left, final=True) - left
+            if wait > 0:
+                raise SlowDown("the bot's own count of all calls", min(wait, EVERYTHING_SECONDS), everywhere=True)
+            budget.take(left, interim=False)
+        try:
+            return await self._request(method, path, body, headers, file)
+        except SlowDown as slow:
+            if slow.everywhere:
+                budget.hold(clock() + slow.retry_after)
+            raise
+        finally:
+            if bot:
+                budget.land(left, clock())
+
+    async def _request(self, method: str, path: str, body: Any, headers: dict[str, str], file: File | None) -> Answer:
+        if self._session is None:
+            raise Unreachable("the connection to Discord is not open yet")
+        what = f"{method} {_without_token(path)}"
+        content = {"data": _form(body, file)} if file else {"json": body}
+        try:
+            async with self._session.request(
+                method, self._base + path, headers=headers, proxy=self._proxy, **content
+            ) as response:
+                answer = await _json(response)
+                if response.status < 400:
+                    return Answer(answer, _told(response.headers))
+                raise _error(what, response, answer)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Unreachable(f"{what}: {type(error).__name__}") from error
+        except RuntimeError as error:  # "Session is closed": the process is going down
+            raise Unreachable(f"{what}: {error}") from error
+
+
+async def _json(response: aiohttp.ClientResponse) -> Any:
+    try:
+        return await response.json(content_type=None)
+    except ValueError:
+        return None
+
+
+def _error(what: str, response: aiohttp.ClientResponse, answer: Any) -> PlatformError:
+    body = answer if isinstance(answer, dict) else {}
+    code = body.get("code") or 0
+    detail = f"{what}: HTTP {response.status}, code {code}"
+    if response.status == 429:
+        metrics.PLATFORM_429S.labels("discord").inc()
+        headers = response.headers
+        mine = headers.get("X-RateLimit-Scope", "user") == "user"
+        return SlowDown(
+            detail,
+            _seconds(body.get("retry_after"), headers.get("Retry-After")),
+            # What is not from Discord itself is Cloudflare's: it bans the address, whatever is called.
+            everywhere=not body or body.get("global") is True,
+            shared=not mine,
+            told=_told(headers) if mine and code != _OLD_EDITS else None,
+        )
+    if response.status >= 500:
+        return Unreachable(detail)
+    kind = _CODES.get(code) or _STATUSES.get(response.status, Rejected)
+    return kind(detail)
+
+
+def _form(body: Any, file: File) -> aiohttp.FormData:
+    """A body with a file (docs.discord.com, Uploading Files)."""
+    form = aiohttp.FormData()
+    form.add_field("payload_json", json.dumps(body), content_type="application/json")
+    form.add_field("files[0]", file.content, filename=file.name, content_type=_kind(file.name))
+    return form
+
+
+def _kind(name: str) -> str:
+    """The MIME type that goes with a file's name; our texts are all UTF-8."""
+    kind = mimetypes.guess_type(name)[0] or ("text/markdown" if name.endswith(".md") else "application/octet-stream")
+    return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+
+
+def _told(headers: Mapping[str, str]) -> Told | None:
+    """The limit in an answer's headers (docs.discord.com, Rate Limits); None where they say nothing of it."""
+    try:
+        return Told(
+            int(headers["X-RateLimit-Limit"]),
+            int(headers["X-RateLimit-Remaining"]),
+            float(headers["X-RateLimit-Reset-After"]),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _seconds(*candidates: Any) -> float:
+    for candidate in candidates:
+        try:
+            return max(0.0, float(candidate))
+        except (TypeError, ValueError):
+            continue
+    return BANNED_SECONDS
+
+
+def _without_token(path: str) -> str:
+    """The path as it may be logged: these hold the token that answers an interaction."""
+    parts = path.split("/")
+    if len(parts) > 3 and parts[1] in ("webhooks", "interactions"):
+        parts[3] = "…"
+    return "/".join(parts)

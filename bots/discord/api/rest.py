@@ -1,0 +1,243 @@
+"""The calls of Discord's REST API that replies need: messages, interaction responses, threads, reactions, typing.
+
+Nothing that is sent can ping: `allowed_mentions` goes with every content, edits included.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from bots.discord.api.http import Answer, File, Http
+from core.domain.errors import Unreachable
+from core.domain.rates import Told
+
+SUPPRESS_EMBEDS = 1 << 2  # message flag: no link previews
+EPHEMERAL = 1 << 6  # message flag: one person sees it
+LOADING = 1 << 7  # message flag: a deferred response
+NOBODY = {"parse": [], "replied_user": False}
+_A_DAY = 1440  # minutes until a silent thread is archived
+ORIGINAL = "@original"
+# The sign lasts ten seconds (docs.discord.com, Trigger Typing Indicator); within so many it is not set again.
+_TYPING_SECONDS = 5.0
+_REMEMBERED = 10_000
+_NONCE = 24  # characters, of the 25 that Discord takes (docs.discord.com, Create Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message as Discord stored it."""
+
+    id: str
+    content: str
+    told: Told | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What answers an interaction, as one word for `Mention.interaction`."""
+
+    application: str
+    token: str
+
+    def __str__(self) -> str:
+        return f"{self.application}/{self.token}"
+
+    @classmethod
+    def parse(cls, word: str) -> "Token":
+        application, _, token = word.partition("/")
+        return cls(application, token)
+
+    @property
+    def path(self) -> str:
+        return f"/webhooks/{self.application}/{quote(self.token, safe='')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button under a message; `id` comes back when it is pressed."""
+
+    id: str
+    label: str
+
+
+class Rest:
+    """Typed calls over `Http`; all raise PlatformError."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+        self._typed: dict[str, float] = {}  # when the bot was shown as typing, by channel
+
+    async def post(
+        self,
+        channel: str,
+        content: str,
+        *,
+        nonce: str,
+        reply_to: str = "",
+        buttons: Sequence[Button] = (),
+        file: File | None = None,
+    ) -> Sent:
+        """A new message. Repeated with the same nonce within minutes it is still one message, with its first content.
+
+        That needs `enforce_nonce` (docs.discord.com, Create Message). `reply_to` may be gone.
+        """
+        body: dict[str, Any] = {
+            "content": content,
+            "flags": SUPPRESS_EMBEDS,
+            "allowed_mentions": NOBODY,
+            "nonce": nonce,
+            "enforce_nonce": True,
+        }
+        if reply_to:
+            body["message_reference"] = {"message_id": reply_to, "fail_if_not_exists": False}
+        if buttons:
+            body["components"] = _rows(buttons)
+        return _sent(await self._http.send("POST", f"/channels/{channel}/messages", body, file=file), content)
+
+    async def edit(self, channel: str, message: str, content: str, buttons: Sequence[Button] = ()) -> Told | None:
+        """Replace the content and the buttons. No flags are sent: that would bring the link previews back."""
+        body = {"content": content, "allowed_mentions": NOBODY, "components": _rows(buttons)}
+        return (await self._http.send("PATCH", f"/channels/{channel}/messages/{message}", body)).told
+
+    async def delete(self, channel: str, message: str) -> None:
+        """Take a message away."""
+        await self._http.call("DELETE", f"/channels/{channel}/messages/{message}")
+
+    async def answer(self, token: Token, content: str, message: str = ORIGINAL, buttons: Sequence[Button] = ()) -> Sent:
+        """Replace the content of an interaction's response, or of a followup; a deferred response is filled in."""
+        body: dict[str, Any] = {"content": content, "allowed_mentions": NOBODY, "components": _rows(buttons)}
+        if message == ORIGINAL:
+            body["flags"] = SUPPRESS_EMBEDS  # what was deferred carries no flags yet
+        path = f"{token.path}/messages/{message}"
+        return _sent(await self._http.send("PATCH", path, body, bot=False), content)
+
+    async def follow_up(
+        self,
+        token: Token,
+        content: str,
+        buttons: Sequence[Button] = (),
+        *,
+        ephemeral: bool = False,
+        file: File | None = None,
+    ) -> Sent:
+        """A further message for an interaction. Webhooks know no nonce: an unclear failure may have posted it."""
+        flags = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral
+        body: dict[str, Any] = {"content": content, "flags": flags, "allowed_mentions": NOBODY}
+        if buttons:
+            body["components"] = _rows(buttons)
+        return _sent(await self._http.send("POST", token.path, body, bot=False, file=file), content)
+
+    async def withdraw(self, token: Token, message: str) -> None:
+        """Delete a message of an interaction."""
+        await self._http.call("DELETE", f"{token.path}/messages/{message}", bot=False)
+
+    async def react(self, channel: str, message: str, emoji: str) -> None:
+        """Add the bot's own reaction."""
+        await self._http.call("PUT", f"/channels/{channel}/messages/{message}/reactions/{quote(emoji)}/@me")
+
+    async def unreact(self, channel: str, message: str, emoji: str) -> None:
+        """Take the bot's own reaction away."""
+        await self._http.call("DELETE", f"/channels/{channel}/messages/{message}/reactions/{quote(emoji)}/@me")
+
+    async def own_reactions(self, channel: str, message: str) -> tuple[str, ...]:
+        """The emoji with which the bot reacted to a message."""
+        found = await self._http.call("GET", f"/channels/{channel}/messages/{message}")
+        reactions = (found.get("reactions") or ()) if isinstance(found, dict) else ()
+        return tuple(str(each["emoji"]["name"]) for each in reactions if each.get("me"))
+
+    async def type(self, channel: str) -> None:
+        """Show the bot as typing for ten seconds; once for all replies that are on their way in a channel."""
+        now = time.monotonic()
+        if now - self._typed.get(channel, -math.inf) < _TYPING_SECONDS:
+            return
+        if len(self._typed) >= _REMEMBERED:
+            self._typed.clear()
+        self._typed[channel] = now
+        await self._http.call("POST", f"/channels/{channel}/typing")
+
+    async def message(self, channel: str, message: str) -> dict[str, Any]:
+        """A message as Discord tells it."""
+        found = await self._http.call("GET", f"/channels/{channel}/messages/{message}")
+        if not isinstance(found, dict) or "id" not in found:
+            raise Unreachable("Discord's answer is not a message")
+        return found
+
+    async def content(self, channel: str, message: str) -> str:
+        """What a message says; "" where the bot may not read it."""
+        return str((await self.message(channel, message)).get("content") or "")
+
+    async def after(self, channel: str, message: str, limit: int) -> tuple[list[dict[str, Any]], Told | None]:
+        """The oldest `limit` messages of a channel that came after an id, in any order, and what is left of the budget
+        of such calls; none where the history may not be read."""
+        answer = await self._http.send("GET", f"/channels/{channel}/messages?limit={limit}&after={message}")
+        found = answer.json if isinstance(answer.json, list) else []
+        return [each for each in found if isinstance(each, dict) and str(each.get("id", "")).isdigit()], answer.told
+
+    async def member(self, guild: str, person: str) -> dict[str, Any]:
+        """Somebody as a member of a guild."""
+        found = await self._http.call("GET", f"/guilds/{guild}/members/{person}")
+        if not isinstance(found, dict) or "roles" not in found:
+            raise Unreachable("Discord's answer is not a member")
+        return found
+
+    async def loading(self, token: Token) -> bool:
+        """Whether an interaction's response is deferred and not filled in yet."""
+        found = await self._http.call("GET", f"{token.path}/messages/{ORIGINAL}", bot=False)
+        return isinstance(found, dict) and bool(int(found.get("flags") or 0) & LOADING)
+
+    async def find(self, channel: str, application: str, content: str, file: str, *, after: str) -> str:
+        """The newest message of an application's interactions with this content and file ("" for none) that came after
+        another one; "" for none, or where the bot may not read."""
+        found = await self._http.call("GET", f"/channels/{channel}/messages?limit=100&after={after or 0}")
+        for each in found if isinstance(found, list) else ():
+            files = [str(one.get("filename")) for one in each.get("attachments", ())]
+            same = str(each.get("content")).strip() == content.strip() and files == [file] * bool(file)
+            if same and each.get("webhook_id") == application:
+                return str(each["id"])
+        return ""
+
+    async def direct_channel(self, person: str) -> str:
+        """The channel for direct messages with somebody."""
+        found = await self._http.call("POST", "/users/@me/channels", {"recipient_id": person})
+        if not isinstance(found, dict) or "id" not in found:
+            raise Unreachable("Discord's answer is not a channel")
+        return str(found["id"])
+
+    async def parent(self, channel: str) -> str:
+        """The channel that a thread belongs to; "" for what is no thread."""
+        found = await self._http.call("GET", f"/channels/{channel}")
+        thread = isinstance(found, dict) and found.get("type") in (10, 11, 12)
+        return str(found.get("parent_id") or "") if thread else ""
+
+    async def unarchive(self, thread: str) -> None:
+        """Open a thread again, as writing in it would; one that is locked stays closed."""
+        await self._http.call("PATCH", f"/channels/{thread}", {"archived": False})
+
+    async def start_thread(self, channel: str, message: str, name: str) -> str:
+        """A public thread under a message; returns its id. Raises ThreadExists when there is one."""
+        body = {"name": name, "auto_archive_duration": _A_DAY}
+        found = await self._http.call("POST", f"/channels/{channel}/messages/{message}/threads", body)
+        return str(found["id"]) if isinstance(found, dict) and "id" in found else message
+
+
+def nonce_of(name: str) -> str:
+    """The nonce of what has this name: whoever posts it, Discord keeps it a single message."""
+    return hashlib.sha256(name.encode()).hexdigest()[:_NONCE]
+
+
+def _rows(buttons: Sequence[Button]) -> list[dict[str, Any]]:
+    """The buttons as one row, none for none (docs.discord.com, Component Reference)."""
+    parts = [{"type": 2, "style": 2, "label": each.label, "custom_id": each.id} for each in buttons]
+    return [{"type": 1, "components": parts}] if parts else []
+
+
+def _sent(answer: Answer, content: str) -> Sent:
+    found = answer.json
+    if not isinstance(found, dict) or "id" not in found:
+        raise Unreachable("Discord's answer is not a message")
+    stored = found.get("content")
+    return Sent(str(found["id"]), stored if isinstance(stored, str) else content, answer.told)

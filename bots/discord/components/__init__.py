@@ -1,0 +1,1 @@
+"""Commands, forms and buttons as Discord has them."""

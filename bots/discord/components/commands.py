@@ -1,0 +1,170 @@
+"""The slash commands, made from the table of commands: what Discord is told, and what it sends when one is used.
+
+They are plain data both ways; no state is kept that a restart could lose.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bots.discord.api.http import Http
+from core.commands.registry import COMMANDS, Argument, Command, Invocation, find
+from core.domain.conversation import Author, Place
+from core.domain.errors import Gone, PlatformError, Rejected, SlowDown, Unreachable
+from core.settings.parameters import Layer
+
+log = logging.getLogger(__name__)
+
+# Discord's numbers (docs.discord.com, Application Commands).
+_CHAT_INPUT = 1
+_SUBCOMMAND, _STRING, _BOOLEAN = 1, 3, 5
+_IN_GUILDS, _IN_DIRECT_MESSAGES = 0, 1
+_GUILD_INSTALL = 0
+# The pauses between tries to register the commands, in seconds; each start tries too.
+PAUSES = (5.0, 30.0, 120.0, 600.0)
+SUGGESTIONS = 25
+CHOICE_LENGTH = 100
+# Arguments whose values are suggested while somebody types.
+_SUGGESTED = {("model set", "name")}
+# The option of commands that change a setting: whose setting it is.
+_SCOPE = "scope"
+# The option of `ask`: who sees question and answer.
+_PRIVATE = "private"
+_SCOPES = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
+
+
+def definitions() -> list[dict[str, Any]]:
+    """All commands as Discord wants them; two words become a command with subcommands."""
+    found: dict[str, dict[str, Any]] = {}
+    for command in COMMANDS:
+        first, _, second = command.name.partition(" ")
+        if not second:
+            found[first] = _top(first, command.title, _options(command))
+            continue
+        group = found.setdefault(first, _top(first, f"Commands about the {first}", []))
+        subcommand = {"type": _SUBCOMMAND, "name": second, "description": command.title, "options": _options(command)}
+        group["options"].append(subcommand)
+    return list(found.values())
+
+
+async def register(http: Http, application: str) -> None:
+    """Tell Discord the commands if those it has are others. A failure is logged: the old ones go on working.
+
+    Where a call was not answered, in time or at all, it is tried again: at its first start a bot has no old ones.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            await _register(http, f"/applications/{application}/commands")
+            return
+        except PlatformError as error:
+            log.warning("the slash commands could not be registered: %s", error)
+            if pause is None or not isinstance(error, SlowDown | Unreachable):
+                return
+            await asyncio.sleep(max(pause, error.retry_after if isinstance(error, SlowDown) else 0.0))
+
+
+async def _register(http: Http, path: str) -> None:
+    wanted = definitions()
+    try:
+        known = await http.call("GET", path)
+    except (Gone, Rejected):
+        known = None
+    if _same(wanted, known):
+        log.debug("the slash commands are registered as they are")
+        return
+    await http.call("PUT", path, wanted)
+    log.info("registered %d slash commands", len(wanted))
+
+
+def invocation_of(data: Mapping[str, Any], place: Place, author: Author) -> Invocation:
+    """What somebody used, from an interaction's data. Raises UserError for a command that is no longer there."""
+    name, options = _path(data)
+    command = find(name)
+    given = {str(each.get("name")): str(each.get("value", "")) for each in options}
+    arguments = tuple(given.get(each.name, "") for each in command.arguments)
+    return Invocation(command, place, author, arguments, scope_of(given.get(_SCOPE, "")))
+
+
+def is_private(data: Mapping[str, Any]) -> bool:
+    """Whether a question is to be seen by the one who put it alone."""
+    return any(each.get("name") == _PRIVATE and each.get("value") is True for each in _path(data)[1])
+
+
+def scope_of(word: str) -> Layer | None:
+    """The scope of this name; None for none."""
+    return next((layer for layer in _SCOPES if layer == word), None)
+
+
+def typed(data: Mapping[str, Any]) -> str | None:
+    """What somebody has typed so far into an argument with suggestions; None for any other."""
+    name, options = _path(data)
+    for each in options:
+        if each.get("focused") and (name, each.get("name")) in _SUGGESTED:
+            return str(each.get("value", ""))
+    return None
+
+
+def _path(data: Mapping[str, Any]) -> tuple[str, Sequence[Mapping[str, Any]]]:
+    name, options = str(data.get("name", "")), data.get("options") or []
+    for each in options:
+        if each.get("type") == _SUBCOMMAND:
+            return f"{name} {each.get('name')}", each.get("options") or []
+    return name, options
+
+
+def _top(name: str, title: str, options: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "type": _CHAT_INPUT,
+        "name": name,
+        "description": title,
+        "options": options,
+        "contexts": [_IN_GUILDS, _IN_DIRECT_MESSAGES],
+        "integration_types": [_GUILD_INSTALL],
+    }
+
+
+def _options(command: Command) -> list[dict[str, Any]]:
+    options = [_option(command, each) for each in command.arguments]
+    if command.name == "ask":
+        title = "Only you see the question and the answer"
+        options.append({"type": _BOOLEAN, "name": _PRIVATE, "description": title, "required": False})
+    # A reset forgets the history of this very place.
+    if command.changes and command.name != "reset":
+        title = "where it holds: in the whole server, in this channel or in this thread"
+        options.append(_option(command, Argument(_SCOPE, title, required=False, choices=_SCOPES)))
+    return options
+
+
+def _option(command: Command, argument: Argument) -> dict[str, Any]:
+    option: dict[str, Any] = {
+        "type": _STRING,
+        "name": argument.name,
+        "description": argument.title[:1].upper() + argument.title[1:],
+        "required": argument.required,
+    }
+    if argument.choices:
+        option["choices"] = [{"name": str(choice), "value": str(choice)} for choice in argument.choices]
+    if (command.name, argument.name) in _SUGGESTED:
+        option["autocomplete"] = True
+    return option
+
+
+def _same(wanted: Sequence[dict[str, Any]], known: Any) -> bool:
+    if not isinstance(known, list) or not all(isinstance(each, dict) for each in known):
+        return False
+    shown = {each.get("name"): _plain(each) for each in known}
+    return len(known) == len(wanted) and shown == {each["name"]: _plain(each) for each in wanted}
+
+
+_TOLD = frozenset(
+    {"type", "name", "description", "options", "required", "choices", "value", "autocomplete", "contexts"}
+    | {"integration_types"}
+)
+
+
+def _plain(value: Any) -> Any:
+    """What we tell Discord of a command, without what Discord adds and without the defaults that it fills in."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items() if name in _TOLD and each not in (None, False, [])}
+    return [_plain(each) for each in value] if isinstance(value, list) else value

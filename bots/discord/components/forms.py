@@ -1,0 +1,77 @@
+"""Forms: a dialog for a longer text, and the button that opens it where a dialog can't be opened at once.
+
+Both carry the command in their id and nothing else, so they outlive a restart.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import discord
+from discord import ui
+
+from bots.discord.api.rest import Button
+from bots.discord.components.commands import scope_of
+from core.commands.responses import Form
+from core.settings.parameters import Layer
+
+# Discord's limits (docs.discord.com, Component Reference).
+_LONGEST = 4000
+_TITLE = 45
+_FORM, _OPEN = "form:", "open:"
+_IN = ":"  # before the scope, where one was named
+_FIELD = "text"
+
+
+def dialog(form: Form, scope: Layer | None = None) -> ui.Modal:
+    """The form as Discord shows it. A text that is longer than a field can hold is not cut: the field stays empty.
+
+    `scope` comes back with the text.
+    """
+    held = form.value if len(form.value) <= _LONGEST else None
+    field: ui.TextInput[ui.Modal] = ui.TextInput(
+        style=discord.TextStyle.paragraph,
+        custom_id=_FIELD,
+        default=held,
+        placeholder=None if held is not None else "The text in force is too long to be edited here; this replaces it.",
+        max_length=_LONGEST,
+    )
+    modal = ui.Modal(
+        title=form.title[:_TITLE], custom_id=f"{_FORM}{form.command}{_IN}{scope}" if scope else _FORM + form.command
+    )
+    modal.add_item(ui.Label(text=form.label[:_TITLE], component=field))
+    return modal
+
+
+def opener(form: Form) -> Button:
+    """The button under a message that opens the form."""
+    return Button(_OPEN + form.command, form.title)
+
+
+def to_open(data: Mapping[str, Any]) -> str | None:
+    """The command whose form a pressed button opens; None for a button of something else."""
+    return _after(_OPEN, data)
+
+
+def submitted(data: Mapping[str, Any]) -> tuple[str, str, Layer | None] | None:
+    """The command, the text and the scope of a form that was sent; None for a form of something else."""
+    found = _after(_FORM, data)
+    if found is None:
+        return None
+    command, _, scope = found.partition(_IN)
+    return command, _entered(data.get("components") or ()), scope_of(scope)
+
+
+def _after(prefix: str, data: Mapping[str, Any]) -> str | None:
+    name = str(data.get("custom_id", ""))
+    return name.removeprefix(prefix) if name.startswith(prefix) else None
+
+
+def _entered(parts: Any) -> str:
+    """The field's value, wherever the layout put it."""
+    for part in parts:
+        if part.get("custom_id") == _FIELD:
+            return str(part.get("value", ""))
+        inner = [*(part.get("components") or ()), *filter(None, (part.get("component"),))]
+        if inner and (found := _entered(inner)):
+            return found
+    return ""

@@ -1,0 +1,204 @@
+"""Discord's dialect: standard Markdown as Discord shows it, and Discord's own tokens as words a model can read."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from bots.discord.dialect.tables import table
+from core.markdown.blocks import Leaf, blocks
+from core.markdown.math import escaped
+from core.markdown.nesting import continuation, dedent, lines
+from core.markdown.spans import Atom, bare, inline
+from core.markdown.text import UNSEEN, sound, without_fences
+
+LIMIT = 2000
+"""Code points in a message (discord-api-docs#1315)."""
+
+# Where Discord looks for mentions is not documented: none is left anywhere, in code and addresses neither.
+_PING = re.compile(r"(https?://[^\s<>/]+/[^\s<>]*)|<(?=\\?@[!&]?\d)|@(?=everyone|here)", re.IGNORECASE)
+_PING_IN_PATH = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
+_TOUCHING = re.compile("`(?=`)")
+_TASK = re.compile(r"^(\s*(?:[-+*]|\d{1,9}[.)])\s+)\[([ xX])\](?=\s)")
+_LANGUAGE = re.compile(r"[\w+.#-]*")
+_REST_QUOTED = re.compile(r"(?m)^([ \t]*)>>>(?=\s)")  # in Discord the quote of all that follows
+# Between spaces Markdown has no marks, but Discord has: `a || b || c` would be a spoiler, `2 ** 3 ** 4` bold.
+_LOOSE = re.compile(r"(?<=\s)(?:\|\||\*\*|__|~~)(?=\s)")
+_TICK = re.compile(r"\\.|`", re.DOTALL)
+
+
+def small(text: str) -> str:
+    """Small print: each line as subtext."""
+    return "\n".join(f"-# {_defused(line)}" for line in text.splitlines())
+
+
+@lru_cache(maxsize=64)  # a page is measured before it is shown
+def to_discord(markdown: str) -> str:
+    """The text in Discord's Markdown: what Discord does not know becomes what it does, mentions do not ping.
+
+    Discord has no tables, no headings beyond the third level, no rules, images, task lists, indented code or `~~~`.
+    """
+    parts, at, markdown = [], 0, sound(markdown)
+    for leaf in blocks(markdown).leaves:
+        parts += [markdown[at : leaf.start], _leaf(leaf, markdown[leaf.start : leaf.end])]
+        at = leaf.end
+    return _defused("".join([*parts, markdown[at:]]))
+
+
+def _defused(text: str) -> str:
+    """The text with every mention broken by a character nobody sees, or written as addresses may write it."""
+    return _PING.sub(lambda match: _PING_IN_PATH.sub("%40", match[1]) if match[1] else match[0] + UNSEEN, text)
+
+
+def _leaf(leaf: Leaf, text: str) -> str:
+    end = "\n" if text.endswith("\n") else ""
+    match leaf.kind:
+        case "fence":
+            return _fence(leaf, text)
+        case "code":
+            body = [dedent(line, leaf.nest)[0].removeprefix("    ") for line in lines(text)]
+            return _block(leaf, [line.rstrip("\r\n") for line in body]) + end
+        case "table":
+            return table(leaf, text, _block, _text) + end
+        case "rule":
+            return f"{leaf.head}{'─' * 20}{end}"
+        case "heading" if leaf.level > 3 or "\n" in text.rstrip():
+            return _heading(leaf, text.rstrip()) + end
+        case "html":
+            return _label(text)
+        case _:
+            return _text(text)
+
+
+def _fence(leaf: Leaf, text: str) -> str:
+    """A fence that Discord reads as the parser does: three backticks, none inside, a single word as its language."""
+    rows = lines(text)
+    inner = "".join(rows[1 : len(rows) - leaf.closed])
+    closed = leaf.closed and rows[-1].strip(" \t\r\n>") == "```"
+    if closed and leaf.marker == "```" and "```" not in inner and _LANGUAGE.fullmatch(leaf.info):
+        return text
+    language = leaf.info.split()[0] if leaf.info else ""
+    first = f"{leaf.head}```{language if _LANGUAGE.fullmatch(language) else ''}\n"
+    inner = without_fences(inner)
+    gap = "" if not inner or inner.endswith("\n") else "\n"
+    end = "\n" if text.endswith("\n") else ""
+    return f"{first}{inner}{gap}{continuation(leaf.nest)}```{end}"
+
+
+def _block(leaf: Leaf, rows: list[str]) -> str:
+    inside = map(without_fences, rows)
+    return leaf.head + f"\n{continuation(leaf.nest)}".join(["```", *inside, "```"])
+
+
+def _heading(leaf: Leaf, text: str) -> str:
+    body = text[len(leaf.head) :]
+    if "\n" in body:  # underlined
+        words = " ".join(line.lstrip(" >").rstrip() for line in lines(body)[:-1])
+        return _text(f"{leaf.head}{'#' * leaf.level} {words}")
+    words = re.sub(r"\s#+\s*$", "", body.lstrip(" #")).strip()
+    bold = "".join(part if code else part.replace("**", "") for part, code in _split_at_code(words))
+    return _text(f"{leaf.head}**{bold}**") if words else leaf.head
+
+
+def _label(text: str) -> str:
+    """A text with marks, in which backticks are code or nothing."""
+    return "".join(part if code else _without_ticks(part) for part, code in _split_at_code(text))
+
+
+def _split_at_code(text: str) -> list[tuple[str, bool]]:
+    """The pieces of a paragraph, and which of them are code."""
+    parts, at = [], 0
+    for atom in inline(text).atoms:
+        if atom.kind == "code":
+            parts += [(text[at : atom.start], False), (text[atom.start : atom.end], True)]
+            at = atom.end
+    return [*parts, (text[at:], False)]
+
+
+@lru_cache(maxsize=512)
+def _text(text: str) -> str:
+    """A paragraph: tasks, images, formulas and hard breaks as Discord can show them, code and links as they are."""
+    parts, at = [], 0
+    for atom in inline(text).atoms:
+        parts += [_prose(text[at : atom.start], at == 0), _atom(atom, text[atom.start : atom.end])]
+        at = atom.end
+    return "".join([*parts, _prose(text[at:], at == 0)])
+
+
+def _prose(text: str, begins: bool) -> str:
+    if begins:
+        text = _TASK.sub(lambda match: match[1] + ("☐" if match[2] == " " else "☑"), text)
+    text = _LOOSE.sub(lambda mark: "".join(f"\\{sign}" for sign in mark[0]), _REST_QUOTED.sub(r"\1> >>", text))
+    return _without_ticks(text.replace("\\\n", "\n"))
+
+
+def _without_ticks(text: str) -> str:
+    """The text with its backticks escaped: they are no code, but Discord would pair them over paragraphs and fences."""
+    return _TICK.sub(lambda match: "\\`" if match[0] == "`" else match[0], text)
+
+
+def _atom(atom: Atom, text: str) -> str:
+    match atom.kind:
+        case "code" if "```" in text:
+            return f"``{_TOUCHING.sub('`' + UNSEEN, text.strip('`'))}``"
+        case "math":
+            return escaped(text)
+        case "image":
+            return f"[{_label(bare(atom.label))}]({atom.target})" if atom.label else atom.target
+        case "link" if any(inner.kind == "image" for inner in inline(atom.label).atoms):
+            return f"[{_label(bare(atom.label)) or 'image'}]({atom.target})"
+        case "link" if atom.label == atom.target:
+            return atom.target  # a link named by its address shows raw
+        case "link":
+            return f"[{_label(atom.label)}{text[len(atom.label) + 1 :]}"
+        case "html":
+            return _without_ticks(text)
+        case _:
+            return text
+
+
+_CODE = re.compile(r"(?s)```.*?```|(?<!`)``(?!`).+?``|`[^`\n]+`")
+_TOKEN = re.compile(
+    r"<(?:@!?(?P<user>\d+)|@&(?P<role>\d+)|#(?P<channel>\d+)|a?(?P<emoji>:\w+:)\d+"
+    r"|/(?P<command>[^:<>]+):\d+|t:(?P<time>-?\d{1,15})(?::(?P<style>[tTdDfFsSR]))?)>"
+)
+_Names = Callable[[str], str | None]
+
+
+def from_discord(text: str, user_name: _Names, role_name: _Names, channel_name: _Names) -> str:
+    """A message's text with mentions, emoji, commands and times in words; code stays as it is.
+
+    The callables give the name of an id, None where it is not known (docs: reference#message-formatting).
+    """
+
+    def word(match: re.Match[str]) -> str:
+        kind, found = match.lastgroup, match.groupdict()
+        if found["time"] is not None:
+            return _moment(int(found["time"]), found["style"] or "f") or match[0]
+        match kind:
+            case "user":
+                return f"@{user_name(found['user']) or found['user']}"
+            case "role":
+                return f"@{role_name(found['role']) or found['role']}"
+            case "channel":
+                return f"#{channel_name(found['channel']) or found['channel']}"
+            case "command":
+                return f"/{found['command']}"
+            case _:
+                return found["emoji"]
+
+    parts, at = [], 0
+    for code in _CODE.finditer(text):
+        parts += [_TOKEN.sub(word, text[at : code.start()]), code[0]]
+        at = code.end()
+    return "".join([*parts, _TOKEN.sub(word, text[at:])])
+
+
+def _moment(seconds: int, style: str) -> str:
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return ""
+    if style in "dD":
+        return f"{moment:%Y-%m-%d}"
+    return f"{moment:%H:%M} UTC" if style in "tT" else f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,72 @@
+"""Tables in Discord, which has none: aligned in a code block, or as a list where that would be too wide."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from wcwidth import wcswidth
+
+from core.markdown.blocks import Leaf
+from core.markdown.nesting import continuation
+from core.markdown.spans import inline
+from core.markdown.tables import Cells, alignment, cells
+
+WIDTH = 72
+"""Columns that a code block shows without breaking lines; a wider table becomes a list."""
+
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+
+
+def table(leaf: Leaf, text: str, block: Callable[[Leaf, list[str]], str], prose: Callable[[str], str]) -> str:
+    """The table whose text this is. `block` makes lines a code block, `prose` is for what stands outside of one."""
+    found = cells(leaf, text)
+    rows = [[_plain(cell) for cell in row] for row in found]
+    widths = [max(_width(row[i]) for row in rows) for i in range(len(rows[0]))]
+    if sum(widths) + 3 * (len(widths) - 1) > WIDTH:
+        return leaf.head + f"\n{continuation(leaf.nest)}".join(_records(found, prose))
+    align = alignment(leaf, text)
+    body = [" │ ".join(map(_pad, row, widths, align)).rstrip() for row in rows]
+    body.insert(1, "─┼─".join("─" * width for width in widths))
+    return block(leaf, body)
+
+
+def _records(found: Cells, prose: Callable[[str], str]) -> Iterator[str]:
+    header, *rows = found
+    if not any(map(any, rows)):
+        yield prose(" · ".join(header))
+    for row in rows:
+        mark = "- "
+        for name, value in zip(header, row, strict=True):
+            if value:
+                yield mark + prose(f"**{name.replace('**', '')}**: {value}" if name else value)
+                mark = "  "
+
+
+def _plain(cell: str) -> str:
+    """A cell without marks, since a code block shows them as they are; code and formulas stay as they are written."""
+    found = inline(cell)
+    drop = {i for pair in found.pairs for at in pair for i in range(at, at + (2 if cell[at] == "~" else 1))}
+
+    def words(start: int, end: int) -> str:
+        return _ESCAPED.sub(r"\1", "".join(char for i, char in enumerate(cell[start:end], start) if i not in drop))
+
+    out, at = "", 0
+    for atom in found.atoms:
+        text = cell[atom.start : atom.end]
+        if atom.kind == "code":
+            text = text.strip("`").strip()
+        elif atom.kind in ("link", "image", "autolink"):
+            text = atom.target if atom.label in ("", atom.target) else f"{_plain(atom.label)} ({atom.target})"
+        elif atom.kind == "html" and re.fullmatch(r"<br\s*/?>", text):
+            text = " "
+        out, at = out + words(at, atom.start) + text, atom.end
+    return (out + words(at, len(cell))).strip()
+
+
+def _width(text: str) -> int:
+    return max(wcswidth(text), 0) or len(text)
+
+
+def _pad(text: str, width: int, align: str) -> str:
+    space = width - _width(text)
+    left = {"right": space, "center": space // 2}.get(align, 0)
+    return " " * left + text + " " * (space - left)

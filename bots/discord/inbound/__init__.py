@@ -1,0 +1,1 @@
+"""What people do on Discord, passed on to the core."""

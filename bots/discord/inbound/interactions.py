@@ -1,0 +1,260 @@
+"""Interactions: slash commands, their suggestions, the button that opens a form, and forms that were sent."""
+
+import asyncio
+import logging
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import discord
+
+from bots.discord.api.callbacks import Callback
+from bots.discord.api.http import Answered, Http, TokenExpired
+from bots.discord.api.names import NAME
+from bots.discord.api.rest import Rest
+from bots.discord.components.buttons import pressed
+from bots.discord.components.commands import CHOICE_LENGTH, SUGGESTIONS, invocation_of, is_private, typed
+from bots.discord.components.forms import dialog, submitted, to_open
+from bots.discord.dialect.markdown import small
+from bots.discord.inbound.channels import Places
+from bots.discord.inbound.ordering import Arrivals
+from bots.discord.inbound.people import author_of, rights_of
+from bots.discord.outbound.responses import contents_of, file_of
+from core.commands.registry import Invocation, find
+from core.commands.responses import Response, RightsOf
+from core.domain.conversation import Mention, Place, Rights
+from core.domain.errors import PlatformError, Rejected, StoreError, UserError
+from core.domain.page import Action
+from core.inbound.buttons import Press
+from core.inbound.dispatcher import AWAY, Front
+from core.settings.parameters import Layer
+
+log = logging.getLogger(__name__)
+
+# Docs.discord.com, Receiving and Responding to Interactions: the first answer is due within 3 s, and the token that
+# edits it lives for 15 min. Seconds, with a margin.
+ANSWER_SECONDS = 2.0
+TOKEN_SECONDS = 15 * 60 - 20.0
+_SEEN = 1000
+_DONE = "Done."
+TOO_LARGE = "Discord does not take this file; it is perhaps too large."
+_LOST = "Discord does not say in which channel we are. Please mention me instead."
+
+
+class Interactions:
+    """Everything here answers within Discord's time, first and foremost."""
+
+    def __init__(
+        self,
+        front: Front,
+        http: Http,
+        places: Places,
+        arrivals: Arrivals,
+        managers: Collection[str],
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        """`answer_seconds`: what is not known by then is deferred."""
+        self._http, self._rest, self._answer_seconds = http, Rest(http), answer_seconds
+        self._front, self._places, self._arrivals = front, places, arrivals
+        self._managers = managers
+        self._seen: dict[int, None] = {}
+
+    async def take(self, interaction: discord.Interaction) -> None:
+        """Handle one; a second delivery of the same is dropped."""
+        if interaction.id in self._seen:
+            return
+        self._seen[interaction.id] = None
+        if len(self._seen) > _SEEN:
+            del self._seen[next(iter(self._seen))]
+        data: Any = interaction.data or {}
+        callback = Callback(self._http, interaction)
+        if interaction.type is discord.InteractionType.autocomplete:
+            await self._suggest(callback, typed(data))
+            return
+        if interaction.type is discord.InteractionType.component and (found := pressed(data)):
+            await self._press(interaction, callback, *found)
+            return
+        place = await self._places.of_interaction(interaction)
+        if place is None:
+            await self._show(callback, Response(_LOST))
+            return
+        try:
+            invocation = self._invocation(interaction, data, place)
+        except UserError as error:
+            await self._show(callback, Response(error.notice))
+            return
+        if invocation is None:
+            with suppress(PlatformError):
+                await callback.take()
+            return
+        if invocation.command.name == "ask":
+            await self._ask(interaction, callback, place, invocation.argument("prompt"), private=is_private(data))
+        else:
+            await self._invoke(interaction, callback, invocation)
+
+    def _invocation(self, interaction: discord.Interaction, data: Any, place: Place) -> Invocation | None:
+        """The command that was given, whichever way; None for a button or form of something else."""
+        author = author_of(interaction.user)
+        match interaction.type:
+            case discord.InteractionType.application_command:
+                return invocation_of(data, place, author)
+            case discord.InteractionType.component if command := to_open(data):
+                return Invocation(find(command), place, author)
+            case discord.InteractionType.modal_submit if sent := submitted(data):
+                command, text, scope = sent
+                if not text.strip():  # a form must not be answered with a form
+                    raise UserError("Write the prompt into the form.")
+                return Invocation(find(command), place, author, (text,), scope)
+            case _:
+                return None
+
+    async def _ask(
+        self, interaction: discord.Interaction, callback: Callback, place: Place, prompt: str, *, private: bool
+    ) -> None:
+        """Defer, and store the question; what follows is the turn's."""
+        asked = interaction.created_at.timestamp()
+        mention = Mention(
+            id=f"{NAME}/i/{interaction.id}",
+            place=place,
+            author=author_of(interaction.user),
+            text=prompt,
+            at=asked,
+            interaction=str(callback.token),
+            expires=asked + TOKEN_SECONDS,
+            private=private,
+        )
+        async with asyncio.TaskGroup() as group:
+            deferring = group.create_task(_defer(callback, ephemeral=private))
+
+            async def ask() -> None:
+                good = await deferring
+                await self._front.ask(mention if good else replace(mention, interaction="", expires=0.0))
+
+            async def say(sentence: str) -> None:
+                if await deferring:
+                    await self._rest.answer(callback.token, small(sentence))
+
+            try:
+                await self._arrivals.store(int(place.thread or place.channel), ask, lambda: say(AWAY))
+            except StoreError as error:
+                log.error("question %s could not be stored: %s", mention.id, error)
+                with suppress(PlatformError):
+                    await say(error.notice)
+
+    async def _invoke(self, interaction: discord.Interaction, callback: Callback, invocation: Invocation) -> None:
+        """Run a command, and show what it says; deferred when it takes long."""
+
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(self._front.invoked(invocation, self._rights(interaction)))
+            done, _ = await asyncio.wait({running}, timeout=self._answer_seconds)
+            if not done:
+                await _defer(callback, ephemeral=True)
+        if done:
+            await self._show(callback, running.result(), invocation.scope)
+        else:
+            await self._show_late(callback, running.result())
+
+    async def _press(
+        self, interaction: discord.Interaction, callback: Callback, action: Action, conversation: str
+    ) -> None:
+        """A button under a reply; what it says is for the person alone, what it does shows in the reply.
+
+        Every process gets the event: the one that takes it first does what it says.
+        """
+        try:
+            await callback.take()
+        except Answered:
+            return
+        except PlatformError as error:
+            log.info("a press was perhaps not acknowledged: %s", error)
+        place = await self._places.of_interaction(interaction)
+        response: Response | None = Response(_LOST)
+        if place:
+            message = str(interaction.message.id) if interaction.message else ""
+            press = Press(conversation, message, place, author_of(interaction.user))
+            response = await self._front.pressed(action, press, self._rights(interaction))
+        if response:
+            try:
+                await _go_on(callback, contents_of(response), response)
+            except PlatformError as error:
+                log.warning("what a button says was not shown: %s", error)
+
+    def _rights(self, interaction: discord.Interaction) -> RightsOf:
+        async def rights() -> Rights:
+            direct = interaction.guild_id is None
+            return rights_of(interaction.user, interaction.permissions, self._managers, direct=direct)
+
+        return rights
+
+    async def _suggest(self, callback: Callback, text: str | None) -> None:
+        names: tuple[str, ...] = ()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._answer_seconds):
+                names = await self._front.models(text) if text is not None else ()
+        with suppress(PlatformError):
+            await callback.suggest([name for name in names if len(name) <= CHOICE_LENGTH][:SUGGESTIONS])
+
+    async def _show(self, callback: Callback, response: Response, scope: Layer | None = None) -> None:
+        """Show what a command says, to the person alone unless it is public. Best effort: the command is done."""
+        contents = contents_of(response)
+        alone = file_of(response) if len(contents) == 1 else None
+        try:
+            if response.form:
+                await callback.open(dialog(response.form, scope))
+                return
+            try:
+                await callback.show(contents[0], ephemeral=not response.public, file=alone)
+            except Answered:
+                raise
+            except Rejected as error:
+                if not alone:
+                    raise
+                log.warning("a file was refused: %s", error)
+                await callback.show(TOO_LARGE, ephemeral=True)
+            await _go_on(callback, contents[1:], response)
+        except Answered:
+            log.debug("another process responded to a command")
+        except PlatformError as error:
+            log.warning("the response to a command was not shown: %s", error)
+
+    async def _show_late(self, callback: Callback, response: Response) -> None:
+        """Show what a deferred command says. Who sees a response is fixed by deferring, before anybody knows what it
+        will say: it is deferred for the person alone, and what everybody may see follows in a message of its own.
+        """
+        contents = contents_of(response)
+        # What was deferred is filled in without a file: that comes with what follows.
+        alone = not response.public and (len(contents) > 1 or not response.file)
+        first, others = (contents[0], contents[1:]) if alone else (_DONE, contents)
+        try:
+            await self._rest.answer(callback.token, first)
+            await _go_on(callback, others, response)
+        except PlatformError as error:
+            log.warning("the response to a command was not shown: %s", error)
+
+
+async def _go_on(callback: Callback, contents: Sequence[str], response: Response) -> None:
+    """Further messages; the last has the file."""
+    for index, content in enumerate(contents):
+        file = file_of(response) if index == len(contents) - 1 else None
+        try:
+            await callback.go_on(content, ephemeral=not response.public, file=file)
+        except Rejected as error:
+            if not file:
+                raise
+            log.warning("a file was refused: %s", error)
+            await callback.go_on(TOO_LARGE, ephemeral=True)
+
+
+async def _defer(callback: Callback, *, ephemeral: bool = False) -> bool:
+    """Show that the bot is at it. False when that came too late and the interaction's token is of no use."""
+    try:
+        await callback.defer(ephemeral=ephemeral)
+    except TokenExpired as error:
+        log.info("a command was not deferred in time: %s", error)
+        return False
+    except Answered:
+        pass  # another process of ours got the same event, and the store knows the question
+    except PlatformError as error:
+        log.warning("a command was perhaps not deferred: %s", error)
+    return True

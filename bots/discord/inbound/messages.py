@@ -1,0 +1,98 @@
+"""Which messages are questions to the bot, and what they say: a Discord message as a Mention."""
+
+import re
+from collections.abc import Sequence
+
+import discord
+
+from bots.discord.api.names import NAME, direct
+from bots.discord.dialect.markdown import from_discord
+from bots.discord.inbound.people import author_of
+from core.domain.conversation import Attachment, Mention, Place
+
+_QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
+_WITHHELD = "I can't read messages that mention my role: pick me (@{name}, the bot) in the list instead, or use /ask."
+# Discord takes no mention inside code.
+_CODE = re.compile(r"```.*?```|``.+?``|`[^`\n]+`", re.DOTALL)
+
+
+def asks(message: discord.Message, me: discord.ClientUser) -> bool:
+    """Whether a message is put to the bot: in a direct message always, elsewhere by mentioning it or its own role.
+
+    Not by @everyone, not by another bot (two bots would answer each other for ever), not by the bot itself.
+    """
+    if message.author.bot or message.webhook_id is not None or message.type not in _QUESTIONS:
+        return False
+    if direct(message):
+        return True
+    own = own_role(message)
+    if own is not None and own in _roles(message):
+        return True
+    if all(user.id != me.id for user in _people(message)):
+        return False
+    # A reply to one of the bot's messages mentions it without a word of it in the text.
+    literal = re.compile(f"<@!?{me.id}>")
+    return not literal.search(message.content) or bool(literal.search(_CODE.sub(" ", message.content)))
+
+
+def own_role(message: discord.Message) -> discord.Role | None:
+    """The role that Discord made for the bot; the client's list of names offers it beside the bot itself."""
+    return message.guild.self_role if message.guild else None
+
+
+def mention_of(message: discord.Message, place: Place, me: discord.ClientUser) -> Mention:
+    """The question. Forwarded messages are part of it: their text is in snapshots beside the message's own."""
+    texts = [message.content, *(snapshot.content for snapshot in message.message_snapshots)]
+    files = [*message.attachments, *(file for each in message.message_snapshots for file in each.attachments)]
+    said = _unaddressed("\n\n".join(text for text in texts if text), message, me)
+    guild = message.guild
+    people = {str(user.id): user.display_name for user in _people(message)}
+    roles = {str(role.id): role.name for role in (guild.roles if guild else _roles(message))}
+    channels = {str(each.id): each.name for each in ((*guild.channels, *guild.threads) if guild else ())}
+    return Mention(
+        id=f"{NAME}/{message.channel.id}/{message.id}",
+        place=place,
+        author=author_of(message.author),
+        text=from_discord(said, people.get, roles.get, channels.get),
+        message=str(message.id),
+        at=message.created_at.timestamp(),
+        refusal=_WITHHELD.format(name=_name(message, me)) if _withheld(message) else "",
+        attachments=tuple(
+            Attachment(file.filename, file.content_type or "application/octet-stream", file.url, file.size)
+            for file in files
+        ),
+    )
+
+
+def _withheld(message: discord.Message) -> bool:
+    """Whether Discord kept the text back, as it may where only the bot's role is mentioned.
+
+    A mention of a role is text itself: what holds one can't be empty.
+    """
+    return not message.content and own_role(message) in _roles(message)
+
+
+def _name(message: discord.Message, me: discord.ClientUser) -> str:
+    """The bot's name as the list of names offers it."""
+    member = message.guild.get_member(me.id) if message.guild else None
+    return (member or me).display_name
+
+
+# discord.py leaves out what a payload leaves out, also attributes that it documents.
+def _people(message: discord.Message) -> Sequence[discord.User | discord.Member]:
+    return getattr(message, "mentions", ())
+
+
+def _roles(message: discord.Message) -> Sequence[discord.Role]:
+    return getattr(message, "role_mentions", ())
+
+
+def _unaddressed(text: str, message: discord.Message, me: discord.ClientUser) -> str:
+    """The text without the mentions that address the bot; inside code they are no mentions, and stay."""
+    own = own_role(message)
+    address = re.compile(rf"[ \t]*<@(?:!?{me.id}{f'|&{own.id}' if own else ''})>[ \t]*")
+    parts, at = [], 0
+    for code in _CODE.finditer(text):
+        parts += [address.sub(" ", text[at : code.start()]), code[0]]
+        at = code.end()
+    return "".join([*parts, address.sub(" ", text[at:])]).strip()

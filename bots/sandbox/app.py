@@ -1,0 +1,70 @@
+"""`nebula-bot sandbox`: the real adapters on platforms of our own, and a person at a terminal who talks to them."""
+
+import logging
+import sys
+from contextlib import AsyncExitStack
+
+from pydantic import SecretStr
+
+from bots.compose import nebula, storage
+from bots.discord.app import Discord
+from bots.run import serving
+from bots.sandbox.discord.server import DiscordServer
+from bots.sandbox.nebula.server import NebulaServer
+from bots.sandbox.slack.server import SlackServer
+from bots.sandbox.terminal.discord import DiscordStage
+from bots.sandbox.terminal.faults import Troubles
+from bots.sandbox.terminal.slack import SlackStage
+from bots.sandbox.terminal.terminal import WELCOME, Terminal
+from bots.slack.app import Slack
+from core.settings.config import Config
+
+# A stand-in that wrote all at once would show nothing of a growing reply; in a pipe nobody sees it grow. Tokens per
+# second.
+STAND_IN_PACE = 60.0
+
+
+async def sandbox(config: Config) -> None:
+    """Open the sandbox and serve the terminal, or what is piped in, until it ends."""
+    if not config.given("log_level"):
+        logging.getLogger("core").setLevel(logging.WARNING)
+        logging.getLogger("bots").setLevel(logging.WARNING)
+    async with AsyncExitStack() as stack:
+        slack = await stack.enter_async_context(SlackServer(retry_delays=(0.0, 1.0, 5.0)))
+        discord = await stack.enter_async_context(DiscordServer())
+        stages = (SlackStage(slack), DiscordStage(discord))
+        local = config.model_copy(
+            update={
+                "slack_bot_token": SecretStr(slack.bot_token),
+                "slack_app_token": SecretStr(slack.app_token),
+                "slack_signing_secret": None,
+                "slack_api_url": slack.api_url,
+                "discord_token": SecretStr(discord.token),
+                "discord_api_url": discord.api_url,
+                "discord_gateway_url": discord.gateway_url,
+                "data_dir": config.data_dir / "sandbox",
+                "redis_url": None,
+                "drain_seconds": 0,
+            }
+        )
+        model_server = None
+        if config.nebula_api_key is None:
+            pace = STAND_IN_PACE if sys.stdin.isatty() else 0.0
+            model_server = await stack.enter_async_context(NebulaServer(pace=pace))
+            local = local.model_copy(
+                update={
+                    "nebula_api_key": SecretStr("sandbox"),
+                    "nebula_base_url": model_server.base_url,
+                    "nebula_platform_url": model_server.platform_url,
+                }
+            )
+        store = await stack.enter_async_context(storage(local))
+        model = await stack.enter_async_context(nebula(local))
+        platforms: list[Slack | Discord] = [Slack(local), Discord(local)]
+        bot = await stack.enter_async_context(serving(local, store.redis, model, platforms))
+        for platform in platforms:
+            await platform.ready.wait()
+        await discord.until(lambda: discord.commands.registered)  # or the first line typed could be refused
+        answers = "the real Nebula answers" if model_server is None else "a stand-in plays the model"
+        print(f"{store.where}; {answers}.\n{WELCOME}", flush=True)
+        await Terminal(stages, Troubles(slack, discord, model_server), bot.intake.idle).serve()

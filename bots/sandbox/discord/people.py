@@ -1,0 +1,227 @@
+"""What people do in the sandbox's Discord: write, edit, react, use commands, press buttons and fill in forms."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bots.sandbox.discord.commands import Commands
+from bots.sandbox.discord.gateway import Gateway
+from bots.sandbox.discord.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL_SUBMIT, Interaction, Interactions
+from bots.sandbox.discord.messages import Messages
+from bots.sandbox.discord.routes import Routes
+from bots.sandbox.discord.scenario import Places
+from bots.sandbox.discord.state import World
+from bots.sandbox.discord.text import resolve, walk
+from bots.sandbox.discord.validation import MAX_CONTENT, ApiError
+from bots.sandbox.discord.values import Channel, Choice, DiscordRefuses, Json, Kind, Message, Permission, Upload, User
+from bots.sandbox.discord.wire import Wire
+
+
+class People(Places):
+    """Acts for people as Discord's client would, and refuses with DiscordRefuses what it would refuse."""
+
+    def __init__(
+        self,
+        world: World,
+        wire: Wire,
+        gateway: Gateway,
+        messages: Messages,
+        routes: Routes,
+        commands: Commands,
+        interactions: Interactions,
+    ) -> None:
+        super().__init__(world, wire, gateway, messages, routes)
+        self.commands, self._interactions = commands, interactions
+
+    async def say(
+        self,
+        user: User,
+        channel: Channel,
+        text: str,
+        *,
+        reply_to: Message | None = None,
+        ping: bool = True,
+        attachments: Sequence[Upload] = (),
+        mention_bot_role: bool = False,
+    ) -> Message:
+        """A message as a person types it: @Name, @role and #channel outside code become mentions.
+
+        A reply pings its author unless `ping` is false. `mention_bot_role` makes @Bot the bot's role instead of the
+        bot, as the client's picker often does.
+        """
+        place = self._writable(user, channel)
+        content = resolve(text, self._names(user, place, mention_bot_role))
+        return self._write(user, place, content, reply_to, ping, attachments)
+
+    async def bot_says(
+        self, bot: User, channel: Channel, text: str, *, reply_to: Message | None = None, ping: bool = True
+    ) -> Message:
+        """A message of another bot, word by word: mentions are written as <@id>."""
+        return self._write(bot, self._writable(bot, channel), text, reply_to, ping, ())
+
+    async def edit(self, message: Message, text: str) -> Message:
+        """The author changes a message; typed names become mentions."""
+        current, place = self._current(message), self._world.channels[message.channel]
+        content = resolve(text, self._names(message.author, place, False))
+        replied = self._world.messages(place.id).get(current.reference)
+        pinged = replied is not None and replied.author.id in current.mentions
+        allowed = self._allowed(message.author, place) | {"replied_user": pinged}
+        body = {"content": content, "allowed_mentions": allowed}
+        try:
+            return self._messages.edit(current, body)
+        except ApiError as error:
+            raise DiscordRefuses(str(error)) from error
+
+    async def preview(self, message: Message, url: str) -> Message:
+        """Discord adds a link preview: MESSAGE_UPDATE of a message that nobody edited."""
+        changed = replace(self._current(message), embeds=({"type": "link", "url": url, "title": url},))
+        self._messages.touch(changed)
+        return changed
+
+    async def delete(self, message: Message) -> None:
+        """Somebody deletes a message."""
+        self._messages.delete(self._current(message))
+
+    async def purge(self, messages: Sequence[Message]) -> None:
+        """A moderator deletes several messages of a channel at once."""
+        self._messages.purge([self._current(message) for message in messages])
+
+    async def react(self, user: User, message: Message, emoji: str, *, add: bool = True) -> None:
+        """A person adds or takes away a reaction."""
+        self._messages.react(user, self._current(message), emoji, add=add)
+
+    async def start_typing(self, user: User, channel: Channel) -> None:
+        """A person types."""
+        self._messages.type(channel, user)
+
+    async def slash(
+        self, user: User, channel: Channel, path: str, options: Mapping[str, Any] | None = None
+    ) -> Interaction:
+        """A person uses a command like "prompt set"; what is returned shows what becomes of it."""
+        place = self._seen(user, channel)
+        name, data = self.commands.data(user, place, path, options or {})
+        return self._interactions.send(COMMAND, user, place, name, data)
+
+    async def autocomplete(
+        self,
+        user: User,
+        channel: Channel,
+        path: str,
+        option: str,
+        typed: str,
+        others: Mapping[str, Any] | None = None,
+    ) -> tuple[Choice, ...]:
+        """The suggestions while a person types into an option; TimeoutError when none come in time."""
+        place = self._seen(user, channel)
+        name, data = self.commands.data(user, place, path, {**(others or {}), option: typed}, focused=option)
+        asked = self._interactions.send(AUTOCOMPLETE, user, place, name, data)
+        await self.until(lambda: asked.choices is not None, self._interactions.deadline)
+        return asked.choices or ()
+
+    async def press(self, user: User, message: Message, custom_id: str, values: Sequence[str] = ()) -> Interaction:
+        """A person presses a button, or chooses `values` in a select."""
+        current = self._current(message)
+        if current.ephemeral_for not in ("", user.id):
+            raise DiscordRefuses(f"{user.name} does not see this message")
+        part = next((one for one in walk(current.components) if one.get("custom_id") == custom_id), None)
+        if part is None or part.get("disabled"):
+            raise DiscordRefuses(f"there is no {custom_id!r} to press")
+        data: Json = {"custom_id": custom_id, "component_type": part["type"], "id": part.get("id", 1)}
+        if part["type"] != 2:
+            data["values"] = list(values)
+        place = self._seen(user, self._world.channels[message.channel])
+        return self._interactions.send(COMPONENT, user, place, custom_id, data, source=current.id)
+
+    async def submit_modal(self, opened: Interaction, values: Mapping[str, Any]) -> Interaction:
+        """The person fills in the form that `opened` brought, by the custom ids of its inputs, and sends it."""
+        modal = opened.modal
+        if modal is None:
+            raise DiscordRefuses("no form is open")
+        for name in values:
+            if name not in modal.fields:
+                raise DiscordRefuses(f"the form has no field {name}")
+        data = {"custom_id": modal.custom_id, "components": [_filled(part, values) for part in modal.components]}
+        place = self._world.channels[opened.channel.id]
+        return self._interactions.send(MODAL_SUBMIT, opened.user, place, modal.custom_id, data, opened.source)
+
+    def _write(
+        self,
+        user: User,
+        place: Channel,
+        content: str,
+        reply_to: Message | None,
+        ping: bool,
+        attachments: Sequence[Upload],
+    ) -> Message:
+        if len(content) > MAX_CONTENT:
+            raise DiscordRefuses(f"{len(content)} characters are too many ({MAX_CONTENT} is the most): attach a file")
+        allowed = self._allowed(user, place) | {"replied_user": ping}
+        body: Json = {"content": content, "allowed_mentions": allowed, "nonce": self._world.new_id()}
+        if reply_to:
+            body["message_reference"] = {"message_id": reply_to.id}
+        try:
+            return self._messages.create(place, user, body, attachments)
+        except ApiError as error:
+            raise DiscordRefuses(str(error)) from error
+
+    def _allowed(self, user: User, place: Channel) -> Json:
+        may = self._world.permissions(user.id, place) & Permission.MENTION_EVERYONE
+        return {"parse": ["users", "roles", "everyone"] if may else ["users", "roles"]}
+
+    def _names(self, user: User, place: Channel, bot_role: bool) -> dict[str, str]:
+        """What somebody can name here, with the mention it becomes; a person's name goes before a role's."""
+        world = self._world
+        if place.kind is Kind.DM:
+            return {f"@{one.name}": f"<@{one.id}>" for one in (user, world.bot)}
+        roles = [role for role in world.roles_of(place.guild) if role.id != role.guild]
+        users = [world.users[member.user] for member in world.members_of(place.guild)]
+        channels = [one for one in world.channels.values() if one.guild == place.guild]
+        names = {f"@{role.name}": f"<@&{role.id}>" for role in roles}
+        names |= {f"@{one.name}": f"<@{one.id}>" for one in users}
+        names |= {f"#{one.name}": f"<#{one.id}>" for one in channels}
+        if bot_role and (role := world.bot_role(place.guild)):
+            names[f"@{world.bot.name}"] = f"<@&{role.id}>"
+        return names
+
+    def _seen(self, user: User, channel: Channel) -> Channel:
+        place = self._world.channels[channel.id]
+        if not self._world.permissions(user.id, place) & Permission.VIEW_CHANNEL:
+            raise DiscordRefuses(f"{user.name} does not see this channel")
+        return place
+
+    def _writable(self, user: User, channel: Channel) -> Channel:
+        place = self._seen(user, channel)
+        if not self._world.may_send(user.id, place) or (place.archived and place.locked):
+            raise DiscordRefuses(f"{user.name} may not write here")
+        return place
+
+    def _current(self, message: Message) -> Message:
+        current = self.message(message)
+        if current is None:
+            raise DiscordRefuses("the message is gone")
+        return current
+
+
+def _filled(part: Json, values: Mapping[str, Any]) -> Json:
+    """A modal's component as it comes back: its type, its custom id and what was entered."""
+    shown: Json = {"type": part["type"], "id": part.get("id", 1)}
+    if "components" in part:
+        return shown | {"components": [_filled(inner, values) for inner in part["components"]]}
+    if "component" in part:
+        return shown | {"component": _filled(part["component"], values)}
+    if "custom_id" not in part:
+        return shown
+    name = part["custom_id"]
+    shown["custom_id"] = name
+    if part["type"] != 4:
+        given = values.get(name, [])
+        return shown | ({"values": list(given)} if isinstance(given, list | tuple) else {"value": given})
+    entered = str(values.get(name, part.get("value") or ""))
+    least = part.get("min_length") or 0
+    if part.get("required", True):
+        least = max(1, least)
+    elif not entered:
+        least = 0
+    if not least <= len(entered) <= (part.get("max_length") or 4000):
+        raise DiscordRefuses(f"the field {name} does not take {len(entered)} characters")
+    return shown | {"value": entered}

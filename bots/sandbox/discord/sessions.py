@@ -1,0 +1,74 @@
+"""What the gateway knows of one connection and of one session, which may outlive it."""
+
+import asyncio
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from enum import IntFlag
+
+from aiohttp import web
+
+from bots.sandbox.discord.values import Json
+
+KEPT = 5_000  # events that a session can replay
+
+
+class Intent(IntFlag):
+    """Gateway intents (events/gateway#gateway-intents)."""
+
+    NONE = 0
+    GUILDS = 1 << 0
+    MEMBERS = 1 << 1
+    PRESENCES = 1 << 8
+    GUILD_MESSAGES = 1 << 9
+    GUILD_REACTIONS = 1 << 10
+    GUILD_TYPING = 1 << 11
+    DIRECT_MESSAGES = 1 << 12
+    DIRECT_REACTIONS = 1 << 13
+    DIRECT_TYPING = 1 << 14
+    MESSAGE_CONTENT = 1 << 15
+    PRIVILEGED = MEMBERS | PRESENCES | MESSAGE_CONTENT
+
+
+@dataclass(slots=True, eq=False)
+class Socket:
+    """One connection; what is put in `queue` is sent in order. None ends it."""
+
+    ws: web.WebSocketResponse
+    transport: asyncio.Transport | None
+    queue: asyncio.Queue[tuple[float, str] | None] = field(default_factory=asyncio.Queue)
+    session: "Session | None" = None
+    received: list[float] = field(default_factory=list)
+    ended: bool = False  # whether the server closed it
+    silent: bool = False  # it stays open, and nothing is sent any more
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """An identified session, which outlives its connection: the events it was sent are kept for a resume."""
+
+    id: str
+    intents: Intent
+    shard: int
+    shards: int
+    socket: Socket | None = None
+    resumable: bool = True
+    sequence: int = 0
+    log: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=KEPT))
+
+    @property
+    def content(self) -> bool:
+        """Whether it was given the message content intent."""
+        return bool(self.intents & Intent.MESSAGE_CONTENT)
+
+    def add(self, event: str, payload: Json) -> str:
+        """The next frame of this session, kept."""
+        self.sequence += 1
+        text = json.dumps({"op": 0, "s": self.sequence, "t": event, "d": payload})
+        self.log.append((self.sequence, text))
+        return text
+
+    def since(self, sequence: int) -> list[str] | None:
+        """The frames after `sequence`; None when some of them are no longer kept."""
+        missed = [text for number, text in self.log if number > sequence]
+        return missed if len(missed) == self.sequence - sequence else None

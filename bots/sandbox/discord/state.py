@@ -1,0 +1,162 @@
+"""The world of the sandbox's Discord: who and what exists, who may do what, and a bell for every change."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from bots.sandbox.discord.values import THREADS, Channel, Guild, Kind, Member, Message, Permission, Role, User
+
+EPOCH = 1_420_070_400_000  # the first millisecond of 2015 (reference#snowflakes)
+TYPING_SECONDS = 10.0  # resources/channel#trigger-typing-indicator
+T = TypeVar("T")
+
+
+class Watch:
+    """Wakes those who wait for a state, each time something changed."""
+
+    def __init__(self) -> None:
+        self._bell = asyncio.Event()
+
+    def changed(self) -> None:
+        """Ring: every waiting predicate is looked at again."""
+        bell, self._bell = self._bell, asyncio.Event()
+        bell.set()
+
+    async def until(self, predicate: Callable[[], T | None], timeout: float = 120.0) -> T:
+        """The first truthy answer of `predicate`, asked now and after each change; TimeoutError after `timeout` s."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not (answer := predicate()):
+                    await self._bell.wait()
+                return answer
+        except TimeoutError:
+            raise TimeoutError(f"the sandbox's Discord did not come to that state within {timeout:g} s") from None
+
+
+class World:
+    """All state, in plain dictionaries by id; values are frozen and replaced."""
+
+    def __init__(self) -> None:
+        self.watch = Watch()
+        self.guilds: dict[str, Guild] = {}
+        self.roles: dict[str, Role] = {}
+        self.users: dict[str, User] = {}
+        self.members: dict[tuple[str, str], Member] = {}  # (guild, user)
+        self.channels: dict[str, Channel] = {}
+        self.files: dict[str, bytes] = {}  # by attachment id
+        self._messages: dict[str, dict[str, Message]] = {}
+        self._typing: dict[tuple[str, str], float] = {}  # (channel, user) -> since
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._last = 0
+        self.bot = User(self.new_id(), "Nebula", bot=True)
+        self.users[self.bot.id] = self.bot
+
+    def new_id(self, shard: tuple[int, int] | None = None) -> str:
+        """A new snowflake, greater than all before; `shard`: one that belongs to this shard of so many."""
+        self._last = max(self._last + 1, (int(time.time() * 1000) - EPOCH) << 22)
+        while shard and (self._last >> 22) % shard[1] != shard[0]:
+            self._last += 1 << 22
+        return str(self._last)
+
+    def messages(self, channel: str) -> dict[str, Message]:
+        """The messages of a channel by id, oldest first."""
+        return self._messages.setdefault(channel, {})
+
+    def put(self, message: Message) -> None:
+        """Store a new or changed message. A message ends its author's typing indicator."""
+        self.messages(message.channel)[message.id] = message
+        self._typing.pop((message.channel, message.author.id), None)
+        self.watch.changed()
+
+    def remove(self, message: Message) -> None:
+        """Take a message away."""
+        self.messages(message.channel).pop(message.id, None)
+        self.watch.changed()
+
+    def type(self, channel: str, user: str) -> None:
+        """Begin, or go on, typing for ten seconds."""
+        self._typing[channel, user] = time.monotonic()
+        timers = self._timers
+
+        def over() -> None:
+            timers.discard(timer)
+            self.watch.changed()
+
+        timer = asyncio.get_running_loop().call_later(TYPING_SECONDS, over)
+        timers.add(timer)
+        self.watch.changed()
+
+    def typing(self, channel: str, user: str) -> bool:
+        """Whether somebody is shown as typing."""
+        since = self._typing.get((channel, user))
+        return since is not None and time.monotonic() - since < TYPING_SECONDS
+
+    def close(self) -> None:
+        """Drop the timers."""
+        for timer in self._timers:
+            timer.cancel()
+
+    def dm_with(self, user: str) -> Channel:
+        """The direct channel between the bot and somebody, opened at need."""
+        for channel in self.channels.values():
+            if channel.kind is Kind.DM and channel.recipient == user:
+                return channel
+        channel = Channel(self.new_id(), self.users[user].name, Kind.DM, recipient=user)
+        self.channels[channel.id] = channel
+        return channel
+
+    def members_of(self, guild: str) -> list[Member]:
+        """Everybody in a guild."""
+        return [member for (where, _), member in self.members.items() if where == guild]
+
+    def roles_of(self, guild: str) -> list[Role]:
+        """The roles of a guild, @everyone first."""
+        return [role for role in self.roles.values() if role.guild == guild]
+
+    def bot_role(self, guild: str) -> Role | None:
+        """The bot's managed role in a guild."""
+        return next((role for role in self.roles_of(guild) if role.bot == self.bot.id), None)
+
+    def permissions(self, user: str, channel: Channel) -> Permission:
+        """What a user may do in a channel (topics/permissions#permission-overwrites); nothing for a stranger."""
+        if channel.kind is Kind.DM:
+            return Permission.ALL if user in (channel.recipient, self.bot.id) else Permission.NONE
+        member = self.members.get((channel.guild, user))
+        if member is None:
+            return Permission.NONE
+        if self.guilds[channel.guild].owner == user:
+            return Permission.ALL
+        base = self.roles[channel.guild].permissions
+        for role in member.roles:
+            base |= self.roles[role].permissions
+        if base & Permission.ADMINISTRATOR:
+            return Permission.ALL
+        place = self.channels.get(channel.parent, channel) if channel.kind in THREADS else channel
+        rules = {rule.target: rule for rule in place.overwrites}
+        if everyone := rules.get(channel.guild):
+            base = base & ~everyone.deny | everyone.allow
+        mine = [rules[role] for role in member.roles if role in rules]
+        for rule in mine:
+            base &= ~rule.deny
+        for rule in mine:
+            base |= rule.allow
+        if own := rules.get(user):
+            base = base & ~own.deny | own.allow
+        return base if base & Permission.VIEW_CHANNEL else Permission.NONE
+
+    def may_send(self, user: str, channel: Channel) -> bool:
+        """Whether somebody may write here; in threads another permission counts than in channels (topics/threads)."""
+        needed = Permission.SEND_MESSAGES_IN_THREADS if channel.kind in THREADS else Permission.SEND_MESSAGES
+        return bool(self.permissions(user, channel) & needed)
+
+
+def created(snowflake: str) -> float:
+    """When an id was made, in epoch seconds."""
+    return ((int(snowflake) >> 22) + EPOCH) / 1000
+
+
+def iso(at: float) -> str:
+    """Epoch seconds as Discord writes them."""
+    return datetime.fromtimestamp(at, UTC).isoformat()

@@ -1,0 +1,267 @@
+"""The payloads of the sandbox's Discord, in the shapes of the real API."""
+
+import time
+
+from bots.sandbox.discord.state import World, created, iso
+from bots.sandbox.discord.values import (
+    HAS_THREAD,
+    THREADS,
+    Attachment,
+    Channel,
+    Guild,
+    Json,
+    Kind,
+    Member,
+    Message,
+    Role,
+    User,
+)
+
+MANAGED = 1  # position of roles above @everyone
+
+
+class Wire:
+    """Builds payloads from the world. `unlocks` tells whether a mention of the bot's role shows it the content."""
+
+    def __init__(self, world: World, application: str, *, role_mention_unlocks: bool) -> None:
+        self._world = world
+        self._application = application
+        self._role_unlocks = role_mention_unlocks
+
+    def user(self, user: User) -> Json:
+        """A user object."""
+        payload: Json = {
+            "id": user.id,
+            "username": user.name.lower().replace(" ", "_"),
+            "discriminator": "0000" if user.bot else "0",
+            "global_name": None if user.bot else user.name,
+            "avatar": None,
+            "public_flags": 0,
+        }
+        if user.bot:
+            payload |= {"username": user.name, "bot": True}
+        return payload
+
+    def member(self, member: Member, *, user: bool = True) -> Json:
+        """A guild member object."""
+        payload: Json = {
+            "nick": None,
+            "avatar": None,
+            "roles": list(member.roles),
+            "joined_at": iso(created(member.guild)),
+            "deaf": False,
+            "mute": False,
+            "flags": 0,
+        }
+        return payload | {"user": self.user(self._world.users[member.user])} if user else payload
+
+    def role(self, role: Role) -> Json:
+        """A role object; the bot's own role names it in its tags."""
+        payload: Json = {
+            "id": role.id,
+            "name": role.name,
+            "color": 0,
+            "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
+            "hoist": False,
+            "position": 0 if role.id == role.guild else MANAGED,
+            "permissions": str(int(role.permissions)),
+            "managed": bool(role.bot),
+            "mentionable": False,
+            "flags": 0,
+        }
+        return payload | {"tags": {"bot_id": role.bot}} if role.bot else payload
+
+    def channel(self, channel: Channel) -> Json:
+        """A channel, thread or DM object."""
+        last = next(reversed(self._world.messages(channel.id)), None)
+        payload: Json = {"id": channel.id, "type": int(channel.kind), "last_message_id": last, "flags": 0}
+        if channel.kind is Kind.DM:
+            return payload | {"recipients": [self.user(self._world.users[channel.recipient])]}
+        payload |= {
+            "guild_id": channel.guild,
+            "name": channel.name,
+            "parent_id": channel.parent or None,
+            "rate_limit_per_user": 0,
+        }
+        if channel.kind in THREADS:
+            count = len(self._world.messages(channel.id))
+            return payload | {
+                "owner_id": channel.owner,
+                "message_count": count,
+                "member_count": 1,
+                "total_message_sent": count,
+                "thread_metadata": {
+                    "archived": channel.archived,
+                    "auto_archive_duration": channel.auto_archive,
+                    "archive_timestamp": iso(created(channel.id)),
+                    "locked": channel.locked,
+                    "create_timestamp": iso(created(channel.id)),
+                },
+            }
+        overwrites = [
+            {
+                "id": rule.target,
+                "type": 0 if rule.target in self._world.roles else 1,
+                "allow": str(int(rule.allow)),
+                "deny": str(int(rule.deny)),
+            }
+            for rule in channel.overwrites
+        ]
+        return payload | {
+            "position": channel.position,
+            "permission_overwrites": overwrites,
+            "nsfw": False,
+            "topic": None,
+        }
+
+    def guild(self, guild: Guild, *, everybody: bool = False, create: bool = True) -> Json:
+        """A guild object; with `create` as GUILD_CREATE has it, where only the bot's member shows without intents."""
+        world = self._world
+        payload: Json = {
+            "id": guild.id,
+            "name": guild.name,
+            "owner_id": guild.owner,
+            "icon": None,
+            "roles": [self.role(role) for role in world.roles_of(guild.id)],
+            "emojis": [],
+            "stickers": [],
+            "features": [],
+            "afk_timeout": 300,
+            "verification_level": 0,
+            "default_message_notifications": 0,
+            "explicit_content_filter": 0,
+            "mfa_level": 0,
+            "nsfw_level": 0,
+            "premium_tier": 0,
+            "premium_progress_bar_enabled": False,
+            "preferred_locale": "en-US",
+            "system_channel_id": None,
+            "system_channel_flags": 0,
+        }
+        if not create:
+            return payload
+        members = world.members_of(guild.id)
+        channels = [channel for channel in world.channels.values() if channel.guild == guild.id]
+        return payload | {
+            "joined_at": iso(created(guild.id)),
+            "large": False,
+            "unavailable": False,
+            "member_count": len(members),
+            "members": [self.member(member) for member in members if everybody or member.user == world.bot.id],
+            "channels": [self.channel(channel) for channel in channels if channel.kind not in THREADS],
+            "threads": [self.channel(it) for it in channels if it.kind in THREADS and not it.archived],
+            "voice_states": [],
+            "presences": [],
+            "stage_instances": [],
+            "guild_scheduled_events": [],
+            "soundboard_sounds": [],
+        }
+
+    def attachment(self, file: Attachment) -> Json:
+        """An attachment object."""
+        return {
+            "id": file.id,
+            "filename": file.name,
+            "size": file.size,
+            "url": file.url,
+            "proxy_url": file.url,
+            "content_type": file.kind,
+        }
+
+    def reveals(self, message: Message) -> bool:
+        """Whether an app without the content intent reads it (events/gateway#message-content-intent)."""
+        bot = self._world.bot.id
+        if not message.guild or message.author.id == bot or bot in message.mentions:
+            return True
+        role = self._world.bot_role(message.guild)
+        return self._role_unlocks and role is not None and role.id in message.mention_roles
+
+    def message(self, message: Message, *, content: bool, event: bool = False, reference: bool = True) -> Json:
+        """A message object; without `content` (the intent) censored as Discord does; `event` adds guild and member."""
+        world = self._world
+        shown = content or self.reveals(message)
+        payload: Json = {
+            "id": message.id,
+            "channel_id": message.channel,
+            "type": message.type,
+            "author": self.user(message.author),
+            "content": message.content if shown else "",
+            "timestamp": iso(message.at),
+            "edited_timestamp": iso(message.edited) if message.edited else None,
+            "tts": False,
+            "mention_everyone": message.mention_everyone,
+            "mentions": [self._mentioned(user, message.guild, event) for user in message.mentions],
+            "mention_roles": list(message.mention_roles),
+            "attachments": [self.attachment(file) for file in message.attachments] if shown else [],
+            "embeds": list(message.embeds) if shown else [],
+            "components": list(message.components) if shown else [],
+            "pinned": False,
+            "flags": message.flags,
+        }
+        if message.reactions:
+            payload["reactions"] = [
+                {
+                    "emoji": emoji(reaction.emoji),
+                    "count": len(reaction.users),
+                    "count_details": {"burst": 0, "normal": len(reaction.users)},
+                    "me": world.bot.id in reaction.users,
+                    "me_burst": False,
+                    "burst_colors": [],
+                }
+                for reaction in message.reactions
+            ]
+        if message.nonce:
+            payload["nonce"] = message.nonce
+        if message.response:
+            payload |= {"webhook_id": self._application, "application_id": self._application}
+        if message.interaction:
+            payload["interaction_metadata"] = message.interaction
+        if message.reference:
+            payload["message_reference"] = {"type": 0, "message_id": message.reference, "channel_id": message.channel}
+            if message.guild:
+                payload["message_reference"]["guild_id"] = message.guild
+            if reference:
+                original = world.messages(message.channel).get(message.reference)
+                payload["referenced_message"] = original and self.message(original, content=content, reference=False)
+        if message.flags & HAS_THREAD and message.id in world.channels:
+            payload["thread"] = self.channel(world.channels[message.id])
+        if event and message.guild:
+            payload["guild_id"] = message.guild
+            member = world.members.get((message.guild, message.author.id))
+            if member is not None:
+                payload["member"] = self.member(member, user=False)
+        return payload
+
+    def _mentioned(self, user: str, guild: str, event: bool) -> Json:
+        payload = self.user(self._world.users[user])
+        member = self._world.members.get((guild, user))
+        return payload | {"member": self.member(member, user=False)} if event and member else payload
+
+    def application(self, *, flags: int) -> Json:
+        """The application object of the bot."""
+        bot = self._world.bot
+        return {
+            "id": self._application,
+            "name": bot.name,
+            "description": "",
+            "icon": None,
+            "bot_public": True,
+            "bot_require_code_grant": False,
+            "verify_key": "0" * 64,
+            "owner": self.user(bot),
+            "team": None,
+            "flags": flags,
+            "summary": "",
+            "approximate_guild_count": len(self._world.guilds),
+            "interactions_endpoint_url": None,
+        }
+
+    def thread_member(self, thread: Channel, user: str) -> Json:
+        """A thread member object."""
+        return {"id": thread.id, "user_id": user, "join_timestamp": iso(time.time()), "flags": 0}
+
+
+def emoji(name: str) -> Json:
+    """A partial emoji from "👍" or "name:id"."""
+    plain, _, number = name.partition(":")
+    return {"id": number or None, "name": plain}

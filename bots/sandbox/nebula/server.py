@@ -1,0 +1,301 @@
+"""The sandbox's Nebula: an OpenAI-compatible server on loopback that plays the real one, faults included."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self, cast
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from bots.sandbox.hold import Hold
+from bots.sandbox.nebula.faults import Answer, Fault, Received, Thought
+from bots.sandbox.nebula.standin import MODELS, stand_in, stand_in_thought, tokens
+from bots.sandbox.nebula.writer import Between, Cut, Writer, deltas
+from core.domain.chat import ChatMessage
+
+BODY = 32 << 20  # bytes of a request
+
+
+@dataclass
+class _Switched:
+    fault: Fault
+    times: int | None
+
+
+class NebulaServer:
+    """Use as `async with NebulaServer() as server`. Answers with a stand-in unless told what to say."""
+
+    def __init__(
+        self,
+        *,
+        answer: Callable[[tuple[ChatMessage, ...]], str] = stand_in,
+        keys: Collection[str] | None = None,
+        pace: float = 0.0,
+        first_token: float = 0.0,
+        requests_per_minute: int | None = None,
+        minute: float = 60.0,
+        port: int = 0,
+    ) -> None:
+        """`answer`: what the model says to these messages. `keys`: the valid ones, None for any. `pace`: tokens per
+        second, 0 for as fast as possible. `first_token`: seconds until the first. `requests_per_minute`: for all keys
+        together, None for no limit. `minute`: its length in seconds."""
+        self._say, self._keys, self._rpm, self._port = answer, keys, requests_per_minute, port
+        self._minute = minute
+        self.pace, self.first_token = pace, first_token
+        self.between: Between | None = None  # for the requests that come from now on
+        self._received: list[Received] = []
+        self._scripted: deque[Answer] = deque()
+        self._switched: deque[_Switched] = deque()
+        self._changed = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+        self.base_url = self.platform_url = ""
+        self.catalog_requests = 0
+        self.refuse_catalog = False  # both model lists answer 503
+        self._connections: set[object] = set()
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=BODY)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_get("/v1/models", self._served_models)
+        app.router.add_get("/api/v1/serverless/models", self._catalog)
+        # cancelled handlers tell at once that a client hung up, also while nothing is written
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        address = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self.base_url, self.platform_url = f"{address}/v1", f"{address}/api/v1"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def requests(self) -> tuple[Received, ...]:
+        """The chat requests, oldest first, those that were refused included."""
+        return tuple(self._received)
+
+    @property
+    def connections(self) -> int:
+        """How many connections chat requests came over."""
+        return len(self._connections)
+
+    def answer_next(
+        self, text: str, *, thought: str = "", style: Thought = Thought.TAGS, finish: str | None = "stop"
+    ) -> None:
+        """What the model says to the next request that has no answer scripted yet."""
+        self._scripted.append(Answer(text, thought, style, finish))
+
+    def fault(self, fault: Fault, times: int | None = 1) -> None:
+        """Switch on a fault for the next requests (None: all, until `heal`). Faults take turns in this order."""
+        self._switched.append(_Switched(fault, times))
+
+    def heal(self) -> None:
+        """Switch all faults off."""
+        self._switched.clear()
+
+    def hold(self, after: int | None = None, times: int | None = 1) -> Hold:
+        """Keep the next streams after so many tokens until they are let go: then, also if only paced, they hurry."""
+        self.fault(Fault(hold_after=after, hold=(held := Hold())), times)
+        return held
+
+    async def until(self, predicate: Callable[[], bool], timeout: float = 120.0) -> None:
+        """Wait for a condition on this server. Raises TimeoutError after `timeout` seconds."""
+        async with asyncio.timeout(timeout):
+            while not predicate():
+                self._changed.clear()
+                await self._changed.wait()
+
+    def _note(self, number: int, **changes: Any) -> None:
+        self._received[number] = replace(self._received[number], **changes)
+        self._changed.set()
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        self._connections.add(request.transport)
+        received, body = await self._read(request)
+        number = len(self._received)
+        self._received.append(received)
+        self._changed.set()
+        fault = self._due()
+        try:
+            if fault.body is not None or fault.status != 200:
+                await asyncio.sleep(fault.first_token)
+                return _raw(fault)
+            refusal = self._refuse(request, received, body)
+            if refusal is not None:
+                return refusal
+            answer = self._answer(received, fault)
+            await asyncio.sleep(self.first_token + fault.first_token)
+            response = await self._send(request, received, answer, fault, number)
+        except asyncio.CancelledError:
+            self._note(number, closed_early=True)
+            raise
+        except ConnectionError:  # the client hung up between two chunks; raised, aiohttp would log it as our failure
+            self._note(number, closed_early=True)
+            return web.Response()
+        self._note(number, finished=True)
+        return response
+
+    async def _send(
+        self, request: web.Request, received: Received, answer: Answer, fault: Fault, number: int
+    ) -> web.StreamResponse:
+        said = deltas(answer)
+        finish = answer.finish
+        if received.max_tokens is not None and received.max_tokens < len(said):
+            said, finish = said[: received.max_tokens], "length"
+        prompt = sum(len(tokens(message.content)) for message in received.messages)
+        usage = {"prompt_tokens": prompt, "completion_tokens": len(said), "total_tokens": prompt + len(said)}
+        if not received.stream:
+            return _whole(said, finish, usage, received.model, number)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        await response.prepare(request)
+        writer = Writer(response, fault, received.model, number)
+        try:
+            await writer.write(said, finish, usage if received.include_usage else None, self.pace, self.between)
+        except Cut:
+            if request.transport is not None:
+                request.transport.abort()
+            return response
+        finally:
+            self._note(number, written=tuple(writer.written))
+        await response.write_eof()
+        return response
+
+    def _answer(self, received: Received, fault: Fault) -> Answer:
+        if fault.empty:
+            return Answer("")
+        if self._scripted:
+            return self._scripted.popleft()
+        thinks = "r1" in received.model.lower()
+        return Answer(self._say(received.messages), stand_in_thought(received.messages) if thinks else "")
+
+    def _due(self) -> Fault:
+        if not self._switched:
+            return Fault()
+        switched = self._switched[0]
+        if switched.times is not None:
+            switched.times -= 1
+            if switched.times <= 0:
+                self._switched.popleft()
+        return switched.fault
+
+    async def _read(self, request: web.Request) -> tuple[Received, dict[str, Any] | None]:
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        now = asyncio.get_running_loop().time()
+        try:
+            body = json.loads(await request.read())
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            return Received(now, key, "", ()), None
+        options = body.get("stream_options")
+        messages = body.get("messages")
+        return Received(
+            now,
+            key,
+            str(body.get("model")),
+            tuple(_message(item) for item in messages if isinstance(item, dict)) if isinstance(messages, list) else (),
+            body.get("stream") is True,
+            body.get("max_tokens"),
+            body.get("temperature"),
+            body.get("top_p"),
+            isinstance(options, dict) and options.get("include_usage") is True,
+            tuple(body),
+        ), body
+
+    def _refuse(
+        self, request: web.Request, received: Received, body: dict[str, Any] | None
+    ) -> web.StreamResponse | None:
+        """The refusals of LiteLLM and vLLM, in their words."""
+        refusal = self._locked(request)
+        if refusal is not None:
+            return refusal
+        if body is None:
+            return _error(400, "Invalid JSON payload", "invalid_request_error")
+        if not received.messages:
+            return _error(400, "Missing required parameter: 'messages'.", "invalid_request_error", "messages")
+        model = next((item for item in MODELS if item[0] == received.model), None)
+        if model is None:
+            return _error(400, f"Invalid model name passed in model={received.model}", "invalid_request_error")
+        for name, least, most in (("max_tokens", 1, 1e9), ("temperature", 0, 2), ("top_p", 1e-9, 1)):
+            value = body.get(name)
+            if value is not None and not (isinstance(value, int | float) and least <= value <= most):
+                return _error(400, f"{name} is out of range. (parameter={name})", "BadRequestError", name)
+        size = sum(len(tokens(message.content)) for message in received.messages)
+        if model[3] is not None and size > model[3]:
+            words = f"This model's maximum context length is {model[3]} tokens. However, your prompt has {size}."
+            return _error(400, words, "BadRequestError", "input_text")
+        recent = sum(received.at - other.at < self._minute for other in self._received)
+        if self._rpm is not None and recent > self._rpm:
+            words = (
+                f"Rate limit exceeded for api_key: 0. Limit type: requests. Current limit: {self._rpm}, Remaining: 0."
+            )
+            return _error(
+                429,
+                words,
+                "throttling_error",
+                headers={"retry-after": f"{self._minute:g}", "rate_limit_type": "requests"},
+            )
+        return None
+
+    def _locked(self, request: web.Request) -> web.Response | None:
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if key and (self._keys is None or key in self._keys):
+            return None
+        return _error(401, "Authentication Error, Invalid proxy server token passed.", "auth_error")
+
+    def _no_list(self, request: web.Request) -> web.Response | None:
+        return web.Response(status=503) if self.refuse_catalog else self._locked(request)
+
+    async def _served_models(self, request: web.Request) -> web.Response:
+        self.catalog_requests += 1
+        items = [{"id": item[0], "object": "model", "owned_by": "openai"} for item in MODELS if item[2] == "Text"]
+        return self._no_list(request) or web.json_response({"data": items, "object": "list"})
+
+    async def _catalog(self, request: web.Request) -> web.Response:
+        self.catalog_requests += 1
+        names = ("model_name", "model_alias", "model_type", "context_length", "max_completion_tokens")
+        items = [dict(zip(names, item, strict=True)) for item in MODELS]
+        body = {"data": {"models": items}, "message": "Models retrieved successfully", "status": "success"}
+        return self._no_list(request) or web.json_response(body)
+
+
+def _message(item: dict[str, Any]) -> ChatMessage:
+    content = item.get("content")
+    if isinstance(content, list):
+        content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return ChatMessage(cast(Any, item.get("role")), content if isinstance(content, str) else "")
+
+
+def _raw(fault: Fault) -> web.Response:
+    body = fault.body.encode() if isinstance(fault.body, str) else fault.body or b""
+    headers = CIMultiDict(fault.headers)
+    headers.setdefault("Content-Type", "application/json")
+    return web.Response(status=fault.status, body=body, headers=headers)
+
+
+def _error(
+    status: int, message: str, kind: str, param: str | None = None, headers: dict[str, str] | None = None
+) -> web.Response:
+    error = {"message": message, "type": kind, "param": param, "code": str(status)}
+    return web.json_response({"error": error}, status=status, headers=headers)
+
+
+def _whole(
+    said: Sequence[dict[str, str]], finish: str | None, usage: dict[str, int], model: str, number: int
+) -> web.Response:
+    """A `chat.completion`, in the shape that the Nebula documentation shows."""
+    message: dict[str, Any] = {"content": "".join(delta.get("content", "") for delta in said), "role": "assistant"}
+    for name in (Thought.REASONING_CONTENT, Thought.REASONING):
+        thought = "".join(delta.get(name, "") for delta in said)
+        if thought:
+            message[name] = thought
+    choice = {"finish_reason": finish, "index": 0, "message": {**message, "tool_calls": None, "function_call": None}}
+    head = {"id": f"chatcmpl-{number:032x}", "created": 1740006821, "model": model, "object": "chat.completion"}
+    return web.json_response({**head, "choices": [choice], "usage": usage, "service_tier": None})

@@ -1,0 +1,71 @@
+"""What the sandbox's Nebula says and offers: a stand-in for a model, and a catalog like the real one."""
+
+import re
+from collections.abc import Sequence
+
+from core.domain.chat import ChatMessage
+
+QUOTED = 400  # characters of a question or prompt that are quoted back
+
+# (model_name, model_alias, model_type, context_length, max_completion_tokens); sizes as far as known
+MODELS: tuple[tuple[str, str, str, int | None, int | None], ...] = (
+    ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "DeepSeek-R1-Distill-Llama-70B", "Text", 32768, 10000),
+    ("deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", "DeepSeek-R1-Distill-Qwen-32B", "Text", 32768, 10000),
+    ("meta-llama/Llama-3.3-70B-Instruct", "Llama3.3-70B", "Text", 131072, None),
+    ("meta-llama/Llama-3.1-8B-Instruct", "Llama3.1-8B", "Text", 131072, None),
+    ("Qwen/Qwen2.5-Coder-32B-Instruct", "Qwen2.5-Coder-32B", "Text", 32768, None),
+    ("deepseek-ai/DeepSeek-V3-0324", "DeepSeek-V3-0324", "Text", 131072, None),
+    ("black-forest-labs/FLUX.1-schnell", "FLUX.1-schnell", "Image", None, None),
+    ("BAAI/bge-large-en-v1.5", "bge-large-en-v1.5", "Embedding", 512, None),
+)
+
+
+def stand_in(messages: Sequence[ChatMessage]) -> str:
+    """An answer in Markdown that says it is none of an AI, and shows what the model was sent."""
+    system = "\n".join(message.content for message in messages if message.role == "system")
+    said = [message for message in messages if message.role != "system"]
+    question = said[-1].content if said else ""
+    earlier = len(said[:-1])
+    lines = [
+        "I am the **stand-in model** of the sandbox: no AI, only a script that answers the same way each time. "
+        "Set `NEBULA_API_KEY` to talk to a real model.",
+        "",
+        "You asked:",
+        "",
+        _quote(question),
+        "",
+        "What I was sent:",
+        "",
+        f"- {'no earlier messages' if not earlier else f'{earlier} earlier message' + 's' * (earlier > 1)} "
+        "of this conversation",
+        f"- {'a system prompt' if system else 'no system prompt'}",
+        f"- {sum(len(message.content) for message in messages)} characters in all",
+    ]
+    if system:
+        lines += ["", "The system prompt in force:", "", _quote(system)]
+    lines += [
+        "",
+        "And a piece of code, as models like to write it:",
+        "",
+        "```python",
+        "def answer(question: str) -> str:",
+        '    """What a real model would do here is up to the model."""',
+        '    return f"You said {len(question)} characters."',
+        "```",
+    ]
+    return "\n".join(lines)
+
+
+def stand_in_thought(messages: Sequence[ChatMessage]) -> str:
+    """What the stand-in thinks aloud when it plays a reasoning model."""
+    return f"Okay, there are {len(messages)} messages. Let me look at the last one and repeat it politely."
+
+
+def tokens(text: str) -> list[str]:
+    """The text in pieces about as long as a model's tokens."""
+    return re.findall(r"\s*[^\s]{1,5}|\s+\Z", text)
+
+
+def _quote(text: str) -> str:
+    short = text if len(text) <= QUOTED else text[:QUOTED] + " …"
+    return "\n".join(f"> {line}".rstrip() for line in short.split("\n"))

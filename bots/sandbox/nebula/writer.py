@@ -1,0 +1,138 @@
+"""Writes one streamed answer in the shape of vLLM behind LiteLLM, with the faults that were switched on."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+
+from aiohttp import web
+
+from bots.sandbox.nebula.faults import Answer, Fault, Thought
+from bots.sandbox.nebula.standin import tokens
+
+NOISE = (
+    b": ping\n\n",
+    b"id: 7\nretry: 1000\n\n",
+    b"data: : keepalive\n\n",
+    b'data: {"id":"chatcmpl-0","object":"chat.completion.chunk","choices":[]}\n\n',
+    b'data: {"id":"chatcmpl-0","object":"chat.completion.chunk","choices":[{"index":0,"delta":{}}]}\n\n',
+    b'data: {"id":"chatcmpl-0","choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n',
+    b'data: {"id":"chatcmpl-0","choices":[{"index":0,"delta":{"content":null},"finish_reason":null}]}\n\n',
+    b'data: {"id":"chatcmpl-0","choices":[{"index":0,"delta":null}]}\n\n',
+)
+
+
+# Awaited before each token, with its number: who wants to say what comes between two of them.
+Between = Callable[[int], Awaitable[object]]
+
+
+class Cut(Exception):
+    """The connection is to be reset now."""
+
+
+def deltas(answer: Answer) -> list[dict[str, str]]:
+    """The answer as the deltas of its chunks."""
+    if not answer.thought:
+        return [{"content": piece} for piece in tokens(answer.text)]
+    if answer.style in (Thought.REASONING, Thought.REASONING_CONTENT):
+        thought = [{str(answer.style): piece} for piece in tokens(answer.thought)]
+        return [*thought, *({"content": piece} for piece in tokens("\n\n" + answer.text))]
+    opening = ["<think>", "\n"] if answer.style is Thought.TAGS else []
+    pieces = [*opening, *tokens(answer.thought), "\n", "</think>", "\n\n", *tokens(answer.text)]
+    return [{"content": piece} for piece in pieces]
+
+
+class Writer:
+    """One stream to one client. `written`: when each token was sent, seconds of the loop's clock."""
+
+    def __init__(self, response: web.StreamResponse, fault: Fault, model: str, number: int) -> None:
+        self._response, self._fault = response, fault
+        self.written: list[float] = []
+        self._head = {
+            "id": f"chatcmpl-{number:032x}",
+            "object": "chat.completion.chunk",
+            "created": 1740006821,
+            "model": model,
+        }
+
+    async def write(
+        self,
+        said: list[dict[str, str]],
+        finish: str | None,
+        usage: dict[str, int] | None,
+        pace: float,
+        between: Between | None = None,
+    ) -> None:
+        """Send the deltas, `pace` of them a second (0, or once they are let go: at once).
+
+        Raises Cut, and ConnectionError if the client left.
+        """
+        clock = asyncio.get_running_loop().time
+        start, noise = clock(), self._noise()
+        await self._chunk({"role": "assistant", "content": ""})
+        for number, delta in enumerate(said):
+            if await self._fails(number):
+                return
+            if between:
+                await between(number)
+            if pace:
+                await self._pause(start + number / pace)
+            await self._send(next(noise))
+            self.written.append(clock())
+            await self._chunk(delta)
+        if await self._fails(len(said)):
+            return
+        if finish is not None:
+            await self._chunk({}, finish)
+        if usage is not None:
+            await self._send(_event(json.dumps({**self._head, "choices": [], "usage": usage})))
+        if self._fault.done:
+            await self._send(_event("[DONE]"))
+
+    async def _fails(self, number: int) -> bool:
+        """Carry out the fault that is due after this many tokens; true if the stream ends with it."""
+        if self._fault.hold_after == number and self._fault.hold:
+            await self._fault.hold.wait()
+        if self._fault.stall_after == number:
+            await asyncio.Event().wait()  # until the client hangs up or the server stops
+        if self._fault.cut_after == number:
+            raise Cut
+        if self._fault.error_after == number:
+            await self._send(_event(self._fault.error))
+            return True
+        return False
+
+    async def _pause(self, until: float) -> None:
+        """Until this time of the loop's, or until what is held is let go."""
+        if self._fault.hold is None:
+            await asyncio.sleep(until - asyncio.get_running_loop().time())
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._fault.hold.wait()
+
+    def _noise(self) -> Iterator[bytes]:
+        number = 0
+        while True:
+            yield NOISE[number % len(NOISE)] if self._fault.noise else b""
+            number += 1
+
+    async def _chunk(self, delta: dict[str, str], finish: str | None = None) -> None:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        await self._send(_event(json.dumps({**self._head, "choices": [choice]}, ensure_ascii=False)))
+
+    async def _send(self, data: bytes) -> None:
+        if not data:
+            return
+        if self._fault.crlf:
+            data = data.replace(b"\n", b"\r\n")
+        if not self._fault.bytewise:
+            await self._response.write(data)
+            return
+        for byte in data:
+            await self._response.write(bytes((byte,)))
+            await asyncio.sleep(0)  # lets the client read each one
+
+
+def _event(data: str) -> bytes:
+    return f"data: {data}\n\n".encode()

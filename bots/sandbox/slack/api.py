@@ -1,0 +1,129 @@
+"""The door of the Web API: token, faults, rate limit, then the method, then Slack's answer."""
+
+import asyncio
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from bots.sandbox.slack.args import Args
+from bots.sandbox.slack.blocks import Refusal
+from bots.sandbox.slack.faults import Fault, Faults
+from bots.sandbox.slack.limits import Limiter
+from bots.sandbox.slack.state import Workspace
+from bots.sandbox.slack.values import Call, Json
+
+Method = Callable[[Args], Json]
+
+CONNECT = "apps.connections.open"
+
+
+class Api:
+    """Dispatches calls. `tokens` maps a token to whether it is the app-level one; blocks of the types in `unknown` are
+    refused."""
+
+    def __init__(
+        self,
+        ws: Workspace,
+        faults: Faults,
+        limiter: Limiter,
+        methods: Mapping[str, Method],
+        tokens: Mapping[str, bool],
+        unknown: Collection[str],
+    ) -> None:
+        self._ws = ws
+        self._faults = faults
+        self._limiter = limiter
+        self._methods = methods
+        self._tokens = tokens
+        self._unknown = unknown
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One call of `/api/{method}`."""
+        method, at = request.match_info["method"], self._ws.now()
+        args = Args({})
+        try:
+            args = await Args.of(request)
+        except Refusal as refusal:
+            return self._answered(method, args, at, 200, refusal.body())
+        fault = await self.delay(method)
+        answer = self._done(method, args, at, fault, request)
+        await self.finish(fault, request)
+        return answer
+
+    def _done(self, method: str, args: Args, at: float, fault: Fault, request: web.Request) -> web.Response:
+        """Do the call, unless its fault, the rate limit or the method itself refuses it."""
+        if fault.refuses:
+            code = fault.error or ("ratelimited" if fault.status == 429 else f"http_{fault.status}")
+            self._record(method, args, at, code, fault.status or 200)
+            return self.spoiled(fault)
+        if wait := self._limiter.admit(method, args.text("channel"), self._ws.now()):
+            return self._answered(method, args, at, 429, {"ok": False, "error": "ratelimited"}, math.ceil(wait))
+        try:
+            self._check_token(method, request, args)
+            if method not in self._methods:
+                raise Refusal("unknown_method", req_method=method)
+            self._check_blocks(args)
+            body = {"ok": True, **self._methods[method](args)}
+        except Refusal as refusal:
+            body = refusal.body()
+        return self._answered(method, args, at, 200, body)
+
+    async def delay(self, method: str) -> Fault:
+        """Wait as the latency's first half and the fault of this call say; returns that fault."""
+        fault = self._faults.take(method) or Fault()
+        self._ws.changed()  # whoever waits for this fault to be met
+        if seconds := self._faults.latency / 2 + fault.before:
+            await asyncio.sleep(seconds)
+        if fault.gate:
+            await fault.gate.wait()
+        return fault
+
+    async def finish(self, fault: Fault, request: web.Request) -> None:
+        """Wait as the latency's second half and the fault say between doing the call and answering it."""
+        if seconds := self._faults.latency / 2 + fault.after:
+            await asyncio.sleep(seconds)
+        if fault.answer_gate:
+            await fault.answer_gate.wait()
+        if fault.reset and request.transport:
+            request.transport.abort()
+
+    def spoiled(self, fault: Fault) -> web.Response:
+        """The answer of a fault that refuses the call."""
+        headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        if fault.body:
+            kind = "text/html" if fault.body.lstrip().startswith("<") else "text/plain"
+            return web.Response(text=fault.body, status=fault.status, headers=headers, content_type=kind)
+        error = fault.error or ("ratelimited" if fault.status == 429 else "internal_error")
+        return web.json_response({"ok": False, "error": error}, status=fault.status or 200, headers=headers)
+
+    def _check_token(self, method: str, request: web.Request, args: Args) -> None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        token = token if scheme == "Bearer" else args.text("token")
+        if not token:
+            raise Refusal("not_authed")
+        if token not in self._tokens:
+            raise Refusal("invalid_auth")
+        if self._tokens[token] is not (method == CONNECT):
+            raise Refusal("not_allowed_token_type")
+
+    def _check_blocks(self, args: Args) -> None:
+        blocks = args.json("blocks", "invalid_blocks") if self._unknown else None
+        for number, block in enumerate(blocks if isinstance(blocks, list) else ()):
+            if isinstance(block, dict) and block.get("type") in self._unknown:
+                raise Refusal("invalid_blocks", f"unsupported type: {block['type']} [json-pointer:/blocks/{number}]")
+
+    def _answered(
+        self, method: str, args: Args, at: float, status: int, body: Mapping[str, Any], retry_after: int = 0
+    ) -> web.Response:
+        self._record(method, args, at, body.get("error", ""), status)
+        headers = {"Retry-After": str(retry_after)} if retry_after else {}
+        if self._ws.scopes is not None:
+            headers["X-OAuth-Scopes"] = ",".join(sorted(self._ws.scopes))
+        return web.json_response(body, status=status, headers=headers)
+
+    def _record(self, method: str, args: Args, at: float, error: str, status: int) -> None:
+        arguments = {name: value for name, value in args.raw.items() if name != "token"}
+        self._ws.calls.append(Call(method, arguments, at, error, status))
+        self._ws.changed()

@@ -1,0 +1,101 @@
+"""Files: upload in three steps, and download with the bot's token."""
+
+from dataclasses import replace
+
+from aiohttp import web
+
+from bots.sandbox.slack.args import Args
+from bots.sandbox.slack.blocks import Refusal
+from bots.sandbox.slack.events import Events
+from bots.sandbox.slack.state import Workspace
+from bots.sandbox.slack.values import File, Json, Message
+from bots.sandbox.slack.wire import file_json
+
+LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head><body>Sign in</body></html>"
+
+
+class Files:
+    """The files of the workspace. `base` is the server's address."""
+
+    def __init__(self, ws: Workspace, events: Events) -> None:
+        self.base = ""
+        self._ws = ws
+        self._events = events
+        self._started: dict[str, File] = {}
+        self.methods = {
+            "files.info": self.info,
+            "files.delete": self.delete,
+            "files.getUploadURLExternal": self.start,
+            "files.completeUploadExternal": self.complete,
+        }
+
+    def info(self, args: Args) -> Json:
+        """files.info."""
+        self._ws.require("files:read")
+        if args.text("file") not in self._ws.files:
+            raise Refusal("file_not_found")
+        return {"file": file_json(self._ws.files[args.text("file")], self.base)}
+
+    def delete(self, args: Args) -> Json:
+        """files.delete: the file goes, and with it the message that held nothing else."""
+        ws, file = self._ws, args.needed("file")
+        ws.require("files:write")
+        if ws.files.pop(file, None) is None:
+            raise Refusal("file_not_found")
+        for messages in ws.messages.values():
+            for message in [each for each in messages.values() if any(one.id == file for one in each.files)]:
+                ws.remove(message)
+                self._events.deleted(message)
+        return {}
+
+    def start(self, args: Args) -> Json:
+        """files.getUploadURLExternal."""
+        self._ws.require("files:write")
+        if not args.number("length", 0):
+            raise Refusal("invalid_arguments", "missing required field: length")
+        file = File(args.needed("filename"), b"", id=self._ws.new_id("F"), user=self._ws.bot_user)
+        self._started[file.id] = file
+        return {"upload_url": f"{self.base}/upload/{file.id}", "file_id": file.id}
+
+    async def upload(self, request: web.Request) -> web.Response:
+        """The bytes, raw or as the one part of a form."""
+        file = self._started.get(request.match_info["file"])
+        if not file:
+            return web.Response(status=404)
+        data = await request.read()
+        if request.content_type == "multipart/form-data":
+            part = next(iter((await request.post()).values()), b"")
+            data = part.file.read() if isinstance(part, web.FileField) else str(part).encode()
+        self._started[file.id] = replace(file, data=data)
+        return web.Response(text=f"OK - {len(data)}")
+
+    def complete(self, args: Args) -> Json:
+        """files.completeUploadExternal: shares the files in a message of the app when a channel is named."""
+        ws = self._ws
+        ws.require("files:write")
+        wanted = args.json("files", "invalid_arguments")
+        if not isinstance(wanted, list) or not wanted:
+            raise Refusal("invalid_arguments", "missing required field: files")
+        ids = [str(item.get("id")) for item in wanted if isinstance(item, dict)]
+        if any(not self._started.get(file, File("", b"")).data for file in ids):
+            raise Refusal("file_not_found")
+        place = args.text("channel_id") or args.text("channels")
+        channel = ws.joined(place).id if place else ""
+        thread = ws.root(channel, args.text("thread_ts")) if channel else ""
+        files = tuple(self._started.pop(file) for file in ids)
+        ws.files |= {file.id: file for file in files}
+        if channel:
+            fresh = Message(ws.new_ts(), channel, ws.bot_user, ws.bot_id, thread_ts=thread, files=files)
+            message = ws.put(ws.compose(replace(fresh, subtype="file_share"), args.text("initial_comment")))
+            ws.set_status(channel, thread or message.ts, "")
+            self._events.said(message)
+        return {"files": [file_json(file, self.base) for file in files]}
+
+    async def download(self, request: web.Request, token: str) -> web.Response:
+        """The content for whoever has the token; else Slack's login page with status 200 (slackapi/bolt-js#2585)."""
+        file = self._ws.files.get(request.match_info["file"])
+        if request.headers.get("Authorization") != f"Bearer {token}":
+            return web.Response(text=LOGIN_PAGE, content_type="text/html")
+        if not file:
+            return web.Response(status=404)
+        return web.Response(body=file.data, content_type=file.mimetype)

@@ -1,0 +1,259 @@
+"""What people and other bots do in the sandbox's Slack: speak, edit, delete, react, use commands, press and submit."""
+
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bots.sandbox.slack.args import Args
+from bots.sandbox.slack.blocks import Refusal, checked_view
+from bots.sandbox.slack.delivery import Deliverer
+from bots.sandbox.slack.events import Events
+from bots.sandbox.slack.info import Info
+from bots.sandbox.slack.response_urls import Address, Responses
+from bots.sandbox.slack.state import Workspace
+from bots.sandbox.slack.streaming import Streams
+from bots.sandbox.slack.text import escape, typed
+from bots.sandbox.slack.values import File, Json, Message, Person, View, block_elements
+from bots.sandbox.slack.views import Views
+from bots.sandbox.slack.wire import DOMAIN, view_json
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for a command or a press. `problem` is "" or why the app gave no acknowledgement in time."""
+
+    problem: str
+    trigger_id: str
+    response_url: str
+    _responses: Responses
+    _address: Address
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The answers as they show now, ephemeral ones with `only_for`; grows while the app answers."""
+        return self._responses.messages(self._address)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What came back for a modal. `errors` are by block_id; `closed` says whether the modal went away."""
+
+    problem: str
+    closed: bool
+    errors: Mapping[str, str]
+
+
+class People:
+    """The hands of everybody in the workspace."""
+
+    def __init__(
+        self,
+        ws: Workspace,
+        events: Events,
+        deliverer: Deliverer,
+        responses: Responses,
+        views: Views,
+        info: Info,
+        streams: Streams,
+    ) -> None:
+        self._ws = ws
+        self._events = events
+        self._deliverer = deliverer
+        self._responses = responses
+        self._views = views
+        self._info = info
+        self._streams = streams
+
+    def typed(self, text: str) -> str:
+        """What the client sends for what somebody typed."""
+        people = {person.name: person.id for person in self._ws.people.values()}
+        return typed(text, people, {channel.name: channel.id for channel in self._ws.channels.values()})
+
+    def join(self, user: str, channel: str) -> None:
+        """Enter a channel, or stay in it. Raises ValueError for other people's direct messages."""
+        found = self._ws.channels[channel]
+        if user not in found.members:
+            if found.kind in ("im", "mpim"):
+                raise ValueError(f"{user} is not in {channel}")
+            self._ws.add_channel(replace(found, members=found.members | {user}))
+            kind = "C" if found.kind == "channel" else "G"
+            joined = {"type": "member_joined_channel", "user": user, "channel": channel, "channel_type": kind}
+            self._events.other(joined | {"team": self._ws.team})
+
+    def say(self, fresh: Message, text: str, files: Iterable[File], both: bool, first: bool, dm: bool) -> Message:
+        """A new message in a channel or thread, told to the app."""
+        ws = self._ws
+        self.join(fresh.user, fresh.channel)
+        stored = tuple(replace(file, id=file.id or ws.new_id("F"), user=fresh.user) for file in files)
+        ws.files |= {file.id: file for file in stored}
+        thread = ws.root(fresh.channel, fresh.thread_ts)
+        subtype = "file_share" if stored else fresh.subtype
+        fresh = replace(fresh, ts=ws.new_ts(), thread_ts=thread, files=stored, subtype=subtype)
+        if not fresh.bot:
+            fresh = replace(fresh, client_msg_id=fresh.client_msg_id or str(uuid.uuid4()))
+        message = ws.put(ws.compose(fresh, self.typed(text)))
+        self._events.said(message, both=both, mention_first=first, dm_mention=dm)
+        return message
+
+    def edit(self, user: str, channel: str, ts: str, text: str) -> Message:
+        """Change one's own message."""
+        ws = self._ws
+        old = self._own(user, channel, ts)
+        new = replace(ws.compose(old, self.typed(text)), edits=old.edits + 1, edited=ws.new_ts())
+        ws.put(new)
+        self._events.changed(new, old)
+        return new
+
+    def delete(self, user: str, channel: str, ts: str) -> None:
+        """Delete one's own message."""
+        old = self._own(user, channel, ts)
+        self._ws.remove(old)
+        self._events.deleted(old)
+
+    def react(self, user: str, message: Message, name: str) -> None:
+        """Put a reaction on a message."""
+        args = Args({"channel": message.channel, "timestamp": message.ts, "name": name})
+        self._info.reaction(args, user, present=True)
+
+    def stop_stream(self, user: str, message: Message) -> None:
+        """Press the Stop button of a streaming reply, or of a thread in which none streams yet."""
+        stopped = [message.ts] if self._streams.stopped_by_user(message.channel, message.ts) else []
+        where = {"channel": message.channel, "thread_ts": message.thread_ts or message.ts, "user": user}
+        self._events.other({"type": "agent_session_stopped", **where, "streaming_message_ts": stopped})
+
+    def open_home(self, user: str, tab: str) -> None:
+        """Look at the app's home or messages tab."""
+        self._events.other({"type": "app_home_opened", "user": user, "channel": self._ws.open_im(user), "tab": tab})
+
+    async def slash(self, user: str, channel: str, command: str, text: str) -> Answer:
+        """Use a slash command; returns when the app acknowledged or 3 s are over."""
+        ws = self._ws
+        self.join(user, channel)
+        where, who = ws.channels[channel], ws.person(user)
+        address = self._responses.new(channel, user)
+        trigger = ws.new_trigger(user)
+        names = {"im": "directmessage", "group": "privategroup"}
+        payload: Json = {
+            "token": "verification-token",
+            "team_id": who.team or ws.team,
+            "team_domain": DOMAIN,
+            "channel_id": channel,
+            "channel_name": names.get(where.kind, where.name),
+            "user_id": user,
+            "user_name": who.name,
+            "command": command,
+            "text": escape(text),
+            "api_app_id": ws.app_id,
+            "is_enterprise_install": "false",
+            "response_url": self._responses.url(address),
+            "trigger_id": trigger,
+        }
+        return await self._ask("slash_commands", command, payload, address)
+
+    async def press(self, user: str, message: Message, action_id: str, value: str) -> Answer:
+        """Use a button, or choose the option with this value. Raises LookupError when there is no such element."""
+        ws = self._ws
+        block, element = self._element(message, action_id)
+        address = self._responses.new(message.channel, user, message)
+        action = {"action_id": action_id, "block_id": block["block_id"], "type": element["type"]}
+        action |= {"action_ts": ws.new_ts()}
+        if element["type"] == "button":
+            action |= {"text": element["text"]} | {k: element[k] for k in ("value", "style") if k in element}
+        elif element["type"] == "feedback_buttons":
+            action |= {"value": value or element["positive_button"]["value"]}
+        elif "options" in element:
+            action |= {"selected_option": next(o for o in element["options"] if o["value"] == value)}
+        container = {"type": "message", "message_ts": message.ts, "channel_id": message.channel}
+        payload: Json = {
+            **self._head("block_actions", user),
+            "container": {**container, "is_ephemeral": bool(message.only_for)},
+            "channel": {"id": message.channel, "name": ws.channels[message.channel].name or "directmessage"},
+            "message": self._events.json(message),
+            "state": {"values": {}},
+            "response_url": self._responses.url(address),
+            "actions": [action],
+        }
+        return await self._ask("interactive", "block_actions", payload, address)
+
+    async def submit(self, user: str, view: View, values: Mapping[str, str]) -> Submission:
+        """Fill in a modal and submit it. Raises ValueError when the client would not let it go."""
+        state = self._state(view, values)
+        payload = {**self._head("view_submission", user), "view": view_json(self._ws, view, state), "response_urls": []}
+        ack = await self._deliverer.ask("interactive", "view_submission", payload)
+        if ack.problem:
+            return Submission(ack.problem, False, {})
+        match ack.body.get("response_action"):
+            case "errors":
+                self._ws.views[view.id] = replace(view, errors=dict(ack.body["errors"]))
+                self._ws.changed()
+                return Submission("", False, dict(ack.body["errors"]))
+            case "update":
+                self._views.put(checked_view(ack.body["view"]), user, view.id)
+                return Submission("", False, {})
+        self._ws.views.pop(view.id, None)
+        self._ws.changed()
+        return Submission("", True, {})
+
+    async def _ask(self, kind: str, name: str, payload: Json, address: Address) -> Answer:
+        ack = await self._deliverer.ask(kind, name, payload)
+        problem = ack.problem
+        if ack.body.get("text") or ack.body.get("blocks"):
+            try:
+                self._responses.answer(address, ack.body)
+            except Refusal:
+                problem = "invalid_command_response"
+        return Answer(problem, payload["trigger_id"], payload["response_url"], self._responses, address)
+
+    def _head(self, kind: str, user: str) -> Json:
+        ws = self._ws
+        who: Person = ws.person(user)
+        return {
+            "type": kind,
+            "user": {"id": user, "username": who.name, "name": who.name, "team_id": who.team or ws.team},
+            "api_app_id": ws.app_id,
+            "token": "verification-token",
+            "trigger_id": ws.new_trigger(user),
+            "team": {"id": ws.team, "domain": DOMAIN},
+            "enterprise": None,
+            "is_enterprise_install": False,
+            "action_ts": f"{time.time():.6f}",
+        }
+
+    def _own(self, user: str, channel: str, ts: str) -> Message:
+        old = self._ws.message(channel, ts)
+        if old.user != user:
+            raise ValueError(f"{user} did not write {ts}")
+        return old
+
+    def _element(self, message: Message, action_id: str) -> tuple[Json, Json]:
+        for block in message.blocks:
+            for element in block_elements(block):
+                if element.get("action_id") == action_id:
+                    return block, element
+        raise LookupError(f"no {action_id} among {message.buttons}")
+
+    def _state(self, view: View, values: Mapping[str, str]) -> Json:
+        state: dict[str, Any] = {}
+        for block in view.blocks:
+            for element in block_elements(block):
+                if block["type"] != "input":
+                    continue
+                value = values.get(element["action_id"], element.get("initial_value", ""))
+                if not value and not block.get("optional"):
+                    raise ValueError(f"{element['action_id']} must be filled in")
+                if value and not element.get("min_length", 0) <= len(value) <= element.get("max_length", 3000):
+                    raise ValueError(f"{element['action_id']} is too short or too long")
+                state[block["block_id"]] = {element["action_id"]: _filled(element, value)}
+        return state
+
+
+def _filled(element: Json, value: str) -> Json:
+    if "options" in element:
+        chosen = next((option for option in element["options"] if option["value"] == value), None)
+        return {"type": element["type"], "selected_option": chosen}
+    for kind in ("conversation", "channel", "user"):
+        if element["type"] == f"{kind}s_select":
+            return {"type": element["type"], f"selected_{kind}": value or None}
+    return {"type": element["type"], "value": value or None}

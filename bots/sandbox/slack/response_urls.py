@@ -1,0 +1,112 @@
+"""response_url: answers to a command or an interaction, 5 times within 30 minutes."""
+
+import json
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from bots.sandbox.slack.args import Args
+from bots.sandbox.slack.blocks import Refusal
+from bots.sandbox.slack.chat import Chat, content, unfurls
+from bots.sandbox.slack.state import Workspace
+from bots.sandbox.slack.values import Json, Message
+
+MOST_USES = 5  # docs.slack.dev/interactivity/handling-user-interaction
+
+
+@dataclass(slots=True)
+class Address:
+    """One response_url: where its answers go, and which messages they became."""
+
+    id: str
+    channel: str
+    user: str
+    until: float
+    original: tuple[str, str] | None = None  # ts and only_for of the message that `replace_original` means
+    uses: int = 0
+    sent: list[str] = field(default_factory=list)
+
+
+class Responses:
+    """All response_urls that were given out. `base` is the server's address."""
+
+    def __init__(self, ws: Workspace, chat: Chat) -> None:
+        self.base = ""
+        self.seconds = 1800.0
+        self._ws = ws
+        self._chat = chat
+        self._addresses: dict[str, Address] = {}
+
+    def new(self, channel: str, user: str, original: Message | None = None) -> Address:
+        """A fresh address."""
+        until = self._ws.now() + self.seconds
+        address = Address(self._ws.new_id("R"), channel, user, until)
+        address.original = (original.ts, original.only_for) if original else None
+        self._addresses[address.id] = address
+        return address
+
+    def url(self, address: Address) -> str:
+        """The absolute URL, as payloads carry it."""
+        return f"{self.base}/response/{address.id}"
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """One POST to a response_url."""
+        address = self._addresses.get(request.match_info["address"])
+        try:
+            if not address:
+                raise Refusal("invalid_url")
+            if address.uses >= MOST_USES:
+                raise Refusal("used_url")
+            if self._ws.now() > address.until:
+                raise Refusal("expired_url")
+            body = json.loads(await request.text())
+            self.answer(address, body)
+            address.uses += 1
+        except Refusal as refusal:
+            gone = refusal.code.endswith("_url")
+            return web.json_response(refusal.body(), status=404 if gone else 400)
+        except ValueError:
+            return web.json_response({"ok": False, "error": "invalid_payload"}, status=400)
+        return web.json_response({"ok": True})
+
+    def answer(self, address: Address, body: Json) -> None:
+        """Show an answer, from the URL or from the acknowledgement. Raises Refusal."""
+        ws = self._ws
+        original = self._original(address)
+        if body.get("delete_original"):
+            if not original:
+                raise Refusal("message_not_found")
+            if original.only_for:
+                ws.hidden.remove(original)
+                ws.changed()
+            else:
+                ws.remove(original)
+            return
+        # markdown_text is not known here, so a body with nothing else has no text (vercel/chat#440)
+        args = Args({name: value for name, value in body.items() if name != "markdown_text"})
+        said = content(args)
+        if body.get("replace_original") and original:
+            self._chat.rewrite(original, said)
+            return
+        # in a thread only if the body says so (docs.slack.dev/interactivity/handling-user-interaction)
+        thread = ws.root(address.channel, args.text("thread_ts"))
+        if body.get("response_type") == "in_channel":
+            message = self._chat.own(address.channel, thread, said, unfurls(args))
+        else:
+            message = self._chat.whisper(address.channel, address.user, said, thread)
+        address.sent.append(message.ts)
+        address.original = address.original or (message.ts, message.only_for)
+
+    def messages(self, address: Address) -> tuple[Message, ...]:
+        """What the answers show now, oldest first."""
+        ws = self._ws
+        known = {message.ts: message for message in ws.hidden} | ws.messages[address.channel]
+        return tuple(known[ts] for ts in address.sent if ts in known)
+
+    def _original(self, address: Address) -> Message | None:
+        if not address.original:
+            return None
+        ts, only_for = address.original
+        if only_for:
+            return next((m for m in self._ws.hidden if m.ts == ts), None)
+        return self._ws.messages[address.channel].get(ts)

@@ -1,0 +1,217 @@
+"""A Slack of our own on loopback: one workspace with its Web API, Socket Mode, request URLs, people and limits."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import aiohttp
+from aiohttp import web
+
+from bots.sandbox.slack.api import CONNECT, Api, Method
+from bots.sandbox.slack.args import Args
+from bots.sandbox.slack.chat import Chat
+from bots.sandbox.slack.delivery import Deliverer, Http
+from bots.sandbox.slack.events import SUBSCRIPTIONS, Events
+from bots.sandbox.slack.faults import Faults
+from bots.sandbox.slack.files import Files
+from bots.sandbox.slack.info import Info
+from bots.sandbox.slack.limits import REAL, Limit, Limiter
+from bots.sandbox.slack.people import People
+from bots.sandbox.slack.response_urls import Responses
+from bots.sandbox.slack.scenario import Crowd
+from bots.sandbox.slack.socket import Sockets
+from bots.sandbox.slack.state import Workspace
+from bots.sandbox.slack.streaming import Streams
+from bots.sandbox.slack.values import Call, Delivery, Json, Message, View
+from bots.sandbox.slack.views import Views
+
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class SlackServer(Crowd):
+    """The server, as an async context manager. People, channels and messages are named by their ids.
+
+    `limits`: rate limits per method (slack_limits.OFF for none); `scopes`: the app's scopes, None for all;
+    `subscriptions`: the events it subscribes to; `ack_timeout`, `retry_delays`, the lifetimes of streams,
+    of trigger_ids and of response_urls in seconds; `stream_cap` in UTF-8 bytes; `unknown_blocks`: the types of blocks
+    that this Slack does not know.
+    """
+
+    def __init__(
+        self,
+        *,
+        bot_name: str = "nebula",
+        limits: Mapping[str, Limit] = REAL,
+        scopes: frozenset[str] | None = None,
+        subscriptions: frozenset[str] = SUBSCRIPTIONS,
+        ack_timeout: float = 3.0,
+        retry_delays: Sequence[float] = (0.0, 60.0, 300.0),
+        stream_cap: int = 10_600,
+        stream_lifetime: float = 300.0,
+        trigger_seconds: float = 3.0,
+        response_seconds: float = 1800.0,
+        unknown_blocks: frozenset[str] = frozenset(),
+    ) -> None:
+        self.bot_token = "xoxb-sandbox-bot"
+        self.app_token = "xapp-sandbox-app"
+        self.signing_secret = "sandbox-signing-secret"
+        self.api_url = ""
+        self.faults = Faults()
+        self._ws = ws = Workspace(bot_name, scopes)
+        self.team, self.bot_user, self.bot_id = ws.team, ws.bot_user, ws.bot_id
+        self._ack_timeout = ack_timeout
+        self._sockets = Sockets(ws, ack_timeout)
+        self._deliverer = Deliverer(ws, self._sockets, retry_delays)
+        self._events = Events(ws, self._deliverer, subscriptions)
+        self._streams = streams = Streams(ws, self._events, stream_cap, stream_lifetime)
+        chat = Chat(ws, self._events, streams)
+        info = Info(ws, self._events)
+        self._files = Files(ws, self._events)
+        views = Views(ws)
+        self._responses = Responses(ws, chat)
+        self._responses.seconds = response_seconds
+        ws.trigger_seconds = trigger_seconds
+        methods: dict[str, Method] = {CONNECT: self._connect, **chat.methods, **streams.methods, **info.methods}
+        methods |= self._files.methods | views.methods
+        tokens = {self.bot_token: False, self.app_token: True}
+        self._limiter = Limiter(limits)
+        self._api = Api(ws, self.faults, self._limiter, methods, tokens, unknown_blocks)
+        self._people = People(ws, self._events, self._deliverer, self._responses, views, info, streams)
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=64 * 2**20)
+        app.router.add_route("*", "/api/{method}", self._api.handle)
+        app.router.add_get("/link/", self._faulty("socket", self._sockets.handle))
+        app.router.add_post("/response/{address}", self._faulty("response_url", self._responses.handle))
+        app.router.add_post("/upload/{file}", self._faulty("files.upload", self._files.upload))
+        app.router.add_get("/files-pri/{file}/{name}", self._faulty("files.download", self._download))
+        self._session = aiohttp.ClientSession()
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        port = self._runner.addresses[0][1]
+        self._base = f"http://127.0.0.1:{port}"
+        self.api_url = f"{self._base}/api/"
+        self._events.base = self._files.base = self._responses.base = self._base
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._deliverer.background.close()
+        finally:
+            self._sockets.drop()
+            await self._runner.cleanup()
+            await self._session.close()
+
+    # --- watching ---
+
+    def messages(self, channel: str, thread: str | None = None) -> tuple[Message, ...]:
+        """All messages of a channel, oldest first; with `thread` that root and its replies."""
+        found = self._ws.messages[channel].values() if thread is None else self._ws.thread(channel, thread)
+        return tuple(found)
+
+    def ephemerals(self, channel: str, user: str = "") -> tuple[Message, ...]:
+        """The messages in a channel that one person sees alone."""
+        return tuple(m for m in self._ws.hidden if m.channel == channel and user in ("", m.only_for))
+
+    def status(self, channel: str, thread: str) -> str:
+        """The status shown in a thread, "" for none."""
+        return self._ws.status(channel, thread)
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The open modals and the App Homes, oldest first."""
+        return tuple(self._ws.views.values())
+
+    @property
+    def limits(self) -> Mapping[str, Limit]:
+        """The rate limits in force, by method; may be replaced while running, calls made until then count on."""
+        return self._limiter.table
+
+    @limits.setter
+    def limits(self, limits: Mapping[str, Limit]) -> None:
+        self._limiter.table = dict(limits)
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Every call of the Web API so far."""
+        return tuple(self._ws.calls)
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """Every settled attempt to hand something to the app."""
+        return tuple(self._ws.deliveries)
+
+    @property
+    def pending(self) -> int:
+        """Events that are not settled: neither acknowledged nor given up."""
+        return self._deliverer.open
+
+    @property
+    def sockets(self) -> int:
+        """Open Socket Mode connections."""
+        return self._sockets.count
+
+    async def until(self, predicate: Callable[[], T], timeout: float = 120.0) -> T:
+        """The first true value of the predicate, looked at after every change. Raises TimeoutError (seconds)."""
+        return await self._ws.until(predicate, timeout)
+
+    def lies_back(self, seconds: float) -> None:
+        """What is said from now on bears the time of so many seconds ago, as far as it came after all that was said."""
+        self._ws.ago = seconds
+
+    # --- transport and its faults ---
+
+    def deliver_to(self, url: str) -> None:
+        """HTTP mode: from now on everything is POSTed here, signed; "" goes back to Socket Mode."""
+        self._deliverer.http = Http(url, self.signing_secret, self._session, self._ack_timeout) if url else None
+
+    async def verify_url(self) -> bool:
+        """The url_verification handshake with the request URL."""
+        return self._deliverer.http is not None and await self._deliverer.http.verify()
+
+    def redeliver(self, copies: int) -> None:
+        """Deliver every event this many more times, acknowledged or not; 0 stops it."""
+        self._deliverer.redeliveries = copies
+
+    def give_up_waiting(self) -> None:
+        """Take the time for every acknowledgement that a socket still owes as over; without one Slack comes again."""
+        self._sockets.give_up()
+
+    def end_streams(self) -> None:
+        """End all streams that are open, as Slack does when their lifetime is over."""
+        self._streams.end_all()
+
+    async def disconnect_sockets(self, reason: str = "refresh_requested", *, most: int = 10) -> None:
+        """Ask `most` sockets to reconnect: warning, refresh_requested or link_disabled."""
+        await self._sockets.disconnect(reason, most)
+
+    def mute_sockets(self) -> None:
+        """From now on nothing comes back over the open sockets, as from a peer that lost its network."""
+        self._sockets.mute()
+
+    def drop_sockets(self) -> None:
+        """Cut every socket without a word."""
+        self._sockets.drop()
+
+    def _connect(self, args: Args) -> Json:
+        return {
+            "url": f"{self._base.replace('http', 'ws')}/link/?ticket={self._sockets.ticket()}&app_id={self._ws.app_id}"
+        }
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        return await self._files.download(request, self.bot_token)
+
+    def _faulty(self, name: str, serve: Handler) -> Handler:
+        """A request that is no call of the Web API, with the latency and the faults of this name."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            fault = await self._api.delay(name)
+            answer = self._api.spoiled(fault) if fault.refuses else await serve(request)
+            await self._api.finish(fault, request)
+            return answer
+
+        return handle

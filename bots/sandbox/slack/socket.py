@@ -1,0 +1,140 @@
+"""Socket Mode: the WebSockets of the app, envelopes over any of them, and their acknowledgements."""
+
+import asyncio
+import json
+import random
+import uuid
+from dataclasses import dataclass, field
+
+from aiohttp import WSMsgType, web
+
+from bots.sandbox.slack.state import Workspace
+from bots.sandbox.slack.values import Json
+
+MOST_SOCKETS = 10  # docs.slack.dev/apis/events-api/using-socket-mode
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """What became of one attempt: `problem` is "" or Slack's retry reason; `final` forbids another attempt."""
+
+    problem: str = ""
+    body: Json = field(default_factory=dict)
+    final: bool = False
+
+
+class Sockets:
+    """The open sockets of the app. `ack_timeout` in seconds."""
+
+    def __init__(self, ws: Workspace, ack_timeout: float) -> None:
+        self._ws = ws
+        self._timeout = ack_timeout
+        self._open: dict[web.WebSocketResponse, web.Request] = {}
+        self._tickets: set[str] = set()
+        self._waiting: dict[str, tuple[web.WebSocketResponse, asyncio.Future[Ack]]] = {}
+        self._pick = random.Random(7)
+
+    @property
+    def count(self) -> int:
+        """How many sockets are open."""
+        return len(self._open)
+
+    def ticket(self) -> str:
+        """A ticket for one connection."""
+        ticket = uuid.uuid4().hex
+        self._tickets.add(ticket)
+        return ticket
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one socket until either side closes it."""
+        ticket = request.query.get("ticket", "")
+        if ticket not in self._tickets:
+            return web.Response(status=404)
+        self._tickets.discard(ticket)
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        if self.count >= MOST_SOCKETS:
+            await socket.send_json({"type": "disconnect", "reason": "too_many_websockets", "debug_info": {}})
+            await socket.close()
+            return socket
+        await socket.send_json(
+            {
+                "type": "hello",
+                "num_connections": self.count + 1,
+                "connection_info": {"app_id": self._ws.app_id},
+                "debug_info": {"host": "sandbox", "build_number": 1, "approximate_connection_time": 18060},
+            }
+        )
+        self._open[socket] = request
+        self._ws.changed()
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    self._acknowledged(message.data)
+        finally:
+            self._lost(socket)
+        return socket
+
+    async def send(self, kind: str, payload: Json, attempt: int, reason: str) -> Ack:
+        """One attempt over any one of the sockets."""
+        if not self._open:
+            return Ack("connection_failed")
+        socket = self._pick.choice(list(self._open))
+        envelope = str(uuid.uuid4())
+        body: Json = {"envelope_id": envelope, "type": kind, "payload": payload}
+        body["accepts_response_payload"] = kind != "events_api"
+        if kind == "events_api":
+            body |= {"retry_attempt": attempt, "retry_reason": reason}
+        future: asyncio.Future[Ack] = asyncio.get_running_loop().create_future()
+        self._waiting[envelope] = (socket, future)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await socket.send_json(body)
+                return await future
+        except TimeoutError:
+            return Ack("timeout")
+        except ConnectionError:
+            return Ack("connection_failed")
+        finally:
+            del self._waiting[envelope]
+
+    async def disconnect(self, reason: str, most: int) -> None:
+        """Tell `most` sockets to go: warning, refresh_requested or link_disabled. Closing is left to the client."""
+        for socket in list(self._open)[:most]:
+            await socket.send_json({"type": "disconnect", "reason": reason, "debug_info": {"host": "sandbox"}})
+
+    def give_up(self) -> None:
+        """Wait no longer for any acknowledgement, as if its time were over."""
+        for _, future in self._waiting.values():
+            if not future.done():
+                future.set_result(Ack("timeout"))
+
+    def mute(self) -> None:
+        """Hear nothing over the open sockets any more, so that no ping is answered; nobody is told."""
+        for request in self._open.values():
+            if isinstance(transport := request.transport, asyncio.ReadTransport):
+                transport.pause_reading()
+
+    def drop(self) -> None:
+        """Cut every socket without a word."""
+        for socket, request in list(self._open.items()):
+            if request.transport:
+                request.transport.abort()
+            self._lost(socket)
+
+    def _acknowledged(self, text: str) -> None:
+        try:
+            body = json.loads(text)
+        except ValueError:
+            return
+        _, future = self._waiting.get(str(body.get("envelope_id")), (None, None))
+        if future and not future.done():
+            payload = body.get("payload")
+            future.set_result(Ack(body=payload if isinstance(payload, dict) else {}))
+
+    def _lost(self, socket: web.WebSocketResponse) -> None:
+        self._open.pop(socket, None)
+        for owner, future in self._waiting.values():
+            if owner is socket and not future.done():
+                future.set_result(Ack("connection_failed"))
+        self._ws.changed()

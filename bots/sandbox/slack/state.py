@@ -1,0 +1,245 @@
+"""The workspace behind the sandbox's Slack: people, channels and messages, and waiting for them to change."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+from bots.sandbox.slack.blocks import Refusal
+from bots.sandbox.slack.text import block_pings, live_pings, readable, shown_blocks
+from bots.sandbox.slack.values import Call, Channel, Delivery, File, Frame, Json, Message, Person, View
+
+T = TypeVar("T")
+
+_STATUS_SECONDS = 120.0  # a status that is not renewed goes away (reference/methods/assistant.threads.setStatus)
+
+
+class Workspace:
+    """One Slack workspace with one app of ours in it. Every change wakes those who wait in `until`."""
+
+    def __init__(self, bot_name: str, scopes: frozenset[str] | None) -> None:
+        self.team = "T0NEBULA"
+        self.app_id = "A0NEBULA"
+        self.bot_id = "B0NEBULA"
+        self.bot_user = "U0NEBULA"
+        self.bot_name = bot_name
+        self.scopes = scopes
+        self.trigger_seconds = 3.0  # reference/methods/views.open
+        self.ago = 0.0  # so many seconds lie back what is said from now on
+        self.people: dict[str, Person] = {}
+        self.channels: dict[str, Channel] = {}
+        self.messages: dict[str, dict[str, Message]] = {}  # by channel, then by ts, oldest first
+        self.hidden: list[Message] = []  # ephemeral messages
+        self.files: dict[str, File] = {}
+        self.views: dict[str, View] = {}
+        self.calls: list[Call] = []
+        self.deliveries: list[Delivery] = []
+        self._status: dict[tuple[str, str], tuple[str, float]] = {}
+        self._triggers: dict[str, tuple[float, bool, str]] = {}
+        self._waiters: set[asyncio.Event] = set()
+        self._numbers = itertools.count(1)
+        self._last_ts = 0
+        self.add_person(Person(self.bot_user, bot_name, bot_id=self.bot_id))
+
+    # --- change and time ---
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    def changed(self) -> None:
+        """Wake everybody who waits."""
+        for event in self._waiters:
+            event.set()
+
+    async def until(self, predicate: Callable[[], T], timeout: float) -> T:
+        """The first true value of the predicate, looked at after every change. Raises TimeoutError (`timeout` in s)."""
+        event = asyncio.Event()
+        self._waiters.add(event)
+        try:
+            async with asyncio.timeout(timeout):
+                while not (value := predicate()):
+                    await event.wait()
+                    event.clear()
+                return value
+        except TimeoutError:
+            raise TimeoutError(f"not within {timeout} s; {self._summary()}") from None
+        finally:
+            self._waiters.discard(event)
+
+    def _summary(self) -> str:
+        said = [
+            f"{m.channel} {m.user or m.bot}: {m.shown!r:.200}" for all_ in self.messages.values() for m in all_.values()
+        ]
+        calls = [f"{call.method} {call.error}".strip() for call in self.calls[-5:]]
+        return f"last messages {said[-5:]}, last calls {calls}, last deliveries {self.deliveries[-5:]}"
+
+    def new_id(self, letter: str) -> str:
+        """A fresh id such as U00000001."""
+        return f"{letter}{next(self._numbers):08d}"
+
+    def new_ts(self) -> str:
+        """A timestamp in Slack's form, later than every one before it."""
+        self._last_ts = max(self._last_ts + 1, time.time_ns() // 1000 - round(self.ago * 1_000_000))
+        return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
+
+    # --- people and channels ---
+
+    def add_person(self, person: Person) -> str:
+        """Let somebody join the workspace; returns the id."""
+        self.people[person.id] = person
+        self.changed()
+        return person.id
+
+    def person(self, user: str) -> Person:
+        """Raises Refusal with user_not_found."""
+        if user not in self.people:
+            raise Refusal("user_not_found")
+        return self.people[user]
+
+    def add_channel(self, channel: Channel) -> str:
+        """Open a conversation; returns the id."""
+        self.channels[channel.id] = channel
+        self.messages.setdefault(channel.id, {})
+        self.changed()
+        return channel.id
+
+    def open_im(self, user: str) -> str:
+        """The direct message between the app and this person."""
+        self.person(user)
+        for channel in self.channels.values():
+            if channel.kind == "im" and user in channel.members:
+                return channel.id
+        members = frozenset((user, self.bot_user))
+        return self.add_channel(Channel(self.new_id("D"), "", "im", user, members))
+
+    def open_group(self, users: Iterable[str]) -> str:
+        """The group message of exactly these people."""
+        members = frozenset(users)
+        for channel in self.channels.values():
+            if channel.kind == "mpim" and channel.members == members:
+                return channel.id
+        name = "mpdm-" + "--".join(self.person(user).name for user in sorted(members)) + "-1"
+        return self.add_channel(Channel(self.new_id("G"), name, "mpim", self.bot_user, members))
+
+    def visible(self, channel: str) -> Channel:
+        """A conversation that the app can see. Raises Refusal with channel_not_found."""
+        found = self.channels.get(channel)
+        if not found or (found.kind != "channel" and self.bot_user not in found.members):
+            raise Refusal("channel_not_found")
+        return found
+
+    def joined(self, channel: str) -> Channel:
+        """A conversation that the app is in; a user's id stands for their DM. Raises Refusal."""
+        if channel in self.people and channel != self.bot_user:
+            channel = self.open_im(channel)
+        found = self.visible(channel)
+        if self.bot_user not in found.members:
+            raise Refusal("not_in_channel")
+        return found
+
+    def writable(self, channel: str) -> Channel:
+        """A conversation that the app may write in. Raises Refusal."""
+        found = self.joined(channel)
+        if found.archived:
+            raise Refusal("is_archived")
+        return found
+
+    def require(self, *scopes: str) -> None:
+        """Raises Refusal with missing_scope unless the app has one of the scopes."""
+        if self.scopes is not None and not self.scopes.intersection(scopes):
+            raise Refusal("missing_scope", needed=scopes[0], provided=",".join(sorted(self.scopes)))
+
+    def names(self) -> dict[str, str]:
+        """Every id with the name that people see for it."""
+        return {person.id: person.name for person in self.people.values()} | {
+            channel.id: channel.name for channel in self.channels.values()
+        }
+
+    # --- messages ---
+
+    def compose(
+        self, message: Message, text: str, blocks: Iterable[Json] = (), *, mrkdwn: bool = True, parse: str = "none"
+    ) -> Message:
+        """The message with this content: what is shown, whom it pings, and one more frame."""
+        content = tuple(blocks)
+        names = self.names()
+        shown = shown_blocks(content, names) if content else readable(text, names, markdown=False)
+        pings = block_pings(content) + (live_pings(text, markdown=False, parse=parse) if mrkdwn else ())
+        frames = (*message.frames, Frame(self.now(), shown))
+        return replace(message, text=text, blocks=content, shown=shown, pings=pings, frames=frames)
+
+    def put(self, message: Message) -> Message:
+        """Store a message, new or changed."""
+        self.messages[message.channel][message.ts] = message
+        self.changed()
+        return message
+
+    def message(self, channel: str, ts: str) -> Message:
+        """Raises Refusal with message_not_found."""
+        found = self.messages.get(channel, {}).get(ts)
+        if not found or found.subtype == "tombstone":
+            raise Refusal("message_not_found")
+        return found
+
+    def root(self, channel: str, thread_ts: str) -> str:
+        """The thread to write into, "" for none. Raises Refusal when nothing can be written under that message."""
+        if not thread_ts:
+            return ""
+        found = self.messages[channel].get(thread_ts)
+        if not found:
+            raise Refusal("thread_not_found")
+        if found.thread_ts not in ("", thread_ts):
+            raise Refusal("cannot_reply_to_message")
+        return thread_ts
+
+    def thread(self, channel: str, thread_ts: str) -> list[Message]:
+        """A root and its replies, oldest first."""
+        return [m for m in self.messages[channel].values() if thread_ts in (m.ts, m.thread_ts)]
+
+    def remove(self, message: Message) -> None:
+        """Delete; a root with replies stays as a tombstone."""
+        if len(self.thread(message.channel, message.ts)) > 1:
+            gone = Message(message.ts, message.channel, subtype="tombstone", text="This message was deleted.")
+            self.messages[message.channel][message.ts] = replace(gone, shown=gone.text)
+        else:
+            del self.messages[message.channel][message.ts]
+        self.changed()
+
+    def hide(self, message: Message) -> Message:
+        """Store an ephemeral message, new or changed."""
+        self.hidden = [m for m in self.hidden if m.ts != message.ts] + [message]
+        self.changed()
+        return message
+
+    # --- status and triggers ---
+
+    def set_status(self, channel: str, thread_ts: str, status: str) -> None:
+        """Show a status in a thread; "" takes it away."""
+        self._status[channel, thread_ts] = (status, self.now() + _STATUS_SECONDS)
+        self.changed()
+
+    def status(self, channel: str, thread_ts: str) -> str:
+        """The status that people see."""
+        status, end = self._status.get((channel, thread_ts), ("", 0.0))
+        return status if self.now() < end else ""
+
+    def new_trigger(self, user: str) -> str:
+        """A trigger_id that opens one view for this person within `trigger_seconds`."""
+        trigger = f"{next(self._numbers)}.{self.team}.trigger"
+        self._triggers[trigger] = (self.now() + self.trigger_seconds, False, user)
+        return trigger
+
+    def spend_trigger(self, trigger: str) -> str:
+        """The person behind a trigger_id. Raises Refusal when it is unknown, too old or used."""
+        if trigger not in self._triggers:
+            raise Refusal("invalid_trigger_id")
+        end, used, user = self._triggers[trigger]
+        if used:
+            raise Refusal("exchanged_trigger_id")
+        if self.now() > end:
+            raise Refusal("expired_trigger_id")
+        self._triggers[trigger] = (end, True, user)
+        return user

@@ -1,0 +1,166 @@
+"""The JSON shapes of Slack's objects and events, as the API and real subscriptions send them."""
+
+import time
+from collections.abc import Sequence
+
+from bots.sandbox.slack.state import Workspace
+from bots.sandbox.slack.values import Channel, File, Json, Message, Person, View
+
+DOMAIN = "sandbox"
+
+
+def user_json(ws: Workspace, person: Person) -> Json:
+    """A user object (reference/objects/user-object)."""
+    team = person.team or ws.team
+    profile = {"real_name": person.name, "display_name": person.name, "team": team}
+    if person.bot_id:
+        profile |= {"api_app_id": ws.app_id, "bot_id": person.bot_id}
+    return {
+        "id": person.id,
+        "team_id": team,
+        **({"is_stranger": True} if person.team else {}),
+        "name": person.name,
+        "real_name": person.name,
+        "deleted": False,
+        "tz": "Etc/UTC",
+        "tz_offset": 0,
+        "profile": profile,
+        "is_admin": person.admin or person.owner,
+        "is_owner": person.owner,
+        "is_primary_owner": False,
+        "is_restricted": False,
+        "is_ultra_restricted": False,
+        "is_bot": bool(person.bot_id),
+        "is_app_user": False,
+        "updated": 1_700_000_000,
+    }
+
+
+def channel_json(ws: Workspace, channel: Channel) -> Json:
+    """A conversation object (reference/objects/conversation-object)."""
+    body: Json = {
+        "id": channel.id,
+        "created": 1_700_000_000,
+        "is_im": channel.kind == "im",
+        "is_mpim": channel.kind == "mpim",
+        "is_channel": channel.kind == "channel",
+        "is_group": channel.kind in ("group", "mpim"),
+        "is_private": channel.kind != "channel",
+        "is_archived": channel.archived,
+        "is_ext_shared": False,
+        "is_shared": False,
+        "is_org_shared": False,
+    }
+    if channel.kind == "im":
+        return body | {"user": next(iter(channel.members - {ws.bot_user})), "is_open": True}
+    return body | {
+        "name": channel.name,
+        "name_normalized": channel.name,
+        "creator": channel.creator,
+        "is_member": ws.bot_user in channel.members,
+        "is_general": False,
+        "context_team_id": ws.team,
+        "num_members": len(channel.members),
+        "topic": {"value": "", "creator": "", "last_set": 0},
+        "purpose": {"value": "", "creator": "", "last_set": 0},
+    }
+
+
+def file_json(file: File, base: str) -> Json:
+    """A file object; `base` is the server's address."""
+    url = f"{base}/files-pri/{file.id}/{file.name}"
+    return {
+        "id": file.id,
+        "name": file.name,
+        "title": file.name,
+        "mimetype": file.mimetype,
+        "filetype": file.name.rpartition(".")[2],
+        "size": len(file.data),
+        "user": file.user,
+        "mode": "hosted",
+        "is_external": False,
+        "url_private": url,
+        "url_private_download": url,
+    }
+
+
+def message_json(ws: Workspace, message: Message, base: str) -> Json:
+    """A message as the Web API returns it."""
+    person = ws.people.get(message.user)
+    team = person.team if person and person.team else ws.team
+    body: Json = {"type": "message", "ts": message.ts, "text": message.text, "team": team}
+    if team != ws.team:
+        body |= {"user_team": team, "source_team": team}
+    if message.subtype:
+        body["subtype"] = message.subtype
+    if message.user:
+        body["user"] = message.user
+    if message.bot:
+        body["bot_id"] = message.bot
+    if message.bot == ws.bot_id:
+        body["app_id"] = ws.app_id
+        body["bot_profile"] = bot_json(ws)
+    if message.blocks:
+        body["blocks"] = list(message.blocks)
+    if message.client_msg_id:
+        body["client_msg_id"] = message.client_msg_id
+    if message.files:
+        body["files"] = [file_json(file, base) for file in message.files]
+    if message.edited:
+        body["edited"] = {"user": message.user or ws.bot_user, "ts": message.edited}
+    if message.streaming:
+        body["streaming_state"] = message.streaming
+    if message.reactions:
+        body["reactions"] = [{"name": n, "users": list(who), "count": len(who)} for n, who in message.reactions]
+    replies = [m for m in ws.thread(message.channel, message.ts) if m.ts != message.ts]
+    if message.thread_ts:
+        body["thread_ts"] = message.thread_ts
+        root = ws.messages[message.channel].get(message.thread_ts)
+        if root:
+            body["parent_user_id"] = root.user
+    elif replies:
+        who = list(dict.fromkeys(reply.user for reply in replies))
+        body |= {"thread_ts": message.ts, "reply_count": len(replies), "reply_users": who}
+        body |= {"reply_users_count": len(who), "latest_reply": replies[-1].ts}
+    return body
+
+
+def bot_json(ws: Workspace) -> Json:
+    """Our own bot's object, as bots.info and bot_profile show it."""
+    icons = {"image_36": "https://a.slack-edge.com/bot_36.png"}
+    body = {"id": ws.bot_id, "app_id": ws.app_id, "user_id": ws.bot_user, "name": ws.bot_name, "team_id": ws.team}
+    return {**body, "deleted": False, "updated": 1_700_000_000, "icons": icons}
+
+
+def view_json(ws: Workspace, view: View, values: Json | None = None) -> Json:
+    """A view as answers and interaction payloads carry it."""
+    own = {"id": view.id, "team_id": ws.team, "app_id": ws.app_id, "bot_id": ws.bot_id, "root_view_id": view.id}
+    extra = {"hash": f"{int(time.time())}.{view.id}", "state": {"values": values or {}}, "previous_view_id": None}
+    defaults: Json = {"callback_id": "", "private_metadata": "", "external_id": "", "clear_on_close": False}
+    return {**defaults, "notify_on_close": False, **view.raw, **own, **extra}
+
+
+def event_body(ws: Workspace, event: Json) -> Json:
+    """The event_callback around an event (docs.slack.dev/apis/events-api)."""
+    owner = {"enterprise_id": None, "team_id": ws.team, "user_id": ws.bot_user, "is_bot": True}
+    return {
+        "token": "verification-token",
+        "team_id": ws.team,
+        "context_team_id": ws.team,
+        "context_enterprise_id": None,
+        "api_app_id": ws.app_id,
+        "event": event,
+        "type": "event_callback",
+        "event_id": ws.new_id("Ev"),
+        "event_time": int(time.time()),
+        "authorizations": [{**owner, "is_enterprise_install": False}],
+        "is_ext_shared_channel": False,
+        "event_context": ws.new_id("EC"),
+    }
+
+
+def replies_page(messages: Sequence[Message], limit: int, cursor: str) -> tuple[Sequence[Message], str]:
+    """One page of a list and the cursor of the next, "" at the end."""
+    start = int(cursor) if cursor.isdigit() else 0
+    end = start + max(1, limit)
+    return messages[start:end], str(end) if end < len(messages) else ""

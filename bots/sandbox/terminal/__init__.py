@@ -1,0 +1,1 @@
+"""A person's seat in the sandbox: what they type, and what they see."""

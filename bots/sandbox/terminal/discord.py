@@ -1,0 +1,137 @@
+"""The sandbox's Discord guild on stage."""
+
+import re
+from collections.abc import Callable
+
+from bots.sandbox.discord.interactions import Interaction
+from bots.sandbox.discord.server import DiscordServer
+from bots.sandbox.discord.text import walk
+from bots.sandbox.discord.values import Channel, DiscordRefuses, Json, Message, Modal, Permission
+from bots.sandbox.terminal.screen import BOT, CHANNELS, PEOPLE, Dialog, Seen
+
+# Option types, interactions/application-commands#application-command-option-type.
+_SUBCOMMAND, _STRING = 1, 3
+# Component types, components/reference#component-object-component-types.
+_BUTTON, _TEXT_INPUT = 2, 4
+_NAMED = re.compile(r"(\w+):(\S+)\s*")
+
+
+class DiscordStage:
+    """The Discord guild."""
+
+    name = "discord"
+
+    def __init__(self, server: DiscordServer) -> None:
+        self.server = server
+        guild = server.add_guild("Sandbox")
+        rights = {"ann": Permission.MANAGE_CHANNELS | Permission.MANAGE_GUILD, "bob": Permission.NONE}
+        self._people = {name: server.add_member(guild, name, permissions=rights[name]) for name in PEOPLE}
+        self._rooms = {room: server.add_channel(guild, room[1:]) for room in CHANNELS}
+        self._private = {name: server.open_dm(user) for name, user in self._people.items()}
+        self._interaction: Interaction | None = None
+
+    async def say(self, person: str, room: str, text: str, thread: str) -> None:
+        text = BOT.sub(f"@{self.server.bot_user.name}", text)
+        await self.server.say(self._people[person], self._channel(person, room, thread), text)
+
+    async def command(self, person: str, room: str, text: str, thread: str) -> None:
+        name, options = self._parsed(text)
+        channel = self._channel(person, room, thread)
+        self._interaction = await self.server.slash(self._people[person], channel, name, options)
+
+    async def press(self, person: str, room: str, message: str, label: str) -> None:
+        found = next(each for each in self._messages(person, room) if each.id == message)
+        button = _buttons(found)[label]
+        self._interaction = await self.server.press(self._people[person], found, button)
+
+    def seen(self, person: str, room: str) -> tuple[Seen, ...]:
+        return tuple(self._seen(message, self._channel(person, room, "")) for message in self._messages(person, room))
+
+    def _messages(self, person: str, room: str) -> list[Message]:
+        """What this person sees in the room and its threads, oldest first."""
+        channel, user = self._channel(person, room, ""), self._people[person].id
+        places = (channel, *self.server.threads(channel))
+        found = [message for place in places for message in self.server.messages(place)]
+        shown = [each for each in found if each.ephemeral_for in ("", user) and not each.loading]
+        return sorted(shown, key=lambda each: int(each.id))
+
+    def _seen(self, message: Message, room: Channel) -> Seen:
+        files = (f"[{each.name}]" for each in message.attachments)
+        return Seen(
+            message.id,
+            message.author.name,
+            " ".join(filter(None, (message.content, *files))),
+            bot=message.author.id == self.server.bot_user.id,
+            thread=message.channel if message.channel != room.id else "",
+            note="only you see this" if message.ephemeral_for else " ".join(each.emoji for each in message.reactions),
+            buttons=tuple(_buttons(message)),
+            frames=len(message.frames),
+        )
+
+    def dialog(self) -> Dialog | None:
+        modal = self._interaction.modal if self._interaction else None
+        return Dialog(modal.title, str(_input(modal).get("value", ""))) if modal else None
+
+    async def submit(self, text: str) -> None:
+        if self._interaction and self._interaction.modal:
+            field = self._interaction.modal.fields[0]
+            self._interaction = await self.server.submit_modal(self._interaction, {field: text})
+
+    async def until(self, condition: Callable[[], bool], seconds: float) -> None:
+        await self.server.until(condition, seconds)
+
+    def _parsed(self, text: str) -> tuple[str, dict[str, object]]:
+        """`prompt set You are …` as a command and its options; the last one takes all the rest.
+
+        Those that are chosen and not written come before, by name: `ask private:true …`. Raises
+        DiscordRefuses for a command that the bot did not register.
+        """
+        name, _, rest = text.strip().partition(" ")
+        command = next((each for each in self.server.commands.registered if each["name"] == name), None)
+        if command is None:
+            raise DiscordRefuses(f"there is no command /{name}")
+        options = command.get("options", [])
+        groups = {each["name"]: each for each in options if each["type"] == _SUBCOMMAND}
+        if groups:
+            word, _, rest = rest.partition(" ")
+            if word not in groups:
+                raise DiscordRefuses(f"/{name} goes on with one of: {', '.join(groups)}")
+            name, options = f"{name} {word}", groups[word].get("options", [])
+        values: dict[str, object] = {}
+        while (named := _NAMED.match(rest.strip())) and named[1] in {option["name"] for option in options}:
+            values[named[1]] = named[2]
+            rest = rest.strip()[named.end() :]
+        placed = [option["name"] for option in options if _is_placed(option) and option["name"] not in values]
+        for index, option in enumerate(placed):
+            value, _, rest = rest.strip().partition(" ") if index < len(placed) - 1 else (rest.strip(), "", "")
+            if value:
+                values[option] = value
+        return name, values
+
+    def _channel(self, person: str, room: str, thread: str) -> Channel:
+        if room == "dm":
+            return self._private[person]
+        channel = self._rooms[room]
+        return next((each for each in self.server.threads(channel) if each.id == thread), channel)
+
+
+def _buttons(message: Message) -> dict[str, str]:
+    """The buttons of a message: their ids by their labels."""
+    parts = (part for part in walk(message.components) if part.get("type") == _BUTTON)
+    return {str(part["label"]): str(part["custom_id"]) for part in parts}
+
+
+def _is_placed(option: Json) -> bool:
+    """Whether an option is known by its place: the required ones, and texts that may be anything."""
+    return bool(option.get("required")) or (option["type"] == _STRING and not option.get("choices"))
+
+
+def _input(modal: Modal) -> Json:
+    """The first text input of a form, inside whatever lays it out."""
+    pending: list[Json] = list(modal.components)
+    while pending:
+        part = pending.pop(0)
+        if part.get("type") == _TEXT_INPUT:
+            return part
+        pending += [*part.get("components", []), *([part["component"]] if "component" in part else [])]
+    return {}

@@ -1,0 +1,1 @@
+"""Slack as calls, connections and people, without the core."""

@@ -1,0 +1,193 @@
+"""Calls of Slack's Web API over one session, with its errors as ours."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
+from typing import TypeVar
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from bots.proxy import proxy_for
+from bots.slack.api.own_deletions import Removed
+from core import metrics
+from core.domain.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, Unreachable
+
+# The SDK writes whole messages to its log at DEBUG; people's words do not belong there, whatever LOG_LEVEL says.
+sdk_log = logging.getLogger("bots.slack.sdk")
+sdk_log.setLevel(logging.WARNING)
+
+T = TypeVar("T")
+
+# Seconds for one call, and of them for connecting.
+_TOTAL = 20
+_CONNECT = 5
+# Seconds that running calls get when the session is closed.
+_CLOSING = 3.0
+
+# docs.slack.dev/reference/methods: the error lists of chat.postMessage, chat.update, chat.delete and others.
+_SLOW = {"ratelimited", "rate_limited", "message_limit_exceeded"}
+_GONE = {
+    "message_not_found",
+    "channel_not_found",
+    "is_archived",
+    "thread_not_found",
+    "cannot_reply_to_message",
+    "is_inactive",
+}
+_FROZEN = {"cant_update_message", "edit_window_closed", "block_mismatch", "streaming_state_conflict"}
+_REJECTED = {
+    "msg_too_long",
+    "msg_blocks_too_long",
+    "msg_blocks_too_many",
+    "invalid_blocks",
+    "invalid_blocks_format",
+    "invalid_attachments",
+    "invalid_arguments",
+    "invalid_arg_name",
+    "invalid_array_arg",
+    "invalid_json",
+    "json_not_object",
+    "no_text",
+    "too_many_attachments",
+    "markdown_text_conflict",
+    "slack_connect_blocked_file_type",
+    "slack_connect_file_link_sharing_blocked",
+}
+_PASSING = {
+    "internal_error",
+    "fatal_error",
+    "service_unavailable",
+    "request_timeout",
+    "team_added_to_org",
+    "accesslimited",
+    "rollup_error",
+}
+# Seconds to wait when Slack slows us down without saying for how long.
+_RETRY_AFTER = 5.0
+
+
+class Web:
+    """The bot's own client. The session opens with the first call; after `close` each call opens its own."""
+
+    def __init__(self, base_url: str, token: str) -> None:
+        # No retry handlers: a handler that sleeps would hold an old frame, one that resends could post it twice.
+        self.client = AsyncWebClient(token, base_url=base_url, timeout=_TOTAL, logger=sdk_log, retry_handlers=[])
+        # The SDK sends everything through HTTP(S)_PROXY and does not know NO_PROXY.
+        self.client.proxy = proxy_for(base_url)
+        self.removed = Removed()
+        self._calls = 0
+        self._quiet = asyncio.Event()
+        self._closed = False
+
+    async def call(self, request: Awaitable[T]) -> T:
+        """The answer to one call of a method of `client`. Raises PlatformError."""
+        if self.client.session is None and not self._closed:
+            timeout = aiohttp.ClientTimeout(total=_TOTAL, connect=_CONNECT)
+            self.client.session = aiohttp.ClientSession(timeout=timeout)
+        self._calls += 1
+        self._quiet.clear()
+        try:
+            return await request
+        except SlackApiError as error:
+            raise translated(error) from error
+        except (aiohttp.ClientError, OSError, TimeoutError, SlackClientError) as error:
+            raise Unreachable(type(error).__name__) from error
+        except (AttributeError, TypeError, ValueError) as error:
+            # The SDK stumbles over a body that is no JSON, such as a proxy's page.
+            raise Unreachable("the answer was not Slack's") from error
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._quiet.set()
+
+    async def respond(self, url: str, body: dict[str, object]) -> None:
+        """Answer by a response_url, which serves five times within 30 minutes. Raises PlatformError.
+
+        docs.slack.dev/interactivity/handling-user-interaction
+        """
+        hook = AsyncWebhookClient(url, timeout=_TOTAL, session=self.client.session, logger=sdk_log, retry_handlers=[])
+        hook.proxy = proxy_for(url)
+        try:
+            answer = await hook.send_dict(body)
+        except (aiohttp.ClientError, OSError, TimeoutError, SlackClientError) as error:
+            raise Unreachable(type(error).__name__) from error
+        refusal = _refusal(answer.body)
+        if answer.status_code != 200 or refusal:
+            raise _error(refusal, answer.status_code, answer.headers, refusal or f"HTTP {answer.status_code}")
+
+    async def upload(self, url: str, content: bytes) -> None:
+        """Send a file's content to the address that Slack gave for it. Raises Unreachable."""
+        client = self.client  # the middle of its files_upload_v2, which would begin anew each time
+        sent = client._upload_file(
+            url=url, data=content, logger=sdk_log, timeout=_TOTAL, proxy=proxy_for(url), ssl=client.ssl
+        )
+        status = (await self.call(sent)).status
+        if status != 200:
+            raise Unreachable(f"HTTP {status}")
+
+    async def close(self) -> None:
+        """Close the session when the running calls have ended, or `_CLOSING` seconds later."""
+        self._closed = True
+        if self._calls:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSING):
+                    await self._quiet.wait()
+        session, self.client.session = self.client.session, None
+        if session is not None:
+            await session.close()
+
+
+def translated(error: SlackApiError) -> PlatformError:
+    """Slack's refusal as one of our errors."""
+    response = error.response
+    # a body that is no JSON leaves aiohttp's response here, anything else the SDK's
+    status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
+    code = code_of(error)
+    detail = f"missing_scope: {response.get('needed')}" if code == "missing_scope" else code or f"HTTP {status}"
+    return _error(code, status, response.headers, detail)
+
+
+def code_of(error: BaseException | None) -> str:
+    """Slack's error code behind an error, ours or the SDK's; "" if it gave none."""
+    if isinstance(error, PlatformError):
+        error = error.__cause__
+    data = getattr(error.response, "data", None) if isinstance(error, SlackApiError) else None
+    return str(data.get("error", "")) if isinstance(data, dict) else ""
+
+
+def details_of(error: BaseException) -> str:
+    """What Slack says is wrong with the arguments, for people who build blocks."""
+    cause = error.__cause__ if isinstance(error, PlatformError) else error
+    data = getattr(cause.response, "data", None) if isinstance(cause, SlackApiError) else None
+    if not isinstance(data, dict):
+        return ""
+    return f"{data.get('errors', '')} {(data.get('response_metadata') or {}).get('messages', '')}"
+
+
+def _error(code: str, status: int, headers: Mapping[str, str], detail: str) -> PlatformError:
+    """Our error for a code of Slack's, "" if it gave none, and the status of the answer."""
+    if code in _SLOW or status == 429:
+        metrics.PLATFORM_429S.labels("slack").inc()
+        given = headers.get("Retry-After", "")
+        return SlowDown(detail, float(given) if given.isdigit() else _RETRY_AFTER)
+    if code in _PASSING or status >= 500 or (not code and status < 400):
+        return Unreachable(detail)
+    if code in _GONE:
+        return Gone(detail)
+    if code in _FROZEN:
+        return Frozen(detail)
+    return Rejected(detail) if code in _REJECTED or not code else Forbidden(detail)
+
+
+def _refusal(body: str) -> str:
+    """The error code in the body of an answer, "" if there is none."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return ""
+    return str(found.get("error", "unknown")) if isinstance(found, dict) and found.get("ok") is False else ""

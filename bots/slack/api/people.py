@@ -1,0 +1,156 @@
+"""People and channels of the workspace: their names, and what they may change."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
+
+from bots.slack.api.client import Web, code_of
+from bots.slack.api.identity import Identity
+from bots.slack.api.patience import PATIENCE
+from core.domain.conversation import Author, Place, Rights
+from core.domain.errors import PlatformError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Seconds: how long a name may be old, and how long what somebody may do.
+NAMES_FRESH = 3600.0
+RIGHTS_FRESH = 60.0
+# Seconds before a failed lookup is tried again.
+_FAILED_FOR = 30.0
+# Names kept in memory.
+_MOST = 10_000
+
+
+class _Cache(Generic[T]):
+    """Values by key with their age. Those who ask for one key at the same time share one lookup."""
+
+    def __init__(self, look_up: Callable[[str], Awaitable[T]]) -> None:
+        self._look_up = look_up
+        self._known: dict[str, tuple[float, T]] = {}
+        self._failed: dict[str, float] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def get(self, key: str, fresh: float, *, stale: bool = False) -> T | None:
+        """The value, at most `fresh` seconds old; None, or with `stale` an older one, when that can't be had."""
+        lock = self._locks.setdefault(key, asyncio.Lock())  # gone with the last who waits
+        async with lock:
+            now = time.monotonic()
+            at, value = self._known.get(key, (-math.inf, None))
+            if now - at < fresh:
+                return value
+            if now - self._failed.get(key, -math.inf) < _FAILED_FOR:
+                return value if stale else None
+            try:
+                found = await self._look_up(key)
+            except PlatformError as error:
+                log.warning("a lookup failed: %s: %s", type(error).__name__, error)
+                _remember(self._failed, key, now)
+                return value if stale else None
+            self._failed.pop(key, None)
+            _remember(self._known, key, (now, found))
+            return found
+
+    def known(self, key: str) -> T | None:
+        """The value as it was found last, None if it never was."""
+        return self._known[key][1] if key in self._known else None
+
+
+class People:
+    """Who is who. `managers`: the words of SLACK_MANAGERS. `patience`: how long a lookup may hold up a question."""
+
+    def __init__(self, web: Web, managers: Iterable[str], patience: float = PATIENCE.names) -> None:
+        self._web = web
+        self._patience = patience
+        self._managers = {word.lower() for word in managers}
+        self._users = _Cache(self._user)
+        self._channels = _Cache(self._channel)
+
+    async def names(self, users: Iterable[str], channels: Iterable[str] = ()) -> dict[str, str]:
+        """Names by id. Those that can't be had in time are left out."""
+        wanted = [(key, self._users) for key in set(users)] + [(key, self._channels) for key in set(channels)]
+        found: dict[str, str] = {}
+
+        async def find(key: str, cache: _Cache[Mapping[str, Any]]) -> None:
+            if name := _name(await cache.get(key, NAMES_FRESH, stale=True) or {}):
+                found[key] = name
+
+        try:
+            async with asyncio.timeout(self._patience), asyncio.TaskGroup() as group:
+                for key, cache in wanted:
+                    group.create_task(find(key, cache))
+        except TimeoutError:
+            log.warning("Slack did not tell %d names in time", len(wanted) - len(found))
+        return found
+
+    async def author(self, me: Identity, user: str, name: str = "", teams: Iterable[str] = ()) -> Author:
+        """A person, by the name that others see, else by `name`, in time for the question. `teams`: whose member they
+        are, by what Slack delivered."""
+        names = await self.names([user])
+        person = self._users.known(user) or {}
+        return Author(user, names.get(user) or name or user, external=_external(person, teams, me))
+
+    async def rights(self, user: str, place: Place) -> Rights:
+        """What this person may change in this place. What Slack does not tell is not granted."""
+        if "admins" in self._managers:
+            person = await self._users.get(user, RIGHTS_FRESH) or {}
+            if any(person.get(flag) for flag in ("is_admin", "is_owner", "is_primary_owner")):
+                return Rights.WORKSPACE
+        if place.direct or self._managers & {"everyone", user.lower()}:
+            return Rights.CHANNEL
+        if "creators" in self._managers:
+            channel = await self._channels.get(place.channel, RIGHTS_FRESH) or {}
+            if channel.get("creator") == user:
+                return Rights.CHANNEL
+        return Rights.NONE
+
+    async def absent(self, channel: str) -> bool:
+        """Whether the bot is not in this conversation. Asked anew: it may have been invited a moment ago."""
+        try:
+            info = await self._channel(channel)
+        except PlatformError as error:
+            return code_of(error) in ("channel_not_found", "not_in_channel")
+        return info.get("is_member") is False and not (info.get("is_im") or info.get("is_mpim"))
+
+    async def _user(self, user: str) -> Mapping[str, Any]:
+        answer = await self._web.call(self._web.client.users_info(user=user))
+        return _object(answer.get("user"))
+
+    async def _channel(self, channel: str) -> Mapping[str, Any]:
+        answer = await self._web.call(self._web.client.conversations_info(channel=channel))
+        return _object(answer.get("channel"))
+
+
+def _remember(kept: dict[str, T], key: str, value: T) -> None:
+    """Keep a value; beyond `_MOST` the oldest goes."""
+    kept.pop(key, None)
+    kept[key] = value
+    while len(kept) > _MOST:
+        del kept[next(iter(kept))]
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _external(person: Mapping[str, Any], teams: Iterable[str], me: Identity) -> bool:
+    """Whether somebody comes from another organisation (docs.slack.dev/apis/slack-connect: `team_id` is another one, or
+    they are a stranger). Workspaces of one Enterprise organisation are no strangers to each other; guests are ours."""
+    if person.get("is_stranger"):
+        return True
+    enterprise = _object(person.get("enterprise_user")).get("enterprise_id")
+    if me.enterprise and enterprise == me.enterprise:
+        return False
+    return bool({*teams, str(person.get("team_id") or "")} - {"", me.team, me.enterprise})
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    """The name that people see: of a person the display name, else the full name; of a channel its name."""
+    profile = _object(entry.get("profile"))
+    found = profile.get("display_name") or profile.get("real_name") or entry.get("real_name") or entry.get("name")
+    return str(found or "").strip()

@@ -1,0 +1,1 @@
+"""Blocks, forms and buttons as Slack has them."""

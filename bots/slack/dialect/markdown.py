@@ -1,0 +1,173 @@
+"""Slack's dialect: standard Markdown as Slack's markdown block takes it, and Slack's own tokens as words."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+
+from bots.slack.dialect.mrkdwn import plain, to_mrkdwn
+from core.markdown.blocks import Leaf, blocks
+from core.markdown.incomplete import HOLD, closing
+from core.markdown.math import LONG, escaped
+from core.markdown.nesting import lines
+from core.markdown.spans import Atom, bare, inline
+from core.markdown.stable_prefix import sure
+from core.markdown.tables import complete
+from core.markdown.text import sound
+
+__all__ = ["LIMIT", "appendable", "from_slack", "plain", "to_mrkdwn", "to_slack_markdown"]
+
+LIMIT = 12_000
+"""Characters of all markdown blocks of a message together (docs.slack.dev: blocks/markdown-block)."""
+
+# Where a token of Slack's could begin: a mention, a date or a link, in Markdown too (PostHog/posthog#95054).
+_BEGIN = re.compile(r"(?<!\\)(\\*+)<(?=\\?(?:[!@#]|subteam))")
+_LINK = re.compile(r"(?<!\\)<(?=[^\s<>|][^<>|\n]{0,200}\|[^<>\n]{0,90}>)")
+_MENTION = r"\s{0,8}<?\\?(?:[!@]|#[A-Z0-9]{6}|&(?:#(?:33|64|x21|x40)|excl|commat);)"
+_TARGET = re.compile(rf"\](?=[(:]{_MENTION})", re.IGNORECASE)
+_TOKEN_IN_CODE = re.compile(r"<(?=![ \t]*\w+[ \t]*[\^|>]|[@#][A-Z0-9]+[|>]|subteam)")
+
+
+@lru_cache(maxsize=64)  # a page is measured before it is shown
+def to_slack_markdown(markdown: str) -> str:
+    """The text for a `markdown` block: as it is, but nothing in it pings, images are links, formulas stay legible.
+
+    In text the angle of a mention is escaped, which Slack shows as an angle and does not read again; `&` is not, since
+    addresses are not unescaped. In code, where an escape would show, a character nobody sees breaks the mention.
+    """
+    parts, at, markdown = [], 0, sound(markdown)
+    for leaf in blocks(markdown).leaves:
+        parts += [_escape(markdown[at : leaf.start]), _leaf(leaf, markdown[leaf.start : leaf.end])]
+        at = leaf.end
+        if not leaf.closed and markdown[at:].strip():  # the list or quote around it ended
+            parts.append(closing(leaf).lstrip("\n") + "\n")
+    return _defuse("".join([*parts, _escape(markdown[at:])]))
+
+
+def appendable(markdown: str, *, final: bool) -> str:
+    """The same for a text that grows, as far as it can be said for good: what a longer text gives begins with it.
+
+    `final`: the text is complete.
+    """
+    return to_slack_markdown(markdown if final else markdown[: sure(markdown)])
+
+
+def _leaf(leaf: Leaf, text: str) -> str:
+    match leaf.kind:
+        case "fence" | "code":
+            return text
+        case "html":
+            return _escape(text)
+        case "table":
+            return "".join(map(_text, lines(complete(leaf, text))))
+        case _:
+            return _text(text)
+
+
+@lru_cache(maxsize=1024)
+def _text(text: str) -> str:
+    parts, at = [], 0
+    for atom in _atoms(text):
+        piece = text[atom.start : atom.end]
+        parts += [_escape(text[at : atom.start]), piece if atom.kind == "code" else _escape(_atom(atom, piece))]
+        at = atom.end
+    return "".join([*parts, _escape(text[at:])])
+
+
+def _atoms(text: str) -> Iterator[Atom]:
+    """What is not shown as it is written, and code."""
+    for atom in inline(text).atoms:
+        length = atom.end - atom.start
+        if atom.kind == "link":
+            inner = [part for part in inline(atom.label).atoms if part.kind in ("code", "image")]
+            pictured = text.startswith("![", atom.start + 1)
+            if any(part.kind == "image" for part in inner) and length <= (LONG if pictured else HOLD):
+                yield atom
+            else:
+                by = atom.start + 1
+                yield from (replace(part, start=part.start + by, end=part.end + by) for part in inner)
+        elif atom.kind == "code" or (atom.kind in ("image", "math") and length <= LONG):
+            yield atom
+
+
+def _atom(atom: Atom, text: str) -> str:
+    match atom.kind:
+        case "math":
+            return escaped(text)
+        case "image" if atom.label:
+            return "[" + bare(atom.label) + text[len(atom.label) + 2 :]
+        case "image":
+            return atom.target
+        case _:
+            return "[" + (bare(atom.label) or "image") + text[len(atom.label) + 1 :]
+
+
+def _escape(text: str) -> str:
+    return _BEGIN.sub(_angle, _LINK.sub("&lt;", _TARGET.sub(r"]\\", text)))
+
+
+def _angle(match: re.Match[str]) -> str:
+    """An angle as an entity; if it was escaped, the backslash would now escape the entity."""
+    return match[1][len(match[1]) % 2 :] + "&lt;"
+
+
+def _defuse(text: str) -> str:
+    return _TOKEN_IN_CODE.sub("<\u200b", text)
+
+
+CODE = re.compile(r"(?s)(```.*?```|`[^`\n]+`)")
+_TOKEN = re.compile(r"<([^<>]+)>|&(?:amp|lt|gt);")
+_ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
+_ENTITY = re.compile("|".join(_ENTITIES))
+_Names = Callable[[str], str | None]
+
+
+def from_slack(text: str, user_name: _Names, channel_name: _Names) -> str:
+    """A message's text in words: mentions by name, links as Markdown, entities decoded once.
+
+    The callables give the name of an id, None where it is not known. In code only what Slack itself put there is taken
+    back: its entities, and the angles around addresses (docs.slack.dev/messaging/formatting-message-text).
+    """
+
+    def word(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return _ENTITIES[match[0]]
+        return _token(match[1], user_name, channel_name)
+
+    def code(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return _ENTITIES[match[0]]
+        target, _, label = match[1].partition("|")
+        return _decode(label or target if re.match(r"https?:|mailto:|tel:", target) else match[0])
+
+    pieces = CODE.split(text)
+    return "".join(_TOKEN.sub(code if i % 2 else word, piece) for i, piece in enumerate(pieces))
+
+
+def _decode(text: str) -> str:
+    return _ENTITY.sub(lambda match: _ENTITIES[match[0]], text)
+
+
+def _token(token: str, user_name: _Names, channel_name: _Names) -> str:
+    target, _, label = (_decode(part) for part in token.partition("|"))
+    kind, name = target[:1], target[1:]
+    if kind == "@":
+        return "@" + (user_name(name) or label.removeprefix("@") or name)
+    if kind == "#":
+        return "#" + (label.removeprefix("#") or channel_name(name) or name)
+    if kind == "!":
+        return _command(name, label)
+    if not label:
+        return target.removeprefix("mailto:").removeprefix("tel:")
+    bare = re.sub(r"^(?:https?://|mailto:|tel:)", "", target)
+    if label in (target, bare, bare.rstrip("/")):
+        return label  # Slack made the link out of what was typed
+    return f"[{label}]({target})"
+
+
+def _command(name: str, label: str) -> str:
+    if name.startswith("date^"):
+        return label or name
+    if name.startswith("subteam^"):
+        return "@" + (label.removeprefix("@") or name.removeprefix("subteam^"))
+    return "@" + (label.removeprefix("@") or name)

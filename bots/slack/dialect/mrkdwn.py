@@ -1,0 +1,226 @@
+"""mrkdwn and plain text, for the places in Slack where Markdown can't go: notifications, `response_url`."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from wcwidth import grapheme_boundary_before, wcswidth
+
+from core.markdown.blocks import blocks
+from core.markdown.math import legible
+from core.markdown.tables import cells
+from core.markdown.text import UNSEEN, sound, without_fences
+
+_PARSER = MarkdownIt("commonmark", {"maxNesting": 60}).enable(["table", "strikethrough"])
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
+_TASK = re.compile(r"\[([ xX])\] ")
+
+
+def escape(text: str) -> str:
+    """The three characters that mrkdwn knows (docs.slack.dev/messaging/formatting-message-text)."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+@lru_cache(maxsize=64)  # a page is measured before it is shown
+def to_mrkdwn(markdown: str) -> str:
+    """The text in mrkdwn. Nothing in it pings: every angle of the text is escaped."""
+    return _Writer(markdown, marks=True).write()
+
+
+@lru_cache(maxsize=64)
+def plain(markdown: str, limit: int = 3000) -> str:
+    """The text without marks, escaped, of at most `limit` characters: what a notification shows."""
+    text = _Writer(markdown[: 2 * limit], marks=False).write()
+    if len(text) <= limit and len(markdown) <= 2 * limit:
+        return text
+    cut = grapheme_boundary_before(text, limit) if len(text) > limit - 1 else len(text)
+    cut = min(cut, limit - 1)
+    entity = text.rfind("&", max(0, cut - 4), cut)
+    if entity >= 0 and ";" not in text[entity:cut]:
+        cut = entity
+    return text[:cut].rstrip() + "…"
+
+
+class _Writer:
+    """Writes the parser's blocks one after the other, with what lists and quotes put before each line."""
+
+    def __init__(self, markdown: str, *, marks: bool) -> None:
+        markdown = legible(sound(markdown))
+        self.tokens = _PARSER.parse(markdown)
+        tables = (leaf for leaf in blocks(markdown).leaves if leaf.kind == "table")
+        self.tables = (cells(leaf, markdown[leaf.start : leaf.end]) for leaf in tables)
+        self.marks = marks
+        self.out: list[str] = []
+        self.around: list[str] = []  # what each open container puts before a line
+        self.counts: list[int] = []  # the next number of each open list, 0 for bullets
+        self.marker = ""  # of the item that begins
+        self.tight = False
+
+    def write(self) -> str:
+        table = False
+        for i, token in enumerate(self.tokens):
+            match token.type:
+                case "bullet_list_open":
+                    self.counts.append(0)
+                case "ordered_list_open":
+                    start = token.attrGet("start")
+                    self.counts.append(1 if start is None else int(start))
+                case "bullet_list_close" | "ordered_list_close":
+                    self.counts.pop()
+                    self.tight = bool(self.counts)
+                case "list_item_open":
+                    self.marker = f"{self.counts[-1]}. " if self.counts[-1] or token.info else "• "
+                    self.counts[-1] += 1 if token.info else 0
+                    self.around.append("    ")
+                case "list_item_close":
+                    if self.marker:
+                        self._put("")
+                    self.around.pop()
+                case "blockquote_open":
+                    self.around.append("> " if self.marks else "")
+                case "blockquote_close":
+                    self.around.pop()
+                case "table_open" | "table_close":
+                    table = token.type == "table_open"
+                    if table:
+                        rows = [[_bare(cell) for cell in row] for row in next(self.tables, ())]
+                        self._put(_fenced(_aligned(rows)) if self.marks else escape("\n".join(map(" | ".join, rows))))
+                case "inline" if not table:
+                    self._put(self._inline(token, heading=self.tokens[i - 1].type == "heading_open"))
+                case "fence" | "code_block":
+                    code = token.content.rstrip("\n")
+                    self._put(_fenced(code) if self.marks else escape(code))
+                case "html_block":
+                    self._put(escape(token.content.rstrip("\n")))
+                case "hr" if self.marks:
+                    self._put("─" * 20)
+        return "\n".join(self.out).strip("\n")
+
+    def _inline(self, token: Token, *, heading: bool) -> str:
+        children = token.children or []
+        if not self.marks:
+            return escape(_words(children))
+        text = _marked(children, heading)
+        text = _TASK.sub(lambda match: "☐ " if match[1] == " " else "☑ ", text, count=1) if self.marker else text
+        return f"*{text}*" if heading and text else text
+
+    def _put(self, text: str) -> None:
+        prefix = "".join(self.around)
+        first = prefix
+        if self.marker:
+            first = "".join(self.around[:-1]) + self.marker
+        tight = self.marker or self.tight
+        if self.out and not (tight and self.counts) and self.out[-1].strip():
+            quoted = self.out[-1].lstrip().startswith(">") and "> " in self.around
+            self.out.append(prefix.rstrip() if quoted else "")
+        self.marker, self.tight = "", False
+        for i, line in enumerate(text.split("\n")):
+            self.out.append((first if i == 0 else prefix) + line)
+
+
+def _marked(children: Sequence[Token], bold: bool) -> str:
+    """A paragraph in mrkdwn. Inside a heading, which is bold as a whole, bold words are not marked again."""
+    parts: list[str] = []
+    opened: list[tuple[str, int]] = []
+    links: list[str] = []
+    for i, token in enumerate(children):
+        match token.type:
+            case "strong_open" | "em_open" | "s_open":
+                opened.append((_MARKS[token.type[:-5]] if token.type != "strong_open" or not bold else "", len(parts)))
+                parts.append("")
+            case "strong_close" | "em_close" | "s_close":
+                mark, at = opened.pop()
+                parts[at] = mark
+                parts.append(mark)
+            case "link_open":
+                target = str(token.attrGet("href") or "")
+                if token.info == "auto" and "|" in children[i + 1].content:  # Slack's own token, no address
+                    links.append("&gt;")
+                    parts.append("&lt;")
+                elif not _ADDRESS.match(target):  # `[x](!channel)` would be a mention
+                    links.append(f" ({escape(target)})" if target else "")
+                else:
+                    links.append(">")
+                    label = "" if children[i + 1].type == "link_close" else "|"
+                    parts.append(f"<{_address(target)}{label}" if children[i + 1].content != target else "<")
+            case "link_close":
+                parts.append(links.pop())
+            case "image":
+                target, label = str(token.attrGet("src") or ""), escape(token.content).replace("|", "¦")
+                if links or not _ADDRESS.match(target):
+                    parts.append(label or "image")
+                else:
+                    parts.append(f"<{_address(target)}|{label}>" if label else f"<{_address(target)}>")
+            case "code_inline":
+                code = escape(token.content.replace("`", "ˋ"))  # a tick would end it
+                parts.append(f"`{code.replace('|', '¦') if links else code}`")
+            case "softbreak" | "hardbreak":
+                parts.append("\n")
+            case _:
+                text = escape(without_fences(token.content))
+                parts.append(text.replace("|", "¦") if links else text)
+    return _joined(parts)
+
+
+_MARKS = {"strong": "*", "em": "_", "s": "~"}
+
+
+def _address(url: str) -> str:
+    return escape(url).replace("|", "%7C")
+
+
+def _joined(parts: list[str]) -> str:
+    """The parts in a row; a mark that touches a letter outside it gets an unseen space, or Slack does not read it."""
+    out = ""
+    inside: list[str] = []
+    parts = [part for part in parts if part]
+    for i, part in enumerate(parts):
+        if part in _MARKS.values():
+            closes = bool(inside) and inside[-1] == part
+            if not closes:
+                out += UNSEEN if out and out[-1].isalnum() else ""
+                inside.append(part)
+                out += part
+            else:
+                inside.pop()
+                following = parts[i + 1][:1] if i + 1 < len(parts) else ""
+                out += part + (UNSEEN if following.isalnum() else "")
+        else:
+            out += part
+    return out
+
+
+@lru_cache(maxsize=1024)
+def _bare(markdown: str) -> str:
+    return " ".join(_words(token.children or []) for token in _PARSER.parseInline(legible(markdown))).replace("\n", " ")
+
+
+def _words(children: Sequence[Token]) -> str:
+    """A paragraph's words alone."""
+    parts = []
+    for token in children:
+        if token.type in ("softbreak", "hardbreak"):
+            parts.append("\n")
+        elif token.type in ("text", "code_inline", "image", "html_inline", "text_special"):
+            parts.append(token.content)
+    return "".join(parts)
+
+
+def _fenced(code: str) -> str:
+    return f"```\n{escape(without_fences(code))}\n```"
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    if not rows:
+        return ""
+    widths = [max(max(wcswidth(row[i]), 0) for row in rows) for i in range(len(rows[0]))]
+    out = [
+        " │ ".join(
+            cell + " " * (width - max(wcswidth(cell), 0)) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    out.insert(1, "─┼─".join("─" * width for width in widths))
+    return "\n".join(out)

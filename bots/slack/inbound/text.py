@@ -1,0 +1,30 @@
+"""Words: what people wrote, as the model reads it, with ids as names."""
+
+import re
+
+from bots.slack.api.people import People
+from bots.slack.dialect.markdown import CODE, from_slack
+
+_USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
+_CHANNEL = re.compile(r"<#([CDG][A-Z0-9]+)\|?>")
+
+
+class Words:
+    """Reads Slack's markup. `bot` is our own user id, whose mentions are taken out."""
+
+    def __init__(self, people: People, bot: str) -> None:
+        self._people, self._bot = people, bot
+        own = rf"<@{re.escape(bot)}(?:\|[^>]*)?>"
+        self._salutation = re.compile(rf"\A\s*{own}[\s,:]*")
+        self._own = re.compile(rf"([ \t]?){own}")
+
+    async def read(self, text: str) -> str:
+        """The text, within about a second; a name that Slack does not tell by then stays an id."""
+        pieces = CODE.split(self._salutation.sub("", text))
+        # Our own name matters in code alone, where it is a word like any other.
+        own = [self._bot] if any(self._own.search(piece) for piece in pieces[1::2]) else []
+        users = [user for user in _USER.findall(text) if user != self._bot]
+        names = await self._people.names([*users, *own], _CHANNEL.findall(text))
+        me = "@" + (names.get(self._bot) or "me").replace("\\", "")
+        text = "".join(self._own.sub(rf"\1{me}" if code % 2 else "", piece) for code, piece in enumerate(pieces))
+        return from_slack(text, names.get, names.get)

@@ -1,0 +1,244 @@
+"""Handlers of the commands: what each does, and who may."""
+
+import difflib
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+from core.commands.history import Keepsakes
+from core.commands.registry import COMMANDS, Invocation, usage
+from core.commands.responses import Form, Response, RightsOf
+from core.domain.conversation import Mention, Rights
+from core.domain.errors import UserError
+from core.domain.options import Memory
+from core.domain.ports import ChatModel
+from core.settings.parameters import DAY, PARAMETERS, ChannelSettings, Layer, Origin, Stored, checked, parameter
+from core.settings.routing import conversation_of
+from core.store.ratings import Ratings
+from core.store.records import Records
+from core.store.settings import SettingsStore
+from core.store.turns import Turns
+
+_MARKS = re.compile(r"[\[\]()<>*_`~|@]")
+# How many names of models a list shows.
+_LISTED = 60
+
+
+class Handlers:
+    """They raise UserError for what can't be done and StoreError when Redis is away."""
+
+    def __init__(self, settings: SettingsStore, turns: Turns, ratings: Ratings, model: ChatModel) -> None:
+        self._settings = settings
+        self._turns, self._records = turns, Records(turns.mailboxes)
+        self._keepsakes = Keepsakes(self._records, settings)
+        self._ratings = ratings
+        self._model = model
+        # What one may do for oneself, and more with rights.
+        self._own: dict[str, Callable[[Invocation, RightsOf], Awaitable[Response]]] = {
+            "stop": self.stop,
+            "forget": self._keepsakes.forget,
+            "export": self._keepsakes.export,
+        }
+        self._handlers: dict[str, Callable[[Invocation], Awaitable[Response]]] = {
+            "prompt show": self.prompt_show,
+            "prompt set": self.prompt_set,
+            "prompt clear": self.prompt_clear,
+            "model show": self.model_show,
+            "model set": self.model_set,
+            "model list": self.model_list,
+            "set": self.set,
+            "settings": self.settings,
+            "ratings": self.ratings,
+            "reset": self._keepsakes.reset,
+            "help": self.help,
+        }
+
+    async def run(self, invocation: Invocation, rights: RightsOf) -> Response:
+        """Carry out a command other than `ask`. `rights` is asked only for a command that changes something."""
+        command = invocation.command
+        for argument in command.arguments:
+            if argument.required and not invocation.argument(argument.name):
+                raise UserError(f"Write `{usage(command)}`: {argument.title} is missing.")
+        if command.changes:
+            _check(await rights(), invocation)
+        if own := self._own.get(command.name):
+            return await own(invocation, rights)
+        return await self._handlers[command.name](invocation)
+
+    async def known(self, scope: str) -> tuple[str, ...]:
+        """Names of the conversations below a scope."""
+        return await self._records.conversations(scope)
+
+    async def models(self, typed: str) -> tuple[str, ...]:
+        """Names of models that contain what was typed, for autocompletion."""
+        catalog = await self._model.catalog()
+        typed = typed.strip().lower()
+        return tuple(info.name for info in catalog.models if typed in f"{info.name} {info.alias}".lower())
+
+    async def prompt_show(self, invocation: Invocation) -> Response:
+        settings = await self._settings.of(invocation.place)
+        return Response(f"System prompt here ({_origin(settings.origin('prompt'))}):\n\n{_fenced(settings.prompt)}")
+
+    async def prompt_set(self, invocation: Invocation) -> Response:
+        if text := invocation.argument("text"):
+            return await self._store(invocation, "prompt", text)
+        settings = await self._settings.of(invocation.place)
+        form = Form("prompt set", "System prompt", "How should I behave here?", settings.prompt)
+        return Response("Write the new prompt behind the command: `!prompt set You are …`", form=form)
+
+    async def prompt_clear(self, invocation: Invocation) -> Response:
+        return await self._store(invocation, "prompt", "default")
+
+    async def model_show(self, invocation: Invocation) -> Response:
+        settings = await self._settings.of(invocation.place)
+        return Response(f"`{settings.model}` answers here ({_origin(settings.origin('model'))}).")
+
+    async def model_set(self, invocation: Invocation) -> Response:
+        return await self._store(invocation, "model", invocation.argument("name"))
+
+    async def model_list(self, invocation: Invocation) -> Response:
+        catalog, settings = await self._model.catalog(), await self._settings.of(invocation.place)
+        current = catalog.find(settings.model)
+        lines = []
+        for info in catalog.models[:_LISTED]:
+            alias = f" ({info.alias})" if info.alias and info.alias != info.name else ""
+            room = f", {info.context:,} tokens" if info.context else ""
+            here = " ← answers here" if info == current else ""
+            lines.append(f"- `{info.name}`{alias}{room}{here}")
+        if len(catalog.models) > _LISTED:
+            lines.append(f"\n… and {len(catalog.models) - _LISTED} more.")
+        if current is None:
+            lines.append(f"\n`{settings.model}` answers here; the list does not name it.")
+        if not catalog.live:
+            lines.append("\nNebula's list can't be reached right now; these are the models I know of.")
+        return Response("\n".join(lines))
+
+    async def set(self, invocation: Invocation) -> Response:
+        wanted = parameter(invocation.argument("parameter"))
+        return await self._store(invocation, wanted.name, invocation.argument("value"))
+
+    async def settings(self, invocation: Invocation) -> Response:
+        settings = await self._settings.of(invocation.place)
+        lines = []
+        for each in PARAMETERS:
+            value = getattr(settings, each.name)
+            shown = "left to the server" if value is None else f"`{_short(str(value))}`"
+            lines.append(f"- **{each.name}**: {shown} ({_origin(settings.origin(each.name))})")
+        return Response("\n".join(lines))
+
+    async def stop(self, invocation: Invocation, rights: RightsOf) -> Response:
+        settings = await self._settings.of(invocation.place)
+        for private in (True, False):  # what is one's own first
+            conversation = conversation_of(_here(invocation, private=private), settings)
+            if running := await self._records.running(conversation):
+                break
+        else:
+            return Response("I am not writing anything here.")
+        if running.mention.author.id != invocation.author.id and await rights() is Rights.NONE:
+            raise UserError("Only the person who asked, and those who manage this channel, can stop this answer.")
+        await self._turns.stop(conversation, running.mention.id)
+        return Response("Stopping it; what was written so far stays.")
+
+    async def ratings(self, invocation: Invocation) -> Response:
+        found = await self._ratings.of(invocation.place.scopes[1])
+        if not found:
+            return Response("Nobody has rated an answer here yet.")
+        return Response("\n".join(f"- `{each.model or 'unknown'}`: 👍 {each.good}, 👎 {each.bad}" for each in found))
+
+    async def help(self, invocation: Invocation) -> Response:
+        lines = [
+            "Mention me with a question, or write to me directly. I also understand these commands, "
+            "as slash commands or behind a `!` in a message to me:",
+            "",
+        ]
+        lines += [f"- `{usage(each)}`: {each.title[0].lower()}{each.title[1:]}" for each in COMMANDS]
+        settable = ", ".join(f"`{each.name}` ({each.title})" for each in PARAMETERS)
+        lines += ["", f"Settings: {settable}. The value `default` takes a setting back."]
+        return Response("\n".join(lines))
+
+    async def _store(self, invocation: Invocation, name: str, text: str) -> Response:
+        """Set or take back one value, in the scope that the person named or that they are in."""
+        place, settings = invocation.place, await self._settings.of(invocation.place)
+        layer = invocation.scope or _layer(invocation, settings)
+        if layer is Layer.THREAD and not place.thread:
+            raise UserError("We are not in a thread here; leave out `--thread`.")
+        scope = place.scopes[(Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD).index(layer)]
+        note = ""
+        if text.strip().lower() == "default":
+            await self._settings.write(scope, name, None)
+        else:
+            value = checked(parameter(name), text.strip())
+            if name == "model":
+                value, note = await self._known(value)
+            await self._settings.write(scope, name, Stored(value, invocation.author.name, time.time()))
+        settings = await self._settings.of(place)
+        if name == "retention" and layer is not Layer.WORKSPACE and settings.retention is not None:
+            await self._records.retain(scope, settings.retention * DAY)  # elsewhere it holds from the next question on
+        origin = settings.origin(name)
+        here = "conversation" if place.direct and layer is Layer.CHANNEL else str(layer)
+        if origin.layer is layer:
+            head = f"`{name}` of this {here} is now"
+        elif text.strip().lower() == "default":
+            head = f"This {here} has no `{name}` of its own any more. In force is, {_origin(origin)}"
+        else:
+            head = f"`{name}` of this {here} is changed. In force stays, {_origin(origin)}"
+        return Response(f"{head}{_shown(getattr(settings, name))}{note}", public=True)
+
+    async def _known(self, name: str) -> tuple[str, str]:
+        """The API's name of a model, and a warning if the catalog does not list it: the line-up changes."""
+        catalog = await self._model.catalog()
+        if info := catalog.find(name):
+            return info.name, ""
+        known = {each: info.name for info in catalog.models for each in (info.name, info.alias) if each}
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+        hint = f"Did you mean `{known[near[0]]}`? " if near else ""
+        return name, f"\n\nNebula's list does not name this model. {hint}I will try it all the same."
+
+
+def _here(invocation: Invocation, *, private: bool = False) -> Mention:
+    """A question that the person could put in this place."""
+    return Mention(id="", place=invocation.place, author=invocation.author, text="", private=private)
+
+
+def _check(rights: Rights, invocation: Invocation) -> None:
+    """Raises UserError when the person may not do this."""
+    if invocation.scope is Layer.WORKSPACE and rights is not Rights.WORKSPACE:
+        raise UserError("Only admins of the whole workspace may change its settings.")
+    if rights is Rights.NONE:
+        raise UserError(
+            "You may not change this channel's settings; ask one of its managers. `!settings` shows what is set."
+        )
+
+
+def _layer(invocation: Invocation, settings: ChannelSettings) -> Layer:
+    """A thread that remembers by itself has settings of its own; any other follows its channel."""
+    own = invocation.place.thread and settings.memory is Memory.THREAD
+    return Layer.THREAD if own else Layer.CHANNEL
+
+
+def _origin(origin: Origin) -> str:
+    if not origin.by:
+        return "from the bot's configuration" if origin.layer is not Layer.DEFAULT else "the default"
+    by = _MARKS.sub("", origin.by)  # a name must not become a link or a ping of ours
+    return f"set for this {origin.layer} by {by} on {time.strftime('%Y-%m-%d', time.gmtime(origin.at))}"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split()).replace("`", "'")
+    return line if len(line) <= 120 else line[:119] + "…"
+
+
+def _fenced(text: str) -> str:
+    """Any text as a code block: the fence is longer than any in the text."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _shown(value: object) -> str:
+    """A value behind a sentence: a text in a block of its own, anything else in the line."""
+    if value is None:
+        return ": left to the server."
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f":\n\n{_fenced(text)}" if len(text) > 60 or "\n" in text or "`" in text else f": `{text}`"

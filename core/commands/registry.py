@@ -1,0 +1,147 @@
+"""The commands that people give, once for all platforms: one table and one parser."""
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from core.domain.conversation import Author, Place
+from core.domain.errors import UserError
+from core.settings.parameters import PARAMETERS, Layer
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A word or text after a command. `choices` are all the values there are, if any are given."""
+
+    name: str
+    title: str
+    required: bool = True
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command. A `changes` command needs the right to change the channel; all others are free to everybody."""
+
+    name: str  # one or two words
+    title: str
+    arguments: tuple[Argument, ...] = ()
+    changes: bool = False
+
+
+_PROMPT = Argument("text", "the new system prompt", required=False)
+_SETTABLE = tuple(each.name for each in PARAMETERS)
+_WHOSE = Argument("whose", "your own questions, or all", required=False, choices=("me", "all"))
+
+COMMANDS: tuple[Command, ...] = (
+    Command("ask", "Ask a question", (Argument("prompt", "your question"),)),
+    Command("prompt show", "Show this channel's system prompt"),
+    Command("prompt set", "Change this channel's system prompt", (_PROMPT,), changes=True),
+    Command("prompt clear", "Go back to the system prompt from before", changes=True),
+    Command("model show", "Show the model that answers here"),
+    Command("model set", "Choose the model that answers here", (Argument("name", "a model"),), changes=True),
+    Command("model list", "List the models on offer"),
+    Command(
+        "set",
+        "Change a setting of this channel",
+        (
+            Argument("parameter", "the setting", choices=_SETTABLE),
+            Argument("value", "its new value, or default"),
+        ),
+        changes=True,
+    ),
+    Command("settings", "Show every setting of this channel and where it comes from"),
+    Command("stop", "Stop the answer that is being written here"),
+    Command("ratings", "Show how people rated the answers here"),
+    Command("reset", "Forget what was said here", changes=True),
+    Command("forget", "Forget what you asked in this channel, or all of it", (_WHOSE,)),
+    Command("export", "Get what I remember of this channel as a file", (_WHOSE,)),
+    Command("help", "Show what I can do"),
+)
+_BY_NAME = {command.name: command for command in COMMANDS}
+_GROUPS = {name.split()[0] for name in _BY_NAME if " " in name}
+
+_ASSIGNMENT = re.compile(r"^((?:\s*[-—–]+\w+\s+)?\s*\w+)\s*=\s*")  # `temperature=0.5`
+# Written between the command and its value, one of these says whose setting is changed.
+# Phones turn two hyphens into a dash.
+_SCOPES = {dash + layer: layer for layer in (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD) for dash in ("--", "—", "–")}
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A command as somebody gave it; `arguments` in the order of the table, "" for one left out."""
+
+    command: Command
+    place: Place
+    author: Author
+    arguments: tuple[str, ...] = ()
+    scope: Layer | None = None
+
+    def argument(self, name: str) -> str:
+        """The value of an argument, "" if it was left out."""
+        names = [each.name for each in self.command.arguments]
+        index = names.index(name)
+        return self.arguments[index] if index < len(self.arguments) else ""
+
+
+def parse(text: str, place: Place, author: Author) -> Invocation:
+    """`prompt set You are …` as an invocation; the last argument takes all the rest as it stands.
+
+    Raises UserError with what to write instead.
+    """
+    first, rest = _word(text)
+    name = first.lower()
+    if name in _GROUPS:
+        second, rest = _word(rest)
+        name = f"{name} {second.lower()}".strip()
+    command = _BY_NAME.get(name)
+    if command is None:
+        raise UserError(_unknown(name))
+    scope = None
+    if name == "set":
+        rest = _ASSIGNMENT.sub(r"\1 ", rest, count=1)
+    flag, after = _word(rest)
+    if command.changes and flag in _SCOPES:
+        scope, rest = _SCOPES[flag], after
+    if (rest.strip() and not command.arguments) or (scope and command.name == "reset"):
+        raise UserError(f"`{usage(command)}` is written without anything behind it.")
+    arguments = []
+    for index, _ in enumerate(command.arguments):
+        if index == len(command.arguments) - 1:
+            arguments.append(rest.strip())
+        else:
+            word, rest = _word(rest)
+            arguments.append(word)
+    return Invocation(command, place, author, tuple(arguments), scope)
+
+
+def find(name: str) -> Command:
+    """The command of this name. Raises UserError."""
+    command = _BY_NAME.get(name)
+    if command is None:
+        raise UserError(_unknown(name))
+    return command
+
+
+def usage(command: Command) -> str:
+    """How a command is written: `set <parameter> <value>`."""
+    words = (f"<{each.name}>" if each.required else f"[{each.name}]" for each in command.arguments)
+    return " ".join((command.name, *words))
+
+
+def _word(text: str) -> tuple[str, str]:
+    """The first word and what follows it, line breaks kept."""
+    parts = text.strip().split(maxsplit=1)
+    return (parts[0] if parts else "", parts[1] if len(parts) > 1 else "")
+
+
+def _unknown(name: str) -> str:
+    if name in _GROUPS:
+        words = " or ".join(f"`{each}`" for each in _BY_NAME if each.startswith(name + " "))
+        return f"Say {words}."
+    if not name:
+        return "`help` lists all commands."
+    [near] = difflib.get_close_matches(name, [*_BY_NAME, *_GROUPS], n=1) or [name]
+    meant = [f"`{each}`" for each in _BY_NAME if near in (each, each.split()[0])]
+    hint = f"Did you mean {' or '.join(meant)}? " if meant else ""
+    return f"There is no command `{name[:50]}`. {hint}`help` lists them all."

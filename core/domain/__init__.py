@@ -1,0 +1,1 @@
+"""What everything speaks of: values, errors and ports."""

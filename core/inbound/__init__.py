@@ -1,0 +1,1 @@
+"""What the adapters call: what people say, press, change and delete."""

@@ -1,0 +1,1 @@
+"""A growing text, cut into messages and mended so that each of them is whole."""

@@ -1,0 +1,30 @@
+"""Formulas in LaTeX, which chat platforms don't know: kept as they are written."""
+
+import re
+
+from core.markdown.blocks import blocks
+from core.markdown.spans import inline
+
+LONG = 2000
+"""Characters: what is longer is no formula."""
+
+_SIGNS = re.compile(r"[\\*_~`|\[\]]")
+
+
+def legible(markdown: str) -> str:
+    """The text with its formulas escaped, so that none of their signs is read as Markdown."""
+    parts, at = [], 0
+    for leaf in blocks(markdown).leaves:
+        if leaf.kind in ("paragraph", "heading"):
+            text = markdown[leaf.start : leaf.end]
+            for atom in inline(text).atoms:
+                if atom.kind == "math" and atom.end - atom.start <= LONG:
+                    start, end = leaf.start + atom.start, leaf.start + atom.end
+                    parts += [markdown[at:start], escaped(markdown[start:end])]
+                    at = end
+    return "".join([*parts, markdown[at:]])
+
+
+def escaped(formula: str) -> str:
+    """A formula whose signs are no Markdown."""
+    return _SIGNS.sub(r"\\\g<0>", formula)

@@ -1,0 +1,62 @@
+"""The cells of a table."""
+
+from markdown_it.rules_block.table import escapedSplit
+
+from core.markdown.blocks import Leaf
+from core.markdown.nesting import dedent, lines
+
+Cells = tuple[tuple[str, ...], ...]
+
+
+def cells(leaf: Leaf, text: str) -> Cells:
+    """The cells of a table whose text this is, as written, header first; each row has as many as the header."""
+    header, _, *rows = map(_row, _lines(leaf, text))
+    return tuple(tuple(_folded(row, len(header))) for row in (header, *rows))
+
+
+def alignment(leaf: Leaf, text: str) -> tuple[str, ...]:
+    """How each column is aligned: "left", "right", "center" or ""."""
+    ends = [(cell.strip()[:1] == ":", cell.strip()[-1:] == ":") for cell in _row(_lines(leaf, text)[1])]
+    names = {(True, True): "center", (False, True): "right", (True, False): "left"}
+    return tuple(names.get(end, "") for end in ends)
+
+
+def complete(leaf: Leaf, text: str) -> str:
+    """The table's Markdown with nothing that would not be shown, which are cells beyond the header's."""
+    bare = _lines(leaf, text)
+    columns, out = len(_row(bare[0])), []
+    for line, inner in zip(lines(text), bare, strict=True):
+        found = _row(inner)
+        if len(found) > columns:
+            row = " | ".join(cell.replace("|", "\\|") for cell in _folded(found, columns))
+            line = f"{line.removesuffix(inner)}| {row} |{inner[len(inner.rstrip()) :]}"
+        out.append(line)
+    return "".join(out)
+
+
+def _lines(leaf: Leaf, text: str) -> list[str]:
+    """The lines of a table without what stands before them."""
+    first, *rest = lines(text)
+    return [first[len(leaf.head) :], *(dedent(line, leaf.nest)[0].lstrip(" \t>") for line in rest)]
+
+
+def _row(line: str) -> list[str]:
+    """All cells of a row: Markdown drops those beyond the header's, mostly code with a bar in it."""
+    found = escapedSplit(line.strip())
+    found = found[1:] if found and not found[0].strip() else found
+    return found[:-1] if found and not found[-1].strip() else found
+
+
+def _folded(row: list[str], columns: int) -> list[str]:
+    """The row with as many cells as the header: those too many are joined, first where a bar stands in code."""
+    found: list[str] = []
+    spare = len(row) - columns
+    for cell in row:
+        if spare > 0 and found and found[-1].count("`") % 2:
+            found[-1] += f"|{cell}"
+            spare -= 1
+        else:
+            found.append(cell)
+    if spare > 0:
+        found[columns - 1 :] = ["|".join(found[columns - 1 :])]
+    return [cell.strip() for cell in found] + [""] * (columns - len(found))

@@ -1,0 +1,294 @@
+"""The Nebula API: a ChatModel over HTTP with deadlines, retries before the first token, and the model catalog."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from types import TracebackType
+from typing import Self, cast
+
+import aiohttp
+import httpx
+from httpx_aiohttp import HttpxAiohttpClient
+
+from core import metrics
+from core.domain.beat import Beat
+from core.domain.chat import Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
+from core.domain.errors import BrokenStream, ModelTimeout, ServerTrouble
+from core.nebula import catalog
+from core.nebula.failures import Failed, from_answer, refuses_usage_option
+from core.nebula.response import Answer
+from core.nebula.retries import Attempts, Before
+from core.nebula.wire import request_body
+
+BASE_URL = "https://inference.nebulablock.com/v1"
+PLATFORM_URL = "https://api.nebulablock.com/api/v1"
+ERROR_BODY = 1 << 16  # bytes of an error that are looked at
+AFTER_FINISH = 2.0  # seconds for token counts and the end mark, once the model has ended
+DRAIN = 0.25  # seconds for the end of the body, after which the connection can be used again
+
+# aiohttp's own errors too: the transport between does not translate all of them
+_CONNECTION_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError)
+
+
+class Nebula:
+    """The Nebula API, or any server that speaks like it. Use as `async with Nebula(...) as model`."""
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        base_url: str = BASE_URL,
+        platform_url: str = PLATFORM_URL,
+        connect: float = 5.0,
+        first_token: float = 90.0,
+        between_tokens: float = 60.0,
+        whole: float = 300.0,
+        retries: int = 3,
+        backoff: float = 0.5,
+        max_streams: int = 64,
+        catalog_seconds: float = 600.0,
+    ) -> None:
+        """Times are seconds.
+
+        `connect`: to reach the server. `first_token`: from the request to the first token of an answer or a thought;
+        comments and empty chunks do not count. `between_tokens`: from one token to the next. `whole`: for an answer
+        that is not streamed. `retries`: attempts before the first token, the first included. `backoff`: the most that
+        the first pause between attempts lasts; it doubles. `max_streams`: requests at the same time, the others wait.
+        `catalog_seconds`: how long the list of models counts as fresh.
+        """
+        self._key = api_key.strip()
+        # the API page gives the full address as a base in one of its samples
+        self._base = base_url.strip().rstrip("/").removesuffix("/chat/completions")
+        self._platform = platform_url.strip().rstrip("/")
+        self._connect, self._first_token, self._between, self._whole = connect, first_token, between_tokens, whole
+        self._retries, self._backoff = max(1, retries), backoff
+        self._max_streams = max_streams
+        self._slots = asyncio.Semaphore(max_streams)
+        self._asks_usage = True
+        self.before_retry: Before | None = None  # whoever counts requests counts these too
+        self._http: httpx.AsyncClient | None = None
+        sources = (self._platform_models, self._served_models)
+        self._catalog = catalog.CatalogCache(sources, seconds=catalog_seconds)
+
+    async def __aenter__(self) -> Self:
+        context = await asyncio.to_thread(httpx.create_ssl_context)  # reads a file of certificates
+        self._http = HttpxAiohttpClient(
+            verify=context,
+            headers={"Authorization": f"Bearer {self._key}", "User-Agent": "nebula-bot", "Accept-Encoding": "identity"},
+            timeout=httpx.Timeout(None, connect=self._connect, pool=self._connect),
+            # more than our own limit: the pool must never be a queue
+            limits=httpx.Limits(max_connections=self._max_streams + 8, keepalive_expiry=30.0),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    def stream(
+        self, request: ChatRequest, beat: Beat | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
+        """The answer as it comes. Leaving the context closes the request on the server.
+
+        The last delta carries the finish and, if the server counts, the usage. All the text of an answer to which the
+        model began to think without saying so comes with the last delta (see core.reasoning). Raises ModelError,
+        after the deltas that came until then.
+        """
+        return aclosing(self._answer(request, beat or Beat()))
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        """The whole answer at once. Raises ModelError."""
+        model = catalog.api_name(request.model)
+        attempts = Attempts(self._retries, self._backoff, model, self.before_retry)
+        while True:
+            try:
+                async with self._slots:
+                    deltas = [delta async for delta in self._attempt(request, model)]
+            except Failed as failed:
+                await attempts.pause(failed)
+                continue
+            begins = max((index for index, delta in enumerate(deltas) if delta.restart), default=0)
+            return Completion(
+                "".join(delta.text for delta in deltas[begins:]).lstrip(),
+                "".join(delta.thought for delta in deltas),
+                deltas[-1].finish or Finish.STOP,
+                deltas[-1].usage or Usage(),
+            )
+
+    async def catalog(self) -> Catalog:
+        """The models on offer, cached; never raises, and takes no longer than a few seconds."""
+        return await self._catalog.get()
+
+    async def _answer(self, request: ChatRequest, beat: Beat) -> AsyncGenerator[Delta, None]:
+        model = catalog.api_name(request.model)
+        attempts = Attempts(self._retries, self._backoff, model, self.before_retry)
+        begun = False
+        while True:
+            try:
+                async with self._slots, aclosing(self._attempt(request, model, beat)) as deltas:
+                    async for delta in deltas:
+                        begun = True
+                        yield delta
+                    return
+            except Failed as failed:
+                if begun:  # people have read the beginning; another attempt would say something else
+                    metrics.MODEL_FAILURES.labels(type(failed.error).__name__).inc()
+                    raise failed.error from failed.__cause__
+                reason = failed
+            await attempts.pause(reason)
+
+    async def _attempt(self, request: ChatRequest, model: str, beat: Beat | None = None) -> AsyncGenerator[Delta, None]:
+        """One request, streamed in this beat or, without one, answered as a whole. Raises Failed."""
+        streamed = beat is not None
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + (self._first_token if streamed else self._whole)
+        answer = Answer(model)
+        async with self._ask(request, model, streamed, deadline) as response, aclosing(_pieces(response)) as body:
+            while not answer.ended:
+                if beat:
+                    await _rest(beat, response)
+                try:
+                    data = await _next(body, deadline)
+                except TimeoutError as error:
+                    if answer.said_all:
+                        break
+                    raise Failed(ModelTimeout("no token in time")) from error
+                except _CONNECTION_ERRORS as error:
+                    if answer.said_all:
+                        break
+                    raise Failed(BrokenStream(_names(error)), again=True) from error
+                if data is None:
+                    break
+                delta = answer.feed(data)
+                if answer.said_all:
+                    deadline = min(deadline, clock() + AFTER_FINISH)
+                elif answer.alive:
+                    deadline = clock() + self._between
+                    if beat:
+                        beat.heard()
+                if delta is not None:
+                    yield delta
+            yield answer.close()
+            with suppress(TimeoutError, *_CONNECTION_ERRORS):
+                drained = clock() + DRAIN
+                while await _next(body, drained) is not None:
+                    pass
+
+    @asynccontextmanager
+    async def _ask(
+        self, request: ChatRequest, model: str, streamed: bool, deadline: float
+    ) -> AsyncIterator[httpx.Response]:
+        """The response to a request, when its status is good. Raises Failed."""
+        usage = self._asks_usage
+        while True:
+            content = request_body(request, model, stream=streamed, usage=usage)
+            async with self._post(content, streamed, deadline) as response:
+                if response.status_code == 200:
+                    self._asks_usage = usage
+                    yield response
+                    return
+                body = await _error_body(response)
+                failed = from_answer(response.status_code, body, response.headers, model, time.time())
+            if not (streamed and usage and refuses_usage_option(response.status_code, body)):
+                raise failed
+            usage = False
+
+    @asynccontextmanager
+    async def _post(self, content: bytes, streamed: bool, deadline: float) -> AsyncIterator[httpx.Response]:
+        request = self._client.build_request(
+            "POST",
+            f"{self._base}/chat/completions",
+            content=content,
+            headers={
+                "Content-Type": "application/json",
+                "Accept": "text/event-stream, application/json" if streamed else "application/json",
+            },
+        )
+        try:
+            async with asyncio.timeout_at(deadline):
+                response = await self._client.send(request, stream=True)
+        except TimeoutError as error:
+            raise Failed(ModelTimeout("no answer in time")) from error
+        except _CONNECTION_ERRORS as error:
+            raise Failed(ServerTrouble(_names(error)), again=True) from error
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    @property
+    def _client(self) -> httpx.AsyncClient:
+        if self._http is None:
+            raise RuntimeError("Nebula is used outside of `async with`")
+        return self._http
+
+    async def _platform_models(self) -> tuple[ModelInfo, ...]:
+        return await self._models(f"{self._platform}/serverless/models")
+
+    async def _served_models(self) -> tuple[ModelInfo, ...]:
+        return await self._models(f"{self._base}/models")
+
+    async def _models(self, url: str) -> tuple[ModelInfo, ...]:
+        response = await self._client.get(url, headers={"Accept": "application/json"})
+        response.raise_for_status()
+        return catalog.parse(json.loads(response.content))
+
+
+async def _rest(beat: Beat, response: httpx.Response) -> None:
+    """Before a read: let pieces of a quick stream gather. The system keeps them, so that no packet wakes the loop."""
+    if not beat.quick:
+        beat.read()
+        return
+    connection = _connection(response)
+    if connection:
+        connection.pause_reading()
+    try:
+        await beat.rest()
+    finally:
+        if connection:
+            connection.resume_reading()
+    beat.read()
+
+
+def _connection(response: httpx.Response) -> asyncio.ReadTransport | None:
+    """The connection below a response, by names that httpx 0.28 and httpx-aiohttp 0.2 keep to themselves; None where
+    they have others."""
+    try:
+        connection = response.stream._stream._aiohttp_response.connection  # type: ignore[union-attr]
+    except AttributeError:
+        return None
+    return cast("asyncio.ReadTransport", connection.transport) if connection else None
+
+
+def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The body as it comes, without the two layers in which httpx decodes and cuts it: no encoding was accepted. It is
+    a generator, though httpx does not promise it, and has to be closed as one."""
+    return cast("AsyncGenerator[bytes, None]", aiter(cast("httpx.AsyncByteStream", response.stream)))
+
+
+async def _next(body: AsyncIterator[bytes], deadline: float) -> bytes | None:
+    """The next bytes; None at the end. Raises TimeoutError at the deadline, by the loop's clock."""
+    async with asyncio.timeout_at(deadline):
+        return await anext(body, None)
+
+
+async def _error_body(response: httpx.Response) -> bytes:
+    """The beginning of an error's body; what came, if it is slow or cut."""
+    body = bytearray()
+    deadline = asyncio.get_running_loop().time() + 5.0
+    with suppress(TimeoutError, *_CONNECTION_ERRORS):
+        async with aclosing(_pieces(response)) as pieces:
+            while len(body) < ERROR_BODY and (data := await _next(pieces, deadline)) is not None:
+                body += data
+    return bytes(body)
+
+
+def _names(error: BaseException) -> str:
+    """The kinds of an error and of its cause; their words may hold addresses."""
+    cause = error.__cause__
+    return type(error).__name__ + (f" ({type(cause).__name__})" if cause is not None else "")

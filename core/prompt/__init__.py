@@ -1,0 +1,1 @@
+"""A question and its history as a request that fits the model."""

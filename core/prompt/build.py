@@ -1,0 +1,75 @@
+"""Pure: settings, history and a question become a request that fits the model's context window."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from core.domain.chat import ChatMessage, ChatRequest
+from core.domain.conversation import Author, Exchange, Mention
+from core.domain.errors import ContextTooLong
+from core.prompt.tokens import TokenEstimator
+from core.settings.parameters import ChannelSettings
+
+# In a room the model must tell the speakers apart, and must not answer with a name of its own.
+ROOM_RULE = (
+    "Several people write in this room: each of their messages begins with the name of its author and a colon. "
+    "Begin your own messages without a name."
+)
+
+
+def build(
+    settings: ChannelSettings,
+    history: Sequence[Exchange],
+    mention: Mention,
+    *,
+    model: str,
+    context: int,
+    max_output: int | None = None,
+    estimator: TokenEstimator,
+) -> ChatRequest:
+    """The request for this question with as much of the newest history as fits.
+
+    `context` is the model's window in tokens; room for the answer and a margin for the estimate are kept free.
+    `max_output` is the longest answer that the model gives, in tokens.
+    Raises ContextTooLong when not even the question alone fits.
+    """
+    room = not mention.place.direct
+    rules = f"{settings.prompt}\n\n{ROOM_RULE}" if room else settings.prompt
+    fixed = [ChatMessage("system", rules), ChatMessage("user", _said(mention.author, mention.text, room))]
+    longest = settings.max_tokens
+    if longest is not None and max_output is not None:
+        longest = min(longest, max_output)
+    output = min(longest or 1024, context // 2)
+    left = int(context * 0.95) - output - sum(estimator.count(model, each.content) for each in fixed)
+    if left < 0:
+        raise ContextTooLong(f"the question alone is over {context} tokens")
+    remembered: list[ChatMessage] = []
+    for exchange in reversed(history):
+        pair = [
+            ChatMessage("user", _said(exchange.author, exchange.question, room)),
+            ChatMessage("assistant", exchange.answer),
+        ]
+        cost = sum(estimator.count(model, each.content) for each in pair)
+        if cost > left:
+            break
+        left -= cost
+        remembered[:0] = pair
+    return ChatRequest(
+        model=model,
+        messages=(fixed[0], *remembered, fixed[1]),
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_tokens=None if longest is None else min(longest, output + max(0, left)),
+    )
+
+
+def together(first: Mention, others: Sequence[Mention]) -> Mention:
+    """One question in place of several, for one answer."""
+    room = not first.place.direct
+    said = (first.text, *(_said(each.author, each.text, room) for each in others))
+    files = tuple(file for each in (first, *others) for file in each.attachments)
+    people = tuple(dict.fromkeys(each.author.id for each in others))
+    return replace(first, text="\n\n".join(said), attachments=files, others=people)
+
+
+def _said(author: Author, text: str, room: bool) -> str:
+    return f"{author.name}: {text}" if room and author.name else text

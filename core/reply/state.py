@@ -1,0 +1,86 @@
+"""Reply: what is known of an answer at one moment, and the table of the phases it goes through."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from core.domain.chat import Delta, Finish, Usage
+
+
+class Phase(StrEnum):
+    QUEUED = "queued"
+    THINKING = "thinking"  # the model was asked, nothing to show yet
+    STREAMING = "streaming"
+    DONE = "done"
+    FAILED = "failed"  # ended by an error; the notice says which
+    STOPPED = "stopped"  # ended by a person
+
+
+TRANSITIONS: dict[Phase, frozenset[Phase]] = {
+    Phase.QUEUED: frozenset({Phase.THINKING, Phase.DONE, Phase.FAILED, Phase.STOPPED}),
+    Phase.THINKING: frozenset({Phase.STREAMING, Phase.DONE, Phase.FAILED, Phase.STOPPED}),
+    Phase.STREAMING: frozenset({Phase.DONE, Phase.FAILED, Phase.STOPPED}),
+    Phase.DONE: frozenset(),
+    Phase.FAILED: frozenset(),
+    Phase.STOPPED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One state of an answer. `text` is exactly what the model wrote; `notice` is our own sentence about its end.
+
+    Times are seconds of a monotonic clock, passed in.
+    """
+
+    phase: Phase = Phase.QUEUED
+    text: str = ""
+    notice: str = ""
+    asked: float | None = None  # when the model was asked
+    thought: str = ""  # what it thought aloud
+    thought_since: float | None = None  # when the model began to think aloud
+    thought_until: float | None = None  # when it began to answer
+    text_since: float | None = None  # when the first text came
+    text_until: float | None = None  # when the newest text came
+    ended: float | None = None
+    finish: Finish | None = None
+    usage: Usage | None = None
+    model: str = ""  # which one answers, if it is another than was asked
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will be added any more."""
+        return not TRANSITIONS[self.phase]
+
+    def to(self, phase: Phase, notice: str = "", *, asked: float | None = None, ended: float | None = None) -> "Reply":
+        """This reply in its next phase. Raises ValueError for a step that the table does not have."""
+        if phase not in TRANSITIONS[self.phase]:
+            raise ValueError(f"a reply can't go from {self.phase} to {phase}")
+        asked, ended = (self.asked if asked is None else asked), (self.ended if ended is None else ended)
+        return replace(self, phase=phase, notice=notice, asked=asked, ended=ended)
+
+    def add(self, delta: Delta, now: float) -> "Reply":
+        """This reply with a piece more. The white space before the first word of an answer is dropped."""
+        before = "" if delta.restart else self.text
+        text = before + delta.text if before else delta.text.lstrip()
+        since, until = self.thought_since, self.thought_until
+        if delta.restart:
+            since, until = self.text_since if since is None else since, None
+        elif delta.thought and since is None:
+            since = now
+        if text and since is not None and until is None:
+            until = now
+        return Reply(
+            phase=Phase.STREAMING if text or self.text else self.phase,
+            text=text,
+            notice=self.notice,
+            asked=self.asked,
+            thought=self.thought + (self.text if delta.restart else "") + delta.thought,
+            thought_since=since,
+            thought_until=until,
+            text_since=self.text_since if self.text_since is not None or not text else now,
+            text_until=now if delta.text and text else self.text_until,
+            ended=self.ended,
+            finish=delta.finish or self.finish,
+            usage=delta.usage or self.usage,
+            model=delta.model or self.model,
+        )

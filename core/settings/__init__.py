@@ -1,0 +1,1 @@
+"""What the operator configures and what people set in a channel, each with its origin."""

@@ -1,0 +1,195 @@
+"""The settings of a channel: one table of parameters, and their resolution with the origin of every value."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from core.domain.conversation import Place
+from core.domain.errors import UserError
+from core.domain.options import Edits, Habits, Memory, Overlap, Placement, Reasoning, Streaming, Switch
+from core.settings.config import Config
+
+DAY = 86_400.0  # seconds
+
+
+class Layer(StrEnum):
+    """Where a value comes from; a later layer goes before an earlier one."""
+
+    DEFAULT = "default"
+    ENVIRONMENT = "environment"
+    WORKSPACE = "workspace"
+    CHANNEL = "channel"
+    THREAD = "thread"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The layer of a value; for the three that people set, by whom and when (epoch seconds)."""
+
+    layer: Layer
+    by: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A value that somebody set in the chat, as text."""
+
+    value: str
+    by: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """What is in force in one place. None leaves a model parameter to the server. `retention` is in days."""
+
+    prompt: str
+    model: str
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    memory: Memory
+    replies: Placement
+    streaming: Streaming = Streaming.AUTO
+    reasoning: Reasoning = Reasoning.TIMER
+    buttons: Switch = Switch.ON
+    footer: Switch = Switch.OFF
+    overlap: Overlap = Overlap.QUEUE
+    edits: Edits = Edits.OFFER
+    retention: float | None = None
+    origins: tuple[tuple[str, Origin], ...] = ()
+
+    def origin(self, parameter: str) -> Origin:
+        """Where the value of this parameter comes from."""
+        return dict(self.origins)[parameter]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One thing that can be set. `parse` raises ValueError with what the value must be."""
+
+    name: str
+    title: str
+    parse: Callable[[str], Any]
+    field: str = ""  # of Config, for the layer of the environment
+    choices: tuple[str, ...] = ()
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text.replace(",", "."))
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise ValueError(f"a number from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
+def _count(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= 12 and low <= int(text) <= high):
+            raise ValueError(f"a whole number from {low} to {high:,}")
+        return int(text)
+
+    return parse
+
+
+def _one_of(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
+    def parse(text: str) -> StrEnum:
+        try:
+            return kind(text.lower())
+        except ValueError:
+            raise ValueError(f"one of: {', '.join(kind)}") from None
+
+    return parse
+
+
+def _text(longest: int) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not 1 <= len(text) <= longest:
+            raise ValueError(f"a text of 1 to {longest:,} characters")
+        return text
+
+    return parse
+
+
+def _name(text: str) -> str:
+    text = text.strip("\"'` ")
+    if not 1 <= len(text) <= 200 or "`" in text or len(text.split()) != 1:
+        raise ValueError("the name of a model, without spaces")
+    return text
+
+
+PARAMETERS: tuple[Parameter, ...] = (
+    Parameter("prompt", "system prompt", _text(12_000), "nebula_system_prompt"),
+    Parameter("model", "model that answers", _name, "nebula_model"),
+    Parameter("temperature", "0 = sober, 2 = wild", _number(0, 2), "nebula_temperature"),
+    Parameter("top_p", "share of likely words to choose from", _number(0.01, 1), "nebula_top_p"),
+    Parameter("max_tokens", "longest answer, in tokens", _count(1, 1_000_000), "nebula_max_tokens"),
+    Parameter("memory", "what remembers together: the channel, or each thread", _one_of(Memory), "", tuple(Memory)),
+    Parameter("replies", "where replies go: a thread, or the channel", _one_of(Placement), "", tuple(Placement)),
+    Parameter("streaming", "how replies grow on screen", _one_of(Streaming), "reply_streaming", tuple(Streaming)),
+    Parameter(
+        "reasoning", "what is shown of a model's thought", _one_of(Reasoning), "reply_reasoning", tuple(Reasoning)
+    ),
+    Parameter("buttons", "buttons under replies", _one_of(Switch), "reply_buttons", tuple(Switch)),
+    Parameter("footer", "model, tokens and time under replies", _one_of(Switch), "reply_footer", tuple(Switch)),
+    Parameter(
+        "overlap", "what becomes of a question during an answer", _one_of(Overlap), "reply_overlap", tuple(Overlap)
+    ),
+    Parameter("edits", "what becomes of an answer whose question changes", _one_of(Edits), "reply_edits", tuple(Edits)),
+    Parameter("retention", "days for which things are remembered", _number(0.01, 3650), "history_days"),
+)
+_BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
+
+
+def parameter(name: str) -> Parameter:
+    """The parameter of this name. Raises UserError, naming those that exist."""
+    found = _BY_NAME.get(name.strip().lower().replace("-", "_"))
+    if found is None:
+        known = ", ".join(f"`{each.name}`" for each in PARAMETERS)
+        raise UserError(f"There is no setting `{name[:50]}`. You can set {known}.")
+    return found
+
+
+def checked(wanted: Parameter, text: str) -> str:
+    """The value as it is stored. Raises UserError with what it must be."""
+    try:
+        return str(wanted.parse(text))
+    except ValueError as error:
+        raise UserError(f"`{wanted.name}` must be {error}, or `default`.") from None
+
+
+def resolve(
+    place: Place, config: Config, habits: Habits, stored: Sequence[tuple[Layer, Mapping[str, Stored]]]
+) -> ChannelSettings:
+    """What is in force in this place: the narrowest layer that sets a value wins.
+
+    A stored value that no longer parses (from a newer or older version) is passed over.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for each in PARAMETERS:
+        if each.field:
+            values[each.name] = getattr(config, each.field)
+        origins[each.name] = Origin(
+            Layer.ENVIRONMENT if each.field and config.given(each.field) else Layer.DEFAULT,
+        )
+    values["memory"] = habits.memory
+    # In a direct message there is nobody to keep apart: the reply goes beside the question.
+    values["replies"] = Placement.CHANNEL if place.direct else habits.replies
+    for layer, entries in stored:
+        for name, entry in entries.items():
+            if name not in _BY_NAME:
+                continue
+            try:
+                values[name] = _BY_NAME[name].parse(entry.value)
+            except ValueError:
+                continue
+            origins[name] = Origin(layer, entry.by, entry.at)
+    return ChannelSettings(**values, origins=tuple(origins.items()))

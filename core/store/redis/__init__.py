@@ -1,0 +1,1 @@
+"""A Redis client that never hangs, and the private server."""

@@ -1,0 +1,192 @@
+"""A room on a Discord of our own: the wire server, a Nebula, a real Redis, the core and the adapter, all running."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from bots.compose import Bot, assemble, nebula
+from bots.discord.app import Discord
+from bots.sandbox.discord.interactions import Interaction
+from bots.sandbox.discord.limits import Limits
+from bots.sandbox.discord.server import DiscordServer
+from bots.sandbox.discord.text import walk
+from bots.sandbox.discord.values import Channel, Message, Permission, Upload, User
+from bots.sandbox.nebula.server import NebulaServer
+from core.settings.config import Config
+from tests.bounds import HANG_SECONDS
+
+T = TypeVar("T")
+GENERAL = "#general"
+# The windows of Discord's limits end so many times sooner here, on both sides of the wire.
+FASTER = 5.0
+
+
+class Room:
+    """Speaks for people by name, in places by name: `#general` is a channel, `@ann` the direct channel with Ann."""
+
+    def __init__(self, discord: DiscordServer, model: NebulaServer) -> None:
+        self.discord, self.nebula = discord, model
+        self.platform: Discord
+        self.bot: Bot
+        self.guild = discord.add_guild("Works")
+        self.channels = {name: discord.add_channel(self.guild, name[1:]) for name in (GENERAL, "#random")}
+        self.people = {name: discord.add_member(self.guild, name) for name in ("ann", "bob")}
+        self.people["max"] = discord.add_member(self.guild, "max", permissions=Permission.MANAGE_CHANNELS)
+        self.people["ada"] = discord.add_member(self.guild, "ada", permissions=Permission.ADMINISTRATOR)
+
+    def place(self, where: str | Channel) -> Channel:
+        """A channel by name."""
+        if isinstance(where, Channel):
+            return where
+        return self.discord.open_dm(self.people[where[1:]]) if where.startswith("@") else self.channels[where]
+
+    async def say(
+        self,
+        who: str,
+        where: str | Channel,
+        text: str,
+        *,
+        reply_to: Message | None = None,
+        ping: bool = True,
+        attachments: Sequence[Upload] = (),
+        role: bool = False,
+    ) -> Message:
+        """What a person writes; `role` names the bot by its role."""
+        return await self.discord.say(
+            self.people[who],
+            self.place(where),
+            text,
+            reply_to=reply_to,
+            ping=ping,
+            attachments=attachments,
+            mention_bot_role=role,
+        )
+
+    async def slash(self, who: str, where: str | Channel, path: str, **options: object) -> Interaction:
+        """A slash command, once it is registered."""
+        name = path.split()[0]
+        await self.until(lambda: any(command["name"] == name for command in self.discord.commands.registered))
+        return await self.discord.slash(self.people[who], self.place(where), path, options)
+
+    async def used(self, who: str, where: str | Channel, path: str, **options: str) -> str:
+        """A slash command, and what is shown for it, all messages together."""
+        shown = await self.slash(who, where, path, **options)
+        await self.until(lambda: shown.original is not None and not shown.loading)
+        return "\n".join(message.content for message in shown.messages)
+
+    async def answered(self, who: str, where: str | Channel, text: str, answer: str, *, settle: bool = True) -> str:
+        """A question whose scripted answer came, to the end; returns what the model was asked last. With `settle` no
+        other turn runs any more."""
+        before = len(self.nebula.requests)
+        self.nebula.answer_next(answer)
+        await self.say(who, where, text)
+        await self.until(lambda: any(text.endswith(answer) for text in self.said(where)))
+        if settle:
+            await self.bot.intake.idle()
+        assert len(self.nebula.requests) == before + 1
+        return self.asked()
+
+    def buttons(self, message: Message) -> dict[str, str]:
+        """The buttons under a message as it stands: their ids by their labels."""
+        current = self.discord.message(message)
+        parts = walk(current.components) if current else ()
+        return {str(part["label"]): str(part["custom_id"]) for part in parts if part.get("type") == 2}
+
+    async def press(self, who: str, message: Message, label: str) -> Interaction:
+        """A person presses a button, once it is there."""
+        await self.until(lambda: label in self.buttons(message))
+        return await self.discord.press(self.people[who], message, self.buttons(message)[label])
+
+    async def told(self, who: str, message: Message, label: str) -> str:
+        """A person presses a button; returns the sentence that they alone are shown for it."""
+        pressed = await self.press(who, message, label)
+        [sentence] = await self.until(lambda: pressed.followups)
+        assert sentence.ephemeral_for == self.people[who].id
+        return sentence.content
+
+    def said(self, where: str | Channel) -> list[str]:
+        """What the bot shows in a place, one entry a message."""
+        return [message.content for message in self.shown(where)]
+
+    def shown(self, where: str | Channel) -> list[Message]:
+        """The bot's messages in a place, as everybody sees them."""
+        found = self.discord.messages(self.place(where))
+        return [one for one in found if one.author.id == self.me.id and not one.ephemeral_for]
+
+    def asked(self) -> str:
+        """The question of the last request to the model."""
+        return self.nebula.requests[-1].messages[-1].content
+
+    @property
+    def me(self) -> User:
+        """The bot."""
+        return self.discord.bot_user
+
+    async def until(self, condition: Callable[[], T], timeout: float = HANG_SECONDS) -> T:
+        """Wait for a state of Discord."""
+        return await self.discord.until(condition, timeout)
+
+
+def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> Config:
+    """The configuration of a bot that lives on these servers."""
+    values: dict[str, Any] = {
+        "NEBULA_API_KEY": "key",
+        "nebula_base_url": model.base_url,
+        "nebula_platform_url": model.platform_url,
+        "discord_token": discord.token,
+        "discord_api_url": discord.api_url,
+        "discord_gateway_url": discord.gateway_url,
+        "drain_seconds": 0,
+    }
+    return Config(**{**values, **changes})
+
+
+def discord_server(**options: Any) -> DiscordServer:
+    """A Discord without limits that is as patient with interactions as a busy machine needs."""
+    return DiscordServer(**{"limits": None, "interaction_deadline": HANG_SECONDS, **options})
+
+
+@asynccontextmanager
+async def room(
+    redis: "Redis",
+    *,
+    limits: Limits | None = None,
+    before: Callable[[Room], None] = lambda _: None,
+    changes: dict[str, Any] | None = None,
+    answer_seconds: float = HANG_SECONDS,
+    **options: Any,
+) -> AsyncIterator[Room]:
+    """Everything running. `before` is called when the bot has not connected yet; `changes` are of the configuration,
+    `options` of the server; `limits` are as Discord has them."""
+    quick = limits.faster(FASTER) if limits else None
+    async with discord_server(limits=quick, **options) as discord, NebulaServer() as model:
+        stage = Room(discord, model)
+        before(stage)
+        async with running(stage, redis, config_for(discord, model, **(changes or {})), answer_seconds):
+            yield stage
+            with suppress(RedisError, OSError):
+                await redis.flushall()  # nobody is left to go on with what still runs, so nobody is waited for
+
+
+@asynccontextmanager
+async def running(
+    stage: Room, redis: "Redis", config: Config, answer_seconds: float = HANG_SECONDS
+) -> AsyncIterator[None]:
+    """The bot, from its log-in to its end; a second one beside it is a second replica or a restart."""
+    platform = Discord(config, faster=FASTER, answer_seconds=answer_seconds)
+    async with nebula(config) as model, asyncio.TaskGroup() as group:
+        bot = assemble(config, redis, model, [platform])
+        async with bot.intake.open():
+            serving = group.create_task(platform.run(bot.front))
+            ready = group.create_task(platform.ready.wait())
+            await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+            stage.platform, stage.bot = platform, bot
+            yield
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving

@@ -1,0 +1,893 @@
+"""The Discord adapter at the wire: an unmodified discord.py against the sandbox's Discord, the whole core behind it."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from bots.discord.app import invite_url
+from bots.discord.components import commands
+from bots.discord.inbound import ordering as arrivals
+from bots.sandbox.discord.interactions import Interaction
+from bots.sandbox.discord.limits import OFF, Limits
+from bots.sandbox.discord.sessions import Intent
+from bots.sandbox.discord.values import Channel, Message, Overwrite, Permission, Upload
+from bots.sandbox.nebula.faults import Fault, Thought
+from bots.sandbox.nebula.server import NebulaServer
+from core.commands.registry import COMMANDS
+from core.domain.errors import StoreError
+from core.settings.config import WrongConfig
+from core.store.redis.client import connection
+from core.turns import lease
+from core.turns import queue_position as waiting
+from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
+
+POST = "POST /channels/{channel}/messages"
+EDIT = "PATCH /channels/{channel}/messages/{message}"
+EDIT_RESPONSE = "PATCH /webhooks/{application}/{token}/messages/*"
+
+
+@pytest_asyncio.fixture
+async def here(redis_client: Redis) -> AsyncIterator[Room]:
+    """A room where Discord sets no rate limits."""
+    async with room(redis_client) as stage:
+        yield stage
+
+
+def _ends(shown: Interaction, text: str) -> Callable[[], bool]:
+    """Whether a command's response ends so."""
+    return lambda: shown.original is not None and shown.original.content.endswith(text)
+
+
+class TestQuestions:
+    """What is a question, and what it says."""
+
+    async def test_a_mention_is_answered_with_a_reply(self, here: Room) -> None:
+        """A mention is answered with a reply to it, which pings nobody; the model does not read the mention itself."""
+        here.nebula.answer_next("Hello **Ann**!")
+        question = await here.say("ann", GENERAL, "@nebula hello")
+        await here.until(lambda: here.said(GENERAL) == ["Hello **Ann**!"])
+        assert here.asked().endswith("hello")
+        assert here.me.id not in here.asked()
+        [reply] = here.shown(GENERAL)
+        assert reply.reference == question.id
+        assert not reply.pings
+
+    async def test_the_bots_own_role_is_a_mention(self, redis_client: Redis) -> None:
+        """Clients offer the bot's managed role beside the bot; naming it asks the bot."""
+        async with room(redis_client, role_mention_unlocks=True) as here:
+            here.nebula.answer_next("Yes.")
+            await here.say("ann", GENERAL, "@nebula are you there?", role=True)
+            await here.until(lambda: here.said(GENERAL) == ["Yes."])
+            assert here.asked().endswith("are you there?")
+            assert "<@" not in here.asked()
+
+    async def test_a_role_mention_whose_text_is_hidden_is_answered_with_what_to_do(self, here: Room) -> None:
+        """Where the role does not unlock the text, the person is told whom to mention; the model is not bothered."""
+        await here.say("ann", GENERAL, "@nebula are you there?", role=True)
+        await here.until(lambda: here.said(GENERAL))
+        assert f"mention my role: pick me (@{here.me.name}, the bot)" in here.said(GENERAL)[0]
+        assert not here.nebula.requests
+
+    async def test_a_reply_that_pings_the_bot_is_a_mention(self, here: Room) -> None:
+        """A reply to one of the bot's messages asks it, without its name in the text."""
+        await here.answered("ann", GENERAL, "@nebula one?", "First.")
+        here.nebula.answer_next("Second.")
+        await here.say("bob", GENERAL, "and two?", reply_to=here.shown(GENERAL)[0])
+        await here.until(lambda: here.said(GENERAL) == ["First.", "Second."])
+        assert here.asked().endswith("and two?")
+
+    async def test_only_what_is_put_to_the_bot_is_answered(self, here: Room) -> None:
+        """Ignored: @everyone, a mention inside code, plain talk, a silent reply, another bot's mention."""
+        other = here.discord.add_member(here.guild, "Rival", bot=True)
+        await here.say("ann", GENERAL, "nothing for the bot")
+        await here.say("ada", GENERAL, "@everyone hello @here")
+        await here.say("ann", GENERAL, f"`<@{here.me.id}>` is how it is called")
+        await here.say("ann", GENERAL, f"```\n<@{here.me.id}> hi\n```")
+        await here.discord.bot_says(other, here.place(GENERAL), f"<@{here.me.id}> ping")
+        await here.answered("bob", GENERAL, "@nebula and this?", "This one.")
+        await here.say("ann", GENERAL, "nice", reply_to=here.shown(GENERAL)[0], ping=False)
+        await here.answered("bob", GENERAL, "@nebula and that?", "That one.")
+        assert here.said(GENERAL) == ["This one.", "That one."]
+
+    async def test_an_edited_question_is_not_answered_again(self, here: Room) -> None:
+        """A changed mention is no new question."""
+        here.nebula.answer_next("Once.")
+        question = await here.say("ann", GENERAL, "@nebula hello")
+        await here.until(lambda: here.said(GENERAL) == ["Once."])
+        await here.discord.edit(question, "@nebula hello again")
+        await here.answered("bob", GENERAL, "@nebula next", "Next.")
+        assert here.said(GENERAL) == ["Once.", "Next."]
+
+    async def test_a_direct_message_needs_no_mention(self, here: Room) -> None:
+        """In a direct message everything is a question."""
+        assert (await here.answered("ann", "@ann", "hello there", "Hi.")).endswith("hello there")
+
+    async def test_names_take_the_place_of_ids(self, here: Room) -> None:
+        """The model reads names where Discord writes ids, in any script."""
+        here.discord.add_role(here.guild, "Gärtner")
+        asked = await here.answered("ann", GENERAL, "@nebula wer ist @bob in #random bei @Gärtner? 👩‍🌾 שלום", "Er.")
+        assert "<" not in asked
+        for word in ("bob", "random", "Gärtner", "👩‍🌾 שלום"):
+            assert word in asked
+
+    async def test_a_forwarded_message_is_part_of_the_question(self, here: Room) -> None:
+        """The text of a forwarded message is in a snapshot beside the message's own, and is read with it."""
+        snapshot = {"content": "the forwarded words", "embeds": [], "attachments": [], "type": 0, "mentions": []}
+        snapshot |= {"timestamp": "2026-11-22T10:00:00+00:00", "edited_timestamp": None, "flags": 0, "components": []}
+        payload: dict[str, Any] = {
+            "id": "1400000000000000001",
+            "channel_id": here.discord.open_dm(here.people["ann"]).id,
+            "type": 0,
+            "content": "",
+            "author": {"id": here.people["ann"].id, "username": "ann", "discriminator": "0", "avatar": None},
+            "message_snapshots": [{"message": snapshot}],
+        }
+        here.nebula.answer_next("Read.")
+        here.discord.gateway.dispatch("MESSAGE_CREATE", lambda _: payload, guild="")
+        await here.until(lambda: here.said("@ann") == ["Read."])
+        assert here.asked().endswith("the forwarded words")
+
+    async def test_a_message_from_a_guild_that_is_not_known_yet_is_answered(self, here: Room) -> None:
+        """During an outage a message may come before its guild; with the required fields alone it is answered."""
+        channel = here.place(GENERAL)
+        question = await here.say("ann", GENERAL, "just a message to reply to")
+        payload: dict[str, Any] = {
+            "id": question.id,
+            "channel_id": channel.id,
+            "guild_id": "1400000000000000002",
+            "type": 0,
+            "content": f"<@{here.me.id}> hello",
+            "author": {"id": here.people["ann"].id, "username": "ann", "discriminator": "0", "avatar": None},
+            "mentions": [{"id": here.me.id, "username": "Nebula", "discriminator": "0", "avatar": None}],
+        }
+        here.nebula.answer_next("Still here.")
+        here.discord.gateway.dispatch("MESSAGE_CREATE", lambda _: payload, guild=here.guild.id)
+        await here.until(lambda: here.said(GENERAL) == ["Still here."])
+
+    async def test_an_empty_mention_and_an_image_are_answered_without_the_model(self, here: Room) -> None:
+        """A mention without words says how to ask; an image alone that text is needed."""
+        await here.say("ann", GENERAL, "@nebula")
+        await here.until(lambda: here.said(GENERAL))
+        await here.say("ann", GENERAL, "@nebula", attachments=[Upload("a.png", b"png", "image/png")])
+        await here.until(lambda: len(here.said(GENERAL)) == 2)
+        assert "write your question" in here.said(GENERAL)[0]
+        assert "text only" in here.said(GENERAL)[1]
+        assert not here.nebula.requests
+
+    async def test_a_question_that_is_too_long_is_refused_with_its_length(self, redis_client: Redis) -> None:
+        """The longest question that Discord lets through is refused where the bot's own limit is lower."""
+        async with room(redis_client, changes={"question_characters": 5000}) as here:
+            await here.slash("ann", GENERAL, "ask", prompt="x" * 6000)
+            await here.until(lambda: any("6,000 characters" in text for text in here.said(GENERAL)))
+            assert not here.nebula.requests
+
+    async def test_a_hundred_thousand_characters_in_parts_are_taken(self, here: Room) -> None:
+        """A text of 100,000 characters, in as many commands as Discord's limit needs, is taken and stays answerable."""
+        for part in range(17):
+            here.nebula.answer_next(f"Part {part}.")
+            shown = await here.slash("ann", "@ann", "ask", prompt=f"{part} " + "word " * 1190)
+            await here.until(_ends(shown, f"Part {part}."))
+            await here.bot.intake.idle()
+        assert (await here.answered("ann", "@ann", "what was it?", "Long.")).endswith("what was it?")
+
+    async def test_two_questions_at_once_are_answered_in_their_order(self, here: Room) -> None:
+        """The second waits, marked as received, until the first is answered; then the mark goes."""
+        held = here.nebula.hold(0)
+        here.nebula.answer_next("One.")
+        here.nebula.answer_next("Two.")
+        await here.say("ann", GENERAL, "@nebula first")
+        waiting = await here.say("bob", GENERAL, "@nebula second")
+        marked = await here.until(lambda: (found := here.discord.message(waiting)) and found.reactions)
+        assert ("👀", (here.me.id,)) in [(each.emoji, each.users) for each in marked or ()]
+        held.let_go()
+        await here.until(lambda: here.said(GENERAL) == ["One.", "Two."])
+        await here.until(lambda: (found := here.discord.message(waiting)) and not found.reactions)
+        first, second = here.nebula.requests
+        assert first.messages[-1].content.endswith("first")
+        assert second.messages[-1].content.endswith("second")
+
+    async def test_every_question_of_a_burst_is_marked_at_discords_pace(self, redis_client: Redis) -> None:
+        """All who wait see their mark, no reaction is refused, and each mark that was set is taken away."""
+        async with room(redis_client, limits=replace(OFF, reaction=Limits().reaction)) as here:
+            here.nebula.fault(Fault(stall_after=3))
+            first = await here.say("ann", GENERAL, "@nebula first")
+            await here.until(lambda: here.shown(GENERAL))
+            waiting = [await here.say("bob", GENERAL, f"@nebula question {number}") for number in range(3)]
+            await here.until(lambda: all((found := here.discord.message(one)) and found.reactions for one in waiting))
+            await here.press("ann", here.shown(GENERAL)[0], "Stop")
+            await here.until(lambda: len(here.said(GENERAL)) == 4)
+            await here.until(
+                lambda: not any((found := here.discord.message(one)) and found.reactions for one in (first, *waiting))
+            )
+            calls = [call for call in here.discord.calls if "/reactions/" in call.path]
+            assert {call.status for call in calls} == {204}
+            put, taken = (sorted(call.path for call in calls if call.method == each) for each in ("PUT", "DELETE"))
+            assert len(put) >= 3
+            assert put == taken
+
+    async def test_a_waiting_question_shows_its_place(self, here: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Beside the eyes stands how many come before it; that changes when the line moves, and goes with its turn."""
+        monkeypatch.setattr(waiting, "LINE_SECONDS", 0.05)
+        here.nebula.fault(Fault(stall_after=3), times=3)
+        await here.say("ann", GENERAL, "@nebula first")
+        await here.until(lambda: here.shown(GENERAL))
+        second, third = [await here.say("bob", GENERAL, f"@nebula question {number}") for number in range(2)]
+
+        def marks_on(message: Message) -> set[str]:
+            found = here.discord.message(message)
+            return {each.emoji for each in found.reactions} if found else set()
+
+        await here.until(lambda: marks_on(second) == {"👀", "1️⃣"} and marks_on(third) == {"👀", "2️⃣"})
+        await here.press("ann", here.shown(GENERAL)[0], "Stop")
+        await here.until(lambda: not marks_on(second) and marks_on(third) == {"👀", "1️⃣"})
+        await here.until(lambda: len(here.shown(GENERAL)) == 2)
+        await here.press("bob", here.shown(GENERAL)[1], "Stop")
+        await here.until(lambda: not marks_on(third))
+
+    async def test_a_redelivered_event_is_answered_once(self, here: Room) -> None:
+        """The gateway may deliver an event several times; a message and a command are answered once all the same."""
+        here.discord.gateway.duplicate = 3
+        await here.answered("ann", GENERAL, "@nebula hello", "Once.")
+        here.nebula.answer_next("Command, once.")
+        await here.until(_ends(await here.slash("ann", GENERAL, "ask", prompt="hello"), "Command, once."))
+        here.discord.gateway.duplicate = 1
+        await here.answered("ann", GENERAL, "@nebula again", "Again.")
+        assert len(here.nebula.requests) == 3
+
+    async def test_the_bot_is_seen_typing_until_it_answers(self, here: Room) -> None:
+        """While the model is asked and nothing can be shown yet, Discord shows the bot as typing."""
+        held = here.nebula.hold(0)
+        here.nebula.answer_next("Done.")
+        await here.say("ann", GENERAL, "@nebula hello")
+        await here.until(lambda: here.discord.typing(here.place(GENERAL)))
+        held.let_go()
+        await here.until(lambda: here.said(GENERAL) == ["Done."])
+
+
+class TestReplies:
+    """How an answer is shown."""
+
+    async def test_the_models_text_pings_nobody(self, here: Room) -> None:
+        """Neither at the first frame nor at an edit can the model's words ping a person, a role or everybody."""
+        ann, role = here.people["ann"].id, here.discord.bot_role(here.guild).id
+        here.nebula.pace = 100
+        here.nebula.answer_next(f"@everyone @here <@{ann}> <@&{role}> " + "and so on " * 10 + f"<@{ann}> end")
+        await here.say("bob", GENERAL, "@nebula ping them")
+        await here.until(lambda: any(text.endswith("end") for text in here.said(GENERAL)))
+        here.nebula.answer_next(f"@everyone <@{ann}> again")
+        await here.slash("bob", GENERAL, "ask", prompt=f"<@{ann}>")
+        await here.until(lambda: any(text.endswith("again") for text in here.said(GENERAL)))
+        for message in here.shown(GENERAL):
+            assert all(not frame.pings for frame in message.frames)
+
+    async def test_a_long_answer_goes_over_several_messages(self, here: Room) -> None:
+        """No message is over the limit, every line of code is there, and each message closes the fence it opens."""
+        lines = [f"print('line {number:04}')" for number in range(300)]
+        here.nebula.answer_next("Here:\n\n```python\n" + "\n".join(lines) + "\n```\n\nThat was it.")
+        await here.say("ann", GENERAL, "@nebula a long program")
+        await here.until(lambda: here.said(GENERAL) and here.said(GENERAL)[-1].endswith("That was it."))
+        await here.bot.intake.idle()
+        said = here.said(GENERAL)
+        assert len(said) >= 3
+        assert all(len(text) <= 2000 and text.count("```") % 2 == 0 for text in said)
+        together = "\n".join(said)
+        assert all(together.count(line) == 1 for line in lines)
+        assert [message.reference != "" for message in here.shown(GENERAL)] == [True] + [False] * (len(said) - 1)
+
+    async def test_thinking_aloud_is_shown_as_such_and_kept_out_of_the_answer(self, here: Room) -> None:
+        """While a model thinks its thought is not shown; afterwards small print says for how long it thought."""
+        held = here.nebula.hold(10)
+        here.nebula.answer_next("The answer.", thought="secret thought " * 8, style=Thought.TAGS)
+        await here.used("max", GENERAL, "model set", name="deepseek-ai/DeepSeek-R1-Distill-Llama-70B")
+        before = len(here.shown(GENERAL))
+        await here.say("ann", GENERAL, "@nebula think")
+        await here.until(lambda: len(here.shown(GENERAL)) > before)
+        held.let_go()
+        await here.until(lambda: any("The answer." in text for text in here.said(GENERAL)))
+        await here.bot.intake.idle()
+        reply = here.shown(GENERAL)[-1]
+        assert "Thinking…" in reply.frames[0].content
+        assert reply.content.startswith("-# Thought for")
+        assert all("secret" not in frame.content for frame in reply.frames)
+        await here.answered("ann", GENERAL, "@nebula and?", "More.")
+        assert all("secret" not in message.content for message in here.nebula.requests[-1].messages)
+
+    async def test_a_steady_stream_meets_no_rate_limit(self, redis_client: Redis) -> None:
+        """An answer that streams for seconds costs no 429, and its end is on screen as soon as the model has ended."""
+        async with room(redis_client, limits=Limits()) as here:
+            here.nebula.pace = 20
+            held = here.nebula.hold()
+            here.nebula.answer_next(" ".join(f"w{number:03}" for number in range(300)))
+            await here.say("ann", GENERAL, "@nebula go on")
+            await here.until(lambda: here.shown(GENERAL) and len(here.shown(GENERAL)[0].frames) > 7)
+            held.let_go()
+            await here.until(lambda: any(text.endswith("w299") for text in here.said(GENERAL)))
+            assert here.nebula.requests[0].finished
+            assert not [call for call in here.discord.calls if call.status == 429]
+
+    @pytest.mark.parametrize("fault", ["429", "503", "reset"])
+    async def test_the_end_of_an_answer_lands_in_spite_of_failing_edits(self, here: Room, fault: str) -> None:
+        """Edits are refused or cut off for a while; the reply ends whole, in one message."""
+        match fault:
+            case "429":
+                here.discord.faults.rate_limit(EDIT, 0.1, times=2)
+            case "503":
+                here.discord.faults.error(EDIT, 503, times=2)
+            case _:
+                here.discord.faults.reset(EDIT, times=2)
+        here.nebula.pace = 50
+        here.nebula.answer_next("word " * 20 + "end")
+        await here.say("ann", GENERAL, "@nebula hello")
+        await here.until(lambda: len(here.said(GENERAL)) == 1 and here.said(GENERAL)[0].endswith("end"))
+
+    async def test_a_post_whose_answer_was_lost_is_not_posted_twice(self, here: Room) -> None:
+        """When the connection breaks after Discord took the message, it is found again, and brought up to date."""
+        here.discord.faults.reset(POST, times=2)
+        here.nebula.pace = 50
+        here.nebula.answer_next("word " * 40 + "end")
+        await here.say("ann", GENERAL, "@nebula hello")
+        await here.until(lambda: any(text.endswith("end") for text in here.said(GENERAL)))
+        assert len(here.said(GENERAL)) == 1
+
+    async def test_a_reply_that_somebody_deletes_ends_its_turn(self, here: Room) -> None:
+        """Nobody reads it any more: it is not posted again, and the next question is answered."""
+        here.nebula.pace = 20
+        here.nebula.answer_next("a long tale " * 10)
+        await here.say("ann", GENERAL, "@nebula a tale")
+        await here.until(lambda: here.shown(GENERAL))
+        await here.discord.delete(here.shown(GENERAL)[0])
+        here.nebula.pace = 0
+        await here.nebula.until(lambda: here.nebula.requests[0].closed_early or here.nebula.requests[0].finished)
+        await here.bot.intake.idle()
+        here.nebula.answer_next("Next.")
+        await here.say("bob", GENERAL, "@nebula next")
+        await here.until(lambda: here.said(GENERAL) == ["Next."])
+
+    async def test_without_the_right_to_read_history_the_answer_is_no_reply(self, here: Room) -> None:
+        """Discord refuses the reference then, not the answer."""
+        rule = Overwrite(here.guild.id, deny=Permission.READ_MESSAGE_HISTORY)
+        here.discord.overwrite(here.place(GENERAL), rule, Overwrite(here.me.id, deny=Permission.READ_MESSAGE_HISTORY))
+        await here.answered("ann", GENERAL, "@nebula hello", "Plain.")
+        assert here.shown(GENERAL)[0].reference == ""
+
+    async def test_what_the_model_can_not_do_is_said(self, here: Room) -> None:
+        """A failing model leaves a sentence, never silence."""
+        here.nebula.fault(Fault(status=401, body="{}"), times=None)
+        await here.say("ann", GENERAL, "@nebula hello")
+        await here.until(lambda: here.said(GENERAL))
+        assert "API key" in here.said(GENERAL)[0]
+
+
+class TestThreads:
+    """Threads and where replies go."""
+
+    async def test_a_thread_remembers_by_itself_and_inherits_the_settings(self, here: Room) -> None:
+        """A thread has its parent's prompt and not its history; the channel does not know what was said in it."""
+        await here.used("max", GENERAL, "prompt set", text="Speak like a pirate.")
+        await here.answered("ann", GENERAL, "@nebula channel talk", "Ay.")
+        thread = here.discord.add_thread(here.place(GENERAL), "Aside")
+        await here.answered("ann", thread, "@nebula thread talk", "Aye.")
+        inside = [message.content for message in here.nebula.requests[-1].messages]
+        assert "pirate" in inside[0]
+        assert not any("channel talk" in text for text in inside)
+        await here.answered("ann", thread, "@nebula more", "Arr.")
+        assert any("thread talk" in message.content for message in here.nebula.requests[-1].messages)
+        await here.answered("ann", GENERAL, "@nebula back", "Ahoy.")
+        outside = [message.content for message in here.nebula.requests[-1].messages]
+        assert any("channel talk" in text for text in outside)
+        assert not any("thread talk" in text for text in outside)
+
+    async def test_a_thread_that_the_gateway_did_not_tell_of_has_its_parents_settings(
+        self, redis_client: Redis
+    ) -> None:
+        """Archived threads are not in the list of a guild; the first message in one is answered as in any thread."""
+        threads: list[Channel] = []
+
+        def archived(stage: Room) -> None:
+            threads.append(stage.discord.archive(stage.discord.add_thread(stage.place(GENERAL), "Old")))
+
+        async with room(redis_client, before=archived) as here:
+            await here.used("max", GENERAL, "prompt set", text="Speak like a pirate.")
+            payload: dict[str, Any] = {
+                "id": "1400000000000000003",
+                "channel_id": threads[0].id,
+                "guild_id": here.guild.id,
+                "type": 0,
+                "content": f"<@{here.me.id}> hello",
+                "author": {"id": here.people["ann"].id, "username": "ann", "discriminator": "0", "avatar": None},
+                "mentions": [{"id": here.me.id, "username": "Nebula", "discriminator": "0", "avatar": None}],
+            }
+            here.nebula.answer_next("Arr.")
+            here.discord.gateway.dispatch("MESSAGE_CREATE", lambda _: payload, guild=here.guild.id)
+            await here.until(lambda: here.said(threads[0]) == ["Arr."])
+            assert "pirate" in here.nebula.requests[-1].messages[0].content
+
+    async def test_channels_are_kept_apart(self, here: Room) -> None:
+        """Another channel knows neither the prompt nor the history of this one."""
+        await here.used("max", GENERAL, "prompt set", text="Speak like a pirate.")
+        await here.answered("ann", GENERAL, "@nebula here", "Ay.")
+        await here.answered("ann", "#random", "@nebula there", "Yes.")
+        elsewhere = " ".join(message.content for message in here.nebula.requests[-1].messages)
+        assert "pirate" not in elsewhere
+        assert "here\n" not in elsewhere
+        assert len(here.nebula.requests[-1].messages) == 2
+
+    async def test_replies_may_open_a_thread(self, here: Room) -> None:
+        """With `replies thread` the answer opens a thread named after the question, which remembers it."""
+        await here.used("max", GENERAL, "set", parameter="replies", value="thread")
+        here.nebula.answer_next("Inside.")
+        await here.say("ann", GENERAL, "@nebula what is a thread? " + "x" * 200)
+        [thread] = await here.until(lambda: here.discord.threads(here.place(GENERAL)))
+        await here.until(lambda: here.said(thread) == ["Inside."])
+        await here.bot.intake.idle()
+        assert thread.name.startswith("what is a thread? xxx")
+        await here.answered("ann", thread, "@nebula and then?", "Deeper.")
+        assert any("what is a thread?" in message.content for message in here.nebula.requests[-1].messages)
+        assert not [message for message in here.shown(GENERAL) if "Inside" in message.content]
+
+    async def test_a_thread_that_is_there_already_is_used(self, here: Room) -> None:
+        """Somebody opened a thread under the question first."""
+        await here.used("max", GENERAL, "set", parameter="replies", value="thread")
+        here.nebula.first_token = 0.1
+        here.nebula.answer_next("In yours.")
+        question = await here.say("ann", GENERAL, "@nebula hello")
+        thread = here.discord.add_thread(here.place(GENERAL), "Mine", message=question)
+        await here.until(lambda: here.said(thread) == ["In yours."])
+
+    async def test_where_no_thread_may_be_opened_the_channel_serves(self, here: Room) -> None:
+        """Without the right, or in a place that has no threads, the reply goes into the channel."""
+        denied = Permission.CREATE_PUBLIC_THREADS
+        rules = (Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied))
+        here.discord.overwrite(here.place(GENERAL), *rules)
+        await here.used("ada", GENERAL, "set", parameter="replies", value="thread")
+        await here.answered("ann", GENERAL, "@nebula hello", "Here, then.")
+        here.discord.faults.error("POST /channels/*/threads", 400, None, code=50024)
+        await here.answered("ann", GENERAL, "@nebula hello", "Here too.")
+
+
+class TestCommands:
+    """Slash commands, and the same behind a mention."""
+
+    async def test_ask_fills_in_the_deferred_response(self, here: Room) -> None:
+        """`/ask` is deferred for all to see, shows who asked what, grows by edits, and goes into the history."""
+        here.nebula.answer_next("Forty-two.")
+        shown = await here.slash("ann", GENERAL, "ask", prompt="What is the answer?")
+        await here.until(lambda: shown.original is not None and "Forty-two." in shown.original.content)
+        assert shown.deferred
+        assert not shown.ephemeral
+        assert shown.original is not None
+        assert "-# ann: What is the answer?" in shown.original.content
+        await here.bot.intake.idle()
+        await here.answered("bob", GENERAL, "@nebula why?", "Because.")
+        assert any("What is the answer?" in message.content for message in here.nebula.requests[-1].messages)
+
+    async def test_a_long_answer_to_ask_goes_on_in_followups(self, here: Room) -> None:
+        """What does not fit into the response follows it."""
+        here.nebula.answer_next(
+            "\n\n".join(f"Paragraph {number}. " + "word " * 60 for number in range(20)) + "\n\nEnd."
+        )
+        shown = await here.slash("ann", GENERAL, "ask", prompt="a lot")
+        await here.until(lambda: shown.followups and shown.followups[-1].content.endswith("End."))
+        await here.bot.intake.idle()
+        assert len(shown.followups) >= 2
+        together = "\n".join(message.content for message in shown.messages)
+        assert all(f"Paragraph {number}." in together for number in range(20))
+
+    async def test_an_answer_outlives_its_token(self, redis_client: Redis) -> None:
+        """When the command's token runs out, the same message is edited as an ordinary one, to the end."""
+        async with room(redis_client) as here:
+            held = here.nebula.hold(5)
+            here.nebula.answer_next("word " * 30 + "end")
+            shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
+            await here.until(lambda: shown.original is not None and "word" in shown.original.content)
+            here.discord.interaction_lifetime = 0.0
+            held.let_go()
+            await here.until(lambda: shown.original is not None and shown.original.content.endswith("end"))
+            assert len(here.shown(GENERAL)) == 1
+            assert any(call.code == 50027 for call in here.discord.calls)
+
+    async def test_an_answer_whose_message_is_lost_with_its_token_is_posted_anew(self, redis_client: Redis) -> None:
+        """What can't be edited any more is not lost: the text comes as a new message."""
+        async with room(redis_client) as here:
+            here.discord.faults.error(EDIT, 404, None, code=10008)
+            held = here.nebula.hold(5)
+            here.nebula.answer_next("word " * 30 + "end")
+            shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
+            await here.until(lambda: shown.original is not None and "word" in shown.original.content)
+            here.discord.interaction_lifetime = 0.0
+            held.let_go()
+            await here.until(lambda: any(not each.response for each in here.shown(GENERAL)))
+            here.discord.faults.clear()
+            await here.until(lambda: here.said(GENERAL)[-1].endswith("end"))
+
+    async def test_a_defer_that_came_too_late_is_answered_in_the_channel(self, here: Room) -> None:
+        """Discord dropped the command before it was acknowledged; the question is answered by an ordinary message."""
+        here.discord.faults.error("POST /interactions/*", 404, code=10062)
+        here.nebula.answer_next("Late.")
+        await here.slash("ann", GENERAL, "ask", prompt="hello")
+        await here.until(lambda: any("Late." in text for text in here.said(GENERAL)))
+
+    async def test_the_prompt_can_be_set_shown_and_cleared(self, here: Room) -> None:
+        """A changed prompt works at once and is announced to all; a look at it is for the person alone."""
+        assert "pirate" in await here.used("max", GENERAL, "prompt set", text="You are a pirate.")
+        await here.answered("ann", GENERAL, "@nebula hello", "Ay.")
+        assert "pirate" in here.nebula.requests[-1].messages[0].content
+        shown = await here.slash("ann", GENERAL, "prompt show")
+        await here.until(lambda: shown.original is not None)
+        assert shown.ephemeral
+        assert shown.original is not None
+        assert "pirate" in shown.original.content
+        assert "set for this channel by max" in shown.original.content
+        assert "pirate" not in await here.used("max", GENERAL, "prompt clear")
+
+    async def test_prompt_set_without_text_opens_a_form(self, here: Room) -> None:
+        """The form holds the prompt in force, and takes one of several lines."""
+        await here.used("max", GENERAL, "prompt set", text="You are a pirate.")
+        opened = await here.slash("max", GENERAL, "prompt set")
+        modal = await here.until(lambda: opened.modal)
+        assert modal is not None
+        assert "You are a pirate." in str(modal.components)
+        sent = await here.discord.submit_modal(opened, {"text": "You are a cook.\nBe brief."})
+        await here.until(lambda: sent.original is not None)
+        assert sent.original is not None
+        assert "You are a cook.\nBe brief." in sent.original.content
+
+    async def test_a_form_behind_a_mention_is_opened_by_a_button(self, here: Room) -> None:
+        """A message can't open a form; `!prompt set` without text brings a button that does, for those who may."""
+        await here.say("max", GENERAL, "@nebula !prompt set")
+        [message] = await here.until(lambda: here.shown(GENERAL))
+        refused = await here.discord.press(here.people["ann"], message, "open:prompt set")
+        await here.until(lambda: refused.original is not None)
+        assert refused.modal is None
+        opened = await here.discord.press(here.people["max"], message, "open:prompt set")
+        await here.until(lambda: opened.modal)
+        sent = await here.discord.submit_modal(opened, {"text": "You are a cook."})
+        await here.until(lambda: sent.original is not None)
+        await here.answered("ann", GENERAL, "@nebula hello", "Yes, chef.")
+        assert "cook" in here.nebula.requests[-1].messages[0].content
+
+    async def test_models_are_listed_suggested_and_set(self, here: Room) -> None:
+        """The catalog is listed and suggested while typing; the chosen model answers from then on."""
+        assert "Qwen/Qwen2.5-Coder-32B-Instruct" in await here.used("ann", GENERAL, "model list")
+        max_, channel = here.people["max"], here.place(GENERAL)
+        choices = await here.discord.autocomplete(max_, channel, "model set", "name", "coder")
+        assert [choice.value for choice in choices] == ["Qwen/Qwen2.5-Coder-32B-Instruct"]
+        await here.used("max", GENERAL, "model set", name="Qwen2.5-Coder-32B")
+        assert "Qwen/Qwen2.5-Coder-32B-Instruct" in await here.used("ann", GENERAL, "model show")
+        await here.answered("ann", GENERAL, "@nebula code", "def f(): ...")
+        assert here.nebula.requests[-1].model == "Qwen/Qwen2.5-Coder-32B-Instruct"
+
+    async def test_settings_are_set_and_shown_with_their_origin(self, here: Room) -> None:
+        """A value that is set shows by whom; a wrong one is refused with what it must be."""
+        await here.used("max", GENERAL, "set", parameter="temperature", value="0.3")
+        shown = await here.used("ann", GENERAL, "settings")
+        assert "**temperature**: `0.3` (set for this channel by max" in shown
+        assert "a number from 0 to 2" in await here.used("max", GENERAL, "set", parameter="temperature", value="hot")
+        await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
+        assert here.nebula.requests[-1].temperature == 0.3
+
+    async def test_reset_forgets_and_help_helps(self, here: Room) -> None:
+        """After a reset the model is told nothing of before; help names every command."""
+        await here.answered("ann", GENERAL, "@nebula remember", "I do.")
+        assert "1 question and answer" in await here.used("max", GENERAL, "reset")
+        await here.answered("ann", GENERAL, "@nebula remember?", "No.")
+        assert len(here.nebula.requests[-1].messages) == 2
+        text = await here.used("ann", GENERAL, "help")
+        assert all(word in text for word in ("prompt set", "model list", "reset", "settings"))
+
+    async def test_the_same_commands_work_behind_a_mention(self, here: Room) -> None:
+        """`!` makes a message a command; an unknown one or a wrong value is answered with what to write."""
+        await here.say("max", GENERAL, "@nebula !set temperature 0.5")
+        await here.until(lambda: len(here.said(GENERAL)) == 1)
+        await here.say("ann", GENERAL, "@nebula !promt show")
+        await here.until(lambda: len(here.said(GENERAL)) == 2)
+        await here.say("max", GENERAL, "@nebula !set top_p 7")
+        await here.until(lambda: len(here.said(GENERAL)) == 3)
+        done, unknown, wrong = here.said(GENERAL)
+        assert "0.5" in done
+        assert "There is no command" in unknown
+        assert "a number from 0.01 to 1" in wrong
+        assert not here.nebula.requests
+
+    async def test_a_command_that_takes_long_is_deferred(self, redis_client: Redis) -> None:
+        """Discord is told in time that the bot is at it; the person alone sees that, and then the response."""
+        async with room(redis_client, answer_seconds=0) as here:
+            shown = await here.slash("ann", GENERAL, "prompt show")
+            await here.until(lambda: shown.original is not None and "System prompt" in shown.original.content)
+            assert shown.deferred
+            assert shown.ephemeral
+            assert not shown.followups
+
+    async def test_only_a_change_that_was_made_is_public_when_it_took_long(self, redis_client: Redis) -> None:
+        """A refusal is for the person alone, as it is when it comes at once; what was changed is for all to see."""
+        async with room(redis_client, answer_seconds=0) as here:
+            refused = await here.slash("max", GENERAL, "set", parameter="temperature", value="hot")
+            await here.until(
+                lambda: refused.original is not None and "a number from 0 to 2" in refused.original.content
+            )
+            assert refused.deferred
+            assert refused.ephemeral
+            assert not refused.followups
+            done = await here.slash("max", GENERAL, "set", parameter="temperature", value="0.3")
+            [told] = await here.until(lambda: done.followups)
+            assert done.deferred
+            assert done.ephemeral
+            assert "0.3" in told.content
+            assert not told.ephemeral_for
+
+    async def test_a_scope_can_be_chosen(self, here: Room) -> None:
+        """`scope` says whose setting is changed: the whole server's by admins, a thread's or its channel's."""
+        changed = {"parameter": "temperature", "value": "0.7", "scope": "workspace"}
+        assert "Only admins" in await here.used("max", GENERAL, "set", **changed)
+        assert "of this workspace" in await here.used("ada", GENERAL, "set", **changed)
+        assert "0.7" in await here.used("ann", "#random", "settings")
+        thread = here.discord.add_thread(here.place(GENERAL), "Aside")
+        own = "Qwen/Qwen2.5-Coder-32B-Instruct"
+        assert "of this channel" in await here.used("ada", thread, "model set", name=own, scope="channel")
+        assert own in await here.used("ann", GENERAL, "model show")
+        assert "of this thread" in await here.used("ada", thread, "prompt set", text="Be brief.", scope="thread")
+        assert "This thread has no" in await here.used("ada", thread, "prompt clear", scope="thread")
+
+    async def test_a_form_keeps_the_scope_that_was_chosen(self, here: Room) -> None:
+        """`/prompt set` without text but with a scope opens a form whose text is set in that scope."""
+        opened = await here.slash("ada", GENERAL, "prompt set", scope="workspace")
+        await here.until(lambda: opened.modal)
+        sent = await here.discord.submit_modal(opened, {"text": "You are a cook."})
+        await here.until(lambda: sent.original is not None)
+        assert sent.original is not None
+        assert "of this workspace" in sent.original.content
+
+    async def test_an_empty_form_is_answered_with_a_sentence(self, here: Room) -> None:
+        """Discord takes no form as the answer to a form."""
+        opened = await here.slash("max", GENERAL, "prompt set")
+        await here.until(lambda: opened.modal)
+        sent = await here.discord.submit_modal(opened, {"text": " \n "})
+        await here.until(lambda: sent.original is not None)
+        assert sent.original is not None
+        assert sent.original.content == "Write the prompt into the form."
+        assert sent.ephemeral
+
+    async def test_a_response_that_is_too_long_for_one_message_is_cut(self, here: Room) -> None:
+        """A prompt of 5,000 characters is shown whole, over several messages, for the person alone."""
+        text = "\n".join(f"Rule {number}: be kind and say so." for number in range(150))
+        await here.used("max", GENERAL, "prompt set", text=text)
+        shown = await here.slash("ann", GENERAL, "prompt show")
+        await here.until(lambda: len(shown.followups) >= 2)
+        await here.until(lambda: "Rule 149" in shown.messages[-1].content)
+        assert all(len(each.content) <= 2000 and each.ephemeral_for for each in shown.messages)
+
+
+class TestRights:
+    """Who may change what."""
+
+    async def test_managers_change_a_channel_and_others_read(self, here: Room) -> None:
+        """Manage Channels is needed to change, in commands and behind a mention; reading is free."""
+        assert "may not change" in await here.used("ann", GENERAL, "set", parameter="temperature", value="1")
+        assert "temperature" in await here.used("ann", GENERAL, "settings")
+        await here.say("ann", GENERAL, "@nebula !set temperature 1")
+        await here.until(lambda: any("may not change" in text for text in here.said(GENERAL)))
+        await here.say("max", GENERAL, "@nebula !set temperature 1")
+        await here.until(lambda: any("`1`" in text for text in here.said(GENERAL)))
+
+    async def test_the_rights_of_this_very_channel_count(self, here: Room) -> None:
+        """Manage Channels given in one channel alone counts there alone, for messages too."""
+        here.discord.overwrite(here.place(GENERAL), Overwrite(here.people["ann"].id, Permission.MANAGE_CHANNELS))
+        await here.say("ann", GENERAL, "@nebula !set temperature 1")
+        await here.until(lambda: any("`1`" in text for text in here.said(GENERAL)))
+        await here.say("ann", "#random", "@nebula !set temperature 1")
+        await here.until(lambda: any("may not change" in text for text in here.said("#random")))
+
+    async def test_admins_change_the_whole_server(self, here: Room) -> None:
+        """`--workspace` is for those who manage the server; its settings hold in every channel."""
+        await here.say("max", GENERAL, "@nebula !set --workspace temperature 1")
+        await here.until(lambda: any("Only admins" in text for text in here.said(GENERAL)))
+        await here.say("ada", GENERAL, "@nebula !set --workspace temperature 0.7")
+        await here.until(lambda: any("0.7" in text for text in here.said(GENERAL)))
+        assert "0.7" in await here.used("ann", "#random", "settings")
+
+    async def test_in_a_direct_message_everybody_is_at_home(self, here: Room) -> None:
+        """One's own direct channel needs no rights."""
+        assert "0.2" in await here.used("ann", "@ann", "set", parameter="temperature", value="0.2")
+
+    async def test_everyone_may_manage(self, redis_client: Redis) -> None:
+        """DISCORD_MANAGERS may say that everyone manages."""
+        async with room(redis_client, changes={"discord_managers": ("everyone",)}) as here:
+            assert "`1`" in await here.used("ann", GENERAL, "set", parameter="temperature", value="1")
+
+    async def test_a_listed_role_manages(self, redis_client: Redis) -> None:
+        """A role counts for those who hold it."""
+        async with discord_server() as discord, NebulaServer() as model:
+            here = Room(discord, model)
+            role = discord.add_role(here.guild, "cooks")
+            here.people["eve"] = discord.add_member(here.guild, "eve", roles=[role])
+            config = config_for(discord, model, discord_managers=(role.id, here.people["bob"].id))
+            async with running(here, redis_client, config):
+                for who, allowed in (("eve", True), ("bob", True), ("ann", False)):
+                    shown = await here.used(who, GENERAL, "set", parameter="temperature", value="1")
+                    assert ("`1`" in shown) is allowed
+                await here.say("eve", GENERAL, "@nebula !set temperature 0.5")
+                await here.until(lambda: any("`0.5`" in text for text in here.said(GENERAL)))
+
+
+class TestConnection:
+    """Logging in, staying, and leaving."""
+
+    async def test_no_privileged_intent_is_asked_for(self, here: Room) -> None:
+        """The bot lives on guilds, guild messages and direct messages."""
+        [session] = here.discord.gateway.sessions
+        assert session.intents == Intent.GUILDS | Intent.GUILD_MESSAGES | Intent.DIRECT_MESSAGES
+
+    async def test_commands_are_registered_only_when_they_changed(self, redis_client: Redis) -> None:
+        """The first start registers the commands, the second finds them as they are."""
+        async with room(redis_client) as here:
+            await here.until(lambda: here.discord.commands.puts)
+            names = {command["name"] for command in here.discord.commands.registered}
+            assert names == {command.name.split()[0] for command in COMMANDS}
+            route = "GET /applications/{application}/commands"
+            async with running(here, redis_client, config_for(here.discord, here.nebula)):
+                await here.until(lambda: sum(call.route == route for call in here.discord.calls) == 2)
+                await here.used("ann", GENERAL, "help")
+            assert here.discord.commands.puts == 1
+
+    async def test_failing_to_register_commands_keeps_nobody_from_answers(self, redis_client: Redis) -> None:
+        """The bot answers mentions all the same."""
+
+        def broken(stage: Room) -> None:
+            stage.discord.faults.error("PUT /applications/*", 500, None)
+
+        async with room(redis_client, before=broken) as here:
+            await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
+
+    async def test_commands_are_registered_in_spite_of_trouble(
+        self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What Discord did not answer is asked again: nobody should have to start the bot anew to get its commands."""
+        monkeypatch.setattr(commands, "PAUSES", (0.01,) * 3)
+
+        def troubled(stage: Room) -> None:
+            stage.discord.faults.error("GET /applications/*/commands", 503)
+            stage.discord.faults.rate_limit("PUT /applications/*", 0.01)
+            stage.discord.faults.error("PUT /applications/*", 503)
+
+        async with room(redis_client, before=troubled) as here:
+            assert "settings" in await here.used("ann", GENERAL, "help")
+            assert here.discord.commands.puts == 1
+
+    async def test_history_survives_a_restart(self, redis_client: Redis) -> None:
+        """A bot that was stopped and started again remembers; the one that left closed its connection in order."""
+        async with discord_server() as discord, NebulaServer() as model:
+            here, config = Room(discord, model), config_for(discord, model)
+            async with running(here, redis_client, config):
+                await here.answered("ann", GENERAL, "@nebula my name is Ann", "Noted.")
+            assert await here.until(lambda: discord.gateway.closes) == [1000]
+            async with running(here, redis_client, config):
+                await here.answered("ann", GENERAL, "@nebula my name?", "Ann.")
+            assert any("my name is Ann" in message.content for message in model.requests[-1].messages)
+
+    async def test_two_replicas_answer_once(self, redis_client: Redis) -> None:
+        """Two processes with the same token get every event, and one answers."""
+        async with room(redis_client) as here, running(here, redis_client, config_for(here.discord, here.nebula)):
+            await here.answered("ann", GENERAL, "@nebula hello", "One.")
+            here.nebula.answer_next("Two.")
+            await here.until(_ends(await here.slash("ann", GENERAL, "ask", prompt="again"), "Two."))
+            await here.answered("ann", GENERAL, "@nebula last", "Three.")
+            assert len(here.nebula.requests) == 3
+
+    async def test_a_dropped_connection_is_resumed(self, here: Room) -> None:
+        """What was said while the socket was down is answered after it came back."""
+        here.discord.gateway.drop()
+        here.nebula.answer_next("Back.")
+        await here.say("ann", GENERAL, "@nebula hello?")
+        await here.until(lambda: here.said(GENERAL) == ["Back."])
+        assert here.discord.gateway.resumes == 1
+
+    async def test_a_first_handshake_that_fails_is_tried_again(
+        self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Discord is away when the bot starts: it waits, says so once each time, and connects."""
+        monkeypatch.setattr("discord.backoff.ExponentialBackoff.delay", lambda _: 0.01)
+        monkeypatch.setattr("bots.discord.app.RETRY_SECONDS", 0.01)
+
+        def away(stage: Room) -> None:
+            stage.discord.gateway.refuse = 2
+
+        async with room(redis_client, before=away) as here:
+            await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
+        told = [record.getMessage() for record in caplog.records if "trying again" in record.getMessage()]
+        assert len(told) == 2
+        assert all("HTTP 503" in text for text in told)
+
+    async def test_a_failed_handshake_is_logged_as_one_sentence(
+        self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """When a connection that was up can't be made again, the log has a warning without a traceback."""
+        monkeypatch.setattr("discord.backoff.ExponentialBackoff.delay", lambda _: 0.01)
+        async with room(redis_client) as here:
+            here.discord.gateway.refuse = 2
+            here.discord.gateway.drop()
+            await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
+        told = [record for record in caplog.records if record.name == "discord.client"]
+        assert told
+        for record in told:
+            assert record.levelno == logging.WARNING
+            assert record.exc_info is None
+            assert "trying again in" in record.getMessage()
+        assert "HTTP 503" in told[-1].getMessage()
+
+    async def test_a_refused_token_is_a_wrong_configuration(self, redis_client: Redis) -> None:
+        """The sentence says which variable, and what to do; the token is not in it."""
+        async with discord_server() as discord, NebulaServer() as model:
+            here = Room(discord, model)
+            with pytest.raises(ExceptionGroup) as caught:
+                async with running(here, redis_client, config_for(discord, model, discord_token="wrong-token")):
+                    pass
+            [error] = caught.value.exceptions
+            assert isinstance(error, WrongConfig)
+            assert "DISCORD_TOKEN" in error.problems[0]
+            assert "wrong-token" not in error.problems[0]
+
+    async def test_a_bot_without_a_server_tells_how_to_invite_it(
+        self, redis_client: Redis, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The first start prints the address that adds the bot to a server, with the rights it needs."""
+        caplog.set_level(logging.INFO, "bots.discord")
+
+        def alone(stage: Room) -> None:
+            stage.discord._world.guilds.clear()
+
+        async with room(redis_client, before=alone) as here:
+            url = invite_url(here.discord.application_id)
+        assert "scope=bot+applications.commands" in url
+        assert any(url in record.getMessage() for record in caplog.records)
+        assert any(record.getMessage().endswith("in 0 servers") for record in caplog.records)
+
+    async def test_one_server_is_no_servers(self, redis_client: Redis, caplog: pytest.LogCaptureFixture) -> None:
+        """The number of servers is told in the right form."""
+        caplog.set_level(logging.INFO, "bots.discord")
+        async with room(redis_client):
+            pass
+        assert any(record.getMessage().endswith("in 1 server") for record in caplog.records)
+
+    async def test_without_memory_the_person_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Discord delivers no event again; when Redis stays away, the question gets a sentence instead of silence."""
+        monkeypatch.setattr(arrivals, "STORE_PATIENCE", 0.2)
+        async with connection("unix:///nowhere/redis.sock") as nowhere, room(nowhere) as here:
+            await here.say("ann", GENERAL, "@nebula hello")
+            await here.until(lambda: here.said(GENERAL) == [StoreError.notice])
+            await here.until(_ends(await here.slash("ann", GENERAL, "ask", prompt="hello"), StoreError.notice))
+            assert StoreError.notice in await here.used("ann", GENERAL, "settings")
+
+    async def test_no_text_and_no_token_is_logged(self, here: Room, caplog: pytest.LogCaptureFixture) -> None:
+        """What people and models say stays out of the log, in good times and in bad."""
+        caplog.set_level(logging.DEBUG, "bots")
+        caplog.set_level(logging.DEBUG, "core")
+        here.discord.faults.error(EDIT_RESPONSE, 503, times=1)
+        here.nebula.answer_next("topsecret answer")
+        shown = await here.slash("ann", GENERAL, "ask", prompt="topsecret question")
+        await here.until(lambda: shown.original is not None and "answer" in shown.original.content)
+        await here.bot.intake.idle()
+        text = "\n".join(record.getMessage() for record in caplog.records)
+        assert "503" in text
+        assert "topsecret" not in text
+        assert shown.token not in text
+        assert here.discord.token not in text
+
+
+async def test_a_turn_is_gone_on_with_by_another_process(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bot that goes down in the middle of an answer hands it back; the next one finishes it in the same message."""
+    monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take it
+    async with discord_server() as discord, NebulaServer(pace=20) as model:
+        here, config = Room(discord, model), config_for(discord, model)
+        model.answer_next("a long tale " * 40)
+        async with running(here, redis_client, config):
+            await here.say("ann", GENERAL, "@nebula a tale")
+            await here.until(lambda: here.shown(GENERAL))
+        model.pace = 0
+        model.answer_next("The whole tale.")
+        async with running(here, redis_client, config):
+            await here.until(lambda: here.said(GENERAL) == ["The whole tale."])

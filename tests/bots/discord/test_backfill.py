@@ -1,0 +1,220 @@
+"""Questions that were asked while no bot was connected to Discord, at the wire: they are found, and answered once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from bots.discord.inbound import client as events
+from bots.sandbox.discord.values import Channel, Overwrite, Permission
+from bots.sandbox.nebula.server import NebulaServer
+from core.access.allowlist import DENIED
+from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, running
+from tests.bounds import HANG_SECONDS
+
+LIST = "GET /channels/{channel}/messages"
+RANDOM = "#random"
+
+
+@pytest_asyncio.fixture
+async def here(redis_client: Redis) -> AsyncIterator[Room]:
+    """A room whose bot is not running; it was, and counted as present."""
+    async with discord_server() as discord, NebulaServer() as model:
+        stage = Room(discord, model)
+        async with running(stage, redis_client, config_for(discord, model)):
+            await present(redis_client)
+        yield stage
+
+
+async def present(redis: Redis, name: str = "discord") -> None:
+    """Wait until a bot said that it is connected."""
+    async with asyncio.timeout(HANG_SECONDS):
+        while not await redis.exists(f"nb:p:{{{name}}}"):
+            await asyncio.sleep(0.01)
+
+
+def bot(here: Room, redis: Redis, **changes: Any) -> Any:
+    """A bot that starts now."""
+    return running(here, redis, config_for(here.discord, here.nebula, **changes))
+
+
+def lists(here: Room) -> list[str]:
+    """The channels that were looked through."""
+    return [call.path.split("/")[-2] for call in here.discord.calls if call.route == LIST]
+
+
+async def test_what_was_asked_meanwhile_is_answered(here: Room, redis_client: Redis) -> None:
+    """In channels and threads, oldest first; nothing but questions, each once, and no command."""
+    thread = here.discord.add_thread(here.place(GENERAL), "Aside")
+    for answer in ("An answer.",) * 3:
+        here.nebula.answer_next(answer)
+    first = await here.say("ann", GENERAL, "@nebula one")
+    await here.say("bob", GENERAL, "nothing for the bot")
+    await here.say("bob", GENERAL, "@nebula two")
+    await here.say("max", GENERAL, "@nebula !reset")
+    await here.say("ann", thread, "@nebula three")
+    async with bot(here, redis_client):
+        await here.until(lambda: len(here.shown(GENERAL)) == 2 and here.shown(thread))
+        await here.bot.intake.idle()
+        assert here.shown(GENERAL)[0].reference == first.id
+        asked = [request.messages[-1].content for request in here.nebula.requests]
+        assert asked.index("ann: one") < asked.index("bob: two")
+        assert sorted(asked) == ["ann: one", "ann: three", "bob: two"]
+        assert here.place(RANDOM).id not in lists(here)
+    async with bot(here, redis_client):
+        await here.answered("ann", RANDOM, "@nebula four", "Four.")
+    assert len(here.shown(GENERAL)) == 2
+
+
+async def test_a_new_session_looks_back_and_a_resumed_one_does_not(
+    here: Room, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Discord replays what was missed only where it kept the session."""
+    monkeypatch.setattr(events, "AFRESH_SECONDS", 0.05)
+    async with bot(here, redis_client):
+        await present(redis_client)
+        here.discord.gateway.drop()
+        here.nebula.answer_next("Replayed.")
+        await here.say("ann", GENERAL, "@nebula one")
+        await here.until(lambda: here.said(GENERAL) == ["Replayed."])
+        assert not lists(here)
+        here.discord.gateway.drop(resumable=False, code=4009)
+        here.nebula.answer_next("Found.")
+        await here.say("ann", GENERAL, "@nebula two")
+        await here.until(lambda: here.said(GENERAL) == ["Replayed.", "Found."])
+        assert lists(here) == [here.place(GENERAL).id]
+
+
+async def test_direct_messages_are_found_too(here: Room, redis_client: Redis) -> None:
+    """Where somebody talked with the bot before: the gateway does not list these channels."""
+    async with bot(here, redis_client):
+        await here.answered("ann", "@ann", "one", "Heard.")
+    here.nebula.answer_next("Found.")
+    await here.say("ann", "@ann", "two")
+    async with bot(here, redis_client):
+        await here.until(lambda: here.said("@ann") == ["Heard.", "Found."])
+        await here.bot.intake.idle()
+    assert len(here.nebula.requests) == 2
+
+
+async def test_many_messages_are_looked_through_in_pages(here: Room, redis_client: Redis) -> None:
+    """A question behind two hundred others' messages is found; limits that Discord sets are waited out."""
+    for number in range(210):
+        await here.say("bob", GENERAL, f"message {number}")
+    here.nebula.answer_next("Found.")
+    await here.say("ann", GENERAL, "@nebula hello")
+    here.discord.faults.rate_limit(LIST, 0.05, before=1)
+    async with bot(here, redis_client):
+        await here.until(lambda: here.said(GENERAL) == ["Found."])
+    assert len(lists(here)) == 4
+
+
+async def test_channels_that_can_not_be_read_are_passed_over(here: Room, redis_client: Redis) -> None:
+    """Where the bot may not look it does not even ask; a refusal in one channel keeps it from no other."""
+    hidden = here.discord.add_channel(here.guild, "hidden")
+    await here.say("ann", hidden, "@nebula in vain")
+    denied = Permission.READ_MESSAGE_HISTORY
+    here.discord.overwrite(hidden, Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied))
+    here.nebula.answer_next("Found.")
+    await here.say("ann", GENERAL, "@nebula hello")
+    await here.say("ann", RANDOM, "@nebula hello")  # the newest goes first
+    here.discord.faults.error(LIST, 403, code=50001)
+    async with bot(here, redis_client):
+        await here.until(lambda: here.said(GENERAL) == ["Found."])
+    assert lists(here) == [here.place(RANDOM).id, here.place(GENERAL).id]
+    assert not here.said(RANDOM)
+
+
+async def test_roles_count_for_what_was_missed_too(here: Room, redis_client: Redis) -> None:
+    """The list of messages does not tell them, so that they are looked up."""
+    role = here.discord.add_role(here.guild, "guests")
+    here.people["eve"] = here.discord.add_member(here.guild, "eve", roles=[role])
+    await here.say("eve", GENERAL, "@nebula may I?")
+    here.nebula.answer_next("You may.")
+    await here.say("ann", GENERAL, "@nebula may I?")
+    async with bot(here, redis_client, access_deny=(role.id,)):
+        await here.until(lambda: here.said(GENERAL) == ["You may."])
+        [refused] = await here.until(lambda: here.said("@eve"))
+        assert DENIED in refused
+        # And for what comes by the gateway.
+        await here.say("eve", GENERAL, "@nebula and now?")
+        await here.until(lambda: len(here.said("@eve")) == 2)
+        assert DENIED in await here.used("eve", GENERAL, "settings")
+    assert len(here.nebula.requests) == 1
+
+
+async def test_two_processes_that_look_back_answer_once(here: Room, redis_client: Redis) -> None:
+    """Both find the question."""
+    here.nebula.answer_next("Found.")
+    await here.say("ann", GENERAL, "@nebula hello")
+    async with bot(here, redis_client), bot(here, redis_client):
+        await here.until(lambda: here.said(GENERAL) == ["Found."])
+        await here.answered("ann", RANDOM, "@nebula next", "Next.")
+    assert len(here.nebula.requests) == 2
+
+
+async def test_looking_back_can_be_switched_off(here: Room, redis_client: Redis) -> None:
+    """Then nothing is read."""
+    await here.say("ann", GENERAL, "@nebula hello")
+    async with bot(here, redis_client, missed_minutes=0):
+        await here.answered("ann", RANDOM, "@nebula next", "Next.")
+    assert not lists(here)
+
+
+async def test_a_guild_of_which_the_gateway_tells_late_is_looked_through_then(
+    here: Room, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its channels were not known when those of the others were looked through, who need not wait for it."""
+    monkeypatch.setattr(events, "GUILDS_SECONDS", 0.05)
+    other = here.discord.add_guild("Elsewhere")
+    here.discord.add_member(other, here.people["ann"])
+    hall = here.discord.add_channel(other, "hall")
+    for where in (GENERAL, hall):
+        await here.say("ann", where, "@nebula hello")
+    here.discord.gateway.away.add(other.id)
+    here.nebula.answer_next("Found.")
+    async with bot(here, redis_client):
+        await here.until(lambda: here.said(GENERAL) == ["Found."])
+        assert lists(here) == [here.place(GENERAL).id]
+        here.nebula.answer_next("Found late.")
+        here.discord.gateway.guild_create(other)
+        await here.until(lambda: here.said(hall) == ["Found late."])
+        here.discord.gateway.guild_create(other)  # told of once more
+        await here.answered("ann", hall, "@nebula next", "Next.")
+    assert lists(here) == [here.place(GENERAL).id, hall.id]
+
+
+async def test_the_first_start_answers_nothing_old(redis_client: Redis) -> None:
+    """A bot that is new to its servers does not go through what was said before."""
+    async with discord_server() as discord, NebulaServer() as model:
+        here = Room(discord, model)
+        await here.say("ann", GENERAL, "@nebula hello")
+        async with bot(here, redis_client):
+            await present(redis_client)
+            await here.answered("ann", RANDOM, "@nebula next", "Next.")
+        assert not lists(here)
+
+
+async def test_each_shard_looks_through_its_own_guilds(redis_client: Redis) -> None:
+    """A shard that was away alone finds what was asked in its guilds."""
+    async with discord_server() as discord, NebulaServer() as model:
+        here = Room(discord, model)
+        halls: list[Channel] = []
+        for number in range(2):
+            guild = discord.add_guild(f"Guild {number}", shard=(number, 2))
+            discord.add_member(guild, here.people["ann"])
+            halls.append(discord.add_channel(guild, "hall"))
+        async with bot(here, redis_client, discord_shards="0/2"):
+            async with bot(here, redis_client, discord_shards="1/2"):
+                await present(redis_client, "discord/1")
+            for answer in ("Heard.", "Found."):
+                here.nebula.answer_next(answer)
+            await here.say("ann", halls[0], "@nebula hello")
+            await here.until(lambda: here.said(halls[0]) == ["Heard."])
+            await here.say("ann", halls[1], "@nebula hello")
+            async with bot(here, redis_client, discord_shards="1/2"):
+                await here.until(lambda: here.said(halls[1]) == ["Found."])
+        assert lists(here) == [halls[1].id]

@@ -1,0 +1,207 @@
+"""Messages that people change and delete in Discord, at the wire: the bot's answers follow them."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from bots.sandbox.discord.sessions import Intent
+from bots.sandbox.discord.state import iso
+from bots.sandbox.discord.values import Channel, Message
+from bots.sandbox.nebula.faults import Fault
+from core.inbound.edits import CHANGED
+from tests.bots.discord.harness import GENERAL, Room, config_for, room, running
+
+AGAIN = "Regenerate"
+READ = "GET /channels/{channel}/messages/{message}"
+
+
+@pytest_asyncio.fixture
+async def here(redis_client: Redis) -> AsyncIterator[Room]:
+    """A room where Discord sets no rate limits."""
+    async with room(redis_client) as stage:
+        yield stage
+
+
+async def answered(here: Room, where: str | Channel = GENERAL, text: str = "@nebula question") -> Message:
+    """A question of Ann's that has its whole answer."""
+    here.nebula.answer_next("The answer.")
+    question = await here.say("ann", where, text)
+    await here.until(lambda: bool(here.shown(where)) and AGAIN in here.buttons(here.shown(where)[-1]))
+    await settled(here, where)
+    return question
+
+
+async def settled(here: Room, where: str | Channel = GENERAL) -> None:
+    """Wait until every turn in this place is over, in whichever process."""
+    channel = here.place(where)
+    parts = filter(None, (channel.guild or "-", channel.parent, channel.id))
+    await here.bot.intake.settled("/".join(("discord", *parts)))
+
+
+async def in_line(here: Room) -> Message:
+    """A question of Bob's that waits behind another one."""
+    here.nebula.fault(Fault(stall_after=3))
+    await here.say("ann", GENERAL, "@nebula first")
+    await here.until(lambda: here.shown(GENERAL))
+    question = await here.say("bob", GENERAL, "@nebula second")
+    await here.until(lambda: (found := here.discord.message(question)) and found.reactions)
+    return question
+
+
+async def first_is_over(here: Room) -> None:
+    """The first answer ends, after all that happened in the channel before this has arrived."""
+    third = await here.say("ann", GENERAL, "@nebula third")
+    await here.until(lambda: (found := here.discord.message(third)) and found.reactions)
+    for answer in ("Two.", "3rd."):
+        here.nebula.answer_next(answer)
+    await here.press("ann", here.shown(GENERAL)[0], "Stop")
+
+
+async def partly(here: Room, question: Message, text: str, **fields: Any) -> None:
+    """A change of which the gateway tells in part."""
+    changed = replace(question, content=text, edited=time.time())
+    here.discord._world.put(changed)
+    payload = {"id": question.id, "channel_id": question.channel, "edited_timestamp": iso(time.time()), **fields}
+    if question.guild:
+        payload["guild_id"] = question.guild
+    here.discord.gateway.dispatch(
+        "MESSAGE_UPDATE", lambda _: payload, guild=question.guild, guild_intent=Intent.GUILD_MESSAGES
+    )
+
+
+class TestEdited:
+    """Somebody changes a message."""
+
+    @pytest.mark.parametrize("part", [False, True])
+    async def test_a_question_that_waits_is_asked_as_it_reads_now(self, here: Room, part: bool) -> None:
+        """Also when Discord tells of the change in part, so that it has to be read."""
+        question = await in_line(here)
+        if part:
+            await partly(here, question, f"<@{here.me.id}> changed")
+        else:
+            await here.discord.edit(question, "@nebula changed")
+        await first_is_over(here)
+        await here.until(lambda: [text[:3] for text in here.said(GENERAL)[1:]] == ["Two", "3rd"])
+        asked = [request.messages[-1].content for request in here.nebula.requests]
+        assert asked == ["ann: first", "bob: changed", "ann: third"]
+
+    async def test_an_answered_question_is_offered_to_be_asked_again(self, here: Room) -> None:
+        """One message with a button, which asks the question as it reads now; each change is offered once."""
+        here.discord.gateway.duplicate = 2
+        question = await answered(here)
+        await here.discord.edit(question, "@nebula changed")
+        await here.until(lambda: here.said(GENERAL) == ["The answer.", f"-# {CHANGED}"])
+        here.nebula.answer_next("Another.")
+        await here.press("ann", here.shown(GENERAL)[-1], AGAIN)
+        await here.until(lambda: any("Another." in text for text in here.said(GENERAL)))
+        assert here.asked().endswith("changed")
+        assert len(here.nebula.requests) == 2
+
+    async def test_two_processes_offer_it_once(self, redis_client: Redis) -> None:
+        """Both are told of the change."""
+        async with room(redis_client) as here, running(here, redis_client, config_for(here.discord, here.nebula)):
+            question = await answered(here)
+            await here.discord.edit(question, "@nebula changed")
+            await here.until(lambda: f"-# {CHANGED}" in here.said(GENERAL))
+            await answered(here, "#random")
+            assert here.said(GENERAL) == ["The answer.", f"-# {CHANGED}"]
+
+    @pytest.mark.parametrize("part", [False, True])
+    async def test_a_message_that_becomes_a_question_is_answered(self, here: Room, part: bool) -> None:
+        """It mentions the bot only after the change."""
+        question = await here.say("ann", GENERAL, "hello")
+        here.nebula.answer_next("The answer.")
+        if part:
+            await partly(here, replace(question, mentions=(here.me.id,)), f"<@{here.me.id}> hello")
+        else:
+            await here.discord.edit(question, "@nebula hello")
+        await here.until(lambda: here.said(GENERAL) == ["The answer."])
+        assert here.shown(GENERAL)[0].reference == question.id
+
+    async def test_what_is_no_change_of_the_text_is_passed_over(self, here: Room) -> None:
+        """Link previews, also of a message that was changed before, pins of old ones, and our own edits."""
+        question = await answered(here)
+        await here.discord.preview(question, "http://example.org")
+        await here.discord.edit(question, "@nebula changed")
+        await here.until(lambda: len(here.said(GENERAL)) == 2)
+        changed = await here.discord.preview(question, "http://example.org/2")
+        old = replace(await answered(here, "#random"), edited=time.time() - 10_000, content="never said")
+        here.discord._messages.touch(old)
+        await answered(here, "@ann", "hello")
+        assert len(here.said(GENERAL)) == 2
+        assert len(here.said("#random")) == 1
+        assert changed.edited
+
+    async def test_a_change_that_cannot_be_read_is_dropped(self, here: Room) -> None:
+        """The connection stays up, and the next question is answered."""
+        question = await here.say("ann", GENERAL, "hello")
+        here.discord.faults.error(READ, 404, code=10008)
+        await partly(here, question, f"<@{here.me.id}> hello")
+        await here.until(lambda: any(call.route == READ for call in here.discord.calls))
+        await answered(here)
+        assert here.discord.gateway.identifies == 1
+        assert not here.discord.gateway.resumes
+
+    async def test_a_direct_message_that_is_changed(self, here: Room) -> None:
+        """Also where Discord tells of it in part, and the channel is not known."""
+        question = await answered(here, "@ann", "question")
+        await here.discord.edit(question, "changed")
+        await here.until(lambda: f"-# {CHANGED}" in here.said("@ann"))
+
+
+class TestDeleted:
+    """Somebody deletes a message."""
+
+    @pytest.mark.parametrize(
+        ("where", "how"),  # Discord knows no purge of direct messages
+        [("channel", "one"), ("channel", "many"), ("thread", "one"), ("thread", "many"), ("direct", "one")],
+    )
+    async def test_with_a_question_its_answer_goes(self, here: Room, where: str, how: str) -> None:
+        """Wherever it stood; nothing of it is remembered."""
+        place: str | Channel = GENERAL
+        if where == "thread":
+            place = here.discord.add_thread(here.place(GENERAL), "Aside")
+        elif where == "direct":
+            place = "@ann"
+        question = await answered(here, place, "@nebula my secret word")
+        if how == "many":
+            await here.discord.purge([question, await here.say("bob", place, "nothing for the bot")])
+        else:
+            await here.discord.delete(question)
+        await here.until(lambda: not here.shown(place))
+        await answered(here, place, "@nebula what did I say?")
+        assert all("secret" not in message.content for message in here.nebula.requests[-1].messages)
+
+    async def test_an_answer_in_the_thread_that_it_opened_goes(self, here: Room) -> None:
+        """Discord keeps the thread; our messages in it go, and so does what is remembered."""
+        await here.used("max", GENERAL, "set", parameter="replies", value="thread")
+        before = len(here.shown(GENERAL))
+        here.nebula.answer_next("The answer.")
+        question = await here.say("ann", GENERAL, "@nebula question")
+        [thread] = await here.until(lambda: here.discord.threads(here.place(GENERAL)))
+        await here.until(lambda: here.shown(thread) and AGAIN in here.buttons(here.shown(thread)[-1]))
+        await here.bot.intake.idle()
+        await here.discord.delete(question)
+        await here.until(lambda: not here.shown(thread))
+        assert len(here.shown(GENERAL)) == before
+
+    async def test_a_deleted_answer_is_forgotten(self, here: Room) -> None:
+        """The next question is asked as if there had been none; what the bot deletes itself is no trouble."""
+        await answered(here, text="@nebula my secret word")
+        await here.discord.delete(here.shown(GENERAL)[0])
+        await answered(here, "#random")  # by then it has arrived
+        await answered(here, text="@nebula what did I say?")
+        assert all("secret" not in message.content for message in here.nebula.requests[-1].messages)
+
+    async def test_a_question_that_waits_is_not_asked(self, here: Room) -> None:
+        """It is taken out of the line."""
+        question = await in_line(here)
+        await here.discord.delete(question)
+        await first_is_over(here)
+        await here.until(lambda: here.said(GENERAL)[1:] == ["Two."])
+        assert [request.messages[-1].content for request in here.nebula.requests] == ["ann: first", "ann: third"]

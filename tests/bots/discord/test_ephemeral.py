@@ -1,0 +1,178 @@
+"""What Discord's surfaces do beside a reply, at the wire: tell one person alone, and take messages away again."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from bots.discord.api.rest import Token
+from bots.sandbox.discord.interactions import Interaction
+from bots.sandbox.discord.values import Channel, Message, Overwrite, Permission
+from core.domain.conversation import Address, Place
+from core.domain.errors import PlatformError
+from core.domain.options import Placement
+from core.domain.page import Page
+from tests.bots.discord.harness import GENERAL, Room, room
+
+SENTENCE = "You may not ask here."
+POST = "POST /channels/{channel}/messages"
+FOLLOW_UP = "POST /webhooks/{application}/{token}"
+
+
+@pytest_asyncio.fixture
+async def here(redis_client: Redis) -> AsyncIterator[Room]:
+    """A room where Discord sets no rate limits."""
+    async with room(redis_client) as stage:
+        yield stage
+
+
+def address(
+    here: Room, question: Message, *, placement: Placement = Placement.CHANNEL, thread: Channel | None = None
+) -> Address:
+    """The address of an answer to a message."""
+    guild = question.guild or "-"
+    place = Place("discord", guild, thread.parent if thread else question.channel, thread.id if thread else "")
+    return Address(place, placement, question.id, author=question.author.id, turn=f"discord/x/{question.id}")
+
+
+def response(here: Room, shown: Interaction, *, private: bool = False) -> Address:
+    """The address of an answer to a command."""
+    place = Place("discord", shown.channel.guild or "-", shown.channel.id, direct=not shown.channel.guild)
+    token = str(Token(here.discord.application_id, shown.token))
+    expires = time.time() + 800
+    return Address(place, Placement.CHANNEL, "", token, expires, shown.user.id, private=private, turn="discord/i/1")
+
+
+async def pending(here: Room, *, private: bool = False) -> Interaction:
+    """A command of Ann's that was deferred and is not answered: the model says nothing yet."""
+    here.nebula.first_token = 30.0
+    here.nebula.answer_next("Late.")
+    shown = await here.slash("ann", GENERAL, "ask", prompt="hello", private=private)
+    await here.until(lambda: shown.loading)
+    return shown
+
+
+class TestWhisper:
+    """A sentence for the person who asked."""
+
+    async def test_it_is_a_direct_message_that_says_where(self, here: Room) -> None:
+        """Nobody in the channel sees it."""
+        question = await here.say("ann", GENERAL, "hello")
+        await here.platform.open(address(here, question)).whisper(SENTENCE)
+        assert here.said("@ann") == [f"-# In <#{question.channel}>: {SENTENCE}"]
+        assert not here.said(GENERAL)
+
+    async def test_who_takes_no_direct_messages_gets_a_reply(self, here: Room) -> None:
+        """Without direct messages (50007) the sentence is a reply in the channel."""
+        here.people["eve"] = here.discord.add_member(here.guild, "eve", dms=False)
+        question = await here.say("eve", GENERAL, "hello")
+        await here.platform.open(address(here, question)).whisper(SENTENCE)
+        [reply] = here.shown(GENERAL)
+        assert (reply.content, reply.reference) == (f"-# {SENTENCE}", question.id)
+
+    async def test_it_fails_when_nothing_works(self, here: Room) -> None:
+        """Neither a direct message nor a reply: the caller hears of it."""
+        question = await here.say("ann", GENERAL, "hello")
+        here.discord.faults.error(POST, 503, times=2)
+        with pytest.raises(PlatformError):
+            await here.platform.open(address(here, question)).whisper(SENTENCE)
+
+    async def test_in_a_direct_message_it_is_said_there(self, here: Room) -> None:
+        """Where there is nobody else no channel need be named."""
+        channel = here.place("@ann")
+        place = Place("discord", "-", channel.id, direct=True)
+        surface = here.platform.open(Address(place, Placement.CHANNEL, author=here.people["ann"].id))
+        await surface.whisper(SENTENCE)
+        assert here.said("@ann") == [f"-# {SENTENCE}"]
+
+    async def test_a_response_that_is_still_deferred_goes(self, here: Room) -> None:
+        """Nothing goes on "thinking" for everybody; the person alone is told."""
+        shown = await pending(here)
+        await here.platform.open(response(here, shown)).whisper(SENTENCE)
+        assert shown.original is None
+        [sentence] = shown.followups
+        assert (sentence.content, sentence.ephemeral_for) == (f"-# {SENTENCE}", here.people["ann"].id)
+
+    async def test_an_answered_response_stays_as_it_is(self, here: Room) -> None:
+        """Once there is an answer the sentence is a followup that one person sees."""
+        here.nebula.answer_next("The answer.")
+        shown = await here.slash("ann", GENERAL, "ask", prompt="hello")
+        await here.until(lambda: shown.original is not None and shown.original.content.endswith("The answer."))
+        await here.platform.open(response(here, shown)).whisper(SENTENCE)
+        [sentence] = shown.followups
+        assert (sentence.content, sentence.ephemeral_for) == (f"-# {SENTENCE}", here.people["ann"].id)
+        assert shown.original is not None
+        assert shown.original.content.endswith("The answer.")
+
+    @pytest.mark.parametrize("private", [False, True])
+    async def test_without_its_token_it_is_a_direct_message(self, here: Room, private: bool) -> None:
+        """A command's token that is no longer good."""
+        shown = await pending(here, private=private)
+        here.discord.faults.error("* /webhooks/*", 401, None, code=50027)
+        await here.platform.open(response(here, shown, private=private)).whisper(SENTENCE)
+        [sentence] = here.said("@ann")
+        assert sentence.endswith(SENTENCE)
+        assert not [one for one in here.said(GENERAL) if SENTENCE in one]
+
+
+class TestDelete:
+    """A surface that did not show a message takes it away."""
+
+    async def test_an_answer_in_its_thread(self, here: Room) -> None:
+        """The reply opened the thread; Discord keeps it, without our messages."""
+        question = await here.say("ann", GENERAL, "hello")
+        where = address(here, question, placement=Placement.THREAD)
+        posted = await here.platform.open(where).post(Page("The answer."))
+        [thread] = here.discord.threads(here.place(GENERAL))
+        await here.discord.delete(question)
+        await here.platform.open(where).delete(posted)
+        assert not here.shown(thread)
+        assert here.discord.threads(here.place(GENERAL))
+
+    async def test_an_answer_whose_thread_could_not_be_opened(self, here: Room) -> None:
+        """It stands in the channel, and is found there."""
+        question = await here.say("ann", GENERAL, "hello")
+        here.discord.overwrite(
+            here.place(GENERAL),
+            Overwrite(here.guild.id, deny=Permission.CREATE_PUBLIC_THREADS),
+            Overwrite(here.me.id, deny=Permission.CREATE_PUBLIC_THREADS),
+        )
+        where = address(here, question, placement=Placement.THREAD)
+        posted = await here.platform.open(where).post(Page("The answer."))
+        assert here.said(GENERAL) == ["The answer."]
+        await here.platform.open(where).delete(posted)
+        assert not here.shown(GENERAL)
+
+    async def test_an_answer_in_a_thread_where_the_question_is_too(self, here: Room) -> None:
+        """Archived meanwhile or not, the message goes."""
+        thread = here.discord.add_thread(here.place(GENERAL), "Aside")
+        question = await here.say("ann", thread, "hello")
+        where = address(here, question, thread=thread)
+        posted = await here.platform.open(where).post(Page("The answer."))
+        here.discord.archive(thread)
+        await here.platform.open(where).delete(posted)
+        assert not here.shown(thread)
+
+    async def test_what_is_gone_is_no_error(self, here: Room) -> None:
+        """A message, or its whole channel, that somebody took away before."""
+        question = await here.say("ann", GENERAL, "hello")
+        where = address(here, question, placement=Placement.THREAD)
+        posted = await here.platform.open(where).post(Page("The answer."))
+        for _ in range(2):
+            await here.platform.open(where).delete(posted)
+        for channel in (*here.discord.threads(here.place(GENERAL)), here.place(GENERAL)):
+            here.discord.remove_channel(channel)
+        await here.platform.open(where).delete(posted)
+
+    async def test_an_answer_to_a_command_beside_its_token(self, here: Room) -> None:
+        """Messages that the token does not know are taken away as ordinary ones."""
+        here.nebula.answer_next("The answer.")
+        shown = await here.slash("ann", GENERAL, "ask", prompt="hello")
+        await here.until(lambda: shown.original is not None and shown.original.content.endswith("The answer."))
+        plain = await here.platform.open(address(here, await here.say("ann", GENERAL, "hi"))).post(Page("Plain."))
+        assert shown.original is not None
+        for message in (plain, shown.original.id):
+            await here.platform.open(response(here, shown)).delete(message)
+        assert not here.shown(GENERAL)

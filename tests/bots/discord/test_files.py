@@ -1,0 +1,108 @@
+"""Commands with files and choices in Discord, at the wire: `export` hands its file to the person alone."""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from bots.discord.inbound import interactions
+from bots.discord.outbound.responses import NOT_SENT, SENT
+from bots.sandbox.discord.values import Message
+from tests.bots.discord.harness import GENERAL, Room, room
+from tests.bounds import HANG_SECONDS
+
+
+@pytest.fixture
+def answer_seconds() -> float:
+    """How long a command may take before it is deferred; longer than any does."""
+    return HANG_SECONDS
+
+
+@pytest_asyncio.fixture
+async def here(redis_client: Redis, answer_seconds: float) -> AsyncIterator[Room]:
+    """A room in which Ann and Bob asked something."""
+    async with room(redis_client, answer_seconds=answer_seconds) as stage:
+        stage.people["eve"] = stage.discord.add_member(stage.guild, "eve", dms=False)
+        for who in ("ann", "bob", "eve"):
+            await stage.answered(who, GENERAL, f"@nebula a word of {who}", f"To {who}.")
+        yield stage
+
+
+async def content(message: Message) -> str:
+    """What the file of a message holds, as a client downloads it."""
+    [file] = message.attachments
+    assert file.name.endswith(".jsonl")
+    async with aiohttp.ClientSession() as session, session.get(file.url) as response:
+        return (await response.read()).decode()
+
+
+@pytest.mark.parametrize("answer_seconds", [HANG_SECONDS, 0.0])
+async def test_a_slash_command_brings_a_file(here: Room) -> None:
+    """One person sees it, also when it took so long that it had to be deferred."""
+    shown = await here.slash("ann", GENERAL, "export")
+    [message] = await here.until(lambda: [one for one in shown.messages if one.attachments])
+    assert message.ephemeral_for == here.people["ann"].id
+    text = await content(message)
+    assert "a word of ann" in text
+    assert "a word of bob" not in text
+
+
+@pytest.mark.parametrize(
+    ("who", "whose", "allowed"), [("ann", "all", False), ("max", "all", True), ("ann", "me", True)]
+)
+async def test_an_optional_choice(here: Room, who: str, whose: str, allowed: bool) -> None:
+    """Discord knows the choices of an option that may be left out; what is chosen arrives, and is checked."""
+    command = next(one for one in here.discord.commands.registered if one["name"] == "export")
+    [option] = command["options"]
+    assert [choice["value"] for choice in option["choices"]] == ["me", "all"]
+    assert not option.get("required")
+    shown = await here.slash(who, GENERAL, "export", whose=whose)
+    [message] = await here.until(lambda: shown.messages)
+    assert bool(message.attachments) is allowed
+    if allowed:
+        assert ("a word of bob" in await content(message)) is (whose == "all")
+
+
+async def test_a_file_for_a_mention_is_a_direct_message(here: Room) -> None:
+    """The channel reads only where it went."""
+    await here.say("ann", GENERAL, "@nebula !export")
+    await here.until(lambda: SENT in here.said(GENERAL))
+    [message] = here.shown("@ann")
+    assert "a word of ann" in await content(message)
+    assert not any(one.attachments for one in here.shown(GENERAL))
+
+
+async def test_who_takes_no_direct_messages_is_told_what_to_do(here: Room) -> None:
+    """What may be private is not shown to the channel instead."""
+    await here.say("eve", GENERAL, "@nebula !export")
+    await here.until(lambda: NOT_SENT in here.said(GENERAL))
+    assert not any(one.attachments for one in here.shown(GENERAL))
+
+
+async def test_in_a_direct_message_it_comes_there(here: Room) -> None:
+    """A reply with the file."""
+    await here.answered("ann", "@ann", "a word alone", "Alone.")
+    asked = await here.say("ann", "@ann", "!export")
+    [message] = await here.until(lambda: [one for one in here.shown("@ann") if one.attachments])
+    assert message.reference == asked.id
+    assert "a word alone" in await content(message)
+
+
+async def test_a_file_that_is_refused_leaves_a_sentence(here: Room) -> None:
+    """Discord takes no file of that size: the person is told, instead of a command that failed."""
+    here.discord.faults.error("POST /interactions/*", 400, code=40005)
+    shown = await here.slash("ann", GENERAL, "export")
+    [message] = await here.until(lambda: shown.messages)
+    assert not message.attachments
+    assert interactions.TOO_LARGE in message.content
+
+
+async def test_forget_forgets(here: Room) -> None:
+    """By default what the person asked, and no other."""
+    await here.used("ann", GENERAL, "forget")
+    await here.answered("bob", GENERAL, "@nebula what do you know?", "Little.")
+    known = "\n".join(message.content for message in here.nebula.requests[-1].messages)
+    assert "a word of ann" not in known
+    assert "a word of bob" in known

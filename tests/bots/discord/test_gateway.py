@@ -1,0 +1,156 @@
+"""The connection to Discord at the wire: whatever it does, what people say is answered once, or an operator is told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from bots.discord.inbound import client as events
+from bots.sandbox.discord import gateway as discord_gateway
+from bots.sandbox.discord.gateway import Gateway
+from bots.sandbox.discord.values import Overwrite, Permission
+from bots.sandbox.nebula.server import NebulaServer
+from core.settings.config import WrongConfig
+from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
+
+POST = "POST /channels/{channel}/messages"
+EDIT = "PATCH /channels/{channel}/messages/{message}"
+RANDOM = "#random"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new session is begun soon, and so is every retry."""
+    monkeypatch.setattr(events, "AFRESH_SECONDS", 0.05)
+    monkeypatch.setattr("discord.backoff.ExponentialBackoff.delay", lambda _: 0.01)
+    monkeypatch.setattr("bots.discord.app.RETRY_SECONDS", 0.01)
+
+
+@pytest_asyncio.fixture
+async def here(redis_client: Redis) -> AsyncIterator[Room]:
+    """A room where Discord sets no rate limits."""
+    async with room(redis_client) as stage:
+        yield stage
+
+
+class TestSessions:
+    """A connection that ends."""
+
+    @pytest.mark.parametrize(
+        ("trouble", "resumed"),
+        [
+            pytest.param(Gateway.reconnect, True, id="op 7"),
+            pytest.param(lambda gateway: gateway.invalidate(resumable=True), True, id="op 9 true"),
+            pytest.param(lambda gateway: gateway.invalidate(resumable=False), False, id="op 9 false"),
+            pytest.param(lambda gateway: gateway.drop(code=0), True, id="reset"),
+            pytest.param(lambda gateway: gateway.drop(code=4000), True, id="4000"),
+            pytest.param(lambda gateway: gateway.drop(code=4008), True, id="4008"),
+            pytest.param(lambda gateway: gateway.drop(code=4007, resumable=False), False, id="4007"),
+            pytest.param(lambda gateway: gateway.drop(code=4009, resumable=False), False, id="4009"),
+        ],
+    )
+    async def test_it_is_made_again(self, here: Room, trouble: Callable[[Gateway], None], resumed: bool) -> None:
+        """It is resumed where Discord keeps the session, and begun anew where not; the next question is answered."""
+        gateway = here.discord.gateway
+        [before] = gateway.sessions
+        trouble(gateway)
+        await here.until(lambda: gateway.sessions and (gateway.resumes or gateway.sessions[0] is not before))
+        await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
+        assert (gateway.resumes, gateway.identifies) == ((1, 1) if resumed else (0, 2))
+
+    async def test_a_connection_that_fell_silent_is_given_up(
+        self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No acknowledgement and no event comes any more, yet nothing is closed: what was said then is answered."""
+        monkeypatch.setattr(events, "SILENCE_SECONDS", 0.4)
+        monkeypatch.setattr(discord_gateway, "HEARTBEAT_MS", 100)
+        async with room(redis_client) as here:
+            here.discord.gateway.fall_silent()
+            await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
+            # On a busy machine the new connection may seem silent too, and is made anew as well.
+            assert here.discord.gateway.resumes >= 1
+            assert here.discord.gateway.identifies == 1
+
+    @pytest.mark.parametrize(
+        ("code", "says"), [(4004, "DISCORD_TOKEN"), (4011, "DISCORD_SHARDS"), (4013, "intents"), (4014, "Intents")]
+    )
+    async def test_what_no_retry_mends_ends_the_bot(self, redis_client: Redis, code: int, says: str) -> None:
+        """With a sentence that says what to do, instead of signing in again and again."""
+        async with discord_server() as discord, NebulaServer() as model:
+
+            async def serve() -> None:
+                async with running(Room(discord, model), redis_client, config_for(discord, model)):
+                    discord.gateway.drop(code=code, resumable=False)
+                    await asyncio.Event().wait()  # the bot ends first
+
+            with pytest.raises(ExceptionGroup) as caught:
+                await serve()
+            [error] = caught.value.exceptions
+            assert isinstance(error, WrongConfig)
+            assert says in error.problems[0]
+            assert discord.gateway.identifies == 1
+
+    async def test_an_answer_goes_on_while_the_connection_is_away(self, here: Room) -> None:
+        """What is written needs no gateway: it comes to its end before the connection is back."""
+        held = here.nebula.hold(5)
+        here.nebula.answer_next("word " * 20 + "end")
+        await here.say("ann", GENERAL, "@nebula hello")
+        await here.until(lambda: here.shown(GENERAL))
+        here.discord.gateway.refuse = 1_000_000
+        here.discord.gateway.drop()
+        held.let_go()
+        await here.until(lambda: here.said(GENERAL)[0].endswith("end"))
+        assert not here.discord.gateway.sessions
+
+
+class TestPlaces:
+    """A place that is lost while an answer is written."""
+
+    async def test_a_channel_that_vanished_ends_the_turn(self, here: Room) -> None:
+        """One refused call, no endless retries; the model is not asked on, and others are served."""
+        here.nebula.pace = 50
+        here.nebula.answer_next("word " * 500)
+        await here.say("ann", GENERAL, "@nebula hello")
+        await here.until(lambda: here.shown(GENERAL))
+        here.discord.remove_channel(here.place(GENERAL))
+        await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
+        await here.bot.intake.idle()
+        refused = [call for call in here.discord.calls if call.code == 10003 and call.route in (POST, EDIT)]
+        assert len(refused) == 1
+        here.nebula.pace = 0
+        await here.answered("ann", RANDOM, "@nebula hello", "Hi.")
+
+    async def test_where_the_bot_may_not_write_the_person_is_told(self, here: Room) -> None:
+        """The turn ends at the first refusal (50013), and the person reads in a direct message why."""
+        denied = Permission.SEND_MESSAGES
+        here.discord.overwrite(
+            here.place(GENERAL), Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied)
+        )
+        here.nebula.answer_next("Nobody reads this.")
+        await here.say("ada", GENERAL, "@nebula hello")
+        [told] = await here.until(lambda: here.said("@ada"))
+        assert f"I may not write in <#{here.place(GENERAL).id}>" in told
+        await here.bot.intake.idle()
+        assert [call.code for call in here.discord.calls if call.route == POST] == [50013, 0]
+        here.nebula.answer_next("Hi.")
+        await here.say("ann", RANDOM, "@nebula hello")
+        await here.until(lambda: here.said(RANDOM) == ["Hi."])
+
+    async def test_a_channel_that_is_closed_to_the_bot_ends_the_turn(self, here: Room) -> None:
+        """In the middle of an answer the channel is no longer seen (50001): the person is told, and it is over."""
+        here.nebula.pace = 50
+        here.nebula.answer_next("word " * 500)
+        await here.say("ada", GENERAL, "@nebula hello")
+        await here.until(lambda: here.shown(GENERAL))
+        denied = Permission.VIEW_CHANNEL
+        here.discord.overwrite(
+            here.place(GENERAL), Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied)
+        )
+        [told] = await here.until(lambda: here.said("@ada"))
+        assert "I may not write in" in told
+        await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
+        await here.bot.intake.idle()
+        assert len(here.said("@ada")) == 1
+        assert len([call for call in here.discord.calls if call.code == 50001 and call.route == EDIT]) <= 2

@@ -1,0 +1,204 @@
+"""Discord while Redis is away, at the wire: a real server is killed in the middle, and started again."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import pytest_asyncio
+from redis import Redis as BlockingRedis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from bots.discord.inbound import ordering as arrivals
+from bots.sandbox.nebula.server import NebulaServer
+from core.domain.errors import StoreError
+from core.inbound.dispatcher import AWAY
+from core.store.redis.client import connection
+from core.store.redis.embedded import find_server
+from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
+
+POST = "POST /channels/{channel}/messages"
+RANDOM = "#random"
+
+
+class Server:
+    """A Redis that can be killed; what it held then is lost, as far as it was not on disk."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"unix://{folder}/redis.sock"
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        settings = ["--port", "0", "--unixsocket", "redis.sock", "--dir", self._folder, "--save", ""]
+        settings += ["--appendonly", "yes", "--appendfsync", "always"]
+        with Path(self._folder, "log").open("ab") as log:
+            self._process = subprocess.Popen([str(find_server(None)), *settings], stdout=log, stderr=log)
+        with BlockingRedis.from_url(self.url, retry=Retry(ConstantBackoff(0.02), 500)) as client:
+            client.ping()
+
+    def kill(self) -> None:
+        """It is gone at once."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of the test's own, running."""
+    with TemporaryDirectory(prefix="nb-") as folder:  # not tmp_path: a socket's path must be short
+        found = Server(folder)
+        found.start()
+        try:
+            yield found
+        finally:
+            found.kill()
+
+
+@pytest_asyncio.fixture
+async def here(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
+    """A room on that server, where people are told early."""
+    monkeypatch.setattr(arrivals, "AWAY_SECONDS", 0.2)
+    monkeypatch.setattr(arrivals, "PAUSE_SECONDS", 0.5)
+    async with connection(server.url) as redis, room(redis) as stage:
+        yield stage
+
+
+def away(here: Room, where: str) -> int:
+    """How often it was said in a place that Redis is away."""
+    return sum(AWAY in text for text in here.said(where))
+
+
+def answers(here: Room, where: str) -> list[str]:
+    """What was said otherwise."""
+    return [text for text in here.said(where) if AWAY not in text]
+
+
+async def test_questions_wait_for_redis_and_are_answered_once(here: Room, server: Server) -> None:
+    """One sentence for each channel and outage; then every question is answered once, in its channel's order, also
+    where the later one would be tried again sooner."""
+    await here.answered("ann", GENERAL, "@nebula before", "Before.")
+    server.kill()
+    for answer in ("One.", "Two."):
+        here.nebula.answer_next(answer)
+    await here.say("ann", GENERAL, "@nebula one")
+    await here.until(lambda: away(here, GENERAL) == 1)
+    await here.say("bob", GENERAL, "@nebula two")
+    server.start()
+    await here.until(lambda: answers(here, GENERAL) == ["Before.", "One.", "Two."])
+    await here.bot.intake.idle()
+    assert [request.messages[-1].content for request in here.nebula.requests[1:]] == ["ann: one", "bob: two"]
+    assert away(here, GENERAL) == 1
+    assert not away(here, RANDOM)
+    server.kill()
+    here.nebula.answer_next("Three.")
+    await here.say("ann", GENERAL, "@nebula three")
+    await here.until(lambda: away(here, GENERAL) == 2)
+    server.start()
+    await here.until(lambda: answers(here, GENERAL)[-1] == "Three.")
+
+
+@pytest.mark.parametrize("private", [False, True])
+async def test_a_command_waits_for_redis(here: Room, server: Server, private: bool) -> None:
+    """Its deferred response shows the sentence, which gives way to the answer."""
+    server.kill()
+    here.nebula.answer_next("The answer.")
+    shown = await here.slash("ann", GENERAL, "ask", prompt="hello", private=private)
+    await here.until(lambda: shown.original is not None and AWAY in shown.original.content)
+    server.start()
+    await here.until(lambda: shown.original is not None and shown.original.content.endswith("The answer."))
+    await here.bot.intake.idle()
+    assert len(shown.messages) == 1
+    assert shown.ephemeral is private
+    assert len(here.nebula.requests) == 1
+
+
+async def test_a_mention_behind_a_command_is_told_too(here: Room, server: Server) -> None:
+    """Each command shows the sentence for itself, and the channel has it once beside."""
+    server.kill()
+    for answer in ("One.", "Two."):
+        here.nebula.answer_next(answer)
+    shown = await here.slash("ann", GENERAL, "ask", prompt="one")
+    await here.until(lambda: shown.acknowledged)
+    await here.say("bob", GENERAL, "@nebula two")
+    await here.until(lambda: away(here, GENERAL) == 2)
+    server.start()
+    await here.until(lambda: any(text.endswith("Two.") for text in answers(here, GENERAL)))
+    assert shown.original is not None
+    assert shown.original.content.endswith("One.")
+
+
+async def test_two_processes_say_it_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have the question and neither has Redis: the person reads one sentence, and then one answer."""
+    monkeypatch.setattr(arrivals, "AWAY_SECONDS", 0.3)
+    async with (
+        connection(server.url) as redis,
+        connection(server.url) as another,
+        room(redis) as here,
+        running(here, another, config_for(here.discord, here.nebula)),
+    ):
+        server.kill()
+        here.nebula.answer_next("The answer.")
+        await here.say("ann", GENERAL, "@nebula hello")
+        await here.until(lambda: sum(call.route == POST for call in here.discord.calls) == 2)
+        assert away(here, GENERAL) == 1
+        server.start()
+        await here.until(lambda: answers(here, GENERAL) == ["The answer."])
+        await here.bot.intake.idle()
+    assert len(here.nebula.requests) == 1
+
+
+async def test_what_is_beyond_the_memory_is_refused(
+    here: Room, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When too many questions wait the next person is told to ask again; those that wait are answered."""
+    monkeypatch.setattr(arrivals, "WAITING", 1)
+    server.kill()
+    here.nebula.answer_next("One.")
+    await here.say("ann", GENERAL, "@nebula one")
+    await here.until(lambda: away(here, GENERAL) == 1)
+    await here.say("bob", RANDOM, "@nebula two")
+    await here.until(lambda: here.said(RANDOM) == [StoreError.notice])
+    server.start()
+    await here.until(lambda: answers(here, GENERAL) == ["One."])
+    assert here.said(RANDOM) == [StoreError.notice]
+
+
+async def test_a_bot_that_ends_meanwhile_ends_in_order(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Questions that still wait do not keep the process, and leave no traceback; the next process finds them."""
+    monkeypatch.setattr(arrivals, "AWAY_SECONDS", 0.1)
+    async with discord_server() as discord, NebulaServer() as model:
+        here, config = Room(discord, model), config_for(discord, model)
+        async with connection(server.url) as redis, running(here, redis, config):
+            await here.answered("ann", GENERAL, "@nebula before", "Before.")
+            while not await redis.exists("nb:p:{discord}"):
+                await asyncio.sleep(0.01)
+            server.kill()
+            await here.say("ann", GENERAL, "@nebula one")
+            await here.until(lambda: away(here, GENERAL) == 1)
+        server.start()
+        model.answer_next("One.")
+        async with connection(server.url) as redis, running(here, redis, config):
+            await here.until(lambda: answers(here, GENERAL) == ["Before.", "One."])
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_a_command_whose_token_ends_meanwhile(here: Room, server: Server) -> None:
+    """The question goes on without it: the answer is a message of its own."""
+    server.kill()
+    here.nebula.answer_next("The answer.")
+    shown = await here.slash("ann", GENERAL, "ask", prompt="hello")
+    await here.until(lambda: away(here, GENERAL) == 1)
+    here.discord.faults.error("* /webhooks/*", 401, None, code=50027)
+    server.start()
+    await here.until(lambda: any(text.endswith("The answer.") for text in answers(here, GENERAL)))
+    assert len(here.shown(GENERAL)) == 2
+    assert shown.original is not None

@@ -1,0 +1,372 @@
+"""Answers to `/ask` in Discord, at the wire: what is private stays so, and nothing is lost with a command's token."""
+
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from bots.discord.inbound import interactions
+from bots.discord.outbound import interaction_surface as response
+from bots.sandbox.discord.interactions import Interaction
+from bots.sandbox.discord.values import SUPPRESS_EMBEDS, Message
+from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.server import NebulaServer
+from core.reply.layout import STOPPED
+from core.turns import lease
+from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
+
+STOP, AGAIN = "Stop", "Regenerate"
+EDIT = "PATCH /channels/{channel}/messages/{message}"
+RESPOND = "PATCH /webhooks/{application}/{token}/messages/*"
+FOLLOW_UP = "POST /webhooks/{application}/{token}"
+DEAD_TOKENS = [(401, 50027), (404, 10015)]
+LONG = "\n\n".join(f"Paragraph {number:02}. " + "word " * 60 for number in range(14)) + "\n\nEnd."
+
+
+@pytest_asyncio.fixture
+async def here(redis_client: Redis) -> AsyncIterator[Room]:
+    """A room where Discord sets no rate limits."""
+    async with room(redis_client) as stage:
+        yield stage
+
+
+async def asked(here: Room, who: str = "ann", where: str = GENERAL, prompt: str = "topsecret?") -> Interaction:
+    """A private question."""
+    return await here.slash(who, where, "ask", prompt=prompt, private=True)
+
+
+async def answered(here: Room, answer: str, who: str = "ann", where: str = GENERAL) -> Interaction:
+    """A private question with its whole answer."""
+    here.nebula.answer_next(answer)
+    shown = await asked(here, who, where)
+    await here.until(lambda: bool(shown.messages) and shown.messages[-1].content.endswith(answer[-10:]))
+    await here.bot.intake.idle()
+    return shown
+
+
+def known(here: Room) -> str:
+    """All that the model was told last."""
+    return "\n".join(message.content for message in here.nebula.requests[-1].messages)
+
+
+def public(here: Room) -> list[Message]:
+    """All that somebody other than Ann can see of the bot."""
+    places = [*here.discord.channels(here.guild), here.discord.open_dm(here.people["bob"])]
+    return [message for place in places for message in here.shown(place)]
+
+
+def complete(messages: list[Message]) -> bool:
+    """Whether the long answer is there, each paragraph once and in its order."""
+    text = "\n".join(message.content for message in messages)
+    places = [text.find(f"Paragraph {number:02}.") for number in range(14)]
+    return text.endswith("End.") and -1 not in places and places == sorted(places) and text.count("Paragraph") == 14
+
+
+class TestPrivate:
+    """`/ask private:True`."""
+
+    async def test_a_private_answer_is_seen_by_one_person(self, here: Room) -> None:
+        """The response and its followups are for the person alone, from the first sign to the last word."""
+        shown = await answered(here, LONG)
+        assert len(shown.messages) >= 3
+        assert complete(list(shown.messages))
+        assert all(message.ephemeral_for == here.people["ann"].id for message in shown.messages)
+        assert not public(here)
+
+    async def test_a_private_question_is_remembered_apart(self, here: Room) -> None:
+        """Each person has one private history for each channel; the channel's own knows nothing of it."""
+        await answered(here, "The secret answer.")
+        for who, where in (("bob", GENERAL), ("ann", "#random")):
+            await answered(here, "Something else.", who, where)
+            assert "The secret answer." not in known(here)
+        await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
+        assert "secret" not in known(here)
+        await answered(here, "Another secret.")
+        assert "The secret answer." in known(here)
+        assert "Hi." not in known(here)
+
+    async def test_the_file_of_a_private_answer_is_private(self, redis_client: Redis) -> None:
+        """What is too long for messages comes as a file that the person alone sees."""
+        async with room(redis_client, changes={"reply_pages": 1}) as here:
+            here.nebula.answer_next(LONG)
+            shown = await asked(here)
+            await here.until(lambda: any(message.attachments for message in shown.messages))
+            await here.bot.intake.idle()
+            assert all(message.ephemeral_for == here.people["ann"].id for message in shown.messages)
+            assert not public(here)
+
+    @pytest.mark.parametrize("finish", ["stop", "length"])
+    async def test_a_private_answer_has_a_stop_button_and_no_other(self, here: Room, finish: str) -> None:
+        """What could not work afterwards is not offered."""
+        here.nebula.pace = 20
+        here.nebula.answer_next("word " * 20 + "end", finish=finish)
+        shown = await asked(here)
+        await here.until(lambda: shown.original and STOP in here.buttons(shown.original))
+        await here.until(lambda: shown.original and not here.buttons(shown.original))
+        assert shown.original
+        assert "end" in shown.original.content
+
+    async def test_a_private_answer_can_be_stopped(self, here: Room) -> None:
+        """The button of a private answer ends it."""
+        here.nebula.fault(Fault(stall_after=3))
+        shown = await asked(here)
+        await here.until(lambda: shown.original and STOP in here.buttons(shown.original))
+        assert shown.original
+        await here.press("ann", shown.original, STOP)
+        await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
+        await here.until(lambda: shown.original and STOPPED in shown.original.content)
+        assert not here.buttons(shown.original)
+
+    async def test_two_private_questions_do_not_wait_for_each_other(self, here: Room) -> None:
+        """A private question waits for nobody but its own author, and shows that to nobody else."""
+        here.nebula.fault(Fault(stall_after=3))
+        await here.say("bob", GENERAL, "@nebula talk")
+        await here.until(lambda: here.shown(GENERAL))
+        before = public(here)
+        here.nebula.answer_next("At once.")
+        other = await asked(here)
+        await here.until(lambda: other.original and other.original.content.endswith("At once."))
+        here.nebula.fault(Fault(stall_after=3))
+        running = await asked(here)
+        await here.until(lambda: running.original and STOP in here.buttons(running.original))
+        waiting = await asked(here)
+        await here.until(lambda: waiting.original and "one comes before it" in waiting.original.content)
+        here.nebula.answer_next("Then this.")
+        assert running.original
+        await here.press("ann", running.original, STOP)
+        await here.until(lambda: waiting.original and waiting.original.content.endswith("Then this."))
+        assert {one.id for one in public(here)} == {one.id for one in before}
+
+    async def test_too_many_private_questions_are_refused_in_private(self, redis_client: Redis) -> None:
+        """The sentence about it is the person's alone."""
+        async with room(redis_client, changes={"inbox_limit": 1}) as here:
+            here.nebula.fault(Fault(stall_after=3))
+            running = await asked(here)
+            await here.until(lambda: running.original and STOP in here.buttons(running.original))
+            refused = await asked(here)
+            await here.until(lambda: refused.original and "Please ask again" in refused.original.content)
+            assert not public(here)
+
+    @pytest.mark.parametrize(("status", "code"), DEAD_TOKENS)
+    async def test_without_its_token_a_private_answer_goes_on_as_a_direct_message(
+        self, here: Room, status: int, code: int
+    ) -> None:
+        """Never into the channel; the message that can't be edited any more comes whole, and can be stopped."""
+        here.discord.faults.error(RESPOND, status, None, code=code, before=1)
+        here.nebula.pace = 20
+        here.nebula.answer_next("a secret " * 100)
+        shown = await asked(here)
+        [reply] = await here.until(lambda: here.shown("@ann"))
+        assert shown.original
+        assert reply.content.startswith("-# ann: topsecret?")
+        assert not reply.pings
+        await here.press("ann", reply, STOP)
+        await here.until(lambda: here.said("@ann")[0].endswith(STOPPED))
+        assert not here.buttons(reply)
+        assert not public(here)
+
+    async def test_a_private_answer_of_several_messages_outlives_its_token(self, redis_client: Redis) -> None:
+        """What stands already stays where it is; what is missing comes as direct messages, in order."""
+        async with room(redis_client) as here:
+            here.discord.faults.error(FOLLOW_UP, 401, None, code=50027, before=1)
+            here.discord.faults.error(RESPOND, 401, None, code=50027, before=4)
+            here.nebula.pace = 1000
+            here.nebula.answer_next(LONG)
+            shown = await asked(here)
+            await here.until(lambda: here.said("@ann") and here.said("@ann")[-1].endswith("End."))
+            await here.bot.intake.idle()
+            text = "\n".join([*(message.content for message in shown.messages), *here.said("@ann")])
+            assert all(f"Paragraph {number:02}." in text for number in range(14))
+            assert not public(here)
+
+    async def test_who_takes_no_direct_messages_loses_the_answer_and_no_secret(
+        self, redis_client: Redis, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The turn ends with a line in the log and nothing in the channel, and the next question is answered."""
+        async with room(redis_client) as here:
+            here.people["eve"] = here.discord.add_member(here.guild, "eve", dms=False)
+            here.discord.faults.error(RESPOND, 401, None, code=50027, before=1)
+            here.nebula.pace = 20
+            here.nebula.answer_next("a secret " * 20)
+            shown = await asked(here, "eve")
+            await here.until(lambda: shown.original and "secret" in shown.original.content)
+            await here.until(lambda: any(call.code == 50007 for call in here.discord.calls))
+            await here.bot.intake.idle()
+            here.discord.faults.clear()
+            here.nebula.pace = 0
+            assert not public(here)
+            assert not here.said("@eve")
+            await here.answered("eve", GENERAL, "@nebula hello", "Hi.")
+        told = [record.getMessage() for record in caplog.records]
+        assert any("lost its surface" in text and "50007" in text for text in told)
+        assert not any("secret" in text for text in told)
+
+    async def test_a_private_question_that_was_deferred_too_late_is_answered_in_private(self, here: Room) -> None:
+        """Without any token the answer has no other place than a direct message."""
+        here.discord.faults.error("POST /interactions/*", 404, code=10062)
+        here.nebula.answer_next("A secret.")
+        await asked(here)
+        await here.until(lambda: any(text.endswith("A secret.") for text in here.said("@ann")))
+        assert not public(here)
+
+    async def test_a_private_turn_is_gone_on_with_by_another_process(
+        self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The next process finishes it in the same message, for the same person alone."""
+        monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take it
+        async with discord_server() as discord, NebulaServer(pace=20) as model:
+            here, config = Room(discord, model), config_for(discord, model)
+            model.answer_next("a long secret " * 40)
+            async with running(here, redis_client, config):
+                shown = await asked(here)
+                await here.until(lambda: shown.original and "secret" in shown.original.content)
+            model.pace = 0
+            model.answer_next("The whole secret.")
+            async with running(here, redis_client, config):
+                await here.until(lambda: shown.original and shown.original.content.endswith("The whole secret."))
+                await here.bot.intake.idle()
+            assert len(shown.messages) == 1
+            assert not public(here)
+
+
+class TestTokens:
+    """What becomes of an answer whose command's token ends."""
+
+    async def test_an_answer_leaves_its_token_before_that_ends(
+        self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In time the same message is edited as an ordinary one: no call is refused, and the buttons stay."""
+        passed = 0.0
+        monkeypatch.setattr(response, "time", SimpleNamespace(time=lambda: time.time() + passed))
+        async with room(redis_client) as here:
+            here.nebula.pace = 20
+            here.nebula.answer_next("a long tale " * 100)
+            shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
+            await here.until(lambda: shown.original and "tale" in shown.original.content)
+            passed = interactions.TOKEN_SECONDS
+            await here.until(lambda: any(call.route == EDIT for call in here.discord.calls))
+            assert shown.original
+            assert list(here.buttons(shown.original)) == [STOP]
+            await here.press("ann", shown.original, STOP)
+            await here.until(lambda: shown.original and AGAIN in here.buttons(shown.original))
+            await here.bot.intake.idle()
+            here.nebula.pace = 0
+            here.nebula.answer_next("Another.")
+            await here.press("ann", shown.original, AGAIN)
+            await here.until(lambda: shown.original and shown.original.content.endswith("Another."))
+            assert len(here.shown(GENERAL)) == 1
+            assert shown.original.flags & SUPPRESS_EMBEDS
+            assert not [call for call in here.discord.calls if call.status >= 400]
+
+    @pytest.mark.parametrize(("status", "code"), DEAD_TOKENS)
+    async def test_an_answer_whose_token_dies_early_goes_on_in_the_same_message(
+        self, here: Room, status: int, code: int
+    ) -> None:
+        """The token is tried once more and then no longer; the end lands, with its button, and can be regenerated."""
+        here.discord.faults.error(RESPOND, status, None, code=code, before=1)
+        here.nebula.pace = 20
+        here.nebula.answer_next("word " * 20 + "end")
+        shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
+        await here.until(lambda: shown.original and shown.original.content.endswith("end"))
+        assert shown.original
+        assert list(here.buttons(shown.original)) == [AGAIN]
+        await here.bot.intake.idle()
+        here.nebula.pace = 0
+        here.nebula.answer_next("Another.")
+        await here.press("ann", shown.original, AGAIN)
+        await here.until(lambda: shown.original and shown.original.content.endswith("Another."))
+        assert len(here.shown(GENERAL)) == 1
+        assert sum(call.status == status for call in here.discord.calls) == 2  # once for each answer
+
+    async def test_a_token_that_dies_before_the_first_word(self, here: Room) -> None:
+        """The answer stands in a message of its own."""
+        here.discord.faults.error(RESPOND, 404, None, code=10015)
+        here.nebula.answer_next("Here.")
+        await here.slash("ann", GENERAL, "ask", prompt="hello")
+        await here.until(lambda: any(text.endswith("Here.") for text in here.said(GENERAL)))
+
+    async def test_a_token_that_dies_between_two_messages(self, here: Room) -> None:
+        """The text goes on in ordinary messages, each part of it once."""
+        here.discord.faults.error(FOLLOW_UP, 401, None, code=50027, before=1)
+        here.nebula.answer_next(LONG)
+        await here.slash("ann", GENERAL, "ask", prompt="a lot")
+        await here.until(lambda: complete(here.shown(GENERAL)))
+
+    async def test_a_message_that_goes_with_a_dead_token_is_taken_away(self, here: Room) -> None:
+        """A shorter answer in place of a long one leaves none of its messages behind."""
+        here.nebula.answer_next(LONG)
+        shown = await here.slash("ann", GENERAL, "ask", prompt="a lot")
+        await here.until(lambda: complete(here.shown(GENERAL)) and AGAIN in here.buttons(here.shown(GENERAL)[-1]))
+        await here.bot.intake.idle()
+        here.discord.faults.error("DELETE /webhooks/*", 401, None, code=50027)
+        here.nebula.answer_next("Short.")
+        await here.press("ann", shown.messages[-1], AGAIN)
+        await here.until(lambda: len(here.said(GENERAL)) == 1 and here.said(GENERAL)[0].endswith("Short."))
+
+    @pytest.mark.parametrize("fault", ["reset", "503"])
+    async def test_a_followup_whose_answer_was_lost_is_not_posted_twice(self, here: Room, fault: str) -> None:
+        """Webhooks know no nonce: what seemed to fail is looked for before it is sent again."""
+        if fault == "reset":
+            here.discord.faults.reset(FOLLOW_UP, times=2)
+        else:
+            here.discord.faults.error(FOLLOW_UP, 503, times=2)
+        here.nebula.answer_next(LONG)
+        await here.slash("ann", GENERAL, "ask", prompt="a lot")
+        await here.until(lambda: complete(here.shown(GENERAL)))
+        await here.bot.intake.idle()
+        assert complete(here.shown(GENERAL))
+        assert not any(here.buttons(message) for message in here.shown(GENERAL)[:-1])
+
+    async def test_a_response_somebody_deletes_ends_its_turn(self, here: Room) -> None:
+        """It is not posted again, and the next question is answered."""
+        here.nebula.pace = 20
+        here.nebula.answer_next("a long tale " * 20)
+        shown = await here.slash("ann", GENERAL, "ask", prompt="a tale")
+        await here.until(lambda: shown.original and "tale" in shown.original.content)
+        assert shown.original
+        await here.discord.delete(shown.original)
+        await here.bot.intake.idle()
+        here.nebula.pace = 0
+        await here.answered("bob", GENERAL, "@nebula next", "Next.")
+        assert here.said(GENERAL) == ["Next."]
+
+
+class TestWaiting:
+    """A command that waits for its turn."""
+
+    async def test_the_place_in_line_gives_way_to_the_answer(self, here: Room) -> None:
+        """The deferred response shows how many come first, and then becomes the answer."""
+        here.nebula.fault(Fault(stall_after=3))
+        await here.say("ann", GENERAL, "@nebula talk")
+        await here.until(lambda: here.shown(GENERAL))
+        first = here.shown(GENERAL)[0]
+        shown = await here.slash("bob", GENERAL, "ask", prompt="and I?")
+        await here.until(lambda: shown.original and "one comes before it" in shown.original.content)
+        assert shown.original
+        assert not here.buttons(shown.original)
+        here.nebula.answer_next("You too.")
+        await here.press("ann", first, STOP)
+        await here.until(lambda: shown.original and shown.original.content.endswith("You too."))
+        assert len(here.shown(GENERAL)) == 2
+
+    @pytest.mark.parametrize("kind", ["late", "slow"])
+    async def test_a_sign_that_is_slow_never_lands_on_the_answer(self, here: Room, kind: str) -> None:
+        """The turn begins while the sign is on its way: the answer is shown after it, and stays."""
+        here.nebula.fault(Fault(stall_after=3))
+        await here.say("ann", GENERAL, "@nebula talk")
+        await here.until(lambda: here.shown(GENERAL) and STOP in here.buttons(here.shown(GENERAL)[0]))
+        sign = here.discord.faults.hold(RESPOND, late=kind == "late")
+        here.nebula.answer_next("You too.")
+        shown = await here.slash("bob", GENERAL, "ask", prompt="and I?")
+        await here.until(lambda: sign.met)
+        await here.press("ann", here.shown(GENERAL)[0], STOP)
+        await here.nebula.until(lambda: len(here.nebula.requests) == 2 and here.nebula.requests[1].finished)
+        await here.answered("max", "#random", "@nebula hello", "Hi.", settle=False)  # time enough for an answer
+        sign.let_go()
+        await here.bot.intake.idle()
+        assert shown.original
+        assert shown.original.content.endswith("You too.")
+        assert any("one comes before it" in frame.content for frame in shown.original.frames)

@@ -1,0 +1,209 @@
+"""The marks on waiting questions, over the wire: what Discord shows, whatever the order in which things happen."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+
+from bots.discord.api.http import Http
+from bots.discord.api.rest import Rest
+from bots.discord.outbound import reactions as module
+from bots.discord.outbound.reactions import Marks
+from bots.sandbox.discord.server import DiscordServer
+from bots.sandbox.discord.values import Message
+from tests.bounds import HANG_SECONDS
+
+SET = "PUT /channels/{channel}/messages/{message}/reactions/*"
+UNSET = "DELETE /channels/{channel}/messages/{message}/reactions/*"
+ELSEWHERE = 3
+
+
+class Desk:
+    """Questions, three in one channel and `ELSEWHERE` one in another, and the marks on them."""
+
+    def __init__(self, discord: DiscordServer, marks: Marks, questions: tuple[Message, ...]) -> None:
+        self.discord, self.marks, self.questions = discord, marks, questions
+
+    def put(self, number: int) -> None:
+        """Mark a question."""
+        self.marks.put(self.questions[number].channel, self.questions[number].id)
+
+    def take(self, number: int, *, adopted: bool = False) -> None:
+        """Take its mark away."""
+        self.marks.take(self.questions[number].channel, self.questions[number].id, adopted=adopted)
+
+    def marked(self, number: int) -> bool:
+        """Whether people see a mark."""
+        found = self.discord.message(self.questions[number])
+        return bool(found and found.reactions)
+
+    def put_off(self, number: int) -> bool:
+        """Whether a mark waits for the end of a pause that Discord asked for."""
+        question = self.questions[number]
+        return self.marks._on.get((question.channel, question.id, module.EYES)) is module._Mark.WANTED
+
+    def calls(self, number: int) -> list[tuple[str, int]]:
+        """What was asked of Discord about a question, and the HTTP status of the answer."""
+        of_this = f"/messages/{self.questions[number].id}/reactions/"
+        return [(call.method, call.status) for call in self.discord.calls if of_this in call.path]
+
+
+@asynccontextmanager
+async def serving(http: Http, marks: Marks) -> AsyncIterator[None]:
+    """Marks at work."""
+    async with http.open(), asyncio.TaskGroup() as group:
+        running = group.create_task(marks.run())
+        await asyncio.sleep(0)  # until it has begun
+        yield
+        running.cancel()
+
+
+@asynccontextmanager
+async def standing() -> AsyncIterator[tuple[Desk, Http]]:
+    """The questions, on a Discord without limits, and the way to it."""
+    async with DiscordServer(limits=None) as discord:
+        guild = discord.add_guild("Works")
+        ann, channels = discord.add_member(guild, "ann"), [discord.add_channel(guild, name) for name in ("one", "two")]
+        places = (*[channels[0]] * 3, channels[1])
+        questions = tuple([await discord.say(ann, place, "a question") for place in places])
+        http = Http(discord.api_url, discord.token)
+        yield Desk(discord, Marks(Rest(http), spacing=0.01), questions), http
+
+
+@pytest_asyncio.fixture
+async def desk() -> AsyncIterator[Desk]:
+    """The questions, and marks at work."""
+    async with standing() as (desk, http), serving(http, desk.marks):
+        yield desk
+
+
+async def test_a_mark_is_set_once_and_taken_away_once(desk: Desk) -> None:
+    """However often either is asked for."""
+    desk.put(0)
+    desk.put(0)
+    await desk.discord.until(lambda: desk.marked(0))
+    desk.take(0)
+    desk.take(0)
+    await desk.discord.until(lambda: not desk.marked(0))
+    desk.put(1)
+    await desk.discord.until(lambda: desk.marked(1))
+    assert desk.calls(0) == [("PUT", 204), ("DELETE", 204)]
+
+
+async def test_a_mark_that_is_taken_before_its_place_came_is_never_set(desk: Desk) -> None:
+    """The one on its way is taken away when it is there, the one behind it is dropped, the last is set."""
+    answer = desk.discord.faults.hold(SET)
+    for number in range(3):
+        desk.put(number)
+    await desk.discord.until(lambda: desk.marked(0))  # done, and not answered yet
+    desk.take(0)
+    desk.take(1)
+    answer.let_go()
+    await desk.discord.until(lambda: desk.marked(2) and not desk.marked(0))
+    assert desk.calls(0) == [("PUT", 204), ("DELETE", 204)]
+    assert desk.calls(1) == []
+
+
+async def test_a_refusal_for_haste_is_waited_out_once(desk: Desk) -> None:
+    """A mark that Discord put off is set, one that it puts off again is given up, and so is taking it away."""
+    desk.discord.faults.rate_limit(SET, 0.01)
+    desk.put(0)
+    await desk.discord.until(lambda: desk.marked(0))
+    assert desk.calls(0) == [("PUT", 429), ("PUT", 204)]
+    desk.discord.faults.rate_limit(UNSET, 0.01)
+    desk.take(0)
+    await desk.discord.until(lambda: not desk.marked(0))
+    assert desk.calls(0)[2:] == [("DELETE", 429), ("DELETE", 204)]
+    desk.discord.faults.rate_limit(SET, 0.01, times=2)
+    desk.put(1)
+    desk.put(2)
+    await desk.discord.until(lambda: desk.marked(2))
+    desk.take(1)
+    desk.take(2)
+    await desk.discord.until(lambda: not desk.marked(2))
+    assert desk.calls(1) == [("PUT", 429), ("PUT", 429)]
+
+
+async def test_a_long_refusal_holds_nobody_up(desk: Desk) -> None:
+    """A mark for which Discord wants a minute is given up; the next one is set."""
+    desk.discord.faults.rate_limit(SET, 60)
+    desk.put(0)
+    desk.put(1)
+    await desk.discord.until(lambda: desk.marked(1))
+    assert desk.calls(0) == [("PUT", 429)]
+
+
+async def test_a_mark_that_is_taken_while_it_is_put_off_is_never_set(desk: Desk) -> None:
+    """Its turn began while Discord's pause was waited out."""
+    desk.discord.faults.rate_limit(SET, 0.1)
+    desk.put(0)
+    desk.put(1)
+    await desk.discord.until(lambda: desk.calls(0))
+    while not desk.put_off(0):  # seen in the moment in which it is, before the pause can be over
+        await asyncio.sleep(0)
+    desk.take(0)
+    await desk.discord.until(lambda: desk.marked(1))
+    assert desk.calls(0) == [("PUT", 429)]
+
+
+async def test_another_channel_does_not_wait_for_what_is_put_off(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause that Discord wants is that channel's alone."""
+    monkeypatch.setattr(module, "PATIENCE", 10 * HANG_SECONDS)
+    desk.discord.faults.rate_limit(SET, 5 * HANG_SECONDS)
+    desk.put(0)
+    desk.put(1)
+    await desk.discord.until(lambda: desk.calls(0))
+    desk.put(ELSEWHERE)
+    await desk.discord.until(lambda: desk.marked(ELSEWHERE))
+    assert not desk.calls(1)
+
+
+async def test_a_mark_whose_answer_was_lost_is_taken_away(desk: Desk) -> None:
+    """It may be there; here it is."""
+    desk.discord.faults.reset(SET)
+    desk.put(0)
+    desk.put(1)
+    await desk.discord.until(lambda: desk.marked(1))
+    assert desk.marked(0)
+    desk.take(0)
+    await desk.discord.until(lambda: not desk.marked(0))
+
+
+async def test_a_mark_without_the_right_to_set_it_is_not_taken_away(desk: Desk) -> None:
+    """Discord refused it: there is nothing to take away, and the next question is not held up."""
+    desk.discord.faults.error(SET, 403, code=50013)
+    desk.put(0)
+    desk.put(1)
+    await desk.discord.until(lambda: desk.marked(1))
+    desk.take(0)
+    desk.take(1)
+    await desk.discord.until(lambda: not desk.marked(1))
+    assert desk.calls(0) == [("PUT", 403)]
+
+
+async def test_what_another_process_marked_is_taken_away_by_who_adopts_it() -> None:
+    """A mark stays while its process stops; only a question known as adopted is looked after by the next."""
+    async with standing() as (desk, http):
+        async with serving(http, desk.marks):
+            desk.put(0)
+            desk.put(1)
+            await desk.discord.until(lambda: desk.marked(0) and desk.marked(1))
+        desk.marks = Marks(Rest(http), spacing=0.01)
+        async with serving(http, desk.marks):
+            desk.take(0)
+            desk.take(1, adopted=True)
+            await desk.discord.until(lambda: not desk.marked(1))
+        assert desk.marked(0)
+
+
+async def test_what_is_due_is_taken_away_before_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else knows of a mark whose question has been answered here."""
+    monkeypatch.setattr(module, "CLOSE_SECONDS", HANG_SECONDS)
+    async with standing() as (desk, http):
+        async with serving(http, desk.marks):
+            desk.put(0)
+            await desk.discord.until(lambda: desk.marked(0))
+            desk.take(0)
+        assert not desk.marked(0)

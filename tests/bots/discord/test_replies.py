@@ -1,0 +1,302 @@
+"""How an answer comes to its end in Discord, at the wire: as the room wants it, as a file, and in spite of trouble."""
+
+import logging
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from bots.sandbox.discord.values import SUPPRESS_EMBEDS, Channel, Message, Overwrite, Permission
+from bots.sandbox.nebula.faults import Fault, Thought
+from core.reply.layout import FILTERED, IN_FILE, NO_MORE, WILL_BE_FILE
+from tests.bots.discord.harness import GENERAL, Room, room
+
+STOP, AGAIN = "Stop", "Regenerate"
+POST = "POST /channels/{channel}/messages"
+EDIT = "PATCH /channels/{channel}/messages/{message}"
+RESPOND = "PATCH /webhooks/{application}/{token}/messages/*"
+FOLLOW_UP = "POST /webhooks/{application}/{token}"
+THINKER = "deepseek-ai/DeepSeek-R1-Distill-Llama-70B"
+PARAGRAPHS = [f"Paragraph {number:02}. " + "word " * 60 for number in range(20)]
+LONG = "\n\n".join(PARAGRAPHS) + "\n\nEnd."
+COMMAND = pytest.mark.parametrize("command", [False, True])
+
+
+@pytest_asyncio.fixture
+async def here(redis_client: Redis) -> AsyncIterator[Room]:
+    """A room where Discord sets no rate limits."""
+    async with room(redis_client) as stage:
+        yield stage
+
+
+async def ask(here: Room, where: str | Channel = GENERAL, *, command: bool) -> None:
+    """A question of Ann's, by a command or by a mention."""
+    if command:
+        await here.slash("ann", where, "ask", prompt="question")
+    else:
+        await here.say("ann", where, "@nebula question")
+
+
+async def answered(here: Room, answer: str, *, command: bool = False, **how: str) -> list[Message]:
+    """The messages of a whole answer."""
+    before = {message.id for message in here.shown(GENERAL)}
+    here.nebula.answer_next(answer, **how)  # type: ignore[arg-type]
+    await ask(here, command=command)
+
+    def found() -> list[Message]:
+        return [message for message in here.shown(GENERAL) if message.id not in before]
+
+    await here.until(lambda: bool(found()) and AGAIN in here.buttons(found()[-1]))
+    await here.bot.intake.idle()
+    return found()
+
+
+def is_whole(messages: list[Message]) -> bool:
+    """Whether the long answer is there, each paragraph once, and its end last."""
+    text = "\n".join(message.content for message in messages)
+    return text.endswith("End.") and all(text.count(paragraph.strip()) == 1 for paragraph in PARAGRAPHS)
+
+
+async def content(message: Message) -> str:
+    """What the file of a message holds, as a client downloads it."""
+    [file] = message.attachments
+    async with aiohttp.ClientSession() as session, session.get(file.url) as response:
+        return (await response.read()).decode()
+
+
+class TestLooks:
+    """The settings of a room that say how replies look."""
+
+    @COMMAND
+    async def test_the_footer_tells_model_tokens_and_time(self, here: Room, command: bool) -> None:
+        """With `footer on` the end of a reply has them in small print, and no frame before it."""
+        await here.used("max", GENERAL, "set", parameter="footer", value="on")
+        here.nebula.pace = 40
+        [reply] = await answered(here, "word " * 20 + "end", command=command)
+        last = reply.content.splitlines()[-1]
+        assert last.startswith("-# `meta-llama/Llama-3.3-70B-Instruct` · 21 tokens · ")
+        assert not any("tokens" in frame.content for frame in reply.frames[:-1])
+
+    @pytest.mark.parametrize("how", ["hidden", "timer", "summary"])
+    async def test_what_is_shown_of_a_thought_is_what_the_room_wants(self, here: Room, how: str) -> None:
+        """Nothing of it, for how long it took, or its newest lines; never as part of the answer."""
+        await here.used("max", GENERAL, "model set", name=THINKER)
+        await here.used("max", GENERAL, "set", parameter="reasoning", value=how)
+        before = len(here.shown(GENERAL))
+        held = here.nebula.hold(20)
+        here.nebula.answer_next("The answer.", thought="a deep @everyone thought " * 6, style=Thought.TAGS)
+        await here.say("ann", GENERAL, "@nebula think")
+        if how == "hidden":
+            await here.until(lambda: here.discord.typing(here.place(GENERAL)))
+        else:
+            await here.until(lambda: len(here.shown(GENERAL)) > before)
+        if how == "summary":
+            await here.until(lambda: "deep" in here.said(GENERAL)[-1])
+        held.let_go()
+        await here.until(
+            lambda: "The answer." in here.said(GENERAL)[-1] and AGAIN in here.buttons(here.shown(GENERAL)[-1])
+        )
+        [reply] = here.shown(GENERAL)[before:]
+        frames = [frame.content for frame in reply.frames]
+        assert any("Thinking…" in text for text in frames) is (how != "hidden")
+        assert any("deep" in text for text in frames) is (how == "summary")
+        assert frames[-1].startswith("-# Thought for") is (how != "hidden")
+        assert frames[-1].splitlines()[-1] == "The answer."
+        assert not any(frame.pings for frame in reply.frames)
+
+    @COMMAND
+    async def test_without_streaming_a_reply_is_shown_once(self, here: Room, command: bool) -> None:
+        """With `streaming off` nobody sees it grow: one frame, with the buttons that belong to its end."""
+        await here.used("max", GENERAL, "set", parameter="streaming", value="off")
+        here.nebula.pace = 60
+        [reply] = await answered(here, "word " * 30 + "end", command=command)
+        assert [frame.content.splitlines()[-1] for frame in reply.frames if frame.content] == ["word " * 30 + "end"]
+        assert list(here.buttons(reply)) == [AGAIN]
+
+    @COMMAND
+    async def test_link_previews_stay_away(self, here: Room, command: bool) -> None:
+        """Neither an edit nor a further message nor a new answer brings them back."""
+        here.nebula.pace = 1000
+        messages = await answered(here, "https://example.com " + LONG, command=command)
+        assert len(messages) >= 3
+        here.nebula.answer_next("https://example.org " + LONG)
+        await here.press("ann", messages[-1], AGAIN)
+        await here.until(lambda: AGAIN in here.buttons(here.shown(GENERAL)[-1]) and "org" in here.said(GENERAL)[0])
+        assert all(message.flags & SUPPRESS_EMBEDS for message in here.shown(GENERAL))
+
+    async def test_how_an_answer_ended_is_said(self, here: Room) -> None:
+        """A filtered answer says so under what there is of it."""
+        [reply] = await answered(here, "So far", finish="content_filter")
+        assert reply.content.splitlines() == ["So far", f"-# {FILTERED}"]
+
+
+class TestFiles:
+    """An answer of more messages than a reply may have."""
+
+    @COMMAND
+    async def test_a_very_long_answer_becomes_a_file(self, redis_client: Redis, command: bool) -> None:
+        """Its beginning stays readable in the room, the file below holds the exact text, and neither pings."""
+        async with room(redis_client, changes={"reply_pages": 2}) as here:
+            ann = here.people["ann"].id
+            answer = f"@everyone <@{ann}> ünïcode 👩‍🌾\n\n{LONG}"
+            held = here.nebula.hold(900)
+            here.nebula.answer_next(answer)
+            await ask(here, command=command)
+            await here.until(lambda: len(here.said(GENERAL)) == 2 and WILL_BE_FILE in here.said(GENERAL)[1])
+            held.let_go()
+            await here.until(lambda: any(message.attachments for message in here.shown(GENERAL)))
+            await here.bot.intake.idle()
+            first, second, below = here.shown(GENERAL)
+            assert "Paragraph 00" in first.content
+            assert IN_FILE in second.content
+            assert [file.name for file in below.attachments] == ["answer.md"]
+            assert await content(below) == answer
+            assert list(here.buttons(second)) == [AGAIN]
+            assert not any(frame.pings for message in (first, second, below) for frame in message.frames)
+
+    @pytest.mark.parametrize(
+        ("command", "status", "code"), [(False, 413, 40005), (False, 403, 50013), (True, 413, 40005), (True, 413, 0)]
+    )
+    async def test_where_no_file_is_taken_all_of_it_comes_in_messages(
+        self, redis_client: Redis, command: bool, status: int, code: int
+    ) -> None:
+        """Too large, or not allowed: then it takes as many messages as it takes, and none speaks of a file."""
+        async with room(redis_client, changes={"reply_pages": 2}) as here:
+            here.discord.faults.error(FOLLOW_UP if command else POST, status, code=code, before=1 if command else 2)
+            here.nebula.answer_next(LONG)
+            await ask(here, command=command)
+            await here.until(lambda: is_whole(here.shown(GENERAL)))
+            await here.bot.intake.idle()
+            assert not any("file" in message.content or message.attachments for message in here.shown(GENERAL))
+            assert list(here.buttons(here.shown(GENERAL)[-1])) == [AGAIN]
+
+    async def test_without_the_right_to_attach_all_of_it_comes_in_messages(self, redis_client: Redis) -> None:
+        """A channel may deny files alone."""
+        async with room(redis_client, changes={"reply_pages": 1}) as here:
+            denied = Permission.ATTACH_FILES
+            rules = (Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied))
+            here.discord.overwrite(here.place(GENERAL), *rules)
+            here.nebula.answer_next(LONG)
+            await ask(here, command=False)
+            await here.until(lambda: is_whole(here.shown(GENERAL)))
+
+    @COMMAND
+    async def test_a_file_whose_answer_was_lost_is_not_sent_twice(self, redis_client: Redis, command: bool) -> None:
+        """When the connection breaks after Discord took the file, it is found again."""
+        async with room(redis_client, changes={"reply_pages": 1}) as here:
+            here.discord.faults.reset(FOLLOW_UP if command else POST, times=2, before=0 if command else 1)
+            await ask_long(here, command=command)
+            files = [message for message in here.shown(GENERAL) if message.attachments]
+            assert len(files) == 1
+            assert len(here.shown(GENERAL)) == 2
+
+    async def test_a_file_gives_way_to_another_answer(self, redis_client: Redis) -> None:
+        """Regenerate takes the old file away."""
+        async with room(redis_client, changes={"reply_pages": 1}) as here:
+            await ask_long(here, command=False)
+            here.nebula.answer_next("Short.")
+            await here.press("ann", here.shown(GENERAL)[0], AGAIN)
+            await here.until(lambda: here.said(GENERAL) == ["Short."])
+
+
+async def ask_long(here: Room, *, command: bool) -> None:
+    """The long answer with its file, to the end."""
+    here.nebula.answer_next(LONG)
+    await ask(here, command=command)
+    await here.until(lambda: any(message.attachments for message in here.shown(GENERAL)))
+    await here.bot.intake.idle()
+
+
+class TestTrouble:
+    """What the platform or a person does to a reply while it is written."""
+
+    @COMMAND
+    @pytest.mark.parametrize("fault", ["reset", "503"])
+    async def test_the_last_frame_lands(self, here: Room, command: bool, fault: str) -> None:
+        """The very last edit fails or its answer is lost: the end is on screen all the same, in one message."""
+        route = RESPOND if command else EDIT
+        await here.used("max", GENERAL, "set", parameter="streaming", value="off")
+        before = len(here.shown(GENERAL))
+        [reply] = await answered(here, "An old answer.", command=command)
+        if fault == "reset":
+            here.discord.faults.reset(route, times=2)
+        else:
+            here.discord.faults.error(route, 503, times=2)
+        here.nebula.answer_next("A new one.")
+        await here.press("ann", reply, AGAIN)
+        await here.bot.intake.idle()
+        await here.until(lambda: here.said(GENERAL)[-1].endswith("A new one."))
+        assert len(here.shown(GENERAL)) == before + 1
+
+    @pytest.mark.parametrize("fault", ["reset", "503"])
+    async def test_no_message_of_a_long_reply_is_posted_twice(self, here: Room, fault: str) -> None:
+        """Each post fails once, or its answer is lost once."""
+        for before in (0, 1, 1):
+            if fault == "reset":
+                here.discord.faults.reset(POST, before=before)
+            else:
+                here.discord.faults.error(POST, 503, before=before)
+        here.nebula.answer_next(LONG)
+        await ask(here, command=False)
+        await here.until(lambda: is_whole(here.shown(GENERAL)))
+        await here.bot.intake.idle()
+        assert is_whole(here.shown(GENERAL))
+
+    async def test_an_earlier_message_that_is_deleted_is_not_missed(self, here: Room) -> None:
+        """A person takes the first of several messages away: the rest is finished."""
+        here.nebula.fault(Fault(stall_after=800))
+        here.nebula.answer_next("word " * 900)
+        await ask(here, command=False)
+        await here.until(lambda: len(here.shown(GENERAL)) == 3 and STOP in here.buttons(here.shown(GENERAL)[2]))
+        first, _, last = here.shown(GENERAL)
+        await here.discord.delete(first)
+        await here.press("ann", last, STOP)
+        await here.until(lambda: AGAIN in here.buttons(last))
+        assert len(here.shown(GENERAL)) == 2
+
+    async def test_a_right_that_is_taken_away_in_the_middle(self, here: Room, caplog: pytest.LogCaptureFixture) -> None:
+        """What stands says that no more can follow, the model is not asked on, and other places are served."""
+        here.nebula.pace = 400
+        here.nebula.answer_next(LONG * 20)
+        await ask(here, command=False)
+        await here.until(lambda: here.shown(GENERAL))
+        denied = Permission.SEND_MESSAGES
+        here.discord.overwrite(
+            here.place(GENERAL), Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied)
+        )
+        await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
+        await here.bot.intake.idle()
+        assert here.said(GENERAL)[-1].endswith(NO_MORE)
+        assert any("50013" in record.getMessage() for record in caplog.records)
+        here.nebula.answer_next("Hi.")
+        await here.say("ann", "#random", "@nebula hello")
+        await here.until(lambda: here.said("#random") == ["Hi."])
+
+    @COMMAND
+    async def test_an_archived_thread_is_opened_again(self, here: Room, command: bool) -> None:
+        """Somebody closes the thread in the middle of an answer: it ends there all the same."""
+        thread = here.discord.add_thread(here.place(GENERAL), "Aside")
+        held = here.nebula.hold(5)
+        here.nebula.answer_next("word " * 30 + "end")
+        await ask(here, thread, command=command)
+        await here.until(lambda: here.shown(thread) and "word" in here.said(thread)[0])
+        here.discord.archive(thread)
+        held.let_go()
+        await here.until(lambda: here.said(thread)[0].endswith("end"))
+        assert len(here.shown(thread)) == 1
+
+    async def test_a_locked_thread_ends_the_turn(self, here: Room, caplog: pytest.LogCaptureFixture) -> None:
+        """Nothing can be written there any more: a line in the log, and the channel is served as before."""
+        caplog.set_level(logging.INFO, "core")
+        thread = here.discord.add_thread(here.place(GENERAL), "Aside")
+        held = here.nebula.hold(5)
+        here.nebula.answer_next("word " * 30 + "end")
+        await ask(here, thread, command=False)
+        await here.until(lambda: here.shown(thread))
+        here.discord.archive(thread, locked=True)
+        held.let_go()
+        await here.bot.intake.idle()
+        await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
+        assert any("lost its surface" in record.getMessage() for record in caplog.records)

@@ -1,0 +1,306 @@
+"""Commands in Slack at the wire: `/nebula`, `!` after a mention, buttons and modals, and who may change what."""
+
+import pytest
+from redis.asyncio import Redis
+
+from bots.sandbox.slack import faults
+from bots.slack.api.patience import Patience
+from tests.bots.slack.harness import Room, slack_room
+
+
+async def shown(room: Room, who: str, channel: str, text: str, command: str = "/nebula") -> tuple[str, str]:
+    """What a slash command answers, and who alone sees it."""
+    answer = await room.slash(who, channel, text, command)
+    assert answer.problem == ""
+    (message, *_) = await room.until(lambda: answer.messages)
+    return message.shown, message.only_for
+
+
+@pytest.mark.parametrize("command", ["/nebula", "/ask-the-stars"])
+async def test_a_bare_command_shows_help(redis_url: str, command: str) -> None:
+    """By whatever name the app registered it; only who asked sees it."""
+    async with slack_room(redis_url) as room:
+        text, seen_by = await shown(room, "ann", "#general", "", command)
+        assert "prompt set" in text
+        assert seen_by == room.people["ann"]
+
+
+async def test_a_question_by_command_is_answered_in_the_channel(redis_url: str) -> None:
+    """The reply is public and headed by who asked what, since the command itself is not in the channel."""
+    async with slack_room(redis_url) as room:
+        room.nebula.answer_next("Blue.")
+        answer = await room.slash("ann", "#general", "ask what colour is <!here> *the sky*?")
+        await room.answered("#general", "Blue.")
+        await room.quiet()
+        (reply,) = room.said("#general")
+        assert reply.shown == "ann: what colour is <!here> *the sky*?\n\nBlue."
+        assert (reply.thread_ts, reply.only_for, reply.pings, answer.messages) == ("", "", (), ())
+
+
+async def test_two_commands_are_two_questions(redis_url: str) -> None:
+    """The same words by the same person are asked twice if given twice."""
+    async with slack_room(redis_url) as room:
+        await room.slash("ann", "#general", "ask hello")
+        await room.slash("ann", "#general", "ask hello")
+        await room.until(lambda: len(room.said("#general")) == 2)
+
+
+@pytest.mark.parametrize("private", [True, False])
+async def test_a_question_where_the_bot_is_not_is_refused(redis_url: str, private: bool) -> None:
+    """Slack offers the command everywhere; where the bot can't write, the person is told to invite it."""
+    async with slack_room(redis_url) as room:
+        room.open("#far", private=private, bot_in=False)
+        text, seen_by = await shown(room, "ann", "#far", "ask hello")
+        assert "/invite" in text
+        assert seen_by == room.people["ann"]
+        assert not room.nebula.requests
+
+
+async def test_a_command_in_a_direct_message(redis_url: str) -> None:
+    """Questions by command work there too."""
+    async with slack_room(redis_url) as room:
+        await room.slash("ann", "@ann", "ask hello")
+        await room.until(lambda: room.said("@ann"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("pormpt set x", "`prompt set`"),
+        ("ask", "Ask me something"),
+        ("set temperature hot", "`temperature` must be a number from 0 to 2"),
+        ("set tempo 1", "There is no setting `tempo`"),
+        ("set temperature", "its new value, or default is missing"),
+    ],
+)
+async def test_a_wrong_command_is_explained(redis_url: str, text: str, sentence: str) -> None:
+    """To the person alone, with what to write instead."""
+    async with slack_room(redis_url) as room:
+        said, seen_by = await shown(room, "ann", "#general", text)
+        assert sentence in said
+        assert seen_by == room.people["ann"]
+
+
+async def test_a_wrong_command_after_a_mention_is_explained_in_the_thread(redis_url: str) -> None:
+    """The model does not see it."""
+    async with slack_room(redis_url) as room:
+        asked = await room.say("ann", "#general", "@nebula !pormpt show")
+        await room.answered("#general", "There is no command", asked.ts)
+        await room.quiet()
+        assert not room.nebula.requests
+
+
+async def test_a_redelivered_command_is_carried_out_once(redis_url: str) -> None:
+    """A command after a mention arrives as an event, and events may arrive again."""
+    async with slack_room(redis_url) as room:
+        room.slack.redeliver(3)
+        await room.say("ann", "#general", "@nebula !settings")
+        await room.quiet()
+        await room.until(lambda: room.said("#general"))
+        assert len(room.said("#general")) == 1
+
+
+async def test_a_prompt_rules_its_channel(redis_url: str) -> None:
+    """A prompt set by command is told to all and obeyed there, and nowhere else; its line breaks and signs stay."""
+    async with slack_room(redis_url) as room:
+        room.open("#random")
+        text, seen_by = await shown(room, "ann", "#general", "prompt set You are a pirate.\nSay <arr> & *ahoy*.")
+        assert "You are a pirate." in text
+        assert seen_by == ""
+        for channel in ("#general", "#random"):
+            await room.say("ann", channel, "@nebula hello")
+            await room.quiet()
+        prompts = [request.messages[0].content for request in room.nebula.requests]
+        assert "You are a pirate.\nSay <arr> & *ahoy*." in prompts[0]
+        assert "pirate" not in prompts[1]
+
+
+async def test_a_prompt_is_edited_in_a_modal(redis_url: str) -> None:
+    """`prompt set` without a text opens a form with the prompt as it is; what is saved is told to all."""
+    async with slack_room(redis_url) as room:
+        await shown(room, "ann", "#general", "prompt set Be brief.")
+        answer = await room.slash("ann", "#general", "prompt set")
+        view = await room.form()
+        field = view.blocks[0]["element"]
+        assert (field["initial_value"], field["multiline"]) == ("Be brief.", True)
+        outcome = await room.fill("ann", view, "Be\nbold.")
+        assert outcome.closed
+        (message,) = await room.until(lambda: answer.messages)
+        assert "Be\nbold." in message.shown
+        assert message.only_for == ""
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert "Be\nbold." in room.nebula.requests[0].messages[0].content
+
+
+async def test_a_form_is_closed_before_slack_calls_it_failed(redis_url: str) -> None:
+    """When storing takes longer than Slack waits, what came of it is told once it is known."""
+    async with slack_room(redis_url, patience=Patience(form=0.0)) as room:
+        answer = await room.slash("ann", "#general", "prompt set")
+        assert (await room.fill("ann", await room.form(), "Be bold.")).closed
+        assert "Be bold." in (await room.until(lambda: answer.messages))[0].shown
+
+
+async def test_a_long_prompt_is_not_cut_by_the_modal(redis_url: str) -> None:
+    """A prompt that does not fit the field is left out of it, and the form says so."""
+    async with slack_room(redis_url) as room:
+        await shown(room, "ann", "#general", "prompt set " + "word " * 1000)
+        await room.slash("ann", "#general", "prompt set")
+        view = await room.form()
+        assert "initial_value" not in view.blocks[0]["element"]
+        assert "more than fit here" in view.blocks[0]["hint"]["text"]
+
+
+async def test_what_is_wrong_in_a_modal_is_shown_in_it(redis_url: str, redis_client: Redis) -> None:
+    """The modal stays open with the text that was typed."""
+    async with slack_room(redis_url) as room:
+        await room.slash("ann", "#general", "prompt set")
+        view = await room.form()
+        await redis_client.config_set("maxmemory", "1")
+        try:
+            outcome = await room.fill("ann", view, "x")
+        finally:
+            await redis_client.config_set("maxmemory", "0")
+        assert not outcome.closed
+        assert "My memory is out of reach" in next(iter(outcome.errors.values()))
+
+
+async def test_a_modal_opens_from_a_button_in_a_thread(redis_url: str) -> None:
+    """Slash commands do not exist in threads: `!prompt set` offers a button, whose form changes the same prompt."""
+    async with slack_room(redis_url) as room:
+        root = await room.say("bob", "#general", "lunch?")
+        await room.say("ann", "#general", "@nebula !prompt set", root.ts)
+        offer = await room.answered("#general", "prompt set", root.ts)
+        pressed = await room.slack.press(room.people["ann"], offer, offer.buttons[0])
+        assert pressed.problem == ""
+        view = await room.form()
+        outcome = await room.slack.submit(
+            room.people["ann"], view, {view.blocks[0]["element"]["action_id"]: "Be bold."}
+        )
+        assert outcome.closed
+        told = await room.answered("#general", "Be bold.", root.ts)
+        assert told.thread_ts == root.ts
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert "Be bold." in room.nebula.requests[0].messages[0].content
+
+
+async def test_a_button_does_not_lend_rights(redis_url: str) -> None:
+    """Anybody may press the button that another was offered; it opens the form only for those who may use it."""
+    async with slack_room(redis_url) as room:
+        await room.say("ann", "#general", "@nebula !prompt set")
+        offer = await room.answered("#general", "prompt set")
+        pressed = await room.slack.press(room.people["bob"], offer, offer.buttons[0])
+        (message,) = await room.until(lambda: pressed.messages)
+        assert "You may not change" in message.shown
+        assert message.only_for == room.people["bob"]
+        assert not room.slack.views
+
+
+@pytest.mark.parametrize(
+    ("who", "managers", "command", "allowed"),
+    [
+        ("ann", "admins creators", "set temperature 1", True),
+        ("bob", "admins creators", "set temperature 1", False),
+        ("eve", "admins creators", "set temperature 1", True),
+        ("ann", "admins", "set temperature 1", False),
+        ("bob", "everyone", "set temperature 1", True),
+        ("ann", "admins creators", "set --workspace temperature 1", False),
+        ("bob", "everyone", "set --workspace temperature 1", False),
+        ("eve", "admins creators", "set --workspace temperature 1", True),
+        ("bob", "admins creators", "settings", True),
+    ],
+)
+async def test_who_may_change_settings(redis_url: str, who: str, managers: str, command: str, allowed: bool) -> None:
+    """Admins everything, creators their channel, and others as SLACK_MANAGERS says; everybody may look."""
+    async with slack_room(redis_url, slack_managers=managers) as room:
+        text, _ = await shown(room, who, "#general", command)
+        assert ("may not" not in text and "Only admins" not in text) is allowed
+
+
+async def test_listed_people_may_change_settings(redis_url: str) -> None:
+    """SLACK_MANAGERS may name people by their ids; ids of others do not help."""
+    async with slack_room(redis_url, slack_managers="U0SOMEBODY") as room:
+        assert "may not" in (await shown(room, "bob", "#general", "set temperature 1"))[0]
+    async with slack_room(redis_url, slack_managers=f"admins,{room.people['bob'].lower()}") as room:
+        assert "is now" in (await shown(room, "bob", "#general", "set temperature 1"))[0]
+
+
+async def test_everybody_rules_their_direct_message(redis_url: str) -> None:
+    """Nobody else is there."""
+    async with slack_room(redis_url) as room:
+        await room.say("bob", "@bob", "!set temperature 0.5")
+        await room.answered("@bob", "is now")
+
+
+async def test_rights_that_slack_does_not_tell_are_not_granted(redis_url: str) -> None:
+    """When users.info and conversations.info fail, nobody may change a channel."""
+    async with slack_room(redis_url) as room:
+        for method in ("users.info", "conversations.info"):
+            room.slack.faults.add(method, faults.refused("missing_scope"), times=None)
+        assert "may not" in (await shown(room, "eve", "#general", "set temperature 1"))[0]
+
+
+async def test_a_question_by_command_that_can_not_be_stored_is_told(redis_url: str, redis_client: Redis) -> None:
+    """Slack does not deliver commands again, so the person must know."""
+    async with slack_room(redis_url) as room:
+        await redis_client.config_set("maxmemory", "1")
+        try:
+            text, seen_by = await shown(room, "ann", "#general", "ask hello")
+        finally:
+            await redis_client.config_set("maxmemory", "0")
+        assert "My memory is out of reach" in text
+        assert seen_by == room.people["ann"]
+
+
+async def test_a_long_answer_to_a_command_is_whole(redis_url: str) -> None:
+    """What does not fit one message is shown in several."""
+    async with slack_room(redis_url) as room:
+        prompt = "\n".join(f"Rule {number} of this channel." for number in range(450))
+        await shown(room, "ann", "#general", f"prompt set {prompt}")
+        answer = await room.slash("ann", "#general", "prompt show")
+        await room.until(lambda: len(answer.messages) == 2)
+        text = "".join(message.shown for message in answer.messages)
+        assert [line for line in text.splitlines() if line.startswith("Rule ")] == prompt.splitlines()
+
+
+async def test_an_answer_whose_blocks_are_refused_is_shown_in_mrkdwn(redis_url: str) -> None:
+    """A response_url that takes no markdown block gets sections."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("response_url", faults.refused("invalid_blocks"))
+        answer = await room.slash("ann", "#general", "help")
+        (message,) = await room.until(lambda: answer.messages)
+        assert {block["type"] for block in message.blocks} == {"section"}
+
+
+async def test_the_outcome_of_a_form_is_told_by_a_message_if_need_be(redis_url: str) -> None:
+    """The response_url may have expired while somebody wrote."""
+    async with slack_room(redis_url) as room:
+        await room.slash("ann", "#general", "prompt set")
+        view = await room.form()
+        room.slack.faults.add("response_url", faults.refused("expired_url"), times=None)
+        assert (await room.fill("ann", view, "Be bold.")).closed
+        await room.answered("#general", "Be bold.")
+
+
+async def test_a_command_s_answer_in_a_thread_waits_out_a_limit(redis_url: str) -> None:
+    """A 429 of chat.postMessage delays it."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("chat.postMessage", faults.rate_limited(0))
+        await room.say("ann", "#general", "@nebula !help")
+        await room.answered("#general", "prompt set")
+
+
+async def test_an_answer_that_is_put_off_is_shown_later(redis_url: str) -> None:
+    """A 429 of the response_url is waited out."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("response_url", faults.rate_limited(0))
+        text, _ = await shown(room, "ann", "#general", "settings")
+        assert "temperature" in text
+
+
+async def test_who_set_something_is_named(redis_url: str) -> None:
+    """By the name that people see, not by an id."""
+    async with slack_room(redis_url) as room:
+        await shown(room, "ann", "#general", "set temperature 1")
+        assert "by ann" in (await shown(room, "bob", "#general", "settings"))[0]

@@ -1,0 +1,400 @@
+"""How the Slack adapter connects: tokens, unreachable servers, lost sockets, and HTTP with signatures."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from slack_sdk.signature import SignatureVerifier
+
+from bots.proxy import proxy_for
+from bots.sandbox.slack import faults
+from bots.sandbox.slack.server import SlackServer
+from bots.slack.api import transport
+from bots.slack.app import Slack
+from bots.slack.manifest import OPTIONAL, SCOPES
+from core.commands.responses import Response, RightsOf
+from core.domain.conversation import Mention
+from core.inbound.dispatcher import Front
+from core.settings.config import Config, WrongConfig
+from tests.bots.slack.harness import RETRIES, Room, settings, slack_room
+from tests.bots.slack.witness import Witness
+from tests.bounds import HANG_SECONDS
+from tests.ports import free_port
+
+
+class _Nobody(Front):
+    """A front for tests in which nothing is said."""
+
+    def __init__(self) -> None:
+        """Needs neither Redis nor a model."""
+
+    async def away(self, name: str) -> float:
+        return 0.0
+
+    async def present(self, name: str) -> None:
+        pass
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Slack]:
+    """The platform alone, from its start; ends it in the end."""
+    platform = Slack(config)
+    async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
+        task = group.create_task(platform.run(_Nobody()))
+        yield platform
+        task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"slack_bot_token": "xoxb-wrong"}, "SLACK_BOT_TOKEN is refused by Slack (invalid_auth)"),
+        ({"slack_app_token": "xapp-wrong"}, "SLACK_APP_TOKEN is refused by Slack (invalid_auth)"),
+    ],
+)
+async def test_a_refused_token_is_reported(wrong: dict[str, Any], sentence: str) -> None:
+    """The bot does not try for ever what can't succeed; the sentence names the variable and where to look."""
+    async with SlackServer() as slack:
+        with pytest.raises(WrongConfig) as caught:
+            await Slack(settings(slack, **wrong)).run(_Nobody())
+    (problem,) = caught.value.problems
+    assert problem.startswith(sentence)
+    assert "wrong" not in problem
+
+
+@pytest.mark.parametrize("method", ["auth.test", "apps.connections.open"])
+async def test_an_unreachable_slack_is_waited_for(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A 503 at the start is no reason to give up, and one line says so."""
+    async with SlackServer() as slack:
+        slack.faults.add(method, faults.server_error())
+        async with running(settings(slack)) as platform:
+            await platform.ready.wait()
+        assert [record for record in caplog.messages if "can't be reached" in record]
+        assert len([call for call in slack.calls if call.method == method]) == 2
+
+
+async def test_stopping_while_slack_is_unreachable(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody listens at the address; the bot still stops when told to."""
+    async with SlackServer() as slack:
+        config = settings(slack, slack_api_url=f"http://127.0.0.1:{free_port()}/api/")
+    async with running(config) as platform, asyncio.timeout(HANG_SECONDS):
+        while not caplog.messages:
+            await asyncio.sleep(0)
+        assert not platform.ready.is_set()
+
+
+async def test_missing_scopes_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    """Slack tells with every answer what the app may do; what it may not is named at the start."""
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("auth.test"):
+            who = {"ok": True, "team_id": "T1", "user_id": "U1", "bot_id": "B1"}
+            granted = ",".join(set(SCOPES) - {"reactions:write"})
+            return web.json_response(who, headers={"x-oauth-scopes": granted})
+        return web.json_response({"ok": False, "error": "missing_scope", "needed": "connections:write"})
+
+    app = web.Application()
+    app.router.add_route("*", "/api/{method}", answer)
+    async with TestServer(app) as server:
+        url = str(server.make_url("/api/"))
+        values: dict[str, Any] = {"slack_bot_token": "xoxb-1", "slack_app_token": "xapp-1", "slack_api_url": url}
+        with pytest.raises(WrongConfig, match=r"SLACK_APP_TOKEN is refused .* \(missing_scope: connections:write\)"):
+            await Slack(Config(**values)).run(_Nobody())
+    assert "lacks ['reactions:write']" in caplog.text
+
+
+async def test_scopes_that_came_later_are_not_missed(caplog: pytest.LogCaptureFixture) -> None:
+    """An app of an older manifest starts without a warning; one line says what it does not hear."""
+    caplog.set_level(logging.INFO)
+    async with SlackServer(scopes=frozenset(SCOPES) - OPTIONAL) as slack, running(settings(slack)) as platform:
+        await platform.ready.wait()
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+    assert len([line for line in caplog.messages if "can't read along" in line]) == 1
+
+
+async def test_unknown_scopes_are_no_complaint(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that does not tell the app's scopes leaves nothing to warn about."""
+    async with SlackServer() as slack, running(settings(slack)) as platform:
+        await platform.ready.wait()
+    assert not [record for record in caplog.messages if "lacks" in record]
+
+
+async def test_the_environment_can_not_turn_on_oauth(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bolt reads these variables by itself and would then look for installations on disk."""
+    monkeypatch.setenv("SLACK_CLIENT_ID", "1.2")
+    monkeypatch.setenv("SLACK_CLIENT_SECRET", "secret")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-another")
+    async with slack_room(redis_url) as room:
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert len(room.said("#general")) == 1
+
+
+async def test_proxies_of_the_environment_are_for_others(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_PROXY is heeded for calls, the socket and response_urls; the SDK by itself does not know it."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    async with slack_room(redis_url) as room:
+        await _answers(room)
+        answer = await room.slash("ann", "#general", "help")
+        await room.until(lambda: answer.messages)
+
+
+async def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for the WebSocket, which goes the way of HTTPS."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert proxy_for("https://slack.com/api/") == "http://proxy.test:3128"
+    assert proxy_for("wss://wss-primary.slack.com/link/") == "http://proxy.test:3128"
+
+
+async def test_auth_is_asked_for_once(redis_url: str) -> None:
+    """Bolt would ask auth.test with every first event, and lose the event when that fails."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("auth.test", faults.server_error(), times=None)
+        for text in ("@nebula one", "@nebula two"):
+            await room.say("ann", "#general", text)
+        await room.quiet()
+        assert len(room.calls("auth.test")) == 1
+        assert len(room.said("#general")) == 2
+
+
+async def test_a_socket_that_slack_refreshes_is_replaced(redis_url: str) -> None:
+    """Slack asks for a new connection every few hours; questions go on being answered."""
+    async with slack_room(redis_url, server={"retry_delays": RETRIES}) as room:
+        await room.slack.disconnect_sockets()
+        await room.until(lambda: len(room.calls("apps.connections.open")) == 2 and room.slack.sockets == 1)
+        await _answers(room)
+
+
+async def test_a_cut_socket_is_replaced(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that ends without a word is opened again when the next ping is due."""
+    monkeypatch.setattr(transport, "PING", 0.2)
+    async with slack_room(redis_url, server={"retry_delays": RETRIES}) as room:
+        room.slack.drop_sockets()
+        await room.until(lambda: room.slack.sockets == 1)
+        await _answers(room)
+
+
+async def test_a_socket_that_falls_silent_is_replaced(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that lost its network says nothing, not even that it is gone; its pongs stay away."""
+    monkeypatch.setattr(transport, "PING", 0.2)
+    # What is still handed to the old socket comes again; the bot may take the new one for silent too, if it is slow.
+    async with slack_room(redis_url, server={"retry_delays": RETRIES, "ack_timeout": 0.5}) as room:
+        room.slack.mute_sockets()
+        await room.until(lambda: len(room.calls("apps.connections.open")) > 1 and room.slack.sockets)
+        await _answers(room)
+
+
+@pytest.mark.parametrize("reason", ["warning", "link_disabled"])
+async def test_every_kind_of_farewell_is_followed_by_a_new_socket(redis_url: str, reason: str) -> None:
+    """Slack warns some seconds ahead; it also says when Socket Mode was switched off, which may be for a moment."""
+    async with slack_room(redis_url, server={"retry_delays": RETRIES}) as room:
+        await room.slack.disconnect_sockets(reason)
+        await room.until(lambda: len(room.calls("apps.connections.open")) == 2 and room.slack.sockets == 1)
+        await _answers(room)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.server_error(),
+        faults.refused("internal_error"),
+        faults.refused("not_allowed_token_type"),
+        faults.page("<html>busy</html>"),
+        faults.rate_limited(0),
+    ],
+    ids=["503", "internal_error", "refused", "html", "429"],
+)
+async def test_a_reconnection_that_fails_is_tried_until_it_works(
+    redis_url: str, fault: faults.Fault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever Slack says meanwhile; one line tells that there is no connection, one that there is again."""
+    monkeypatch.setattr(transport, "PING", 0.2)
+    monkeypatch.setattr(transport, "LOOKS", 2)
+    async with slack_room(redis_url, server={"retry_delays": RETRIES}) as room:
+        room.slack.faults.add("apps.connections.open", fault, times=None)
+        room.slack.drop_sockets()
+        await logged(caplog, "Slack: no connection")
+        room.slack.faults.clear()
+        await logged(caplog, "Slack: connected again")
+        await _answers(room)
+    # in turns: a machine that stands still may lose the new one as well
+    lines = [line for line in caplog.messages if "no connection" in line or "connected again" in line]
+    told = ["no connection" in line for line in lines]
+    assert told == [number % 2 == 0 for number in range(len(told))]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_an_acknowledgement_on_a_lost_socket_is_one_line(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The socket is gone when the question is stored: Slack delivers it again, it is answered once, and the log has one
+    plain line of it, with nothing that was said."""
+    monkeypatch.setattr(transport, "PING", 0.2)
+    stored = asyncio.Event()
+
+    class Slow(Witness):
+        """It takes its time to store a question."""
+
+        async def heard(self, mention: Mention, rights: RightsOf) -> Response | None:
+            response = await super().heard(mention, rights)
+            await stored.wait()
+            return response
+
+    async with slack_room(redis_url, front=Slow, server={"retry_delays": RETRIES}) as room:
+        await room.say("ann", "#general", "@nebula swordfish", as_both=False)
+        await room.until(lambda: room.nebula.requests or room.said("#general"))
+        room.slack.faults.add("apps.connections.open", faults.server_error(), times=None)
+        room.slack.drop_sockets()
+        async with asyncio.timeout(HANG_SECONDS):
+            while room.platform.connection().up:
+                await asyncio.sleep(0.01)
+        stored.set()
+        await logged(caplog, "before a request was acknowledged")
+        lines = [line for line in caplog.messages if "acknowledged" in line or "session" in line]
+        room.slack.faults.clear()
+        await room.quiet()
+        assert (room.slack.deliveries[0].problem, room.slack.deliveries[-1].problem) == ("connection_failed", "")
+        assert len(room.said("#general")) == len(room.nebula.requests) == 1
+    assert lines == ["Slack: its socket closed before a request was acknowledged (ClientConnectionResetError)"]
+    assert not [record for record in caplog.records if record.exc_info]
+    assert "swordfish" not in caplog.text
+
+
+async def test_a_socket_that_can_not_be_refreshed_is_one_line(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Slack wants a new connection and has no address for it: the old one serves on until there is a new one."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("apps.connections.open", faults.refused("internal_error"))
+        await room.slack.disconnect_sockets()
+        await logged(caplog, "could not be replaced yet")
+        await _answers(room)
+        await room.slack.disconnect_sockets()
+        await room.until(lambda: len(room.calls("apps.connections.open")) == 3 and room.slack.sockets == 1)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert not [record for record in caplog.records if record.exc_info]
+    assert "\n" not in caplog.messages[0]
+
+
+async def logged(caplog: pytest.LogCaptureFixture, line: str) -> None:
+    """Until the log has this line. Raises TimeoutError."""
+    async with asyncio.timeout(HANG_SECONDS):
+        while line not in caplog.text:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_first_socket_that_does_not_open_is_asked_for_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address is good once and for a short time: the same one is not tried for ever."""
+    monkeypatch.setattr(transport, "PING", 0.05)
+    async with SlackServer() as slack:
+        slack.faults.add("socket", faults.server_error(), times=3)
+        async with running(settings(slack)) as platform:
+            await platform.ready.wait()
+        assert len([call for call in slack.calls if call.method == "apps.connections.open"]) > 1
+
+
+async def test_several_sockets_outlive_one(redis_url: str) -> None:
+    """Slack hands each event to any of them; while one is replaced the others answer."""
+    replaced = asyncio.Event()
+    async with slack_room(redis_url, slack_sockets=3, server={"retry_delays": RETRIES}) as room:
+        await room.until(lambda: room.slack.sockets == 3)
+        room.slack.faults.add("apps.connections.open", faults.held(replaced))
+        await room.slack.disconnect_sockets(most=1)
+        for number in range(6):
+            await room.say("ann", "#general", f"@nebula question {number}")
+        await room.quiet()
+        assert len(room.said("#general")) == 6
+        replaced.set()
+        await room.until(lambda: len(room.calls("apps.connections.open")) == 4 and room.slack.sockets == 3)
+
+
+async def test_a_socket_that_can_not_be_had_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bot answers with those it has, and stops when told to."""
+    monkeypatch.setattr(transport, "PING", 0.05)
+    async with SlackServer() as slack:
+        slack.faults.add("apps.connections.open", faults.slow(0))
+        slack.faults.add("apps.connections.open", faults.server_error(), times=None)
+        async with running(settings(slack, slack_sockets=3)) as platform:
+            await platform.ready.wait()
+            await slack.until(lambda: len([c for c in slack.calls if c.method == "apps.connections.open"]) > 5)
+            assert slack.sockets == 1
+
+
+async def test_http_mode(redis_url: str) -> None:
+    """With a signing secret and a port Slack posts to the bot; mentions, commands and modals work as over a socket."""
+    async with slack_room(redis_url, http=True) as room:
+        assert await room.slack.verify_url()
+        assert room.slack.sockets == 0
+        await _answers(room)
+        answer = await room.slash("ann", "#general", "prompt set")
+        assert answer.problem == ""
+        outcome = await room.fill("ann", await room.form(), "Be bold.")
+        assert outcome.closed
+        assert "Be bold." in (await room.until(lambda: answer.messages))[0].shown
+
+
+async def test_http_mode_answers_a_redelivered_event_once(redis_url: str) -> None:
+    """Slack may deliver an event several times here too."""
+    async with slack_room(redis_url, http=True) as room:
+        room.slack.redeliver(2)
+        await _answers(room)
+        assert len(room.said("#general")) == 1
+
+
+@pytest.mark.parametrize(("secret", "age", "status"), [("", 0, 200), ("another", 0, 401), ("", 600, 401)])
+async def test_a_bad_signature_is_refused(redis_url: str, secret: str, age: int, status: int) -> None:
+    """Who does not know the secret, or repeats an old request, is not heard."""
+    async with slack_room(redis_url, http=True) as room, aiohttp.ClientSession() as session:
+        config = room.config
+        body = '{"type": "event_callback", "event": {"type": "app_home_opened"}}'
+        moment = str(int(time.time()) - age)
+        signature = SignatureVerifier(secret or room.slack.signing_secret).generate_signature(
+            timestamp=moment, body=body
+        )
+        headers = {"X-Slack-Request-Timestamp": moment, "X-Slack-Signature": str(signature)}
+        headers["Content-Type"] = "application/json"
+        url = f"http://127.0.0.1:{config.slack_port}/slack/events"
+        async with session.post(url, data=body, headers=headers) as response:
+            assert response.status == status
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b"garbage"),
+        ("application/json", b"\xff\xfe"),
+        ("application/json", b"[]"),
+        ("application/x-www-form-urlencoded", b"payload=xx"),
+        ("application/x-www-form-urlencoded", b"payload=[]"),
+    ],
+)
+async def test_garbage_is_refused_quietly(
+    redis_url: str, kind: str, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the internet throws at an open port is turned away without filling the log."""
+    async with slack_room(redis_url, http=True) as room, aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{room.config.slack_port}/slack/events"
+        async with session.post(url, data=body, headers={"Content-Type": kind}) as response:
+            assert response.status in (400, 401)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_a_port_in_use_is_reported(redis_url: str) -> None:
+    """The sentence names the variable."""
+    async with slack_room(redis_url, http=True) as room:
+        with pytest.raises(WrongConfig, match="SLACK_PORT"):
+            await Slack(room.config).run(_Nobody())
+
+
+async def _answers(room: Room) -> None:
+    await room.say("ann", "#general", "@nebula hello")
+    await room.quiet()
+    assert len(room.said("#general")) == 1

@@ -1,0 +1,133 @@
+"""The Slack app manifest: within the schema's limits, and true to what the code does."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bots import slack
+from bots.cli import main
+from bots.slack.manifest import EVENTS, SCOPES, manifest
+from core.commands.registry import COMMANDS
+
+# The scopes that each called method needs (docs.slack.dev/reference/methods).
+NEEDED = {
+    "chat_postMessage": {"chat:write"},
+    "chat_postEphemeral": {"chat:write"},
+    "chat_update": {"chat:write"},
+    "chat_delete": {"chat:write"},
+    "chat_startStream": {"chat:write"},
+    "chat_appendStream": {"chat:write"},
+    "chat_stopStream": {"chat:write"},
+    "conversations_history": {"channels:history", "groups:history", "im:history", "mpim:history"},
+    "conversations_replies": {"channels:history", "groups:history", "im:history", "mpim:history"},
+    "conversations_open": {"im:write"},
+    "users_conversations": {"channels:read", "groups:read", "im:read", "mpim:read"},
+    "files_getUploadURLExternal": {"files:write"},
+    "files_completeUploadExternal": {"files:write"},
+    "files_delete": {"files:write"},
+    "assistant_threads_setStatus": {"chat:write"},
+    "reactions_add": {"reactions:write"},
+    "reactions_remove": {"reactions:write"},
+    "users_info": {"users:read"},
+    "conversations_info": {"channels:read", "groups:read", "im:read", "mpim:read"},
+    "views_open": set(),
+    "auth_test": set(),
+    "apps_connections_open": set(),
+}
+# And each event (docs.slack.dev/reference/events).
+HEARD = {
+    "app_mention": "app_mentions:read",
+    "message.channels": "channels:history",
+    "message.groups": "groups:history",
+    "message.im": "im:history",
+    "message.mpim": "mpim:history",
+    "agent_session_stopped": "assistant:write",
+}
+
+
+def parsed(**how: Any) -> dict[str, Any]:
+    """The manifest as Slack reads it."""
+    found = json.loads(manifest(**how))
+    assert isinstance(found, dict)
+    return found
+
+
+def test_scopes_are_those_that_the_code_needs() -> None:
+    """Every Web API method the adapter calls is covered, and no scope is asked for without need."""
+    source = "".join(path.read_text() for path in Path(str(slack.__file__)).parent.rglob("*.py"))
+    called = set(re.findall(r"\.client\.([a-z]+_\w+)", source))
+    assert called == set(NEEDED)
+    needed = set().union(*NEEDED.values(), HEARD.values(), {"commands"})
+    assert set(parsed()["oauth_config"]["scopes"]["bot"]) == needed == set(SCOPES)
+
+
+def test_events_are_those_that_are_answered() -> None:
+    """Mentions, direct messages, and what becomes of either."""
+    assert parsed()["settings"]["event_subscriptions"]["bot_events"] == list(EVENTS) == list(HEARD)
+
+
+def test_the_hint_names_every_command() -> None:
+    """The slash command's usage hint follows the command table."""
+    hint = parsed()["features"]["slash_commands"][0]["usage_hint"]
+    assert all(command.name in hint for command in COMMANDS)
+
+
+@pytest.mark.parametrize("socket_mode", [True, False])
+def test_the_schema_s_limits_are_kept(socket_mode: bool) -> None:
+    """Lengths of slackapi/manifest-schema, 2.0.0."""
+    found = parsed(socket_mode=socket_mode)
+    shown, (command,) = found["display_information"], found["features"]["slash_commands"]
+    assert len(shown["name"]) <= 35
+    assert len(shown["description"]) <= 140
+    assert 175 <= len(shown["long_description"]) <= 4000
+    assert re.fullmatch(r"#[0-9a-f]{6}", shown["background_color"])
+    assert len(found["features"]["bot_user"]["display_name"]) <= 80
+    assert len(command["command"]) <= 32
+    assert len(command["description"]) <= 2000
+    assert len(command["usage_hint"]) <= 1000
+
+
+def test_people_can_write_to_the_bot() -> None:
+    """The messages tab is on and may be written in, and buttons and modals work."""
+    found = parsed()
+    home = found["features"]["app_home"]
+    assert (home["messages_tab_enabled"], home["messages_tab_read_only_enabled"]) == (True, False)
+    assert found["settings"]["interactivity"]["is_enabled"]
+    assert found["settings"]["socket_mode_enabled"]
+    assert "http" not in json.dumps(found)
+
+
+def test_the_agent_features_can_be_left_out() -> None:
+    """With them direct messages are threads that stream and can be stopped; without them guests can use the app."""
+    assert "agent_view" in parsed()["features"]
+    plain = parsed(agent=False)
+    assert "agent_view" not in plain["features"]
+    assert "agent_session_stopped" not in plain["settings"]["event_subscriptions"]["bot_events"]
+    assert "assistant:write" not in plain["oauth_config"]["scopes"]["bot"]
+
+
+def test_reading_along_can_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Then only mentions and direct messages reach the bot, and nothing else is asked for."""
+    assert main(["manifest", "slack", "--no-history"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == parsed(history=False)
+    events = found["settings"]["event_subscriptions"]["bot_events"]
+    assert set(events) == set(EVENTS) - {"message.channels", "message.groups"}
+    assert set(found["oauth_config"]["scopes"]["bot"]) == set(SCOPES) - {"channels:history", "groups:history"}
+
+
+def test_http_mode_says_where_to_send_requests() -> None:
+    """Without Socket Mode every kind of request needs the address."""
+    found = parsed(socket_mode=False, command="/ask")
+    assert not found["settings"]["socket_mode_enabled"]
+    addresses = {
+        found["settings"]["event_subscriptions"]["request_url"],
+        found["settings"]["interactivity"]["request_url"],
+        found["features"]["slash_commands"][0]["url"],
+    }
+    (address,) = addresses
+    assert address.endswith("/slack/events")
+    assert found["features"]["slash_commands"][0]["command"] == "/ask"

@@ -1,0 +1,80 @@
+"""Files in Slack at the wire: one that a command gives to the person who asked for it."""
+
+import pytest
+
+from bots.sandbox.slack import faults
+from bots.slack.manifest import SCOPES
+from bots.slack.outbound.private_file import DIRECTLY, NO_SCOPE, NOT_SENT
+from core.commands.registry import Invocation
+from core.commands.responses import File, Response, RightsOf
+from core.inbound.dispatcher import Front
+from tests.bots.slack.harness import Room, slack_room
+
+GRANTED = frozenset(SCOPES)
+
+
+class Giver(Front):
+    """Answers each command with a file."""
+
+    def __init__(self, front: Front) -> None:
+        """In place of this one."""
+        self.__dict__.update(front.__dict__)
+
+    async def invoked(self, invocation: Invocation, rights: RightsOf) -> Response:
+        return Response("Here it is.", file=File("export.json", b"{}"))
+
+
+async def given(room: Room, slash: bool) -> str:
+    """Ask for it in the channel; returns what is said there of it."""
+    if slash:
+        answer = await room.slash("ann", "#general", "settings")
+        return (await room.until(lambda: answer.messages))[0].shown
+    await room.say("ann", "#general", "@nebula !settings")
+    return (await room.answered("#general", "Here it is.")).shown
+
+
+@pytest.mark.parametrize("slash", [True, False])
+async def test_a_file_goes_to_the_person_alone(redis_url: str, slash: bool) -> None:
+    """Into their direct messages, and the response says so."""
+    async with slack_room(redis_url, front=Giver, server={"scopes": GRANTED}) as room:
+        assert DIRECTLY in await given(room, slash)
+        (shared,) = room.said("@ann")
+        assert [(file.name, file.data) for file in shared.files] == [("export.json", b"{}")]
+        assert not [message for message in room.said("#general") if message.files]
+
+
+@pytest.mark.parametrize("slash", [True, False])
+async def test_a_file_is_never_shown_to_others(redis_url: str, slash: bool) -> None:
+    """An app of an older manifest may not open a direct message: then there is a sentence, and no file."""
+    async with slack_room(redis_url, front=Giver, server={"scopes": GRANTED - {"im:write"}}) as room:
+        if slash:
+            answer = await room.slash("ann", "#general", "settings")
+            assert NO_SCOPE in (await room.until(lambda: answer.messages))[0].shown
+        else:
+            await room.say("ann", "#general", "@nebula !settings")
+            await room.answered("#general", NO_SCOPE)
+        assert not [message for message in room.said("#general") if message.files]
+
+
+async def test_a_busy_slack_is_waited_for(redis_url: str) -> None:
+    """A refusal that passes does not turn what is private into something public."""
+    async with slack_room(redis_url, front=Giver, server={"scopes": GRANTED}) as room:
+        room.slack.faults.add("conversations.open", faults.rate_limited(0))
+        assert DIRECTLY in await given(room, True)
+        assert not [message for message in room.said("#general") if message.files]
+
+
+async def test_a_file_in_a_direct_message_stays_there(redis_url: str) -> None:
+    """It is private already."""
+    async with slack_room(redis_url, front=Giver) as room:
+        await room.say("ann", "@ann", "!settings")
+        await room.answered("@ann", "Here it is.")
+        assert [len(message.files) for message in room.said("@ann")] == [1, 0]
+        assert not room.calls("conversations.open")
+
+
+async def test_a_file_that_is_refused_is_owned_up_to(redis_url: str) -> None:
+    """The rest of the response is shown all the same."""
+    async with slack_room(redis_url, front=Giver) as room:
+        room.slack.faults.add("files.getUploadURLExternal", faults.refused("file_uploads_disabled"), times=None)
+        assert NOT_SENT in await given(room, True)

@@ -1,0 +1,319 @@
+"""Replies in Slack at the wire: how they grow, what is seen before them, and what Slack may do to them."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from bots.sandbox.slack import faults
+from bots.slack.api.capabilities import Style
+from bots.slack.api.client import Web
+from bots.slack.api.people import People
+from bots.slack.inbound.text import Words
+from bots.slack.outbound.status import Eyes
+from bots.slack.outbound.surface import SlackSurface
+from core.domain.conversation import Address, Place
+from core.domain.options import Placement
+from core.domain.page import Page
+from core.domain.ports import NO_SIGN
+from tests.bots.slack.harness import slack_room
+
+
+async def test_a_growing_reply_is_edited_in_place(redis_url: str) -> None:
+    """Every frame is an edit of the one message, with its blocks, and without linking names anew."""
+    async with slack_room(redis_url) as room:
+        room.growing()
+        room.nebula.answer_next("word " * 60 + "@ann end")
+        await room.say("ann", "#general", "@nebula go on")
+        await room.answered("#general", "end")
+        await room.quiet()
+        (reply,) = room.said("#general")
+        assert len(reply.frames) > 3
+        assert all(call.arguments["parse"] == "none" for call in room.calls("chat.update"))
+        assert all("markdown" in str(call.arguments["blocks"]) for call in room.calls("chat.update"))
+        assert not reply.pings
+
+
+async def test_a_long_answer_becomes_several_messages(redis_url: str) -> None:
+    """Nothing is lost at the cuts, and all messages stand in the one thread."""
+    async with slack_room(redis_url) as room:
+        lines = [f"Line {number} says something of no importance at all." for number in range(700)]
+        room.nebula.answer_next("\n\n".join(lines))
+        asked = await room.say("ann", "#general", "@nebula go on")
+        await room.answered("#general", lines[-1])
+        await room.quiet()
+        replies = room.said("#general", asked.ts)
+        assert len(replies) > 2
+        assert "\n\n".join(reply.shown for reply in replies).split("\n\n") == lines
+
+
+async def test_a_thinking_model_shows_that_it_thinks(redis_url: str) -> None:
+    """What it thinks is in no frame of the reply; that it thought is said above the answer."""
+    async with slack_room(redis_url) as room:
+        thought = room.held(after=20)
+        room.nebula.answer_next("The answer is 42.", thought="hidden considerations " * 20)
+        await room.say("ann", "#general", "@nebula think")
+        await room.answered("#general", "Thinking")
+        thought.set()
+        reply = await room.answered("#general", "The answer is 42.")
+        await room.quiet()
+        shown = [frame.shown for frame in room.said("#general")[0].frames]
+        assert any("Thinking" in frame for frame in shown)
+        assert not any("considerations" in frame for frame in shown)
+        assert "Thought for" in room.said("#general")[0].shown
+        assert reply.ts == room.said("#general")[0].ts
+
+
+async def test_being_slowed_down_loses_nothing(redis_url: str) -> None:
+    """After a 429 the bot waits as long as Slack says, and then posts."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("chat.postMessage", faults.rate_limited(1))
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        refused, done = room.calls("chat.postMessage")
+        assert refused.status == 429
+        assert done.at - refused.at >= 0.9
+        assert len(room.said("#general")) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faults.server_error(), faults.page("<html>busy</html>"), faults.page("busy"), faults.refused("fatal_error")],
+    ids=["503", "html", "text", "fatal_error"],
+)
+async def test_a_failing_slack_is_tried_again(redis_url: str, fault: faults.Fault) -> None:
+    """An error of the server, or a page in place of an answer, passes."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("chat.postMessage", fault)
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert len(room.said("#general")) == 1
+
+
+async def test_a_deleted_reply_is_given_up(redis_url: str) -> None:
+    """Who deletes the growing reply does not want it; the next question is answered as ever."""
+    async with slack_room(redis_url) as room:
+        more = room.held(after=20)
+        room.nebula.answer_next("word " * 300)
+        await room.say("ann", "#general", "@nebula go on")
+        reply = await room.answered("#general", "word")
+        await room.slack.delete(room.slack.bot_user, reply.channel, reply.ts)
+        more.set()
+        await room.quiet()
+        assert room.said("#general") == ()
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert len(room.said("#general")) == 1
+
+
+@pytest.mark.parametrize("refusal", ["edit_window_closed", "cant_update_message"])
+async def test_a_reply_that_can_not_be_edited_is_posted_whole(redis_url: str, refusal: str) -> None:
+    """A workspace that forbids edits still gets the whole answer, once, without a stub beside it."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("chat.update", faults.refused(refusal), times=None)
+        more = room.held(after=20)
+        room.nebula.answer_next("word " * 40 + "end")
+        await room.say("ann", "#general", "@nebula go on")
+        await room.answered("#general", "word")
+        more.set()
+        await room.quiet()
+        assert room.calls("chat.update")
+        assert [message.shown for message in room.said("#general")] == ["word " * 40 + "end"]
+
+
+async def test_a_commands_answer_survives_a_fault(redis_url: str) -> None:
+    """A setting that was changed is confirmed, even if Slack stumbles over the first attempt."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("chat.postMessage", faults.server_error(500))
+        await room.say("ann", "#general", "@nebula !set temperature 1")
+        await room.until(lambda: any("`temperature`" in text for text in room.shown("#general")))
+
+
+async def test_marks_of_a_process_that_is_gone_are_taken_away(redis_url: str) -> None:
+    """Eyes that another process put on a question go when this one has answered it."""
+    async with slack_room(redis_url) as room:
+        question = await room.slack.say(room.person("carl"), room.where("#general"), "hello")
+        web = Web(room.slack.api_url, room.slack.bot_token)
+        await Eyes(web).put(question.channel, question.ts)
+        for adopted in (False, True):
+            place = Place("slack", room.slack.team, question.channel)
+            address = Address(place, Placement.THREAD, question.ts, adopted=adopted)
+            await SlackSurface(web, Eyes(web), Style(), address).status(NO_SIGN)
+            (seen,) = (each for each in room.slack.messages(question.channel) if each.ts == question.ts)
+            assert bool(seen.reactions) is not adopted
+        await web.close()
+
+
+async def test_a_mention_in_code_is_a_word_of_it(redis_url: str) -> None:
+    """The bot's name is taken out where it calls the bot, and kept where it is part of code."""
+    async with slack_room(redis_url) as room:
+        web = Web(room.slack.api_url, room.slack.bot_token)
+        words = Words(People(web, ()), room.slack.bot_user)
+        bot = f"<@{room.slack.bot_user}>"
+        assert await words.read(f"{bot}: what does `{bot} hi` do, {bot}?") == "what does `@nebula hi` do,?"
+        await web.close()
+
+
+async def test_a_server_without_markdown_blocks_is_found_out_once() -> None:
+    """After one refusal that names the block, all replies are in mrkdwn at once."""
+    kinds: list[str] = []
+
+    async def post(request: web.Request) -> web.Response:
+        kinds.append((await request.json())["blocks"][0]["type"])
+        if kinds[-1] == "markdown":
+            details = {"messages": ["[ERROR] unsupported type: markdown [json-pointer:/blocks/0/type]"]}
+            return web.json_response({"ok": False, "error": "invalid_blocks", "response_metadata": details})
+        return web.json_response({"ok": True, "ts": f"1.{len(kinds)}"})
+
+    app = web.Application()
+    app.router.add_post("/api/chat.postMessage", post)
+    async with TestServer(app) as server:
+        slack = Web(str(server.make_url("/api/")), "xoxb-1")
+        surface = SlackSurface(slack, Eyes(slack), Style(), Address(Place("slack", "T1", "C1"), Placement.CHANNEL))
+        assert [await surface.post(Page(text)) for text in ("one", "two")] == ["1.2", "1.3"]
+        await slack.close()
+    assert kinds == ["markdown", "section", "section"]
+
+
+async def test_a_refused_markdown_block_becomes_mrkdwn(redis_url: str) -> None:
+    """A server that does not know markdown blocks gets the text in sections."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("chat.postMessage", faults.refused("invalid_blocks"))
+        room.nebula.answer_next("plain words")
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        post = room.calls("chat.postMessage")[-1]
+        assert not post.error
+        assert "section" in str(post.arguments["blocks"])
+        assert room.shown("#general") == ["plain words"]
+
+
+async def test_thinking_shows_in_the_thread_until_the_reply(redis_url: str) -> None:
+    """The status line of the thread says that the model thinks; it is gone when the reply is there."""
+    async with slack_room(redis_url) as room:
+        thought = room.held()
+        asked = await room.say("ann", "#general", "@nebula hello")
+        await room.until(lambda: room.slack.status(asked.channel, asked.ts) == "is thinking…")
+        thought.set()
+        await room.quiet()
+        assert room.slack.status(asked.channel, asked.ts) == ""
+
+
+async def test_a_status_of_a_reply_elsewhere_is_taken_away(redis_url: str) -> None:
+    """A reply beside the question does not clear the status of the question's thread by itself."""
+    async with slack_room(redis_url, reply_streaming="edit") as room:
+        thought = room.held()
+        asked = await room.say("ann", "@ann", "hello")
+        await room.until(lambda: room.slack.status(asked.channel, asked.ts))
+        thought.set()
+        await room.quiet()
+        assert [call.arguments["status"] for call in room.calls("assistant.threads.setStatus")] == ["is thinking…", ""]
+        assert room.slack.status(asked.channel, asked.ts) == ""
+
+
+async def test_a_status_that_comes_after_the_reply_is_taken_away(redis_url: str) -> None:
+    """Slack may be slower with the status than the model with its first words."""
+    async with slack_room(redis_url) as room:
+        late = asyncio.Event()
+        room.slack.faults.add("assistant.threads.setStatus", faults.held(late))
+        more = room.held(after=20)
+        room.nebula.answer_next("word " * 40)
+        asked = await room.say("ann", "#general", "@nebula go on")
+        await room.answered("#general", "word")
+        assert not room.calls("assistant.threads.setStatus")
+        late.set()
+        await room.until(lambda: room.calls("assistant.threads.setStatus"))
+        await room.until(lambda: len(room.calls("assistant.threads.setStatus")) == 2)
+        assert not room.slack.status(asked.channel, asked.ts)
+        more.set()
+        await room.quiet()
+        assert room.slack.status(asked.channel, asked.ts) == ""
+
+
+async def test_eyes_stand_in_for_a_status(redis_url: str) -> None:
+    """An app that may not set a status puts a reaction on the question, and does not ask for the status again."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("assistant.threads.setStatus", faults.refused("not_allowed_token_type"), times=None)
+        for text in ("@nebula one", "@nebula two"):
+            await room.say("ann", "#general", text)
+            await room.quiet()
+        assert len(room.calls("assistant.threads.setStatus")) == 1
+        assert len(room.calls("reactions.add")) == 2
+        assert not any(message.reactions for message in room.slack.messages(room.where("#general")))
+
+
+async def test_eyes_that_come_too_late_are_taken_away(redis_url: str) -> None:
+    """The answer may be there before the reaction; then the reaction goes as soon as it came."""
+    async with slack_room(redis_url) as room:
+        late, thought = asyncio.Event(), room.held()
+        room.slack.faults.add("reactions.add", faults.held(late))
+        await room.say("ann", "#general", "@nebula one")
+        await room.nebula.until(lambda: len(room.nebula.requests) == 1)
+        second = await room.say("bob", "#general", "@nebula two")
+        await room.until(lambda: not room.slack.faults.left("reactions.add"))
+        thought.set()
+        await room.answered("#general", "", second.ts)
+        assert not room.calls("reactions.add")
+        late.set()
+        await room.until(lambda: room.calls("reactions.remove"))
+        assert not any(message.reactions for message in room.slack.messages(second.channel))
+
+
+async def test_an_app_that_may_not_react_does_not_try_again(redis_url: str) -> None:
+    """Without reactions:write a question that waits has no mark, and is answered all the same."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add("reactions.add", faults.refused("missing_scope"), times=None)
+        thought = room.held()
+        await room.say("ann", "#general", "@nebula one")
+        await room.nebula.until(lambda: len(room.nebula.requests) == 1)
+        await room.say("bob", "#general", "@nebula two")
+        await room.until(lambda: room.calls("reactions.add"))
+        await room.say("bob", "#general", "@nebula three")
+        await room.until(lambda: not room.slack.pending)
+        thought.set()
+        await room.until(lambda: len(room.said("#general")) == 3)
+        assert len(room.calls("reactions.add")) == 1
+
+
+async def test_a_waiting_question_by_command_is_told(redis_url: str) -> None:
+    """A command has no message to put a mark on; the person is told in words, alone."""
+    async with slack_room(redis_url) as room:
+        thought = room.held()
+        await room.say("ann", "#general", "@nebula one")
+        await room.nebula.until(lambda: len(room.nebula.requests) == 1)
+        await room.slash("bob", "#general", "ask two")
+        (told,) = await room.until(lambda: room.slack.ephemerals(room.where("#general"), room.people["bob"]))
+        assert "waits for its turn" in told.shown
+        thought.set()
+        await room.until(lambda: len(room.said("#general")) == 2)
+
+
+async def test_a_waiting_question_is_marked(redis_url: str) -> None:
+    """A question that has to wait for another gets eyes, which go away with its answer."""
+    async with slack_room(redis_url) as room:
+        thought = room.held()
+        await room.say("ann", "#general", "@nebula one")
+        await room.nebula.until(lambda: len(room.nebula.requests) == 1)
+        second = await room.say("bob", "#general", "@nebula two")
+
+        def marks() -> tuple[tuple[str, tuple[str, ...]], ...]:
+            return next(m.reactions for m in room.slack.messages(second.channel) if m.ts == second.ts)
+
+        await room.until(lambda: marks() == (("eyes", (room.slack.bot_user,)),))
+        thought.set()
+        await room.quiet()
+        assert marks() == ()
+        assert len(room.said("#general", second.ts)) == 1
+
+
+async def test_a_running_reply_outlives_the_connection(redis_url: str) -> None:
+    """Once the platform is left, replies that still run reach their end in the time they are given."""
+    async with slack_room(redis_url) as room:
+        more = room.held(after=20)
+        room.nebula.answer_next("word " * 50 + "end")
+        await room.say("ann", "#general", "@nebula go on")
+        await room.answered("#general", "word")
+        await room.leave()
+        more.set()
+        await room.answered("#general", "end")

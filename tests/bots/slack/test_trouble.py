@@ -1,0 +1,224 @@
+"""What goes wrong around a question in Slack, at the wire: nothing is lost, nothing comes twice, people hear why."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from tempfile import TemporaryDirectory
+
+import pytest
+from redis import Redis as BlockingRedis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from bots.sandbox.slack import faults
+from bots.slack.api.capabilities import Style
+from bots.slack.api.client import Web
+from bots.slack.manifest import OF_HISTORY, SCOPES
+from bots.slack.outbound.status import Eyes
+from bots.slack.outbound.surface import SlackSurface
+from core.domain.conversation import Address, Place
+from core.domain.options import Placement
+from core.domain.page import Page
+from core.inbound.dispatcher import AWAY
+from core.store.redis.embedded import bound, find_server
+from tests.bots.slack.harness import RETRIES, slack_room
+
+POST = "chat.postMessage"
+
+
+class Server:
+    """A Redis that can be killed and started again; it forgets everything then."""
+
+    def __init__(self, folder: str) -> None:
+        self.url = f"unix://{folder}/redis.sock"
+        self._command = [str(find_server(os.environ.get("REDIS_SERVER"))), "--port", "0", "--save", "", "--dir", folder]
+        self._command += ["--unixsocket", "redis.sock", "--appendonly", "no", "--logfile", "log"]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Until it answers."""
+        self._process = subprocess.Popen(bound(self._command), start_new_session=True)
+        with BlockingRedis.from_url(self.url, retry=Retry(ConstantBackoff(0.02), 500)) as client:
+            client.ping()
+
+    def kill(self) -> None:
+        """At once."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A Redis of this test's own, running."""
+    with TemporaryDirectory(prefix="nb-") as folder:
+        found = Server(folder)
+        found.start()
+        try:
+            yield found
+        finally:
+            found.kill()
+
+
+async def test_an_outage_of_redis_is_told_once_and_loses_nothing(server: Server) -> None:
+    """One sentence to one person in each channel and outage; what was asked is answered, once, when Redis is back."""
+    async with slack_room(server.url, server={"retry_delays": RETRIES, "ack_timeout": 0.2}) as room:
+        places = "#general", "@ann"
+
+        def told() -> list[int]:
+            return [len(room.slack.ephemerals(room.where(each))) for each in places]
+
+        def reached(outage: int) -> bool:
+            return told() == [outage, outage]
+
+        def delivered(attempts: int) -> bool:
+            return len(room.slack.deliveries) >= attempts
+
+        for outage in (1, 2):
+            server.kill()
+            await room.say("ann", "#general", "@nebula one")
+            await room.say("bob", "#general", "@nebula two")
+            await room.say("ann", "@ann", "three")
+            await room.until(partial(reached, outage))
+            await room.until(partial(delivered, len(room.slack.deliveries) + 12))
+            server.start()
+            await room.until(lambda: not room.slack.pending)
+            await room.quiet()
+            assert [len(room.said(each)) for each in places] == [2 * outage, outage]
+            assert reached(outage)
+        assert {each.shown for place in places for each in room.slack.ephemerals(room.where(place))} == {AWAY}
+        assert len(room.nebula.requests) == 6
+
+
+@pytest.mark.parametrize("thread", [True, False])
+async def test_a_whisper_is_for_one_person_where_they_asked(redis_url: str, thread: bool) -> None:
+    """In the thread of the question, and for a slash command, which has no message, in the channel."""
+    async with slack_room(redis_url) as room:
+        root = await room.say("bob", "#general", "lunch?")
+        place = Place("slack", room.slack.team, root.channel, root.ts if thread else "")
+        address = Address(place, Placement.THREAD, author=room.people["ann"])
+        await room.platform.open(address).whisper("psst")
+        (heard,) = room.slack.ephemerals(root.channel)
+        assert (heard.shown, heard.only_for, heard.thread_ts) == ("psst", room.people["ann"], place.thread)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        ("not_in_channel", "I am not in it"),
+        ("restricted_action_read_only_channel", "only some people may write there"),
+        ("channel_not_found", ""),
+        ("thread_not_found", ""),
+        ("missing_scope", ""),
+    ],
+)
+async def test_a_reply_that_may_not_be_posted_is_given_up(redis_url: str, refusal: str, told: str) -> None:
+    """The turn ends after one attempt; whoever asked hears of what somebody can change."""
+    async with slack_room(redis_url) as room:
+        room.slack.faults.add(POST, faults.refused(refusal), times=None)
+        await room.say("ann", "#general", "@nebula hello")
+        await room.until(lambda: room.calls(POST))
+        await room.quiet()
+        assert len(room.calls(POST)) == 1
+        whispers = room.slack.ephemerals(room.where("#general"), room.people["ann"])
+        assert len(whispers) == bool(told)
+        assert told in "".join(each.shown for each in whispers)
+        room.slack.faults.clear()
+        await room.say("ann", "#general", "@nebula again")
+        await room.quiet()
+        assert len(room.said("#general")) == 1
+
+
+async def test_a_question_in_an_archived_channel_is_explained_directly(redis_url: str) -> None:
+    """Nothing at all can be shown there any more."""
+    async with slack_room(redis_url) as room:
+        thought = room.held()
+        await room.say("ann", "#general", "@nebula hello")
+        await room.nebula.until(lambda: len(room.nebula.requests) == 1)
+        room.slack.archive(room.where("#general"))
+        thought.set()
+        await room.quiet()
+        assert room.said("#general") == ()
+        (told,) = room.said("@ann")
+        assert "it is archived" in told.shown
+
+
+@pytest.mark.parametrize("how", ["archive", "vanish", "leave"])
+async def test_a_channel_that_is_lost_ends_its_answer(redis_url: str, how: str) -> None:
+    """A reply that grows stops when its place is gone, without trying for ever; elsewhere all goes on."""
+    async with slack_room(redis_url) as room:
+        more = room.held(after=20)
+        room.nebula.answer_next("word " * 200)
+        await room.say("ann", "#general", "@nebula go on")
+        await room.answered("#general", "word")
+        channel = room.where("#general")
+        match how:
+            case "archive":
+                room.slack.archive(channel)
+            case "vanish":
+                room.slack.vanish(channel)
+            case "leave":
+                room.slack.faults.add("chat.update", faults.refused("not_in_channel"), times=None)
+        more.set()
+        await room.quiet()
+        refused = [call for call in room.calls("chat.update") if call.error]
+        assert 1 <= len(refused) <= 3
+        room.open("#random")
+        await room.say("ann", "#random", "@nebula hello")
+        await room.quiet()
+        assert len(room.said("#random")) == 1
+
+
+@pytest.mark.parametrize("private", [True, False])
+@pytest.mark.parametrize("thread", [True, False])
+async def test_a_post_that_was_not_answered_is_found_in_a_channel(redis_url: str, private: bool, thread: bool) -> None:
+    """Slack did it and the answer got lost: it is gone on with, among the messages of others."""
+    async with slack_room(redis_url, server={"scopes": frozenset(SCOPES)}) as room:
+        room.open("#room", private=private)
+        await room.say("ann", "#room", f"@nebula !set replies {'thread' if thread else 'channel'}")
+        await room.quiet()
+        before = len(room.said("#room"))
+        room.slack.faults.add(POST, faults.applied_then_reset())
+        asked = await room.say("ann", "#room", "@nebula hello")
+        await room.say("bob", "#room", "talk", asked.ts if thread else "")
+        await room.quiet()
+        assert len(room.said("#room")) == before + 1
+        assert len(room.calls("conversations.replies" if thread else "conversations.history")) == 1
+
+
+async def test_nothing_is_looked_up_without_need_or_leave(redis_url: str) -> None:
+    """A reply that arrives costs no lookup; an app that may not read along does without, as it always did."""
+    async with slack_room(redis_url) as room:
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert not [call for call in room.slack.calls if call.method.startswith("conversations.")]
+    async with slack_room(redis_url, server={"scopes": frozenset(SCOPES) - OF_HISTORY}) as room:
+        room.slack.faults.add(POST, faults.applied_then_reset())
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert len(room.said("#general")) == 2
+        assert not [call for call in room.slack.calls if call.method.startswith("conversations.")]
+
+
+async def test_any_message_of_ours_can_be_taken_away(redis_url: str) -> None:
+    """By a surface that knows nothing of them: in a thread, still streaming, a file, and what is gone already."""
+    async with slack_room(redis_url) as room:
+        web = Web(room.slack.api_url, room.slack.bot_token)
+        root = await room.say("ann", "@ann", "!help")
+        await room.quiet()
+        place = Place("slack", room.slack.team, root.channel, direct=True)
+        address = Address(place, Placement.CHANNEL, author=room.people["ann"])
+        maker = SlackSurface(web, Eyes(web), Style(), address)
+        in_thread = SlackSurface(web, Eyes(web), Style(), replace(address, place=replace(place, thread=root.ts)))
+        stream = await web.client.chat_startStream(
+            channel=root.channel, thread_ts=root.ts, recipient_user_id="U1", recipient_team_id="T1", markdown_text="x"
+        )
+        messages = [await maker.post(Page("one")), await in_thread.post(Page("two")), str(stream["ts"])]
+        messages += [await maker.attach("three.md", b"three"), room.said("@ann")[0].ts]
+        for _ in range(2):
+            for message in messages:
+                await SlackSurface(web, Eyes(web), Style(), address).delete(message)
+            assert room.said("@ann") == ()
+        await web.close()

@@ -1,0 +1,65 @@
+"""Who may use the bot, and where; and how long a platform was unheard."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from bots.sandbox.nebula.server import NebulaServer
+from core.access.allowlist import DENIED, EXTERNAL, Access
+from core.domain.conversation import Author, Place
+from core.store.presence import Presence
+from tests.core.core_harness import Process
+
+ANN = Author("U1", "Ann", roles=("R1", "R2"))
+HERE = Place("slack", "T1", "C1", "7.0")
+
+
+@pytest.mark.parametrize("listed", ["U1", "R2", "T1", "C1", "7.0"])
+def test_person_role_place_and_workspace_can_be_listed(listed: str) -> None:
+    """Each by its id; where something is allowed, nothing else is."""
+    assert Access(allow=[listed]).refusal(ANN, HERE) == ""
+    assert Access(allow=["other"]).refusal(ANN, HERE) == DENIED
+    assert Access(deny=[listed]).refusal(ANN, HERE) == DENIED
+    assert Access(deny=["other"]).refusal(ANN, HERE) == ""
+
+
+@given(st.sets(st.sampled_from(["U1", "R1", "C1", "T1", "x", ""])), st.sets(st.sampled_from(["U1", "R1", "C1", "x"])))
+def test_denial_goes_before_permission(allow: set[str], deny: set[str]) -> None:
+    """Whatever else is listed."""
+    if deny & {"U1", "R1", "C1"}:
+        assert Access(allow, deny).refusal(ANN, HERE) == DENIED
+
+
+def test_other_organisations_are_refused_unless_allowed() -> None:
+    """Also where the channel is allowed: it is shared with them."""
+    guest = Author("U9", "Guest", external=True)
+    assert Access(allow=["C1"]).refusal(guest, HERE) == EXTERNAL
+    assert Access(external=True).refusal(guest, HERE) == ""
+
+
+async def test_platform_that_is_new_was_not_away(redis_client: Redis) -> None:
+    """At the first start nothing is looked for: nobody asked a bot that was not there."""
+    presence = Presence(redis_client, 1800)
+    assert await presence.away("slack/T1") == 0
+    await presence.present("slack/T1")
+    assert 0 <= await presence.away("slack/T1") < 60
+    assert await presence.away("discord") == 0
+
+
+async def test_time_away_is_bounded(redis_client: Redis) -> None:
+    """After a week nobody wants the questions of last week answered."""
+    presence = Presence(redis_client, 1800)
+    await redis_client.set("nb:p:{slack/T1}", "1000")
+    assert await presence.away("slack/T1") == 1800
+    assert await Presence(redis_client, 0).away("slack/T1") == 0
+
+
+async def test_missed_question_is_answered_and_a_missed_command_is_not(bot: Process, server: NebulaServer) -> None:
+    """A question that is known already is not asked twice; a command of half an hour ago would surprise."""
+    mention = bot.mention("still there?")
+    for _ in range(2):
+        await bot.front.missed(mention)
+        await bot.intake.idle()
+    await bot.front.missed(bot.mention("!reset"))
+    assert len(server.requests) == 1

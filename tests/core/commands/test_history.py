@@ -1,0 +1,235 @@
+"""What is remembered is handed out, forgotten and kept no longer than people want; sealed where that is wanted."""
+
+import base64
+import json
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.server import NebulaServer
+from core.commands.registry import Invocation, find
+from core.commands.responses import Response
+from core.domain.conversation import Place, Rights
+from core.domain.page import Action
+from core.settings.encryption import Seal, Unreadable, WrongKey
+from core.store.records import Records
+from core.store.turns import Turns
+from core.turns.intake import GAVE_UP
+from tests.core.core_harness import ANN, BOB, ROOM, Process, process
+
+THREAD = Place("test", "W1", "C1", "T7")
+
+
+async def used(bot: Process, text: str, rights: Rights = Rights.NONE) -> Response:
+    name, _, whose = text.partition(" ")
+
+    async def of() -> Rights:
+        return rights
+
+    return await bot.front.invoked(Invocation(find(name), ROOM, ANN, (whose,)), of)
+
+
+async def questions(bot: Process, conversation: str = ROOM.name) -> list[str]:
+    return [each.question for each in await Records(bot.turns.mailboxes).history(conversation)]
+
+
+async def talk(bot: Process) -> None:
+    """Ann and Bob in the channel, Ann in a thread that remembers by itself, both in private."""
+    await bot.answer("of Ann")
+    await bot.answer("of Bob", author=BOB)
+    for author in (ANN, BOB):
+        await bot.intake.accept(bot.mention("secret", author=author, private=True))
+        await bot.intake.idle()
+    await bot.command("set memory thread")
+    await bot.answer("of Ann in a thread", THREAD)
+
+
+async def test_one_may_forget_what_one_asked(bot: Process) -> None:
+    """In the channel, its threads and in private; what others asked stays."""
+    await talk(bot)
+    assert "3 questions" in (await used(bot, "forget me")).text
+    assert await questions(bot) == ["of Bob"]
+    assert await questions(bot, THREAD.name) == []
+    assert await questions(bot, f"{ROOM.name}/private/U1") == []
+    assert await questions(bot, f"{ROOM.name}/private/U2") == ["secret"]
+
+
+async def test_managers_may_forget_all(bot: Process) -> None:
+    """Everything of the channel; nobody else can do that."""
+    await talk(bot)
+    assert "Only those who manage" in (await used(bot, "forget all")).text
+    assert await questions(bot) == ["of Ann", "of Bob"]
+    assert "5 questions" in (await used(bot, "forget all", Rights.CHANNEL)).text
+    for conversation in (ROOM.name, THREAD.name, f"{ROOM.name}/private/U2"):
+        assert await questions(bot, conversation) == []
+
+
+async def test_forgotten_question_that_runs_is_not_remembered(bot: Process, server: NebulaServer) -> None:
+    """An answer that was being written when its author wanted all forgotten leaves nothing either."""
+    held = server.hold(after=3)
+    server.answer_next("word " * 30)
+    await bot.intake.accept(mention := bot.mention("running"))
+    await bot.rooms.rooms[mention.message].until("word")
+    await used(bot, "forget me")
+    held.let_go()
+    await bot.intake.idle()
+    assert await questions(bot) == []
+
+
+async def test_export_is_what_is_remembered(bot: Process) -> None:
+    """One line for each exchange: one's own for everybody, all for managers, and never what others asked in private."""
+    await talk(bot)
+    mine = await used(bot, "export me")
+    everything = await used(bot, "export all", Rights.CHANNEL)
+    assert mine.file
+    assert everything.file
+    lines = [json.loads(line) for line in mine.file.content.splitlines()]
+    assert [line["question"] for line in lines] == ["of Ann", "of Ann in a thread", "secret"]
+    assert [json.loads(line)["question"] for line in everything.file.content.splitlines()] == [
+        *("of Ann", "of Bob"),
+        "of Ann in a thread",
+        "secret",
+    ]
+
+
+async def test_nothing_to_export_is_said(bot: Process) -> None:
+    """An empty file would help nobody."""
+    assert (await used(bot, "export")).text == "I remember nothing of that here."
+
+
+async def test_retention_is_the_channels(bot: Process, redis_client: Redis) -> None:
+    """The keys of a conversation live as long as its channel says."""
+    await bot.command("set retention 2")
+    await bot.answer("hi")
+    for kind in "che":
+        assert 86_400_000 < await redis_client.pttl(f"nb:{{0}}:{kind}:{ROOM.name}") <= 2 * 86_400_000
+
+
+async def test_what_is_too_old_is_neither_read_nor_kept(bot: Process, redis_client: Redis) -> None:
+    """In a busy channel too, where the keys never run out."""
+    await bot.answer("old")
+    await bot.answer("new")
+    key = f"nb:{{0}}:h:{ROOM.name}"
+    entry = await redis_client.lindex(key, 0)
+    assert isinstance(entry, bytes)
+    words, _, value = entry.partition(b"|")
+    aged = words.rpartition(b",@")[0] + b",@1000|" + value
+    await redis_client.lset(key, 0, aged)  # type: ignore[arg-type]
+    server_saw = await bot.answer("newest")
+    assert server_saw
+    assert await questions(bot) == ["new", "newest"]
+
+
+def key(name: str) -> str:
+    return f"{name}:{base64.b64encode(os.urandom(32)).decode()}"
+
+
+async def test_texts_are_sealed(redis_client: Redis, server: NebulaServer) -> None:
+    """With a key nothing in Redis holds a word of what was said, and everything works as without."""
+    server.answer_next("classified answer")
+    async with process(redis_client, server, encryption_keys=key("a")) as bot:
+        await bot.answer("classified question")
+        async for name in redis_client.scan_iter():
+            dump: Any = await redis_client.dump(name)
+            assert b"classified" not in dump, name
+        await bot.answer("and?")
+    assert server.requests[-1].messages[2].content == "classified answer"
+
+
+async def test_keys_can_be_changed(redis_client: Redis, server: NebulaServer) -> None:
+    """What was stored before there were keys, and with an older one, is read; the first key is the one in use."""
+    old, new = key("old"), key("new")
+    for keys in ("", old, f"{new},{old}"):
+        async with process(redis_client, server, encryption_keys=keys) as bot:
+            await bot.answer(f"with {len(keys)}")
+    assert len(server.requests[-1].messages) == 1 + 2 + 2 + 1
+    async with process(redis_client, server, encryption_keys=new) as bot:
+        await bot.answer("without the old one")
+    assert len(server.requests[-1].messages) == 1 + 2 + 2 + 1
+
+
+async def test_question_that_can_not_be_opened_is_kept(redis_client: Redis, server: NebulaServer) -> None:
+    """A process without the key leaves it to one that has it."""
+    right = key("a")
+    async with process(redis_client, server, encryption_keys=right) as bot:
+        pass
+    mention = bot.mention("sealed")
+    await bot.intake.accept(mention)  # accepted while the process was closing
+    async with process(redis_client, server, rooms=bot.rooms) as blind:
+        await blind.answer("hello", Place("test", "W1", "C2"))
+        assert await blind.turns.waiting(ROOM.name) == 1
+    await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
+    async with process(redis_client, server, rooms=bot.rooms, encryption_keys=right) as successor:
+        await successor.settled(mention)
+
+
+@pytest.mark.parametrize(
+    "keys", [["SECRETkey"], ["SECRETSECRETSECRET:QUJD"], ["a:!!"], ["a:QUJD"], ["b c:QUJD"], 2 * [key("a")]]
+)
+def test_wrong_keys_are_refused(keys: list[str]) -> None:
+    """At the start, with a sentence that does not hold the key."""
+    with pytest.raises(WrongKey) as wrong:
+        Seal(keys)
+    assert not any(part in str(wrong.value) for part in ("!!", "QUJD", "SECRET"))
+
+
+def test_sealed_text_belongs_to_its_place() -> None:
+    """An entry that was moved to another conversation, or changed, does not open."""
+    seal = Seal([key("a")])
+    stored = seal.close(b"text", "here")
+    assert seal.open(stored, "here") == b"text"
+    for other, place in ((stored, "there"), (stored[:-1] + bytes([stored[-1] ^ 1]), "here"), (stored[:8], "here")):
+        with pytest.raises(Unreadable):
+            seal.open(other, place)
+
+
+async def test_process_without_the_key_uses_up_no_attempt(redis_client: Redis, server: NebulaServer) -> None:
+    """However often it looks, the one with the key still answers."""
+    right = key("a")
+    async with process(redis_client, server, encryption_keys=right) as bot:
+        pass
+    mention = bot.mention("sealed")
+    await bot.intake.accept(mention)  # accepted while the process was closing
+    for _ in range(5):
+        with pytest.raises(Unreadable):
+            await Turns(redis_client).claim(ROOM.name)
+    async with process(redis_client, server, rooms=bot.rooms, encryption_keys=right) as successor:
+        await successor.settled(mention)
+    assert GAVE_UP not in bot.shown(mention)
+
+
+async def test_retention_holds_at_once(bot: Process, redis_client: Redis) -> None:
+    """Also in a channel where nobody asks any more; export hands out nothing that is too old."""
+    await bot.answer("hi")
+    await bot.command("set retention 1")
+    for kind in "che":
+        assert await redis_client.pttl(f"nb:{{0}}:{kind}:{ROOM.name}") <= 86_400_000
+
+
+async def test_what_was_answered_together_is_everybodys(bot: Process, server: NebulaServer) -> None:
+    """Whose question was one of several may ask anew, and is forgotten with the exchange."""
+    await bot.command("set overlap merge")
+    server.fault(Fault(stall_after=3))
+    server.answer_next("first " * 20)
+    await bot.intake.accept(first := bot.mention("first"))
+    await bot.rooms.rooms[first.message].until("first")
+    second = bot.mention("second", author=BOB)
+    for mention in (second, bot.mention("secret of Ann")):
+        await bot.intake.accept(mention)
+    await bot.turns.stop(ROOM.name, first.id)
+    await bot.intake.idle()
+    [message] = bot.rooms.rooms[second.message].messages
+    assert await bot.press(Action.AGAIN, message, ANN) is None
+    await bot.intake.idle()
+    await used(bot, "forget me")
+    async for name in redis_keys(bot):
+        dump: Any = await bot.turns.mailboxes.redis.dump(name)
+        assert b"secret of Ann" not in dump, name
+
+
+def redis_keys(bot: Process) -> AsyncIterator[bytes]:
+    return bot.turns.mailboxes.redis.scan_iter()

@@ -1,0 +1,77 @@
+"""The beat in which a quick stream is read."""
+
+import asyncio
+
+from bots.sandbox.nebula.server import NebulaServer
+from core.domain.beat import QUICK, Beat
+from core.domain.chat import ChatMessage, ChatRequest
+from core.nebula.client import Nebula
+
+ASK = ChatRequest("Llama3.3-70B", (ChatMessage("user", "Hello?"),))
+
+
+async def test_a_stream_is_quick_after_some_pieces_that_follow_each_other() -> None:
+    """The first pieces are read as they come."""
+    beat = Beat()
+    for _ in range(QUICK):
+        beat.read()
+        beat.heard()
+        assert not beat.quick
+    beat.read()
+    beat.heard()
+    assert beat.quick
+
+
+async def test_a_rest_ends_by_itself() -> None:
+    """Nobody needs to ask for what has gathered."""
+    await Beat().rest()
+
+
+async def test_a_rest_ends_when_somebody_asks() -> None:
+    """Only while pieces gather there is something to be had."""
+    beat = Beat()
+    assert not beat.now()
+    resting = asyncio.create_task(beat.rest())
+    await asyncio.sleep(0)
+    assert beat.now()
+    await resting
+    assert not beat.now()
+
+
+async def test_what_gathered_is_read_together_and_at_once_when_it_is_wanted(server: NebulaServer) -> None:
+    """Tokens of a quick model come in few pieces; whoever shows them need not wait for the beat; none is lost."""
+    words = " ".join(f"w{number}" for number in range(60))
+    server.pace = 300.0
+    server.answer_next(words)
+    beat, wanted = Beat(), 0
+    async with (
+        Nebula(api_key="key", base_url=server.base_url, platform_url=server.platform_url) as model,
+        model.stream(ASK, beat) as stream,
+        asyncio.TaskGroup() as group,
+    ):
+
+        async def want() -> None:
+            nonlocal wanted
+            while True:
+                await asyncio.sleep(0)
+                wanted += beat.now()
+
+        wanting = group.create_task(want())
+        deltas = [delta.text async for delta in stream]
+        wanting.cancel()
+    assert "".join(deltas) == words
+    assert wanted
+
+
+async def test_a_quick_stream_comes_in_few_pieces(server: NebulaServer) -> None:
+    """Without anybody who asks for more, tokens that follow each other closely are read together."""
+    words = " ".join(f"w{number}" for number in range(60))
+    server.pace = 300.0
+    server.answer_next(words)
+    async with (
+        Nebula(api_key="key", base_url=server.base_url, platform_url=server.platform_url) as model,
+        model.stream(ASK) as stream,
+    ):
+        deltas = [delta.text async for delta in stream]
+    assert "".join(deltas) == words
+    assert len(deltas) < 50

@@ -1,0 +1,382 @@
+"""A steady model at the wire: places instead of 429s, a breaker, a fallback, one deadline, and Redis out of reach."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.server import NebulaServer
+from core.domain.chat import ChatMessage, ChatRequest, Delta
+from core.domain.errors import (
+    BadRequest,
+    BrokenStream,
+    ModelError,
+    ModelTimeout,
+    RateLimited,
+    ServerTrouble,
+    Unavailable,
+    UnknownModel,
+)
+from core.nebula.account_limits import Account, Tier
+from core.nebula.circuit_breaker import FAILURES, Breaker
+from core.nebula.client import Nebula
+from core.nebula.resilient import Steady
+from core.store.quotas import Demand, Granted, Limit, Quotas
+from core.store.records import Records
+from core.store.redis.client import connection
+from tests.bounds import HANG_SECONDS
+from tests.core.core_harness import ROOM, process
+
+MODEL = "meta-llama/Llama-3.3-70B-Instruct"
+SPARE = "meta-llama/Llama-3.1-8B-Instruct"
+ASK = ChatRequest(MODEL, (ChatMessage("user", "Hello"),), max_tokens=100)
+DOWN = Fault(status=503, body="{}")
+SILENT = Fault(stall_after=0)
+NO_LIMITS = Tier()
+NO_REDIS = "unix:///nowhere/redis.sock"
+
+
+def busy(seconds: float) -> Fault:
+    return Fault(status=429, body="{}", headers={"retry-after": f"{seconds:g}"})
+
+
+@asynccontextmanager
+async def steady(
+    server: NebulaServer, redis_url: str = NO_REDIS, tier: Tier = NO_LIMITS, *, minute: float = 60.0, **settings: Any
+) -> AsyncIterator[Steady]:
+    """What a process of the bot asks, with a connection of its own."""
+    patience = settings.pop("patience", 60.0)
+    usual: dict[str, Any] = {"first_token": HANG_SECONDS, "between_tokens": HANG_SECONDS, "backoff": 0.0, "retries": 1}
+    nebula = {name: settings.pop(name, value) for name, value in usual.items()}
+    async with (
+        connection(redis_url) as redis,
+        Nebula(api_key="ak", base_url=server.base_url, platform_url=server.platform_url, **nebula) as model,
+    ):
+        account = Account(Quotas(redis), tier, patience=patience, minute=minute)
+        model.before_retry = account.again
+        yield Steady(model, account, **settings)
+
+
+async def read(model: Steady, request: ChatRequest = ASK) -> list[Delta]:
+    async with model.stream(request) as deltas:
+        return [delta async for delta in deltas]
+
+
+async def failing(model: Steady, kind: type[ModelError], request: ChatRequest = ASK) -> ModelError:
+    with pytest.raises(kind) as caught:
+        await read(model, request)
+    assert type(caught.value) is kind
+    return caught.value
+
+
+def text(deltas: list[Delta]) -> str:
+    return "".join(delta.text for delta in deltas)
+
+
+def models(server: NebulaServer) -> list[str]:
+    return [request.model for request in server.requests]
+
+
+# The account's limits
+
+
+async def test_two_processes_run_into_no_refusal(redis_url: str) -> None:
+    """Many questions at once under a tight limit: they queue in Redis, all are answered, each after its place began,
+    and no minute holds more places than the limit.
+
+    Redis has the places. The server can't judge: the way to it may take a good part of so short a minute.
+    """
+    minute, most, count = 0.5, 18, 26
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(NebulaServer())
+        redis = await stack.enter_async_context(connection(redis_url))
+        tier = Tier(requests_per_minute=most)
+        both = [await stack.enter_async_context(steady(server, redis_url, tier, minute=minute)) for _ in range(2)]
+        behind = time.time() - asyncio.get_running_loop().time()  # of the server's clock behind that of Redis
+        answers = await asyncio.gather(*(read(both[number % 2]) for number in range(count)))
+        assert all(map(text, answers))
+        places = sorted([float(await redis.get(key) or 0) / 1000 async for key in redis.scan_iter("nb:{q}:r:*")])
+    assert len(places) == len(server.requests) == count
+    assert all(later - first >= minute - 0.002 for first, later in zip(places, places[most:], strict=False))
+    arrived = sorted(request.at + behind for request in server.requests)
+    # Redis counts whole milliseconds, and the loop fires timers up to one early
+    assert all(at > place - 0.005 for at, place in zip(arrived, places, strict=True))
+
+
+async def test_without_a_place_in_time_people_are_told_when(redis_url: str, server: NebulaServer) -> None:
+    """When the line is longer than the patience the question fails at once, with the time until there is a place."""
+    async with steady(server, redis_url, Tier(requests_per_minute=5), patience=1) as model:
+        await read(model)
+        error = await failing(model, RateLimited)
+        assert "in about 15 s" in error.notice
+        assert len(server.requests) == 1
+
+
+async def test_tokens_are_settled_with_what_the_answer_cost(redis_url: str, server: NebulaServer) -> None:
+    """The estimate is given back but for what the server counted."""
+    server.answer_next("one two three")
+    async with steady(server, redis_url, Tier(tokens_per_minute=10_000)) as model, connection(redis_url) as redis:
+        await read(model, ChatRequest(MODEL, ASK.messages, max_tokens=1500))
+        limit = Limit.smooth("account/tokens", 10_000, 60)
+        assert isinstance(await Quotas(redis).take("rest", [Demand(limit, 1980)]), Granted)
+
+
+async def test_a_failure_gives_its_tokens_back(redis_url: str, server: NebulaServer) -> None:
+    """A request that failed before its first token cost a request, and no tokens."""
+    server.fault(DOWN)
+    async with steady(server, redis_url, Tier(tokens_per_minute=10_000)) as model:
+        await failing(model, ServerTrouble)
+        async with connection(redis_url) as redis:
+            limit = Limit.smooth("account/tokens", 10_000, 60)
+            assert isinstance(await Quotas(redis).take("rest", [Demand(limit, 2000)]), Granted)
+
+
+async def test_retries_count_as_requests(redis_url: str, server: NebulaServer) -> None:
+    """Another attempt within one question needs a place as well; without one there is none."""
+    server.fault(DOWN, times=None)
+    async with steady(server, redis_url, Tier(requests_per_minute=10), patience=0, retries=5) as model:
+        await failing(model, RateLimited)
+        assert len(server.requests) == 2
+
+
+async def test_a_person_who_stops_waiting_leaves_the_line(redis_url: str, server: NebulaServer) -> None:
+    """A question that is stopped while it waits gives its place back."""
+    async with steady(server, redis_url, Tier(requests_per_minute=5)) as model, connection(redis_url) as redis:
+        await read(model)
+        limit = Limit.smooth("account/requests", 5, 60)
+        waiting = asyncio.create_task(read(model))
+        await eventually_taken(redis, limit, 2)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert await used(redis, limit) <= 1
+        assert len(server.requests) == 1
+
+
+async def used(redis: "Redis", limit: Limit) -> float:
+    return float(await redis.hget(f"nb:{{q}}:l:{limit.name}", "used") or 0)
+
+
+async def eventually_taken(redis: "Redis", limit: Limit, amount: float) -> None:
+    async with asyncio.timeout(HANG_SECONDS):
+        while await used(redis, limit) < amount - 0.5:
+            await asyncio.sleep(0.005)
+
+
+async def test_a_refusal_holds_all_processes(redis_url: str, server: NebulaServer) -> None:
+    """What one process is told by a 429, the others keep to; a model that was not refused is asked at once."""
+    server.fault(busy(300))
+    async with steady(server, redis_url) as one, steady(server, redis_url) as two:
+        await failing(one, RateLimited)
+        assert "in about 5 min" in (await failing(two, RateLimited)).notice
+        assert len(server.requests) == 1
+        assert text(await read(two, ChatRequest(SPARE, ASK.messages)))
+
+
+async def test_a_short_refusal_is_waited_out(redis_url: str, server: NebulaServer) -> None:
+    """Those who ask during a hold are answered after it."""
+    server.fault(busy(0.3))
+    async with steady(server, redis_url, retries=2) as one, steady(server, redis_url) as two:
+        first = asyncio.create_task(read(one))
+        await server.until(lambda: len(server.requests) == 1)
+        async with connection(redis_url) as redis, asyncio.timeout(HANG_SECONDS):
+            while not await redis.exists(f"nb:{{q}}:h:account/{MODEL}"):
+                await asyncio.sleep(0.005)
+        second = await read(two)
+        assert text(await first)
+        assert text(second)
+        refused, *others = server.requests
+        assert all(other.at - refused.at >= 0.29 for other in others)
+
+
+async def test_without_redis_answers_come_uncounted(server: NebulaServer) -> None:
+    """A lost Redis blocks no answer, whatever the limits."""
+    async with steady(server, NO_REDIS, Tier(1, 1, 1)) as model:
+        for _ in range(3):
+            assert text(await read(model))
+
+
+# The breaker
+
+
+async def test_a_server_that_fails_is_left_alone(server: NebulaServer) -> None:
+    """After so many failures in a row people are told at once, with a time, and the server is not asked."""
+    server.fault(DOWN, times=None)
+    async with steady(server) as model:
+        for _ in range(FAILURES):
+            await failing(model, ServerTrouble)
+        error = await failing(model, Unavailable)
+        assert error.notice.startswith("Nebula does not answer at the moment")
+        assert " s, or choose another model." in error.notice
+        assert len(server.requests) == FAILURES
+        assert not [delta.model for delta in await other_model(server, model) if delta.model]
+
+
+async def other_model(server: NebulaServer, model: Steady) -> list[Delta]:
+    """Each model has a breaker of its own."""
+    server.heal()
+    return await read(model, ChatRequest(SPARE, ASK.messages))
+
+
+async def test_one_question_tries_whether_the_server_is_back(server: NebulaServer) -> None:
+    """After the pause one question is the probe, while the others are told to wait; its answer lets all in again."""
+    server.fault(DOWN)
+    held = server.hold(after=0)
+    async with steady(server, breaker=lambda: Breaker(1, pause=0.0001)) as model:
+        await failing(model, ServerTrouble)
+        await asyncio.sleep(0.001)  # longer than the pause
+        probe = asyncio.create_task(read(model))
+        await server.until(lambda: len(server.requests) == 2)
+        await failing(model, Unavailable)
+        held.let_go()
+        assert text(await probe)
+        assert text(await read(model))
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [(busy(0), RateLimited), (Fault(status=400, body='{"error": {"param": "top_p"}}'), BadRequest)],
+)
+async def test_a_server_that_says_why_is_alive(server: NebulaServer, fault: Fault, kind: type[ModelError]) -> None:
+    """Refusals do not open the breaker."""
+    server.fault(fault, times=FAILURES + 1)
+    async with steady(server) as model:
+        for _ in range(FAILURES + 1):
+            await failing(model, kind)
+        assert text(await read(model))
+
+
+async def test_a_cut_answer_is_an_answer(server: NebulaServer) -> None:
+    """Streams that break after their first token keep their text, and do not open the breaker."""
+    server.fault(Fault(cut_after=1), times=FAILURES + 1)
+    async with steady(server) as model:
+        for _ in range(FAILURES + 1):
+            await failing(model, BrokenStream)
+        assert text(await read(model))
+
+
+# The fallback
+
+
+@pytest.mark.parametrize(
+    "fault", [DOWN, busy(60), Fault(empty=True), Fault(status=404, body='{"error": {"code": "model_not_found"}}')]
+)
+async def test_another_model_stands_in(redis_url: str, server: NebulaServer, fault: Fault) -> None:
+    """Before the first token, a failure that another model may be spared is answered by it; the first delta says so."""
+    server.fault(fault)
+    server.answer_next("Hi", finish="stop")
+    async with steady(server, redis_url, fallback="Llama3.1-8B") as model:
+        deltas = await read(model)
+        assert models(server) == [MODEL, SPARE]
+        assert [delta.model for delta in deltas] == [SPARE] + [""] * (len(deltas) - 1)
+
+
+async def test_a_silent_model_leaves_time_for_the_other(server: NebulaServer) -> None:
+    """When the first token does not come in time, the fallback has the rest of the deadline."""
+    server.fault(SILENT)
+    async with steady(server, fallback=SPARE, deadline=2) as model:
+        assert text(await read(model))
+        assert models(server) == [MODEL, SPARE]
+
+
+async def test_a_refused_model_is_not_waited_for(redis_url: str, server: NebulaServer) -> None:
+    """While a 429 holds a model, its fallback answers at once, in every process."""
+    server.fault(busy(30))
+    async with steady(server, redis_url) as one, steady(server, redis_url, fallback=SPARE) as two:
+        await failing(one, RateLimited)
+        assert text(await read(two))
+        assert models(server) == [MODEL, SPARE]
+
+
+async def test_an_open_breaker_asks_the_other_at_once(server: NebulaServer) -> None:
+    """While the breaker of one model is open only its fallback is asked."""
+    async with steady(server, fallback=SPARE) as model:
+        for _ in range(FAILURES):
+            server.fault(DOWN)
+            await read(model)
+        asked = len(server.requests)
+        assert text(await read(model))
+        assert models(server)[asked:] == [SPARE]
+
+
+async def test_when_both_fail_people_read_of_the_one_they_chose(server: NebulaServer) -> None:
+    """The fallback is asked once; its failure does not hide the first one."""
+    server.fault(Fault(status=404, body='{"error": {"code": "model_not_found"}}'))
+    server.fault(DOWN)
+    async with steady(server, fallback=SPARE) as model:
+        error = await failing(model, UnknownModel)
+        assert MODEL in error.notice
+        assert models(server) == [MODEL, SPARE]
+
+
+async def test_nobody_stands_in_after_the_first_token(server: NebulaServer) -> None:
+    """An answer that people began to read is not begun anew by another model."""
+    server.fault(Fault(cut_after=1))
+    async with steady(server, fallback=SPARE) as model:
+        await failing(model, BrokenStream)
+        assert models(server) == [MODEL]
+
+
+async def test_nobody_stands_in_where_the_account_is_used_up(redis_url: str, server: NebulaServer) -> None:
+    """All models draw on one account: its own limits are no reason to ask another."""
+    async with steady(server, redis_url, Tier(requests_per_day=1), fallback=SPARE) as model:
+        await read(model)
+        await failing(model, RateLimited)
+        assert models(server) == [MODEL]
+
+
+# The deadline
+
+
+async def test_one_deadline_for_all_attempts(server: NebulaServer) -> None:
+    """A model that is silent is not waited for beyond the deadline, and its request is closed."""
+    server.fault(SILENT)
+    async with steady(server, deadline=1.0) as model:
+        assert str(await failing(model, ModelTimeout)) == "no token within the deadline"  # not the client's own limit
+        await server.until(lambda: server.requests[0].closed_early)
+
+
+async def test_the_deadline_ends_with_the_first_token(server: NebulaServer) -> None:
+    """An answer that takes longer than the deadline is not cut by it."""
+    held = server.hold(after=2)
+    server.answer_next("one two three four five six")
+    async with steady(server, deadline=1.0) as model:
+        begun = asyncio.get_running_loop().time()
+        async with model.stream(ASK) as deltas:
+            found = [await anext(deltas)]
+            while asyncio.get_running_loop().time() < begun + 1.1:  # the deadline passes
+                await asyncio.sleep(0.05)
+            held.let_go()
+            found += [delta async for delta in deltas]
+        assert text(found) == "one two three four five six"
+
+
+async def test_a_stopped_answer_is_no_failure(server: NebulaServer) -> None:
+    """Leaving an answer closes its request; the model may be asked again."""
+    server.fault(Fault(stall_after=1))
+    async with steady(server) as model:
+        async with model.stream(ASK) as deltas:
+            await anext(deltas)
+        await server.until(lambda: server.requests[0].closed_early)
+        assert text(await read(model))
+
+
+# What people see
+
+
+async def test_people_read_which_model_answered(redis_client: Redis, server: NebulaServer) -> None:
+    """The small print names the fallback, and the exchange is remembered as its own."""
+    server.fault(Fault(status=404, body='{"error": {"code": "model_not_found"}}'))
+    async with process(redis_client, server, nebula_model=MODEL, nebula_fallback_model=SPARE) as bot:
+        mention = bot.mention("Hello")
+        await bot.intake.accept(mention)
+        await bot.intake.idle()
+        assert f"Answered by `{SPARE}`" in bot.shown(mention)
+        exchange = await Records(bot.turns.mailboxes).exchange(ROOM.name, mention.message)
+        assert exchange
+        assert exchange.model == SPARE

@@ -1,0 +1,147 @@
+"""The SSE decoder: every way real servers end lines and every way a network cuts them."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.nebula.sse import Decoder, Event, EventTooLong
+
+
+def decode(*pieces: bytes) -> list[Event]:
+    decoder = Decoder()
+    events = [event for piece in pieces for event in decoder.feed(piece)]
+    return events + decoder.close()
+
+
+def datas(*pieces: bytes) -> list[str]:
+    return [event.data for event in decode(*pieces)]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_lines_end_in_lf_crlf_or_cr(end: bytes) -> None:
+    """All three line ends of the standard separate lines and events."""
+    assert datas(b"data: a" + end + b"data: b" + end + end + b"data: c" + end + end) == ["a\nb", "c"]
+
+
+def test_a_crlf_cut_in_two_is_one_line_end() -> None:
+    """The LF that follows in the next piece does not count as an empty line."""
+    assert datas(b"data: a\r", b"\ndata: b\r", b"\n\r", b"\n") == ["a\nb"]
+
+
+def test_an_event_is_out_as_soon_as_its_blank_line_is() -> None:
+    """A CR that ends a piece does not wait for a LF that may never come."""
+    decoder = Decoder()
+    assert decoder.feed(b"data: a\r\r") == [Event("a")]
+
+
+def test_other_unicode_line_ends_are_data() -> None:
+    """U+2028, U+2029, U+0085, VT and FF stand in JSON as they are."""
+    text = "a\u2028b\u2029c\u0085d\x0be\x0cf"
+    assert datas(f"data: {text}\n\n".encode()) == [text]
+
+
+def test_the_space_after_the_colon_is_optional_and_only_one_is_dropped() -> None:
+    """`data:x`, `data: x` and `data:  x` differ by what the standard says."""
+    assert datas(b"data:x\n\ndata: x\n\ndata:  x\n\n") == ["x", "x", " x"]
+
+
+def test_comments_pings_and_blocks_without_data_are_left_out() -> None:
+    """Nothing reaches the JSON parser that is no data."""
+    assert datas(b": ping\n\nid: 1\nretry: 3\n\ndata:\n\ndata\n\n:\n\nevent: x\n\ndata: a\n\n") == ["a"]
+
+
+def test_a_byte_order_mark_does_not_hide_the_first_event() -> None:
+    """A BOM at the very start is dropped, also when it is cut."""
+    assert datas(b"\xef\xbb", b"\xbfdata: a\n\n") == ["a"]
+
+
+def test_the_name_belongs_to_its_event_alone() -> None:
+    """`event:` names one event and not the next."""
+    assert decode(b"event: error\ndata: a\n\ndata: b\n\n") == [Event("a", "error"), Event("b")]
+
+
+def test_the_last_event_needs_no_blank_line() -> None:
+    """A body that ends in the middle of an event gives what it had."""
+    assert datas(b"data: a\n\ndata: b") == ["a", "b"]
+    assert datas(b"data: a\n\ndata: b\n") == ["a", "b"]
+
+
+def test_invalid_utf_8_does_not_end_the_stream() -> None:
+    """A byte that is no UTF-8 becomes U+FFFD."""
+    assert datas(b"data: a\xffb\n\n") == ["a\ufffdb"]
+
+
+@pytest.mark.parametrize("piece", [b"data: " + b"x" * 90, b": " + b"x" * 90, b"data: xxxxxxxxxx\n"])
+def test_an_event_without_end_is_refused(piece: bytes) -> None:
+    """One long line and endless data lines stay within the limit."""
+    decoder = Decoder(limit=100)
+
+    def feed() -> None:
+        for _ in range(20):
+            decoder.feed(piece)
+
+    with pytest.raises(EventTooLong):
+        feed()
+
+
+def test_endless_comments_are_no_event() -> None:
+    """Keep-alive comments may go on for ever without an event between them."""
+    decoder = Decoder(limit=100)
+    for _ in range(100):
+        assert decoder.feed(b": keep-alive\n") == []
+
+
+def test_an_event_in_many_pieces_is_put_together_in_linear_time() -> None:
+    """Copying the line anew for each piece would move 800 GB here, and run into the time limit of the test."""
+    decoder = Decoder(limit=1 << 24)
+    events = [event for piece in (b"data: ", *[b"x" * 8] * 450_000, b"\n\n") for event in decoder.feed(piece)]
+    assert [len(event.data) for event in events] == [3_600_000]
+
+
+LINES = st.sampled_from(
+    [
+        b'data: {"t":"\xe2\x80\xa8\xf0\x9f\x99\x82"}',
+        b"data:x",
+        b"data",
+        b": ping",
+        b"id: 7",
+        b"event: error",
+        b"",
+        b"",
+        b"data: \xff\xfe",
+    ]
+)
+
+
+@given(
+    st.lists(st.tuples(LINES, st.sampled_from([b"\n", b"\r\n", b"\r"])), max_size=12),
+    st.booleans(),
+    st.data(),
+)
+def test_cuts_change_nothing(lines: list[tuple[bytes, bytes]], bom: bool, data: st.DataObject) -> None:
+    """Any split of the same bytes gives the same events."""
+    # a lone CR before a LF line would read as one CRLF, which is right, and the same however it is cut
+    body = (b"\xef\xbb\xbf" if bom else b"") + b"".join(line + end for line, end in lines)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=20)))
+    pieces = [body[start:stop] for start, stop in pairwise([0, *cuts, len(body)])]
+    assert decode(*pieces) == decode(body)
+    assert decode(*(bytes((byte,)) for byte in body)) == decode(body)
+
+
+@given(st.lists(st.lists(LINES, max_size=3), max_size=6), st.data())
+def test_a_read_of_whole_events_is_no_exception(events: list[list[bytes]], data: st.DataObject) -> None:
+    """Reads that end where events end, which are decoded at once, give what single bytes give."""
+    blocks = [b"".join(line + b"\n" for line in lines) + b"\n" for lines in events]
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(blocks)), max_size=4)))
+    pieces = [b"".join(blocks[start:stop]) for start, stop in pairwise([0, *cuts, len(blocks)])]
+    assert decode(*pieces) == decode(*(bytes((byte,)) for byte in b"".join(blocks)))
+
+
+def test_an_event_in_a_read_of_whole_events_is_bounded_as_well() -> None:
+    """The limit holds for an event that comes in one piece."""
+    decoder = Decoder(limit=100)
+    assert decoder.feed(b"data: a\n\n") == [Event("a")]
+    with pytest.raises(EventTooLong):
+        decoder.feed(b"data: " + b"x" * 101 + b"\n\n")

@@ -1,0 +1,89 @@
+"""Chunks of the Nebula API as values: the usual ones, which are read in one pass, and all others."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.domain.chat import Finish, Usage
+from core.nebula.wire import Chunk, parse, words
+
+WORDS = st.none() | st.text(st.characters(), max_size=8)  # half a character included
+DELTAS = st.none() | st.fixed_dictionaries(
+    {},
+    optional={
+        "role": st.just("assistant"),
+        "content": WORDS | st.just(7) | st.just([{"type": "text", "text": "part"}]),
+        "reasoning_content": WORDS,
+        "reasoning": WORDS,
+        "tool_calls": st.just([]) | st.none(),
+    },
+)
+CHOICES = st.fixed_dictionaries(
+    {},
+    optional={
+        "index": st.sampled_from([0, 1, None, "0"]),
+        "delta": DELTAS,
+        "text": WORDS,
+        "logprobs": st.none(),
+        "finish_reason": st.sampled_from([None, "", "stop", "length", "abort"]),
+        "error": st.none() | st.just({"message": "gone"}),
+    },
+)
+CHUNKS = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.just("chatcmpl-1"),
+        "choices": st.none() | st.lists(CHOICES, max_size=2),
+        "usage": st.none() | st.just({"prompt_tokens": 3, "completion_tokens": 4}),
+        "error": st.none() | st.just({"message": "gone"}) | st.just(""),
+    },
+)
+
+
+@given(CHUNKS)
+def test_the_usual_chunk_says_the_same_whichever_way_it_is_read(value: dict[str, Any]) -> None:
+    """What is read in one pass is words and nothing else, the same that are found by looking at every field."""
+    data = json.dumps(value)
+    said = words(data)
+    assert said is None or parse(data) == Chunk(said)
+
+
+def test_nearly_every_chunk_is_read_in_one_pass() -> None:
+    """The shapes in which vLLM, llama.cpp and LiteLLM send a token are usual ones."""
+    for choice in (
+        {"index": 0, "delta": {"content": " hash"}, "logprobs": None, "finish_reason": None},
+        {"delta": {"role": "assistant", "content": " hash", "tool_calls": []}},
+        {"index": 0, "delta": {"content": " hash", "reasoning_content": None}},
+    ):
+        assert words(json.dumps({"id": "chatcmpl-1", "choices": [choice], "usage": None})) == " hash"
+
+
+@pytest.mark.parametrize(
+    ("data", "chunk"),
+    [
+        ('{"choices":[{"index":0,"delta":{"content":" hash"},"logprobs":null,"finish_reason":null}]}', Chunk(" hash")),
+        ('{"choices":[{"delta":{"content":"a","reasoning":"b"}}]}', Chunk("a", "b")),
+        ('{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}', Chunk("a", finish=Finish.STOP)),
+        ('{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":1}}', Chunk("a", usage=Usage(1, 0))),
+        ('{"choices":[{"index":1,"delta":{"content":"a"}}]}', Chunk()),
+        ('{"choices":[{"delta":{},"message":{"content":"whole"}}]}', Chunk("whole")),
+        ('{"choices":[{"delta":{"content":"\\ud83d"}}]}', Chunk("\ufffd")),
+        ('{"choices":[{"delta":{"content":"a"},"x":NaN}]}', Chunk("a")),
+        ("[1]", None),
+        (": ping", None),
+    ],
+)
+def test_what_a_chunk_says(data: str, chunk: Chunk | None) -> None:
+    """Words, thought, finish, usage; half a character is replaced, and what is no object is no chunk."""
+    assert parse(data) == chunk
+    assert words(data) is None or chunk == Chunk(words(data) or "")
+
+
+@pytest.mark.parametrize("data", ["{", '{"choices":', '{"a":' * 2000])
+def test_a_broken_object_is_told(data: str) -> None:
+    """What begins as an object and is none can't be passed over."""
+    with pytest.raises(ValueError):
+        parse(data)

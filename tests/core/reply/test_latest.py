@@ -1,0 +1,55 @@
+"""The cell between the writer and the painter of a reply."""
+
+import asyncio
+
+import pytest
+
+from core.reply.latest import Latest
+
+
+async def test_what_was_not_read_in_time_is_replaced() -> None:
+    """A reader gets the newest value, and waits for one that it has not seen."""
+    cell = Latest(0)
+    cell.set(1)
+    cell.set(2)
+    assert await cell.next() == 2
+    waiting = asyncio.create_task(cell.next())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    cell.set(3)
+    assert await waiting == 3
+
+
+async def test_only_the_last_value_ends_a_wait_for_it() -> None:
+    """Values before the last one wake nobody who waits for the end."""
+    cell = Latest(0)
+    waiting = asyncio.create_task(cell.closed())
+    for value in range(1, 4):
+        cell.set(value)
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    cell.close(4)
+    await waiting
+    assert cell.value == 4
+
+
+async def test_what_waits_is_given_up_at_the_last_value() -> None:
+    """A wait inside the scope ends with TimeoutError at the close, at once where it came before; others are let be."""
+    cell, begun = Latest(0), asyncio.Event()
+
+    async def wait() -> None:
+        async with cell.until_closed():
+            begun.set()
+            await asyncio.Event().wait()
+
+    waiting = asyncio.create_task(wait())
+    await begun.wait()
+    cell.set(1)
+    async with cell.until_closed():
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    cell.close(2)
+    with pytest.raises(TimeoutError):
+        await waiting
+    with pytest.raises(TimeoutError):
+        await wait()

@@ -1,0 +1,187 @@
+"""What people see around the text: signs of life, ends that can be told apart, small print, buttons, a file at last."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.domain.chat import Delta, Finish, Usage
+from core.domain.errors import Forbidden, Rejected, Unreachable
+from core.domain.options import Reasoning
+from core.domain.page import Action, Page
+from core.reply.layout import CUT, IN_FILE, SILENCE, THOUGHT_SHOWN, WILL_BE_FILE, WRITING, Frames, Look
+from core.reply.state import Phase, Reply
+from tests.core.reply.test_publisher import painting
+from tests.core.room import Room
+
+ASKED = Reply().to(Phase.THINKING, asked=0.0)
+
+
+def fits(page: Page) -> bool:
+    return len(page.text) + len(page.head) + len(page.foot) <= 300
+
+
+def shown(reply: Reply, now: float = 0.0, look: Look = Look()) -> tuple[Page, ...]:  # noqa: B008 - frozen
+    return Frames(fits, look=look).pages(reply, now)
+
+
+def written(text: str, **values: object) -> Reply:
+    """A reply with this text that goes on."""
+    return ASKED.add(Delta(text=text, **values), 1.0)  # type: ignore[arg-type]
+
+
+def test_a_silent_model_is_said_to_think() -> None:
+    """Nothing at first, since typing or a status shows it; after a while a line that counts."""
+    assert shown(ASKED, SILENCE - 1) == ()
+    assert [page.head for page in shown(ASKED, SILENCE + 2)] == ["Thinking… 10 s"]
+    assert [page.head for page in shown(ASKED, 75.0)] == ["Thinking… 1 min 15 s"]
+
+
+def test_a_surface_with_a_status_shows_no_message_without_text() -> None:
+    """Where the platform has a sign of its own for thinking, no message is posted for it."""
+    look = Look(by_status=True)
+    assert shown(ASKED, 75.0, look) == ()
+    assert shown(ASKED.add(Delta(thought="hm"), 1.0), 75.0, look) == ()
+    assert shown(ASKED.to(Phase.FAILED, "It broke."), 75.0, look) != ()
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "during", "after"),
+    [
+        (Reasoning.HIDDEN, "", ""),
+        (Reasoning.TIMER, "Thinking… 5 s", "Thought for 6 s"),
+        (Reasoning.SUMMARY, "Thinking… 5 s: Let me see.", "Thought for 6 s: Let me see."),
+    ],
+)
+def test_a_thought_is_shown_as_the_room_wants(reasoning: Reasoning, during: str, after: str) -> None:
+    """Nothing of it, how long it takes, or its newest lines as well; never in the answer."""
+    look = Look(reasoning=reasoning)
+    thinking = ASKED.add(Delta(thought="Let me\nsee."), 1.0)
+    assert "".join(page.head for page in shown(thinking, 6.5, look)) == during
+    answering = thinking.add(Delta(text="Answer"), 7.0)
+    (page,) = shown(answering, 8.0, look)
+    assert (page.head, page.text) == (after, "Answer")
+
+
+def test_a_long_thought_is_cut_to_its_newest_words() -> None:
+    """A summary is small print, not another answer."""
+    thinking = ASKED.add(Delta(thought="word " * 500 + "the end."), 1.0)
+    (page,) = shown(thinking, 2.0, Look(reasoning=Reasoning.SUMMARY))
+    assert page.head.endswith("the end.")
+    assert len(page.head) < THOUGHT_SHOWN + 30
+
+
+def test_text_that_turned_out_to_be_thought_is_thought() -> None:
+    """A thought that is known as such only at its end is shown as one."""
+    reply = written("Let me see.").add(Delta(text="Answer", restart=True), 2.0)
+    (page,) = shown(reply, 3.0, Look(reasoning=Reasoning.SUMMARY))
+    assert (page.head, page.text) == ("Thought for 1 s: Let me see.", "Answer")
+
+
+def test_a_growing_page_is_marked() -> None:
+    """Only the last page is marked and has the button; without its end nobody takes it for complete."""
+    pages = shown(written("word " * 60), look=Look(buttons=True))
+    assert len(pages) == 2
+    assert [(page.growing, page.foot, page.actions) for page in pages] == [
+        (False, "", ()),
+        (True, WRITING, (Action.STOP,)),
+    ]
+
+
+def test_the_end_has_its_buttons() -> None:
+    """Regenerate after every end, Continue after one by the length limit; none where there is nothing to ask again."""
+    look = Look(buttons=True)
+    done = written("text").to(Phase.DONE)
+    cut = written("text", finish=Finish.LENGTH).to(Phase.DONE)
+    refused = Reply().to(Phase.DONE, "Ask me something.")
+    assert shown(done, look=look)[0].actions == (Action.AGAIN,)
+    assert shown(cut, look=look)[0].actions == (Action.GO_ON, Action.AGAIN)
+    assert shown(cut, look=look)[0].foot == CUT
+    assert shown(refused, look=look)[0].actions == ()
+    assert shown(done, look=replace(look, again=False))[0].actions == ()
+
+
+def test_the_footer_tells_model_tokens_and_time() -> None:
+    """At the end, if it is wanted, after what there is to say of the end; it never opens a page more."""
+    look = Look(model="org/some_model")
+    growing = written("x" * 300)
+    ended = growing.add(Delta(usage=Usage(9, 1234), finish=Finish.LENGTH), 2.0).to(Phase.DONE, ended=8.25)
+    frames = Frames(fits, look=look)
+    before = frames.pages(growing, 0.0)
+    after = frames.pages(ended, 0.0)
+    assert all("some_model" not in page.foot for page in before)
+    assert after[-1].foot == f"{CUT}\n`org/some_model` · 1,234 tokens · 8.2 s"
+    assert len(after) == len(before)
+
+
+def test_many_pages_become_a_beginning() -> None:
+    """Past the limit the pages stay as they are; that the rest comes as a file is said, in the end that it is there."""
+    look, text = Look(pages=2), "word " * 400
+    growing, done = written(text), written(text).to(Phase.DONE)
+    frames = Frames(fits, look=look)
+    assert frames.overflows(growing) is False  # not known before it was laid out
+    before = frames.pages(growing, 0.0)
+    assert frames.overflows(growing)
+    assert (len(before), before[-1].foot, before[-1].growing) == (2, WILL_BE_FILE, True)
+    after = frames.pages(done, 0.0)
+    assert [page.text for page in after] == [page.text for page in before]
+    assert (after[-1].foot, after[-1].growing) == (IN_FILE, False)
+
+
+async def test_the_whole_answer_is_attached() -> None:
+    """The file holds exactly the model's text."""
+    room, text = Room(limit=300), "wörd " * 400
+    async with painting(room, look=Look(pages=2)) as draft:
+        draft.write(text)
+        draft.end()
+    assert [page.foot for page in room.messages.values()][-1] == IN_FILE
+    assert len(room.messages) == 2
+    assert room.files == {"f0": text.encode()}
+    assert draft.told[-1].messages == (*room.messages, "f0")
+
+
+@pytest.mark.parametrize("error", [Forbidden("missing_scope"), Rejected("too large")])
+async def test_where_no_file_can_be_attached_all_goes_into_messages(error: Exception) -> None:
+    """Nothing is lost for want of a permission."""
+    room, words = Room(limit=300), [f"word{number}" for number in range(300)]
+    async with painting(room, look=Look(pages=2)) as draft:
+        draft.write(" ".join(words))
+        await room.until("word30 ")
+        room.file_faults = [error]
+        draft.end()
+    assert " ".join(page.text for page in room.messages.values()).split() == words
+    assert not room.files
+
+
+async def test_a_file_that_got_lost_is_sent_again() -> None:
+    """A passing fault costs a moment."""
+    room, text = Room(limit=300), "word " * 400
+    async with painting(room, look=Look(pages=2)) as draft:
+        room.file_faults = [Unreachable("502")]
+        draft.write(text)
+        draft.end()
+    assert list(room.files.values()) == [text.encode()]
+
+
+async def test_a_room_may_want_replies_at_once() -> None:
+    """With streaming off nothing is shown until the answer is complete; then all of it is."""
+    room = Room()
+    async with painting(room, look=Look(live=False)) as draft:
+        for _ in range(5):
+            draft.write("word ")
+            await draft.pause()
+        assert not room.messages
+        draft.end()
+    assert [page.text for page in room.messages.values()] == [("word " * 5).rstrip()]
+
+
+def test_another_model_that_answers_is_named() -> None:
+    """Where the fallback answered, the small print says so, and the footer is about it; there is room for that."""
+    done = written("Hello", model="vendor/spare").to(Phase.DONE, ended=2.0)
+    (page,) = shown(done)
+    assert page.foot == "Answered by `vendor/spare`: the model set here does not answer."
+    (page,) = shown(done, look=Look(model="vendor/asked"))
+    assert page.foot.splitlines()[1].startswith("`vendor/spare` · ")
+    long = written("word " * 100, model="vendor/" + "m" * 80)
+    frames = Frames(fits, look=Look(model="x"))
+    before = len(frames.pages(long, 1.0))
+    assert len(frames.pages(long.to(Phase.DONE, ended=2.0), 2.0)) == before

@@ -1,0 +1,225 @@
+"""A model of the queue: what one conversation must hold after each step, and what the step must answer."""
+
+from dataclasses import replace
+from enum import StrEnum
+
+from core.domain.conversation import Author, Exchange, Mention, Place
+from core.domain.errors import Stale
+from core.domain.progress import NOTHING_SHOWN, Progress, Shown
+from core.store.mailbox import Limits
+from core.store.records import Deleted, State
+from core.store.turns import Acceptance, Claimed, Duplicate, Full, Queued, Renewed, Turn
+
+AUTHORS = (Author("U1", "Ann"), Author("U2", "Bob"))
+
+
+class Lease(StrEnum):
+    """How a conversation stands among the leases."""
+
+    NONE = "none"  # nothing waits
+    LIVE = "live"
+    LAPSED = "lapsed"
+    FREE = "free"  # handed back
+
+
+def question(channel: str, number: int) -> Mention:
+    """Question number so-and-so of a channel; two people take turns at asking."""
+    place = Place("slack", "T1", channel)
+    author = AUTHORS[number % len(AUTHORS)]
+    return Mention(f"{place.name}/{number}", place, author, f"why {number}?", message=f"{channel}.{number}")
+
+
+def reply(mention: Mention) -> str:
+    """The message in which the answer to a question stands."""
+    return f"r{mention.message}"
+
+
+def said(turn: Turn) -> Exchange:
+    """What is remembered of a turn, by whichever process it was answered."""
+    mention = turn.mention
+    messages = (mention.message, *(each.message for each in turn.also), reply(mention))
+    return Exchange(mention.id, mention.author, mention.text, f"because of {turn.fence}", messages, 1.0)
+
+
+class Box:
+    """One conversation. Its methods are the steps of Turns and Records, with their answers and errors."""
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self.name, self.limits = name, limits
+        self.lease = Lease.NONE
+        self.line: list[Mention] = []  # in order of acceptance, the running one first
+        self.history: list[Exchange] = []
+        self.ended: list[Shown] = []  # newest first
+        self.progress = NOTHING_SHOWN
+        self.fence = self.attempts = self.epoch = 0
+        self.last = ""  # the turn that ended last
+        self.stopped = self.retracted = False
+        self.requests: dict[str, str] = {}  # of each accepted mention, in order of acceptance
+        self.claimant = ""  # the request by which the running turn was claimed
+        self.deleted: set[str] = set()
+        self.committed: list[str] = []  # in order of commit, those that were answered along with others included
+
+    def accept(self, mention: Mention, request: str) -> Acceptance:
+        """Queue once; a repeated request gets its answer again."""
+        if known := self.requests.get(mention.id):
+            if known != request:
+                return Duplicate()
+            if self.claimant == request and self.lease is Lease.LIVE:
+                return Claimed(self.turn())
+            return Queued(self.ahead(mention.id))
+        if len(self.line) >= self.limits.inbox:
+            return Full(len(self.line))
+        self.requests[mention.id] = request
+        self.line.append(mention)
+        if self.lease is Lease.LIVE:
+            return Queued(len(self.line) - 1)
+        self._take()
+        self.claimant = request
+        return Claimed(self.turn())
+
+    def ahead(self, turn: str) -> int:
+        """How many come before this one; 0 for one that does not wait any more."""
+        return next((place for place, each in enumerate(self.line) if each.id == turn), 0)
+
+    def lapse(self) -> None:
+        """The lease runs out; whoever held it may not know."""
+        if self.lease is Lease.LIVE:
+            self.lease = Lease.LAPSED
+
+    def claim(self) -> Turn | None:
+        """Take the conversation over, unless it is held or empty."""
+        if self.lease is Lease.LIVE or not self.line:
+            return None
+        self._take()
+        return self.turn()
+
+    def _take(self) -> None:
+        self.fence += 1
+        self.attempts += 1
+        self.lease, self.claimant = Lease.LIVE, ""
+
+    def turn(self) -> Turn:
+        """The running turn, as it must be handed out now."""
+        return Turn(
+            conversation=self.name,
+            mention=self.line[0],
+            fence=self.fence,
+            attempt=self.attempts,
+            epoch=self.epoch,
+            history=tuple(self.history),
+            progress=self.progress,
+            retracted=self.retracted,
+        )
+
+    def runs(self, turn: Turn) -> bool:
+        """Whether this very claim of this very mention is the newest."""
+        return turn.fence == self.fence and bool(self.line) and self.line[0].id == turn.mention.id
+
+    def renew(self, turn: Turn, progress: Progress) -> Renewed:
+        """Prolong the lease; for a turn that ended under the newest fence, do nothing."""
+        if turn.fence != self.fence:
+            raise Stale(turn.mention.id)
+        if not self.runs(turn):
+            return Renewed()
+        self.lease = Lease.LIVE
+        self._advance(progress)
+        return Renewed(stop=self.stopped or self.retracted, retract=self.retracted)
+
+    def release(self, turn: Turn, progress: Progress) -> bool:
+        """Hand back, if it is ours; what was shown of an ended turn is not the next one's. Whether it waits now."""
+        if turn.fence != self.fence or not self.line:
+            return False
+        if self.lease is not Lease.FREE:
+            if self.runs(turn):
+                self._advance(progress)
+            self.lease = Lease.FREE
+            self.attempts -= 1
+        return self.runs(turn)
+
+    def _advance(self, progress: Progress) -> None:
+        if progress.messages:
+            self.progress = progress
+
+    def commit(self, turn: Turn, exchange: Exchange | None, messages: tuple[str, ...]) -> Turn | None:
+        """End the turn once; repeated, only tell what comes next."""
+        if self.runs(turn):
+            self._end(turn, exchange, messages)
+        elif self.last != turn.mention.id:
+            raise Stale(turn.mention.id)
+        elif turn.fence != self.fence:
+            return None
+        self.lease = Lease.LIVE if self.line else Lease.NONE
+        return self.turn() if self.line else None
+
+    def _end(self, turn: Turn, exchange: Exchange | None, messages: tuple[str, ...]) -> None:
+        answered = {turn.mention.id, *(each.id for each in turn.also)}
+        self.committed += [each.id for each in self.line if each.id in answered]
+        self.line = [each for each in self.line if each.id not in answered]
+        self.last, self.claimant = turn.mention.id, ""
+        self.progress, self.stopped, self.retracted = NOTHING_SHOWN, False, False
+        self.attempts = int(bool(self.line))
+        if turn.epoch != self.epoch:
+            return
+        if exchange:
+            self.history = [*self.history, exchange][-self.limits.exchanges :]
+        if messages:
+            self.ended = [Shown(turn.mention, messages), *self.ended][: self.limits.ended]
+
+    def stop(self, turn: str) -> bool:
+        """Mark the running turn, if it is this one."""
+        found = bool(self.line) and self.line[0].id == turn
+        self.stopped = self.stopped or found
+        return found
+
+    def edit(self, mention: Mention) -> State | None:
+        """Change the words of a question that nobody is answering."""
+        place = next((place for place, each in enumerate(self.line) if each.id == mention.id), None)
+        if place is None:
+            return None
+        if place == 0 and self.lease is Lease.LIVE:
+            return State.RUNNING
+        self.line[place] = mention
+        return State.WAITING
+
+    def delete(self, message: str) -> Deleted:
+        """Take a question out of the line, or mark it if it runs; forget an answer."""
+        running = bool(self.line) and self.line[0].message == message
+        gone = [each for each in self.line[1:] if each.message == message]
+        self.retracted = self.retracted or running
+        self.deleted.update(each.id for each in gone)
+        self.line = [each for each in self.line if each not in gone]
+        exchange = next((each for each in self.history if message in each.messages), None)
+        shown = next((each for each in self.ended if message in (each.mention.message, *each.messages)), None)
+        self.history = [each for each in self.history if each is not exchange]
+        self.ended = [each for each in self.ended if each is not shown]
+        return Deleted(running, len(gone), exchange, shown)
+
+    def reset(self) -> int:
+        """Forget all answers; one that is being written will not be remembered."""
+        count = len(self.history)
+        self.history, self.ended = [], []
+        self.epoch += 1
+        return count
+
+    def forget(self, person: str) -> int:
+        """Forget the answers to one person, one that is being written included, with all whom it may answer."""
+        kept = [each for each in self.history if each.author.id != person]
+        count = len(self.history) - len(kept)
+        self.history = kept
+        self.ended = [each for each in self.ended if each.mention.author.id != person]
+        self.epoch += any(each.author.id == person for each in self.line)
+        return count
+
+    def check(self) -> None:
+        """What holds of every queue, by whatever steps it came about."""
+        accepted, waiting = list(self.requests), [each.id for each in self.line]
+        assert sorted([*waiting, *self.committed, *self.deleted]) == sorted(accepted), "each in exactly one place"
+        assert waiting == [each for each in accepted if each in waiting], "in order of acceptance"
+        remembered = [each.turn for each in self.history]
+        assert remembered == [each for each in self.committed if each in remembered], "in order of commit, once"
+        assert bool(self.line) == (self.lease is not Lease.NONE), "what waits is found by whoever looks"
+
+
+def reworded(mention: Mention) -> Mention:
+    """The same question in other words."""
+    return replace(mention, text=mention.text + "!")

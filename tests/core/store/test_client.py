@@ -1,0 +1,242 @@
+"""The connection to Redis: what it supports, how it fails, and how long that takes at most."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from core.domain.errors import StoreError
+from core.store.redis.check import check
+from core.store.redis.client import connect, connection, guarded
+from core.store.redis.embedded import bound, find_server
+from tests.bounds import HANG_SECONDS
+
+
+@contextmanager
+def process(folder: str, *settings: str) -> Iterator[int]:
+    """A server process with these settings on the unix socket `s` in the folder; gives its pid."""
+    command = [str(find_server()), "--port", "0", "--unixsocket", "s", "--dir", folder, "--save", "", *settings]
+    with Path(folder, "log").open("wb") as log, subprocess.Popen(bound(command), stdout=log, stderr=log) as child:
+        try:
+            yield child.pid
+        finally:
+            child.kill()
+
+
+@asynccontextmanager
+async def server(*settings: str) -> AsyncIterator[tuple[str, int]]:
+    """A server of one's own with these settings, once it listens: its address and its pid."""
+    with TemporaryDirectory(prefix="nb-") as folder, process(folder, *settings) as pid:
+        async with asyncio.timeout(HANG_SECONDS):
+            while True:
+                with suppress(OSError):
+                    _, writer = await asyncio.open_unix_connection(f"{folder}/s")
+                    break
+                await asyncio.sleep(0.01)
+        writer.close()
+        yield f"unix://{folder}/s", pid
+
+
+async def up(client: Redis) -> None:
+    """Wait until the server answers."""
+    async with asyncio.timeout(HANG_SECONDS):
+        while True:
+            with suppress(RedisError):
+                await client.ping()
+                return
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def wire(answers: dict[bytes, bytes]) -> AsyncIterator[str]:
+    """A server that answers commands by name with these bytes, and all others with OK; gives its address."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readline():
+                parts = []
+                for _ in range(int(head[1:])):
+                    size = int((await reader.readline())[1:])
+                    parts.append((await reader.readexactly(size + 2))[:-2])
+                writer.write(answers.get(parts[0].upper(), b"+OK\r\n"))
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        yield f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}/0"
+
+
+def info(text: str) -> dict[bytes, bytes]:
+    """A server of protocol 3 that says this of itself."""
+    body = text.replace("\n", "\r\n").encode()
+    return {
+        b"HELLO": b"%1\r\n$5\r\nproto\r\n:3\r\n",
+        b"PING": b"+PONG\r\n",
+        b"INFO": b"$%d\r\n%s\r\n" % (len(body), body),
+    }
+
+
+async def test_check_names_the_server(redis_client: Redis) -> None:
+    """A good server is named with its version, and there is nothing to warn of."""
+    found = await check(redis_client)
+    assert found.name in ("Redis", "Valkey")
+    assert int(found.version.split(".")[0]) >= 6
+    assert found.warnings == ()
+
+
+async def test_check_warns_of_eviction() -> None:
+    """A server that throws keys away when full is usable, with a sentence that says what to set."""
+    async with server("--maxmemory-policy", "allkeys-lru") as (url, _), connection(url) as client:
+        (warning,) = (await check(client)).warnings
+    assert "allkeys-lru" in warning
+    assert "noeviction" in warning
+
+
+async def test_check_says_where_nothing_listens() -> None:
+    """A port without a server gives a sentence with the address, and without the password."""
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+    async with connection(f"redis://bot:hunter2@127.0.0.1:{port}/0") as client:
+        with pytest.raises(StoreError, match=rf"127\.0\.0\.1:{port} can't be reached .*is it running") as caught:
+            await check(client)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("user", ["", ":wr0ng@"])
+async def test_check_says_that_the_password_is_refused(user: str) -> None:
+    """No password, or a wrong one, gives a sentence that points to REDIS_URL and quotes nothing of it."""
+    async with server("--requirepass", "right") as (url, _), connection(f"unix://{user}{url[7:]}") as client:
+        with pytest.raises(StoreError, match=r"refuses the user or password .*REDIS_URL") as caught:
+            await check(client)
+    assert "wr0ng" not in str(caught.value)
+
+
+async def test_check_refuses_an_old_server() -> None:
+    """A server older than 6.2 is told apart, also one so old that it does not know the handshake."""
+    for answers in (info("redis_version:6.0.16\n"), {b"HELLO": b"-ERR unknown command 'HELLO'\r\n"}):
+        async with wire(answers) as url, connection(url) as client:
+            with pytest.raises(StoreError, match=r"too old .*6\.2 or newer"):
+                await check(client)
+
+
+async def test_check_refuses_a_replica() -> None:
+    """A replica, which takes no writes, is refused at once and not at the first question."""
+    async with wire(info("redis_version:7.2.4\nrole:slave\n")) as url, connection(url) as client:
+        with pytest.raises(StoreError, match="replica"):
+            await check(client)
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "http://localhost", "redis://:p4ss/word@host:6379"])
+def test_connect_refuses_a_wrong_address(url: str) -> None:
+    """An address that can't be read gives a sentence that quotes no part of it."""
+    with pytest.raises(StoreError, match="REDIS_URL") as caught:
+        connect(url)
+    assert "p4ss" not in str(caught.value)
+
+
+async def test_more_callers_than_connections(redis_client: Redis) -> None:
+    """Two hundred commands at once share the pool; none fails."""
+    await asyncio.gather(*(redis_client.incr("n") for _ in range(200)))
+    assert await redis_client.get("n") == b"200"
+
+
+async def test_frozen_server_is_an_error_and_recovers() -> None:
+    """A server that hangs gives StoreError to everybody in bounded time; when it goes on, so do we."""
+    async with server() as (url, pid), connection(url, answer=0.3, dial=0.2) as client:
+
+        @guarded(0.5)
+        async def step() -> None:
+            await client.incr("n")
+
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(HANG_SECONDS):  # the library's defaults take minutes
+                results = await asyncio.gather(*(step() for _ in range(40)), return_exceptions=True)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert {type(result) for result in results} == {StoreError}
+        assert "no answer in time" in str(results[0])
+
+        async def again() -> None:
+            while True:
+                with suppress(StoreError):  # half a second may be too short for forty on a busy machine
+                    return await step()
+
+        async with asyncio.timeout(HANG_SECONDS):
+            await up(client)
+            await asyncio.gather(*(again() for _ in range(40)))
+
+
+async def test_a_timeout_is_not_repeated() -> None:
+    """A command that timed out is not sent again, since it may have been applied."""
+    async with server() as (url, pid), connection(url, answer=0.2) as client:
+        await up(client)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreError):
+                async with guarded():
+                    await client.rpush("list", "once")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        async with connection(url) as other:
+            await up(other)
+            assert await other.llen("list") == 1
+
+
+async def test_a_lost_connection_is_repeated() -> None:
+    """A connection that the server closed while it was idle is no error for the next command."""
+    async with server() as (url, _), connection(url) as client, connection(url) as other:
+        await client.ping()
+        await other.client_kill_filter(_type="normal", skipme=True)
+        async with guarded():
+            assert await client.incr("n") == 1
+
+
+async def test_errors_keep_what_people_wrote_to_themselves(redis_client: Redis) -> None:
+    """The text of a refused command is not in the error, nor in what would be logged of its cause."""
+    await redis_client.set("key", "value")
+    pipe = redis_client.pipeline(transaction=False)
+    pipe.rpush("key", "a secret (of Ada) of pipeline")
+    with pytest.raises(StoreError, match="WRONGTYPE") as caught:
+        async with guarded():
+            await pipe.execute()
+    assert "secret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+    with pytest.raises(StoreError, match="unknown command") as caught:
+        async with guarded():
+            await redis_client.execute_command("NOSUCH", "a secret of Ada")  # type: ignore[no-untyped-call]
+    assert "secret" not in str(caught.value)
+
+
+async def test_cancelled_calls_leave_nothing_half_read(redis_client: Redis) -> None:
+    """Whatever is cancelled, and whenever: every later answer on a pooled connection belongs to its own question."""
+    for number in range(50):
+        await redis_client.set(f"key {number}", number)
+    draw = random.Random(1)
+
+    async def ask(number: int) -> None:
+        async with guarded():
+            found = await redis_client.get(f"key {number}")
+        assert found == str(number).encode()
+
+    for _ in range(40):
+        calls = [asyncio.create_task(ask(draw.randrange(50))) for _ in range(40)]
+        for call in draw.sample(calls, 20):
+            for _ in range(draw.randrange(6)):  # not yet begun, waiting for a connection, sent, or answered
+                await asyncio.sleep(0)
+            call.cancel()
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(each is None or isinstance(each, asyncio.CancelledError) for each in ended)
+    for number in range(50):
+        await ask(number)

@@ -1,0 +1,383 @@
+"""A real Cluster: every step finds its keys in one slot, and what is lost on one node stays with that node."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from redis.crc import key_slot
+
+from bots.compose import storage
+from bots.sandbox.nebula.server import NebulaServer
+from core.domain.conversation import Author, Exchange, Mention, Place
+from core.domain.errors import StoreError
+from core.domain.options import Habits, Memory, Placement
+from core.domain.progress import Progress
+from core.ratelimit.limiter import Claim
+from core.settings.config import Config
+from core.settings.parameters import Stored
+from core.store.mailbox import Limits
+from core.store.ratelimits import Budgets
+from core.store.ratings import Rating, Ratings
+from core.store.records import Records
+from core.store.redis.check import check
+from core.store.redis.client import CONNECTIONS, connection, guarded
+from core.store.settings import SettingsStore
+from core.store.turns import Claimed, Duplicate, Queued, Renewed, Turns
+from tests.bounds import HANG_SECONDS
+from tests.core.core_harness import process
+from tests.redis_topologies import SLOTS, Nodes, Nursery, Server, cluster, move, server, until
+
+ANN = Author("U1", "Ann")
+PLACES = [Place("slack", "T1", f"C{number}", "17.1") for number in range(20)]
+UNSET: dict[str, Any] = {}
+HABITS = {"slack": Habits(Memory.CHANNEL, Placement.THREAD)}
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    """Nodes for the tests that need a Cluster of their own."""
+    with Nursery(ahead=4) as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="module")
+def healthy(nursery: Nursery) -> Iterator[Nodes]:
+    """A Cluster that all tests of this file share which leave it whole."""
+    with cluster(nursery=nursery) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def nodes(healthy: Nodes) -> Nodes:
+    """The same, empty and without scripts."""
+    for node in healthy.primaries:
+        with node.talk() as client:
+            client.flushall()
+            client.script_flush()
+    return healthy
+
+
+def question(place: Place, number: int) -> Mention:
+    return Mention(id=f"{place.name}/{number}", place=place, author=ANN, text="why?", message=str(number))
+
+
+def listeners(node: Server) -> int:
+    return node.listeners("nb:stop")
+
+
+def connections(node: Server, name: str = "") -> int:
+    """How many there are beside our own, or how many of this name."""
+    with node.talk() as client:
+        clients = client.client_list(_type="normal")
+        return sum(each["name"] == name for each in clients) if name else len(clients) - 1
+
+
+async def converse(turns: Turns, place: Place) -> None:
+    """All that can happen in one conversation."""
+    name = place.name
+    first = await turns.accept(name, question(place, 1), "request 1")
+    assert isinstance(first, Claimed)
+    assert await turns.accept(name, question(place, 1), "request 1 again") == Duplicate()
+    assert await turns.accept(name, question(place, 2), "request 2") == Queued(ahead=1)
+    assert await turns.waiting(name) == 2
+    assert await turns.ahead(name, question(place, 2)) == 1
+    assert await turns.renew(first.turn, Progress(("m1",), 3)) == Renewed()
+    running = await Records(turns.mailboxes).running(name)
+    assert running
+    assert running.messages == ("m1",)
+    assert await Records(turns.mailboxes).waits(name, question(place, 1).id)
+    assert await turns.stop(name, question(place, 1).id)
+    assert await turns.renew(first.turn) == Renewed(stop=True)
+    exchange = Exchange(question(place, 1).id, ANN, "why?", "because", ("1", "m1"), 1.0)
+    second = await turns.commit(first.turn, exchange, ("m1",))
+    assert second
+    assert second.history == (exchange,)
+    assert await Records(turns.mailboxes).answered(name, question(place, 1).id)
+    assert await Records(turns.mailboxes).exchange(name, "m1") == exchange
+    assert await Records(turns.mailboxes).ended(name, "m1")
+    await turns.release(second, Progress(("m2",), 1))
+    assert name in await turns.lapsed()
+    again = await turns.claim(name)
+    assert again
+    assert again.progress.messages == ("m2",)
+    assert await Records(turns.mailboxes).reset(name) == 1
+    assert await turns.commit(again, None) is None
+    assert await turns.once(f"{name}/event")
+    assert not await turns.once(f"{name}/event")
+
+
+async def test_every_step_of_turns(nodes: Nodes) -> None:
+    """Twenty conversations in eight partitions, on all nodes, go through every step there is."""
+    async with connection(nodes.url) as redis:
+        turns = Turns(redis, partitions=8)
+        await asyncio.gather(*(converse(turns, place) for place in PLACES))
+        keys = [set(await redis.keys("nb:*", target_nodes=node)) for node in redis.get_primaries()]  # type: ignore[attr-defined]
+        assert all(keys)  # each node has some
+        slots = {key_slot(key) for each in keys for key in each if isinstance(key, bytes)}
+        assert slots <= {key_slot(b"{%d}" % number) for number in range(8)}
+
+
+async def test_every_step_of_settings_budgets_and_ratings(nodes: Nodes) -> None:
+    """What is set, counted and voted in twenty channels, whose scopes are in different slots, is found again."""
+    async with connection(nodes.url) as redis:
+        settings, budgets = SettingsStore(redis, Config(**UNSET), HABITS), Budgets(redis)
+        ratings = Ratings(redis, 60)
+
+        async def use(place: Place) -> None:
+            for scope, text in zip(place.scopes[1:], ("channel", "thread"), strict=True):
+                await settings.write(scope, "prompt", Stored(text, "Ann", 5.0))
+            assert (await settings.of(place)).prompt == "thread"
+            await settings.write(place.name, "prompt", None)
+            assert (await settings.of(place)).prompt == "channel"
+            assert (await budgets.admit(place.name, Claim(1, 60, 1, 60, 1))).wait == 0
+            assert (await budgets.admit(place.name, Claim(1, 60, 1, 60, 1))).wait > 0
+            await budgets.refused(place.name, 5, 1)
+            await ratings.rate(place.name, "m1", "model", "ann", good=True)
+            assert await ratings.of(place.name) == (Rating("model", 1, 0),)
+
+        await asyncio.gather(*map(use, PLACES))
+
+
+async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
+    """A stop is heard wherever the turn's slot is and wherever the listener listens."""
+    heard: list[str] = []
+    async with connection(nodes.url) as redis, connection(nodes.url) as other, asyncio.TaskGroup() as group:
+        turns = Turns(redis, partitions=8)
+        listening = group.create_task(Turns(other).signals.listen(heard.append, heard.append))
+        await until(lambda: any(map(listeners, nodes.primaries)))
+        for place in PLACES:
+            await turns.accept(place.name, question(place, 1), "request")
+            assert await turns.stop(place.name, question(place, 1).id)
+        await until(lambda: len(heard) == len(PLACES))
+        listening.cancel()
+    assert sorted(heard) == sorted(question(place, 1).id for place in PLACES)
+
+
+async def test_slot_that_moves_to_another_node(nodes: Nodes) -> None:
+    """When slots are given to other nodes, a conversation goes on there, with what was stored of it."""
+    place = PLACES[0]
+    async with connection(nodes.url) as redis:
+        turns = Turns(redis, partitions=8)
+        assert isinstance(await turns.accept(place.name, question(place, 1), "request 1"), Claimed)
+        slot = key_slot(turns.mailboxes.key("c", place.name).encode())
+        owner = nodes.primaries[slot * 3 // SLOTS]
+        target = next(node for node in nodes.primaries if node is not owner)
+        try:
+            await asyncio.to_thread(move, nodes, slot, owner, target)
+            assert await turns.accept(place.name, question(place, 2), "request 2") == Queued(ahead=1)
+            assert await turns.waiting(place.name) == 2
+        finally:
+            await asyncio.to_thread(move, nodes, slot, target, owner)
+        assert await turns.accept(place.name, question(place, 3), "request 3") == Queued(ahead=2)
+
+
+async def test_question_is_answered(nodes: Nodes) -> None:
+    """A process of the bot's core works on a Cluster as on one server."""
+    async with NebulaServer() as model, connection(nodes.url) as redis, process(redis, model) as bot:
+        assert await bot.answer("hi")
+
+
+async def test_more_callers_than_connections(nodes: Nodes) -> None:
+    """Two hundred commands at once on one node, or on several, share the connections; none fails."""
+    async with connection(f"{nodes.url}?client_name=mine") as redis:
+        # What the bot itself allows for a step is not looked at here: on a busy machine our own part of so many
+        # commands takes longer.
+        @guarded(HANG_SECONDS)
+        async def count() -> None:
+            await redis.incr("n")
+
+        await asyncio.gather(*(count() for _ in range(200)))
+        assert await redis.get("n") == b"200"
+
+        @guarded(HANG_SECONDS)
+        async def read() -> None:
+            async with redis.pipeline(transaction=False) as pipe:
+                for scope in PLACES[0].scopes:  # as settings are read: each in a slot of its own
+                    pipe.hgetall(f"nb:s:{scope}")
+                assert await pipe.execute() == [{}] * len(PLACES[0].scopes)
+
+        await asyncio.gather(*(read() for _ in range(200)))
+        counts = [connections(node, "mine") for node in nodes.primaries]
+        assert 0 < max(counts) <= CONNECTIONS + 1  # and the one on which it asked who serves what
+
+
+async def test_a_timeout_is_not_repeated(nodes: Nodes) -> None:
+    """A command that timed out is not sent again, since it may have been applied; the library would."""
+    owner = nodes.primaries[key_slot(b"list") * 3 // SLOTS]
+    async with connection(nodes.url, answer=0.5) as redis:
+        assert await redis.llen("list") == 0
+        os.kill(owner.process.pid, signal.SIGSTOP)
+        # It goes on after the call gave up, and while a second attempt would still wait.
+        asyncio.get_running_loop().call_later(0.8, os.kill, owner.process.pid, signal.SIGCONT)
+        with pytest.raises(StoreError, match="no answer in time"):
+            async with guarded():
+                await redis.rpush("list", "once")
+        async with asyncio.timeout(HANG_SECONDS):
+            while True:
+                with suppress(StoreError):
+                    async with guarded():
+                        found = await redis.llen("list")
+                    break
+                await asyncio.sleep(0.02)
+    assert found == 1
+
+
+async def test_check_names_the_servers(nodes: Nodes) -> None:
+    """A whole Cluster is named with its version."""
+    async with connection(nodes.url) as redis:
+        found = await check(redis)
+    assert found.name in ("Redis", "Valkey")
+    assert found.warnings == ()
+
+
+async def test_one_partition_in_a_cluster_is_warned_of(nodes: Nodes) -> None:
+    """With one partition all conversations are on one node: whoever runs the bot is told."""
+    for partitions, warnings in ((1, 1), (8, 0)):
+        options: dict[str, Any] = {"redis_url": nodes.url, "redis_partitions": partitions}
+        async with storage(Config(**options)) as store:
+            assert len(store.warnings) == warnings
+
+
+async def test_check_warns_of_eviction_on_one_node(nodes: Nodes) -> None:
+    """One node that throws data away is enough for a warning."""
+    with nodes.primaries[2].talk() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            async with connection(nodes.url) as redis:
+                (warning,) = (await check(redis)).warnings
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+    assert "allkeys-lru" in warning
+
+
+async def test_check_wants_the_address_of_a_cluster(nodes: Nodes) -> None:
+    """A node of a Cluster under redis:// would refuse most keys: the sentence says how the address begins."""
+    async with connection(f"redis://127.0.0.1:{nodes.primaries[0].port}") as redis:
+        with pytest.raises(StoreError, match=r"node of a Cluster.*redis\+cluster://"):
+            await check(redis)
+
+
+async def test_check_refuses_a_single_server_as_a_cluster() -> None:
+    """A server that is no Cluster's node is told apart."""
+    with server() as single:
+        async with connection(f"redis+cluster://127.0.0.1:{single.port}") as redis:
+            with pytest.raises(StoreError, match=r"is no Cluster.*redis://"):
+                await check(redis)
+
+
+async def test_check_refuses_a_cluster_without_all_slots(nursery: Nursery) -> None:
+    """Slots that no node serves would be conversations that can't be had, until a node is given them."""
+    with cluster(slots=16_000, nursery=nursery) as nodes:
+        async with connection(nodes.url) as redis:
+            with pytest.raises(StoreError, match=rf"only 16000 of {SLOTS} slots"):
+                await check(redis)
+            key = _key_in(16_000, SLOTS)
+            with pytest.raises(StoreError):
+                async with guarded():
+                    await redis.get(key)
+            with nodes.primaries[2].talk() as client:
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", 16_000, SLOTS - 1)  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(HANG_SECONDS):
+                while True:
+                    with suppress(StoreError):
+                        async with guarded():
+                            await redis.set(key, "served")
+                        break
+                    await asyncio.sleep(0.05)
+
+
+async def test_check_says_where_no_node_listens() -> None:
+    """Nodes out of reach give a sentence with their addresses, and without the password."""
+    with server() as single:
+        single.kill()
+        async with connection(f"redis+cluster://bot:hunter2@127.0.0.1:{single.port}") as redis:
+            with pytest.raises(StoreError, match=rf"127\.0\.0\.1:{single.port} can't be reached") as caught:
+                await check(redis)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
+async def test_a_lost_node_takes_only_its_own_slots(nursery: Nursery, how: signal.Signals) -> None:
+    """Conversations of a lost node fail in bounded time, again and again; all others go on, new scripts included."""
+    with cluster(nursery=nursery) as nodes:
+        async with connection(nodes.url, answer=0.5, dial=0.5) as redis:
+            await check(redis)
+            turns, settings = Turns(redis, partitions=8), SettingsStore(redis, Config(**UNSET), HABITS)
+            lost = nodes.primaries[0]
+            on_it = {place.name for place in PLACES if _on_first(turns, place)}
+            assert 0 < len(on_it) < len(PLACES)
+            os.kill(lost.process.pid, how)
+            try:
+                for number in (1, 2):
+                    asked = (turns.accept(each.name, question(each, number), "request") for each in PLACES)
+                    # Reads from several nodes at once, of which one is the lost one, must not break off the others.
+                    reads = (settings.of(place) for place in PLACES)
+                    async with asyncio.timeout(HANG_SECONDS):
+                        answers, _ = await asyncio.gather(
+                            asyncio.gather(*asked, return_exceptions=True),
+                            asyncio.gather(*reads, return_exceptions=True),
+                        )
+                    failed = {place.name: type(it) for place, it in zip(PLACES, answers, strict=True) if _error(it)}
+                    assert failed == dict.fromkeys(on_it, StoreError)
+                assert await turns.lapsed() == ()
+            finally:
+                os.kill(lost.process.pid, signal.SIGCONT)
+        await until(lambda: not any(map(connections, nodes.primaries[1:])))
+
+
+def _on_first(turns: Turns, place: Place) -> bool:
+    return key_slot(turns.mailboxes.key("c", place.name).encode()) < SLOTS // 3
+
+
+def _error(answer: object) -> bool:
+    return isinstance(answer, BaseException)
+
+
+async def test_listener_goes_on_elsewhere(nursery: Nursery) -> None:
+    """When the node that a process listens on is lost, it hears of stops on another."""
+    heard: list[str] = []
+    with cluster(nursery=nursery) as nodes:
+        async with connection(nodes.url) as redis, asyncio.TaskGroup() as group:
+            listening = group.create_task(Turns(redis).signals.listen(heard.append, heard.append))
+            await until(lambda: any(map(listeners, nodes.primaries)))
+            first = next(node for node in nodes.primaries if listeners(node))
+            first.kill()
+            left = [node for node in nodes.primaries if node is not first]
+            await until(lambda: any(map(listeners, left)))
+            with left[0].talk() as client:
+                client.publish("nb:stop", "this turn")
+            await until(lambda: heard)
+            listening.cancel()
+    assert heard == ["this turn"]
+
+
+async def test_replica_takes_over(nursery: Nursery) -> None:
+    """After a failover inside the Cluster the same client goes on, without the promoted node knowing the scripts."""
+    with cluster(replicas=1, nursery=nursery) as nodes:
+        async with connection(nodes.url) as redis:
+            turns = Turns(redis, Limits(lease=0.5), partitions=8)
+            place = next(place for place in PLACES if _on_first(turns, place))
+            key = turns.mailboxes.key("c", place.name)
+            await turns.accept(place.name, question(place, 1), "request")
+            await until(lambda: _holds(nodes.replicas[0], key))
+            nodes.primaries[0].kill()
+            async with asyncio.timeout(HANG_SECONDS):
+                while True:
+                    with suppress(StoreError):
+                        if turn := await turns.claim(place.name):
+                            break
+                    await asyncio.sleep(0.05)
+    assert turn.mention == question(place, 1)
+
+
+def _holds(replica: Server, key: str) -> bool:
+    with replica.talk() as client:
+        return key in str(client.keys())
+
+
+def _key_in(first: int, end: int) -> str:
+    return next(key for key in map(str, range(100_000)) if first <= key_slot(key.encode()) < end)

@@ -1,0 +1,44 @@
+"""A server whose memory is full and that throws nothing away: what is refused leaves no trace, a turn can end."""
+
+import pytest
+
+from core.domain.conversation import Author, Exchange, Mention, Place
+from core.domain.errors import StoreError
+from core.store.redis.client import connection
+from core.store.turns import Claimed, Turns
+from tests.redis_topologies import server
+
+PLACE = Place("slack", "T1", "C1")
+ANN = Author("U1", "Ann")
+
+
+def question(number: int) -> Mention:
+    return Mention(id=f"slack/T1/C1/{number}", place=PLACE, author=ANN, text="why?", message=str(number))
+
+
+async def test_a_mention_is_refused_whole() -> None:
+    """Neither the mention nor the memory of its event is left, so that a redelivery finds room later."""
+    with server() as full:
+        async with connection(f"redis://127.0.0.1:{full.port}") as redis:
+            turns = Turns(redis)
+            await redis.config_set("maxmemory", "1")
+            with pytest.raises(StoreError, match="maxmemory"):
+                await turns.accept(PLACE.name, question(1), "request")
+            assert await redis.keys() == []
+            await redis.config_set("maxmemory", "0")
+            assert isinstance(await turns.accept(PLACE.name, question(1), "request again"), Claimed)
+
+
+async def test_a_running_turn_can_be_committed() -> None:
+    """The end of a turn makes room before it writes: it is remembered, and the next one is ours."""
+    with server() as full:
+        async with connection(f"redis://127.0.0.1:{full.port}") as redis:
+            turns = Turns(redis)
+            first = await turns.accept(PLACE.name, question(1), "request 1")
+            assert isinstance(first, Claimed)
+            await turns.accept(PLACE.name, question(2), "request 2")
+            await redis.config_set("maxmemory", "1")
+            exchange = Exchange(question(1).id, ANN, "why?", "because", ("1", "m1"), 1.0)
+            second = await turns.commit(first.turn, exchange, ("m1",))
+            assert second
+            assert second.history == (exchange,)

@@ -1,0 +1,153 @@
+"""The queue in any order of steps: random ones of three processes, beside a model that says what each must come to."""
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from core.domain.conversation import Author
+from core.domain.progress import Progress
+from tests.core.store.queue_bench import CHANNELS, LIMITS, Bench, Ended, Held, Server
+from tests.core.store.queue_model import AUTHORS, Box, question, reply, reworded
+
+MOST = 6  # questions in an example
+PROCESSES = st.integers(0, 2)
+BOXES = st.sampled_from((*CHANNELS[:1] * 3, *CHANNELS))
+PICKS = st.integers(0, 11)  # one of those that there are
+SHOWN = st.integers(0, 2)  # how many characters of the reply are on screen; 0: no message yet
+
+
+def shown(of: Held | Ended, characters: int) -> Progress:
+    """How far a reply is."""
+    return Progress((reply(of.turn.mention),), characters) if characters else Progress()
+
+
+class Queue(RuleBasedStateMachine):
+    """Each rule is one step of one process; what may go wrong on its way is drawn with it."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self.bench = Bench(server)
+
+    def _box(self, channel: str) -> Box:
+        return self.bench.channels[channel]
+
+    def _accepted(self) -> int:
+        return sum(len(box.requests) for box in self.bench.boxes.values())
+
+    def _one(self, pick: int) -> Held:
+        return self.bench.held[pick % len(self.bench.held)]
+
+    def _known(self, channel: str, pick: int) -> int:
+        """The number of a question of this channel that was accepted, or of the next one."""
+        return pick % (len(self._box(channel).requests) + 1)
+
+    @precondition(lambda self: self._accepted() < MOST)
+    @rule(process=PROCESSES, channel=BOXES, lost=st.booleans())
+    def accept(self, process: int, channel: str, lost: bool) -> None:
+        """A new question; also one that was refused when the line was full."""
+        box = self._box(channel)
+        if len(box.line) < LIMITS.inbox or lost:  # there is no use in many that are refused
+            self.bench.accept(process, question(channel, len(box.requests)), lost=lost)
+
+    @precondition(lambda self: self._accepted())
+    @rule(process=PROCESSES, channel=BOXES, pick=PICKS, ours=st.booleans())
+    def accept_again(self, process: int, channel: str, pick: int, ours: bool) -> None:
+        """The platform delivers once more, or our own request is repeated."""
+        number = self._known(channel, pick)
+        if number == len(self._box(channel).requests):
+            return
+        if ours:
+            self.bench.accept_again(question(channel, number))
+        else:
+            self.bench.accept(process, question(channel, number))
+
+    @precondition(lambda self: self._accepted())
+    @rule(process=PROCESSES, channel=BOXES, lapse=st.booleans())
+    def claim(self, process: int, channel: str, lapse: bool) -> None:
+        """Somebody looks for work; `lapse`: the holder is paused for too long, and does not know."""
+        if lapse:
+            self.bench.lapse(self._box(channel))
+        self.bench.look()
+        self.bench.claim(process, self._box(channel))
+
+    @precondition(lambda self: self.bench.held)
+    @rule(pick=PICKS, characters=SHOWN)
+    def renew(self, pick: int, characters: int) -> None:
+        held = self._one(pick)
+        self.bench.renew(held, shown(held, characters))
+
+    @precondition(lambda self: self.bench.held)
+    @rule(pick=PICKS, characters=SHOWN, twice=st.booleans())
+    def release(self, pick: int, characters: int, twice: bool) -> None:
+        held = self._one(pick)
+        self.bench.release(held, shown(held, characters), twice=twice)
+
+    @precondition(lambda self: self.bench.held)
+    @rule(pick=PICKS, answered=st.booleans(), merged=st.sampled_from((0, 0, 1, 2)), lost=st.booleans())
+    def commit(self, pick: int, answered: bool, merged: int, lost: bool) -> None:
+        self.bench.commit(self._one(pick), answered=answered, merged=merged, lost=lost)
+
+    @precondition(lambda self: self.bench.ended)
+    @rule(pick=PICKS, characters=SHOWN, step=st.sampled_from(("commit", "renew", "release")))
+    def late(self, pick: int, characters: int, step: str) -> None:
+        """What a process sent before it knew that its commit was applied, or a commit that is repeated."""
+        ended = self.bench.ended[-1 - pick % len(self.bench.ended)]
+        if step == "commit":
+            self.bench.commit_again(ended)
+        elif step == "renew":
+            self.bench.renew_late(ended.turn, shown(ended, characters))
+        else:
+            self.bench.release_late(ended.turn, shown(ended, characters))
+
+    @precondition(lambda self: self.bench.held)
+    @rule(pick=PICKS)
+    def crash(self, pick: int) -> None:
+        self.bench.crash(self._one(pick).process)
+
+    @precondition(lambda self: self._accepted())
+    @rule(channel=BOXES, pick=PICKS, step=st.sampled_from(("stop", "edit", "delete", "delete", "reply")))
+    def message(self, channel: str, pick: int, step: str) -> None:
+        """A person stops, edits or deletes a question, or deletes the message of a reply."""
+        box, mention = self._box(channel), question(channel, self._known(channel, pick))
+        turns, records = self.bench.turns, self.bench.records
+        if step == "stop":
+            self.bench.both(turns.stop(box.name, mention.id), lambda: box.stop(mention.id))
+        elif step == "edit":
+            changed = reworded(mention)
+            self.bench.both(records.edit(box.name, changed), lambda: box.edit(changed))
+        else:
+            word = mention.message if step == "delete" else reply(mention)
+            self.bench.both(records.delete(box.name, word), lambda: box.delete(word))
+
+    @precondition(lambda self: self.bench.ended)
+    @rule(channel=BOXES, person=st.sampled_from((None, *AUTHORS)))
+    def forget(self, channel: str, person: Author | None) -> None:
+        """Somebody has what they were told forgotten, or all that a channel was told."""
+        box, records = self._box(channel), self.bench.records
+        if person is None:
+            self.bench.both(records.reset(box.name), box.reset)
+        else:
+            self.bench.both(records.forget(box.name, person.id), lambda: box.forget(person.id))
+
+    @invariant()
+    def holds(self) -> None:
+        self.bench.check()
+
+    def teardown(self) -> None:
+        self.bench.finish()
+
+
+@pytest.mark.timeout(600)  # only when it fails, and looks for the shortest way to it
+def test_any_order_of_steps(redis_url: str) -> None:
+    """Whatever three processes do, lose and repeat: every question is answered once, in order, by one holder."""
+    with Server(redis_url) as server:
+
+        class Here(Queue):
+            def __init__(self) -> None:
+                super().__init__(server)
+
+        run_state_machine_as_test(
+            Here,
+            settings=settings(max_examples=70, stateful_step_count=30, deadline=None, derandomize=True, database=None),
+        )

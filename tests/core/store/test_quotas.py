@@ -1,0 +1,256 @@
+"""Quotas against a real Redis: shared by processes, all or nothing, once for each name, debts, holds, days."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from core.access.quotas import PeopleLimits
+from core.domain.conversation import Author, Mention, Place
+from core.domain.errors import StoreError
+from core.settings.config import Config
+from core.store.quotas import Demand, Granted, Limit, Quotas, Refused
+from core.store.redis.client import connection
+
+# Slow enough that nothing comes back while a test runs.
+THREE = Limit.refilled("three", 3, 3600)
+TEN = Limit.refilled("ten", 10, 3600)
+
+
+@pytest.fixture
+def quotas(redis_client: Redis) -> Quotas:
+    return Quotas(redis_client)
+
+
+@pytest.fixture
+async def other(redis_url: str) -> AsyncIterator[Quotas]:
+    """The same in another process."""
+    async with connection(redis_url) as client:
+        yield Quotas(client)
+
+
+async def taken(quotas: Quotas, name: str, *demands: Demand, patience: float = 0.0, hold: str = "") -> bool:
+    return isinstance(await quotas.take(name, demands, patience=patience, hold=hold), Granted)
+
+
+async def fill(quotas: Quotas, limit: Limit) -> int:
+    """How often one unit can still be taken."""
+    count = 0
+    while await taken(quotas, uuid.uuid4().hex, Demand(limit, 1)):
+        count += 1
+    return count
+
+
+async def test_processes_share_a_limit(quotas: Quotas, other: Quotas) -> None:
+    """Two processes together get what one would, however they interleave."""
+    asked = [
+        taken(each, f"{number}/{index}", Demand(THREE, 1))
+        for number in range(5)
+        for index, each in enumerate((quotas, other))
+    ]
+    assert sum(await asyncio.gather(*asked)) == 3
+
+
+async def test_a_refusal_names_the_limit_and_the_wait(quotas: Quotas) -> None:
+    """The limit that refuses is told, and when there is a place: after a third of its period."""
+    await fill(quotas, THREE)
+    refused = await quotas.take("late", [Demand(TEN, 1), Demand(THREE, 1)])
+    assert isinstance(refused, Refused)
+    assert refused.limit == THREE
+    assert 1100 < refused.wait <= 1200
+
+
+async def test_all_limits_or_none(quotas: Quotas) -> None:
+    """What one limit refuses is not counted under the others."""
+    await fill(quotas, THREE)
+    assert not await taken(quotas, "late", Demand(TEN, 1), Demand(THREE, 1))
+    assert await fill(quotas, TEN) == 10
+
+
+async def test_a_name_is_counted_once(quotas: Quotas, other: Quotas) -> None:
+    """A repeated step gets its answer again and uses nothing, in any process."""
+    for each in (quotas, other, quotas):
+        assert await taken(each, "same", Demand(THREE, 1))
+    assert await fill(quotas, THREE) == 2
+
+
+async def test_places_are_given_in_order(quotas: Quotas) -> None:
+    """Those who are ready to wait get places one after the other; the first beyond their patience is refused."""
+    limit = Limit("slow", 1, 0.01)
+    waits = []
+    for number in range(4):
+        answer = await quotas.take(str(number), [Demand(limit, 1)], patience=250)
+        waits.append(round(answer.wait, -1))
+        last = answer
+    assert waits == [0, 100, 200, 300]
+    assert isinstance(last, Refused)
+
+
+async def test_more_than_may_be_used_at_once_leaves_a_debt(quotas: Quotas) -> None:
+    """A request larger than the bucket goes when that is full; the next ones wait until all of it came back."""
+    limit = Limit("small", 10, 0.1)
+    assert await quotas.take("large", [Demand(limit, 30)]) == Granted(0)
+    after = await quotas.take("after", [Demand(limit, 1)])
+    assert isinstance(after, Refused)
+    assert 200 < after.wait <= 210
+
+
+async def test_what_was_too_much_is_given_back(quotas: Quotas) -> None:
+    """After the answer the estimate becomes the true cost, once."""
+    assert await taken(quotas, "answer", Demand(TEN, 9))
+    for _ in range(2):
+        await quotas.settle("answer", [Demand(TEN, -4)])
+    assert await fill(quotas, TEN) == 5
+
+
+async def test_what_was_too_little_is_charged(quotas: Quotas) -> None:
+    """A true cost above the estimate makes a debt; a demand of nothing is refused while there is one."""
+    assert await taken(quotas, "answer", Demand(TEN, 1))
+    assert await taken(quotas, "before", Demand(TEN, 0))
+    await quotas.settle("answer", [Demand(TEN, 20)])
+    assert not await taken(quotas, "after", Demand(TEN, 0))
+
+
+async def test_nothing_is_given_back_that_was_not_taken(quotas: Quotas) -> None:
+    """A refused or lost step reserved nothing, so that settling it changes nothing."""
+    await fill(quotas, THREE)
+    assert not await taken(quotas, "late", Demand(THREE, 1))
+    await quotas.settle("late", [Demand(THREE, -1)])
+    assert await fill(quotas, THREE) == 0
+
+
+async def test_a_day_ends_at_midnight(quotas: Quotas, redis_client: Redis) -> None:
+    """A day's limit refuses until 00:00 UTC, whatever the patience, and begins anew on the next day."""
+    day = Limit.daily("day", 2)
+    assert await fill(quotas, day) == 2
+    refused = await quotas.take("late", [Demand(day, 1)], patience=1e6)
+    assert isinstance(refused, Refused)
+    now = datetime.now(UTC)
+    left = 86_400 - (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
+    assert abs(refused.wait - left) < 5
+    [key] = await redis_client.keys("nb:{q}:l:*")
+    await redis_client.hincrby(key, "at", -86_400_000)  # used yesterday
+    assert await taken(quotas, "tomorrow", Demand(day, 1))
+
+
+async def test_a_hold_is_for_all_and_orders_those_who_wait(quotas: Quotas, other: Quotas) -> None:
+    """During a hold nobody gets a place before its end; behind it places are a step apart, also for one that had an
+    earlier place before the hold."""
+    limit = Limit("fast", 1, 0.1)
+    assert await quotas.take("first", [Demand(limit, 1)], hold="model") == Granted(0)
+    waiting = await quotas.take("waiting", [Demand(limit, 1)], patience=100, hold="model")
+    assert 9 < waiting.wait <= 10
+    await other.hold("model", 50)
+    await quotas.hold("model", 49.5)  # one that left at the same time: nothing new
+    places = [
+        (await each.take(name, [Demand(limit, 1)], patience=100, hold="model", step=5)).wait
+        for each, name in ((quotas, "waiting"), (other, "new"), (quotas, "waiting"))
+    ]
+    assert places == pytest.approx([50, 55, 50], abs=1)
+    assert await quotas.take("other", [], hold="another") == Granted(0)
+    refused = await quotas.take("hasty", [], patience=10, hold="model")
+    assert isinstance(refused, Refused)
+    assert refused.limit is None
+
+
+async def test_every_key_ends_by_itself(quotas: Quotas, redis_client: Redis) -> None:
+    """All that a quota writes has a time to live, and all of it is in one Cluster slot."""
+    await quotas.take("a", [Demand(THREE, 1), Demand(Limit.daily("day", 5), 1)], hold="model")
+    await quotas.settle("a", [Demand(TEN, 2)])
+    await quotas.hold("model", 3)
+    await quotas.take("b", [Demand(THREE, 1)], patience=60, hold="model")
+    keys = await redis_client.keys("*")
+    assert len(keys) >= 6
+    for key in keys:
+        assert await redis_client.pttl(key) > 0, key
+        assert "nb:{q}:" in str(key)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    costs=st.lists(st.integers(1, 4), min_size=20, max_size=60),
+    back=st.sets(st.integers(0, 59), max_size=5),
+    most=st.integers(20, 40),
+)
+async def test_no_window_is_above_a_smooth_limit(redis_url: str, costs: list[int], back: set[int], most: int) -> None:
+    """Whatever the requests cost, and with some given back, no window of a period holds more than the limit."""
+    period = 50.0
+    limit = Limit.smooth(uuid.uuid4().hex, most, period)
+    begins: dict[int, tuple[float, int]] = {}
+    clock = asyncio.get_running_loop().time
+    async with connection(redis_url) as one, connection(redis_url) as two:
+        processes = Quotas(one), Quotas(two)
+        for number, cost in enumerate(costs):
+            name = f"{limit.name}/{number}"
+            answer = await processes[number % 2].take(name, [Demand(limit, cost)], patience=1e6)
+            assert isinstance(answer, Granted)
+            begins[number] = clock() + answer.wait, cost
+            if number in back:  # before it was made
+                await processes[1].settle(name, [Demand(limit, -cost)])
+                del begins[number]
+    for start, _ in begins.values():
+        # a hundredth of a second for the way to Redis and back
+        window = [cost for at, cost in begins.values() if start - 0.01 <= at < start + period - 0.01]
+        assert sum(window) <= most + 1
+
+
+def mention(name: str, author: str = "U1", channel: str = "C1", *, direct: bool = False) -> Mention:
+    return Mention(name, Place("slack", "T1", channel, direct=direct), Author(author, "Ann"), "Hello")
+
+
+def people(quotas: Quotas, **limits: int) -> PeopleLimits:
+    values: dict[str, Any] = dict(limits)
+    return PeopleLimits(quotas, Config(**values))
+
+
+async def test_a_person_is_told_when_to_ask_again(quotas: Quotas) -> None:
+    """Beyond a person's questions the sentence says the limit and the time; others may still ask."""
+    limits = people(quotas, person_requests=2)
+    assert [await limits.take(mention(name)) for name in "ab"] == ["", ""]
+    assert await limits.take(mention("c", channel="C2")) == (
+        "You have used up the 2 questions an hour that each person has here. You can ask again in about 30 min."
+    )
+    assert await limits.take(mention("d", author="U2")) == ""
+
+
+async def test_a_channel_has_its_own_limit(quotas: Quotas) -> None:
+    """A channel's questions are those of all its people; a direct message has the person's limit alone."""
+    limits = people(quotas, channel_requests=2)
+    assert [await limits.take(mention(name, author=name)) for name in "ab"] == ["", ""]
+    assert "This channel has used up its 2 questions an hour." in await limits.take(mention("c", author="c"))
+    assert [await limits.take(mention(f"d{number}", channel="D1", direct=True)) for number in range(3)] == [""] * 3
+
+
+async def test_a_delivery_again_is_not_counted(quotas: Quotas) -> None:
+    """The same question delivered twice is one question."""
+    limits = people(quotas, person_requests=2)
+    assert [await limits.take(mention(name)) for name in "aaaab"] == [""] * 5
+    assert await limits.take(mention("c"))
+
+
+async def test_tokens_are_charged_after_the_answer(quotas: Quotas) -> None:
+    """An answer may overdraw the tokens; while it does, the next question is refused. It is charged once."""
+    limits = people(quotas, person_tokens=1000)
+    assert await limits.take(mention("a")) == ""
+    await limits.charge(mention("a"), 600)
+    await limits.charge(mention("a"), 600)
+    assert await limits.take(mention("b")) == ""
+    await limits.charge(mention("b"), 600)
+    sentence = await limits.take(mention("c"))
+    assert sentence.startswith("You have used up the 1,000 tokens a day that each person has here.")
+
+
+async def test_without_redis_people_may_ask(quotas: Quotas) -> None:
+    """A lost Redis refuses nobody: what else the question needs of it will say so."""
+    async with connection("unix:///nowhere/redis.sock") as client:
+        limits = people(Quotas(client), person_requests=1, person_tokens=1)
+        assert [await limits.take(mention(name)) for name in "ab"] == ["", ""]
+        await limits.charge(mention("a"), 600)
+        with pytest.raises(StoreError):
+            await Quotas(client).take("a", [])

@@ -1,0 +1,263 @@
+"""Turns against a real Redis: what each step promises, one test each."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+from redis.asyncio import Redis
+
+from core.domain.conversation import Author, Exchange, Mention, Place
+from core.domain.errors import Stale
+from core.domain.progress import Progress
+from core.store.mailbox import Limits
+from core.store.records import Records
+from core.store.turns import Claimed, Duplicate, Full, Queued, Turn, Turns
+from tests.bounds import HANG_SECONDS
+
+PLACE = Place("slack", "T1", "C1")
+ANN = Author("U1", "Ann")
+HERE = PLACE.name
+
+
+def question(number: int, text: str = "why?") -> Mention:
+    return Mention(id=f"slack/T1/C1/{number}", place=PLACE, author=ANN, text=text, message=str(number))
+
+
+def said(turn: Turn, answer: str = "because") -> Exchange:
+    mention = turn.mention
+    return Exchange(mention.id, ANN, mention.text, answer, (mention.message, "r" + mention.message), 1.0)
+
+
+async def claimed(turns: Turns, number: int) -> Turn:
+    acceptance = await turns.accept(HERE, question(number), f"request {number}")
+    assert isinstance(acceptance, Claimed)
+    return acceptance.turn
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(HANG_SECONDS):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_first_mention_is_claimed_at_once(redis_client: Redis) -> None:
+    """In a free conversation, accepting is claiming: one round trip from event to turn."""
+    turn = await claimed(Turns(redis_client), 1)
+    assert turn.mention == question(1)
+    assert (turn.attempt, turn.history, turn.progress) == (1, (), Progress())
+
+
+async def test_redelivery_is_a_duplicate(redis_client: Redis) -> None:
+    """The same mention under another request was delivered twice; one answer is enough."""
+    turns = Turns(redis_client)
+    await claimed(turns, 1)
+    assert await turns.accept(HERE, question(1), "another delivery") == Duplicate()
+
+
+async def test_redelivery_after_the_answer_is_a_duplicate(redis_client: Redis) -> None:
+    """The memory of an event outlives its turn."""
+    turns = Turns(redis_client)
+    await turns.commit(turn := await claimed(turns, 1), said(turn))
+    assert await turns.accept(HERE, question(1), "another delivery") == Duplicate()
+
+
+async def test_retry_of_a_lost_answer_gets_it_again(redis_client: Redis) -> None:
+    """When the answer to `accept` was lost on the wire, repeating the request gives the same claim."""
+    turns = Turns(redis_client)
+    first = await claimed(turns, 1)
+    again = await turns.accept(HERE, question(1), "request 1")
+    assert again == Claimed(first)
+
+
+async def test_second_mention_waits_for_the_first(redis_client: Redis) -> None:
+    """Turns of one conversation run one after the other, in order of arrival."""
+    turns = Turns(redis_client)
+    first = await claimed(turns, 1)
+    assert await turns.accept(HERE, question(2), "request 2") == Queued(ahead=1)
+    assert await turns.accept(HERE, question(3), "request 3") == Queued(ahead=2)
+    second = await turns.commit(first, said(first))
+    assert second
+    assert second.mention == question(2)
+    third = await turns.commit(second, said(second))
+    assert third
+    assert third.mention == question(3)
+    assert await turns.commit(third, said(third)) is None
+
+
+async def test_other_conversations_run_beside_it(redis_client: Redis) -> None:
+    """A busy room does not hold up another one."""
+    turns = Turns(redis_client)
+    await claimed(turns, 1)
+    elsewhere = replace(question(2), place=Place("slack", "T1", "C2"))
+    assert isinstance(await turns.accept(elsewhere.place.name, elsewhere, "request 2"), Claimed)
+
+
+async def test_full_inbox_refuses(redis_client: Redis) -> None:
+    """Past the limit nothing is stored, so that the same mention may be accepted later."""
+    turns = Turns(redis_client, Limits(inbox=1))
+    first = await claimed(turns, 1)
+    assert await turns.accept(HERE, question(2), "request 2") == Full(waiting=1)
+    await turns.commit(first, None)
+    assert isinstance(await turns.accept(HERE, question(2), "later"), Claimed)
+
+
+async def test_history_is_what_was_committed(redis_client: Redis) -> None:
+    """The next turn sees the exchanges before it, oldest first; a turn without an answer leaves none."""
+    turns = Turns(redis_client)
+    for number in (1, 2):
+        await turns.commit(turn := await claimed(turns, number), said(turn, f"answer {number}"))
+    await turns.commit(await claimed(turns, 3), None)
+    turn = await claimed(turns, 4)
+    assert [exchange.answer for exchange in turn.history] == ["answer 1", "answer 2"]
+    assert turn.history[0].messages == ("1", "r1")
+
+
+async def test_history_is_bounded_by_count(redis_client: Redis) -> None:
+    """Only the newest exchanges are kept."""
+    turns = Turns(redis_client, Limits(exchanges=3))
+    for number in range(6):
+        await turns.commit(turn := await claimed(turns, number), said(turn, f"answer {number}"))
+    turn = await claimed(turns, 9)
+    assert [exchange.answer for exchange in turn.history] == ["answer 3", "answer 4", "answer 5"]
+
+
+async def test_window_is_bounded_by_bytes(redis_client: Redis) -> None:
+    """A turn never loads more history than a model could read, however much is kept."""
+    turns = Turns(redis_client, Limits(window_bytes=25_000))
+    for number in range(40):
+        await turns.commit(turn := await claimed(turns, number), said(turn, f"{number} " + "x" * 1000))
+    turn = await claimed(turns, 99)
+    assert 15 < len(turn.history) < 25
+    assert turn.history[-1].answer.startswith("39 ")
+
+
+async def test_window_longer_than_a_batch_is_whole(redis_client: Redis) -> None:
+    """The history is read in batches from its end; none is skipped or read twice at their borders."""
+    turns = Turns(redis_client, Limits(exchanges=50))
+    for number in range(70):
+        await turns.commit(turn := await claimed(turns, number), said(turn, str(number)))
+    turn = await claimed(turns, 99)
+    assert [int(exchange.answer) for exchange in turn.history] == list(range(20, 70))
+
+
+async def test_stale_holder_can_not_commit(redis_client: Redis) -> None:
+    """A process that lost its lease writes nothing; its successor's commit stands alone."""
+    turns = Turns(redis_client, Limits(lease=0.02))
+    lost = await claimed(turns, 1)
+    await eventually(lambda: _lapsed(turns))
+    taken = await turns.claim(HERE)
+    assert taken
+    assert taken.fence > lost.fence
+    with pytest.raises(Stale):
+        await turns.commit(lost, said(lost, "of the dead"))
+    with pytest.raises(Stale):
+        await turns.renew(lost)
+    await turns.commit(taken, said(taken, "of the living"))
+    turn = await claimed(turns, 2)
+    assert [exchange.answer for exchange in turn.history] == ["of the living"]
+
+
+async def test_takeover_knows_the_messages_of_the_reply(redis_client: Redis) -> None:
+    """Whoever takes over goes on in the messages that were posted already, and counts the attempt."""
+    turns = Turns(redis_client, Limits(lease=0.02))
+    lost = await claimed(turns, 1)
+    await turns.renew(lost, Progress(("m1", "m2")))
+    await eventually(lambda: _lapsed(turns))
+    taken = await turns.claim(HERE)
+    assert taken
+    assert (taken.progress.messages, taken.attempt) == (("m1", "m2"), 2)
+
+
+async def test_renewed_lease_is_not_taken(redis_client: Redis) -> None:
+    """A conversation with a live lease can't be claimed."""
+    turns = Turns(redis_client)
+    await turns.renew(await claimed(turns, 1))
+    assert await turns.claim(HERE) is None
+    assert await turns.lapsed() == ()
+
+
+async def test_released_turn_is_free_at_once(redis_client: Redis) -> None:
+    """A turn handed back at shutdown needs no waiting for its lease, and is no failed attempt."""
+    turns = Turns(redis_client)
+    await turns.release(await claimed(turns, 1))
+    assert await turns.lapsed() == (HERE,)
+    taken = await turns.claim(HERE)
+    assert taken
+    assert taken.attempt == 1
+
+
+async def test_commit_may_be_repeated(redis_client: Redis) -> None:
+    """When the answer to `commit` was lost on the wire, repeating it remembers nothing twice and skips nobody."""
+    turns = Turns(redis_client)
+    first = await claimed(turns, 1)
+    await turns.accept(HERE, question(2), "request 2")
+    second = await turns.commit(first, said(first))
+    assert await turns.commit(first, said(first)) == second
+    assert second
+    await turns.commit(second, None)
+    assert await turns.commit(second, None) is None
+    turn = await claimed(turns, 3)
+    assert len(turn.history) == 1
+
+
+async def test_reset_forgets_the_past_and_the_running_turn(redis_client: Redis) -> None:
+    """After a reset neither what was said before nor an answer begun before it is remembered."""
+    turns = Turns(redis_client)
+    await turns.commit(turn := await claimed(turns, 1), said(turn))
+    running = await claimed(turns, 2)
+    assert await Records(turns.mailboxes).reset(HERE) == 1
+    await turns.commit(running, said(running))
+    turn = await claimed(turns, 3)
+    assert turn.history == ()
+    await turns.commit(turn, said(turn, "afresh"))
+    assert [exchange.answer for exchange in (await claimed(turns, 4)).history] == ["afresh"]
+
+
+async def test_event_happens_once(redis_client: Redis) -> None:
+    """An event that is no question is known by its id too."""
+    turns = Turns(redis_client)
+    assert await turns.once("slack/T1/C1/7")
+    assert not await turns.once("slack/T1/C1/7")
+
+
+async def test_partitions_keep_each_step_in_one_slot(redis_client: Redis) -> None:
+    """With several partitions every conversation's keys share one hash tag, and lapsed leases of all are found."""
+    turns = Turns(redis_client, partitions=8)
+    names = [f"slack/T1/C{number}" for number in range(20)]
+    for number, name in enumerate(names):
+        acceptance = await turns.accept(name, question(number), f"request {number}")
+        assert isinstance(acceptance, Claimed)
+        await turns.release(acceptance.turn)
+    assert sorted(await turns.lapsed()) == sorted(names)
+    tags: dict[str, set[bytes]] = {}
+    async for key in redis_client.scan_iter("nb:*:[cih]:*"):
+        _, tag, _, name = key.split(b":", 3)
+        tags.setdefault(name.decode(), set()).add(tag)
+    assert all(len(each) == 1 for each in tags.values())
+    assert len({tag for each in tags.values() for tag in each}) > 1
+
+
+async def test_no_key_is_left_without_a_ttl(redis_client: Redis) -> None:
+    """All that turns leave in Redis goes away by itself."""
+    turns = Turns(redis_client)
+    await turns.commit(turn := await claimed(turns, 1), said(turn))
+    await turns.accept(HERE, question(2), "request 2")
+    await turns.accept(HERE, question(3), "request 3")
+    await Records(turns.mailboxes).reset("slack/T1/C9")
+    await turns.once("event")
+    async for key in redis_client.scan_iter():
+        assert await redis_client.pttl(key) > 0, key
+
+
+async def _lapsed(turns: Turns) -> bool:
+    return bool(await turns.lapsed())
+
+
+async def test_released_turn_keeps_its_progress(redis_client: Redis) -> None:
+    """Who goes on knows the messages and how far they had come."""
+    turns = Turns(redis_client)
+    await turns.release(await claimed(turns, 1), Progress(("m1",), 70))
+    taken = await turns.claim(HERE)
+    assert taken
+    assert taken.progress == Progress(("m1",), 70)
