@@ -96,7 +96,7 @@ class Nebula:
         """The answer as it comes. Leaving the context closes the request on the server.
 
         The last delta carries the finish and, if the server counts, the usage. All the text of an answer to which the
-        model began to think without saying so comes with the last delta (see core.reasoning). Raises ModelError,
+        model began to think without saying so comes with the last delta (see core.nebula.reasoning). Raises ModelError,
         after the deltas that came until then.
         """
         return aclosing(self._answer(request, beat or Beat()))

@@ -36,7 +36,7 @@ _TORN = "'NoneType' object has no attribute"
 
 
 def connect(url: str, *, answer: float = ANSWER, dial: float = DIAL) -> Redis:
-    """A client for one server, for the primary that Sentinels name, or for a Cluster (see address.SCHEMES).
+    """A client for one server, for the primary that Sentinels name, or for a Cluster (see url.SCHEMES).
 
     Opens nothing yet, and answers are bytes. Close it with `aclose`. `answer` and `dial` are seconds. Only a lost
     connection is retried, once, and never a timeout: a command that timed out may have been applied
