@@ -6,26 +6,26 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from core.access.admission import Gate
-from core.access.allowlist import Access
-from core.access.quotas import PeopleLimits
+from core.access.admission import Admission
+from core.access.allowlist import AccessList
+from core.access.quotas import UserQuotas
 from core.commands.handlers import Handlers
 from core.domain.ports import ChatModel, Platform
-from core.inbound.buttons import Controls
-from core.inbound.dispatcher import Front
-from core.inbound.edits import Edits
-from core.nebula.account_limits import TIERS, Account, Tier
+from core.inbound.buttons import ButtonActions
+from core.inbound.dispatcher import Dispatcher
+from core.inbound.edits import EditHandler
+from core.nebula.account_limits import TIERS, AccountRateLimits, Tier
 from core.nebula.client import Nebula
-from core.nebula.resilient import Steady
-from core.ratelimit.limiter import Pacer
+from core.nebula.resilient import ResilientModel
+from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config
 from core.settings.parameters import DAY
-from core.store.mailbox import Limits
+from core.store.mailbox import Retention
 from core.store.presence import Presence
 from core.store.quotas import Quotas
-from core.store.ratelimits import Budgets
+from core.store.ratelimits import RedisRateLimit
 from core.store.ratings import Ratings
-from core.store.records import Records
+from core.store.records import ConversationLookups
 from core.store.redis.check import check
 from core.store.redis.client import connection
 from core.store.redis.embedded import embedded
@@ -51,7 +51,7 @@ class Storage:
 class Bot:
     """The core as the platforms see it."""
 
-    front: Front
+    front: Dispatcher
     intake: Intake
     assistant: Assistant
 
@@ -83,7 +83,7 @@ def nebula(config: Config) -> Nebula:
     )
 
 
-def steady(config: Config, redis: "Redis", model: ChatModel) -> Steady:
+def steady(config: Config, redis: "Redis", model: ChatModel) -> ResilientModel:
     """This model within the account's limits, with a breaker and a fallback."""
     tier = TIERS.get(config.nebula_tier or "", Tier())
     limits = Tier(
@@ -91,10 +91,12 @@ def steady(config: Config, redis: "Redis", model: ChatModel) -> Steady:
         config.nebula_tokens_per_minute or tier.tokens_per_minute,
         config.nebula_requests_per_day or tier.requests_per_day,
     )
-    account = Account(Quotas(redis, remember=900), limits, patience=config.nebula_patience_seconds)
+    account = AccountRateLimits(Quotas(redis, remember=900), limits, patience=config.nebula_patience_seconds)
     if isinstance(model, Nebula):
         model.before_retry = account.again
-    return Steady(model, account, fallback=config.nebula_fallback_model, deadline=config.nebula_deadline_seconds)
+    return ResilientModel(
+        model, account, fallback=config.nebula_fallback_model, deadline=config.nebula_deadline_seconds
+    )
 
 
 def assemble(
@@ -102,26 +104,26 @@ def assemble(
     redis: "Redis",
     model: ChatModel,
     platforms: Sequence[Platform],
-    pacer: Pacer | None = None,
+    pacer: RateLimiter | None = None,
     *,
     handover: float = HANDOVER,
 ) -> Bot:
     """The core over this Redis, this model and these platforms; `pacer`: another than the usual one; `handover`: the
     seconds for which a turn that was handed back is watched."""
-    limits = Limits(
+    limits = Retention(
         lease=config.lease_seconds,
         keep=config.history_days * DAY,
         inbox=config.inbox_limit,
         exchanges=config.history_exchanges,
     )
     turns = Turns(redis, limits, config.redis_partitions, config.seal)
-    records = Records(turns.mailboxes)
+    records = ConversationLookups(turns.mailboxes)
     settings = SettingsStore(redis, config, {platform.name: platform.habits for platform in platforms})
     ratings = Ratings(redis, limits.keep)
-    access = Access.of(config)
-    gate = Gate(access, PeopleLimits(Quotas(redis), config), longest=config.question_characters)
-    model = model if isinstance(model, Steady) else steady(config, redis, model)
-    pacer = pacer or Pacer(Budgets(redis))
+    access = AccessList.of(config)
+    gate = Admission(access, UserQuotas(Quotas(redis), config), longest=config.question_characters)
+    model = model if isinstance(model, ResilientModel) else steady(config, redis, model)
+    pacer = pacer or RateLimiter(RedisRateLimit(redis))
     assistant = Assistant(model, pacer, context=config.nebula_context_tokens, pages=config.reply_pages)
     intake = Intake(
         turns,
@@ -134,11 +136,11 @@ def assemble(
         attempts=config.turn_attempts,
         at_once=config.turns_at_once,
     )
-    front = Front(
+    front = Dispatcher(
         intake,
         Handlers(settings, turns, ratings, model),
-        Controls(intake, turns, settings, ratings, access),
-        Edits(intake, records, settings, gate),
+        ButtonActions(intake, turns, settings, ratings, access),
+        EditHandler(intake, records, settings, gate),
         Presence(redis, config.missed_minutes * 60),
         access,
     )

@@ -14,7 +14,7 @@ from bots import health
 from bots.alive import alive
 from bots.compose import Bot, assemble, nebula, steady, storage
 from core.domain.ports import ChatModel
-from core.nebula.resilient import Steady
+from core.nebula.resilient import ResilientModel
 from core.settings.config import Config
 from core.store.redis.client import ping
 
@@ -65,7 +65,7 @@ def configured(config: Config) -> list["Slack | Discord"]:
 
 
 def checks(
-    config: Config, redis: "Redis", model: Steady, platforms: Sequence["Slack | Discord"]
+    config: Config, redis: "Redis", model: ResilientModel, platforms: Sequence["Slack | Discord"]
 ) -> list[health.Checker]:
     """What must be well before this process can answer questions."""
     silence = config.health_silence_seconds

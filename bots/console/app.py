@@ -16,7 +16,7 @@ from bots.compose import Bot, assemble, nebula, storage
 from bots.console.surface import ConsolePlatform
 from bots.interrupt import interrupt
 from core.commands.registry import COMMANDS, Invocation, find, parse
-from core.domain.conversation import Author, Mention, Place, Rights
+from core.domain.conversation import Author, Place, Question, Rights
 from core.domain.errors import NebulaBotError, UserError
 from core.settings.config import Config
 from core.store.turns import Queued
@@ -86,7 +86,7 @@ def _say(screen: Console, text: str) -> None:
 
 
 async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) -> None:
-    mention = Mention(id=f"console/{uuid.uuid4().hex}", place=PLACE, author=YOU, text=text, at=time.time())
+    mention = Question(id=f"console/{uuid.uuid4().hex}", place=PLACE, author=YOU, text=text, at=time.time())
     stop = Invocation(find("stop"), PLACE, YOU)
     try:
         async with asyncio.TaskGroup() as group:

@@ -10,20 +10,20 @@ from rich.text import Text
 
 from core.domain.conversation import Address
 from core.domain.errors import Rejected
-from core.domain.options import Habits, Memory, Placement
+from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Page
-from core.domain.ports import Sign, Status, Surface
-from core.domain.rates import Pace, Told
+from core.domain.ports import QuestionStatus, Status, Surface
+from core.domain.rates import RateLimit, RateLimitStatus
 
 # A page must leave room on the screen, or it could not be redrawn in place.
 _SPARE_LINES = 6
-_PACE = Pace("console", 20, 1.0, shared=False)
+_PACE = RateLimit("console", 20, 1.0, shared=False)
 
 
 class ConsoleSurface:
     """One reply in the terminal. Without a terminal (output to a file or pipe) only finished pages are printed."""
 
-    told: Told | None = None
+    told: RateLimitStatus | None = None
     by_status = True
     append_only = False
 
@@ -40,7 +40,7 @@ class ConsoleSurface:
         lines = self._console.render_lines(_drawn(page))
         return len(lines) <= max(5, self._console.height - _SPARE_LINES)
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
+    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         return _PACE
 
     async def post(self, page: Page) -> str:
@@ -59,7 +59,7 @@ class ConsoleSurface:
     async def attach(self, name: str, content: bytes) -> str:
         raise Rejected("a terminal takes no files")
 
-    async def status(self, sign: Sign) -> None:
+    async def status(self, sign: QuestionStatus) -> None:
         if sign.status is Status.THINKING and self._live is None and self._console.is_terminal:
             self._draw(Spinner("dots", Text("thinking", style="dim")))
 
@@ -91,7 +91,7 @@ class ConsolePlatform:
     """The terminal as a platform: one surface at a time."""
 
     name = "console"
-    habits = Habits(memory=Memory.CHANNEL, replies=Placement.CHANNEL)
+    habits = PlatformDefaults(memory=Memory.CHANNEL, replies=Placement.CHANNEL)
 
     def __init__(self, console: Console) -> None:
         self._console = console

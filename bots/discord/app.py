@@ -18,16 +18,16 @@ from bots.discord.api.names import NAME
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import Queue, Shard, shards_of
 from bots.discord.components.commands import register
-from bots.discord.inbound.client import Listener
+from bots.discord.inbound.client import GatewayClient
 from bots.discord.inbound.interactions import ANSWER_SECONDS
-from bots.discord.inbound.ordering import Arrivals
+from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.outbound.channel_surface import ChannelSurface
-from bots.discord.outbound.interaction_surface import ResponseSurface
-from bots.discord.outbound.reactions import SPACING, Marks
+from bots.discord.outbound.interaction_surface import InteractionSurface
+from bots.discord.outbound.reactions import SPACING, Reactions
 from core.domain.conversation import Address
-from core.domain.options import Habits, Memory, Placement
+from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import Connection, Surface
-from core.inbound.dispatcher import Front
+from core.inbound.dispatcher import Dispatcher
 from core.settings.config import Config, WrongConfig
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Discord:
     """Implements `core.domain.ports.Platform`. `ready` is set once the gateway has told of the guilds."""
 
     name = NAME
-    habits = Habits(memory=Memory.THREAD, replies=Placement.CHANNEL)
+    habits = PlatformDefaults(memory=Memory.THREAD, replies=Placement.CHANNEL)
 
     def __init__(self, config: Config, *, faster: float = 1.0, answer_seconds: float = ANSWER_SECONDS) -> None:
         """`faster`: the windows of Discord's limits end so many times sooner than Discord's own, as the sandbox's may.
@@ -85,22 +85,22 @@ class Discord:
         base = config.discord_api_url.rstrip("/")
         self._base, self._http = base, Http(base, self._token, faster)
         self._rest = Rest(self._http)
-        self._marks = Marks(self._rest, SPACING / faster)
+        self._marks = Reactions(self._rest, SPACING / faster)
         self._shards = shards_of(config.discord_shards)
-        self._clients: dict[Shard, Listener] = {}  # the newest of each
-        self._arrivals, self._queue = Arrivals(), Queue(len(self._shards))
+        self._clients: dict[Shard, GatewayClient] = {}  # the newest of each
+        self._arrivals, self._queue = ArrivalOrder(), Queue(len(self._shards))
         self.ready = asyncio.Event()
 
     def open(self, address: Address) -> Surface:
         # What is private has no place in the channel, even when its token was lost before the first word.
-        kind = ResponseSurface if address.interaction or address.private else ChannelSurface
+        kind = InteractionSurface if address.interaction or address.private else ChannelSurface
         return kind(self._rest, address, self._marks, self._faster)
 
     def connection(self) -> Connection:
         """How the gateway is, once it has told of the guilds."""
         return pulse.connection(self._clients.values()) if self.ready.is_set() else Connection(False)
 
-    async def run(self, front: Front) -> None:
+    async def run(self, front: Dispatcher) -> None:
         """Serve until cancelled, then leave the gateway within CLOSE_SECONDS.
 
         Raises WrongConfig when Discord refuses the token or the intents. Trouble with the connection is waited out.
@@ -125,7 +125,7 @@ class Discord:
         async with self._http.open():
             await self._marks.run()
 
-    async def _stay(self, front: Front, shard: Shard) -> None:
+    async def _stay(self, front: Dispatcher, shard: Shard) -> None:
         """Connect, again and again. Raises WrongConfig."""
         backoff = ExponentialBackoff()
         while True:
@@ -152,9 +152,11 @@ class Discord:
             log.warning("Discord can't be reached (%s); trying again in %.0f s", reason, wait)
             await asyncio.sleep(wait)
 
-    async def _serve(self, front: Front, shard: Shard) -> None:
+    async def _serve(self, front: Dispatcher, shard: Shard) -> None:
         """One client, from its login to its end."""
-        client = Listener(front, self._http, self._arrivals, self._managers, shard, self._queue, self._answer_seconds)
+        client = GatewayClient(
+            front, self._http, self._arrivals, self._managers, shard, self._queue, self._answer_seconds
+        )
         self._clients[shard] = client
         with in_one_sentence(client) as reconnects:
             try:
@@ -175,7 +177,7 @@ class Discord:
                 self._queue.done(client)
                 await _close(client)
 
-    async def _greet(self, client: Listener, shard: Shard) -> None:
+    async def _greet(self, client: GatewayClient, shard: Shard) -> None:
         await client.signed_in.wait()
         if all((each := self._clients.get(one)) and each.signed_in.is_set() for one in self._shards):
             self.ready.set()
@@ -199,7 +201,7 @@ async def _until_done(connected: asyncio.Task[None]) -> None:
             await asyncio.wait({connected}, timeout=CLOSE_SECONDS / 6)
 
 
-async def _close(client: Listener) -> None:
+async def _close(client: GatewayClient) -> None:
     """Leave the gateway with code 1000, so that the bot goes offline at once.
 
     `Client.close` alone would race with its reader, which closes with 4000; by now nobody reads any more.

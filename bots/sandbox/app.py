@@ -13,7 +13,7 @@ from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack.server import SlackServer
 from bots.sandbox.terminal.discord import DiscordStage
-from bots.sandbox.terminal.faults import Troubles
+from bots.sandbox.terminal.faults import FaultSwitches
 from bots.sandbox.terminal.slack import SlackStage
 from bots.sandbox.terminal.terminal import WELCOME, Terminal
 from bots.slack.app import Slack
@@ -67,4 +67,4 @@ async def sandbox(config: Config) -> None:
         await discord.until(lambda: discord.commands.registered)  # or the first line typed could be refused
         answers = "the real Nebula answers" if model_server is None else "a stand-in plays the model"
         print(f"{store.where}; {answers}.\n{WELCOME}", flush=True)
-        await Terminal(stages, Troubles(slack, discord, model_server), bot.intake.idle).serve()
+        await Terminal(stages, FaultSwitches(slack, discord, model_server), bot.intake.idle).serve()

@@ -14,30 +14,30 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bots.slack.api import transport
-from bots.slack.api.capabilities import Style
+from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web, sdk_log
-from bots.slack.api.connection import Pulse
+from bots.slack.api.connection import SocketPulse
 from bots.slack.api.identity import Identity
 from bots.slack.api.patience import PATIENCE, Patience
 from bots.slack.api.people import People
 from bots.slack.components import buttons, forms
-from bots.slack.inbound.backfill import Missed
-from bots.slack.inbound.buttons import Presses
+from bots.slack.inbound.backfill import Backfill
+from bots.slack.inbound.buttons import ButtonPresses
 from bots.slack.inbound.commands import Commands
 from bots.slack.inbound.messages import Listeners
 from bots.slack.inbound.presence import Presence
-from bots.slack.inbound.tasks import Work
-from bots.slack.inbound.text import Words
+from bots.slack.inbound.tasks import TaskSupervisor
+from bots.slack.inbound.text import IncomingText
 from bots.slack.manifest import OF_HISTORY, OPTIONAL, SCOPES
 from bots.slack.outbound.private_file import handed
 from bots.slack.outbound.status import Eyes
-from bots.slack.outbound.streaming_surface import NativeSurface
+from bots.slack.outbound.streaming_surface import StreamingSurface
 from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address
 from core.domain.errors import PlatformError, SlowDown, Unreachable
-from core.domain.options import Habits, Memory, Placement, Streaming
+from core.domain.options import Memory, Placement, PlatformDefaults, Streaming
 from core.domain.ports import Connection
-from core.inbound.dispatcher import Front
+from core.inbound.dispatcher import Dispatcher
 from core.settings.config import Config, WrongConfig
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Slack:
     """Implements core.domain.ports.Platform over slack-bolt: Socket Mode, or HTTP if the configuration says so."""
 
     name = "slack"
-    habits = Habits(memory=Memory.CHANNEL, replies=Placement.THREAD)
+    habits = PlatformDefaults(memory=Memory.CHANNEL, replies=Placement.THREAD)
 
     def __init__(self, config: Config, *, patience: Patience = PATIENCE) -> None:
         """`patience`: another than Slack itself has."""
@@ -64,8 +64,8 @@ class Slack:
         self._web = Web(config.slack_api_url, token.get_secret_value() if token else "")
         self._people = People(self._web, config.slack_managers, patience.names)
         self._eyes = Eyes(self._web)
-        self._style = Style()
-        self._pulse = Pulse()
+        self._style = Capabilities()
+        self._pulse = SocketPulse()
         self._patience = patience
         self.ready = asyncio.Event()  # set while events can arrive
 
@@ -78,14 +78,14 @@ class Slack:
         direct = address.place.direct
         native = address.streaming is Streaming.NATIVE or (address.streaming is Streaming.AUTO and direct)
         native = native and self._style.streams(direct=direct)
-        kind = NativeSurface if native and address.message else SlackSurface
+        kind = StreamingSurface if native and address.message else SlackSurface
         return kind(self._web, self._eyes, self._style, address)
 
     def connection(self) -> Connection:
         """How the sockets are; over HTTP, whether we listen."""
         return Connection(self.ready.is_set()) if self._config.slack_over_http else self._pulse.connection()
 
-    async def run(self, front: Front) -> None:
+    async def run(self, front: Dispatcher) -> None:
         """Serve until cancelled; then closes within a few seconds.
 
         Replies that still run may go on editing afterwards. Raises WrongConfig when Slack refuses the tokens for good;
@@ -93,15 +93,15 @@ class Slack:
         """
         try:
             me = await self._identity()
-            work = Work()
-            words = Words(self._people, me.user)
+            work = TaskSupervisor()
+            words = IncomingText(self._people, me.user)
             hand = partial(handed, self._web, self._style)
             listeners = Listeners(front, me, self._people, words, work, self.open, hand, self._web.removed)
             commands = Commands(
                 front, me, self._web, self._style, self._people, words, work, self.open, hand, self._patience
             )
-            presses = Presses(front, me, self._web, self._style, self._people, work)
-            missed = Missed(front, me, self._web, self._style, listeners.mention)
+            presses = ButtonPresses(front, me, self._web, self._style, self._people, work)
+            missed = Backfill(front, me, self._web, self._style, listeners.mention)
             presence = Presence(front, f"slack/{me.team}", self.connection, missed.look)
             app = self._app(me, listeners, commands, presses)
             async with self._transport(app, presence), work.open(), presence.kept():
@@ -163,7 +163,7 @@ class Slack:
                 raise WrongConfig((refused.format(error),)) from error
         raise AssertionError
 
-    def _app(self, me: Identity, listeners: Listeners, commands: Commands, presses: Presses) -> AsyncApp:
+    def _app(self, me: Identity, listeners: Listeners, commands: Commands, presses: ButtonPresses) -> AsyncApp:
         """Bolt with our listeners; the same for both transports."""
         token = self._config.slack_bot_token
         secret = self._config.slack_signing_secret

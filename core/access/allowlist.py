@@ -10,7 +10,7 @@ DENIED = "You can't use this bot here. Whoever runs it decides who may."
 EXTERNAL = "Only members of this workspace can use this bot here."
 
 
-class Access:
+class AccessList:
     """The lists name people, roles, channels, threads and workspaces by their ids."""
 
     def __init__(self, allow: Iterable[str] = (), deny: Iterable[str] = (), *, external: bool = False) -> None:
@@ -19,7 +19,7 @@ class Access:
         self._allow, self._deny, self._external = frozenset(allow), frozenset(deny), external
 
     @classmethod
-    def of(cls, config: Config) -> "Access":
+    def of(cls, config: Config) -> "AccessList":
         """As the configuration says."""
         return cls(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
 
@@ -31,4 +31,4 @@ class Access:
         return EXTERNAL if author.external and not self._external else ""
 
 
-EVERYBODY = Access()
+EVERYBODY = AccessList()

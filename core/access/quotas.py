@@ -2,7 +2,7 @@
 
 import logging
 
-from core.domain.conversation import Mention
+from core.domain.conversation import Question
 from core.domain.errors import StoreError, when
 from core.settings.config import Config
 from core.settings.parameters import DAY
@@ -15,7 +15,7 @@ PERSON = "person"
 CHANNEL = "channel"
 
 
-class PeopleLimits:
+class UserQuotas:
     """The limits that whoever runs the bot has set. While Redis is out of reach there are none."""
 
     def __init__(self, quotas: Quotas, config: Config) -> None:
@@ -23,7 +23,7 @@ class PeopleLimits:
         self._requests = {PERSON: config.person_requests, CHANNEL: config.channel_requests}
         self._tokens = {PERSON: config.person_tokens, CHANNEL: config.channel_tokens}
 
-    async def take(self, mention: Mention) -> str:
+    async def take(self, mention: Question) -> str:
         """Count a question, once however often it is delivered; "" or the sentence that refuses it, for its author.
 
         Tokens are counted afterwards: a question is refused while those of earlier ones are not worked off.
@@ -40,7 +40,7 @@ class PeopleLimits:
             log.warning("a question goes on uncounted: %s", error)
         return ""
 
-    async def charge(self, mention: Mention, tokens: int) -> None:
+    async def charge(self, mention: Question, tokens: int) -> None:
         """Count what an answer cost, once for each question."""
         demands = [Demand(limit, tokens) for limit in self._limits(mention, "tokens")]
         try:
@@ -48,7 +48,7 @@ class PeopleLimits:
         except StoreError as error:
             log.warning("an answer goes uncounted: %s", error)
 
-    def _limits(self, mention: Mention, unit: str) -> list[Limit]:
+    def _limits(self, mention: Question, unit: str) -> list[Limit]:
         """Those that hold for this question; a direct message's channel is its author's alone."""
         place = mention.place
         # without the workspace: a direct message on Discord has none, and would be a second allowance

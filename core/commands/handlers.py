@@ -5,17 +5,17 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 
-from core.commands.history import Keepsakes
+from core.commands.history import HistoryCommands
 from core.commands.registry import COMMANDS, Invocation, usage
 from core.commands.responses import Form, Response, RightsOf
-from core.domain.conversation import Mention, Rights
+from core.domain.conversation import Question, Rights
 from core.domain.errors import UserError
 from core.domain.options import Memory
 from core.domain.ports import ChatModel
 from core.settings.parameters import DAY, PARAMETERS, ChannelSettings, Layer, Origin, Stored, checked, parameter
 from core.settings.routing import conversation_of
 from core.store.ratings import Ratings
-from core.store.records import Records
+from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
 
@@ -29,8 +29,8 @@ class Handlers:
 
     def __init__(self, settings: SettingsStore, turns: Turns, ratings: Ratings, model: ChatModel) -> None:
         self._settings = settings
-        self._turns, self._records = turns, Records(turns.mailboxes)
-        self._keepsakes = Keepsakes(self._records, settings)
+        self._turns, self._records = turns, ConversationLookups(turns.mailboxes)
+        self._keepsakes = HistoryCommands(self._records, settings)
         self._ratings = ratings
         self._model = model
         # What one may do for oneself, and more with rights.
@@ -195,9 +195,9 @@ class Handlers:
         return name, f"\n\nNebula's list does not name this model. {hint}I will try it all the same."
 
 
-def _here(invocation: Invocation, *, private: bool = False) -> Mention:
+def _here(invocation: Invocation, *, private: bool = False) -> Question:
     """A question that the person could put in this place."""
-    return Mention(id="", place=invocation.place, author=invocation.author, text="", private=private)
+    return Question(id="", place=invocation.place, author=invocation.author, text="", private=private)
 
 
 def _check(rights: Rights, invocation: Invocation) -> None:

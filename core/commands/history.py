@@ -6,20 +6,20 @@ from dataclasses import asdict
 
 from core.commands.registry import Invocation
 from core.commands.responses import File, Response, RightsOf
-from core.domain.conversation import Mention, Rights
+from core.domain.conversation import Question, Rights
 from core.domain.errors import UserError
 from core.settings.routing import conversation_of
-from core.store.records import Records
+from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
 
 MINE, ALL = "me", "all"
 _MANAGERS_ONLY = "Only those who manage this channel can do that. `!{0} me` is for what you asked yourself."
 
 
-class Keepsakes:
+class HistoryCommands:
     """Handlers of `reset`, `forget` and `export`. They raise UserError and StoreError."""
 
-    def __init__(self, records: Records, settings: SettingsStore) -> None:
+    def __init__(self, records: ConversationLookups, settings: SettingsStore) -> None:
         self._records, self._settings = records, settings
 
     async def reset(self, invocation: Invocation) -> Response:
@@ -73,7 +73,7 @@ class Keepsakes:
 
     async def _conversation(self, invocation: Invocation, *, private: bool = False) -> str:
         settings = await self._settings.of(invocation.place)
-        asked = Mention("", invocation.place, invocation.author, "", private=private)
+        asked = Question("", invocation.place, invocation.author, "", private=private)
         return conversation_of(asked, settings)
 
 

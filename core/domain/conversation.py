@@ -62,7 +62,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Redo:
+class Regeneration:
     """An answer to be replaced: the turn that gave it, and the messages in which it stands."""
 
     turn: str
@@ -71,7 +71,7 @@ class Redo:
 
 
 @dataclass(frozen=True, slots=True)
-class Mention:
+class Question:
     """A question put to the bot, in words the model can read: ids resolved to names, entities decoded.
 
     `id` is the same for every delivery of the same question, and differs between questions.
@@ -94,7 +94,7 @@ class Mention:
     expires: float = 0.0
     refusal: str = ""
     private: bool = False
-    redo: Redo | None = None
+    redo: Regeneration | None = None
     after: str = ""
     version: int = 0
     others: tuple[str, ...] = ()  # ids of further people whose questions are answered with it

@@ -26,7 +26,7 @@ NebulaBotError
 └── UserError                  something a person asked for can't be done; the notice says what to do
 """
 
-from core.domain.rates import Told
+from core.domain.rates import RateLimitStatus
 
 
 class NebulaBotError(Exception):
@@ -133,7 +133,7 @@ class SlowDown(PlatformError):
         *,
         everywhere: bool = False,
         shared: bool = False,
-        told: Told | None = None,
+        told: RateLimitStatus | None = None,
     ) -> None:
         super().__init__(detail)
         self.retry_after = retry_after

@@ -36,7 +36,7 @@ class Overlap(StrEnum):
     INTERRUPT = "interrupt"  # it ends the running answer; all that wait are answered together
 
 
-class Edits(StrEnum):
+class EditPolicy(StrEnum):
     """What becomes of an answer whose question was changed afterwards."""
 
     OFFER = "offer"  # a button asks again
@@ -59,7 +59,7 @@ class Placement(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class PlatformDefaults:
     """What a platform's users expect when nothing is set."""
 
     memory: Memory

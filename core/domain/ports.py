@@ -9,9 +9,9 @@ from typing import Protocol
 from core.domain.beat import Beat
 from core.domain.chat import Catalog, ChatRequest, Completion, Delta
 from core.domain.conversation import Address
-from core.domain.options import Habits
+from core.domain.options import PlatformDefaults
 from core.domain.page import Page
-from core.domain.rates import Pace, Told
+from core.domain.rates import RateLimit, RateLimitStatus
 
 
 class ChatModel(Protocol):
@@ -41,7 +41,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class QuestionStatus:
     """What a person sees of such a question: `ahead` others come first, `seconds` the model was asked for so long."""
 
     status: Status
@@ -59,7 +59,7 @@ def full(ahead: int) -> str:
     return f"{ahead} questions wait here already. Please ask again when they are answered."
 
 
-NO_SIGN = Sign(Status.NONE)
+NO_SIGN = QuestionStatus(Status.NONE)
 
 
 class Surface(Protocol):
@@ -70,7 +70,7 @@ class Surface(Protocol):
     growing page said can't be taken back.
     """
 
-    told: Told | None
+    told: RateLimitStatus | None
     by_status: bool
     append_only: bool
 
@@ -78,7 +78,7 @@ class Surface(Protocol):
         """Whether the page, translated to the platform's dialect, is within the platform's limits."""
         ...
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
+    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         """The budget that showing this page draws on, in this message or a new one. `wait` tells how long one of
         several would have to be waited for, in seconds."""
         ...
@@ -99,7 +99,7 @@ class Surface(Protocol):
         """Show a file below the reply; returns the id of its message, "" where the platform does not tell."""
         ...
 
-    async def status(self, sign: Sign) -> None:
+    async def status(self, sign: QuestionStatus) -> None:
         """Show that the question was received or is being thought about, as well as the platform can; best effort."""
         ...
 
@@ -131,7 +131,7 @@ class Platform(Protocol):
     """A chat platform: where replies are shown."""
 
     name: str
-    habits: Habits
+    habits: PlatformDefaults
 
     def open(self, address: Address) -> Surface:
         """The surface for a reply to this address. Does no IO."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.domain.conversation import Mention
+from core.domain.conversation import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ NOTHING_SHOWN = Progress()
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class AnsweredQuestion:
     """A mention and the messages in which its reply stands; `offer` is the one among them that says that the question
     was changed since."""
 
-    mention: Mention
+    mention: Question
     messages: tuple[str, ...]
     offer: str = ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RateLimitStatus:
     """What a platform's answer says about its limit: calls in a window, how many are left, and seconds to its end."""
 
     limit: int
@@ -13,7 +13,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RateLimit:
     """A limit that replies share: at most `calls` in any window of `seconds`, counted under `scope`.
 
     `spread`: interim calls are spaced evenly, for one reply at least `least` seconds apart. `shared`: several processes
@@ -26,4 +26,4 @@ class Pace:
     spread: bool = True
     least: float = 0.0
     shared: bool = True
-    within: "Pace | None" = None
+    within: "RateLimit | None" = None

@@ -6,15 +6,15 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import replace
 
-from core.access.allowlist import EVERYBODY, Access
+from core.access.allowlist import EVERYBODY, AccessList
 from core.commands.handlers import Handlers
 from core.commands.registry import Invocation, parse
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Mention, Place
+from core.domain.conversation import Place, Question
 from core.domain.errors import NebulaBotError, StoreError, UserError
 from core.domain.page import Action
-from core.inbound.buttons import Controls, Press
-from core.inbound.edits import Edits
+from core.inbound.buttons import ButtonActions, ButtonPress
+from core.inbound.edits import EditHandler
 from core.store.presence import Presence
 from core.store.turns import Acceptance
 from core.turns.intake import Intake
@@ -29,22 +29,22 @@ AWAY = "My memory is out of reach right now. I have your question, and answer it
 WORDS = frozenset({"help", "settings", "stop"})
 
 
-class Front:
+class Dispatcher:
     """The bot as seen from a platform."""
 
     def __init__(
         self,
         intake: Intake,
         handlers: Handlers,
-        controls: Controls,
-        edits: Edits,
+        controls: ButtonActions,
+        edits: EditHandler,
         presence: Presence,
-        access: Access = EVERYBODY,
+        access: AccessList = EVERYBODY,
     ) -> None:
         self._intake, self._handlers, self._controls = intake, handlers, controls
         self._edits, self._presence, self._access = edits, presence, access
 
-    async def heard(self, mention: Mention, rights: RightsOf) -> Response | None:
+    async def heard(self, mention: Question, rights: RightsOf) -> Response | None:
         """A message to the bot. None: it is accepted (or was before) and will be answered on its surface.
 
         A command's response is returned, for the adapter to show. Raises StoreError when a question could
@@ -67,7 +67,7 @@ class Front:
             return None
         return await self.invoked(invocation, rights)
 
-    async def edited(self, mention: Mention, *, asks: bool) -> None:
+    async def edited(self, mention: Question, *, asks: bool) -> None:
         """A message reads differently now; `asks`: as it stands it puts a question to the bot.
 
         A question that waits is changed, one that was answered can be asked again, and a message that was none before
@@ -95,7 +95,7 @@ class Front:
         once, so not to be called often. Raises StoreError."""
         return await self._handlers.known(scope)
 
-    async def missed(self, mention: Mention) -> None:
+    async def missed(self, mention: Question) -> None:
         """A question from the time in which nobody listened; it may be known already. Commands are passed over.
 
         Raises StoreError.
@@ -110,11 +110,11 @@ class Front:
         found = await self._answered(self._handlers.run(invocation, rights), invocation.command.name)
         return found or Response(NebulaBotError.notice)
 
-    async def pressed(self, action: Action, press: Press, rights: RightsOf) -> Response | None:
+    async def pressed(self, action: Action, press: ButtonPress, rights: RightsOf) -> Response | None:
         """A button under a reply. Never raises; a response is for the person alone, None: the reply itself shows it."""
         return await self._answered(self._controls.pressed(action, press, rights), action)
 
-    async def rated(self, press: Press, *, good: bool) -> Response | None:
+    async def rated(self, press: ButtonPress, *, good: bool) -> Response | None:
         """A vote on a reply. Never raises."""
         return await self._answered(self._controls.rated(press, good=good), "rate")
 
@@ -123,7 +123,7 @@ class Front:
         means. Never raises."""
         await self._answered(self._controls.halted(place, message), "halt")
 
-    async def ask(self, mention: Mention) -> Acceptance:
+    async def ask(self, mention: Question) -> Acceptance:
         """A question put by a command of the platform. Raises StoreError."""
         return await self._intake.accept(mention)
 

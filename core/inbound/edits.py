@@ -5,17 +5,17 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from core.access.admission import Gate
-from core.domain.conversation import Author, Mention, Place
+from core.access.admission import Admission
+from core.domain.conversation import Author, Place, Question
 from core.domain.errors import PlatformError, StoreError
-from core.domain.options import Edits as Habit
+from core.domain.options import EditPolicy
 from core.domain.page import Action, Page
-from core.domain.progress import Shown
+from core.domain.progress import AnsweredQuestion
 from core.inbound.buttons import again
 from core.reply.notices import retract
 from core.settings.parameters import ChannelSettings
 from core.settings.routing import conversation_of
-from core.store.records import Records, State
+from core.store.records import ConversationLookups, State
 from core.store.settings import SettingsStore
 from core.turns.intake import Intake
 
@@ -26,13 +26,13 @@ _NEW = 1800.0
 _LOOK = 2.0
 
 
-class Edits:
+class EditHandler:
     """Serves what platforms tell of messages that exist already. All raise StoreError."""
 
-    def __init__(self, intake: Intake, records: Records, settings: SettingsStore, gate: Gate) -> None:
+    def __init__(self, intake: Intake, records: ConversationLookups, settings: SettingsStore, gate: Admission) -> None:
         self._intake, self._records, self._settings, self._gate = intake, records, settings, gate
 
-    async def edited(self, mention: Mention, *, asks: bool) -> None:
+    async def edited(self, mention: Question, *, asks: bool) -> None:
         """The message of this question reads differently now; `asks`: as it stands it puts a question to the bot."""
         settings = await self._settings.of(mention.place)
         conversation = conversation_of(mention, settings)
@@ -61,7 +61,7 @@ class Edits:
     async def deleted(self, place: Place, message: str) -> None:
         """A message is gone: with a question its answer goes, with an answer what is remembered of it."""
         settings = await self._settings.of(place)
-        asked = Mention("", place, Author("", ""), "", message)
+        asked = Question("", place, Author("", ""), "", message)
         # The thread may be one that the reply opened: then the question stood outside of it.
         places = {conversation_of(asked, settings), conversation_of(replace(asked, message=""), settings)}
         for conversation in sorted(places):
@@ -78,7 +78,7 @@ class Edits:
             if found.running or found.waiting or found.exchange or found.shown:
                 return
 
-    def _changed(self, old: Mention, edited: Mention) -> Mention | None:
+    def _changed(self, old: Question, edited: Question) -> Question | None:
         """The old mention in its new words; None if they are the same, or if it stands for several questions: asked
         again in the words of one, the others would lose their answer."""
         if old.others:
@@ -88,11 +88,13 @@ class Edits:
             return None
         return replace(old, text=new.text, attachments=new.attachments, refusal=new.refusal)
 
-    async def _answered(self, conversation: str, shown: Shown, new: Mention, settings: ChannelSettings) -> None:
+    async def _answered(
+        self, conversation: str, shown: AnsweredQuestion, new: Question, settings: ChannelSettings
+    ) -> None:
         """An answered question is offered to be asked again, or is asked at once."""
-        if settings.edits is Habit.IGNORE or new.refusal:
+        if settings.edits is EditPolicy.IGNORE or new.refusal:
             return
-        if settings.edits is Habit.RERUN:
+        if settings.edits is EditPolicy.RERUN:
             message = shown.messages[0]
             answered = await self._records.exchange(conversation, message) is not None
             await self._intake.accept(again(replace(shown, mention=new), answered=answered))
@@ -103,14 +105,14 @@ class Edits:
         if not shown.offer and await self._intake.once(f"{shown.mention.id}/offer"):
             self._intake.beside(self._offer(conversation, replace(shown, mention=new), settings))
 
-    async def _offer(self, conversation: str, shown: Shown, settings: ChannelSettings) -> None:
+    async def _offer(self, conversation: str, shown: AnsweredQuestion, settings: ChannelSettings) -> None:
         """A message with a button. It counts as one of the answer's: asked again, the answer takes its place."""
         surface = self._intake.surface(shown.mention, settings, f"{shown.mention.id}/changed")
         with suppress(PlatformError, StoreError):
             message = await surface.post(Page("", foot=CHANGED, actions=(Action.AGAIN,)))
             await self._records.revise(conversation, replace(shown, messages=(*shown.messages, message), offer=message))
 
-    async def _afterwards(self, conversation: str, mention: Mention, asks: bool) -> None:
+    async def _afterwards(self, conversation: str, mention: Question, asks: bool) -> None:
         """Changed while it was being answered: looked at again when it has its answer."""
         while True:
             await asyncio.sleep(_LOOK)

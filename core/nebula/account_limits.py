@@ -48,7 +48,7 @@ class Booking:
     demands: tuple[Demand, ...]
 
 
-class Account:
+class AccountRateLimits:
     """Places within an account's limits. Without Redis requests go on uncounted: no answer waits for a count."""
 
     def __init__(self, quotas: Quotas, tier: Tier = Tier(), *, patience: float = 60.0, minute: float = 60.0) -> None:

@@ -34,13 +34,13 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 }
 
 
-class Permit:
+class Trial:
     """Leave to ask once; what came of it is told with `answered`, `failed` or `given_up`."""
 
     __slots__ = ()
 
 
-class Breaker:
+class CircuitBreaker:
     """One server's or model's breaker. Times are seconds of a monotonic clock, passed in."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Breaker:
         self._next_pause = pause
         self._in_row = 0
         self._opens = 0.0  # when a probe may go
-        self._probe: Permit | None = None
+        self._probe: Trial | None = None
         self.state = State.CLOSED
 
     def wait(self, now: float) -> float:
@@ -69,12 +69,12 @@ class Breaker:
             case State.PROBING:
                 return self._next_pause
 
-    def enter(self, now: float) -> Permit | None:
+    def enter(self, now: float) -> Trial | None:
         """Leave to ask; None while the breaker is open, or somebody else probes."""
         if self.wait(now) > 0:
             return None
         self._step(Event.PAUSED)
-        permit = Permit()
+        permit = Trial()
         if self.state is State.PROBING:
             self._probe = permit
         return permit
@@ -84,7 +84,7 @@ class Breaker:
         self._step(Event.ANSWERED)
         self._in_row, self._next_pause, self._probe = 0, self._pause, None
 
-    def failed(self, permit: Permit, now: float) -> None:
+    def failed(self, permit: Trial, now: float) -> None:
         """It did not answer. What left before the breaker opened, and is no probe, brings no news then."""
         if self.state is State.CLOSED:
             self._in_row += 1
@@ -96,7 +96,7 @@ class Breaker:
             self._next_pause = min(2 * self._next_pause, self._longest)
             self._in_row, self._probe = 0, None
 
-    def given_up(self, permit: Permit, now: float) -> None:
+    def given_up(self, permit: Trial, now: float) -> None:
         """The request ended before it could be told; after a probe the next one may go at once."""
         if permit is self._probe and self._step(Event.GIVEN_UP):
             self._opens, self._probe = now, None

@@ -17,9 +17,9 @@ from core.domain.beat import Beat
 from core.domain.chat import Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
 from core.domain.errors import BrokenStream, ModelTimeout, ServerTrouble
 from core.nebula import catalog
-from core.nebula.failures import Failed, from_answer, refuses_usage_option
-from core.nebula.response import Answer
-from core.nebula.retries import Attempts, Before
+from core.nebula.failures import AttemptFailed, from_answer, refuses_usage_option
+from core.nebula.response import ResponseDecoder
+from core.nebula.retries import Before, RetryPolicy
 from core.nebula.wire import request_body
 
 BASE_URL = "https://inference.nebulablock.com/v1"
@@ -104,12 +104,12 @@ class Nebula:
     async def complete(self, request: ChatRequest) -> Completion:
         """The whole answer at once. Raises ModelError."""
         model = catalog.api_name(request.model)
-        attempts = Attempts(self._retries, self._backoff, model, self.before_retry)
+        attempts = RetryPolicy(self._retries, self._backoff, model, self.before_retry)
         while True:
             try:
                 async with self._slots:
                     deltas = [delta async for delta in self._attempt(request, model)]
-            except Failed as failed:
+            except AttemptFailed as failed:
                 await attempts.pause(failed)
                 continue
             begins = max((index for index, delta in enumerate(deltas) if delta.restart), default=0)
@@ -126,7 +126,7 @@ class Nebula:
 
     async def _answer(self, request: ChatRequest, beat: Beat) -> AsyncGenerator[Delta, None]:
         model = catalog.api_name(request.model)
-        attempts = Attempts(self._retries, self._backoff, model, self.before_retry)
+        attempts = RetryPolicy(self._retries, self._backoff, model, self.before_retry)
         begun = False
         while True:
             try:
@@ -135,7 +135,7 @@ class Nebula:
                         begun = True
                         yield delta
                     return
-            except Failed as failed:
+            except AttemptFailed as failed:
                 if begun:  # people have read the beginning; another attempt would say something else
                     metrics.MODEL_FAILURES.labels(type(failed.error).__name__).inc()
                     raise failed.error from failed.__cause__
@@ -147,7 +147,7 @@ class Nebula:
         streamed = beat is not None
         clock = asyncio.get_running_loop().time
         deadline = clock() + (self._first_token if streamed else self._whole)
-        answer = Answer(model)
+        answer = ResponseDecoder(model)
         async with self._ask(request, model, streamed, deadline) as response, aclosing(_pieces(response)) as body:
             while not answer.ended:
                 if beat:
@@ -157,11 +157,11 @@ class Nebula:
                 except TimeoutError as error:
                     if answer.said_all:
                         break
-                    raise Failed(ModelTimeout("no token in time")) from error
+                    raise AttemptFailed(ModelTimeout("no token in time")) from error
                 except _CONNECTION_ERRORS as error:
                     if answer.said_all:
                         break
-                    raise Failed(BrokenStream(_names(error)), again=True) from error
+                    raise AttemptFailed(BrokenStream(_names(error)), again=True) from error
                 if data is None:
                     break
                 delta = answer.feed(data)
@@ -213,9 +213,9 @@ class Nebula:
             async with asyncio.timeout_at(deadline):
                 response = await self._client.send(request, stream=True)
         except TimeoutError as error:
-            raise Failed(ModelTimeout("no answer in time")) from error
+            raise AttemptFailed(ModelTimeout("no answer in time")) from error
         except _CONNECTION_ERRORS as error:
-            raise Failed(ServerTrouble(_names(error)), again=True) from error
+            raise AttemptFailed(ServerTrouble(_names(error)), again=True) from error
         try:
             yield response
         finally:

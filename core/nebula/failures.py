@@ -69,7 +69,7 @@ _GUESSES = (
 )
 
 
-class Failed(Exception):
+class AttemptFailed(Exception):
     """One attempt at an answer failed with `error`; what to do about it.
 
     `again`: another attempt may succeed. `once`: but only one more is worth it. `wait`: seconds the server asks for.
@@ -82,12 +82,12 @@ class Failed(Exception):
         self.error, self.again, self.once, self.wait = error, again, once, wait
 
 
-def from_answer(status: int, body: bytes, headers: Mapping[str, str], model: str, now: float) -> Failed:
+def from_answer(status: int, body: bytes, headers: Mapping[str, str], model: str, now: float) -> AttemptFailed:
     """What an HTTP answer other than 200 means. `now`: epoch seconds, against which a Retry-After date counts."""
     return _failed(status, _decode(body), retry_after(headers, now), model)
 
 
-def from_stream(error: object, model: str) -> Failed:
+def from_stream(error: object, model: str) -> AttemptFailed:
     """What an error object means in an answer that began well (status 200)."""
     for name, text in _strings(error):
         if name in ("code", "status", "status_code") and text.isdecimal() and 400 <= int(text) < 600:
@@ -129,14 +129,14 @@ def _seconds(value: str, unit: float, now: float) -> float | None:
     return seconds if math.isfinite(seconds) else None
 
 
-def _failed(status: int, error: object, wait: float | None, model: str) -> Failed:
+def _failed(status: int, error: object, wait: float | None, model: str) -> AttemptFailed:
     words = _words(error)
     cause = _classify(status, words, _detail(status, error), wait, model)
     if isinstance(cause, RateLimited):
         # Each attempt counts against the limit, and no wait within a turn outlasts a day's.
-        return Failed(cause, again=not _DAILY.search(words), once=True, wait=wait)
+        return AttemptFailed(cause, again=not _DAILY.search(words), once=True, wait=wait)
     again = (status >= 500 or status == 408) and not isinstance(cause, ContextTooLong)
-    return Failed(cause, again=again, wait=wait)
+    return AttemptFailed(cause, again=again, wait=wait)
 
 
 def _classify(status: int, words: str, detail: str, wait: float | None, model: str) -> ModelError:

@@ -19,9 +19,9 @@ from core.domain.errors import (
     UnknownModel,
 )
 from core.domain.ports import ChatModel
-from core.nebula.account_limits import Account, Booking
+from core.nebula.account_limits import AccountRateLimits, Booking
 from core.nebula.catalog import api_name
-from core.nebula.circuit_breaker import Breaker, Permit
+from core.nebula.circuit_breaker import CircuitBreaker, Trial
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _MOST_BREAKERS = 256
 class _Trial:
     """One request on its way: whether the model began to answer, and what that cost as far as is known."""
 
-    breaker: Breaker
+    breaker: CircuitBreaker
     begun: bool = False
     usage: Usage | None = None
 
@@ -51,17 +51,17 @@ class _Trial:
         self.usage = usage or self.usage
 
 
-class Steady:
+class ResilientModel:
     """A ChatModel over another. Keeps one circuit breaker for each model, of this process alone."""
 
     def __init__(
         self,
         model: ChatModel,
-        account: Account | None = None,
+        account: AccountRateLimits | None = None,
         *,
         fallback: str = "",
         deadline: float = 120.0,
-        breaker: Callable[[], Breaker] = Breaker,
+        breaker: Callable[[], CircuitBreaker] = CircuitBreaker,
     ) -> None:
         """`fallback`: the model that answers where the one asked for fails before its first token, "" for none.
         `deadline`: seconds until the first token, over all attempts and waiting. `breaker` makes a new one."""
@@ -69,7 +69,7 @@ class Steady:
         self._fallback = api_name(fallback)
         self._deadline = deadline
         self._new_breaker = breaker
-        self._breakers: dict[str, Breaker] = {}
+        self._breakers: dict[str, CircuitBreaker] = {}
 
     @property
     def resting(self) -> bool:
@@ -194,7 +194,7 @@ class Steady:
         except TimeoutError as error:
             raise RateLimited("no place within the deadline", ours=True) from error
 
-    def _judge(self, trial: _Trial, permit: Permit, error: ModelError) -> None:
+    def _judge(self, trial: _Trial, permit: Trial, error: ModelError) -> None:
         """What a failure says of the server; after the first token it said enough."""
         if trial.begun or (isinstance(error, RateLimited) and error.ours):
             return
@@ -203,7 +203,7 @@ class Steady:
         else:
             trial.breaker.answered()
 
-    def _breaker(self, model: str) -> Breaker:
+    def _breaker(self, model: str) -> CircuitBreaker:
         if model not in self._breakers and len(self._breakers) >= _MOST_BREAKERS:
             self._breakers.pop(next(iter(self._breakers)))  # names are what people set: any number of them
         return self._breakers.setdefault(model, self._new_breaker())

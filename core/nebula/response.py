@@ -5,15 +5,15 @@ Pure: bytes in, deltas out; the deadlines and the connection are the caller's.
 
 from core.domain.chat import Delta, Finish, Usage
 from core.domain.errors import BrokenStream, NoAnswer, ServerTrouble
-from core.nebula.failures import Failed, from_stream
+from core.nebula.failures import AttemptFailed, from_stream
 from core.nebula.reasoning import Splitter, split, thinks_unopened
-from core.nebula.sse import Decoder, Event, EventTooLong
+from core.nebula.sse import EventDecoder, EventTooLong, ServerSentEvent
 from core.nebula.wire import Chunk, parse, words
 
 WHOLE_LIMIT = 8 << 20  # bytes of an answer that is not a stream
 
 
-class Answer:
+class ResponseDecoder:
     """Feed it the body of a 200 response until it has `ended` or the body has, then close it."""
 
     def __init__(self, model: str) -> None:
@@ -21,12 +21,12 @@ class Answer:
         self._model = model
         self._unopened = thinks_unopened(model)
         self._splitter = Splitter(self._unopened)
-        self._decoder = Decoder()
+        self._decoder = EventDecoder()
         self._kind: int | None = None  # the first byte of the body that says something
         self._body = bytearray()  # of an answer that is not a stream
         self._finish: Finish | None = None
         self._usage: Usage | None = None
-        self._failed: Failed | None = None
+        self._failed: AttemptFailed | None = None
         self._answered = False
         self.ended = False  # nothing that follows matters
         self.alive = False  # the last bytes brought something from the model, not only comments and empty chunks
@@ -45,12 +45,12 @@ class Answer:
         if self._kind is not None and self._kind in b"{<":
             self._body += data
             if len(self._body) > WHOLE_LIMIT:
-                self._fail(Failed(BrokenStream("the answer is too large")))
+                self._fail(AttemptFailed(BrokenStream("the answer is too large")))
             return None
         try:
             return self._add(self._decoder.feed(data))
         except EventTooLong as error:
-            self._fail(Failed(BrokenStream(str(error))))
+            self._fail(AttemptFailed(BrokenStream(str(error))))
             return None
 
     def close(self) -> Delta:
@@ -61,7 +61,7 @@ class Answer:
         if self._failed is not None:
             raise self._failed
         if self._finish is None and not self.ended:
-            raise Failed(BrokenStream("the stream ended without a finish_reason"), again=True)
+            raise AttemptFailed(BrokenStream("the stream ended without a finish_reason"), again=True)
         finish = self._finish or Finish.STOP
         last = self._splitter.close(finish)
         first = late or Delta()
@@ -69,10 +69,10 @@ class Answer:
         answered = bool(text.strip()) or (self._answered and not last.restart)
         if finish is Finish.STOP and not answered:
             # LiteLLM hides failures of the server behind it as an empty answer that ended well
-            raise Failed(NoAnswer("the answer is empty"), again=True, once=True)
+            raise AttemptFailed(NoAnswer("the answer is empty"), again=True, once=True)
         return Delta(text, first.thought + last.thought, finish, self._usage, first.restart or last.restart)
 
-    def _add(self, events: list[Event]) -> Delta | None:
+    def _add(self, events: list[ServerSentEvent]) -> Delta | None:
         text = thought = content = ""
         restart = False
 
@@ -99,7 +99,7 @@ class Answer:
             try:
                 chunk = parse(event.data)
             except ValueError:
-                self._fail(Failed(BrokenStream("a chunk is not valid JSON"), again=True))
+                self._fail(AttemptFailed(BrokenStream("a chunk is not valid JSON"), again=True))
                 break
             if chunk is None:
                 continue
@@ -125,9 +125,9 @@ class Answer:
         if chunk.error is not None:
             self._fail(from_stream(chunk.error, self._model))
         elif chunk.broken:
-            self._fail(Failed(BrokenStream("the server gave up"), again=True))
+            self._fail(AttemptFailed(BrokenStream("the server gave up"), again=True))
 
-    def _fail(self, failed: Failed) -> None:
+    def _fail(self, failed: AttemptFailed) -> None:
         self._failed = self._failed or failed
         self.ended = True
 
@@ -135,10 +135,10 @@ class Answer:
         try:
             chunk = parse(self._body.decode("utf-8-sig", "replace")) if self._kind == ord("{") else None
         except ValueError:
-            self._fail(Failed(BrokenStream("the answer is not valid JSON"), again=True))
+            self._fail(AttemptFailed(BrokenStream("the answer is not valid JSON"), again=True))
             return None
         if chunk is None:
-            self._fail(Failed(ServerTrouble("HTTP 200 with a page in place of an answer"), again=True))
+            self._fail(AttemptFailed(ServerTrouble("HTTP 200 with a page in place of an answer"), again=True))
             return None
         self._note(chunk)
         self.ended = True

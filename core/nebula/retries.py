@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from core import metrics
 from core.domain.errors import ModelError
-from core.nebula.failures import Failed
+from core.nebula.failures import AttemptFailed
 
 # Awaited with the model's name and the error before another attempt; may raise ModelError instead.
 Before = Callable[[str, ModelError], Awaitable[None]]
@@ -18,7 +18,7 @@ LONGEST_BACKOFF = 8.0  # seconds
 log = logging.getLogger(__name__)
 
 
-class Attempts:
+class RetryPolicy:
     """The attempts at one request: a Retry-After is honoured, other pauses double and are drawn at random."""
 
     def __init__(self, most: int, backoff: float, model: str, before: Before | None = None) -> None:
@@ -29,7 +29,7 @@ class Attempts:
         self._before = before
         self._once = False
 
-    async def pause(self, failed: Failed) -> None:
+    async def pause(self, failed: AttemptFailed) -> None:
         """Wait until the next attempt; raises the attempt's error when there is none."""
         metrics.MODEL_FAILURES.labels(type(failed.error).__name__).inc()
         wait = failed.wait

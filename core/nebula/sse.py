@@ -14,14 +14,14 @@ class EventTooLong(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ServerSentEvent:
     """One event: its data, and its name ("" when the stream gave none, which means a plain message)."""
 
     data: str
     name: str = ""
 
 
-class Decoder:
+class EventDecoder:
     """Turns the bytes of one stream into events, however they are cut.
 
     Lines end in LF, CR or CRLF and nowhere else: U+2028 and its like are ordinary characters inside JSON.
@@ -38,7 +38,7 @@ class Decoder:
         self._data: list[bytes] = []
         self._size = 0
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
         """The events that these bytes complete. Raises EventTooLong."""
         if self._after_cr and data:
             self._after_cr = False
@@ -52,7 +52,7 @@ class Decoder:
         last = data[-1]
         self._after_cr = last == 0x0D
         rest = b"" if last in b"\r\n" else lines.pop()
-        events: list[Event] = []
+        events: list[ServerSentEvent] = []
         if lines and self._line:
             lines[0] = bytes(self._line + lines[0])
             self._line.clear()
@@ -64,9 +64,9 @@ class Decoder:
                 raise EventTooLong(f"an event has more than {self._limit} bytes")
         return events
 
-    def close(self) -> list[Event]:
+    def close(self) -> list[ServerSentEvent]:
         """The last event, if the stream ended without the blank line that it should have had."""
-        events: list[Event] = []
+        events: list[ServerSentEvent] = []
         if self._line:
             self._take(bytes(self._line), events)
             self._line.clear()
@@ -78,20 +78,20 @@ class Decoder:
         """Whether nothing of an event has come yet."""
         return not (self._line or self._data or self._name or self._at_start)
 
-    def _whole(self, data: bytes) -> list[Event]:
+    def _whole(self, data: bytes) -> list[ServerSentEvent]:
         """The usual read: whole events, and nothing of the next one."""
-        events: list[Event] = []
+        events: list[ServerSentEvent] = []
         for block in data[:-2].split(b"\n\n"):
             if block.startswith(b"data: ") and b"\n" not in block and len(block) <= self._limit:
                 if block[6:].strip(b" "):
-                    events.append(Event(block[6:].decode("utf-8", "replace")))
+                    events.append(ServerSentEvent(block[6:].decode("utf-8", "replace")))
                 continue
             for line in block.split(b"\n"):
                 self._take(line, events)
             self._dispatch(events)
         return events
 
-    def _take(self, line: bytes, events: list[Event]) -> None:
+    def _take(self, line: bytes, events: list[ServerSentEvent]) -> None:
         if self._at_start:
             self._at_start = False
             line = line.removeprefix(codecs.BOM_UTF8)
@@ -108,10 +108,10 @@ class Decoder:
         elif field == b"event":
             self._name = value.decode("utf-8", "replace")
 
-    def _dispatch(self, events: list[Event]) -> None:
+    def _dispatch(self, events: list[ServerSentEvent]) -> None:
         data = b"\n".join(self._data) if self._data else b""
         if data.strip(b"\n "):
-            events.append(Event(data.decode("utf-8", "replace"), self._name))
+            events.append(ServerSentEvent(data.decode("utf-8", "replace"), self._name))
         self._data.clear()
         self._name = ""
         self._size = 0

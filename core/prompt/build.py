@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from core.domain.chat import ChatMessage, ChatRequest
-from core.domain.conversation import Author, Exchange, Mention
+from core.domain.conversation import Author, Exchange, Question
 from core.domain.errors import ContextTooLong
 from core.prompt.tokens import TokenEstimator
 from core.settings.parameters import ChannelSettings
@@ -19,7 +19,7 @@ ROOM_RULE = (
 def build(
     settings: ChannelSettings,
     history: Sequence[Exchange],
-    mention: Mention,
+    mention: Question,
     *,
     model: str,
     context: int,
@@ -62,7 +62,7 @@ def build(
     )
 
 
-def together(first: Mention, others: Sequence[Mention]) -> Mention:
+def together(first: Question, others: Sequence[Question]) -> Question:
     """One question in place of several, for one answer."""
     room = not first.place.direct
     said = (first.text, *(_said(each.author, each.text, room) for each in others))

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from core.domain.errors import SlowDown, StoreError
-from core.domain.rates import Pace, Told
-from core.ratelimit.window import PATIENCE, Budget
+from core.domain.rates import RateLimit, RateLimitStatus
+from core.ratelimit.window import PATIENCE, SlidingWindow
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _LOOK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class CallRequest:
     """A call that wants to leave, for the count that processes share.
 
     At most `calls` in a window of `seconds`, itself included, and at most `usable` in one of `usable_seconds`.
@@ -42,7 +42,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class Decision:
     """The answer: `wait` so many seconds (0: go). `active` replies draw on the budget in all processes, and `calls` is
     the limit as far as any of them knows it. `ahead` more calls may leave within AHEAD seconds without being asked for.
     """
@@ -53,10 +53,10 @@ class Admission:
     ahead: int = 0
 
 
-class Ledger(Protocol):
+class SharedRateLimit(Protocol):
     """The count of calls that several processes share. Both raise StoreError."""
 
-    async def admit(self, scope: str, claim: Claim) -> Admission:
+    async def admit(self, scope: str, claim: CallRequest) -> Decision:
         """Count a call that leaves now, or say when it may."""
         ...
 
@@ -65,51 +65,51 @@ class Ledger(Protocol):
         ...
 
 
-class Pacer:
+class RateLimiter:
     """The budgets of this process. `ledger` counts what is shared with others; without it, and while it is out of
     reach, a process goes by its own count."""
 
-    def __init__(self, ledger: Ledger | None = None) -> None:
+    def __init__(self, ledger: SharedRateLimit | None = None) -> None:
         self._ledger = ledger
-        self._scopes: dict[str, _Scope] = {}
+        self._scopes: dict[str, _Bucket] = {}
 
-    def line(self) -> "Line":
+    def line(self) -> "Ticket":
         """A new reply's place in the budgets."""
-        return Line(self)
+        return Ticket(self)
 
-    async def permit(self, pace: Pace, *, final: bool = False) -> "Permit":
+    async def permit(self, pace: RateLimit, *, final: bool = False) -> "Permit":
         """A permit for a single call that belongs to no reply."""
-        line = Line(self)
+        line = Ticket(self)
         try:
             return await line.permit(pace, final=final)
         finally:
             line.leave()
 
-    def wait(self, pace: Pace) -> float:
+    def wait(self, pace: RateLimit) -> float:
         """How long the next final call of this pace would have to wait, as far as is known here. Seconds."""
         scope = self._scopes.get(pace.scope)
         return max(0.0, scope.free_at(final=True) - scope.now) if scope else 0.0
 
-    def scope(self, pace: Pace) -> "_Scope":
+    def scope(self, pace: RateLimit) -> "_Bucket":
         """The budget of this pace."""
         scope = self._scopes.get(pace.scope)
         if scope is None:
             if len(self._scopes) >= _MOST_SCOPES:
                 self._scopes = {name: each for name, each in self._scopes.items() if not each.idle}
-            scope = self._scopes[pace.scope] = _Scope(pace, self._ledger if pace.shared else None)
+            scope = self._scopes[pace.scope] = _Bucket(pace, self._ledger if pace.shared else None)
         return scope
 
 
-class Line:
+class Ticket:
     """One reply's place in the lines for calls. To be left at its end: until then it counts as one who wants more."""
 
-    def __init__(self, pacer: Pacer) -> None:
+    def __init__(self, pacer: RateLimiter) -> None:
         self.since = -math.inf  # its last call: what people see of this reply is that old
         self.ending = False  # its next calls are its last: others need not share with it any more
         self._pacer = pacer
-        self._in: dict[str, _Scope] = {}
+        self._in: dict[str, _Bucket] = {}
 
-    async def permit(self, pace: Pace, *, final: bool = False) -> "Permit":
+    async def permit(self, pace: RateLimit, *, final: bool = False) -> "Permit":
         """Wait until a call may be made, and count it.
 
         In a scope whoever had to wait longest for a call goes first, and final calls before all others.
@@ -134,13 +134,13 @@ class Line:
 class Permit:
     """One call: a context around it tells the budgets when it landed, and of a SlowDown. Unused it is given back."""
 
-    def __init__(self, scope: "_Scope", *, interim: bool) -> None:
+    def __init__(self, scope: "_Bucket", *, interim: bool) -> None:
         self._scope = scope
         self._left = scope.now
         self.within: Permit | None = None
         self._before = scope.budget.take(self._left, interim=interim)
 
-    def learn(self, told: Told | None) -> None:
+    def learn(self, told: RateLimitStatus | None) -> None:
         """What the platform's answer said about the limit."""
         if told:
             self._scope.budget.learn(told, self._scope.now)
@@ -173,13 +173,13 @@ class Permit:
             self.within._land()
 
 
-class _Scope:
+class _Bucket:
     """One budget with those who wait for it."""
 
-    def __init__(self, pace: Pace, ledger: Ledger | None) -> None:
-        self.budget = Budget(pace.calls, pace.seconds, spread=pace.spread, least=pace.least)
+    def __init__(self, pace: RateLimit, ledger: SharedRateLimit | None) -> None:
+        self.budget = SlidingWindow(pace.calls, pace.seconds, spread=pace.spread, least=pace.least)
         self._name, self._spread, self._ledger = pace.scope, pace.spread, ledger
-        self._members: set[Line] = set()  # the replies that draw on it
+        self._members: set[Ticket] = set()  # the replies that draw on it
         self.others = 0  # those of other processes
         self._ahead, self._ahead_until = 0, -math.inf  # calls that were asked for already
         self._waiters: list[tuple[int, float, int, asyncio.Future[Permit]]] = []
@@ -200,10 +200,10 @@ class _Scope:
         active = max(1, len(self._members))
         return self.budget.free_at(self.now, final=final, active=active, share=active / (active + self.others))
 
-    def leave(self, line: Line) -> None:
+    def leave(self, line: Ticket) -> None:
         self._members.discard(line)
 
-    async def wait(self, line: Line, *, final: bool) -> Permit:
+    async def wait(self, line: Ticket, *, final: bool) -> Permit:
         """The next permit in turn for this reply."""
         if line not in self._members:
             self._members.add(line)
@@ -255,7 +255,7 @@ class _Scope:
         ahead = 0  # where calls are spread, each tells how many replies share the budget by then
         if not self._spread:
             ahead = max(0, min(budget.made_since(self.now - AHEAD), budget.calls // 10) - 1)
-        claim = Claim(budget.calls, window, budget.calls - reserve, usable, active, ahead)
+        claim = CallRequest(budget.calls, window, budget.calls - reserve, usable, active, ahead)
         asked = self.now
         try:
             admission = await self._ledger.admit(self._name, claim)

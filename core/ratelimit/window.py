@@ -8,7 +8,7 @@ each takes to arrive.
 import math
 from collections import deque
 
-from core.domain.rates import Told
+from core.domain.rates import RateLimitStatus
 
 # How long a final frame may have to wait for its call, in seconds: interim frames leave so much room and no more.
 PATIENCE = 0.3
@@ -21,7 +21,7 @@ _DRIFT = 0.01
 _RECOVERY = 0.2
 
 
-class Budget:
+class SlidingWindow:
     """At most `calls` in any window of `seconds`. All times are seconds of one monotonic clock."""
 
     def __init__(self, calls: int, seconds: float, *, spread: bool = True, least: float = 0.0) -> None:
@@ -96,7 +96,7 @@ class Budget:
             self._refused_at = now + retry_after
         self.hold(now + retry_after)
 
-    def learn(self, told: Told, now: float) -> None:
+    def learn(self, told: RateLimitStatus, now: float) -> None:
         """Go by what the platform says instead of what we believe."""
         if told.limit < 1:
             return

@@ -29,7 +29,7 @@ _NAME = 60  # characters of a model's name in the footer
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReplyStyle:
     """How replies look in one place.
 
     `model`: its name in the footer, "" for no footer. `pages`: so many messages at most, then a file. `live`: shown
@@ -47,13 +47,13 @@ class Look:
     append_only: bool = False
 
 
-PLAIN = Look()
+PLAIN = ReplyStyle()
 
 
-class Frames:
+class ReplyLayout:
     """Turns states of one reply into pages. Closed pages stay as they are; only the last one is laid out anew."""
 
-    def __init__(self, fits: Callable[[Page], bool], heading: str = "", look: Look = PLAIN) -> None:
+    def __init__(self, fits: Callable[[Page], bool], heading: str = "", look: ReplyStyle = PLAIN) -> None:
         """`heading` is small print above the first page."""
         self._fits = fits
         self._heading = heading

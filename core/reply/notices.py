@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 
 from core.domain.errors import PlatformError, SlowDown, Unreachable
 from core.domain.page import Page
-from core.domain.ports import Sign, Surface
+from core.domain.ports import QuestionStatus, Surface
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 10
 
 
-async def sign(surface: Surface, shown: Sign) -> None:
+async def sign(surface: Surface, shown: QuestionStatus) -> None:
     """Show what becomes of a question, once."""
     try:
         await surface.status(shown)

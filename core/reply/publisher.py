@@ -13,10 +13,10 @@ from core.domain.errors import Forbidden, Frozen, Halted, PlatformError, Rejecte
 from core.domain.page import Page
 from core.domain.ports import Surface
 from core.domain.progress import NOTHING_SHOWN, Progress
-from core.domain.rates import Pace
-from core.ratelimit.limiter import Pacer, Permit
+from core.domain.rates import RateLimit
+from core.ratelimit.limiter import Permit, RateLimiter
 from core.reply.latest import Latest
-from core.reply.layout import PLAIN, Frames, Look
+from core.reply.layout import PLAIN, ReplyLayout, ReplyStyle
 from core.reply.state import Phase, Reply
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ FRESH = 0.02
 FILE_NAME = "answer.md"
 
 
-class Keeper(Protocol):
+class CheckpointListener(Protocol):
     """Who is told how far a reply has come."""
 
     def drawn(self, progress: Progress, page: Page) -> None:
@@ -45,20 +45,20 @@ class Keeper(Protocol):
         ...
 
 
-class Painter:
+class ReplyPublisher:
     """Paints one reply. Knows which messages stand where; a frame that became old while waiting is never sent."""
 
     def __init__(
         self,
         cell: Latest[Reply],
         surface: Surface,
-        pacer: Pacer,
-        keeper: Keeper,
+        pacer: RateLimiter,
+        keeper: CheckpointListener,
         progress: Progress = NOTHING_SHOWN,
         beat: Beat | None = None,
         *,
         heading: str = "",
-        look: Look = PLAIN,
+        look: ReplyStyle = PLAIN,
         halt: Callable[[], object] = lambda: None,
         keep: bool = False,
         platform: str = "",
@@ -79,7 +79,7 @@ class Painter:
         self._halt = halt
         self._keep = keep
         self._live = look.live
-        self._frames = Frames(surface.fits, heading, look)
+        self._frames = ReplyLayout(surface.fits, heading, look)
         self._shown: list[Page | None] = [None] * len(self.messages)
         self._laid_out = Reply()  # the state that was laid out last
         self._drawn = 0  # the page that was shown last, or was to be
@@ -158,7 +158,7 @@ class Painter:
         self._laid_out = reply
         return self._frames.pages(reply, time.monotonic())
 
-    def _expected(self, reply: Reply) -> tuple[Pace, bool] | None:
+    def _expected(self, reply: Reply) -> tuple[RateLimit, bool] | None:
         """What showing the reply needs next, None when nothing changed.
 
         While a text grows that is an edit of the page that grows: it is laid out once the budget allows a call, not
@@ -189,7 +189,7 @@ class Painter:
             async with asyncio.timeout(1):
                 await self._cell.next()
 
-    async def _draw(self, pace: Pace, urgent: bool) -> None:
+    async def _draw(self, pace: RateLimit, urgent: bool) -> None:
         """Wait for the budget, then show what is newest by then."""
         permit = await self._permit(pace, urgent=urgent)
         if permit is None:
@@ -225,7 +225,7 @@ class Painter:
                     return await self._cell.newer()
         return self._cell.value
 
-    def _need(self, index: int, page: Page) -> tuple[Pace, bool]:
+    def _need(self, index: int, page: Page) -> tuple[RateLimit, bool]:
         """The budget that the page's next frame draws on, and whether it goes before interim frames: new messages and
         those that will not change any more do."""
         message = self.messages[index] if index < len(self.messages) else None
@@ -242,7 +242,7 @@ class Painter:
         self.visible.set()
         return Progress(tuple(self.messages), len(reply.text))
 
-    async def _permit(self, pace: Pace, *, urgent: bool) -> Permit | None:
+    async def _permit(self, pace: RateLimit, *, urgent: bool) -> Permit | None:
         """A call from the budget; None when the reply ended while it waited in line: its end may be another call."""
         if urgent or self._cell.value.over:
             return await self._line.permit(pace, final=True)

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, Secre
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.domain.errors import NebulaBotError
-from core.domain.options import Edits, Overlap, Reasoning, Streaming, Switch
-from core.settings.encryption import Seal
+from core.domain.options import EditPolicy, Overlap, Reasoning, Streaming, Switch
+from core.settings.encryption import Encryption
 
 DEFAULT_PROMPT = (
     "You are Nebula, a helpful assistant in a chat. Answer in the language of the question, "
@@ -93,7 +93,7 @@ def _ids(value: tuple[str, ...]) -> tuple[str, ...]:
 
 def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     """Keys that can be used. Raises WrongKey, whose sentence does not hold them."""
-    Seal([key.get_secret_value() for key in keys])
+    Encryption([key.get_secret_value() for key in keys])
     return keys
 
 
@@ -168,7 +168,7 @@ class Config(BaseSettings):
     reply_footer: Annotated[Switch, BeforeValidator(_lower)] = Switch.OFF
     reply_pages: int = Field(10, ge=1)
     reply_overlap: Annotated[Overlap, BeforeValidator(_lower)] = Overlap.QUEUE
-    reply_edits: Annotated[Edits, BeforeValidator(_lower)] = Edits.OFFER
+    reply_edits: Annotated[EditPolicy, BeforeValidator(_lower)] = EditPolicy.OFFER
 
     access_allow: Annotated[Words, AfterValidator(_ids)] = ()
     access_deny: Annotated[Words, AfterValidator(_ids)] = ()
@@ -205,9 +205,9 @@ class Config(BaseSettings):
         return self.slack_signing_secret is not None and self.slack_port is not None
 
     @property
-    def seal(self) -> Seal:
+    def seal(self) -> Encryption:
         """What texts are encrypted with before they are stored."""
-        return Seal([key.get_secret_value() for key in self.encryption_keys])
+        return Encryption([key.get_secret_value() for key in self.encryption_keys])
 
     @property
     def has_slack(self) -> bool:

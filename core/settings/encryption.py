@@ -22,7 +22,7 @@ class Unreadable(StoreError):
     """An entry that was sealed with a key which we do not have, or that was changed by somebody."""
 
 
-class Seal:
+class Encryption:
     """AES-GCM. The first key seals, each of them opens; without keys nothing is sealed."""
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
@@ -62,4 +62,4 @@ class Seal:
             raise Unreadable("an entry can't be opened") from None
 
 
-OPEN = Seal()
+NO_ENCRYPTION = Encryption()

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.domain.conversation import Place
 from core.domain.errors import UserError
-from core.domain.options import Edits, Habits, Memory, Overlap, Placement, Reasoning, Streaming, Switch
+from core.domain.options import EditPolicy, Memory, Overlap, Placement, PlatformDefaults, Reasoning, Streaming, Switch
 from core.settings.config import Config
 
 DAY = 86_400.0  # seconds
@@ -57,7 +57,7 @@ class ChannelSettings:
     buttons: Switch = Switch.ON
     footer: Switch = Switch.OFF
     overlap: Overlap = Overlap.QUEUE
-    edits: Edits = Edits.OFFER
+    edits: EditPolicy = EditPolicy.OFFER
     retention: float | None = None
     origins: tuple[tuple[str, Origin], ...] = ()
 
@@ -142,7 +142,13 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "overlap", "what becomes of a question during an answer", _one_of(Overlap), "reply_overlap", tuple(Overlap)
     ),
-    Parameter("edits", "what becomes of an answer whose question changes", _one_of(Edits), "reply_edits", tuple(Edits)),
+    Parameter(
+        "edits",
+        "what becomes of an answer whose question changes",
+        _one_of(EditPolicy),
+        "reply_edits",
+        tuple(EditPolicy),
+    ),
     Parameter("retention", "days for which things are remembered", _number(0.01, 3650), "history_days"),
 )
 _BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
@@ -166,7 +172,7 @@ def checked(wanted: Parameter, text: str) -> str:
 
 
 def resolve(
-    place: Place, config: Config, habits: Habits, stored: Sequence[tuple[Layer, Mapping[str, Stored]]]
+    place: Place, config: Config, habits: PlatformDefaults, stored: Sequence[tuple[Layer, Mapping[str, Stored]]]
 ) -> ChannelSettings:
     """What is in force in this place: the narrowest layer that sets a value wins.
 

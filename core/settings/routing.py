@@ -1,11 +1,11 @@
 """Which conversation a question belongs to, and where its reply goes."""
 
-from core.domain.conversation import Address, Mention
+from core.domain.conversation import Address, Question
 from core.domain.options import Memory, Placement
 from core.settings.parameters import ChannelSettings
 
 
-def conversation_of(mention: Mention, settings: ChannelSettings) -> str:
+def conversation_of(mention: Question, settings: ChannelSettings) -> str:
     """The name of the conversation that a mention belongs to: whose history it sees, and whose turn it waits for."""
     place = mention.place
     if mention.private:
@@ -17,7 +17,7 @@ def conversation_of(mention: Mention, settings: ChannelSettings) -> str:
     return f"{place.name}/{mention.message}" if opens_thread else place.name
 
 
-def address_of(mention: Mention, settings: ChannelSettings, *, adopted: bool = False) -> Address:
+def address_of(mention: Question, settings: ChannelSettings, *, adopted: bool = False) -> Address:
     """Where the reply to a mention goes; `adopted` when another process accepted it."""
     return Address(
         place=mention.place,

@@ -10,27 +10,27 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.domain.conversation import Exchange, Mention
-from core.domain.progress import NOTHING_SHOWN, Progress, Shown
-from core.settings.encryption import Seal, Unreadable
+from core.domain.conversation import Exchange, Question
+from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
+from core.settings.encryption import Encryption, Unreadable
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_MENTION = TypeAdapter(Mention)
+_MENTION = TypeAdapter(Question)
 _EXCHANGE = TypeAdapter(Exchange)
-_SHOWN = TypeAdapter(Shown)
+_SHOWN = TypeAdapter(AnsweredQuestion)
 _PROGRESS = TypeAdapter(Progress)
 
 
 class Entries:
     """Writes and reads; `conversation` is where an entry belongs, and sealed for."""
 
-    def __init__(self, seal: Seal) -> None:
+    def __init__(self, seal: Encryption) -> None:
         self._seal = seal
 
-    def mention(self, conversation: str, mention: Mention) -> bytes:
+    def mention(self, conversation: str, mention: Question) -> bytes:
         """An entry of the inbox, found by the mention's id and its message, and with `~` by those it is to replace."""
         replaced = (f"~{each}" for each in mention.redo.messages) if mention.redo else ()
         value = _MENTION.dump_json(mention, exclude_defaults=True)
@@ -41,16 +41,16 @@ class Entries:
         words = (exchange.turn, *exchange.messages, f"@{time.time():.0f}")
         return self._entry(conversation, words, _EXCHANGE.dump_json(exchange, exclude_defaults=True))
 
-    def shown(self, conversation: str, shown: Shown) -> bytes:
+    def shown(self, conversation: str, shown: AnsweredQuestion) -> bytes:
         """An entry of the answers that can be asked for again, found by the question and by all messages."""
         words = (shown.mention.id, shown.mention.message, *shown.messages)
         return self._entry(conversation, words, _SHOWN.dump_json(shown, exclude_defaults=True))
 
-    def read_mention(self, conversation: str, entry: bytes) -> Mention:
+    def read_mention(self, conversation: str, entry: bytes) -> Question:
         """The reverse of `mention`. Raises ValidationError, and Unreadable without the key."""
         return _MENTION.validate_json(self._value(conversation, entry))
 
-    def mentions(self, conversation: str, entries: Iterable[bytes]) -> tuple[Mention, ...]:
+    def mentions(self, conversation: str, entries: Iterable[bytes]) -> tuple[Question, ...]:
         """Those that can be read."""
         return tuple(self._readable(conversation, _MENTION, entries))
 
@@ -58,7 +58,7 @@ class Entries:
         """Those that can be read."""
         return tuple(self._readable(conversation, _EXCHANGE, entries))
 
-    def all_shown(self, conversation: str, entries: Iterable[bytes]) -> tuple[Shown, ...]:
+    def all_shown(self, conversation: str, entries: Iterable[bytes]) -> tuple[AnsweredQuestion, ...]:
         """Those that can be read."""
         return tuple(self._readable(conversation, _SHOWN, entries))
 

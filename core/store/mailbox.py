@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from core.settings.encryption import OPEN, Seal
+from core.settings.encryption import NO_ENCRYPTION, Encryption
 from core.store.entries import Entries
 from core.store.redis.client import guarded
 
@@ -29,7 +29,7 @@ _STEPS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Retention:
     """How long things live, in seconds, and how many there may be."""
 
     lease: float = 7
@@ -41,13 +41,15 @@ class Limits:
     ended: int = 10  # turns of a conversation whose answer can be asked for again
 
 
-DEFAULTS = Limits()
+DEFAULTS = Retention()
 
 
 class Mailboxes:
     """Runs steps. `partitions`: over so many slots of a Cluster the conversations are spread; fixed for good."""
 
-    def __init__(self, redis: "Redis", limits: Limits, partitions: int = 1, seal: Seal = OPEN) -> None:
+    def __init__(
+        self, redis: "Redis", limits: Retention, partitions: int = 1, seal: Encryption = NO_ENCRYPTION
+    ) -> None:
         self.redis, self.limits, self.partitions = redis, limits, partitions
         self.entries = Entries(seal)
         source = files("core.store") / "lua"

@@ -1,4 +1,4 @@
-"""Budgets in Redis: the calls that all processes together make under one limit, counted by the server's clock."""
+"""Rate limits in Redis: the calls that all processes together make under one limit, counted by the server's clock."""
 
 import logging
 import math
@@ -11,7 +11,7 @@ from importlib.resources import files
 from redis.asyncio import Redis
 
 from core.domain.errors import StoreError
-from core.ratelimit.limiter import AHEAD, Admission, Claim
+from core.ratelimit.limiter import AHEAD, CallRequest, Decision
 from core.store.redis.client import guarded
 
 log = logging.getLogger(__name__)
@@ -24,8 +24,8 @@ BLIND = 5.0
 STAY = 30.0
 
 
-class Budgets:
-    """Implements core.ratelimit.limiter.Ledger: each step is one Lua call in the scope's own slot. All raise StoreError."""
+class RedisRateLimit:
+    """Implements SharedRateLimit: each step is one Lua call in the slot of its scope. All raise StoreError."""
 
     def __init__(self, redis: "Redis") -> None:
         source = files("core.store") / "lua"
@@ -35,7 +35,7 @@ class Budgets:
         self._process = uuid.uuid4().hex
         self._blind_until = -math.inf
 
-    async def admit(self, scope: str, claim: Claim) -> Admission:
+    async def admit(self, scope: str, claim: CallRequest) -> Decision:
         """Count a call that leaves now, or say when it may."""
         async with self._seeing():
             wait, active, calls, ahead = await self._admit(
@@ -53,7 +53,7 @@ class Budgets:
                     _ms(AHEAD),
                 ],
             )
-        return Admission(wait / 1000, active, calls, ahead)
+        return Decision(wait / 1000, active, calls, ahead)
 
     async def refused(self, scope: str, seconds: float, calls: int) -> None:
         """Hold all processes for so long; `calls` is the limit that is left by our reckoning."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from core.domain.conversation import Exchange, Mention
+from core.domain.conversation import Exchange, Question
 from core.domain.errors import StoreError
-from core.domain.progress import Shown
+from core.domain.progress import AnsweredQuestion
 from core.store.entries import has, read_progress
 from core.store.mailbox import Mailboxes, ms
 from core.store.redis.client import guarded
@@ -32,31 +32,31 @@ class Deleted:
     running: bool
     waiting: int
     exchange: Exchange | None
-    shown: Shown | None
+    shown: AnsweredQuestion | None
 
 
-class Records:
+class ConversationLookups:
     """Reads are one round trip, and changes one Lua step. All raise StoreError."""
 
     def __init__(self, mailboxes: Mailboxes) -> None:
         self._boxes = mailboxes
         self._redis, self._entries = mailboxes.redis, mailboxes.entries
 
-    async def running(self, conversation: str) -> Shown | None:
+    async def running(self, conversation: str) -> AnsweredQuestion | None:
         """The mention whose turn it is in this conversation, and what is on screen of its reply as far as is known."""
         async with guarded(), self._redis.pipeline(transaction=False) as pipe:
             pipe.lindex(self._boxes.key("i", conversation), 0)
             pipe.hget(self._boxes.key("c", conversation), "progress")
             entry, progress = await pipe.execute()
         mentions = self._entries.mentions(conversation, [entry] if entry is not None else [])
-        return next((Shown(each, read_progress(progress).messages) for each in mentions), None)
+        return next((AnsweredQuestion(each, read_progress(progress).messages) for each in mentions), None)
 
-    async def ended(self, conversation: str, message: str) -> Shown | None:
+    async def ended(self, conversation: str, message: str) -> AnsweredQuestion | None:
         """The mention that was answered in this message, if that was not long ago; None if it is forgotten."""
         entries = await self._list("e", conversation, message)
         return next((each for each in self._entries.all_shown(conversation, entries) if message in each.messages), None)
 
-    async def asked(self, conversation: str, message: str) -> tuple[State, Shown] | None:
+    async def asked(self, conversation: str, message: str) -> tuple[State, AnsweredQuestion] | None:
         """The question in this message, as it waits, runs or was answered not long ago; None if there is none."""
         async with guarded(), self._redis.pipeline(transaction=False) as pipe:
             for kind in "ie":
@@ -65,7 +65,7 @@ class Records:
         for place, entry in enumerate(inbox):
             if has(entry, message):
                 for mention in self._entries.mentions(conversation, [entry]):
-                    return (State.WAITING if place else State.RUNNING), Shown(mention, ())
+                    return (State.WAITING if place else State.RUNNING), AnsweredQuestion(mention, ())
         found = self._entries.all_shown(conversation, (entry for entry in ended if has(entry, message)))
         return next(((State.ENDED, each) for each in found if each.mention.message == message), None)
 
@@ -82,13 +82,13 @@ class Records:
         entries = await self._list("h", conversation, message)
         return next(iter(self._entries.exchanges(conversation, entries)), None)
 
-    async def edit(self, conversation: str, mention: Mention) -> State | None:
+    async def edit(self, conversation: str, mention: Question) -> State | None:
         """Change a question that waits; what it was found as instead: RUNNING, or None for one that is gone."""
         entry = self._entries.mention(conversation, mention)
         found = await self._boxes.step("edit", conversation, [mention.id, entry])
         return {b"WAITING": State.WAITING, b"RUNNING": State.RUNNING}.get(found)
 
-    async def revise(self, conversation: str, shown: Shown) -> bool:
+    async def revise(self, conversation: str, shown: AnsweredQuestion) -> bool:
         """Ask in other words when the answer is asked for again; False if it was forgotten."""
         entry = self._entries.shown(conversation, shown)
         return bool(await self._boxes.step("revise", conversation, [shown.mention.id, entry]))
@@ -154,7 +154,7 @@ class Records:
 
 
 def _of(
-    entries: list[bytes], read: Callable[[bytes], tuple[Exchange, ...] | tuple[Mention, ...]], person: str
+    entries: list[bytes], read: Callable[[bytes], tuple[Exchange, ...] | tuple[Question, ...]], person: str
 ) -> list[bytes]:
     """The entries whose question this person put."""
     return [entry for entry in entries if any(person in (each.author.id, *each.others) for each in read(entry))]

@@ -6,7 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
 from core.domain.conversation import Place
-from core.domain.options import Habits
+from core.domain.options import PlatformDefaults
 from core.settings.config import Config
 from core.settings.parameters import ChannelSettings, Layer, Stored, resolve
 from core.store.redis.client import guarded
@@ -18,7 +18,7 @@ _LAYERS = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
 class SettingsStore:
     """Reads and writes what was set for a workspace, a channel or a thread. All calls raise StoreError."""
 
-    def __init__(self, redis: "Redis", config: Config, habits: Mapping[str, Habits]) -> None:
+    def __init__(self, redis: "Redis", config: Config, habits: Mapping[str, PlatformDefaults]) -> None:
         """`habits` of each platform, by its name."""
         self._redis = redis
         self._config = config

@@ -11,12 +11,12 @@ from typing import Any
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
-from core.domain.conversation import Exchange, Mention
+from core.domain.conversation import Exchange, Question
 from core.domain.errors import Stale, StoreError
-from core.domain.progress import NOTHING_SHOWN, Progress, Shown
-from core.settings.encryption import OPEN, Seal, Unreadable
+from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
+from core.settings.encryption import NO_ENCRYPTION, Encryption, Unreadable
 from core.store.entries import has, progress_entry, read_progress
-from core.store.mailbox import DEFAULTS, Limits, Mailboxes, ms
+from core.store.mailbox import DEFAULTS, Mailboxes, Retention, ms
 from core.store.redis.client import guarded
 from core.store.signals import Signals
 
@@ -33,13 +33,13 @@ class Turn:
     """
 
     conversation: str
-    mention: Mention
+    mention: Question
     fence: int
     attempt: int
     epoch: int
     history: tuple[Exchange, ...]
     progress: Progress
-    also: tuple[Mention, ...] = ()
+    also: tuple[Question, ...] = ()
     entries: tuple[bytes, ...] = ()
     retracted: bool = False
     asked: float = field(default=0.0, compare=False)
@@ -92,8 +92,10 @@ class Renewed:
 class Turns:
     """The typed stubs of the Lua steps. Each is one round trip and safe to repeat; all raise StoreError."""
 
-    def __init__(self, redis: "Redis", limits: Limits = DEFAULTS, partitions: int = 1, seal: Seal = OPEN) -> None:
-        """`partitions`, `seal`: see Mailboxes and Seal."""
+    def __init__(
+        self, redis: "Redis", limits: Retention = DEFAULTS, partitions: int = 1, seal: Encryption = NO_ENCRYPTION
+    ) -> None:
+        """`partitions`, `seal`: see Mailboxes and Encryption."""
         self.limits = limits
         self.signals = Signals(redis)
         self.mailboxes = Mailboxes(redis, limits, partitions, seal)
@@ -101,7 +103,7 @@ class Turns:
         self._redis = redis
 
     async def accept(
-        self, conversation: str, mention: Mention, request: str, keep: float | None = None, *, claim: bool = True
+        self, conversation: str, mention: Question, request: str, keep: float | None = None, *, claim: bool = True
     ) -> Acceptance:
         """Queue a mention once; claim its conversation when nobody holds it, or leave it to others without `claim`.
 
@@ -145,10 +147,10 @@ class Turns:
         async with guarded():
             return int(await self._redis.llen(self.mailboxes.key("i", conversation)))
 
-    async def line(self, conversation: str) -> tuple[tuple[Mention, bytes], ...]:
+    async def line(self, conversation: str) -> tuple[tuple[Question, bytes], ...]:
         """The mentions that wait in this conversation with their entries, the running one first, up to one that can't
         be read."""
-        found: list[tuple[Mention, bytes]] = []
+        found: list[tuple[Question, bytes]] = []
         for entry in await self._inbox(conversation):
             mentions = self._entries.mentions(conversation, [entry])
             if not mentions:
@@ -156,7 +158,7 @@ class Turns:
             found.append((mentions[0], entry))
         return tuple(found)
 
-    async def ahead(self, conversation: str, mention: Mention) -> int | None:
+    async def ahead(self, conversation: str, mention: Question) -> int | None:
         """How many mentions come before this one, the running one included; None when it does not wait any more."""
         entries = await self._inbox(conversation)
         return next((place for place, entry in enumerate(entries) if has(entry, mention.id)), None)
@@ -219,7 +221,7 @@ class Turns:
         entry = b"" if exchange is None else self._entries.exchange(conversation, exchange)
         again = b""
         if messages:
-            again = self._entries.shown(conversation, Shown(replace(mention, redo=None), messages))
+            again = self._entries.shown(conversation, AnsweredQuestion(replace(mention, redo=None), messages))
         replaces = mention.redo.turn if mention.redo else ""
         entries = turn.entries or (b"",) * len(turn.also)
         also = [each for mention, entry in zip(turn.also, entries, strict=True) for each in (mention.id, entry)]

@@ -13,13 +13,13 @@ from core.domain.beat import Beat
 from core.domain.conversation import Author, Exchange
 from core.domain.errors import Gone, ModelError, NebulaBotError, PlatformError
 from core.domain.options import Streaming, Switch
-from core.domain.ports import NO_SIGN, ChatModel, Sign, Status, Surface
+from core.domain.ports import NO_SIGN, ChatModel, QuestionStatus, Status, Surface
 from core.prompt.build import build
 from core.prompt.tokens import TokenEstimator
-from core.ratelimit.limiter import Pacer
+from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
-from core.reply.layout import Look
-from core.reply.publisher import Keeper, Painter
+from core.reply.layout import ReplyStyle
+from core.reply.publisher import CheckpointListener, ReplyPublisher
 from core.reply.state import Phase, Reply
 from core.settings.parameters import ChannelSettings
 from core.store.turns import Turn
@@ -55,7 +55,7 @@ class Refusal:
 class Assistant:
     """Answers turns with a model. Keeps nothing between turns but its guesses of token counts."""
 
-    def __init__(self, model: ChatModel, pacer: Pacer, *, context: int, pages: int = 10) -> None:
+    def __init__(self, model: ChatModel, pacer: RateLimiter, *, context: int, pages: int = 10) -> None:
         """`context`: tokens that a model takes when the catalog does not say. `pages`: messages of a reply, beyond
         which its text is attached as a file."""
         self._model = model
@@ -78,7 +78,7 @@ class Assistant:
         turn: Turn,
         settings: ChannelSettings,
         surface: Surface,
-        keeper: Keeper,
+        keeper: CheckpointListener,
         *,
         refusal: Refusal | None = None,
     ) -> Answered:
@@ -97,12 +97,12 @@ class Assistant:
         turn: Turn,
         settings: ChannelSettings,
         surface: Surface,
-        keeper: Keeper,
+        keeper: CheckpointListener,
         refusal: Refusal | None,
         measured: metrics.Turn,
     ) -> Answered:
         cell, beat = Latest(Reply()), Beat()
-        look = Look(
+        look = ReplyStyle(
             reasoning=settings.reasoning,
             buttons=settings.buttons is Switch.ON,
             model=settings.model if settings.footer is Switch.ON else "",
@@ -114,7 +114,7 @@ class Assistant:
         )
         keep = turn.mention.redo is not None and turn.mention.redo.answered
         heading, halt = _heading(turn), partial(self.stop, turn.mention.id)
-        painter = Painter(
+        painter = ReplyPublisher(
             cell,
             surface,
             self._pacer,
@@ -261,7 +261,7 @@ async def _signs(surface: Surface, visible: asyncio.Event) -> None:
     since = time.monotonic()
     while not visible.is_set():
         with suppress(PlatformError):
-            await surface.status(Sign(Status.THINKING, seconds=time.monotonic() - since))
+            await surface.status(QuestionStatus(Status.THINKING, seconds=time.monotonic() - since))
         with suppress(TimeoutError):
             async with asyncio.timeout(SIGN_SECONDS):
                 await visible.wait()

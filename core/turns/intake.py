@@ -11,8 +11,8 @@ from itertools import takewhile
 
 import stamina
 
-from core.access.admission import Gate
-from core.domain.conversation import Mention
+from core.access.admission import Admission
+from core.domain.conversation import Question
 from core.domain.errors import PlatformError, Stale, StoreError
 from core.domain.options import Overlap
 from core.domain.ports import NO_SIGN, Platform, Surface, full
@@ -20,7 +20,7 @@ from core.prompt.build import together
 from core.reply.notices import retract, say, sign, whisper
 from core.settings.parameters import DAY, ChannelSettings
 from core.settings.routing import address_of, conversation_of
-from core.store.records import Records
+from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
 from core.store.turns import Acceptance, Claimed, Full, Queued, Refused, Turn, Turns
 from core.turns.assistant import Answered, Assistant, Refusal
@@ -43,7 +43,7 @@ class Intake:
         assistant: Assistant,
         platforms: Mapping[str, Platform],
         *,
-        gate: Gate | None = None,
+        gate: Admission | None = None,
         drain_seconds: float = 20,
         handover: float = HANDOVER,
         attempts: int = 3,
@@ -53,11 +53,11 @@ class Intake:
         `attempts`: after so many a turn is closed with a sentence. `at_once`: turns that run in this process; others
         are left to other processes, or wait."""
         self._turns = turns
-        self._records = Records(turns.mailboxes)
+        self._records = ConversationLookups(turns.mailboxes)
         self._settings = settings
         self._assistant = assistant
         self._platforms = platforms
-        self._gate = gate or Gate()
+        self._gate = gate or Admission()
         self._drain, self._handover, self._attempts, self._at_once = drain_seconds, handover, attempts, at_once
         self._serving: dict[asyncio.Task[None], str] = {}  # the conversation of each
         self._tasks: set[asyncio.Task[None]] = set()  # those, and signs and notices on their way
@@ -97,7 +97,7 @@ class Intake:
             await asyncio.sleep(0.2)
             await self.idle()
 
-    async def accept(self, mention: Mention) -> Acceptance:
+    async def accept(self, mention: Question) -> Acceptance:
         """Queue a mention, and run it when it is next. Once this returned, the question can't get lost.
 
         Two round trips: the settings of the place, then the accepting step; one more where people's use is limited.
@@ -142,7 +142,7 @@ class Intake:
         """True for the first call with this event's id in all processes. Raises StoreError."""
         return await self._turns.once(event)
 
-    def surface(self, mention: Mention, settings: ChannelSettings, turn: str) -> Surface:
+    def surface(self, mention: Question, settings: ChannelSettings, turn: str) -> Surface:
         """Where something of ours beside the reply to this mention is shown; `turn` tells it from the reply."""
         address = replace(address_of(mention, settings), turn=turn)
         return self._platforms[mention.place.platform].open(address)
@@ -155,23 +155,23 @@ class Intake:
         self._tasks.add(task := self._group.create_task(work))
         task.add_done_callback(self._tasks.discard)
 
-    async def _interrupt(self, conversation: str, mention: Mention) -> None:
+    async def _interrupt(self, conversation: str, mention: Question) -> None:
         """A newer question ends the answer that is being written. Best effort: it is answered in any case."""
         with suppress(StoreError):
             running = await self._records.running(conversation)
             if running and running.mention.id != mention.id:
                 await self._turns.stop(conversation, running.mention.id)
 
-    def _surface(self, mention: Mention, settings: ChannelSettings) -> Surface:
+    def _surface(self, mention: Question, settings: ChannelSettings) -> Surface:
         address = address_of(mention, settings, adopted=mention.id not in self._accepted)
         return self._platforms[mention.place.platform].open(address)
 
-    def _show_waiting(self, mention: Mention, settings: ChannelSettings) -> None:
+    def _show_waiting(self, mention: Question, settings: ChannelSettings) -> None:
         if not mention.redo:  # the answer that is to be replaced stays until its turn comes
             surface = self._surface(mention, settings)
             self.beside(self._wait(mention, conversation_of(mention, settings), surface))
 
-    async def _wait(self, mention: Mention, conversation: str, surface: Surface) -> None:
+    async def _wait(self, mention: Question, conversation: str, surface: Surface) -> None:
         if not await self._waiting.show(mention, conversation, surface):  # its turn ran elsewhere
             self._accepted.discard(mention.id)
 
@@ -281,7 +281,7 @@ class Intake:
         return replace(turn, mention=together(head, also), also=also, entries=entries)
 
 
-def _plain(mention: Mention) -> bool:
+def _plain(mention: Question) -> bool:
     """Whether this is a question like any other, for the model."""
     return not (mention.redo or mention.after or mention.refusal or mention.interaction)
 

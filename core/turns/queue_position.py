@@ -4,9 +4,9 @@ import asyncio
 from contextlib import suppress
 
 from core import metrics
-from core.domain.conversation import Mention
+from core.domain.conversation import Question
 from core.domain.errors import StoreError
-from core.domain.ports import NO_SIGN, Sign, Status, Surface
+from core.domain.ports import NO_SIGN, QuestionStatus, Status, Surface
 from core.reply.notices import sign
 from core.store.turns import Turns
 
@@ -33,7 +33,7 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._questions)
 
-    def begun(self, mention: Mention) -> Surface | None:
+    def begun(self, mention: Question) -> Surface | None:
         """The turn of this mention begins: the surface that knows of the signs which are set, or on their way."""
         question = self._questions.pop(mention.id, None)
         if question is None:
@@ -41,7 +41,7 @@ class Waiting:
         question.over.set()
         return question.surface
 
-    async def show(self, mention: Mention, conversation: str, surface: Surface) -> bool:
+    async def show(self, mention: Question, conversation: str, surface: Surface) -> bool:
         """Show the place in line of this mention until that is over: true when its turn began in this process."""
         question = self._questions[mention.id] = _Question(surface)
         shown, since = 0, 0.0
@@ -57,7 +57,7 @@ class Waiting:
                         return question.over.is_set()
                     now = asyncio.get_running_loop().time()
                     if ahead and (ahead != shown or now - since > SIGN_AGAIN) and not question.over.is_set():
-                        await sign(surface, Sign(Status.QUEUED, ahead=ahead))
+                        await sign(surface, QuestionStatus(Status.QUEUED, ahead=ahead))
                         shown, since = ahead, now
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LINE_SECONDS):

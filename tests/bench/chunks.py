@@ -12,11 +12,11 @@ import httpx
 from bots.compose import nebula
 from bots.sandbox.nebula.standin import tokens
 from core.domain.chat import ChatMessage, ChatRequest
-from core.domain.conversation import Author, Mention, Place
-from core.domain.options import Habits, Memory, Placement
-from core.domain.rates import Pace
+from core.domain.conversation import Author, Place, Question
+from core.domain.options import Memory, Placement, PlatformDefaults
+from core.domain.rates import RateLimit
 from core.nebula.client import Nebula
-from core.ratelimit.limiter import Pacer
+from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
 from core.reply.state import Reply
 from core.settings.config import Config
@@ -94,7 +94,7 @@ async def _reads(servers: Wire) -> AsyncIterator[dict[str, Read]]:
     """The ways to read one stream, the floor first; each returns the characters of the answer."""
     config = servers.addresses.config(Path("unused"))
     place = Place("bench", "W", "C")
-    settings = resolve(place, config, Habits(Memory.CHANNEL, Placement.CHANNEL), ())
+    settings = resolve(place, config, PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL), ())
     async with nebula(config) as model:
         yield {
             "floor: a bare socket, json.loads": lambda number: bare(config),
@@ -149,7 +149,7 @@ async def _decoded(model: Nebula, config: Config) -> int:
 
 async def _answered(model: Nebula, settings: ChannelSettings, place: Place, number: int, edits: int) -> int:
     """A whole turn but for Redis."""
-    mention = Mention(f"bench/{number}", place, Author("U", "Ann"), QUESTION, message="Q")
-    room = Room(post_pace=GENEROUS, edit_pace=Pace(f"bench/{number}", edits, 5.0))
-    exchange = await answered(Assistant(model, Pacer(), context=32_768), mention, settings, room)
+    mention = Question(f"bench/{number}", place, Author("U", "Ann"), QUESTION, message="Q")
+    room = Room(post_pace=GENEROUS, edit_pace=RateLimit(f"bench/{number}", edits, 5.0))
+    exchange = await answered(Assistant(model, RateLimiter(), context=32_768), mention, settings, room)
     return len(exchange.answer) if exchange else 0

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bots.compose import assemble, nebula, storage
-from core.domain.conversation import Address, Author, Mention, Place, Rights
-from core.domain.options import Habits, Memory, Placement
-from core.domain.ports import NO_SIGN, Sign, Surface
-from core.domain.rates import Pace
+from core.domain.conversation import Address, Author, Place, Question, Rights
+from core.domain.options import Memory, Placement, PlatformDefaults
+from core.domain.ports import NO_SIGN, QuestionStatus, Surface
+from core.domain.rates import RateLimit
 from core.nebula.client import Nebula
-from core.ratelimit.limiter import Pacer
+from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config, load
 from core.settings.parameters import resolve
 from core.turns.assistant import Assistant
@@ -36,7 +36,7 @@ class _Reply(Room):
 
     over: Callable[[str], object] = field(kw_only=True)
 
-    async def status(self, sign: Sign) -> None:
+    async def status(self, sign: QuestionStatus) -> None:
         await super().status(sign)
         if sign == NO_SIGN:
             self.over(self.text)
@@ -46,18 +46,18 @@ class _Rooms:
     """A platform in memory; each channel has a budget of its own, shared by all processes as on the real ones."""
 
     name = "bench"
-    habits = Habits(Memory.CHANNEL, Placement.CHANNEL)
+    habits = PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)
 
     def __init__(self) -> None:
         self._asked: dict[int, float] = {}
 
-    def question(self, number: int) -> Mention:
+    def question(self, number: int) -> Question:
         self._asked[number] = time.monotonic()
         place = Place(self.name, "W", f"C{number % CONVERSATIONS}")
-        return Mention(f"bench/{number}", place, Author("U", "bob"), QUESTION, message=str(number), at=time.time())
+        return Question(f"bench/{number}", place, Author("U", "bob"), QUESTION, message=str(number), at=time.time())
 
     def open(self, address: Address) -> Surface:
-        number, pace = int(address.message), Pace(f"bench/{address.place.channel}", 1000, 1.0, spread=False)
+        number, pace = int(address.message), RateLimit(f"bench/{address.place.channel}", 1000, 1.0, spread=False)
 
         def over(text: str) -> None:
             asked = self._asked.pop(number, 0.0)  # 0: by another process
@@ -70,7 +70,7 @@ class _Rooms:
 class _Path:
     """One way from a question to its reply."""
 
-    ask: Callable[[Mention], Coroutine[Any, Any, object]]
+    ask: Callable[[Question], Coroutine[Any, Any, object]]
     idle: Callable[[], Awaitable[None]]
 
 
@@ -91,10 +91,10 @@ async def _durable(config: Config, model: Nebula, rooms: _Rooms) -> AsyncIterato
 async def _bare(config: Config, model: Nebula, rooms: _Rooms) -> AsyncIterator[_Path]:
     """The same assistant, client and surfaces: no queue, no lease, no history, no settings from Redis, and budgets that
     this process counts alone."""
-    assistant = Assistant(model, Pacer(), context=config.nebula_context_tokens, pages=config.reply_pages)
+    assistant = Assistant(model, RateLimiter(), context=config.nebula_context_tokens, pages=config.reply_pages)
     running: set[asyncio.Task[object]] = set()
 
-    async def ask(mention: Mention) -> None:
+    async def ask(mention: Question) -> None:
         settings = resolve(mention.place, config, rooms.habits, ())
         surface = rooms.open(Address(mention.place, settings.replies, mention.message))
         running.add(task := group.create_task(answered(assistant, mention, settings, surface)))

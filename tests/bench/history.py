@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 
 from redis.asyncio import Redis
 
-from core.domain.conversation import Author, Exchange, Mention, Place
-from core.settings.encryption import OPEN
+from core.domain.conversation import Author, Exchange, Place, Question
+from core.settings.encryption import NO_ENCRYPTION
 from core.store.entries import Entries
-from core.store.mailbox import Limits
+from core.store.mailbox import Retention
 from core.store.redis.client import connection
 from core.store.redis.embedded import embedded
 from core.store.turns import Claimed, Turns
@@ -49,7 +49,7 @@ async def measure() -> Table:
             many = await _many(redis, CHANNELS)
             rows.append(_row("1,000 in all, in 10 channels", 100, few, few))
             rows.append(_row(f"{CHANNELS * 100:,} in all, in {CHANNELS:,} channels", 100, many, few))
-    size = len(Entries(OPEN).exchange("bench", EXCHANGE))
+    size = len(Entries(NO_ENCRYPTION).exchange("bench", EXCHANGE))
     return Table(
         "Cost of a turn by the exchanges stored",
         f"Accept, claim, read the history and commit, {TURNS} turns one after the other, embedded "
@@ -73,7 +73,7 @@ async def _one(redis: "Redis", stored: int, window: int) -> _Cost:
     """All in one channel. A commit keeps as many as there are, so that the list stays as long as it is."""
     await redis.flushall()
     await _seed(redis, "bench", stored)
-    return await _turns(redis, ["bench"], Limits(exchanges=window), Limits(exchanges=stored))
+    return await _turns(redis, ["bench"], Retention(exchanges=window), Retention(exchanges=stored))
 
 
 async def _many(redis: "Redis", channels: int) -> _Cost:
@@ -82,18 +82,18 @@ async def _many(redis: "Redis", channels: int) -> _Cost:
     names = [f"bench/{number}" for number in range(channels)]
     for name in names:
         await _seed(redis, name, 100)
-    return await _turns(redis, names, Limits(), Limits())
+    return await _turns(redis, names, Retention(), Retention())
 
 
 async def _seed(redis: "Redis", conversation: str, exchanges: int) -> None:
-    entry = Entries(OPEN).exchange(conversation, EXCHANGE)
+    entry = Entries(NO_ENCRYPTION).exchange(conversation, EXCHANGE)
     for begun in range(0, exchanges, 1000):
         await redis.rpush(f"nb:{{0}}:h:{conversation}", *[entry] * min(1000, exchanges - begun))
     while (await redis.info("persistence"))["aof_rewrite_in_progress"]:
         await asyncio.sleep(0.05)
 
 
-async def _turns(redis: "Redis", conversations: list[str], reading: Limits, writing: Limits) -> _Cost:
+async def _turns(redis: "Redis", conversations: list[str], reading: Retention, writing: Retention) -> _Cost:
     accepting, committing = Turns(redis, reading), Turns(redis, writing)
     times: list[float] = []
     server = client = math.nan
@@ -102,7 +102,7 @@ async def _turns(redis: "Redis", conversations: list[str], reading: Limits, writ
             server, client = await _server_cpu(redis), time.process_time()
         conversation = conversations[number * 7 % len(conversations)]
         name = f"bench/{next(NUMBERS)}"
-        mention = Mention(name, Place("bench", "W", "C"), ANN, EXCHANGE.question, message="q")
+        mention = Question(name, Place("bench", "W", "C"), ANN, EXCHANGE.question, message="q")
         start = time.perf_counter()
         accepted = await accepting.accept(conversation, mention, name)
         assert isinstance(accepted, Claimed)

@@ -14,7 +14,7 @@ from bots.run import serving
 from bots.slack.app import Slack
 from core.domain.beat import Beat
 from core.domain.chat import Catalog, ChatRequest, Completion, Delta
-from core.domain.conversation import Address, Author, Mention
+from core.domain.conversation import Address, Author, Question
 from core.domain.ports import ChatModel
 from core.settings.config import Config
 from core.settings.parameters import Stored, resolve
@@ -106,7 +106,7 @@ async def _together(servers: LiveWire, served: _Served, case: Case) -> Watched:
     async with asyncio.TaskGroup() as group:
         running = []
         for number, each in enumerate(asked):
-            mention = Mention(f"bench/{number}", each.place, Author("U", "bob"), each.text, message=each.message)
+            mention = Question(f"bench/{number}", each.place, Author("U", "bob"), each.text, message=each.message)
             settings = resolve(each.place, config, served.platform.habits, ())
             surface = served.platform.open(Address(each.place, settings.replies, each.message))
             running.append(group.create_task(answered(served.bot.assistant, mention, settings, surface)))

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
-from core.nebula.response import Answer
+from core.nebula.response import ResponseDecoder
 
 STREAMS, RATE, SECONDS = 50, 30, 4.0  # paced: streams, events per second of each, seconds
 BURST = 15_000  # events of one stream
@@ -72,7 +72,7 @@ def _on_aiohttp(limits: httpx.Limits) -> httpx.AsyncClient:
 
 async def _read(client: httpx.AsyncClient, url: str) -> int:
     """Read one stream the way the Nebula client does; returns the characters of its text."""
-    answer, size = Answer("bench"), 0
+    answer, size = ResponseDecoder("bench"), 0
     async with client.stream("GET", url) as response:
         async for data in response.aiter_bytes():
             delta = answer.feed(data)
@@ -82,7 +82,7 @@ async def _read(client: httpx.AsyncClient, url: str) -> int:
 
 async def _read_bare(url: str) -> int:
     """The floor: a socket, a split, no client."""
-    answer, size = Answer("bench"), 0
+    answer, size = ResponseDecoder("bench"), 0
     port = httpx.URL(url).port
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {httpx.URL(url).path} HTTP/1.1\r\n\r\n".encode())

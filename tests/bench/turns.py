@@ -1,6 +1,6 @@
 """A turn without Redis: the assistant answers a mention on a surface, and nobody keeps how far it came."""
 
-from core.domain.conversation import Exchange, Mention
+from core.domain.conversation import Exchange, Question
 from core.domain.page import Page
 from core.domain.ports import Surface
 from core.domain.progress import NOTHING_SHOWN, Progress
@@ -23,7 +23,7 @@ class _Nobody:
 
 
 async def answered(
-    assistant: Assistant, mention: Mention, settings: ChannelSettings, surface: Surface
+    assistant: Assistant, mention: Question, settings: ChannelSettings, surface: Surface
 ) -> Exchange | None:
     """Answer to the end, as a conversation of its own."""
     turn = Turn(mention.id, mention, 1, 1, 0, (), NOTHING_SHOWN)

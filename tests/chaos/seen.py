@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.settings.encryption import OPEN
+from core.settings.encryption import NO_ENCRYPTION
 from core.store.entries import Entries
 from tests.chaos.judge import Kept, Said, number_in
 from tests.chaos.load import Load
@@ -105,7 +105,7 @@ async def kept(world: World) -> tuple[Kept, ...]:
         conversation = key.decode().partition(":h:")[2]
         room = "/".join(conversation.split("/")[:3])
         entries: list[Any] = await world.store.client.lrange(key, 0, -1)
-        exchanges = Entries(OPEN).exchanges(conversation, entries)
+        exchanges = Entries(NO_ENCRYPTION).exchanges(conversation, entries)
         found += [Kept(room, number_in(each.question), each.answer) for each in exchanges]
     return tuple(found)
 

@@ -12,15 +12,15 @@ from redis.asyncio import Redis
 from bots.compose import assemble
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.responses import Response
-from core.domain.conversation import Address, Author, Mention, Place, Rights
-from core.domain.options import Habits, Memory, Placement
+from core.domain.conversation import Address, Author, Place, Question, Rights
+from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Action
 from core.domain.ports import Surface
-from core.inbound.buttons import Press
-from core.inbound.dispatcher import Front
+from core.inbound.buttons import ButtonPress
+from core.inbound.dispatcher import Dispatcher
 from core.nebula.client import Nebula
 from core.settings.config import Config
-from core.store.mailbox import Limits
+from core.store.mailbox import Retention
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
 from core.turns.assistant import Assistant
@@ -46,7 +46,7 @@ class Rooms:
     """A platform whose surfaces are rooms, one for each question."""
 
     name: str = "test"
-    habits: Habits = Habits(Memory.CHANNEL, Placement.CHANNEL)  # noqa: RUF009 - frozen
+    habits: PlatformDefaults = PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)  # noqa: RUF009 - frozen
     rooms: dict[str, Room] = field(default_factory=lambda: _Named())
 
     def open(self, address: Address) -> Surface:
@@ -57,16 +57,16 @@ class Rooms:
 class Process:
     """One process of the bot."""
 
-    front: Front
+    front: Dispatcher
     intake: Intake
     assistant: Assistant
     turns: Turns
     settings: SettingsStore
     rooms: Rooms
 
-    def mention(self, text: str, place: Place = ROOM, author: Author = ANN, **values: Any) -> Mention:
+    def mention(self, text: str, place: Place = ROOM, author: Author = ANN, **values: Any) -> Question:
         number = next(NUMBERS)
-        return Mention(
+        return Question(
             f"test/{place.name}/{number}", place, author, text, message=f"q{number}", at=float(number), **values
         )
 
@@ -87,7 +87,7 @@ class Process:
         await self.intake.idle()
         return self.shown(mention)
 
-    async def settled(self, mention: Mention) -> None:
+    async def settled(self, mention: Question) -> None:
         """Until this question has its answer, whichever process gives it."""
         async with asyncio.timeout(HANG_SECONDS):
             while not self.shown(mention) or await self.turns.waiting(mention.place.name):
@@ -99,14 +99,14 @@ class Process:
         async def rights() -> Rights:
             return Rights.NONE
 
-        return await self.front.pressed(action, Press(place.name, message, place, author), rights)
+        return await self.front.pressed(action, ButtonPress(place.name, message, place, author), rights)
 
     async def command(self, text: str, place: Place = ROOM, rights: Rights = Rights.CHANNEL) -> str:
         response = await self.say(f"!{text}", place, rights=rights)
         assert response
         return response.text
 
-    def shown(self, mention: Mention) -> str:
+    def shown(self, mention: Question) -> str:
         return "\n".join(
             "\n".join(filter(None, (page.head, page.text, page.foot)))
             for page in self.rooms.rooms[mention.message].messages.values()
@@ -145,7 +145,7 @@ async def process(
         values = config.model_copy(update={"lease_seconds": lease, "drain_seconds": drain})
         bot = assemble(values, redis, model, [rooms], handover=handover)
         await stack.enter_async_context(bot.intake.open())
-        turns = Turns(redis, Limits(lease=lease), seal=config.seal)
+        turns = Turns(redis, Retention(lease=lease), seal=config.seal)
         settings = SettingsStore(redis, config, {rooms.name: rooms.habits})
         yield Process(bot.front, bot.intake, bot.assistant, turns, settings, rooms)
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from core.domain.errors import Gone, PlatformError
 from core.domain.page import Page
-from core.domain.ports import Sign, Status
-from core.domain.rates import Pace, Told
+from core.domain.ports import QuestionStatus, Status
+from core.domain.rates import RateLimit, RateLimitStatus
 from tests.bounds import HANG_SECONDS
 
-GENEROUS = Pace("room", 1000, 1.0, spread=False)
+GENEROUS = RateLimit("room", 1000, 1.0, spread=False)
 
 
 @dataclass
@@ -21,9 +21,9 @@ class Room:
     name: str = ""  # before the ids of its messages
     by_status: bool = False
     append_only: bool = False
-    told: Told | None = None
-    post_pace: Pace = GENEROUS
-    edit_pace: Pace = GENEROUS
+    told: RateLimitStatus | None = None
+    post_pace: RateLimit = GENEROUS
+    edit_pace: RateLimit = GENEROUS
     messages: dict[str, Page] = field(default_factory=dict)
     frames: list[tuple[str, Page]] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Room:
     def fits(self, page: Page) -> bool:
         return len(page.head) + len(page.text) + len(page.foot) <= self.limit
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
+    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         return self.post_pace if message is None else self.edit_pace
 
     async def post(self, page: Page) -> str:
@@ -72,7 +72,7 @@ class Room:
         self.files[f"f{len(self.files)}"] = content
         return f"f{len(self.files) - 1}"
 
-    async def status(self, sign: Sign) -> None:
+    async def status(self, sign: QuestionStatus) -> None:
         self.statuses.append(sign.status)
 
     async def whisper(self, sentence: str) -> None:

@@ -19,8 +19,8 @@ import aiohttp
 from bots.proxy import proxy_for
 from core import metrics
 from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, Unreachable
-from core.domain.rates import Told
-from core.ratelimit.window import Budget
+from core.domain.rates import RateLimitStatus
+from core.ratelimit.window import SlidingWindow
 
 # How long one call may take, in seconds; Discord itself gives no limit.
 CALL_SECONDS = 15.0
@@ -81,11 +81,11 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResponse:
     """What came back: JSON, None for nothing, and what the headers say of the limit."""
 
     json: Any
-    told: Told | None
+    told: RateLimitStatus | None
 
 
 class Http:
@@ -100,7 +100,7 @@ class Http:
         self._proxy = proxy_for(base)
         self._token = token
         self._session: aiohttp.ClientSession | None = None
-        self._everything = Budget(EVERYTHING, EVERYTHING_SECONDS / faster)
+        self._everything = SlidingWindow(EVERYTHING, EVERYTHING_SECONDS / faster)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -116,7 +116,7 @@ class Http:
 
     async def send(
         self, method: str, path: str, body: Any = None, *, bot: bool = True, file: File | None = None
-    ) -> Answer:
+    ) -> ApiResponse:
         """The same with what the answer says of limits, and with a file that goes along."""
         clock, budget = time.monotonic, self._everything
         left, headers = clock(), {"Authorization": f"Bot {self._token}"} if bot else {}
@@ -135,7 +135,9 @@ class Http:
             if bot:
                 budget.land(left, clock())
 
-    async def _request(self, method: str, path: str, body: Any, headers: dict[str, str], file: File | None) -> Answer:
+    async def _request(
+        self, method: str, path: str, body: Any, headers: dict[str, str], file: File | None
+    ) -> ApiResponse:
         if self._session is None:
             raise Unreachable("the connection to Discord is not open yet")
         what = f"{method} {_without_token(path)}"
@@ -146,7 +148,7 @@ class Http:
             ) as response:
                 answer = await _json(response)
                 if response.status < 400:
-                    return Answer(answer, _told(response.headers))
+                    return ApiResponse(answer, _told(response.headers))
                 raise _error(what, response, answer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unreachable(f"{what}: {type(error).__name__}") from error
@@ -197,10 +199,10 @@ def _kind(name: str) -> str:
     return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
 
 
-def _told(headers: Mapping[str, str]) -> Told | None:
+def _told(headers: Mapping[str, str]) -> RateLimitStatus | None:
     """The limit in an answer's headers (docs.discord.com, Rate Limits); None where they say nothing of it."""
     try:
-        return Told(
+        return RateLimitStatus(
             int(headers["X-RateLimit-Limit"]),
             int(headers["X-RateLimit-Remaining"]),
             float(headers["X-RateLimit-Reset-After"]),

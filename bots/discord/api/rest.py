@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from bots.discord.api.http import Answer, File, Http
+from bots.discord.api.http import ApiResponse, File, Http
 from core.domain.errors import Unreachable
-from core.domain.rates import Told
+from core.domain.rates import RateLimitStatus
 
 SUPPRESS_EMBEDS = 1 << 2  # message flag: no link previews
 EPHEMERAL = 1 << 6  # message flag: one person sees it
@@ -33,7 +33,7 @@ class Sent:
 
     id: str
     content: str
-    told: Told | None = None
+    told: RateLimitStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,9 @@ class Rest:
             body["components"] = _rows(buttons)
         return _sent(await self._http.send("POST", f"/channels/{channel}/messages", body, file=file), content)
 
-    async def edit(self, channel: str, message: str, content: str, buttons: Sequence[Button] = ()) -> Told | None:
+    async def edit(
+        self, channel: str, message: str, content: str, buttons: Sequence[Button] = ()
+    ) -> RateLimitStatus | None:
         """Replace the content and the buttons. No flags are sent: that would bring the link previews back."""
         body = {"content": content, "allowed_mentions": NOBODY, "components": _rows(buttons)}
         return (await self._http.send("PATCH", f"/channels/{channel}/messages/{message}", body)).told
@@ -170,7 +172,9 @@ class Rest:
         """What a message says; "" where the bot may not read it."""
         return str((await self.message(channel, message)).get("content") or "")
 
-    async def after(self, channel: str, message: str, limit: int) -> tuple[list[dict[str, Any]], Told | None]:
+    async def after(
+        self, channel: str, message: str, limit: int
+    ) -> tuple[list[dict[str, Any]], RateLimitStatus | None]:
         """The oldest `limit` messages of a channel that came after an id, in any order, and what is left of the budget
         of such calls; none where the history may not be read."""
         answer = await self._http.send("GET", f"/channels/{channel}/messages?limit={limit}&after={message}")
@@ -235,7 +239,7 @@ def _rows(buttons: Sequence[Button]) -> list[dict[str, Any]]:
     return [{"type": 1, "components": parts}] if parts else []
 
 
-def _sent(answer: Answer, content: str) -> Sent:
+def _sent(answer: ApiResponse, content: str) -> Sent:
     found = answer.json
     if not isinstance(found, dict) or "id" not in found:
         raise Unreachable("Discord's answer is not a message")

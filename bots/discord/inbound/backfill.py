@@ -16,10 +16,10 @@ from bots.discord.api.shards import Shard
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import read
 from bots.discord.inbound.messages import asks, mention_of
-from bots.discord.inbound.ordering import Arrivals
-from core.domain.conversation import Mention
+from bots.discord.inbound.ordering import ArrivalOrder
+from core.domain.conversation import Question
 from core.domain.errors import PlatformError, SlowDown, StoreError, Unreachable
-from core.inbound.dispatcher import Front
+from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +34,17 @@ _TRIES, _PAUSE, _LONGEST = 5, 5.0, 60.0
 _EPOCH_MS = 1_420_070_400_000  # of the time in Discord's ids (docs.discord.com, Snowflakes)
 
 
-class Missed:
+class Backfill:
     """For one client. It waits in the background, and never keeps a live event waiting."""
 
     def __init__(
-        self, client: discord.Client, front: Front, rest: Rest, places: Places, arrivals: Arrivals, shard: Shard
+        self,
+        client: discord.Client,
+        front: Dispatcher,
+        rest: Rest,
+        places: Places,
+        arrivals: ArrivalOrder,
+        shard: Shard,
     ) -> None:
         self._client, self._front, self._rest, self._places = client, front, rest, places
         self._arrivals, self._shard = arrivals, shard
@@ -135,7 +141,7 @@ class Missed:
                 whole = await self._with_roles(message, data) or message
                 mention = mention_of(whole, await self._places.of_message(whole), me)
 
-                async def step(mention: Mention = mention) -> None:
+                async def step(mention: Question = mention) -> None:
                     await self._front.missed(mention)
 
                 await self._arrivals.store(channel.id, step)

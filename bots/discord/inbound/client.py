@@ -13,19 +13,19 @@ from bots.discord.api.http import Http
 from bots.discord.api.names import direct
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import Queue, Shard
-from bots.discord.inbound.backfill import Missed
+from bots.discord.inbound.backfill import Backfill
 from bots.discord.inbound.channels import Places
-from bots.discord.inbound.edits import Edits, by_a_program, is_partial
+from bots.discord.inbound.edits import MessageEdits, by_a_program, is_partial
 from bots.discord.inbound.interactions import ANSWER_SECONDS, Interactions
 from bots.discord.inbound.messages import asks, mention_of
-from bots.discord.inbound.ordering import Arrivals
+from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import permissions_in, rights_of
-from bots.discord.outbound.responses import Replies
+from bots.discord.outbound.responses import Responses
 from bots.proxy import proxy_for
 from core.commands.responses import Response
 from core.domain.conversation import Rights
 from core.domain.errors import StoreError
-from core.inbound.dispatcher import AWAY, Front
+from core.inbound.dispatcher import AWAY, Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +39,14 @@ SILENCE_SECONDS = 60.0
 AFRESH_SECONDS = 5.0
 
 
-class Listener(discord.Client):
+class GatewayClient(discord.Client):
     """The gateway's client, of one shard or of all: minimal intents, nothing kept of messages and members."""
 
     def __init__(
         self,
-        front: Front,
+        front: Dispatcher,
         http: Http,
-        arrivals: Arrivals,
+        arrivals: ArrivalOrder,
         managers: Collection[str],
         shard: Shard,
         queue: Queue,
@@ -71,10 +71,10 @@ class Listener(discord.Client):
         self.signed_in = asyncio.Event()
         self._front, self._managers, self._queue = front, managers, queue
         rest = Rest(http)
-        self._places, self._replies, self._arrivals = Places(rest), Replies(rest), arrivals
+        self._places, self._replies, self._arrivals = Places(rest), Responses(rest), arrivals
         self._interactions = Interactions(front, http, self._places, arrivals, managers, answer_seconds)
-        self._edits = Edits(self, front, rest, self._places, arrivals)
-        self.missed = Missed(self, front, rest, self._places, arrivals, shard)
+        self._edits = MessageEdits(self, front, rest, self._places, arrivals)
+        self.missed = Backfill(self, front, rest, self._places, arrivals, shard)
         # discord.py fails on a message that is told of in part, and with it the connection.
         parsers = self._connection.parsers
         self._parse_update, parsers["MESSAGE_UPDATE"] = parsers["MESSAGE_UPDATE"], self._updated

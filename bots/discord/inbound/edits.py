@@ -10,9 +10,9 @@ import discord
 from bots.discord.api.rest import Rest
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.messages import asks, mention_of
-from bots.discord.inbound.ordering import Arrivals
+from bots.discord.inbound.ordering import ArrivalOrder
 from core.domain.errors import PlatformError, StoreError
-from core.inbound.dispatcher import Front
+from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +24,12 @@ _OLD = 900.0
 _NEEDED = frozenset({"author", "content", "mentions", "type"})
 
 
-class Edits:
+class MessageEdits:
     """For all events of a client."""
 
-    def __init__(self, client: discord.Client, front: Front, rest: Rest, places: Places, arrivals: Arrivals) -> None:
+    def __init__(
+        self, client: discord.Client, front: Dispatcher, rest: Rest, places: Places, arrivals: ArrivalOrder
+    ) -> None:
         self._client, self._front, self._rest = client, front, rest
         self._places, self._arrivals = places, arrivals
         self._edited: dict[int, str] = {}  # when messages were last changed, as Discord writes it

@@ -18,16 +18,16 @@ from bots.discord.components.commands import CHOICE_LENGTH, SUGGESTIONS, invocat
 from bots.discord.components.forms import dialog, submitted, to_open
 from bots.discord.dialect.markdown import small
 from bots.discord.inbound.channels import Places
-from bots.discord.inbound.ordering import Arrivals
+from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import author_of, rights_of
 from bots.discord.outbound.responses import contents_of, file_of
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Mention, Place, Rights
+from core.domain.conversation import Place, Question, Rights
 from core.domain.errors import PlatformError, Rejected, StoreError, UserError
 from core.domain.page import Action
-from core.inbound.buttons import Press
-from core.inbound.dispatcher import AWAY, Front
+from core.inbound.buttons import ButtonPress
+from core.inbound.dispatcher import AWAY, Dispatcher
 from core.settings.parameters import Layer
 
 log = logging.getLogger(__name__)
@@ -47,10 +47,10 @@ class Interactions:
 
     def __init__(
         self,
-        front: Front,
+        front: Dispatcher,
         http: Http,
         places: Places,
-        arrivals: Arrivals,
+        arrivals: ArrivalOrder,
         managers: Collection[str],
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
@@ -114,7 +114,7 @@ class Interactions:
     ) -> None:
         """Defer, and store the question; what follows is the turn's."""
         asked = interaction.created_at.timestamp()
-        mention = Mention(
+        mention = Question(
             id=f"{NAME}/i/{interaction.id}",
             place=place,
             author=author_of(interaction.user),
@@ -172,7 +172,7 @@ class Interactions:
         response: Response | None = Response(_LOST)
         if place:
             message = str(interaction.message.id) if interaction.message else ""
-            press = Press(conversation, message, place, author_of(interaction.user))
+            press = ButtonPress(conversation, message, place, author_of(interaction.user))
             response = await self._front.pressed(action, press, self._rights(interaction))
         if response:
             try:

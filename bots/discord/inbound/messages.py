@@ -8,7 +8,7 @@ import discord
 from bots.discord.api.names import NAME, direct
 from bots.discord.dialect.markdown import from_discord
 from bots.discord.inbound.people import author_of
-from core.domain.conversation import Attachment, Mention, Place
+from core.domain.conversation import Attachment, Place, Question
 
 _QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
 _WITHHELD = "I can't read messages that mention my role: pick me (@{name}, the bot) in the list instead, or use /ask."
@@ -40,7 +40,7 @@ def own_role(message: discord.Message) -> discord.Role | None:
     return message.guild.self_role if message.guild else None
 
 
-def mention_of(message: discord.Message, place: Place, me: discord.ClientUser) -> Mention:
+def mention_of(message: discord.Message, place: Place, me: discord.ClientUser) -> Question:
     """The question. Forwarded messages are part of it: their text is in snapshots beside the message's own."""
     texts = [message.content, *(snapshot.content for snapshot in message.message_snapshots)]
     files = [*message.attachments, *(file for each in message.message_snapshots for file in each.attachments)]
@@ -49,7 +49,7 @@ def mention_of(message: discord.Message, place: Place, me: discord.ClientUser) -
     people = {str(user.id): user.display_name for user in _people(message)}
     roles = {str(role.id): role.name for role in (guild.roles if guild else _roles(message))}
     channels = {str(each.id): each.name for each in ((*guild.channels, *guild.threads) if guild else ())}
-    return Mention(
+    return Question(
         id=f"{NAME}/{message.channel.id}/{message.id}",
         place=place,
         author=author_of(message.author),

@@ -23,7 +23,7 @@ PAUSE_SECONDS, TRIES = 2.0, 8
 WAITING = 1000
 
 
-class Arrivals:
+class ArrivalOrder:
     """One for all events of a process. What waits here is lost with the process."""
 
     def __init__(self) -> None:

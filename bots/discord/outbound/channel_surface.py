@@ -11,13 +11,13 @@ from bots.discord.api.http import EVERYTHING, EVERYTHING_SECONDS, File, ReplyRef
 from bots.discord.api.rest import Button, Rest, Sent, nonce_of
 from bots.discord.components.buttons import buttons_of
 from bots.discord.dialect.markdown import LIMIT, small, to_discord
-from bots.discord.outbound.reactions import NUMBERS, Marks
+from bots.discord.outbound.reactions import NUMBERS, Reactions
 from core.domain.conversation import Address
 from core.domain.errors import Forbidden, Gone, PlatformError, Rejected
 from core.domain.options import Placement
 from core.domain.page import Page
-from core.domain.ports import Sign, Status
-from core.domain.rates import Pace, Told
+from core.domain.ports import QuestionStatus, Status
+from core.domain.rates import RateLimit, RateLimitStatus
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +55,11 @@ def age(message: str) -> float:
 class ChannelSurface:
     """Posts the first page as a reply to the question, in a thread under it if that is wanted and allowed."""
 
-    def __init__(self, rest: Rest, address: Address, marks: Marks, faster: float = 1.0) -> None:
+    def __init__(self, rest: Rest, address: Address, marks: Reactions, faster: float = 1.0) -> None:
         self._rest, self._marks, self._adopted, self._faster = rest, marks, address.adopted, faster
         place = address.place
         self._conversation = address.conversation
-        self.told: Told | None = None
+        self.told: RateLimitStatus | None = None
         self.by_status = self.append_only = False
         self._home = place.thread or place.channel  # where the question stands
         self._question = address.message
@@ -75,16 +75,16 @@ class ChannelSurface:
 
     def _aim(self, channel: str) -> None:
         self._channel, faster = channel, self._faster
-        every = Pace("discord/everything", EVERYTHING, EVERYTHING_SECONDS / faster, spread=False)
-        self._posts = Pace(f"discord/post/{channel}", POSTS, POST_SECONDS / faster, spread=False, within=every)
-        self._edits = Pace(f"discord/edit/{channel}", EDITS, EDIT_SECONDS / faster, within=every)
+        every = RateLimit("discord/everything", EVERYTHING, EVERYTHING_SECONDS / faster, spread=False)
+        self._posts = RateLimit(f"discord/post/{channel}", POSTS, POST_SECONDS / faster, spread=False, within=every)
+        self._edits = RateLimit(f"discord/edit/{channel}", EDITS, EDIT_SECONDS / faster, within=every)
         old = OLD_EDIT_SECONDS / faster
-        self._old_edits = Pace(f"discord/old-edit/{channel}", OLD_EDITS, old, within=self._edits)
+        self._old_edits = RateLimit(f"discord/old-edit/{channel}", OLD_EDITS, old, within=self._edits)
 
     def fits(self, page: Page) -> bool:
         return fits(page)
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
+    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         if message is None:
             return self._posts
         return self._old_edits if age(message) > OLD else self._edits
@@ -147,7 +147,7 @@ class ChannelSurface:
         self._known.add(sent.id)
         return sent.id
 
-    async def status(self, sign: Sign) -> None:
+    async def status(self, sign: QuestionStatus) -> None:
         match sign.status:
             case Status.QUEUED if self._question:
                 self._marks.put(self._home, self._question)
@@ -197,7 +197,9 @@ class ChannelSurface:
             self._marks.put(self._home, self._question, emoji)
         self._place = emoji
 
-    async def _edit(self, channel: str, message: str, content: str, buttons: Sequence[Button]) -> Told | None:
+    async def _edit(
+        self, channel: str, message: str, content: str, buttons: Sequence[Button]
+    ) -> RateLimitStatus | None:
         try:
             return await self._rest.edit(channel, message, content, buttons)
         except ThreadArchived:

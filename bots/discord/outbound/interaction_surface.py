@@ -19,12 +19,12 @@ from bots.discord.api.rest import ORIGINAL, Button, Rest, Sent, Token
 from bots.discord.components.buttons import buttons_of
 from bots.discord.dialect.markdown import small
 from bots.discord.outbound.channel_surface import ChannelSurface, content_of, fits
-from bots.discord.outbound.reactions import Marks
+from bots.discord.outbound.reactions import Reactions
 from core.domain.conversation import Address, Place
 from core.domain.errors import Forbidden, Gone, Unreachable
 from core.domain.page import Page
-from core.domain.ports import Sign, Status, waiting
-from core.domain.rates import Pace, Told
+from core.domain.ports import QuestionStatus, Status, waiting
+from core.domain.rates import RateLimit, RateLimitStatus
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +32,14 @@ log = logging.getLogger(__name__)
 CALLS, SECONDS = 5, 2.0
 
 
-class ResponseSurface:
+class InteractionSurface:
     """The first page is the response itself. Works where the bot is no member, as long as the token lives."""
 
-    def __init__(self, rest: Rest, address: Address, marks: Marks, faster: float = 1.0) -> None:
+    def __init__(self, rest: Rest, address: Address, marks: Reactions, faster: float = 1.0) -> None:
         self._rest, self._marks, self._faster = rest, marks, faster
         self._address = address
         self._conversation = address.conversation
-        self.told: Told | None = None
+        self.told: RateLimitStatus | None = None
         self.by_status = self.append_only = False
         self._token = Token.parse(address.interaction)
         self._expires = address.expires
@@ -52,12 +52,12 @@ class ResponseSurface:
         self._unclear: tuple[str, str] | None = None  # content and file of a followup that may have arrived
         scope = hashlib.sha256(address.interaction.encode()).hexdigest()[:16]
         # The token is known to the one process that answers with it.
-        self._calls = Pace(f"discord/interaction/{scope}", CALLS, SECONDS / faster, shared=False)
+        self._calls = RateLimit(f"discord/interaction/{scope}", CALLS, SECONDS / faster, shared=False)
 
     def fits(self, page: Page) -> bool:
         return fits(page)
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
+    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         if self._live() and message not in self._elsewhere:
             return self._calls
         return self._plain.pace(message, page, wait)
@@ -114,7 +114,7 @@ class ResponseSurface:
         await self._aim_elsewhere()
         return await self._plain.attach(name, content)
 
-    async def status(self, sign: Sign) -> None:
+    async def status(self, sign: QuestionStatus) -> None:
         """That the bot is at it the deferred response shows already."""
         if sign.status is Status.QUEUED:
             async with self._order:

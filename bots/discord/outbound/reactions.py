@@ -31,7 +31,7 @@ class _Mark(Enum):
     UNWANTED = auto()  # to be taken away, once it is there
 
 
-class Marks:
+class Reactions:
     """The marks that this process sets. `put` and `take` do not wait; the calls are made while `run` runs."""
 
     def __init__(self, rest: Rest, spacing: float = SPACING) -> None:

@@ -32,7 +32,7 @@ def contents_of(response: Response) -> tuple[str, ...]:
     return tuple(content_of(Page(text)) for text in texts) or ("…",)
 
 
-class Replies:
+class Responses:
     """Shows responses to commands that came as messages."""
 
     def __init__(self, rest: Rest) -> None:

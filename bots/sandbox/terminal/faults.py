@@ -10,7 +10,7 @@ _DISCORD_EDITS = ("PATCH /channels/*", "PATCH /webhooks/*")
 _SLACK_EDITS = "chat.update"
 
 
-class Troubles:
+class FaultSwitches:
     """Switches faults of both platforms and of the stand-in model."""
 
     def __init__(self, slack: SlackServer, discord: DiscordServer, model: NebulaServer | None) -> None:

@@ -34,7 +34,7 @@ class Dialog:
     value: str
 
 
-class Stage(Protocol):
+class Screen(Protocol):
     """One platform. Names are those of PEOPLE and ROOMS; `thread` is the id of a message or thread, "" for none."""
 
     name: str

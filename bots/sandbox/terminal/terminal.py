@@ -14,8 +14,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from bots.interrupt import interrupt
-from bots.sandbox.terminal.faults import Troubles
-from bots.sandbox.terminal.screen import BOT, PEOPLE, ROOMS, Seen, Stage
+from bots.sandbox.terminal.faults import FaultSwitches
+from bots.sandbox.terminal.screen import BOT, PEOPLE, ROOMS, Screen, Seen
 
 WELCOME = """\
 Say `@nebula hello`, or give commands: `/nebula help` in Slack, `/help` in Discord. `:discord` and `:slack` change the
@@ -47,7 +47,7 @@ _STOP = "stop"
 class Terminal:
     """One person who is somebody, somewhere, on one of the stages."""
 
-    def __init__(self, stages: Sequence[Stage], troubles: Troubles, idle: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, stages: Sequence[Screen], troubles: FaultSwitches, idle: Callable[[], Awaitable[None]]) -> None:
         """`idle` returns when the bot has no turn running."""
         self._stages = {stage.name: stage for stage in stages}
         self._stage = stages[0]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Style:
+class Capabilities:
     """What this Slack understands, as its refusals have shown so far, and what it lets us do. `scopes` are those of the
     app, None if Slack did not tell; `me` is the bot's user id."""
 

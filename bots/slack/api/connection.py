@@ -9,7 +9,7 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from core.domain.ports import Connection
 
 
-class Pulse:
+class SocketPulse:
     """The Socket Mode clients that are open at the moment; any of them is enough."""
 
     def __init__(self) -> None:

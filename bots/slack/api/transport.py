@@ -17,7 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.proxy import proxy_for
 from bots.slack.api.client import sdk_log
-from bots.slack.api.connection import Pulse
+from bots.slack.api.connection import SocketPulse
 from core.settings.config import WrongConfig
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Sockets:
         token: str,
         url: str,
         count: int,
-        pulse: Pulse,
+        pulse: SocketPulse,
         greeted: Callable[[], None],
     ) -> None:
         """The first connection goes to `url`; all others are asked for by the SDK, as it does to reconnect. `pulse`

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
-from bots.slack.api.capabilities import Style
+from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.api.identity import Identity
 from bots.slack.inbound.events import Heard, heard
-from core.domain.conversation import Mention
+from core.domain.conversation import Question
 from core.domain.errors import PlatformError, SlowDown, Unreachable
-from core.inbound.dispatcher import Front
+from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +38,16 @@ _CALLS, _MINUTE = 40, 60.0
 _TRIES, _PAUSE = 5, 1.0
 
 
-class Missed:
+class Backfill:
     """Looks back. `words` makes a question of what was found."""
 
     def __init__(
-        self, front: Front, me: Identity, web: Web, style: Style, words: Callable[[Heard], Awaitable[Mention]]
+        self,
+        front: Dispatcher,
+        me: Identity,
+        web: Web,
+        style: Capabilities,
+        words: Callable[[Heard], Awaitable[Question]],
     ) -> None:
         self._front, self._me, self._web, self._style, self._words = front, me, web, style, words
         self._calls: deque[float] = deque()

@@ -5,27 +5,29 @@ from typing import Any
 
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bots.slack.api.capabilities import Style
+from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.api.identity import Identity
 from bots.slack.api.people import People
 from bots.slack.components import buttons
-from bots.slack.inbound.tasks import Work
+from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.outbound import responses as answers
 from core.commands.responses import Response
 from core.domain.conversation import Place
-from core.inbound.buttons import Press
-from core.inbound.dispatcher import Front
+from core.inbound.buttons import ButtonPress
+from core.inbound.dispatcher import Dispatcher
 
 UNKNOWN = "I do not know this button any more."
 
 Json = Mapping[str, Any]
 
 
-class Presses:
+class ButtonPresses:
     """Bolt listeners. At the end of the process a press is not acknowledged: the person sees that, and tries again."""
 
-    def __init__(self, front: Front, me: Identity, web: Web, style: Style, people: People, work: Work) -> None:
+    def __init__(
+        self, front: Dispatcher, me: Identity, web: Web, style: Capabilities, people: People, work: TaskSupervisor
+    ) -> None:
         self._front, self._me, self._web, self._style = front, me, web, style
         self._people, self._work = people, work
 
@@ -51,7 +53,7 @@ class Presses:
         good, conversation = buttons.rated(body["actions"][0])
         return await self._front.rated(await self._press(body, conversation), good=good)
 
-    async def _press(self, body: Json, conversation: str) -> Press:
+    async def _press(self, body: Json, conversation: str) -> ButtonPress:
         channel = str(body["channel"]["id"])
         place = Place("slack", self._me.team, channel, direct=channel.startswith("D"))
         user = body["user"]
@@ -59,7 +61,7 @@ class Presses:
         author = await self._people.author(self._me, str(user["id"]), str(user.get("name") or ""), teams)
         message, at = str(body["container"]["message_ts"]), str(body["actions"][0].get("action_ts") or "")
         name = f"slack/{self._me.team}/{channel}/{message}/{user['id']}/{at}" if at else ""
-        return Press(conversation, message, place, author, name)
+        return ButtonPress(conversation, message, place, author, name)
 
     async def _done(self, body: Json, work: Callable[[Json], Awaitable[Response | None]]) -> None:
         try:

@@ -7,24 +7,24 @@ from typing import Any
 
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bots.slack.api.capabilities import Style
+from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.api.identity import Identity
 from bots.slack.api.patience import Patience
 from bots.slack.api.people import People
 from bots.slack.components import forms
-from bots.slack.inbound.tasks import Work
-from bots.slack.inbound.text import Words
+from bots.slack.inbound.tasks import TaskSupervisor
+from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound import responses as answers
 from bots.slack.outbound.private_file import Hand
 from bots.slack.outbound.surface import SlackSurface
 from core.access.admission import EMPTY
 from core.commands.registry import Invocation, parse
 from core.commands.responses import Form, Response
-from core.domain.conversation import Address, Author, Mention, Place
+from core.domain.conversation import Address, Author, Place, Question
 from core.domain.errors import NebulaBotError, PlatformError, StoreError, UserError
 from core.domain.options import Placement
-from core.inbound.dispatcher import Front
+from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,13 @@ class Commands:
 
     def __init__(
         self,
-        front: Front,
+        front: Dispatcher,
         me: Identity,
         web: Web,
-        style: Style,
+        style: Capabilities,
         people: People,
-        words: Words,
-        work: Work,
+        words: IncomingText,
+        work: TaskSupervisor,
         surface: Callable[[Address], SlackSurface],
         hand: Hand,
         patience: Patience,
@@ -119,7 +119,7 @@ class Commands:
             return EMPTY
         if await self._people.absent(place.channel):
             return INVITE
-        mention = Mention(f"slack/{self._me.team}/{place.channel}/command/{trigger}", place, invocation.author, prompt)
+        mention = Question(f"slack/{self._me.team}/{place.channel}/command/{trigger}", place, invocation.author, prompt)
         try:
             await self._front.ask(mention)
         except StoreError as error:

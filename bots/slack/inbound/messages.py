@@ -15,17 +15,17 @@ from bots.slack.components import forms
 from bots.slack.components.blocks import Json, button
 from bots.slack.inbound.events import Deleted, Edited, Heard, read
 from bots.slack.inbound.outage import Outage
-from bots.slack.inbound.tasks import Work
-from bots.slack.inbound.text import Words
+from bots.slack.inbound.tasks import TaskSupervisor
+from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound import responses as answers
 from bots.slack.outbound.private_file import Hand
 from bots.slack.outbound.surface import SlackSurface
 from core.commands.registry import parse
 from core.commands.responses import Response
-from core.domain.conversation import Address, Mention, Place
+from core.domain.conversation import Address, Place, Question
 from core.domain.errors import StoreError
 from core.domain.options import Placement, Streaming
-from core.inbound.dispatcher import COMMAND_MARK, Front
+from core.inbound.dispatcher import COMMAND_MARK, Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ class Listeners:
 
     def __init__(
         self,
-        front: Front,
+        front: Dispatcher,
         me: Identity,
         people: People,
-        words: Words,
-        work: Work,
+        words: IncomingText,
+        work: TaskSupervisor,
         surface: Callable[[Address], SlackSurface],
         hand: Hand,
         removed: Removed,
@@ -115,14 +115,14 @@ class Listeners:
         for message in event.get("streaming_message_ts") or ("",):  # none: the model still thinks
             await self._front.halted(place, str(message))
 
-    async def mention(self, question: Heard) -> Mention:
+    async def mention(self, question: Heard) -> Question:
         """The question in words, within about a second."""
         author, text = await asyncio.gather(
             self._people.author(self._me, question.user, teams=question.teams), self._words.read(question.text)
         )
-        return Mention(question.id, question.place, author, text, question.message, question.at, question.attachments)
+        return Question(question.id, question.place, author, text, question.message, question.at, question.attachments)
 
-    async def _show(self, mention: Mention, response: Response) -> None:
+    async def _show(self, mention: Question, response: Response) -> None:
         """The response to a command in a message: below it, or beside it in a direct message."""
         place = mention.place
         placement = Placement.CHANNEL if place.direct else Placement.THREAD

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from core.domain.errors import PlatformError, StoreError
 from core.domain.ports import Connection
-from core.inbound.dispatcher import Front
+from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class Presence:
 
     def __init__(
         self,
-        front: Front,
+        front: Dispatcher,
         name: str,
         connection: Callable[[], Connection],
         look: Callable[[float], Awaitable[None]],

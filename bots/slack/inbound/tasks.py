@@ -14,7 +14,7 @@ T = TypeVar("T")
 _SETTLING = 3.0
 
 
-class Work:
+class TaskSupervisor:
     """A task group whose pieces can't bring each other down."""
 
     def __init__(self) -> None:

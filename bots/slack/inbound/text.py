@@ -9,7 +9,7 @@ _USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 _CHANNEL = re.compile(r"<#([CDG][A-Z0-9]+)\|?>")
 
 
-class Words:
+class IncomingText:
     """Reads Slack's markup. `bot` is our own user id, whose mentions are taken out."""
 
     def __init__(self, people: People, bot: str) -> None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from bots.slack.api.capabilities import Style
+from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.outbound.responses import patiently
 from bots.slack.outbound.upload import Upload
@@ -22,7 +22,7 @@ NO_SCOPE = "I may not write to you directly, and the file is for you alone. The 
 NOT_SENT = "The file could not be sent."
 
 
-async def handed(web: Web, style: Style, response: Response, place: Place, person: str) -> Response:
+async def handed(web: Web, style: Capabilities, response: Response, place: Place, person: str) -> Response:
     """Share the file, if there is one, in the person's direct messages, never where others see it; the response then
     says what came of it."""
     if response.file is None:

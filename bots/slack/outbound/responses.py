@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from bots.slack.api.capabilities import Style
+from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.components import blocks
 from bots.slack.outbound.surface import SlackSurface
@@ -23,7 +23,7 @@ _TRIES = 4
 _LONGEST_PAUSE = 30.0
 
 
-async def by_url(web: Web, style: Style, url: str, response: Response, thread: str = "") -> bool:
+async def by_url(web: Web, style: Capabilities, url: str, response: Response, thread: str = "") -> bool:
     """Answer a command or a press, in this thread, by its response_url; False if that did not work."""
     kind = "in_channel" if response.public else "ephemeral"
     try:
@@ -46,7 +46,7 @@ async def by_message(surface: SlackSurface, response: Response, extra: tuple[blo
         log.warning("a command's answer was not shown: %s: %s", type(error).__name__, error)
 
 
-async def _send(web: Web, style: Style, url: str, kind: str, page: Page, thread: str) -> None:
+async def _send(web: Web, style: Capabilities, url: str, kind: str, page: Page, thread: str) -> None:
     where = {"thread_ts": thread} if thread else {}
 
     async def send(markdown: bool) -> None:

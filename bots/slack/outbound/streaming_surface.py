@@ -13,7 +13,7 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import Any
 
-from bots.slack.api.capabilities import Style
+from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web, code_of
 from bots.slack.components import blocks
 from bots.slack.dialect.markdown import appendable
@@ -22,7 +22,7 @@ from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address
 from core.domain.errors import Gone, Halted, PlatformError, Rejected, SlowDown, Unreachable
 from core.domain.page import Page
-from core.domain.rates import Pace
+from core.domain.rates import RateLimit
 
 log = logging.getLogger(__name__)
 
@@ -69,26 +69,26 @@ class _Stream:
     sound: bool = True
 
 
-class NativeSurface(SlackSurface):
+class StreamingSurface(SlackSurface):
     """Streams for as long as Slack takes it, in the thread under the question."""
 
     by_status = append_only = True
 
-    def __init__(self, web: Web, eyes: Eyes, style: Style, address: Address) -> None:
+    def __init__(self, web: Web, eyes: Eyes, style: Capabilities, address: Address) -> None:
         super().__init__(web, eyes, style, address)
         self._beside, self._thread = self._thread, address.place.thread or address.message
         self._streams: dict[str, _Stream] = {}
         self._wanted = True  # for this reply
         team = f"slack/{address.place.workspace}"
-        self._starts = Pace(f"{team}/chat.startStream", STARTS, MINUTE, spread=False)
-        appends = Pace(f"{team}/chat.appendStream", APPENDS, MINUTE, least=APPEND_LEAST)
-        stops = Pace(f"{team}/chat.stopStream", STOPS, MINUTE, spread=False)
+        self._starts = RateLimit(f"{team}/chat.startStream", STARTS, MINUTE, spread=False)
+        appends = RateLimit(f"{team}/chat.appendStream", APPENDS, MINUTE, least=APPEND_LEAST)
+        stops = RateLimit(f"{team}/chat.stopStream", STOPS, MINUTE, spread=False)
         self._paces = {_Step.ADD: appends, _Step.END: stops, _Step.MEND: replace(stops, within=self._edits)}
 
     def fits(self, page: Page) -> bool:
         return blocks.fits(page, STREAM_BYTES)
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
+    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         if message is None and self._streamed(page):
             if wait(self._starts) <= _PATIENCE:
                 return self._starts

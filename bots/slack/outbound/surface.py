@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from bots.slack.api.capabilities import Style
+from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web, code_of, details_of
 from bots.slack.components import blocks, buttons
 from bots.slack.outbound import undeliverable as barred
@@ -14,8 +14,8 @@ from core.domain.conversation import Address
 from core.domain.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, Unreachable
 from core.domain.options import Placement
 from core.domain.page import Action, Page
-from core.domain.ports import Sign, Status, waiting
-from core.domain.rates import Pace, Told
+from core.domain.ports import QuestionStatus, Status, waiting
+from core.domain.rates import RateLimit, RateLimitStatus
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +37,10 @@ _FILE = "file:"
 class SlackSurface:
     """Implements core.domain.ports.Surface; message ids are `ts`."""
 
-    told: Told | None = None  # Slack says nothing of its limits but Retry-After
+    told: RateLimitStatus | None = None  # Slack says nothing of its limits but Retry-After
     by_status = append_only = False
 
-    def __init__(self, web: Web, eyes: Eyes, style: Style, address: Address) -> None:
+    def __init__(self, web: Web, eyes: Eyes, style: Capabilities, address: Address) -> None:
         self._web = web
         self._eyes = eyes
         self._style = style
@@ -60,15 +60,15 @@ class SlackSurface:
         # One may be there that we do not know of: its post was not answered, or another process died over it.
         self._lost, self._found = self._readable and address.adopted, ""
         team = f"slack/{place.workspace}"
-        every = Pace(f"{team}/chat.postMessage", ALL_POSTS, ALL_POST_SECONDS, spread=False)
-        self._posts = Pace(f"{team}/post/{place.channel}", POSTS, POST_SECONDS, spread=False, within=every)
-        self._edits = Pace(f"{team}/chat.update", EDITS, EDIT_SECONDS, least=EDIT_LEAST)
+        every = RateLimit(f"{team}/chat.postMessage", ALL_POSTS, ALL_POST_SECONDS, spread=False)
+        self._posts = RateLimit(f"{team}/post/{place.channel}", POSTS, POST_SECONDS, spread=False, within=every)
+        self._edits = RateLimit(f"{team}/chat.update", EDITS, EDIT_SECONDS, least=EDIT_LEAST)
 
     def fits(self, page: Page) -> bool:
         """Whether the page is within the limits of one message."""
         return blocks.fits(page)
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[Pace], float]) -> Pace:
+    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         """The budget of a post or of an edit."""
         return self._posts if message is None else self._edits
 
@@ -163,7 +163,7 @@ class SlackSurface:
         self._upload = self._upload or Upload(self._web, name, content)
         return _FILE + await self._upload.share(self._channel, self._thread)
 
-    async def status(self, sign: Sign) -> None:
+    async def status(self, sign: QuestionStatus) -> None:
         """Eyes on a question that waits, a status line while it is thought about; never raises PlatformError."""
         match sign.status:
             case Status.QUEUED if self._address.message:

@@ -11,7 +11,7 @@ from bots.discord.api import http, rest
 from bots.discord.outbound import channel_surface as surface
 from bots.sandbox.discord.limits import OFF, Limit, Limits
 from bots.sandbox.discord.values import Call
-from core.domain.rates import Pace
+from core.domain.rates import RateLimit
 from core.turns import assistant
 from tests.bots.discord.harness import FASTER, GENERAL, Room, room
 
@@ -114,7 +114,7 @@ async def test_a_limit_that_others_used_up_is_not_taken_for_ours(redis_client: R
         here.discord.faults.rate_limit(EDIT, 0.2, times=2, scope="shared")
         here.nebula.pace = 40
         await answered(here)
-        pace = Pace(f"discord/edit/{here.place(GENERAL).id}", surface.EDITS, surface.EDIT_SECONDS / FASTER)
+        pace = RateLimit(f"discord/edit/{here.place(GENERAL).id}", surface.EDITS, surface.EDIT_SECONDS / FASTER)
         assert here.bot.assistant._pacer.scope(pace).budget.calls == surface.EDITS
         keys = [key async for key in redis_client.scan_iter(match=f"nb:b:*{pace.scope}*")]
         limits = [await redis_client.hget(key, "limit") for key in keys if await redis_client.type(key) == b"hash"]

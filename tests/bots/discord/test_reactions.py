@@ -10,7 +10,7 @@ import pytest_asyncio
 from bots.discord.api.http import Http
 from bots.discord.api.rest import Rest
 from bots.discord.outbound import reactions as module
-from bots.discord.outbound.reactions import Marks
+from bots.discord.outbound.reactions import Reactions
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.values import Message
 from tests.bounds import HANG_SECONDS
@@ -23,7 +23,7 @@ ELSEWHERE = 3
 class Desk:
     """Questions, three in one channel and `ELSEWHERE` one in another, and the marks on them."""
 
-    def __init__(self, discord: DiscordServer, marks: Marks, questions: tuple[Message, ...]) -> None:
+    def __init__(self, discord: DiscordServer, marks: Reactions, questions: tuple[Message, ...]) -> None:
         self.discord, self.marks, self.questions = discord, marks, questions
 
     def put(self, number: int) -> None:
@@ -51,7 +51,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def serving(http: Http, marks: Marks) -> AsyncIterator[None]:
+async def serving(http: Http, marks: Reactions) -> AsyncIterator[None]:
     """Marks at work."""
     async with http.open(), asyncio.TaskGroup() as group:
         running = group.create_task(marks.run())
@@ -69,7 +69,7 @@ async def standing() -> AsyncIterator[tuple[Desk, Http]]:
         places = (*[channels[0]] * 3, channels[1])
         questions = tuple([await discord.say(ann, place, "a question") for place in places])
         http = Http(discord.api_url, discord.token)
-        yield Desk(discord, Marks(Rest(http), spacing=0.01), questions), http
+        yield Desk(discord, Reactions(Rest(http), spacing=0.01), questions), http
 
 
 @pytest_asyncio.fixture
@@ -190,7 +190,7 @@ async def test_what_another_process_marked_is_taken_away_by_who_adopts_it() -> N
             desk.put(0)
             desk.put(1)
             await desk.discord.until(lambda: desk.marked(0) and desk.marked(1))
-        desk.marks = Marks(Rest(http), spacing=0.01)
+        desk.marks = Reactions(Rest(http), spacing=0.01)
         async with serving(http, desk.marks):
             desk.take(0)
             desk.take(1, adopted=True)

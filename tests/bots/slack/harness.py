@@ -15,10 +15,10 @@ from bots.sandbox.slack.server import SlackServer
 from bots.sandbox.slack.values import Call, File, Message, View
 from bots.slack.api.patience import Patience
 from bots.slack.app import Slack
-from core.domain.rates import Pace
-from core.inbound.dispatcher import Front
+from core.domain.rates import RateLimit
+from core.inbound.dispatcher import Dispatcher
 from core.nebula.client import Nebula
-from core.ratelimit.limiter import Line, Pacer, Permit
+from core.ratelimit.limiter import Permit, RateLimiter, Ticket
 from core.reply import publisher as painter
 from core.settings.config import Config
 from core.store.redis.client import connection
@@ -47,7 +47,7 @@ class Room:
         self.channels: dict[str, str] = {}
         self.config: Config
         self.platform: Slack
-        self.front: Front
+        self.front: Dispatcher
         self.intake: Intake
         self.running: asyncio.Task[None]
 
@@ -158,10 +158,10 @@ class Room:
             await self.intake.idle()
 
 
-class _Hasty(Pacer):
+class _Hasty(RateLimiter):
     """Paces as the real one, a hundred times as fast: what is tested here is not how long a budget lasts."""
 
-    def line(self) -> Line:
+    def line(self) -> Ticket:
         return _HastyLine(self)
 
 
@@ -169,8 +169,8 @@ class _Hasty(Pacer):
 _SOON = tuple(pause / 20 for pause in painter._BACKOFF)
 
 
-class _HastyLine(Line):
-    async def permit(self, pace: Pace, *, final: bool = False) -> Permit:
+class _HastyLine(Ticket):
+    async def permit(self, pace: RateLimit, *, final: bool = False) -> Permit:
         within = pace.within and replace(pace.within, seconds=pace.within.seconds / 100)
         quick = replace(pace, seconds=pace.seconds / 100, least=pace.least / 100, within=within)
         return await super().permit(quick, final=final)
@@ -189,7 +189,7 @@ def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any
     return Config(**{**values, **more})
 
 
-def same(front: Front) -> Front:
+def same(front: Dispatcher) -> Dispatcher:
     """The front as it is."""
     return front
 
@@ -216,7 +216,7 @@ async def slack_room(
     lease: float = 20,
     inbox: int = 20,
     server: dict[str, Any] | None = None,
-    front: Callable[[Front], Front] = same,
+    front: Callable[[Dispatcher], Dispatcher] = same,
     patience: Patience = ENDLESS,
     **config: Any,
 ) -> AsyncIterator[Room]:
@@ -253,7 +253,7 @@ async def process(
     *,
     lease: float = 20,
     inbox: int = 20,
-    front: Callable[[Front], Front] = same,
+    front: Callable[[Dispatcher], Dispatcher] = same,
     patience: Patience = ENDLESS,
     **config: Any,
 ) -> AsyncIterator[tuple[Config, Slack, Intake, asyncio.Task[None]]]:

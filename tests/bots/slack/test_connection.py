@@ -20,8 +20,8 @@ from bots.slack.api import transport
 from bots.slack.app import Slack
 from bots.slack.manifest import OPTIONAL, SCOPES
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Mention
-from core.inbound.dispatcher import Front
+from core.domain.conversation import Question
+from core.inbound.dispatcher import Dispatcher
 from core.settings.config import Config, WrongConfig
 from tests.bots.slack.harness import RETRIES, Room, settings, slack_room
 from tests.bots.slack.witness import Witness
@@ -29,7 +29,7 @@ from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
 
 
-class _Nobody(Front):
+class _Nobody(Dispatcher):
     """A front for tests in which nothing is said."""
 
     def __init__(self) -> None:
@@ -245,7 +245,7 @@ async def test_an_acknowledgement_on_a_lost_socket_is_one_line(
     class Slow(Witness):
         """It takes its time to store a question."""
 
-        async def heard(self, mention: Mention, rights: RightsOf) -> Response | None:
+        async def heard(self, mention: Question, rights: RightsOf) -> Response | None:
             response = await super().heard(mention, rights)
             await stored.wait()
             return response

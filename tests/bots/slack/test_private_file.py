@@ -7,16 +7,16 @@ from bots.slack.manifest import SCOPES
 from bots.slack.outbound.private_file import DIRECTLY, NO_SCOPE, NOT_SENT
 from core.commands.registry import Invocation
 from core.commands.responses import File, Response, RightsOf
-from core.inbound.dispatcher import Front
+from core.inbound.dispatcher import Dispatcher
 from tests.bots.slack.harness import Room, slack_room
 
 GRANTED = frozenset(SCOPES)
 
 
-class Giver(Front):
+class Giver(Dispatcher):
     """Answers each command with a file."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: Dispatcher) -> None:
         """In place of this one."""
         self.__dict__.update(front.__dict__)
 

@@ -7,10 +7,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bots.sandbox.slack import faults
-from bots.slack.api.capabilities import Style
+from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.api.people import People
-from bots.slack.inbound.text import Words
+from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound.status import Eyes
 from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address, Place
@@ -139,7 +139,7 @@ async def test_marks_of_a_process_that_is_gone_are_taken_away(redis_url: str) ->
         for adopted in (False, True):
             place = Place("slack", room.slack.team, question.channel)
             address = Address(place, Placement.THREAD, question.ts, adopted=adopted)
-            await SlackSurface(web, Eyes(web), Style(), address).status(NO_SIGN)
+            await SlackSurface(web, Eyes(web), Capabilities(), address).status(NO_SIGN)
             (seen,) = (each for each in room.slack.messages(question.channel) if each.ts == question.ts)
             assert bool(seen.reactions) is not adopted
         await web.close()
@@ -149,7 +149,7 @@ async def test_a_mention_in_code_is_a_word_of_it(redis_url: str) -> None:
     """The bot's name is taken out where it calls the bot, and kept where it is part of code."""
     async with slack_room(redis_url) as room:
         web = Web(room.slack.api_url, room.slack.bot_token)
-        words = Words(People(web, ()), room.slack.bot_user)
+        words = IncomingText(People(web, ()), room.slack.bot_user)
         bot = f"<@{room.slack.bot_user}>"
         assert await words.read(f"{bot}: what does `{bot} hi` do, {bot}?") == "what does `@nebula hi` do,?"
         await web.close()
@@ -170,7 +170,9 @@ async def test_a_server_without_markdown_blocks_is_found_out_once() -> None:
     app.router.add_post("/api/chat.postMessage", post)
     async with TestServer(app) as server:
         slack = Web(str(server.make_url("/api/")), "xoxb-1")
-        surface = SlackSurface(slack, Eyes(slack), Style(), Address(Place("slack", "T1", "C1"), Placement.CHANNEL))
+        surface = SlackSurface(
+            slack, Eyes(slack), Capabilities(), Address(Place("slack", "T1", "C1"), Placement.CHANNEL)
+        )
         assert [await surface.post(Page(text)) for text in ("one", "two")] == ["1.2", "1.3"]
         await slack.close()
     assert kinds == ["markdown", "section", "section"]

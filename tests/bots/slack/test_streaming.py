@@ -11,7 +11,7 @@ from bots.sandbox.nebula.faults import Fault, Thought
 from bots.sandbox.slack import faults
 from bots.sandbox.slack.events import SUBSCRIPTIONS
 from bots.sandbox.slack.values import Message
-from bots.slack.api.capabilities import Style
+from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.outbound import streaming_surface as native
 from bots.slack.outbound.status import Eyes
@@ -557,7 +557,7 @@ async def test_a_process_that_just_began_knows_its_own_stream_in_a_channel(redis
         )
         place = Place("slack", room.slack.team, root.channel, root.ts)
         address = Address(place, Placement.THREAD, root.ts, author=room.people["bob"], turn="turn", adopted=True)
-        surface = SlackSurface(web, Eyes(web), Style(), address)
+        surface = SlackSurface(web, Eyes(web), Capabilities(), address)
         assert await surface.post(Page("whole")) == left["ts"]
         assert room.shown("#general") == ["whole"]
         assert len(room.calls("auth.test")) == 1

@@ -13,7 +13,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from bots.sandbox.slack import faults
-from bots.slack.api.capabilities import Style
+from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.manifest import OF_HISTORY, SCOPES
 from bots.slack.outbound.status import Eyes
@@ -210,8 +210,8 @@ async def test_any_message_of_ours_can_be_taken_away(redis_url: str) -> None:
         await room.quiet()
         place = Place("slack", room.slack.team, root.channel, direct=True)
         address = Address(place, Placement.CHANNEL, author=room.people["ann"])
-        maker = SlackSurface(web, Eyes(web), Style(), address)
-        in_thread = SlackSurface(web, Eyes(web), Style(), replace(address, place=replace(place, thread=root.ts)))
+        maker = SlackSurface(web, Eyes(web), Capabilities(), address)
+        in_thread = SlackSurface(web, Eyes(web), Capabilities(), replace(address, place=replace(place, thread=root.ts)))
         stream = await web.client.chat_startStream(
             channel=root.channel, thread_ts=root.ts, recipient_user_id="U1", recipient_team_id="T1", markdown_text="x"
         )
@@ -219,6 +219,6 @@ async def test_any_message_of_ours_can_be_taken_away(redis_url: str) -> None:
         messages += [await maker.attach("three.md", b"three"), room.said("@ann")[0].ts]
         for _ in range(2):
             for message in messages:
-                await SlackSurface(web, Eyes(web), Style(), address).delete(message)
+                await SlackSurface(web, Eyes(web), Capabilities(), address).delete(message)
             assert room.said("@ann") == ()
         await web.close()

@@ -3,37 +3,37 @@
 import asyncio
 
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Mention, Place
+from core.domain.conversation import Place, Question
 from core.domain.errors import StoreError
 from core.domain.page import Action
-from core.inbound.buttons import Press
-from core.inbound.dispatcher import Front
+from core.inbound.buttons import ButtonPress
+from core.inbound.dispatcher import Dispatcher
 from tests.bounds import HANG_SECONDS
 
 
-class Witness(Front):
+class Witness(Dispatcher):
     """`broken`: so many steps fail first. `gap`: the seconds in which nobody listened, until `present` closes them."""
 
     gap = _told = 0.0
     broken = 0
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: Dispatcher) -> None:
         """In place of this one."""
         self.__dict__.update(front.__dict__)
-        self.questions: list[Mention] = []
-        self.edits: list[tuple[Mention, bool]] = []
+        self.questions: list[Question] = []
+        self.edits: list[tuple[Question, bool]] = []
         self.deletions: list[tuple[Place, str]] = []
-        self.late: list[Mention] = []
-        self.presses: list[Press] = []
+        self.late: list[Question] = []
+        self.presses: list[ButtonPress] = []
         self.noted: list[str] = []
         self._noted = asyncio.Event()
 
-    async def heard(self, mention: Mention, rights: RightsOf) -> Response | None:
+    async def heard(self, mention: Question, rights: RightsOf) -> Response | None:
         self._fail()
         self.questions.append(mention)
         return await super().heard(mention, rights)
 
-    async def edited(self, mention: Mention, *, asks: bool) -> None:
+    async def edited(self, mention: Question, *, asks: bool) -> None:
         self._fail()
         self.edits.append((mention, asks))
         await super().edited(mention, asks=asks)
@@ -43,7 +43,7 @@ class Witness(Front):
         self.deletions.append((place, message))
         await super().deleted(place, message)
 
-    async def pressed(self, action: Action, press: Press, rights: RightsOf) -> Response | None:
+    async def pressed(self, action: Action, press: ButtonPress, rights: RightsOf) -> Response | None:
         self.presses.append(press)
         return await super().pressed(action, press, rights)
 
@@ -64,7 +64,7 @@ class Witness(Front):
         async with asyncio.timeout(HANG_SECONDS):
             await self._noted.wait()
 
-    async def missed(self, mention: Mention) -> None:
+    async def missed(self, mention: Question) -> None:
         self._fail()
         self.late.append(mention)
         await super().missed(mention)
@@ -81,7 +81,7 @@ class Witness(Front):
             raise StoreError("as a test wants it")
 
 
-def witness(front: Front) -> Witness:
+def witness(front: Dispatcher) -> Witness:
     """The room's front, where the test gave a witness."""
     assert isinstance(front, Witness)
     return front

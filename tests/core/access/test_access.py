@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from bots.sandbox.nebula.server import NebulaServer
-from core.access.allowlist import DENIED, EXTERNAL, Access
+from core.access.allowlist import DENIED, EXTERNAL, AccessList
 from core.domain.conversation import Author, Place
 from core.store.presence import Presence
 from tests.core.core_harness import Process
@@ -18,24 +18,24 @@ HERE = Place("slack", "T1", "C1", "7.0")
 @pytest.mark.parametrize("listed", ["U1", "R2", "T1", "C1", "7.0"])
 def test_person_role_place_and_workspace_can_be_listed(listed: str) -> None:
     """Each by its id; where something is allowed, nothing else is."""
-    assert Access(allow=[listed]).refusal(ANN, HERE) == ""
-    assert Access(allow=["other"]).refusal(ANN, HERE) == DENIED
-    assert Access(deny=[listed]).refusal(ANN, HERE) == DENIED
-    assert Access(deny=["other"]).refusal(ANN, HERE) == ""
+    assert AccessList(allow=[listed]).refusal(ANN, HERE) == ""
+    assert AccessList(allow=["other"]).refusal(ANN, HERE) == DENIED
+    assert AccessList(deny=[listed]).refusal(ANN, HERE) == DENIED
+    assert AccessList(deny=["other"]).refusal(ANN, HERE) == ""
 
 
 @given(st.sets(st.sampled_from(["U1", "R1", "C1", "T1", "x", ""])), st.sets(st.sampled_from(["U1", "R1", "C1", "x"])))
 def test_denial_goes_before_permission(allow: set[str], deny: set[str]) -> None:
     """Whatever else is listed."""
     if deny & {"U1", "R1", "C1"}:
-        assert Access(allow, deny).refusal(ANN, HERE) == DENIED
+        assert AccessList(allow, deny).refusal(ANN, HERE) == DENIED
 
 
 def test_other_organisations_are_refused_unless_allowed() -> None:
     """Also where the channel is allowed: it is shared with them."""
     guest = Author("U9", "Guest", external=True)
-    assert Access(allow=["C1"]).refusal(guest, HERE) == EXTERNAL
-    assert Access(external=True).refusal(guest, HERE) == ""
+    assert AccessList(allow=["C1"]).refusal(guest, HERE) == EXTERNAL
+    assert AccessList(external=True).refusal(guest, HERE) == ""
 
 
 async def test_platform_that_is_new_was_not_away(redis_client: Redis) -> None:

@@ -15,8 +15,8 @@ from core.commands.registry import Invocation, find
 from core.commands.responses import Response
 from core.domain.conversation import Place, Rights
 from core.domain.page import Action
-from core.settings.encryption import Seal, Unreadable, WrongKey
-from core.store.records import Records
+from core.settings.encryption import Encryption, Unreadable, WrongKey
+from core.store.records import ConversationLookups
 from core.store.turns import Turns
 from core.turns.intake import GAVE_UP
 from tests.core.core_harness import ANN, BOB, ROOM, Process, process
@@ -34,7 +34,7 @@ async def used(bot: Process, text: str, rights: Rights = Rights.NONE) -> Respons
 
 
 async def questions(bot: Process, conversation: str = ROOM.name) -> list[str]:
-    return [each.question for each in await Records(bot.turns.mailboxes).history(conversation)]
+    return [each.question for each in await ConversationLookups(bot.turns.mailboxes).history(conversation)]
 
 
 async def talk(bot: Process) -> None:
@@ -173,13 +173,13 @@ async def test_question_that_can_not_be_opened_is_kept(redis_client: Redis, serv
 def test_wrong_keys_are_refused(keys: list[str]) -> None:
     """At the start, with a sentence that does not hold the key."""
     with pytest.raises(WrongKey) as wrong:
-        Seal(keys)
+        Encryption(keys)
     assert not any(part in str(wrong.value) for part in ("!!", "QUJD", "SECRET"))
 
 
 def test_sealed_text_belongs_to_its_place() -> None:
     """An entry that was moved to another conversation, or changed, does not open."""
-    seal = Seal([key("a")])
+    seal = Encryption([key("a")])
     stored = seal.close(b"text", "here")
     assert seal.open(stored, "here") == b"text"
     for other, place in ((stored, "there"), (stored[:-1] + bytes([stored[-1] ^ 1]), "here"), (stored[:8], "here")):

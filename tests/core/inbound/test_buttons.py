@@ -8,9 +8,9 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import Fault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Author, Mention, Place, Rights
+from core.domain.conversation import Author, Place, Question, Rights
 from core.domain.page import Action
-from core.inbound.buttons import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY, Press
+from core.inbound.buttons import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY, ButtonPress
 from core.reply.layout import CUT, STOPPED
 from core.settings.routing import conversation_of
 from tests.bounds import HANG_SECONDS
@@ -20,7 +20,7 @@ from tests.core.core_harness import ANN, BOB, ROOM, Process, Rooms, eventually, 
 async def press(
     bot: Process,
     action: Action,
-    mention: Mention,
+    mention: Question,
     by: Author = ANN,
     *,
     rights: Rights = Rights.NONE,
@@ -33,13 +33,13 @@ async def press(
 
     conversation = conversation_of(mention, await bot.settings.of(mention.place))
     message = next(iter(bot.rooms.rooms[mention.message].messages))
-    response = await bot.front.pressed(action, Press(conversation, message, room, by), of)
+    response = await bot.front.pressed(action, ButtonPress(conversation, message, room, by), of)
     return response.text if response else ""
 
 
 async def asked(
     bot: Process, server: NebulaServer, answer: str, text: str = "question", finish: str = "stop"
-) -> Mention:
+) -> Question:
     """A question with its finished answer."""
     server.answer_next(answer, finish=finish)
     mention = bot.mention(text)
@@ -48,7 +48,7 @@ async def asked(
     return mention
 
 
-def actions(bot: Process, mention: Mention) -> tuple[Action, ...]:
+def actions(bot: Process, mention: Question) -> tuple[Action, ...]:
     return list(bot.rooms.rooms[mention.message].messages.values())[-1].actions
 
 
@@ -211,7 +211,7 @@ async def test_thumbs_are_counted(bot: Process, server: NebulaServer) -> None:
     mention = await asked(bot, server, "answer")
     message = next(iter(bot.rooms.rooms[mention.message].messages))
     for person, good in ((ANN, True), (ANN, False), (ANN, False), (BOB, True)):
-        await bot.front.rated(Press(ROOM.name, message, ROOM, person), good=good)
+        await bot.front.rated(ButtonPress(ROOM.name, message, ROOM, person), good=good)
     assert await bot.command("ratings") == "- `meta-llama/Llama-3.3-70B-Instruct`: 👍 1, 👎 1"
 
 
@@ -219,7 +219,7 @@ async def test_no_key_is_left_without_a_ttl(bot: Process, server: NebulaServer, 
     """Answers that can be asked for again, votes and budgets expire."""
     mention = await asked(bot, server, "answer")
     message = next(iter(bot.rooms.rooms[mention.message].messages))
-    await bot.front.rated(Press(ROOM.name, message, ROOM, ANN), good=True)
+    await bot.front.rated(ButtonPress(ROOM.name, message, ROOM, ANN), good=True)
     keys: list[Any] = await redis_client.keys("*")
     assert any(b":e:" in key for key in keys)
     assert any(key.startswith(b"nb:b:") for key in keys)
@@ -341,7 +341,7 @@ async def test_replayed_press_is_one_press(bot: Process, server: NebulaServer) -
     """A platform that delivers a press again, after its answer too, gets no second answer for it."""
     mention = await asked(bot, server, "Once.")
     message = next(iter(bot.rooms.rooms[mention.message].messages))
-    press = Press(ROOM.name, message, ROOM, ANN, "slack/T1/C1/press/1")
+    press = ButtonPress(ROOM.name, message, ROOM, ANN, "slack/T1/C1/press/1")
 
     async def rights() -> Rights:
         return Rights.NONE

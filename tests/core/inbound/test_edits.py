@@ -8,10 +8,10 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import Fault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Mention, Rights
+from core.domain.conversation import Question, Rights
 from core.domain.page import Action
 from core.inbound.edits import CHANGED
-from core.store.records import Records
+from core.store.records import ConversationLookups
 from tests.core.core_harness import ROOM, Process, eventually, process
 
 
@@ -20,10 +20,10 @@ def asked(server: NebulaServer) -> list[str]:
 
 
 async def remembered(bot: Process) -> list[str]:
-    return [each.question for each in await Records(bot.turns.mailboxes).history(ROOM.name)]
+    return [each.question for each in await ConversationLookups(bot.turns.mailboxes).history(ROOM.name)]
 
 
-async def busy(bot: Process, server: NebulaServer) -> Mention:
+async def busy(bot: Process, server: NebulaServer) -> Question:
     """A first question whose answer takes until somebody stops it."""
     server.fault(Fault(stall_after=3))
     server.answer_next("first " * 10)
@@ -33,7 +33,7 @@ async def busy(bot: Process, server: NebulaServer) -> Mention:
     return first
 
 
-async def finish(bot: Process, running: Mention) -> None:
+async def finish(bot: Process, running: Question) -> None:
     await bot.turns.stop(ROOM.name, running.id)
     await bot.intake.idle()
 

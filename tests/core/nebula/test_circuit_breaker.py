@@ -3,20 +3,20 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.nebula.circuit_breaker import Breaker, Permit, State
+from core.nebula.circuit_breaker import CircuitBreaker, State, Trial
 
 
-def breaker(failures: int = 3) -> Breaker:
-    return Breaker(failures, pause=10, longest=60, draw=lambda: 0.0)
+def breaker(failures: int = 3) -> CircuitBreaker:
+    return CircuitBreaker(failures, pause=10, longest=60, draw=lambda: 0.0)
 
 
-def permit(gate: Breaker, now: float) -> Permit:
+def permit(gate: CircuitBreaker, now: float) -> Trial:
     found = gate.enter(now)
     assert found is not None
     return found
 
 
-def opened(gate: Breaker, now: float = 0.0) -> Breaker:
+def opened(gate: CircuitBreaker, now: float = 0.0) -> CircuitBreaker:
     while gate.state is not State.OPEN:
         gate.failed(permit(gate, now), now)
     return gate
@@ -80,7 +80,7 @@ def test_failures_from_before_it_opened_are_no_news() -> None:
 
 def test_processes_do_not_probe_together() -> None:
     """The pause is up to a quarter longer, as it is drawn."""
-    gate = opened(Breaker(1, pause=10, draw=lambda: 1.0))
+    gate = opened(CircuitBreaker(1, pause=10, draw=lambda: 1.0))
     assert gate.wait(0) == 12.5
 
 
@@ -88,8 +88,8 @@ def test_processes_do_not_probe_together() -> None:
 def test_whatever_happens_it_gets_out_again(events: list[tuple[str, float]]) -> None:
     """Never more than one probe is out, nobody waits for longer than the longest pause, and with all requests ended a
     probe may go after the wait that was told."""
-    gate = Breaker(2, pause=1, longest=16)
-    now, out = 0.0, list[Permit]()
+    gate = CircuitBreaker(2, pause=1, longest=16)
+    now, out = 0.0, list[Trial]()
     for event, passed in events:
         now += passed
         match event:

@@ -32,8 +32,8 @@ from core.domain.errors import (
 )
 from core.nebula.catalog import BUILT_IN
 from core.nebula.client import Nebula
-from core.nebula.failures import Failed
-from core.nebula.response import Answer
+from core.nebula.failures import AttemptFailed
+from core.nebula.response import ResponseDecoder
 from core.reply.state import Phase, Reply
 from tests.bounds import HANG_SECONDS
 
@@ -229,7 +229,7 @@ def total(deltas: Iterable[Delta]) -> tuple[str, str]:
 
 def added(body: bytes, cuts: list[int]) -> tuple[str, str]:
     """The text and the thought of a body that comes in these reads, from a model of which nothing is known."""
-    answer = Answer("vendor/model")
+    answer = ResponseDecoder("vendor/model")
     deltas = [answer.feed(body[start:stop]) for start, stop in pairwise([0, *sorted(cuts), len(body)]) if start < stop]
     return total([*filter(None, deltas), answer.close()])
 
@@ -273,14 +273,14 @@ async def test_an_answer_without_its_thought_grows(server: NebulaServer, model: 
 @pytest.mark.parametrize("size", [1, 1 << 20])
 def test_a_thought_alone_is_no_answer(body: bytes, size: int) -> None:
     """The model ended well with nothing but thought, however much of it was shown."""
-    with pytest.raises(Failed) as caught:
+    with pytest.raises(AttemptFailed) as caught:
         added(body, list(range(0, len(body), size)))
     assert type(caught.value.error) is NoAnswer
 
 
 def test_a_thought_that_takes_the_whole_limit_is_no_text() -> None:
     """Cut right behind the closing tag: what was shown is taken back at the end, and the limit is the reason."""
-    answer = Answer("vendor/model")
+    answer = ResponseDecoder("vendor/model")
     shown = answer.feed(events("Hm.\n", "</think>").replace(b'"stop"', b'"length"'))
     assert shown == Delta("Hm.\n")
     assert answer.close() == Delta("", "Hm.\n", Finish.LENGTH, restart=True)

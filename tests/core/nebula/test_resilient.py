@@ -22,12 +22,12 @@ from core.domain.errors import (
     Unavailable,
     UnknownModel,
 )
-from core.nebula.account_limits import Account, Tier
-from core.nebula.circuit_breaker import FAILURES, Breaker
+from core.nebula.account_limits import AccountRateLimits, Tier
+from core.nebula.circuit_breaker import FAILURES, CircuitBreaker
 from core.nebula.client import Nebula
-from core.nebula.resilient import Steady
+from core.nebula.resilient import ResilientModel
 from core.store.quotas import Demand, Granted, Limit, Quotas
-from core.store.records import Records
+from core.store.records import ConversationLookups
 from core.store.redis.client import connection
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import ROOM, process
@@ -48,7 +48,7 @@ def busy(seconds: float) -> Fault:
 @asynccontextmanager
 async def steady(
     server: NebulaServer, redis_url: str = NO_REDIS, tier: Tier = NO_LIMITS, *, minute: float = 60.0, **settings: Any
-) -> AsyncIterator[Steady]:
+) -> AsyncIterator[ResilientModel]:
     """What a process of the bot asks, with a connection of its own."""
     patience = settings.pop("patience", 60.0)
     usual: dict[str, Any] = {"first_token": HANG_SECONDS, "between_tokens": HANG_SECONDS, "backoff": 0.0, "retries": 1}
@@ -57,17 +57,17 @@ async def steady(
         connection(redis_url) as redis,
         Nebula(api_key="ak", base_url=server.base_url, platform_url=server.platform_url, **nebula) as model,
     ):
-        account = Account(Quotas(redis), tier, patience=patience, minute=minute)
+        account = AccountRateLimits(Quotas(redis), tier, patience=patience, minute=minute)
         model.before_retry = account.again
-        yield Steady(model, account, **settings)
+        yield ResilientModel(model, account, **settings)
 
 
-async def read(model: Steady, request: ChatRequest = ASK) -> list[Delta]:
+async def read(model: ResilientModel, request: ChatRequest = ASK) -> list[Delta]:
     async with model.stream(request) as deltas:
         return [delta async for delta in deltas]
 
 
-async def failing(model: Steady, kind: type[ModelError], request: ChatRequest = ASK) -> ModelError:
+async def failing(model: ResilientModel, kind: type[ModelError], request: ChatRequest = ASK) -> ModelError:
     with pytest.raises(kind) as caught:
         await read(model, request)
     assert type(caught.value) is kind
@@ -216,7 +216,7 @@ async def test_a_server_that_fails_is_left_alone(server: NebulaServer) -> None:
         assert not [delta.model for delta in await other_model(server, model) if delta.model]
 
 
-async def other_model(server: NebulaServer, model: Steady) -> list[Delta]:
+async def other_model(server: NebulaServer, model: ResilientModel) -> list[Delta]:
     """Each model has a breaker of its own."""
     server.heal()
     return await read(model, ChatRequest(SPARE, ASK.messages))
@@ -226,7 +226,7 @@ async def test_one_question_tries_whether_the_server_is_back(server: NebulaServe
     """After the pause one question is the probe, while the others are told to wait; its answer lets all in again."""
     server.fault(DOWN)
     held = server.hold(after=0)
-    async with steady(server, breaker=lambda: Breaker(1, pause=0.0001)) as model:
+    async with steady(server, breaker=lambda: CircuitBreaker(1, pause=0.0001)) as model:
         await failing(model, ServerTrouble)
         await asyncio.sleep(0.001)  # longer than the pause
         probe = asyncio.create_task(read(model))
@@ -377,6 +377,6 @@ async def test_people_read_which_model_answered(redis_client: Redis, server: Neb
         await bot.intake.accept(mention)
         await bot.intake.idle()
         assert f"Answered by `{SPARE}`" in bot.shown(mention)
-        exchange = await Records(bot.turns.mailboxes).exchange(ROOM.name, mention.message)
+        exchange = await ConversationLookups(bot.turns.mailboxes).exchange(ROOM.name, mention.message)
         assert exchange
         assert exchange.model == SPARE

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.nebula.sse import Decoder, Event, EventTooLong
+from core.nebula.sse import EventDecoder, EventTooLong, ServerSentEvent
 
 
-def decode(*pieces: bytes) -> list[Event]:
-    decoder = Decoder()
+def decode(*pieces: bytes) -> list[ServerSentEvent]:
+    decoder = EventDecoder()
     events = [event for piece in pieces for event in decoder.feed(piece)]
     return events + decoder.close()
 
@@ -32,8 +32,8 @@ def test_a_crlf_cut_in_two_is_one_line_end() -> None:
 
 def test_an_event_is_out_as_soon_as_its_blank_line_is() -> None:
     """A CR that ends a piece does not wait for a LF that may never come."""
-    decoder = Decoder()
-    assert decoder.feed(b"data: a\r\r") == [Event("a")]
+    decoder = EventDecoder()
+    assert decoder.feed(b"data: a\r\r") == [ServerSentEvent("a")]
 
 
 def test_other_unicode_line_ends_are_data() -> None:
@@ -59,7 +59,7 @@ def test_a_byte_order_mark_does_not_hide_the_first_event() -> None:
 
 def test_the_name_belongs_to_its_event_alone() -> None:
     """`event:` names one event and not the next."""
-    assert decode(b"event: error\ndata: a\n\ndata: b\n\n") == [Event("a", "error"), Event("b")]
+    assert decode(b"event: error\ndata: a\n\ndata: b\n\n") == [ServerSentEvent("a", "error"), ServerSentEvent("b")]
 
 
 def test_the_last_event_needs_no_blank_line() -> None:
@@ -76,7 +76,7 @@ def test_invalid_utf_8_does_not_end_the_stream() -> None:
 @pytest.mark.parametrize("piece", [b"data: " + b"x" * 90, b": " + b"x" * 90, b"data: xxxxxxxxxx\n"])
 def test_an_event_without_end_is_refused(piece: bytes) -> None:
     """One long line and endless data lines stay within the limit."""
-    decoder = Decoder(limit=100)
+    decoder = EventDecoder(limit=100)
 
     def feed() -> None:
         for _ in range(20):
@@ -88,14 +88,14 @@ def test_an_event_without_end_is_refused(piece: bytes) -> None:
 
 def test_endless_comments_are_no_event() -> None:
     """Keep-alive comments may go on for ever without an event between them."""
-    decoder = Decoder(limit=100)
+    decoder = EventDecoder(limit=100)
     for _ in range(100):
         assert decoder.feed(b": keep-alive\n") == []
 
 
 def test_an_event_in_many_pieces_is_put_together_in_linear_time() -> None:
     """Copying the line anew for each piece would move 800 GB here, and run into the time limit of the test."""
-    decoder = Decoder(limit=1 << 24)
+    decoder = EventDecoder(limit=1 << 24)
     events = [event for piece in (b"data: ", *[b"x" * 8] * 450_000, b"\n\n") for event in decoder.feed(piece)]
     assert [len(event.data) for event in events] == [3_600_000]
 
@@ -141,7 +141,7 @@ def test_a_read_of_whole_events_is_no_exception(events: list[list[bytes]], data:
 
 def test_an_event_in_a_read_of_whole_events_is_bounded_as_well() -> None:
     """The limit holds for an event that comes in one piece."""
-    decoder = Decoder(limit=100)
-    assert decoder.feed(b"data: a\n\n") == [Event("a")]
+    decoder = EventDecoder(limit=100)
+    assert decoder.feed(b"data: a\n\n") == [ServerSentEvent("a")]
     with pytest.raises(EventTooLong):
         decoder.feed(b"data: " + b"x" * 101 + b"\n\n")

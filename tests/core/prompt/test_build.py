@@ -3,7 +3,7 @@
 import pytest
 
 from core.domain.chat import ChatRequest
-from core.domain.conversation import Author, Exchange, Mention, Place
+from core.domain.conversation import Author, Exchange, Place, Question
 from core.domain.errors import ContextTooLong
 from core.domain.options import Memory, Placement
 from core.prompt.build import ROOM_RULE, build
@@ -25,7 +25,7 @@ def exchange(number: int, size: int = 1) -> Exchange:
 def request(
     place: Place = ROOM, history: tuple[Exchange, ...] = (), text: str = "why?", context: int = 8192, **kwargs: int
 ) -> ChatRequest:
-    mention = Mention("m", place, ANN, text)
+    mention = Question("m", place, ANN, text)
     return build(settings(**kwargs), history, mention, model="m", context=context, estimator=TokenEstimator())
 
 
@@ -76,7 +76,7 @@ def test_long_answers_leave_room_for_the_question() -> None:
 
 def test_answer_is_not_longer_than_the_model_allows() -> None:
     """A server refuses more than the model's own maximum; the channel's wish is cut to it."""
-    mention = Mention("m", ROOM, ANN, "why?")
+    mention = Question("m", ROOM, ANN, "why?")
     for wish, sent in ((20_000, 10_000), (500, 500), (None, None)):
         made = build(
             settings(wish), (), mention, model="m", context=131_072, max_output=10_000, estimator=TokenEstimator()

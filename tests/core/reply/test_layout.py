@@ -8,7 +8,7 @@ from core.domain.chat import Delta, Finish, Usage
 from core.domain.errors import Forbidden, Rejected, Unreachable
 from core.domain.options import Reasoning
 from core.domain.page import Action, Page
-from core.reply.layout import CUT, IN_FILE, SILENCE, THOUGHT_SHOWN, WILL_BE_FILE, WRITING, Frames, Look
+from core.reply.layout import CUT, IN_FILE, SILENCE, THOUGHT_SHOWN, WILL_BE_FILE, WRITING, ReplyLayout, ReplyStyle
 from core.reply.state import Phase, Reply
 from tests.core.reply.test_publisher import painting
 from tests.core.room import Room
@@ -20,8 +20,8 @@ def fits(page: Page) -> bool:
     return len(page.text) + len(page.head) + len(page.foot) <= 300
 
 
-def shown(reply: Reply, now: float = 0.0, look: Look = Look()) -> tuple[Page, ...]:  # noqa: B008 - frozen
-    return Frames(fits, look=look).pages(reply, now)
+def shown(reply: Reply, now: float = 0.0, look: ReplyStyle = ReplyStyle()) -> tuple[Page, ...]:  # noqa: B008 - frozen
+    return ReplyLayout(fits, look=look).pages(reply, now)
 
 
 def written(text: str, **values: object) -> Reply:
@@ -38,7 +38,7 @@ def test_a_silent_model_is_said_to_think() -> None:
 
 def test_a_surface_with_a_status_shows_no_message_without_text() -> None:
     """Where the platform has a sign of its own for thinking, no message is posted for it."""
-    look = Look(by_status=True)
+    look = ReplyStyle(by_status=True)
     assert shown(ASKED, 75.0, look) == ()
     assert shown(ASKED.add(Delta(thought="hm"), 1.0), 75.0, look) == ()
     assert shown(ASKED.to(Phase.FAILED, "It broke."), 75.0, look) != ()
@@ -54,7 +54,7 @@ def test_a_surface_with_a_status_shows_no_message_without_text() -> None:
 )
 def test_a_thought_is_shown_as_the_room_wants(reasoning: Reasoning, during: str, after: str) -> None:
     """Nothing of it, how long it takes, or its newest lines as well; never in the answer."""
-    look = Look(reasoning=reasoning)
+    look = ReplyStyle(reasoning=reasoning)
     thinking = ASKED.add(Delta(thought="Let me\nsee."), 1.0)
     assert "".join(page.head for page in shown(thinking, 6.5, look)) == during
     answering = thinking.add(Delta(text="Answer"), 7.0)
@@ -65,7 +65,7 @@ def test_a_thought_is_shown_as_the_room_wants(reasoning: Reasoning, during: str,
 def test_a_long_thought_is_cut_to_its_newest_words() -> None:
     """A summary is small print, not another answer."""
     thinking = ASKED.add(Delta(thought="word " * 500 + "the end."), 1.0)
-    (page,) = shown(thinking, 2.0, Look(reasoning=Reasoning.SUMMARY))
+    (page,) = shown(thinking, 2.0, ReplyStyle(reasoning=Reasoning.SUMMARY))
     assert page.head.endswith("the end.")
     assert len(page.head) < THOUGHT_SHOWN + 30
 
@@ -73,13 +73,13 @@ def test_a_long_thought_is_cut_to_its_newest_words() -> None:
 def test_text_that_turned_out_to_be_thought_is_thought() -> None:
     """A thought that is known as such only at its end is shown as one."""
     reply = written("Let me see.").add(Delta(text="Answer", restart=True), 2.0)
-    (page,) = shown(reply, 3.0, Look(reasoning=Reasoning.SUMMARY))
+    (page,) = shown(reply, 3.0, ReplyStyle(reasoning=Reasoning.SUMMARY))
     assert (page.head, page.text) == ("Thought for 1 s: Let me see.", "Answer")
 
 
 def test_a_growing_page_is_marked() -> None:
     """Only the last page is marked and has the button; without its end nobody takes it for complete."""
-    pages = shown(written("word " * 60), look=Look(buttons=True))
+    pages = shown(written("word " * 60), look=ReplyStyle(buttons=True))
     assert len(pages) == 2
     assert [(page.growing, page.foot, page.actions) for page in pages] == [
         (False, "", ()),
@@ -89,7 +89,7 @@ def test_a_growing_page_is_marked() -> None:
 
 def test_the_end_has_its_buttons() -> None:
     """Regenerate after every end, Continue after one by the length limit; none where there is nothing to ask again."""
-    look = Look(buttons=True)
+    look = ReplyStyle(buttons=True)
     done = written("text").to(Phase.DONE)
     cut = written("text", finish=Finish.LENGTH).to(Phase.DONE)
     refused = Reply().to(Phase.DONE, "Ask me something.")
@@ -102,10 +102,10 @@ def test_the_end_has_its_buttons() -> None:
 
 def test_the_footer_tells_model_tokens_and_time() -> None:
     """At the end, if it is wanted, after what there is to say of the end; it never opens a page more."""
-    look = Look(model="org/some_model")
+    look = ReplyStyle(model="org/some_model")
     growing = written("x" * 300)
     ended = growing.add(Delta(usage=Usage(9, 1234), finish=Finish.LENGTH), 2.0).to(Phase.DONE, ended=8.25)
-    frames = Frames(fits, look=look)
+    frames = ReplyLayout(fits, look=look)
     before = frames.pages(growing, 0.0)
     after = frames.pages(ended, 0.0)
     assert all("some_model" not in page.foot for page in before)
@@ -115,9 +115,9 @@ def test_the_footer_tells_model_tokens_and_time() -> None:
 
 def test_many_pages_become_a_beginning() -> None:
     """Past the limit the pages stay as they are; that the rest comes as a file is said, in the end that it is there."""
-    look, text = Look(pages=2), "word " * 400
+    look, text = ReplyStyle(pages=2), "word " * 400
     growing, done = written(text), written(text).to(Phase.DONE)
-    frames = Frames(fits, look=look)
+    frames = ReplyLayout(fits, look=look)
     assert frames.overflows(growing) is False  # not known before it was laid out
     before = frames.pages(growing, 0.0)
     assert frames.overflows(growing)
@@ -130,7 +130,7 @@ def test_many_pages_become_a_beginning() -> None:
 async def test_the_whole_answer_is_attached() -> None:
     """The file holds exactly the model's text."""
     room, text = Room(limit=300), "wörd " * 400
-    async with painting(room, look=Look(pages=2)) as draft:
+    async with painting(room, look=ReplyStyle(pages=2)) as draft:
         draft.write(text)
         draft.end()
     assert [page.foot for page in room.messages.values()][-1] == IN_FILE
@@ -143,7 +143,7 @@ async def test_the_whole_answer_is_attached() -> None:
 async def test_where_no_file_can_be_attached_all_goes_into_messages(error: Exception) -> None:
     """Nothing is lost for want of a permission."""
     room, words = Room(limit=300), [f"word{number}" for number in range(300)]
-    async with painting(room, look=Look(pages=2)) as draft:
+    async with painting(room, look=ReplyStyle(pages=2)) as draft:
         draft.write(" ".join(words))
         await room.until("word30 ")
         room.file_faults = [error]
@@ -155,7 +155,7 @@ async def test_where_no_file_can_be_attached_all_goes_into_messages(error: Excep
 async def test_a_file_that_got_lost_is_sent_again() -> None:
     """A passing fault costs a moment."""
     room, text = Room(limit=300), "word " * 400
-    async with painting(room, look=Look(pages=2)) as draft:
+    async with painting(room, look=ReplyStyle(pages=2)) as draft:
         room.file_faults = [Unreachable("502")]
         draft.write(text)
         draft.end()
@@ -165,7 +165,7 @@ async def test_a_file_that_got_lost_is_sent_again() -> None:
 async def test_a_room_may_want_replies_at_once() -> None:
     """With streaming off nothing is shown until the answer is complete; then all of it is."""
     room = Room()
-    async with painting(room, look=Look(live=False)) as draft:
+    async with painting(room, look=ReplyStyle(live=False)) as draft:
         for _ in range(5):
             draft.write("word ")
             await draft.pause()
@@ -179,9 +179,9 @@ def test_another_model_that_answers_is_named() -> None:
     done = written("Hello", model="vendor/spare").to(Phase.DONE, ended=2.0)
     (page,) = shown(done)
     assert page.foot == "Answered by `vendor/spare`: the model set here does not answer."
-    (page,) = shown(done, look=Look(model="vendor/asked"))
+    (page,) = shown(done, look=ReplyStyle(model="vendor/asked"))
     assert page.foot.splitlines()[1].startswith("`vendor/spare` · ")
     long = written("word " * 100, model="vendor/" + "m" * 80)
-    frames = Frames(fits, look=Look(model="x"))
+    frames = ReplyLayout(fits, look=ReplyStyle(model="x"))
     before = len(frames.pages(long, 1.0))
     assert len(frames.pages(long.to(Phase.DONE, ended=2.0), 2.0)) == before

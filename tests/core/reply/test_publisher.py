@@ -10,11 +10,11 @@ from core.domain.chat import Delta, Finish
 from core.domain.errors import Frozen, Gone, Rejected, SlowDown, Unreachable
 from core.domain.page import Page
 from core.domain.progress import NOTHING_SHOWN, Progress
-from core.domain.rates import Pace
-from core.ratelimit.limiter import Pacer
+from core.domain.rates import RateLimit
+from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
-from core.reply.layout import CUT, PLAIN, STOPPED, Look
-from core.reply.publisher import Painter
+from core.reply.layout import CUT, PLAIN, STOPPED, ReplyStyle
+from core.reply.publisher import ReplyPublisher
 from core.reply.state import Phase, Reply
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import eventually
@@ -24,10 +24,12 @@ from tests.core.room import Room
 class Draft:
     """A reply being written, and the room in which it is painted."""
 
-    def __init__(self, room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "", look: Look = PLAIN) -> None:
+    def __init__(
+        self, room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "", look: ReplyStyle = PLAIN
+    ) -> None:
         self.cell = Latest(Reply().to(Phase.THINKING))
         self.told: list[Progress] = []
-        self.painter = Painter(self.cell, room, Pacer(), self, progress, heading=heading, look=look)
+        self.painter = ReplyPublisher(self.cell, room, RateLimiter(), self, progress, heading=heading, look=look)
 
     def drawn(self, progress: Progress, page: Page) -> None:
         self.told.append(progress)
@@ -52,7 +54,7 @@ class Draft:
 
 @asynccontextmanager
 async def painting(
-    room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "", look: Look = PLAIN
+    room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "", look: ReplyStyle = PLAIN
 ) -> AsyncIterator[Draft]:
     """A draft whose painter runs; leaving waits for its last frame."""
     draft = Draft(room, progress, heading, look)
@@ -314,7 +316,7 @@ async def test_superfluous_messages_go_in_the_end() -> None:
 
 async def test_end_does_not_wait_for_its_turn() -> None:
     """A reply that ends while its next frame waits in line is shown at once, with the call that was kept for that."""
-    room = Room(edit_pace=Pace("shared", 5, 60))
+    room = Room(edit_pace=RateLimit("shared", 5, 60))
     async with painting(room) as draft:
         draft.write("a")
         await room.until("a")

@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from core.domain.conversation import Author, Mention, Place
+from core.domain.conversation import Author, Place, Question
 from core.domain.errors import UserError
-from core.domain.options import Habits, Memory, Placement
+from core.domain.options import Memory, Placement, PlatformDefaults
 from core.settings.config import Config
 from core.settings.parameters import Layer, Stored, checked, parameter
 from core.settings.routing import address_of, conversation_of
 from core.store.settings import SettingsStore
 
 PLACE = Place("slack", "T1", "C1", "17.1")
-HABITS = {"slack": Habits(Memory.CHANNEL, Placement.THREAD)}
+HABITS = {"slack": PlatformDefaults(Memory.CHANNEL, Placement.THREAD)}
 
 
 def store(redis: Redis, **environment: Any) -> SettingsStore:
@@ -99,7 +99,7 @@ async def test_conversation(redis_client: Redis, place: Place, memory: str, repl
     settings = store(redis_client)
     await settings.write(place.scopes[1], "memory", value(memory))
     await settings.write(place.scopes[1], "replies", value(replies))
-    mention = Mention("m", place, Author("U1", "Ann"), "hi", message="17")
+    mention = Question("m", place, Author("U1", "Ann"), "hi", message="17")
     resolved = await settings.of(place)
     assert conversation_of(mention, resolved) == conversation
     assert address_of(mention, resolved).message == "17"

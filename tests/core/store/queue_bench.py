@@ -9,12 +9,12 @@ from typing import Any, Self, TypeVar, cast
 
 from redis.asyncio import Redis
 
-from core.domain.conversation import Exchange, Mention
+from core.domain.conversation import Exchange, Question
 from core.domain.errors import Stale
 from core.domain.progress import NOTHING_SHOWN, Progress
 from core.store.entries import read_progress
-from core.store.mailbox import Limits
-from core.store.records import Records
+from core.store.mailbox import Retention
+from core.store.records import ConversationLookups
 from core.store.redis.client import connect
 from core.store.turns import Acceptance, Claimed, Full, Turn, Turns
 from tests.core.store.queue_model import Box, Lease, question, reply, said
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 CHANNELS = ("C1", "C2")
 # A lease runs out only where a step says so.
-LIMITS = Limits(lease=3600, inbox=3, exchanges=3, ended=2)
+LIMITS = Retention(lease=3600, inbox=3, exchanges=3, ended=2)
 _STALE = "stale"
 # Every key and its time to live, in one round trip.
 _TTLS = """
@@ -64,7 +64,7 @@ class Server:
         self._runner = asyncio.Runner()
         self.redis: Redis = connect(self._url)
         self.turns = Turns(self.redis, LIMITS, partitions=4)
-        self.records = Records(self.turns.mailboxes)
+        self.records = ConversationLookups(self.turns.mailboxes)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -136,17 +136,17 @@ class Bench:
     def _same(held: Held, process: int, turn: Turn) -> bool:
         return (held.process, held.turn.fence, held.turn.mention.id) == (process, turn.fence, turn.mention.id)
 
-    def accept(self, process: int, mention: Mention, *, lost: bool = False) -> Acceptance | None:
+    def accept(self, process: int, mention: Question, *, lost: bool = False) -> Acceptance | None:
         """A fresh request; a redelivery when the mention was accepted before. `lost`: its answer does not arrive."""
         self._requests += 1
         return self._accept(process, mention, f"{process} {self._requests}", lost)
 
-    def accept_again(self, mention: Mention) -> Acceptance | None:
+    def accept_again(self, mention: Question) -> Acceptance | None:
         """The very request by which the mention was accepted, sent once more by the process that sent it."""
         request = self.boxes[mention.place.name].requests[mention.id]
         return self._accept(int(request.split()[0]), mention, request, False)
 
-    def _accept(self, process: int, mention: Mention, request: str, lost: bool) -> Acceptance | None:
+    def _accept(self, process: int, mention: Question, request: str, lost: bool) -> Acceptance | None:
         box = self.boxes[mention.place.name]
         waiting = len(box.line)
         found = self.both(self.turns.accept(box.name, mention, request), lambda: box.accept(mention, request))

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from enum import StrEnum
 
-from core.domain.conversation import Author, Exchange, Mention, Place
+from core.domain.conversation import Author, Exchange, Place, Question
 from core.domain.errors import Stale
-from core.domain.progress import NOTHING_SHOWN, Progress, Shown
-from core.store.mailbox import Limits
+from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
+from core.store.mailbox import Retention
 from core.store.records import Deleted, State
 from core.store.turns import Acceptance, Claimed, Duplicate, Full, Queued, Renewed, Turn
 
@@ -22,14 +22,14 @@ class Lease(StrEnum):
     FREE = "free"  # handed back
 
 
-def question(channel: str, number: int) -> Mention:
+def question(channel: str, number: int) -> Question:
     """Question number so-and-so of a channel; two people take turns at asking."""
     place = Place("slack", "T1", channel)
     author = AUTHORS[number % len(AUTHORS)]
-    return Mention(f"{place.name}/{number}", place, author, f"why {number}?", message=f"{channel}.{number}")
+    return Question(f"{place.name}/{number}", place, author, f"why {number}?", message=f"{channel}.{number}")
 
 
-def reply(mention: Mention) -> str:
+def reply(mention: Question) -> str:
     """The message in which the answer to a question stands."""
     return f"r{mention.message}"
 
@@ -44,12 +44,12 @@ def said(turn: Turn) -> Exchange:
 class Box:
     """One conversation. Its methods are the steps of Turns and Records, with their answers and errors."""
 
-    def __init__(self, name: str, limits: Limits) -> None:
+    def __init__(self, name: str, limits: Retention) -> None:
         self.name, self.limits = name, limits
         self.lease = Lease.NONE
-        self.line: list[Mention] = []  # in order of acceptance, the running one first
+        self.line: list[Question] = []  # in order of acceptance, the running one first
         self.history: list[Exchange] = []
-        self.ended: list[Shown] = []  # newest first
+        self.ended: list[AnsweredQuestion] = []  # newest first
         self.progress = NOTHING_SHOWN
         self.fence = self.attempts = self.epoch = 0
         self.last = ""  # the turn that ended last
@@ -59,7 +59,7 @@ class Box:
         self.deleted: set[str] = set()
         self.committed: list[str] = []  # in order of commit, those that were answered along with others included
 
-    def accept(self, mention: Mention, request: str) -> Acceptance:
+    def accept(self, mention: Question, request: str) -> Acceptance:
         """Queue once; a repeated request gets its answer again."""
         if known := self.requests.get(mention.id):
             if known != request:
@@ -163,7 +163,7 @@ class Box:
         if exchange:
             self.history = [*self.history, exchange][-self.limits.exchanges :]
         if messages:
-            self.ended = [Shown(turn.mention, messages), *self.ended][: self.limits.ended]
+            self.ended = [AnsweredQuestion(turn.mention, messages), *self.ended][: self.limits.ended]
 
     def stop(self, turn: str) -> bool:
         """Mark the running turn, if it is this one."""
@@ -171,7 +171,7 @@ class Box:
         self.stopped = self.stopped or found
         return found
 
-    def edit(self, mention: Mention) -> State | None:
+    def edit(self, mention: Question) -> State | None:
         """Change the words of a question that nobody is answering."""
         place = next((place for place, each in enumerate(self.line) if each.id == mention.id), None)
         if place is None:
@@ -220,6 +220,6 @@ class Box:
         assert bool(self.line) == (self.lease is not Lease.NONE), "what waits is found by whoever looks"
 
 
-def reworded(mention: Mention) -> Mention:
+def reworded(mention: Question) -> Question:
     """The same question in other words."""
     return replace(mention, text=mention.text + "!")

@@ -12,17 +12,17 @@ from redis.crc import key_slot
 
 from bots.compose import storage
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Author, Exchange, Mention, Place
+from core.domain.conversation import Author, Exchange, Place, Question
 from core.domain.errors import StoreError
-from core.domain.options import Habits, Memory, Placement
+from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.progress import Progress
-from core.ratelimit.limiter import Claim
+from core.ratelimit.limiter import CallRequest
 from core.settings.config import Config
 from core.settings.parameters import Stored
-from core.store.mailbox import Limits
-from core.store.ratelimits import Budgets
+from core.store.mailbox import Retention
+from core.store.ratelimits import RedisRateLimit
 from core.store.ratings import Rating, Ratings
-from core.store.records import Records
+from core.store.records import ConversationLookups
 from core.store.redis.check import check
 from core.store.redis.client import CONNECTIONS, connection, guarded
 from core.store.settings import SettingsStore
@@ -34,7 +34,7 @@ from tests.redis_topologies import SLOTS, Nodes, Nursery, Server, cluster, move,
 ANN = Author("U1", "Ann")
 PLACES = [Place("slack", "T1", f"C{number}", "17.1") for number in range(20)]
 UNSET: dict[str, Any] = {}
-HABITS = {"slack": Habits(Memory.CHANNEL, Placement.THREAD)}
+HABITS = {"slack": PlatformDefaults(Memory.CHANNEL, Placement.THREAD)}
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,8 @@ def nodes(healthy: Nodes) -> Nodes:
     return healthy
 
 
-def question(place: Place, number: int) -> Mention:
-    return Mention(id=f"{place.name}/{number}", place=place, author=ANN, text="why?", message=str(number))
+def question(place: Place, number: int) -> Question:
+    return Question(id=f"{place.name}/{number}", place=place, author=ANN, text="why?", message=str(number))
 
 
 def listeners(node: Server) -> int:
@@ -86,25 +86,25 @@ async def converse(turns: Turns, place: Place) -> None:
     assert await turns.waiting(name) == 2
     assert await turns.ahead(name, question(place, 2)) == 1
     assert await turns.renew(first.turn, Progress(("m1",), 3)) == Renewed()
-    running = await Records(turns.mailboxes).running(name)
+    running = await ConversationLookups(turns.mailboxes).running(name)
     assert running
     assert running.messages == ("m1",)
-    assert await Records(turns.mailboxes).waits(name, question(place, 1).id)
+    assert await ConversationLookups(turns.mailboxes).waits(name, question(place, 1).id)
     assert await turns.stop(name, question(place, 1).id)
     assert await turns.renew(first.turn) == Renewed(stop=True)
     exchange = Exchange(question(place, 1).id, ANN, "why?", "because", ("1", "m1"), 1.0)
     second = await turns.commit(first.turn, exchange, ("m1",))
     assert second
     assert second.history == (exchange,)
-    assert await Records(turns.mailboxes).answered(name, question(place, 1).id)
-    assert await Records(turns.mailboxes).exchange(name, "m1") == exchange
-    assert await Records(turns.mailboxes).ended(name, "m1")
+    assert await ConversationLookups(turns.mailboxes).answered(name, question(place, 1).id)
+    assert await ConversationLookups(turns.mailboxes).exchange(name, "m1") == exchange
+    assert await ConversationLookups(turns.mailboxes).ended(name, "m1")
     await turns.release(second, Progress(("m2",), 1))
     assert name in await turns.lapsed()
     again = await turns.claim(name)
     assert again
     assert again.progress.messages == ("m2",)
-    assert await Records(turns.mailboxes).reset(name) == 1
+    assert await ConversationLookups(turns.mailboxes).reset(name) == 1
     assert await turns.commit(again, None) is None
     assert await turns.once(f"{name}/event")
     assert not await turns.once(f"{name}/event")
@@ -124,7 +124,7 @@ async def test_every_step_of_turns(nodes: Nodes) -> None:
 async def test_every_step_of_settings_budgets_and_ratings(nodes: Nodes) -> None:
     """What is set, counted and voted in twenty channels, whose scopes are in different slots, is found again."""
     async with connection(nodes.url) as redis:
-        settings, budgets = SettingsStore(redis, Config(**UNSET), HABITS), Budgets(redis)
+        settings, budgets = SettingsStore(redis, Config(**UNSET), HABITS), RedisRateLimit(redis)
         ratings = Ratings(redis, 60)
 
         async def use(place: Place) -> None:
@@ -133,8 +133,8 @@ async def test_every_step_of_settings_budgets_and_ratings(nodes: Nodes) -> None:
             assert (await settings.of(place)).prompt == "thread"
             await settings.write(place.name, "prompt", None)
             assert (await settings.of(place)).prompt == "channel"
-            assert (await budgets.admit(place.name, Claim(1, 60, 1, 60, 1))).wait == 0
-            assert (await budgets.admit(place.name, Claim(1, 60, 1, 60, 1))).wait > 0
+            assert (await budgets.admit(place.name, CallRequest(1, 60, 1, 60, 1))).wait == 0
+            assert (await budgets.admit(place.name, CallRequest(1, 60, 1, 60, 1))).wait > 0
             await budgets.refused(place.name, 5, 1)
             await ratings.rate(place.name, "m1", "model", "ann", good=True)
             assert await ratings.of(place.name) == (Rating("model", 1, 0),)
@@ -359,7 +359,7 @@ async def test_replica_takes_over(nursery: Nursery) -> None:
     """After a failover inside the Cluster the same client goes on, without the promoted node knowing the scripts."""
     with cluster(replicas=1, nursery=nursery) as nodes:
         async with connection(nodes.url) as redis:
-            turns = Turns(redis, Limits(lease=0.5), partitions=8)
+            turns = Turns(redis, Retention(lease=0.5), partitions=8)
             place = next(place for place in PLACES if _on_first(turns, place))
             key = turns.mailboxes.key("c", place.name)
             await turns.accept(place.name, question(place, 1), "request")

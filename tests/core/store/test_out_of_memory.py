@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.domain.conversation import Author, Exchange, Mention, Place
+from core.domain.conversation import Author, Exchange, Place, Question
 from core.domain.errors import StoreError
 from core.store.redis.client import connection
 from core.store.turns import Claimed, Turns
@@ -12,8 +12,8 @@ PLACE = Place("slack", "T1", "C1")
 ANN = Author("U1", "Ann")
 
 
-def question(number: int) -> Mention:
-    return Mention(id=f"slack/T1/C1/{number}", place=PLACE, author=ANN, text="why?", message=str(number))
+def question(number: int) -> Question:
+    return Question(id=f"slack/T1/C1/{number}", place=PLACE, author=ANN, text="why?", message=str(number))
 
 
 async def test_a_mention_is_refused_whole() -> None:

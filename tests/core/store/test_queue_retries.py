@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from core.domain.errors import Stale
 from core.domain.progress import Progress
-from core.store.records import Records
+from core.store.records import ConversationLookups
 from core.store.turns import Claimed, Queued, Turn, Turns
 from tests.core.store.queue_model import question, said
 
@@ -98,7 +98,7 @@ async def test_merged_question_that_was_deleted_is_not_remembered(redis_client: 
     """Deleted while it was being answered together with another, it is in no history."""
     turns = Turns(redis_client)
     turn = replace(await begun(turns, 2), also=(question("C1", 1),))
-    records = Records(turns.mailboxes)
+    records = ConversationLookups(turns.mailboxes)
     await records.delete(HERE, question("C1", 1).message)
     await turns.commit(turn, said(turn), ("r0",))
     assert await records.history(HERE) == ()

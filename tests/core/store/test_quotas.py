@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from core.access.quotas import PeopleLimits
-from core.domain.conversation import Author, Mention, Place
+from core.access.quotas import UserQuotas
+from core.domain.conversation import Author, Place, Question
 from core.domain.errors import StoreError
 from core.settings.config import Config
 from core.store.quotas import Demand, Granted, Limit, Quotas, Refused
@@ -200,13 +200,13 @@ async def test_no_window_is_above_a_smooth_limit(redis_url: str, costs: list[int
         assert sum(window) <= most + 1
 
 
-def mention(name: str, author: str = "U1", channel: str = "C1", *, direct: bool = False) -> Mention:
-    return Mention(name, Place("slack", "T1", channel, direct=direct), Author(author, "Ann"), "Hello")
+def mention(name: str, author: str = "U1", channel: str = "C1", *, direct: bool = False) -> Question:
+    return Question(name, Place("slack", "T1", channel, direct=direct), Author(author, "Ann"), "Hello")
 
 
-def people(quotas: Quotas, **limits: int) -> PeopleLimits:
+def people(quotas: Quotas, **limits: int) -> UserQuotas:
     values: dict[str, Any] = dict(limits)
-    return PeopleLimits(quotas, Config(**values))
+    return UserQuotas(quotas, Config(**values))
 
 
 async def test_a_person_is_told_when_to_ask_again(quotas: Quotas) -> None:

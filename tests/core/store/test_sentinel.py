@@ -9,9 +9,9 @@ from typing import cast
 
 import pytest
 
-from core.domain.conversation import Author, Mention, Place
+from core.domain.conversation import Author, Place, Question
 from core.domain.errors import StoreError
-from core.store.mailbox import Limits
+from core.store.mailbox import Retention
 from core.store.redis.check import check
 from core.store.redis.client import connection, guarded
 from core.store.turns import Claimed, Queued, Turns
@@ -29,8 +29,8 @@ def healthy() -> Iterator[Guarded]:
         yield topology
 
 
-def question(number: int) -> Mention:
-    return Mention(id=f"{HERE}/{number}", place=PLACE, author=Author("U1", "Ann"), text="why?", message=str(number))
+def question(number: int) -> Question:
+    return Question(id=f"{HERE}/{number}", place=PLACE, author=Author("U1", "Ann"), text="why?", message=str(number))
 
 
 def asks(one: Server, *command: object) -> object:
@@ -44,7 +44,7 @@ def waiting(one: Server, turns: Turns) -> object:
     return asks(one, "LLEN", turns.mailboxes.key("i", HERE))
 
 
-async def claimed(turns: Turns) -> Mention:
+async def claimed(turns: Turns) -> Question:
     """The mention that is next, as soon as it can be claimed."""
     async with asyncio.timeout(HANG_SECONDS):
         while True:
@@ -170,7 +170,7 @@ async def test_queued_mention_survives_a_failover() -> None:
     """When the primary is killed the replica takes over, and the same client claims what was queued there."""
     with guarded_primary() as topology:
         async with connection(topology.url) as redis:
-            turns = Turns(redis, Limits(lease=0.5))
+            turns = Turns(redis, Retention(lease=0.5))
             assert isinstance(await turns.accept(HERE, question(1), "request 1"), Claimed)
             assert isinstance(await turns.accept(HERE, question(2), "request 2"), Queued)
             await until(lambda: waiting(topology.replica, turns) == 2)
@@ -184,7 +184,7 @@ async def test_hung_primary_is_left_for_good() -> None:
     """A primary that hangs is replaced; when it goes on it is a replica, and nobody is still connected to it."""
     with guarded_primary() as topology:
         async with connection(topology.url, answer=0.5, dial=0.3) as redis:
-            turns = Turns(redis, Limits(lease=0.5))
+            turns = Turns(redis, Retention(lease=0.5))
             await asyncio.gather(*(turns.accept(HERE, question(1), "request 1") for _ in range(20)))
             await until(lambda: waiting(topology.replica, turns) == 1)
             os.kill(topology.primary.process.pid, signal.SIGSTOP)

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from core.domain.conversation import Author, Exchange, Mention, Place
+from core.domain.conversation import Author, Exchange, Place, Question
 from core.domain.errors import Stale
 from core.domain.progress import Progress
-from core.store.mailbox import Limits
-from core.store.records import Records
+from core.store.mailbox import Retention
+from core.store.records import ConversationLookups
 from core.store.turns import Claimed, Duplicate, Full, Queued, Turn, Turns
 from tests.bounds import HANG_SECONDS
 
@@ -20,8 +20,8 @@ ANN = Author("U1", "Ann")
 HERE = PLACE.name
 
 
-def question(number: int, text: str = "why?") -> Mention:
-    return Mention(id=f"slack/T1/C1/{number}", place=PLACE, author=ANN, text=text, message=str(number))
+def question(number: int, text: str = "why?") -> Question:
+    return Question(id=f"slack/T1/C1/{number}", place=PLACE, author=ANN, text=text, message=str(number))
 
 
 def said(turn: Turn, answer: str = "because") -> Exchange:
@@ -95,7 +95,7 @@ async def test_other_conversations_run_beside_it(redis_client: Redis) -> None:
 
 async def test_full_inbox_refuses(redis_client: Redis) -> None:
     """Past the limit nothing is stored, so that the same mention may be accepted later."""
-    turns = Turns(redis_client, Limits(inbox=1))
+    turns = Turns(redis_client, Retention(inbox=1))
     first = await claimed(turns, 1)
     assert await turns.accept(HERE, question(2), "request 2") == Full(waiting=1)
     await turns.commit(first, None)
@@ -115,7 +115,7 @@ async def test_history_is_what_was_committed(redis_client: Redis) -> None:
 
 async def test_history_is_bounded_by_count(redis_client: Redis) -> None:
     """Only the newest exchanges are kept."""
-    turns = Turns(redis_client, Limits(exchanges=3))
+    turns = Turns(redis_client, Retention(exchanges=3))
     for number in range(6):
         await turns.commit(turn := await claimed(turns, number), said(turn, f"answer {number}"))
     turn = await claimed(turns, 9)
@@ -124,7 +124,7 @@ async def test_history_is_bounded_by_count(redis_client: Redis) -> None:
 
 async def test_window_is_bounded_by_bytes(redis_client: Redis) -> None:
     """A turn never loads more history than a model could read, however much is kept."""
-    turns = Turns(redis_client, Limits(window_bytes=25_000))
+    turns = Turns(redis_client, Retention(window_bytes=25_000))
     for number in range(40):
         await turns.commit(turn := await claimed(turns, number), said(turn, f"{number} " + "x" * 1000))
     turn = await claimed(turns, 99)
@@ -134,7 +134,7 @@ async def test_window_is_bounded_by_bytes(redis_client: Redis) -> None:
 
 async def test_window_longer_than_a_batch_is_whole(redis_client: Redis) -> None:
     """The history is read in batches from its end; none is skipped or read twice at their borders."""
-    turns = Turns(redis_client, Limits(exchanges=50))
+    turns = Turns(redis_client, Retention(exchanges=50))
     for number in range(70):
         await turns.commit(turn := await claimed(turns, number), said(turn, str(number)))
     turn = await claimed(turns, 99)
@@ -143,7 +143,7 @@ async def test_window_longer_than_a_batch_is_whole(redis_client: Redis) -> None:
 
 async def test_stale_holder_can_not_commit(redis_client: Redis) -> None:
     """A process that lost its lease writes nothing; its successor's commit stands alone."""
-    turns = Turns(redis_client, Limits(lease=0.02))
+    turns = Turns(redis_client, Retention(lease=0.02))
     lost = await claimed(turns, 1)
     await eventually(lambda: _lapsed(turns))
     taken = await turns.claim(HERE)
@@ -160,7 +160,7 @@ async def test_stale_holder_can_not_commit(redis_client: Redis) -> None:
 
 async def test_takeover_knows_the_messages_of_the_reply(redis_client: Redis) -> None:
     """Whoever takes over goes on in the messages that were posted already, and counts the attempt."""
-    turns = Turns(redis_client, Limits(lease=0.02))
+    turns = Turns(redis_client, Retention(lease=0.02))
     lost = await claimed(turns, 1)
     await turns.renew(lost, Progress(("m1", "m2")))
     await eventually(lambda: _lapsed(turns))
@@ -206,7 +206,7 @@ async def test_reset_forgets_the_past_and_the_running_turn(redis_client: Redis) 
     turns = Turns(redis_client)
     await turns.commit(turn := await claimed(turns, 1), said(turn))
     running = await claimed(turns, 2)
-    assert await Records(turns.mailboxes).reset(HERE) == 1
+    assert await ConversationLookups(turns.mailboxes).reset(HERE) == 1
     await turns.commit(running, said(running))
     turn = await claimed(turns, 3)
     assert turn.history == ()
@@ -244,7 +244,7 @@ async def test_no_key_is_left_without_a_ttl(redis_client: Redis) -> None:
     await turns.commit(turn := await claimed(turns, 1), said(turn))
     await turns.accept(HERE, question(2), "request 2")
     await turns.accept(HERE, question(3), "request 3")
-    await Records(turns.mailboxes).reset("slack/T1/C9")
+    await ConversationLookups(turns.mailboxes).reset("slack/T1/C9")
     await turns.once("event")
     async for key in redis_client.scan_iter():
         assert await redis_client.pttl(key) > 0, key

@@ -8,13 +8,13 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import Fault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Author, Mention, Place
+from core.domain.conversation import Author, Place, Question
 from core.domain.errors import Stale, StoreError
 from core.domain.page import Action
 from core.domain.progress import Progress
 from core.inbound.edits import CHANGED
 from core.reply.layout import PAUSED
-from core.store.mailbox import Limits
+from core.store.mailbox import Retention
 from core.store.turns import Claimed, Queued, Turns
 from core.turns.intake import GAVE_UP
 from core.turns.lease import Lease
@@ -22,7 +22,7 @@ from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import ROOM, Process, Rooms, eventually, process
 
 
-async def busy(bot: Process, server: NebulaServer) -> Mention:
+async def busy(bot: Process, server: NebulaServer) -> Question:
     """A question whose answer takes until it is stopped."""
     server.fault(Fault(stall_after=3))
     server.answer_next("word " * 20)
@@ -59,8 +59,8 @@ async def test_reply_that_another_takes_is_not_marked(redis_client: Redis, serve
 
 async def test_process_that_stood_still_finds_out_before_it_shows_anything(redis_client: Redis) -> None:
     """After a pause the lease has run out by our own clock: the next frame asks first, and is never sent."""
-    turns = Turns(redis_client, Limits(lease=0.05))
-    accepted = await turns.accept(ROOM.name, Mention("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
+    turns = Turns(redis_client, Retention(lease=0.05))
+    accepted = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
     lease = Lease(turns, accepted.turn, lambda: None)
     await lease.check()
@@ -73,8 +73,8 @@ async def test_process_that_stood_still_finds_out_before_it_shows_anything(redis
 
 async def test_process_that_stood_still_after_its_claim_asks_first_too(redis_client: Redis) -> None:
     """The lease runs from the claim, not from when we come to know of it."""
-    turns = Turns(redis_client, Limits(lease=0.05))
-    accepted = await turns.accept(ROOM.name, Mention("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
+    turns = Turns(redis_client, Retention(lease=0.05))
+    accepted = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
     async with asyncio.timeout(HANG_SECONDS):
         while not await turns.claim(ROOM.name):
@@ -162,27 +162,27 @@ async def test_people_of_other_organisations_ask_only_where_that_is_allowed(
 async def test_full_memory_of_redis_loses_nothing(redis_client: Redis, server: NebulaServer) -> None:
     """New questions are refused, as a platform will deliver them again; what runs is renewed, stopped and committed."""
     turns = Turns(redis_client)
-    accepted = await turns.accept(ROOM.name, Mention("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
+    accepted = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
     await redis_client.config_set("maxmemory", "1mb")
     try:
         with pytest.raises(StoreError):
-            await turns.accept(ROOM.name, Mention("m2", ROOM, Author("U1", "Ann"), "hi"), "r2")
+            await turns.accept(ROOM.name, Question("m2", ROOM, Author("U1", "Ann"), "hi"), "r2")
         await turns.renew(accepted.turn, Progress(("reply",)))
         assert await turns.stop(ROOM.name, "m1")
         assert (await turns.renew(accepted.turn)).stop
         await turns.commit(accepted.turn, None)
     finally:
         await redis_client.config_set("maxmemory", "0")
-    assert isinstance(await turns.accept(ROOM.name, Mention("m2", ROOM, Author("U1", "Ann"), "hi"), "r3"), Claimed)
+    assert isinstance(await turns.accept(ROOM.name, Question("m2", ROOM, Author("U1", "Ann"), "hi"), "r3"), Claimed)
 
 
 async def test_lapsed_turns_of_other_platforms_are_not_in_the_way(redis_client: Redis) -> None:
     """However many wait for a process that serves them, ours are found."""
-    turns = Turns(redis_client, Limits(lease=0.001))
+    turns = Turns(redis_client, Retention(lease=0.001))
     for number in range(150):
-        await turns.accept(f"other/{number}", Mention(f"o{number}", ROOM, Author("U1", "Ann"), "hi"), f"r{number}")
-    await turns.accept(ROOM.name, Mention("m1", ROOM, Author("U1", "Ann"), "hi"), "r")
+        await turns.accept(f"other/{number}", Question(f"o{number}", ROOM, Author("U1", "Ann"), "hi"), f"r{number}")
+    await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r")
 
     async def found() -> tuple[str, ...]:
         return await turns.lapsed(("test/",))
@@ -195,7 +195,7 @@ async def test_lapsed_turns_of_other_platforms_are_not_in_the_way(redis_client: 
 async def test_token_of_a_claim_is_never_given_out_twice(redis_client: Redis) -> None:
     """A server that lost its last writes must not hand the holder's own token to somebody else."""
     turns = Turns(redis_client)
-    first = await turns.accept(ROOM.name, Mention("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
+    first = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(first, Claimed)
     await redis_client.hset(f"nb:{{0}}:c:{ROOM.name}", "fence", 0)  # as if the claim had not reached the replica
     await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
@@ -209,7 +209,7 @@ async def test_token_of_a_claim_is_never_given_out_twice(redis_client: Redis) ->
 async def test_holder_goes_on_after_the_server_lost_its_claim(redis_client: Redis) -> None:
     """Nobody claimed since: the holder's token is put back, and its answer is remembered."""
     turns = Turns(redis_client)
-    first = await turns.accept(ROOM.name, Mention("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
+    first = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(first, Claimed)
     await redis_client.delete(f"nb:{{0}}:c:{ROOM.name}")
     await turns.renew(first.turn)

@@ -8,15 +8,15 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import Fault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Exchange, Mention, Place
+from core.domain.conversation import Exchange, Place, Question
 from core.domain.errors import Forbidden, SlowDown
 from core.domain.options import Memory, Placement
-from core.domain.ports import Sign
+from core.domain.ports import QuestionStatus
 from core.domain.progress import Progress
-from core.domain.rates import Pace
+from core.domain.rates import RateLimit
 from core.prompt.build import build
 from core.prompt.tokens import TokenEstimator
-from core.ratelimit.limiter import Pacer
+from core.ratelimit.limiter import RateLimiter
 from core.settings.parameters import ChannelSettings
 from core.store.turns import Claimed, Turns
 from tests.bounds import HANG_SECONDS
@@ -25,11 +25,11 @@ from tests.core.core_harness import ANN, ROOM, Process, eventually, process
 ELSEWHERE = Place("other", "W1", "C9")
 
 
-async def left_behind(redis: "Redis") -> Mention:
+async def left_behind(redis: "Redis") -> Question:
     """A question whose process is gone. Leases that ran out earlier than its own are looked at before it: once it is
     answered, the sweep has come past them."""
     place = Place("test", "W1", "C7")
-    mention = Mention("test/left", place, ANN, "still here?", message="left")
+    mention = Question("test/left", place, ANN, "still here?", message="left")
     await Turns(redis).accept(place.name, mention, "r")
     await redis.zadd("nb:{0}:leases", {place.name: 2})
     return mention
@@ -63,7 +63,7 @@ async def test_turn_of_a_platform_not_served_here_is_left_alone(
 ) -> None:
     """A process takes over only what it can answer: the console nothing of Slack's."""
     turns = Turns(redis_client)
-    await turns.accept(ELSEWHERE.name, Mention("other/1", ELSEWHERE, ANN, "hi", message="1"), "r")
+    await turns.accept(ELSEWHERE.name, Question("other/1", ELSEWHERE, ANN, "hi", message="1"), "r")
     await redis_client.zadd("nb:{0}:leases", {ELSEWHERE.name: 1})
     behind = await left_behind(redis_client)
     async with process(redis_client, server) as bot:
@@ -74,20 +74,20 @@ async def test_turn_of_a_platform_not_served_here_is_left_alone(
 async def test_late_renewal_does_not_hold_an_idle_conversation(redis_client: Redis) -> None:
     """A renewal that was on its way when the turn was committed leaves no lease behind."""
     turns = Turns(redis_client)
-    acceptance = await turns.accept(ROOM.name, Mention("m1", ROOM, ANN, "hi"), "r1")
+    acceptance = await turns.accept(ROOM.name, Question("m1", ROOM, ANN, "hi"), "r1")
     assert isinstance(acceptance, Claimed)
     await turns.commit(acceptance.turn, None)
     await turns.renew(acceptance.turn)
     assert await redis_client.zscore("nb:{0}:leases", ROOM.name) is None
-    assert isinstance(await turns.accept(ROOM.name, Mention("m2", ROOM, ANN, "hi"), "r2"), Claimed)
+    assert isinstance(await turns.accept(ROOM.name, Question("m2", ROOM, ANN, "hi"), "r2"), Claimed)
 
 
 async def test_late_progress_is_not_the_next_turns(redis_client: Redis) -> None:
     """Messages of an answered turn do not become those of the next one."""
     turns = Turns(redis_client)
-    first = await turns.accept(ROOM.name, Mention("m1", ROOM, ANN, "hi"), "r1")
+    first = await turns.accept(ROOM.name, Question("m1", ROOM, ANN, "hi"), "r1")
     assert isinstance(first, Claimed)
-    await turns.accept(ROOM.name, Mention("m2", ROOM, ANN, "hi"), "r2")
+    await turns.accept(ROOM.name, Question("m2", ROOM, ANN, "hi"), "r2")
     await turns.commit(first.turn, None)
     await turns.renew(first.turn, Progress(("reply of m1",)))
     await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
@@ -99,7 +99,7 @@ async def test_late_progress_is_not_the_next_turns(redis_client: Redis) -> None:
 async def test_release_twice_is_release_once(redis_client: Redis) -> None:
     """A repeated release, or one after the commit, changes nothing."""
     turns = Turns(redis_client)
-    first = await turns.accept(ROOM.name, Mention("m1", ROOM, ANN, "hi"), "r1")
+    first = await turns.accept(ROOM.name, Question("m1", ROOM, ANN, "hi"), "r1")
     assert isinstance(first, Claimed)
     await turns.release(first.turn)
     await turns.release(first.turn)
@@ -111,7 +111,7 @@ async def test_release_twice_is_release_once(redis_client: Redis) -> None:
 async def test_release_after_the_end_leaves_nothing(redis_client: Redis) -> None:
     """A cancellation right after the commit leaves no lease and every key with a TTL."""
     turns = Turns(redis_client)
-    first = await turns.accept(ROOM.name, Mention("m1", ROOM, ANN, "hi"), "r1")
+    first = await turns.accept(ROOM.name, Question("m1", ROOM, ANN, "hi"), "r1")
     assert isinstance(first, Claimed)
     await turns.commit(first.turn, None)
     await turns.release(first.turn)
@@ -141,22 +141,22 @@ async def test_prompt_and_answer_fit_the_window_together() -> None:
     settings = ChannelSettings("p", "m", None, None, 6000, Memory.CHANNEL, Placement.CHANNEL)
     history = [Exchange(str(i), ANN, "x" * 700, "y" * 700, (), 0) for i in range(100)]
     estimator = TokenEstimator()
-    request = build(settings, history, Mention("1", ROOM, ANN, "q"), model="m", context=8192, estimator=estimator)
+    request = build(settings, history, Question("1", ROOM, ANN, "q"), model="m", context=8192, estimator=estimator)
     used = sum(estimator.count("m", each.content) for each in request.messages)
     assert used + (request.max_tokens or 0) <= 8192
 
 
 async def test_hold_outlives_the_dropping_of_idle_scopes() -> None:
     """A hold is kept when idle scopes are dropped."""
-    pacer = Pacer()
+    pacer = RateLimiter()
     with suppress(SlowDown):
-        async with await pacer.permit(Pace("held", 5, 0.01)):
+        async with await pacer.permit(RateLimit("held", 5, 0.01)):
             raise SlowDown("429", 60)
     for number in range(5000):
-        (await pacer.permit(Pace(f"s{number}", 5, 0.01))).give_back()
+        (await pacer.permit(RateLimit(f"s{number}", 5, 0.01))).give_back()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
-            await pacer.permit(Pace("held", 5, 0.01), final=True)
+            await pacer.permit(RateLimit("held", 5, 0.01), final=True)
 
 
 async def test_notice_that_fails_does_not_end_the_process(redis_client: Redis, server: NebulaServer) -> None:
@@ -168,7 +168,7 @@ async def test_notice_that_fails_does_not_end_the_process(redis_client: Redis, s
 
         failed = asyncio.Event()
 
-        async def broken(sign: Sign) -> None:
+        async def broken(sign: QuestionStatus) -> None:
             failed.set()
             raise RuntimeError("a defect of an adapter")
 

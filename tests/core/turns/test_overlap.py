@@ -8,13 +8,13 @@ from redis.asyncio import Redis
 from bots.sandbox.hold import Hold
 from bots.sandbox.nebula.faults import Fault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Mention
+from core.domain.conversation import Question
 from core.reply.layout import STOPPED
-from core.store.records import Records
+from core.store.records import ConversationLookups
 from tests.core.core_harness import BOB, ROOM, Process, eventually, process
 
 
-async def busy(bot: Process, server: NebulaServer, held: Hold | None = None) -> Mention:
+async def busy(bot: Process, server: NebulaServer, held: Hold | None = None) -> Question:
     """A question whose answer of twenty words takes until it is stopped, or the model is let go on."""
     server.fault(Fault(hold_after=3, hold=held or Hold()))
     server.answer_next("first " * 20)
@@ -37,7 +37,7 @@ async def test_questions_that_wait_are_answered_together(bot: Process, server: N
     assert [each.messages[-1].content for each in server.requests[1:]] == ["Ann: second\n\nBob: third"]
     assert "To both." in bot.shown(second)
     assert bot.shown(third) == ""
-    [_, both] = await Records(bot.turns.mailboxes).history(ROOM.name)
+    [_, both] = await ConversationLookups(bot.turns.mailboxes).history(ROOM.name)
     assert both.messages[:2] == (second.message, third.message)
     assert await bot.turns.waiting(ROOM.name) == 0
 
