@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from redis.exceptions import RedisError
-
 from bots.sandbox.discord.values import Channel, Guild
 from core.domain.chat import ChatMessage
+from core.domain.errors import StoreError
+from core.store.redis.client import guarded
 from tests.bounds import HANG_SECONDS
 from tests.chaos.judge import Asked, answer_to, number_in, question
 from tests.chaos.world import World
@@ -180,9 +180,10 @@ class Load:
 
     async def look(self) -> None:
         """Learn which questions the store has accepted; nothing while it is away."""
-        with suppress(RedisError):
-            async for key in self._world.store.client.scan_iter("nb:*:d:*", count=1000):
-                self._known.add(key.decode().partition(":d:")[2])
+        with suppress(StoreError):
+            async with guarded():  # which a cancellation always ends; redis-py alone may swallow one
+                async for key in self._world.store.client.scan_iter("nb:*:d:*", count=1000):
+                    self._known.add(key.decode().partition(":d:")[2])
 
     def asked(self) -> tuple[Asked, ...]:
         """All questions, room by room in the order in which they were put."""
