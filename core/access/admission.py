@@ -54,7 +54,7 @@ class Admission:
         return self._access.refusal(question.author, question.place) or await self.quota.take(question)
 
     def judged(self, question: Question) -> Question:
-        """Return the question, refused if there is nothing to answer. Does not store a text that is too long."""
+        """Return the question, refused if it is empty or too long; a text that is too long is not even stored."""
         text = question.text.strip()
         if not text:
             why = ONLY_FILES if question.attachments else EMPTY

@@ -99,7 +99,7 @@ class Surface(Protocol):
         """Post a file below the reply and return the id of its message, "" if the platform does not say."""
         ...
 
-    async def status(self, sign: QuestionStatus) -> None:
+    async def status(self, status: QuestionStatus) -> None:
         """Show that the question was received or that the model is thinking, as well as possible; best effort."""
         ...
 
