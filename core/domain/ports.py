@@ -65,7 +65,7 @@ NO_SIGN = QuestionStatus(Status.NONE)
 class Surface(Protocol):
     """Where one reply appears: one writer posts and edits its messages here.
 
-    All calls raise PlatformError. `told`: what the platform's last response said about the rate limit of that call.
+    All calls raise PlatformError. `told`: what the platform's last response said about that call's limit.
     `by_status`: only `status` shows that the model is thinking, never a message without text. `append_only`: the
     surface can't take back what a growing page has shown.
     """
