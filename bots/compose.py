@@ -19,7 +19,7 @@ from core.nebula.client import Nebula
 from core.nebula.resilient import ResilientModel
 from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config
-from core.settings.parameters import DAY
+from core.settings.parameters import DAY_SECONDS
 from core.store.mailbox import Retention
 from core.store.presence import Presence
 from core.store.quotas import Quotas
@@ -112,13 +112,13 @@ def assemble(
     seconds for which a turn that was handed back is watched."""
     limits = Retention(
         lease=config.lease_seconds,
-        keep=config.history_days * DAY,
+        keep=config.history_days * DAY_SECONDS,
         inbox=config.inbox_limit,
         exchanges=config.history_exchanges,
     )
-    turns = Turns(redis, limits, config.redis_partitions, config.seal)
+    turns = Turns(redis, limits, config.redis_partitions, config.encryption)
     records = ConversationLookups(turns.mailboxes)
-    settings = SettingsStore(redis, config, {platform.name: platform.habits for platform in platforms})
+    settings = SettingsStore(redis, config, {platform.name: platform.defaults for platform in platforms})
     ratings = Ratings(redis, limits.keep)
     access = AccessList.of(config)
     gate = Admission(access, UserQuotas(Quotas(redis), config), longest=config.question_characters)

@@ -1,6 +1,6 @@
-"""Metrics: what this process counts and measures, for Prometheus; no label ever names a person, a place or a model.
+"""Metrics that this process exposes to Prometheus; no label ever names a person, a place or a model.
 
-A label has few values, all known beforehand: a platform, an end, a kind, the class of an error.
+Each label has few values, all known beforehand: a platform, an end, a kind, the class of an error.
 """
 
 from collections.abc import Iterator
@@ -9,46 +9,46 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which says nothing of use
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each metric, of no use to us
 
 REGISTRY = CollectorRegistry()
 
-# Seconds, as people feel them, and as a server near by answers.
-_FELT = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120)
-_NEAR = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+# Buckets in seconds: for what people wait for, and for a server near by.
+_WAIT_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120)
+_REDIS_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 TURNS = Counter(
     "nebula_bot_turns",
-    "Turns that ended here: done, failed (the model), stopped (a person), refused (nothing to ask the model), "
-    "lost (its place can't be written to) or interrupted (another process goes on).",
+    "Turns that ended here: done, failed (by the model), stopped (by a person), refused (nothing to ask the model), "
+    "lost (the bot can't write there) or interrupted (another process continues).",
     ["platform", "end"],
     registry=REGISTRY,
 )
-RUNNING = Gauge("nebula_bot_turns_running", "Turns that run in this process.", ["platform"], registry=REGISTRY)
+RUNNING = Gauge("nebula_bot_turns_running", "Turns running in this process.", ["platform"], registry=REGISTRY)
 WAITING = Gauge(
     "nebula_bot_turns_waiting",
-    "Questions that this process accepted and that wait for the turn before them.",
+    "Questions accepted by this process that are waiting for the turn before them.",
     ["platform"],
     registry=REGISTRY,
 )
 WAIT_SECONDS = Histogram(
     "nebula_bot_turn_wait_seconds",
-    "From a question, by the platform's clock, to the start of its turn, in seconds.",
+    "Time from a question, by the platform's clock, to the start of its turn, in seconds.",
     ["platform"],
-    buckets=_FELT,
+    buckets=_WAIT_BUCKETS,
     registry=REGISTRY,
 )
 FIRST_TOKEN_SECONDS = Histogram(
     "nebula_bot_first_token_seconds",
-    "From the moment in which the model was asked to its first token of thought or text, in seconds.",
-    buckets=_FELT,
+    "Time from the request to the model to its first token of thought or text, in seconds.",
+    buckets=_WAIT_BUCKETS,
     registry=REGISTRY,
 )
 FRAME_AGE_SECONDS = Histogram(
     "nebula_bot_frame_age_seconds",
-    "Age of the newest text in a frame when the platform has taken it, in seconds.",
+    "Age of the newest text in a frame when the platform has accepted the frame, in seconds.",
     ["platform"],
-    buckets=_FELT,
+    buckets=_WAIT_BUCKETS,
     registry=REGISTRY,
 )
 TOKENS = Counter(
@@ -65,18 +65,18 @@ PLATFORM_429S = Counter(
 )
 MODEL_FAILURES = Counter(
     "nebula_bot_model_failures",
-    "Requests to the Nebula API that failed, those tried again included; RateLimited are its 429s.",
+    "Failed requests to the Nebula API, retried ones included; RateLimited stands for its 429s.",
     ["error"],
     registry=REGISTRY,
 )
 REDIS_SECONDS = Histogram(
     "nebula_bot_redis_seconds",
-    "A whole step in Redis, waiting for a connection included, in seconds.",
-    buckets=_NEAR,
+    "Duration of a whole step in Redis, including the wait for a connection, in seconds.",
+    buckets=_REDIS_BUCKETS,
     registry=REGISTRY,
 )
 REDIS_ERRORS = Counter(
-    "nebula_bot_redis_errors", "Steps in Redis that failed, by the class of the error.", ["error"], registry=REGISTRY
+    "nebula_bot_redis_errors", "Failed steps in Redis, by the class of the error.", ["error"], registry=REGISTRY
 )
 TAKEOVERS = Counter(
     "nebula_bot_takeovers", "Turns taken over from a process that died or was stopped.", registry=REGISTRY
@@ -85,16 +85,18 @@ TAKEOVERS = Counter(
 
 @dataclass(slots=True)
 class Turn:
-    """A turn that runs. `end` is what became of it, until told otherwise that another process has to go on."""
+    """A running turn. `end` says how it ended; unless somebody sets it, another process has to continue the turn."""
 
     end: str = "interrupted"
 
 
 @contextmanager
 def turn(platform: str, waited: float | None) -> Iterator[Turn]:
-    """Around a turn: counts it as running, and by its end. `waited`: seconds since the question, None if unknown."""
+    """Count a turn, first as running and then by its end. `waited`: seconds since the question, None if unknown."""
     if waited is not None:
-        WAIT_SECONDS.labels(platform).observe(max(0.0, waited))  # two clocks: it may seem to come from the future
+        WAIT_SECONDS.labels(platform).observe(
+            max(0.0, waited)
+        )  # two clocks: the question may seem to come from the future
     running, measured = RUNNING.labels(platform), Turn()
     running.inc()
     try:
@@ -105,5 +107,5 @@ def turn(platform: str, waited: float | None) -> Iterator[Turn]:
 
 
 def exposed() -> bytes:
-    """All metrics in Prometheus' text format 0.0.4."""
+    """Return all metrics in the Prometheus text format 0.0.4."""
     return generate_latest(REGISTRY)

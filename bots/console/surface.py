@@ -91,7 +91,7 @@ class ConsolePlatform:
     """The terminal as a platform: one surface at a time."""
 
     name = "console"
-    habits = PlatformDefaults(memory=Memory.CHANNEL, replies=Placement.CHANNEL)
+    defaults = PlatformDefaults(memory=Memory.CHANNEL, replies=Placement.CHANNEL)
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -73,7 +73,7 @@ class Discord:
     """Implements `core.domain.ports.Platform`. `ready` is set once the gateway has told of the guilds."""
 
     name = NAME
-    habits = PlatformDefaults(memory=Memory.THREAD, replies=Placement.CHANNEL)
+    defaults = PlatformDefaults(memory=Memory.THREAD, replies=Placement.CHANNEL)
 
     def __init__(self, config: Config, *, faster: float = 1.0, answer_seconds: float = ANSWER_SECONDS) -> None:
         """`faster`: the windows of Discord's limits end so many times sooner than Discord's own, as the sandbox's may.

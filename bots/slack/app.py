@@ -55,7 +55,7 @@ class Slack:
     """Implements core.domain.ports.Platform over slack-bolt: Socket Mode, or HTTP if the configuration says so."""
 
     name = "slack"
-    habits = PlatformDefaults(memory=Memory.CHANNEL, replies=Placement.THREAD)
+    defaults = PlatformDefaults(memory=Memory.CHANNEL, replies=Placement.THREAD)
 
     def __init__(self, config: Config, *, patience: Patience = PATIENCE) -> None:
         """`patience`: another than Slack itself has."""

@@ -1,1 +1,1 @@
-"""Who may ask, and how much."""
+"""Who may ask questions, and how many."""

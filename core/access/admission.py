@@ -1,4 +1,4 @@
-"""Gate: which questions are taken in, and in what form; the others end in a sentence."""
+"""Admission: decides which questions the bot accepts, and answers the others with a sentence."""
 
 from dataclasses import replace
 from typing import Protocol
@@ -7,28 +7,31 @@ from core.access.allowlist import EVERYBODY, AccessList
 from core.domain.conversation import Question
 
 EMPTY = "Ask me something: write your question in the same message. `!help` shows what else I can do."
-ONLY_FILES = "I can read text only, not files or images. Write your question as text."
+ONLY_FILES = "I can read only text, not files or images. Please write your question as text."
 
 
 class Quota(Protocol):
-    """How much people may ask."""
+    """Limits on how much people may ask."""
 
-    async def take(self, mention: Question) -> str:
-        """Count this question, once however often it comes; a sentence when it is one too many. Raises StoreError."""
+    async def take(self, question: Question) -> str:
+        """Count this question, once however often it is delivered; return "", or a sentence if it is one too many.
+
+        Raises StoreError.
+        """
         ...
 
-    async def charge(self, mention: Question, tokens: int) -> None:
-        """Count the tokens that its answer took. Raises StoreError."""
+    async def charge(self, question: Question, tokens: int) -> None:
+        """Count the tokens that the answer took. Raises StoreError."""
         ...
 
 
 class Unlimited:
-    """Everybody may ask as much as they like."""
+    """No limits: everybody may ask as much as they like."""
 
-    async def take(self, mention: Question) -> str:
+    async def take(self, question: Question) -> str:
         return ""
 
-    async def charge(self, mention: Question, tokens: int) -> None:
+    async def charge(self, question: Question, tokens: int) -> None:
         pass
 
 
@@ -39,29 +42,32 @@ class Admission:
     """Applies the access lists, the limits of people and channels, and the limits on what is stored."""
 
     def __init__(self, access: AccessList = EVERYBODY, quota: Quota = UNLIMITED, *, longest: int = 32_000) -> None:
-        """`longest`: characters of a question."""
+        """`longest`: the most characters that a question may have."""
         self.quota = quota
         self._access, self._longest = access, longest
 
-    async def refusal(self, mention: Question) -> str:
-        """The sentence for the person alone, when nothing of this question is to be stored. Raises StoreError."""
-        return self._access.refusal(mention.author, mention.place) or await self.quota.take(mention)
+    async def refusal(self, question: Question) -> str:
+        """Return the sentence for the author alone if nothing of this question may be stored, else "".
 
-    def judged(self, mention: Question) -> Question:
-        """The mention, refused when the model has nothing to work on; an over-long text is not even stored."""
-        text = mention.text.strip()
+        Raises StoreError.
+        """
+        return self._access.refusal(question.author, question.place) or await self.quota.take(question)
+
+    def judged(self, question: Question) -> Question:
+        """Return the question, refused if it is empty or too long; a text that is too long is not even stored."""
+        text = question.text.strip()
         if not text:
-            why = ONLY_FILES if mention.attachments else EMPTY
-            return _refused(mention, mention.refusal or why)
+            why = ONLY_FILES if question.attachments else EMPTY
+            return _refused(question, question.refusal or why)
         if len(text) > self._longest:
             notice = (
                 f"Your message has {len(text):,} characters; I take at most {self._longest:,}. "
-                "Shorten it or send it in parts."
+                "Please shorten it or send it in parts."
             )
-            return _refused(mention, notice)
-        return replace(mention, text=text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+            return _refused(question, notice)
+        return replace(question, text=text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
-def _refused(mention: Question, notice: str) -> Question:
-    """Under a name beside the message's own: once its author has mended it by an edit, it is a question like any."""
-    return replace(mention, id=f"{mention.id}/unasked", text="", refusal=notice)
+def _refused(question: Question, notice: str) -> Question:
+    """Use a derived id, so that an edit that fixes the message is accepted as a new question."""
+    return replace(question, id=f"{question.id}/unasked", text="", refusal=notice)

@@ -1,4 +1,4 @@
-"""Access: who may use the bot, and where, by the lists of whoever runs it."""
+"""Access list: who may use the bot, and where, according to whoever runs it."""
 
 from collections.abc import Iterable
 
@@ -6,25 +6,25 @@ from core.domain.conversation import Author, Place
 from core.domain.options import Switch
 from core.settings.config import Config
 
-DENIED = "You can't use this bot here. Whoever runs it decides who may."
+DENIED = "You can't use this bot here. Ask whoever runs it for access."
 EXTERNAL = "Only members of this workspace can use this bot here."
 
 
 class AccessList:
-    """The lists name people, roles, channels, threads and workspaces by their ids."""
+    """Two lists of ids: of people, roles, channels, threads and workspaces."""
 
     def __init__(self, allow: Iterable[str] = (), deny: Iterable[str] = (), *, external: bool = False) -> None:
-        """`allow`: where something is listed, nothing else is allowed. `deny` goes before it. `external`: whether
-        people of other organisations may ask."""
+        """`allow`: if it lists anything, nothing else is allowed. `deny` overrides it. `external`: whether people from
+        other organisations may ask."""
         self._allow, self._deny, self._external = frozenset(allow), frozenset(deny), external
 
     @classmethod
     def of(cls, config: Config) -> "AccessList":
-        """As the configuration says."""
+        """Build the access list that the configuration describes."""
         return cls(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
 
     def refusal(self, author: Author, place: Place) -> str:
-        """The sentence for somebody who may not ask there; "" for who may."""
+        """Return the sentence for an author who may not ask in this place, "" for one who may."""
         ids = {author.id, *author.roles, place.workspace, place.channel, place.thread} - {""}
         if ids & self._deny or (self._allow and not ids & self._allow):
             return DENIED

@@ -1,61 +1,61 @@
-"""What each person and each channel may use: asked before a question is accepted, charged after its answer."""
+"""User quotas: how much each person and channel may use, checked before a question and charged after its answer."""
 
 import logging
 
 from core.domain.conversation import Question
 from core.domain.errors import StoreError, when
 from core.settings.config import Config
-from core.settings.parameters import DAY
+from core.settings.parameters import DAY_SECONDS
 from core.store.quotas import Demand, Limit, Quotas, Refused
 
 log = logging.getLogger(__name__)
 
-HOUR = 3600.0
+HOUR_SECONDS = 3600.0
 PERSON = "person"
 CHANNEL = "channel"
 
 
 class UserQuotas:
-    """The limits that whoever runs the bot has set. While Redis is out of reach there are none."""
+    """The limits set by whoever runs the bot. While Redis can't be reached, nothing is limited."""
 
     def __init__(self, quotas: Quotas, config: Config) -> None:
         self._quotas = quotas
         self._requests = {PERSON: config.person_requests, CHANNEL: config.channel_requests}
         self._tokens = {PERSON: config.person_tokens, CHANNEL: config.channel_tokens}
 
-    async def take(self, mention: Question) -> str:
-        """Count a question, once however often it is delivered; "" or the sentence that refuses it, for its author.
+    async def take(self, question: Question) -> str:
+        """Count a question, once however often it is delivered; return "", or the sentence that refuses it.
 
-        Tokens are counted afterwards: a question is refused while those of earlier ones are not worked off.
+        Tokens are counted after the answer: a question is refused until those of earlier answers are worked off.
         """
-        demands = [Demand(limit, 1) for limit in self._limits(mention, "requests")]
-        demands += [Demand(limit, 0) for limit in self._limits(mention, "tokens")]
-        if not demands or mention.refusal:
+        demands = [Demand(limit, 1) for limit in self._limits(question, "requests")]
+        demands += [Demand(limit, 0) for limit in self._limits(question, "tokens")]
+        if not demands or question.refusal:
             return ""
         try:
-            match await self._quotas.take(f"people/{mention.id}", demands):
+            match await self._quotas.take(f"people/{question.id}", demands):
                 case Refused(Limit() as limit, wait):
                     return _sentence(limit, wait)
         except StoreError as error:
-            log.warning("a question goes on uncounted: %s", error)
+            log.warning("a question is not counted: %s", error)
         return ""
 
-    async def charge(self, mention: Question, tokens: int) -> None:
-        """Count what an answer cost, once for each question."""
-        demands = [Demand(limit, tokens) for limit in self._limits(mention, "tokens")]
+    async def charge(self, question: Question, tokens: int) -> None:
+        """Count the tokens of an answer, once for each question."""
+        demands = [Demand(limit, tokens) for limit in self._limits(question, "tokens")]
         try:
-            await self._quotas.settle(f"people/{mention.id}", demands, taken=False)
+            await self._quotas.settle(f"people/{question.id}", demands, taken=False)
         except StoreError as error:
-            log.warning("an answer goes uncounted: %s", error)
+            log.warning("the tokens of an answer are not counted: %s", error)
 
-    def _limits(self, mention: Question, unit: str) -> list[Limit]:
-        """Those that hold for this question; a direct message's channel is its author's alone."""
-        place = mention.place
-        # without the workspace: a direct message on Discord has none, and would be a second allowance
-        scopes = {PERSON: f"{place.platform}/{mention.author.id}"}
+    def _limits(self, question: Question, unit: str) -> list[Limit]:
+        """The limits that apply to this question; a direct message's channel is its author's alone, so it has none."""
+        place = question.place
+        # without the workspace: a direct message on Discord has none, and would give a second allowance
+        scopes = {PERSON: f"{place.platform}/{question.author.id}"}
         if not place.direct:
             scopes[CHANNEL] = place.scopes[1]
-        per, seconds = (self._requests, HOUR) if unit == "requests" else (self._tokens, DAY)
+        per, seconds = (self._requests, HOUR_SECONDS) if unit == "requests" else (self._tokens, DAY_SECONDS)
         return [
             Limit.refilled(f"{kind}/{unit}/{scope}", most, seconds)
             for kind, scope in scopes.items()

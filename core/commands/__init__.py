@@ -1,1 +1,1 @@
-"""What people can see and change by command."""
+"""The commands with which people see and change things."""

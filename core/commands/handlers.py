@@ -1,4 +1,4 @@
-"""Handlers of the commands: what each does, and who may."""
+"""The handlers of the commands: what each command does, and who may give it."""
 
 import difflib
 import re
@@ -12,7 +12,7 @@ from core.domain.conversation import Question, Rights
 from core.domain.errors import UserError
 from core.domain.options import Memory
 from core.domain.ports import ChatModel
-from core.settings.parameters import DAY, PARAMETERS, ChannelSettings, Layer, Origin, Stored, checked, parameter
+from core.settings.parameters import DAY_SECONDS, PARAMETERS, ChannelSettings, Layer, Origin, Stored, checked, parameter
 from core.settings.routing import conversation_of
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
@@ -20,24 +20,24 @@ from core.store.settings import SettingsStore
 from core.store.turns import Turns
 
 _MARKS = re.compile(r"[\[\]()<>*_`~|@]")
-# How many names of models a list shows.
-_LISTED = 60
+# The most models that a list shows.
+_MAX_LISTED = 60
 
 
 class Handlers:
-    """They raise UserError for what can't be done and StoreError when Redis is away."""
+    """One method for each command. They raise UserError if something can't be done, and StoreError if Redis fails."""
 
     def __init__(self, settings: SettingsStore, turns: Turns, ratings: Ratings, model: ChatModel) -> None:
         self._settings = settings
         self._turns, self._records = turns, ConversationLookups(turns.mailboxes)
-        self._keepsakes = HistoryCommands(self._records, settings)
+        self._history = HistoryCommands(self._records, settings)
         self._ratings = ratings
         self._model = model
-        # What one may do for oneself, and more with rights.
+        # Commands that everybody may use for what is their own, and that do more for people with rights.
         self._own: dict[str, Callable[[Invocation, RightsOf], Awaitable[Response]]] = {
             "stop": self.stop,
-            "forget": self._keepsakes.forget,
-            "export": self._keepsakes.export,
+            "forget": self._history.forget,
+            "export": self._history.export,
         }
         self._handlers: dict[str, Callable[[Invocation], Awaitable[Response]]] = {
             "prompt show": self.prompt_show,
@@ -49,16 +49,16 @@ class Handlers:
             "set": self.set,
             "settings": self.settings,
             "ratings": self.ratings,
-            "reset": self._keepsakes.reset,
+            "reset": self._history.reset,
             "help": self.help,
         }
 
     async def run(self, invocation: Invocation, rights: RightsOf) -> Response:
-        """Carry out a command other than `ask`. `rights` is asked only for a command that changes something."""
+        """Carry out a command other than `ask`. `rights` is called only for a command that needs them."""
         command = invocation.command
         for argument in command.arguments:
             if argument.required and not invocation.argument(argument.name):
-                raise UserError(f"Write `{usage(command)}`: {argument.title} is missing.")
+                raise UserError(f"`{argument.name}` is missing ({argument.title}). Write `{usage(command)}`.")
         if command.changes:
             _check(await rights(), invocation)
         if own := self._own.get(command.name):
@@ -66,11 +66,11 @@ class Handlers:
         return await self._handlers[command.name](invocation)
 
     async def known(self, scope: str) -> tuple[str, ...]:
-        """Names of the conversations below a scope."""
+        """Return the names of the conversations below a scope."""
         return await self._records.conversations(scope)
 
     async def models(self, typed: str) -> tuple[str, ...]:
-        """Names of models that contain what was typed, for autocompletion."""
+        """Return the names of the models that contain what somebody typed, for autocompletion."""
         catalog = await self._model.catalog()
         typed = typed.strip().lower()
         return tuple(info.name for info in catalog.models if typed in f"{info.name} {info.alias}".lower())
@@ -84,7 +84,7 @@ class Handlers:
             return await self._store(invocation, "prompt", text)
         settings = await self._settings.of(invocation.place)
         form = Form("prompt set", "System prompt", "How should I behave here?", settings.prompt)
-        return Response("Write the new prompt behind the command: `!prompt set You are …`", form=form)
+        return Response("Write the new prompt after the command: `!prompt set You are …`", form=form)
 
     async def prompt_clear(self, invocation: Invocation) -> Response:
         return await self._store(invocation, "prompt", "default")
@@ -100,17 +100,17 @@ class Handlers:
         catalog, settings = await self._model.catalog(), await self._settings.of(invocation.place)
         current = catalog.find(settings.model)
         lines = []
-        for info in catalog.models[:_LISTED]:
+        for info in catalog.models[:_MAX_LISTED]:
             alias = f" ({info.alias})" if info.alias and info.alias != info.name else ""
             room = f", {info.context:,} tokens" if info.context else ""
             here = " ← answers here" if info == current else ""
             lines.append(f"- `{info.name}`{alias}{room}{here}")
-        if len(catalog.models) > _LISTED:
-            lines.append(f"\n… and {len(catalog.models) - _LISTED} more.")
+        if len(catalog.models) > _MAX_LISTED:
+            lines.append(f"\n… and {len(catalog.models) - _MAX_LISTED} more.")
         if current is None:
-            lines.append(f"\n`{settings.model}` answers here; the list does not name it.")
+            lines.append(f"\n`{settings.model}` answers here, but is not on this list.")
         if not catalog.live:
-            lines.append("\nNebula's list can't be reached right now; these are the models I know of.")
+            lines.append("\nI can't reach Nebula's list right now; these are the models I know.")
         return Response("\n".join(lines))
 
     async def set(self, invocation: Invocation) -> Response:
@@ -128,16 +128,16 @@ class Handlers:
 
     async def stop(self, invocation: Invocation, rights: RightsOf) -> Response:
         settings = await self._settings.of(invocation.place)
-        for private in (True, False):  # what is one's own first
+        for private in (True, False):  # the person's own private answer first
             conversation = conversation_of(_here(invocation, private=private), settings)
             if running := await self._records.running(conversation):
                 break
         else:
             return Response("I am not writing anything here.")
         if running.mention.author.id != invocation.author.id and await rights() is Rights.NONE:
-            raise UserError("Only the person who asked, and those who manage this channel, can stop this answer.")
+            raise UserError("Only the person who asked and those who manage this channel can stop this answer.")
         await self._turns.stop(conversation, running.mention.id)
-        return Response("Stopping it; what was written so far stays.")
+        return Response("Stopping. What I have written so far stays.")
 
     async def ratings(self, invocation: Invocation) -> Response:
         found = await self._ratings.of(invocation.place.scopes[1])
@@ -147,21 +147,21 @@ class Handlers:
 
     async def help(self, invocation: Invocation) -> Response:
         lines = [
-            "Mention me with a question, or write to me directly. I also understand these commands, "
-            "as slash commands or behind a `!` in a message to me:",
+            "Mention me with a question, or send me a direct message. I also understand these commands, "
+            "as slash commands or with a `!` in front in a message to me:",
             "",
         ]
         lines += [f"- `{usage(each)}`: {each.title[0].lower()}{each.title[1:]}" for each in COMMANDS]
         settable = ", ".join(f"`{each.name}` ({each.title})" for each in PARAMETERS)
-        lines += ["", f"Settings: {settable}. The value `default` takes a setting back."]
+        lines += ["", f"Settings: {settable}. To undo a setting, give it the value `default`."]
         return Response("\n".join(lines))
 
     async def _store(self, invocation: Invocation, name: str, text: str) -> Response:
-        """Set or take back one value, in the scope that the person named or that they are in."""
+        """Set or remove one value, in the scope that the person named, otherwise in the one where they are."""
         place, settings = invocation.place, await self._settings.of(invocation.place)
         layer = invocation.scope or _layer(invocation, settings)
         if layer is Layer.THREAD and not place.thread:
-            raise UserError("We are not in a thread here; leave out `--thread`.")
+            raise UserError("This is not a thread; leave out `--thread`.")
         scope = place.scopes[(Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD).index(layer)]
         note = ""
         if text.strip().lower() == "default":
@@ -173,45 +173,47 @@ class Handlers:
             await self._settings.write(scope, name, Stored(value, invocation.author.name, time.time()))
         settings = await self._settings.of(place)
         if name == "retention" and layer is not Layer.WORKSPACE and settings.retention is not None:
-            await self._records.retain(scope, settings.retention * DAY)  # elsewhere it holds from the next question on
-        origin = settings.origin(name)
+            # For a workspace it applies from the next question on.
+            await self._records.retain(scope, settings.retention * DAY_SECONDS)
+        current, origin = getattr(settings, name), settings.origin(name)
         here = "conversation" if place.direct and layer is Layer.CHANNEL else str(layer)
         if origin.layer is layer:
-            head = f"`{name}` of this {here} is now"
+            sentence = f"`{name}` of this {here} is now{_shown(current)}"
         elif text.strip().lower() == "default":
-            head = f"This {here} has no `{name}` of its own any more. In force is, {_origin(origin)}"
+            sentence = f"This {here} no longer has its own `{name}`. {_in_effect(current, origin)}"
         else:
-            head = f"`{name}` of this {here} is changed. In force stays, {_origin(origin)}"
-        return Response(f"{head}{_shown(getattr(settings, name))}{note}", public=True)
+            changed = f"`{name}` of this {here} is changed, but a narrower setting overrides it here."
+            sentence = f"{changed} {_in_effect(current, origin)}"
+        return Response(f"{sentence}{note}", public=True)
 
     async def _known(self, name: str) -> tuple[str, str]:
-        """The API's name of a model, and a warning if the catalog does not list it: the line-up changes."""
+        """Return the API's name of a model, and a warning if the catalog, which changes, does not list it."""
         catalog = await self._model.catalog()
         if info := catalog.find(name):
             return info.name, ""
         known = {each: info.name for info in catalog.models for each in (info.name, info.alias) if each}
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
         hint = f"Did you mean `{known[near[0]]}`? " if near else ""
-        return name, f"\n\nNebula's list does not name this model. {hint}I will try it all the same."
+        return name, f"\n\nThis model is not on Nebula's list. {hint}I will try it anyway."
 
 
 def _here(invocation: Invocation, *, private: bool = False) -> Question:
-    """A question that the person could put in this place."""
+    """A question that the person could ask in this place."""
     return Question(id="", place=invocation.place, author=invocation.author, text="", private=private)
 
 
 def _check(rights: Rights, invocation: Invocation) -> None:
-    """Raises UserError when the person may not do this."""
+    """Raises UserError if the person may not do this."""
     if invocation.scope is Layer.WORKSPACE and rights is not Rights.WORKSPACE:
-        raise UserError("Only admins of the whole workspace may change its settings.")
+        raise UserError("Only admins of the whole workspace can change its settings.")
     if rights is Rights.NONE:
         raise UserError(
-            "You may not change this channel's settings; ask one of its managers. `!settings` shows what is set."
+            "You may not change this channel's settings; ask one of its managers. `!settings` shows the current ones."
         )
 
 
 def _layer(invocation: Invocation, settings: ChannelSettings) -> Layer:
-    """A thread that remembers by itself has settings of its own; any other follows its channel."""
+    """A thread with its own memory has its own settings; any other follows its channel."""
     own = invocation.place.thread and settings.memory is Memory.THREAD
     return Layer.THREAD if own else Layer.CHANNEL
 
@@ -219,7 +221,7 @@ def _layer(invocation: Invocation, settings: ChannelSettings) -> Layer:
 def _origin(origin: Origin) -> str:
     if not origin.by:
         return "from the bot's configuration" if origin.layer is not Layer.DEFAULT else "the default"
-    by = _MARKS.sub("", origin.by)  # a name must not become a link or a ping of ours
+    by = _MARKS.sub("", origin.by)  # a name must not become a link or a ping in our message
     return f"set for this {origin.layer} by {by} on {time.strftime('%Y-%m-%d', time.gmtime(origin.at))}"
 
 
@@ -229,7 +231,7 @@ def _short(text: str) -> str:
 
 
 def _fenced(text: str) -> str:
-    """Any text as a code block: the fence is longer than any in the text."""
+    """Put any text in a code block, with a fence longer than any in the text."""
     fence = "```"
     while fence in text:
         fence += "`"
@@ -237,8 +239,26 @@ def _fenced(text: str) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value behind a sentence: a text in a block of its own, anything else in the line."""
+    """The end of a sentence that names a value: a longer text in a block of its own, anything else in the line."""
     if value is None:
         return ": left to the server."
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return f":\n\n{_fenced(text)}" if len(text) > 60 or "\n" in text or "`" in text else f": `{text}`"
+    text = _as_text(value)
+    return f":\n\n{_fenced(text)}" if _needs_block(text) else f": `{text}`"
+
+
+def _in_effect(value: object, origin: Origin) -> str:
+    """A sentence with the value that counts here and where it comes from."""
+    if value is None:
+        return f"The value is left to the server ({_origin(origin)})."
+    text = _as_text(value)
+    if _needs_block(text):
+        return f"The value in effect ({_origin(origin)}) is:\n\n{_fenced(text)}"
+    return f"The value in effect is `{text}` ({_origin(origin)})."
+
+
+def _as_text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _needs_block(text: str) -> bool:
+    return len(text) > 60 or "\n" in text or "`" in text

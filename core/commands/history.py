@@ -1,4 +1,4 @@
-"""Keepsakes: what is remembered of a channel, handed out or forgotten when people want that."""
+"""History commands: people export or delete what the bot remembers of a channel."""
 
 import json
 import time
@@ -13,24 +13,24 @@ from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
 
 MINE, ALL = "me", "all"
-_MANAGERS_ONLY = "Only those who manage this channel can do that. `!{0} me` is for what you asked yourself."
+_MANAGERS_ONLY = "Only those who manage this channel can do that. Write `!{0} me` for your own questions."
 
 
 class HistoryCommands:
-    """Handlers of `reset`, `forget` and `export`. They raise UserError and StoreError."""
+    """The handlers of `reset`, `forget` and `export`. They raise UserError and StoreError."""
 
     def __init__(self, records: ConversationLookups, settings: SettingsStore) -> None:
         self._records, self._settings = records, settings
 
     async def reset(self, invocation: Invocation) -> Response:
-        """The conversation at hand begins afresh."""
+        """Forget the current conversation, so that it starts afresh."""
         count = await self._records.reset(await self._conversation(invocation))
-        # Whoever forgets the channel's history does not want to be remembered by a private one beside it.
+        # People who delete the channel's history do not want a private history of theirs to remain next to it.
         await self._records.reset(await self._conversation(invocation, private=True))
-        return Response(f"Forgotten: {_exchanges(count)}. We start afresh.", public=True)
+        return Response(f"Forgotten: {_exchanges(count)}. Let's start afresh.", public=True)
 
     async def forget(self, invocation: Invocation, rights: RightsOf) -> Response:
-        """What the person asked in this channel and its threads, or all that anybody did."""
+        """Forget what the person, or anybody, asked in this channel and its threads."""
         mine = await self._only_mine(invocation, rights)
         count = 0
         for conversation in await self._records.conversations(invocation.place.scopes[1]):
@@ -42,10 +42,12 @@ class HistoryCommands:
                 count += await self._records.reset(conversation)
         await self._records.erase()
         whose = "of yours" if mine else "of this channel and its threads"
-        return Response(f"Forgotten: {_exchanges(count)} {whose}. The messages themselves stay.", public=not mine)
+        return Response(
+            f"Forgotten: {_exchanges(count)} {whose}. The messages themselves stay in the chat.", public=not mine
+        )
 
     async def export(self, invocation: Invocation, rights: RightsOf) -> Response:
-        """The same as a file, one exchange a line. What is private is handed out to its owner alone."""
+        """Export the same as a file, one exchange per line. Only their owner gets private exchanges."""
         mine = await self._only_mine(invocation, rights)
         lines: list[str] = []
         for conversation in await self._records.conversations(invocation.place.scopes[1]):
@@ -57,13 +59,13 @@ class HistoryCommands:
                 if not mine or invocation.author.id in (exchange.author.id, *exchange.others)
             ]
         if not lines:
-            return Response("I remember nothing of that here.")
+            return Response("There is nothing to export here.")
         name = f"nebula-{time.strftime('%Y-%m-%d', time.gmtime())}.jsonl"
         content = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
-        return Response(f"That is what I remember: {_exchanges(len(lines))}.", file=File(name, content))
+        return Response(f"This is what I remember: {_exchanges(len(lines))}.", file=File(name, content))
 
     async def _only_mine(self, invocation: Invocation, rights: RightsOf) -> bool:
-        """Whether it is about what the person asked; raises UserError when they may not decide about the others'."""
+        """Whether the command covers only the person's own questions; raises UserError if they may not use `all`."""
         whose = invocation.argument("whose") or MINE
         if whose not in (MINE, ALL):
             raise UserError(f"Write `{invocation.command.name} {MINE}` or `{invocation.command.name} {ALL}`.")

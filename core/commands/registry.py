@@ -1,4 +1,4 @@
-"""The commands that people give, once for all platforms: one table and one parser."""
+"""The commands that people give, the same on all platforms: one table and one parser."""
 
 import difflib
 import re
@@ -11,7 +11,7 @@ from core.settings.parameters import PARAMETERS, Layer
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A word or text after a command. `choices` are all the values there are, if any are given."""
+    """A word or text after a command. `choices`, if there are any, are all the values that it can have."""
 
     name: str
     title: str
@@ -21,7 +21,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command. A `changes` command needs the right to change the channel; all others are free to everybody."""
+    """One command. With `changes` it needs the right to change the channel; everybody may give all others."""
 
     name: str  # one or two words
     title: str
@@ -31,30 +31,30 @@ class Command:
 
 _PROMPT = Argument("text", "the new system prompt", required=False)
 _SETTABLE = tuple(each.name for each in PARAMETERS)
-_WHOSE = Argument("whose", "your own questions, or all", required=False, choices=("me", "all"))
+_WHOSE = Argument("whose", "me: your own questions; all: everybody's", required=False, choices=("me", "all"))
 
 COMMANDS: tuple[Command, ...] = (
     Command("ask", "Ask a question", (Argument("prompt", "your question"),)),
     Command("prompt show", "Show this channel's system prompt"),
     Command("prompt set", "Change this channel's system prompt", (_PROMPT,), changes=True),
-    Command("prompt clear", "Go back to the system prompt from before", changes=True),
+    Command("prompt clear", "Go back to the default system prompt", changes=True),
     Command("model show", "Show the model that answers here"),
-    Command("model set", "Choose the model that answers here", (Argument("name", "a model"),), changes=True),
-    Command("model list", "List the models on offer"),
+    Command("model set", "Choose the model that answers here", (Argument("name", "the model's name"),), changes=True),
+    Command("model list", "List the models you can choose from"),
     Command(
         "set",
         "Change a setting of this channel",
         (
-            Argument("parameter", "the setting", choices=_SETTABLE),
+            Argument("parameter", "the setting to change", choices=_SETTABLE),
             Argument("value", "its new value, or default"),
         ),
         changes=True,
     ),
-    Command("settings", "Show every setting of this channel and where it comes from"),
+    Command("settings", "Show this channel's settings and where each comes from"),
     Command("stop", "Stop the answer that is being written here"),
     Command("ratings", "Show how people rated the answers here"),
     Command("reset", "Forget what was said here", changes=True),
-    Command("forget", "Forget what you asked in this channel, or all of it", (_WHOSE,)),
+    Command("forget", "Forget your questions in this channel, or all of them", (_WHOSE,)),
     Command("export", "Get what I remember of this channel as a file", (_WHOSE,)),
     Command("help", "Show what I can do"),
 )
@@ -62,14 +62,14 @@ _BY_NAME = {command.name: command for command in COMMANDS}
 _GROUPS = {name.split()[0] for name in _BY_NAME if " " in name}
 
 _ASSIGNMENT = re.compile(r"^((?:\s*[-—–]+\w+\s+)?\s*\w+)\s*=\s*")  # `temperature=0.5`
-# Written between the command and its value, one of these says whose setting is changed.
+# Between a command and its value, one of these flags says whose setting to change.
 # Phones turn two hyphens into a dash.
 _SCOPES = {dash + layer: layer for layer in (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD) for dash in ("--", "—", "–")}
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """A command as somebody gave it; `arguments` in the order of the table, "" for one left out."""
+    """A command as somebody gave it; `arguments` are in the order of the table, "" for one that was left out."""
 
     command: Command
     place: Place
@@ -78,16 +78,16 @@ class Invocation:
     scope: Layer | None = None
 
     def argument(self, name: str) -> str:
-        """The value of an argument, "" if it was left out."""
+        """Return the value of an argument, "" if it was left out."""
         names = [each.name for each in self.command.arguments]
         index = names.index(name)
         return self.arguments[index] if index < len(self.arguments) else ""
 
 
 def parse(text: str, place: Place, author: Author) -> Invocation:
-    """`prompt set You are …` as an invocation; the last argument takes all the rest as it stands.
+    """Parse a text such as `prompt set You are …`; the last argument takes the rest of the text unchanged.
 
-    Raises UserError with what to write instead.
+    Raises UserError, which says what to write instead.
     """
     first, rest = _word(text)
     name = first.lower()
@@ -104,7 +104,7 @@ def parse(text: str, place: Place, author: Author) -> Invocation:
     if command.changes and flag in _SCOPES:
         scope, rest = _SCOPES[flag], after
     if (rest.strip() and not command.arguments) or (scope and command.name == "reset"):
-        raise UserError(f"`{usage(command)}` is written without anything behind it.")
+        raise UserError(f"Write `{usage(command)}` on its own, with nothing after it.")
     arguments = []
     for index, _ in enumerate(command.arguments):
         if index == len(command.arguments) - 1:
@@ -116,7 +116,7 @@ def parse(text: str, place: Place, author: Author) -> Invocation:
 
 
 def find(name: str) -> Command:
-    """The command of this name. Raises UserError."""
+    """Find a command by name. Raises UserError."""
     command = _BY_NAME.get(name)
     if command is None:
         raise UserError(_unknown(name))
@@ -124,13 +124,13 @@ def find(name: str) -> Command:
 
 
 def usage(command: Command) -> str:
-    """How a command is written: `set <parameter> <value>`."""
+    """Show how to write a command: `set <parameter> <value>`."""
     words = (f"<{each.name}>" if each.required else f"[{each.name}]" for each in command.arguments)
     return " ".join((command.name, *words))
 
 
 def _word(text: str) -> tuple[str, str]:
-    """The first word and what follows it, line breaks kept."""
+    """Split off the first word; the rest keeps its line breaks."""
     parts = text.strip().split(maxsplit=1)
     return (parts[0] if parts else "", parts[1] if len(parts) > 1 else "")
 
@@ -138,7 +138,7 @@ def _word(text: str) -> tuple[str, str]:
 def _unknown(name: str) -> str:
     if name in _GROUPS:
         words = " or ".join(f"`{each}`" for each in _BY_NAME if each.startswith(name + " "))
-        return f"Say {words}."
+        return f"Write {words}."
     if not name:
         return "`help` lists all commands."
     [near] = difflib.get_close_matches(name, [*_BY_NAME, *_GROUPS], n=1) or [name]

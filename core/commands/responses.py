@@ -1,4 +1,4 @@
-"""Responses: what a command says, for the adapter to show."""
+"""Responses: what a command answers, for the adapter to show."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from core.domain.conversation import Rights
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A field for a longer text, to be shown as a dialog; what is entered is the last argument of `command`."""
+    """A dialog with a field for a longer text; what people enter becomes the last argument of `command`."""
 
     command: str
     title: str
@@ -18,7 +18,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that goes with a response."""
+    """A file attached to a response."""
 
     name: str
     content: bytes
@@ -26,7 +26,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a command says, in Markdown: to everybody in the room if `public`, else to the person alone."""
+    """What a command answers, in Markdown: to everybody in the room if `public`, otherwise only to the person."""
 
     text: str
     public: bool = False

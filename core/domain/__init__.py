@@ -1,1 +1,1 @@
-"""What everything speaks of: values, errors and ports."""
+"""The values, errors and ports that every other package uses."""

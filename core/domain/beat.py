@@ -1,15 +1,15 @@
-"""Beat: when the stream of a quick model is read, agreed between who reads it and who shows it."""
+"""Beat: decides when to read the stream of a quick model; shared by the task that reads and the task that shows."""
 
 import asyncio
 
-SECONDS = 0.1  # from one read of a quick stream to the next, where nobody asks for it before
-QUICK = 4  # reads in succession, each within that time of the one before, until a stream counts as quick
+BEAT_SECONDS = 0.1  # between two reads of a quick stream, unless somebody asks for its text sooner
+QUICK_READS = 4  # a stream counts as quick after more reads in a row than this, each within BEAT_SECONDS
 
 
 class Beat:
-    """Of one answer. Pieces of a quick stream gather, at no cost, until a beat has passed or somebody asks for them.
+    """The beat of one answer. Pieces of a quick stream gather, at no cost, until a beat has passed or somebody asks.
 
-    The first pieces and those of a slow stream are read as they come.
+    The first pieces, and all pieces of a slow stream, are read as they come.
     """
 
     def __init__(self) -> None:
@@ -21,22 +21,22 @@ class Beat:
 
     @property
     def quick(self) -> bool:
-        """Whether what comes next should be let gather."""
-        return self._quick > QUICK
+        """Whether the next pieces should gather before they are read."""
+        return self._quick > QUICK_READS
 
     def read(self) -> None:
-        """A read begins."""
+        """Note that a read begins."""
         self._since = self._clock()
 
     def heard(self) -> None:
-        """It brought something from the model."""
-        self._quick = self._quick + 1 if self._clock() - self._since < SECONDS else 0
+        """Note that the read brought something from the model."""
+        self._quick = self._quick + 1 if self._clock() - self._since < BEAT_SECONDS else 0
 
     async def rest(self) -> None:
-        """Until the next beat, or until what has come is wanted."""
+        """Wait for the next beat, or until somebody wants what has gathered."""
         self._wanted.clear()
         self._resting = True
-        alarm = asyncio.get_running_loop().call_later(SECONDS, self._wanted.set)
+        alarm = asyncio.get_running_loop().call_later(BEAT_SECONDS, self._wanted.set)
         try:
             await self._wanted.wait()
         finally:
@@ -44,7 +44,7 @@ class Beat:
             alarm.cancel()
 
     def now(self) -> bool:
-        """Have what has gathered read at once; false if nothing is let gather at this moment."""
+        """Have what has gathered read at once. False if nothing is gathering at the moment."""
         if self._resting:
             self._wanted.set()
         return self._resting

@@ -1,4 +1,4 @@
-"""What passes between the core and a model: requests, pieces of an answer, the models on offer."""
+"""The values that pass between the core and a model: requests, pieces of an answer, the models on offer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer, as counted by the server."""
+    """The tokens of one answer, as counted by the server."""
 
     prompt: int = 0
     completion: int = 0
@@ -24,7 +24,7 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What the model is asked. None leaves a parameter to the server's default."""
+    """A request to the model. None leaves a parameter to the server's default."""
 
     model: str
     messages: tuple[ChatMessage, ...]
@@ -34,19 +34,19 @@ class ChatRequest:
 
 
 class Finish(StrEnum):
-    """Why the model ended."""
+    """Why the model stopped writing."""
 
-    STOP = "stop"  # it had said all
-    LENGTH = "length"  # the limit on the output was reached
-    FILTER = "filter"  # the server's content filter
+    STOP = "stop"  # the answer is complete
+    LENGTH = "length"  # the answer reached the limit on its length
+    FILTER = "filter"  # the server's content filter cut it off
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer: text for people, thought (never shown as answer), or how it ended.
+    """A piece of an answer: text for people, thought (never shown as the answer), or how the answer ended.
 
-    `restart`: all text before this piece turned out to be thought; the answer begins with this one. `model`: on the
-    first piece, which model answers, if it is another than was asked.
+    `restart`: all text before this piece turned out to be thought; the answer begins with this piece. `model`: on the
+    first piece, the model that answers, if it is not the one that was asked.
     """
 
     text: str = ""
@@ -59,7 +59,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer that was not streamed."""
+    """A complete answer that was not streamed."""
 
     text: str
     thought: str
@@ -69,9 +69,9 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model on offer. Sizes are in tokens, None where the catalog does not say."""
+    """A model on offer. Sizes are in tokens; None where the catalog does not say."""
 
-    name: str  # what the API calls it
+    name: str  # its name in the API
     alias: str = ""  # the short name people use
     context: int | None = None
     max_output: int | None = None
@@ -79,13 +79,13 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The models on offer. `live` is false for the built-in list, used when the API can't be asked."""
+    """The models on offer. `live` is false for the built-in list, which is used when the API can't be reached."""
 
     models: tuple[ModelInfo, ...]
     live: bool = True
 
     def find(self, name: str) -> ModelInfo | None:
-        """The model by its name or short name, in any case; None if the catalog does not know it."""
+        """Find a model by its name or alias, ignoring case; None if the catalog does not list it."""
         wanted = name.strip().lower()
         for info in self.models:
             if wanted in (info.name.lower(), info.alias.lower()):
@@ -93,5 +93,5 @@ class Catalog:
         return None
 
     def names(self) -> Iterable[str]:
-        """The API's names, in the catalog's order."""
+        """The names of the models in the API, in the order of the catalog."""
         return (info.name for info in self.models)

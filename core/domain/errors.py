@@ -1,57 +1,57 @@
-"""Everything that can go wrong, as one tree; each error knows the sentence that people see.
+"""All errors of the bot, as one tree; each error knows the sentence that people see.
 
 NebulaBotError
-├── ModelError                 the model's answer did not come, or not whole
-│   ├── BadKey                 the API key is refused
+├── ModelError                 the model gave no answer, or only part of one
+│   ├── BadKey                 the API refuses the key
 │   ├── NoCredits              the account is empty
-│   ├── RateLimited            too many requests or tokens; retry_after in seconds when the server said
+│   ├── RateLimited            too many requests or tokens; retry_after in seconds, if the server gave it
 │   ├── ContextTooLong         the conversation does not fit the model
-│   ├── UnknownModel           the API does not serve this model, or not to this key
+│   ├── UnknownModel           the API does not offer this model, or not to this key
 │   ├── BadRequest             the API refused a parameter
 │   ├── ServerTrouble          the API failed or could not be reached
-│   ├── Unavailable            it failed so often that we do not ask it for a while; again in retry_after seconds
-│   ├── ModelTimeout           no token came in time, or the stream stalled
+│   ├── Unavailable            it failed so often that we do not ask it for retry_after seconds
+│   ├── ModelTimeout           no token arrived in time, or the stream stalled
 │   ├── BrokenStream           the stream ended before the answer did
-│   └── NoAnswer               the model ended well and said nothing, or nothing but thought
+│   └── NoAnswer               the model ended normally but wrote no text, or only thought
 ├── PlatformError              Slack or Discord refused a call
-│   ├── SlowDown               too many calls: come back after retry_after seconds
-│   ├── Frozen                 the message is there, but can't be edited any more
+│   ├── SlowDown               too many calls: try again after retry_after seconds
+│   ├── Frozen                 the message exists, but can no longer be edited
 │   ├── Halted                 a person ended the reply with the platform's own button
-│   ├── Gone                   the message, thread or channel is no longer there
+│   ├── Gone                   the message, thread or channel no longer exists
 │   ├── Forbidden              the bot lacks a permission
 │   ├── Rejected               the content was refused (too long, filtered, malformed)
-│   └── Unreachable            a passing fault: connection, timeout, 5xx
-├── StoreError                 Redis can't be reached or refused a step
+│   └── Unreachable            a temporary fault: connection, timeout, 5xx
+├── StoreError                 Redis can't be reached, or it refused a step
 │   └── Stale                  another process holds this turn now
-└── UserError                  something a person asked for can't be done; the notice says what to do
+└── UserError                  a person asked for something that can't be done; the notice says what to do
 """
 
 from core.domain.rates import RateLimitStatus
 
 
 class NebulaBotError(Exception):
-    """Base of all errors of this bot. `str(error)` is for the log and may hold technical detail, never message text."""
+    """Base of all errors of the bot. `str(error)` is for the log: technical details are fine, message text never is."""
 
     notice = "Something went wrong on my side. Please try again."
 
 
 class ModelError(NebulaBotError):
-    """The model's answer did not come, or not whole."""
+    """The model gave no answer, or only part of one."""
 
     notice = "The model failed to answer. Please try again."
 
 
 class BadKey(ModelError):
-    notice = "Nebula refuses this bot's API key. Whoever runs the bot: check NEBULA_API_KEY."
+    notice = "Nebula rejects this bot's API key. Please ask whoever runs the bot to check NEBULA_API_KEY."
 
 
 class NoCredits(ModelError):
-    notice = "The Nebula account behind this bot has no credits left. Whoever runs the bot: top it up."
+    notice = "The Nebula account of this bot has no credits left. Please ask whoever runs the bot to top it up."
 
 
 class RateLimited(ModelError):
-    """`retry_after`: seconds, None when the server did not say. `ours`: by our own count of the account's limits, so
-    that another model would not help."""
+    """`retry_after`: seconds, None if the server did not say. `ours`: our own count of the account's limits refused the
+    request, so another model would not help."""
 
     def __init__(self, detail: str = "", retry_after: float | None = None, *, ours: bool = False) -> None:
         super().__init__(detail)
@@ -60,18 +60,18 @@ class RateLimited(ModelError):
 
     @property
     def notice(self) -> str:  # type: ignore[override]
-        return f"Nebula's rate limit for this bot is reached. Please ask again {when(self.retry_after)}."
+        return f"This bot has reached Nebula's rate limit. Please ask again {when(self.retry_after)}."
 
 
 class ContextTooLong(ModelError):
     notice = (
-        "This is too long for the model. Shorten the message, forget the history with `!reset`, "
-        "or choose a model with more room."
+        "This is too long for the model. Shorten your message, clear the history with `!reset`, "
+        "or choose a model with a larger context window."
     )
 
 
 class UnknownModel(ModelError):
-    """`model`: the name that was asked for."""
+    """`model`: the name in the request."""
 
     def __init__(self, detail: str = "", model: str = "") -> None:
         super().__init__(detail)
@@ -80,19 +80,19 @@ class UnknownModel(ModelError):
     @property
     def notice(self) -> str:  # type: ignore[override]
         name = f" `{self.model}`" if self.model else ""
-        return f"Nebula does not offer the model{name} to this bot. `!model list` shows what it offers."
+        return f"Nebula does not offer the model{name} to this bot. See `!model list` for those it offers."
 
 
 class BadRequest(ModelError):
-    notice = "Nebula refused a parameter of this request. `!settings` shows what is set; `!reset` forgets the history."
+    notice = "Nebula rejected a parameter of this request. Check `!settings`, or clear the history with `!reset`."
 
 
 class ServerTrouble(ModelError):
-    notice = "Nebula has trouble right now. Please try again in a moment."
+    notice = "Nebula is having problems right now. Please try again in a moment."
 
 
 class Unavailable(ModelError):
-    """`retry_after`: seconds until the model is tried again."""
+    """`retry_after`: seconds until we try the model again."""
 
     def __init__(self, detail: str, retry_after: float) -> None:
         super().__init__(detail)
@@ -101,7 +101,7 @@ class Unavailable(ModelError):
     @property
     def notice(self) -> str:  # type: ignore[override]
         return (
-            "Nebula does not answer at the moment, so I let it rest. "
+            "Nebula is not responding at the moment, so I am giving it a short break. "
             f"Please ask again {when(self.retry_after)}, or choose another model."
         )
 
@@ -123,8 +123,8 @@ class PlatformError(NebulaBotError):
 
 
 class SlowDown(PlatformError):
-    """`retry_after`: seconds. `everywhere`: the limit is that of the whole bot, not of this place. `shared`: others
-    used it up, so it says nothing of ours. `told`: what the platform said of the limit."""
+    """`retry_after`: seconds. `everywhere`: the limit is the whole bot's, not that of this place. `shared`: others used
+    the limit up, so this says nothing about our own. `told`: what the platform said about the limit."""
 
     def __init__(
         self,
@@ -143,15 +143,15 @@ class SlowDown(PlatformError):
 
 
 class Frozen(PlatformError):
-    """The message is there, but can't be edited any more."""
+    """The message exists, but can no longer be edited."""
 
 
 class Halted(PlatformError):
-    """A person ended the reply with the platform's own button; what is on screen stays."""
+    """A person ended the reply with the platform's own button; what is on screen stays there."""
 
 
 class Gone(PlatformError):
-    """The message, thread or channel is no longer there."""
+    """The message, thread or channel no longer exists."""
 
 
 class Forbidden(PlatformError):
@@ -159,25 +159,25 @@ class Forbidden(PlatformError):
 
 
 class Rejected(PlatformError):
-    """The content was refused."""
+    """The platform refused the content."""
 
 
 class Unreachable(PlatformError):
-    """A passing fault; the same call may succeed later."""
+    """A temporary fault; the same call may succeed later."""
 
 
 class StoreError(NebulaBotError):
-    """Redis can't be reached or refused a step."""
+    """Redis can't be reached, or it refused a step."""
 
     notice = "My memory is out of reach right now. Please try again in a minute."
 
 
 class Stale(StoreError):
-    """Another process holds this turn now; whoever sees this drops the turn without a word."""
+    """Another process holds this turn now; the process that gets this error drops the turn silently."""
 
 
 class UserError(NebulaBotError):
-    """Something a person asked for can't be done; the message is the notice, and says what to do."""
+    """A person asked for something that can't be done. The error's message is the notice, and says what to do."""
 
     @property
     def notice(self) -> str:  # type: ignore[override]
@@ -185,7 +185,7 @@ class UserError(NebulaBotError):
 
 
 def when(seconds: float | None) -> str:
-    """A time from now, as people say it; "in a minute" for one that nobody knows."""
+    """A time from now in words, such as "in about 30 s"; "in a minute" if the time is not known."""
     if not seconds:
         return "in a minute"
     if seconds < 100:

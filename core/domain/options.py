@@ -1,47 +1,47 @@
-"""The values that channel settings can have, and what a platform sets where nobody did."""
+"""The values that channel settings can have, and the defaults of a platform."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Memory(StrEnum):
-    """What one history spans."""
+    """What shares one history."""
 
-    CHANNEL = "channel"  # a channel and all threads in it remember together
-    THREAD = "thread"  # each thread remembers by itself
+    CHANNEL = "channel"  # a channel and all its threads share one
+    THREAD = "thread"  # each thread has its own
 
 
 class Streaming(StrEnum):
     """How a reply grows on screen."""
 
-    AUTO = "auto"  # natively where that serves better, else by edits
+    AUTO = "auto"  # natively where that works better, otherwise by edits
     EDIT = "edit"  # the message is edited again and again
     NATIVE = "native"  # the platform's own streaming, where it has one
-    OFF = "off"  # it is shown when it is complete
+    OFF = "off"  # the reply appears when it is complete
 
 
 class Reasoning(StrEnum):
-    """What people see of a model's thinking aloud."""
+    """What people see of a model's reasoning."""
 
-    HIDDEN = "hidden"  # nothing but that it takes time
+    HIDDEN = "hidden"  # only that the answer takes time
     TIMER = "timer"  # that it thinks, and for how long
-    SUMMARY = "summary"  # also the newest lines of the thought
+    SUMMARY = "summary"  # also the latest lines of the thought
 
 
 class Overlap(StrEnum):
-    """What becomes of a question that comes while another is being answered."""
+    """What happens to a question that arrives while another is being answered."""
 
     QUEUE = "queue"  # it waits for its own turn
-    MERGE = "merge"  # all that wait are answered together
-    INTERRUPT = "interrupt"  # it ends the running answer; all that wait are answered together
+    MERGE = "merge"  # all waiting questions are answered together
+    INTERRUPT = "interrupt"  # it ends the running answer; all waiting questions are answered together
 
 
 class EditPolicy(StrEnum):
-    """What becomes of an answer whose question was changed afterwards."""
+    """What happens to an answer when its question is edited afterwards."""
 
-    OFFER = "offer"  # a button asks again
-    RERUN = "rerun"  # it is asked again at once
-    IGNORE = "ignore"
+    OFFER = "offer"  # a button offers to ask again
+    RERUN = "rerun"  # the bot asks again at once
+    IGNORE = "ignore"  # the answer stays as it is
 
 
 class Switch(StrEnum):
@@ -60,7 +60,7 @@ class Placement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlatformDefaults:
-    """What a platform's users expect when nothing is set."""
+    """What the users of a platform expect if nobody has set anything."""
 
     memory: Memory
     replies: Placement

@@ -1,4 +1,4 @@
-"""One message of a reply as people see it, with its buttons."""
+"""A page: one message of a reply as people see it, with its buttons."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,16 +8,16 @@ class Action(StrEnum):
     """What a button under a reply does."""
 
     STOP = "stop"  # end the answer that is being written
-    AGAIN = "again"  # answer the question anew, in the same messages
-    GO_ON = "go-on"  # go on with an answer that reached its length limit
+    AGAIN = "again"  # answer the question again, in the same messages
+    GO_ON = "go-on"  # continue an answer that reached its length limit
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """One message of a reply: `text` in standard Markdown as the model wrote it, `head` and `foot` in small print.
 
-    `growing`: more will come. `raw` is then the text without the marks that close what is open, for surfaces that can
-    only add to what they showed. `actions` are the buttons below.
+    `growing`: more text will follow. `raw` is then the text without the marks that close what is still open, for
+    surfaces that can only add to what they have shown. `actions` are the buttons below.
     """
 
     text: str

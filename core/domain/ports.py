@@ -1,4 +1,4 @@
-"""The few things that have more than one implementation: models, platforms and the surfaces they reply on."""
+"""Ports: what has more than one implementation, namely models, platforms and the surfaces on which they reply."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -20,29 +20,29 @@ class ChatModel(Protocol):
     def stream(
         self, request: ChatRequest, beat: Beat | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
-        """The answer as it comes. Leaving the context closes the request. Raises ModelError."""
+        """Stream the answer as it arrives. Leaving the context closes the request. Raises ModelError."""
         ...
 
     async def complete(self, request: ChatRequest) -> Completion:
-        """The whole answer at once. Raises ModelError."""
+        """Return the whole answer at once. Raises ModelError."""
         ...
 
     async def catalog(self) -> Catalog:
-        """The models on offer, cached; never raises."""
+        """Return the models on offer, cached; never raises."""
         ...
 
 
 class Status(StrEnum):
-    """What becomes of a question that has no reply yet."""
+    """The state of a question that has no reply yet."""
 
-    QUEUED = "queued"  # received, waits for its turn
-    THINKING = "thinking"  # the model was asked
+    QUEUED = "queued"  # received, waiting for its turn
+    THINKING = "thinking"  # the model has been asked
     NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionStatus:
-    """What a person sees of such a question: `ahead` others come first, `seconds` the model was asked for so long."""
+    """What a person sees of such a question. `ahead`: questions before it. `seconds`: how long the model has had it."""
 
     status: Status
     ahead: int = 0
@@ -50,24 +50,24 @@ class QuestionStatus:
 
 
 def waiting(ahead: int) -> str:
-    """The place in line, as a sentence."""
-    return f"Your question waits for its turn: {'one comes' if ahead == 1 else f'{ahead} come'} before it."
+    """The sentence for a question that has to wait."""
+    return f"Your question is waiting for its turn: {'one is' if ahead == 1 else f'{ahead} are'} ahead of it."
 
 
 def full(ahead: int) -> str:
-    """That the line is too long, as a sentence."""
-    return f"{ahead} questions wait here already. Please ask again when they are answered."
+    """The sentence for a question when too many are waiting already."""
+    return f"Too many questions are waiting here ({ahead}). Please ask again once they are answered."
 
 
 NO_SIGN = QuestionStatus(Status.NONE)
 
 
 class Surface(Protocol):
-    """Where one reply is shown: its messages are posted and edited here, by one writer.
+    """Where one reply appears: one writer posts and edits its messages here.
 
-    All calls raise PlatformError. `told` is what the platform's last answer said about the budget of that call.
-    `by_status`: that a model thinks is shown by `status` alone, never by a message without text. `append_only`: what a
-    growing page said can't be taken back.
+    All calls raise PlatformError. `told`: what the platform's last response said about that call's limit.
+    `by_status`: only `status` shows that the model is thinking, never a message without text. `append_only`: the
+    surface can't take back what a growing page has shown.
     """
 
     told: RateLimitStatus | None
@@ -75,63 +75,63 @@ class Surface(Protocol):
     append_only: bool
 
     def fits(self, page: Page) -> bool:
-        """Whether the page, translated to the platform's dialect, is within the platform's limits."""
+        """Whether the page, translated into the platform's dialect, keeps the platform's limits on length."""
         ...
 
     def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
-        """The budget that showing this page draws on, in this message or a new one. `wait` tells how long one of
-        several would have to be waited for, in seconds."""
+        """The rate limit under which this page would be shown, in this message or, for None, in a new one. `wait` says
+        how many seconds each of several limits would delay it."""
         ...
 
     async def post(self, page: Page) -> str:
-        """Show a new message; returns its id."""
+        """Post a new message and return its id."""
         ...
 
     async def edit(self, message: str, page: Page) -> str | None:
-        """Replace the content of a message. Returns another id where it had to be shown anew in another message."""
+        """Replace the content of a message. Returns another id if the content had to go into another message."""
         ...
 
     async def delete(self, message: str) -> None:
-        """Take a message away; one that is gone already is no error."""
+        """Delete a message. It is no error if it is gone already."""
         ...
 
     async def attach(self, name: str, content: bytes) -> str:
-        """Show a file below the reply; returns the id of its message, "" where the platform does not tell."""
+        """Post a file below the reply and return the id of its message, "" if the platform does not say."""
         ...
 
-    async def status(self, sign: QuestionStatus) -> None:
-        """Show that the question was received or is being thought about, as well as the platform can; best effort."""
+    async def status(self, status: QuestionStatus) -> None:
+        """Show that the question was received or that the model is thinking, as well as possible; best effort."""
         ...
 
     async def whisper(self, sentence: str) -> None:
-        """Tell the person who asked, alone where the platform can do that."""
+        """Send a sentence to the person who asked, visible only to them if the platform can do that."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Whether a platform's events can arrive. `silent`: seconds since its last sign of life, heartbeats included; None
-    where it calls us and sends none."""
+    """Whether events of a platform can arrive. `silent`: seconds since its last sign of life, heartbeats included; None
+    if the platform calls us and so sends none."""
 
     up: bool
     silent: float | None = None
 
 
 class Connected(Protocol):
-    """A platform that tells how its connection is."""
+    """A platform that reports the state of its connection."""
 
     name: str
 
     def connection(self) -> Connection:
-        """How the connection is at this moment. Does no IO."""
+        """The current state of the connection. Does no IO."""
         ...
 
 
 class Platform(Protocol):
-    """A chat platform: where replies are shown."""
+    """A chat platform, where replies appear."""
 
     name: str
-    habits: PlatformDefaults
+    defaults: PlatformDefaults
 
     def open(self, address: Address) -> Surface:
         """The surface for a reply to this address. Does no IO."""

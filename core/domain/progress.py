@@ -1,4 +1,4 @@
-"""Progress: how far a reply has come on screen, kept so that any process can go on with it, or take it away."""
+"""Progress: how much of a reply is on screen, stored so that any process can continue the reply or remove it."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from core.domain.conversation import Question
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a reply had come, kept with the turn so that another process can go on in the same messages.
+    """How much of a reply is on screen, stored with the turn so that another process can continue in the same messages.
 
-    `characters` of the model's text were on screen.
+    `characters`: how many characters of the model's text people can see.
     """
 
     messages: tuple[str, ...] = ()
@@ -21,8 +21,10 @@ NOTHING_SHOWN = Progress()
 
 @dataclass(frozen=True, slots=True)
 class AnsweredQuestion:
-    """A mention and the messages in which its reply stands; `offer` is the one among them that says that the question
-    was changed since."""
+    """A question and the messages of its reply. `offer` is the one among them that says that the question has changed.
+
+    The field `mention` holds the question: the name is stored in Redis.
+    """
 
     mention: Question
     messages: tuple[str, ...]

@@ -1,11 +1,11 @@
-"""A rate limit of a platform, and what its answers say about it."""
+"""Rate limits of a platform, and what its responses say about them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitStatus:
-    """What a platform's answer says about its limit: calls in a window, how many are left, and seconds to its end."""
+    """What a platform's response says about a limit: calls per window, calls left, and seconds to the window's end."""
 
     limit: int
     remaining: int
@@ -16,8 +16,8 @@ class RateLimitStatus:
 class RateLimit:
     """A limit that replies share: at most `calls` in any window of `seconds`, counted under `scope`.
 
-    `spread`: interim calls are spaced evenly, for one reply at least `least` seconds apart. `shared`: several processes
-    may draw on it. `within`: a wider limit that each call counts for as well.
+    `spread`: interim calls are spaced evenly, and those of one reply at least `least` seconds apart. `shared`: several
+    processes may draw on it. `within`: a wider limit under which each call counts as well.
     """
 
     scope: str

@@ -1,1 +1,1 @@
-"""A question and its history as a request that fits the model."""
+"""Turns a question and its history into a request that fits the model."""

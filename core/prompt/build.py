@@ -1,4 +1,4 @@
-"""Pure: settings, history and a question become a request that fits the model's context window."""
+"""Builds, without IO, the request from settings, history and a question so that it fits the context window."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,29 +19,29 @@ ROOM_RULE = (
 def build(
     settings: ChannelSettings,
     history: Sequence[Exchange],
-    mention: Question,
+    question: Question,
     *,
     model: str,
     context: int,
     max_output: int | None = None,
     estimator: TokenEstimator,
 ) -> ChatRequest:
-    """The request for this question with as much of the newest history as fits.
+    """Build the request for this question, with as much of the newest history as fits.
 
-    `context` is the model's window in tokens; room for the answer and a margin for the estimate are kept free.
-    `max_output` is the longest answer that the model gives, in tokens.
-    Raises ContextTooLong when not even the question alone fits.
+    `context` is the model's window in tokens; the request leaves room for the answer and for errors of the estimate.
+    `max_output` is the longest answer that the model can give, in tokens.
+    Raises ContextTooLong if not even the question alone fits.
     """
-    room = not mention.place.direct
+    room = not question.place.direct
     rules = f"{settings.prompt}\n\n{ROOM_RULE}" if room else settings.prompt
-    fixed = [ChatMessage("system", rules), ChatMessage("user", _said(mention.author, mention.text, room))]
+    fixed = [ChatMessage("system", rules), ChatMessage("user", _said(question.author, question.text, room))]
     longest = settings.max_tokens
     if longest is not None and max_output is not None:
         longest = min(longest, max_output)
     output = min(longest or 1024, context // 2)
     left = int(context * 0.95) - output - sum(estimator.count(model, each.content) for each in fixed)
     if left < 0:
-        raise ContextTooLong(f"the question alone is over {context} tokens")
+        raise ContextTooLong(f"the question alone does not fit into {context} tokens")
     remembered: list[ChatMessage] = []
     for exchange in reversed(history):
         pair = [
@@ -63,7 +63,7 @@ def build(
 
 
 def together(first: Question, others: Sequence[Question]) -> Question:
-    """One question in place of several, for one answer."""
+    """Combine several questions into one, for one answer."""
     room = not first.place.direct
     said = (first.text, *(_said(each.author, each.text, room) for each in others))
     files = tuple(file for each in (first, *others) for file in each.attachments)

@@ -1,24 +1,24 @@
-"""Estimates of tokens, calibrated per model by the counts that the API returns."""
+"""Estimates how many tokens a text has, calibrated for each model by the counts that the API returns."""
 
-# Characters of most scripts cost about a token per 3.5 UTF-8 bytes; calibration corrects it model by model.
+# In most scripts a token is about 3.5 UTF-8 bytes; calibration corrects this for each model.
 _TOKENS_PER_BYTE = 1 / 3.5
-# What a chat template adds around each message, in tokens.
-_PER_MESSAGE = 5
+# Tokens that a chat template adds around each message.
+_TOKENS_PER_MESSAGE = 5
 
 
 class TokenEstimator:
-    """Guesses how many tokens a text costs; learns from every answer's `usage`."""
+    """Guesses how many tokens a text has, and learns from the `usage` of every answer."""
 
     def __init__(self) -> None:
         self._ratio: dict[str, float] = {}
 
     def count(self, model: str, text: str) -> int:
-        """Tokens of one message of a request."""
-        return round(_guess(text) * self._ratio.get(model, 1.0)) + _PER_MESSAGE
+        """Estimate the tokens of one message of a request."""
+        return round(_guess(text) * self._ratio.get(model, 1.0)) + _TOKENS_PER_MESSAGE
 
     def learn(self, model: str, texts: list[str], tokens: int) -> None:
-        """Correct the ratio of a model: these messages cost so many tokens. Short requests teach too little."""
-        counted = tokens - _PER_MESSAGE * len(texts)
+        """Correct the ratio of a model: these messages had this many tokens. Short requests teach too little."""
+        counted = tokens - _TOKENS_PER_MESSAGE * len(texts)
         guess = sum(map(_guess, texts))
         if guess < 50 or counted <= 0:
             return

@@ -1,1 +1,1 @@
-"""What the operator configures and what people set in a channel, each with its origin."""
+"""The operator's configuration and the settings of channels, each value with its origin."""

@@ -1,4 +1,4 @@
-"""The environment and .env as one typed value; a wrong configuration reports every problem at once."""
+"""Reads the environment and .env into one typed value; a wrong configuration reports all problems at once."""
 
 import difflib
 import os
@@ -22,7 +22,7 @@ DEFAULT_PROMPT = (
 
 
 class WrongConfig(NebulaBotError):
-    """The configuration can't be used; `problems` are sentences that say what to do."""
+    """The configuration can't be used. `problems` are sentences that say what to do."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("\n".join(problems))
@@ -39,7 +39,7 @@ def _address(*schemes: str) -> AfterValidator:
 
 
 def _token(prefix: str, where: str) -> AfterValidator:
-    """Slack's tokens tell their kind by their beginning; only a token of another kind is refused."""
+    """The prefix of a Slack token shows its kind; only a token of another kind is refused."""
 
     def check(value: SecretStr | None) -> SecretStr | None:
         if value and value.get_secret_value().startswith(tuple({"xoxb-", "xapp-", "xoxp-"} - {prefix})):
@@ -64,7 +64,7 @@ def _squeezed(value: object) -> object:
 
 
 def _managers(ids: str, *words: str) -> AfterValidator:
-    """Known words, or what looks like an id of the platform."""
+    """Accepts known words, and whatever looks like an id of the platform."""
 
     def check(value: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := [word for word in value if word not in words and not re.fullmatch(ids, word)]:
@@ -75,24 +75,26 @@ def _managers(ids: str, *words: str) -> AfterValidator:
 
 
 def _shards(value: str | None) -> str | None:
-    """`0-3/8`: a range of numbers below the one behind the slash."""
+    """`0-3/8`: a range of numbers below the number after the slash."""
     if value is None:
         return None
     found = re.fullmatch(r"(\d+)(?:-(\d+))?/(\d+)", value.replace(" ", ""))
     if not found or not int(found[1]) <= int(found[2] or found[1]) < int(found[3]):
-        raise ValueError("write 0-3/8 for the shards 0 to 3 of 8 (they count from 0), or 0/2 for one of two")
+        raise ValueError("write 0-3/8 for the shards 0 to 3 of 8 (they count from 0), or 0/2 for the first of two")
     return found[0]
 
 
 def _ids(value: tuple[str, ...]) -> tuple[str, ...]:
-    """Ids of a platform, not names: `U024BE7LH`, `175928847299117063`, a thread's `1712.0001`."""
+    """Accepts a platform's ids, not names: `U024BE7LH`, `175928847299117063`, a thread's `1712.0001`."""
     if unknown := [word for word in value if not re.fullmatch(r"[A-Z][A-Z0-9]+|[0-9]+(\.[0-9]+)?", word)]:
-        raise ValueError(f"{', '.join(unknown)} is no id; write ids of people, roles, channels or workspaces")
+        raise ValueError(
+            f"{', '.join(unknown)} is not an id; write ids of people, roles, channels, threads or workspaces"
+        )
     return value
 
 
 def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-    """Keys that can be used. Raises WrongKey, whose sentence does not hold them."""
+    """Accepts usable keys. Raises WrongKey, whose message does not contain the key."""
     Encryption([key.get_secret_value() for key in keys])
     return keys
 
@@ -103,7 +105,7 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 
 
 class Config(BaseSettings):
-    """Every variable that the bot reads, in lower case; .env.example explains them."""
+    """All variables that the bot reads, in lower case; .env.example explains them."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", enable_decoding=False)
 
@@ -184,7 +186,7 @@ class Config(BaseSettings):
     encryption_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(_words), AfterValidator(_keys)] = ()
     question_characters: int = Field(32_000, ge=100)
     inbox_limit: int = Field(20, ge=1)
-    missed_minutes: float = Field(30, ge=0, le=50)  # less than the store knows a question for
+    missed_minutes: float = Field(30, ge=0, le=50)  # shorter than the store remembers the id of a question
     turn_attempts: int = Field(3, ge=1)
     turns_at_once: int = Field(200, ge=1)
     lease_seconds: float = Field(7, ge=1, le=3600)
@@ -201,12 +203,12 @@ class Config(BaseSettings):
 
     @property
     def slack_over_http(self) -> bool:
-        """Slack posts events to us instead of us opening a socket."""
+        """Whether Slack sends events to us over HTTP; otherwise we open a socket."""
         return self.slack_signing_secret is not None and self.slack_port is not None
 
     @property
-    def seal(self) -> Encryption:
-        """What texts are encrypted with before they are stored."""
+    def encryption(self) -> Encryption:
+        """The encryption of texts in Redis."""
         return Encryption([key.get_secret_value() for key in self.encryption_keys])
 
     @property
@@ -218,15 +220,15 @@ class Config(BaseSettings):
         return self.discord_token is not None
 
     def given(self, field: str) -> bool:
-        """Whether the environment or .env set this field, rather than its default."""
+        """Whether the environment or .env sets this field."""
         return field in self.model_fields_set
 
 
 def load(env_file: Path | None = Path(".env")) -> Config:
-    """The configuration of this process; the environment goes before `env_file`. Raises WrongConfig."""
-    written = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
-    given = {name.upper() for name, value in {**written, **os.environ}.items() if value and value.strip()}
-    problems = _incomplete(given) + _misspelt(written)
+    """Load the configuration of this process; the environment overrides `env_file`. Raises WrongConfig."""
+    in_file = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
+    given = {name.upper() for name, value in {**in_file, **os.environ}.items() if value and value.strip()}
+    problems = _incomplete(given) + _misspelt(in_file)
     try:
         config = Config(_env_file=env_file)  # type: ignore[call-arg]
     except ValidationError as error:
@@ -239,28 +241,30 @@ def load(env_file: Path | None = Path(".env")) -> Config:
 
 
 def _incomplete(given: set[str]) -> list[str]:
-    """What is missing beside what is given."""
+    """Problems with variables that others need but nobody set."""
     problems = []
     missing = {"SLACK_SIGNING_SECRET", "SLACK_PORT"} - given
     if "SLACK_APP_TOKEN" not in given and len(missing) == 1:
-        problems.append(f"{missing.pop()} is missing: events over HTTP take both SLACK_SIGNING_SECRET and SLACK_PORT.")
+        problems.append(f"{missing.pop()} is missing: events over HTTP need both SLACK_SIGNING_SECRET and SLACK_PORT.")
     elif "SLACK_BOT_TOKEN" in given and "SLACK_APP_TOKEN" not in given and missing:
         problems.append(
-            "SLACK_APP_TOKEN is missing: beside SLACK_BOT_TOKEN the bot needs the xapp- token (Socket Mode), "
+            "SLACK_APP_TOKEN is missing: besides SLACK_BOT_TOKEN the bot needs the xapp- token (Socket Mode), "
             "or SLACK_SIGNING_SECRET and SLACK_PORT (HTTP)."
         )
     if "SLACK_APP_TOKEN" in given and "SLACK_BOT_TOKEN" not in given:
-        problems.append("SLACK_BOT_TOKEN is missing: SLACK_APP_TOKEN alone can't answer; add the xoxb- token.")
+        problems.append(
+            "SLACK_BOT_TOKEN is missing: with SLACK_APP_TOKEN alone the bot can't answer; add the xoxb- token."
+        )
     if {"SLACK_BOT_TOKEN", "DISCORD_TOKEN"} & given and not {"NEBULA_API_KEY", "NEBULA_API_TOKEN"} & given:
-        problems.append("NEBULA_API_KEY is missing: create a key at nebulablock.com (API Keys) and put it into .env.")
+        problems.append("NEBULA_API_KEY is missing: create a key at nebulablock.com (API Keys) and put it in .env.")
     return problems
 
 
-def _misspelt(written: Mapping[str, str | None]) -> list[str]:
-    """Names in .env that look like one of ours but are none: a typing error that would be ignored in silence."""
+def _misspelt(in_file: Mapping[str, str | None]) -> list[str]:
+    """Problems with names in .env that are almost ours: misspelt variables that would otherwise be ignored silently."""
     known = {name.upper() for name in Config.model_fields} | {"NEBULA_API_TOKEN"}
     problems = []
-    for name in written:
+    for name in in_file:
         near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)
         if name.upper() not in known and near:
             problems.append(f"{name} in .env is not a setting; did you mean {near[0]}?")
@@ -272,7 +276,7 @@ def _name(location: tuple[int | str, ...]) -> str:
 
 
 def _reason(detail: Any) -> str:
-    """Pydantic's sentence in ours: what the value must be, never the value itself (it may be a secret)."""
+    """Pydantic's message in our words: what the value must be, never the value itself, which may be a secret."""
     text = str(detail["msg"]).removeprefix("Value error, ")
     match detail["type"]:
         case "float_parsing":

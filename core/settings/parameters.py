@@ -1,4 +1,4 @@
-"""The settings of a channel: one table of parameters, and their resolution with the origin of every value."""
+"""The settings of a channel: the table of parameters, and how each value is found, together with its origin."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from core.domain.errors import UserError
 from core.domain.options import EditPolicy, Memory, Overlap, Placement, PlatformDefaults, Reasoning, Streaming, Switch
 from core.settings.config import Config
 
-DAY = 86_400.0  # seconds
+DAY_SECONDS = 86_400.0
 
 
 class Layer(StrEnum):
-    """Where a value comes from; a later layer goes before an earlier one."""
+    """Where a value comes from; each layer overrides those above it in this list."""
 
     DEFAULT = "default"
     ENVIRONMENT = "environment"
@@ -25,7 +25,7 @@ class Layer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The layer of a value; for the three that people set, by whom and when (epoch seconds)."""
+    """The layer of a value and, for the three layers that people set, who set it and when (epoch seconds)."""
 
     layer: Layer
     by: str = ""
@@ -34,7 +34,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A value that somebody set in the chat, as text."""
+    """A value that somebody set in the chat, as text; `at` is in epoch seconds."""
 
     value: str
     by: str
@@ -43,7 +43,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """What is in force in one place. None leaves a model parameter to the server. `retention` is in days."""
+    """The values in effect in one place. None leaves a model parameter to the server. `retention` is in days."""
 
     prompt: str
     model: str
@@ -62,18 +62,18 @@ class ChannelSettings:
     origins: tuple[tuple[str, Origin], ...] = ()
 
     def origin(self, parameter: str) -> Origin:
-        """Where the value of this parameter comes from."""
+        """Return where the value of this parameter comes from."""
         return dict(self.origins)[parameter]
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One thing that can be set. `parse` raises ValueError with what the value must be."""
+    """One thing that people can set. `parse` raises ValueError, saying what the value must be."""
 
     name: str
     title: str
     parse: Callable[[str], Any]
-    field: str = ""  # of Config, for the layer of the environment
+    field: str = ""  # the field of Config for the environment layer
     choices: tuple[str, ...] = ()
 
 
@@ -128,34 +128,40 @@ def _name(text: str) -> str:
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("prompt", "system prompt", _text(12_000), "nebula_system_prompt"),
     Parameter("model", "model that answers", _name, "nebula_model"),
-    Parameter("temperature", "0 = sober, 2 = wild", _number(0, 2), "nebula_temperature"),
-    Parameter("top_p", "share of likely words to choose from", _number(0.01, 1), "nebula_top_p"),
+    Parameter(
+        "temperature", "how freely words are chosen: 0 = focused, 2 = random", _number(0, 2), "nebula_temperature"
+    ),
+    Parameter("top_p", "share of the likeliest words to choose from", _number(0.01, 1), "nebula_top_p"),
     Parameter("max_tokens", "longest answer, in tokens", _count(1, 1_000_000), "nebula_max_tokens"),
-    Parameter("memory", "what remembers together: the channel, or each thread", _one_of(Memory), "", tuple(Memory)),
+    Parameter("memory", "what shares a memory: the channel, or each thread", _one_of(Memory), "", tuple(Memory)),
     Parameter("replies", "where replies go: a thread, or the channel", _one_of(Placement), "", tuple(Placement)),
     Parameter("streaming", "how replies grow on screen", _one_of(Streaming), "reply_streaming", tuple(Streaming)),
     Parameter(
-        "reasoning", "what is shown of a model's thought", _one_of(Reasoning), "reply_reasoning", tuple(Reasoning)
+        "reasoning",
+        "how much of the model's thinking is shown",
+        _one_of(Reasoning),
+        "reply_reasoning",
+        tuple(Reasoning),
     ),
     Parameter("buttons", "buttons under replies", _one_of(Switch), "reply_buttons", tuple(Switch)),
     Parameter("footer", "model, tokens and time under replies", _one_of(Switch), "reply_footer", tuple(Switch)),
     Parameter(
-        "overlap", "what becomes of a question during an answer", _one_of(Overlap), "reply_overlap", tuple(Overlap)
+        "overlap", "what happens to questions during an answer", _one_of(Overlap), "reply_overlap", tuple(Overlap)
     ),
     Parameter(
         "edits",
-        "what becomes of an answer whose question changes",
+        "what happens to an answer when its question changes",
         _one_of(EditPolicy),
         "reply_edits",
         tuple(EditPolicy),
     ),
-    Parameter("retention", "days for which things are remembered", _number(0.01, 3650), "history_days"),
+    Parameter("retention", "how many days I remember things", _number(0.01, 3650), "history_days"),
 )
 _BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
 
 def parameter(name: str) -> Parameter:
-    """The parameter of this name. Raises UserError, naming those that exist."""
+    """Find a parameter by name. Raises UserError, which lists all parameters."""
     found = _BY_NAME.get(name.strip().lower().replace("-", "_"))
     if found is None:
         known = ", ".join(f"`{each.name}`" for each in PARAMETERS)
@@ -164,7 +170,7 @@ def parameter(name: str) -> Parameter:
 
 
 def checked(wanted: Parameter, text: str) -> str:
-    """The value as it is stored. Raises UserError with what it must be."""
+    """Return the value as it is stored. Raises UserError, which says what the value must be."""
     try:
         return str(wanted.parse(text))
     except ValueError as error:
@@ -172,11 +178,11 @@ def checked(wanted: Parameter, text: str) -> str:
 
 
 def resolve(
-    place: Place, config: Config, habits: PlatformDefaults, stored: Sequence[tuple[Layer, Mapping[str, Stored]]]
+    place: Place, config: Config, defaults: PlatformDefaults, stored: Sequence[tuple[Layer, Mapping[str, Stored]]]
 ) -> ChannelSettings:
-    """What is in force in this place: the narrowest layer that sets a value wins.
+    """Find the values in effect in this place: the narrowest layer that sets a value wins.
 
-    A stored value that no longer parses (from a newer or older version) is passed over.
+    A stored value that no longer parses (from a newer or older version) is ignored.
     """
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
@@ -186,9 +192,9 @@ def resolve(
         origins[each.name] = Origin(
             Layer.ENVIRONMENT if each.field and config.given(each.field) else Layer.DEFAULT,
         )
-    values["memory"] = habits.memory
-    # In a direct message there is nobody to keep apart: the reply goes beside the question.
-    values["replies"] = Placement.CHANNEL if place.direct else habits.replies
+    values["memory"] = defaults.memory
+    # In a direct message there is nobody else to disturb: the reply goes next to the question.
+    values["replies"] = Placement.CHANNEL if place.direct else defaults.replies
     for layer, entries in stored:
         for name, entry in entries.items():
             if name not in _BY_NAME:

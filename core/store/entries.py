@@ -27,8 +27,8 @@ _PROGRESS = TypeAdapter(Progress)
 class Entries:
     """Writes and reads; `conversation` is where an entry belongs, and sealed for."""
 
-    def __init__(self, seal: Encryption) -> None:
-        self._seal = seal
+    def __init__(self, encryption: Encryption) -> None:
+        self._encryption = encryption
 
     def mention(self, conversation: str, mention: Question) -> bytes:
         """An entry of the inbox, found by the mention's id and its message, and with `~` by those it is to replace."""
@@ -63,10 +63,10 @@ class Entries:
         return tuple(self._readable(conversation, _SHOWN, entries))
 
     def _entry(self, conversation: str, words: Iterable[str], value: bytes) -> bytes:
-        return ",".join(words).encode() + b"|" + self._seal.close(value, conversation)
+        return ",".join(words).encode() + b"|" + self._encryption.encrypt(value, conversation)
 
     def _value(self, conversation: str, entry: bytes) -> bytes:
-        return self._seal.open(entry.partition(b"|")[2], conversation)
+        return self._encryption.decrypt(entry.partition(b"|")[2], conversation)
 
     def _readable(self, conversation: str, kind: TypeAdapter[T], entries: Iterable[bytes]) -> Iterator[T]:
         """Of one that another version wrote nothing is logged but that: the error quotes its input."""

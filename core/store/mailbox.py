@@ -48,10 +48,10 @@ class Mailboxes:
     """Runs steps. `partitions`: over so many slots of a Cluster the conversations are spread; fixed for good."""
 
     def __init__(
-        self, redis: "Redis", limits: Retention, partitions: int = 1, seal: Encryption = NO_ENCRYPTION
+        self, redis: "Redis", limits: Retention, partitions: int = 1, encryption: Encryption = NO_ENCRYPTION
     ) -> None:
         self.redis, self.limits, self.partitions = redis, limits, partitions
-        self.entries = Entries(seal)
+        self.entries = Entries(encryption)
         source = files("core.store") / "lua"
         common = (source / "common.lua").read_text()
         self._steps = {name: redis.register_script(common + (source / f"{name}.lua").read_text()) for name in _STEPS}

@@ -18,15 +18,15 @@ _LAYERS = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
 class SettingsStore:
     """Reads and writes what was set for a workspace, a channel or a thread. All calls raise StoreError."""
 
-    def __init__(self, redis: "Redis", config: Config, habits: Mapping[str, PlatformDefaults]) -> None:
-        """`habits` of each platform, by its name."""
+    def __init__(self, redis: "Redis", config: Config, defaults: Mapping[str, PlatformDefaults]) -> None:
+        """`defaults`: those of each platform, by its name."""
         self._redis = redis
         self._config = config
-        self._habits = habits
+        self._defaults = defaults
 
     async def of(self, place: Place) -> ChannelSettings:
         """What is in force in this place, with the origin of every value; one round trip."""
-        return resolve(place, self._config, self._habits[place.platform], await self._read(place))
+        return resolve(place, self._config, self._defaults[place.platform], await self._read(place))
 
     async def _read(self, place: Place) -> Sequence[tuple[Layer, dict[str, Stored]]]:
         """What is set for this place, widest layer first; one round trip."""

@@ -93,12 +93,12 @@ class Turns:
     """The typed stubs of the Lua steps. Each is one round trip and safe to repeat; all raise StoreError."""
 
     def __init__(
-        self, redis: "Redis", limits: Retention = DEFAULTS, partitions: int = 1, seal: Encryption = NO_ENCRYPTION
+        self, redis: "Redis", limits: Retention = DEFAULTS, partitions: int = 1, encryption: Encryption = NO_ENCRYPTION
     ) -> None:
-        """`partitions`, `seal`: see Mailboxes and Encryption."""
+        """`partitions`, `encryption`: see Mailboxes and Encryption."""
         self.limits = limits
         self.signals = Signals(redis)
-        self.mailboxes = Mailboxes(redis, limits, partitions, seal)
+        self.mailboxes = Mailboxes(redis, limits, partitions, encryption)
         self._entries = self.mailboxes.entries
         self._redis = redis
 

@@ -18,7 +18,7 @@ from core.domain.options import Overlap
 from core.domain.ports import NO_SIGN, Platform, Surface, full
 from core.prompt.build import together
 from core.reply.notices import retract, say, sign, whisper
-from core.settings.parameters import DAY, ChannelSettings
+from core.settings.parameters import DAY_SECONDS, ChannelSettings
 from core.settings.routing import address_of, conversation_of
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
@@ -112,7 +112,7 @@ class Intake:
         known = mention.id in self._accepted
         self._accepted.add(mention.id)  # before the step: the turn may begin before its answer is here
         conversation = conversation_of(mention, settings)
-        keep = None if settings.retention is None else settings.retention * DAY
+        keep = None if settings.retention is None else settings.retention * DAY_SECONDS
         acceptance: Acceptance | None = None
         try:
             claim = not (self._closing or self._takeover.behind or len(self._serving) >= self._at_once)

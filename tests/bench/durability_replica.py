@@ -46,7 +46,7 @@ class _Rooms:
     """A platform in memory; each channel has a budget of its own, shared by all processes as on the real ones."""
 
     name = "bench"
-    habits = PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)
+    defaults = PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)
 
     def __init__(self) -> None:
         self._asked: dict[int, float] = {}
@@ -95,7 +95,7 @@ async def _bare(config: Config, model: Nebula, rooms: _Rooms) -> AsyncIterator[_
     running: set[asyncio.Task[object]] = set()
 
     async def ask(mention: Question) -> None:
-        settings = resolve(mention.place, config, rooms.habits, ())
+        settings = resolve(mention.place, config, rooms.defaults, ())
         surface = rooms.open(Address(mention.place, settings.replies, mention.message))
         running.add(task := group.create_task(answered(assistant, mention, settings, surface)))
         task.add_done_callback(running.discard)

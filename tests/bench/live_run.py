@@ -107,7 +107,7 @@ async def _together(servers: LiveWire, served: _Served, case: Case) -> Watched:
         running = []
         for number, each in enumerate(asked):
             mention = Question(f"bench/{number}", each.place, Author("U", "bob"), each.text, message=each.message)
-            settings = resolve(each.place, config, served.platform.habits, ())
+            settings = resolve(each.place, config, served.platform.defaults, ())
             surface = served.platform.open(Address(each.place, settings.replies, each.message))
             running.append(group.create_task(answered(served.bot.assistant, mention, settings, surface)))
         watched = await servers.watch(case.replies, case.patience)

@@ -17,7 +17,7 @@ _QUESTION = re.compile(r"question (\d+)")
 # Every leaf of the tree of model errors has its own sentence; those with a number in it are known by their beginning.
 _ERRORS: tuple[type[NebulaBotError], ...] = (NebulaBotError, StoreError, ModelError, *ModelError.__subclasses__())
 _PLAIN = [each.notice for each in _ERRORS if isinstance(each.notice, str)]
-SENTENCES = (GAVE_UP, *_PLAIN, "Nebula's rate limit", "Nebula does not answer at the moment")
+SENTENCES = (GAVE_UP, *_PLAIN, "Nebula's rate limit", "Nebula is not responding at the moment")
 _MOST = 8  # messages of one reply that are tried in all combinations
 
 

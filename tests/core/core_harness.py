@@ -46,7 +46,7 @@ class Rooms:
     """A platform whose surfaces are rooms, one for each question."""
 
     name: str = "test"
-    habits: PlatformDefaults = PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)  # noqa: RUF009 - frozen
+    defaults: PlatformDefaults = PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)  # noqa: RUF009 - frozen
     rooms: dict[str, Room] = field(default_factory=lambda: _Named())
 
     def open(self, address: Address) -> Surface:
@@ -145,8 +145,8 @@ async def process(
         values = config.model_copy(update={"lease_seconds": lease, "drain_seconds": drain})
         bot = assemble(values, redis, model, [rooms], handover=handover)
         await stack.enter_async_context(bot.intake.open())
-        turns = Turns(redis, Retention(lease=lease), seal=config.seal)
-        settings = SettingsStore(redis, config, {rooms.name: rooms.habits})
+        turns = Turns(redis, Retention(lease=lease), encryption=config.encryption)
+        settings = SettingsStore(redis, config, {rooms.name: rooms.defaults})
         yield Process(bot.front, bot.intake, bot.assistant, turns, settings, rooms)
 
 

@@ -156,7 +156,7 @@ class TestQuestions:
         await here.say("ann", GENERAL, "@nebula", attachments=[Upload("a.png", b"png", "image/png")])
         await here.until(lambda: len(here.said(GENERAL)) == 2)
         assert "write your question" in here.said(GENERAL)[0]
-        assert "text only" in here.said(GENERAL)[1]
+        assert "only text" in here.said(GENERAL)[1]
         assert not here.nebula.requests
 
     async def test_a_question_that_is_too_long_is_refused_with_its_length(self, redis_client: Redis) -> None:
@@ -631,7 +631,7 @@ class TestCommands:
         assert "of this channel" in await here.used("ada", thread, "model set", name=own, scope="channel")
         assert own in await here.used("ann", GENERAL, "model show")
         assert "of this thread" in await here.used("ada", thread, "prompt set", text="Be brief.", scope="thread")
-        assert "This thread has no" in await here.used("ada", thread, "prompt clear", scope="thread")
+        assert "This thread no longer has its own" in await here.used("ada", thread, "prompt clear", scope="thread")
 
     async def test_a_form_keeps_the_scope_that_was_chosen(self, here: Room) -> None:
         """`/prompt set` without text but with a scope opens a form whose text is set in that scope."""

@@ -233,14 +233,14 @@ class TestRegenerate:
         """A question that is put again waits for its turn like any other; who pressed is told so alone."""
         message = await ended(here, "The answer.", command=True)
         other = await begun(here, who="bob")
-        assert "one comes before it" in await here.told("ann", message, AGAIN)
+        assert "one is ahead of it" in await here.told("ann", message, AGAIN)
         here.nebula.answer_next("Another.")
         shown = here.discord.message(message)
         assert shown is not None
         assert shown.content.endswith("The answer.")
         await here.press("bob", other, STOP)
         await here.until(lambda: here.said(GENERAL)[0].endswith("Another."))
-        assert not any("waits for its turn" in frame.content for frame in here.shown(GENERAL)[0].frames)
+        assert not any("is waiting for its turn" in frame.content for frame in here.shown(GENERAL)[0].frames)
 
     async def test_what_was_forgotten_is_told(self, here: Room) -> None:
         """After a reset the question can't be put again."""

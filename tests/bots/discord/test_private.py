@@ -133,7 +133,7 @@ class TestPrivate:
         running = await asked(here)
         await here.until(lambda: running.original and STOP in here.buttons(running.original))
         waiting = await asked(here)
-        await here.until(lambda: waiting.original and "one comes before it" in waiting.original.content)
+        await here.until(lambda: waiting.original and "one is ahead of it" in waiting.original.content)
         here.nebula.answer_next("Then this.")
         assert running.original
         await here.press("ann", running.original, STOP)
@@ -344,7 +344,7 @@ class TestWaiting:
         await here.until(lambda: here.shown(GENERAL))
         first = here.shown(GENERAL)[0]
         shown = await here.slash("bob", GENERAL, "ask", prompt="and I?")
-        await here.until(lambda: shown.original and "one comes before it" in shown.original.content)
+        await here.until(lambda: shown.original and "one is ahead of it" in shown.original.content)
         assert shown.original
         assert not here.buttons(shown.original)
         here.nebula.answer_next("You too.")
@@ -369,4 +369,4 @@ class TestWaiting:
         await here.bot.intake.idle()
         assert shown.original
         assert shown.original.content.endswith("You too.")
-        assert any("one comes before it" in frame.content for frame in shown.original.frames)
+        assert any("one is ahead of it" in frame.content for frame in shown.original.frames)

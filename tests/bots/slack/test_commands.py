@@ -70,7 +70,7 @@ async def test_a_command_in_a_direct_message(redis_url: str) -> None:
         ("ask", "Ask me something"),
         ("set temperature hot", "`temperature` must be a number from 0 to 2"),
         ("set tempo 1", "There is no setting `tempo`"),
-        ("set temperature", "its new value, or default is missing"),
+        ("set temperature", "`value` is missing (its new value, or default). Write `set <parameter> <value>`."),
     ],
 )
 async def test_a_wrong_command_is_explained(redis_url: str, text: str, sentence: str) -> None:

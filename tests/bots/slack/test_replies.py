@@ -286,7 +286,7 @@ async def test_a_waiting_question_by_command_is_told(redis_url: str) -> None:
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
         await room.slash("bob", "#general", "ask two")
         (told,) = await room.until(lambda: room.slack.ephemerals(room.where("#general"), room.people["bob"]))
-        assert "waits for its turn" in told.shown
+        assert "is waiting for its turn" in told.shown
         thought.set()
         await room.until(lambda: len(room.said("#general")) == 2)
 

@@ -1,4 +1,4 @@
-"""Who may use the bot, and where; and how long a platform was unheard."""
+"""Who may use the bot and where, and for how long the bot did not hear a platform."""
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,7 @@ HERE = Place("slack", "T1", "C1", "7.0")
 
 @pytest.mark.parametrize("listed", ["U1", "R2", "T1", "C1", "7.0"])
 def test_person_role_place_and_workspace_can_be_listed(listed: str) -> None:
-    """Each by its id; where something is allowed, nothing else is."""
+    """Each is listed by its id; if anything is allowed, nothing else is."""
     assert AccessList(allow=[listed]).refusal(ANN, HERE) == ""
     assert AccessList(allow=["other"]).refusal(ANN, HERE) == DENIED
     assert AccessList(deny=[listed]).refusal(ANN, HERE) == DENIED
@@ -25,21 +25,21 @@ def test_person_role_place_and_workspace_can_be_listed(listed: str) -> None:
 
 
 @given(st.sets(st.sampled_from(["U1", "R1", "C1", "T1", "x", ""])), st.sets(st.sampled_from(["U1", "R1", "C1", "x"])))
-def test_denial_goes_before_permission(allow: set[str], deny: set[str]) -> None:
-    """Whatever else is listed."""
+def test_denial_overrides_permission(allow: set[str], deny: set[str]) -> None:
+    """This holds whatever else is listed."""
     if deny & {"U1", "R1", "C1"}:
         assert AccessList(allow, deny).refusal(ANN, HERE) == DENIED
 
 
 def test_other_organisations_are_refused_unless_allowed() -> None:
-    """Also where the channel is allowed: it is shared with them."""
+    """This holds even if the channel is allowed, because it is shared with them."""
     guest = Author("U9", "Guest", external=True)
     assert AccessList(allow=["C1"]).refusal(guest, HERE) == EXTERNAL
     assert AccessList(external=True).refusal(guest, HERE) == ""
 
 
 async def test_platform_that_is_new_was_not_away(redis_client: Redis) -> None:
-    """At the first start nothing is looked for: nobody asked a bot that was not there."""
+    """The first start looks for no missed questions: nobody asks a bot that does not exist yet."""
     presence = Presence(redis_client, 1800)
     assert await presence.away("slack/T1") == 0
     await presence.present("slack/T1")
@@ -48,7 +48,7 @@ async def test_platform_that_is_new_was_not_away(redis_client: Redis) -> None:
 
 
 async def test_time_away_is_bounded(redis_client: Redis) -> None:
-    """After a week nobody wants the questions of last week answered."""
+    """After a week nobody wants answers to last week's questions."""
     presence = Presence(redis_client, 1800)
     await redis_client.set("nb:p:{slack/T1}", "1000")
     assert await presence.away("slack/T1") == 1800
@@ -56,10 +56,10 @@ async def test_time_away_is_bounded(redis_client: Redis) -> None:
 
 
 async def test_missed_question_is_answered_and_a_missed_command_is_not(bot: Process, server: NebulaServer) -> None:
-    """A question that is known already is not asked twice; a command of half an hour ago would surprise."""
-    mention = bot.mention("still there?")
+    """A known question is not asked twice; a command from half an hour ago would take people by surprise."""
+    question = bot.mention("still there?")
     for _ in range(2):
-        await bot.front.missed(mention)
+        await bot.front.missed(question)
         await bot.intake.idle()
     await bot.front.missed(bot.mention("!reset"))
     assert len(server.requests) == 1

@@ -1,4 +1,4 @@
-"""What is remembered is handed out, forgotten and kept no longer than people want; sealed where that is wanted."""
+"""The history of a channel: exported, deleted, kept no longer than people want, and encrypted if there are keys."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ async def questions(bot: Process, conversation: str = ROOM.name) -> list[str]:
 
 
 async def talk(bot: Process) -> None:
-    """Ann and Bob in the channel, Ann in a thread that remembers by itself, both in private."""
+    """Ann and Bob ask in the channel, Ann in a thread with its own memory, both in private."""
     await bot.answer("of Ann")
     await bot.answer("of Bob", author=BOB)
     for author in (ANN, BOB):
@@ -48,8 +48,8 @@ async def talk(bot: Process) -> None:
     await bot.answer("of Ann in a thread", THREAD)
 
 
-async def test_one_may_forget_what_one_asked(bot: Process) -> None:
-    """In the channel, its threads and in private; what others asked stays."""
+async def test_people_can_delete_their_own_questions(bot: Process) -> None:
+    """In the channel, in its threads and in private; the questions of others stay."""
     await talk(bot)
     assert "3 questions" in (await used(bot, "forget me")).text
     assert await questions(bot) == ["of Bob"]
@@ -58,8 +58,8 @@ async def test_one_may_forget_what_one_asked(bot: Process) -> None:
     assert await questions(bot, f"{ROOM.name}/private/U2") == ["secret"]
 
 
-async def test_managers_may_forget_all(bot: Process) -> None:
-    """Everything of the channel; nobody else can do that."""
+async def test_managers_can_delete_everything(bot: Process) -> None:
+    """They delete everything in the channel; nobody else can."""
     await talk(bot)
     assert "Only those who manage" in (await used(bot, "forget all")).text
     assert await questions(bot) == ["of Ann", "of Bob"]
@@ -69,19 +69,19 @@ async def test_managers_may_forget_all(bot: Process) -> None:
 
 
 async def test_forgotten_question_that_runs_is_not_remembered(bot: Process, server: NebulaServer) -> None:
-    """An answer that was being written when its author wanted all forgotten leaves nothing either."""
+    """An answer that is being written when its author deletes everything leaves nothing behind either."""
     held = server.hold(after=3)
     server.answer_next("word " * 30)
-    await bot.intake.accept(mention := bot.mention("running"))
-    await bot.rooms.rooms[mention.message].until("word")
+    await bot.intake.accept(question := bot.mention("running"))
+    await bot.rooms.rooms[question.message].until("word")
     await used(bot, "forget me")
     held.let_go()
     await bot.intake.idle()
     assert await questions(bot) == []
 
 
-async def test_export_is_what_is_remembered(bot: Process) -> None:
-    """One line for each exchange: one's own for everybody, all for managers, and never what others asked in private."""
+async def test_export_has_everything_remembered(bot: Process) -> None:
+    """One line per exchange: everybody gets their own, managers get all, nobody gets private questions of others."""
     await talk(bot)
     mine = await used(bot, "export me")
     everything = await used(bot, "export all", Rights.CHANNEL)
@@ -96,13 +96,13 @@ async def test_export_is_what_is_remembered(bot: Process) -> None:
     ]
 
 
-async def test_nothing_to_export_is_said(bot: Process) -> None:
+async def test_empty_export_is_a_sentence(bot: Process) -> None:
     """An empty file would help nobody."""
-    assert (await used(bot, "export")).text == "I remember nothing of that here."
+    assert (await used(bot, "export")).text == "There is nothing to export here."
 
 
 async def test_retention_is_the_channels(bot: Process, redis_client: Redis) -> None:
-    """The keys of a conversation live as long as its channel says."""
+    """The keys of a conversation live as long as the channel's setting says."""
     await bot.command("set retention 2")
     await bot.answer("hi")
     for kind in "che":
@@ -110,7 +110,7 @@ async def test_retention_is_the_channels(bot: Process, redis_client: Redis) -> N
 
 
 async def test_what_is_too_old_is_neither_read_nor_kept(bot: Process, redis_client: Redis) -> None:
-    """In a busy channel too, where the keys never run out."""
+    """This also holds in a busy channel, where the keys never expire."""
     await bot.answer("old")
     await bot.answer("new")
     key = f"nb:{{0}}:h:{ROOM.name}"
@@ -128,8 +128,8 @@ def key(name: str) -> str:
     return f"{name}:{base64.b64encode(os.urandom(32)).decode()}"
 
 
-async def test_texts_are_sealed(redis_client: Redis, server: NebulaServer) -> None:
-    """With a key nothing in Redis holds a word of what was said, and everything works as without."""
+async def test_texts_are_encrypted(redis_client: Redis, server: NebulaServer) -> None:
+    """With a key, no word that people wrote is readable in Redis, and everything works as it does without one."""
     server.answer_next("classified answer")
     async with process(redis_client, server, encryption_keys=key("a")) as bot:
         await bot.answer("classified question")
@@ -141,7 +141,7 @@ async def test_texts_are_sealed(redis_client: Redis, server: NebulaServer) -> No
 
 
 async def test_keys_can_be_changed(redis_client: Redis, server: NebulaServer) -> None:
-    """What was stored before there were keys, and with an older one, is read; the first key is the one in use."""
+    """Entries from before there were keys, or with an older key, stay readable; new ones use the first key."""
     old, new = key("old"), key("new")
     for keys in ("", old, f"{new},{old}"):
         async with process(redis_client, server, encryption_keys=keys) as bot:
@@ -152,74 +152,74 @@ async def test_keys_can_be_changed(redis_client: Redis, server: NebulaServer) ->
     assert len(server.requests[-1].messages) == 1 + 2 + 2 + 1
 
 
-async def test_question_that_can_not_be_opened_is_kept(redis_client: Redis, server: NebulaServer) -> None:
-    """A process without the key leaves it to one that has it."""
+async def test_question_that_cannot_be_decrypted_is_kept(redis_client: Redis, server: NebulaServer) -> None:
+    """A process without the key leaves the question to one that has it."""
     right = key("a")
     async with process(redis_client, server, encryption_keys=right) as bot:
         pass
-    mention = bot.mention("sealed")
-    await bot.intake.accept(mention)  # accepted while the process was closing
+    question = bot.mention("encrypted")
+    await bot.intake.accept(question)  # accepted while the process was closing
     async with process(redis_client, server, rooms=bot.rooms) as blind:
         await blind.answer("hello", Place("test", "W1", "C2"))
         assert await blind.turns.waiting(ROOM.name) == 1
     await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
     async with process(redis_client, server, rooms=bot.rooms, encryption_keys=right) as successor:
-        await successor.settled(mention)
+        await successor.settled(question)
 
 
 @pytest.mark.parametrize(
     "keys", [["SECRETkey"], ["SECRETSECRETSECRET:QUJD"], ["a:!!"], ["a:QUJD"], ["b c:QUJD"], 2 * [key("a")]]
 )
 def test_wrong_keys_are_refused(keys: list[str]) -> None:
-    """At the start, with a sentence that does not hold the key."""
+    """The start fails with a sentence that does not contain the key."""
     with pytest.raises(WrongKey) as wrong:
         Encryption(keys)
     assert not any(part in str(wrong.value) for part in ("!!", "QUJD", "SECRET"))
 
 
-def test_sealed_text_belongs_to_its_place() -> None:
-    """An entry that was moved to another conversation, or changed, does not open."""
-    seal = Encryption([key("a")])
-    stored = seal.close(b"text", "here")
-    assert seal.open(stored, "here") == b"text"
+def test_encrypted_text_belongs_to_its_place() -> None:
+    """An entry that was moved to another conversation, or changed, can't be decrypted."""
+    encryption = Encryption([key("a")])
+    stored = encryption.encrypt(b"text", "here")
+    assert encryption.decrypt(stored, "here") == b"text"
     for other, place in ((stored, "there"), (stored[:-1] + bytes([stored[-1] ^ 1]), "here"), (stored[:8], "here")):
         with pytest.raises(Unreadable):
-            seal.open(other, place)
+            encryption.decrypt(other, place)
 
 
 async def test_process_without_the_key_uses_up_no_attempt(redis_client: Redis, server: NebulaServer) -> None:
-    """However often it looks, the one with the key still answers."""
+    """However often it tries, the process with the key still answers."""
     right = key("a")
     async with process(redis_client, server, encryption_keys=right) as bot:
         pass
-    mention = bot.mention("sealed")
-    await bot.intake.accept(mention)  # accepted while the process was closing
+    question = bot.mention("encrypted")
+    await bot.intake.accept(question)  # accepted while the process was closing
     for _ in range(5):
         with pytest.raises(Unreadable):
             await Turns(redis_client).claim(ROOM.name)
     async with process(redis_client, server, rooms=bot.rooms, encryption_keys=right) as successor:
-        await successor.settled(mention)
-    assert GAVE_UP not in bot.shown(mention)
+        await successor.settled(question)
+    assert GAVE_UP not in bot.shown(question)
 
 
-async def test_retention_holds_at_once(bot: Process, redis_client: Redis) -> None:
-    """Also in a channel where nobody asks any more; export hands out nothing that is too old."""
+async def test_retention_applies_at_once(bot: Process, redis_client: Redis) -> None:
+    """It also applies in a channel where nobody asks any more; an export has nothing that is too old."""
     await bot.answer("hi")
     await bot.command("set retention 1")
     for kind in "che":
         assert await redis_client.pttl(f"nb:{{0}}:{kind}:{ROOM.name}") <= 86_400_000
 
 
-async def test_what_was_answered_together_is_everybodys(bot: Process, server: NebulaServer) -> None:
-    """Whose question was one of several may ask anew, and is forgotten with the exchange."""
+async def test_answer_to_several_questions_belongs_to_all_who_asked(bot: Process, server: NebulaServer) -> None:
+    """Each author of several questions answered together may ask again, and `forget` deletes the exchange."""
     await bot.command("set overlap merge")
     server.fault(Fault(stall_after=3))
     server.answer_next("first " * 20)
     await bot.intake.accept(first := bot.mention("first"))
     await bot.rooms.rooms[first.message].until("first")
     second = bot.mention("second", author=BOB)
-    for mention in (second, bot.mention("secret of Ann")):
-        await bot.intake.accept(mention)
+    for question in (second, bot.mention("secret of Ann")):
+        await bot.intake.accept(question)
     await bot.turns.stop(ROOM.name, first.id)
     await bot.intake.idle()
     [message] = bot.rooms.rooms[second.message].messages

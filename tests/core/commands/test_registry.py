@@ -1,4 +1,4 @@
-"""The grammar of commands, one for all platforms."""
+"""The grammar of commands, the same for all platforms."""
 
 import pytest
 
@@ -30,13 +30,13 @@ PLACE, ANN = Place("slack", "T1", "C1"), Author("U1", "Ann")
     ],
 )
 def test_parse(text: str, name: str, arguments: tuple[str, ...]) -> None:
-    """Words of the table are found in any case; the last argument keeps its spaces and lines."""
+    """Commands are found in upper and lower case; the last argument keeps its spaces and line breaks."""
     invocation = parse(text, PLACE, ANN)
     assert (invocation.command.name, invocation.arguments) == (name, arguments)
 
 
 def test_scope_may_be_named() -> None:
-    """A flag before the value says whose setting it is; it is not part of the value."""
+    """A flag before the value says whose setting it is, and is not part of the value."""
     invocation = parse("set --workspace model Llama3.1-8B", PLACE, ANN)
     assert (invocation.scope, invocation.arguments) == (Layer.WORKSPACE, ("model", "Llama3.1-8B"))
     assert parse("set —workspace temperature=1", PLACE, ANN).arguments == ("temperature", "1")
@@ -56,7 +56,7 @@ def test_scope_may_be_named() -> None:
     ],
 )
 def test_unknown_command_is_answered_with_a_hint(text: str, hint: str) -> None:
-    """Who mistypes learns what they may have meant, in a sentence of bounded length."""
+    """A mistyped command gets a hint at what it may have meant, in a sentence of bounded length."""
     with pytest.raises(UserError) as error:
         parse(text, PLACE, ANN)
     assert hint in error.value.notice
@@ -64,6 +64,6 @@ def test_unknown_command_is_answered_with_a_hint(text: str, hint: str) -> None:
 
 
 def test_usage_shows_what_is_optional() -> None:
-    """Required arguments in angle brackets, optional ones in square brackets."""
+    """Required arguments are in angle brackets, optional ones in square brackets."""
     shown = {usage(command) for command in COMMANDS}
     assert {"prompt set [text]", "set <parameter> <value>", "ask <prompt>", "help"} <= shown

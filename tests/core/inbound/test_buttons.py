@@ -319,7 +319,7 @@ async def test_a_press_on_a_full_line_is_told_so(redis_client: Redis, server: Ne
         server.fault(Fault(stall_after=1))
         await bot.intake.accept(bot.mention("long"))
         await server.until(lambda: len(server.requests) == 2)
-        assert "wait here already" in await press(bot, Action.AGAIN, mention)
+        assert "questions are waiting here" in await press(bot, Action.AGAIN, mention)
         assert bot.shown(mention) == "answer"
         await bot.command("stop")
 

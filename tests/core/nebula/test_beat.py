@@ -3,7 +3,7 @@
 import asyncio
 
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.beat import QUICK, Beat
+from core.domain.beat import QUICK_READS, Beat
 from core.domain.chat import ChatMessage, ChatRequest
 from core.nebula.client import Nebula
 
@@ -13,7 +13,7 @@ ASK = ChatRequest("Llama3.3-70B", (ChatMessage("user", "Hello?"),))
 async def test_a_stream_is_quick_after_some_pieces_that_follow_each_other() -> None:
     """The first pieces are read as they come."""
     beat = Beat()
-    for _ in range(QUICK):
+    for _ in range(QUICK_READS):
         beat.read()
         beat.heard()
         assert not beat.quick

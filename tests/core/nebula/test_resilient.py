@@ -210,7 +210,7 @@ async def test_a_server_that_fails_is_left_alone(server: NebulaServer) -> None:
         for _ in range(FAILURES):
             await failing(model, ServerTrouble)
         error = await failing(model, Unavailable)
-        assert error.notice.startswith("Nebula does not answer at the moment")
+        assert error.notice.startswith("Nebula is not responding at the moment")
         assert " s, or choose another model." in error.notice
         assert len(server.requests) == FAILURES
         assert not [delta.model for delta in await other_model(server, model) if delta.model]

@@ -1,4 +1,4 @@
-"""Requests to the model: what is sent, and what is left out when it does not fit."""
+"""Requests to the model: what they contain, and what is left out if it does not fit."""
 
 import pytest
 
@@ -25,31 +25,31 @@ def exchange(number: int, size: int = 1) -> Exchange:
 def request(
     place: Place = ROOM, history: tuple[Exchange, ...] = (), text: str = "why?", context: int = 8192, **kwargs: int
 ) -> ChatRequest:
-    mention = Question("m", place, ANN, text)
-    return build(settings(**kwargs), history, mention, model="m", context=context, estimator=TokenEstimator())
+    question = Question("m", place, ANN, text)
+    return build(settings(**kwargs), history, question, model="m", context=context, estimator=TokenEstimator())
 
 
 def test_room_names_its_speakers() -> None:
-    """In a room everybody's words carry their name, and the model is told so; its own do not."""
+    """In a room people's messages start with their names, as a rule tells the model; its own do not."""
     sent = request(history=(exchange(1),)).messages
     assert [message.content for message in sent] == [f"Be brief.\n\n{ROOM_RULE}", "Bob: q1", "a1", "Ann: why?"]
     assert [message.role for message in sent] == ["system", "user", "assistant", "user"]
 
 
 def test_direct_message_needs_no_names() -> None:
-    """Between two there is nothing to tell apart."""
+    """With a single person there are no speakers to tell apart."""
     assert [message.content for message in request(DIRECT).messages] == ["Be brief.", "why?"]
 
 
 def test_parameters_are_the_channels() -> None:
-    """What the channel set is what is asked; unset stays unset."""
+    """The request has the channel's parameters; what is not set stays unset."""
     sent = request(max_tokens=77)
     assert (sent.temperature, sent.top_p, sent.max_tokens) == (0.5, 0.9, 77)
     assert request().max_tokens is None
 
 
 def test_oldest_history_is_left_out_first() -> None:
-    """The window holds the newest exchanges without a gap, question and answer together."""
+    """The request keeps the newest exchanges without a gap, each question with its answer."""
     sent = request(
         DIRECT, tuple(exchange(number, 100) for number in range(1, 10)), context=1024, max_tokens=200
     ).messages
@@ -70,22 +70,22 @@ def test_question_that_does_not_fit_is_refused() -> None:
 
 
 def test_long_answers_leave_room_for_the_question() -> None:
-    """A max_tokens as large as the window does not crowd out the question."""
+    """A max_tokens larger than the window does not crowd out the question."""
     assert request(context=2048, max_tokens=100_000).messages[-1].content == "Ann: why?"
 
 
 def test_answer_is_not_longer_than_the_model_allows() -> None:
-    """A server refuses more than the model's own maximum; the channel's wish is cut to it."""
-    mention = Question("m", ROOM, ANN, "why?")
+    """A server refuses more than the model's own maximum, so the channel's value is reduced to it."""
+    question = Question("m", ROOM, ANN, "why?")
     for wish, sent in ((20_000, 10_000), (500, 500), (None, None)):
         made = build(
-            settings(wish), (), mention, model="m", context=131_072, max_output=10_000, estimator=TokenEstimator()
+            settings(wish), (), question, model="m", context=131_072, max_output=10_000, estimator=TokenEstimator()
         )
         assert made.max_tokens == sent
 
 
 def test_estimates_learn_from_usage() -> None:
-    """A model that cuts text finer than guessed counts more tokens next time; others are not touched."""
+    """The estimate rises for a model that splits text more finely than guessed; other models keep theirs."""
     estimator = TokenEstimator()
     text = "some words of English text " * 50
     before = estimator.count("m", text)

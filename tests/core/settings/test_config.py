@@ -25,7 +25,7 @@ def problems(tmp_path: Path, text: str) -> str:
 
 
 def test_nothing_set_is_fine() -> None:
-    """Without any variable the defaults are those of the documents, and no platform is on."""
+    """Without any variable the defaults are those that the documents give, and no platform is on."""
     config = load(None)
     assert config.nebula_base_url == "https://inference.nebulablock.com/v1"
     assert config.slack_api_url == "https://slack.com/api/"
@@ -53,7 +53,7 @@ def test_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_every_problem_at_once(tmp_path: Path) -> None:
-    """One start shows all that has to be mended, each with what to do."""
+    """One start shows everything that needs fixing, and says what to do about each."""
     found = problems(
         tmp_path,
         "NEBULA_TEMPERATURE=hot\nNEBULA_TOP_P=7\nREDIS_URL=localhost\nSLACK_BOT_TOKEN=xapp-1\n"
@@ -67,7 +67,7 @@ def test_every_problem_at_once(tmp_path: Path) -> None:
 
 
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
-    """A token in the wrong place is named, not printed; nor does the configuration show any."""
+    """A token in the wrong place is named, not printed; the configuration does not show any either."""
     assert "verysecret" not in problems(
         tmp_path, "NEBULA_API_KEY=ak\nSLACK_BOT_TOKEN=xapp-verysecret\nSLACK_APP_TOKEN=xapp-1"
     )
@@ -79,21 +79,21 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
     ("half", "other"), [("SLACK_PORT=3000", "SLACK_SIGNING_SECRET"), ("SLACK_SIGNING_SECRET=s", "SLACK_PORT")]
 )
 def test_half_of_http_is_named(tmp_path: Path, half: str, other: str) -> None:
-    """With one of the two variables for HTTP set, the other one is what is missing."""
+    """If only one of the two variables for HTTP is set, the other one is reported as missing."""
     found = problems(tmp_path, f"NEBULA_API_KEY=ak\nSLACK_BOT_TOKEN=xoxb-1\n{half}\n")
     assert f"{other} is missing" in found
     assert "SLACK_APP_TOKEN" not in found
 
 
 def test_unknown_managers_are_named(tmp_path: Path) -> None:
-    """A typing error in the list of managers is found at the start, for both platforms at once; ids are taken."""
+    """A typing error in the list of managers is found at the start, for both platforms at once; ids are accepted."""
     found = problems(tmp_path, "SLACK_MANAGERS=admin, U012AB3CD\nDISCORD_MANAGERS=boss, 123456\n")
     assert "SLACK_MANAGERS: admin is not known" in found
     assert "DISCORD_MANAGERS: boss is not known" in found
 
 
 def test_slack_over_http_needs_no_app_token(tmp_path: Path) -> None:
-    """With a signing secret and a port Slack comes to us."""
+    """With a signing secret and a port, Slack sends its events to us."""
     (tmp_path / ".env").write_text(
         "NEBULA_API_KEY=ak\nSLACK_BOT_TOKEN=xoxb-1\nSLACK_SIGNING_SECRET=s\nSLACK_PORT=3000\n"
     )
@@ -102,7 +102,7 @@ def test_slack_over_http_needs_no_app_token(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["redis+sentinel://one,two/main", "rediss+cluster://one:7000,two:7001"])
 def test_redis_behind_sentinels_or_in_a_cluster(tmp_path: Path, address: str) -> None:
-    """Addresses of several servers are taken, other schemes are not."""
+    """Addresses of several servers are accepted, other schemes are not."""
     (tmp_path / ".env").write_text(f"REDIS_URL={address}\nREDIS_PARTITIONS=64\n")
     config = load(tmp_path / ".env")
     assert (config.redis_url, config.redis_partitions) == (address, 64)
@@ -112,7 +112,7 @@ def test_redis_behind_sentinels_or_in_a_cluster(tmp_path: Path, address: str) ->
 
 
 def test_documents_name_every_variable() -> None:
-    """.env.example has each variable that is read, and none that is not; README explains each."""
+    """.env.example has every variable that the bot reads, and no other; README explains each."""
     root = Path(__file__).parents[3]
     lines = (line.removeprefix("# ") for line in (root / ".env.example").read_text().splitlines())
     named = {match[1] for line in lines if (match := re.match(r"([A-Z_]+)=", line))}
@@ -122,7 +122,7 @@ def test_documents_name_every_variable() -> None:
 
 
 def test_example_shows_the_defaults() -> None:
-    """A default in .env.example is the one in force without it."""
+    """A default in .env.example is the one in effect without it."""
     lines = (Path(__file__).parents[3] / ".env.example").read_text().splitlines()
     for name, shown in (line.removeprefix("# ").split("=", 1) for line in lines if re.match(r"# [A-Z_]+=.", line)):
         default = Config.model_fields[name.lower()].default
@@ -137,7 +137,7 @@ def test_example_shows_the_defaults() -> None:
 
 
 def test_tiers_are_written_as_the_provider_writes_them(tmp_path: Path) -> None:
-    """Nebula calls them "Engineer 1"; a limit of nothing makes no sense."""
+    """Nebula writes "Engineer 1"; a limit of zero makes no sense."""
     env = tmp_path / ".env"
     env.write_text("NEBULA_TIER=Engineer 1\nPERSON_REQUESTS=20\n")
     config = load(env)

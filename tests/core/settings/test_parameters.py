@@ -14,11 +14,11 @@ from core.settings.routing import address_of, conversation_of
 from core.store.settings import SettingsStore
 
 PLACE = Place("slack", "T1", "C1", "17.1")
-HABITS = {"slack": PlatformDefaults(Memory.CHANNEL, Placement.THREAD)}
+PLATFORM_DEFAULTS = {"slack": PlatformDefaults(Memory.CHANNEL, Placement.THREAD)}
 
 
 def store(redis: Redis, **environment: Any) -> SettingsStore:
-    return SettingsStore(redis, Config(**environment), HABITS)
+    return SettingsStore(redis, Config(**environment), PLATFORM_DEFAULTS)
 
 
 def value(text: str) -> Stored:
@@ -26,7 +26,7 @@ def value(text: str) -> Stored:
 
 
 async def test_layers_in_order(redis_client: Redis) -> None:
-    """Default, environment, workspace, channel, thread: each covers the one before, and taking it back uncovers it."""
+    """Default, environment, workspace, channel, thread: each overrides the one before, until its value is removed."""
     assert (await store(redis_client).of(PLACE)).origin("temperature").layer is Layer.DEFAULT
     settings = store(redis_client, nebula_temperature=0.1)
     seen = [(await settings.of(PLACE)).temperature]
@@ -41,7 +41,7 @@ async def test_layers_in_order(redis_client: Redis) -> None:
 
 
 async def test_channels_are_kept_apart(redis_client: Redis) -> None:
-    """What one channel sets, another does not see; a workspace's value all its channels see, no other workspace."""
+    """A channel's value applies to no other channel; a workspace's value applies to all its channels, nowhere else."""
     settings = store(redis_client)
     await settings.write("slack/T1/C1", "prompt", value("pirate"))
     await settings.write("slack/T1", "model", value("m"))
@@ -50,7 +50,7 @@ async def test_channels_are_kept_apart(redis_client: Redis) -> None:
     assert (await settings.of(Place("slack", "T2", "C1"))).model != "m"
 
 
-async def test_value_that_no_longer_parses_is_passed_over(redis_client: Redis) -> None:
+async def test_value_that_no_longer_parses_is_ignored(redis_client: Redis) -> None:
     """A value stored by another version must not silence the channel."""
     settings = store(redis_client)
     await settings.write("slack/T1/C1", "temperature", value("warm"))
@@ -72,13 +72,13 @@ async def test_value_that_no_longer_parses_is_passed_over(redis_client: Redis) -
     ],
 )
 def test_wrong_value_is_explained(name: str, text: str, sentence: str) -> None:
-    """A value that can't be is refused with what it must be."""
+    """An impossible value is refused, with what it must be."""
     with pytest.raises(UserError, match=sentence):
         checked(parameter(name), text)
 
 
 def test_unknown_parameter_names_the_known() -> None:
-    """Somebody who guesses learns what there is."""
+    """Somebody who guesses learns which settings exist."""
     with pytest.raises(UserError, match="`temperature`"):
         parameter("heat")
 
@@ -95,18 +95,18 @@ def test_unknown_parameter_names_the_known() -> None:
     ],
 )
 async def test_conversation(redis_client: Redis, place: Place, memory: str, replies: str, conversation: str) -> None:
-    """Memory decides whether a thread, also the one that the reply opens, is a conversation of its own."""
+    """Memory decides whether a thread, including one that the reply opens, is a conversation of its own."""
     settings = store(redis_client)
     await settings.write(place.scopes[1], "memory", value(memory))
     await settings.write(place.scopes[1], "replies", value(replies))
-    mention = Question("m", place, Author("U1", "Ann"), "hi", message="17")
+    question = Question("m", place, Author("U1", "Ann"), "hi", message="17")
     resolved = await settings.of(place)
-    assert conversation_of(mention, resolved) == conversation
-    assert address_of(mention, resolved).message == "17"
+    assert conversation_of(question, resolved) == conversation
+    assert address_of(question, resolved).message == "17"
 
 
-async def test_direct_messages_are_answered_beside_the_question(redis_client: Redis) -> None:
-    """Nobody else is there to be spared the reply."""
+async def test_direct_messages_are_answered_next_to_the_question(redis_client: Redis) -> None:
+    """There is nobody else whom the reply could disturb."""
     settings = store(redis_client)
     assert (await settings.of(Place("slack", "T1", "D1", direct=True))).replies is Placement.CHANNEL
     assert (await settings.of(PLACE)).replies is Placement.THREAD

@@ -34,7 +34,7 @@ from tests.redis_topologies import SLOTS, Nodes, Nursery, Server, cluster, move,
 ANN = Author("U1", "Ann")
 PLACES = [Place("slack", "T1", f"C{number}", "17.1") for number in range(20)]
 UNSET: dict[str, Any] = {}
-HABITS = {"slack": PlatformDefaults(Memory.CHANNEL, Placement.THREAD)}
+PLATFORM_DEFAULTS = {"slack": PlatformDefaults(Memory.CHANNEL, Placement.THREAD)}
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ async def test_every_step_of_turns(nodes: Nodes) -> None:
 async def test_every_step_of_settings_budgets_and_ratings(nodes: Nodes) -> None:
     """What is set, counted and voted in twenty channels, whose scopes are in different slots, is found again."""
     async with connection(nodes.url) as redis:
-        settings, budgets = SettingsStore(redis, Config(**UNSET), HABITS), RedisRateLimit(redis)
+        settings, budgets = SettingsStore(redis, Config(**UNSET), PLATFORM_DEFAULTS), RedisRateLimit(redis)
         ratings = Ratings(redis, 60)
 
         async def use(place: Place) -> None:
@@ -306,7 +306,7 @@ async def test_a_lost_node_takes_only_its_own_slots(nursery: Nursery, how: signa
     with cluster(nursery=nursery) as nodes:
         async with connection(nodes.url, answer=0.5, dial=0.5) as redis:
             await check(redis)
-            turns, settings = Turns(redis, partitions=8), SettingsStore(redis, Config(**UNSET), HABITS)
+            turns, settings = Turns(redis, partitions=8), SettingsStore(redis, Config(**UNSET), PLATFORM_DEFAULTS)
             lost = nodes.primaries[0]
             on_it = {place.name for place in PLACES if _on_first(turns, place)}
             assert 0 < len(on_it) < len(PLACES)

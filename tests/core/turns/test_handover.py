@@ -140,7 +140,7 @@ async def test_refused_person_is_told_and_nothing_is_stored(redis_client: Redis,
             await bot.intake.accept(mention)
         room = bot.rooms.rooms[mention.message]
         await eventually(lambda: bool(room.whispers))
-        assert room.whispers == ["You can't use this bot here. Whoever runs it decides who may."]
+        assert room.whispers == ["You can't use this bot here. Ask whoever runs it for access."]
         assert await bot.turns.waiting(ROOM.name) == 0
         assert "can't use this bot" in await bot.command("settings")
     assert not server.requests

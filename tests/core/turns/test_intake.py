@@ -78,7 +78,7 @@ async def test_full_line_says_so(redis_client: Redis, server: NebulaServer) -> N
         await bot.intake.accept(bot.mention("first"))
         refused = bot.mention("one too many")
         assert await bot.intake.accept(refused) == Full(waiting=1)
-        await eventually(lambda: "wait here already" in bot.shown(refused))
+        await eventually(lambda: "questions are waiting here" in bot.shown(refused))
         await bot.command("stop")
 
 
@@ -322,7 +322,7 @@ async def test_refusal_of_a_full_line_waits_for_the_platform(redis_client: Redis
         refused = bot.mention("one too many")
         bot.rooms.rooms[refused.message].faults = [SlowDown("429", 0.01), SlowDown("429", 0.01)]
         await bot.intake.accept(refused)
-        await eventually(lambda: "wait here already" in bot.shown(refused))
+        await eventually(lambda: "questions are waiting here" in bot.shown(refused))
         await bot.command("stop")
 
 
