@@ -69,12 +69,12 @@ class Boundary:
 class _Seam:
     """A line from which on a text can be read by itself: a block or an item that stands in nothing else.
 
-    The text up to `sure` makes it one. `leaves` and `boundaries` come before it. `markup` is that of the list which
+    The text up to `certain` makes it one. `leaves` and `boundaries` come before it. `markup` is that of the list which
     goes on there, `count` the number of its next item.
     """
 
     at: int
-    sure: int
+    certain: int
     leaves: int
     boundaries: int
     markup: str = ""
@@ -107,7 +107,7 @@ def blocks(markdown: str) -> Blocks:
             return found
         if most < len(markdown) - _NEAR and (shared := _shared(text, markdown)) > most:
             most, like = shared, found
-    i = bisect_right(like.seams, most, key=lambda seam: seam.sure)
+    i = bisect_right(like.seams, most, key=lambda seam: seam.certain)
     seam = like.seams[i - 1] if i else _NOTHING
     fresh = _Reader(markdown, seam).read()
     result = Blocks(

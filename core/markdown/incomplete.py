@@ -10,9 +10,9 @@ from core.markdown.blocks import Leaf, blocks
 from core.markdown.nesting import continuation
 from core.markdown.spans import Inline, inline
 
-HOLD = 300
+HOLD_CHARACTERS = 300
 """Characters: a mark not completed within so many is taken for plain text, so that nothing is hidden for long."""
-DEEP = 24
+MAX_DEPTH = 24
 """So many marks in one another are closed, no more."""
 
 # A last line that holds nothing but the beginning of a block: which one, only its next characters tell.
@@ -33,7 +33,7 @@ _HALF_PAIR = re.compile(r"([\ud800-\udbff])\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Healed:
+class Mended:
     """Show the text up to `keep`, then `close`. From `settled` on, what the text means may still change."""
 
     keep: int
@@ -46,9 +46,9 @@ class Healed:
 
 
 @lru_cache(maxsize=64)
-def heal(markdown: str) -> Healed:
+def mend(markdown: str) -> Mended:
     """How to show a text to which more will be added."""
-    return _heal(markdown, header=True)
+    return _mend(markdown, header=True)
 
 
 def finish(markdown: str) -> str:
@@ -80,82 +80,82 @@ def _open_fence(leaf: Leaf, markdown: str) -> bool:
     return leaf.kind == "fence" and not leaf.closed and not markdown[leaf.end :].strip()
 
 
-def _heal(markdown: str, *, header: bool) -> Healed:
+def _mend(markdown: str, *, header: bool) -> Mended:
     last = _last(markdown)
     line = max(markdown.rfind("\n"), markdown.rfind("\r")) + 1
     tail = markdown[line:]
     if last is not None and _open_fence(last, markdown):
         return _fence(markdown, last)
     if last is not None and last.kind == "fence" and last.end == len(markdown):
-        return Healed(len(markdown), "", len(markdown))
-    if tail.strip() and len(tail) <= HOLD and UNDECIDED.fullmatch(tail):
-        return _heal(markdown[:line], header=header)
+        return Mended(len(markdown), "", len(markdown))
+    if tail.strip() and len(tail) <= HOLD_CHARACTERS and UNDECIDED.fullmatch(tail):
+        return _mend(markdown[:line], header=header)
     if last is None or markdown[last.end :].strip() or "\n" in markdown[last.end :]:
-        half = _ADDRESS.search(markdown, max(last.end if last else 0, len(markdown) - HOLD))
+        half = _ADDRESS.search(markdown, max(last.end if last else 0, len(markdown) - HOLD_CHARACTERS))
         keep = half.start(1) if half else len(markdown)  # in a definition
-        return Healed(keep, "", keep)
+        return Mended(keep, "", keep)
     if last.kind == "table":
         return _table(markdown, last, line)
     if last.kind == "html":
-        half = _ANGLE.search(markdown, max(last.start, len(markdown) - HOLD))
+        half = _ANGLE.search(markdown, max(last.start, len(markdown) - HOLD_CHARACTERS))
         keep = half.start(1) if half else len(markdown)
-        return Healed(keep, "", keep)
+        return Mended(keep, "", keep)
     if last.kind not in ("paragraph", "heading") or (last.kind == "heading" and not tail.strip()):
-        return Healed(len(markdown), "", len(markdown))
+        return Mended(len(markdown), "", len(markdown))
     if header and last.kind == "paragraph":
         # A line that begins with a bar may turn out to be the head of a table with the line that follows it.
         start = markdown.rstrip().rfind("\n") + 1
         text = markdown[max(start, last.start + len(last.head) if start <= last.start else start) :]
-        if text.lstrip(" >").startswith("|") and len(text) <= HOLD:
-            return _heal(markdown[:start], header=False)
+        if text.lstrip(" >").startswith("|") and len(text) <= HOLD_CHARACTERS:
+            return _mend(markdown[:start], header=False)
     text = markdown[last.start :].rstrip()
-    healed = _paragraph(text)
-    if UNDECIDED.fullmatch(text, 0, healed.keep):
+    mended = _paragraph(text)
+    if UNDECIDED.fullmatch(text, 0, mended.keep):
         if not UNDECIDED.fullmatch(text):
-            return Healed(last.start, "", last.start)  # the block before it has ended
-        before = _heal(markdown[: last.start], header=False)
+            return Mended(last.start, "", last.start)  # the block before it has ended
+        before = _mend(markdown[: last.start], header=False)
         return replace(before, settled=min(before.settled, last.start))
-    return Healed(last.start + healed.keep, healed.close, last.start + healed.settled)
+    return Mended(last.start + mended.keep, mended.close, last.start + mended.settled)
 
 
-def _fence(markdown: str, fence: Leaf) -> Healed:
+def _fence(markdown: str, fence: Leaf) -> Mended:
     body = fence.rows[1:]
     if not body or not markdown[body[0] :].strip(" \t\r\n>"):
-        before = _heal(markdown[: fence.start], header=False)  # its language may be half-arrived
+        before = _mend(markdown[: fence.start], header=False)  # its language may be half-arrived
         return replace(before, settled=min(before.settled, fence.start))
     keep, end = len(markdown), markdown[body[-1] :]
-    if end.strip(" \t>") and set(end.strip(" \t>")) == {fence.marker[0]} and len(end) <= HOLD:
+    if end.strip(" \t>") and set(end.strip(" \t>")) == {fence.marker[0]} and len(end) <= HOLD_CHARACTERS:
         keep = body[-1]  # the closing line, half-arrived
-    return Healed(keep, closing(fence), keep)
+    return Mended(keep, closing(fence), keep)
 
 
-def _table(markdown: str, table: Leaf, line: int) -> Healed:
+def _table(markdown: str, table: Leaf, line: int) -> Mended:
     keep = len(markdown)
-    if table.rows[-1] == line and markdown[line:] and keep - line <= HOLD:
+    if table.rows[-1] == line and markdown[line:] and keep - line <= HOLD_CHARACTERS:
         keep = line if len(table.rows) > 2 else table.start
-    return Healed(keep, "", keep)
+    return Mended(keep, "", keep)
 
 
-def _paragraph(text: str) -> Healed:
+def _paragraph(text: str) -> Mended:
     marks = inline(text)
-    tick = next((run for run in marks.ticks if len(text) - run[0] <= HOLD), None)
+    tick = next((run for run in marks.ticks if len(text) - run[0] <= HOLD_CHARACTERS), None)
     hold = min([len(text), *_pending(text, marks)])
     if tick is not None and tick[0] < hold:
         start, end = tick
         body = text[end:].rstrip("` \n")
         if body.strip():
             run = text[start:end]
-            return Healed(end + len(body), run + _closers(text[: end + len(body)] + run), start)
+            return Mended(end + len(body), run + _closers(text[: end + len(body)] + run), start)
         hold = start
     kept = _without_bare_marks(text[:hold].rstrip())
-    return Healed(len(kept), _closers(kept), min(hold, len(kept)))
+    return Mended(len(kept), _closers(kept), min(hold, len(kept)))
 
 
 def _pending(text: str, marks: Inline) -> list[int]:
     """Where links, tags, entities, escapes and joined emoji begin whose end has not arrived."""
     found = []
     for pattern in (_ANGLE, _ENTITY, _ESCAPE, _ADDRESS, _HALF_FLAG, _HALF_PAIR):
-        match = pattern.search(text, max(0, len(text) - HOLD))
+        match = pattern.search(text, max(0, len(text) - HOLD_CHARACTERS))
         if match is not None:
             at = match.start(1)
             if not any(atom.start <= at < atom.end for atom in marks.atoms if atom.kind != "address"):
@@ -163,7 +163,7 @@ def _pending(text: str, marks: Inline) -> list[int]:
     if text.endswith("\u200d"):
         found.append(emoji_at_end(text))
     for at in marks.brackets:
-        if len(text) - at <= HOLD and may_be_link(text, at):
+        if len(text) - at <= HOLD_CHARACTERS and may_be_link(text, at):
             found.append(at - 1 if at and text[at - 1] == "!" else at)
             break
     return found
@@ -194,14 +194,14 @@ def _without_bare_marks(text: str) -> str:
         return text
     meant = [last + (2 if text[last] == "~" else 1) for _, last in marks.pairs if last >= end]
     meant += [atom.end for atom in marks.atoms if atom.end > end]
-    if _ESCAPE.search(text, max(0, end - HOLD), end):
+    if _ESCAPE.search(text, max(0, end - HOLD_CHARACTERS), end):
         end += 1
     return text[: max([end, *meant])].rstrip()
 
 
 def _closers(text: str) -> str:
     """The marks that close what is open at the text's end, as far as they do there."""
-    marks = [(at, "~~" if text[at] == "~" else text[at]) for at in _unclosed(text)[-DEEP:]]
+    marks = [(at, "~~" if text[at] == "~" else text[at]) for at in _unclosed(text)[-MAX_DEPTH:]]
     for skipped in range(len(marks)):
         close = "".join(mark for _, mark in reversed(marks[skipped:]))
         ends = sum(end >= len(text) for _, end in inline(text + close).pairs)

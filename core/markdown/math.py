@@ -5,20 +5,20 @@ import re
 from core.markdown.blocks import blocks
 from core.markdown.spans import inline
 
-LONG = 2000
+LONGEST_FORMULA = 2000
 """Characters: what is longer is no formula."""
 
 _SIGNS = re.compile(r"[\\*_~`|\[\]]")
 
 
-def legible(markdown: str) -> str:
+def escape_formulas(markdown: str) -> str:
     """The text with its formulas escaped, so that none of their signs is read as Markdown."""
     parts, at = [], 0
     for leaf in blocks(markdown).leaves:
         if leaf.kind in ("paragraph", "heading"):
             text = markdown[leaf.start : leaf.end]
             for atom in inline(text).atoms:
-                if atom.kind == "math" and atom.end - atom.start <= LONG:
+                if atom.kind == "math" and atom.end - atom.start <= LONGEST_FORMULA:
                     start, end = leaf.start + atom.start, leaf.start + atom.end
                     parts += [markdown[at:start], escaped(markdown[start:end])]
                     at = end

@@ -5,11 +5,11 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from core.markdown.break_points import Cut
-from core.markdown.incomplete import finish, heal
+from core.markdown.break_points import BreakPoint
+from core.markdown.incomplete import finish, mend
 from core.markdown.nesting import Nest, dedent, lines, merge
-from core.markdown.page_break import cut, early, force
-from core.markdown.stable_prefix import sure
+from core.markdown.page_break import find_break, find_early_break, force_break
+from core.markdown.stable_prefix import stable_length
 
 _NUMBERED = re.compile(r" {0,3}\d{1,9}[.)]\s")
 _ROOM = "\n\n" + "x" * 400  # how far before its limit a page that can't be rewritten looks for a good end
@@ -45,35 +45,35 @@ def flow(pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool, a
         view = _View(text, pages, size)
         markdown = view.markdown
         growing = not (final and view.whole)
-        healed = heal(markdown)
-        shown = healed.of(markdown) if growing else finish(markdown)
+        mended = mend(markdown)
+        shown = mended.of(markdown) if growing else finish(markdown)
         if not markdown[view.begin :].strip():
             shown = ""
-        settled = healed.settled if growing else len(markdown)
-        floor = sure(pages.raw) if append_only else 0
-        fitting, place = not shown or fits(shown), None
+        settled = mended.settled if growing else len(markdown)
+        floor = stable_length(pages.raw) if append_only else 0
+        fitting, point = not shown or fits(shown), None
         if not fitting:
-            place = cut(markdown, view.begin, settled, fits, growing=growing, floor=floor)
+            point = find_break(markdown, view.begin, settled, fits, growing=growing, floor=floor)
         elif floor and growing and not fits(shown + _ROOM):
-            place = early(markdown, view.begin, settled, fits, floor)
-        if fitting and place is None:
+            point = find_early_break(markdown, view.begin, settled, fits, floor)
+        if fitting and point is None:
             if view.whole:
                 return replace(pages, open=shown, raw=markdown)
             size *= 2
             continue
-        if place is None and pages.lead and floor <= view.begin:
+        if point is None and pages.lead and floor <= view.begin:
             pages = replace(pages, lead="", nest=(0,), raw="")  # what is reopened leaves no room for text
             continue
-        pages = _close(pages, view, place or force(markdown, floor))
+        pages = _close(pages, view, point or force_break(markdown, floor))
 
 
-def _close(pages: Pages, view: "_View", place: Cut) -> Pages:
-    lead = place.lead if len(place.lead) * 2 <= place.end or len(place.lead) < 16 else ""
+def _close(pages: Pages, view: "_View", point: BreakPoint) -> Pages:
+    lead = point.lead if len(point.lead) * 2 <= point.end or len(point.lead) < 16 else ""
     return Pages(
-        closed=(*pages.closed, place.page(view.markdown)),
-        starts=(*pages.starts, view.source(place.next)),
+        closed=(*pages.closed, point.page(view.markdown)),
+        starts=(*pages.starts, view.source(point.next)),
         lead=lead,
-        nest=merge(view.nest(place.next), place.nest),
+        nest=merge(view.nest(point.next), point.nest),
     )
 
 
@@ -119,10 +119,10 @@ class _View:
         self.markdown = "".join(parts)
 
     def source(self, at: int) -> int:
-        """Where in the whole text a place of this one is: as far from the line's end, as only beginnings differ."""
+        """Where in the whole text a point of this one is: as far from the line's end, as only beginnings differ."""
         line = bisect_left(self._ends, at)
         return max(self._sources[line] - (self._ends[line] - at), self._starts[line])
 
     def nest(self, at: int) -> Nest:
-        """The columns that were taken out of the line at that place."""
+        """The columns that were taken out of the line at that point."""
         return self._nests[min(bisect_left(self._ends, at), len(self._nests) - 1)]

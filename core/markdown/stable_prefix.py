@@ -4,8 +4,8 @@ import re
 from functools import lru_cache
 
 from core.markdown.blocks import Leaf, blocks
-from core.markdown.incomplete import HOLD, UNDECIDED, emoji_at_end, heal, may_be_link, trimmed
-from core.markdown.math import LONG
+from core.markdown.incomplete import HOLD_CHARACTERS, UNDECIDED, emoji_at_end, may_be_link, mend, trimmed
+from core.markdown.math import LONGEST_FORMULA
 from core.markdown.spans import MATH_BEGINS, PRICE, inline
 
 # In code that may turn out to be none: what would then be read in another way.
@@ -18,18 +18,18 @@ _TAIL_OF_CODE = re.compile(r"<(?:![ \t]*\w*[ \t]*|[@#][A-Z0-9]*|s[a-z]{0,6})?\Z"
 
 
 @lru_cache(maxsize=64)
-def sure(markdown: str) -> int:
+def stable_length(markdown: str) -> int:
     """How many characters of this text stay as they are, whatever comes after them.
 
     Half-arrived links, pictures, entities, emoji, formulas and rows of tables are waited for, and openers of blocks.
     Emphasis, code spans and fences are shown while they are open. A longer text is never less sure than a shorter one.
     """
-    end = _sure(markdown[: emoji_at_end(markdown)])
+    end = _stable_length(markdown[: emoji_at_end(markdown)])
     return len(trimmed(markdown[:end]))
 
 
-def _sure(markdown: str) -> int:
-    keep, last = heal(markdown).keep, _last(markdown)
+def _stable_length(markdown: str) -> int:
+    keep, last = mend(markdown).keep, _last(markdown)
     if last is not None and last.kind == "table" and keep == last.start:
         # Until its rule came, its head was a paragraph.
         head = markdown[last.start : last.rows[1]]
@@ -74,11 +74,11 @@ def _paragraph(text: str, most: int) -> int:
         stops.append(special.start())
     for at in marks.brackets:
         picture = text[at - 1 : at] == "!" or text.startswith("![", at + 1)
-        if len(text) - at <= (LONG if picture else HOLD) and may_be_link(text, at):
+        if len(text) - at <= (LONGEST_FORMULA if picture else HOLD_CHARACTERS) and may_be_link(text, at):
             stops.append(at - (text[at - 1 : at] == "!"))
             break
     for begin in MATH_BEGINS.finditer(text):
-        longest = {"$": 120, "\\(": HOLD}.get(begin[0], LONG)
+        longest = {"$": 120, "\\(": HOLD_CHARACTERS}.get(begin[0], LONGEST_FORMULA)
         if len(text) - begin.start() <= longest and marks.around(begin.start()) is None:
             stops.append(begin.start())
     end = _without(text[: min(stops)], _TAIL)
@@ -90,5 +90,5 @@ def _paragraph(text: str, most: int) -> int:
 
 def _without(text: str, tail: re.Pattern[str]) -> int:
     """The length of the text without such a tail."""
-    half = tail.search(text, max(0, len(text) - HOLD))
+    half = tail.search(text, max(0, len(text) - HOLD_CHARACTERS))
     return half.start() if half else len(text)

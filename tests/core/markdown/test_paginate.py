@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wcwidth import iter_graphemes
 
 from core.markdown.blocks import blocks
-from core.markdown.incomplete import heal
+from core.markdown.incomplete import mend
 from core.markdown.paginate import Pages, flow
 from core.markdown.spans import inline
 
@@ -106,7 +106,7 @@ def test_every_prefix_parses(length: int) -> None:
     text = WHOLE[:length]
     page = shown(text[-1500:])
     leaves = blocks(page).leaves
-    if leaves and leaves[-1].kind == "paragraph" and heal(text[-1500:]).keep == len(text[-1500:]):
+    if leaves and leaves[-1].kind == "paragraph" and mend(text[-1500:]).keep == len(text[-1500:]):
         goes_on = "\n" not in text[-1500:].rstrip(" ")[-1:]
         assert not (goes_on and inline(page[leaves[-1].start :]).openers)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.markdown.paginate import Pages, flow
-from core.markdown.stable_prefix import sure
+from core.markdown.stable_prefix import stable_length
 
 FOLDER = Path(__file__).parents[2] / "payloads" / "markdown"
 CORPUS = {path.stem: path.read_bytes().decode() for path in sorted(FOLDER.glob("*.md"))}
@@ -19,7 +19,7 @@ def test_a_longer_text_is_never_less_sure(name: str) -> None:
     begin = random.Random(name).randrange(max(1, len(text) - 260))
     before = 0
     for length in range(begin, min(len(text), begin + 260) + 1):
-        now = sure(text[:length])
+        now = stable_length(text[:length])
         assert before <= now <= length
         before = now
 
@@ -59,13 +59,13 @@ def test_a_longer_text_is_never_less_sure(name: str) -> None:
 )
 def test_what_is_waited_for(text: str, shown: str) -> None:
     """What the next characters decide is held back; words, open emphasis and open code are not."""
-    assert text[: sure(text)] == shown
+    assert text[: stable_length(text)] == shown
 
 
 def test_what_never_comes_is_not_waited_for() -> None:
     """A bracket without its end is shown after a while, and at once when its paragraph is over."""
-    assert sure("see [" + "word " * 100) > 490
-    assert sure("see [word\n\nnext") == len("see [word\n\nnext")
+    assert stable_length("see [" + "word " * 100) > 490
+    assert stable_length("see [word\n\nnext") == len("see [word\n\nnext")
 
 
 def test_a_page_ends_after_what_it_showed() -> None:
@@ -73,7 +73,7 @@ def test_a_page_ends_after_what_it_showed() -> None:
     text = "A paragraph to be cut after.\n\nA second paragraph, which goes on. And goes on to its end here, and on."
     early = flow(Pages(), text[:60], lambda page: len(page) <= 70, final=False, append_only=True)
     late = flow(early, text, lambda page: len(page) <= 70, final=True, append_only=True)
-    assert late.closed[0].startswith(text[: sure(early.raw)])
+    assert late.closed[0].startswith(text[: stable_length(early.raw)])
     assert flow(Pages(), text, lambda page: len(page) <= 70, final=True).closed[0] == "A paragraph to be cut after."
 
 
