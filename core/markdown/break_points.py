@@ -1,4 +1,4 @@
-"""Places: where a text may be cut, what ends the page there, and what begins the next one."""
+"""BreakPoint: a place where a page may end, with what closes that page and what begins the next one."""
 
 import re
 from bisect import bisect_left
@@ -15,9 +15,9 @@ from core.markdown.spans import Inline, inline
 
 
 class Rank(IntEnum):
-    """Kinds of points to cut, the best first."""
+    """Kinds of break points, the best first."""
 
-    BLOCK = 0  # between blocks that stand in nothing
+    BLOCK = 0  # between outermost blocks
     ITEM = 1  # between items of a list, blocks of a quote
     NESTED = 2  # deeper
     BLANK = 3  # at a blank line of code
@@ -32,7 +32,7 @@ class Rank(IntEnum):
 _SENTENCE = re.compile(r"[.!?…]+[\"'”’»)\]*_~`]*(?=\s)|[。！？]+[」』）”’》*_~]*|\S(?=[ \t]*\n)")
 _WORD = re.compile(r"\S(?=\s)|[，、；：]+[*_~]*")
 _ENTITY = re.compile(r"&#?\w{1,31};")
-# What would become a list, heading, quote, table, fence, rule or HTML at the start of a line.
+# What would turn into a list, heading, quote, table, fence, rule or HTML at the start of a line.
 _BLOCKISH = re.compile(
     r"[-+*](?:\s|$)|#{1,6}(?:\s|$)|[>|]|[=-]+\s*$|-{2,}|```|~~~|\d{1,9}[.)](?:\s|$)|<[!?/a-zA-Z]", re.MULTILINE
 )
@@ -42,7 +42,7 @@ _HALF_PAIR = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class BreakPoint:
-    """The page is the text before `end`, then `close`; the next is `lead`, then the text from `next` on, in `nest`."""
+    """The page is the text before `end`, then `close`. The next is `lead`, then the text from `next` on, in `nest`."""
 
     rank: Rank
     end: int
@@ -52,7 +52,7 @@ class BreakPoint:
     nest: Nest = (0,)
 
     def page(self, text: str) -> str:
-        """The page as it is shown; cut off from what followed it, a line may have become the beginning of a fence."""
+        """The page as it is shown. Without the text after it, a last line may have become the beginning of a fence."""
         return finish(text[: self.end].rstrip() + self.close)
 
 
@@ -61,7 +61,7 @@ def _quotes(nest: Nest) -> str:
 
 
 def points_between_blocks(text: str, found: Blocks) -> list[BreakPoint]:
-    """The points between blocks, and between lines of code and rows of tables."""
+    """The points between blocks, between lines of code and between rows of tables."""
     points, ends = [], {leaf.end: leaf for leaf in found.leaves}
     before: Leaf | None = None
     starts = iter(sorted(ends))
@@ -71,7 +71,7 @@ def points_between_blocks(text: str, found: Blocks) -> list[BreakPoint]:
             before, upcoming = ends[upcoming], next(starts, None)
         rank = (Rank.BLOCK, Rank.ITEM, Rank.NESTED)[min(at.depth, 2)]
         if before is not None and before.kind == "heading":
-            rank = Rank.WORD  # a heading stays with what it heads
+            rank = Rank.WORD  # a heading stays with its text
         elif before is not None and text[: before.end].rstrip().endswith((":", "：")):
             rank = Rank.SENTENCE
         lead = _quotes(at.nest) + at.number if at.number else ""
@@ -95,7 +95,7 @@ def _rows(text: str, leaf: Leaf) -> Iterator[BreakPoint]:
 
 
 def _reopening(text: str, leaf: Leaf) -> tuple[str, str]:
-    """What closes a fence or table at a cut, and what opens it again on the next page."""
+    """What closes a fence or table at a break, and what opens it again on the next page."""
     quotes = _quotes(leaf.nest)
     if leaf.kind == "fence":
         return closing(leaf), f"{quotes}{leaf.marker}{leaf.info if len(leaf.info) <= 40 else ''}\n"
@@ -107,7 +107,7 @@ def _reopening(text: str, leaf: Leaf) -> tuple[str, str]:
 
 
 def is_whole(text: str, point: BreakPoint) -> bool:
-    """Whether neither end of the cut breaks a grapheme cluster."""
+    """Whether neither side of the break splits a grapheme cluster."""
     for at in {point.end, point.next}:
         if _HALF_PAIR.match(text, at - 1):
             return False
@@ -119,7 +119,7 @@ def is_whole(text: str, point: BreakPoint) -> bool:
 
 
 class Region:
-    """The part of one block in which a page ends, when no point between blocks or rows is good enough."""
+    """The part of one block in which a page ends when no point between blocks or rows is good enough."""
 
     def __init__(self, text: str, found: Blocks, start: int, stop: int, growing: bool) -> None:
         self.text, self.start, self.stop = text, start, stop
@@ -134,7 +134,7 @@ class Region:
             self.start = max(self.start, self.leaf.rows[1])
 
     def words(self) -> list[BreakPoint]:
-        """The ends of sentences and words."""
+        """The points after sentences and words."""
         ranks: dict[int, Rank] = {}
         sentence = () if self.code else _SENTENCE.finditer(self.text, self.start, self.stop)
         for match in sentence:
@@ -145,7 +145,7 @@ class Region:
         return [point for point in points if point is not None and not self._misread(point)]
 
     def graphemes(self, *, strict: bool) -> list[BreakPoint]:
-        """The borders of graphemes: outside links, code and marks, or (not `strict`) all."""
+        """The points between graphemes: those outside links, code and marks, or (not `strict`) all."""
         points, at = [], self.start
         entities = [m.span() for m in _ENTITY.finditer(self.text, self.start, self.stop)] if strict else []
         barred = {i for start, end in entities for i in range(start + 1, end)}
@@ -163,7 +163,7 @@ class Region:
         return self.marks.inside(at - self.base) is not None
 
     def _misread(self, point: BreakPoint) -> bool:
-        """Whether what follows would mean something else at the beginning of a line."""
+        """Whether the text after that point would mean something else at the beginning of a line."""
         if self.code:
             return self.leaf is not None and self.text[point.next :].startswith(self.leaf.marker[:1] or "\n")
         return self.leaf is None or (self.leaf.kind != "table" and bool(_BLOCKISH.match(self.text, point.next)))
@@ -192,7 +192,7 @@ class Region:
         return BreakPoint(rank, end, go_on, opened[::-1], _quotes(nest) + opened, nest)
 
     def _opened(self, at: int) -> str:
-        """The marks in force there."""
+        """The marks that are open there."""
         spans = [start for start, end in self.marks.pairs if start < at <= end]
         upto = bisect_left(self.openers, at)
         starts = sorted((*spans, *self.openers[max(0, upto - MAX_DEPTH) : upto]))[-MAX_DEPTH:]
@@ -200,7 +200,7 @@ class Region:
         return "".join("~~" if mark == "~" else mark for mark in marks)
 
     def _cells(self, at: int) -> str | None:
-        """The empty cells that put the rest of a row back into its column; None where no cell was begun."""
+        """Empty cells that put the rest of a row back into its column; None where no cell has begun."""
         assert self.leaf is not None
         row = max(start for start in self.leaf.rows if start < at)
         before = dedent(self.text[row:at], self.leaf.nest)[0].lstrip(" >")

@@ -1,4 +1,4 @@
-"""Formulas in LaTeX, which chat platforms don't know: kept as they are written."""
+"""Formulas in LaTeX, which chat platforms can't show: kept as they are written."""
 
 import re
 
@@ -6,13 +6,13 @@ from core.markdown.blocks import blocks
 from core.markdown.spans import inline
 
 LONGEST_FORMULA = 2000
-"""Characters: what is longer is no formula."""
+"""In characters; anything longer is no formula."""
 
 _SIGNS = re.compile(r"[\\*_~`|\[\]]")
 
 
 def escape_formulas(markdown: str) -> str:
-    """The text with its formulas escaped, so that none of their signs is read as Markdown."""
+    """The text with its formulas escaped, so that none of their characters is read as Markdown."""
     parts, at = [], 0
     for leaf in blocks(markdown).leaves:
         if leaf.kind in ("paragraph", "heading"):
@@ -26,5 +26,5 @@ def escape_formulas(markdown: str) -> str:
 
 
 def escaped(formula: str) -> str:
-    """A formula whose signs are no Markdown."""
+    """The formula with its characters escaped, so that none is read as Markdown."""
     return _SIGNS.sub(r"\\\g<0>", formula)

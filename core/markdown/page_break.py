@@ -1,4 +1,4 @@
-"""Cuts: where a text that is too long for a page is cut."""
+"""find_break: decides where to end a page when its text has become too long."""
 
 from collections.abc import Callable, Iterable
 
@@ -7,7 +7,7 @@ from wcwidth import iter_graphemes
 from core.markdown.blocks import blocks
 from core.markdown.break_points import BreakPoint, Rank, Region, is_whole, points_between_blocks
 
-# How full a page must be (of what it could hold) for a point of this kind to be taken before a worse one further on.
+# How full a page must be (of what it could hold) for a point of this rank to win over a worse one further on.
 _FULL = {
     Rank.BLOCK: 0.4,
     Rank.ITEM: 0.5,
@@ -22,10 +22,10 @@ _FULL = {
 def find_break(
     text: str, begin: int, settled: int, fits: Callable[[str], bool], *, growing: bool, floor: int = 0
 ) -> BreakPoint | None:
-    """Where to cut a text that does not fit; None if nothing that goes beyond `begin`, where its lead ends, fits.
+    """Where to end a page whose text does not fit; None if nothing beyond `begin`, where its lead ends, fits.
 
-    If it can be, the cut is not after `settled`; it is never before `floor`. `growing`: marks without a partner may
-    still get one.
+    If possible, the page does not end after `settled`; it never ends before `floor`. `growing`: marks without a partner
+    may still get one.
     """
 
     def ok(point: BreakPoint) -> bool:
@@ -77,7 +77,7 @@ def _useful(text: str, points: Iterable[BreakPoint], begin: int, floor: int) -> 
 
 
 def force_break(text: str, floor: int = 0) -> BreakPoint:
-    """What was shown already, or the first character, for a page that nothing fits."""
+    """The last resort, for a page that nothing fits: after what is on screen already, or after the first character."""
     if text[:floor].strip():
         return BreakPoint(Rank.ANYWHERE, floor, floor)
     first = len(next(iter_graphemes(text.lstrip()), ""))
@@ -86,7 +86,7 @@ def force_break(text: str, floor: int = 0) -> BreakPoint:
 
 
 def _last_fit(points: list[BreakPoint], ok: Callable[[BreakPoint], bool]) -> int:
-    """Index of the last point that fits, -1 if none; looks from the end, since a text mostly overflows by little."""
+    """Index of the last point that fits, or -1. Looks from the end, since a text is usually only a little too long."""
     high, step = len(points), 1
     low = high - 1
     while low >= 0 and not ok(points[low]):

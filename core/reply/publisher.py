@@ -30,7 +30,7 @@ What a platform can refuse, and what then happens:
 - Rejected: an interim frame is skipped, since more text may make it acceptable. In the last state a sentence takes
   the place of the page; if even that is refused, the reply is given up.
 - Frozen: the message can't be edited any more. The publisher waits for the whole text, deletes that message and those
-  after it, and posts their text anew.
+  after it, and posts their text again.
 - Halted: a person ended the reply by the platform's own means. The model is stopped, and the end is shown.
 - Forbidden: nothing more may be posted. The reply ends with the messages that it has, and the model is stopped; if it
   has none, the reply is given up.
