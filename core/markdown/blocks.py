@@ -1,4 +1,4 @@
-"""The blocks of a Markdown text with their places in it, as a real parser (CommonMark and tables) sees them."""
+"""Blocks of a Markdown text with their places in it, as a real parser (CommonMark with tables) sees them."""
 
 import re
 from bisect import bisect_right
@@ -32,10 +32,11 @@ _OPENERS = {*_KINDS, *_LISTS, "blockquote_open", "list_item_open"}
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A block that holds no other block. `start` and `end` are characters: of its first line, and after its last.
+    """A block that holds no other block, from its first character (`start`) to the one after its last line (`end`).
 
-    `head` is what stands before it in its first line (list markers, quote marks), `nest` what stands before the others.
-    `marker` and `info` belong to a fence, `level` to a heading; `rows` are the starts of the lines of a table or code.
+    `head` is what comes before it in its first line (list and quote markers), `nest` what comes before its other lines.
+    `marker` and `info` belong to a fence, `level` to a heading; `rows` are where the lines of a table or
+    of code begin.
     """
 
     kind: Kind
@@ -54,7 +55,7 @@ class Leaf:
 class Boundary:
     """A line at which a block begins inside `depth` lists, items and quotes.
 
-    `number` is set when a list counts differently from what is written there: it is the marker to write instead, and
+    `number` is set where a list counts differently from what is written there: it is the marker to write instead, and
     `after` is where the written one ends.
     """
 
@@ -67,14 +68,14 @@ class Boundary:
 
 @dataclass(frozen=True, slots=True)
 class _Seam:
-    """A line from which on a text can be read by itself: a block or an item that stands in nothing else.
+    """A line from which the rest of a text can be read by itself: there an outermost block or list item begins.
 
-    The text up to `sure` makes it one. `leaves` and `boundaries` come before it. `markup` is that of the list which
-    goes on there, `count` the number of its next item.
+    The text up to `certain` proves that. `leaves` and `boundaries` are how many come before the line. `markup` is that
+    of the list that continues there, `count` the number of its next item.
     """
 
     at: int
-    sure: int
+    certain: int
     leaves: int
     boundaries: int
     markup: str = ""
@@ -83,7 +84,7 @@ class _Seam:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """What a text is made of, in order."""
+    """What a text consists of, in order."""
 
     leaves: tuple[Leaf, ...]
     boundaries: tuple[Boundary, ...]
@@ -91,15 +92,15 @@ class Blocks:
 
 
 _known: deque[tuple[str, Blocks]] = deque(maxlen=64)  # the newest first
-_NEAR = 256  # characters: a text that shares all but so many is like enough
+_NEAR = 256  # characters: a text that shares all but this many is similar enough
 _NOTHING = _Seam(0, 0, 0, 0)
 
 
 def blocks(markdown: str) -> Blocks:
     """The blocks of a text, in order.
 
-    What was read lately is remembered: a text that begins like one of those is read from the last seam they share, so
-    that the cost of one more word is that of the last block.
+    Recent results are remembered. A text that begins like one of those is read only from the last seam that they share,
+    so one more word costs as much as the last block. All tasks share this memory, which is safe on one loop.
     """
     most, like = -1, Blocks((), ())
     for text, found in _known:
@@ -107,7 +108,7 @@ def blocks(markdown: str) -> Blocks:
             return found
         if most < len(markdown) - _NEAR and (shared := _shared(text, markdown)) > most:
             most, like = shared, found
-    i = bisect_right(like.seams, most, key=lambda seam: seam.sure)
+    i = bisect_right(like.seams, most, key=lambda seam: seam.certain)
     seam = like.seams[i - 1] if i else _NOTHING
     fresh = _Reader(markdown, seam).read()
     result = Blocks(
@@ -120,7 +121,7 @@ def blocks(markdown: str) -> Blocks:
 
 
 def forget() -> None:
-    """Read everything anew."""
+    """Forget all results. For tests."""
     _known.clear()
 
 
@@ -138,7 +139,7 @@ def _shared(one: str, other: str) -> int:
 
 
 def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """The extent of a table alone: to take its cells apart costs more than all the rest, and few want them."""
+    """Find only the extent of a table: splitting cells costs more than all the rest, and most callers need none."""
     if silent or not table(state, start, end, True):
         return silent and table(state, start, end, True)
     around, state.parentType = state.parentType, "table"
@@ -159,7 +160,7 @@ _PARSER.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
 
 
 class _Reader:
-    """Walks the parser's tokens from a seam on and keeps account of the lists and quotes around them."""
+    """Walks the parser's tokens from a seam on, and keeps track of the lists and quotes around them."""
 
     def __init__(self, markdown: str, seam: _Seam) -> None:
         self.text, self.seam = markdown, seam
@@ -210,7 +211,7 @@ class _Reader:
         if goes_on or not line or not (token.level == 0 or item) or line + 2 >= len(self.lines):
             return
         here, upcoming = self.lines[line], self.lines[line + 1]
-        # A first item is its list's own seam; and what stands over a rule could be the head of a table.
+        # A first item is its list's own seam; and a line above a rule could be the head of a table.
         if item and (tokens[i - 1].type in _LISTS or _RULED.match(upcoming) or here.startswith("    ")):
             return
         leaves, boundaries = self.seam.leaves + len(self.leaves), self.seam.boundaries + len(self.boundaries)
@@ -233,12 +234,12 @@ class _Reader:
             self.boundaries[line] = Boundary(self.starts[line], depth, nest, number, after)
 
     def _segment(self, line: int, nest: Nest) -> int:
-        """Where, in characters of that line, a block inside those lists and quotes begins."""
+        """Where in that line, in characters, a block inside those lists and quotes begins."""
         text, at = self.lines[line], 0
         for _ in nest[1:]:
             found = text.find(">", at)
             if found < 0:
-                return 0  # a lazy line
+                return 0  # a lazy continuation line
             at = found + (2 if text[found + 1 : found + 2] == " " else 1)
         return min(at + nest[-1], len(text))
 

@@ -1,4 +1,4 @@
-"""Places: where a text may be cut, what ends the page there, and what begins the next one."""
+"""BreakPoint: a place where a page may end, with what closes that page and what begins the next one."""
 
 import re
 from bisect import bisect_left
@@ -9,15 +9,15 @@ from enum import IntEnum
 from wcwidth import grapheme_boundary_before, iter_graphemes
 
 from core.markdown.blocks import Blocks, Leaf
-from core.markdown.incomplete import DEEP, closing, finish
+from core.markdown.incomplete import MAX_DEPTH, closing, finish
 from core.markdown.nesting import Nest, dedent
 from core.markdown.spans import Inline, inline
 
 
 class Rank(IntEnum):
-    """Kinds of places to cut, the best first."""
+    """Kinds of break points, the best first."""
 
-    BLOCK = 0  # between blocks that stand in nothing
+    BLOCK = 0  # between outermost blocks
     ITEM = 1  # between items of a list, blocks of a quote
     NESTED = 2  # deeper
     BLANK = 3  # at a blank line of code
@@ -32,7 +32,7 @@ class Rank(IntEnum):
 _SENTENCE = re.compile(r"[.!?…]+[\"'”’»)\]*_~`]*(?=\s)|[。！？]+[」』）”’》*_~]*|\S(?=[ \t]*\n)")
 _WORD = re.compile(r"\S(?=\s)|[，、；：]+[*_~]*")
 _ENTITY = re.compile(r"&#?\w{1,31};")
-# What would become a list, heading, quote, table, fence, rule or HTML at the start of a line.
+# What would turn into a list, heading, quote, table, fence, rule or HTML at the start of a line.
 _BLOCKISH = re.compile(
     r"[-+*](?:\s|$)|#{1,6}(?:\s|$)|[>|]|[=-]+\s*$|-{2,}|```|~~~|\d{1,9}[.)](?:\s|$)|<[!?/a-zA-Z]", re.MULTILINE
 )
@@ -41,8 +41,8 @@ _HALF_PAIR = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """The page is the text before `end`, then `close`; the next is `lead`, then the text from `next` on, in `nest`."""
+class BreakPoint:
+    """The page is the text before `end`, then `close`. The next is `lead`, then the text from `next` on, in `nest`."""
 
     rank: Rank
     end: int
@@ -52,7 +52,7 @@ class Cut:
     nest: Nest = (0,)
 
     def page(self, text: str) -> str:
-        """The page as it is shown; cut off from what followed it, a line may have become the beginning of a fence."""
+        """The page as it is shown. Without the text after it, a last line may have become the beginning of a fence."""
         return finish(text[: self.end].rstrip() + self.close)
 
 
@@ -60,9 +60,9 @@ def _quotes(nest: Nest) -> str:
     return "> " * (len(nest) - 1)
 
 
-def between(text: str, found: Blocks) -> list[Cut]:
-    """The places between blocks, and between lines of code and rows of tables."""
-    places, ends = [], {leaf.end: leaf for leaf in found.leaves}
+def points_between_blocks(text: str, found: Blocks) -> list[BreakPoint]:
+    """The points between blocks, between lines of code and between rows of tables."""
+    points, ends = [], {leaf.end: leaf for leaf in found.leaves}
     before: Leaf | None = None
     starts = iter(sorted(ends))
     upcoming = next(starts, None)
@@ -71,17 +71,17 @@ def between(text: str, found: Blocks) -> list[Cut]:
             before, upcoming = ends[upcoming], next(starts, None)
         rank = (Rank.BLOCK, Rank.ITEM, Rank.NESTED)[min(at.depth, 2)]
         if before is not None and before.kind == "heading":
-            rank = Rank.WORD  # a heading stays with what it heads
+            rank = Rank.WORD  # a heading stays with its text
         elif before is not None and text[: before.end].rstrip().endswith((":", "：")):
             rank = Rank.SENTENCE
         lead = _quotes(at.nest) + at.number if at.number else ""
-        places.append(Cut(rank, at.at, at.after if at.number else at.at, lead=lead, nest=at.nest))
+        points.append(BreakPoint(rank, at.at, at.after if at.number else at.at, lead=lead, nest=at.nest))
     for leaf in found.leaves:
-        places += _rows(text, leaf)
-    return places
+        points += _rows(text, leaf)
+    return points
 
 
-def _rows(text: str, leaf: Leaf) -> Iterator[Cut]:
+def _rows(text: str, leaf: Leaf) -> Iterator[BreakPoint]:
     close, lead = _reopening(text, leaf)
     last = len(leaf.rows) - (1 if leaf.kind == "fence" and leaf.closed else 0)
     for i in range({"fence": 2, "table": 3}.get(leaf.kind, 1), last):
@@ -91,11 +91,11 @@ def _rows(text: str, leaf: Leaf) -> Iterator[Cut]:
             go_on += 1
         if go_on < last:
             rank = Rank.BLANK if blank and leaf.kind != "table" else Rank.ROW
-            yield Cut(rank, leaf.rows[i], leaf.rows[go_on], close, lead, leaf.nest)
+            yield BreakPoint(rank, leaf.rows[i], leaf.rows[go_on], close, lead, leaf.nest)
 
 
 def _reopening(text: str, leaf: Leaf) -> tuple[str, str]:
-    """What closes a fence or table at a cut, and what opens it again on the next page."""
+    """What closes a fence or table at a break, and what opens it again on the next page."""
     quotes = _quotes(leaf.nest)
     if leaf.kind == "fence":
         return closing(leaf), f"{quotes}{leaf.marker}{leaf.info if len(leaf.info) <= 40 else ''}\n"
@@ -106,9 +106,9 @@ def _reopening(text: str, leaf: Leaf) -> tuple[str, str]:
     return "", ""
 
 
-def is_whole(text: str, place: Cut) -> bool:
-    """Whether neither end of the cut breaks a grapheme cluster."""
-    for at in {place.end, place.next}:
+def is_whole(text: str, point: BreakPoint) -> bool:
+    """Whether neither side of the break splits a grapheme cluster."""
+    for at in {point.end, point.next}:
         if _HALF_PAIR.match(text, at - 1):
             return False
         if text[at - 1 : at + 1].isascii() and text[at - 1 : at + 1] != "\r\n":
@@ -119,7 +119,7 @@ def is_whole(text: str, place: Cut) -> bool:
 
 
 class Region:
-    """The part of one block in which a page ends, when no place between blocks or rows is good enough."""
+    """The part of one block in which a page ends when no point between blocks or rows is good enough."""
 
     def __init__(self, text: str, found: Blocks, start: int, stop: int, growing: bool) -> None:
         self.text, self.start, self.stop = text, start, stop
@@ -133,20 +133,20 @@ class Region:
         if self.leaf is not None and self.leaf.kind == "fence" and self.leaf.rows[1:]:
             self.start = max(self.start, self.leaf.rows[1])
 
-    def words(self) -> list[Cut]:
-        """The ends of sentences and words."""
+    def words(self) -> list[BreakPoint]:
+        """The points after sentences and words."""
         ranks: dict[int, Rank] = {}
         sentence = () if self.code else _SENTENCE.finditer(self.text, self.start, self.stop)
         for match in sentence:
             ranks[match.end()] = Rank.SENTENCE
         for match in _WORD.finditer(self.text, self.start, self.stop):
             ranks.setdefault(match.end(), Rank.WORD)
-        cuts = (self._at(end, rank) for end, rank in ranks.items() if not self._inside(end))
-        return [place for place in cuts if place is not None and not self._misread(place)]
+        points = (self._at(end, rank) for end, rank in ranks.items() if not self._inside(end))
+        return [point for point in points if point is not None and not self._misread(point)]
 
-    def graphemes(self, *, strict: bool) -> list[Cut]:
-        """The borders of graphemes: outside links, code and marks, or (not `strict`) all."""
-        cuts, at = [], self.start
+    def graphemes(self, *, strict: bool) -> list[BreakPoint]:
+        """The points between graphemes: those outside links, code and marks, or (not `strict`) all."""
+        points, at = [], self.start
         entities = [m.span() for m in _ENTITY.finditer(self.text, self.start, self.stop)] if strict else []
         barred = {i for start, end in entities for i in range(start + 1, end)}
         for grapheme in iter_graphemes(self.text[self.start : self.stop]):
@@ -154,21 +154,21 @@ class Region:
             around = self.text[at - 1 : at + 1]
             if strict and (self._inside(at) or at in barred or (not self.code and set(around) & set("*_~`[]()!<\\"))):
                 continue
-            place = self._at(at, Rank.GRAPHEME if strict else Rank.INSIDE)
-            if place is not None and is_whole(self.text, place) and not (strict and self._misread(place)):
-                cuts.append(place)
-        return cuts
+            point = self._at(at, Rank.GRAPHEME if strict else Rank.INSIDE)
+            if point is not None and is_whole(self.text, point) and not (strict and self._misread(point)):
+                points.append(point)
+        return points
 
     def _inside(self, at: int) -> bool:
         return self.marks.inside(at - self.base) is not None
 
-    def _misread(self, place: Cut) -> bool:
-        """Whether what follows would mean something else at the beginning of a line."""
+    def _misread(self, point: BreakPoint) -> bool:
+        """Whether the text after that point would mean something else at the beginning of a line."""
         if self.code:
-            return self.leaf is not None and self.text[place.next :].startswith(self.leaf.marker[:1] or "\n")
-        return self.leaf is None or (self.leaf.kind != "table" and bool(_BLOCKISH.match(self.text, place.next)))
+            return self.leaf is not None and self.text[point.next :].startswith(self.leaf.marker[:1] or "\n")
+        return self.leaf is None or (self.leaf.kind != "table" and bool(_BLOCKISH.match(self.text, point.next)))
 
-    def _at(self, end: int, rank: Rank) -> Cut | None:
+    def _at(self, end: int, rank: Rank) -> BreakPoint | None:
         space = _SPACE.match(self.text, end)
         go_on = space.end() if space else end
         nest = self.leaf.nest if self.leaf else (0,)
@@ -179,7 +179,7 @@ class Region:
             cells = self._cells(end) if self.leaf is not None and self.leaf.kind == "table" else ""
             if cells is None:
                 return None
-            return Cut(rank, end, go_on, self.close, self.lead + cells, nest)
+            return BreakPoint(rank, end, go_on, self.close, self.lead + cells, nest)
         if newline and len(nest) > 1:
             for _ in nest[1:]:
                 mark = re.match(r">\s?", self.text[go_on : go_on + 2])
@@ -189,18 +189,18 @@ class Region:
         if code is not None and code.kind == "code":
             ticks = re.match(r"`+", self.text[self.base + code.start :])
             opened += ticks[0] if ticks else ""
-        return Cut(rank, end, go_on, opened[::-1], _quotes(nest) + opened, nest)
+        return BreakPoint(rank, end, go_on, opened[::-1], _quotes(nest) + opened, nest)
 
     def _opened(self, at: int) -> str:
-        """The marks in force there."""
+        """The marks that are open there."""
         spans = [start for start, end in self.marks.pairs if start < at <= end]
         upto = bisect_left(self.openers, at)
-        starts = sorted((*spans, *self.openers[max(0, upto - DEEP) : upto]))[-DEEP:]
+        starts = sorted((*spans, *self.openers[max(0, upto - MAX_DEPTH) : upto]))[-MAX_DEPTH:]
         marks = (self.text[self.base + start] for start in starts)
         return "".join("~~" if mark == "~" else mark for mark in marks)
 
     def _cells(self, at: int) -> str | None:
-        """The empty cells that put the rest of a row back into its column; None where no cell was begun."""
+        """Empty cells that put the rest of a row back into its column; None where no cell has begun."""
         assert self.leaf is not None
         row = max(start for start in self.leaf.rows if start < at)
         before = dedent(self.text[row:at], self.leaf.nest)[0].lstrip(" >")

@@ -1,24 +1,24 @@
-"""Formulas in LaTeX, which chat platforms don't know: kept as they are written."""
+"""Formulas in LaTeX, which chat platforms can't show: kept as they are written."""
 
 import re
 
 from core.markdown.blocks import blocks
 from core.markdown.spans import inline
 
-LONG = 2000
-"""Characters: what is longer is no formula."""
+LONGEST_FORMULA = 2000
+"""In characters; anything longer is no formula."""
 
 _SIGNS = re.compile(r"[\\*_~`|\[\]]")
 
 
-def legible(markdown: str) -> str:
-    """The text with its formulas escaped, so that none of their signs is read as Markdown."""
+def escape_formulas(markdown: str) -> str:
+    """The text with its formulas escaped, so that none of their characters is read as Markdown."""
     parts, at = [], 0
     for leaf in blocks(markdown).leaves:
         if leaf.kind in ("paragraph", "heading"):
             text = markdown[leaf.start : leaf.end]
             for atom in inline(text).atoms:
-                if atom.kind == "math" and atom.end - atom.start <= LONG:
+                if atom.kind == "math" and atom.end - atom.start <= LONGEST_FORMULA:
                     start, end = leaf.start + atom.start, leaf.start + atom.end
                     parts += [markdown[at:start], escaped(markdown[start:end])]
                     at = end
@@ -26,5 +26,5 @@ def legible(markdown: str) -> str:
 
 
 def escaped(formula: str) -> str:
-    """A formula whose signs are no Markdown."""
+    """The formula with its characters escaped, so that none is read as Markdown."""
     return _SIGNS.sub(r"\\\g<0>", formula)

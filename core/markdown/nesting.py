@@ -1,30 +1,30 @@
-"""Nesting: what stands before the lines of a block, which are the columns of lists and the marks of quotes."""
+"""Nesting: what comes before the lines of a block: the columns of the lists and the markers of the quotes around it."""
 
 import re
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
 Nest = tuple[int, ...]
-"""Where a block stands: the columns its lists take up before the first quote mark, after the first, and so on."""
+"""What is around a block: the columns that lists take up before the first quote marker, after the first, and so on."""
 
 
 def lines(text: str) -> list[str]:
-    """The lines of a text as Markdown counts them, each with its line end."""
+    """The lines of a text as Markdown counts them, each with its line ending."""
     return _LINE.findall(text)
 
 
 def continuation(nest: Nest) -> str:
-    """What a line must begin with to go on in a block that stands there."""
+    """What a line must begin with to continue a block inside those lists and quotes."""
     return "> ".join(" " * columns for columns in nest)
 
 
 def merge(outer: Nest, inner: Nest) -> Nest:
-    """`inner`, seen from outside a text out of which the columns of `outer` were taken."""
+    """`inner` as seen in the original text, from which the columns of `outer` had been taken out."""
     return tuple(columns + (outer[i] if i < len(outer) else 0) for i, columns in enumerate(inner))
 
 
 def dedent(line: str, nest: Nest) -> tuple[str, Nest]:
-    """The line without the columns of the lists around it, quote marks kept; and which of the lists go on after it."""
+    """The line without the columns of the lists around it, quote markers kept; and which lists go on after it."""
     out, rest = "", line
     for quotes, columns in enumerate(nest):
         body = rest.lstrip(" \t")

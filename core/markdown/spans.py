@@ -1,4 +1,4 @@
-"""The marks inside a paragraph with their places in it: code spans, links, emphasis, and what is not closed yet."""
+"""Spans inside a paragraph with their places in it: code, links, emphasis, and what is not closed yet."""
 
 import re
 from bisect import bisect_left
@@ -29,15 +29,18 @@ _ADDRESS = re.compile(
 )
 _INNER = re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)")
 _SPACE = re.compile(r"(?<!\\)\s")
-_TRIES = 5000  # to read something in one piece; a thousand brackets in a row would take as many seconds
+# Attempts to read an atom in one piece; without this limit a thousand brackets in a row would take a thousand seconds.
+_TRIES = 5000
 _BEGUN = re.compile(rf"<(?!\s)|\\[(\[]|(?!{PRICE}[\s.,;:!?)])\$")
-_PIECE, _MOST = 400, 1600  # characters that are read at once, at least and mostly at most
-_FAR = 800  # characters after which nothing that is open finds its end any more
+_PIECE, _MOST = 400, 1600  # characters to read at once, at least and usually at most
+_FAR = 800  # after this many characters, what is open is taken never to find its end
 
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """A piece that means something only whole: `start` to `end`. `label` and `target` belong to links and images."""
+    """A piece that only has a meaning as a whole, from `start` to `end`. `label` and `target` belong to links and
+    images.
+    """
 
     kind: AtomKind
     start: int
@@ -48,9 +51,9 @@ class Atom:
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """`pairs` are the places of matching emphasis characters (each `*`, `_`, and `~~` by itself).
+    """`pairs` are the places of matching emphasis marks (each `*` or `_` by itself, `~~` as one).
 
-    `openers` are those of such that may still find a partner, `ticks` backtick runs without one, `brackets` the places
+    `openers` are the marks that may still find a partner, `ticks` the backtick runs without one, `brackets` the places
     of each `[` that opens no link.
     """
 
@@ -61,7 +64,7 @@ class Inline:
     brackets: tuple[int, ...] = ()
 
     def inside(self, at: int) -> Atom | None:
-        """The atom that a cut before the character `at` would break."""
+        """The atom that a cut before the character `at` would split."""
         return next((atom for atom in self.atoms if atom.start < at < atom.end), None)
 
     def around(self, at: int) -> Atom | None:
@@ -71,7 +74,7 @@ class Inline:
 
 @dataclass(slots=True)
 class _Trace:
-    """What the parser met on its way through `source`."""
+    """What the parser has found on its way through `source`."""
 
     source: str
     atoms: list[Atom] = field(default_factory=list)
@@ -81,7 +84,7 @@ class _Trace:
 
 
 def _traced(state: StateInline, silent: bool) -> _Trace | None:
-    """The trace to write to; none while the parser only looks ahead or reads an image's description by itself."""
+    """The trace to write to; None while the parser looks ahead or reads only the description of an image."""
     trace = state.env.get("trace")
     return trace if isinstance(trace, _Trace) and not silent and state.src is trace.source else None
 
@@ -139,15 +142,15 @@ for _name, _kind, _rule in (
     _PARSER.inline.ruler.at(_name, _atom(_kind, _rule))  # type: ignore[arg-type]
 _PARSER.inline.ruler.at("emphasis", _delimiters(emphasis.tokenize, 1))
 _PARSER.inline.ruler.at("strikethrough", _delimiters(strikethrough.tokenize, 2))
-_PARSER.validateLink = lambda url: True  # type: ignore[method-assign]  # what is shown is not ours to judge here
+_PARSER.validateLink = lambda url: True  # type: ignore[method-assign]  # which links are shown is not decided here
 
 
-@lru_cache(maxsize=512)  # most paragraphs of a page are as they were in the frame before
+@lru_cache(maxsize=512)  # most paragraphs of a page are the same as in the previous frame
 def inline(source: str) -> Inline:
-    """The marks of a paragraph as it stands in the text.
+    """The spans of a paragraph as it is in the text.
 
-    A long one is read in pieces, so that the cost of one more word is that of the last of them: a piece ends at a white
-    space before which nothing is open any more.
+    A long paragraph is read in pieces, so that one more word costs only as much as the last piece. A piece ends at
+    white space before which nothing is open any more.
     """
     whole, begin, least = Inline(), 0, _PIECE
     for space in _SPACE.finditer(source):
@@ -183,13 +186,13 @@ def _read_piece(source: str) -> Inline:
 
 
 def _is_inside(at: int, starts: list[int], ends: list[int]) -> bool:
-    """Whether one of the pairs is around that place: where each begins, and how far those up to it reach."""
+    """Whether a pair encloses that place. `starts`: where each begins; `ends`: how far the pairs up to it reach."""
     before = bisect_left(starts, at)
     return before > 0 and ends[before - 1] > at
 
 
 def _is_complete(source: str, piece: Inline) -> bool:
-    """Whether nothing in this piece can find its end after it; what is open for long will not."""
+    """Whether nothing in this piece can find its end after it. What has been open for long never will."""
     near = len(source) - _FAR
     begun = (*piece.openers, *piece.brackets, *(start for start, _ in piece.ticks))
     if len(source) > _MOST or any(at >= near for at in begun):
@@ -200,7 +203,7 @@ def _is_complete(source: str, piece: Inline) -> bool:
 
 
 def _joined(whole: Inline, piece: Inline, by: int) -> Inline:
-    """The marks of a paragraph's beginning and of the piece that follows it `by` characters from the beginning."""
+    """The spans of the beginning of a paragraph and of the piece that follows it `by` characters later."""
     if not by:
         return piece
     return Inline(
@@ -213,7 +216,7 @@ def _joined(whole: Inline, piece: Inline, by: int) -> Inline:
 
 
 def _addresses(source: str) -> list[Atom]:
-    """Addresses that stand in the text as they are; what ends a sentence or closes a bracket is no part of them."""
+    """Bare addresses in the text. What ends a sentence or closes a bracket is not part of them."""
     found = []
     for match in _ADDRESS.finditer(source):
         target = match[0]
@@ -224,12 +227,12 @@ def _addresses(source: str) -> list[Atom]:
 
 
 def bare(label: str) -> str:
-    """The label of a link or an image without the links and images in it."""
+    """The label of a link or an image, without the links and images in it."""
     return _INNER.sub(r"\1", label)
 
 
 def _math(source: str, atoms: list[Atom]) -> list[Atom]:
-    """Formulas, which the parser does not know; one that begins inside code is none."""
+    """Formulas, which the parser does not know. One that begins inside code is none."""
     found = [Atom("math", match.start(), match.end()) for match in _MATH.finditer(source)]
     code = [atom for atom in atoms if atom.kind == "code"]
     return [m for m in found if not any(c.start < m.end and m.start < c.end for c in code)]

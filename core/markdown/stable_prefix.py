@@ -1,16 +1,16 @@
-"""Appending: how far a text that grows may be shown where nothing can be taken back and no mark be closed."""
+"""stable_length: how much of a growing text to show where nothing can be taken back and no mark can be closed."""
 
 import re
 from functools import lru_cache
 
 from core.markdown.blocks import Leaf, blocks
-from core.markdown.incomplete import HOLD, UNDECIDED, emoji_at_end, heal, may_be_link, trimmed
-from core.markdown.math import LONG
+from core.markdown.incomplete import HOLD_CHARACTERS, UNDECIDED, emoji_at_end, may_be_link, mend, trimmed
+from core.markdown.math import LONGEST_FORMULA
 from core.markdown.spans import MATH_BEGINS, PRICE, inline
 
-# In code that may turn out to be none: what would then be read in another way.
+# What would be read in another way if the code around it turned out to be no code.
 _SPECIAL = re.compile(r"[<\[!$\\]")
-# The beginnings of what only the next characters decide.
+# The beginnings of what the next characters decide.
 _HALF = r"<(?:\\?s[a-z]{0,6})?|\](?:[(:]\s{0,8}<?\\?(?:#[A-Z0-9]{0,5}|&#?\w{0,7})?)?|\\"
 _TAIL = re.compile(rf"(?>[\s*_~`!]|{_HALF}|{PRICE}|(?<![\w/])h(?:t(?:t(?:ps?(?::/?)?)?)?)?)+\Z")
 _TAIL_OF_HTML = re.compile(rf"(?>{_HALF})+\Z")
@@ -18,29 +18,31 @@ _TAIL_OF_CODE = re.compile(r"<(?:![ \t]*\w*[ \t]*|[@#][A-Z0-9]*|s[a-z]{0,6})?\Z"
 
 
 @lru_cache(maxsize=64)
-def sure(markdown: str) -> int:
-    """How many characters of this text stay as they are, whatever comes after them.
+def stable_length(markdown: str) -> int:
+    """How many characters of this text keep their meaning, whatever comes after them.
 
-    Half-arrived links, pictures, entities, emoji, formulas and rows of tables are waited for, and openers of blocks.
-    Emphasis, code spans and fences are shown while they are open. A longer text is never less sure than a shorter one.
+    Links, images, entities, emoji, formulas and table rows that have half arrived are held back, and so are openers of
+    blocks. Emphasis, code spans and fences are shown while they are open. When a text grows, this never gets less.
     """
-    end = _sure(markdown[: emoji_at_end(markdown)])
+    end = _stable_length(markdown[: emoji_at_end(markdown)])
     return len(trimmed(markdown[:end]))
 
 
-def _sure(markdown: str) -> int:
-    keep, last = heal(markdown).keep, _last(markdown)
+def _stable_length(markdown: str) -> int:
+    keep, last = mend(markdown).keep, _last(markdown)
     if last is not None and last.kind == "table" and keep == last.start:
-        # Until its rule came, its head was a paragraph.
+        # Until its rule arrived, its head was a paragraph.
         head = markdown[last.start : last.rows[1]]
         return last.start + (0 if head.lstrip(" >").startswith("|") else _paragraph(head, len(head)))
     while last is not None and keep <= last.start:
         if keep == last.start and not UNDECIDED.fullmatch(markdown, keep):
-            return keep  # a block began, which ends what stands before it
+            return keep  # a block has begun, which ends the one before it
         markdown = markdown[: last.start]
         last = _last(markdown)
     begin = last.end if last is not None else 0
-    if (rest := markdown[begin:keep]).strip(" \t\r\n>"):  # a definition follows, or an empty item: no blocks
+    if (rest := markdown[begin:keep]).strip(
+        " \t\r\n>"
+    ):  # a link definition follows, or an empty item; neither is a block
         end = _without(rest, _TAIL)
         return begin + (0 if UNDECIDED.fullmatch(rest, 0, end) else end)
     if last is None or _is_complete(last, markdown) or _is_complete(last, markdown[:keep]):
@@ -68,17 +70,17 @@ def _is_complete(leaf: Leaf, markdown: str) -> bool:
 
 
 def _paragraph(text: str, most: int) -> int:
-    """The same in a paragraph, of which at most so much may be shown."""
+    """The same for a paragraph of which at most `most` characters may be shown."""
     marks, stops = inline(text.rstrip()), [most]
     if marks.ticks and (special := _SPECIAL.search(text, marks.ticks[0][1])):
         stops.append(special.start())
     for at in marks.brackets:
         picture = text[at - 1 : at] == "!" or text.startswith("![", at + 1)
-        if len(text) - at <= (LONG if picture else HOLD) and may_be_link(text, at):
+        if len(text) - at <= (LONGEST_FORMULA if picture else HOLD_CHARACTERS) and may_be_link(text, at):
             stops.append(at - (text[at - 1 : at] == "!"))
             break
     for begin in MATH_BEGINS.finditer(text):
-        longest = {"$": 120, "\\(": HOLD}.get(begin[0], LONG)
+        longest = {"$": 120, "\\(": HOLD_CHARACTERS}.get(begin[0], LONGEST_FORMULA)
         if len(text) - begin.start() <= longest and marks.around(begin.start()) is None:
             stops.append(begin.start())
     end = _without(text[: min(stops)], _TAIL)
@@ -89,6 +91,6 @@ def _paragraph(text: str, most: int) -> int:
 
 
 def _without(text: str, tail: re.Pattern[str]) -> int:
-    """The length of the text without such a tail."""
-    half = tail.search(text, max(0, len(text) - HOLD))
+    """The length of the text without a tail that matches."""
+    half = tail.search(text, max(0, len(text) - HOLD_CHARACTERS))
     return half.start() if half else len(text)

@@ -1,4 +1,4 @@
-"""The cells of a table."""
+"""Cells of a table and their alignment."""
 
 from markdown_it.rules_block.table import escapedSplit
 
@@ -9,20 +9,20 @@ Cells = tuple[tuple[str, ...], ...]
 
 
 def cells(leaf: Leaf, text: str) -> Cells:
-    """The cells of a table whose text this is, as written, header first; each row has as many as the header."""
+    """The cells of a table with this text, as written, header first; each row has as many cells as the header."""
     header, _, *rows = map(_row, _lines(leaf, text))
     return tuple(tuple(_folded(row, len(header))) for row in (header, *rows))
 
 
 def alignment(leaf: Leaf, text: str) -> tuple[str, ...]:
-    """How each column is aligned: "left", "right", "center" or ""."""
+    """The alignment of each column: "left", "right", "center" or ""."""
     ends = [(cell.strip()[:1] == ":", cell.strip()[-1:] == ":") for cell in _row(_lines(leaf, text)[1])]
     names = {(True, True): "center", (False, True): "right", (True, False): "left"}
     return tuple(names.get(end, "") for end in ends)
 
 
 def complete(leaf: Leaf, text: str) -> str:
-    """The table's Markdown with nothing that would not be shown, which are cells beyond the header's."""
+    """The table's Markdown with all its text shown: cells beyond the header's, which Markdown drops, are joined."""
     bare = _lines(leaf, text)
     columns, out = len(_row(bare[0])), []
     for line, inner in zip(lines(text), bare, strict=True):
@@ -35,20 +35,20 @@ def complete(leaf: Leaf, text: str) -> str:
 
 
 def _lines(leaf: Leaf, text: str) -> list[str]:
-    """The lines of a table without what stands before them."""
+    """The lines of a table without what comes before them."""
     first, *rest = lines(text)
     return [first[len(leaf.head) :], *(dedent(line, leaf.nest)[0].lstrip(" \t>") for line in rest)]
 
 
 def _row(line: str) -> list[str]:
-    """All cells of a row: Markdown drops those beyond the header's, mostly code with a bar in it."""
+    """All cells of a row, even those beyond the header's, which Markdown drops: most come from a bar in code."""
     found = escapedSplit(line.strip())
     found = found[1:] if found and not found[0].strip() else found
     return found[:-1] if found and not found[-1].strip() else found
 
 
 def _folded(row: list[str], columns: int) -> list[str]:
-    """The row with as many cells as the header: those too many are joined, first where a bar stands in code."""
+    """The row with as many cells as the header; surplus cells are joined, first where a bar is inside code."""
     found: list[str] = []
     spare = len(row) - columns
     for cell in row:

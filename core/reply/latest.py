@@ -1,4 +1,4 @@
-"""Latest[T]: a cell that holds the newest value; writing never waits, reading waits for something new."""
+"""Latest[T]: a cell that holds only the newest value; writing never waits, reading waits for something new."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Latest(Generic[T]):
-    """A one-slot cell between one writer and one reader on the same loop. What was not read in time is replaced."""
+    """A one-slot cell between one writer and one reader on the same loop. A value not read in time is replaced."""
 
     def __init__(self, value: T) -> None:
         self.value = value
@@ -30,23 +30,23 @@ class Latest(Generic[T]):
             scope.reschedule(asyncio.get_running_loop().time())
 
     async def next(self) -> T:
-        """The newest value, once there is one that was not returned before."""
+        """The newest value, as soon as there is one that was not returned before."""
         await self._news.wait()
         self._news.clear()
         return self.value
 
     async def newer(self) -> T:
-        """The next value that is set from now on."""
+        """The next value that is set after this call."""
         self._news.clear()
         return await self.next()
 
     async def closed(self) -> None:
-        """Wait for the last value; those before it wake nobody."""
+        """Wait for the last value. Earlier ones do not wake the caller."""
         await self._closed.wait()
 
     @asynccontextmanager
     async def until_closed(self) -> AsyncIterator[None]:
-        """What is awaited inside is given up when the last value comes: then it raises TimeoutError."""
+        """Limit what is awaited inside: when the last value comes, it is given up with TimeoutError."""
         async with asyncio.timeout(0 if self._closed.is_set() else None) as scope:
             self._waits.add(scope)
             try:

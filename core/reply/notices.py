@@ -1,4 +1,4 @@
-"""Notices: sentences and signs of ours on a surface, beside the replies; what can't be shown ends in the log."""
+"""Notices: shows our own sentences and question statuses beside the replies; what can't be shown ends up in the log."""
 
 import asyncio
 import logging
@@ -10,21 +10,21 @@ from core.domain.ports import QuestionStatus, Surface
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 10
+MAX_ATTEMPTS = 10
 
 
-async def sign(surface: Surface, shown: QuestionStatus) -> None:
-    """Show what becomes of a question, once."""
+async def show_status(surface: Surface, status: QuestionStatus) -> None:
+    """Show the status of a question, once."""
     try:
-        await surface.status(shown)
+        await surface.status(status)
     except PlatformError:
         pass
     except Exception:
-        log.exception("a sign was not shown")  # a defect of a surface must not end every other turn
+        log.exception("could not show a status")  # a defect of one surface must not end all other turns
 
 
 async def say(surface: Surface, notice: str) -> None:
-    """Show a sentence to everybody, waiting for its place when the platform is busy."""
+    """Show a sentence to everybody; wait when the platform is busy."""
     await _patiently(lambda: surface.post(Page("", foot=notice)))
 
 
@@ -34,14 +34,14 @@ async def whisper(surface: Surface, notice: str) -> None:
 
 
 async def retract(surface: Surface, messages: tuple[str, ...]) -> None:
-    """Take messages away, the last first."""
+    """Delete messages, the last one first."""
     for message in reversed(messages):
         await _patiently(lambda message=message: surface.delete(message))  # type: ignore[misc]
 
 
 async def _patiently(call: Callable[[], Awaitable[object]]) -> None:
     try:
-        for attempt in range(1, ATTEMPTS):
+        for attempt in range(1, MAX_ATTEMPTS):
             try:
                 await call()
                 return
@@ -49,6 +49,6 @@ async def _patiently(call: Callable[[], Awaitable[object]]) -> None:
                 await asyncio.sleep(min(30.0, error.retry_after if isinstance(error, SlowDown) else attempt))
         await call()
     except PlatformError as error:
-        log.warning("a notice was not shown: %s", error)
+        log.warning("could not show a notice: %s", error)
     except Exception:
-        log.exception("a notice was not shown")
+        log.exception("could not show a notice")

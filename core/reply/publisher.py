@@ -1,4 +1,45 @@
-"""Painter: shows the newest state of a reply on a surface, as often as the platform allows, and its end for certain."""
+"""ReplyPublisher: shows the newest state of one reply as often as the platform allows, and makes sure its end is shown.
+
+A model writes a hundred tokens a second; a platform accepts about one edit a second. So the two must not wait for
+each other. One task, the writer, reads the model's stream and puts each new state of the reply into a cell with one
+slot (`Latest`). Setting the cell never waits: what nobody has read in time is replaced. The other task, the
+publisher, takes from the cell whatever is newest when the platform allows a call, and never sends anything older.
+
+Each round of its loop is the same. Look at the newest state. If the screen already shows it, wait for news, at
+most a second, because the clock of a thinking model ticks without news. Otherwise find the first page that is not on
+screen as it should be, and with it the rate limit that the call counts against. Wait for a permit. Then look again:
+time has passed, the newest state may be another one and may need another call. If so, give the permit back and start
+over. Otherwise post or edit the page, and tell the `CheckpointListener` how far the reply has come, so that another
+process could go on in the same messages.
+
+While a page grows, the publisher doesn't even lay the text out before it has its permit. And when the model is quick,
+the writer does not read each token by itself: it reads in beats (`Beat`), since each read costs time and only the
+last state of a beat would be shown. So with the permit in hand the publisher first has what gathered since the last
+beat read at once, and shows that.
+
+Interim frames are cheap. One that fails is not tried again; the next one holds everything that it held. The end is
+different: it has to land. When the last state is in the cell, waits for interim permits end at once, the reply goes to
+the front of the queue, and what fails is tried again with growing pauses for up to FINAL_FRAME_TIMEOUT_SECONDS. If the
+text takes more messages than allowed, the whole of it follows as a file. Last, messages of an earlier attempt that the
+text does not need are deleted.
+
+What a platform can refuse, and what then happens:
+
+- SlowDown: the rate limiter has learnt of it; the next permit simply comes later.
+- Unreachable: a pause, and the call again. The end of the reply cuts the pause of an interim frame short.
+- Rejected: an interim frame is skipped, since more text may make it acceptable. In the last state a sentence takes
+  the place of the page; if even that is refused, the reply is given up.
+- Frozen: the message can't be edited any more. The publisher waits for the whole text, deletes that message and those
+  after it, and posts their text again.
+- Halted: a person ended the reply by the platform's own means. The model is stopped, and the end is shown.
+- Forbidden: nothing more may be posted. The reply ends with the messages that it has, and the model is stopped; if it
+  has none, the reply is given up.
+- Gone: somebody deleted the reply or its channel. Nobody reads it any more, so this ends the publisher.
+
+A reply may start in the middle, with messages on screen already. After a takeover the publisher goes on in them, and
+leaves the old text until the new one is as long: nobody sees an answer shrink. When a question is answered again, the
+old answer stays until there is a first word to replace it.
+"""
 
 import asyncio
 import logging
@@ -21,100 +62,100 @@ from core.reply.state import Phase, Reply
 
 log = logging.getLogger(__name__)
 
-# How long a final frame is tried before it is given up, in seconds; an interim frame is not tried twice.
-FINAL_PATIENCE = 600.0
-_BACKOFF = (0.5, 1, 2, 5, 10, 30)
-# How long what has gathered of a quick stream may take to be read before a frame, in seconds: it is there already.
-FRESH = 0.02
+# How long to keep trying a final frame before it is given up; an interim frame is not tried twice.
+FINAL_FRAME_TIMEOUT_SECONDS = 600.0
+_BACKOFF_SECONDS = (0.5, 1, 2, 5, 10, 30)
+# How long to wait before a frame for the text of a quick stream that has gathered: it only has to be read.
+FRESH_TEXT_TIMEOUT_SECONDS = 0.02
 FILE_NAME = "answer.md"
 
 
 class CheckpointListener(Protocol):
-    """Who is told how far a reply has come."""
+    """Hears how far a reply has come."""
 
-    def drawn(self, progress: Progress, page: Page) -> None:
-        """Something new is on screen, this page last."""
+    def on_edit(self, progress: Progress, page: Page) -> None:
+        """A message changed on screen; `page` is what it shows now."""
         ...
 
-    async def posted(self, progress: Progress, page: Page) -> None:
+    async def on_post(self, progress: Progress, page: Page) -> None:
         """A new message is on screen."""
         ...
 
     async def check(self) -> None:
-        """Something is about to be shown. Raises Stale when that is another process's affair by now."""
+        """Called before anything is shown. Raises Stale when another process has taken the reply over."""
         ...
 
 
 class ReplyPublisher:
-    """Paints one reply. Knows which messages stand where; a frame that became old while waiting is never sent."""
+    """Shows one reply. Knows which page each message shows; never sends a frame that grew old while it waited."""
 
     def __init__(
         self,
         cell: Latest[Reply],
         surface: Surface,
-        pacer: RateLimiter,
-        keeper: CheckpointListener,
+        limiter: RateLimiter,
+        listener: CheckpointListener,
         progress: Progress = NOTHING_SHOWN,
         beat: Beat | None = None,
         *,
         heading: str = "",
-        look: ReplyStyle = PLAIN,
+        style: ReplyStyle = PLAIN,
         halt: Callable[[], object] = lambda: None,
         keep: bool = False,
         platform: str = "",
     ) -> None:
-        """`progress`: what was shown before, by another process or as an answer to be replaced; its messages are gone
-        on with. With `keep` it stands until there is text to replace it; if none comes, what is to say is a message of
-        its own. `keeper` is told of ours. `halt` ends the answer when a person wants that by the platform's own means.
-        `platform`: for the metrics. `beat`: in which the model's stream is read.
+        """`progress` is what is on screen already, left by another process or as an answer to be replaced; its messages
+        are used again. With `keep`, that answer stays until there is text to replace it; if none comes, our notice is a
+        message of its own. `listener` hears of what we show. `halt` ends the answer when a person wants that by the
+        platform's own means. `platform` labels the metrics. `beat` is the one in which the model's stream is read.
         """
         self.messages = list(progress.messages)
-        self.visible = asyncio.Event()  # something of ours is on screen
-        # A new attempt begins at the first word: until it has come as far as the one before, that one stays.
+        self.visible = asyncio.Event()  # set once something of ours is on screen
+        # A new attempt begins with the first word: until it is as long as the one before, that one stays.
         self._catching_up = progress.characters
         self._cell, self._beat = cell, beat or Beat()
         self._surface = surface
-        self._pacer, self._line = pacer, pacer.line()
-        self._keeper = keeper
+        self._limiter, self._ticket = limiter, limiter.ticket()
+        self._listener = listener
         self._halt = halt
         self._keep = keep
-        self._live = look.live
-        self._frames = ReplyLayout(surface.fits, heading, look)
+        self._live = style.live
+        self._layout = ReplyLayout(surface.fits, heading, style)
         self._shown: list[Page | None] = [None] * len(self.messages)
-        self._laid_out = Reply()  # the state that was laid out last
-        self._drawn = 0  # the page that was shown last, or was to be
+        self._laid_out = Reply()  # the last state that was laid out
+        self._current = 0  # index of the page that was shown last, or that failed
         self._attached = False
         self._platform = platform
-        self._newest: float | None = None  # when the newest text on screen had come
+        self._newest: float | None = None  # when the newest text on screen came from the model
 
-    async def paint(self) -> None:
-        """Until the reply is over and its end is on screen.
+    async def publish(self) -> None:
+        """Run until the reply is over and its end is on screen.
 
         Raises Gone when the reply or its place was deleted, Forbidden when nothing may be shown there any more,
-        Rejected when not even a sentence of ours is taken, and SlowDown or Unreachable when that went on for
-        FINAL_PATIENCE.
+        Rejected when not even our own sentence is accepted, and SlowDown or Unreachable when these last longer than
+        FINAL_FRAME_TIMEOUT_SECONDS.
         """
         try:
-            await self._paint()
+            await self._publish()
         finally:
-            self._line.leave()
+            self._ticket.leave()
 
-    async def _paint(self) -> None:
+    async def _publish(self) -> None:
         failures, deadline = 0, None
         while True:
             reply = self._cell.value
             if reply.over and deadline is None:
-                deadline, self._line.ending = time.monotonic() + FINAL_PATIENCE, True
+                deadline, self._ticket.ending = time.monotonic() + FINAL_FRAME_TIMEOUT_SECONDS, True
             if self._keep and reply.over and not reply.text:
                 self.messages, self._shown, self._keep = [], [], False
                 if reply.phase is Phase.STOPPED:
                     return
             try:
                 if (need := self._expected(reply)) is not None:
-                    await self._draw(*need)
+                    await self._show(*need)
                 elif not reply.over:
-                    await self._news()
-                elif self._frames.overflows(reply) and not self._attached:
+                    await self._wait_for_news()
+                elif self._layout.overflows(reply) and not self._attached:
                     await self._attach(reply)
                 else:
                     await self._trim()
@@ -123,32 +164,32 @@ class ReplyPublisher:
             except SlowDown as slow:
                 if _past(deadline):
                     raise
-                log.info("slowed down for %.1f s", slow.retry_after)
+                log.info("the platform asked for a pause of %.1f s", slow.retry_after)
             except Halted:
-                log.info("a person ended a reply")
+                log.info("a person stopped a reply with the platform's own button")
                 self._halt()
                 await self._cell.closed()
             except Frozen as error:
-                # It can't grow in place here: the whole text comes in new messages, once it is complete.
-                log.warning("a message can't be edited, its text is posted anew: %s", error)
+                # The text can't grow in this message: once it is complete, all of it comes in new messages.
+                log.warning("a message can't be edited any more; its text will be posted again: %s", error)
                 await self._cell.closed()
-                await self._drop(self._drawn)
+                await self._drop(self._current)
             except Forbidden as error:
-                if not (self.messages and self._frames.end_at(len(self.messages))):
+                if not (self.messages and self._layout.end_at(len(self.messages))):
                     raise
-                log.warning("a reply can't go on in its place: %s", error)
+                log.warning("no further message may be posted; the reply ends here: %s", error)
                 self._halt()
             except Rejected as error:
-                log.warning("a frame was refused: %s", error)
+                log.warning("the platform refused the content of a frame: %s", error)
                 if not reply.over:
-                    await self._news()
-                elif not self._frames.give_up(self._drawn):
-                    raise  # even the sentence in its place is refused
+                    await self._wait_for_news()
+                elif not self._layout.give_up(self._current):
+                    raise  # the platform refuses even our sentence in its place
             except Unreachable as error:
                 if _past(deadline):
                     raise
-                log.warning("a frame was lost: %s", error)
-                pause = _BACKOFF[min(failures, len(_BACKOFF) - 1)]
+                log.warning("could not show a frame: %s", error)
+                pause = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
                 failures += 1
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
@@ -156,24 +197,24 @@ class ReplyPublisher:
 
     def _pages(self, reply: Reply) -> tuple[Page, ...]:
         self._laid_out = reply
-        return self._frames.pages(reply, time.monotonic())
+        return self._layout.pages(reply, time.monotonic())
 
     def _expected(self, reply: Reply) -> tuple[RateLimit, bool] | None:
-        """What showing the reply needs next, None when nothing changed.
+        """The limit and urgency of the call that showing the reply needs next; None when nothing changed.
 
-        While a text grows that is an edit of the page that grows: it is laid out once the budget allows a call, not
-        before as well. If it needs another call by then, that is found when it is looked at again.
+        For a growing text that is an edit of the growing page, which is laid out only once the call is allowed. If it
+        then turns out to need another call, the second look finds that.
         """
         shown = self._shown[-1] if self._shown else None
         grows = reply.text and self._laid_out.text and reply is not self._laid_out and not reply.over
-        waits = not self._live or len(reply.text) < self._catching_up or self._frames.overflows(reply)
+        waits = not self._live or len(reply.text) < self._catching_up or self._layout.overflows(reply)
         if grows and not waits and shown and shown.growing:
             return self._need(len(self._shown) - 1, shown)
         changed = self._changed(reply)
         return None if changed is None else self._need(changed, self._pages(reply)[changed])
 
     def _changed(self, reply: Reply) -> int | None:
-        """The first page that is not on screen as it should be."""
+        """Index of the first page that is not on screen as it should be."""
         if not reply.over and (not self._live or len(reply.text) < self._catching_up):
             return None
         if self._keep and not reply.text:
@@ -183,26 +224,26 @@ class ReplyPublisher:
                 return index
         return None
 
-    async def _news(self) -> None:
-        """Wait for a newer reply; a thinking model has a clock on screen, so look now and then also without one."""
+    async def _wait_for_news(self) -> None:
+        """Wait for a newer reply, for a second at most: the clock of a thinking model moves without one."""
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await self._cell.next()
 
-    async def _draw(self, pace: RateLimit, urgent: bool) -> None:
-        """Wait for the budget, then show what is newest by then."""
-        permit = await self._permit(pace, urgent=urgent)
+    async def _show(self, limit: RateLimit, urgent: bool) -> None:
+        """Wait for a permit, then show what is newest by then."""
+        permit = await self._permit(limit, urgent=urgent)
         if permit is None:
             return
         reply = await self._freshest()
         changed = self._changed(reply)
         page = None if changed is None else self._pages(reply)[changed]
-        if changed is None or page is None or self._need(changed, page)[0].scope != pace.scope:
-            permit.give_back()  # what had to be shown became another call
+        if changed is None or page is None or self._need(changed, page)[0].scope != limit.scope:
+            permit.give_back()  # what there is to show now needs another call
             return
-        self._drawn = changed
+        self._current = changed
         async with permit:
-            await self._keeper.check()
+            await self._listener.check()
             if new := changed >= len(self.messages):
                 self.messages.append(await self._surface.post(page))
                 self._shown.append(page)
@@ -211,92 +252,94 @@ class ReplyPublisher:
                     self.messages[changed], new = moved, True
                 self._shown[changed] = page
             permit.learn(self._surface.told)
-        self._aged(reply)
+        self._observe_age(reply)
         if new:
-            await self._keeper.posted(self._noted(reply), page)
+            await self._listener.on_post(self._report(reply), page)
         else:
-            self._keeper.drawn(self._noted(reply), page)
+            self._listener.on_edit(self._report(reply), page)
 
     async def _freshest(self) -> Reply:
-        """The newest reply, with what the model wrote until now."""
+        """The newest reply, with all that the model has written until now."""
         if not self._cell.value.over and self._beat.now():
             with suppress(TimeoutError):
-                async with asyncio.timeout(FRESH):
+                async with asyncio.timeout(FRESH_TEXT_TIMEOUT_SECONDS):
                     return await self._cell.newer()
         return self._cell.value
 
     def _need(self, index: int, page: Page) -> tuple[RateLimit, bool]:
-        """The budget that the page's next frame draws on, and whether it goes before interim frames: new messages and
-        those that will not change any more do."""
+        """The limit that the page's next frame counts against, and whether it goes before interim frames: new messages
+        do, and so do pages that will not change any more.
+        """
         message = self.messages[index] if index < len(self.messages) else None
-        return self._surface.pace(message, page, self._pacer.wait), message is None or not page.growing
+        return self._surface.pace(message, page, self._limiter.wait), message is None or not page.growing
 
-    def _aged(self, reply: Reply) -> None:
-        """A frame landed: how old its newest text has become. Frames without new text tell nothing."""
+    def _observe_age(self, reply: Reply) -> None:
+        """Measure how old the newest text of a frame is when it lands. A frame without new text says nothing."""
         if self._platform and reply.text_until is not None and reply.text_until != self._newest:
             self._newest = reply.text_until
             metrics.FRAME_AGE_SECONDS.labels(self._platform).observe(time.monotonic() - reply.text_until)
 
-    def _noted(self, reply: Reply) -> Progress:
+    def _report(self, reply: Reply) -> Progress:
         self._catching_up = 0
         self.visible.set()
         return Progress(tuple(self.messages), len(reply.text))
 
-    async def _permit(self, pace: RateLimit, *, urgent: bool) -> Permit | None:
-        """A call from the budget; None when the reply ended while it waited in line: its end may be another call."""
+    async def _permit(self, limit: RateLimit, *, urgent: bool) -> Permit | None:
+        """A permit for a call; None when the reply ended in the meantime, since its end may need another call."""
         if urgent or self._cell.value.over:
-            return await self._line.permit(pace, final=True)
+            return await self._ticket.permit(limit, final=True)
         try:
             async with self._cell.until_closed():
-                return await self._line.permit(pace)
+                return await self._ticket.permit(limit)
         except TimeoutError:
             return None
 
     async def _attach(self, reply: Reply) -> None:
-        """The whole text as a file below its beginning; where that is not possible it takes as many messages as it
-        takes."""
+        """Show the whole text as a file below its beginning. Where no file can be attached, all text goes into
+        messages.
+        """
         await self._drop(len(self._pages(reply)))
         page = self._pages(reply)[-1]
-        permit = await self._line.permit(self._surface.pace(None, page, self._pacer.wait), final=True)
+        permit = await self._ticket.permit(self._surface.pace(None, page, self._limiter.wait), final=True)
         try:
             async with permit:
-                await self._keeper.check()
+                await self._listener.check()
                 message = await self._surface.attach(FILE_NAME, reply.text.encode("utf-8", "replace"))
         except (Rejected, Forbidden) as error:
-            log.warning("a file can't be attached, its text goes into messages: %s", error)
-            self._frames.without_file()
+            log.warning("could not attach the file; its text goes into messages: %s", error)
+            self._layout.without_file()
             return
         self._attached = True
         if message:
             self.messages.append(message)
             self._shown.append(None)
-            await self._keeper.posted(self._noted(reply), page)
+            await self._listener.on_post(self._report(reply), page)
 
     async def _trim(self) -> None:
-        """Take away messages of an earlier attempt that the final text does not need."""
+        """Delete messages of an earlier attempt that the final text does not need."""
         if not self._attached:
             await self._drop(max(1, len(self._pages(self._cell.value))))
 
     async def _drop(self, keep: int) -> None:
-        """Take the messages after the first `keep` away."""
+        """Delete the messages after the first `keep`."""
         while len(self.messages) > keep:
             await self._delete(self.messages[-1])
             self.messages.pop()
             self._shown.pop()
 
     async def _delete(self, message: str) -> None:
-        for pause in _BACKOFF:
-            await self._keeper.check()
+        for pause in _BACKOFF_SECONDS:
+            await self._listener.check()
             try:
                 await self._surface.delete(message)
                 return
             except (SlowDown, Unreachable) as error:
-                log.info("a superfluous message is taken away later: %s", error)
+                log.info("could not delete a superfluous message yet: %s", error)
                 await asyncio.sleep(error.retry_after if isinstance(error, SlowDown) else pause)
             except PlatformError as error:
-                log.warning("a superfluous message stayed: %s", error)
+                log.warning("could not delete a superfluous message: %s", error)
                 return
-        log.warning("a superfluous message stayed")
+        log.warning("could not delete a superfluous message")
 
 
 def _past(deadline: float | None) -> bool:

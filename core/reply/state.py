@@ -1,4 +1,4 @@
-"""Reply: what is known of an answer at one moment, and the table of the phases it goes through."""
+"""Reply: what is known of an answer at one moment, and the table of the phases that it goes through."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -8,7 +8,7 @@ from core.domain.chat import Delta, Finish, Usage
 
 class Phase(StrEnum):
     QUEUED = "queued"
-    THINKING = "thinking"  # the model was asked, nothing to show yet
+    THINKING = "thinking"  # the model was asked; nothing to show yet
     STREAMING = "streaming"
     DONE = "done"
     FAILED = "failed"  # ended by an error; the notice says which
@@ -29,37 +29,37 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
 class Reply:
     """One state of an answer. `text` is exactly what the model wrote; `notice` is our own sentence about its end.
 
-    Times are seconds of a monotonic clock, passed in.
+    Times are seconds of a monotonic clock; the caller passes them in.
     """
 
     phase: Phase = Phase.QUEUED
     text: str = ""
     notice: str = ""
     asked: float | None = None  # when the model was asked
-    thought: str = ""  # what it thought aloud
+    thought: str = ""  # what the model thought aloud
     thought_since: float | None = None  # when the model began to think aloud
-    thought_until: float | None = None  # when it began to answer
+    thought_until: float | None = None  # when the model began to answer
     text_since: float | None = None  # when the first text came
     text_until: float | None = None  # when the newest text came
     ended: float | None = None
     finish: Finish | None = None
     usage: Usage | None = None
-    model: str = ""  # which one answers, if it is another than was asked
+    model: str = ""  # the model that answers, if it is not the one that was asked
 
     @property
     def over(self) -> bool:
-        """Whether nothing will be added any more."""
+        """Whether the reply is complete: nothing will be added any more."""
         return not TRANSITIONS[self.phase]
 
     def to(self, phase: Phase, notice: str = "", *, asked: float | None = None, ended: float | None = None) -> "Reply":
-        """This reply in its next phase. Raises ValueError for a step that the table does not have."""
+        """This reply in its next phase. Raises ValueError for a step that the table does not allow."""
         if phase not in TRANSITIONS[self.phase]:
             raise ValueError(f"a reply can't go from {self.phase} to {phase}")
         asked, ended = (self.asked if asked is None else asked), (self.ended if ended is None else ended)
         return replace(self, phase=phase, notice=notice, asked=asked, ended=ended)
 
     def add(self, delta: Delta, now: float) -> "Reply":
-        """This reply with a piece more. The white space before the first word of an answer is dropped."""
+        """This reply with one more piece. White space before the first word of an answer is dropped."""
         before = "" if delta.restart else self.text
         text = before + delta.text if before else delta.text.lstrip()
         since, until = self.thought_since, self.thought_until

@@ -11,7 +11,7 @@ from importlib.resources import files
 from redis.asyncio import Redis
 
 from core.domain.errors import StoreError
-from core.ratelimit.limiter import AHEAD, CallRequest, Decision
+from core.ratelimit.limiter import AHEAD_SECONDS, CallRequest, Decision
 from core.store.redis.client import guarded
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class RedisRateLimit:
                     _ms(claim.usable_seconds),
                     _ms(STAY),
                     claim.ahead,
-                    _ms(AHEAD),
+                    _ms(AHEAD_SECONDS),
                 ],
             )
         return Decision(wait / 1000, active, calls, ahead)

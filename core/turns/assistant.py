@@ -102,7 +102,7 @@ class Assistant:
         measured: metrics.Turn,
     ) -> Answered:
         cell, beat = Latest(Reply()), Beat()
-        look = ReplyStyle(
+        style = ReplyStyle(
             reasoning=settings.reasoning,
             buttons=settings.buttons is Switch.ON,
             model=settings.model if settings.footer is Switch.ON else "",
@@ -122,7 +122,7 @@ class Assistant:
             turn.progress,
             beat,
             heading=heading,
-            look=look,
+            style=style,
             halt=halt,
             keep=keep,
             platform=turn.mention.place.platform,
@@ -132,7 +132,7 @@ class Assistant:
             async with asyncio.TaskGroup() as group:
                 signs = group.create_task(_signs(surface, painter.visible))
                 group.create_task(self._write(turn, settings, cell, beat, refusal))
-                await painter.paint()
+                await painter.publish()
                 signs.cancel()
             measured.end = "refused" if refusal else cell.value.phase.value
         except* PlatformError as lost:

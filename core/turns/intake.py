@@ -17,7 +17,7 @@ from core.domain.errors import PlatformError, Stale, StoreError
 from core.domain.options import Overlap
 from core.domain.ports import NO_SIGN, Platform, Surface, full
 from core.prompt.build import together
-from core.reply.notices import retract, say, sign, whisper
+from core.reply.notices import retract, say, show_status, whisper
 from core.settings.parameters import DAY_SECONDS, ChannelSettings
 from core.settings.routing import address_of, conversation_of
 from core.store.records import ConversationLookups
@@ -276,7 +276,7 @@ class Intake:
         for each in also:
             self._accepted.discard(each.id)
             if surface := self._waiting.begun(each):
-                self.beside(sign(surface, NO_SIGN))
+                self.beside(show_status(surface, NO_SIGN))
         entries = tuple(entry for _, entry in behind)
         return replace(turn, mention=together(head, also), also=also, entries=entries)
 

@@ -43,13 +43,13 @@ class Lease:
         self._reachable = True
         self._ends = turn.asked + turns.limits.lease - TICK  # not from now on: we may have stood still since
 
-    def drawn(self, progress: Progress, page: Page) -> None:
+    def on_edit(self, progress: Progress, page: Page) -> None:
         """Something new is on screen; kept with the next renewal."""
         self.progress, self.page = progress, page
 
-    async def posted(self, progress: Progress, page: Page) -> None:
+    async def on_post(self, progress: Progress, page: Page) -> None:
         """A new message is on screen; kept at once, or a takeover would post it again. Raises Stale."""
-        self.drawn(progress, page)
+        self.on_edit(progress, page)
         if self._reachable:  # else it is kept with the next renewal that succeeds
             await self._renew(CHECKPOINT)
 

@@ -7,7 +7,7 @@ from core import metrics
 from core.domain.conversation import Question
 from core.domain.errors import StoreError
 from core.domain.ports import NO_SIGN, QuestionStatus, Status, Surface
-from core.reply.notices import sign
+from core.reply.notices import show_status
 from core.store.turns import Turns
 
 # How often the place in line of a question that waits is looked up. Seconds.
@@ -53,11 +53,11 @@ class Waiting:
                     ahead = await self._turns.ahead(conversation, mention)
                     if ahead is None:
                         if not question.over.is_set():  # withdrawn, or its turn runs elsewhere and has taken them
-                            await sign(surface, NO_SIGN)
+                            await show_status(surface, NO_SIGN)
                         return question.over.is_set()
                     now = asyncio.get_running_loop().time()
                     if ahead and (ahead != shown or now - since > SIGN_AGAIN) and not question.over.is_set():
-                        await sign(surface, QuestionStatus(Status.QUEUED, ahead=ahead))
+                        await show_status(surface, QuestionStatus(Status.QUEUED, ahead=ahead))
                         shown, since = ahead, now
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LINE_SECONDS):

@@ -12,10 +12,10 @@ from core.turns.assistant import Assistant
 class _Nobody:
     """Keeps no progress."""
 
-    def drawn(self, progress: Progress, page: Page) -> None:
+    def on_edit(self, progress: Progress, page: Page) -> None:
         pass
 
-    async def posted(self, progress: Progress, page: Page) -> None:
+    async def on_post(self, progress: Progress, page: Page) -> None:
         pass
 
     async def check(self) -> None:

@@ -1,8 +1,9 @@
-"""Whatever a model writes: at every moment what is shown fits, parses and pings nobody, and in the end it is all there.
+"""Whatever a model writes: at every moment what is shown fits, parses and pings nobody; in the end all of it is there.
 
 Each document is laid out as it grows, page by page, as the surfaces do it, and judged by `judges`, which knows nothing
-of the code under test. Short documents are looked at after every character; of long ones a stretch around each kind of
-border and a sample. FRAMES=all looks at every prefix of every document, which takes some minutes.
+of the code under test. Short documents are checked after every character; long ones are checked in a stretch around
+each kind of border and at sampled lengths. FRAMES=all checks every prefix of every document, which takes some minutes.
+
 """
 
 import os
@@ -49,7 +50,7 @@ TEXTS = CORPUS | ODD
 LONGEST = "\n\n".join(
     CORPUS[name] for name in ("tutorial", "languages", "cjk", "table-wide", "essay", "ordered", "pings")
 )
-# One place of each kind, and what is around it, is looked at character by character.
+# One place of each kind, with its surroundings, is checked character by character.
 BORDERS = [
     r"\*\*",
     r"(?<!`)`(?!`)",
@@ -81,7 +82,7 @@ BORDERS += [
 
 @dataclass(frozen=True)
 class Shown:
-    """A way to show a page, `most` as `size` counts."""
+    """A way to show a page: at most `most`, as `size` counts."""
 
     show: Callable[[str], str]
     pings: Callable[[str], list[str]]
@@ -105,7 +106,7 @@ SHOWN = {
 
 
 def prefixes(text: str, seed: str) -> list[int]:
-    """Lengths at which the text is looked at."""
+    """The lengths at which to check the text."""
     if len(text) < 200 or os.environ.get("FRAMES") == "all":
         return list(range(1, len(text) + 1))
     chance = random.Random(seed)
@@ -118,7 +119,7 @@ def prefixes(text: str, seed: str) -> list[int]:
 
 
 def check_frame(page: str, shown: Shown, prefix: str) -> None:
-    """One page of a text that grows."""
+    """Check one page of a growing text."""
     out = shown.show(page)
     assert shown.size(out) <= shown.most
     assert not shown.pings(out)
@@ -134,23 +135,23 @@ def check_frame(page: str, shown: Shown, prefix: str) -> None:
 
 
 def check_whole(pages: Pages, text: str, shown: Shown) -> None:
-    """All pages of a text that is complete: nothing is missing, before and after the translation."""
+    """Check all pages of a complete text: nothing is missing, before and after the translation."""
     texts = [*pages.closed, pages.open]
     edges = [*pages.starts, len(text)]
     for number, page in enumerate(texts):
         source = squeezed(text[edges[number] : edges[number + 1]])
-        # At its end a page may leave out the quote mark or the number that the next page writes anew.
+        # At its end a page may leave out the quote marker or the number that the next page writes again.
         assert source in squeezed(page) or re.sub(r"(>*\d{1,9}[.)]|>+)$", "", source) in squeezed(page)
         assert not judges.fence_is_open(page)
         out = shown.show(page)
         assert shown.size(out) <= shown.most
         assert not shown.pings(out)
     assert not judges.missing(judges.graphemes(text), judges.graphemes("\n".join(texts)))
-    told = judges.read("\n\n".join(map(shown.show, texts)))
+    translated = judges.read("\n\n".join(map(shown.show, texts)))
     prose, cells = judges.without_tables(re.sub(r"\r\n?", "\n", text))
-    assert not judges.missing(judges.read(without_boxes(prose)), told)
+    assert not judges.missing(judges.read(without_boxes(prose)), translated)
     for cell in cells:
-        assert not judges.missing(judges.read(cell), told)
+        assert not judges.missing(judges.read(cell), translated)
 
 
 def squeezed(text: str) -> str:
@@ -158,7 +159,7 @@ def squeezed(text: str) -> str:
 
 
 def without_boxes(text: str) -> str:
-    """Discord gets signs in place of the boxes of tasks."""
+    """Discord gets symbols in place of the boxes of tasks."""
     return re.sub(r"\[[ xX]\] ", "", text)
 
 
@@ -194,7 +195,7 @@ def test_a_long_answer_at_the_platform_s_own_limit(way: str) -> None:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_mrkdwn_and_plain_text(name: str) -> None:
-    """Where Slack takes no Markdown: sections within their limit, and a fallback, no angle of the model's in them."""
+    """Where Slack accepts no Markdown: sections within their limit, a fallback without the model's angle brackets."""
     text = TEXTS[name]
     for length in [*prefixes(text, name)[::12], len(text)]:
         pages = flow(Pages(), text[:length], lambda page: slack.fits(Page(page)), final=length == len(text))
@@ -217,7 +218,7 @@ def test_mrkdwn_and_plain_text(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "limit"), [*((name, 700) for name in TEXTS), ("all", 900), ("all", 9_000)])
 def test_a_stream_is_only_added_to(name: str, limit: int) -> None:
-    """What a page shows always begins with what it showed before, to its last word, and at no time pings."""
+    """What a page shows always begins with what it showed before, to its last word, and never pings."""
     text = LONGEST if name == "all" else TEXTS[name]
     fits = partial(_within, limit)
     shown: dict[int, str] = {}

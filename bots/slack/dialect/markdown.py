@@ -7,11 +7,11 @@ from functools import lru_cache
 
 from bots.slack.dialect.mrkdwn import plain, to_mrkdwn
 from core.markdown.blocks import Leaf, blocks
-from core.markdown.incomplete import HOLD, closing
-from core.markdown.math import LONG, escaped
+from core.markdown.incomplete import HOLD_CHARACTERS, closing
+from core.markdown.math import LONGEST_FORMULA, escaped
 from core.markdown.nesting import lines
 from core.markdown.spans import Atom, bare, inline
-from core.markdown.stable_prefix import sure
+from core.markdown.stable_prefix import stable_length
 from core.markdown.tables import complete
 from core.markdown.text import sound
 
@@ -49,7 +49,7 @@ def appendable(markdown: str, *, final: bool) -> str:
 
     `final`: the text is complete.
     """
-    return to_slack_markdown(markdown if final else markdown[: sure(markdown)])
+    return to_slack_markdown(markdown if final else markdown[: stable_length(markdown)])
 
 
 def _leaf(leaf: Leaf, text: str) -> str:
@@ -81,12 +81,14 @@ def _atoms(text: str) -> Iterator[Atom]:
         if atom.kind == "link":
             inner = [part for part in inline(atom.label).atoms if part.kind in ("code", "image")]
             pictured = text.startswith("![", atom.start + 1)
-            if any(part.kind == "image" for part in inner) and length <= (LONG if pictured else HOLD):
+            if any(part.kind == "image" for part in inner) and length <= (
+                LONGEST_FORMULA if pictured else HOLD_CHARACTERS
+            ):
                 yield atom
             else:
                 by = atom.start + 1
                 yield from (replace(part, start=part.start + by, end=part.end + by) for part in inner)
-        elif atom.kind == "code" or (atom.kind in ("image", "math") and length <= LONG):
+        elif atom.kind == "code" or (atom.kind in ("image", "math") and length <= LONGEST_FORMULA):
             yield atom
 
 

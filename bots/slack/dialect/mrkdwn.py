@@ -9,7 +9,7 @@ from markdown_it.token import Token
 from wcwidth import grapheme_boundary_before, wcswidth
 
 from core.markdown.blocks import blocks
-from core.markdown.math import legible
+from core.markdown.math import escape_formulas
 from core.markdown.tables import cells
 from core.markdown.text import UNSEEN, sound, without_fences
 
@@ -47,7 +47,7 @@ class _Writer:
     """Writes the parser's blocks one after the other, with what lists and quotes put before each line."""
 
     def __init__(self, markdown: str, *, marks: bool) -> None:
-        markdown = legible(sound(markdown))
+        markdown = escape_formulas(sound(markdown))
         self.tokens = _PARSER.parse(markdown)
         tables = (leaf for leaf in blocks(markdown).leaves if leaf.kind == "table")
         self.tables = (cells(leaf, markdown[leaf.start : leaf.end]) for leaf in tables)
@@ -194,7 +194,9 @@ def _joined(parts: list[str]) -> str:
 
 @lru_cache(maxsize=1024)
 def _bare(markdown: str) -> str:
-    return " ".join(_words(token.children or []) for token in _PARSER.parseInline(legible(markdown))).replace("\n", " ")
+    return " ".join(_words(token.children or []) for token in _PARSER.parseInline(escape_formulas(markdown))).replace(
+        "\n", " "
+    )
 
 
 def _words(children: Sequence[Token]) -> str:

@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 from bots.slack.api.client import Web, code_of
 from core.domain.errors import Forbidden, PlatformError, Rejected
-from core.reply.layout import span
+from core.reply.layout import duration
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class ThreadStatus:
 
     async def thinking(self, seconds: float) -> None:
         """Show that the model has been thinking for so long."""
-        await self.show(THINKING if seconds < 1 else f"{THINKING} {span(seconds)}")
+        await self.show(THINKING if seconds < 1 else f"{THINKING} {duration(seconds)}")
 
     async def show(self, status: str) -> None:
         """Show a status, or renew it after `RENEWAL` seconds; not beside a reply."""

@@ -115,7 +115,7 @@ async def test_a_limit_that_others_used_up_is_not_taken_for_ours(redis_client: R
         here.nebula.pace = 40
         await answered(here)
         pace = RateLimit(f"discord/edit/{here.place(GENERAL).id}", surface.EDITS, surface.EDIT_SECONDS / FASTER)
-        assert here.bot.assistant._pacer.scope(pace).budget.calls == surface.EDITS
+        assert here.bot.assistant._pacer.bucket(pace).window.calls == surface.EDITS
         keys = [key async for key in redis_client.scan_iter(match=f"nb:b:*{pace.scope}*")]
         limits = [await redis_client.hget(key, "limit") for key in keys if await redis_client.type(key) == b"hash"]
         assert [limit.split()[0] for limit in limits if limit] in ([], [b"5"])

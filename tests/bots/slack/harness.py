@@ -19,7 +19,7 @@ from core.domain.rates import RateLimit
 from core.inbound.dispatcher import Dispatcher
 from core.nebula.client import Nebula
 from core.ratelimit.limiter import Permit, RateLimiter, Ticket
-from core.reply import publisher as painter
+from core.reply import publisher
 from core.settings.config import Config
 from core.store.redis.client import connection
 from core.turns.intake import Intake
@@ -161,18 +161,18 @@ class Room:
 class _Hasty(RateLimiter):
     """Paces as the real one, a hundred times as fast: what is tested here is not how long a budget lasts."""
 
-    def line(self) -> Ticket:
-        return _HastyLine(self)
+    def ticket(self) -> Ticket:
+        return _HastyTicket(self)
 
 
 # Pauses before a frame that was lost is shown again, a fraction of the real ones.
-_SOON = tuple(pause / 20 for pause in painter._BACKOFF)
+_SOON = tuple(pause / 20 for pause in publisher._BACKOFF_SECONDS)
 
 
-class _HastyLine(Ticket):
-    async def permit(self, pace: RateLimit, *, final: bool = False) -> Permit:
-        within = pace.within and replace(pace.within, seconds=pace.within.seconds / 100)
-        quick = replace(pace, seconds=pace.seconds / 100, least=pace.least / 100, within=within)
+class _HastyTicket(Ticket):
+    async def permit(self, limit: RateLimit, *, final: bool = False) -> Permit:
+        within = limit.within and replace(limit.within, seconds=limit.within.seconds / 100)
+        quick = replace(limit, seconds=limit.seconds / 100, least=limit.least / 100, within=within)
         return await super().permit(quick, final=final)
 
 
@@ -242,7 +242,7 @@ async def slack_room(
 
 @asynccontextmanager
 async def _hasty_painters() -> AsyncIterator[None]:
-    with patch.object(painter, "_BACKOFF", _SOON):
+    with patch.object(publisher, "_BACKOFF_SECONDS", _SOON):
         yield
 
 

@@ -1,4 +1,4 @@
-"""A growing text becomes pages that fit, parse, never change once closed, and lose nothing."""
+"""A growing text becomes pages that fit and parse, never change once they are closed, and lose nothing."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wcwidth import iter_graphemes
 
 from core.markdown.blocks import blocks
-from core.markdown.incomplete import heal
+from core.markdown.incomplete import mend
 from core.markdown.paginate import Pages, flow
 from core.markdown.spans import inline
 
@@ -40,7 +40,7 @@ def lay_out(text: str, limit: int) -> list[str]:
 
 
 def shown(text: str) -> str:
-    """The open page for a text that is still growing and fits."""
+    """The open page of a text that is still growing and fits."""
     return flow(Pages(), text, within(10_000), final=False).open
 
 
@@ -62,7 +62,7 @@ def fence_is_open(page: str) -> bool:
 
 
 def check(text: str, limit: int, prefixes: Iterable[int]) -> None:
-    """Every promise of `flow` at every one of these lengths and at the end."""
+    """Check every promise of `flow` at each of these lengths and at the end."""
     fits, pages, ends = within(limit), Pages(), graphemes_end(text)
     for length in prefixes:
         grown = flow(pages, text[:length], fits, final=False)
@@ -75,7 +75,7 @@ def check(text: str, limit: int, prefixes: Iterable[int]) -> None:
     edges = [*last.starts, len(text)]
     for number, page in enumerate([*last.closed, last.open]):
         source = squeezed(text[edges[number] : edges[number + 1]])
-        # At its end a page may leave out the quote mark or the number that the next page writes anew.
+        # At its end a page may leave out the quote marker or the number that the next page writes again.
         assert source in squeezed(page) or re.sub(r"(>*\d{1,9}[.)]|>+)$", "", source) in squeezed(page)
         assert fits(page)
         assert not fence_is_open(page)
@@ -86,7 +86,7 @@ def check(text: str, limit: int, prefixes: Iterable[int]) -> None:
 @pytest.mark.parametrize("name", CORPUS)
 @pytest.mark.parametrize("limit", [120, 500, 2000])
 def test_corpus_at_sampled_prefixes(name: str, limit: int) -> None:
-    """At sampled prefixes of every text: pages fit, closed ones stay, fences are balanced, nothing is lost."""
+    """At sampled prefixes of every text, pages fit, closed ones stay, fences are balanced and nothing is lost."""
     text = CORPUS[name]
     check(text, limit, range(1, len(text), max(1, len(text) // 60)))
 
@@ -102,40 +102,40 @@ def test_random_markdown(pieces: list[str], limit: int, data: st.DataObject) -> 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, len(WHOLE)))
 def test_every_prefix_parses(length: int) -> None:
-    """The open page of a growing text holds no emphasis without its end, if its last paragraph goes on."""
+    """While its last paragraph goes on, the open page of a growing text has no emphasis without an end."""
     text = WHOLE[:length]
     page = shown(text[-1500:])
     leaves = blocks(page).leaves
-    if leaves and leaves[-1].kind == "paragraph" and heal(text[-1500:]).keep == len(text[-1500:]):
+    if leaves and leaves[-1].kind == "paragraph" and mend(text[-1500:]).keep == len(text[-1500:]):
         goes_on = "\n" not in text[-1500:].rstrip(" ")[-1:]
         assert not (goes_on and inline(page[leaves[-1].start :]).openers)
 
 
 def test_a_page_closes_only_when_text_does_not_fit() -> None:
-    """A text as long as the limit is one page; with a word more there are two."""
+    """A text as long as the limit is one page; with one more word there are two."""
     text = ("word " * 40).rstrip()
     assert flow(Pages(), text, within(len(text)), final=False).closed == ()
     assert len(flow(Pages(), text + " more", within(len(text)), final=False).closed) == 1
 
 
 def test_the_final_page_is_what_the_model_wrote() -> None:
-    """Marks that never close are healed only while the text grows."""
+    """Marks that never close are mended only while the text grows."""
     text = "An **open mark, `code and [link](http"
     assert flow(flow(Pages(), text, within(99), final=False), text, within(99), final=True).open == text
 
 
 def test_cut_between_paragraphs_before_sentences() -> None:
-    """A paragraph that fits the next page whole is moved there."""
+    """A paragraph that fits on the next page as a whole moves there."""
     assert lay_out("One. Two. Three.\n\nFour. Five. Six.", 28) == ["One. Two. Three.", "Four. Five. Six."]
 
 
 def test_cut_between_sentences_before_words() -> None:
-    """Inside a paragraph the end of a sentence is the place to cut."""
+    """Inside a paragraph, the end of a sentence is the place to cut."""
     assert lay_out("First one here. Second one here too.", 25) == ["First one here.", "Second one here too."]
 
 
 def test_chinese_is_cut_at_its_full_stop() -> None:
-    """Sentences without white space are found by their punctuation."""
+    """Sentences without white space are recognised by their punctuation."""
     assert lay_out("第一句话在这里。第二句话也在这里。", 12) == ["第一句话在这里。", "第二句话也在这里。"]
 
 
@@ -145,19 +145,19 @@ def test_a_heading_stays_with_its_text() -> None:
 
 
 def test_a_fence_is_closed_and_reopened_with_its_language() -> None:
-    """Both halves of a long fence are fences of the same language, and the closing one is within the limit."""
+    """Both parts of a long fence are fences in the same language, and the closing line is within the limit."""
     pages = lay_out("```python\n" + "\n".join(f"line_{i} = {i}" for i in range(12)) + "\n```", 100)
     assert all(page.startswith("```python\nline_") and page.endswith("\n```") for page in pages)
 
 
 def test_a_fence_in_a_list_goes_on_without_its_indentation() -> None:
-    """What is reopened stands at the margin, and so do the rest of the code and of the list."""
+    """The reopened fence starts at the margin, and so do the rest of the code and of the list."""
     text = "- item\n  ```js\n  let first = 1;\n  let second = 2;\n  ```\n- next"
     assert lay_out(text, 40) == ["- item\n  ```js\n  let first = 1;\n  ```", "```js\nlet second = 2;\n```\n- next"]
 
 
 def test_a_quoted_fence_goes_on_quoted() -> None:
-    """The reopened fence has the quote mark of its lines."""
+    """The reopened fence has the quote markers of its lines."""
     text = "> ```\n> one one one\n> two two two\n> ```"
     assert lay_out(text, 26) == ["> ```\n> one one one\n> ```", "> ```\n> two two two\n> ```"]
 
@@ -171,7 +171,7 @@ def test_a_table_keeps_its_header() -> None:
 
 
 def test_a_list_goes_on_counting() -> None:
-    """A list written with ones only goes on with the number that its reader expects."""
+    """A list whose items are all numbered 1 goes on with the number that its reader expects."""
     pages = lay_out("1. first item\n1. second item\n1. third item\n1. fourth item", 32)
     assert pages == ["1. first item\n1. second item", "3. third item\n1. fourth item"]
 
@@ -182,44 +182,44 @@ def test_bold_goes_on_over_a_cut() -> None:
 
 
 def test_no_cut_inside_a_link_or_code() -> None:
-    """What only means something whole is moved whole."""
+    """What only has a meaning as a whole moves as a whole."""
     text = "See [the long label](https://x.y/z) and `some code here` now"
     pages = lay_out(text, 36)
     assert [inline(page).atoms[0].kind for page in pages] == ["link", "code"]
 
 
 def test_no_cut_inside_an_address() -> None:
-    """One that stands in the text as it is, too; the marks in it are none."""
+    """A bare address is not cut either, and the marks in it are no emphasis."""
     pages = lay_out("Some words before https://example.com/a_b/_c*d~ and after it", 44)
     assert pages == ["Some words before", "https://example.com/a_b/_c*d~ and after it"]
 
 
 def test_no_cut_before_the_first_word_of_a_row() -> None:
-    """A page does not end with a bar alone."""
+    """No page ends with a bar alone."""
     pages = lay_out("| a | b |\n|---|---|\n| " + "word " * 12 + "| x |", 44)
     assert len(pages) > 2
     assert not any(page.endswith("\n|") for page in pages)
 
 
 def test_no_cut_inside_a_pair_of_half_characters() -> None:
-    """A text may hold an emoji in two halves."""
+    """A text may contain an emoji in two halves."""
     assert lay_out("\ud83d\ude00" * 10, 5) == ["\ud83d\ude00" * 2] * 5
 
 
 def test_a_giant_word_is_cut_between_graphemes() -> None:
-    """Families, flags and accents are not taken apart."""
+    """Families, flags and accents are not split."""
     family = "👩‍👩‍👧‍👦"
     assert lay_out(family * 6, len(family) * 2 + 3) == [family * 2] * 3
 
 
 def test_no_word_becomes_a_list_at_the_beginning_of_a_page() -> None:
-    """A dash or number in a sentence is not left to begin a page."""
+    """No page begins with a dash or number that is part of a sentence."""
     pages = lay_out("The costs were as we said - 5 dollars and 7) cents then", 30)
     assert not any(re.match(r"[-+*] |\d+[.)] ", page) for page in pages)
 
 
 def test_nothing_fits() -> None:
-    """Even with an absurd limit the text comes to an end, character by character."""
+    """Even with an absurd limit, the text comes to an end, character by character."""
     pages = flow(Pages(), "abc", lambda markdown: False, final=False)
     assert "".join(pages.closed) + pages.open == "abc"
 
@@ -274,13 +274,13 @@ def test_nothing_fits() -> None:
         ("[ref]: https://exa", "[ref]:"),
     ],
 )
-def test_healing(text: str, page: str) -> None:
-    """What has half arrived is closed, or held back until it is known what it will be."""
+def test_mending(text: str, page: str) -> None:
+    """What has half arrived is closed, or held back until it is clear what it will be."""
     assert shown(text) == page
 
 
 def test_an_end_is_not_held_back_when_the_next_block_has_begun() -> None:
-    """What the new block says may be, but the one before it is over."""
+    """The new block may be held back, but the one before it is complete."""
     assert shown("one **two\n\n- ![pic") == "one **two"
 
 
@@ -299,7 +299,7 @@ def test_nothing_is_held_back_for_long() -> None:
 
 
 def test_the_cost_is_that_of_the_open_page() -> None:
-    """After a hundred pages, filling two more looks at no more text than it did in the beginning."""
+    """After a hundred pages, filling two more looks at no more text than filling the first two."""
     paragraph = "An ordinary paragraph, with **bold words** in it and an end.\n\n"
 
     def cost(pages: Pages, count: int) -> int:

@@ -1,4 +1,4 @@
-"""Where nothing can be taken back, a text is shown as far as nothing that comes after it changes what it means."""
+"""Where nothing can be taken back, a text is shown as far as nothing that follows can change its meaning."""
 
 import random
 from pathlib import Path
@@ -6,20 +6,20 @@ from pathlib import Path
 import pytest
 
 from core.markdown.paginate import Pages, flow
-from core.markdown.stable_prefix import sure
+from core.markdown.stable_prefix import stable_length
 
 FOLDER = Path(__file__).parents[2] / "payloads" / "markdown"
 CORPUS = {path.stem: path.read_bytes().decode() for path in sorted(FOLDER.glob("*.md"))}
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_a_longer_text_is_never_less_sure(name: str) -> None:
+def test_a_longer_text_is_never_less_stable(name: str) -> None:
     """At every length of a stretch of each document."""
     text = CORPUS[name]
     begin = random.Random(name).randrange(max(1, len(text) - 260))
     before = 0
     for length in range(begin, min(len(text), begin + 260) + 1):
-        now = sure(text[:length])
+        now = stable_length(text[:length])
         assert before <= now <= length
         before = now
 
@@ -57,28 +57,28 @@ def test_a_longer_text_is_never_less_sure(name: str) -> None:
         ("[ref]: https://exam", "[ref"),
     ],
 )
-def test_what_is_waited_for(text: str, shown: str) -> None:
+def test_what_is_held_back(text: str, shown: str) -> None:
     """What the next characters decide is held back; words, open emphasis and open code are not."""
-    assert text[: sure(text)] == shown
+    assert text[: stable_length(text)] == shown
 
 
-def test_what_never_comes_is_not_waited_for() -> None:
-    """A bracket without its end is shown after a while, and at once when its paragraph is over."""
-    assert sure("see [" + "word " * 100) > 490
-    assert sure("see [word\n\nnext") == len("see [word\n\nnext")
+def test_what_never_comes_is_not_held_back_for_long() -> None:
+    """A bracket without its end is shown after a while, and at once when its paragraph is complete."""
+    assert stable_length("see [" + "word " * 100) > 490
+    assert stable_length("see [word\n\nnext") == len("see [word\n\nnext")
 
 
 def test_a_page_ends_after_what_it_showed() -> None:
-    """On a page that can't be rewritten: the best place would be earlier, but more has been shown."""
+    """A page that can't be rewritten does not end at the best place if it has shown more than that."""
     text = "A paragraph to be cut after.\n\nA second paragraph, which goes on. And goes on to its end here, and on."
     early = flow(Pages(), text[:60], lambda page: len(page) <= 70, final=False, append_only=True)
     late = flow(early, text, lambda page: len(page) <= 70, final=True, append_only=True)
-    assert late.closed[0].startswith(text[: sure(early.raw)])
+    assert late.closed[0].startswith(text[: stable_length(early.raw)])
     assert flow(Pages(), text, lambda page: len(page) <= 70, final=True).closed[0] == "A paragraph to be cut after."
 
 
 def test_a_page_that_is_nearly_full_ends_at_the_next_good_place() -> None:
-    """A page that can't be rewritten does not wait until a word has to be cut."""
+    """A page that can't be rewritten does not wait until it has to cut a word."""
     sentence = "This sentence has exactly sixty characters, counting the end"
     text, pages = f"{sentence}. " * 20, Pages()
     for length in range(0, len(text), 7):
@@ -88,6 +88,6 @@ def test_a_page_that_is_nearly_full_ends_at_the_next_good_place() -> None:
 
 
 def test_the_raw_page() -> None:
-    """What a page that grows says so far, with what it goes on with and without what heals it."""
+    """What a growing page says so far, with what it reopens but without what mends it."""
     pages = flow(Pages(), "```py\none = 1\ntwo = 2\nthree = **3", lambda page: len(page) <= 30, final=False)
     assert (pages.raw, pages.open) == ("```py\nthree = **3", "```py\nthree = **3\n```")

@@ -376,7 +376,7 @@ async def test_people_read_which_model_answered(redis_client: Redis, server: Neb
         mention = bot.mention("Hello")
         await bot.intake.accept(mention)
         await bot.intake.idle()
-        assert f"Answered by `{SPARE}`" in bot.shown(mention)
+        assert f"`{SPARE}` answered, because" in bot.shown(mention)
         exchange = await ConversationLookups(bot.turns.mailboxes).exchange(ROOM.name, mention.message)
         assert exchange
         assert exchange.model == SPARE

@@ -1,4 +1,4 @@
-"""The cell between the writer and the painter of a reply."""
+"""The cell between the writer and the publisher of a reply."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ async def test_what_was_not_read_in_time_is_replaced() -> None:
 
 
 async def test_only_the_last_value_ends_a_wait_for_it() -> None:
-    """Values before the last one wake nobody who waits for the end."""
+    """Values before the last one do not wake a task that waits for the end."""
     cell = Latest(0)
     waiting = asyncio.create_task(cell.closed())
     for value in range(1, 4):
@@ -34,7 +34,7 @@ async def test_only_the_last_value_ends_a_wait_for_it() -> None:
 
 
 async def test_what_waits_is_given_up_at_the_last_value() -> None:
-    """A wait inside the scope ends with TimeoutError at the close, at once where it came before; others are let be."""
+    """A wait inside the context ends with TimeoutError at the close, or at once after it; no other value ends it."""
     cell, begun = Latest(0), asyncio.Event()
 
     async def wait() -> None:

@@ -1,4 +1,4 @@
-"""What people see around the text: signs of life, ends that can be told apart, small print, buttons, a file at last."""
+"""What people see around the text: signs of life, distinct ends, small print, buttons, and at last a file."""
 
 from dataclasses import replace
 
@@ -8,9 +8,18 @@ from core.domain.chat import Delta, Finish, Usage
 from core.domain.errors import Forbidden, Rejected, Unreachable
 from core.domain.options import Reasoning
 from core.domain.page import Action, Page
-from core.reply.layout import CUT, IN_FILE, SILENCE, THOUGHT_SHOWN, WILL_BE_FILE, WRITING, ReplyLayout, ReplyStyle
+from core.reply.layout import (
+    CUT,
+    IN_FILE,
+    SILENCE_SECONDS,
+    THOUGHT_CHARACTERS,
+    WILL_BE_FILE,
+    WRITING,
+    ReplyLayout,
+    ReplyStyle,
+)
 from core.reply.state import Phase, Reply
-from tests.core.reply.test_publisher import painting
+from tests.core.reply.test_publisher import publishing
 from tests.core.room import Room
 
 ASKED = Reply().to(Phase.THINKING, asked=0.0)
@@ -20,28 +29,28 @@ def fits(page: Page) -> bool:
     return len(page.text) + len(page.head) + len(page.foot) <= 300
 
 
-def shown(reply: Reply, now: float = 0.0, look: ReplyStyle = ReplyStyle()) -> tuple[Page, ...]:  # noqa: B008 - frozen
-    return ReplyLayout(fits, look=look).pages(reply, now)
+def shown(reply: Reply, now: float = 0.0, style: ReplyStyle = ReplyStyle()) -> tuple[Page, ...]:  # noqa: B008 - frozen
+    return ReplyLayout(fits, style=style).pages(reply, now)
 
 
 def written(text: str, **values: object) -> Reply:
-    """A reply with this text that goes on."""
+    """A reply with this text that is still growing."""
     return ASKED.add(Delta(text=text, **values), 1.0)  # type: ignore[arg-type]
 
 
-def test_a_silent_model_is_said_to_think() -> None:
-    """Nothing at first, since typing or a status shows it; after a while a line that counts."""
-    assert shown(ASKED, SILENCE - 1) == ()
-    assert [page.head for page in shown(ASKED, SILENCE + 2)] == ["Thinking… 10 s"]
+def test_a_silent_model_is_shown_as_thinking() -> None:
+    """Nothing at first, since typing or a status shows it; after a while, a line that counts the time."""
+    assert shown(ASKED, SILENCE_SECONDS - 1) == ()
+    assert [page.head for page in shown(ASKED, SILENCE_SECONDS + 2)] == ["Thinking… 10 s"]
     assert [page.head for page in shown(ASKED, 75.0)] == ["Thinking… 1 min 15 s"]
 
 
 def test_a_surface_with_a_status_shows_no_message_without_text() -> None:
-    """Where the platform has a sign of its own for thinking, no message is posted for it."""
-    look = ReplyStyle(by_status=True)
-    assert shown(ASKED, 75.0, look) == ()
-    assert shown(ASKED.add(Delta(thought="hm"), 1.0), 75.0, look) == ()
-    assert shown(ASKED.to(Phase.FAILED, "It broke."), 75.0, look) != ()
+    """Where the platform itself shows that the model thinks, no message is posted for that."""
+    style = ReplyStyle(by_status=True)
+    assert shown(ASKED, 75.0, style) == ()
+    assert shown(ASKED.add(Delta(thought="hm"), 1.0), 75.0, style) == ()
+    assert shown(ASKED.to(Phase.FAILED, "It broke."), 75.0, style) != ()
 
 
 @pytest.mark.parametrize(
@@ -53,12 +62,12 @@ def test_a_surface_with_a_status_shows_no_message_without_text() -> None:
     ],
 )
 def test_a_thought_is_shown_as_the_room_wants(reasoning: Reasoning, during: str, after: str) -> None:
-    """Nothing of it, how long it takes, or its newest lines as well; never in the answer."""
-    look = ReplyStyle(reasoning=reasoning)
+    """Nothing of it, only its time, or its newest lines as well; never inside the answer."""
+    style = ReplyStyle(reasoning=reasoning)
     thinking = ASKED.add(Delta(thought="Let me\nsee."), 1.0)
-    assert "".join(page.head for page in shown(thinking, 6.5, look)) == during
+    assert "".join(page.head for page in shown(thinking, 6.5, style)) == during
     answering = thinking.add(Delta(text="Answer"), 7.0)
-    (page,) = shown(answering, 8.0, look)
+    (page,) = shown(answering, 8.0, style)
     assert (page.head, page.text) == (after, "Answer")
 
 
@@ -67,19 +76,19 @@ def test_a_long_thought_is_cut_to_its_newest_words() -> None:
     thinking = ASKED.add(Delta(thought="word " * 500 + "the end."), 1.0)
     (page,) = shown(thinking, 2.0, ReplyStyle(reasoning=Reasoning.SUMMARY))
     assert page.head.endswith("the end.")
-    assert len(page.head) < THOUGHT_SHOWN + 30
+    assert len(page.head) < THOUGHT_CHARACTERS + 30
 
 
 def test_text_that_turned_out_to_be_thought_is_thought() -> None:
-    """A thought that is known as such only at its end is shown as one."""
+    """A thought that is recognised only at its end is shown as a thought."""
     reply = written("Let me see.").add(Delta(text="Answer", restart=True), 2.0)
     (page,) = shown(reply, 3.0, ReplyStyle(reasoning=Reasoning.SUMMARY))
     assert (page.head, page.text) == ("Thought for 1 s: Let me see.", "Answer")
 
 
 def test_a_growing_page_is_marked() -> None:
-    """Only the last page is marked and has the button; without its end nobody takes it for complete."""
-    pages = shown(written("word " * 60), look=ReplyStyle(buttons=True))
+    """Only the last page is marked and has the button; so nobody takes a growing answer for complete."""
+    pages = shown(written("word " * 60), style=ReplyStyle(buttons=True))
     assert len(pages) == 2
     assert [(page.growing, page.foot, page.actions) for page in pages] == [
         (False, "", ()),
@@ -88,41 +97,41 @@ def test_a_growing_page_is_marked() -> None:
 
 
 def test_the_end_has_its_buttons() -> None:
-    """Regenerate after every end, Continue after one by the length limit; none where there is nothing to ask again."""
-    look = ReplyStyle(buttons=True)
+    """Regenerate after every end, Continue after the length limit; none where there is nothing to ask again."""
+    style = ReplyStyle(buttons=True)
     done = written("text").to(Phase.DONE)
     cut = written("text", finish=Finish.LENGTH).to(Phase.DONE)
     refused = Reply().to(Phase.DONE, "Ask me something.")
-    assert shown(done, look=look)[0].actions == (Action.AGAIN,)
-    assert shown(cut, look=look)[0].actions == (Action.GO_ON, Action.AGAIN)
-    assert shown(cut, look=look)[0].foot == CUT
-    assert shown(refused, look=look)[0].actions == ()
-    assert shown(done, look=replace(look, again=False))[0].actions == ()
+    assert shown(done, style=style)[0].actions == (Action.AGAIN,)
+    assert shown(cut, style=style)[0].actions == (Action.GO_ON, Action.AGAIN)
+    assert shown(cut, style=style)[0].foot == CUT
+    assert shown(refused, style=style)[0].actions == ()
+    assert shown(done, style=replace(style, again=False))[0].actions == ()
 
 
 def test_the_footer_tells_model_tokens_and_time() -> None:
-    """At the end, if it is wanted, after what there is to say of the end; it never opens a page more."""
-    look = ReplyStyle(model="org/some_model")
+    """Shown at the end, if wanted, after the notice about the end; it never opens another page."""
+    style = ReplyStyle(model="org/some_model")
     growing = written("x" * 300)
     ended = growing.add(Delta(usage=Usage(9, 1234), finish=Finish.LENGTH), 2.0).to(Phase.DONE, ended=8.25)
-    frames = ReplyLayout(fits, look=look)
-    before = frames.pages(growing, 0.0)
-    after = frames.pages(ended, 0.0)
+    layout = ReplyLayout(fits, style=style)
+    before = layout.pages(growing, 0.0)
+    after = layout.pages(ended, 0.0)
     assert all("some_model" not in page.foot for page in before)
     assert after[-1].foot == f"{CUT}\n`org/some_model` · 1,234 tokens · 8.2 s"
     assert len(after) == len(before)
 
 
 def test_many_pages_become_a_beginning() -> None:
-    """Past the limit the pages stay as they are; that the rest comes as a file is said, in the end that it is there."""
-    look, text = ReplyStyle(pages=2), "word " * 400
+    """Past the limit the pages stay as they are and say that a file will come; at the end, that it is there."""
+    style, text = ReplyStyle(pages=2), "word " * 400
     growing, done = written(text), written(text).to(Phase.DONE)
-    frames = ReplyLayout(fits, look=look)
-    assert frames.overflows(growing) is False  # not known before it was laid out
-    before = frames.pages(growing, 0.0)
-    assert frames.overflows(growing)
+    layout = ReplyLayout(fits, style=style)
+    assert layout.overflows(growing) is False  # not known until it is laid out
+    before = layout.pages(growing, 0.0)
+    assert layout.overflows(growing)
     assert (len(before), before[-1].foot, before[-1].growing) == (2, WILL_BE_FILE, True)
-    after = frames.pages(done, 0.0)
+    after = layout.pages(done, 0.0)
     assert [page.text for page in after] == [page.text for page in before]
     assert (after[-1].foot, after[-1].growing) == (IN_FILE, False)
 
@@ -130,20 +139,20 @@ def test_many_pages_become_a_beginning() -> None:
 async def test_the_whole_answer_is_attached() -> None:
     """The file holds exactly the model's text."""
     room, text = Room(limit=300), "wörd " * 400
-    async with painting(room, look=ReplyStyle(pages=2)) as draft:
+    async with publishing(room, style=ReplyStyle(pages=2)) as draft:
         draft.write(text)
         draft.end()
     assert [page.foot for page in room.messages.values()][-1] == IN_FILE
     assert len(room.messages) == 2
     assert room.files == {"f0": text.encode()}
-    assert draft.told[-1].messages == (*room.messages, "f0")
+    assert draft.reported[-1].messages == (*room.messages, "f0")
 
 
 @pytest.mark.parametrize("error", [Forbidden("missing_scope"), Rejected("too large")])
 async def test_where_no_file_can_be_attached_all_goes_into_messages(error: Exception) -> None:
-    """Nothing is lost for want of a permission."""
+    """No text is lost because a permission is missing."""
     room, words = Room(limit=300), [f"word{number}" for number in range(300)]
-    async with painting(room, look=ReplyStyle(pages=2)) as draft:
+    async with publishing(room, style=ReplyStyle(pages=2)) as draft:
         draft.write(" ".join(words))
         await room.until("word30 ")
         room.file_faults = [error]
@@ -153,9 +162,9 @@ async def test_where_no_file_can_be_attached_all_goes_into_messages(error: Excep
 
 
 async def test_a_file_that_got_lost_is_sent_again() -> None:
-    """A passing fault costs a moment."""
+    """A passing fault costs only a moment."""
     room, text = Room(limit=300), "word " * 400
-    async with painting(room, look=ReplyStyle(pages=2)) as draft:
+    async with publishing(room, style=ReplyStyle(pages=2)) as draft:
         room.file_faults = [Unreachable("502")]
         draft.write(text)
         draft.end()
@@ -163,9 +172,9 @@ async def test_a_file_that_got_lost_is_sent_again() -> None:
 
 
 async def test_a_room_may_want_replies_at_once() -> None:
-    """With streaming off nothing is shown until the answer is complete; then all of it is."""
+    """With streaming off, nothing is shown until the answer is complete; then all of it is."""
     room = Room()
-    async with painting(room, look=ReplyStyle(live=False)) as draft:
+    async with publishing(room, style=ReplyStyle(live=False)) as draft:
         for _ in range(5):
             draft.write("word ")
             await draft.pause()
@@ -175,13 +184,13 @@ async def test_a_room_may_want_replies_at_once() -> None:
 
 
 def test_another_model_that_answers_is_named() -> None:
-    """Where the fallback answered, the small print says so, and the footer is about it; there is room for that."""
+    """Where the fallback answered, the small print says so and the footer names it; there is space for both."""
     done = written("Hello", model="vendor/spare").to(Phase.DONE, ended=2.0)
     (page,) = shown(done)
-    assert page.foot == "Answered by `vendor/spare`: the model set here does not answer."
-    (page,) = shown(done, look=ReplyStyle(model="vendor/asked"))
+    assert page.foot == "`vendor/spare` answered, because the model set here is not responding."
+    (page,) = shown(done, style=ReplyStyle(model="vendor/asked"))
     assert page.foot.splitlines()[1].startswith("`vendor/spare` · ")
     long = written("word " * 100, model="vendor/" + "m" * 80)
-    frames = ReplyLayout(fits, look=ReplyStyle(model="x"))
-    before = len(frames.pages(long, 1.0))
-    assert len(frames.pages(long.to(Phase.DONE, ended=2.0), 2.0)) == before
+    layout = ReplyLayout(fits, style=ReplyStyle(model="x"))
+    before = len(layout.pages(long, 1.0))
+    assert len(layout.pages(long.to(Phase.DONE, ended=2.0), 2.0)) == before

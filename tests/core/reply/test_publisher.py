@@ -1,4 +1,4 @@
-"""The painter: the newest text on screen, nothing stale, and the end for certain."""
+"""The publisher: the newest text on screen, nothing stale, and the end for certain."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -22,20 +22,20 @@ from tests.core.room import Room
 
 
 class Draft:
-    """A reply being written, and the room in which it is painted."""
+    """A reply being written, and the room in which it is shown."""
 
     def __init__(
-        self, room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "", look: ReplyStyle = PLAIN
+        self, room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "", style: ReplyStyle = PLAIN
     ) -> None:
         self.cell = Latest(Reply().to(Phase.THINKING))
-        self.told: list[Progress] = []
-        self.painter = ReplyPublisher(self.cell, room, RateLimiter(), self, progress, heading=heading, look=look)
+        self.reported: list[Progress] = []
+        self.publisher = ReplyPublisher(self.cell, room, RateLimiter(), self, progress, heading=heading, style=style)
 
-    def drawn(self, progress: Progress, page: Page) -> None:
-        self.told.append(progress)
+    def on_edit(self, progress: Progress, page: Page) -> None:
+        self.reported.append(progress)
 
-    async def posted(self, progress: Progress, page: Page) -> None:
-        self.told.append(progress)
+    async def on_post(self, progress: Progress, page: Page) -> None:
+        self.reported.append(progress)
 
     async def check(self) -> None:
         pass
@@ -44,7 +44,7 @@ class Draft:
         self.cell.set(self.cell.value.add(Delta(text=text, thought=thought), now))
 
     async def pause(self) -> None:
-        """Let the painter look."""
+        """Let the publisher look."""
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -53,20 +53,20 @@ class Draft:
 
 
 @asynccontextmanager
-async def painting(
-    room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "", look: ReplyStyle = PLAIN
+async def publishing(
+    room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "", style: ReplyStyle = PLAIN
 ) -> AsyncIterator[Draft]:
-    """A draft whose painter runs; leaving waits for its last frame."""
-    draft = Draft(room, progress, heading, look)
+    """A draft whose publisher runs; leaving waits for its last frame."""
+    draft = Draft(room, progress, heading, style)
     async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
-        group.create_task(draft.painter.paint())
+        group.create_task(draft.publisher.publish())
         yield draft
 
 
 async def test_reply_grows_in_place() -> None:
     """The first word is posted, the rest is edited into the same message."""
     room = Room()
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         draft.write("One")
         await room.until("One")
         draft.write(" two")
@@ -74,13 +74,13 @@ async def test_reply_grows_in_place() -> None:
         draft.write(" three")
         draft.end()
     assert [page.text for page in room.of("m0")] == ["One", "One two", "One two three"]
-    assert draft.told == [Progress(("m0",), 3), Progress(("m0",), 7), Progress(("m0",), 13)]
+    assert draft.reported == [Progress(("m0",), 3), Progress(("m0",), 7), Progress(("m0",), 13)]
 
 
 async def test_stale_text_is_never_sent() -> None:
-    """What was written while a call was on its way is sent at once, newest state only."""
+    """What was written while a call was on its way is sent right after it, newest state only."""
     room = Room()
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         draft.write("n0")
         await room.until("n0")
         room.gate.clear()
@@ -94,10 +94,10 @@ async def test_stale_text_is_never_sent() -> None:
 
 
 async def test_writer_never_waits_for_the_platform() -> None:
-    """With a platform that does not answer, the whole answer is written all the same."""
+    """Even if the platform does not answer, the whole answer is written."""
     room = Room()
     room.gate.clear()
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         for number in range(1000):
             draft.write(f"n{number} ")
         draft.end()
@@ -108,10 +108,10 @@ async def test_writer_never_waits_for_the_platform() -> None:
 
 
 async def test_long_reply_takes_several_messages() -> None:
-    """Text over the limit goes on in the next message, and none of it is lost."""
+    """Text over the limit continues in the next message, and none of it is lost."""
     room = Room(limit=300)
     words = [f"word{number}" for number in range(200)]
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         for index, word in enumerate(words):
             draft.write(word + " ")
             if index % 10 == 0:
@@ -119,7 +119,7 @@ async def test_long_reply_takes_several_messages() -> None:
         draft.end()
     assert len(room.messages) > 5
     assert " ".join(page.text for page in room.messages.values()).split() == words
-    assert draft.told[-1].messages == tuple(room.messages)
+    assert draft.reported[-1].messages == tuple(room.messages)
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,10 @@ async def test_long_reply_takes_several_messages() -> None:
         (Phase.STOPPED, "", STOPPED),
     ],
 )
-async def test_end_can_be_told(phase: Phase, notice: str, foot: str) -> None:
+async def test_ends_look_different(phase: Phase, notice: str, foot: str) -> None:
     """Done, failed and stopped look different; the text so far stays."""
     room = Room()
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         draft.write("Some text")
         draft.end(phase, notice)
     (page,) = room.messages.values()
@@ -143,25 +143,25 @@ async def test_end_can_be_told(phase: Phase, notice: str, foot: str) -> None:
 async def test_cut_by_length_is_said() -> None:
     """An answer that hit max_tokens does not look complete."""
     room = Room()
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         draft.cell.set(draft.cell.value.add(Delta(text="and then", finish=Finish.LENGTH), 0))
         draft.end()
     assert [page.foot for page in room.messages.values()] == [CUT]
 
 
 async def test_failure_before_the_first_word_is_shown() -> None:
-    """Silence is never an answer: the sentence is a message of its own."""
+    """Silence is never an answer: the notice is a message of its own."""
     room = Room()
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         draft.end(Phase.FAILED, "No credits.")
     assert [(page.text, page.foot) for page in room.messages.values()] == [("", "No credits.")]
 
 
 async def test_thinking_is_shown_then_its_time() -> None:
-    """While a model thinks aloud people see that, afterwards how long; the thought itself is nowhere."""
+    """While a model thinks aloud people see that, and afterwards how long it took; the thought itself stays hidden."""
     room = Room()
     loop = asyncio.get_running_loop()
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         draft.write(thought="secret musing", now=loop.time() - 100)
         async with asyncio.timeout(HANG_SECONDS), room.changed:
             await room.changed.wait_for(lambda: bool(room.messages))
@@ -174,9 +174,9 @@ async def test_thinking_is_shown_then_its_time() -> None:
 
 
 async def test_text_that_was_thought_is_taken_back() -> None:
-    """What was shown and turned out to be thought goes away, also when it had filled several messages."""
+    """Text that was shown and turns out to be thought goes away, even if it filled several messages."""
     room = Room(limit=300)
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         draft.write("Let me think about it. " * 40)
         await room.until("think")
         draft.cell.set(draft.cell.value.add(Delta(text="The answer.", restart=True), 1.0))
@@ -187,16 +187,16 @@ async def test_text_that_was_thought_is_taken_back() -> None:
 async def test_refused_frame_is_replaced_by_a_newer_one() -> None:
     """A 429 costs a pause, not the text."""
     room = Room(faults=[SlowDown("429", 0.05), SlowDown("429", 0.05)])
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         draft.write("All of it")
         draft.end()
     assert room.text == "All of it"
 
 
 async def test_final_frame_is_tried_again() -> None:
-    """A passing fault does not leave a half answer on screen."""
+    """A passing fault leaves no half answer on screen."""
     room = Room()
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         draft.write("Half")
         await room.until("Half")
         room.faults = [Unreachable("502"), Unreachable("reset")]
@@ -205,17 +205,17 @@ async def test_final_frame_is_tried_again() -> None:
     assert room.text == "Half and whole"
 
 
-async def test_deleted_reply_ends_the_painting() -> None:
+async def test_deleted_reply_ends_the_publisher() -> None:
     """Somebody who deletes the reply does not want it back."""
     room = Room()
     draft = Draft(room)
     draft.write("Half")
     async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
-        painted = group.create_task(_outcome(draft.painter.paint()))
+        published = group.create_task(_outcome(draft.publisher.publish()))
         await room.until("Half")
         room.messages.clear()
         draft.write(" and")
-    assert isinstance(painted.result(), Gone)
+    assert isinstance(published.result(), Gone)
 
 
 async def _outcome(work: Awaitable[None]) -> Exception | None:
@@ -227,9 +227,9 @@ async def _outcome(work: Awaitable[None]) -> Exception | None:
 
 
 async def test_refused_content_is_said_in_its_place() -> None:
-    """When the platform refuses the final text for good, people are told instead of left with half of it."""
+    """When the platform refuses the final text for good, a sentence takes its place, not half of the text."""
     room = Room(faults=[Rejected("automod")])
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         draft.write("Forbidden word")
         draft.end()
     (page,) = room.messages.values()
@@ -237,9 +237,9 @@ async def test_refused_content_is_said_in_its_place() -> None:
 
 
 async def test_message_that_can_not_be_edited_is_posted_anew() -> None:
-    """Where edits are forbidden the whole text comes in a new message, once it is complete; the stub goes."""
+    """Where edits are forbidden, the whole text comes in a new message once it is complete; the stub is deleted."""
     room = Room()
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         draft.write("Half")
         await room.until("Half")
         room.faults = [Frozen("edit_window_closed")]
@@ -252,9 +252,9 @@ async def test_message_that_can_not_be_edited_is_posted_anew() -> None:
 
 
 async def test_backoff_ends_with_the_reply() -> None:
-    """A fault of an interim frame does not hold up the end: it is tried at once when the answer is complete."""
+    """A failed interim frame does not delay the end: it is tried at once when the answer is complete."""
     room = Room()
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         draft.write("Half")
         await room.until("Half")
         room.faults = [Unreachable("502")] * 4
@@ -270,31 +270,31 @@ async def test_backoff_ends_with_the_reply() -> None:
 
 
 async def test_surface_that_refuses_everything_is_given_up() -> None:
-    """A page and the sentence in its place are tried once each, not for ever."""
+    """A page and the sentence in its place are tried once each, not again and again."""
     room = Room(faults=[Rejected("no")] * 5)
     draft = Draft(room)
     draft.write("Some text")
     draft.end()
     async with asyncio.timeout(HANG_SECONDS):
-        assert isinstance(await _outcome(draft.painter.paint()), Rejected)
+        assert isinstance(await _outcome(draft.publisher.publish()), Rejected)
     assert len(room.faults) == 3
 
 
 async def test_another_process_goes_on_in_the_same_messages() -> None:
-    """A takeover edits what is there; messages that the new text does not need are taken away."""
+    """A takeover edits the messages that are there and deletes those that the new text does not need."""
     room = Room()
     room.messages = {"old0": Page("Half"), "old1": Page("way")}
-    async with painting(room, Progress(("old0", "old1"))) as draft:
+    async with publishing(room, Progress(("old0", "old1"))) as draft:
         draft.write("The whole answer")
         draft.end()
     assert {message: page.text for message, page in room.messages.items()} == {"old0": "The whole answer"}
 
 
 async def test_takeover_does_not_rewind() -> None:
-    """A new attempt is shown when it has come as far as the one before; until then the old text stays."""
+    """A new attempt is shown when it is as long as the one before; until then the old text stays."""
     room = Room()
     room.messages = {"old": Page("One two three")}
-    async with painting(room, Progress(("old",), 13)) as draft:
+    async with publishing(room, Progress(("old",), 13)) as draft:
         for word in ("One", " two", " three", " four"):
             draft.write(word)
             await asyncio.sleep(0)
@@ -305,19 +305,19 @@ async def test_takeover_does_not_rewind() -> None:
 
 
 async def test_superfluous_messages_go_in_the_end() -> None:
-    """A platform that is busy keeps no message of an earlier attempt on screen."""
+    """A busy platform keeps no message of an earlier attempt on screen."""
     room = Room(messages={"a": Page("old"), "b": Page("old"), "c": Page("old")})
     room.delete_faults = [SlowDown("429", 0.01), Unreachable("502")]
-    async with painting(room, Progress(("a", "b", "c"))) as draft:
+    async with publishing(room, Progress(("a", "b", "c"))) as draft:
         draft.write("New")
         draft.end()
     assert [page.text for page in room.messages.values()] == ["New"]
 
 
 async def test_end_does_not_wait_for_its_turn() -> None:
-    """A reply that ends while its next frame waits in line is shown at once, with the call that was kept for that."""
+    """A reply that ends while its next frame waits is shown at once, with the call that was kept for that."""
     room = Room(edit_pace=RateLimit("shared", 5, 60))
-    async with painting(room) as draft:
+    async with publishing(room) as draft:
         draft.write("a")
         await room.until("a")
         draft.write("b")  # its turn comes in a quarter of a minute
