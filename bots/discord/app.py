@@ -14,6 +14,7 @@ from yarl import URL
 from bots.discord.api import connection as pulse
 from bots.discord.api.http import Http
 from bots.discord.api.library_log import in_one_sentence
+from bots.discord.api.limits import LIMITS, Limits
 from bots.discord.api.names import NAME
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import Queue, Shard, shards_of
@@ -23,7 +24,7 @@ from bots.discord.inbound.interactions import ANSWER_SECONDS
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.outbound.channel_surface import ChannelSurface
 from bots.discord.outbound.interaction_surface import InteractionSurface
-from bots.discord.outbound.reactions import SPACING, Reactions
+from bots.discord.outbound.reactions import Reactions
 from core.domain.conversation import Address
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import Connection, Surface
@@ -75,17 +76,16 @@ class Discord:
     name = NAME
     habits = PlatformDefaults(memory=Memory.THREAD, replies=Placement.CHANNEL)
 
-    def __init__(self, config: Config, *, faster: float = 1.0, answer_seconds: float = ANSWER_SECONDS) -> None:
-        """`faster`: the windows of Discord's limits end so many times sooner than Discord's own, as the sandbox's may.
-        `answer_seconds`: how long a command may take before it is deferred."""
-        self._faster, self._answer_seconds = faster, answer_seconds
+    def __init__(self, config: Config, *, limits: Limits = LIMITS, answer_seconds: float = ANSWER_SECONDS) -> None:
+        """`limits`: Discord's rate limits. `answer_seconds`: how long a command may take before it is deferred."""
+        self._limits, self._answer_seconds = limits, answer_seconds
         self._managers = frozenset(config.discord_managers)
         self._token = config.discord_token.get_secret_value().strip() if config.discord_token else ""
         self._gateway = URL(config.discord_gateway_url)
         base = config.discord_api_url.rstrip("/")
-        self._base, self._http = base, Http(base, self._token, faster)
+        self._base, self._http = base, Http(base, self._token, limits)
         self._rest = Rest(self._http)
-        self._marks = Reactions(self._rest, SPACING / faster)
+        self._marks = Reactions(self._rest, limits)
         self._shards = shards_of(config.discord_shards)
         self._clients: dict[Shard, GatewayClient] = {}  # the newest of each
         self._arrivals, self._queue = ArrivalOrder(), Queue(len(self._shards))
@@ -94,7 +94,7 @@ class Discord:
     def open(self, address: Address) -> Surface:
         # What is private has no place in the channel, even when its token was lost before the first word.
         kind = InteractionSurface if address.interaction or address.private else ChannelSurface
-        return kind(self._rest, address, self._marks, self._faster)
+        return kind(self._rest, address, self._marks, self._limits)
 
     def connection(self) -> Connection:
         """How the gateway is, once it has told of the guilds."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 
+from bots.discord.api.limits import LIMITS, Limits
 from bots.proxy import proxy_for
 from core import metrics
 from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, Unreachable
@@ -24,8 +25,6 @@ from core.ratelimit.window import SlidingWindow
 
 # How long one call may take, in seconds; Discord itself gives no limit.
 CALL_SECONDS = 15.0
-# All requests of a bot together (docs.discord.com, Rate Limits); those that answer an interaction do not count.
-EVERYTHING, EVERYTHING_SECONDS = 50, 1.0
 # For a 429 that does not say when to come back, as a proxy in front of Discord may send it. Seconds.
 BANNED_SECONDS = 60.0
 
@@ -94,13 +93,14 @@ class Http:
     The limit of the whole bot is kept here: a call beyond it is not sent, it raises SlowDown at once.
     """
 
-    def __init__(self, base: str, token: str, faster: float = 1.0) -> None:
-        """`base`: address of the API, version included, without a slash at its end. `faster`: see `app.Discord`."""
+    def __init__(self, base: str, token: str, limits: Limits = LIMITS) -> None:
+        """`base`: address of the API, including the version, without a slash at its end."""
         self._base = base
         self._proxy = proxy_for(base)
         self._token = token
         self._session: aiohttp.ClientSession | None = None
-        self._everything = SlidingWindow(EVERYTHING, EVERYTHING_SECONDS / faster)
+        self._limit = limits.everything
+        self._everything = SlidingWindow(self._limit.calls, self._limit.seconds)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -123,7 +123,7 @@ class Http:
         if bot:
             wait = budget.free_at(left, final=True) - left
             if wait > 0:
-                raise SlowDown("the bot's own count of all calls", min(wait, EVERYTHING_SECONDS), everywhere=True)
+                raise SlowDown("the bot's own count of all calls", min(wait, self._limit.seconds), everywhere=True)
             budget.take(left, interim=False)
         try:
             return await self._request(method, path, body, headers, file)

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from bots.discord.api.http import EVERYTHING, EVERYTHING_SECONDS, File, ReplyRefused, ThreadArchived, ThreadExists
+from bots.discord.api.http import File, ReplyRefused, ThreadArchived, ThreadExists
+from bots.discord.api.limits import LIMITS, Limits, Window
 from bots.discord.api.rest import Button, Rest, Sent, nonce_of
 from bots.discord.components.buttons import buttons_of
 from bots.discord.dialect.markdown import LIMIT, small, to_discord
@@ -21,12 +22,6 @@ from core.domain.rates import RateLimit, RateLimitStatus
 
 log = logging.getLogger(__name__)
 
-# Discord names its limits in headers alone; observed are 5 per 5 s and channel, for new messages and for edits each
-# (github.com/discord/discord-api-docs, issues 2761 and 8073).
-POSTS, POST_SECONDS = 5, 5.0
-EDITS, EDIT_SECONDS = 5, 5.0
-# Messages older than an hour have a limit of their own, of which no header tells (discord-api-docs, issue 4413).
-OLD_EDITS, OLD_EDIT_SECONDS, OLD = 3, 6.0, 3600.0
 BARRED = "I may not write in {channel} (any more), so I can't answer you there. Ask whoever manages the server."
 _EPOCH = 1_420_070_400.0  # of the time in Discord's ids, in epoch seconds (docs.discord.com, Snowflakes)
 _THREAD_NAME = 100  # characters (docs.discord.com, Start Thread from Message)
@@ -52,11 +47,15 @@ def age(message: str) -> float:
     return time.time() - ((int(message) >> 22) / 1000 + _EPOCH) if message.isdigit() else 0.0
 
 
+def _limit(scope: str, window: Window, *, spread: bool = True, within: RateLimit | None = None) -> RateLimit:
+    return RateLimit(f"discord/{scope}", window.calls, window.seconds, spread=spread, within=within)
+
+
 class ChannelSurface:
     """Posts the first page as a reply to the question, in a thread under it if that is wanted and allowed."""
 
-    def __init__(self, rest: Rest, address: Address, marks: Reactions, faster: float = 1.0) -> None:
-        self._rest, self._marks, self._adopted, self._faster = rest, marks, address.adopted, faster
+    def __init__(self, rest: Rest, address: Address, marks: Reactions, limits: Limits = LIMITS) -> None:
+        self._rest, self._marks, self._adopted, self._limits = rest, marks, address.adopted, limits
         place = address.place
         self._conversation = address.conversation
         self.told: RateLimitStatus | None = None
@@ -74,12 +73,11 @@ class ChannelSurface:
         self._found = ""  # a post that had arrived before, with a content that is not the newest
 
     def _aim(self, channel: str) -> None:
-        self._channel, faster = channel, self._faster
-        every = RateLimit("discord/everything", EVERYTHING, EVERYTHING_SECONDS / faster, spread=False)
-        self._posts = RateLimit(f"discord/post/{channel}", POSTS, POST_SECONDS / faster, spread=False, within=every)
-        self._edits = RateLimit(f"discord/edit/{channel}", EDITS, EDIT_SECONDS / faster, within=every)
-        old = OLD_EDIT_SECONDS / faster
-        self._old_edits = RateLimit(f"discord/old-edit/{channel}", OLD_EDITS, old, within=self._edits)
+        self._channel, limits = channel, self._limits
+        every = _limit("everything", limits.everything, spread=False)
+        self._posts = _limit(f"post/{channel}", limits.post, spread=False, within=every)
+        self._edits = _limit(f"edit/{channel}", limits.edit, within=every)
+        self._old_edits = _limit(f"old-edit/{channel}", limits.old_edit, within=self._edits)
 
     def fits(self, page: Page) -> bool:
         return fits(page)
@@ -87,7 +85,7 @@ class ChannelSurface:
     def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         if message is None:
             return self._posts
-        return self._old_edits if age(message) > OLD else self._edits
+        return self._old_edits if age(message) > self._limits.old_age_seconds else self._edits
 
     async def post(self, page: Page) -> str:
         if self._unopened and not self._known:
@@ -125,7 +123,7 @@ class ChannelSurface:
             # Another process posted this reply; where no thread could be opened, it stands in the channel.
             told = await self._edit(self._home, message, content, buttons)
             self._aim(self._home)
-        self.told = told if age(message) <= OLD else None
+        self.told = told if age(message) <= self._limits.old_age_seconds else None
         self._known.add(message)
 
     async def delete(self, message: str) -> None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from bots.discord.api.http import File, TokenExpired
+from bots.discord.api.limits import LIMITS, Limits
 from bots.discord.api.names import NAME, NO_GUILD
 from bots.discord.api.rest import ORIGINAL, Button, Rest, Sent, Token
 from bots.discord.components.buttons import buttons_of
@@ -28,22 +29,19 @@ from core.domain.rates import RateLimit, RateLimitStatus
 
 log = logging.getLogger(__name__)
 
-# Observed per token, for followups and edits (github.com/discord/discord-api-docs, issue 2701).
-CALLS, SECONDS = 5, 2.0
-
 
 class InteractionSurface:
     """The first page is the response itself. Works where the bot is no member, as long as the token lives."""
 
-    def __init__(self, rest: Rest, address: Address, marks: Reactions, faster: float = 1.0) -> None:
-        self._rest, self._marks, self._faster = rest, marks, faster
+    def __init__(self, rest: Rest, address: Address, marks: Reactions, limits: Limits = LIMITS) -> None:
+        self._rest, self._marks, self._limits = rest, marks, limits
         self._address = address
         self._conversation = address.conversation
         self.told: RateLimitStatus | None = None
         self.by_status = self.append_only = False
         self._token = Token.parse(address.interaction)
         self._expires = address.expires
-        self._plain = ChannelSurface(rest, replace(address, interaction=""), marks, faster)
+        self._plain = ChannelSurface(rest, replace(address, interaction=""), marks, limits)
         self._dead = self._direct = False
         self._original = self._last = ""
         self._answered = False
@@ -52,7 +50,8 @@ class InteractionSurface:
         self._unclear: tuple[str, str] | None = None  # content and file of a followup that may have arrived
         scope = hashlib.sha256(address.interaction.encode()).hexdigest()[:16]
         # The token is known to the one process that answers with it.
-        self._calls = RateLimit(f"discord/interaction/{scope}", CALLS, SECONDS / faster, shared=False)
+        calls, seconds = limits.interaction.calls, limits.interaction.seconds
+        self._calls = RateLimit(f"discord/interaction/{scope}", calls, seconds, shared=False)
 
     def fits(self, page: Page) -> bool:
         return fits(page)
@@ -199,7 +198,7 @@ class InteractionSurface:
             channel = await self._rest.direct_channel(self._address.author)
             place = Place(NAME, NO_GUILD, channel, direct=True)
             address = replace(self._address, interaction="", message="", place=place)
-            self._plain, self._direct = ChannelSurface(self._rest, address, self._marks, self._faster), True
+            self._plain, self._direct = ChannelSurface(self._rest, address, self._marks, self._limits), True
 
     def _buttons(self, page: Page) -> tuple[Button, ...]:
         return buttons_of(page.actions, self._conversation)

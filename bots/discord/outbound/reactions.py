@@ -6,6 +6,7 @@ from collections import deque
 from contextlib import suppress
 from enum import Enum, auto
 
+from bots.discord.api.limits import LIMITS, Limits
 from bots.discord.api.rest import Rest
 from core.domain.errors import PlatformError, SlowDown, Unreachable
 
@@ -14,9 +15,6 @@ log = logging.getLogger(__name__)
 EYES = "👀"
 NUMBERS = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣", "6️⃣", "7️⃣", "8️⃣", "9️⃣", "🔟")  # how many come before it, ten for more
 _ALL_NUMBERS = ""  # in the place of an emoji: whatever number a process that is gone left there
-# One reaction per 0.25 s and channel, set or taken away (github.com/discord/discord-api-docs, issue 182). Seconds
-# from the answer to one call to the next.
-SPACING = 0.25
 PATIENCE = 5.0  # seconds; a 429 that asks for more is not waited out
 CLOSE_SECONDS = 2.0
 _REMEMBERED = 10_000
@@ -34,8 +32,8 @@ class _Mark(Enum):
 class Reactions:
     """The marks that this process sets. `put` and `take` do not wait; the calls are made while `run` runs."""
 
-    def __init__(self, rest: Rest, spacing: float = SPACING) -> None:
-        self._rest, self._spacing = rest, spacing
+    def __init__(self, rest: Rest, limits: Limits = LIMITS) -> None:
+        self._rest, self._spacing_seconds = rest, limits.reaction_seconds
         self._on: dict[_Key, _Mark] = {}
         self._queues: dict[str, deque[_Key]] = {}  # by channel, each with a task that works on it
         self._group: asyncio.TaskGroup | None = None
@@ -57,7 +55,7 @@ class Reactions:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     for key in [key for key, mark in self._on.items() if mark is _Mark.UNWANTED]:
                         await self._remove(key)
-                        await asyncio.sleep(self._spacing)
+                        await asyncio.sleep(self._spacing_seconds)
 
     def put(self, channel: str, message: str, emoji: str = EYES) -> None:
         """Mark a question, once, when its place in the channel's queue comes; unless it is taken before that."""
@@ -108,7 +106,7 @@ class Reactions:
                         await self._remove(key)
                     case _:
                         continue  # taken before it was set
-                await asyncio.sleep(self._spacing)
+                await asyncio.sleep(self._spacing_seconds)
         finally:
             del self._queues[channel]
 
@@ -163,5 +161,5 @@ class Reactions:
             log.info("it is not known whether a place in line stayed: %s", error)
             return
         for emoji in set(left) & set(NUMBERS):
-            await asyncio.sleep(self._spacing)
+            await asyncio.sleep(self._spacing_seconds)
             await self._remove((channel, message, emoji))

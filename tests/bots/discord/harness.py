@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from bots.compose import Bot, assemble, nebula
+from bots.discord.api.limits import LIMITS, Window
+from bots.discord.api.limits import Limits as BotLimits
 from bots.discord.app import Discord
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.limits import Limits
@@ -21,8 +24,23 @@ from tests.bounds import HANG_SECONDS
 
 T = TypeVar("T")
 GENERAL = "#general"
-# The windows of Discord's limits end so many times sooner here, on both sides of the wire.
+# On both sides of the wire the windows of Discord's limits are this many times shorter here.
 FASTER = 5.0
+
+
+def _quick(window: Window) -> Window:
+    return replace(window, seconds=window.seconds / FASTER)
+
+
+QUICK = BotLimits(
+    post=_quick(LIMITS.post),
+    edit=_quick(LIMITS.edit),
+    old_edit=_quick(LIMITS.old_edit),
+    interaction=_quick(LIMITS.interaction),
+    reaction_seconds=LIMITS.reaction_seconds / FASTER,
+    everything=_quick(LIMITS.everything),
+)
+"""The limits that the bot keeps in tests."""
 
 
 class Room:
@@ -157,16 +175,17 @@ async def room(
     limits: Limits | None = None,
     before: Callable[[Room], None] = lambda _: None,
     changes: dict[str, Any] | None = None,
+    kept: BotLimits = QUICK,
     answer_seconds: float = HANG_SECONDS,
     **options: Any,
 ) -> AsyncIterator[Room]:
     """Everything running. `before` is called when the bot has not connected yet; `changes` are of the configuration,
-    `options` of the server; `limits` are as Discord has them."""
+    `options` of the server; `limits` are as Discord has them, `kept` those that the bot keeps."""
     quick = limits.faster(FASTER) if limits else None
     async with discord_server(limits=quick, **options) as discord, NebulaServer() as model:
         stage = Room(discord, model)
         before(stage)
-        async with running(stage, redis, config_for(discord, model, **(changes or {})), answer_seconds):
+        async with running(stage, redis, config_for(discord, model, **(changes or {})), answer_seconds, kept):
             yield stage
             with suppress(RedisError, OSError):
                 await redis.flushall()  # nobody is left to go on with what still runs, so nobody is waited for
@@ -174,10 +193,10 @@ async def room(
 
 @asynccontextmanager
 async def running(
-    stage: Room, redis: "Redis", config: Config, answer_seconds: float = HANG_SECONDS
+    stage: Room, redis: "Redis", config: Config, answer_seconds: float = HANG_SECONDS, limits: BotLimits = QUICK
 ) -> AsyncIterator[None]:
     """The bot, from its log-in to its end; a second one beside it is a second replica or a restart."""
-    platform = Discord(config, faster=FASTER, answer_seconds=answer_seconds)
+    platform = Discord(config, limits=limits, answer_seconds=answer_seconds)
     async with nebula(config) as model, asyncio.TaskGroup() as group:
         bot = assemble(config, redis, model, [platform])
         async with bot.intake.open():

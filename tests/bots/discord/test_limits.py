@@ -8,18 +8,18 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.discord.api import http, rest
-from bots.discord.outbound import channel_surface as surface
 from bots.sandbox.discord.limits import OFF, Limit, Limits
 from bots.sandbox.discord.values import Call
 from core.domain.rates import RateLimit
 from core.turns import assistant
-from tests.bots.discord.harness import FASTER, GENERAL, Room, room
+from tests.bots.discord.harness import FASTER, GENERAL, QUICK, Room, room
 
 POST = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 RESPOND = "PATCH /webhooks/{application}/{token}/messages/*"
 TYPING = "POST /channels/{channel}/typing"
 WORDS = "word " * 80 + "end"
+ALL_OLD = replace(QUICK, old_age_seconds=-1.0)  # every message counts as old
 SLOW = "w " * 900 + "end"  # at a slow pace for longer than any machine needs to show it, until it is let go
 
 
@@ -114,32 +114,28 @@ async def test_a_limit_that_others_used_up_is_not_taken_for_ours(redis_client: R
         here.discord.faults.rate_limit(EDIT, 0.2, times=2, scope="shared")
         here.nebula.pace = 40
         await answered(here)
-        pace = RateLimit(f"discord/edit/{here.place(GENERAL).id}", surface.EDITS, surface.EDIT_SECONDS / FASTER)
-        assert here.bot.assistant._pacer.scope(pace).budget.calls == surface.EDITS
+        pace = RateLimit(f"discord/edit/{here.place(GENERAL).id}", QUICK.edit.calls, QUICK.edit.seconds)
+        assert here.bot.assistant._pacer.scope(pace).budget.calls == QUICK.edit.calls
         keys = [key async for key in redis_client.scan_iter(match=f"nb:b:*{pace.scope}*")]
         limits = [await redis_client.hget(key, "limit") for key in keys if await redis_client.type(key) == b"hash"]
         assert [limit.split()[0] for limit in limits if limit] in ([], [b"5"])
 
 
-async def test_old_messages_are_edited_less_often(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_old_messages_are_edited_less_often(redis_client: Redis) -> None:
     """A new answer in a message of more than an hour ago keeps the limit that no header tells of."""
-    monkeypatch.setattr(surface, "OLD", -1.0)
-    async with room(redis_client, limits=Limits(old_age=-1.0)) as here:
+    async with room(redis_client, limits=Limits(old_age=-1.0), kept=ALL_OLD) as here:
         here.nebula.pace = 40
         await answered(here)
         assert not refused(here)
 
 
 @pytest.mark.parametrize("known", [False, True])
-async def test_an_old_edit_that_is_refused_is_waited_out(
-    redis_client: Redis, monkeypatch: pytest.MonkeyPatch, known: bool
-) -> None:
+async def test_an_old_edit_that_is_refused_is_waited_out(redis_client: Redis, known: bool) -> None:
     """Code 30046 says nothing of the limit in the headers beside it: it costs a pause, and the end lands."""
-    if known:  # that the message is old, if not what that means today
-        monkeypatch.setattr(surface, "OLD", -1.0)
+    kept = ALL_OLD if known else QUICK  # known: that the message is old, if not what that means today
     limits = replace(OFF, edit=Limit(50, 5.0), old_edit=Limit(1, 1.0), old_age=-1.0)
     stands: float | None = None
-    async with room(redis_client, limits=limits, clock=lambda: stands or time.monotonic()) as here:
+    async with room(redis_client, limits=limits, kept=kept, clock=lambda: stands or time.monotonic()) as here:
         await answered(here, "one end")
         stands = time.monotonic()
         for word in ("two", "three"):  # each is an edit at least, and Discord's clock stands meanwhile

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from bots.discord.api.http import Http
+from bots.discord.api.limits import Limits
 from bots.discord.api.rest import Rest
 from bots.discord.outbound import reactions as module
 from bots.discord.outbound.reactions import Reactions
@@ -18,6 +19,7 @@ from tests.bounds import HANG_SECONDS
 SET = "PUT /channels/{channel}/messages/{message}/reactions/*"
 UNSET = "DELETE /channels/{channel}/messages/{message}/reactions/*"
 ELSEWHERE = 3
+QUICK = Limits(reaction_seconds=0.01)
 
 
 class Desk:
@@ -69,7 +71,7 @@ async def standing() -> AsyncIterator[tuple[Desk, Http]]:
         places = (*[channels[0]] * 3, channels[1])
         questions = tuple([await discord.say(ann, place, "a question") for place in places])
         http = Http(discord.api_url, discord.token)
-        yield Desk(discord, Reactions(Rest(http), spacing=0.01), questions), http
+        yield Desk(discord, Reactions(Rest(http), QUICK), questions), http
 
 
 @pytest_asyncio.fixture
@@ -190,7 +192,7 @@ async def test_what_another_process_marked_is_taken_away_by_who_adopts_it() -> N
             desk.put(0)
             desk.put(1)
             await desk.discord.until(lambda: desk.marked(0) and desk.marked(1))
-        desk.marks = Reactions(Rest(http), spacing=0.01)
+        desk.marks = Reactions(Rest(http), QUICK)
         async with serving(http, desk.marks):
             desk.take(0)
             desk.take(1, adopted=True)
