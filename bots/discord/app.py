@@ -163,14 +163,14 @@ class Discord:
                 await client.login(self._token)
                 await self._queue.wait(client)
                 async with asyncio.TaskGroup() as group:
-                    background = [
+                    helpers = [
                         group.create_task(self._announce(client, shard)),
                         group.create_task(client.backfill.run()),
                     ]
                     if shard.first:
-                        background.append(group.create_task(register(self._http, str(client.application_id))))
+                        helpers.append(group.create_task(register(self._http, str(client.application_id))))
                     await _until_done(group.create_task(client.connect()))
-                    for task in background:
+                    for task in helpers:
                         task.cancel()
             except BaseExceptionGroup as failures:
                 if reconnects.cause and not reconnects.connected:

@@ -183,9 +183,8 @@ class Rest:
         """
         answer = await self._http.send("GET", f"/channels/{channel}/messages?limit={limit}&after={message}")
         found = answer.json if isinstance(answer.json, list) else []
-        return [
-            each for each in found if isinstance(each, dict) and str(each.get("id", "")).isdigit()
-        ], answer.rate_limit
+        messages = [each for each in found if isinstance(each, dict) and str(each.get("id", "")).isdigit()]
+        return messages, answer.rate_limit
 
     async def member(self, guild: str, person: str) -> dict[str, Any]:
         """Return a person as a member of a guild."""

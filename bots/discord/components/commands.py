@@ -157,7 +157,7 @@ def _same(wanted: Sequence[dict[str, Any]], known: Any) -> bool:
     return len(known) == len(wanted) and shown == {each["name"]: _plain(each) for each in wanted}
 
 
-_DEFINED_FIELDS = frozenset(
+_FIELDS = frozenset(
     {"type", "name", "description", "options", "required", "choices", "value", "autocomplete", "contexts"}
     | {"integration_types"}
 )
@@ -166,9 +166,5 @@ _DEFINED_FIELDS = frozenset(
 def _plain(value: Any) -> Any:
     """What we told Discord about a command, without what Discord adds and without defaults that it fills in."""
     if isinstance(value, dict):
-        return {
-            name: _plain(each)
-            for name, each in value.items()
-            if name in _DEFINED_FIELDS and each not in (None, False, [])
-        }
+        return {name: _plain(each) for name, each in value.items() if name in _FIELDS and each not in (None, False, [])}
     return [_plain(each) for each in value] if isinstance(value, list) else value

@@ -20,6 +20,7 @@ _TITLE = 45
 _FORM, _OPEN = "form:", "open:"
 _IN = ":"  # before the scope, if one was given
 _FIELD = "text"
+_TOO_LONG = "The current text is too long to edit here. What you write replaces it."
 
 
 def dialog(form: Form, scope: Layer | None = None) -> ui.Modal:
@@ -32,9 +33,7 @@ def dialog(form: Form, scope: Layer | None = None) -> ui.Modal:
         style=discord.TextStyle.paragraph,
         custom_id=_FIELD,
         default=held,
-        placeholder=None
-        if held is not None
-        else "The current text is too long to edit here. What you write replaces it.",
+        placeholder=_TOO_LONG if held is None else None,
         max_length=_LONGEST_LENGTH,
     )
     modal = ui.Modal(

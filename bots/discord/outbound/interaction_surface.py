@@ -137,9 +137,7 @@ class InteractionSurface:
     async def _send_ephemeral(self, content: str) -> None:
         async with self._order:
             if not self._answered and await self._rest.is_deferred(self._token):
-                if (
-                    not self._address.private
-                ):  # everybody sees that it is deferred: delete it, and tell the person alone
+                if not self._address.private:  # everybody sees it: delete it, and tell the person alone
                     await self._rest.delete_response(self._token, ORIGINAL)
                     self._answered = True
                     await self._rest.follow_up(self._token, content, ephemeral=True)

@@ -13,18 +13,8 @@ from core.domain.errors import PlatformError, SlowDown, Unreachable
 log = logging.getLogger(__name__)
 
 EYES = "👀"
-NUMBERS = (
-    "1️⃣",
-    "2️⃣",
-    "3️⃣",
-    "4️⃣",
-    "5️⃣",
-    "6️⃣",
-    "7️⃣",
-    "8️⃣",
-    "9️⃣",
-    "🔟",
-)  # how many questions come before it; the last also means more than ten
+# How many questions come before it; the last emoji also means more than ten.
+NUMBERS = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣", "6️⃣", "7️⃣", "8️⃣", "9️⃣", "🔟")
 _ALL_NUMBERS = ""  # in place of an emoji: whatever number a process that no longer runs left there
 LONGEST_WAIT_SECONDS = 5.0  # do not wait longer than this for a 429
 CLOSE_SECONDS = 2.0

@@ -44,10 +44,8 @@ class Desk:
     def put_off(self, number: int) -> bool:
         """Whether a reaction waits for the end of a pause that Discord asked for."""
         question = self.questions[number]
-        return (
-            self.reactions._states.get((question.channel, question.id, reactions_module.EYES))
-            is reactions_module._State.WANTED
-        )
+        state = self.reactions._states.get((question.channel, question.id, reactions_module.EYES))
+        return state is reactions_module._State.WANTED
 
     def calls(self, number: int) -> list[tuple[str, int]]:
         """The calls about a question, and the HTTP status of each answer."""
