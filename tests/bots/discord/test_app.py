@@ -191,7 +191,7 @@ class TestQuestions:
         assert first.messages[-1].content.endswith("first")
         assert second.messages[-1].content.endswith("second")
 
-    async def test_every_question_of_a_burst_is_marked_at_discords_pace(self, redis_client: Redis) -> None:
+    async def test_every_question_of_a_burst_gets_its_reaction_at_discords_pace(self, redis_client: Redis) -> None:
         """Every waiting question gets its reaction, Discord refuses none, and each is removed again."""
         async with room(redis_client, limits=replace(OFF, reaction=Limits().reaction)) as here:
             here.nebula.fault(Fault(stall_after=3))
@@ -218,16 +218,16 @@ class TestQuestions:
         await here.until(lambda: here.shown(GENERAL))
         second, third = [await here.say("bob", GENERAL, f"@nebula question {number}") for number in range(2)]
 
-        def marks_on(message: Message) -> set[str]:
+        def reactions_on(message: Message) -> set[str]:
             found = here.discord.message(message)
             return {each.emoji for each in found.reactions} if found else set()
 
-        await here.until(lambda: marks_on(second) == {"👀", "1️⃣"} and marks_on(third) == {"👀", "2️⃣"})
+        await here.until(lambda: reactions_on(second) == {"👀", "1️⃣"} and reactions_on(third) == {"👀", "2️⃣"})
         await here.press("ann", here.shown(GENERAL)[0], "Stop")
-        await here.until(lambda: not marks_on(second) and marks_on(third) == {"👀", "1️⃣"})
+        await here.until(lambda: not reactions_on(second) and reactions_on(third) == {"👀", "1️⃣"})
         await here.until(lambda: len(here.shown(GENERAL)) == 2)
         await here.press("bob", here.shown(GENERAL)[1], "Stop")
-        await here.until(lambda: not marks_on(third))
+        await here.until(lambda: not reactions_on(third))
 
     async def test_a_redelivered_event_is_answered_once(self, here: Room) -> None:
         """The gateway may deliver an event several times; a message and a command are still answered once."""
@@ -297,7 +297,7 @@ class TestReplies:
         await here.answered("ann", GENERAL, "@nebula and?", "More.")
         assert all("secret" not in message.content for message in here.nebula.requests[-1].messages)
 
-    async def test_a_steady_stream_meets_no_rate_limit(self, redis_client: Redis) -> None:
+    async def test_a_steady_stream_exceeds_no_rate_limit(self, redis_client: Redis) -> None:
         """An answer that streams for seconds causes no 429, and its end is visible as soon as the model ends."""
         async with room(redis_client, limits=Limits()) as here:
             here.nebula.pace = 20

@@ -165,7 +165,7 @@ class TestStop:
         await here.until(lambda: AGAIN in here.buttons(second))
         assert not here.buttons(first)
 
-    async def test_a_stop_that_comes_too_late_is_told(self, here: Room) -> None:
+    async def test_a_stop_that_comes_too_late_gets_a_sentence(self, here: Room) -> None:
         """A press that was on its way when the answer ended gets a sentence."""
         message = await begun(here)
         custom_id = here.buttons(message)[STOP]
@@ -242,7 +242,7 @@ class TestRegenerate:
         await here.until(lambda: here.said(GENERAL)[0].endswith("Another."))
         assert not any("waits for its turn" in frame.content for frame in here.shown(GENERAL)[0].frames)
 
-    async def test_what_was_forgotten_is_told(self, here: Room) -> None:
+    async def test_a_forgotten_question_gets_a_sentence(self, here: Room) -> None:
         """After a reset the question can't be asked again."""
         message = await ended(here, "The answer.")
         await here.used("max", GENERAL, "reset")

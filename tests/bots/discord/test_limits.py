@@ -41,7 +41,7 @@ async def answered(here: Room, answer: str = WORDS) -> None:
     await here.bot.intake.idle()
 
 
-async def test_a_command_that_streams_meets_no_limit(redis_client: Redis) -> None:
+async def test_a_command_that_streams_exceeds_no_limit(redis_client: Redis) -> None:
     """The token's own limit is kept like a channel's."""
     async with room(redis_client, limits=Limits()) as here:
         here.nebula.pace = 20
@@ -54,7 +54,7 @@ async def test_a_command_that_streams_meets_no_limit(redis_client: Redis) -> Non
         assert not refused(here)
 
 
-async def test_many_channels_at_once_meet_no_limit(redis_client: Redis) -> None:
+async def test_many_channels_at_once_exceed_no_limit(redis_client: Redis) -> None:
     """Twenty answers that stream at the same time keep their channels' limits and that of the whole bot."""
     async with room(redis_client, limits=Limits()) as here:
         channels = [here.discord.add_channel(here.guild, f"room-{number}") for number in range(20)]
@@ -184,7 +184,7 @@ async def test_typing_is_shown_once_for_a_channel_and_only_until_there_is_text(
         assert typed(here) <= shown + 1  # one may have been under way
 
 
-async def test_a_refused_sign_costs_nothing(redis_client: Redis) -> None:
+async def test_a_refused_typing_call_costs_nothing(redis_client: Redis) -> None:
     """If Discord refuses to show the bot as typing, the answer still comes, and at once."""
     async with room(redis_client) as here:
         here.discord.faults.rate_limit(TYPING, 60, None)
@@ -198,7 +198,7 @@ async def test_a_refused_sign_costs_nothing(redis_client: Redis) -> None:
         assert {call.route for call in refused(here)} == {TYPING}
 
 
-async def test_a_sign_meets_no_limit_of_its_own(redis_client: Redis) -> None:
+async def test_typing_calls_exceed_no_limit_of_their_own(redis_client: Redis) -> None:
     """Questions that follow each other quickly do not each cause a typing call."""
     async with room(redis_client, limits=replace(OFF, typing=Limit(2, 5.0 * FASTER))) as here:
         for number in range(5):

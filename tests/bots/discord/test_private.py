@@ -9,7 +9,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.inbound import interactions
-from bots.discord.outbound import interaction_surface as response
+from bots.discord.outbound import interaction_surface
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.values import SUPPRESS_EMBEDS, Message
 from bots.sandbox.nebula.faults import Fault
@@ -240,7 +240,7 @@ class TestTokens:
     ) -> None:
         """The same message is edited in time as an ordinary one: no call is refused, and the buttons stay."""
         passed = 0.0
-        monkeypatch.setattr(response, "time", SimpleNamespace(time=lambda: time.time() + passed))
+        monkeypatch.setattr(interaction_surface, "time", SimpleNamespace(time=lambda: time.time() + passed))
         async with room(redis_client) as here:
             here.nebula.pace = 20
             here.nebula.answer_next("a long tale " * 100)
@@ -353,19 +353,19 @@ class TestWaiting:
         assert len(here.shown(GENERAL)) == 2
 
     @pytest.mark.parametrize("kind", ["late", "slow"])
-    async def test_a_sign_that_is_slow_never_lands_on_the_answer(self, here: Room, kind: str) -> None:
+    async def test_a_slow_status_never_overwrites_the_answer(self, here: Room, kind: str) -> None:
         """The turn begins while the status is on its way: the answer is shown after it, and stays."""
         here.nebula.fault(Fault(stall_after=3))
         await here.say("ann", GENERAL, "@nebula talk")
         await here.until(lambda: here.shown(GENERAL) and STOP in here.buttons(here.shown(GENERAL)[0]))
-        sign = here.discord.faults.hold(RESPOND, late=kind == "late")
+        status = here.discord.faults.hold(RESPOND, late=kind == "late")
         here.nebula.answer_next("You too.")
         shown = await here.slash("bob", GENERAL, "ask", prompt="and I?")
-        await here.until(lambda: sign.met)
+        await here.until(lambda: status.met)
         await here.press("ann", here.shown(GENERAL)[0], STOP)
         await here.nebula.until(lambda: len(here.nebula.requests) == 2 and here.nebula.requests[1].finished)
         await here.answered("max", "#random", "@nebula hello", "Hi.", settle=False)  # time enough for an answer
-        sign.let_go()
+        status.let_go()
         await here.bot.intake.idle()
         assert shown.original
         assert shown.original.content.endswith("You too.")

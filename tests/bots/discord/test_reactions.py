@@ -36,12 +36,12 @@ class Desk:
         """Ask for its removal."""
         self.reactions.remove(self.questions[number].channel, self.questions[number].id, adopted=adopted)
 
-    def marked(self, number: int) -> bool:
+    def shown(self, number: int) -> bool:
         """Whether people see a reaction."""
         found = self.discord.message(self.questions[number])
         return bool(found and found.reactions)
 
-    def put_off(self, number: int) -> bool:
+    def delayed(self, number: int) -> bool:
         """Whether a reaction waits for the end of a pause that Discord asked for."""
         question = self.questions[number]
         state = self.reactions._states.get((question.channel, question.id, reactions_module.EYES))
@@ -82,29 +82,29 @@ async def desk() -> AsyncIterator[Desk]:
         yield desk
 
 
-async def test_a_mark_is_set_once_and_taken_away_once(desk: Desk) -> None:
+async def test_a_reaction_is_set_once_and_removed_once(desk: Desk) -> None:
     """However often each is asked for."""
     desk.add(0)
     desk.add(0)
-    await desk.discord.until(lambda: desk.marked(0))
+    await desk.discord.until(lambda: desk.shown(0))
     desk.remove(0)
     desk.remove(0)
-    await desk.discord.until(lambda: not desk.marked(0))
+    await desk.discord.until(lambda: not desk.shown(0))
     desk.add(1)
-    await desk.discord.until(lambda: desk.marked(1))
+    await desk.discord.until(lambda: desk.shown(1))
     assert desk.calls(0) == [("PUT", 204), ("DELETE", 204)]
 
 
-async def test_a_mark_that_is_taken_before_its_place_came_is_never_set(desk: Desk) -> None:
+async def test_a_reaction_removed_before_its_turn_is_never_set(desk: Desk) -> None:
     """The one under way is removed once it is there, the next is dropped, and the last is set."""
     answer = desk.discord.faults.hold(SET)
     for number in range(3):
         desk.add(number)
-    await desk.discord.until(lambda: desk.marked(0))  # set, but the call is not answered yet
+    await desk.discord.until(lambda: desk.shown(0))  # set, but the call is not answered yet
     desk.remove(0)
     desk.remove(1)
     answer.let_go()
-    await desk.discord.until(lambda: desk.marked(2) and not desk.marked(0))
+    await desk.discord.until(lambda: desk.shown(2) and not desk.shown(0))
     assert desk.calls(0) == [("PUT", 204), ("DELETE", 204)]
     assert desk.calls(1) == []
 
@@ -113,19 +113,19 @@ async def test_a_refusal_for_haste_is_waited_out_once(desk: Desk) -> None:
     """A reaction that Discord delays once is set; one that it delays again is given up, and so is a removal."""
     desk.discord.faults.rate_limit(SET, 0.01)
     desk.add(0)
-    await desk.discord.until(lambda: desk.marked(0))
+    await desk.discord.until(lambda: desk.shown(0))
     assert desk.calls(0) == [("PUT", 429), ("PUT", 204)]
     desk.discord.faults.rate_limit(UNSET, 0.01)
     desk.remove(0)
-    await desk.discord.until(lambda: not desk.marked(0))
+    await desk.discord.until(lambda: not desk.shown(0))
     assert desk.calls(0)[2:] == [("DELETE", 429), ("DELETE", 204)]
     desk.discord.faults.rate_limit(SET, 0.01, times=2)
     desk.add(1)
     desk.add(2)
-    await desk.discord.until(lambda: desk.marked(2))
+    await desk.discord.until(lambda: desk.shown(2))
     desk.remove(1)
     desk.remove(2)
-    await desk.discord.until(lambda: not desk.marked(2))
+    await desk.discord.until(lambda: not desk.shown(2))
     assert desk.calls(1) == [("PUT", 429), ("PUT", 429)]
 
 
@@ -134,20 +134,20 @@ async def test_a_long_refusal_holds_nobody_up(desk: Desk) -> None:
     desk.discord.faults.rate_limit(SET, 60)
     desk.add(0)
     desk.add(1)
-    await desk.discord.until(lambda: desk.marked(1))
+    await desk.discord.until(lambda: desk.shown(1))
     assert desk.calls(0) == [("PUT", 429)]
 
 
-async def test_a_mark_that_is_taken_while_it_is_put_off_is_never_set(desk: Desk) -> None:
+async def test_a_reaction_removed_while_it_is_delayed_is_never_set(desk: Desk) -> None:
     """Its turn began during Discord's pause."""
     desk.discord.faults.rate_limit(SET, 0.1)
     desk.add(0)
     desk.add(1)
     await desk.discord.until(lambda: desk.calls(0))
-    while not desk.put_off(0):  # caught at that moment, before the pause can be over
+    while not desk.delayed(0):  # caught at that moment, before the pause can be over
         await asyncio.sleep(0)
     desk.remove(0)
-    await desk.discord.until(lambda: desk.marked(1))
+    await desk.discord.until(lambda: desk.shown(1))
     assert desk.calls(0) == [("PUT", 429)]
 
 
@@ -159,46 +159,46 @@ async def test_another_channel_does_not_wait_for_what_is_put_off(desk: Desk, mon
     desk.add(1)
     await desk.discord.until(lambda: desk.calls(0))
     desk.add(ELSEWHERE)
-    await desk.discord.until(lambda: desk.marked(ELSEWHERE))
+    await desk.discord.until(lambda: desk.shown(ELSEWHERE))
     assert not desk.calls(1)
 
 
-async def test_a_mark_whose_answer_was_lost_is_taken_away(desk: Desk) -> None:
+async def test_a_reaction_whose_response_was_lost_is_removed(desk: Desk) -> None:
     """The call may have succeeded; here it has."""
     desk.discord.faults.reset(SET)
     desk.add(0)
     desk.add(1)
-    await desk.discord.until(lambda: desk.marked(1))
-    assert desk.marked(0)
+    await desk.discord.until(lambda: desk.shown(1))
+    assert desk.shown(0)
     desk.remove(0)
-    await desk.discord.until(lambda: not desk.marked(0))
+    await desk.discord.until(lambda: not desk.shown(0))
 
 
-async def test_a_mark_without_the_right_to_set_it_is_not_taken_away(desk: Desk) -> None:
+async def test_a_reaction_without_permission_is_not_removed(desk: Desk) -> None:
     """Discord refused it: there is nothing to remove, and the next question is not delayed."""
     desk.discord.faults.error(SET, 403, code=50013)
     desk.add(0)
     desk.add(1)
-    await desk.discord.until(lambda: desk.marked(1))
+    await desk.discord.until(lambda: desk.shown(1))
     desk.remove(0)
     desk.remove(1)
-    await desk.discord.until(lambda: not desk.marked(1))
+    await desk.discord.until(lambda: not desk.shown(1))
     assert desk.calls(0) == [("PUT", 403)]
 
 
-async def test_what_another_process_marked_is_taken_away_by_who_adopts_it() -> None:
+async def test_reactions_of_another_process_are_removed_by_who_adopts_the_question() -> None:
     """A reaction stays while its process stops; the next process removes it only from an adopted question."""
     async with standing() as (desk, http):
         async with serving(http, desk.reactions):
             desk.add(0)
             desk.add(1)
-            await desk.discord.until(lambda: desk.marked(0) and desk.marked(1))
+            await desk.discord.until(lambda: desk.shown(0) and desk.shown(1))
         desk.reactions = Reactions(Rest(http), QUICK)
         async with serving(http, desk.reactions):
             desk.remove(0)
             desk.remove(1, adopted=True)
-            await desk.discord.until(lambda: not desk.marked(1))
-        assert desk.marked(0)
+            await desk.discord.until(lambda: not desk.shown(1))
+        assert desk.shown(0)
 
 
 async def test_what_is_due_is_taken_away_before_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,6 +207,6 @@ async def test_what_is_due_is_taken_away_before_the_process_ends(monkeypatch: py
     async with standing() as (desk, http):
         async with serving(http, desk.reactions):
             desk.add(0)
-            await desk.discord.until(lambda: desk.marked(0))
+            await desk.discord.until(lambda: desk.shown(0))
             desk.remove(0)
-        assert not desk.marked(0)
+        assert not desk.shown(0)

@@ -124,7 +124,7 @@ async def test_a_bot_that_needs_shards_is_told_so(redis_client: Redis) -> None:
 
 
 @pytest.mark.parametrize("text", ["3", "2/2", "1-0/2", "0-2/2", "a/b", "0/0", "0-1-2/4", "-1/2"])
-def test_a_wrong_range_is_told_when_it_is_loaded(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_wrong_range_of_shards_is_refused_at_load(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The sentence names the variable and shows how it is written."""
     monkeypatch.setenv("DISCORD_SHARDS", text)
     with pytest.raises(WrongConfig) as caught:
