@@ -1,4 +1,4 @@
-"""Discord as a platform: logs in, serves until it is told to stop, and opens the surfaces of replies."""
+"""Discord as a platform: logs in, serves until cancelled, and opens the surfaces of replies."""
 
 import asyncio
 import logging
@@ -11,19 +11,20 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from yarl import URL
 
-from bots.discord.api import connection as pulse
+from bots.discord.api.connection import connection_of
 from bots.discord.api.http import Http
 from bots.discord.api.library_log import in_one_sentence
+from bots.discord.api.limits import LIMITS, Limits
 from bots.discord.api.names import NAME
 from bots.discord.api.rest import Rest
-from bots.discord.api.shards import Queue, Shard, shards_of
+from bots.discord.api.shards import IdentifyQueue, Shard, shards_of
 from bots.discord.components.commands import register
 from bots.discord.inbound.client import GatewayClient
 from bots.discord.inbound.interactions import ANSWER_SECONDS
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.outbound.channel_surface import ChannelSurface
 from bots.discord.outbound.interaction_surface import InteractionSurface
-from bots.discord.outbound.reactions import SPACING, Reactions
+from bots.discord.outbound.reactions import Reactions
 from core.domain.conversation import Address
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import Connection, Surface
@@ -33,7 +34,7 @@ from core.settings.config import Config, WrongConfig
 log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 3.0
-# The shortest and the longest pause before the next try to connect. Discord resets the token of a bot that signs in
+# The shortest and the longest pause between attempts to connect. Discord resets the token of a bot that signs in
 # 1000 times a day (docs.discord.com, Gateway, Identifying).
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 120.0
 _PERMISSIONS = discord.Permissions(
@@ -45,92 +46,91 @@ _PERMISSIONS = discord.Permissions(
     add_reactions=True,
     attach_files=True,
 )
-# Close codes that no second try mends (docs.discord.com, Gateway Close Event Codes).
+# Close codes after which another attempt would fail too (docs.discord.com, Gateway Close Event Codes).
 _REFUSALS = {
-    4004: "DISCORD_TOKEN is refused by Discord: create a new one in the developer portal (Bot → Reset Token).",
-    4010: "DISCORD_SHARDS names a shard that Discord does not take: write it like 0-3/8, the first number being 0.",
+    4004: "Discord refuses DISCORD_TOKEN: create a new one in the developer portal (Bot → Reset Token).",
+    4010: "Discord refuses the shards in DISCORD_SHARDS: write them like 0-3/8, and count from 0.",
     4011: (
-        "This bot is in so many servers that Discord wants several connections: set DISCORD_SHARDS, say to 0-1/2 "
-        "(the shards 0 and 1 of 2, in this process)."
+        "This bot is in so many servers that Discord requires several connections: set DISCORD_SHARDS, for example "
+        "to 0-1/2 (the shards 0 and 1 of 2, in this process)."
     ),
-    4012: "Discord no longer speaks the version of its gateway that this bot was written for; use a newer one.",
-    4013: "Discord refuses the intents of this bot; this version of it is too old for Discord's gateway.",
-    4014: "Discord refuses the intents of this bot: look at Bot → Privileged Gateway Intents in the developer portal.",
+    4012: "Discord no longer supports the gateway version that this bot uses: install a newer version of the bot.",
+    4013: "Discord refuses the intents of this bot, which is too old for Discord's gateway: install a newer version.",
+    4014: "Discord refuses the intents of this bot: check Bot → Privileged Gateway Intents in the developer portal.",
 }
 
 
 def invite_url(application_id: str | int) -> str:
-    """Where somebody who manages a server adds the bot to it, with the rights that it needs and no others."""
+    """The page where somebody who manages a server adds the bot, with exactly the permissions that it needs."""
     scopes = ("bot", "applications.commands")
     return discord.utils.oauth_url(int(application_id), permissions=_PERMISSIONS, scopes=scopes)
 
 
 class NeverConnected(Exception):
-    """The first handshake of a client failed; the message says why."""
+    """A client's first handshake failed; the message says why."""
 
 
 class Discord:
-    """Implements `core.domain.ports.Platform`. `ready` is set once the gateway has told of the guilds."""
+    """Implements `core.domain.ports.Platform`. `ready` is set once the gateway has sent the guilds."""
 
     name = NAME
     defaults = PlatformDefaults(memory=Memory.THREAD, replies=Placement.CHANNEL)
 
-    def __init__(self, config: Config, *, faster: float = 1.0, answer_seconds: float = ANSWER_SECONDS) -> None:
-        """`faster`: the windows of Discord's limits end so many times sooner than Discord's own, as the sandbox's may.
-        `answer_seconds`: how long a command may take before it is deferred."""
-        self._faster, self._answer_seconds = faster, answer_seconds
+    def __init__(self, config: Config, *, limits: Limits = LIMITS, answer_seconds: float = ANSWER_SECONDS) -> None:
+        """`limits`: Discord's rate limits. `answer_seconds`: how long a command may take before it is deferred."""
+        self._limits, self._answer_seconds = limits, answer_seconds
         self._managers = frozenset(config.discord_managers)
         self._token = config.discord_token.get_secret_value().strip() if config.discord_token else ""
         self._gateway = URL(config.discord_gateway_url)
         base = config.discord_api_url.rstrip("/")
-        self._base, self._http = base, Http(base, self._token, faster)
+        self._base, self._http = base, Http(base, self._token, limits)
         self._rest = Rest(self._http)
-        self._marks = Reactions(self._rest, SPACING / faster)
+        self._reactions = Reactions(self._rest, limits)
         self._shards = shards_of(config.discord_shards)
-        self._clients: dict[Shard, GatewayClient] = {}  # the newest of each
-        self._arrivals, self._queue = ArrivalOrder(), Queue(len(self._shards))
+        self._clients: dict[Shard, GatewayClient] = {}  # the newest client of each shard
+        self._ordering, self._queue = ArrivalOrder(), IdentifyQueue(len(self._shards))
         self.ready = asyncio.Event()
 
     def open(self, address: Address) -> Surface:
-        # What is private has no place in the channel, even when its token was lost before the first word.
+        # A private answer must not appear in the channel, even if its token was lost before the first word.
         kind = InteractionSurface if address.interaction or address.private else ChannelSurface
-        return kind(self._rest, address, self._marks, self._faster)
+        return kind(self._rest, address, self._reactions, self._limits)
 
     def connection(self) -> Connection:
-        """How the gateway is, once it has told of the guilds."""
-        return pulse.connection(self._clients.values()) if self.ready.is_set() else Connection(False)
+        """The state of the gateway connection; not up before the gateway has sent the guilds."""
+        return connection_of(self._clients.values()) if self.ready.is_set() else Connection(False)
 
-    async def run(self, front: Dispatcher) -> None:
+    async def run(self, dispatcher: Dispatcher) -> None:
         """Serve until cancelled, then leave the gateway within CLOSE_SECONDS.
 
-        Raises WrongConfig when Discord refuses the token or the intents. Trouble with the connection is waited out.
+        Raises WrongConfig if Discord refuses the token or the intents. Connection failures are retried.
         """
-        # discord.py knows no public setting for its addresses; it reads these each time it uses them.
+        # discord.py has no public setting for its addresses; it reads these each time it uses them.
         Route.BASE = self._base
         DiscordWebSocket.DEFAULT_GATEWAY = self._gateway
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         async with self._http.open():
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._marks.run())
+                    group.create_task(self._reactions.run())
                     for shard in self._shards:
-                        group.create_task(self._stay(front, shard))
+                        group.create_task(self._stay_connected(dispatcher, shard))
             except BaseExceptionGroup as failures:
                 raise failures.exceptions[0] from None
             finally:
-                self._arrivals.close()
+                self._ordering.close()
 
     async def work(self) -> None:
-        """Show replies without listening, until cancelled."""
+        """Show replies without listening for events, until cancelled."""
         async with self._http.open():
-            await self._marks.run()
+            await self._reactions.run()
 
-    async def _stay(self, front: Dispatcher, shard: Shard) -> None:
-        """Connect, again and again. Raises WrongConfig."""
+    async def _stay_connected(self, dispatcher: Dispatcher, shard: Shard) -> None:
+        """Stay connected: connect again after each failure. Raises WrongConfig."""
         backoff = ExponentialBackoff()
         while True:
             try:
-                await self._serve(front, shard)
+                await self._serve(dispatcher, shard)
                 reason = "the gateway closed the connection"
             except discord.LoginFailure:
                 raise WrongConfig((_REFUSALS[4004],)) from None
@@ -145,29 +145,32 @@ class Discord:
             except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
                 reason = type(error).__name__
             except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-                # With these discord.py fails on events that it can't read.
+                # discord.py raises these for events that it can't read.
                 log.debug("discord.py failed", exc_info=error)
                 reason = f"{type(error).__name__} in discord.py"
             wait = min(LONGEST_RETRY_SECONDS, RETRY_SECONDS * (1 + backoff.delay()))
-            log.warning("Discord can't be reached (%s); trying again in %.0f s", reason, wait)
+            log.warning("cannot reach Discord (%s); trying again in %.0f s", reason, wait)
             await asyncio.sleep(wait)
 
-    async def _serve(self, front: Dispatcher, shard: Shard) -> None:
-        """One client, from its login to its end."""
+    async def _serve(self, dispatcher: Dispatcher, shard: Shard) -> None:
+        """Run one client from its login to its end."""
         client = GatewayClient(
-            front, self._http, self._arrivals, self._managers, shard, self._queue, self._answer_seconds
+            dispatcher, self._http, self._ordering, self._managers, shard, self._queue, self._answer_seconds
         )
         self._clients[shard] = client
         with in_one_sentence(client) as reconnects:
             try:
                 await client.login(self._token)
-                await self._queue.turn(client)
+                await self._queue.wait(client)
                 async with asyncio.TaskGroup() as group:
-                    beside = [group.create_task(self._greet(client, shard)), group.create_task(client.missed.run())]
+                    helpers = [
+                        group.create_task(self._announce(client, shard)),
+                        group.create_task(client.backfill.run()),
+                    ]
                     if shard.first:
-                        beside.append(group.create_task(register(self._http, str(client.application_id))))
+                        helpers.append(group.create_task(register(self._http, str(client.application_id))))
                     await _until_done(group.create_task(client.connect()))
-                    for task in beside:
+                    for task in helpers:
                         task.cancel()
             except BaseExceptionGroup as failures:
                 if reconnects.cause and not reconnects.connected:
@@ -177,7 +180,7 @@ class Discord:
                 self._queue.done(client)
                 await _close(client)
 
-    async def _greet(self, client: GatewayClient, shard: Shard) -> None:
+    async def _announce(self, client: GatewayClient, shard: Shard) -> None:
         await client.signed_in.wait()
         if all((each := self._clients.get(one)) and each.signed_in.is_set() for one in self._shards):
             self.ready.set()
@@ -188,10 +191,10 @@ class Discord:
 
 
 async def _until_done(connected: asyncio.Task[None]) -> None:
-    """Wait for the connection to end; cancelled, end it for certain.
+    """Wait for the connection to end; if cancelled, make sure that it ends.
 
-    discord.py waits with asyncio.wait_for, which before Python 3.12 may swallow a cancellation in the moment in which
-    it succeeds (github.com/python/cpython, issue 86296): whoever was cancelled then goes on for ever.
+    discord.py waits with asyncio.wait_for, which before Python 3.12 may swallow a cancellation at the moment of success
+    (github.com/python/cpython, issue 86296): the cancelled task would then run for ever.
     """
     try:
         await asyncio.wait({connected})
@@ -204,7 +207,7 @@ async def _until_done(connected: asyncio.Task[None]) -> None:
 async def _close(client: GatewayClient) -> None:
     """Leave the gateway with code 1000, so that the bot goes offline at once.
 
-    `Client.close` alone would race with its reader, which closes with 4000; by now nobody reads any more.
+    `Client.close` alone would race with its reader, which closes with 4000; by now no reader runs any more.
     """
     with suppress(TimeoutError, aiohttp.ClientError, OSError, RuntimeError):
         async with asyncio.timeout(CLOSE_SECONDS):

@@ -1,1 +1,1 @@
-"""Discord as calls, events and names, without the core."""
+"""Discord's API: calls, gateway events and names."""

@@ -1,6 +1,6 @@
-"""The first answer to an interaction, which Discord wants within 3 s: sent once and at once.
+"""Sends the first answer to an interaction, which Discord expects within 3 s. It is sent once and immediately.
 
-discord.py's own callbacks wait out failures for longer than an interaction lives.
+discord.py's own callbacks retry failures for longer than an interaction lives.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from bots.discord.api.http import File, Http
 from bots.discord.api.rest import EPHEMERAL, NOBODY, SUPPRESS_EMBEDS, Token
 
 # Discord's numbers (docs.discord.com, Receiving and Responding to Interactions; Message Flags).
-_MESSAGE, _DEFERRED, _UPDATED, _CHOICES, _MODAL = 4, 5, 6, 8, 9
+_MESSAGE, _DEFERRED, _ACKNOWLEDGED, _CHOICES, _MODAL = 4, 5, 6, 8, 9
 
 
 class Callback:
-    """Answers one interaction, which can be done once. All calls raise PlatformError."""
+    """Answers one interaction, which is possible only once. All calls raise PlatformError."""
 
     def __init__(self, http: Http, interaction: discord.Interaction) -> None:
         self._http = http
@@ -26,29 +26,29 @@ class Callback:
         self._path = f"/interactions/{interaction.id}/{quote(interaction.token, safe='')}/callback"
 
     async def defer(self, *, ephemeral: bool = False) -> None:
-        """Show that the bot is at it; the token then fills in the message."""
+        """Show that the bot is working on it; the token can fill in the message later."""
         await self._send(_DEFERRED, {"flags": EPHEMERAL * ephemeral})
 
-    async def take(self) -> None:
-        """A press arrived; what comes of it shows in the message by itself."""
-        await self._send(_UPDATED, {})
+    async def acknowledge(self) -> None:
+        """Acknowledge a button press. Its effect shows in the message itself."""
+        await self._send(_ACKNOWLEDGED, {})
 
     async def show(self, content: str, *, ephemeral: bool, file: File | None = None) -> None:
-        """A message."""
+        """Answer with a message."""
         flags = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral
         await self._send(_MESSAGE, {"content": content, "flags": flags, "allowed_mentions": NOBODY}, file)
 
-    async def go_on(self, content: str, *, ephemeral: bool, file: File | None = None) -> None:
-        """A further message, after `show` or once what was deferred is filled in."""
+    async def follow_up(self, content: str, *, ephemeral: bool, file: File | None = None) -> None:
+        """Send a further message, after `show` or after the deferred response was filled in."""
         body = {"content": content, "flags": SUPPRESS_EMBEDS | EPHEMERAL * ephemeral, "allowed_mentions": NOBODY}
         await self._http.send("POST", self.token.path, body, bot=False, file=file)
 
     async def suggest(self, values: Sequence[str]) -> None:
-        """Suggestions for what is being typed."""
+        """Suggest values for what the person is typing."""
         await self._send(_CHOICES, {"choices": [{"name": value, "value": value} for value in values]})
 
-    async def open(self, form: ui.Modal) -> None:
-        """A dialog."""
+    async def open_form(self, form: ui.Modal) -> None:
+        """Open a dialog."""
         await self._send(_MODAL, form.to_dict())
 
     async def _send(self, kind: int, data: Any, file: File | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The pulse of Discord's gateway: whether events can arrive, and when the gateway last said anything."""
+"""Health of the gateway connection: whether events can arrive, and when the gateway last sent anything."""
 
 import time
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ from discord.gateway import DiscordWebSocket
 from core.domain.ports import Connection
 
 
-def connection(clients: Iterable[discord.Client]) -> Connection:
-    """How the connections of these clients are; of several shards the worst counts, as each has other guilds.
+def connection_of(clients: Iterable[discord.Client]) -> Connection:
+    """The state of these clients' connections. The worst shard counts, because each shard serves other guilds.
 
-    Heartbeats are acknowledged every 41 s or so, also where nobody writes (docs.discord.com, Gateway, Sending
+    Discord acknowledges a heartbeat about every 41 s, even where nobody writes (docs.discord.com, Gateway, Sending
     Heartbeats).
     """
     ages = [_age(client.ws) for client in clients]
@@ -22,7 +22,7 @@ def connection(clients: Iterable[discord.Client]) -> Connection:
 
 
 def _age(socket: DiscordWebSocket | None) -> float | None:
-    """Seconds since anything came over this socket; None when there is none, or it is closed."""
-    # discord.py has no public way to the time of its last sign of life.
+    """Seconds since this socket last received anything; None if there is no socket or it is closed."""
+    # discord.py offers no public access to the time of the last received data.
     beat = socket._keep_alive if socket is not None and socket.open else None
     return max(0.0, time.perf_counter() - beat._last_recv) if beat is not None else None

@@ -1,8 +1,8 @@
-"""One call of Discord's REST API: sent once, within a bounded time, and every refusal named by its cause.
+"""One call of Discord's REST API: sent once, bounded in time, with an error class for each cause of a refusal.
 
-Replies do not go through discord.py's own client: it waits in our name with old text in its hands (a 429 up to five
-times, a 5xx for 25 s, an exhausted bucket until its window ends, behind which new posts then queue). The painter needs
-to hear at once, and sends what is newest by then.
+Replies do not use discord.py's own client, because it waits while holding outdated text: it retries a 429 up to five
+times, retries a 5xx for 25 s, and waits for the end of the window when a bucket is exhausted, with new posts queued
+behind. The reply's publisher needs to hear of a failure at once, and then sends the newest text.
 """
 
 import json
@@ -16,49 +16,48 @@ from typing import Any
 
 import aiohttp
 
+from bots.discord.api.limits import LIMITS, Limits
 from bots.proxy import proxy_for
 from core import metrics
 from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, Unreachable
 from core.domain.rates import RateLimitStatus
 from core.ratelimit.window import SlidingWindow
 
-# How long one call may take, in seconds; Discord itself gives no limit.
+# Time limit for one call. Discord itself specifies none.
 CALL_SECONDS = 15.0
-# All requests of a bot together (docs.discord.com, Rate Limits); those that answer an interaction do not count.
-EVERYTHING, EVERYTHING_SECONDS = 50, 1.0
-# For a 429 that does not say when to come back, as a proxy in front of Discord may send it. Seconds.
+# For a 429 without a time to come back, as a proxy in front of Discord may send it.
 BANNED_SECONDS = 60.0
 
 
 class TokenExpired(Gone):
-    """The interaction's token is no longer good, or never was; ordinary messages may still work."""
+    """The interaction's token has expired or was never valid; ordinary messages may still work."""
 
 
 class Answered(Rejected):
-    """The interaction was acknowledged before, perhaps by another process with the same token."""
+    """The interaction has already been acknowledged, perhaps by another process with the same token."""
 
 
 class ReplyRefused(Forbidden):
-    """Replying to a message needs the right to read the history; a message without reference does not."""
+    """A reply needs the permission to read the history; a message without a reference does not."""
 
 
 class ThreadExists(Rejected):
-    """The message has a thread already; its id is the message's."""
+    """The message already has a thread; the thread's id is the message's id."""
 
 
 class ThreadArchived(Rejected):
-    """Nothing in the thread can be edited until somebody writes in it or opens it again."""
+    """Nothing in the thread can be edited until somebody writes in it or reopens it."""
 
 
-# Discord's error codes (docs.discord.com, Opcodes and Status Codes) where the HTTP status alone does not tell enough.
+# Discord's error codes (docs.discord.com, Opcodes and Status Codes) where the HTTP status alone is not enough.
 _CODES: dict[int, type[PlatformError]] = {
     10015: TokenExpired,  # unknown webhook
     10062: TokenExpired,  # unknown interaction
     50027: TokenExpired,  # invalid webhook token
     40005: Rejected,  # the file is too large
     40060: Answered,
-    40094: Forbidden,  # no more followups for an app that is not in the guild
-    50007: Forbidden,  # this person takes no direct messages
+    40094: Forbidden,  # an app that is not in the guild has no followups left
+    50007: Forbidden,  # this person accepts no direct messages
     50001: Forbidden,
     50013: Forbidden,
     50083: ThreadArchived,
@@ -68,13 +67,13 @@ _CODES: dict[int, type[PlatformError]] = {
 }
 # Any other 4xx is Rejected: the same call would be refused again.
 _STATUSES: dict[int, type[PlatformError]] = {401: Forbidden, 403: Forbidden, 404: Gone, 408: Unreachable}
-# The limit on edits of old messages: what the headers beside it tell is that of another bucket.
+# The limit on edits of old messages. The headers that come with it describe another bucket.
 _OLD_EDITS = 30046
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to send along."""
+    """A file to attach."""
 
     name: str
     content: bytes
@@ -82,48 +81,49 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """What came back: JSON, None for nothing, and what the headers say of the limit."""
+    """An answer of the API: its JSON (None if empty), and what the headers say about the rate limit."""
 
     json: Any
-    told: RateLimitStatus | None
+    rate_limit: RateLimitStatus | None
 
 
 class Http:
     """The connections to the API; all calls raise PlatformError.
 
-    The limit of the whole bot is kept here: a call beyond it is not sent, it raises SlowDown at once.
+    Keeps the limit of the whole bot: a call that would exceed it is not sent but raises SlowDown at once.
     """
 
-    def __init__(self, base: str, token: str, faster: float = 1.0) -> None:
-        """`base`: address of the API, version included, without a slash at its end. `faster`: see `app.Discord`."""
+    def __init__(self, base: str, token: str, limits: Limits = LIMITS) -> None:
+        """`base`: address of the API with its version, without a slash at the end."""
         self._base = base
         self._proxy = proxy_for(base)
         self._token = token
         self._session: aiohttp.ClientSession | None = None
-        self._everything = SlidingWindow(EVERYTHING, EVERYTHING_SECONDS / faster)
+        self._limit = limits.everything
+        self._everything = SlidingWindow(self._limit.calls, self._limit.seconds)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Calls can be made inside this context."""
+        """Open the connections; calls work inside this context."""
         agent = f"DiscordBot (https://www.nebulablock.com, {version('nebula-bot')})"
         timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
         async with aiohttp.ClientSession(headers={"User-Agent": agent}, timeout=timeout) as self._session:
             yield
 
     async def call(self, method: str, path: str, body: Any = None, *, bot: bool = True) -> Any:
-        """The answer's JSON, None if it has none. `bot`: sign with the bot's token; interactions carry their own."""
+        """Return the answer's JSON, None if empty. `bot`: sign with the bot's token; interactions carry their own."""
         return (await self.send(method, path, body, bot=bot)).json
 
     async def send(
         self, method: str, path: str, body: Any = None, *, bot: bool = True, file: File | None = None
     ) -> ApiResponse:
-        """The same with what the answer says of limits, and with a file that goes along."""
+        """Like `call`, but can attach a file, and also returns what the answer says about rate limits."""
         clock, budget = time.monotonic, self._everything
         left, headers = clock(), {"Authorization": f"Bot {self._token}"} if bot else {}
         if bot:
             wait = budget.free_at(left, final=True) - left
             if wait > 0:
-                raise SlowDown("the bot's own count of all calls", min(wait, EVERYTHING_SECONDS), everywhere=True)
+                raise SlowDown("the bot's own count of all calls", min(wait, self._limit.seconds), everywhere=True)
             budget.take(left, interim=False)
         try:
             return await self._request(method, path, body, headers, file)
@@ -148,11 +148,11 @@ class Http:
             ) as response:
                 answer = await _json(response)
                 if response.status < 400:
-                    return ApiResponse(answer, _told(response.headers))
+                    return ApiResponse(answer, _rate_limit_status(response.headers))
                 raise _error(what, response, answer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unreachable(f"{what}: {type(error).__name__}") from error
-        except RuntimeError as error:  # "Session is closed": the process is going down
+        except RuntimeError as error:  # "Session is closed": the process is shutting down
             raise Unreachable(f"{what}: {error}") from error
 
 
@@ -174,10 +174,10 @@ def _error(what: str, response: aiohttp.ClientResponse, answer: Any) -> Platform
         return SlowDown(
             detail,
             _seconds(body.get("retry_after"), headers.get("Retry-After")),
-            # What is not from Discord itself is Cloudflare's: it bans the address, whatever is called.
+            # An answer that is not from Discord is Cloudflare's: it bans the address for every call.
             everywhere=not body or body.get("global") is True,
             shared=not mine,
-            told=_told(headers) if mine and code != _OLD_EDITS else None,
+            told=_rate_limit_status(headers) if mine and code != _OLD_EDITS else None,
         )
     if response.status >= 500:
         return Unreachable(detail)
@@ -194,13 +194,13 @@ def _form(body: Any, file: File) -> aiohttp.FormData:
 
 
 def _kind(name: str) -> str:
-    """The MIME type that goes with a file's name; our texts are all UTF-8."""
+    """The MIME type for a file name; all our texts are UTF-8."""
     kind = mimetypes.guess_type(name)[0] or ("text/markdown" if name.endswith(".md") else "application/octet-stream")
     return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
 
 
-def _told(headers: Mapping[str, str]) -> RateLimitStatus | None:
-    """The limit in an answer's headers (docs.discord.com, Rate Limits); None where they say nothing of it."""
+def _rate_limit_status(headers: Mapping[str, str]) -> RateLimitStatus | None:
+    """The rate limit in an answer's headers (docs.discord.com, Rate Limits); None if they do not mention one."""
     try:
         return RateLimitStatus(
             int(headers["X-RateLimit-Limit"]),
@@ -221,7 +221,7 @@ def _seconds(*candidates: Any) -> float:
 
 
 def _without_token(path: str) -> str:
-    """The path as it may be logged: these hold the token that answers an interaction."""
+    """The path for logs, without the token that answers an interaction."""
     parts = path.split("/")
     if len(parts) > 3 and parts[1] in ("webhooks", "interactions"):
         parts[3] = "…"

@@ -1,4 +1,4 @@
-"""What discord.py logs of a failed connection, as the one sentence that an operator needs."""
+"""Turns discord.py's log of a failed connection into the one sentence that an operator needs."""
 
 import logging
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ from contextvars import ContextVar
 import discord
 
 _LOGGER = logging.getLogger("discord.client")
-# discord.py does not say of which client a line tells; each runs in tasks of its own.
+# discord.py does not say which client a log line is about; each client runs in tasks of its own.
 _CURRENT: ContextVar["Reconnects | None"] = ContextVar("reconnects", default=None)
 
 
 class Reconnects(logging.Filter):
-    """discord.py reports each failed connection as an error with its traceback, though it tries again by itself.
+    """Shortens the error with traceback that discord.py logs for a failed connection, although it retries by itself.
 
-    It does not where the client's first connection fails: it then ends with an AttributeError (github.com/Rapptz/
-    discord.py, issue 10520). Nothing is logged of that; `cause` is for whoever catches the error.
+    It does not retry if the client's first connection fails: it then ends with an AttributeError (github.com/Rapptz/
+    discord.py, issue 10520). We log nothing in that case; `cause` is for the code that catches the error.
     """
 
     def __init__(self, client: discord.Client) -> None:
@@ -36,13 +36,13 @@ class Reconnects(logging.Filter):
 
     @property
     def connected(self) -> bool:
-        """Whether the client's connection was ever up; it is put up again by discord.py then."""
+        """Whether the client was ever connected; from then on discord.py reconnects by itself."""
         return getattr(self._client, "ws", None) is not None
 
 
 @contextmanager
 def in_one_sentence(client: discord.Client) -> Iterator[Reconnects]:
-    """What discord.py logs inside this context of its client's reconnects."""
+    """Shorten what discord.py logs about this client's reconnects inside the context."""
     found = Reconnects(client)
     _CURRENT.set(found)
     _LOGGER.addFilter(found)
@@ -53,6 +53,6 @@ def in_one_sentence(client: discord.Client) -> Iterator[Reconnects]:
 
 
 def _cause(error: BaseException | None) -> str:
-    """The kind of failure; a handshake also tells the HTTP status."""
+    """The kind of failure, with the HTTP status if a handshake failed."""
     status = getattr(error, "status", None)
     return f"{type(error).__name__}, HTTP {status}" if status else type(error).__name__

@@ -1,4 +1,4 @@
-"""The names under which a place of Discord is known to the core."""
+"""Names that the core uses for places on Discord."""
 
 import discord
 
@@ -9,5 +9,5 @@ NO_GUILD = "-"
 
 
 def direct(message: discord.Message) -> bool:
-    """Whether it is a direct message; a guild that is not known (yet) is none."""
+    """Whether this is a direct message. A message in a guild that is not known (yet) is not."""
     return isinstance(message.channel, discord.DMChannel)

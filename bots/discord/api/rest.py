@@ -1,6 +1,6 @@
-"""The calls of Discord's REST API that replies need: messages, interaction responses, threads, reactions, typing.
+"""The REST calls that replies need: messages, interaction responses, threads, reactions, typing.
 
-Nothing that is sent can ping: `allowed_mentions` goes with every content, edits included.
+Nothing that we send can ping anybody: `allowed_mentions` goes with every content, edits included.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ SUPPRESS_EMBEDS = 1 << 2  # message flag: no link previews
 EPHEMERAL = 1 << 6  # message flag: one person sees it
 LOADING = 1 << 7  # message flag: a deferred response
 NOBODY = {"parse": [], "replied_user": False}
-_A_DAY = 1440  # minutes until a silent thread is archived
+_ARCHIVE_MINUTES = 1440  # minutes until a silent thread is archived
 ORIGINAL = "@original"
-# The sign lasts ten seconds (docs.discord.com, Trigger Typing Indicator); within so many it is not set again.
+# The indicator lasts ten seconds (docs.discord.com, Trigger Typing Indicator); we renew it at most this often.
 _TYPING_SECONDS = 5.0
 _REMEMBERED = 10_000
-_NONCE = 24  # characters, of the 25 that Discord takes (docs.discord.com, Create Message)
+_NONCE_LENGTH = 24  # in characters; Discord takes up to 25 (docs.discord.com, Create Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Sent:
 
     id: str
     content: str
-    told: RateLimitStatus | None = None
+    rate_limit: RateLimitStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What answers an interaction, as one word for `Mention.interaction`."""
+    """The token that answers an interaction, as a single word for `Question.interaction`."""
 
     application: str
     token: str
@@ -58,7 +58,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A button under a message; `id` comes back when it is pressed."""
+    """A button under a message; Discord sends `id` back when somebody presses it."""
 
     id: str
     label: str
@@ -69,7 +69,7 @@ class Rest:
 
     def __init__(self, http: Http) -> None:
         self._http = http
-        self._typed: dict[str, float] = {}  # when the bot was shown as typing, by channel
+        self._typed: dict[str, float] = {}  # by channel: when we last showed the bot as typing
 
     async def post(
         self,
@@ -81,9 +81,9 @@ class Rest:
         buttons: Sequence[Button] = (),
         file: File | None = None,
     ) -> Sent:
-        """A new message. Repeated with the same nonce within minutes it is still one message, with its first content.
+        """Post a message. Repeated within minutes with the same nonce, it remains one message with its first content.
 
-        That needs `enforce_nonce` (docs.discord.com, Create Message). `reply_to` may be gone.
+        This needs `enforce_nonce` (docs.discord.com, Create Message). The message `reply_to` may have been deleted.
         """
         body: dict[str, Any] = {
             "content": content,
@@ -101,19 +101,21 @@ class Rest:
     async def edit(
         self, channel: str, message: str, content: str, buttons: Sequence[Button] = ()
     ) -> RateLimitStatus | None:
-        """Replace the content and the buttons. No flags are sent: that would bring the link previews back."""
+        """Replace the content and the buttons. We send no flags: they would bring the link previews back."""
         body = {"content": content, "allowed_mentions": NOBODY, "components": _rows(buttons)}
-        return (await self._http.send("PATCH", f"/channels/{channel}/messages/{message}", body)).told
+        return (await self._http.send("PATCH", f"/channels/{channel}/messages/{message}", body)).rate_limit
 
     async def delete(self, channel: str, message: str) -> None:
-        """Take a message away."""
+        """Delete a message."""
         await self._http.call("DELETE", f"/channels/{channel}/messages/{message}")
 
-    async def answer(self, token: Token, content: str, message: str = ORIGINAL, buttons: Sequence[Button] = ()) -> Sent:
-        """Replace the content of an interaction's response, or of a followup; a deferred response is filled in."""
+    async def edit_response(
+        self, token: Token, content: str, message: str = ORIGINAL, buttons: Sequence[Button] = ()
+    ) -> Sent:
+        """Replace the content of an interaction's response or followup; this also fills in a deferred response."""
         body: dict[str, Any] = {"content": content, "allowed_mentions": NOBODY, "components": _rows(buttons)}
         if message == ORIGINAL:
-            body["flags"] = SUPPRESS_EMBEDS  # what was deferred carries no flags yet
+            body["flags"] = SUPPRESS_EMBEDS  # a deferred response has no flags yet
         path = f"{token.path}/messages/{message}"
         return _sent(await self._http.send("PATCH", path, body, bot=False), content)
 
@@ -126,14 +128,14 @@ class Rest:
         ephemeral: bool = False,
         file: File | None = None,
     ) -> Sent:
-        """A further message for an interaction. Webhooks know no nonce: an unclear failure may have posted it."""
+        """Send a further message for an interaction. Webhooks have no nonce: an unclear failure may have posted it."""
         flags = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral
         body: dict[str, Any] = {"content": content, "flags": flags, "allowed_mentions": NOBODY}
         if buttons:
             body["components"] = _rows(buttons)
         return _sent(await self._http.send("POST", token.path, body, bot=False, file=file), content)
 
-    async def withdraw(self, token: Token, message: str) -> None:
+    async def delete_response(self, token: Token, message: str) -> None:
         """Delete a message of an interaction."""
         await self._http.call("DELETE", f"{token.path}/messages/{message}", bot=False)
 
@@ -142,17 +144,17 @@ class Rest:
         await self._http.call("PUT", f"/channels/{channel}/messages/{message}/reactions/{quote(emoji)}/@me")
 
     async def unreact(self, channel: str, message: str, emoji: str) -> None:
-        """Take the bot's own reaction away."""
+        """Remove the bot's own reaction."""
         await self._http.call("DELETE", f"/channels/{channel}/messages/{message}/reactions/{quote(emoji)}/@me")
 
     async def own_reactions(self, channel: str, message: str) -> tuple[str, ...]:
-        """The emoji with which the bot reacted to a message."""
+        """Return the emoji that the bot reacted to a message with."""
         found = await self._http.call("GET", f"/channels/{channel}/messages/{message}")
         reactions = (found.get("reactions") or ()) if isinstance(found, dict) else ()
         return tuple(str(each["emoji"]["name"]) for each in reactions if each.get("me"))
 
     async def type(self, channel: str) -> None:
-        """Show the bot as typing for ten seconds; once for all replies that are on their way in a channel."""
+        """Show the bot as typing for ten seconds; one call serves all replies under way in the channel."""
         now = time.monotonic()
         if now - self._typed.get(channel, -math.inf) < _TYPING_SECONDS:
             return
@@ -162,40 +164,45 @@ class Rest:
         await self._http.call("POST", f"/channels/{channel}/typing")
 
     async def message(self, channel: str, message: str) -> dict[str, Any]:
-        """A message as Discord tells it."""
+        """Return a message as Discord sends it."""
         found = await self._http.call("GET", f"/channels/{channel}/messages/{message}")
         if not isinstance(found, dict) or "id" not in found:
             raise Unreachable("Discord's answer is not a message")
         return found
 
     async def content(self, channel: str, message: str) -> str:
-        """What a message says; "" where the bot may not read it."""
+        """Return a message's text; "" where the bot may not read it."""
         return str((await self.message(channel, message)).get("content") or "")
 
-    async def after(
+    async def messages_after(
         self, channel: str, message: str, limit: int
     ) -> tuple[list[dict[str, Any]], RateLimitStatus | None]:
-        """The oldest `limit` messages of a channel that came after an id, in any order, and what is left of the budget
-        of such calls; none where the history may not be read."""
+        """Return the `limit` oldest messages after an id, in any order, and the rate limit of such calls.
+
+        The list is empty where the bot may not read the history.
+        """
         answer = await self._http.send("GET", f"/channels/{channel}/messages?limit={limit}&after={message}")
         found = answer.json if isinstance(answer.json, list) else []
-        return [each for each in found if isinstance(each, dict) and str(each.get("id", "")).isdigit()], answer.told
+        messages = [each for each in found if isinstance(each, dict) and str(each.get("id", "")).isdigit()]
+        return messages, answer.rate_limit
 
     async def member(self, guild: str, person: str) -> dict[str, Any]:
-        """Somebody as a member of a guild."""
+        """Return a person as a member of a guild."""
         found = await self._http.call("GET", f"/guilds/{guild}/members/{person}")
         if not isinstance(found, dict) or "roles" not in found:
             raise Unreachable("Discord's answer is not a member")
         return found
 
-    async def loading(self, token: Token) -> bool:
+    async def is_deferred(self, token: Token) -> bool:
         """Whether an interaction's response is deferred and not filled in yet."""
         found = await self._http.call("GET", f"{token.path}/messages/{ORIGINAL}", bot=False)
         return isinstance(found, dict) and bool(int(found.get("flags") or 0) & LOADING)
 
-    async def find(self, channel: str, application: str, content: str, file: str, *, after: str) -> str:
-        """The newest message of an application's interactions with this content and file ("" for none) that came after
-        another one; "" for none, or where the bot may not read."""
+    async def find_response(self, channel: str, application: str, content: str, file: str, *, after: str) -> str:
+        """Return an application's newest interaction message with this content and file, after another message.
+
+        `file` is "" for a message without one. Returns "" if there is none, or if the bot may not read the channel.
+        """
         found = await self._http.call("GET", f"/channels/{channel}/messages?limit=100&after={after or 0}")
         for each in found if isinstance(found, list) else ():
             files = [str(one.get("filename")) for one in each.get("attachments", ())]
@@ -205,36 +212,36 @@ class Rest:
         return ""
 
     async def direct_channel(self, person: str) -> str:
-        """The channel for direct messages with somebody."""
+        """Return the channel for direct messages with a person."""
         found = await self._http.call("POST", "/users/@me/channels", {"recipient_id": person})
         if not isinstance(found, dict) or "id" not in found:
             raise Unreachable("Discord's answer is not a channel")
         return str(found["id"])
 
     async def parent(self, channel: str) -> str:
-        """The channel that a thread belongs to; "" for what is no thread."""
+        """Return the channel that a thread belongs to; "" if `channel` is not a thread."""
         found = await self._http.call("GET", f"/channels/{channel}")
         thread = isinstance(found, dict) and found.get("type") in (10, 11, 12)
         return str(found.get("parent_id") or "") if thread else ""
 
     async def unarchive(self, thread: str) -> None:
-        """Open a thread again, as writing in it would; one that is locked stays closed."""
+        """Reopen a thread, as writing in it would; a locked thread stays closed."""
         await self._http.call("PATCH", f"/channels/{thread}", {"archived": False})
 
     async def start_thread(self, channel: str, message: str, name: str) -> str:
-        """A public thread under a message; returns its id. Raises ThreadExists when there is one."""
-        body = {"name": name, "auto_archive_duration": _A_DAY}
+        """Start a public thread under a message and return its id. Raises ThreadExists if there is one already."""
+        body = {"name": name, "auto_archive_duration": _ARCHIVE_MINUTES}
         found = await self._http.call("POST", f"/channels/{channel}/messages/{message}/threads", body)
         return str(found["id"]) if isinstance(found, dict) and "id" in found else message
 
 
 def nonce_of(name: str) -> str:
-    """The nonce of what has this name: whoever posts it, Discord keeps it a single message."""
-    return hashlib.sha256(name.encode()).hexdigest()[:_NONCE]
+    """The nonce for a name: whichever process posts under it, Discord keeps a single message."""
+    return hashlib.sha256(name.encode()).hexdigest()[:_NONCE_LENGTH]
 
 
 def _rows(buttons: Sequence[Button]) -> list[dict[str, Any]]:
-    """The buttons as one row, none for none (docs.discord.com, Component Reference)."""
+    """The buttons as one row; no row for no buttons (docs.discord.com, Component Reference)."""
     parts = [{"type": 2, "style": 2, "label": each.label, "custom_id": each.id} for each in buttons]
     return [{"type": 1, "components": parts}] if parts else []
 
@@ -244,4 +251,4 @@ def _sent(answer: ApiResponse, content: str) -> Sent:
     if not isinstance(found, dict) or "id" not in found:
         raise Unreachable("Discord's answer is not a message")
     stored = found.get("content")
-    return Sent(str(found["id"]), stored if isinstance(stored, str) else content, answer.told)
+    return Sent(str(found["id"]), stored if isinstance(stored, str) else content, answer.rate_limit)

@@ -1,1 +1,1 @@
-"""Commands, forms and buttons as Discord has them."""
+"""Commands, forms and buttons in Discord's format."""

@@ -1,6 +1,6 @@
-"""The slash commands, made from the table of commands: what Discord is told, and what it sends when one is used.
+"""The slash commands, built from the table of commands: what we register, and what Discord sends when one is used.
 
-They are plain data both ways; no state is kept that a restart could lose.
+Both are plain data; there is no state that a restart could lose.
 """
 
 import asyncio
@@ -21,21 +21,21 @@ _CHAT_INPUT = 1
 _SUBCOMMAND, _STRING, _BOOLEAN = 1, 3, 5
 _IN_GUILDS, _IN_DIRECT_MESSAGES = 0, 1
 _GUILD_INSTALL = 0
-# The pauses between tries to register the commands, in seconds; each start tries too.
-PAUSES = (5.0, 30.0, 120.0, 600.0)
+# Pauses between attempts to register the commands; each start tries again too.
+PAUSE_SECONDS = (5.0, 30.0, 120.0, 600.0)
 SUGGESTIONS = 25
 CHOICE_LENGTH = 100
-# Arguments whose values are suggested while somebody types.
+# Arguments whose values we suggest while somebody types.
 _SUGGESTED = {("model set", "name")}
-# The option of commands that change a setting: whose setting it is.
+# The option of commands that change a setting: where the setting applies.
 _SCOPE = "scope"
-# The option of `ask`: who sees question and answer.
+# The option of `ask`: who sees the question and the answer.
 _PRIVATE = "private"
 _SCOPES = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
 
 
 def definitions() -> list[dict[str, Any]]:
-    """All commands as Discord wants them; two words become a command with subcommands."""
+    """All commands in Discord's format; a two-word command becomes a command with subcommands."""
     found: dict[str, dict[str, Any]] = {}
     for command in COMMANDS:
         first, _, second = command.name.partition(" ")
@@ -49,16 +49,16 @@ def definitions() -> list[dict[str, Any]]:
 
 
 async def register(http: Http, application: str) -> None:
-    """Tell Discord the commands if those it has are others. A failure is logged: the old ones go on working.
+    """Register the commands if Discord knows different ones. A failure is logged: the old commands keep working.
 
-    Where a call was not answered, in time or at all, it is tried again: at its first start a bot has no old ones.
+    If a call got no answer, or not in time, try again: at a bot's first start there are no old commands.
     """
-    for pause in (*PAUSES, None):
+    for pause in (*PAUSE_SECONDS, None):
         try:
             await _register(http, f"/applications/{application}/commands")
             return
         except PlatformError as error:
-            log.warning("the slash commands could not be registered: %s", error)
+            log.warning("could not register the slash commands: %s", error)
             if pause is None or not isinstance(error, SlowDown | Unreachable):
                 return
             await asyncio.sleep(max(pause, error.retry_after if isinstance(error, SlowDown) else 0.0))
@@ -71,14 +71,14 @@ async def _register(http: Http, path: str) -> None:
     except (Gone, Rejected):
         known = None
     if _same(wanted, known):
-        log.debug("the slash commands are registered as they are")
+        log.debug("the registered slash commands are up to date")
         return
     await http.call("PUT", path, wanted)
     log.info("registered %d slash commands", len(wanted))
 
 
 def invocation_of(data: Mapping[str, Any], place: Place, author: Author) -> Invocation:
-    """What somebody used, from an interaction's data. Raises UserError for a command that is no longer there."""
+    """The command that somebody used, from an interaction's data. Raises UserError for one that no longer exists."""
     name, options = _path(data)
     command = find(name)
     given = {str(each.get("name")): str(each.get("value", "")) for each in options}
@@ -87,17 +87,17 @@ def invocation_of(data: Mapping[str, Any], place: Place, author: Author) -> Invo
 
 
 def is_private(data: Mapping[str, Any]) -> bool:
-    """Whether a question is to be seen by the one who put it alone."""
+    """Whether only the person who asks may see the question and the answer."""
     return any(each.get("name") == _PRIVATE and each.get("value") is True for each in _path(data)[1])
 
 
 def scope_of(word: str) -> Layer | None:
-    """The scope of this name; None for none."""
+    """The scope with this name, or None."""
     return next((layer for layer in _SCOPES if layer == word), None)
 
 
 def typed(data: Mapping[str, Any]) -> str | None:
-    """What somebody has typed so far into an argument with suggestions; None for any other."""
+    """What somebody has typed so far into an argument with suggestions; None for any other argument."""
     name, options = _path(data)
     for each in options:
         if each.get("focused") and (name, each.get("name")) in _SUGGESTED:
@@ -129,9 +129,9 @@ def _options(command: Command) -> list[dict[str, Any]]:
     if command.name == "ask":
         title = "Only you see the question and the answer"
         options.append({"type": _BOOLEAN, "name": _PRIVATE, "description": title, "required": False})
-    # A reset forgets the history of this very place.
+    # A reset forgets the history of exactly this place.
     if command.changes and command.name != "reset":
-        title = "where it holds: in the whole server, in this channel or in this thread"
+        title = "where it applies: the whole server, this channel or this thread"
         options.append(_option(command, Argument(_SCOPE, title, required=False, choices=_SCOPES)))
     return options
 
@@ -157,14 +157,14 @@ def _same(wanted: Sequence[dict[str, Any]], known: Any) -> bool:
     return len(known) == len(wanted) and shown == {each["name"]: _plain(each) for each in wanted}
 
 
-_TOLD = frozenset(
+_FIELDS = frozenset(
     {"type", "name", "description", "options", "required", "choices", "value", "autocomplete", "contexts"}
     | {"integration_types"}
 )
 
 
 def _plain(value: Any) -> Any:
-    """What we tell Discord of a command, without what Discord adds and without the defaults that it fills in."""
+    """What we told Discord about a command, without what Discord adds and without defaults that it fills in."""
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items() if name in _TOLD and each not in (None, False, [])}
+        return {name: _plain(each) for name, each in value.items() if name in _FIELDS and each not in (None, False, [])}
     return [_plain(each) for each in value] if isinstance(value, list) else value

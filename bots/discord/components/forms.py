@@ -1,6 +1,6 @@
-"""Forms: a dialog for a longer text, and the button that opens it where a dialog can't be opened at once.
+"""Forms: a dialog for a longer text, and the button that opens it where a dialog can't open directly.
 
-Both carry the command in their id and nothing else, so they outlive a restart.
+Both carry only the command in their id, so they outlive a restart.
 """
 
 from collections.abc import Mapping
@@ -15,25 +15,26 @@ from core.commands.responses import Form
 from core.settings.parameters import Layer
 
 # Discord's limits (docs.discord.com, Component Reference).
-_LONGEST = 4000
+_LONGEST_LENGTH = 4000
 _TITLE = 45
 _FORM, _OPEN = "form:", "open:"
-_IN = ":"  # before the scope, where one was named
+_IN = ":"  # before the scope, if one was given
 _FIELD = "text"
+_TOO_LONG = "The current text is too long to edit here. What you write replaces it."
 
 
 def dialog(form: Form, scope: Layer | None = None) -> ui.Modal:
-    """The form as Discord shows it. A text that is longer than a field can hold is not cut: the field stays empty.
+    """The form as Discord shows it. A text that is too long for the field is not cut: the field stays empty.
 
     `scope` comes back with the text.
     """
-    held = form.value if len(form.value) <= _LONGEST else None
+    held = form.value if len(form.value) <= _LONGEST_LENGTH else None
     field: ui.TextInput[ui.Modal] = ui.TextInput(
         style=discord.TextStyle.paragraph,
         custom_id=_FIELD,
         default=held,
-        placeholder=None if held is not None else "The text in force is too long to be edited here; this replaces it.",
-        max_length=_LONGEST,
+        placeholder=_TOO_LONG if held is None else None,
+        max_length=_LONGEST_LENGTH,
     )
     modal = ui.Modal(
         title=form.title[:_TITLE], custom_id=f"{_FORM}{form.command}{_IN}{scope}" if scope else _FORM + form.command
@@ -48,12 +49,12 @@ def opener(form: Form) -> Button:
 
 
 def to_open(data: Mapping[str, Any]) -> str | None:
-    """The command whose form a pressed button opens; None for a button of something else."""
+    """The command whose form a pressed button opens; None if the button belongs to something else."""
     return _after(_OPEN, data)
 
 
 def submitted(data: Mapping[str, Any]) -> tuple[str, str, Layer | None] | None:
-    """The command, the text and the scope of a form that was sent; None for a form of something else."""
+    """The command, the text and the scope of a submitted form; None if the form belongs to something else."""
     found = _after(_FORM, data)
     if found is None:
         return None

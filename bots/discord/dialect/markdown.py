@@ -1,4 +1,4 @@
-"""Discord's dialect: standard Markdown as Discord shows it, and Discord's own tokens as words a model can read."""
+"""Translates standard Markdown to Discord's dialect, and Discord's own tokens to words that a model can read."""
 
 import re
 from collections.abc import Callable
@@ -15,28 +15,29 @@ from core.markdown.text import UNSEEN, sound, without_fences
 LIMIT = 2000
 """Code points in a message (discord-api-docs#1315)."""
 
-# Where Discord looks for mentions is not documented: none is left anywhere, in code and addresses neither.
+# Discord does not document where it looks for mentions, so we leave none anywhere, not even in code and addresses.
 _PING = re.compile(r"(https?://[^\s<>/]+/[^\s<>]*)|<(?=\\?@[!&]?\d)|@(?=everyone|here)", re.IGNORECASE)
 _PING_IN_PATH = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
 _TOUCHING = re.compile("`(?=`)")
 _TASK = re.compile(r"^(\s*(?:[-+*]|\d{1,9}[.)])\s+)\[([ xX])\](?=\s)")
 _LANGUAGE = re.compile(r"[\w+.#-]*")
-_REST_QUOTED = re.compile(r"(?m)^([ \t]*)>>>(?=\s)")  # in Discord the quote of all that follows
-# Between spaces Markdown has no marks, but Discord has: `a || b || c` would be a spoiler, `2 ** 3 ** 4` bold.
+_REST_QUOTED = re.compile(r"(?m)^([ \t]*)>>>(?=\s)")  # in Discord this quotes all that follows
+# Between spaces these are no marks in Markdown, but they are in Discord: `a || b || c` would be a spoiler and
+# `2 ** 3 ** 4` bold.
 _LOOSE = re.compile(r"(?<=\s)(?:\|\||\*\*|__|~~)(?=\s)")
 _TICK = re.compile(r"\\.|`", re.DOTALL)
 
 
 def small(text: str) -> str:
-    """Small print: each line as subtext."""
+    """Small print: makes each line subtext."""
     return "\n".join(f"-# {_defused(line)}" for line in text.splitlines())
 
 
 @lru_cache(maxsize=64)  # a page is measured before it is shown
 def to_discord(markdown: str) -> str:
-    """The text in Discord's Markdown: what Discord does not know becomes what it does, mentions do not ping.
+    """The text in Discord's Markdown: replaces what Discord does not support, and keeps mentions from pinging.
 
-    Discord has no tables, no headings beyond the third level, no rules, images, task lists, indented code or `~~~`.
+    Discord has no tables, no headings below the third level, no rules, images, task lists, indented code or `~~~`.
     """
     parts, at, markdown = [], 0, sound(markdown)
     for leaf in blocks(markdown).leaves:
@@ -46,7 +47,7 @@ def to_discord(markdown: str) -> str:
 
 
 def _defused(text: str) -> str:
-    """The text with every mention broken by a character nobody sees, or written as addresses may write it."""
+    """The text with every mention broken by an invisible character, or encoded in an address."""
     return _PING.sub(lambda match: _PING_IN_PATH.sub("%40", match[1]) if match[1] else match[0] + UNSEEN, text)
 
 
@@ -71,7 +72,7 @@ def _leaf(leaf: Leaf, text: str) -> str:
 
 
 def _fence(leaf: Leaf, text: str) -> str:
-    """A fence that Discord reads as the parser does: three backticks, none inside, a single word as its language."""
+    """A fence that Discord reads as the parser does: three backticks, none inside, and one word as the language."""
     rows = lines(text)
     inner = "".join(rows[1 : len(rows) - leaf.closed])
     closed = leaf.closed and rows[-1].strip(" \t\r\n>") == "```"
@@ -101,12 +102,12 @@ def _heading(leaf: Leaf, text: str) -> str:
 
 
 def _label(text: str) -> str:
-    """A text with marks, in which backticks are code or nothing."""
+    """A text with marks, whose backticks are either code or escaped."""
     return "".join(part if code else _without_ticks(part) for part, code in _split_at_code(text))
 
 
 def _split_at_code(text: str) -> list[tuple[str, bool]]:
-    """The pieces of a paragraph, and which of them are code."""
+    """The pieces of a paragraph, each with whether it is code."""
     parts, at = [], 0
     for atom in inline(text).atoms:
         if atom.kind == "code":
@@ -117,7 +118,7 @@ def _split_at_code(text: str) -> list[tuple[str, bool]]:
 
 @lru_cache(maxsize=512)
 def _text(text: str) -> str:
-    """A paragraph: tasks, images, formulas and hard breaks as Discord can show them, code and links as they are."""
+    """A paragraph with tasks, images, formulas and hard breaks as Discord can show them; code and links stay."""
     parts, at = [], 0
     for atom in inline(text).atoms:
         parts += [_prose(text[at : atom.start], at == 0), _atom(atom, text[atom.start : atom.end])]
@@ -133,7 +134,7 @@ def _prose(text: str, begins: bool) -> str:
 
 
 def _without_ticks(text: str) -> str:
-    """The text with its backticks escaped: they are no code, but Discord would pair them over paragraphs and fences."""
+    """The text with its backticks escaped: they are not code, but Discord would pair them, even across fences."""
     return _TICK.sub(lambda match: "\\`" if match[0] == "`" else match[0], text)
 
 
@@ -148,7 +149,7 @@ def _atom(atom: Atom, text: str) -> str:
         case "link" if any(inner.kind == "image" for inner in inline(atom.label).atoms):
             return f"[{_label(bare(atom.label)) or 'image'}]({atom.target})"
         case "link" if atom.label == atom.target:
-            return atom.target  # a link named by its address shows raw
+            return atom.target  # a link whose label is its address shows as the address
         case "link":
             return f"[{_label(atom.label)}{text[len(atom.label) + 1 :]}"
         case "html":
@@ -166,9 +167,9 @@ _Names = Callable[[str], str | None]
 
 
 def from_discord(text: str, user_name: _Names, role_name: _Names, channel_name: _Names) -> str:
-    """A message's text with mentions, emoji, commands and times in words; code stays as it is.
+    """A message's text with mentions, emoji, commands and times in words; code stays unchanged.
 
-    The callables give the name of an id, None where it is not known (docs: reference#message-formatting).
+    The callables return the name for an id, or None if it is unknown (docs: reference#message-formatting).
     """
 
     def word(match: re.Match[str]) -> str:

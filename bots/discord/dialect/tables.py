@@ -1,4 +1,4 @@
-"""Tables in Discord, which has none: aligned in a code block, or as a list where that would be too wide."""
+"""Shows tables in Discord, which has none: aligned in a code block, or as a list if they are too wide."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ from core.markdown.spans import inline
 from core.markdown.tables import Cells, alignment, cells
 
 WIDTH = 72
-"""Columns that a code block shows without breaking lines; a wider table becomes a list."""
+"""Columns that a code block shows without wrapping lines; a wider table becomes a list."""
 
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 def table(leaf: Leaf, text: str, block: Callable[[Leaf, list[str]], str], prose: Callable[[str], str]) -> str:
-    """The table whose text this is. `block` makes lines a code block, `prose` is for what stands outside of one."""
+    """Translate the table in `text`. `block` makes lines a code block; `prose` translates text outside of one."""
     found = cells(leaf, text)
     rows = [[_plain(cell) for cell in row] for row in found]
     widths = [max(_width(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -42,7 +42,7 @@ def _records(found: Cells, prose: Callable[[str], str]) -> Iterator[str]:
 
 
 def _plain(cell: str) -> str:
-    """A cell without marks, since a code block shows them as they are; code and formulas stay as they are written."""
+    """A cell without marks, which a code block would show literally. Code and formulas keep their source text."""
     found = inline(cell)
     drop = {i for pair in found.pairs for at in pair for i in range(at, at + (2 if cell[at] == "~" else 1))}
 

@@ -1,1 +1,1 @@
-"""What people do on Discord, passed on to the core."""
+"""Passes what people do on Discord to the core."""

@@ -1,4 +1,4 @@
-"""Questions that nobody heard: after a time without any connection, channels are looked through for them."""
+"""Finds questions that were asked while no process was connected, by reading the channels' history."""
 
 import asyncio
 import logging
@@ -9,13 +9,13 @@ from typing import Any
 
 import discord
 
-from bots.discord.api import connection as pulse
+from bots.discord.api.connection import connection_of
 from bots.discord.api.names import NAME, NO_GUILD
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import Shard
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import read
-from bots.discord.inbound.messages import asks, mention_of
+from bots.discord.inbound.messages import asks, question_of
 from bots.discord.inbound.ordering import ArrivalOrder
 from core.domain.conversation import Question
 from core.domain.errors import PlatformError, SlowDown, StoreError, Unreachable
@@ -24,52 +24,54 @@ from core.inbound.dispatcher import Dispatcher
 log = logging.getLogger(__name__)
 
 PRESENT_SECONDS = 30.0
-# A dead connection is noticed so late, and counts as present until then. Seconds.
+# A dead connection is noticed only after this time, and counts as present until then.
 MARGIN_SECONDS = 90.0
-# How many channels are looked through, newest first, and how many pages of so many messages of each.
+# How many channels to look through, newest first, and how many pages of how many messages in each.
 CHANNELS, PAGES, PAGE = 100, 3, 100
-DIRECT = 300  # channels with direct messages; which of them have news is not known
-# How often a call is tried, and the pauses between, in seconds.
-_TRIES, _PAUSE, _LONGEST = 5, 5.0, 60.0
-_EPOCH_MS = 1_420_070_400_000  # of the time in Discord's ids (docs.discord.com, Snowflakes)
+DIRECT = 300  # channels with direct messages; we can't tell which of them have news
+# How often to try a call, and the pauses between attempts.
+_TRIES, _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5, 5.0, 60.0
+_EPOCH_MS = 1_420_070_400_000  # start of the time in Discord's ids (docs.discord.com, Snowflakes)
 
 
 class Backfill:
-    """For one client. It waits in the background, and never keeps a live event waiting."""
+    """The backfill of one client. It runs in the background and never delays a live event."""
 
     def __init__(
         self,
         client: discord.Client,
-        front: Dispatcher,
+        dispatcher: Dispatcher,
         rest: Rest,
         places: Places,
-        arrivals: ArrivalOrder,
+        ordering: ArrivalOrder,
         shard: Shard,
     ) -> None:
-        self._client, self._front, self._rest, self._places = client, front, rest, places
-        self._arrivals, self._shard = arrivals, shard
+        self._client, self._dispatcher, self._rest, self._places = client, dispatcher, rest, places
+        self._ordering, self._shard = ordering, shard
         self._new = asyncio.Event()
-        self._session = False  # a new one began
-        self._unseen: dict[int, int] = {}  # guilds that were not told of when others were looked through: since when
-        self._late: list[tuple[discord.Guild, int]] = []  # those that were told of afterwards
+        self._session = False  # a new session began
+        self._unseen: dict[int, int] = {}  # guilds still unknown when the others were looked through: since which id
+        self._late: list[tuple[discord.Guild, int]] = []  # guilds that became available afterwards
 
     def look_back(self) -> None:
-        """A new session began, which is sent nothing from before it. (One that is resumed gets what it missed.)"""
+        """A new session began. Discord sends it nothing from before, whereas a resumed session gets what it missed."""
         self._session = True
         self._new.set()
 
-    def came(self, guild: discord.Guild) -> None:
-        """The gateway tells of a guild, perhaps only now: its channels were not known when others were looked
-        through, because of an outage of Discord's or because this machine is slow."""
+    def guild_available(self, guild: discord.Guild) -> None:
+        """The gateway sent a guild, perhaps late: its channels were unknown when the others were looked through.
+
+        The reason is an outage at Discord or a slow machine.
+        """
         since = self._unseen.pop(guild.id, None)
         if since is not None:
             self._late.append((guild, since))
             self._new.set()
 
     async def run(self) -> None:
-        """Look back after each new session, and tell that the bot is present, until cancelled.
+        """Look back after each new session and report that the bot is present, until cancelled.
 
-        It counts as present only when it has looked back: were it to end before that, the next one looks back further.
+        The bot counts as present only after looking back: if it ends before that, the next one looks back further.
         """
         await self._new.wait()
         while True:
@@ -82,13 +84,13 @@ class Backfill:
                     await self._through_all([guild], [], since)
                     del self._late[0]
             except StoreError as error:
-                log.info("it is not known yet whether questions were missed: %s", error)
+                log.info("cannot tell yet whether questions were missed: %s", error)
                 self._new.set()
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             while not self._new.is_set():
-                if pulse.connection((self._client,)).up:
-                    await self._front.present(self._shard.name)
+                if connection_of((self._client,)).up:
+                    await self._dispatcher.present(self._shard.name)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(PRESENT_SECONDS):
                         await self._new.wait()
@@ -96,7 +98,7 @@ class Backfill:
     async def _look_back(self) -> None:
         self._session = False
         try:
-            seconds = await self._front.away(self._shard.name)
+            seconds = await self._dispatcher.away(self._shard.name)
             if seconds <= 0:
                 return
             guilds, since = list(self._client.guilds), _snowflake(time.time() - seconds - MARGIN_SECONDS)
@@ -105,10 +107,10 @@ class Backfill:
         except StoreError:
             self._session = True
             raise
-        log.info("nobody listened for %.0f s: %d questions were asked meanwhile", seconds, asked)
+        log.info("nobody listened for %.0f s; found %d questions from that time", seconds, asked)
 
     async def _through_all(self, guilds: Iterable[discord.Guild], direct: Iterable[Any], since: int) -> int:
-        """Hand over the questions in these guilds and channels with direct messages that came after an id."""
+        """Pass on the questions after an id, in these guilds and these channels with direct messages."""
         found = [each for each in _readable(guilds) if (each.last_message_id or 0) > since]
         found.sort(key=lambda each: each.last_message_id or 0, reverse=True)
         asked = 0
@@ -116,20 +118,20 @@ class Backfill:
             try:
                 asked += await self._through(channel, since)
             except PlatformError as error:
-                log.info("a channel was not looked through for missed questions: %s", error)
+                log.info("could not look through a channel for missed questions: %s", error)
         return asked
 
     async def _direct(self) -> list[Any]:
-        """Channels with direct messages, which the gateway does not list: those in which something was said before."""
+        """Channels with direct messages. The gateway does not list them, so these are the ones with a known history."""
         if not self._shard.first:
             return []
         scope = f"{NAME}/{NO_GUILD}"
-        names = {name.split("/")[2] for name in await self._front.known(scope)}
+        names = {name.split("/")[2] for name in await self._dispatcher.known(scope)}
         numbers = sorted((int(name) for name in names if name.isdigit()), reverse=True)[:DIRECT]
         return [self._client._connection._get_guild_channel(_dm(number))[0] for number in numbers]
 
     async def _through(self, channel: Any, since: int) -> int:
-        """Hand over the questions in a channel that came after an id, oldest first."""
+        """Pass on the questions in a channel after an id, oldest first."""
         me, asked = self._client.user, 0
         for _ in range(PAGES):
             page = await self._page(channel.id, since)
@@ -139,50 +141,50 @@ class Backfill:
                 if message is None or me is None or not asks(message, me):
                     continue
                 whole = await self._with_roles(message, data) or message
-                mention = mention_of(whole, await self._places.of_message(whole), me)
+                question = question_of(whole, await self._places.of_message(whole), me)
 
-                async def step(mention: Question = mention) -> None:
-                    await self._front.missed(mention)
+                async def step(question: Question = question) -> None:
+                    await self._dispatcher.missed(question)
 
-                await self._arrivals.store(channel.id, step)
+                await self._ordering.store(channel.id, step)
                 asked += 1
             if len(page) < PAGE:
                 break
         return asked
 
     async def _with_roles(self, message: discord.Message, data: dict[str, Any]) -> discord.Message | None:
-        """The same with what the gateway would have told: who its author is in the guild."""
+        """The message with what the gateway would have added: its author as a member of the guild."""
         if message.guild is None:
             return None
         try:
             member = await self._rest.member(str(message.guild.id), str(message.author.id))
         except PlatformError as error:
-            log.info("the roles of somebody are not known: %s", error)
+            log.info("could not look up a member's roles: %s", error)
             return None
         return read(self._client, message.channel, {**data, "guild_id": str(message.guild.id), "member": member})
 
     async def _page(self, channel: int, since: int) -> list[dict[str, Any]]:
-        """The messages after an id, in their own time: answers that are being written need the same limits."""
+        """The messages after an id, fetched slowly: answers that are being written need the same limits."""
         for left in reversed(range(_TRIES)):
             try:
-                page, told = await self._rest.after(str(channel), str(since), PAGE)
+                page, rate_limit = await self._rest.messages_after(str(channel), str(since), PAGE)
             except SlowDown as error:
                 if not left:
                     raise
-                await asyncio.sleep(min(_LONGEST, error.retry_after))
+                await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, error.retry_after))
             except Unreachable:
                 if not left:
                     raise
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(_PAUSE_SECONDS)
             else:
-                if told and told.remaining <= 1:
-                    await asyncio.sleep(min(_LONGEST, told.reset_after))
+                if rate_limit and rate_limit.remaining <= 1:
+                    await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, rate_limit.reset_after))
                 return page
-        raise AssertionError  # the last try returns or raises
+        raise AssertionError  # the last attempt returns or raises
 
 
 def _readable(guilds: Iterable[discord.Guild]) -> list[Any]:
-    """Channels and active threads whose history the bot may read. Where it can't be told, Discord will tell."""
+    """Channels and active threads whose history the bot may read; where we can't tell, Discord will."""
     found: list[Any] = []
     for guild in guilds:
         channels: list[Any] = [*guild.text_channels, *guild.voice_channels, *guild.stage_channels, *guild.threads]
@@ -198,10 +200,10 @@ def _readable(guilds: Iterable[discord.Guild]) -> list[Any]:
 
 
 def _dm(channel: int) -> Any:
-    """What a message in a channel with direct messages tells of its place."""
+    """What a message in a channel with direct messages says about its place."""
     return {"channel_id": str(channel)}
 
 
 def _snowflake(at: float) -> int:
-    """The smallest id that was made at a time, in epoch seconds."""
+    """The smallest id that Discord can have created at a time, which is in epoch seconds."""
     return max(0, int(at * 1000) - _EPOCH_MS) << 22

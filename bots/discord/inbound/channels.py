@@ -1,4 +1,4 @@
-"""Where something was said: a Discord channel as a Place."""
+"""Maps Discord channels to Places."""
 
 import discord
 
@@ -11,14 +11,14 @@ _REMEMBERED = 10_000
 
 
 class Places:
-    """Finds the channel that a thread belongs to, also for a thread that the gateway did not tell of."""
+    """Finds the Place of a message, command or channel, also in a thread that the gateway did not announce."""
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
         self._parents: dict[int, str] = {}
 
     async def of_message(self, message: discord.Message) -> Place:
-        """Where a message stands."""
+        """Where a message is."""
         channel = message.channel
         if isinstance(channel, discord.DMChannel):
             return Place(NAME, NO_GUILD, str(channel.id), direct=True)
@@ -35,7 +35,7 @@ class Places:
         return await self._in_guild(channel, str(interaction.guild_id))
 
     async def of_channel(self, client: discord.Client, channel: int, guild: int | None) -> Place:
-        """A channel of which nothing but its ids is known; without a guild it holds direct messages."""
+        """A channel of which only the ids are known; without a guild it holds direct messages."""
         if guild is None:
             return Place(NAME, NO_GUILD, str(channel), direct=True)
         known = client.get_channel(channel) or client.get_partial_messageable(channel, guild_id=guild)

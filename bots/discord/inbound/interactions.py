@@ -1,4 +1,4 @@
-"""Interactions: slash commands, their suggestions, the button that opens a form, and forms that were sent."""
+"""Handles interactions: slash commands, suggestions, buttons, and the forms that people submit."""
 
 import asyncio
 import logging
@@ -32,36 +32,36 @@ from core.settings.parameters import Layer
 
 log = logging.getLogger(__name__)
 
-# Docs.discord.com, Receiving and Responding to Interactions: the first answer is due within 3 s, and the token that
-# edits it lives for 15 min. Seconds, with a margin.
+# The first answer is due within 3 s, and the token that edits it lives for 15 min (docs.discord.com, Receiving and
+# Responding to Interactions). Both with a margin.
 ANSWER_SECONDS = 2.0
 TOKEN_SECONDS = 15 * 60 - 20.0
 _SEEN = 1000
 _DONE = "Done."
-TOO_LARGE = "Discord does not take this file; it is perhaps too large."
-_LOST = "Discord does not say in which channel we are. Please mention me instead."
+TOO_LARGE = "Discord does not accept this file; it may be too large."
+_LOST = "Discord does not tell me which channel this is. Please mention me instead."
 
 
 class Interactions:
-    """Everything here answers within Discord's time, first and foremost."""
+    """Handles the interactions of one client. Each first answer meets Discord's deadline."""
 
     def __init__(
         self,
-        front: Dispatcher,
+        dispatcher: Dispatcher,
         http: Http,
         places: Places,
-        arrivals: ArrivalOrder,
+        ordering: ArrivalOrder,
         managers: Collection[str],
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
-        """`answer_seconds`: what is not known by then is deferred."""
+        """`answer_seconds`: a command that takes longer is deferred."""
         self._http, self._rest, self._answer_seconds = http, Rest(http), answer_seconds
-        self._front, self._places, self._arrivals = front, places, arrivals
+        self._dispatcher, self._places, self._ordering = dispatcher, places, ordering
         self._managers = managers
         self._seen: dict[int, None] = {}
 
-    async def take(self, interaction: discord.Interaction) -> None:
-        """Handle one; a second delivery of the same is dropped."""
+    async def handle(self, interaction: discord.Interaction) -> None:
+        """Handle one interaction; ignore a second delivery."""
         if interaction.id in self._seen:
             return
         self._seen[interaction.id] = None
@@ -86,7 +86,7 @@ class Interactions:
             return
         if invocation is None:
             with suppress(PlatformError):
-                await callback.take()
+                await callback.acknowledge()
             return
         if invocation.command.name == "ask":
             await self._ask(interaction, callback, place, invocation.argument("prompt"), private=is_private(data))
@@ -94,7 +94,7 @@ class Interactions:
             await self._invoke(interaction, callback, invocation)
 
     def _invocation(self, interaction: discord.Interaction, data: Any, place: Place) -> Invocation | None:
-        """The command that was given, whichever way; None for a button or form of something else."""
+        """The command, however it was given; None for a button or form that belongs to something else."""
         author = author_of(interaction.user)
         match interaction.type:
             case discord.InteractionType.application_command:
@@ -103,7 +103,7 @@ class Interactions:
                 return Invocation(find(command), place, author)
             case discord.InteractionType.modal_submit if sent := submitted(data):
                 command, text, scope = sent
-                if not text.strip():  # a form must not be answered with a form
+                if not text.strip():  # Discord takes no form as the answer to a form
                     raise UserError("Write the prompt into the form.")
                 return Invocation(find(command), place, author, (text,), scope)
             case _:
@@ -112,9 +112,9 @@ class Interactions:
     async def _ask(
         self, interaction: discord.Interaction, callback: Callback, place: Place, prompt: str, *, private: bool
     ) -> None:
-        """Defer, and store the question; what follows is the turn's."""
+        """Defer, and store the question; the turn does the rest."""
         asked = interaction.created_at.timestamp()
-        mention = Question(
+        question = Question(
             id=f"{NAME}/i/{interaction.id}",
             place=place,
             author=author_of(interaction.user),
@@ -129,24 +129,24 @@ class Interactions:
 
             async def ask() -> None:
                 good = await deferring
-                await self._front.ask(mention if good else replace(mention, interaction="", expires=0.0))
+                await self._dispatcher.ask(question if good else replace(question, interaction="", expires=0.0))
 
             async def say(sentence: str) -> None:
                 if await deferring:
-                    await self._rest.answer(callback.token, small(sentence))
+                    await self._rest.edit_response(callback.token, small(sentence))
 
             try:
-                await self._arrivals.store(int(place.thread or place.channel), ask, lambda: say(AWAY))
+                await self._ordering.store(int(place.thread or place.channel), ask, lambda: say(AWAY))
             except StoreError as error:
-                log.error("question %s could not be stored: %s", mention.id, error)
+                log.error("could not store question %s: %s", question.id, error)
                 with suppress(PlatformError):
                     await say(error.notice)
 
     async def _invoke(self, interaction: discord.Interaction, callback: Callback, invocation: Invocation) -> None:
-        """Run a command, and show what it says; deferred when it takes long."""
+        """Run a command and show its response; defer if it takes long."""
 
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(self._front.invoked(invocation, self._rights(interaction)))
+            running = group.create_task(self._dispatcher.invoked(invocation, self._rights(interaction)))
             done, _ = await asyncio.wait({running}, timeout=self._answer_seconds)
             if not done:
                 await _defer(callback, ephemeral=True)
@@ -158,27 +158,27 @@ class Interactions:
     async def _press(
         self, interaction: discord.Interaction, callback: Callback, action: Action, conversation: str
     ) -> None:
-        """A button under a reply; what it says is for the person alone, what it does shows in the reply.
+        """Handle a button under a reply: its response is for the person alone, its effect shows in the reply.
 
-        Every process gets the event: the one that takes it first does what it says.
+        Every process gets the event; the first to acknowledge it does the work.
         """
         try:
-            await callback.take()
+            await callback.acknowledge()
         except Answered:
             return
         except PlatformError as error:
-            log.info("a press was perhaps not acknowledged: %s", error)
+            log.info("a button press may not have been acknowledged: %s", error)
         place = await self._places.of_interaction(interaction)
         response: Response | None = Response(_LOST)
         if place:
             message = str(interaction.message.id) if interaction.message else ""
             press = ButtonPress(conversation, message, place, author_of(interaction.user))
-            response = await self._front.pressed(action, press, self._rights(interaction))
+            response = await self._dispatcher.pressed(action, press, self._rights(interaction))
         if response:
             try:
-                await _go_on(callback, contents_of(response), response)
+                await _follow_up(callback, contents_of(response), response)
             except PlatformError as error:
-                log.warning("what a button says was not shown: %s", error)
+                log.warning("could not show the response to a button: %s", error)
 
     def _rights(self, interaction: discord.Interaction) -> RightsOf:
         async def rights() -> Rights:
@@ -191,17 +191,17 @@ class Interactions:
         names: tuple[str, ...] = ()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._answer_seconds):
-                names = await self._front.models(text) if text is not None else ()
+                names = await self._dispatcher.models(text) if text is not None else ()
         with suppress(PlatformError):
             await callback.suggest([name for name in names if len(name) <= CHOICE_LENGTH][:SUGGESTIONS])
 
     async def _show(self, callback: Callback, response: Response, scope: Layer | None = None) -> None:
-        """Show what a command says, to the person alone unless it is public. Best effort: the command is done."""
+        """Show a response, to the person alone unless it is public. Best effort: the command is already done."""
         contents = contents_of(response)
         alone = file_of(response) if len(contents) == 1 else None
         try:
             if response.form:
-                await callback.open(dialog(response.form, scope))
+                await callback.open_form(dialog(response.form, scope))
                 return
             try:
                 await callback.show(contents[0], ephemeral=not response.public, file=alone)
@@ -210,51 +210,53 @@ class Interactions:
             except Rejected as error:
                 if not alone:
                     raise
-                log.warning("a file was refused: %s", error)
+                log.warning("Discord refused a file: %s", error)
                 await callback.show(TOO_LARGE, ephemeral=True)
-            await _go_on(callback, contents[1:], response)
+            await _follow_up(callback, contents[1:], response)
         except Answered:
             log.debug("another process responded to a command")
         except PlatformError as error:
-            log.warning("the response to a command was not shown: %s", error)
+            log.warning("could not show the response to a command: %s", error)
 
     async def _show_late(self, callback: Callback, response: Response) -> None:
-        """Show what a deferred command says. Who sees a response is fixed by deferring, before anybody knows what it
-        will say: it is deferred for the person alone, and what everybody may see follows in a message of its own.
+        """Show the response of a deferred command.
+
+        Deferring fixes who sees the response, before its content is known. So we defer for the person alone, and what
+        everybody may see follows in a message of its own.
         """
         contents = contents_of(response)
-        # What was deferred is filled in without a file: that comes with what follows.
+        # The deferred response is filled in without a file; the file comes with the messages that follow.
         alone = not response.public and (len(contents) > 1 or not response.file)
         first, others = (contents[0], contents[1:]) if alone else (_DONE, contents)
         try:
-            await self._rest.answer(callback.token, first)
-            await _go_on(callback, others, response)
+            await self._rest.edit_response(callback.token, first)
+            await _follow_up(callback, others, response)
         except PlatformError as error:
-            log.warning("the response to a command was not shown: %s", error)
+            log.warning("could not show the response to a command: %s", error)
 
 
-async def _go_on(callback: Callback, contents: Sequence[str], response: Response) -> None:
-    """Further messages; the last has the file."""
+async def _follow_up(callback: Callback, contents: Sequence[str], response: Response) -> None:
+    """Send further messages; the last one has the file."""
     for index, content in enumerate(contents):
         file = file_of(response) if index == len(contents) - 1 else None
         try:
-            await callback.go_on(content, ephemeral=not response.public, file=file)
+            await callback.follow_up(content, ephemeral=not response.public, file=file)
         except Rejected as error:
             if not file:
                 raise
-            log.warning("a file was refused: %s", error)
-            await callback.go_on(TOO_LARGE, ephemeral=True)
+            log.warning("Discord refused a file: %s", error)
+            await callback.follow_up(TOO_LARGE, ephemeral=True)
 
 
 async def _defer(callback: Callback, *, ephemeral: bool = False) -> bool:
-    """Show that the bot is at it. False when that came too late and the interaction's token is of no use."""
+    """Show that the bot is working on it. Returns False if that came too late, so that the token no longer works."""
     try:
         await callback.defer(ephemeral=ephemeral)
     except TokenExpired as error:
         log.info("a command was not deferred in time: %s", error)
         return False
     except Answered:
-        pass  # another process of ours got the same event, and the store knows the question
+        pass  # another of our processes got the same event, and the store knows the question
     except PlatformError as error:
-        log.warning("a command was perhaps not deferred: %s", error)
+        log.warning("a command may not have been deferred: %s", error)
     return True

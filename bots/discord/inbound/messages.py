@@ -1,4 +1,4 @@
-"""Which messages are questions to the bot, and what they say: a Discord message as a Mention."""
+"""Decides which messages are questions to the bot, and turns a Discord message into a Question."""
 
 import re
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from bots.discord.inbound.people import author_of
 from core.domain.conversation import Attachment, Place, Question
 
 _QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
-_WITHHELD = "I can't read messages that mention my role: pick me (@{name}, the bot) in the list instead, or use /ask."
-# Discord takes no mention inside code.
+_WITHHELD = "I can't read messages that mention my role. Pick me (@{name}, the bot) from the list instead, or use /ask."
+# Discord does not recognise mentions inside code.
 _CODE = re.compile(r"```.*?```|``.+?``|`[^`\n]+`", re.DOTALL)
 
 
 def asks(message: discord.Message, me: discord.ClientUser) -> bool:
-    """Whether a message is put to the bot: in a direct message always, elsewhere by mentioning it or its own role.
+    """Whether a message addresses the bot: every direct message does, others by mentioning the bot or its own role.
 
-    Not by @everyone, not by another bot (two bots would answer each other for ever), not by the bot itself.
+    @everyone does not count, nor do other bots (two bots would answer each other for ever) or the bot itself.
     """
     if message.author.bot or message.webhook_id is not None or message.type not in _QUESTIONS:
         return False
@@ -30,18 +30,18 @@ def asks(message: discord.Message, me: discord.ClientUser) -> bool:
         return True
     if all(user.id != me.id for user in _people(message)):
         return False
-    # A reply to one of the bot's messages mentions it without a word of it in the text.
+    # A reply to one of the bot's messages mentions the bot without naming it in the text.
     literal = re.compile(f"<@!?{me.id}>")
     return not literal.search(message.content) or bool(literal.search(_CODE.sub(" ", message.content)))
 
 
 def own_role(message: discord.Message) -> discord.Role | None:
-    """The role that Discord made for the bot; the client's list of names offers it beside the bot itself."""
+    """The role that Discord created for the bot; clients offer it in the list of names next to the bot itself."""
     return message.guild.self_role if message.guild else None
 
 
-def mention_of(message: discord.Message, place: Place, me: discord.ClientUser) -> Question:
-    """The question. Forwarded messages are part of it: their text is in snapshots beside the message's own."""
+def question_of(message: discord.Message, place: Place, me: discord.ClientUser) -> Question:
+    """The question. It includes forwarded messages, whose text is in snapshots beside the message's own text."""
     texts = [message.content, *(snapshot.content for snapshot in message.message_snapshots)]
     files = [*message.attachments, *(file for each in message.message_snapshots for file in each.attachments)]
     said = _unaddressed("\n\n".join(text for text in texts if text), message, me)
@@ -65,20 +65,20 @@ def mention_of(message: discord.Message, place: Place, me: discord.ClientUser) -
 
 
 def _withheld(message: discord.Message) -> bool:
-    """Whether Discord kept the text back, as it may where only the bot's role is mentioned.
+    """Whether Discord withheld the text, as it may if only the bot's role is mentioned.
 
-    A mention of a role is text itself: what holds one can't be empty.
+    A mention of a role is itself text, so a message that contains one can't be empty.
     """
     return not message.content and own_role(message) in _roles(message)
 
 
 def _name(message: discord.Message, me: discord.ClientUser) -> str:
-    """The bot's name as the list of names offers it."""
+    """The bot's name as the list of names shows it."""
     member = message.guild.get_member(me.id) if message.guild else None
     return (member or me).display_name
 
 
-# discord.py leaves out what a payload leaves out, also attributes that it documents.
+# discord.py leaves out what a payload leaves out, even attributes that it documents.
 def _people(message: discord.Message) -> Sequence[discord.User | discord.Member]:
     return getattr(message, "mentions", ())
 
@@ -88,7 +88,7 @@ def _roles(message: discord.Message) -> Sequence[discord.Role]:
 
 
 def _unaddressed(text: str, message: discord.Message, me: discord.ClientUser) -> str:
-    """The text without the mentions that address the bot; inside code they are no mentions, and stay."""
+    """The text without the mentions that address the bot. Inside code they are not mentions and stay."""
     own = own_role(message)
     address = re.compile(rf"[ \t]*<@(?:!?{me.id}{f'|&{own.id}' if own else ''})>[ \t]*")
     parts, at = [], 0

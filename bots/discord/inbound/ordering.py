@@ -1,4 +1,4 @@
-"""Handing what people say to the core: in the order in which Discord sent it, and patiently while Redis is away."""
+"""Passes what people say to the core in the order in which Discord sent it, and retries while Redis is away."""
 
 import asyncio
 import logging
@@ -13,38 +13,40 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# The gateway does not deliver an event again: how long what could not be stored is tried. Seconds.
-STORE_PATIENCE = 600.0
-# After so many seconds without Redis people are told that their question waits.
+# The gateway does not deliver an event again, so we try to store it for this long.
+STORE_TIMEOUT_SECONDS = 600.0
+# After this time without Redis, people are told that their question waits.
 AWAY_SECONDS = 5.0
-# The longest pause between two tries, in seconds, and how many are made at once while Redis is away.
+# The longest pause between two attempts, and how many attempts run at once while Redis is away.
 PAUSE_SECONDS, TRIES = 2.0, 8
-# What waits for Redis in this process at most; what comes then is refused, so that memory is bounded.
-WAITING = 1000
+# How many steps may wait for Redis in this process. More are refused, so that memory stays bounded.
+MOST_WAITING = 1000
 
 
 class ArrivalOrder:
-    """One for all events of a process. What waits here is lost with the process."""
+    """Orders all events of a process. What waits here is lost if the process ends."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
-        self._waiting: dict[asyncio.Task[object], int] = {}  # tasks of ours, by how many of their steps wait
+        self._waiting: dict[asyncio.Task[object], int] = {}  # our tasks, by how many of their steps wait
         self._tries = asyncio.Semaphore(TRIES)
-        self._away = False  # no step succeeded since one failed
-        self._told: set[int] = set()  # channels where that was said
+        self._away = False  # no step has succeeded since one failed
+        self._announced: set[int] = set()  # channels where we said that Redis is away
 
     async def store(
         self, channel: int, step: Callable[[], Awaitable[T]], tell: Callable[[], Awaitable[object]] | None = None
     ) -> T:
-        """Do a step that stores something, when all that came before it in its channel is stored, first come, first
-        served: discord.py runs every event in a task of its own, where they could overtake each other. To be called
-        before anything else is awaited.
+        """Run a step that stores something, after all earlier steps of its channel: first come, first served.
 
-        While Redis is away it is tried again for STORE_PATIENCE; after AWAY_SECONDS of that `tell` is called once,
-        never while the step runs. Raises StoreError when that was in vain, or at once when too much waits already.
+        discord.py runs every event in a task of its own, and these could overtake each other. So call this before you
+        await anything else.
+
+        While Redis is away, the step is retried for STORE_TIMEOUT_SECONDS. After AWAY_SECONDS of that, `tell` is called
+        once, never while the step runs. Raises StoreError if all attempts fail, or at once if too much waits already.
         """
-        if self._away and len(self._waiting) >= (WAITING if tell else WAITING // 2):  # half is kept for questions
-            raise StoreError("too much waits for Redis in this process")
+        most = MOST_WAITING if tell else MOST_WAITING // 2  # half is kept for questions
+        if self._away and len(self._waiting) >= most:
+            raise StoreError("too much in this process waits for Redis")
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("no task")
@@ -66,9 +68,9 @@ class ArrivalOrder:
                 del self._waiting[task]
 
     def first(self, channel: int) -> bool:
-        """True for the first call with this channel in an outage of Redis."""
-        known = channel in self._told
-        self._told.add(channel)
+        """True for the first call with this channel during an outage of Redis."""
+        known = channel in self._announced
+        self._announced.add(channel)
         return not known
 
     def close(self) -> None:
@@ -78,7 +80,7 @@ class ArrivalOrder:
 
     async def _store(self, channel: int, step: Callable[[], Awaitable[T]], quiet: asyncio.Lock) -> T:
         loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + STORE_PATIENCE, PAUSE_SECONDS / 20
+        deadline, pause = loop.time() + STORE_TIMEOUT_SECONDS, PAUSE_SECONDS / 20
         lock = self._locks.setdefault(channel, asyncio.Lock())
         async with lock:
             try:
@@ -88,7 +90,7 @@ class ArrivalOrder:
                 self._failed(error)
             while True:
                 if loop.time() + pause > deadline:
-                    raise StoreError(f"Redis was away for {STORE_PATIENCE:g} s")
+                    raise StoreError(f"Redis was away for {STORE_TIMEOUT_SECONDS:g} s")
                 await asyncio.sleep(pause)
                 pause = min(PAUSE_SECONDS, pause * 2)
                 with suppress(StoreError):
@@ -97,23 +99,23 @@ class ArrivalOrder:
 
     def _done(self, found: T) -> T:
         if self._away:
-            log.info("Redis is back, %d wait to be stored", len(self._waiting))
+            log.info("Redis is back; %d tasks wait to be stored", len(self._waiting))
             self._away = False
-            self._told.clear()
+            self._announced.clear()
         return found
 
     def _failed(self, error: StoreError) -> None:
         if not self._away:
-            log.warning("what people say can't be stored and waits: %s", error)
+            log.warning("could not store what people say; it waits for Redis: %s", error)
         self._away = True
 
     async def _tell_later(self, quiet: asyncio.Lock, tell: Callable[[], Awaitable[object]]) -> None:
-        """Tell once that Redis is away, if it is."""
+        """Tell people once that Redis is away, if it is."""
         await asyncio.sleep(AWAY_SECONDS)
-        while not self._away:  # it is a wait for something else
+        while not self._away:  # Redis is there, the wait is for something else
             await asyncio.sleep(AWAY_SECONDS)
         async with quiet:
             try:
                 await tell()
             except PlatformError as error:
-                log.warning("it was not said that Redis is away: %s", error)
+                log.warning("could not tell people that Redis is away: %s", error)

@@ -10,22 +10,24 @@ EVERYONE = "everyone"
 
 
 def author_of(user: discord.User | discord.Member) -> Author:
-    """A person by the name that the others in the room see, and with the roles they hold in the guild."""
+    """The person, with the name that others in the channel see and the roles they hold in the guild."""
     return Author(str(user.id), user.display_name, roles_of(user))
 
 
 def roles_of(user: discord.User | discord.Member) -> tuple[str, ...]:
-    """The ids of somebody's roles, @everyone left out; none for somebody who is no member, or of whom Discord does not
-    tell it. discord.py's own list leaves out the roles of a guild that is not known (yet)."""
+    """The ids of somebody's roles without @everyone; none if they are not a member or Discord does not send the roles.
+
+    discord.py's own list leaves out the roles of a guild that is not known (yet).
+    """
     return tuple(str(role) for role in getattr(user, "_roles", ()))
 
 
 def rights_of(
     user: discord.User | discord.Member, permissions: discord.Permissions, managers: Collection[str], *, direct: bool
 ) -> Rights:
-    """What somebody with these permissions in a channel may change there; in a direct message all is their own.
+    """What somebody with these permissions may change in a channel; in direct messages they may change everything.
 
-    `managers`: names of permissions, ids of roles or people, `everyone`.
+    `managers`: names of permissions, ids of roles or people, or `everyone`.
     """
     if direct:
         return Rights.CHANNEL
@@ -37,11 +39,11 @@ def rights_of(
 
 
 def permissions_in(message: discord.Message) -> discord.Permissions:
-    """The author's permissions where a message stands; none where the guild is not known (yet)."""
+    """The author's permissions in the message's channel; none if the guild is not known (yet)."""
     member = message.author
     if not isinstance(member, discord.Member):
         return discord.Permissions.none()
     try:
         return message.channel.permissions_for(member)
-    except discord.ClientException:  # a thread whose parent is not known
+    except discord.ClientException:  # a thread whose parent is unknown
         return member.guild_permissions

@@ -1,4 +1,4 @@
-"""Surface of a reply in a channel, a thread or a direct message: ordinary messages of the bot."""
+"""Shows a reply as ordinary messages: in a channel, a thread or a direct message."""
 
 import logging
 import re
@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from bots.discord.api.http import EVERYTHING, EVERYTHING_SECONDS, File, ReplyRefused, ThreadArchived, ThreadExists
+from bots.discord.api.http import File, ReplyRefused, ThreadArchived, ThreadExists
+from bots.discord.api.limits import LIMITS, Limits, Window
 from bots.discord.api.rest import Button, Rest, Sent, nonce_of
 from bots.discord.components.buttons import buttons_of
 from bots.discord.dialect.markdown import LIMIT, small, to_discord
@@ -21,24 +22,18 @@ from core.domain.rates import RateLimit, RateLimitStatus
 
 log = logging.getLogger(__name__)
 
-# Discord names its limits in headers alone; observed are 5 per 5 s and channel, for new messages and for edits each
-# (github.com/discord/discord-api-docs, issues 2761 and 8073).
-POSTS, POST_SECONDS = 5, 5.0
-EDITS, EDIT_SECONDS = 5, 5.0
-# Messages older than an hour have a limit of their own, of which no header tells (discord-api-docs, issue 4413).
-OLD_EDITS, OLD_EDIT_SECONDS, OLD = 3, 6.0, 3600.0
-BARRED = "I may not write in {channel} (any more), so I can't answer you there. Ask whoever manages the server."
-_EPOCH = 1_420_070_400.0  # of the time in Discord's ids, in epoch seconds (docs.discord.com, Snowflakes)
+UNDELIVERABLE = "I may not write in {channel}, so I can't answer you there. Please ask somebody who manages the server."
+_EPOCH = 1_420_070_400.0  # epoch seconds at which the time in Discord's ids starts (docs.discord.com, Snowflakes)
 _THREAD_NAME = 100  # characters (docs.discord.com, Start Thread from Message)
 _MENTION = re.compile(r"<(?:@[!&]?|#|a?:\w+:)\d+>")
 
 
 def content_of(page: Page) -> str:
-    """A page as Discord shows it, small print included."""
+    """A page as Discord shows it, including small print."""
     head = small(page.head) if page.head else ""
     text = to_discord(page.text) if page.text else ""
     foot = small(page.foot) if page.foot else ""
-    # Discord refuses a message of nothing but white space.
+    # Discord refuses a message that contains only white space.
     return "\n".join(part for part in (head, text, foot) if part.strip()) or "…"
 
 
@@ -48,38 +43,41 @@ def fits(page: Page) -> bool:
 
 
 def age(message: str) -> float:
-    """Seconds since a message was written, as its id tells."""
+    """Seconds since a message was written, read from its id."""
     return time.time() - ((int(message) >> 22) / 1000 + _EPOCH) if message.isdigit() else 0.0
+
+
+def _limit(scope: str, window: Window, *, spread: bool = True, within: RateLimit | None = None) -> RateLimit:
+    return RateLimit(f"discord/{scope}", window.calls, window.seconds, spread=spread, within=within)
 
 
 class ChannelSurface:
     """Posts the first page as a reply to the question, in a thread under it if that is wanted and allowed."""
 
-    def __init__(self, rest: Rest, address: Address, marks: Reactions, faster: float = 1.0) -> None:
-        self._rest, self._marks, self._adopted, self._faster = rest, marks, address.adopted, faster
+    def __init__(self, rest: Rest, address: Address, reactions: Reactions, limits: Limits = LIMITS) -> None:
+        self._rest, self._reactions, self._adopted, self._limits = rest, reactions, address.adopted, limits
         place = address.place
         self._conversation = address.conversation
         self.told: RateLimitStatus | None = None
         self.by_status = self.append_only = False
-        self._home = place.thread or place.channel  # where the question stands
+        self._home = place.thread or place.channel  # where the question is
         self._question = address.message
-        self._author, self._direct, self._barred = address.author, place.direct, False
-        # The thread that the reply opens has the id of the message it hangs on: it can be named before it exists.
+        self._author, self._direct, self._undeliverable_told = address.author, place.direct, False
+        # A thread has the id of the message that it hangs on, so we can name the reply's thread before it exists.
         opens = address.placement is Placement.THREAD and not (place.thread or place.direct)
         self._unopened = bool(opens and address.message)
         self._aim(address.message if self._unopened else self._home)
-        self._known: set[str] = set()  # the reply's messages, as far as they went through here
+        self._known: set[str] = set()  # the reply's messages that went through this surface
         self._seed = address.turn or secrets.token_hex(8)
         self._place = ""  # the number on the question
-        self._found = ""  # a post that had arrived before, with a content that is not the newest
+        self._found = ""  # a post that had arrived earlier, with outdated content
 
     def _aim(self, channel: str) -> None:
-        self._channel, faster = channel, self._faster
-        every = RateLimit("discord/everything", EVERYTHING, EVERYTHING_SECONDS / faster, spread=False)
-        self._posts = RateLimit(f"discord/post/{channel}", POSTS, POST_SECONDS / faster, spread=False, within=every)
-        self._edits = RateLimit(f"discord/edit/{channel}", EDITS, EDIT_SECONDS / faster, within=every)
-        old = OLD_EDIT_SECONDS / faster
-        self._old_edits = RateLimit(f"discord/old-edit/{channel}", OLD_EDITS, old, within=self._edits)
+        self._channel, limits = channel, self._limits
+        every = _limit("everything", limits.everything, spread=False)
+        self._posts = _limit(f"post/{channel}", limits.post, spread=False, within=every)
+        self._edits = _limit(f"edit/{channel}", limits.edit, within=every)
+        self._old_edits = _limit(f"old-edit/{channel}", limits.old_edit, within=self._edits)
 
     def fits(self, page: Page) -> bool:
         return fits(page)
@@ -87,7 +85,7 @@ class ChannelSurface:
     def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         if message is None:
             return self._posts
-        return self._old_edits if age(message) > OLD else self._edits
+        return self._old_edits if age(message) > self._limits.old_age_seconds else self._edits
 
     async def post(self, page: Page) -> str:
         if self._unopened and not self._known:
@@ -98,14 +96,14 @@ class ChannelSurface:
             try:
                 sent = await self._send(content, buttons)
             except Forbidden:
-                if not self._known:  # else what is there says that no more can follow
-                    await self._tell_barred()
+                if not self._known:  # otherwise the posted part says that no more can follow
+                    await self._tell_undeliverable()
                 raise
-            self.told = sent.told
+            self.told = sent.rate_limit
             if sent.content.strip() == content.strip():
                 self._known.add(sent.id)
                 return sent.id
-            # A try that seemed to fail, or that a process made before it died, had arrived after all.
+            # An attempt that seemed to fail, or that a process made before it crashed, had arrived after all.
             self._found = sent.id
         await self._edit(self._channel, self._found, content, buttons)
         found, self._found = self._found, ""
@@ -115,21 +113,21 @@ class ChannelSurface:
     async def edit(self, message: str, page: Page) -> None:
         content, buttons = content_of(page), buttons_of(page.actions, self._conversation)
         try:
-            told = await self._edit(self._channel, message, content, buttons)
+            rate_limit = await self._edit(self._channel, message, content, buttons)
         except Forbidden:
-            await self._tell_barred()
+            await self._tell_undeliverable()
             raise
         except Gone:
             if not self._unopened or self._known:
                 raise
-            # Another process posted this reply; where no thread could be opened, it stands in the channel.
-            told = await self._edit(self._home, message, content, buttons)
+            # Another process posted this reply, and could not open a thread: the message is in the channel.
+            rate_limit = await self._edit(self._home, message, content, buttons)
             self._aim(self._home)
-        self.told = told if age(message) <= OLD else None
+        self.told = rate_limit if age(message) <= self._limits.old_age_seconds else None
         self._known.add(message)
 
     async def delete(self, message: str) -> None:
-        # A fresh surface does not know whether the thread could be opened, or was opened for this message.
+        # A new surface does not know whether the thread could be opened, or was opened for this message.
         for channel in dict.fromkeys((self._channel, self._home)):
             try:
                 await self._rest.delete(channel, message)
@@ -143,35 +141,35 @@ class ChannelSurface:
 
     async def attach(self, name: str, content: bytes) -> str:
         sent = await self._send("", (), File(name, content))
-        self.told = sent.told
+        self.told = sent.rate_limit
         self._known.add(sent.id)
         return sent.id
 
-    async def status(self, sign: QuestionStatus) -> None:
-        match sign.status:
+    async def status(self, status: QuestionStatus) -> None:
+        match status.status:
             case Status.QUEUED if self._question:
-                self._marks.put(self._home, self._question)
-                self._number(NUMBERS[min(sign.ahead, len(NUMBERS)) - 1])
+                self._reactions.add(self._home, self._question)
+                self._number(NUMBERS[min(status.ahead, len(NUMBERS)) - 1])
             case Status.THINKING:
-                self._marks.take(self._home, self._question)  # its turn began
+                self._reactions.remove(self._home, self._question)  # its turn has begun
                 self._number("")
                 await self._rest.type(self._channel if self._known else self._home)
             case Status.NONE:
-                self._marks.take(self._home, self._question, adopted=self._adopted)
+                self._reactions.remove(self._home, self._question, adopted=self._adopted)
                 self._number("")
                 if self._adopted and self._question:
-                    self._marks.sweep(self._home, self._question)
+                    self._reactions.remove_numbers(self._home, self._question)
             case _:
                 pass
 
     async def whisper(self, sentence: str) -> None:
-        """Discord shows nothing to one person alone in a channel: they get a direct message, or else a reply."""
+        """Send a direct message, or else a reply: in a channel Discord can't show a message to one person alone."""
         if self._author and not self._direct:
             try:
                 channel = await self._rest.direct_channel(self._author)
                 await self._rest.post(channel, small(f"In <#{self._home}>: {sentence}"), nonce=secrets.token_hex(8))
             except PlatformError as error:
-                log.info("no direct message, it is said in the channel: %s", error)
+                log.info("could not send a direct message, replying in the channel: %s", error)
             else:
                 return
         try:
@@ -179,22 +177,22 @@ class ChannelSurface:
         except ReplyRefused:
             await self._rest.post(self._home, small(sentence), nonce=secrets.token_hex(8))
 
-    async def _tell_barred(self) -> None:
-        """Tell the person, if that is possible, why they see no answer. Once."""
-        if self._barred or self._direct or not self._author:
+    async def _tell_undeliverable(self) -> None:
+        """Tell the person once, if possible, why they see no answer."""
+        if self._undeliverable_told or self._direct or not self._author:
             return
-        self._barred = True
-        content = small(BARRED.format(channel=f"<#{self._home}>"))
+        self._undeliverable_told = True
+        content = small(UNDELIVERABLE.format(channel=f"<#{self._home}>"))
         with suppress(PlatformError):
             channel = await self._rest.direct_channel(self._author)
             await self._rest.post(channel, content, nonce=nonce_of(f"{self._seed}/barred"))
 
     def _number(self, emoji: str) -> None:
-        """The place in line as it is now, in place of the one before."""
+        """Show the current queue position instead of the previous one."""
         if self._place and self._place != emoji:
-            self._marks.take(self._home, self._question, self._place)
+            self._reactions.remove(self._home, self._question, self._place)
         if emoji and emoji != self._place:
-            self._marks.put(self._home, self._question, emoji)
+            self._reactions.add(self._home, self._question, emoji)
         self._place = emoji
 
     async def _edit(
@@ -207,7 +205,7 @@ class ChannelSurface:
             return await self._rest.edit(channel, message, content, buttons)
 
     async def _send(self, content: str, buttons: Sequence[Button], file: File | None = None) -> Sent:
-        # One nonce for one page of one answer, whichever process posts it: Discord then keeps it a single message.
+        # One nonce per page of an answer, whichever process posts it, so that Discord keeps a single message.
         nonce = nonce_of(f"{self._channel}/{self._seed}/{len(self._known)}")
         reply_to = "" if self._known or self._channel != self._home else self._question
         try:
@@ -218,19 +216,19 @@ class ChannelSurface:
             return await self._rest.post(self._channel, content, nonce=nonce, buttons=buttons, file=file)
 
     async def _open_thread(self) -> None:
-        """Open the thread, or settle for the channel where that is not allowed or not possible."""
+        """Open the thread; fall back to the channel where that is not allowed or not possible."""
         try:
             name = await self._thread_name()
             self._aim(await self._rest.start_thread(self._home, self._question, name))
         except ThreadExists:
             pass
         except (Forbidden, Gone, Rejected) as error:
-            log.info("no thread under a question, replying in the channel: %s", error)
+            log.info("could not open a thread under a question, replying in the channel: %s", error)
             self._aim(self._home)
         self._unopened = False
 
     async def _thread_name(self) -> str:
-        """The question's first words. An address does not hold them, so they are read once more."""
+        """The question's first words. An address does not hold them, so we read the message again."""
         try:
             said = await self._rest.content(self._home, self._question)
         except PlatformError:

@@ -1,8 +1,8 @@
-"""Surface of a reply to a slash command: the deferred response is filled in, followups go on.
+"""Shows a reply to a slash command: fills in the deferred response and adds followups.
 
-The token of a command lives for 15 minutes (docs.discord.com, Receiving and Responding to Interactions). After that,
-and when Discord drops it earlier, the same messages are edited as ordinary ones; where that can't be, the text is
-posted anew, so that it is not lost.
+A command's token lives for 15 minutes (docs.discord.com, Receiving and Responding to Interactions). After that, or
+if Discord drops it earlier, the surface edits the same messages as ordinary ones. Where that is not possible, it
+posts the text again, so that nothing is lost.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from bots.discord.api.http import File, TokenExpired
+from bots.discord.api.limits import LIMITS, Limits
 from bots.discord.api.names import NAME, NO_GUILD
 from bots.discord.api.rest import ORIGINAL, Button, Rest, Sent, Token
 from bots.discord.components.buttons import buttons_of
@@ -28,31 +29,29 @@ from core.domain.rates import RateLimit, RateLimitStatus
 
 log = logging.getLogger(__name__)
 
-# Observed per token, for followups and edits (github.com/discord/discord-api-docs, issue 2701).
-CALLS, SECONDS = 5, 2.0
-
 
 class InteractionSurface:
-    """The first page is the response itself. Works where the bot is no member, as long as the token lives."""
+    """The first page is the response itself. While the token lives, this works even where the bot is no member."""
 
-    def __init__(self, rest: Rest, address: Address, marks: Reactions, faster: float = 1.0) -> None:
-        self._rest, self._marks, self._faster = rest, marks, faster
+    def __init__(self, rest: Rest, address: Address, reactions: Reactions, limits: Limits = LIMITS) -> None:
+        self._rest, self._reactions, self._limits = rest, reactions, limits
         self._address = address
         self._conversation = address.conversation
         self.told: RateLimitStatus | None = None
         self.by_status = self.append_only = False
         self._token = Token.parse(address.interaction)
         self._expires = address.expires
-        self._plain = ChannelSurface(rest, replace(address, interaction=""), marks, faster)
-        self._dead = self._direct = False
+        self._channel_surface = ChannelSurface(rest, replace(address, interaction=""), reactions, limits)
+        self._token_lost = self._direct = False
         self._original = self._last = ""
         self._answered = False
         self._order = asyncio.Lock()
-        self._elsewhere: set[str] = set()  # messages that the token never reached
+        self._elsewhere: set[str] = set()  # messages that were posted without the token
         self._unclear: tuple[str, str] | None = None  # content and file of a followup that may have arrived
         scope = hashlib.sha256(address.interaction.encode()).hexdigest()[:16]
-        # The token is known to the one process that answers with it.
-        self._calls = RateLimit(f"discord/interaction/{scope}", CALLS, SECONDS / faster, shared=False)
+        # Only the process that answers with the token knows it.
+        calls, seconds = limits.interaction.calls, limits.interaction.seconds
+        self._calls = RateLimit(f"discord/interaction/{scope}", calls, seconds, shared=False)
 
     def fits(self, page: Page) -> bool:
         return fits(page)
@@ -60,90 +59,90 @@ class InteractionSurface:
     def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         if self._live() and message not in self._elsewhere:
             return self._calls
-        return self._plain.pace(message, page, wait)
+        return self._channel_surface.pace(message, page, wait)
 
     async def post(self, page: Page) -> str:
         if self._live():
             try:
-                return self._noted(await self._post(page))
+                return self._note_sent(await self._post(page))
             except TokenExpired as error:
-                self._die(error)
+                self._lose_token(error)
             except Forbidden as error:
-                log.info("no followup, going on elsewhere: %s", error)
+                log.info("could not send a followup, continuing with ordinary messages: %s", error)
         return await self._post_elsewhere(page)
 
     async def edit(self, message: str, page: Page) -> str | None:
         if message in self._elsewhere:
-            await self._plain.edit(message, page)
-            self.told = self._plain.told
+            await self._channel_surface.edit(message, page)
+            self.told = self._channel_surface.told
             return None
         if self._live():
             try:
                 known = ORIGINAL if message == self._original else message
-                self._noted(await self._answer(page, known))
+                self._note_sent(await self._answer(page, known))
             except TokenExpired as error:
-                self._die(error)
+                self._lose_token(error)
             else:
                 return None
-        if not self._address.private:  # what one person sees can't be edited without the token
+        if not self._address.private:  # a message that only one person sees can't be edited without the token
             with suppress(Gone, Forbidden):
-                await self._plain.edit(message, page)
-                self.told = self._plain.told
+                await self._channel_surface.edit(message, page)
+                self.told = self._channel_surface.told
                 return None
         return await self._post_elsewhere(page)
 
     async def delete(self, message: str) -> None:
         if self._live() and message not in self._elsewhere:
             try:
-                await self._rest.withdraw(self._token, message)
+                await self._rest.delete_response(self._token, message)
             except TokenExpired as error:
-                self._die(error)
-            except Gone:  # or it never was this token's
+                self._lose_token(error)
+            except Gone:  # or it never belonged to this token
                 pass
             else:
                 return
         await self._aim_elsewhere()
-        await self._plain.delete(message)
+        await self._channel_surface.delete(message)
 
     async def attach(self, name: str, content: bytes) -> str:
         if self._live():
             try:
-                return self._noted(await self._follow_up("", (), File(name, content)))
+                return self._note_sent(await self._follow_up("", (), File(name, content)))
             except TokenExpired as error:
-                self._die(error)
+                self._lose_token(error)
         await self._aim_elsewhere()
-        return await self._plain.attach(name, content)
+        return await self._channel_surface.attach(name, content)
 
-    async def status(self, sign: QuestionStatus) -> None:
-        """That the bot is at it the deferred response shows already."""
-        if sign.status is Status.QUEUED:
+    async def status(self, status: QuestionStatus) -> None:
+        """Show the place in the queue. The deferred response already shows that the bot is working."""
+        if status.status is Status.QUEUED:
             async with self._order:
                 if self._live() and not self._answered:
-                    await self._rest.answer(self._token, small(waiting(sign.ahead)))
+                    await self._rest.edit_response(self._token, small(waiting(status.ahead)))
 
     async def whisper(self, sentence: str) -> None:
-        """A followup for the person alone. A response that is still deferred must not stay so: there it is shown."""
+        """Send a followup to the person alone. A response must not stay deferred: it shows the sentence or goes."""
         if self._live():
             try:
-                await self._whisper(small(sentence))
+                await self._send_ephemeral(small(sentence))
             except TokenExpired as error:
-                self._die(error)
+                self._lose_token(error)
             except Forbidden as error:
-                log.info("no followup, it is said elsewhere: %s", error)
+                log.info("could not send a followup, sending the sentence without the token: %s", error)
             else:
                 return
         await self._aim_elsewhere()
-        await self._plain.whisper(sentence)
+        await self._channel_surface.whisper(sentence)
 
-    async def _whisper(self, content: str) -> None:
+    async def _send_ephemeral(self, content: str) -> None:
         async with self._order:
-            if not self._answered and await self._rest.loading(self._token):
-                if not self._address.private:  # deferred for everybody: it goes, and the person is told alone
-                    await self._rest.withdraw(self._token, ORIGINAL)
+            if not self._answered and await self._rest.is_deferred(self._token):
+                if not self._address.private:  # everybody sees it: delete it, and tell the person alone
+                    await self._rest.delete_response(self._token, ORIGINAL)
                     self._answered = True
                     await self._rest.follow_up(self._token, content, ephemeral=True)
                     return
-                self._original = (await self._rest.answer(self._token, content)).id
+                self._original = (await self._rest.edit_response(self._token, content)).id
                 self._answered = True
                 return
         await self._rest.follow_up(self._token, content, ephemeral=True)
@@ -156,15 +155,15 @@ class InteractionSurface:
         return sent
 
     async def _answer(self, page: Page, message: str) -> Sent:
-        async with self._order:  # a sign that is on its way must not land on the answer
-            sent = await self._rest.answer(self._token, content_of(page), message, self._buttons(page))
+        async with self._order:  # a status that is on its way must not overwrite the answer
+            sent = await self._rest.edit_response(self._token, content_of(page), message, self._buttons(page))
             self._answered = True
         return sent
 
     async def _follow_up(self, content: str, buttons: tuple[Button, ...], file: File | None = None) -> Sent:
-        """A further message. Webhooks know no nonce: after a try that may have arrived, it is looked for first."""
+        """Send a further message. Webhooks have no nonce: we first look for an attempt that may have arrived."""
         if self._unclear and (arrived := await self._arrived(*self._unclear)):
-            sent = Sent(arrived, "") if file else await self._rest.answer(self._token, content, arrived, buttons)
+            sent = Sent(arrived, "") if file else await self._rest.edit_response(self._token, content, arrived, buttons)
             self._unclear = None
             return sent
         try:
@@ -176,44 +175,49 @@ class InteractionSurface:
         return sent
 
     async def _arrived(self, content: str, file: str) -> str:
-        """The id of the message that such a try left; "" for none, and where it can't be seen: there it may come twice,
-        which is better than not at all."""
+        """The id of the message that such an attempt left; "" if there is none.
+
+        Also "" where the bot can't look: the message may then appear twice, which is better than not at all.
+        """
         place, application = self._address.place, self._token.application
         if self._address.private:
             return ""
         try:
-            return await self._rest.find(place.thread or place.channel, application, content, file, after=self._last)
+            return await self._rest.find_response(
+                place.thread or place.channel, application, content, file, after=self._last
+            )
         except (Forbidden, Gone):
             return ""
 
     async def _post_elsewhere(self, page: Page) -> str:
         await self._aim_elsewhere()
-        posted = await self._plain.post(page)
-        self.told = self._plain.told
+        posted = await self._channel_surface.post(page)
+        self.told = self._channel_surface.told
         self._elsewhere.add(posted)
         return posted
 
     async def _aim_elsewhere(self) -> None:
-        """A private answer does not go into the channel: without its token it goes on as a direct message."""
+        """Keep a private answer out of the channel: without its token it continues as a direct message."""
         if self._address.private and not self._direct:
             channel = await self._rest.direct_channel(self._address.author)
             place = Place(NAME, NO_GUILD, channel, direct=True)
             address = replace(self._address, interaction="", message="", place=place)
-            self._plain, self._direct = ChannelSurface(self._rest, address, self._marks, self._faster), True
+            self._channel_surface = ChannelSurface(self._rest, address, self._reactions, self._limits)
+            self._direct = True
 
     def _buttons(self, page: Page) -> tuple[Button, ...]:
         return buttons_of(page.actions, self._conversation)
 
-    def _noted(self, sent: Sent) -> str:
-        self.told = sent.told
+    def _note_sent(self, sent: Sent) -> str:
+        self.told = sent.rate_limit
         self._last = sent.id
         return sent.id
 
     def _live(self) -> bool:
-        if not self._dead and time.time() >= self._expires:
-            self._die("its time is over")
-        return not self._dead
+        if not self._token_lost and time.time() >= self._expires:
+            self._lose_token("its time is over")
+        return not self._token_lost
 
-    def _die(self, why: object) -> None:
-        log.info("a command's token is of no use, going on with ordinary messages: %s", why)
-        self._dead = True
+    def _lose_token(self, why: object) -> None:
+        log.info("a command's token no longer works, continuing with ordinary messages: %s", why)
+        self._token_lost = True

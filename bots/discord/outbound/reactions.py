@@ -1,4 +1,4 @@
-"""Marks: eyes on a question that waits and its place in line, set and taken away at the pace that Discord allows."""
+"""Reactions on a question that waits: eyes, and its place in the queue, set and removed as fast as Discord allows."""
 
 import asyncio
 import logging
@@ -6,44 +6,43 @@ from collections import deque
 from contextlib import suppress
 from enum import Enum, auto
 
+from bots.discord.api.limits import LIMITS, Limits
 from bots.discord.api.rest import Rest
 from core.domain.errors import PlatformError, SlowDown, Unreachable
 
 log = logging.getLogger(__name__)
 
 EYES = "👀"
-NUMBERS = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣", "6️⃣", "7️⃣", "8️⃣", "9️⃣", "🔟")  # how many come before it, ten for more
-_ALL_NUMBERS = ""  # in the place of an emoji: whatever number a process that is gone left there
-# One reaction per 0.25 s and channel, set or taken away (github.com/discord/discord-api-docs, issue 182). Seconds
-# from the answer to one call to the next.
-SPACING = 0.25
-PATIENCE = 5.0  # seconds; a 429 that asks for more is not waited out
+# How many questions come before it; the last emoji also means more than ten.
+NUMBERS = ("1️⃣", "2️⃣", "3️⃣", "4️⃣", "5️⃣", "6️⃣", "7️⃣", "8️⃣", "9️⃣", "🔟")
+_ALL_NUMBERS = ""  # in place of an emoji: whatever number a process that no longer runs left there
+LONGEST_WAIT_SECONDS = 5.0  # do not wait longer than this for a 429
 CLOSE_SECONDS = 2.0
 _REMEMBERED = 10_000
 
 _Key = tuple[str, str, str]  # channel, message, emoji
 
 
-class _Mark(Enum):
+class _State(Enum):
     WANTED = auto()
     COMING = auto()  # the call that sets it is on its way
     THERE = auto()
-    UNWANTED = auto()  # to be taken away, once it is there
+    UNWANTED = auto()  # to be removed as soon as it is there
 
 
 class Reactions:
-    """The marks that this process sets. `put` and `take` do not wait; the calls are made while `run` runs."""
+    """The reactions that this process sets. `add` and `remove` do not wait; `run` makes the calls."""
 
-    def __init__(self, rest: Rest, spacing: float = SPACING) -> None:
-        self._rest, self._spacing = rest, spacing
-        self._on: dict[_Key, _Mark] = {}
+    def __init__(self, rest: Rest, limits: Limits = LIMITS) -> None:
+        self._rest, self._spacing_seconds = rest, limits.reaction_seconds
+        self._states: dict[_Key, _State] = {}
         self._queues: dict[str, deque[_Key]] = {}  # by channel, each with a task that works on it
         self._group: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
-        """Set marks and take them away until cancelled; those that are due by then are taken away in CLOSE_SECONDS.
+        """Set and remove reactions until cancelled; then remove the ones that are due, within CLOSE_SECONDS.
 
-        Marks of questions that still wait stay: whoever answers them takes them away as `adopted`.
+        Reactions on questions that still wait stay: the process that answers them removes them as `adopted`.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -51,42 +50,42 @@ class Reactions:
                 try:
                     await asyncio.Event().wait()
                 finally:
-                    self._group = None  # a group that ends takes no more tasks
+                    self._group = None  # a group that is ending accepts no more tasks
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
-                    for key in [key for key, mark in self._on.items() if mark is _Mark.UNWANTED]:
-                        await self._remove(key)
-                        await asyncio.sleep(self._spacing)
+                    for key in [key for key, state in self._states.items() if state is _State.UNWANTED]:
+                        await self._send_remove(key)
+                        await asyncio.sleep(self._spacing_seconds)
 
-    def put(self, channel: str, message: str, emoji: str = EYES) -> None:
-        """Mark a question, once, when its place in the channel's queue comes; unless it is taken before that."""
+    def add(self, channel: str, message: str, emoji: str = EYES) -> None:
+        """React to a question, once and when the channel's queue gets to it, unless it is removed before that."""
         key = channel, message, emoji
-        if self._group is None or key in self._on:
+        if self._group is None or key in self._states:
             return
-        if len(self._on) >= _REMEMBERED:
-            del self._on[next(iter(self._on))]
-        self._on[key] = _Mark.WANTED
+        if len(self._states) >= _REMEMBERED:
+            del self._states[next(iter(self._states))]
+        self._states[key] = _State.WANTED
         self._enqueue(key)
 
-    def take(self, channel: str, message: str, emoji: str = EYES, *, adopted: bool = False) -> None:
-        """Take the mark away if this process set it, or if a process that `adopted` says is gone may have."""
+    def remove(self, channel: str, message: str, emoji: str = EYES, *, adopted: bool = False) -> None:
+        """Remove a reaction that this process set or, if `adopted`, that a process now gone may have set."""
         key = channel, message, emoji
-        match self._on.get(key):
-            case _Mark.WANTED:
-                del self._on[key]
-            case _Mark.COMING:
-                self._on[key] = _Mark.UNWANTED
-            case _Mark.THERE:
-                self._on[key] = _Mark.UNWANTED
+        match self._states.get(key):
+            case _State.WANTED:
+                del self._states[key]
+            case _State.COMING:
+                self._states[key] = _State.UNWANTED
+            case _State.THERE:
+                self._states[key] = _State.UNWANTED
                 self._enqueue(key)
             case None if adopted and message:
-                self._on[key] = _Mark.UNWANTED
+                self._states[key] = _State.UNWANTED
                 self._enqueue(key)
 
-    def sweep(self, channel: str, message: str) -> None:
-        """Take away the place in line that a process which is gone may have left on a question."""
-        self.take(channel, message, _ALL_NUMBERS, adopted=True)
+    def remove_numbers(self, channel: str, message: str) -> None:
+        """Remove the queue position that a process which no longer runs may have left on a question."""
+        self.remove(channel, message, _ALL_NUMBERS, adopted=True)
 
     def _enqueue(self, key: _Key) -> None:
         if key[0] in self._queues:
@@ -96,72 +95,72 @@ class Reactions:
             self._group.create_task(self._work(key[0]))
 
     async def _work(self, channel: str) -> None:
-        """One call of a channel after the other, until there is nothing left to do."""
+        """Make a channel's calls one after the other until none is left."""
         queue = self._queues[channel]
         try:
             while queue:
                 key = queue.popleft()
-                match self._on.get(key):
-                    case _Mark.WANTED:
-                        await self._set(key)
-                    case _Mark.UNWANTED:
-                        await self._remove(key)
+                match self._states.get(key):
+                    case _State.WANTED:
+                        await self._send_add(key)
+                    case _State.UNWANTED:
+                        await self._send_remove(key)
                     case _:
-                        continue  # taken before it was set
-                await asyncio.sleep(self._spacing)
+                        continue  # removed before it was set
+                await asyncio.sleep(self._spacing_seconds)
         finally:
             del self._queues[channel]
 
-    async def _set(self, key: _Key) -> None:
-        for patience in (PATIENCE, 0.0):
-            self._on[key] = _Mark.COMING
+    async def _send_add(self, key: _Key) -> None:
+        for longest_seconds in (LONGEST_WAIT_SECONDS, 0.0):
+            self._states[key] = _State.COMING
             try:
                 await self._rest.react(*key)
             except SlowDown as error:
-                if self._on.pop(key, None) is not _Mark.COMING or error.retry_after > patience:
+                if self._states.pop(key, None) is not _State.COMING or error.retry_after > longest_seconds:
                     return
-                self._on[key] = _Mark.WANTED
+                self._states[key] = _State.WANTED
                 await asyncio.sleep(error.retry_after)
-                if key not in self._on:
-                    return  # its turn began meanwhile
+                if key not in self._states:
+                    return  # its turn has begun meanwhile
                 continue
             except Unreachable as error:
-                log.info("a reaction is perhaps not set: %s", error)
+                log.info("a reaction may not have been set: %s", error)
             except PlatformError as error:
-                log.info("a reaction was not set: %s", error)
-                self._on.pop(key, None)
+                log.info("could not set a reaction: %s", error)
+                self._states.pop(key, None)
                 return
             break
-        if self._on.get(key) is _Mark.UNWANTED:
+        if self._states.get(key) is _State.UNWANTED:
             self._enqueue(key)
         else:
-            self._on[key] = _Mark.THERE
+            self._states[key] = _State.THERE
 
-    async def _remove(self, key: _Key) -> None:
+    async def _send_remove(self, key: _Key) -> None:
         if key[2] == _ALL_NUMBERS:
-            await self._remove_numbers(key)
+            await self._send_remove_numbers(key)
             return
-        for patience in (PATIENCE, 0.0):
+        for longest_seconds in (LONGEST_WAIT_SECONDS, 0.0):
             try:
                 await self._rest.unreact(*key)
             except SlowDown as error:
-                if error.retry_after <= patience:
+                if error.retry_after <= longest_seconds:
                     await asyncio.sleep(error.retry_after)
                     continue
-                log.info("a reaction stayed: %s", error)
+                log.info("could not remove a reaction: %s", error)
             except PlatformError as error:
-                log.info("a reaction stayed: %s", error)
+                log.info("could not remove a reaction: %s", error)
             break
-        self._on.pop(key, None)
+        self._states.pop(key, None)
 
-    async def _remove_numbers(self, key: _Key) -> None:
-        self._on.pop(key, None)
+    async def _send_remove_numbers(self, key: _Key) -> None:
+        self._states.pop(key, None)
         channel, message, _ = key
         try:
             left = await self._rest.own_reactions(channel, message)
         except PlatformError as error:
-            log.info("it is not known whether a place in line stayed: %s", error)
+            log.info("could not check whether a queue position is still shown: %s", error)
             return
         for emoji in set(left) & set(NUMBERS):
-            await asyncio.sleep(self._spacing)
-            await self._remove((channel, message, emoji))
+            await asyncio.sleep(self._spacing_seconds)
+            await self._send_remove((channel, message, emoji))

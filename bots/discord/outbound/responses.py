@@ -1,4 +1,4 @@
-"""What a command says, shown in the room: as a reply to the message that held the command."""
+"""Shows the response to a command that came as a message: as a reply to that message."""
 
 import asyncio
 import logging
@@ -20,13 +20,15 @@ from core.markdown.paginate import Pages, flow
 log = logging.getLogger(__name__)
 
 SENT = "I sent it to you in a direct message."
-NOT_SENT = "I could not send you a direct message. Use the slash command instead, or take direct messages from here."
+NOT_SENT = (
+    "I couldn't send you a direct message. Use the slash command instead, or allow direct messages from this server."
+)
 _ATTEMPTS = 4
-_LONGEST_WAIT = 30.0  # seconds
+_LONGEST_WAIT_SECONDS = 30.0
 
 
 def contents_of(response: Response) -> tuple[str, ...]:
-    """What a command says, in messages that are within Discord's limit; at least one."""
+    """A response as messages within Discord's limit; at least one."""
     pages = flow(Pages(), response.text, lambda text: fits(Page(text)), final=True)
     texts = (*pages.closed, pages.open) if pages.open else pages.closed
     return tuple(content_of(Page(text)) for text in texts) or ("…",)
@@ -39,25 +41,27 @@ class Responses:
         self._rest = rest
 
     async def show(self, message: discord.Message, response: Response) -> None:
-        """Best effort: the command itself is done, or refused, by now. A file goes to the person alone: it may hold
-        what they asked in private."""
+        """Show a response as well as possible: the command itself is already done or refused.
+
+        A file goes to the person alone, because it may hold what they asked in private.
+        """
         try:
             if response.file is not None and not response.public and not direct(message):
                 response = await self._alone(str(message.author.id), response)
             await self._show(str(message.channel.id), str(message.id), response)
         except PlatformError as error:
-            log.warning("the response to a command was not shown: %s", error)
+            log.warning("could not show the response to a command: %s", error)
 
     async def say(self, channel: str, sentence: str, name: str, *, reply_to: str) -> None:
-        """A sentence; one of the same name is said once, by whichever processes. Raises PlatformError."""
+        """Post a sentence; under the same name it appears once, whichever processes post it. Raises PlatformError."""
         await self._rest.post(channel, small(sentence), nonce=nonce_of(name), reply_to=reply_to)
 
     async def _alone(self, person: str, response: Response) -> Response:
-        """Send it as a direct message; returns what is said of that in the channel."""
+        """Send the response as a direct message; return what to say about that in the channel."""
         try:
             await self._show(await self._rest.direct_channel(person), "", response)
         except PlatformError as error:
-            log.info("a file could not be sent: %s", error)
+            log.info("could not send a file: %s", error)
             return Response(NOT_SENT)
         return Response(SENT)
 
@@ -70,7 +74,7 @@ class Responses:
     async def _post(self, channel: str, content: str, reply_to: str, response: Response | None) -> None:
         buttons = (opener(response.form),) if response and response.form else ()
         file = file_of(response) if response else None
-        nonce = secrets.token_hex(8)  # the same for every attempt, so that none is shown twice
+        nonce = secrets.token_hex(8)  # the same for every attempt, so that the message appears once
         for left in reversed(range(_ATTEMPTS)):
             try:
                 await self._rest.post(channel, content, nonce=nonce, reply_to=reply_to, buttons=buttons, file=file)
@@ -78,11 +82,11 @@ class Responses:
                 if not left:
                     raise
                 wait = error.retry_after if isinstance(error, SlowDown) else _ATTEMPTS - left
-                await asyncio.sleep(min(wait, _LONGEST_WAIT))
+                await asyncio.sleep(min(wait, _LONGEST_WAIT_SECONDS))
             else:
                 return
 
 
 def file_of(response: Response) -> File | None:
-    """The file that goes with a response."""
+    """The file that belongs to a response."""
     return File(response.file.name, response.file.content) if response.file else None

@@ -1,14 +1,17 @@
-"""A room on a Discord of our own: the wire server, a Nebula, a real Redis, the core and the adapter, all running."""
+"""A room on a simulated Discord, with the wire server, a Nebula server, a real Redis, the core and the adapter."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from bots.compose import Bot, assemble, nebula
+from bots.discord.api.limits import LIMITS, Window
+from bots.discord.api.limits import Limits as BotLimits
 from bots.discord.app import Discord
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.limits import Limits
@@ -21,12 +24,27 @@ from tests.bounds import HANG_SECONDS
 
 T = TypeVar("T")
 GENERAL = "#general"
-# The windows of Discord's limits end so many times sooner here, on both sides of the wire.
+# On both sides of the wire the windows of Discord's limits are this many times shorter here.
 FASTER = 5.0
 
 
+def _quick(window: Window) -> Window:
+    return replace(window, seconds=window.seconds / FASTER)
+
+
+QUICK = BotLimits(
+    post=_quick(LIMITS.post),
+    edit=_quick(LIMITS.edit),
+    old_edit=_quick(LIMITS.old_edit),
+    interaction=_quick(LIMITS.interaction),
+    reaction_seconds=LIMITS.reaction_seconds / FASTER,
+    everything=_quick(LIMITS.everything),
+)
+"""The limits that the bot keeps in tests."""
+
+
 class Room:
-    """Speaks for people by name, in places by name: `#general` is a channel, `@ann` the direct channel with Ann."""
+    """Speaks for people in places, both by name: `#general` is a channel, `@ann` the direct channel with Ann."""
 
     def __init__(self, discord: DiscordServer, model: NebulaServer) -> None:
         self.discord, self.nebula = discord, model
@@ -39,7 +57,7 @@ class Room:
         self.people["ada"] = discord.add_member(self.guild, "ada", permissions=Permission.ADMINISTRATOR)
 
     def place(self, where: str | Channel) -> Channel:
-        """A channel by name."""
+        """Return a channel by name."""
         if isinstance(where, Channel):
             return where
         return self.discord.open_dm(self.people[where[1:]]) if where.startswith("@") else self.channels[where]
@@ -55,7 +73,7 @@ class Room:
         attachments: Sequence[Upload] = (),
         role: bool = False,
     ) -> Message:
-        """What a person writes; `role` names the bot by its role."""
+        """Write a message as a person; `role` mentions the bot by its role."""
         return await self.discord.say(
             self.people[who],
             self.place(where),
@@ -67,20 +85,22 @@ class Room:
         )
 
     async def slash(self, who: str, where: str | Channel, path: str, **options: object) -> Interaction:
-        """A slash command, once it is registered."""
+        """Use a slash command as soon as it is registered."""
         name = path.split()[0]
         await self.until(lambda: any(command["name"] == name for command in self.discord.commands.registered))
         return await self.discord.slash(self.people[who], self.place(where), path, options)
 
     async def used(self, who: str, where: str | Channel, path: str, **options: str) -> str:
-        """A slash command, and what is shown for it, all messages together."""
+        """Use a slash command and return what it shows, all messages together."""
         shown = await self.slash(who, where, path, **options)
         await self.until(lambda: shown.original is not None and not shown.loading)
         return "\n".join(message.content for message in shown.messages)
 
     async def answered(self, who: str, where: str | Channel, text: str, answer: str, *, settle: bool = True) -> str:
-        """A question whose scripted answer came, to the end; returns what the model was asked last. With `settle` no
-        other turn runs any more."""
+        """Ask a question, wait for its whole scripted answer, and return what the model was asked last.
+
+        With `settle`, also wait until no other turn runs.
+        """
         before = len(self.nebula.requests)
         self.nebula.answer_next(answer)
         await self.say(who, where, text)
@@ -91,29 +111,29 @@ class Room:
         return self.asked()
 
     def buttons(self, message: Message) -> dict[str, str]:
-        """The buttons under a message as it stands: their ids by their labels."""
+        """The buttons that a message has now: their ids by their labels."""
         current = self.discord.message(message)
         parts = walk(current.components) if current else ()
         return {str(part["label"]): str(part["custom_id"]) for part in parts if part.get("type") == 2}
 
     async def press(self, who: str, message: Message, label: str) -> Interaction:
-        """A person presses a button, once it is there."""
+        """Press a button as soon as it is there."""
         await self.until(lambda: label in self.buttons(message))
         return await self.discord.press(self.people[who], message, self.buttons(message)[label])
 
     async def told(self, who: str, message: Message, label: str) -> str:
-        """A person presses a button; returns the sentence that they alone are shown for it."""
+        """Press a button; return the sentence that only this person sees."""
         pressed = await self.press(who, message, label)
         [sentence] = await self.until(lambda: pressed.followups)
         assert sentence.ephemeral_for == self.people[who].id
         return sentence.content
 
     def said(self, where: str | Channel) -> list[str]:
-        """What the bot shows in a place, one entry a message."""
+        """What the bot shows in a place, one entry per message."""
         return [message.content for message in self.shown(where)]
 
     def shown(self, where: str | Channel) -> list[Message]:
-        """The bot's messages in a place, as everybody sees them."""
+        """The bot's messages in a place that everybody sees."""
         found = self.discord.messages(self.place(where))
         return [one for one in found if one.author.id == self.me.id and not one.ephemeral_for]
 
@@ -123,16 +143,16 @@ class Room:
 
     @property
     def me(self) -> User:
-        """The bot."""
+        """The bot's user."""
         return self.discord.bot_user
 
     async def until(self, condition: Callable[[], T], timeout: float = HANG_SECONDS) -> T:
-        """Wait for a state of Discord."""
+        """Wait until Discord reaches a state."""
         return await self.discord.until(condition, timeout)
 
 
 def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> Config:
-    """The configuration of a bot that lives on these servers."""
+    """The configuration of a bot that uses these servers."""
     values: dict[str, Any] = {
         "NEBULA_API_KEY": "key",
         "nebula_base_url": model.base_url,
@@ -146,7 +166,7 @@ def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> C
 
 
 def discord_server(**options: Any) -> DiscordServer:
-    """A Discord without limits that is as patient with interactions as a busy machine needs."""
+    """A Discord without rate limits, and with interaction deadlines long enough for a busy machine."""
     return DiscordServer(**{"limits": None, "interaction_deadline": HANG_SECONDS, **options})
 
 
@@ -157,27 +177,31 @@ async def room(
     limits: Limits | None = None,
     before: Callable[[Room], None] = lambda _: None,
     changes: dict[str, Any] | None = None,
+    kept: BotLimits = QUICK,
     answer_seconds: float = HANG_SECONDS,
     **options: Any,
 ) -> AsyncIterator[Room]:
-    """Everything running. `before` is called when the bot has not connected yet; `changes` are of the configuration,
-    `options` of the server; `limits` are as Discord has them."""
+    """Run everything.
+
+    `before` is called before the bot connects; `changes` go into the configuration, `options` to the server; `limits`
+    are written as Discord has them, `kept` are those that the bot keeps.
+    """
     quick = limits.faster(FASTER) if limits else None
     async with discord_server(limits=quick, **options) as discord, NebulaServer() as model:
         stage = Room(discord, model)
         before(stage)
-        async with running(stage, redis, config_for(discord, model, **(changes or {})), answer_seconds):
+        async with running(stage, redis, config_for(discord, model, **(changes or {})), answer_seconds, kept):
             yield stage
             with suppress(RedisError, OSError):
-                await redis.flushall()  # nobody is left to go on with what still runs, so nobody is waited for
+                await redis.flushall()  # nobody is left to continue what still runs, so we don't wait for it
 
 
 @asynccontextmanager
 async def running(
-    stage: Room, redis: "Redis", config: Config, answer_seconds: float = HANG_SECONDS
+    stage: Room, redis: "Redis", config: Config, answer_seconds: float = HANG_SECONDS, limits: BotLimits = QUICK
 ) -> AsyncIterator[None]:
-    """The bot, from its log-in to its end; a second one beside it is a second replica or a restart."""
-    platform = Discord(config, faster=FASTER, answer_seconds=answer_seconds)
+    """Run the bot from its login to its end; a second one at the same time is another replica, or a restart."""
+    platform = Discord(config, limits=limits, answer_seconds=answer_seconds)
     async with nebula(config) as model, asyncio.TaskGroup() as group:
         bot = assemble(config, redis, model, [platform])
         async with bot.intake.open():

@@ -1,4 +1,4 @@
-"""The Discord adapter at the wire: an unmodified discord.py against the sandbox's Discord, the whole core behind it."""
+"""The Discord adapter at the wire: an unmodified discord.py and the whole core against the sandbox's Discord."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from bots.discord.app import invite_url
 from bots.discord.components import commands
-from bots.discord.inbound import ordering as arrivals
+from bots.discord.inbound import ordering
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.limits import OFF, Limits
 from bots.sandbox.discord.sessions import Intent
@@ -33,21 +33,21 @@ EDIT_RESPONSE = "PATCH /webhooks/{application}/{token}/messages/*"
 
 @pytest_asyncio.fixture
 async def here(redis_client: Redis) -> AsyncIterator[Room]:
-    """A room where Discord sets no rate limits."""
+    """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
 
 
 def _ends(shown: Interaction, text: str) -> Callable[[], bool]:
-    """Whether a command's response ends so."""
+    """Whether a command's response ends with a text."""
     return lambda: shown.original is not None and shown.original.content.endswith(text)
 
 
 class TestQuestions:
-    """What is a question, and what it says."""
+    """Which messages are questions, and what the model reads."""
 
     async def test_a_mention_is_answered_with_a_reply(self, here: Room) -> None:
-        """A mention is answered with a reply to it, which pings nobody; the model does not read the mention itself."""
+        """The reply to a mention pings nobody, and the model does not read the mention itself."""
         here.nebula.answer_next("Hello **Ann**!")
         question = await here.say("ann", GENERAL, "@nebula hello")
         await here.until(lambda: here.said(GENERAL) == ["Hello **Ann**!"])
@@ -58,7 +58,7 @@ class TestQuestions:
         assert not reply.pings
 
     async def test_the_bots_own_role_is_a_mention(self, redis_client: Redis) -> None:
-        """Clients offer the bot's managed role beside the bot; naming it asks the bot."""
+        """Clients offer the bot's managed role next to the bot; mentioning it asks the bot."""
         async with room(redis_client, role_mention_unlocks=True) as here:
             here.nebula.answer_next("Yes.")
             await here.say("ann", GENERAL, "@nebula are you there?", role=True)
@@ -67,14 +67,14 @@ class TestQuestions:
             assert "<@" not in here.asked()
 
     async def test_a_role_mention_whose_text_is_hidden_is_answered_with_what_to_do(self, here: Room) -> None:
-        """Where the role does not unlock the text, the person is told whom to mention; the model is not bothered."""
+        """If the role mention does not reveal the text, the person learns whom to mention; the model is not asked."""
         await here.say("ann", GENERAL, "@nebula are you there?", role=True)
         await here.until(lambda: here.said(GENERAL))
-        assert f"mention my role: pick me (@{here.me.name}, the bot)" in here.said(GENERAL)[0]
+        assert f"mention my role. Pick me (@{here.me.name}, the bot)" in here.said(GENERAL)[0]
         assert not here.nebula.requests
 
     async def test_a_reply_that_pings_the_bot_is_a_mention(self, here: Room) -> None:
-        """A reply to one of the bot's messages asks it, without its name in the text."""
+        """A reply to one of the bot's messages asks the bot, without its name in the text."""
         await here.answered("ann", GENERAL, "@nebula one?", "First.")
         here.nebula.answer_next("Second.")
         await here.say("bob", GENERAL, "and two?", reply_to=here.shown(GENERAL)[0])
@@ -95,7 +95,7 @@ class TestQuestions:
         assert here.said(GENERAL) == ["This one.", "That one."]
 
     async def test_an_edited_question_is_not_answered_again(self, here: Room) -> None:
-        """A changed mention is no new question."""
+        """Editing a mention does not ask again."""
         here.nebula.answer_next("Once.")
         question = await here.say("ann", GENERAL, "@nebula hello")
         await here.until(lambda: here.said(GENERAL) == ["Once."])
@@ -133,7 +133,7 @@ class TestQuestions:
         assert here.asked().endswith("the forwarded words")
 
     async def test_a_message_from_a_guild_that_is_not_known_yet_is_answered(self, here: Room) -> None:
-        """During an outage a message may come before its guild; with the required fields alone it is answered."""
+        """During an outage a message may come before its guild; it is answered even with only the required fields."""
         channel = here.place(GENERAL)
         question = await here.say("ann", GENERAL, "just a message to reply to")
         payload: dict[str, Any] = {
@@ -150,7 +150,7 @@ class TestQuestions:
         await here.until(lambda: here.said(GENERAL) == ["Still here."])
 
     async def test_an_empty_mention_and_an_image_are_answered_without_the_model(self, here: Room) -> None:
-        """A mention without words says how to ask; an image alone that text is needed."""
+        """A mention without text gets help on how to ask; an image alone gets a request for text."""
         await here.say("ann", GENERAL, "@nebula")
         await here.until(lambda: here.said(GENERAL))
         await here.say("ann", GENERAL, "@nebula", attachments=[Upload("a.png", b"png", "image/png")])
@@ -160,14 +160,14 @@ class TestQuestions:
         assert not here.nebula.requests
 
     async def test_a_question_that_is_too_long_is_refused_with_its_length(self, redis_client: Redis) -> None:
-        """The longest question that Discord lets through is refused where the bot's own limit is lower."""
+        """The longest question that Discord allows is refused if the bot's own limit is lower."""
         async with room(redis_client, changes={"question_characters": 5000}) as here:
             await here.slash("ann", GENERAL, "ask", prompt="x" * 6000)
             await here.until(lambda: any("6,000 characters" in text for text in here.said(GENERAL)))
             assert not here.nebula.requests
 
     async def test_a_hundred_thousand_characters_in_parts_are_taken(self, here: Room) -> None:
-        """A text of 100,000 characters, in as many commands as Discord's limit needs, is taken and stays answerable."""
+        """A text of 100,000 characters, in as many commands as Discord's limit needs, is accepted and remembered."""
         for part in range(17):
             here.nebula.answer_next(f"Part {part}.")
             shown = await here.slash("ann", "@ann", "ask", prompt=f"{part} " + "word " * 1190)
@@ -176,7 +176,7 @@ class TestQuestions:
         assert (await here.answered("ann", "@ann", "what was it?", "Long.")).endswith("what was it?")
 
     async def test_two_questions_at_once_are_answered_in_their_order(self, here: Room) -> None:
-        """The second waits, marked as received, until the first is answered; then the mark goes."""
+        """The second question waits with a reaction until the first is answered; then the reaction goes."""
         held = here.nebula.hold(0)
         here.nebula.answer_next("One.")
         here.nebula.answer_next("Two.")
@@ -191,8 +191,8 @@ class TestQuestions:
         assert first.messages[-1].content.endswith("first")
         assert second.messages[-1].content.endswith("second")
 
-    async def test_every_question_of_a_burst_is_marked_at_discords_pace(self, redis_client: Redis) -> None:
-        """All who wait see their mark, no reaction is refused, and each mark that was set is taken away."""
+    async def test_every_question_of_a_burst_gets_its_reaction_at_discords_pace(self, redis_client: Redis) -> None:
+        """Every waiting question gets its reaction, Discord refuses none, and each is removed again."""
         async with room(redis_client, limits=replace(OFF, reaction=Limits().reaction)) as here:
             here.nebula.fault(Fault(stall_after=3))
             first = await here.say("ann", GENERAL, "@nebula first")
@@ -211,26 +211,26 @@ class TestQuestions:
             assert put == taken
 
     async def test_a_waiting_question_shows_its_place(self, here: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Beside the eyes stands how many come before it; that changes when the line moves, and goes with its turn."""
+        """Next to the eyes is the number of questions ahead; it follows the queue and goes when the turn begins."""
         monkeypatch.setattr(waiting, "LINE_SECONDS", 0.05)
         here.nebula.fault(Fault(stall_after=3), times=3)
         await here.say("ann", GENERAL, "@nebula first")
         await here.until(lambda: here.shown(GENERAL))
         second, third = [await here.say("bob", GENERAL, f"@nebula question {number}") for number in range(2)]
 
-        def marks_on(message: Message) -> set[str]:
+        def reactions_on(message: Message) -> set[str]:
             found = here.discord.message(message)
             return {each.emoji for each in found.reactions} if found else set()
 
-        await here.until(lambda: marks_on(second) == {"👀", "1️⃣"} and marks_on(third) == {"👀", "2️⃣"})
+        await here.until(lambda: reactions_on(second) == {"👀", "1️⃣"} and reactions_on(third) == {"👀", "2️⃣"})
         await here.press("ann", here.shown(GENERAL)[0], "Stop")
-        await here.until(lambda: not marks_on(second) and marks_on(third) == {"👀", "1️⃣"})
+        await here.until(lambda: not reactions_on(second) and reactions_on(third) == {"👀", "1️⃣"})
         await here.until(lambda: len(here.shown(GENERAL)) == 2)
         await here.press("bob", here.shown(GENERAL)[1], "Stop")
-        await here.until(lambda: not marks_on(third))
+        await here.until(lambda: not reactions_on(third))
 
     async def test_a_redelivered_event_is_answered_once(self, here: Room) -> None:
-        """The gateway may deliver an event several times; a message and a command are answered once all the same."""
+        """The gateway may deliver an event several times; a message and a command are still answered once."""
         here.discord.gateway.duplicate = 3
         await here.answered("ann", GENERAL, "@nebula hello", "Once.")
         here.nebula.answer_next("Command, once.")
@@ -240,7 +240,7 @@ class TestQuestions:
         assert len(here.nebula.requests) == 3
 
     async def test_the_bot_is_seen_typing_until_it_answers(self, here: Room) -> None:
-        """While the model is asked and nothing can be shown yet, Discord shows the bot as typing."""
+        """While the model has been asked and there is nothing to show yet, Discord shows the bot as typing."""
         held = here.nebula.hold(0)
         here.nebula.answer_next("Done.")
         await here.say("ann", GENERAL, "@nebula hello")
@@ -253,7 +253,7 @@ class TestReplies:
     """How an answer is shown."""
 
     async def test_the_models_text_pings_nobody(self, here: Room) -> None:
-        """Neither at the first frame nor at an edit can the model's words ping a person, a role or everybody."""
+        """Neither the first frame nor an edit lets the model's words ping a person, a role or everybody."""
         ann, role = here.people["ann"].id, here.discord.bot_role(here.guild).id
         here.nebula.pace = 100
         here.nebula.answer_next(f"@everyone @here <@{ann}> <@&{role}> " + "and so on " * 10 + f"<@{ann}> end")
@@ -266,7 +266,7 @@ class TestReplies:
             assert all(not frame.pings for frame in message.frames)
 
     async def test_a_long_answer_goes_over_several_messages(self, here: Room) -> None:
-        """No message is over the limit, every line of code is there, and each message closes the fence it opens."""
+        """No message exceeds the limit, every line of code is there, and each message closes its fence."""
         lines = [f"print('line {number:04}')" for number in range(300)]
         here.nebula.answer_next("Here:\n\n```python\n" + "\n".join(lines) + "\n```\n\nThat was it.")
         await here.say("ann", GENERAL, "@nebula a long program")
@@ -280,7 +280,7 @@ class TestReplies:
         assert [message.reference != "" for message in here.shown(GENERAL)] == [True] + [False] * (len(said) - 1)
 
     async def test_thinking_aloud_is_shown_as_such_and_kept_out_of_the_answer(self, here: Room) -> None:
-        """While a model thinks its thought is not shown; afterwards small print says for how long it thought."""
+        """A model's thoughts are not shown; afterwards small print says for how long it thought."""
         held = here.nebula.hold(10)
         here.nebula.answer_next("The answer.", thought="secret thought " * 8, style=Thought.TAGS)
         await here.used("max", GENERAL, "model set", name="deepseek-ai/DeepSeek-R1-Distill-Llama-70B")
@@ -297,8 +297,8 @@ class TestReplies:
         await here.answered("ann", GENERAL, "@nebula and?", "More.")
         assert all("secret" not in message.content for message in here.nebula.requests[-1].messages)
 
-    async def test_a_steady_stream_meets_no_rate_limit(self, redis_client: Redis) -> None:
-        """An answer that streams for seconds costs no 429, and its end is on screen as soon as the model has ended."""
+    async def test_a_steady_stream_exceeds_no_rate_limit(self, redis_client: Redis) -> None:
+        """An answer that streams for seconds causes no 429, and its end is visible as soon as the model ends."""
         async with room(redis_client, limits=Limits()) as here:
             here.nebula.pace = 20
             held = here.nebula.hold()
@@ -312,7 +312,7 @@ class TestReplies:
 
     @pytest.mark.parametrize("fault", ["429", "503", "reset"])
     async def test_the_end_of_an_answer_lands_in_spite_of_failing_edits(self, here: Room, fault: str) -> None:
-        """Edits are refused or cut off for a while; the reply ends whole, in one message."""
+        """Edits are refused or cut off for a while; the reply still ends complete, in one message."""
         match fault:
             case "429":
                 here.discord.faults.rate_limit(EDIT, 0.1, times=2)
@@ -326,7 +326,7 @@ class TestReplies:
         await here.until(lambda: len(here.said(GENERAL)) == 1 and here.said(GENERAL)[0].endswith("end"))
 
     async def test_a_post_whose_answer_was_lost_is_not_posted_twice(self, here: Room) -> None:
-        """When the connection breaks after Discord took the message, it is found again, and brought up to date."""
+        """If the connection breaks after Discord accepted the message, the bot finds it again and updates it."""
         here.discord.faults.reset(POST, times=2)
         here.nebula.pace = 50
         here.nebula.answer_next("word " * 40 + "end")
@@ -335,7 +335,7 @@ class TestReplies:
         assert len(here.said(GENERAL)) == 1
 
     async def test_a_reply_that_somebody_deletes_ends_its_turn(self, here: Room) -> None:
-        """Nobody reads it any more: it is not posted again, and the next question is answered."""
+        """Nobody reads the deleted message: it is not posted again, and the next question is answered."""
         here.nebula.pace = 20
         here.nebula.answer_next("a long tale " * 10)
         await here.say("ann", GENERAL, "@nebula a tale")
@@ -349,14 +349,14 @@ class TestReplies:
         await here.until(lambda: here.said(GENERAL) == ["Next."])
 
     async def test_without_the_right_to_read_history_the_answer_is_no_reply(self, here: Room) -> None:
-        """Discord refuses the reference then, not the answer."""
+        """Discord refuses the reference, not the answer."""
         rule = Overwrite(here.guild.id, deny=Permission.READ_MESSAGE_HISTORY)
         here.discord.overwrite(here.place(GENERAL), rule, Overwrite(here.me.id, deny=Permission.READ_MESSAGE_HISTORY))
         await here.answered("ann", GENERAL, "@nebula hello", "Plain.")
         assert here.shown(GENERAL)[0].reference == ""
 
     async def test_what_the_model_can_not_do_is_said(self, here: Room) -> None:
-        """A failing model leaves a sentence, never silence."""
+        """A failing model leads to a sentence, never to silence."""
         here.nebula.fault(Fault(status=401, body="{}"), times=None)
         await here.say("ann", GENERAL, "@nebula hello")
         await here.until(lambda: here.said(GENERAL))
@@ -385,7 +385,7 @@ class TestThreads:
     async def test_a_thread_that_the_gateway_did_not_tell_of_has_its_parents_settings(
         self, redis_client: Redis
     ) -> None:
-        """Archived threads are not in the list of a guild; the first message in one is answered as in any thread."""
+        """Archived threads are missing from a guild's list; the first message in one is answered as in any thread."""
         threads: list[Channel] = []
 
         def archived(stage: Room) -> None:
@@ -431,7 +431,7 @@ class TestThreads:
         assert not [message for message in here.shown(GENERAL) if "Inside" in message.content]
 
     async def test_a_thread_that_is_there_already_is_used(self, here: Room) -> None:
-        """Somebody opened a thread under the question first."""
+        """Somebody else opened a thread under the question first."""
         await here.used("max", GENERAL, "set", parameter="replies", value="thread")
         here.nebula.first_token = 0.1
         here.nebula.answer_next("In yours.")
@@ -451,10 +451,10 @@ class TestThreads:
 
 
 class TestCommands:
-    """Slash commands, and the same behind a mention."""
+    """Slash commands, and the same commands after a mention."""
 
     async def test_ask_fills_in_the_deferred_response(self, here: Room) -> None:
-        """`/ask` is deferred for all to see, shows who asked what, grows by edits, and goes into the history."""
+        """`/ask` is deferred for everybody, shows who asked what, grows by edits, and enters the history."""
         here.nebula.answer_next("Forty-two.")
         shown = await here.slash("ann", GENERAL, "ask", prompt="What is the answer?")
         await here.until(lambda: shown.original is not None and "Forty-two." in shown.original.content)
@@ -467,7 +467,7 @@ class TestCommands:
         assert any("What is the answer?" in message.content for message in here.nebula.requests[-1].messages)
 
     async def test_a_long_answer_to_ask_goes_on_in_followups(self, here: Room) -> None:
-        """What does not fit into the response follows it."""
+        """Text that does not fit into the response follows in further messages."""
         here.nebula.answer_next(
             "\n\n".join(f"Paragraph {number}. " + "word " * 60 for number in range(20)) + "\n\nEnd."
         )
@@ -479,7 +479,7 @@ class TestCommands:
         assert all(f"Paragraph {number}." in together for number in range(20))
 
     async def test_an_answer_outlives_its_token(self, redis_client: Redis) -> None:
-        """When the command's token runs out, the same message is edited as an ordinary one, to the end."""
+        """When the command's token expires, the same message is edited as an ordinary one until the end."""
         async with room(redis_client) as here:
             held = here.nebula.hold(5)
             here.nebula.answer_next("word " * 30 + "end")
@@ -492,7 +492,7 @@ class TestCommands:
             assert any(call.code == 50027 for call in here.discord.calls)
 
     async def test_an_answer_whose_message_is_lost_with_its_token_is_posted_anew(self, redis_client: Redis) -> None:
-        """What can't be edited any more is not lost: the text comes as a new message."""
+        """What can't be edited any more is not lost: the text comes in a new message."""
         async with room(redis_client) as here:
             here.discord.faults.error(EDIT, 404, None, code=10008)
             held = here.nebula.hold(5)
@@ -506,14 +506,14 @@ class TestCommands:
             await here.until(lambda: here.said(GENERAL)[-1].endswith("end"))
 
     async def test_a_defer_that_came_too_late_is_answered_in_the_channel(self, here: Room) -> None:
-        """Discord dropped the command before it was acknowledged; the question is answered by an ordinary message."""
+        """Discord dropped the command before it was acknowledged; an ordinary message answers the question."""
         here.discord.faults.error("POST /interactions/*", 404, code=10062)
         here.nebula.answer_next("Late.")
         await here.slash("ann", GENERAL, "ask", prompt="hello")
         await here.until(lambda: any("Late." in text for text in here.said(GENERAL)))
 
     async def test_the_prompt_can_be_set_shown_and_cleared(self, here: Room) -> None:
-        """A changed prompt works at once and is announced to all; a look at it is for the person alone."""
+        """A changed prompt works at once and is announced to everybody; only the person who looks at it sees it."""
         assert "pirate" in await here.used("max", GENERAL, "prompt set", text="You are a pirate.")
         await here.answered("ann", GENERAL, "@nebula hello", "Ay.")
         assert "pirate" in here.nebula.requests[-1].messages[0].content
@@ -526,7 +526,7 @@ class TestCommands:
         assert "pirate" not in await here.used("max", GENERAL, "prompt clear")
 
     async def test_prompt_set_without_text_opens_a_form(self, here: Room) -> None:
-        """The form holds the prompt in force, and takes one of several lines."""
+        """The form shows the current prompt, and accepts one of several lines."""
         await here.used("max", GENERAL, "prompt set", text="You are a pirate.")
         opened = await here.slash("max", GENERAL, "prompt set")
         modal = await here.until(lambda: opened.modal)
@@ -538,7 +538,7 @@ class TestCommands:
         assert "You are a cook.\nBe brief." in sent.original.content
 
     async def test_a_form_behind_a_mention_is_opened_by_a_button(self, here: Room) -> None:
-        """A message can't open a form; `!prompt set` without text brings a button that does, for those who may."""
+        """A message can't open a form; `!prompt set` without text shows a button that does, for those who may."""
         await here.say("max", GENERAL, "@nebula !prompt set")
         [message] = await here.until(lambda: here.shown(GENERAL))
         refused = await here.discord.press(here.people["ann"], message, "open:prompt set")
@@ -552,7 +552,7 @@ class TestCommands:
         assert "cook" in here.nebula.requests[-1].messages[0].content
 
     async def test_models_are_listed_suggested_and_set(self, here: Room) -> None:
-        """The catalog is listed and suggested while typing; the chosen model answers from then on."""
+        """The catalog is listed and suggested while typing; afterwards the chosen model answers."""
         assert "Qwen/Qwen2.5-Coder-32B-Instruct" in await here.used("ann", GENERAL, "model list")
         max_, channel = here.people["max"], here.place(GENERAL)
         choices = await here.discord.autocomplete(max_, channel, "model set", "name", "coder")
@@ -563,7 +563,7 @@ class TestCommands:
         assert here.nebula.requests[-1].model == "Qwen/Qwen2.5-Coder-32B-Instruct"
 
     async def test_settings_are_set_and_shown_with_their_origin(self, here: Room) -> None:
-        """A value that is set shows by whom; a wrong one is refused with what it must be."""
+        """A setting shows who set it; a wrong value is refused with the allowed ones."""
         await here.used("max", GENERAL, "set", parameter="temperature", value="0.3")
         shown = await here.used("ann", GENERAL, "settings")
         assert "**temperature**: `0.3` (set for this channel by max" in shown
@@ -572,7 +572,7 @@ class TestCommands:
         assert here.nebula.requests[-1].temperature == 0.3
 
     async def test_reset_forgets_and_help_helps(self, here: Room) -> None:
-        """After a reset the model is told nothing of before; help names every command."""
+        """After a reset the model reads nothing from before; help names every command."""
         await here.answered("ann", GENERAL, "@nebula remember", "I do.")
         assert "1 question and answer" in await here.used("max", GENERAL, "reset")
         await here.answered("ann", GENERAL, "@nebula remember?", "No.")
@@ -595,7 +595,7 @@ class TestCommands:
         assert not here.nebula.requests
 
     async def test_a_command_that_takes_long_is_deferred(self, redis_client: Redis) -> None:
-        """Discord is told in time that the bot is at it; the person alone sees that, and then the response."""
+        """Discord learns in time that the bot is working; only the person sees that, and then the response."""
         async with room(redis_client, answer_seconds=0) as here:
             shown = await here.slash("ann", GENERAL, "prompt show")
             await here.until(lambda: shown.original is not None and "System prompt" in shown.original.content)
@@ -604,7 +604,7 @@ class TestCommands:
             assert not shown.followups
 
     async def test_only_a_change_that_was_made_is_public_when_it_took_long(self, redis_client: Redis) -> None:
-        """A refusal is for the person alone, as it is when it comes at once; what was changed is for all to see."""
+        """A refusal is for the person alone even if it comes late; everybody sees what was changed."""
         async with room(redis_client, answer_seconds=0) as here:
             refused = await here.slash("max", GENERAL, "set", parameter="temperature", value="hot")
             await here.until(
@@ -621,7 +621,7 @@ class TestCommands:
             assert not told.ephemeral_for
 
     async def test_a_scope_can_be_chosen(self, here: Room) -> None:
-        """`scope` says whose setting is changed: the whole server's by admins, a thread's or its channel's."""
+        """`scope` chooses whose setting changes: the whole server's (by admins), a thread's or its channel's."""
         changed = {"parameter": "temperature", "value": "0.7", "scope": "workspace"}
         assert "Only admins" in await here.used("max", GENERAL, "set", **changed)
         assert "of this workspace" in await here.used("ada", GENERAL, "set", **changed)
@@ -653,7 +653,7 @@ class TestCommands:
         assert sent.ephemeral
 
     async def test_a_response_that_is_too_long_for_one_message_is_cut(self, here: Room) -> None:
-        """A prompt of 5,000 characters is shown whole, over several messages, for the person alone."""
+        """A prompt of 5,000 characters is shown in full, over several messages, to the person alone."""
         text = "\n".join(f"Rule {number}: be kind and say so." for number in range(150))
         await here.used("max", GENERAL, "prompt set", text=text)
         shown = await here.slash("ann", GENERAL, "prompt show")
@@ -666,7 +666,7 @@ class TestRights:
     """Who may change what."""
 
     async def test_managers_change_a_channel_and_others_read(self, here: Room) -> None:
-        """Manage Channels is needed to change, in commands and behind a mention; reading is free."""
+        """Changes need Manage Channels, by command and by mention; reading is free."""
         assert "may not change" in await here.used("ann", GENERAL, "set", parameter="temperature", value="1")
         assert "temperature" in await here.used("ann", GENERAL, "settings")
         await here.say("ann", GENERAL, "@nebula !set temperature 1")
@@ -675,7 +675,7 @@ class TestRights:
         await here.until(lambda: any("`1`" in text for text in here.said(GENERAL)))
 
     async def test_the_rights_of_this_very_channel_count(self, here: Room) -> None:
-        """Manage Channels given in one channel alone counts there alone, for messages too."""
+        """Manage Channels in one channel counts only there, for messages too."""
         here.discord.overwrite(here.place(GENERAL), Overwrite(here.people["ann"].id, Permission.MANAGE_CHANNELS))
         await here.say("ann", GENERAL, "@nebula !set temperature 1")
         await here.until(lambda: any("`1`" in text for text in here.said(GENERAL)))
@@ -683,7 +683,7 @@ class TestRights:
         await here.until(lambda: any("may not change" in text for text in here.said("#random")))
 
     async def test_admins_change_the_whole_server(self, here: Room) -> None:
-        """`--workspace` is for those who manage the server; its settings hold in every channel."""
+        """`--workspace` is for people who manage the server; its settings apply in every channel."""
         await here.say("max", GENERAL, "@nebula !set --workspace temperature 1")
         await here.until(lambda: any("Only admins" in text for text in here.said(GENERAL)))
         await here.say("ada", GENERAL, "@nebula !set --workspace temperature 0.7")
@@ -691,16 +691,16 @@ class TestRights:
         assert "0.7" in await here.used("ann", "#random", "settings")
 
     async def test_in_a_direct_message_everybody_is_at_home(self, here: Room) -> None:
-        """One's own direct channel needs no rights."""
+        """A direct channel of one's own needs no permissions."""
         assert "0.2" in await here.used("ann", "@ann", "set", parameter="temperature", value="0.2")
 
     async def test_everyone_may_manage(self, redis_client: Redis) -> None:
-        """DISCORD_MANAGERS may say that everyone manages."""
+        """DISCORD_MANAGERS may allow everyone to manage."""
         async with room(redis_client, changes={"discord_managers": ("everyone",)}) as here:
             assert "`1`" in await here.used("ann", GENERAL, "set", parameter="temperature", value="1")
 
     async def test_a_listed_role_manages(self, redis_client: Redis) -> None:
-        """A role counts for those who hold it."""
+        """A role counts for the people who have it."""
         async with discord_server() as discord, NebulaServer() as model:
             here = Room(discord, model)
             role = discord.add_role(here.guild, "cooks")
@@ -715,15 +715,15 @@ class TestRights:
 
 
 class TestConnection:
-    """Logging in, staying, and leaving."""
+    """Logging in, staying connected, and leaving."""
 
     async def test_no_privileged_intent_is_asked_for(self, here: Room) -> None:
-        """The bot lives on guilds, guild messages and direct messages."""
+        """The bot needs only guilds, guild messages and direct messages."""
         [session] = here.discord.gateway.sessions
         assert session.intents == Intent.GUILDS | Intent.GUILD_MESSAGES | Intent.DIRECT_MESSAGES
 
     async def test_commands_are_registered_only_when_they_changed(self, redis_client: Redis) -> None:
-        """The first start registers the commands, the second finds them as they are."""
+        """The first start registers the commands; the second finds them up to date."""
         async with room(redis_client) as here:
             await here.until(lambda: here.discord.commands.puts)
             names = {command["name"] for command in here.discord.commands.registered}
@@ -735,7 +735,7 @@ class TestConnection:
             assert here.discord.commands.puts == 1
 
     async def test_failing_to_register_commands_keeps_nobody_from_answers(self, redis_client: Redis) -> None:
-        """The bot answers mentions all the same."""
+        """The bot still answers mentions."""
 
         def broken(stage: Room) -> None:
             stage.discord.faults.error("PUT /applications/*", 500, None)
@@ -746,8 +746,8 @@ class TestConnection:
     async def test_commands_are_registered_in_spite_of_trouble(
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What Discord did not answer is asked again: nobody should have to start the bot anew to get its commands."""
-        monkeypatch.setattr(commands, "PAUSES", (0.01,) * 3)
+        """A call that Discord did not answer is repeated: nobody should have to restart the bot to get its commands."""
+        monkeypatch.setattr(commands, "PAUSE_SECONDS", (0.01,) * 3)
 
         def troubled(stage: Room) -> None:
             stage.discord.faults.error("GET /applications/*/commands", 503)
@@ -759,7 +759,7 @@ class TestConnection:
             assert here.discord.commands.puts == 1
 
     async def test_history_survives_a_restart(self, redis_client: Redis) -> None:
-        """A bot that was stopped and started again remembers; the one that left closed its connection in order."""
+        """A restarted bot remembers; the one that stopped had closed its connection properly."""
         async with discord_server() as discord, NebulaServer() as model:
             here, config = Room(discord, model), config_for(discord, model)
             async with running(here, redis_client, config):
@@ -770,7 +770,7 @@ class TestConnection:
             assert any("my name is Ann" in message.content for message in model.requests[-1].messages)
 
     async def test_two_replicas_answer_once(self, redis_client: Redis) -> None:
-        """Two processes with the same token get every event, and one answers."""
+        """Two processes with the same token receive every event, and one of them answers."""
         async with room(redis_client) as here, running(here, redis_client, config_for(here.discord, here.nebula)):
             await here.answered("ann", GENERAL, "@nebula hello", "One.")
             here.nebula.answer_next("Two.")
@@ -779,7 +779,7 @@ class TestConnection:
             assert len(here.nebula.requests) == 3
 
     async def test_a_dropped_connection_is_resumed(self, here: Room) -> None:
-        """What was said while the socket was down is answered after it came back."""
+        """Messages written while the socket was down are answered once it is back."""
         here.discord.gateway.drop()
         here.nebula.answer_next("Back.")
         await here.say("ann", GENERAL, "@nebula hello?")
@@ -789,7 +789,7 @@ class TestConnection:
     async def test_a_first_handshake_that_fails_is_tried_again(
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Discord is away when the bot starts: it waits, says so once each time, and connects."""
+        """Discord is unreachable when the bot starts: it waits, logs that once per attempt, and connects."""
         monkeypatch.setattr("discord.backoff.ExponentialBackoff.delay", lambda _: 0.01)
         monkeypatch.setattr("bots.discord.app.RETRY_SECONDS", 0.01)
 
@@ -805,7 +805,7 @@ class TestConnection:
     async def test_a_failed_handshake_is_logged_as_one_sentence(
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """When a connection that was up can't be made again, the log has a warning without a traceback."""
+        """If a connection that was up can't be restored, the log has a warning without a traceback."""
         monkeypatch.setattr("discord.backoff.ExponentialBackoff.delay", lambda _: 0.01)
         async with room(redis_client) as here:
             here.discord.gateway.refuse = 2
@@ -820,7 +820,7 @@ class TestConnection:
         assert "HTTP 503" in told[-1].getMessage()
 
     async def test_a_refused_token_is_a_wrong_configuration(self, redis_client: Redis) -> None:
-        """The sentence says which variable, and what to do; the token is not in it."""
+        """The sentence names the variable and says what to do; it does not contain the token."""
         async with discord_server() as discord, NebulaServer() as model:
             here = Room(discord, model)
             with pytest.raises(ExceptionGroup) as caught:
@@ -834,7 +834,7 @@ class TestConnection:
     async def test_a_bot_without_a_server_tells_how_to_invite_it(
         self, redis_client: Redis, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The first start prints the address that adds the bot to a server, with the rights it needs."""
+        """The first start logs the address that adds the bot to a server with the permissions it needs."""
         caplog.set_level(logging.INFO, "bots.discord")
 
         def alone(stage: Room) -> None:
@@ -847,15 +847,15 @@ class TestConnection:
         assert any(record.getMessage().endswith("in 0 servers") for record in caplog.records)
 
     async def test_one_server_is_no_servers(self, redis_client: Redis, caplog: pytest.LogCaptureFixture) -> None:
-        """The number of servers is told in the right form."""
+        """The log uses the singular for one server."""
         caplog.set_level(logging.INFO, "bots.discord")
         async with room(redis_client):
             pass
         assert any(record.getMessage().endswith("in 1 server") for record in caplog.records)
 
     async def test_without_memory_the_person_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Discord delivers no event again; when Redis stays away, the question gets a sentence instead of silence."""
-        monkeypatch.setattr(arrivals, "STORE_PATIENCE", 0.2)
+        """Discord does not deliver an event again; if Redis stays away, the question gets a sentence, not silence."""
+        monkeypatch.setattr(ordering, "STORE_TIMEOUT_SECONDS", 0.2)
         async with connection("unix:///nowhere/redis.sock") as nowhere, room(nowhere) as here:
             await here.say("ann", GENERAL, "@nebula hello")
             await here.until(lambda: here.said(GENERAL) == [StoreError.notice])
@@ -863,7 +863,7 @@ class TestConnection:
             assert StoreError.notice in await here.used("ann", GENERAL, "settings")
 
     async def test_no_text_and_no_token_is_logged(self, here: Room, caplog: pytest.LogCaptureFixture) -> None:
-        """What people and models say stays out of the log, in good times and in bad."""
+        """The words of people and models stay out of the log, whether things work or fail."""
         caplog.set_level(logging.DEBUG, "bots")
         caplog.set_level(logging.DEBUG, "core")
         here.discord.faults.error(EDIT_RESPONSE, 503, times=1)
@@ -879,8 +879,8 @@ class TestConnection:
 
 
 async def test_a_turn_is_gone_on_with_by_another_process(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bot that goes down in the middle of an answer hands it back; the next one finishes it in the same message."""
-    monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take it
+    """A bot that stops in the middle of an answer hands it back; the next one finishes it in the same message."""
+    monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take over
     async with discord_server() as discord, NebulaServer(pace=20) as model:
         here, config = Room(discord, model), config_for(discord, model)
         model.answer_next("a long tale " * 40)

@@ -1,4 +1,4 @@
-"""Questions that were asked while no bot was connected to Discord, at the wire: they are found, and answered once."""
+"""Questions that people asked while no bot was connected to Discord, at the wire: found, and answered once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.discord.inbound import client as events
+from bots.discord.inbound import client
 from bots.sandbox.discord.values import Channel, Overwrite, Permission
 from bots.sandbox.nebula.server import NebulaServer
 from core.access.allowlist import DENIED
@@ -21,7 +21,7 @@ RANDOM = "#random"
 
 @pytest_asyncio.fixture
 async def here(redis_client: Redis) -> AsyncIterator[Room]:
-    """A room whose bot is not running; it was, and counted as present."""
+    """A room whose bot does not run now, but was recorded as present."""
     async with discord_server() as discord, NebulaServer() as model:
         stage = Room(discord, model)
         async with running(stage, redis_client, config_for(discord, model)):
@@ -30,24 +30,24 @@ async def here(redis_client: Redis) -> AsyncIterator[Room]:
 
 
 async def present(redis: Redis, name: str = "discord") -> None:
-    """Wait until a bot said that it is connected."""
+    """Wait until a bot has recorded that it is connected."""
     async with asyncio.timeout(HANG_SECONDS):
         while not await redis.exists(f"nb:p:{{{name}}}"):
             await asyncio.sleep(0.01)
 
 
 def bot(here: Room, redis: Redis, **changes: Any) -> Any:
-    """A bot that starts now."""
+    """Start a bot now."""
     return running(here, redis, config_for(here.discord, here.nebula, **changes))
 
 
 def lists(here: Room) -> list[str]:
-    """The channels that were looked through."""
+    """The channels whose messages were listed."""
     return [call.path.split("/")[-2] for call in here.discord.calls if call.route == LIST]
 
 
 async def test_what_was_asked_meanwhile_is_answered(here: Room, redis_client: Redis) -> None:
-    """In channels and threads, oldest first; nothing but questions, each once, and no command."""
+    """In channels and threads, oldest first; only questions, each once, and no commands."""
     thread = here.discord.add_thread(here.place(GENERAL), "Aside")
     for answer in ("An answer.",) * 3:
         here.nebula.answer_next(answer)
@@ -72,8 +72,8 @@ async def test_what_was_asked_meanwhile_is_answered(here: Room, redis_client: Re
 async def test_a_new_session_looks_back_and_a_resumed_one_does_not(
     here: Room, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Discord replays what was missed only where it kept the session."""
-    monkeypatch.setattr(events, "AFRESH_SECONDS", 0.05)
+    """Discord replays missed events only if it kept the session."""
+    monkeypatch.setattr(client, "NEW_SESSION_SECONDS", 0.05)
     async with bot(here, redis_client):
         await present(redis_client)
         here.discord.gateway.drop()
@@ -89,7 +89,7 @@ async def test_a_new_session_looks_back_and_a_resumed_one_does_not(
 
 
 async def test_direct_messages_are_found_too(here: Room, redis_client: Redis) -> None:
-    """Where somebody talked with the bot before: the gateway does not list these channels."""
+    """Only where somebody talked with the bot before: the gateway does not list these channels."""
     async with bot(here, redis_client):
         await here.answered("ann", "@ann", "one", "Heard.")
     here.nebula.answer_next("Found.")
@@ -101,7 +101,7 @@ async def test_direct_messages_are_found_too(here: Room, redis_client: Redis) ->
 
 
 async def test_many_messages_are_looked_through_in_pages(here: Room, redis_client: Redis) -> None:
-    """A question behind two hundred others' messages is found; limits that Discord sets are waited out."""
+    """A question after two hundred messages of others is found; the bot waits out Discord's rate limits."""
     for number in range(210):
         await here.say("bob", GENERAL, f"message {number}")
     here.nebula.answer_next("Found.")
@@ -113,7 +113,7 @@ async def test_many_messages_are_looked_through_in_pages(here: Room, redis_clien
 
 
 async def test_channels_that_can_not_be_read_are_passed_over(here: Room, redis_client: Redis) -> None:
-    """Where the bot may not look it does not even ask; a refusal in one channel keeps it from no other."""
+    """The bot does not even ask where it may not look; a refusal in one channel does not affect others."""
     hidden = here.discord.add_channel(here.guild, "hidden")
     await here.say("ann", hidden, "@nebula in vain")
     denied = Permission.READ_MESSAGE_HISTORY
@@ -129,7 +129,7 @@ async def test_channels_that_can_not_be_read_are_passed_over(here: Room, redis_c
 
 
 async def test_roles_count_for_what_was_missed_too(here: Room, redis_client: Redis) -> None:
-    """The list of messages does not tell them, so that they are looked up."""
+    """The list of messages does not contain roles, so the bot looks them up."""
     role = here.discord.add_role(here.guild, "guests")
     here.people["eve"] = here.discord.add_member(here.guild, "eve", roles=[role])
     await here.say("eve", GENERAL, "@nebula may I?")
@@ -139,7 +139,7 @@ async def test_roles_count_for_what_was_missed_too(here: Room, redis_client: Red
         await here.until(lambda: here.said(GENERAL) == ["You may."])
         [refused] = await here.until(lambda: here.said("@eve"))
         assert DENIED in refused
-        # And for what comes by the gateway.
+        # The same applies to what comes through the gateway.
         await here.say("eve", GENERAL, "@nebula and now?")
         await here.until(lambda: len(here.said("@eve")) == 2)
         assert DENIED in await here.used("eve", GENERAL, "settings")
@@ -147,7 +147,7 @@ async def test_roles_count_for_what_was_missed_too(here: Room, redis_client: Red
 
 
 async def test_two_processes_that_look_back_answer_once(here: Room, redis_client: Redis) -> None:
-    """Both find the question."""
+    """Both processes find the question."""
     here.nebula.answer_next("Found.")
     await here.say("ann", GENERAL, "@nebula hello")
     async with bot(here, redis_client), bot(here, redis_client):
@@ -167,8 +167,8 @@ async def test_looking_back_can_be_switched_off(here: Room, redis_client: Redis)
 async def test_a_guild_of_which_the_gateway_tells_late_is_looked_through_then(
     here: Room, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its channels were not known when those of the others were looked through, who need not wait for it."""
-    monkeypatch.setattr(events, "GUILDS_SECONDS", 0.05)
+    """Its channels were unknown when the others were looked through, and those did not have to wait for it."""
+    monkeypatch.setattr(client, "GUILDS_SECONDS", 0.05)
     other = here.discord.add_guild("Elsewhere")
     here.discord.add_member(other, here.people["ann"])
     hall = here.discord.add_channel(other, "hall")
@@ -182,13 +182,13 @@ async def test_a_guild_of_which_the_gateway_tells_late_is_looked_through_then(
         here.nebula.answer_next("Found late.")
         here.discord.gateway.guild_create(other)
         await here.until(lambda: here.said(hall) == ["Found late."])
-        here.discord.gateway.guild_create(other)  # told of once more
+        here.discord.gateway.guild_create(other)  # sent once more
         await here.answered("ann", hall, "@nebula next", "Next.")
     assert lists(here) == [here.place(GENERAL).id, hall.id]
 
 
 async def test_the_first_start_answers_nothing_old(redis_client: Redis) -> None:
-    """A bot that is new to its servers does not go through what was said before."""
+    """A bot that is new to its servers does not go through what was said before it came."""
     async with discord_server() as discord, NebulaServer() as model:
         here = Room(discord, model)
         await here.say("ann", GENERAL, "@nebula hello")

@@ -1,4 +1,4 @@
-"""Buttons under replies in Discord, at the wire: who may press them, what comes of it, wherever the press arrives."""
+"""Buttons under replies in Discord, at the wire: who may press them, and what happens in whichever process."""
 
 import asyncio
 import logging
@@ -28,13 +28,13 @@ CALLBACK = "POST /interactions/{id}/{token}/callback"
 
 @pytest_asyncio.fixture
 async def here(redis_client: Redis) -> AsyncIterator[Room]:
-    """A room where Discord sets no rate limits."""
+    """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
 
 
 async def begun(here: Room, where: str | Channel = GENERAL, who: str = "ann", *, command: bool = False) -> Message:
-    """A reply whose model says three words and then no more, for good."""
+    """A reply whose model says three words and then nothing more."""
     before = {message.id for message in here.shown(where)}
     here.nebula.fault(Fault(stall_after=3))
     here.nebula.answer_next("one two three four")
@@ -74,7 +74,7 @@ async def ended(
 
 
 async def settled(here: Room, where: str | Channel = GENERAL) -> None:
-    """Wait until every turn in this place is over, in whichever process."""
+    """Wait until every turn in this place is over, in whichever process it runs."""
     place = here.place(where)
     parts = (place.guild or "-", place.parent, place.id)
     await here.bot.intake.settled("/".join(("discord", *filter(None, parts))))
@@ -86,7 +86,7 @@ def texts(here: Room) -> list[str]:
 
 
 class Door:
-    """A way to Redis that can be shut."""
+    """A connection to Redis that can be shut."""
 
     def __init__(self, beyond: str, path: str) -> None:
         self.path, self._beyond = path, beyond
@@ -101,11 +101,11 @@ class Door:
         await self.shut()
 
     async def open(self) -> None:
-        """Let everybody through."""
+        """Let all connections through."""
         self._server = await asyncio.start_unix_server(self._pass, self.path)
 
     async def shut(self) -> None:
-        """Nobody comes in, and those who are in lose their connection."""
+        """Refuse new connections and drop the existing ones."""
         self._server.close()
         for writer in self._passing:
             writer.close()
@@ -128,11 +128,11 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 class TestStop:
-    """The button of a reply that is being written."""
+    """The button under a reply that is being written."""
 
     @pytest.mark.parametrize("command", [False, True])
     async def test_stop_ends_the_answer(self, here: Room, command: bool) -> None:
-        """The model's request ends, what was written stays with a word about it, and Regenerate takes Stop's place."""
+        """The model's request ends, the text stays with a note about it, and Regenerate replaces Stop."""
         message = await begun(here, command=command)
         assert list(here.buttons(message)) == [STOP]
         pressed = await here.press("ann", message, STOP)
@@ -145,7 +145,7 @@ class TestStop:
 
     @pytest.mark.parametrize("command", [False, True])
     async def test_only_who_asked_or_manages_may_stop(self, here: Room, command: bool) -> None:
-        """Somebody else is told so alone and the answer goes on; whoever manages the channel may stop it."""
+        """Another person's press is refused, visibly to them alone; whoever manages the channel may stop the answer."""
         message = await begun(here, command=command)
         assert await here.told("bob", message, STOP) == NOT_YOURS
         assert not here.nebula.requests[0].closed_early
@@ -154,7 +154,7 @@ class TestStop:
         await here.until(lambda: here.said(GENERAL)[0].endswith(STOPPED))
 
     async def test_earlier_pages_of_a_long_reply_lose_their_button(self, here: Room) -> None:
-        """Stop is under the newest message of a reply alone, and so is what comes after it."""
+        """Stop is only under the newest message of a reply, and so are the buttons that replace it."""
         here.nebula.fault(Fault(stall_after=700))
         here.nebula.answer_next("word " * 800)
         await here.say("ann", GENERAL, "@nebula a lot")
@@ -165,14 +165,14 @@ class TestStop:
         await here.until(lambda: AGAIN in here.buttons(second))
         assert not here.buttons(first)
 
-    async def test_a_stop_that_comes_too_late_is_told(self, here: Room) -> None:
-        """A press that was on its way when the answer ended is answered with a sentence."""
+    async def test_a_stop_that_comes_too_late_gets_a_sentence(self, here: Room) -> None:
+        """A press that was on its way when the answer ended gets a sentence."""
         message = await begun(here)
         custom_id = here.buttons(message)[STOP]
         await here.press("ann", message, STOP)
         await here.until(lambda: AGAIN in here.buttons(message))
         await here.bot.intake.idle()
-        here.discord._messages.touch(message)  # a client that has not drawn the end yet
+        here.discord._messages.touch(message)  # a client that has not shown the end yet
         pressed = await here.discord.press(here.people["ann"], message, custom_id)
         [sentence] = await here.until(lambda: pressed.followups)
         assert sentence.content == OVER
@@ -183,7 +183,7 @@ class TestRegenerate:
 
     @pytest.mark.parametrize("command", [False, True])
     async def test_the_new_answer_takes_the_place_of_the_old(self, here: Room, command: bool) -> None:
-        """It comes in the same message, and the model remembers it instead of the old one."""
+        """The new answer comes in the same message, and the model remembers it instead of the old one."""
         message = await ended(here, "An old answer.", command=command)
         here.nebula.answer_next("A new one.")
         await here.press("ann", message, AGAIN)
@@ -196,7 +196,7 @@ class TestRegenerate:
         assert texts(here) == ["ann: question", "A new one.", "bob: and then?"]
 
     async def test_messages_that_the_new_answer_does_not_need_go(self, here: Room) -> None:
-        """A long answer that becomes a short one leaves one message; a longer one posts what it needs, anew."""
+        """A long answer that becomes short leaves one message; a longer one posts the messages it needs."""
         await ended(here, "word " * 700 + "end")
         first, second = here.shown(GENERAL)
         here.nebula.answer_next("Short.")
@@ -209,7 +209,7 @@ class TestRegenerate:
         assert not any("word" in text for text in here.said(GENERAL))
 
     async def test_only_who_asked_or_manages_may_replace_an_answer(self, here: Room) -> None:
-        """Somebody else is told so alone, and the answer stays."""
+        """Another person's press is refused, visibly to them alone, and the answer stays."""
         message = await ended(here, "The answer.")
         assert await here.told("bob", message, AGAIN) == NOT_YOURS
         here.nebula.answer_next("Another.")
@@ -217,7 +217,7 @@ class TestRegenerate:
         await here.until(lambda: here.said(GENERAL) == ["Another."])
 
     async def test_a_second_press_is_told_that_it_is_under_way(self, here: Room) -> None:
-        """Two presses ask once."""
+        """Two presses ask the model once."""
         message = await ended(here, "The answer.")
         held = here.nebula.hold(0)
         here.nebula.answer_next("Another.")
@@ -230,7 +230,7 @@ class TestRegenerate:
         assert len(here.nebula.requests) == 2
 
     async def test_while_another_answer_is_written_the_old_one_stays(self, here: Room) -> None:
-        """A question that is put again waits for its turn like any other; who pressed is told so alone."""
+        """The repeated question waits for its turn like any other; only the person who pressed is told so."""
         message = await ended(here, "The answer.", command=True)
         other = await begun(here, who="bob")
         assert "one is ahead of it" in await here.told("ann", message, AGAIN)
@@ -242,19 +242,19 @@ class TestRegenerate:
         await here.until(lambda: here.said(GENERAL)[0].endswith("Another."))
         assert not any("is waiting for its turn" in frame.content for frame in here.shown(GENERAL)[0].frames)
 
-    async def test_what_was_forgotten_is_told(self, here: Room) -> None:
-        """After a reset the question can't be put again."""
+    async def test_a_forgotten_question_gets_a_sentence(self, here: Room) -> None:
+        """After a reset the question can't be asked again."""
         message = await ended(here, "The answer.")
         await here.used("max", GENERAL, "reset")
         assert await here.told("ann", message, AGAIN) == FORGOTTEN
 
 
 class TestContinue:
-    """The button below an answer that reached its length limit."""
+    """The button under an answer that reached its length limit."""
 
     @pytest.mark.parametrize("command", [False, True])
     async def test_continue_posts_the_rest_below(self, here: Room, command: bool) -> None:
-        """The old answer stays as it is; the rest comes in a message of its own, and both are remembered."""
+        """The old answer stays; the rest comes in a message of its own, and both are remembered."""
         message = await ended(here, "The first half", finish="length", command=command)
         assert list(here.buttons(message)) == [GOING_ON, AGAIN]
         assert CUT in here.said(GENERAL)[0]
@@ -266,7 +266,7 @@ class TestContinue:
         assert texts(here) == ["ann: question", "The first half", f"ann: {GO_ON}"]
 
     async def test_a_second_continue_asks_nothing(self, here: Room) -> None:
-        """What was gone on with already is not gone on with twice."""
+        """An answer that was already continued is not continued twice."""
         message = await ended(here, "The first half", finish="length")
         here.nebula.answer_next("The other half.")
         await here.press("bob", message, GOING_ON)
@@ -302,7 +302,7 @@ class TestPlaces:
         await here.until(lambda: here.said(place)[-1].endswith(STOPPED))
 
     async def test_a_room_without_buttons(self, here: Room) -> None:
-        """With `buttons off` no reply has any, neither while it runs nor afterwards."""
+        """With `buttons off` no reply has any, neither while it is written nor afterwards."""
         await here.used("max", GENERAL, "set", parameter="buttons", value="off")
         before = len(here.shown(GENERAL))
         here.nebula.pace = 50
@@ -313,7 +313,7 @@ class TestPlaces:
 
     @pytest.mark.parametrize("conversation", ["{0}/{0}", "{0}/{0}/{0}", "-/{0}", "{0}/{0}/{0}/private/{0}"])
     def test_every_conversation_has_its_buttons(self, conversation: str) -> None:
-        """The ids are within Discord's 100 characters in every kind of place, at the length that its ids have."""
+        """With ids of real length the button ids stay within Discord's 100 characters in every kind of place."""
         name = f"discord/{conversation.format('1' * 19)}"
         actions = [Action.STOP] if "private" in name else list(Action)
         found = buttons_of(actions, name)
@@ -322,10 +322,10 @@ class TestPlaces:
 
 
 class TestProcesses:
-    """The process that gets a press need not be the one that writes, nor the one that wrote."""
+    """The process that receives a press need not be the one that writes or wrote the reply."""
 
     async def test_buttons_outlive_a_restart(self, redis_client: Redis) -> None:
-        """What an earlier process wrote is regenerated by the next, also under a command."""
+        """A later process regenerates what an earlier one wrote, also in reply to a command."""
         async with discord_server() as discord, NebulaServer() as model:
             here, config = Room(discord, model), config_for(discord, model)
             async with running(here, redis_client, config):
@@ -340,7 +340,7 @@ class TestProcesses:
     async def test_one_of_two_replicas_does_what_a_press_says(
         self, redis_client: Redis, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Both get the event: there is one new answer, one acknowledgement, and nobody is told of any trouble."""
+        """Both get the event: there is one new answer, one acknowledgement, and no error message."""
         caplog.set_level(logging.INFO, "bots")
         async with room(redis_client) as here, running(here, redis_client, config_for(here.discord, here.nebula)):
             message = await ended(here, "The first half", finish="length")
@@ -361,12 +361,12 @@ class TestProcesses:
             assert len(here.nebula.requests) == 3
             assert len(here.shown(GENERAL)) == 2
             assert not any(one.followups for one in pressed)
-        # That Redis is slow, as it is on a busy machine, is no trouble of the press.
+        # A slow Redis, as on a busy machine, is no failure of the press.
         told = [record for record in caplog.records if not record.name.startswith(("core.store", "core.turns.lease"))]
         assert not [record for record in told if record.levelno >= logging.WARNING]
 
     async def test_stop_reaches_the_replica_that_writes(self, redis_client: Redis) -> None:
-        """Whichever process takes the press, the model's request ends where it runs."""
+        """Whichever process receives the press, the model's request ends where it runs."""
         async with room(redis_client) as here, running(here, redis_client, config_for(here.discord, here.nebula)):
             for _ in range(3):
                 await here.press("ann", await begun(here), STOP)
@@ -376,10 +376,10 @@ class TestProcesses:
 
 
 class TestTrouble:
-    """What goes wrong with a press is said to the person alone, and never ends in "interaction failed"."""
+    """Only the person learns what went wrong with a press, and it never ends in "interaction failed"."""
 
     async def test_without_memory_the_person_is_told(self, redis_url: str, tmp_path: Path) -> None:
-        """While Redis is away a press brings a sentence; when it is back, the same button works."""
+        """While Redis is away a press gets a sentence; when Redis is back, the same button works."""
         door = Door(redis_url.removeprefix("unix://"), str(tmp_path / "door"))
         async with door, connection(f"unix://{door.path}") as redis, room(redis) as here:
             message = await ended(here, "The answer.")
@@ -406,7 +406,7 @@ class TestTrouble:
         assert not [record for record in caplog.records if record.exc_info]
 
     async def test_a_press_whose_acknowledgement_fails_is_done(self, here: Room) -> None:
-        """When Discord does not take the acknowledgement, the answer comes all the same."""
+        """If Discord does not accept the acknowledgement, the answer still comes."""
         message = await ended(here, "The answer.")
         here.discord.faults.error("POST /interactions/*", 503)
         here.nebula.answer_next("Another.")
@@ -414,7 +414,7 @@ class TestTrouble:
         await here.until(lambda: here.said(GENERAL) == ["Another."])
 
     async def test_a_button_of_another_channel_does_nothing(self, here: Room) -> None:
-        """An id that names a conversation elsewhere is refused with a sentence."""
+        """An id that names a conversation in another place is refused with a sentence."""
         message = await ended(here, "The answer.")
         foreign = here.buttons(message)[AGAIN]
         here.nebula.answer_next("Elsewhere.")

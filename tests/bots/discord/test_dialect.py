@@ -1,4 +1,4 @@
-"""Standard Markdown becomes what Discord shows, and Discord's tokens become words."""
+"""Tests the translation of standard Markdown to Discord's, and of Discord's tokens to words."""
 
 import re
 
@@ -52,34 +52,34 @@ def test_what_discord_knows_passes_untouched(text: str) -> None:
     ],
 )
 def test_what_discord_does_not_know(markdown: str, discord: str) -> None:
-    """Becomes the nearest thing it does."""
+    """It becomes the nearest thing that Discord does have."""
     assert to_discord(markdown) == discord
 
 
 @pytest.mark.parametrize("words", ["Use Map<String>", "a > b >", "Use Map<String>\nand List<Int>"])
 @pytest.mark.parametrize(("mark", "rule", "level"), [("", "---", "##"), ("> ", "===", "#")])
 def test_an_underlined_heading_loses_no_character(words: str, mark: str, rule: str, level: str) -> None:
-    """Its lines are joined whole; the quote marks before them are none of its words."""
+    """Its lines are joined; the quote marks before them are not part of its words."""
     text = to_discord("".join(f"{mark}{line}\n" for line in (*words.splitlines(), rule)) + "\nmore")
     assert text.splitlines()[0] == f"{mark}{level} {' '.join(words.splitlines())}"
 
 
 def test_a_fence_around_fences_stays_one_block() -> None:
-    """Discord ends a block at any three backticks, so those inside are kept apart."""
+    """Discord ends a block at any three backticks, so the ones inside are separated."""
     text = to_discord("````md\n```py\nx\n```\n````")
     assert text.startswith("```md\n")
     assert text.count("```") == 2
 
 
 def test_a_table_is_aligned_in_code() -> None:
-    """Columns line up, also where characters are two columns wide; marks are taken out, bars in code are kept."""
+    """Columns line up, even with characters two columns wide; marks are removed, bars in code stay."""
     table = "| a | number |\n|---|--:|\n| **日本** | 1 |\n| `x | y` | 22 |"
     rows = ["a     │ number", "──────┼───────", "日本  │      1", "x | y │     22"]
     assert to_discord(table) == "```\n" + "\n".join(rows) + "\n```"
 
 
 def test_code_and_formulas_in_a_table_stay_as_they_are() -> None:
-    """Escapes are taken out of the words alone."""
+    """Only the words lose their escapes."""
     assert "\\d+\\.\\* │ \\(a_1\\) │ *" in to_discord(
         "| a | b | c |\n|---|---|---|\n| `\\d+\\.\\*` | \\(a_1\\) | \\* |"
     )
@@ -94,7 +94,7 @@ def test_a_wide_table_is_a_list() -> None:
 
 
 def test_a_quoted_table_stays_quoted() -> None:
-    """Every line of it has the quote mark."""
+    """Each of its lines has the quote mark."""
     assert to_discord("> | a |\n> |---|\n> | 1 |") == "> ```\n> a\n> ─\n> 1\n> ```"
 
 
@@ -125,7 +125,7 @@ def test_a_quoted_table_stays_quoted() -> None:
     ],
 )
 def test_no_mention_is_live(ping: str, around: str) -> None:
-    """Wherever it stands it reads the same and calls nobody."""
+    """It reads the same everywhere and pings nobody."""
     text = to_discord(around.format(ping))
     assert not LIVE.search(text)
     assert ping in text.replace("\u200b", "")
@@ -135,28 +135,28 @@ def test_no_mention_is_live(ping: str, around: str) -> None:
     "hidden", ["#### <**@1**>", "| <**@1**> |\n|---|\n| <`@1`> |", "#### @**everyone**", "| @**here** |\n|---|"]
 )
 def test_no_mention_comes_together(hidden: str) -> None:
-    """Taking marks out makes none."""
+    """Removing marks creates none."""
     assert not LIVE.search(to_discord(hidden))
 
 
 def test_an_address_stays_an_address() -> None:
-    """A mention in its path is written as addresses may write it, so that it can be followed."""
+    """A mention in its path is percent-encoded, so that the link still works."""
     assert to_discord("https://medium.com/@here/post") == "https://medium.com/%40here/post"
 
 
 def test_a_wide_table_without_rows() -> None:
-    """Its header is all there is."""
+    """Only its header is shown."""
     head = "| " + " | ".join(["a long column name"] * 6) + " |\n" + "|---" * 6 + "|\n"
     assert to_discord(head).strip() == to_discord(head + "| |\n").strip() == " · ".join(["a long column name"] * 6)
 
 
 def test_small_print() -> None:
-    """Every line is subtext, and pings nobody either."""
+    """Every line becomes subtext and pings nobody either."""
     assert small("one\ntwo @here") == "-# one\n-# two @\u200bhere"
 
 
 def test_tokens_become_words() -> None:
-    """Mentions, channels, emoji, commands and times are readable; unknown ids stay as numbers, code as it is."""
+    """Mentions, channels, emoji, commands and times become readable; unknown ids stay numbers, code is unchanged."""
     names = {"1": "Ann", "2": "Team", "3": "general"}.get
     text = (
         "<@1> <@!1> <@&2> <#3> <:wave:4> <a:dance:5> </prompt set:6> <t:0:F> <t:0:d> <@9> `<@1>` <t:999999999999999:R>"

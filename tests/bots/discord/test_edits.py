@@ -1,4 +1,4 @@
-"""Messages that people change and delete in Discord, at the wire: the bot's answers follow them."""
+"""People change and delete messages in Discord, at the wire: the bot's answers follow."""
 
 import time
 from collections.abc import AsyncIterator
@@ -22,13 +22,13 @@ READ = "GET /channels/{channel}/messages/{message}"
 
 @pytest_asyncio.fixture
 async def here(redis_client: Redis) -> AsyncIterator[Room]:
-    """A room where Discord sets no rate limits."""
+    """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
 
 
 async def answered(here: Room, where: str | Channel = GENERAL, text: str = "@nebula question") -> Message:
-    """A question of Ann's that has its whole answer."""
+    """A question of Ann's with its whole answer."""
     here.nebula.answer_next("The answer.")
     question = await here.say("ann", where, text)
     await here.until(lambda: bool(here.shown(where)) and AGAIN in here.buttons(here.shown(where)[-1]))
@@ -37,7 +37,7 @@ async def answered(here: Room, where: str | Channel = GENERAL, text: str = "@neb
 
 
 async def settled(here: Room, where: str | Channel = GENERAL) -> None:
-    """Wait until every turn in this place is over, in whichever process."""
+    """Wait until every turn in this place is over, in whichever process it runs."""
     channel = here.place(where)
     parts = filter(None, (channel.guild or "-", channel.parent, channel.id))
     await here.bot.intake.settled("/".join(("discord", *parts)))
@@ -54,7 +54,7 @@ async def in_line(here: Room) -> Message:
 
 
 async def first_is_over(here: Room) -> None:
-    """The first answer ends, after all that happened in the channel before this has arrived."""
+    """Let the first answer end, after everything that happened before in the channel has arrived."""
     third = await here.say("ann", GENERAL, "@nebula third")
     await here.until(lambda: (found := here.discord.message(third)) and found.reactions)
     for answer in ("Two.", "3rd."):
@@ -63,7 +63,7 @@ async def first_is_over(here: Room) -> None:
 
 
 async def partly(here: Room, question: Message, text: str, **fields: Any) -> None:
-    """A change of which the gateway tells in part."""
+    """Send a partial MESSAGE_UPDATE."""
     changed = replace(question, content=text, edited=time.time())
     here.discord._world.put(changed)
     payload = {"id": question.id, "channel_id": question.channel, "edited_timestamp": iso(time.time()), **fields}
@@ -79,7 +79,7 @@ class TestEdited:
 
     @pytest.mark.parametrize("part", [False, True])
     async def test_a_question_that_waits_is_asked_as_it_reads_now(self, here: Room, part: bool) -> None:
-        """Also when Discord tells of the change in part, so that it has to be read."""
+        """Also if the update is partial, so that the bot has to read the message."""
         question = await in_line(here)
         if part:
             await partly(here, question, f"<@{here.me.id}> changed")
@@ -91,7 +91,7 @@ class TestEdited:
         assert asked == ["ann: first", "bob: changed", "ann: third"]
 
     async def test_an_answered_question_is_offered_to_be_asked_again(self, here: Room) -> None:
-        """One message with a button, which asks the question as it reads now; each change is offered once."""
+        """A message with a button offers to ask the question as it reads now; each change is offered once."""
         here.discord.gateway.duplicate = 2
         question = await answered(here)
         await here.discord.edit(question, "@nebula changed")
@@ -103,7 +103,7 @@ class TestEdited:
         assert len(here.nebula.requests) == 2
 
     async def test_two_processes_offer_it_once(self, redis_client: Redis) -> None:
-        """Both are told of the change."""
+        """Both processes receive the change."""
         async with room(redis_client) as here, running(here, redis_client, config_for(here.discord, here.nebula)):
             question = await answered(here)
             await here.discord.edit(question, "@nebula changed")
@@ -124,7 +124,7 @@ class TestEdited:
         assert here.shown(GENERAL)[0].reference == question.id
 
     async def test_what_is_no_change_of_the_text_is_passed_over(self, here: Room) -> None:
-        """Link previews, also of a message that was changed before, pins of old ones, and our own edits."""
+        """Link previews, even of a message that was changed before, pins of old messages, and our own edits."""
         question = await answered(here)
         await here.discord.preview(question, "http://example.org")
         await here.discord.edit(question, "@nebula changed")
@@ -148,7 +148,7 @@ class TestEdited:
         assert not here.discord.gateway.resumes
 
     async def test_a_direct_message_that_is_changed(self, here: Room) -> None:
-        """Also where Discord tells of it in part, and the channel is not known."""
+        """Also if the update is partial and the channel is unknown."""
         question = await answered(here, "@ann", "question")
         await here.discord.edit(question, "changed")
         await here.until(lambda: f"-# {CHANGED}" in here.said("@ann"))
@@ -158,11 +158,11 @@ class TestDeleted:
     """Somebody deletes a message."""
 
     @pytest.mark.parametrize(
-        ("where", "how"),  # Discord knows no purge of direct messages
+        ("where", "how"),  # Discord has no bulk deletion of direct messages
         [("channel", "one"), ("channel", "many"), ("thread", "one"), ("thread", "many"), ("direct", "one")],
     )
     async def test_with_a_question_its_answer_goes(self, here: Room, where: str, how: str) -> None:
-        """Wherever it stood; nothing of it is remembered."""
+        """Wherever it was; nothing of it is remembered."""
         place: str | Channel = GENERAL
         if where == "thread":
             place = here.discord.add_thread(here.place(GENERAL), "Aside")
@@ -178,7 +178,7 @@ class TestDeleted:
         assert all("secret" not in message.content for message in here.nebula.requests[-1].messages)
 
     async def test_an_answer_in_the_thread_that_it_opened_goes(self, here: Room) -> None:
-        """Discord keeps the thread; our messages in it go, and so does what is remembered."""
+        """Discord keeps the thread; our messages in it are deleted, and so is what we remember."""
         await here.used("max", GENERAL, "set", parameter="replies", value="thread")
         before = len(here.shown(GENERAL))
         here.nebula.answer_next("The answer.")
@@ -191,7 +191,7 @@ class TestDeleted:
         assert len(here.shown(GENERAL)) == before
 
     async def test_a_deleted_answer_is_forgotten(self, here: Room) -> None:
-        """The next question is asked as if there had been none; what the bot deletes itself is no trouble."""
+        """The next question is asked as if there had been none; the bot's own deletions cause no trouble."""
         await answered(here, text="@nebula my secret word")
         await here.discord.delete(here.shown(GENERAL)[0])
         await answered(here, "#random")  # by then it has arrived
@@ -199,7 +199,7 @@ class TestDeleted:
         assert all("secret" not in message.content for message in here.nebula.requests[-1].messages)
 
     async def test_a_question_that_waits_is_not_asked(self, here: Room) -> None:
-        """It is taken out of the line."""
+        """It is removed from the queue."""
         question = await in_line(here)
         await here.discord.delete(question)
         await first_is_over(here)

@@ -1,4 +1,4 @@
-"""What Discord's surfaces do beside a reply, at the wire: tell one person alone, and take messages away again."""
+"""Discord's surfaces beside the reply itself, at the wire: messages for one person alone, and deletions."""
 
 import time
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ FOLLOW_UP = "POST /webhooks/{application}/{token}"
 
 @pytest_asyncio.fixture
 async def here(redis_client: Redis) -> AsyncIterator[Room]:
-    """A room where Discord sets no rate limits."""
+    """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
 
@@ -46,7 +46,7 @@ def response(here: Room, shown: Interaction, *, private: bool = False) -> Addres
 
 
 async def pending(here: Room, *, private: bool = False) -> Interaction:
-    """A command of Ann's that was deferred and is not answered: the model says nothing yet."""
+    """A command of Ann's that is deferred and not answered yet: the model says nothing."""
     here.nebula.first_token = 30.0
     here.nebula.answer_next("Late.")
     shown = await here.slash("ann", GENERAL, "ask", prompt="hello", private=private)
@@ -73,14 +73,14 @@ class TestWhisper:
         assert (reply.content, reply.reference) == (f"-# {SENTENCE}", question.id)
 
     async def test_it_fails_when_nothing_works(self, here: Room) -> None:
-        """Neither a direct message nor a reply: the caller hears of it."""
+        """Neither a direct message nor a reply works: the caller gets the error."""
         question = await here.say("ann", GENERAL, "hello")
         here.discord.faults.error(POST, 503, times=2)
         with pytest.raises(PlatformError):
             await here.platform.open(address(here, question)).whisper(SENTENCE)
 
     async def test_in_a_direct_message_it_is_said_there(self, here: Room) -> None:
-        """Where there is nobody else no channel need be named."""
+        """Where nobody else is, no channel need be named."""
         channel = here.place("@ann")
         place = Place("discord", "-", channel.id, direct=True)
         surface = here.platform.open(Address(place, Placement.CHANNEL, author=here.people["ann"].id))
@@ -88,7 +88,7 @@ class TestWhisper:
         assert here.said("@ann") == [f"-# {SENTENCE}"]
 
     async def test_a_response_that_is_still_deferred_goes(self, here: Room) -> None:
-        """Nothing goes on "thinking" for everybody; the person alone is told."""
+        """Nobody keeps seeing "thinking"; only the person is told."""
         shown = await pending(here)
         await here.platform.open(response(here, shown)).whisper(SENTENCE)
         assert shown.original is None
@@ -96,7 +96,7 @@ class TestWhisper:
         assert (sentence.content, sentence.ephemeral_for) == (f"-# {SENTENCE}", here.people["ann"].id)
 
     async def test_an_answered_response_stays_as_it_is(self, here: Room) -> None:
-        """Once there is an answer the sentence is a followup that one person sees."""
+        """Once there is an answer, the sentence is a followup that one person sees."""
         here.nebula.answer_next("The answer.")
         shown = await here.slash("ann", GENERAL, "ask", prompt="hello")
         await here.until(lambda: shown.original is not None and shown.original.content.endswith("The answer."))
@@ -108,7 +108,7 @@ class TestWhisper:
 
     @pytest.mark.parametrize("private", [False, True])
     async def test_without_its_token_it_is_a_direct_message(self, here: Room, private: bool) -> None:
-        """A command's token that is no longer good."""
+        """The command's token no longer works."""
         shown = await pending(here, private=private)
         here.discord.faults.error("* /webhooks/*", 401, None, code=50027)
         await here.platform.open(response(here, shown, private=private)).whisper(SENTENCE)
@@ -118,10 +118,10 @@ class TestWhisper:
 
 
 class TestDelete:
-    """A surface that did not show a message takes it away."""
+    """A surface deletes a message that it did not post itself."""
 
     async def test_an_answer_in_its_thread(self, here: Room) -> None:
-        """The reply opened the thread; Discord keeps it, without our messages."""
+        """The reply opened the thread; Discord keeps the thread without our messages."""
         question = await here.say("ann", GENERAL, "hello")
         where = address(here, question, placement=Placement.THREAD)
         posted = await here.platform.open(where).post(Page("The answer."))
@@ -132,7 +132,7 @@ class TestDelete:
         assert here.discord.threads(here.place(GENERAL))
 
     async def test_an_answer_whose_thread_could_not_be_opened(self, here: Room) -> None:
-        """It stands in the channel, and is found there."""
+        """The answer is in the channel, and is found there."""
         question = await here.say("ann", GENERAL, "hello")
         here.discord.overwrite(
             here.place(GENERAL),
@@ -146,7 +146,7 @@ class TestDelete:
         assert not here.shown(GENERAL)
 
     async def test_an_answer_in_a_thread_where_the_question_is_too(self, here: Room) -> None:
-        """Archived meanwhile or not, the message goes."""
+        """The message is deleted even if the thread was archived meanwhile."""
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")
         question = await here.say("ann", thread, "hello")
         where = address(here, question, thread=thread)
@@ -156,7 +156,7 @@ class TestDelete:
         assert not here.shown(thread)
 
     async def test_what_is_gone_is_no_error(self, here: Room) -> None:
-        """A message, or its whole channel, that somebody took away before."""
+        """Somebody already deleted the message, or its whole channel."""
         question = await here.say("ann", GENERAL, "hello")
         where = address(here, question, placement=Placement.THREAD)
         posted = await here.platform.open(where).post(Page("The answer."))
@@ -167,7 +167,7 @@ class TestDelete:
         await here.platform.open(where).delete(posted)
 
     async def test_an_answer_to_a_command_beside_its_token(self, here: Room) -> None:
-        """Messages that the token does not know are taken away as ordinary ones."""
+        """Messages that the token does not know are deleted as ordinary ones."""
         here.nebula.answer_next("The answer.")
         shown = await here.slash("ann", GENERAL, "ask", prompt="hello")
         await here.until(lambda: shown.original is not None and shown.original.content.endswith("The answer."))

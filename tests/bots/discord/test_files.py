@@ -1,4 +1,4 @@
-"""Commands with files and choices in Discord, at the wire: `export` hands its file to the person alone."""
+"""Commands with files and choices in Discord, at the wire: `export` gives its file to the person alone."""
 
 from collections.abc import AsyncIterator
 
@@ -16,7 +16,7 @@ from tests.bounds import HANG_SECONDS
 
 @pytest.fixture
 def answer_seconds() -> float:
-    """How long a command may take before it is deferred; longer than any does."""
+    """How long a command may take before it is deferred; by default longer than any takes."""
     return HANG_SECONDS
 
 
@@ -40,7 +40,7 @@ async def content(message: Message) -> str:
 
 @pytest.mark.parametrize("answer_seconds", [HANG_SECONDS, 0.0])
 async def test_a_slash_command_brings_a_file(here: Room) -> None:
-    """One person sees it, also when it took so long that it had to be deferred."""
+    """One person sees it, even if the command took so long that it was deferred."""
     shown = await here.slash("ann", GENERAL, "export")
     [message] = await here.until(lambda: [one for one in shown.messages if one.attachments])
     assert message.ephemeral_for == here.people["ann"].id
@@ -53,7 +53,7 @@ async def test_a_slash_command_brings_a_file(here: Room) -> None:
     ("who", "whose", "allowed"), [("ann", "all", False), ("max", "all", True), ("ann", "me", True)]
 )
 async def test_an_optional_choice(here: Room, who: str, whose: str, allowed: bool) -> None:
-    """Discord knows the choices of an option that may be left out; what is chosen arrives, and is checked."""
+    """Discord knows the choices of an optional option; the chosen value arrives and is checked."""
     command = next(one for one in here.discord.commands.registered if one["name"] == "export")
     [option] = command["options"]
     assert [choice["value"] for choice in option["choices"]] == ["me", "all"]
@@ -66,7 +66,7 @@ async def test_an_optional_choice(here: Room, who: str, whose: str, allowed: boo
 
 
 async def test_a_file_for_a_mention_is_a_direct_message(here: Room) -> None:
-    """The channel reads only where it went."""
+    """The channel only reads where the file went."""
     await here.say("ann", GENERAL, "@nebula !export")
     await here.until(lambda: SENT in here.said(GENERAL))
     [message] = here.shown("@ann")
@@ -75,14 +75,14 @@ async def test_a_file_for_a_mention_is_a_direct_message(here: Room) -> None:
 
 
 async def test_who_takes_no_direct_messages_is_told_what_to_do(here: Room) -> None:
-    """What may be private is not shown to the channel instead."""
+    """What may be private is not shown in the channel instead."""
     await here.say("eve", GENERAL, "@nebula !export")
     await here.until(lambda: NOT_SENT in here.said(GENERAL))
     assert not any(one.attachments for one in here.shown(GENERAL))
 
 
 async def test_in_a_direct_message_it_comes_there(here: Room) -> None:
-    """A reply with the file."""
+    """The reply has the file."""
     await here.answered("ann", "@ann", "a word alone", "Alone.")
     asked = await here.say("ann", "@ann", "!export")
     [message] = await here.until(lambda: [one for one in here.shown("@ann") if one.attachments])
@@ -91,7 +91,7 @@ async def test_in_a_direct_message_it_comes_there(here: Room) -> None:
 
 
 async def test_a_file_that_is_refused_leaves_a_sentence(here: Room) -> None:
-    """Discord takes no file of that size: the person is told, instead of a command that failed."""
+    """Discord accepts no file of that size: the person is told so instead of "the command failed"."""
     here.discord.faults.error("POST /interactions/*", 400, code=40005)
     shown = await here.slash("ann", GENERAL, "export")
     [message] = await here.until(lambda: shown.messages)
@@ -100,7 +100,7 @@ async def test_a_file_that_is_refused_leaves_a_sentence(here: Room) -> None:
 
 
 async def test_forget_forgets(here: Room) -> None:
-    """By default what the person asked, and no other."""
+    """By default the bot forgets what this person asked, and nothing else."""
     await here.used("ann", GENERAL, "forget")
     await here.answered("bob", GENERAL, "@nebula what do you know?", "Little.")
     known = "\n".join(message.content for message in here.nebula.requests[-1].messages)

@@ -1,4 +1,4 @@
-"""The connection to Discord at the wire: whatever it does, what people say is answered once, or an operator is told."""
+"""The connection to Discord at the wire: whatever happens to it, questions are answered once or an operator is told."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.discord.inbound import client as events
+from bots.discord.inbound import client
 from bots.sandbox.discord import gateway as discord_gateway
 from bots.sandbox.discord.gateway import Gateway
 from bots.sandbox.discord.values import Overwrite, Permission
@@ -22,15 +22,15 @@ RANDOM = "#random"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new session is begun soon, and so is every retry."""
-    monkeypatch.setattr(events, "AFRESH_SECONDS", 0.05)
+    """New sessions and retries start soon."""
+    monkeypatch.setattr(client, "NEW_SESSION_SECONDS", 0.05)
     monkeypatch.setattr("discord.backoff.ExponentialBackoff.delay", lambda _: 0.01)
     monkeypatch.setattr("bots.discord.app.RETRY_SECONDS", 0.01)
 
 
 @pytest_asyncio.fixture
 async def here(redis_client: Redis) -> AsyncIterator[Room]:
-    """A room where Discord sets no rate limits."""
+    """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
 
@@ -52,7 +52,7 @@ class TestSessions:
         ],
     )
     async def test_it_is_made_again(self, here: Room, trouble: Callable[[Gateway], None], resumed: bool) -> None:
-        """It is resumed where Discord keeps the session, and begun anew where not; the next question is answered."""
+        """It is resumed if Discord keeps the session, and otherwise new; the next question is answered."""
         gateway = here.discord.gateway
         [before] = gateway.sessions
         trouble(gateway)
@@ -63,13 +63,13 @@ class TestSessions:
     async def test_a_connection_that_fell_silent_is_given_up(
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """No acknowledgement and no event comes any more, yet nothing is closed: what was said then is answered."""
-        monkeypatch.setattr(events, "SILENCE_SECONDS", 0.4)
+        """No acknowledgement or event comes any more, yet nothing is closed: what people say then is answered."""
+        monkeypatch.setattr(client, "SILENCE_SECONDS", 0.4)
         monkeypatch.setattr(discord_gateway, "HEARTBEAT_MS", 100)
         async with room(redis_client) as here:
             here.discord.gateway.fall_silent()
             await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
-            # On a busy machine the new connection may seem silent too, and is made anew as well.
+            # On a busy machine the new connection may seem silent too, and is then replaced as well.
             assert here.discord.gateway.resumes >= 1
             assert here.discord.gateway.identifies == 1
 
@@ -77,7 +77,7 @@ class TestSessions:
         ("code", "says"), [(4004, "DISCORD_TOKEN"), (4011, "DISCORD_SHARDS"), (4013, "intents"), (4014, "Intents")]
     )
     async def test_what_no_retry_mends_ends_the_bot(self, redis_client: Redis, code: int, says: str) -> None:
-        """With a sentence that says what to do, instead of signing in again and again."""
+        """The bot ends with a sentence that says what to do, instead of signing in again and again."""
         async with discord_server() as discord, NebulaServer() as model:
 
             async def serve() -> None:
@@ -93,7 +93,7 @@ class TestSessions:
             assert discord.gateway.identifies == 1
 
     async def test_an_answer_goes_on_while_the_connection_is_away(self, here: Room) -> None:
-        """What is written needs no gateway: it comes to its end before the connection is back."""
+        """Writing needs no gateway: the answer is complete before the connection is back."""
         held = here.nebula.hold(5)
         here.nebula.answer_next("word " * 20 + "end")
         await here.say("ann", GENERAL, "@nebula hello")
@@ -109,7 +109,7 @@ class TestPlaces:
     """A place that is lost while an answer is written."""
 
     async def test_a_channel_that_vanished_ends_the_turn(self, here: Room) -> None:
-        """One refused call, no endless retries; the model is not asked on, and others are served."""
+        """One refused call, no endless retries; the model's request is closed, and other channels are served."""
         here.nebula.pace = 50
         here.nebula.answer_next("word " * 500)
         await here.say("ann", GENERAL, "@nebula hello")
@@ -123,7 +123,7 @@ class TestPlaces:
         await here.answered("ann", RANDOM, "@nebula hello", "Hi.")
 
     async def test_where_the_bot_may_not_write_the_person_is_told(self, here: Room) -> None:
-        """The turn ends at the first refusal (50013), and the person reads in a direct message why."""
+        """The turn ends at the first refusal (50013), and a direct message tells the person why."""
         denied = Permission.SEND_MESSAGES
         here.discord.overwrite(
             here.place(GENERAL), Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied)
@@ -139,7 +139,7 @@ class TestPlaces:
         await here.until(lambda: here.said(RANDOM) == ["Hi."])
 
     async def test_a_channel_that_is_closed_to_the_bot_ends_the_turn(self, here: Room) -> None:
-        """In the middle of an answer the channel is no longer seen (50001): the person is told, and it is over."""
+        """In the middle of an answer the bot loses access to the channel (50001): it tells the person and stops."""
         here.nebula.pace = 50
         here.nebula.answer_next("word " * 500)
         await here.say("ada", GENERAL, "@nebula hello")

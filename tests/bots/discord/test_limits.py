@@ -1,4 +1,4 @@
-"""Discord's rate limits, at the wire: they are kept and learnt, and a refusal costs a pause, never the end."""
+"""Discord's rate limits, at the wire: the bot keeps and learns them, and a refusal only costs a pause."""
 
 import time
 from dataclasses import replace
@@ -8,41 +8,41 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.discord.api import http, rest
-from bots.discord.outbound import channel_surface as surface
 from bots.sandbox.discord.limits import OFF, Limit, Limits
 from bots.sandbox.discord.values import Call
 from core.domain.rates import RateLimit
 from core.turns import assistant
-from tests.bots.discord.harness import FASTER, GENERAL, Room, room
+from tests.bots.discord.harness import FASTER, GENERAL, QUICK, Room, room
 
 POST = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 RESPOND = "PATCH /webhooks/{application}/{token}/messages/*"
 TYPING = "POST /channels/{channel}/typing"
 WORDS = "word " * 80 + "end"
+ALL_OLD = replace(QUICK, old_age_seconds=-1.0)  # every message counts as old
 SLOW = "w " * 900 + "end"  # at a slow pace for longer than any machine needs to show it, until it is let go
 
 
 def refused(here: Room) -> list[Call]:
-    """The calls that met a limit."""
+    """The calls that exceeded a limit."""
     return [call for call in here.discord.calls if call.status == 429]
 
 
 def edited(here: Room, answer: str) -> bool:
-    """Whether an edit was refused, or the answer is there."""
+    """Whether an edit was refused or the answer is complete."""
     return bool(refused(here)) or here.said(GENERAL) == [answer]
 
 
 async def answered(here: Room, answer: str = WORDS) -> None:
-    """A streamed answer, to its end."""
+    """Wait for a streamed answer to end."""
     here.nebula.answer_next(answer)
     await here.say("ann", GENERAL, "@nebula question")
     await here.until(lambda: any(text.endswith("end") for text in here.said(GENERAL)))
     await here.bot.intake.idle()
 
 
-async def test_a_command_that_streams_meets_no_limit(redis_client: Redis) -> None:
-    """The token's own limit is kept as well as a channel's."""
+async def test_a_command_that_streams_exceeds_no_limit(redis_client: Redis) -> None:
+    """The token's own limit is kept like a channel's."""
     async with room(redis_client, limits=Limits()) as here:
         here.nebula.pace = 20
         held = here.nebula.hold()
@@ -54,8 +54,8 @@ async def test_a_command_that_streams_meets_no_limit(redis_client: Redis) -> Non
         assert not refused(here)
 
 
-async def test_many_channels_at_once_meet_no_limit(redis_client: Redis) -> None:
-    """Twenty answers that stream side by side keep their channels' limits and that of the whole bot."""
+async def test_many_channels_at_once_exceed_no_limit(redis_client: Redis) -> None:
+    """Twenty answers that stream at the same time keep their channels' limits and that of the whole bot."""
     async with room(redis_client, limits=Limits()) as here:
         channels = [here.discord.add_channel(here.guild, f"room-{number}") for number in range(20)]
         here.nebula.pace = 45
@@ -71,7 +71,7 @@ async def test_many_channels_at_once_meet_no_limit(redis_client: Redis) -> None:
 
 
 async def test_a_lower_limit_is_learnt_from_its_headers(redis_client: Redis) -> None:
-    """Discord halves the limit in the middle of an answer: one refusal at most, and the end lands."""
+    """Discord halves the limit in the middle of an answer: at most one refusal, and the end arrives."""
     async with room(redis_client, limits=Limits()) as here:
         here.nebula.pace = 20
         held = here.nebula.hold()
@@ -89,10 +89,10 @@ async def test_a_lower_limit_is_learnt_from_its_headers(redis_client: Redis) -> 
 async def test_a_limit_of_the_whole_bot_holds_every_call(
     redis_client: Redis, monkeypatch: pytest.MonkeyPatch, ban: bool
 ) -> None:
-    """After a global 429, or a page of Cloudflare's in its place, nothing is called until its time is over."""
+    """After a global 429, or a Cloudflare page instead, the bot calls nothing until the pause is over."""
     monkeypatch.setattr(http, "BANNED_SECONDS", 0.5)
     async with room(redis_client) as here:
-        await here.until(lambda: here.discord.commands.puts)  # no call of the start is on its way any more
+        await here.until(lambda: here.discord.commands.puts)  # no call of the start is under way any more
         here.nebula.pace = 40
         if ban:
             here.discord.faults.cloudflare(EDIT)
@@ -109,40 +109,36 @@ async def test_a_limit_of_the_whole_bot_holds_every_call(
 
 
 async def test_a_limit_that_others_used_up_is_not_taken_for_ours(redis_client: Redis) -> None:
-    """A `shared` 429 is waited out; what is believed of the channel's own limit stays, here and in other processes."""
+    """The bot waits out a `shared` 429; its count of the channel's own limit stays, here and in other processes."""
     async with room(redis_client) as here:
         here.discord.faults.rate_limit(EDIT, 0.2, times=2, scope="shared")
         here.nebula.pace = 40
         await answered(here)
-        pace = RateLimit(f"discord/edit/{here.place(GENERAL).id}", surface.EDITS, surface.EDIT_SECONDS / FASTER)
-        assert here.bot.assistant._pacer.bucket(pace).window.calls == surface.EDITS
+        pace = RateLimit(f"discord/edit/{here.place(GENERAL).id}", QUICK.edit.calls, QUICK.edit.seconds)
+        assert here.bot.assistant._pacer.bucket(pace).window.calls == QUICK.edit.calls
         keys = [key async for key in redis_client.scan_iter(match=f"nb:b:*{pace.scope}*")]
         limits = [await redis_client.hget(key, "limit") for key in keys if await redis_client.type(key) == b"hash"]
         assert [limit.split()[0] for limit in limits if limit] in ([], [b"5"])
 
 
-async def test_old_messages_are_edited_less_often(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new answer in a message of more than an hour ago keeps the limit that no header tells of."""
-    monkeypatch.setattr(surface, "OLD", -1.0)
-    async with room(redis_client, limits=Limits(old_age=-1.0)) as here:
+async def test_old_messages_are_edited_less_often(redis_client: Redis) -> None:
+    """A new answer in a message older than an hour keeps the limit that no header mentions."""
+    async with room(redis_client, limits=Limits(old_age=-1.0), kept=ALL_OLD) as here:
         here.nebula.pace = 40
         await answered(here)
         assert not refused(here)
 
 
 @pytest.mark.parametrize("known", [False, True])
-async def test_an_old_edit_that_is_refused_is_waited_out(
-    redis_client: Redis, monkeypatch: pytest.MonkeyPatch, known: bool
-) -> None:
-    """Code 30046 says nothing of the limit in the headers beside it: it costs a pause, and the end lands."""
-    if known:  # that the message is old, if not what that means today
-        monkeypatch.setattr(surface, "OLD", -1.0)
+async def test_an_old_edit_that_is_refused_is_waited_out(redis_client: Redis, known: bool) -> None:
+    """The headers beside code 30046 do not describe this limit: it costs a pause, and the end arrives."""
+    kept = ALL_OLD if known else QUICK  # known: that the message is old, though not what that means today
     limits = replace(OFF, edit=Limit(50, 5.0), old_edit=Limit(1, 1.0), old_age=-1.0)
     stands: float | None = None
-    async with room(redis_client, limits=limits, clock=lambda: stands or time.monotonic()) as here:
+    async with room(redis_client, limits=limits, kept=kept, clock=lambda: stands or time.monotonic()) as here:
         await answered(here, "one end")
         stands = time.monotonic()
-        for word in ("two", "three"):  # each is an edit at least, and Discord's clock stands meanwhile
+        for word in ("two", "three"):  # each is at least one edit, while Discord's clock stands still
             here.nebula.answer_next(f"{word} end")
             await here.press("ann", here.shown(GENERAL)[0], "Regenerate")
             await here.until(partial(edited, here, f"{word} end"))
@@ -157,7 +153,7 @@ async def test_an_old_edit_that_is_refused_is_waited_out(
 async def test_typing_is_shown_once_for_a_channel_and_only_until_there_is_text(
     redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two questions in one channel show one sign; with the first word it is not set again."""
+    """Two questions in one channel cause one typing call; after the first word there are no more."""
     monkeypatch.setattr(assistant, "SIGN_SECONDS", 0.05)
     monkeypatch.setattr(rest, "_TYPING_SECONDS", 60.0)
 
@@ -185,11 +181,11 @@ async def test_typing_is_shown_once_for_a_channel_and_only_until_there_is_text(
         await here.until(lambda: here.shown("#random"))
         shown = typed(here)
         await here.until(lambda: here.said("#random")[0].endswith("end"))
-        assert typed(here) <= shown + 1  # one may have been on its way
+        assert typed(here) <= shown + 1  # one may have been under way
 
 
-async def test_a_refused_sign_costs_nothing(redis_client: Redis) -> None:
-    """When Discord refuses to show the bot as typing, the answer comes all the same, and at once."""
+async def test_a_refused_typing_call_costs_nothing(redis_client: Redis) -> None:
+    """If Discord refuses to show the bot as typing, the answer still comes, and at once."""
     async with room(redis_client) as here:
         here.discord.faults.rate_limit(TYPING, 60, None)
         held = here.nebula.hold(0)
@@ -202,8 +198,8 @@ async def test_a_refused_sign_costs_nothing(redis_client: Redis) -> None:
         assert {call.route for call in refused(here)} == {TYPING}
 
 
-async def test_a_sign_meets_no_limit_of_its_own(redis_client: Redis) -> None:
-    """Questions that follow each other quickly are not each shown as typing."""
+async def test_typing_calls_exceed_no_limit_of_their_own(redis_client: Redis) -> None:
+    """Questions that follow each other quickly do not each cause a typing call."""
     async with room(redis_client, limits=replace(OFF, typing=Limit(2, 5.0 * FASTER))) as here:
         for number in range(5):
             await here.answered("ann", GENERAL, f"@nebula {number}", f"Answer {number}.")

@@ -1,4 +1,4 @@
-"""Discord while Redis is away, at the wire: a real server is killed in the middle, and started again."""
+"""Discord while Redis is away, at the wire: a real server is killed and started again."""
 
 import asyncio
 import subprocess
@@ -12,7 +12,7 @@ from redis import Redis as BlockingRedis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from bots.discord.inbound import ordering as arrivals
+from bots.discord.inbound import ordering
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.errors import StoreError
 from core.inbound.dispatcher import AWAY
@@ -25,7 +25,7 @@ RANDOM = "#random"
 
 
 class Server:
-    """A Redis that can be killed; what it held then is lost, as far as it was not on disk."""
+    """A Redis that can be killed; it then loses what was not on disk."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -33,7 +33,7 @@ class Server:
         self.url = f"unix://{folder}/redis.sock"
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start it, and return when it answers."""
         settings = ["--port", "0", "--unixsocket", "redis.sock", "--dir", self._folder, "--save", ""]
         settings += ["--appendonly", "yes", "--appendfsync", "always"]
         with Path(self._folder, "log").open("ab") as log:
@@ -42,7 +42,7 @@ class Server:
             client.ping()
 
     def kill(self) -> None:
-        """It is gone at once."""
+        """Kill it at once."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -51,7 +51,7 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A server of the test's own, running."""
+    """A running server of the test's own."""
     with TemporaryDirectory(prefix="nb-") as folder:  # not tmp_path: a socket's path must be short
         found = Server(folder)
         found.start()
@@ -64,25 +64,27 @@ def server() -> Iterator[Server]:
 @pytest_asyncio.fixture
 async def here(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
     """A room on that server, where people are told early."""
-    monkeypatch.setattr(arrivals, "AWAY_SECONDS", 0.2)
-    monkeypatch.setattr(arrivals, "PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(ordering, "AWAY_SECONDS", 0.2)
+    monkeypatch.setattr(ordering, "PAUSE_SECONDS", 0.5)
     async with connection(server.url) as redis, room(redis) as stage:
         yield stage
 
 
 def away(here: Room, where: str) -> int:
-    """How often it was said in a place that Redis is away."""
+    """How often a place shows that Redis is away."""
     return sum(AWAY in text for text in here.said(where))
 
 
 def answers(here: Room, where: str) -> list[str]:
-    """What was said otherwise."""
+    """What else the place shows."""
     return [text for text in here.said(where) if AWAY not in text]
 
 
 async def test_questions_wait_for_redis_and_are_answered_once(here: Room, server: Server) -> None:
-    """One sentence for each channel and outage; then every question is answered once, in its channel's order, also
-    where the later one would be tried again sooner."""
+    """One sentence per channel and outage; then every question is answered once.
+
+    Each channel's order is kept, even where the later question would be tried again sooner.
+    """
     await here.answered("ann", GENERAL, "@nebula before", "Before.")
     server.kill()
     for answer in ("One.", "Two."):
@@ -106,7 +108,7 @@ async def test_questions_wait_for_redis_and_are_answered_once(here: Room, server
 
 @pytest.mark.parametrize("private", [False, True])
 async def test_a_command_waits_for_redis(here: Room, server: Server, private: bool) -> None:
-    """Its deferred response shows the sentence, which gives way to the answer."""
+    """Its deferred response shows the sentence, and then the answer."""
     server.kill()
     here.nebula.answer_next("The answer.")
     shown = await here.slash("ann", GENERAL, "ask", prompt="hello", private=private)
@@ -120,7 +122,7 @@ async def test_a_command_waits_for_redis(here: Room, server: Server, private: bo
 
 
 async def test_a_mention_behind_a_command_is_told_too(here: Room, server: Server) -> None:
-    """Each command shows the sentence for itself, and the channel has it once beside."""
+    """Each command shows the sentence itself, and the channel shows it once as well."""
     server.kill()
     for answer in ("One.", "Two."):
         here.nebula.answer_next(answer)
@@ -135,8 +137,8 @@ async def test_a_mention_behind_a_command_is_told_too(here: Room, server: Server
 
 
 async def test_two_processes_say_it_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both have the question and neither has Redis: the person reads one sentence, and then one answer."""
-    monkeypatch.setattr(arrivals, "AWAY_SECONDS", 0.3)
+    """Both have the question and neither has Redis: the person reads one sentence and one answer."""
+    monkeypatch.setattr(ordering, "AWAY_SECONDS", 0.3)
     async with (
         connection(server.url) as redis,
         connection(server.url) as another,
@@ -157,8 +159,8 @@ async def test_two_processes_say_it_once(server: Server, monkeypatch: pytest.Mon
 async def test_what_is_beyond_the_memory_is_refused(
     here: Room, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When too many questions wait the next person is told to ask again; those that wait are answered."""
-    monkeypatch.setattr(arrivals, "WAITING", 1)
+    """If too many questions wait, the next person is asked to try again; those that wait are answered."""
+    monkeypatch.setattr(ordering, "MOST_WAITING", 1)
     server.kill()
     here.nebula.answer_next("One.")
     await here.say("ann", GENERAL, "@nebula one")
@@ -173,8 +175,8 @@ async def test_what_is_beyond_the_memory_is_refused(
 async def test_a_bot_that_ends_meanwhile_ends_in_order(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Questions that still wait do not keep the process, and leave no traceback; the next process finds them."""
-    monkeypatch.setattr(arrivals, "AWAY_SECONDS", 0.1)
+    """Questions that still wait do not delay the end, and leave no traceback; the next process finds them."""
+    monkeypatch.setattr(ordering, "AWAY_SECONDS", 0.1)
     async with discord_server() as discord, NebulaServer() as model:
         here, config = Room(discord, model), config_for(discord, model)
         async with connection(server.url) as redis, running(here, redis, config):
@@ -192,7 +194,7 @@ async def test_a_bot_that_ends_meanwhile_ends_in_order(
 
 
 async def test_a_command_whose_token_ends_meanwhile(here: Room, server: Server) -> None:
-    """The question goes on without it: the answer is a message of its own."""
+    """The question continues without it: the answer is a message of its own."""
     server.kill()
     here.nebula.answer_next("The answer.")
     shown = await here.slash("ann", GENERAL, "ask", prompt="hello")

@@ -1,4 +1,4 @@
-"""Answers to `/ask` in Discord, at the wire: what is private stays so, and nothing is lost with a command's token."""
+"""Answers to `/ask` in Discord, at the wire: private ones stay private, and an expired token loses nothing."""
 
 import time
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.inbound import interactions
-from bots.discord.outbound import interaction_surface as response
+from bots.discord.outbound import interaction_surface
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.values import SUPPRESS_EMBEDS, Message
 from bots.sandbox.nebula.faults import Fault
@@ -28,18 +28,18 @@ LONG = "\n\n".join(f"Paragraph {number:02}. " + "word " * 60 for number in range
 
 @pytest_asyncio.fixture
 async def here(redis_client: Redis) -> AsyncIterator[Room]:
-    """A room where Discord sets no rate limits."""
+    """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
 
 
 async def asked(here: Room, who: str = "ann", where: str = GENERAL, prompt: str = "topsecret?") -> Interaction:
-    """A private question."""
+    """Ask a private question."""
     return await here.slash(who, where, "ask", prompt=prompt, private=True)
 
 
 async def answered(here: Room, answer: str, who: str = "ann", where: str = GENERAL) -> Interaction:
-    """A private question with its whole answer."""
+    """Ask a private question and wait for its whole answer."""
     here.nebula.answer_next(answer)
     shown = await asked(here, who, where)
     await here.until(lambda: bool(shown.messages) and shown.messages[-1].content.endswith(answer[-10:]))
@@ -48,18 +48,18 @@ async def answered(here: Room, answer: str, who: str = "ann", where: str = GENER
 
 
 def known(here: Room) -> str:
-    """All that the model was told last."""
+    """Everything that the model was last told."""
     return "\n".join(message.content for message in here.nebula.requests[-1].messages)
 
 
 def public(here: Room) -> list[Message]:
-    """All that somebody other than Ann can see of the bot."""
+    """Everything of the bot's that people other than Ann can see."""
     places = [*here.discord.channels(here.guild), here.discord.open_dm(here.people["bob"])]
     return [message for place in places for message in here.shown(place)]
 
 
 def complete(messages: list[Message]) -> bool:
-    """Whether the long answer is there, each paragraph once and in its order."""
+    """Whether the long answer is there, each paragraph once and in order."""
     text = "\n".join(message.content for message in messages)
     places = [text.find(f"Paragraph {number:02}.") for number in range(14)]
     return text.endswith("End.") and -1 not in places and places == sorted(places) and text.count("Paragraph") == 14
@@ -69,7 +69,7 @@ class TestPrivate:
     """`/ask private:True`."""
 
     async def test_a_private_answer_is_seen_by_one_person(self, here: Room) -> None:
-        """The response and its followups are for the person alone, from the first sign to the last word."""
+        """The response and its followups are for the person alone, from the first status to the last word."""
         shown = await answered(here, LONG)
         assert len(shown.messages) >= 3
         assert complete(list(shown.messages))
@@ -77,7 +77,7 @@ class TestPrivate:
         assert not public(here)
 
     async def test_a_private_question_is_remembered_apart(self, here: Room) -> None:
-        """Each person has one private history for each channel; the channel's own knows nothing of it."""
+        """Each person has one private history per channel; the channel's own history does not include it."""
         await answered(here, "The secret answer.")
         for who, where in (("bob", GENERAL), ("ann", "#random")):
             await answered(here, "Something else.", who, where)
@@ -89,7 +89,7 @@ class TestPrivate:
         assert "Hi." not in known(here)
 
     async def test_the_file_of_a_private_answer_is_private(self, redis_client: Redis) -> None:
-        """What is too long for messages comes as a file that the person alone sees."""
+        """An answer that is too long for messages comes as a file that the person alone sees."""
         async with room(redis_client, changes={"reply_pages": 1}) as here:
             here.nebula.answer_next(LONG)
             shown = await asked(here)
@@ -100,7 +100,7 @@ class TestPrivate:
 
     @pytest.mark.parametrize("finish", ["stop", "length"])
     async def test_a_private_answer_has_a_stop_button_and_no_other(self, here: Room, finish: str) -> None:
-        """What could not work afterwards is not offered."""
+        """Buttons that could not work afterwards are not offered."""
         here.nebula.pace = 20
         here.nebula.answer_next("word " * 20 + "end", finish=finish)
         shown = await asked(here)
@@ -110,7 +110,7 @@ class TestPrivate:
         assert "end" in shown.original.content
 
     async def test_a_private_answer_can_be_stopped(self, here: Room) -> None:
-        """The button of a private answer ends it."""
+        """The button under a private answer ends it."""
         here.nebula.fault(Fault(stall_after=3))
         shown = await asked(here)
         await here.until(lambda: shown.original and STOP in here.buttons(shown.original))
@@ -121,7 +121,7 @@ class TestPrivate:
         assert not here.buttons(shown.original)
 
     async def test_two_private_questions_do_not_wait_for_each_other(self, here: Room) -> None:
-        """A private question waits for nobody but its own author, and shows that to nobody else."""
+        """A private question waits only for its own author's questions, and shows that to nobody else."""
         here.nebula.fault(Fault(stall_after=3))
         await here.say("bob", GENERAL, "@nebula talk")
         await here.until(lambda: here.shown(GENERAL))
@@ -141,7 +141,7 @@ class TestPrivate:
         assert {one.id for one in public(here)} == {one.id for one in before}
 
     async def test_too_many_private_questions_are_refused_in_private(self, redis_client: Redis) -> None:
-        """The sentence about it is the person's alone."""
+        """Only the person sees the sentence about it."""
         async with room(redis_client, changes={"inbox_limit": 1}) as here:
             here.nebula.fault(Fault(stall_after=3))
             running = await asked(here)
@@ -154,7 +154,7 @@ class TestPrivate:
     async def test_without_its_token_a_private_answer_goes_on_as_a_direct_message(
         self, here: Room, status: int, code: int
     ) -> None:
-        """Never into the channel; the message that can't be edited any more comes whole, and can be stopped."""
+        """Never in the channel; the message that can't be edited any more comes again in full, and can be stopped."""
         here.discord.faults.error(RESPOND, status, None, code=code, before=1)
         here.nebula.pace = 20
         here.nebula.answer_next("a secret " * 100)
@@ -169,7 +169,7 @@ class TestPrivate:
         assert not public(here)
 
     async def test_a_private_answer_of_several_messages_outlives_its_token(self, redis_client: Redis) -> None:
-        """What stands already stays where it is; what is missing comes as direct messages, in order."""
+        """The posted part stays where it is; the rest comes as direct messages, in order."""
         async with room(redis_client) as here:
             here.discord.faults.error(FOLLOW_UP, 401, None, code=50027, before=1)
             here.discord.faults.error(RESPOND, 401, None, code=50027, before=4)
@@ -185,7 +185,7 @@ class TestPrivate:
     async def test_who_takes_no_direct_messages_loses_the_answer_and_no_secret(
         self, redis_client: Redis, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The turn ends with a line in the log and nothing in the channel, and the next question is answered."""
+        """The turn ends with a log line and nothing in the channel, and the next question is answered."""
         async with room(redis_client) as here:
             here.people["eve"] = here.discord.add_member(here.guild, "eve", dms=False)
             here.discord.faults.error(RESPOND, 401, None, code=50027, before=1)
@@ -205,7 +205,7 @@ class TestPrivate:
         assert not any("secret" in text for text in told)
 
     async def test_a_private_question_that_was_deferred_too_late_is_answered_in_private(self, here: Room) -> None:
-        """Without any token the answer has no other place than a direct message."""
+        """Without a token, only a direct message can hold the answer."""
         here.discord.faults.error("POST /interactions/*", 404, code=10062)
         here.nebula.answer_next("A secret.")
         await asked(here)
@@ -216,7 +216,7 @@ class TestPrivate:
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The next process finishes it in the same message, for the same person alone."""
-        monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take it
+        monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take over
         async with discord_server() as discord, NebulaServer(pace=20) as model:
             here, config = Room(discord, model), config_for(discord, model)
             model.answer_next("a long secret " * 40)
@@ -233,14 +233,14 @@ class TestPrivate:
 
 
 class TestTokens:
-    """What becomes of an answer whose command's token ends."""
+    """What happens to an answer whose command's token expires."""
 
     async def test_an_answer_leaves_its_token_before_that_ends(
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """In time the same message is edited as an ordinary one: no call is refused, and the buttons stay."""
+        """The same message is edited in time as an ordinary one: no call is refused, and the buttons stay."""
         passed = 0.0
-        monkeypatch.setattr(response, "time", SimpleNamespace(time=lambda: time.time() + passed))
+        monkeypatch.setattr(interaction_surface, "time", SimpleNamespace(time=lambda: time.time() + passed))
         async with room(redis_client) as here:
             here.nebula.pace = 20
             here.nebula.answer_next("a long tale " * 100)
@@ -265,7 +265,7 @@ class TestTokens:
     async def test_an_answer_whose_token_dies_early_goes_on_in_the_same_message(
         self, here: Room, status: int, code: int
     ) -> None:
-        """The token is tried once more and then no longer; the end lands, with its button, and can be regenerated."""
+        """The token is tried only once more; the end arrives with its button, and the answer can be regenerated."""
         here.discord.faults.error(RESPOND, status, None, code=code, before=1)
         here.nebula.pace = 20
         here.nebula.answer_next("word " * 20 + "end")
@@ -279,24 +279,24 @@ class TestTokens:
         await here.press("ann", shown.original, AGAIN)
         await here.until(lambda: shown.original and shown.original.content.endswith("Another."))
         assert len(here.shown(GENERAL)) == 1
-        assert sum(call.status == status for call in here.discord.calls) == 2  # once for each answer
+        assert sum(call.status == status for call in here.discord.calls) == 2  # once per answer
 
     async def test_a_token_that_dies_before_the_first_word(self, here: Room) -> None:
-        """The answer stands in a message of its own."""
+        """The answer is in a message of its own."""
         here.discord.faults.error(RESPOND, 404, None, code=10015)
         here.nebula.answer_next("Here.")
         await here.slash("ann", GENERAL, "ask", prompt="hello")
         await here.until(lambda: any(text.endswith("Here.") for text in here.said(GENERAL)))
 
     async def test_a_token_that_dies_between_two_messages(self, here: Room) -> None:
-        """The text goes on in ordinary messages, each part of it once."""
+        """The text continues in ordinary messages, each part once."""
         here.discord.faults.error(FOLLOW_UP, 401, None, code=50027, before=1)
         here.nebula.answer_next(LONG)
         await here.slash("ann", GENERAL, "ask", prompt="a lot")
         await here.until(lambda: complete(here.shown(GENERAL)))
 
     async def test_a_message_that_goes_with_a_dead_token_is_taken_away(self, here: Room) -> None:
-        """A shorter answer in place of a long one leaves none of its messages behind."""
+        """A shorter answer that replaces a long one leaves none of the other messages behind."""
         here.nebula.answer_next(LONG)
         shown = await here.slash("ann", GENERAL, "ask", prompt="a lot")
         await here.until(lambda: complete(here.shown(GENERAL)) and AGAIN in here.buttons(here.shown(GENERAL)[-1]))
@@ -308,7 +308,7 @@ class TestTokens:
 
     @pytest.mark.parametrize("fault", ["reset", "503"])
     async def test_a_followup_whose_answer_was_lost_is_not_posted_twice(self, here: Room, fault: str) -> None:
-        """Webhooks know no nonce: what seemed to fail is looked for before it is sent again."""
+        """Webhooks have no nonce: the bot looks for a message that seemed to fail before sending it again."""
         if fault == "reset":
             here.discord.faults.reset(FOLLOW_UP, times=2)
         else:
@@ -338,7 +338,7 @@ class TestWaiting:
     """A command that waits for its turn."""
 
     async def test_the_place_in_line_gives_way_to_the_answer(self, here: Room) -> None:
-        """The deferred response shows how many come first, and then becomes the answer."""
+        """The deferred response shows how many questions come first, and then the answer."""
         here.nebula.fault(Fault(stall_after=3))
         await here.say("ann", GENERAL, "@nebula talk")
         await here.until(lambda: here.shown(GENERAL))
@@ -353,19 +353,19 @@ class TestWaiting:
         assert len(here.shown(GENERAL)) == 2
 
     @pytest.mark.parametrize("kind", ["late", "slow"])
-    async def test_a_sign_that_is_slow_never_lands_on_the_answer(self, here: Room, kind: str) -> None:
-        """The turn begins while the sign is on its way: the answer is shown after it, and stays."""
+    async def test_a_slow_status_never_overwrites_the_answer(self, here: Room, kind: str) -> None:
+        """The turn begins while the status is on its way: the answer is shown after it, and stays."""
         here.nebula.fault(Fault(stall_after=3))
         await here.say("ann", GENERAL, "@nebula talk")
         await here.until(lambda: here.shown(GENERAL) and STOP in here.buttons(here.shown(GENERAL)[0]))
-        sign = here.discord.faults.hold(RESPOND, late=kind == "late")
+        status = here.discord.faults.hold(RESPOND, late=kind == "late")
         here.nebula.answer_next("You too.")
         shown = await here.slash("bob", GENERAL, "ask", prompt="and I?")
-        await here.until(lambda: sign.met)
+        await here.until(lambda: status.met)
         await here.press("ann", here.shown(GENERAL)[0], STOP)
         await here.nebula.until(lambda: len(here.nebula.requests) == 2 and here.nebula.requests[1].finished)
         await here.answered("max", "#random", "@nebula hello", "Hi.", settle=False)  # time enough for an answer
-        sign.let_go()
+        status.let_go()
         await here.bot.intake.idle()
         assert shown.original
         assert shown.original.content.endswith("You too.")

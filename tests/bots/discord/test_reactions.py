@@ -1,4 +1,4 @@
-"""The marks on waiting questions, over the wire: what Discord shows, whatever the order in which things happen."""
+"""Reactions on waiting questions, over the wire: what Discord shows, in whatever order things happen."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,8 +8,9 @@ import pytest
 import pytest_asyncio
 
 from bots.discord.api.http import Http
+from bots.discord.api.limits import Limits
 from bots.discord.api.rest import Rest
-from bots.discord.outbound import reactions as module
+from bots.discord.outbound import reactions as reactions_module
 from bots.discord.outbound.reactions import Reactions
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.values import Message
@@ -18,43 +19,45 @@ from tests.bounds import HANG_SECONDS
 SET = "PUT /channels/{channel}/messages/{message}/reactions/*"
 UNSET = "DELETE /channels/{channel}/messages/{message}/reactions/*"
 ELSEWHERE = 3
+QUICK = Limits(reaction_seconds=0.01)
 
 
 class Desk:
-    """Questions, three in one channel and `ELSEWHERE` one in another, and the marks on them."""
+    """Questions, three in one channel and `ELSEWHERE` one in another, and the reactions on them."""
 
-    def __init__(self, discord: DiscordServer, marks: Reactions, questions: tuple[Message, ...]) -> None:
-        self.discord, self.marks, self.questions = discord, marks, questions
+    def __init__(self, discord: DiscordServer, reactions: Reactions, questions: tuple[Message, ...]) -> None:
+        self.discord, self.reactions, self.questions = discord, reactions, questions
 
-    def put(self, number: int) -> None:
-        """Mark a question."""
-        self.marks.put(self.questions[number].channel, self.questions[number].id)
+    def add(self, number: int) -> None:
+        """Ask for the reaction on a question."""
+        self.reactions.add(self.questions[number].channel, self.questions[number].id)
 
-    def take(self, number: int, *, adopted: bool = False) -> None:
-        """Take its mark away."""
-        self.marks.take(self.questions[number].channel, self.questions[number].id, adopted=adopted)
+    def remove(self, number: int, *, adopted: bool = False) -> None:
+        """Ask for its removal."""
+        self.reactions.remove(self.questions[number].channel, self.questions[number].id, adopted=adopted)
 
-    def marked(self, number: int) -> bool:
-        """Whether people see a mark."""
+    def shown(self, number: int) -> bool:
+        """Whether people see a reaction."""
         found = self.discord.message(self.questions[number])
         return bool(found and found.reactions)
 
-    def put_off(self, number: int) -> bool:
-        """Whether a mark waits for the end of a pause that Discord asked for."""
+    def delayed(self, number: int) -> bool:
+        """Whether a reaction waits for the end of a pause that Discord asked for."""
         question = self.questions[number]
-        return self.marks._on.get((question.channel, question.id, module.EYES)) is module._Mark.WANTED
+        state = self.reactions._states.get((question.channel, question.id, reactions_module.EYES))
+        return state is reactions_module._State.WANTED
 
     def calls(self, number: int) -> list[tuple[str, int]]:
-        """What was asked of Discord about a question, and the HTTP status of the answer."""
+        """The calls about a question, and the HTTP status of each answer."""
         of_this = f"/messages/{self.questions[number].id}/reactions/"
         return [(call.method, call.status) for call in self.discord.calls if of_this in call.path]
 
 
 @asynccontextmanager
-async def serving(http: Http, marks: Reactions) -> AsyncIterator[None]:
-    """Marks at work."""
+async def serving(http: Http, reactions: Reactions) -> AsyncIterator[None]:
+    """Run the reactions."""
     async with http.open(), asyncio.TaskGroup() as group:
-        running = group.create_task(marks.run())
+        running = group.create_task(reactions.run())
         await asyncio.sleep(0)  # until it has begun
         yield
         running.cancel()
@@ -62,148 +65,148 @@ async def serving(http: Http, marks: Reactions) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def standing() -> AsyncIterator[tuple[Desk, Http]]:
-    """The questions, on a Discord without limits, and the way to it."""
+    """The questions on a Discord without rate limits, and the connection to it."""
     async with DiscordServer(limits=None) as discord:
         guild = discord.add_guild("Works")
         ann, channels = discord.add_member(guild, "ann"), [discord.add_channel(guild, name) for name in ("one", "two")]
         places = (*[channels[0]] * 3, channels[1])
         questions = tuple([await discord.say(ann, place, "a question") for place in places])
         http = Http(discord.api_url, discord.token)
-        yield Desk(discord, Reactions(Rest(http), spacing=0.01), questions), http
+        yield Desk(discord, Reactions(Rest(http), QUICK), questions), http
 
 
 @pytest_asyncio.fixture
 async def desk() -> AsyncIterator[Desk]:
-    """The questions, and marks at work."""
-    async with standing() as (desk, http), serving(http, desk.marks):
+    """The questions, with running reactions."""
+    async with standing() as (desk, http), serving(http, desk.reactions):
         yield desk
 
 
-async def test_a_mark_is_set_once_and_taken_away_once(desk: Desk) -> None:
-    """However often either is asked for."""
-    desk.put(0)
-    desk.put(0)
-    await desk.discord.until(lambda: desk.marked(0))
-    desk.take(0)
-    desk.take(0)
-    await desk.discord.until(lambda: not desk.marked(0))
-    desk.put(1)
-    await desk.discord.until(lambda: desk.marked(1))
+async def test_a_reaction_is_set_once_and_removed_once(desk: Desk) -> None:
+    """However often each is asked for."""
+    desk.add(0)
+    desk.add(0)
+    await desk.discord.until(lambda: desk.shown(0))
+    desk.remove(0)
+    desk.remove(0)
+    await desk.discord.until(lambda: not desk.shown(0))
+    desk.add(1)
+    await desk.discord.until(lambda: desk.shown(1))
     assert desk.calls(0) == [("PUT", 204), ("DELETE", 204)]
 
 
-async def test_a_mark_that_is_taken_before_its_place_came_is_never_set(desk: Desk) -> None:
-    """The one on its way is taken away when it is there, the one behind it is dropped, the last is set."""
+async def test_a_reaction_removed_before_its_turn_is_never_set(desk: Desk) -> None:
+    """The one under way is removed once it is there, the next is dropped, and the last is set."""
     answer = desk.discord.faults.hold(SET)
     for number in range(3):
-        desk.put(number)
-    await desk.discord.until(lambda: desk.marked(0))  # done, and not answered yet
-    desk.take(0)
-    desk.take(1)
+        desk.add(number)
+    await desk.discord.until(lambda: desk.shown(0))  # set, but the call is not answered yet
+    desk.remove(0)
+    desk.remove(1)
     answer.let_go()
-    await desk.discord.until(lambda: desk.marked(2) and not desk.marked(0))
+    await desk.discord.until(lambda: desk.shown(2) and not desk.shown(0))
     assert desk.calls(0) == [("PUT", 204), ("DELETE", 204)]
     assert desk.calls(1) == []
 
 
 async def test_a_refusal_for_haste_is_waited_out_once(desk: Desk) -> None:
-    """A mark that Discord put off is set, one that it puts off again is given up, and so is taking it away."""
+    """A reaction that Discord delays once is set; one that it delays again is given up, and so is a removal."""
     desk.discord.faults.rate_limit(SET, 0.01)
-    desk.put(0)
-    await desk.discord.until(lambda: desk.marked(0))
+    desk.add(0)
+    await desk.discord.until(lambda: desk.shown(0))
     assert desk.calls(0) == [("PUT", 429), ("PUT", 204)]
     desk.discord.faults.rate_limit(UNSET, 0.01)
-    desk.take(0)
-    await desk.discord.until(lambda: not desk.marked(0))
+    desk.remove(0)
+    await desk.discord.until(lambda: not desk.shown(0))
     assert desk.calls(0)[2:] == [("DELETE", 429), ("DELETE", 204)]
     desk.discord.faults.rate_limit(SET, 0.01, times=2)
-    desk.put(1)
-    desk.put(2)
-    await desk.discord.until(lambda: desk.marked(2))
-    desk.take(1)
-    desk.take(2)
-    await desk.discord.until(lambda: not desk.marked(2))
+    desk.add(1)
+    desk.add(2)
+    await desk.discord.until(lambda: desk.shown(2))
+    desk.remove(1)
+    desk.remove(2)
+    await desk.discord.until(lambda: not desk.shown(2))
     assert desk.calls(1) == [("PUT", 429), ("PUT", 429)]
 
 
 async def test_a_long_refusal_holds_nobody_up(desk: Desk) -> None:
-    """A mark for which Discord wants a minute is given up; the next one is set."""
+    """A reaction for which Discord asks to wait a minute is given up; the next one is set."""
     desk.discord.faults.rate_limit(SET, 60)
-    desk.put(0)
-    desk.put(1)
-    await desk.discord.until(lambda: desk.marked(1))
+    desk.add(0)
+    desk.add(1)
+    await desk.discord.until(lambda: desk.shown(1))
     assert desk.calls(0) == [("PUT", 429)]
 
 
-async def test_a_mark_that_is_taken_while_it_is_put_off_is_never_set(desk: Desk) -> None:
-    """Its turn began while Discord's pause was waited out."""
+async def test_a_reaction_removed_while_it_is_delayed_is_never_set(desk: Desk) -> None:
+    """Its turn began during Discord's pause."""
     desk.discord.faults.rate_limit(SET, 0.1)
-    desk.put(0)
-    desk.put(1)
+    desk.add(0)
+    desk.add(1)
     await desk.discord.until(lambda: desk.calls(0))
-    while not desk.put_off(0):  # seen in the moment in which it is, before the pause can be over
+    while not desk.delayed(0):  # caught at that moment, before the pause can be over
         await asyncio.sleep(0)
-    desk.take(0)
-    await desk.discord.until(lambda: desk.marked(1))
+    desk.remove(0)
+    await desk.discord.until(lambda: desk.shown(1))
     assert desk.calls(0) == [("PUT", 429)]
 
 
 async def test_another_channel_does_not_wait_for_what_is_put_off(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pause that Discord wants is that channel's alone."""
-    monkeypatch.setattr(module, "PATIENCE", 10 * HANG_SECONDS)
+    """A pause that Discord asks for affects only that channel."""
+    monkeypatch.setattr(reactions_module, "LONGEST_WAIT_SECONDS", 10 * HANG_SECONDS)
     desk.discord.faults.rate_limit(SET, 5 * HANG_SECONDS)
-    desk.put(0)
-    desk.put(1)
+    desk.add(0)
+    desk.add(1)
     await desk.discord.until(lambda: desk.calls(0))
-    desk.put(ELSEWHERE)
-    await desk.discord.until(lambda: desk.marked(ELSEWHERE))
+    desk.add(ELSEWHERE)
+    await desk.discord.until(lambda: desk.shown(ELSEWHERE))
     assert not desk.calls(1)
 
 
-async def test_a_mark_whose_answer_was_lost_is_taken_away(desk: Desk) -> None:
-    """It may be there; here it is."""
+async def test_a_reaction_whose_response_was_lost_is_removed(desk: Desk) -> None:
+    """The call may have succeeded; here it has."""
     desk.discord.faults.reset(SET)
-    desk.put(0)
-    desk.put(1)
-    await desk.discord.until(lambda: desk.marked(1))
-    assert desk.marked(0)
-    desk.take(0)
-    await desk.discord.until(lambda: not desk.marked(0))
+    desk.add(0)
+    desk.add(1)
+    await desk.discord.until(lambda: desk.shown(1))
+    assert desk.shown(0)
+    desk.remove(0)
+    await desk.discord.until(lambda: not desk.shown(0))
 
 
-async def test_a_mark_without_the_right_to_set_it_is_not_taken_away(desk: Desk) -> None:
-    """Discord refused it: there is nothing to take away, and the next question is not held up."""
+async def test_a_reaction_without_permission_is_not_removed(desk: Desk) -> None:
+    """Discord refused it: there is nothing to remove, and the next question is not delayed."""
     desk.discord.faults.error(SET, 403, code=50013)
-    desk.put(0)
-    desk.put(1)
-    await desk.discord.until(lambda: desk.marked(1))
-    desk.take(0)
-    desk.take(1)
-    await desk.discord.until(lambda: not desk.marked(1))
+    desk.add(0)
+    desk.add(1)
+    await desk.discord.until(lambda: desk.shown(1))
+    desk.remove(0)
+    desk.remove(1)
+    await desk.discord.until(lambda: not desk.shown(1))
     assert desk.calls(0) == [("PUT", 403)]
 
 
-async def test_what_another_process_marked_is_taken_away_by_who_adopts_it() -> None:
-    """A mark stays while its process stops; only a question known as adopted is looked after by the next."""
+async def test_reactions_of_another_process_are_removed_by_who_adopts_the_question() -> None:
+    """A reaction stays while its process stops; the next process removes it only from an adopted question."""
     async with standing() as (desk, http):
-        async with serving(http, desk.marks):
-            desk.put(0)
-            desk.put(1)
-            await desk.discord.until(lambda: desk.marked(0) and desk.marked(1))
-        desk.marks = Reactions(Rest(http), spacing=0.01)
-        async with serving(http, desk.marks):
-            desk.take(0)
-            desk.take(1, adopted=True)
-            await desk.discord.until(lambda: not desk.marked(1))
-        assert desk.marked(0)
+        async with serving(http, desk.reactions):
+            desk.add(0)
+            desk.add(1)
+            await desk.discord.until(lambda: desk.shown(0) and desk.shown(1))
+        desk.reactions = Reactions(Rest(http), QUICK)
+        async with serving(http, desk.reactions):
+            desk.remove(0)
+            desk.remove(1, adopted=True)
+            await desk.discord.until(lambda: not desk.shown(1))
+        assert desk.shown(0)
 
 
 async def test_what_is_due_is_taken_away_before_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody else knows of a mark whose question has been answered here."""
-    monkeypatch.setattr(module, "CLOSE_SECONDS", HANG_SECONDS)
+    """No other process knows of the reaction on a question that was answered here."""
+    monkeypatch.setattr(reactions_module, "CLOSE_SECONDS", HANG_SECONDS)
     async with standing() as (desk, http):
-        async with serving(http, desk.marks):
-            desk.put(0)
-            await desk.discord.until(lambda: desk.marked(0))
-            desk.take(0)
-        assert not desk.marked(0)
+        async with serving(http, desk.reactions):
+            desk.add(0)
+            await desk.discord.until(lambda: desk.shown(0))
+            desk.remove(0)
+        assert not desk.shown(0)

@@ -1,4 +1,4 @@
-"""How an answer comes to its end in Discord, at the wire: as the room wants it, as a file, and in spite of trouble."""
+"""How an answer ends in Discord, at the wire: as the channel's settings want, as a file, and despite failures."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -26,13 +26,13 @@ COMMAND = pytest.mark.parametrize("command", [False, True])
 
 @pytest_asyncio.fixture
 async def here(redis_client: Redis) -> AsyncIterator[Room]:
-    """A room where Discord sets no rate limits."""
+    """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
 
 
 async def ask(here: Room, where: str | Channel = GENERAL, *, command: bool) -> None:
-    """A question of Ann's, by a command or by a mention."""
+    """Ask a question as Ann, by command or by mention."""
     if command:
         await here.slash("ann", where, "ask", prompt="question")
     else:
@@ -54,7 +54,7 @@ async def answered(here: Room, answer: str, *, command: bool = False, **how: str
 
 
 def is_whole(messages: list[Message]) -> bool:
-    """Whether the long answer is there, each paragraph once, and its end last."""
+    """Whether the long answer is there, each paragraph once and its end last."""
     text = "\n".join(message.content for message in messages)
     return text.endswith("End.") and all(text.count(paragraph.strip()) == 1 for paragraph in PARAGRAPHS)
 
@@ -67,11 +67,11 @@ async def content(message: Message) -> str:
 
 
 class TestLooks:
-    """The settings of a room that say how replies look."""
+    """The settings of a channel that determine how replies look."""
 
     @COMMAND
     async def test_the_footer_tells_model_tokens_and_time(self, here: Room, command: bool) -> None:
-        """With `footer on` the end of a reply has them in small print, and no frame before it."""
+        """With `footer on` the end of a reply has it in small print, and no earlier frame does."""
         await here.used("max", GENERAL, "set", parameter="footer", value="on")
         here.nebula.pace = 40
         [reply] = await answered(here, "word " * 20 + "end", command=command)
@@ -81,7 +81,7 @@ class TestLooks:
 
     @pytest.mark.parametrize("how", ["hidden", "timer", "summary"])
     async def test_what_is_shown_of_a_thought_is_what_the_room_wants(self, here: Room, how: str) -> None:
-        """Nothing of it, for how long it took, or its newest lines; never as part of the answer."""
+        """Nothing, how long it took, or its newest lines; never as part of the answer."""
         await here.used("max", GENERAL, "model set", name=THINKER)
         await here.used("max", GENERAL, "set", parameter="reasoning", value=how)
         before = len(here.shown(GENERAL))
@@ -108,7 +108,7 @@ class TestLooks:
 
     @COMMAND
     async def test_without_streaming_a_reply_is_shown_once(self, here: Room, command: bool) -> None:
-        """With `streaming off` nobody sees it grow: one frame, with the buttons that belong to its end."""
+        """With `streaming off` nobody sees the reply grow: one frame, with the buttons of a finished reply."""
         await here.used("max", GENERAL, "set", parameter="streaming", value="off")
         here.nebula.pace = 60
         [reply] = await answered(here, "word " * 30 + "end", command=command)
@@ -117,7 +117,7 @@ class TestLooks:
 
     @COMMAND
     async def test_link_previews_stay_away(self, here: Room, command: bool) -> None:
-        """Neither an edit nor a further message nor a new answer brings them back."""
+        """Neither an edit nor a further message nor a new answer brings link previews back."""
         here.nebula.pace = 1000
         messages = await answered(here, "https://example.com " + LONG, command=command)
         assert len(messages) >= 3
@@ -127,7 +127,7 @@ class TestLooks:
         assert all(message.flags & SUPPRESS_EMBEDS for message in here.shown(GENERAL))
 
     async def test_how_an_answer_ended_is_said(self, here: Room) -> None:
-        """A filtered answer says so under what there is of it."""
+        """A filtered answer says so below its text."""
         [reply] = await answered(here, "So far", finish="content_filter")
         assert reply.content.splitlines() == ["So far", f"-# {FILTERED}"]
 
@@ -137,7 +137,7 @@ class TestFiles:
 
     @COMMAND
     async def test_a_very_long_answer_becomes_a_file(self, redis_client: Redis, command: bool) -> None:
-        """Its beginning stays readable in the room, the file below holds the exact text, and neither pings."""
+        """Its beginning stays readable in the channel, the file below has the exact text, and neither pings."""
         async with room(redis_client, changes={"reply_pages": 2}) as here:
             ann = here.people["ann"].id
             answer = f"@everyone <@{ann}> ünïcode 👩‍🌾\n\n{LONG}"
@@ -162,7 +162,7 @@ class TestFiles:
     async def test_where_no_file_is_taken_all_of_it_comes_in_messages(
         self, redis_client: Redis, command: bool, status: int, code: int
     ) -> None:
-        """Too large, or not allowed: then it takes as many messages as it takes, and none speaks of a file."""
+        """Too large, or not allowed: then the answer takes as many messages as it needs, and none mentions a file."""
         async with room(redis_client, changes={"reply_pages": 2}) as here:
             here.discord.faults.error(FOLLOW_UP if command else POST, status, code=code, before=1 if command else 2)
             here.nebula.answer_next(LONG)
@@ -173,7 +173,7 @@ class TestFiles:
             assert list(here.buttons(here.shown(GENERAL)[-1])) == [AGAIN]
 
     async def test_without_the_right_to_attach_all_of_it_comes_in_messages(self, redis_client: Redis) -> None:
-        """A channel may deny files alone."""
+        """A channel may deny only files."""
         async with room(redis_client, changes={"reply_pages": 1}) as here:
             denied = Permission.ATTACH_FILES
             rules = (Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied))
@@ -184,7 +184,7 @@ class TestFiles:
 
     @COMMAND
     async def test_a_file_whose_answer_was_lost_is_not_sent_twice(self, redis_client: Redis, command: bool) -> None:
-        """When the connection breaks after Discord took the file, it is found again."""
+        """If the connection breaks after Discord accepted the file, the bot finds it again."""
         async with room(redis_client, changes={"reply_pages": 1}) as here:
             here.discord.faults.reset(FOLLOW_UP if command else POST, times=2, before=0 if command else 1)
             await ask_long(here, command=command)
@@ -193,7 +193,7 @@ class TestFiles:
             assert len(here.shown(GENERAL)) == 2
 
     async def test_a_file_gives_way_to_another_answer(self, redis_client: Redis) -> None:
-        """Regenerate takes the old file away."""
+        """Regenerate removes the old file."""
         async with room(redis_client, changes={"reply_pages": 1}) as here:
             await ask_long(here, command=False)
             here.nebula.answer_next("Short.")
@@ -202,7 +202,7 @@ class TestFiles:
 
 
 async def ask_long(here: Room, *, command: bool) -> None:
-    """The long answer with its file, to the end."""
+    """The long answer with its file, until the end."""
     here.nebula.answer_next(LONG)
     await ask(here, command=command)
     await here.until(lambda: any(message.attachments for message in here.shown(GENERAL)))
@@ -210,12 +210,12 @@ async def ask_long(here: Room, *, command: bool) -> None:
 
 
 class TestTrouble:
-    """What the platform or a person does to a reply while it is written."""
+    """What the platform or a person does to a reply while the bot writes it."""
 
     @COMMAND
     @pytest.mark.parametrize("fault", ["reset", "503"])
     async def test_the_last_frame_lands(self, here: Room, command: bool, fault: str) -> None:
-        """The very last edit fails or its answer is lost: the end is on screen all the same, in one message."""
+        """The very last edit fails or its response is lost: the end is still visible, in one message."""
         route = RESPOND if command else EDIT
         await here.used("max", GENERAL, "set", parameter="streaming", value="off")
         before = len(here.shown(GENERAL))
@@ -232,7 +232,7 @@ class TestTrouble:
 
     @pytest.mark.parametrize("fault", ["reset", "503"])
     async def test_no_message_of_a_long_reply_is_posted_twice(self, here: Room, fault: str) -> None:
-        """Each post fails once, or its answer is lost once."""
+        """Each post fails once, or its response is lost once."""
         for before in (0, 1, 1):
             if fault == "reset":
                 here.discord.faults.reset(POST, before=before)
@@ -245,7 +245,7 @@ class TestTrouble:
         assert is_whole(here.shown(GENERAL))
 
     async def test_an_earlier_message_that_is_deleted_is_not_missed(self, here: Room) -> None:
-        """A person takes the first of several messages away: the rest is finished."""
+        """A person deletes the first of several messages: the rest is finished."""
         here.nebula.fault(Fault(stall_after=800))
         here.nebula.answer_next("word " * 900)
         await ask(here, command=False)
@@ -257,7 +257,7 @@ class TestTrouble:
         assert len(here.shown(GENERAL)) == 2
 
     async def test_a_right_that_is_taken_away_in_the_middle(self, here: Room, caplog: pytest.LogCaptureFixture) -> None:
-        """What stands says that no more can follow, the model is not asked on, and other places are served."""
+        """The posted text says that no more can follow, the model's request ends, and other places are served."""
         here.nebula.pace = 400
         here.nebula.answer_next(LONG * 20)
         await ask(here, command=False)
@@ -276,7 +276,7 @@ class TestTrouble:
 
     @COMMAND
     async def test_an_archived_thread_is_opened_again(self, here: Room, command: bool) -> None:
-        """Somebody closes the thread in the middle of an answer: it ends there all the same."""
+        """Somebody closes the thread in the middle of an answer: the answer still ends there."""
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")
         held = here.nebula.hold(5)
         here.nebula.answer_next("word " * 30 + "end")
@@ -288,7 +288,7 @@ class TestTrouble:
         assert len(here.shown(thread)) == 1
 
     async def test_a_locked_thread_ends_the_turn(self, here: Room, caplog: pytest.LogCaptureFixture) -> None:
-        """Nothing can be written there any more: a line in the log, and the channel is served as before."""
+        """Nothing can be written there any more: a log line, and the channel is served as before."""
         caplog.set_level(logging.INFO, "core")
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")
         held = here.nebula.hold(5)

@@ -1,4 +1,4 @@
-"""Shards of Discord at the wire: each connection serves its share of the guilds, in one process or in several."""
+"""Shards of Discord at the wire: each connection serves its share of the guilds, in one process or several."""
 
 from contextlib import AsyncExitStack
 from functools import partial
@@ -20,12 +20,12 @@ AGAIN = "Regenerate"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections sign in one soon after the other."""
+    """Connections sign in soon after each other."""
     monkeypatch.setattr(shards, "IDENTIFY_SECONDS", SIGN_IN_SECONDS)
 
 
 def guilds(here: Room) -> list[Channel]:
-    """A channel in a guild of each of two shards, where Ann is."""
+    """A channel in a guild of each of two shards, with Ann in both."""
     found = []
     for number in range(2):
         guild = here.discord.add_guild(f"Guild {number}", shard=(number, 2))
@@ -40,7 +40,7 @@ def is_said(here: Room, where: Channel, word: str) -> bool:
 
 
 async def everything_is_answered_once(here: Room, places: list[Channel]) -> None:
-    """Mentions, commands, presses in each place, and direct messages: one answer each, and one request for each."""
+    """Mentions, commands and presses in each place, and direct messages: one answer and one request for each."""
     asked = 0
 
     async def seen(where: Channel | str, answer: str) -> None:
@@ -73,7 +73,7 @@ async def everything_is_answered_once(here: Room, places: list[Channel]) -> None
 
 
 async def test_two_shards_in_one_process(redis_client: Redis) -> None:
-    """Each guild is heard by one of two connections, which signed in one after the other; all is answered once."""
+    """Each guild is served by one of two connections, which sign in one after the other; all is answered once."""
     places: list[Channel] = []
     async with room(
         redis_client, changes={"discord_shards": "0-1/2"}, before=lambda stage: places.extend(guilds(stage))
@@ -87,7 +87,7 @@ async def test_two_shards_in_one_process(redis_client: Redis) -> None:
 
 @pytest.mark.parametrize("processes", [("0/2", "1/2"), ("0/2", "0/2", "1/2", "1/2")])
 async def test_shards_in_several_processes(redis_client: Redis, processes: tuple[str, ...]) -> None:
-    """One process for each shard, or two of which one stands by: each gets every event, and one answers."""
+    """One process per shard, or two of which one stands by: both receive every event, and one answers."""
     async with discord_server() as discord, NebulaServer() as model, AsyncExitStack() as stack:
         here = Room(discord, model)
         places = guilds(here)
@@ -99,7 +99,7 @@ async def test_shards_in_several_processes(redis_client: Redis, processes: tuple
 
 
 async def test_a_shard_that_is_not_served_is_not_answered(redis_client: Redis) -> None:
-    """A process with one of two shards hears nothing of the other's guilds, nor, as the second, direct messages."""
+    """A process with one of two shards hears nothing of the other's guilds and, as the second, no direct messages."""
     places: list[Channel] = []
     async with room(
         redis_client, changes={"discord_shards": "1/2"}, before=lambda stage: places.extend(guilds(stage))
@@ -124,7 +124,7 @@ async def test_a_bot_that_needs_shards_is_told_so(redis_client: Redis) -> None:
 
 
 @pytest.mark.parametrize("text", ["3", "2/2", "1-0/2", "0-2/2", "a/b", "0/0", "0-1-2/4", "-1/2"])
-def test_a_wrong_range_is_told_when_it_is_loaded(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_wrong_range_of_shards_is_refused_at_load(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The sentence names the variable and shows how it is written."""
     monkeypatch.setenv("DISCORD_SHARDS", text)
     with pytest.raises(WrongConfig) as caught:
@@ -143,12 +143,12 @@ def test_a_wrong_range_is_told_when_it_is_loaded(text: str, monkeypatch: pytest.
     ],
 )
 def test_a_range_of_shards(text: str | None, found: tuple[Shard, ...]) -> None:
-    """What is written becomes these shards."""
+    """The text is parsed into these shards."""
     assert shards_of(text) == found
 
 
 async def test_every_server_is_general(redis_client: Redis) -> None:
-    """Without the setting one connection hears all guilds, and names no shard."""
+    """Without the setting one connection serves all guilds, and names no shard."""
     places: list[Channel] = []
     async with room(redis_client, before=lambda stage: places.extend(guilds(stage))) as here:
         [(number, count, _)] = here.discord.gateway.identified

@@ -1,0 +1,38 @@
+"""Discord's rate limits, as far as replies run into them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `calls` in any `seconds`."""
+
+    calls: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of new messages, edits, answers to interactions, reactions and everything together.
+
+    Discord names most of them in headers alone; the defaults are the observed ones.
+
+    `post`, `edit`: per channel (github.com/discord/discord-api-docs, issues 2761 and 8073).
+    `old_edit`: per channel, for messages older than `old_age_seconds`; no header tells of it (issue 4413).
+    `interaction`: per token, for followups and edits together (issue 2701).
+    `reaction_seconds`: between two reactions in a channel, set or removed (issue 182). We count from the answer to one
+    call to the next call.
+    `everything`: all requests of a bot, except those that answer an interaction (docs.discord.com, Rate Limits).
+    """
+
+    post: Window = Window(5, 5.0)
+    edit: Window = Window(5, 5.0)
+    old_edit: Window = Window(3, 6.0)
+    old_age_seconds: float = 3600.0
+    interaction: Window = Window(5, 2.0)
+    reaction_seconds: float = 0.25
+    everything: Window = Window(50, 1.0)
+
+
+LIMITS = Limits()
+"""The limits as observed."""
