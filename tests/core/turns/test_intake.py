@@ -311,7 +311,7 @@ async def test_files_left_unread_are_named(bot: Process, server: NebulaServer) -
     mention = bot.mention("Sum it up", attachments=(Attachment("report.pdf", "application/pdf", "https://x/r", 9),))
     await bot.intake.accept(mention)
     await bot.intake.idle()
-    assert bot.shown(mention) == "I read text only, not report.pdf.\nSure."
+    assert bot.shown(mention) == "I can read text only, so I skipped report.pdf.\nSure."
 
 
 async def test_refusal_of_a_full_line_waits_for_the_platform(redis_client: Redis, server: NebulaServer) -> None:
