@@ -249,9 +249,8 @@ def _heading(turn: Turn) -> str:
     if not (question.message or question.place.direct):
         lines.append(f"{question.author.name}: {_short(question.text)}")
     if question.attachments:
-        lines.append(
-            f"I can read text only, so I skipped {_short(', '.join(each.name for each in question.attachments))}."
-        )
+        files = _short(", ".join(each.name for each in question.attachments))
+        lines.append(f"I can read text only, so I skipped {files}.")
     return "\n".join(lines)
 
 
