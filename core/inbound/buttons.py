@@ -19,7 +19,7 @@ from core.store.turns import Duplicate, Full, Queued, Refused, Turns
 from core.turns.intake import Intake
 
 OVER = "This answer has already ended."
-NOT_YOURS = "Only the person who asked and the people who manage this channel can do that."
+NOT_YOURS = "Only the person who asked and those who manage this channel can do that."
 FORGOTTEN = "I no longer remember this question. Please ask it again."
 UNDER_WAY = "That is already under way."
 CONTINUED = "This answer was already continued; see below."

@@ -48,7 +48,7 @@ class Dispatcher:
         """A message to the bot. None: it is accepted, now or before, and the answer comes on its surface.
 
         Returns a command's response for the adapter to show. Raises StoreError when the question could not be stored:
-        then do not confirm its arrival to the platform, or tell the person.
+        then the adapter must not confirm its arrival to the platform, or must tell the person.
         """
         text = question.text.strip()
         if not self._is_command(text):

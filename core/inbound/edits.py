@@ -81,7 +81,7 @@ class EditHandler:
                 return
 
     def _changed(self, old: Question, edited: Question) -> Question | None:
-        """The old question with its new text. None if nothing changed, or if the question stands for several: asked
+        """The old question with its new text. None if nothing changed, or if the question combines several: asked
         again with the text of one, the others would lose their answer."""
         if old.others:
             return None

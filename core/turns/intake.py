@@ -184,7 +184,7 @@ class Intake:
                 self._show_waiting(question, settings)
                 if settings.overlap is Overlap.INTERRUPT and not question.redo:
                     await self._interrupt(conversation, question)
-            case Full(waiting) if not (question.redo or question.after):  # a button's caller tells the person
+            case Full(waiting) if not (question.redo or question.after):  # for a button, the caller tells the person
                 self.in_background(say(self._surface(question, settings), full(waiting)))
         return acceptance
 

@@ -26,7 +26,7 @@ async def press(
     rights: Rights = Rights.NONE,
     room: Place = ROOM,
 ) -> str:
-    """Press a button under the first message of the reply; returns what the person is told, "" for nothing."""
+    """Press a button under the first message of the reply; returns the response, "" for none."""
 
     async def of() -> Rights:
         return rights
@@ -130,8 +130,8 @@ async def test_regenerate_replaces_the_answer(bot: Process, server: NebulaServer
     again = server.requests[-1].messages
     assert [each.content for each in again[1:]] == ["Ann: first"]  # neither the old answer nor what followed it
     await asked(bot, server, "ok", "third")
-    told = [each.content for each in server.requests[-1].messages[1:]]
-    assert told == ["Ann: first", "a new answer", "Ann: second", "later", "Ann: third"]
+    contents = [each.content for each in server.requests[-1].messages[1:]]
+    assert contents == ["Ann: first", "a new answer", "Ann: second", "later", "Ann: third"]
 
 
 async def test_regenerate_works_again_and_again(bot: Process, server: NebulaServer) -> None:
