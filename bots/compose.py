@@ -33,7 +33,7 @@ from core.store.settings import SettingsStore
 from core.store.turns import Turns
 from core.turns.assistant import Assistant
 from core.turns.intake import Intake
-from core.turns.lease import HANDOVER
+from core.turns.lease import HANDOVER_SECONDS
 
 CROWDED = "All conversations are on one node of the Cluster: set REDIS_PARTITIONS to some times its number of nodes."
 
@@ -106,7 +106,7 @@ def assemble(
     platforms: Sequence[Platform],
     pacer: RateLimiter | None = None,
     *,
-    handover: float = HANDOVER,
+    handover: float = HANDOVER_SECONDS,
 ) -> Bot:
     """The core over this Redis, this model and these platforms; `pacer`: another than the usual one; `handover`: the
     seconds for which a turn that was handed back is watched."""
@@ -121,7 +121,7 @@ def assemble(
     settings = SettingsStore(redis, config, {platform.name: platform.defaults for platform in platforms})
     ratings = Ratings(redis, limits.keep)
     access = AccessList.of(config)
-    gate = Admission(access, UserQuotas(Quotas(redis), config), longest=config.question_characters)
+    admission = Admission(access, UserQuotas(Quotas(redis), config), longest=config.question_characters)
     model = model if isinstance(model, ResilientModel) else steady(config, redis, model)
     pacer = pacer or RateLimiter(RedisRateLimit(redis))
     assistant = Assistant(model, pacer, context=config.nebula_context_tokens, pages=config.reply_pages)
@@ -130,9 +130,9 @@ def assemble(
         settings,
         assistant,
         {platform.name: platform for platform in platforms},
-        gate=gate,
+        admission=admission,
         drain_seconds=config.drain_seconds,
-        handover=handover,
+        handover_seconds=handover,
         attempts=config.turn_attempts,
         at_once=config.turns_at_once,
     )
@@ -140,7 +140,7 @@ def assemble(
         intake,
         Handlers(settings, turns, ratings, model),
         ButtonActions(intake, turns, settings, ratings, access),
-        EditHandler(intake, records, settings, gate),
+        EditHandler(intake, records, settings, admission),
         Presence(redis, config.missed_minutes * 60),
         access,
     )

@@ -1,1 +1,1 @@
-"""What the adapters call: what people say, press, change and delete."""
+"""The entry points for adapters: what people say, press, edit and delete."""

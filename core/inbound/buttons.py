@@ -1,4 +1,4 @@
-"""Controls: what becomes of a press on a button under a reply, on whichever process it arrives."""
+"""ButtonActions: what happens when somebody presses a button under a reply, whichever process hears of it."""
 
 import secrets
 import time
@@ -18,18 +18,18 @@ from core.store.settings import SettingsStore
 from core.store.turns import Duplicate, Full, Queued, Refused, Turns
 from core.turns.intake import Intake
 
-OVER = "This answer is over already."
-NOT_YOURS = "Only the person who asked, and those who manage this channel, can do that."
+OVER = "This answer has already ended."
+NOT_YOURS = "Only the person who asked and those who manage this channel can do that."
 FORGOTTEN = "I no longer remember this question. Please ask it again."
-UNDER_WAY = "That is under way already."
-CONTINUED = "That was continued already; see below."
+UNDER_WAY = "That is already under way."
+CONTINUED = "This answer was already continued; see below."
 GO_ON = "Go on exactly where you stopped. Repeat nothing."
 
 
 @dataclass(frozen=True, slots=True)
 class ButtonPress:
-    """A button that somebody pressed: the conversation that it names, and the message it is under. `id` is the same for
-    each delivery of one press, "" where a platform delivers it once."""
+    """A button that somebody pressed: the conversation it names and the message it is under. `id` is the same for every
+    delivery of one press, and "" where a platform delivers a press once."""
 
     conversation: str
     message: str
@@ -39,7 +39,7 @@ class ButtonPress:
 
 
 class ButtonActions:
-    """Nothing is kept here: a button names its conversation, and all else is in Redis."""
+    """Keeps nothing itself: a button names its conversation, and everything else is in Redis."""
 
     def __init__(
         self, intake: Intake, turns: Turns, settings: SettingsStore, ratings: Ratings, access: AccessList = EVERYBODY
@@ -48,20 +48,21 @@ class ButtonActions:
         self._records, self._access = ConversationLookups(turns.mailboxes), access
         self._actions: dict[Action, Callable[[ButtonPress, RightsOf], Awaitable[Response | None]]] = {
             Action.STOP: self._stop,
-            Action.AGAIN: self._again,
-            Action.GO_ON: self._go_on,
+            Action.AGAIN: self._regenerate,
+            Action.GO_ON: self._continue,
         }
 
     async def pressed(self, action: Action, press: ButtonPress, rights: RightsOf) -> Response | None:
-        """Do what the button says. A response is for the person alone; None: it shows in the reply itself.
+        """Do what the button says. A response is for the person alone; None means that the reply itself shows the
+        result.
 
         Raises StoreError.
         """
         here = f"{press.conversation}/".startswith(f"{press.place.scopes[1]}/")
-        # A private answer may go on as a direct message, under the name that it has.
+        # A private answer may go on as a direct message, but it keeps its conversation's name.
         own = press.place.direct and press.conversation.endswith(f"/private/{press.author.id}")
         if not (here or own):
-            return Response(FORGOTTEN)  # no button of ours in this place
+            return Response(FORGOTTEN)  # none of our buttons in this place names that conversation
         if refusal := self._access.refusal(press.author, press.place):
             return Response(refusal)
         if press.id and not await self._turns.once(press.id):
@@ -69,11 +70,11 @@ class ButtonActions:
         return await self._actions[action](press, rights)
 
     async def halted(self, place: Place, message: str) -> None:
-        """Somebody ended the reply in this message by the platform's own means; with "" the one that is to come in this
-        thread. Raises StoreError."""
+        """Somebody ended the reply in this message with the platform's own control; with "", the reply about to come in
+        this thread. Raises StoreError."""
         settings = await self._settings.of(place)
         nobody = Author("", "")
-        # The thread may be one that the reply opened: then the question stood outside of it.
+        # The reply may have opened this thread: then the question is outside it.
         for each in (place, replace(place, thread="")):
             conversation = conversation_of(Question("", each, nobody, ""), settings)
             running = await self._records.running(conversation)
@@ -82,7 +83,7 @@ class ButtonActions:
                 return
 
     async def rated(self, press: ButtonPress, *, good: bool) -> Response | None:
-        """Somebody says how good the answer is; each person counts once for each answer. Raises StoreError."""
+        """Record a vote on the answer; each person has one vote for each answer. Raises StoreError."""
         if refusal := self._access.refusal(press.author, press.place):
             return Response(refusal)
         known = await self._records.exchange(press.conversation, press.message)
@@ -94,26 +95,26 @@ class ButtonActions:
         running = await self._records.running(press.conversation)
         if running is None or not await self._is_of(press, running):
             return Response(OVER)
-        if not await _may(press, running.mention, rights):
+        if not await _is_allowed(press, running.mention, rights):
             return Response(NOT_YOURS)
         return None if await self._turns.stop(press.conversation, running.mention.id) else Response(OVER)
 
-    async def _again(self, press: ButtonPress, rights: RightsOf) -> Response | None:
-        """The same question once more; the answer comes in the same messages and replaces the old one."""
-        shown = await self._records.ended(press.conversation, press.message)
-        if shown is None:
+    async def _regenerate(self, press: ButtonPress, rights: RightsOf) -> Response | None:
+        """Ask the same question once more; the new answer comes in the same messages and replaces the old one."""
+        previous = await self._records.ended(press.conversation, press.message)
+        if previous is None:
             return await self._unknown(press)
-        if not await _may(press, shown.mention, rights):
+        if not await _is_allowed(press, previous.mention, rights):
             return Response(NOT_YOURS)
-        answered = await self._records.exchange(press.conversation, shown.messages[0]) is not None
-        return await self._ask(press, again(shown, answered=answered))
+        answered = await self._records.exchange(press.conversation, previous.messages[0]) is not None
+        return await self._ask(press, regeneration(previous, answered=answered))
 
-    async def _go_on(self, press: ButtonPress, rights: RightsOf) -> Response | None:
-        """A question that says no more than that, put by whoever pressed; the answer comes below the old one."""
-        shown = await self._records.ended(press.conversation, press.message)
-        if shown is None:
+    async def _continue(self, press: ButtonPress, rights: RightsOf) -> Response | None:
+        """Ask the model to go on, in the name of whoever pressed; the answer comes below the old one."""
+        previous = await self._records.ended(press.conversation, press.message)
+        if previous is None:
             return await self._unknown(press)
-        old = shown.mention
+        old = previous.mention
         return await self._ask(
             press,
             Question(
@@ -134,19 +135,20 @@ class ButtonActions:
         return Response(UNDER_WAY if again else FORGOTTEN)
 
     async def _is_of(self, press: ButtonPress, running: AnsweredQuestion) -> bool:
-        """Whether the message is part of the reply that is being written; one that has none yet may have it."""
+        """Whether the message is part of the running reply. A reply without messages yet may become the one in this
+        message."""
         redo = running.mention.redo
         if messages := running.messages or (redo.messages if redo else ()):
             return press.message in messages
         return await self._records.ended(press.conversation, press.message) is None
 
-    async def _ask(self, press: ButtonPress, mention: Question) -> Response | None:
-        acceptance = await self._intake.accept(mention)
-        if isinstance(acceptance, Duplicate) and not await self._records.waits(press.conversation, mention.id):
-            if mention.after and await self._records.answered(press.conversation, mention.id):
+    async def _ask(self, press: ButtonPress, question: Question) -> Response | None:
+        acceptance = await self._intake.accept(question)
+        if isinstance(acceptance, Duplicate) and not await self._records.waits(press.conversation, question.id):
+            if question.after and await self._records.answered(press.conversation, question.id):
                 return Response(CONTINUED)
-            # It was tried before, and came to nothing.
-            acceptance = await self._intake.accept(replace(mention, id=f"{mention.id}.{secrets.token_hex(3)}"))
+            # An earlier attempt came to nothing.
+            acceptance = await self._intake.accept(replace(question, id=f"{question.id}.{secrets.token_hex(3)}"))
         match acceptance:
             case Duplicate():
                 return Response(UNDER_WAY)
@@ -160,18 +162,19 @@ class ButtonActions:
                 return None
 
 
-def again(shown: AnsweredQuestion, *, answered: bool) -> Question:
-    """The same question once more; `answered`: there is an answer, and it stays until there is another."""
-    old = shown.mention
+def regeneration(previous: AnsweredQuestion, *, answered: bool) -> Question:
+    """The same question once more. `answered`: an answer exists, and stays until there is a new one."""
+    old = previous.mention
     version = old.version + 1
-    name = f"{old.id.partition('#')[0]}#{version}"  # a second press asks for the same, which is known then
-    return replace(old, id=name, version=version, redo=Regeneration(old.id, shown.messages, answered))
+    # A second press asks for the same version, and is recognised as a duplicate.
+    name = f"{old.id.partition('#')[0]}#{version}"
+    return replace(old, id=name, version=version, redo=Regeneration(old.id, previous.messages, answered))
 
 
-async def _may(press: ButtonPress, mention: Question, rights: RightsOf) -> bool:
-    return press.author.id in (mention.author.id, *mention.others) or await rights() is not Rights.NONE
+async def _is_allowed(press: ButtonPress, question: Question, rights: RightsOf) -> bool:
+    return press.author.id in (question.author.id, *question.others) or await rights() is not Rights.NONE
 
 
-def _is_root(thread: str, mention: Question) -> bool:
-    """Whether the reply to this mention will stand in this thread."""
-    return bool(thread) and thread == (mention.place.thread or mention.message)
+def _is_root(thread: str, question: Question) -> bool:
+    """Whether the reply to this question will be in this thread."""
+    return bool(thread) and thread == (question.place.thread or question.message)

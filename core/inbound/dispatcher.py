@@ -1,4 +1,4 @@
-"""Front: what adapters call with what people say; a message is a question or, behind `!`, a command."""
+"""Dispatcher: what adapters call for everything people do; a message is a question or, behind `!`, a command."""
 
 import logging
 import re
@@ -22,11 +22,11 @@ from core.turns.intake import Intake
 log = logging.getLogger(__name__)
 
 COMMAND_MARK = "!"
-_COMMAND = re.compile(r"![ \t]*[A-Za-z]")  # not `!!! wow`
-# Said once while Redis is away, where the question itself is not lost.
-AWAY = "My memory is out of reach right now. I have your question, and answer it as soon as I can."
-# Whoever says just this to a bot means the command.
-WORDS = frozenset({"help", "settings", "stop"})
+_COMMAND = re.compile(r"![ \t]*[A-Za-z]")  # but not `!!! wow`
+# Shown once while Redis is away, on platforms where the question itself cannot get lost.
+AWAY = "My memory is out of reach right now. I have your question and will answer it as soon as I can."
+# A message to the bot with nothing but one of these words is that command.
+BARE_COMMANDS = frozenset({"help", "settings", "stop"})
 
 
 class Dispatcher:
@@ -36,108 +36,109 @@ class Dispatcher:
         self,
         intake: Intake,
         handlers: Handlers,
-        controls: ButtonActions,
+        buttons: ButtonActions,
         edits: EditHandler,
         presence: Presence,
         access: AccessList = EVERYBODY,
     ) -> None:
-        self._intake, self._handlers, self._controls = intake, handlers, controls
+        self._intake, self._handlers, self._buttons = intake, handlers, buttons
         self._edits, self._presence, self._access = edits, presence, access
 
-    async def heard(self, mention: Question, rights: RightsOf) -> Response | None:
-        """A message to the bot. None: it is accepted (or was before) and will be answered on its surface.
+    async def heard(self, question: Question, rights: RightsOf) -> Response | None:
+        """A message to the bot. None: it is accepted, now or before, and the answer comes on its surface.
 
-        A command's response is returned, for the adapter to show. Raises StoreError when a question could
-        not be stored: the platform must then not be told that it arrived, or else the person must.
+        Returns a command's response for the adapter to show. Raises StoreError when the question could not be stored:
+        then the adapter must not confirm its arrival to the platform, or must tell the person.
         """
-        text = mention.text.strip()
+        text = question.text.strip()
         if not self._is_command(text):
-            await self._intake.accept(mention)
+            await self._intake.accept(question)
             return None
-        if refusal := self._access.refusal(mention.author, mention.place):
-            return Response(refusal) if await self._intake.once(f"{mention.id}/command") else None
+        if refusal := self._access.refusal(question.author, question.place):
+            return Response(refusal) if await self._intake.once(f"{question.id}/command") else None
         try:
-            invocation = parse(text.removeprefix(COMMAND_MARK), mention.place, mention.author)
+            invocation = parse(text.removeprefix(COMMAND_MARK), question.place, question.author)
         except UserError as error:
-            return Response(error.notice) if await self._intake.once(f"{mention.id}/command") else None
+            return Response(error.notice) if await self._intake.once(f"{question.id}/command") else None
         if invocation.command.name == "ask":
-            await self._intake.accept(replace(mention, text=invocation.argument("prompt")))
+            await self._intake.accept(replace(question, text=invocation.argument("prompt")))
             return None
-        if not await self._intake.once(f"{mention.id}/command"):
+        if not await self._intake.once(f"{question.id}/command"):
             return None
         return await self.invoked(invocation, rights)
 
-    async def edited(self, mention: Question, *, asks: bool) -> None:
-        """A message reads differently now; `asks`: as it stands it puts a question to the bot.
+    async def edited(self, question: Question, *, asks: bool) -> None:
+        """The text of a message changed. `asks`: in its new form it asks the bot something.
 
-        A question that waits is changed, one that was answered can be asked again, and a message that was none before
-        becomes one if it asks. Raises StoreError.
+        A waiting question changes, an answered one can be asked again, and a message that asked nothing before becomes
+        a question if it asks now. Raises StoreError.
         """
-        await self._edits.edited(mention, asks=asks and not self._is_command(mention.text))
+        await self._edits.edited(question, asks=asks and not self._is_command(question.text))
 
     async def deleted(self, place: Place, message: str) -> None:
-        """A message is gone: if it was a question, that is forgotten and its answer taken away; if it was an answer of
-        ours, the exchange is forgotten. Raises StoreError."""
+        """A message was deleted. If it was a question, forget it and take its answer away; if it was our answer, forget
+        the exchange. Raises StoreError."""
         await self._edits.deleted(place, message)
 
     async def away(self, name: str) -> float:
-        """For how many seconds no process heard this platform (`slack/T1`, `discord`), at most as many as are to be
-        looked back; 0 when none, or when looking back is switched off. Raises StoreError."""
+        """For how many seconds no process heard this platform (`slack/T1`, `discord`), limited to the time to look
+        back; 0 if one did, or if looking back is switched off. Raises StoreError."""
         return await self._presence.away(name)
 
     async def present(self, name: str) -> None:
-        """This platform is connected at this moment: to be called about every half minute. Never raises."""
+        """This platform is connected now. Call it about every half minute. Never raises."""
         with suppress(StoreError):
             await self._presence.present(name)
 
     async def known(self, scope: str) -> tuple[str, ...]:
-        """Names of the conversations below a scope (`discord/-`) of which something is remembered. Looks at every key
-        once, so not to be called often. Raises StoreError."""
+        """Names of the remembered conversations below a scope (`discord/-`). Scans every key, so call it rarely. Raises
+        StoreError."""
         return await self._handlers.known(scope)
 
-    async def missed(self, mention: Question) -> None:
-        """A question from the time in which nobody listened; it may be known already. Commands are passed over.
+    async def missed(self, question: Question) -> None:
+        """A question from a time when no process listened; it may be known already. Ignores commands.
 
         Raises StoreError.
         """
-        if not self._is_command(mention.text):
-            await self._intake.accept(mention)
+        if not self._is_command(question.text):
+            await self._intake.accept(question)
 
     async def invoked(self, invocation: Invocation, rights: RightsOf) -> Response:
-        """A command other than `ask`. Never raises: what went wrong is the response."""
+        """A command other than `ask`. Never raises: the response says what went wrong."""
         if refusal := self._access.refusal(invocation.author, invocation.place):
             return Response(refusal)
-        found = await self._answered(self._handlers.run(invocation, rights), invocation.command.name)
+        found = await self._guarded(self._handlers.run(invocation, rights), invocation.command.name)
         return found or Response(NebulaBotError.notice)
 
     async def pressed(self, action: Action, press: ButtonPress, rights: RightsOf) -> Response | None:
-        """A button under a reply. Never raises; a response is for the person alone, None: the reply itself shows it."""
-        return await self._answered(self._controls.pressed(action, press, rights), action)
+        """A button under a reply. Never raises. A response is for the person alone; None means that the reply itself
+        shows the result."""
+        return await self._guarded(self._buttons.pressed(action, press, rights), action)
 
     async def rated(self, press: ButtonPress, *, good: bool) -> Response | None:
         """A vote on a reply. Never raises."""
-        return await self._answered(self._controls.rated(press, good=good), "rate")
+        return await self._guarded(self._buttons.rated(press, good=good), "rate")
 
     async def halted(self, place: Place, message: str) -> None:
-        """Somebody ended the reply in this message, or with "" the coming one in this thread, by the platform's own
-        means. Never raises."""
-        await self._answered(self._controls.halted(place, message), "halt")
+        """Somebody ended the reply in this message, or with "" the next one in this thread, with the platform's own
+        control. Never raises."""
+        await self._guarded(self._buttons.halted(place, message), "halt")
 
-    async def ask(self, mention: Question) -> Acceptance:
-        """A question put by a command of the platform. Raises StoreError."""
-        return await self._intake.accept(mention)
+    async def ask(self, question: Question) -> Acceptance:
+        """A question from a command of the platform. Raises StoreError."""
+        return await self._intake.accept(question)
 
     async def models(self, typed: str) -> tuple[str, ...]:
-        """Names of models that contain what was typed."""
+        """Names of models that contain the typed text."""
         return await self._handlers.models(typed)
 
     @staticmethod
     def _is_command(text: str) -> bool:
-        return bool(_COMMAND.match(text.strip())) or text.strip().lower() in WORDS
+        return bool(_COMMAND.match(text.strip())) or text.strip().lower() in BARE_COMMANDS
 
     @staticmethod
-    async def _answered(work: Awaitable[Response | None], what: str) -> Response | None:
-        """What came of it; what went wrong is a response too."""
+    async def _guarded(work: Awaitable[Response | None], what: str) -> Response | None:
+        """The result of a call; what went wrong becomes a response too."""
         try:
             return await work
         except NebulaBotError as error:

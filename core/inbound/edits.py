@@ -1,4 +1,4 @@
-"""Edits: what becomes of a question and its answer when a message is changed or deleted."""
+"""EditHandler: what happens to a question and its answer when somebody edits or deletes a message."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from core.domain.errors import PlatformError, StoreError
 from core.domain.options import EditPolicy
 from core.domain.page import Action, Page
 from core.domain.progress import AnsweredQuestion
-from core.inbound.buttons import again
+from core.inbound.buttons import regeneration
 from core.reply.notices import retract
 from core.settings.parameters import ChannelSettings
 from core.settings.routing import conversation_of
@@ -20,49 +20,51 @@ from core.store.settings import SettingsStore
 from core.turns.intake import Intake
 
 CHANGED = "You changed your question."
-# The store knows a question for an hour: an edit of an older message does not make it one. Seconds.
-_NEW = 1800.0
-# How often it is looked whether a question that was changed during its answer has it by now. Seconds.
-_LOOK = 2.0
+# The store knows a question for an hour, so an edit does not turn a message older than this into a new question.
+_NEW_MESSAGE_SECONDS = 1800.0
+# How often to check whether a question that was edited during its answer has that answer now.
+_POLL_SECONDS = 2.0
 
 
 class EditHandler:
-    """Serves what platforms tell of messages that exist already. All raise StoreError."""
+    """Handles edits and deletions of messages. All methods raise StoreError."""
 
-    def __init__(self, intake: Intake, records: ConversationLookups, settings: SettingsStore, gate: Admission) -> None:
-        self._intake, self._records, self._settings, self._gate = intake, records, settings, gate
+    def __init__(
+        self, intake: Intake, records: ConversationLookups, settings: SettingsStore, admission: Admission
+    ) -> None:
+        self._intake, self._records, self._settings, self._admission = intake, records, settings, admission
 
-    async def edited(self, mention: Question, *, asks: bool) -> None:
-        """The message of this question reads differently now; `asks`: as it stands it puts a question to the bot."""
-        settings = await self._settings.of(mention.place)
-        conversation = conversation_of(mention, settings)
-        known = await self._records.asked(conversation, mention.message)
+    async def edited(self, question: Question, *, asks: bool) -> None:
+        """The message of this question has a new text. `asks`: in its new form it asks the bot something."""
+        settings = await self._settings.of(question.place)
+        conversation = conversation_of(question, settings)
+        known = await self._records.asked(conversation, question.message)
         if known is None:
-            # It may put the mention into a message that had none, but is mostly a new look at an answered question.
-            fresh = asks and time.time() - mention.at < _NEW
-            if fresh and not await self._records.exchange(conversation, mention.message):
-                await self._intake.accept(mention)
+            # The edit may add the mention that was missing, but usually it concerns a question answered long ago.
+            fresh = asks and time.time() - question.at < _NEW_MESSAGE_SECONDS
+            if fresh and not await self._records.exchange(conversation, question.message):
+                await self._intake.accept(question)
             return
-        state, shown = known
+        state, previous = known
         if state is State.WAITING and not asks:
-            # What it says now is not meant for the bot: nothing of it is stored.
-            await self._records.delete(conversation, mention.message)
+            # The new text is not meant for the bot: store nothing of it.
+            await self._records.delete(conversation, question.message)
             return
-        new = self._changed(shown.mention, mention)
+        new = self._changed(previous.mention, question)
         if new is None or (not asks and state is State.ENDED):
             return
         if state is State.WAITING:
             state = await self._records.edit(conversation, new) or State.ENDED
         if state is State.RUNNING:
-            self._intake.beside(self._afterwards(conversation, mention, asks))
+            self._intake.in_background(self._look_again_later(conversation, question, asks))
         elif state is State.ENDED:
-            await self._answered(conversation, shown, new, settings)
+            await self._offer_again(conversation, previous, new, settings)
 
     async def deleted(self, place: Place, message: str) -> None:
-        """A message is gone: with a question its answer goes, with an answer what is remembered of it."""
+        """A message was deleted. A question takes its answer with it; an answer, what is remembered of it."""
         settings = await self._settings.of(place)
         asked = Question("", place, Author("", ""), "", message)
-        # The thread may be one that the reply opened: then the question stood outside of it.
+        # The reply may have opened this thread: then the question is outside it.
         places = {conversation_of(asked, settings), conversation_of(replace(asked, message=""), settings)}
         for conversation in sorted(places):
             found = await self._records.delete(conversation, message)
@@ -74,50 +76,52 @@ class EditHandler:
                 messages = found.exchange.messages[1:] if first and question.id.endswith(f"/{message}") else ()
             if messages and message not in messages:
                 surface = self._intake.surface(question, settings, f"{question.id}/deleted")
-                self._intake.beside(retract(surface, messages))
+                self._intake.in_background(retract(surface, messages))
             if found.running or found.waiting or found.exchange or found.shown:
                 return
 
     def _changed(self, old: Question, edited: Question) -> Question | None:
-        """The old mention in its new words; None if they are the same, or if it stands for several questions: asked
-        again in the words of one, the others would lose their answer."""
+        """The old question with its new text. None if nothing changed, or if the question combines several: asked
+        again with the text of one, the others would lose their answer."""
         if old.others:
             return None
-        new = self._gate.judged(edited)
+        new = self._admission.judged(edited)
         if (new.text, new.attachments, new.refusal) == (old.text, old.attachments, old.refusal):
             return None
         return replace(old, text=new.text, attachments=new.attachments, refusal=new.refusal)
 
-    async def _answered(
-        self, conversation: str, shown: AnsweredQuestion, new: Question, settings: ChannelSettings
+    async def _offer_again(
+        self, conversation: str, previous: AnsweredQuestion, new: Question, settings: ChannelSettings
     ) -> None:
-        """An answered question is offered to be asked again, or is asked at once."""
+        """Offer to ask an answered question again, or ask it at once."""
         if settings.edits is EditPolicy.IGNORE or new.refusal:
             return
         if settings.edits is EditPolicy.RERUN:
-            message = shown.messages[0]
+            message = previous.messages[0]
             answered = await self._records.exchange(conversation, message) is not None
-            await self._intake.accept(again(replace(shown, mention=new), answered=answered))
+            await self._intake.accept(regeneration(replace(previous, mention=new), answered=answered))
             return
-        if not await self._records.revise(conversation, replace(shown, mention=new)):
+        if not await self._records.revise(conversation, replace(previous, mention=new)):
             return
-        # Another process may have heard of the same change.
-        if not shown.offer and await self._intake.once(f"{shown.mention.id}/offer"):
-            self._intake.beside(self._offer(conversation, replace(shown, mention=new), settings))
+        # Another process may have heard of the same edit.
+        if not previous.offer and await self._intake.once(f"{previous.mention.id}/offer"):
+            self._intake.in_background(self._offer(conversation, replace(previous, mention=new), settings))
 
-    async def _offer(self, conversation: str, shown: AnsweredQuestion, settings: ChannelSettings) -> None:
-        """A message with a button. It counts as one of the answer's: asked again, the answer takes its place."""
-        surface = self._intake.surface(shown.mention, settings, f"{shown.mention.id}/changed")
+    async def _offer(self, conversation: str, previous: AnsweredQuestion, settings: ChannelSettings) -> None:
+        """Post a message with a button. It counts as one of the answer's messages, so a new answer replaces it too."""
+        surface = self._intake.surface(previous.mention, settings, f"{previous.mention.id}/changed")
         with suppress(PlatformError, StoreError):
             message = await surface.post(Page("", foot=CHANGED, actions=(Action.AGAIN,)))
-            await self._records.revise(conversation, replace(shown, messages=(*shown.messages, message), offer=message))
+            await self._records.revise(
+                conversation, replace(previous, messages=(*previous.messages, message), offer=message)
+            )
 
-    async def _afterwards(self, conversation: str, mention: Question, asks: bool) -> None:
-        """Changed while it was being answered: looked at again when it has its answer."""
+    async def _look_again_later(self, conversation: str, question: Question, asks: bool) -> None:
+        """The question was edited during its answer: look at it again when the answer is complete."""
         while True:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL_SECONDS)
             with suppress(StoreError):
-                known = await self._records.asked(conversation, mention.message)
+                known = await self._records.asked(conversation, question.message)
                 if known is None or known[0] is State.ENDED:
-                    await self.edited(mention, asks=asks and known is not None)
+                    await self.edited(question, asks=asks and known is not None)
                     return

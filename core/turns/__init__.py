@@ -1,1 +1,1 @@
-"""One question to its end: from the line, under a lease, to another process if need be."""
+"""Runs one question to its end: from the line, under a lease, and in another process if necessary."""

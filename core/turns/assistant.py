@@ -1,4 +1,5 @@
-"""Assistant: one turn from question to shown answer; one task reads the model, another shows the reply."""
+"""Assistant: runs one turn from the question to the finished answer; one task reads the model, another shows the
+reply."""
 
 import asyncio
 import logging
@@ -26,16 +27,17 @@ from core.store.turns import Turn
 
 log = logging.getLogger(__name__)
 
-# How often the sign that the model is being asked is shown again, in seconds: Discord's typing indicator
-# lasts 10 s (docs.discord.com, Trigger Typing Indicator), Slack's status 2 min.
-SIGN_SECONDS = 8.0
+# How often to show again that the model is thinking, because platforms let it expire: Discord's typing indicator after
+# 10 s (docs.discord.com, Trigger Typing Indicator), Slack's status after 2 min.
+STATUS_REPEAT_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """What a turn came to: what was said, None if nothing was, and where, if it can be asked for again.
+class TurnResult:
+    """Result of a turn: the exchange to remember, if any, and the messages in which the question can be asked again.
 
-    `stopped`: somebody ended it. `tokens`: what it cost, guessed from the text alone where the server did not say.
+    `stopped`: somebody ended the answer. `tokens`: its cost, estimated from the text alone where the server did not
+    say.
     """
 
     exchange: Exchange | None
@@ -46,27 +48,27 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A sentence in place of an answer; `again`: the question can be asked again with a button."""
+    """A sentence in place of an answer. `again`: offer a button that asks the question again."""
 
     sentence: str
     again: bool = False
 
 
 class Assistant:
-    """Answers turns with a model. Keeps nothing between turns but its guesses of token counts."""
+    """Answers turns with a model. Between turns it keeps only its estimates of token counts."""
 
-    def __init__(self, model: ChatModel, pacer: RateLimiter, *, context: int, pages: int = 10) -> None:
-        """`context`: tokens that a model takes when the catalog does not say. `pages`: messages of a reply, beyond
-        which its text is attached as a file."""
+    def __init__(self, model: ChatModel, limiter: RateLimiter, *, context: int, pages: int = 10) -> None:
+        """`context`: the model's window in tokens, where the catalog does not say. `pages`: the most messages of a
+        reply; a longer text becomes a file."""
         self._model = model
-        self._pacer = pacer
+        self._limiter = limiter
         self._context = context
-        self._most_pages = pages
+        self._max_pages = pages
         self._estimator = TokenEstimator()
-        self._running: dict[str, asyncio.Timeout] = {}  # by the mention's id
+        self._running: dict[str, asyncio.Timeout] = {}  # by the question's id
 
     def stop(self, turn: str) -> bool:
-        """End the model's request for this mention, keeping the text so far; False when none runs here."""
+        """End the model's request for this question and keep the text so far. False if none runs here."""
         scope = self._running.pop(turn, None)  # a second stop finds none
         if scope is None:
             return False
@@ -78,35 +80,35 @@ class Assistant:
         turn: Turn,
         settings: ChannelSettings,
         surface: Surface,
-        keeper: CheckpointListener,
+        listener: CheckpointListener,
         *,
         refusal: Refusal | None = None,
-    ) -> Answered:
-        """Answer and show it; returns what was said, and where.
+    ) -> TurnResult:
+        """Answer the question and show the answer; returns what to remember.
 
-        `keeper` is told what of the reply is on screen. With `refusal`, that is the whole reply and the model is not
-        asked. Raises Stale.
+        `listener` learns what of the reply is on screen. With `refusal`, that sentence is the whole reply and the model
+        is not asked. Raises Stale.
         """
         question = turn.mention
         fresh = question.at and turn.attempt == 1 and not question.redo
         with metrics.turn(question.place.platform, time.time() - question.at if fresh else None) as measured:
-            return await self._answer(turn, settings, surface, keeper, refusal, measured)
+            return await self._answer(turn, settings, surface, listener, refusal, measured)
 
     async def _answer(
         self,
         turn: Turn,
         settings: ChannelSettings,
         surface: Surface,
-        keeper: CheckpointListener,
+        listener: CheckpointListener,
         refusal: Refusal | None,
         measured: metrics.Turn,
-    ) -> Answered:
+    ) -> TurnResult:
         cell, beat = Latest(Reply()), Beat()
         style = ReplyStyle(
             reasoning=settings.reasoning,
             buttons=settings.buttons is Switch.ON,
             model=settings.model if settings.footer is Switch.ON else "",
-            pages=self._most_pages,
+            pages=self._max_pages,
             live=settings.streaming is not Streaming.OFF,
             by_status=surface.by_status,
             append_only=surface.append_only,
@@ -114,11 +116,11 @@ class Assistant:
         )
         keep = turn.mention.redo is not None and turn.mention.redo.answered
         heading, halt = _heading(turn), partial(self.stop, turn.mention.id)
-        painter = ReplyPublisher(
+        publisher = ReplyPublisher(
             cell,
             surface,
-            self._pacer,
-            keeper,
+            self._limiter,
+            listener,
             turn.progress,
             beat,
             heading=heading,
@@ -130,23 +132,23 @@ class Assistant:
         gone = False
         try:
             async with asyncio.TaskGroup() as group:
-                signs = group.create_task(_signs(surface, painter.visible))
+                status_task = group.create_task(_show_status(surface, publisher.visible))
                 group.create_task(self._write(turn, settings, cell, beat, refusal))
-                await painter.publish()
-                signs.cancel()
+                await publisher.publish()
+                status_task.cancel()
             measured.end = "refused" if refusal else cell.value.phase.value
         except* PlatformError as lost:
-            # Somebody deleted the reply or its place, or took our right to write: the answer has no reader.
-            log.warning("turn %s lost its surface: %s", turn.mention.id, lost.exceptions[0])
+            # Somebody deleted the reply or its channel, or revoked our right to write: nobody reads the answer.
+            log.warning("turn %s: its reply can no longer be shown: %s", turn.mention.id, lost.exceptions[0])
             gone = lost.subgroup(Gone) is not None
             measured.end = "lost"
         with suppress(PlatformError):
             await surface.status(NO_SIGN)
-        reply, messages = cell.value, tuple(painter.messages)
+        reply, messages = cell.value, tuple(publisher.messages)
         asked_for_again = messages if not gone and reply.asked is not None and not turn.mention.private else ()
         stopped, tokens = reply.phase is Phase.STOPPED, self._cost(reply, settings.model)
-        if not reply.text or not messages or gone:  # what was taken away is not remembered
-            return Answered(None, asked_for_again, stopped, tokens)
+        if not reply.text or not messages or gone:  # do not remember what was taken away
+            return TurnResult(None, asked_for_again, stopped, tokens)
         question = turn.mention
         exchange = Exchange(
             turn=question.id,
@@ -158,7 +160,7 @@ class Assistant:
             model=reply.model or settings.model,
             others=question.others,
         )
-        return Answered(exchange, asked_for_again, stopped, tokens)
+        return TurnResult(exchange, asked_for_again, stopped, tokens)
 
     def _cost(self, reply: Reply, model: str) -> int:
         if reply.usage:
@@ -186,7 +188,7 @@ class Assistant:
             log.warning("turn %s: %s: %s", turn.mention.id, type(error).__name__, error)
             cell.close(cell.value.to(Phase.FAILED, error.notice))
         except Exception:
-            # A defect of ours must not leave people before a reply that never ends.
+            # A defect of ours must not leave people with a reply that never ends.
             log.exception("turn %s failed", turn.mention.id)
             cell.close(cell.value.to(Phase.FAILED, NebulaBotError.notice))
         finally:
@@ -199,7 +201,7 @@ class Assistant:
         model = info.name if info else settings.model
         request = build(
             settings,
-            _before(turn),
+            _history_before(turn),
             turn.mention,
             model=model,
             context=(info.context if info else None) or self._context,
@@ -215,7 +217,7 @@ class Assistant:
 
 
 def _measure(reply: Reply, platform: str) -> None:
-    """How long the model took to begin, and what the answer cost."""
+    """Measure how long the model took to begin, and what the answer cost."""
     begun = [moment for moment in (reply.thought_since, reply.text_since) if moment is not None]
     if begun and reply.asked is not None:
         metrics.FIRST_TOKEN_SECONDS.observe(min(begun) - reply.asked)
@@ -224,30 +226,31 @@ def _measure(reply: Reply, platform: str) -> None:
         metrics.TOKENS.labels(platform, "completion").inc(max(0, usage.completion))
 
 
-def _before(turn: Turn) -> tuple[Exchange, ...]:
-    """The history as the question saw it, or is to see it: without the answer to be replaced and what followed that,
-    and up to the answer that is gone on with."""
-    mention, history = turn.mention, turn.history
-    if redo := mention.redo:
+def _history_before(turn: Turn) -> tuple[Exchange, ...]:
+    """The history that the question refers to. Regenerate: without the answer to be replaced and everything after it.
+    Continue: up to the answer to be continued."""
+    question, history = turn.mention, turn.history
+    if redo := question.redo:
         known = any(each.turn == redo.turn for each in history)
-        return tuple(takewhile(lambda each: each.turn != redo.turn if known else each.at <= mention.at, history))
-    places = [place for place, each in enumerate(history) if each.turn == mention.after]
+        return tuple(takewhile(lambda each: each.turn != redo.turn if known else each.at <= question.at, history))
+    places = [place for place, each in enumerate(history) if each.turn == question.after]
     return history[: places[-1] + 1] if places else history
 
 
 def _heading(turn: Turn) -> str:
-    """Small print above the reply: a command's question, which nobody else could read; files left unread; that several
-    questions are answered together."""
-    mention = turn.mention
-    if mention.refusal:
+    """Small print above the reply: the question of a command, which nobody else could read; which files were not read;
+    whether the reply answers several questions."""
+    question = turn.mention
+    if question.refusal:
         return ""
     lines = []
     if turn.also:
-        lines.append(f"To the last {len(turn.also) + 1} questions.")
-    if not (mention.message or mention.place.direct):
-        lines.append(f"{mention.author.name}: {_short(mention.text)}")
-    if mention.attachments:
-        lines.append(f"I read text only, not {_short(', '.join(each.name for each in mention.attachments))}.")
+        lines.append(f"Answering the last {len(turn.also) + 1} questions together.")
+    if not (question.message or question.place.direct):
+        lines.append(f"{question.author.name}: {_short(question.text)}")
+    if question.attachments:
+        files = _short(", ".join(each.name for each in question.attachments))
+        lines.append(f"I can read text only, so I skipped {files}.")
     return "\n".join(lines)
 
 
@@ -256,12 +259,12 @@ def _short(text: str) -> str:
     return line if len(line) <= 200 else line[:199] + "…"
 
 
-async def _signs(surface: Surface, visible: asyncio.Event) -> None:
-    """Show that the question is being thought about, until there is something to read."""
+async def _show_status(surface: Surface, visible: asyncio.Event) -> None:
+    """Show that the model is thinking until there is something to read."""
     since = time.monotonic()
     while not visible.is_set():
         with suppress(PlatformError):
             await surface.status(QuestionStatus(Status.THINKING, seconds=time.monotonic() - since))
         with suppress(TimeoutError):
-            async with asyncio.timeout(SIGN_SECONDS):
+            async with asyncio.timeout(STATUS_REPEAT_SECONDS):
                 await visible.wait()

@@ -1,4 +1,52 @@
-"""Intake: a mention is accepted once, queued in Redis, and run by whoever holds its conversation."""
+"""Intake: accepts each question once, queues it in Redis, and runs it wherever its conversation is held.
+
+The algorithm in one page. A *conversation* is a mailbox in Redis: a line of questions, a history, and a lease with a
+fencing token. A *turn* is the question at the head of the line, under a lease. Every change of a mailbox is one Lua
+step in `core/store/turns.py`: atomic, and safe to repeat.
+
+*Accept.* The adapter awaits `accept`, and only then confirms the event to a platform that expects this: after a crash
+before that, the platform delivers again; after a crash later, the question is stored. The step remembers the question's
+id, so further deliveries are duplicates; it appends the question to the line; and if nobody holds the conversation, it
+claims the lease. A retry after a lost answer carries the same request id and gets the same answer. A process that
+closes, or is full, does not claim; it leaves the question to others.
+
+*Claim.* A claim takes the head of the line, which may be an older question that a dead process left. Its fencing token
+is a time, so no token is given out twice, even by a server that lost its last writes; if it lost the claim itself, the
+holder's next renewal puts the token back. The claim also counts the attempt: a question that kills its processes ends
+with a sentence after a few attempts instead of being tried for ever.
+
+*Stream and show.* `_run_turn` runs three tasks side by side. The first renews the lease at every third of its length
+and stores how far the reply has come. The second reads the model's stream into a one-slot cell and never waits for
+the platform. The third, the publisher, waits for the rate limit, takes the newest state from the cell, and posts or
+edits it. A new message awaits a checkpoint in Redis (a second at most), so that a takeover goes on in that message and
+does not post it again; only a kill between the post and its checkpoint can leave a stub. An edit awaits nothing: the
+next renewal records it. Before each frame the publisher checks the lease, but asks Redis only if the lease may have run
+out by our own clock, as after a pause of the process: a stale holder shows nothing. While Redis is out of reach,
+running turns go on: usually nobody else can reach it then either, so nobody takes over.
+
+*Commit.* The final frame lands first, then the commit stores the exchange, ends the turn, and returns the next one
+under the same lease: one round trip, and no gap into which another process could step. A crash between the two loses
+nothing: the successor finishes the same messages. The commit is retried through an outage of Redis; it remembers which
+turn is done, so a retry only learns what comes next. If the token is not the newest any more, it writes nothing and
+raises Stale: whoever lost the lease cannot write history.
+
+*Takeover.* A dead process renews nothing. `Takeover` looks for leases that ran out about once a second, and at once
+when a signal in Redis says that a conversation was handed back or when a turn ends here and leaves room; it claims what
+it finds. After an outage of Redis it first waits for half a lease, so that living holders can renew. It never takes a
+conversation that runs in its own process: its holder will renew it. The successor asks the model again, but keeps the
+old text on screen until the new one is as long.
+
+*Hand-back.* At shutdown nothing new begins, and running turns get `drain_seconds`. Then they are cancelled; each
+releases its turn with its progress, which is not counted as an attempt, and a signal wakes the others. The old process
+watches for a moment whether somebody takes the turn; if nobody does, it writes under the text that the reply is paused.
+A turn cancelled while its commit was on its way may have ended already: then release hands back the next turn, and
+the finished reply is not marked.
+
+*Stop, delete, merge.* A stop sets a field in the mailbox and sends a signal. Signals may get lost; the next renewal
+reads the field. A question deleted during its answer sets another field: the answer ends, its messages go, and nothing
+is remembered. With `overlap merge`, a turn also answers the plain questions behind it, and the commit removes each one
+only if it still reads as it did: a question edited meanwhile keeps its place in line and gets an answer of its own.
+"""
 
 import asyncio
 import logging
@@ -23,9 +71,9 @@ from core.settings.routing import address_of, conversation_of
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
 from core.store.turns import Acceptance, Claimed, Full, Queued, Refused, Turn, Turns
-from core.turns.assistant import Answered, Assistant, Refusal
-from core.turns.lease import HANDOVER, Lease
-from core.turns.queue_position import Waiting
+from core.turns.assistant import Assistant, Refusal, TurnResult
+from core.turns.lease import HANDOVER_SECONDS, Lease
+from core.turns.queue_position import QueuePositions
 from core.turns.takeover import Takeover
 
 log = logging.getLogger(__name__)
@@ -34,7 +82,7 @@ GAVE_UP = "I tried this several times and was interrupted each time. Please ask 
 
 
 class Intake:
-    """Accepts mentions and runs turns while its context is open."""
+    """Accepts questions, and runs turns while its context is open."""
 
     def __init__(
         self,
@@ -43,33 +91,35 @@ class Intake:
         assistant: Assistant,
         platforms: Mapping[str, Platform],
         *,
-        gate: Admission | None = None,
+        admission: Admission | None = None,
         drain_seconds: float = 20,
-        handover: float = HANDOVER,
+        handover_seconds: float = HANDOVER_SECONDS,
         attempts: int = 3,
         at_once: int = 200,
     ) -> None:
-        """`drain_seconds`: what running replies get at the end; `handover`: what others then get to take them.
-        `attempts`: after so many a turn is closed with a sentence. `at_once`: turns that run in this process; others
-        are left to other processes, or wait."""
+        """`drain_seconds`: how long running replies may take at shutdown. `handover_seconds`: how long other processes
+        then have to take over the rest. `attempts`: after this many, a sentence closes the turn. `at_once`: how many
+        turns run in this process; further ones are left to other processes, or wait."""
         self._turns = turns
         self._records = ConversationLookups(turns.mailboxes)
         self._settings = settings
         self._assistant = assistant
         self._platforms = platforms
-        self._gate = gate or Admission()
-        self._drain, self._handover, self._attempts, self._at_once = drain_seconds, handover, attempts, at_once
-        self._serving: dict[asyncio.Task[None], str] = {}  # the conversation of each
-        self._tasks: set[asyncio.Task[None]] = set()  # those, and signs and notices on their way
-        self._accepted: set[str] = set()  # mentions that wait or run, accepted by this process
-        self._waiting = Waiting(turns)
+        self._admission = admission or Admission()
+        self._drain_seconds, self._handover_seconds = drain_seconds, handover_seconds
+        self._attempts, self._at_once = attempts, at_once
+        self._serving: dict[asyncio.Task[None], str] = {}  # task -> its conversation
+        self._tasks: set[asyncio.Task[None]] = set()  # those above, and statuses and notices on their way
+        self._accepted: set[str] = set()  # ids of waiting or running questions that this process accepted
+        self._positions = QueuePositions(turns)
         self._takeover = Takeover(turns, platforms)
         self._closing = self._ended = False
         self._group: asyncio.TaskGroup
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Run turns until the context is left; running replies then get their time, the rest is handed back."""
+        """Run turns until the caller leaves the context; then let running replies finish in time, and hand back the
+        rest."""
         async with asyncio.TaskGroup() as self._group:
             self._group.create_task(self._takeover.run(self._wanted, self._serve))
             signals = self._group.create_task(self._turns.signals.listen(self._assistant.stop, self._takeover.hint))
@@ -79,7 +129,7 @@ class Intake:
                 self._closing = True
                 self._takeover.close()
                 if self._serving:
-                    await asyncio.wait(self._serving, timeout=self._drain)
+                    await asyncio.wait(self._serving, timeout=self._drain_seconds)
                 signals.cancel()
                 self._ended = True
                 for task in tuple(self._tasks):
@@ -91,122 +141,123 @@ class Intake:
             await asyncio.wait(self._serving)
 
     async def settled(self, conversation: str) -> None:
-        """Wait until nothing of this conversation waits or runs, here or in another process. Raises StoreError."""
+        """Wait until no question of this conversation waits or runs, here or in another process. Raises StoreError."""
         await self.idle()
         while await self._turns.waiting(conversation):
             await asyncio.sleep(0.2)
             await self.idle()
 
-    async def accept(self, mention: Question) -> Acceptance:
-        """Queue a mention, and run it when it is next. Once this returned, the question can't get lost.
+    async def accept(self, question: Question) -> Acceptance:
+        """Queue a question, and run it if it is next. Once this has returned, the question cannot get lost.
 
-        Two round trips: the settings of the place, then the accepting step; one more where people's use is limited.
-        Raises StoreError.
+        Takes two round trips, the settings of the place and the accepting step, and one more where quotas limit
+        people's use. Raises StoreError.
         """
-        settings = await self._settings.of(mention.place)
-        if sentence := await self._gate.refusal(mention):
-            if await self._turns.once(f"{mention.id}/refused"):
-                self.beside(whisper(self._surface(mention, settings), sentence))
+        settings = await self._settings.of(question.place)
+        if sentence := await self._admission.refusal(question):
+            if await self._turns.once(f"{question.id}/refused"):
+                self.in_background(whisper(self._surface(question, settings), sentence))
             return Refused(sentence)
-        mention = self._gate.judged(mention)
-        known = mention.id in self._accepted
-        self._accepted.add(mention.id)  # before the step: the turn may begin before its answer is here
-        conversation = conversation_of(mention, settings)
+        question = self._admission.judged(question)
+        known = question.id in self._accepted
+        self._accepted.add(question.id)  # before the step: the turn may begin before the step's answer arrives
+        conversation = conversation_of(question, settings)
         keep = None if settings.retention is None else settings.retention * DAY_SECONDS
         acceptance: Acceptance | None = None
         try:
-            claim = not (self._closing or self._takeover.behind or len(self._serving) >= self._at_once)
-            acceptance = await self._turns.accept(conversation, mention, uuid.uuid4().hex, keep, claim=claim)
+            claim = not (self._closing or self._takeover.backlog or len(self._serving) >= self._at_once)
+            acceptance = await self._turns.accept(conversation, question, uuid.uuid4().hex, keep, claim=claim)
         finally:
             if not (known or isinstance(acceptance, Claimed | Queued)):
-                self._accepted.discard(mention.id)
+                self._accepted.discard(question.id)
         if self._closing:
-            if isinstance(acceptance, Claimed):  # it began to close meanwhile
+            if isinstance(acceptance, Claimed):  # closing began meanwhile
                 await self._turns.release(acceptance.turn)
             return acceptance
         match acceptance:
-            case Claimed(turn) if turn.mention.id == mention.id:
+            case Claimed(turn) if turn.mention.id == question.id:
                 self._serve(turn, settings)
-            case Claimed(turn):  # others were left waiting by a process that is gone
+            case Claimed(turn):  # the claim is for a question that a dead process left waiting
                 self._serve(turn)
-                self._show_waiting(mention, settings)
+                self._show_waiting(question, settings)
             case Queued():
-                self._show_waiting(mention, settings)
-                if settings.overlap is Overlap.INTERRUPT and not mention.redo:
-                    await self._interrupt(conversation, mention)
-            case Full(waiting) if not (mention.redo or mention.after):  # a press is told by whoever heard it
-                self.beside(say(self._surface(mention, settings), full(waiting)))
+                self._show_waiting(question, settings)
+                if settings.overlap is Overlap.INTERRUPT and not question.redo:
+                    await self._interrupt(conversation, question)
+            case Full(waiting) if not (question.redo or question.after):  # for a button, the caller tells the person
+                self.in_background(say(self._surface(question, settings), full(waiting)))
         return acceptance
 
     async def once(self, event: str) -> bool:
         """True for the first call with this event's id in all processes. Raises StoreError."""
         return await self._turns.once(event)
 
-    def surface(self, mention: Question, settings: ChannelSettings, turn: str) -> Surface:
-        """Where something of ours beside the reply to this mention is shown; `turn` tells it from the reply."""
-        address = replace(address_of(mention, settings), turn=turn)
-        return self._platforms[mention.place.platform].open(address)
+    def surface(self, question: Question, settings: ChannelSettings, turn: str) -> Surface:
+        """The surface for something beside the reply to this question, such as an offer; `turn` tells it from the
+        reply."""
+        address = replace(address_of(question, settings), turn=turn)
+        return self._platforms[question.place.platform].open(address)
 
-    def beside(self, work: Coroutine[None, None, None]) -> None:
-        """Something that is done beside the turns; cancelled at the end, and not begun after it."""
-        if self._ended:  # nobody would cancel it: it could hold the end up, or come after it
+    def in_background(self, work: Coroutine[None, None, None]) -> None:
+        """Run something beside the turns. Shutdown cancels it; after shutdown it does not begin."""
+        if self._ended:  # nobody would cancel it: it could delay the shutdown or outlive it
             work.close()
             return
         self._tasks.add(task := self._group.create_task(work))
         task.add_done_callback(self._tasks.discard)
 
-    async def _interrupt(self, conversation: str, mention: Question) -> None:
-        """A newer question ends the answer that is being written. Best effort: it is answered in any case."""
+    async def _interrupt(self, conversation: str, question: Question) -> None:
+        """End the running answer in favour of a newer question. Best effort: the newer one is answered in any case."""
         with suppress(StoreError):
             running = await self._records.running(conversation)
-            if running and running.mention.id != mention.id:
+            if running and running.mention.id != question.id:
                 await self._turns.stop(conversation, running.mention.id)
 
-    def _surface(self, mention: Question, settings: ChannelSettings) -> Surface:
-        address = address_of(mention, settings, adopted=mention.id not in self._accepted)
-        return self._platforms[mention.place.platform].open(address)
+    def _surface(self, question: Question, settings: ChannelSettings) -> Surface:
+        address = address_of(question, settings, adopted=question.id not in self._accepted)
+        return self._platforms[question.place.platform].open(address)
 
-    def _show_waiting(self, mention: Question, settings: ChannelSettings) -> None:
-        if not mention.redo:  # the answer that is to be replaced stays until its turn comes
-            surface = self._surface(mention, settings)
-            self.beside(self._wait(mention, conversation_of(mention, settings), surface))
+    def _show_waiting(self, question: Question, settings: ChannelSettings) -> None:
+        if not question.redo:  # the old answer stays on screen until the new turn begins
+            surface = self._surface(question, settings)
+            self.in_background(self._wait(question, conversation_of(question, settings), surface))
 
-    async def _wait(self, mention: Question, conversation: str, surface: Surface) -> None:
-        if not await self._waiting.show(mention, conversation, surface):  # its turn ran elsewhere
-            self._accepted.discard(mention.id)
+    async def _wait(self, question: Question, conversation: str, surface: Surface) -> None:
+        if not await self._positions.show(question, conversation, surface):  # its turn ran in another process
+            self._accepted.discard(question.id)
 
     def _serve(self, turn: Turn, settings: ChannelSettings | None = None) -> None:
-        self._serving[task := self._group.create_task(self._converse(turn, settings))] = turn.conversation
+        self._serving[task := self._group.create_task(self._run_conversation(turn, settings))] = turn.conversation
         self._tasks.add(task)
-        task.add_done_callback(self._ran)
+        task.add_done_callback(self._on_done)
 
-    def _ran(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         del self._serving[task]
-        self._takeover.hint()  # there is room for one that waits
+        self._takeover.hint()  # a waiting conversation now has room
 
     def _wanted(self, conversation: str) -> bool:
-        """Whether to take a conversation over that nobody holds: our own, whose lease ran out while Redis was away, is
-        renewed."""
+        """Whether to take over a conversation that nobody holds. Not one of ours whose lease ran out while Redis was
+        away: its holder renews it."""
         return len(self._serving) < self._at_once and conversation not in self._serving.values()
 
-    async def _converse(self, first: Turn, settings: ChannelSettings | None) -> None:
-        """Run the turns of one conversation, one after the other, for as long as some wait."""
+    async def _run_conversation(self, first: Turn, settings: ChannelSettings | None) -> None:
+        """Run the turns of one conversation one after the other, until none waits."""
         turn = first
         while True:
             try:
                 try:
-                    following = await self._run(turn, settings)
+                    following = await self._run_turn(turn, settings)
                 finally:
                     self._accepted.discard(turn.mention.id)
             except Stale:
-                log.warning("turn %s went to another process", turn.mention.id)
+                log.warning("turn %s: another process took it over", turn.mention.id)
                 return
             except StoreError as error:
-                log.error("turn %s is interrupted until Redis is back: %s", turn.mention.id, error)
+                log.error("turn %s: interrupted until Redis is back: %s", turn.mention.id, error)
                 return
             except Exception:
-                # A defect of ours: the lease runs out, and after some attempts the turn is closed with a sentence.
+                # A defect of ours: the lease runs out, and after several attempts a sentence closes the turn.
                 log.exception("turn %s failed", turn.mention.id)
                 return
             if following is None:
@@ -217,23 +268,23 @@ class Intake:
                     await self._turns.release(turn)
                 return
 
-    async def _run(self, turn: Turn, settings: ChannelSettings | None) -> Turn | None:
-        """One turn, under its lease, to its commit."""
-        mention = turn.mention
-        settings = settings or await self._settings.of(mention.place)
-        surface = self._waiting.begun(mention) or self._surface(mention, settings)
-        stop = partial(self._assistant.stop, mention.id)
-        lease = Lease(self._turns, turn, stop, handover=self._handover)
+    async def _run_turn(self, turn: Turn, settings: ChannelSettings | None) -> Turn | None:
+        """Run one turn under its lease up to its commit, and return the next turn. Raises Stale and StoreError."""
+        question = turn.mention
+        settings = settings or await self._settings.of(question.place)
+        surface = self._positions.begun(question) or self._surface(question, settings)
+        stop = partial(self._assistant.stop, question.id)
+        lease = Lease(self._turns, turn, stop, handover_seconds=self._handover_seconds)
         try:
             async with asyncio.TaskGroup() as group:
                 holding = group.create_task(lease.hold())
-                turn = await self._with_others(turn, settings)
-                answered = await self._answered(turn, settings, surface, lease)
-                async for attempt in stamina.retry_context(on=_passing, attempts=None, timeout=300, wait_max=1):
+                turn = await self._merge_waiting(turn, settings)
+                result = await self._answer(turn, settings, surface, lease)
+                async for attempt in stamina.retry_context(on=_is_transient, attempts=None, timeout=300, wait_max=1):
                     if attempt.num > 1:
-                        log.warning("turn %s: committing it again", mention.id)
+                        log.warning("turn %s: retrying the commit", question.id)
                     with attempt:
-                        following = await self._turns.commit(turn, answered.exchange, answered.messages)
+                        following = await self._turns.commit(turn, result.exchange, result.messages)
                 holding.cancel()
         except asyncio.CancelledError:
             with suppress(StoreError, PlatformError, TimeoutError):
@@ -242,50 +293,50 @@ class Intake:
         except BaseExceptionGroup as failures:
             for kind in (Stale, StoreError):
                 if failures.subgroup(kind):
-                    raise kind(mention.id) from failures
+                    raise kind(question.id) from failures
             raise
         with suppress(StoreError):
-            await self._gate.quota.charge(mention, answered.tokens)
+            await self._admission.quota.charge(question, result.tokens)
         return following
 
-    async def _answered(self, turn: Turn, settings: ChannelSettings, surface: Surface, lease: Lease) -> Answered:
-        """What the turn came to; nothing, with all it showed taken away, when its question was deleted."""
-        answered = Answered(None)
+    async def _answer(self, turn: Turn, settings: ChannelSettings, surface: Surface, lease: Lease) -> TurnResult:
+        """Answer the question. If it was deleted, take away everything the turn showed and return an empty result."""
+        result = TurnResult(None)
         if not lease.retracted:
             refusal = None
             if turn.mention.refusal:
                 refusal = Refusal(turn.mention.refusal)
             elif turn.attempt > self._attempts:
                 refusal = Refusal(GAVE_UP, again=True)
-            answered = await self._assistant.answer(turn, settings, surface, lease, refusal=refusal)
-            if answered.stopped:
-                await lease.ended()
+            result = await self._assistant.answer(turn, settings, surface, lease, refusal=refusal)
+            if result.stopped:
+                await lease.refresh()
         if lease.retracted:
             await retract(surface, lease.progress.messages)
-            return Answered(None)
-        return answered
+            return TurnResult(None)
+        return result
 
-    async def _with_others(self, turn: Turn, settings: ChannelSettings) -> Turn:
-        """The turn, with the questions that wait behind it and are to be answered together with it."""
+    async def _merge_waiting(self, turn: Turn, settings: ChannelSettings) -> Turn:
+        """The turn together with the questions behind it that it answers as well."""
         head = turn.mention
-        if settings.overlap is Overlap.QUEUE or not _plain(head):
+        if settings.overlap is Overlap.QUEUE or not _is_plain(head):
             return turn
         line = await self._turns.line(turn.conversation)
-        behind = tuple(takewhile(lambda each: _plain(each[0]) and each[0].place == head.place, line[1:]))
-        also = tuple(mention for mention, _ in behind)
+        behind = tuple(takewhile(lambda each: _is_plain(each[0]) and each[0].place == head.place, line[1:]))
+        also = tuple(question for question, _ in behind)
         for each in also:
             self._accepted.discard(each.id)
-            if surface := self._waiting.begun(each):
-                self.beside(show_status(surface, NO_SIGN))
+            if surface := self._positions.begun(each):
+                self.in_background(show_status(surface, NO_SIGN))
         entries = tuple(entry for _, entry in behind)
         return replace(turn, mention=together(head, also), also=also, entries=entries)
 
 
-def _plain(mention: Question) -> bool:
-    """Whether this is a question like any other, for the model."""
-    return not (mention.redo or mention.after or mention.refusal or mention.interaction)
+def _is_plain(question: Question) -> bool:
+    """Whether this is an ordinary question to the model, which can be answered together with others."""
+    return not (question.redo or question.after or question.refusal or question.interaction)
 
 
-def _passing(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     """Whether the same step may succeed later."""
     return isinstance(error, StoreError) and not isinstance(error, Stale)

@@ -1,4 +1,4 @@
-"""Lease: the hold on a running turn, renewed until it ends, carrying how far its reply has come."""
+"""Lease: the hold on a running turn. It is renewed until the turn ends, and carries how far the reply has come."""
 
 import asyncio
 import logging
@@ -15,99 +15,103 @@ from core.store.turns import Turn, Turns
 
 log = logging.getLogger(__name__)
 
-# After a renewal that failed the next one follows soon: others wait for it before they take the turn over. Seconds.
-RETRY = 1.0
-# How long a reply waits until a new message of it is known to Redis: no longer, lest it stand still. Seconds.
-CHECKPOINT = 1.0
-# How long a turn that was handed back is watched for somebody who takes it. Seconds.
-HANDOVER = 1.5
-# How often it is looked at meanwhile. Seconds.
-LOOK = 0.15
-# How long the platform may take to show that the reply is paused: the process is about to end. Seconds.
-PARTING = 3.0
-# The server counts whole milliseconds: its lease may end so much earlier than ours. Seconds.
-TICK = 0.001
+# How soon to try again after a failed renewal: other processes wait for it before they take the turn over.
+RETRY_SECONDS = 1.0
+# How long a reply waits until Redis knows its new message. Not longer, or the reply would stand still.
+CHECKPOINT_TIMEOUT_SECONDS = 1.0
+# After handing a turn back, how long to watch whether another process takes it.
+HANDOVER_SECONDS = 1.5
+# How often to check that meanwhile.
+HANDOVER_POLL_SECONDS = 0.15
+# How long the platform may take to show that the reply is paused: the process is about to exit.
+PAUSED_TIMEOUT_SECONDS = 3.0
+# The server counts whole milliseconds, so its lease may end this much earlier than ours.
+CLOCK_TICK_SECONDS = 0.001
 
 
 class Lease:
-    """Of one turn. Whoever takes the turn over knows from it which messages to go on in, and how long they were."""
+    """The lease of one turn. From it a successor knows which messages to go on in, and how much text they had."""
 
-    def __init__(self, turns: Turns, turn: Turn, stop: Callable[[], object], *, handover: float = HANDOVER) -> None:
-        """`stop` is called when somebody wants the turn stopped. `handover`: see HANDOVER."""
-        self._stop, self._handover = stop, handover
+    def __init__(
+        self, turns: Turns, turn: Turn, stop: Callable[[], object], *, handover_seconds: float = HANDOVER_SECONDS
+    ) -> None:
+        """`stop` ends the answer when somebody asks for it. `handover_seconds`: see HANDOVER_SECONDS."""
+        self._stop, self._handover_seconds = stop, handover_seconds
         self._turns = turns
         self._turn = turn
         self.progress = turn.progress
-        self.page: Page | None = None  # the last that we showed
+        self.page: Page | None = None  # the last page on screen
         self.retracted = turn.retracted  # the question was deleted
         self._reachable = True
-        self._ends = turn.asked + turns.limits.lease - TICK  # not from now on: we may have stood still since
+        # Counted from the claim, not from now: the process may have stood still since.
+        self._ends = turn.asked + turns.limits.lease - CLOCK_TICK_SECONDS
 
     def on_edit(self, progress: Progress, page: Page) -> None:
-        """Something new is on screen; kept with the next renewal."""
+        """Something new is on screen. The next renewal stores it."""
         self.progress, self.page = progress, page
 
     async def on_post(self, progress: Progress, page: Page) -> None:
-        """A new message is on screen; kept at once, or a takeover would post it again. Raises Stale."""
+        """A new message is on screen. Store it at once, or a takeover would post it again. Raises Stale."""
         self.on_edit(progress, page)
-        if self._reachable:  # else it is kept with the next renewal that succeeds
-            await self._renew(CHECKPOINT)
+        if self._reachable:  # otherwise the next renewal that succeeds stores it
+            await self._renew(CHECKPOINT_TIMEOUT_SECONDS)
 
     async def check(self) -> None:
-        """Before anything is shown. Raises Stale when another process holds the turn.
+        """Called before anything is shown. Raises Stale when another process holds the turn.
 
-        Asks only when the lease may have run out unnoticed, as after a pause of this process. While Redis is out of
-        reach what runs goes on: mostly it is so for all, and nobody can take the turn over.
+        Asks Redis only when the lease may have run out unnoticed, as after a pause of this process. While Redis is out
+        of reach, running turns go on: usually no process can reach it then, so nobody can take the turn over.
         """
         if self._reachable and time.monotonic() >= self._ends:
-            await self._renew(CHECKPOINT)
+            await self._renew(CHECKPOINT_TIMEOUT_SECONDS)
 
-    async def ended(self) -> None:
-        """Learn whether the question was deleted, once its answer was stopped. Raises Stale."""
+    async def refresh(self) -> None:
+        """Learn whether the question was deleted, once its answer has been stopped. Raises Stale."""
         await self._renew()
 
     async def hold(self) -> None:
         """Renew until cancelled. Raises Stale when another process took the turn."""
         pause = self._turns.limits.lease / 3
         while True:
-            await asyncio.sleep(pause if self._reachable else min(pause, RETRY))
+            await asyncio.sleep(pause if self._reachable else min(pause, RETRY_SECONDS))
             await self._renew()
 
     async def hand_back(self, surface: Surface) -> None:
-        """Hand the turn back unfinished, for any process to go on with at once; if none does, people are told.
+        """Hand the unfinished turn back, so that any process can go on with it at once. If none does, show that it is
+        paused.
 
         Raises StoreError, PlatformError and TimeoutError.
         """
         try:
             if not await self._turns.release(self._turn, self.progress):
-                return  # it had ended after all, or is somebody else's
-            watched = self._handover
+                return  # it had ended after all, or another process holds it
+            watch_seconds = self._handover_seconds
         except StoreError:
             if time.monotonic() >= self._ends and self._reachable:
                 raise
-            watched = 0.0  # without Redis nobody takes it
-        until = time.monotonic() + watched
-        async with asyncio.timeout(watched + PARTING):
+            watch_seconds = 0.0  # without Redis nobody can take it
+        until = time.monotonic() + watch_seconds
+        async with asyncio.timeout(watch_seconds + PAUSED_TIMEOUT_SECONDS):
             while (left := until - time.monotonic()) > 0:
-                await asyncio.sleep(min(LOOK, left))
+                await asyncio.sleep(min(HANDOVER_POLL_SECONDS, left))
                 if await self._turns.taken(self._turn):
                     return
             if self.page and self.page.growing and self.progress.messages:
                 page = replace(self.page, growing=False, foot=PAUSED, actions=())
                 await surface.edit(self.progress.messages[-1], page)
 
-    async def _renew(self, patience: float | None = None) -> None:
+    async def _renew(self, timeout_seconds: float | None = None) -> None:
         asked = time.monotonic()
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_seconds):
                 renewed = await self._turns.renew(self._turn, self.progress)
         except Stale:
             raise
         except (StoreError, TimeoutError) as error:
             self._reachable = False
-            log.warning("turn %s: the lease was not renewed: %s", self._turn.mention.id, error)
+            log.warning("turn %s: could not renew the lease: %s", self._turn.mention.id, error)
             return
-        self._reachable, self._ends = True, asked + self._turns.limits.lease - TICK
+        self._reachable, self._ends = True, asked + self._turns.limits.lease - CLOCK_TICK_SECONDS
         self.retracted = self.retracted or renewed.retract
         if renewed.stop:
             self._stop()

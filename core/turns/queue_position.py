@@ -1,4 +1,4 @@
-"""Waiting: questions that show their place in line until their turn comes, here or in another process."""
+"""QueuePositions: shows waiting questions their place in line until their turns begin, here or in another process."""
 
 import asyncio
 from contextlib import suppress
@@ -10,60 +10,63 @@ from core.domain.ports import NO_SIGN, QuestionStatus, Status, Surface
 from core.reply.notices import show_status
 from core.store.turns import Turns
 
-# How often the place in line of a question that waits is looked up. Seconds.
-LINE_SECONDS = 2.0
-# A sign that did not change is shown again after so long: Slack's status lasts two minutes. Seconds.
-SIGN_AGAIN = 90.0
+# How often to look up the place in line of a waiting question.
+POLL_SECONDS = 2.0
+# When to show an unchanged status again: Slack's status lasts two minutes.
+STATUS_REPEAT_SECONDS = 90.0
 
 
-class _Question:
-    """One that shows its place on this surface, until that is over."""
+class _Waiting:
+    """One waiting question: the surface that shows its place in line, and the event that ends this."""
 
     def __init__(self, surface: Surface) -> None:
         self.surface, self.over = surface, asyncio.Event()
 
 
-class Waiting:
-    """The questions that wait and were accepted by this process."""
+class QueuePositions:
+    """The waiting questions that this process accepted."""
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
-        self._questions: dict[str, _Question] = {}  # by mention
+        self._waiting: dict[str, _Waiting] = {}  # by the question's id
 
     def __len__(self) -> int:
-        return len(self._questions)
+        return len(self._waiting)
 
-    def begun(self, mention: Question) -> Surface | None:
-        """The turn of this mention begins: the surface that knows of the signs which are set, or on their way."""
-        question = self._questions.pop(mention.id, None)
-        if question is None:
+    def begun(self, question: Question) -> Surface | None:
+        """End the wait, because the question's turn begins.
+
+        Returns the surface that knows which status is set or on its way; None if this question does not wait here.
+        """
+        waiting = self._waiting.pop(question.id, None)
+        if waiting is None:
             return None
-        question.over.set()
-        return question.surface
+        waiting.over.set()
+        return waiting.surface
 
-    async def show(self, mention: Question, conversation: str, surface: Surface) -> bool:
-        """Show the place in line of this mention until that is over: true when its turn began in this process."""
-        question = self._questions[mention.id] = _Question(surface)
+    async def show(self, question: Question, conversation: str, surface: Surface) -> bool:
+        """Show the question's place in line until the wait is over. True if its turn began in this process."""
+        waiting = self._waiting[question.id] = _Waiting(surface)
         shown, since = 0, 0.0
-        waiting = metrics.WAITING.labels(mention.place.platform)
-        waiting.inc()
+        gauge = metrics.WAITING.labels(question.place.platform)
+        gauge.inc()
         try:
-            while not question.over.is_set():
+            while not waiting.over.is_set():
                 with suppress(StoreError):
-                    ahead = await self._turns.ahead(conversation, mention)
+                    ahead = await self._turns.ahead(conversation, question)
                     if ahead is None:
-                        if not question.over.is_set():  # withdrawn, or its turn runs elsewhere and has taken them
+                        if not waiting.over.is_set():  # withdrawn, or its turn runs elsewhere and cleared the status
                             await show_status(surface, NO_SIGN)
-                        return question.over.is_set()
+                        return waiting.over.is_set()
                     now = asyncio.get_running_loop().time()
-                    if ahead and (ahead != shown or now - since > SIGN_AGAIN) and not question.over.is_set():
+                    if ahead and (ahead != shown or now - since > STATUS_REPEAT_SECONDS) and not waiting.over.is_set():
                         await show_status(surface, QuestionStatus(Status.QUEUED, ahead=ahead))
                         shown, since = ahead, now
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(LINE_SECONDS):
-                        await question.over.wait()
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await waiting.over.wait()
             return True
         finally:
-            waiting.dec()
-            if self._questions.get(mention.id) is question:
-                del self._questions[mention.id]
+            gauge.dec()
+            if self._waiting.get(question.id) is waiting:
+                del self._waiting[question.id]

@@ -1,4 +1,4 @@
-"""Takeover: conversations that a dead or stopped process left behind are found and gone on with."""
+"""Takeover: finds conversations that a dead or stopped process left behind, and goes on with them."""
 
 import asyncio
 import logging
@@ -13,52 +13,52 @@ from core.store.turns import Turn, Turns
 
 log = logging.getLogger(__name__)
 
-# So long a conversation is left to others whose next question can't be opened without their key. Seconds.
-CLOSED = 30.0
+# When to try a conversation again whose next question this process cannot decrypt; processes with its key go first.
+UNREADABLE_RETRY_SECONDS = 30.0
 
 
 class Takeover:
-    """One for a process; `platforms` are those whose turns it can run."""
+    """One per process. `platforms` are those whose turns this process can run."""
 
     def __init__(self, turns: Turns, platforms: Iterable[str]) -> None:
         self._turns = turns
-        self._beginnings = tuple(f"{name}/" for name in platforms)
-        self._closed: dict[str, float] = {}  # conversations that we have no key for, and until when they are left alone
-        self.behind = False  # some wait that this process has no room for
+        self._prefixes = tuple(f"{name}/" for name in platforms)
+        self._unreadable: dict[str, float] = {}  # conversation without a key here -> when to try it again (monotonic)
+        self.backlog = False  # some conversations wait, but this process has no room for them
         self._free = asyncio.Event()
         self._closing = asyncio.Event()
 
     def hint(self, conversation: str = "") -> None:
-        """Somebody handed a conversation back: look now. A hint may get lost."""
+        """Look now: somebody handed a conversation back, or there is room again. A hint may get lost."""
         self._free.set()
 
     def close(self) -> None:
-        """Take nothing over any more; what is being claimed at this moment is handed back."""
+        """Take over nothing more. A turn that is being claimed at this moment is handed back."""
         self._closing.set()
         self._free.set()
 
     async def run(self, wanted: Callable[[str], bool], serve: Callable[[Turn], object]) -> None:
-        """Until closed: `serve` every turn that nobody holds, of conversations that are `wanted`."""
+        """Until closed, `serve` every turn that nobody holds in conversations that are `wanted`."""
         pause = min(1.0, self._turns.limits.lease / 4)
         trouble = ""
         while not self._closing.is_set():
             self._free.clear()
             try:
-                lapsed = await self._turns.lapsed(self._beginnings)
-                if trouble:  # leases ran out with nobody able to renew them: their holders go first
+                lapsed = await self._turns.lapsed(self._prefixes)
+                if trouble:  # leases ran out while nobody could renew them: let their holders go first
                     trouble, lapsed = "", ()
                     await _wait(self._closing, self._turns.limits.lease / 2)
-                self.behind = False
+                self.backlog = False
                 for conversation in lapsed:
-                    if self._closing.is_set() or time.monotonic() < self._closed.get(conversation, 0.0):
+                    if self._closing.is_set() or time.monotonic() < self._unreadable.get(conversation, 0.0):
                         continue
                     if wanted(conversation):
                         await self._take(conversation, serve)
                     else:
-                        self.behind = True
+                        self.backlog = True
             except StoreError as error:
-                if str(error) != trouble:  # once, not every second of an outage
-                    log.warning("can't look for turns to take over: %s", error)
+                if str(error) != trouble:  # log it once, not every second of an outage
+                    log.warning("could not look for turns to take over: %s", error)
                 trouble = str(error)
             if not self._closing.is_set():
                 await _wait(self._free, pause)
@@ -67,9 +67,9 @@ class Takeover:
         try:
             turn = await self._turns.claim(conversation)
         except Unreadable:
-            self._closed[conversation] = time.monotonic() + CLOSED
+            self._unreadable[conversation] = time.monotonic() + UNREADABLE_RETRY_SECONDS
             return
-        self._closed.pop(conversation, None)
+        self._unreadable.pop(conversation, None)
         if turn is None:
             return
         log.info("taking over %s, attempt %d", turn.mention.id, turn.attempt)

@@ -248,7 +248,7 @@ async def test_turns_are_counted_by_their_end(
     here: Place, redis_url: str, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     """The model failed; there was nothing to ask it; the process was stopped before the answer was there."""
-    monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take it
+    monkeypatch.setattr(lease, "HANDOVER_SECONDS", 0.3)  # nobody is there to take it
     async with here.bot(redis_url):
         before = await here.value("turns_total", platform="slack", end=end)
         if end == "failed":
@@ -266,7 +266,7 @@ async def test_turns_are_counted_by_their_end(
 
 async def test_a_takeover_is_counted(here: Place, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn that a stopped process handed back is taken over by the next one, which counts that."""
-    monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take it
+    monkeypatch.setattr(lease, "HANDOVER_SECONDS", 0.3)  # nobody is there to take it
     here.nebula.pace = 5
     async with here.bot(redis_url):
         before = await here.value("takeovers_total")

@@ -1,7 +1,8 @@
-"""`make chaos`: kills, outages, copies and restarts under load, and whether anybody lost a reply; ten minutes at most.
+"""`make chaos`: kills, outages, copies and restarts under load, to see whether anybody loses a reply; 10 minutes at
+most.
 
 `python -m tests.chaos --case a --seed 2 --turns 100` runs one case; `--short` runs a little of everything in half a
-minute. Exit status 1 when something is not as it must be; the logs then stay in the folder that is named.
+minute. The exit status is 1 if anything is not as it must be; then the logs stay in the folder that the output names.
 """
 
 import argparse
@@ -15,18 +16,18 @@ from collections.abc import Sequence
 from tests.bench.table import Table
 from tests.chaos.cases import CASES, SHORT, Case
 from tests.chaos.scene import Outcome, Row
-from tests.chaos.world import LEASE, python
+from tests.chaos.world import LEASE_SECONDS, python
 
-LONGEST = 320.0  # seconds for one case
-EVIDENCE = 25  # lines of it that are printed
+CASE_TIMEOUT_SECONDS = 320.0
+MAX_EVIDENCE_LINES = 25  # printed at most
 COLUMNS = ("case", "what", "asked", "found", "result")
 
 
 async def played(name: str, case: Case, seed: int, turns: int | None) -> Outcome | str:
-    """One case, whatever happens in it; a sentence when it broke."""
+    """Play one case; if it breaks, return a sentence."""
     begun = time.monotonic()
     try:
-        async with asyncio.timeout(LONGEST):
+        async with asyncio.timeout(CASE_TIMEOUT_SECONDS):
             found = await (case.play(seed, turns) if turns else case.play(seed))
     except Exception as error:  # noqa: BLE001 - one case that breaks must not hide what the others found
         print(f"{name}: {error!r}", file=sys.stderr)
@@ -36,7 +37,7 @@ async def played(name: str, case: Case, seed: int, turns: int | None) -> Outcome
 
 
 async def run(cases: dict[str, Case], seed: int, turns: int | None) -> bool:
-    """Run the cases and print what they found; whether all is well."""
+    """Run the cases and print the results; returns whether all passed."""
     outcomes = {name: await played(name, case, seed, turns) for name, case in cases.items()}
     rows: list[tuple[str, ...]] = []
     for name, found in outcomes.items():
@@ -46,28 +47,29 @@ async def run(cases: dict[str, Case], seed: int, turns: int | None) -> bool:
             case = ""
     setting = (
         f"Seed {seed}; {os.cpu_count()} cores, {platform.system()} {platform.machine()}, {python()}; "
-        f"LEASE_SECONDS={LEASE:g}; the platforms' real limits, 4 % of their calls and 5 % of the model's go wrong."
+        f"LEASE_SECONDS={LEASE_SECONDS:g}; the platforms' real limits; "
+        "4 % of their calls and 5 % of the model's fail."
     )
     print(Table("What is left of it after chaos", setting, COLUMNS, tuple(rows)))
     for name, found in outcomes.items():
         if isinstance(found, Outcome) and not found.ok:
-            print(f"\n{name}: logs in {found.folder}", *found.evidence[:EVIDENCE], sep="\n  ")
-            if len(found.evidence) > EVIDENCE:
-                print(f"  and {len(found.evidence) - EVIDENCE} more")
+            print(f"\n{name}: logs in {found.folder}", *found.evidence[:MAX_EVIDENCE_LINES], sep="\n  ")
+            if len(found.evidence) > MAX_EVIDENCE_LINES:
+                print(f"  and {len(found.evidence) - MAX_EVIDENCE_LINES} more")
     return all(isinstance(found, Outcome) and found.ok for found in outcomes.values())
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Returns the exit status."""
+    """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--short", action="store_true", help="a little of everything, half a minute")
-    parser.add_argument("--case", action="append", choices=sorted(CASES), help="this case; may be said again")
+    parser.add_argument("--case", action="append", choices=sorted(CASES), help="run this case; repeatable")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--turns", type=int, help="questions in each case")
-    told = parser.parse_args(arguments)
-    cases = {"short": SHORT} if told.short else {name: CASES[name] for name in told.case or CASES}
+    options = parser.parse_args(arguments)
+    cases = {"short": SHORT} if options.short else {name: CASES[name] for name in options.case or CASES}
     begun = time.monotonic()
-    well = asyncio.run(run(cases, told.seed, told.turns))
+    well = asyncio.run(run(cases, options.seed, options.turns))
     print(f"\n{time.monotonic() - begun:.0f} s in all. {'Nothing was lost.' if well else 'See FAIL above.'}")
     return 0 if well else 1
 

@@ -1,4 +1,4 @@
-"""The cases of `make chaos`: what happens to the program while people ask, and what must be found afterwards."""
+"""The cases of `make chaos`: what happens to the program while people ask, and what must be true afterwards."""
 
 import time
 from collections import Counter
@@ -8,25 +8,26 @@ from dataclasses import dataclass
 from tests.chaos import seen
 from tests.chaos.scene import Outcome, Row, Scene, outcome, scene
 from tests.chaos.takeover import Kill, longest_gap, takeovers
-from tests.chaos.world import TOKENS
+from tests.chaos.world import TOKENS_PER_SECOND
 
-KILL_EVERY, STORE_EVERY = 2.0, 5.0  # seconds
-FROZEN = 8.0  # seconds
-LONG = 400  # words of an answer that is on its way while the store is frozen: 13 seconds
+KILL_SECONDS, STORE_KILL_SECONDS = 2.0, 5.0  # between two kills of a replica, of the store
+FREEZE_SECONDS = 8.0
+LONG_WORDS = 400  # words of an answer that is being written while the store is frozen: 13 seconds
 LONG_ROOMS = 4
-MOST_GAP = 2.5  # times the longest gap before
+MAX_GAP_RATIO = 2.5  # to the longest gap before
 ROUNDS = 2  # of a rolling restart
 ROOMS, FEW_ROOMS = 60, 10
-# Seconds for one question, as many as two cores can bear beside the processes that start.
-KILLED_PACE, LOST_PACE, COPIED_PACE, ROLLED_PACE, SHORT_PACE = 0.65, 0.5, 0.4, 0.5, 0.65
+# Seconds for each question: as fast as two cores can bear beside the starting processes.
+KILLED_EACH_SECONDS, LOST_EACH_SECONDS, COPIED_EACH_SECONDS = 0.65, 0.5, 0.4
+ROLLED_EACH_SECONDS, SHORT_EACH_SECONDS = 0.5, 0.65
 
 
 async def replicas_killed(seed: int, turns: int = 300) -> Outcome:
-    """a: a replica is killed every 2 s and started again at once."""
+    """a: a replica is killed every 2 s and restarted at once."""
 
     async def killing(scene: Scene) -> None:
-        while await scene.pause(KILL_EVERY):
-            # Discord sends an event once: somebody else must be there to have heard it.
+        while await scene.pause(KILL_SECONDS):
+            # Discord sends an event once: another replica must be connected to have heard it.
             while len(serving := scene.world.serving) < 2:
                 if not await scene.pause(0.1):
                     return
@@ -36,22 +37,24 @@ async def replicas_killed(seed: int, turns: int = 300) -> Outcome:
             await replica.start()
 
     async with scene(seed, 3, ROOMS) as found:
-        await found.play(turns, turns * KILLED_PACE, killing)
+        await found.play(turns, turns * KILLED_EACH_SECONDS, killing)
         rows, evidence = await found.rows()
         row, late = found.takeover()
-        rows.append(Row("a kill every", f"{KILL_EVERY:g} s", f"{turns * KILLED_PACE / len(found.kills):.1f} s", None))
+        rows.append(
+            Row("a kill every", f"{KILL_SECONDS:g} s", f"{turns * KILLED_EACH_SECONDS / len(found.kills):.1f} s", None)
+        )
     return outcome(found, [*rows, row], [*evidence, *late])
 
 
 async def store_lost(seed: int, turns: int = 200) -> Outcome:
-    """b: Redis is killed and started again every 5 s, and twice frozen for 8 s."""
-    lost, seconds = 0, turns * LOST_PACE
+    """b: Redis is killed and restarted every 5 s, and frozen twice for 8 s."""
+    lost, seconds = 0, turns * LOST_EACH_SECONDS
     frozen: list[tuple[float, float, list[int]]] = []
 
     async def losing(scene: Scene) -> None:
         nonlocal lost
         thirds = [time.monotonic() + seconds * share for share in (0.3, 0.65)]
-        while await scene.pause(STORE_EVERY):
+        while await scene.pause(STORE_KILL_SECONDS):
             if thirds and time.monotonic() >= thirds[0]:
                 thirds.pop(0)
                 frozen.append(await _freeze(scene, 10_000 + 100 * len(frozen)))
@@ -64,7 +67,7 @@ async def store_lost(seed: int, turns: int = 200) -> Outcome:
     async with scene(seed, 3, ROOMS) as found:
         await found.play(turns, seconds, losing)
         rows, evidence = await found.rows()
-        changes, ends = seen.signs(seen.shown(found.world, found.load))
+        changes, ends = seen.screen_changes(seen.shown(found.world, found.load))
         gaps = [_gaps(changes[number], ends.get(number, 0.0), *at) for *at, some in frozen for number in some]
         evidence += [
             f"frozen: {during:.1f} s without a change on screen, {before:.1f} s before" for before, during in gaps
@@ -72,22 +75,27 @@ async def store_lost(seed: int, turns: int = 200) -> Outcome:
         rows.append(Row("Redis killed and started again", "–", f"{lost} times", None))
         worst = max((during / before for before, during in gaps), default=0.0)
         before, during = (max((each[place] for each in gaps), default=0.0) for place in (0, 1))
-        told = f"{worst:.1f} ×: {during:.1f} s, before {before:.1f} s; {len(gaps)} replies"
+        figure = f"{worst:.1f} ×: {during:.1f} s, before {before:.1f} s; {len(gaps)} replies"
         rows.append(
-            Row("longest gap on screen while Redis is frozen", f"≤ {MOST_GAP:g} ×", told, 0 < worst <= MOST_GAP)
+            Row(
+                "longest gap on screen while Redis is frozen",
+                f"≤ {MAX_GAP_RATIO:g} ×",
+                figure,
+                0 < worst <= MAX_GAP_RATIO,
+            )
         )
     return outcome(found, rows, evidence)
 
 
 async def _freeze(scene: Scene, first: int) -> tuple[float, float, list[int]]:
-    """Freeze the store while long answers are on their way; returns from when to when, and the questions."""
+    """Freeze the store while long answers are being written; returns the start, the end and the questions."""
     numbers = list(range(first, first + LONG_ROOMS))
-    await scene.load.put_long(scene.load.more_rooms(LONG_ROOMS), numbers, LONG)
-    await scene.pause(LONG / 2 / TOKENS)  # a quarter of the answer: a word is two tokens
+    await scene.load.put_long(scene.load.more_rooms(LONG_ROOMS), numbers, LONG_WORDS)
+    await scene.pause(LONG_WORDS / 2 / TOKENS_PER_SECOND)  # a quarter of the answer: a word is two tokens
     begin = time.monotonic()
     scene.world.store.freeze()
     try:
-        await scene.pause(FROZEN)
+        await scene.pause(FREEZE_SECONDS)
     finally:
         scene.world.store.thaw()
     return begin, time.monotonic(), numbers
@@ -100,9 +108,9 @@ def _gaps(changes: list[float], end: float, begin: float, thaw: float) -> tuple[
 
 
 async def delivered_often(seed: int, turns: int = 120) -> Outcome:
-    """c: every event comes one to four times, to two replicas that are both connected."""
+    """c: every event comes one to four times, to two connected replicas."""
     async with scene(seed, 2, ROOMS, copies=4) as found:
-        await found.play(turns, turns * COPIED_PACE)
+        await found.play(turns, turns * COPIED_EACH_SECONDS)
         rows, evidence = await found.rows()
         row, again = _begun_once(found)
         by = Counter(each.key.partition("-")[0] for each in seen.requests(found.world))
@@ -117,7 +125,7 @@ async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
     """d: two replicas are restarted one after the other, twice."""
     statuses: list[int] = []
     stops: list[Kill] = []
-    seconds = turns * ROLLED_PACE
+    seconds = turns * ROLLED_EACH_SECONDS
 
     async def rolling(scene: Scene) -> None:
         for replica in scene.world.replicas * ROUNDS:
@@ -135,7 +143,9 @@ async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
         statuses += await found.world.stop()
         silently = found.load.refused()[1]
         rows.append(Row("commands lost without a word", "0", str(silently), not silently))
-        held = len(takeovers(stops, seen.requests(found.world), *seen.signs(seen.shown(found.world, found.load))))
+        held = len(
+            takeovers(stops, seen.requests(found.world), *seen.screen_changes(seen.shown(found.world, found.load)))
+        )
         rows += [row, Row("replies that were growing at SIGTERM", "some", str(held), held > 0)]
         rows.append(Row("every reply is whole", "0 closed", closed, ", 0 closed" in closed))
         rows.append(Row("exit statuses", "all 0", " ".join(map(str, statuses)), not any(statuses)))
@@ -144,7 +154,7 @@ async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
 
 
 def _begun_once(scene: Scene) -> tuple[Row, list[str]]:
-    """Whether the model wrote each answer once, those apart that it refused to begin; and the evidence."""
+    """Whether the model began each answer once, not counting requests that it refused; and the evidence."""
     again = {number: many for number, many in seen.attempts(scene.world).items() if many != 1}
     row = Row("answers that were begun more or less than once", "0", str(len(again)), not again)
     return row, [f"question {number} was begun {many} times" for number, many in again.items()]
@@ -153,7 +163,7 @@ def _begun_once(scene: Scene) -> tuple[Row, list[str]]:
 async def short(seed: int, turns: int = 24) -> Outcome:
     """A little of everything: copies, a kill, a lost Redis, a restart."""
 
-    seconds = turns * SHORT_PACE
+    seconds = turns * SHORT_EACH_SECONDS
 
     async def little(scene: Scene) -> None:
         first, second = scene.world.replicas
@@ -175,7 +185,7 @@ async def short(seed: int, turns: int = 24) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case by its name. `turns`: how many questions, if nobody says."""
+    """A case with its title. `play` takes the seed and, optionally, the number of questions."""
 
     title: str
     play: Callable[..., Awaitable[Outcome]]

@@ -1,4 +1,4 @@
-"""Faults of a chaos run: a seeded share of the platforms' calls and of the model's requests goes wrong."""
+"""Faults of a chaos run: a seeded share of the platforms' calls and of the model's requests fails."""
 
 import asyncio
 import random
@@ -8,10 +8,10 @@ from bots.sandbox.nebula.faults import Fault as ModelFault
 from bots.sandbox.slack.faults import Fault, applied_then_slow, rate_limited, server_error, slow
 from tests.chaos.world import World
 
-CALLS = 3000  # of each kind that are provided for
-SHARE = 0.04  # of a platform's calls
+MAX_CALLS = 3000  # how many of each kind to prepare faults for
+CALL_SHARE = 0.04  # of a platform's calls
 MODEL_SHARE = 0.05  # of the model's requests: 503 before the first token
-DROPS = (6.0, 12.0)  # seconds between two breaks of all sockets of a platform
+DROP_SECONDS = (6.0, 12.0)  # between two breaks of all sockets of a platform
 
 _SLACK = ("chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream")
 _DISCORD = ("POST /channels/*/messages", "PATCH /channels/*/messages/*", "PATCH /webhooks/*")
@@ -19,9 +19,9 @@ _OK = ModelFault()
 
 
 def switch_on(world: World, rng: random.Random) -> None:
-    """429, 500 and slow answers to posts and edits, and 503 from the model."""
+    """Make posts and edits get 429, 500 and slow answers, and requests to the model 503."""
     for method in _SLACK:
-        for before in _spaces(rng, SHARE):
+        for before in _spaces(rng, CALL_SHARE):
             world.slack.faults.add(method, Fault(), times=before)
             world.slack.faults.add(
                 method, rng.choice((rate_limited(1), server_error(500), slow(1), applied_then_slow(1)))
@@ -33,7 +33,7 @@ def switch_on(world: World, rng: random.Random) -> None:
             lambda before, route=route: discord.error(route, 500, before=before),  # type: ignore[misc]
             lambda before, route=route: discord.slow(route, 1, before=before),  # type: ignore[misc]
         )
-        for before in _spaces(rng, SHARE):
+        for before in _spaces(rng, CALL_SHARE):
             rng.choice(kinds)(before)
     for before in _spaces(rng, MODEL_SHARE):
         if before:
@@ -44,7 +44,7 @@ def switch_on(world: World, rng: random.Random) -> None:
 async def drop_sockets(world: World, rng: random.Random) -> None:
     """Break all sockets of one platform or the other from time to time, until cancelled."""
     while True:
-        await asyncio.sleep(rng.uniform(*DROPS))
+        await asyncio.sleep(rng.uniform(*DROP_SECONDS))
         world.note("sockets break")
         if rng.random() < 0.5:
             world.slack.drop_sockets()
@@ -53,8 +53,8 @@ async def drop_sockets(world: World, rng: random.Random) -> None:
 
 
 def _spaces(rng: random.Random, share: float) -> list[int]:
-    """How many calls go well before each that does not."""
+    """How many calls succeed before each one that fails."""
     found: list[int] = []
-    while sum(found) + len(found) < CALLS:
+    while sum(found) + len(found) < MAX_CALLS:
         found.append(int(rng.expovariate(share)))
     return found

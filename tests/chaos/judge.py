@@ -1,4 +1,4 @@
-"""Judge of a chaos run: what was asked, what stands on screen and what is remembered, compared word by word."""
+"""Judge of a chaos run: compares the questions, the screen and the histories word by word."""
 
 import math
 import re
@@ -14,32 +14,32 @@ from core.turns.intake import GAVE_UP
 
 _WORD = re.compile(r"\bw(\d+)x(\d+|end)\b")
 _QUESTION = re.compile(r"question (\d+)")
-# Every leaf of the tree of model errors has its own sentence; those with a number in it are known by their beginning.
+# Every leaf of the tree of model errors has its own sentence; a sentence with a number is recognised by its beginning.
 _ERRORS: tuple[type[NebulaBotError], ...] = (NebulaBotError, StoreError, ModelError, *ModelError.__subclasses__())
 _PLAIN = [each.notice for each in _ERRORS if isinstance(each.notice, str)]
 SENTENCES = (GAVE_UP, *_PLAIN, "Nebula's rate limit", "Nebula is not responding at the moment")
-_MOST = 8  # messages of one reply that are tried in all combinations
+_MAX_MESSAGES = 8  # of one reply, to try in all combinations
 
 
 def answer_to(number: int, words: int) -> str:
-    """What the model says to this question: words that name it and their own place, in order."""
+    """The model's answer to this question: words that name the question and their own place, in order."""
     return " ".join([*(f"w{number}x{place}" for place in range(words)), f"w{number}xend"])
 
 
 def question(number: int) -> str:
-    """The words of a question."""
+    """The text of a question."""
     return f"question {number} please"
 
 
 def number_in(text: str) -> int:
-    """The number of the last question named in a text, 0 if there is none."""
+    """The number of the last question that a text names, 0 if it names none."""
     found = _QUESTION.findall(text)
     return int(found[-1]) if found else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question in the order in which it was put into its room. `words`: how long its answer is."""
+    """A question. `words`: the length of its answer. Sequences of these have the order in which a room was asked."""
 
     number: int
     room: str
@@ -50,10 +50,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message of the bot as it stands. `hangs_on`: the question it replies to as the platform shows it, 0 for none.
+    """A message of the bot in its final state. `hangs_on`: the question that it replies to on the platform, 0 for none.
 
-    `first`: when words of an answer could first be read in it, monotonic seconds. `gap`: whether a post of its kind may
-    stay behind when the process dies before it learns the message's id.
+    `first`: when the first words of an answer could be read in it, in monotonic seconds. `gap`: whether a post of this
+    kind may stay behind if the process dies before it learns the message's id.
     """
 
     id: str
@@ -89,19 +89,20 @@ class Verdict:
 
     complete: tuple[int, ...]
     closed: tuple[int, ...]
-    stubs: tuple[str, ...]  # ids of what a kill left behind in the documented gap
+    stubs: tuple[str, ...]  # ids of messages that a kill left behind in the documented gap
     findings: tuple[Finding, ...]
 
 
 def judge(asked: Sequence[Asked], said: Iterable[Said], kept: Iterable[Kept]) -> Verdict:
-    """Each accepted question has exactly one reply, whole or closed with a sentence, in order, and is remembered so."""
+    """Check that each accepted question has exactly one reply, whole or closed with a sentence, in order and
+    remembered."""
     findings: list[Finding] = []
     replies: dict[int, list[Said]] = defaultdict(list)
     known = {each.number: each for each in asked}
     sentences = []
     for message in sorted(said, key=lambda each: (each.first, each.id)):
         if AWAY in message.text:
-            continue  # said once while Redis is away; the question is answered all the same
+            continue  # shown once while Redis is away; the question still gets its answer
         about = _about(message)
         if _is_sentence(message):
             sentences.append(message)
@@ -148,7 +149,7 @@ def judge(asked: Sequence[Asked], said: Iterable[Said], kept: Iterable[Kept]) ->
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of them does not exceed; 0 for none."""
+    """The smallest value that at least this share of the values does not exceed; 0 for none."""
     ordered = sorted(values)
     return ordered[math.ceil(share * len(ordered)) - 1] if ordered else 0.0
 
@@ -159,12 +160,12 @@ def _about(message: Said) -> int:
 
 
 def _is_sentence(message: Said) -> bool:
-    """Whether it is a sentence of the bot's and nothing of an answer."""
+    """Whether it is a sentence of the bot without any word of an answer."""
     return not _WORD.search(message.text) and any(sentence in message.text for sentence in SENTENCES)
 
 
 def _meant(message: Said, asked: Sequence[Asked], replies: Mapping[int, Sequence[Said]]) -> int:
-    """The question that a bare sentence closes: in a thread it may be another one than the thread's first."""
+    """The question that a bare sentence closes: in a thread it need not be the thread's first."""
     about = _about(message)
     open_ = [
         each.number
@@ -188,8 +189,8 @@ def _rest(text: str) -> str:
 
 
 def _chain(mine: Sequence[Said], whole: str) -> tuple[Said, ...]:
-    """The messages that together say the whole answer once; none if there are no such."""
-    speaking = [message for message in mine if _words(message.text)][:_MOST]
+    """The messages that together contain the whole answer once; none if no such messages exist."""
+    speaking = [message for message in mine if _words(message.text)][:_MAX_MESSAGES]
     for many in range(1, len(speaking) + 1):
         for some in combinations(speaking, many):
             if " ".join(_words(message.text) for message in some) == whole:
@@ -209,14 +210,14 @@ def _closing(mine: Sequence[Said], each: Asked) -> tuple[Said, ...]:
 
 
 def _noise(each: Asked, chain: Sequence[Said]) -> list[Finding]:
-    """What stands beside the words of a whole answer; a command's question above it is as it should be."""
+    """Text beside the words of a whole answer; a command's question above its answer is correct."""
     rests = [_rest(message.text) for message in chain]
     said = [rest for rest in rests if rest and number_in(rest) != each.number]
     return [Finding("open" if WRITING in rest else "noise", each.number, rest[:120]) for rest in said]
 
 
 def _is_stub(message: Said, each: Asked) -> bool:
-    """Whether it says the beginning of the answer and not all of it."""
+    """Whether it contains the beginning of the answer, but not all of it."""
     return _is_beginning(message, each) and not _is_sentence(message) and _words(message.text) != _whole(each)
 
 
@@ -242,7 +243,7 @@ def _order(asked: Sequence[Asked], first: Mapping[int, float]) -> list[Finding]:
 
 
 def _history(asked: Sequence[Asked], whole: set[int], closed: set[int], kept: Sequence[Kept]) -> list[Finding]:
-    """What is remembered: whole answers once and in order; of one that was closed, at most what was said."""
+    """Histories contain whole answers once and in order, and of a closed reply at most the text that was shown."""
     findings = []
     entries: dict[int, list[Kept]] = defaultdict(list)
     for entry in kept:

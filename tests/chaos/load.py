@@ -1,4 +1,4 @@
-"""The load of a chaos run: who asks what, where and when on both platforms."""
+"""The load of a chaos run: who asks what, where and when, on both platforms."""
 
 import asyncio
 import random
@@ -15,72 +15,72 @@ from tests.chaos.judge import Asked, answer_to, number_in, question
 from tests.chaos.world import World
 
 ASK_SHARE, THREAD_SHARE, AT_ONCE_SHARE = 0.1, 0.3, 0.3
-DIRECT_EACH = 5  # every fifth room is a direct message
-DELIVERED = HANG_SECONDS  # for a question to be known to the store: its platform comes again until it is
-STORED = 8.0  # seconds for a command, which nobody delivers again
-LOOK = 0.1  # seconds between two looks at the store
+DIRECT_EVERY = 5  # every fifth room is a direct message
+DELIVERY_TIMEOUT_SECONDS = HANG_SECONDS  # until the store knows a question: its platform delivers it again until then
+COMMAND_TIMEOUT_SECONDS = 8.0  # until the store knows a command, which nobody delivers again
+POLL_SECONDS = 0.1  # between two checks of the store
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A question that was put: by which name the store knows it, and by which the platform knows its message.
+    """A question that was asked. `turn`: its id in the store.
 
-    `must`: whether it can't get lost. `opens`: the message under which its reply must stand, "" for none. `told`:
-    whether the person was told that it failed, by the bot or by the platform.
+    `must`: whether it must not get lost. `opens`: the message under which its reply must be, "" for none. `reported`:
+    whether the bot or the platform told the person that it failed.
     """
 
     turn: str
     must: bool
     opens: str = ""
-    told: Callable[[], bool] = lambda: False
+    reported: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A conversation. `name` is the beginning of the store's name for it; `ask` puts a question into it."""
+    """A conversation. `name`: the beginning of its name in the store. `ask` asks a question in it."""
 
     name: str
     ask: Callable[[int, random.Random], Awaitable[Put]]
 
 
 class Load:
-    """All rooms of a world, and everything that was asked in them. `copies`: most deliveries of one event."""
+    """All rooms of a world, and everything asked in them. `copies`: the most deliveries of one event."""
 
     def __init__(self, rng: random.Random, lengths: tuple[int, int], copies: int = 1) -> None:
-        """`lengths`: words of the shortest and the longest answer."""
+        """`lengths`: words of the shortest and of the longest answer."""
         self.put: dict[int, Put] = {}
         self._rng, self._lengths, self._copies = rng, lengths, copies
         self._words: dict[int, int] = {}
-        self.rooms: dict[str, Channel | None] = {}  # by the store's name; with Discord's own value there
+        self.rooms: dict[str, Channel | None] = {}  # by their name in the store; with Discord's own value for its rooms
         self._rooms: dict[int, str] = {}
         self._known: set[str] = set()  # turns that the store has accepted
         self._world: World
         self._guild: Guild
 
     def say(self, messages: tuple[ChatMessage, ...]) -> str:
-        """What the model answers."""
+        """The model's answer."""
         number = number_in(messages[-1].content)
         return answer_to(number, self.words(number))
 
     def words(self, number: int) -> int:
-        """How long the answer to this question is; asked for the first time, it is drawn."""
+        """The length of the answer to this question; drawn on the first call."""
         return self._words.setdefault(number, self._rng.randint(*self._lengths))
 
     def enter(self, world: World, slack: int, discord: int) -> tuple[list[Room], list[Room]]:
-        """Open so many rooms on each platform."""
+        """Open this many rooms on each platform."""
         self._world = world
         ann = world.slack.add_user("ann")
         self._guild = world.discord.add_guild("Guild")
         ours: list[Room] = []
         for index in range(slack):
-            direct = index % DIRECT_EACH == DIRECT_EACH - 1
+            direct = index % DIRECT_EVERY == DIRECT_EVERY - 1
             user = world.slack.add_user(f"sue{index}") if direct else ann
             channel = world.slack.open_dm(user) if direct else world.slack.add_channel(f"room{index}", ann)
             ours.append(self._slack_room(user, channel, direct))
-        return ours, [self._discord_room(index % DIRECT_EACH == DIRECT_EACH - 1) for index in range(discord)]
+        return ours, [self._discord_room(index % DIRECT_EVERY == DIRECT_EVERY - 1) for index in range(discord)]
 
     def more_rooms(self, many: int) -> list[Room]:
-        """So many more channels in Discord."""
+        """Open this many more channels in Discord."""
         return [self._discord_room(direct=False) for _ in range(many)]
 
     def _slack_room(self, user: str, channel: str, direct: bool) -> Room:
@@ -92,8 +92,8 @@ class Load:
         async def ask(number: int, rng: random.Random) -> Put:
             if not direct and rng.random() < ASK_SHARE:
                 answer = await slack.slash(user, channel, "/nebula", f"ask {question(number)}")
-                told = lambda: bool(answer.problem or answer.messages)  # noqa: E731
-                return Put(f"{name}/command/{answer.trigger_id}", must=False, told=told)
+                reported = lambda: bool(answer.problem or answer.messages)  # noqa: E731
+                return Put(f"{name}/command/{answer.trigger_id}", must=False, reported=reported)
             slack.redeliver(rng.randint(1, self._copies) - 1)
             thread = rng.choice(roots) if roots and not direct and rng.random() < THREAD_SHARE else ""
             text = question(number) if direct else f"@nebula {question(number)}"
@@ -112,15 +112,15 @@ class Load:
         self.rooms[name] = place
 
         async def ask(number: int, rng: random.Random) -> Put:
-            # Discord does not keep what it sends while nobody is there.
+            # Discord does not keep events while nobody is connected.
             while not (self._world.serving and discord.gateway.sessions and discord.commands.registered):
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(POLL_SECONDS)
             discord.gateway.duplicate = rng.randint(1, self._copies)
             try:
                 if not direct and rng.random() < ASK_SHARE:
                     pressed = await discord.slash(user, place, "ask", {"prompt": question(number)})
-                    told = lambda: not pressed.acknowledged or not pressed.loading  # noqa: E731
-                    return Put(f"discord/i/{pressed.id}", must=False, told=told)
+                    reported = lambda: not pressed.acknowledged or not pressed.loading  # noqa: E731
+                    return Put(f"discord/i/{pressed.id}", must=False, reported=reported)
                 text = question(number) if direct else f"@{discord.bot_user.name} {question(number)}"
                 message = await discord.say(user, place, text)
                 return Put(f"discord/{place.id}/{message.id}", must=True, opens=message.id)
@@ -130,7 +130,7 @@ class Load:
         return Room(name, ask)
 
     async def talk(self, shares: Sequence[tuple[Sequence[Room], int]], seconds: float, first: int = 1) -> None:
-        """Put so many questions into each group of rooms, spread over this time, numbered from `first`."""
+        """Ask this many questions in each group of rooms, spread over this time and numbered from `first`."""
         plans: dict[str, list[tuple[float, int]]] = {}
         rooms: dict[str, Room] = {}
         number = first
@@ -152,14 +152,14 @@ class Load:
             looking.cancel()
 
     async def put_long(self, rooms: Sequence[Room], numbers: Sequence[int], words: int) -> None:
-        """Put a question with a long answer into each of these rooms, now."""
+        """Ask a question with a long answer in each of these rooms, now."""
         for room, number in zip(rooms, numbers, strict=True):
             self._words[number] = words
             self._rooms[number] = room.name
             self.put[number] = await room.ask(number, random.Random(number))
 
     async def _converse(self, room: Room, plan: list[tuple[float, int]], begun: float, rng: random.Random) -> None:
-        """One room: the next question comes at its time, and not before the store has the one before it."""
+        """One room: each question comes at its time, but not before the store has the previous one."""
         clock = asyncio.get_running_loop().time
         times = sorted(at for at, _ in plan)
         for at, number in zip(times, sorted(number for _, number in plan), strict=True):
@@ -169,14 +169,14 @@ class Load:
             put = await room.ask(number, rng)
             self.put[number] = put
             self._world.note(f"question {number} is {put.turn}")
-            end = clock() + (DELIVERED if put.must else STORED)
+            end = clock() + (DELIVERY_TIMEOUT_SECONDS if put.must else COMMAND_TIMEOUT_SECONDS)
             while put.turn not in self._known and clock() < end:
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _look(self) -> None:
         while True:
             await self.look()
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def look(self) -> None:
         """Learn which questions the store has accepted; nothing while it is away."""
@@ -186,21 +186,21 @@ class Load:
                     self._known.add(key.decode().partition(":d:")[2])
 
     def asked(self) -> tuple[Asked, ...]:
-        """All questions, room by room in the order in which they were put."""
+        """All questions, room by room in the order in which they were asked."""
         return tuple(
             Asked(number, self._rooms[number], self.words(number), put.turn in self._known, put.must)
             for number, put in sorted(self.put.items())
         )
 
     def refused(self) -> tuple[int, int]:
-        """How many commands were not accepted, and how many of those nobody was told of."""
+        """How many commands were not accepted, and for how many of those nobody told the person."""
         lost = [put for put in self.put.values() if not put.must and put.turn not in self._known]
-        return len(lost), sum(not put.told() for put in lost)
+        return len(lost), sum(not put.reported() for put in lost)
 
     def by_turn(self) -> Mapping[str, int]:
-        """The number of each question by the store's name for it."""
+        """The number of each question by its id in the store."""
         return {put.turn: number for number, put in self.put.items()}
 
     def by_message(self) -> Mapping[str, int]:
-        """The number of each question by the message under which its reply stands."""
+        """The number of each question by the message under which its reply is."""
         return {put.opens: number for number, put in self.put.items() if put.opens}

@@ -1,4 +1,4 @@
-"""One scene of a chaos run: a world under load while something happens to it, and the rows of the table it comes to."""
+"""One scene of a chaos run: a world under load while something happens to it, and the table rows that result."""
 
 import asyncio
 import random
@@ -22,10 +22,10 @@ from tests.chaos.load import Load, Room
 from tests.chaos.takeover import Kill, takeovers
 from tests.chaos.world import World, world
 
-SETTLING = HANG_SECONDS  # until every question must have its reply
-MOST_STUBS = 0.01  # of the questions
-TAKEOVER = 10.0  # seconds, 95 of 100 takeovers
-WORDS = (20, 75)  # of an answer, two tokens each: 1 to 3 seconds
+SETTLE_TIMEOUT_SECONDS = HANG_SECONDS  # until every question must have its reply
+MAX_STUB_SHARE = 0.01  # of the questions
+MAX_TAKEOVER_SECONDS = 10.0  # for 95 of 100 takeovers
+ANSWER_WORDS = (20, 75)  # fewest and most words of an answer, two tokens each: 1 to 3 seconds
 _ROOT = Path(__file__).parents[2]
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ |+].*\n)+.*")
 _ORDER, _HISTORY = ("order", "history order"), ("forgotten", "remembered twice", "remembered wrong")
@@ -33,7 +33,7 @@ _ORDER, _HISTORY = ("order", "history order"), ("forgotten", "remembered twice",
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table. `ok`: None for a figure that has no target."""
+    """One line of the table. `ok`: None for a figure without a target."""
 
     what: str
     asked: str
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a case came to; `evidence` is for people, `folder` holds the logs."""
+    """The result of a case. `evidence` is for people; `folder` holds the logs."""
 
     rows: tuple[Row, ...]
     evidence: tuple[str, ...]
@@ -51,7 +51,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether everything is as it must be."""
+        """Whether every figure meets its target."""
         return all(row.ok is not False for row in self.rows)
 
 
@@ -62,28 +62,28 @@ class Scene:
         self.world, self.load, self.rng = world, load, rng
         self.slack, self.discord = slack, discord
         self.kills: list[Kill] = []
-        self.over = asyncio.Event()  # nothing more is to happen
+        self.over = asyncio.Event()  # set when nothing more is to happen
         self._begun = time.monotonic()
 
     async def pause(self, seconds: float) -> bool:
-        """Wait so long; false when nothing more is to happen."""
+        """Wait for this time; false when nothing more is to happen."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.over.wait()
         return not self.over.is_set()
 
     async def play(self, turns: int, seconds: float, *happenings: Callable[["Scene"], Awaitable[None]]) -> None:
-        """Put so many questions in about this time, one of four in Slack, while all this happens; then let it settle.
+        """Ask this many questions in about this time, a quarter of them in Slack, during these happenings; then settle.
 
         Slack's limit on edits, 50 a minute in a workspace, allows no more of them there: replies would wait for their
-        ends longer than a replica lives.
+        final frames longer than a replica lives.
         """
         async with asyncio.TaskGroup() as group:
             ending = group.create_task(self._end(seconds))
             dropping = group.create_task(faults.drop_sockets(self.world, self.rng))
             doing = [group.create_task(_run(each, self)) for each in happenings]
             await self.load.talk([(self.slack, turns // 4), (self.discord, turns - turns // 4)], seconds)
-            self.world.note("all questions are put")
+            self.world.note("all questions are asked")
             await asyncio.wait((ending, *doing))
             dropping.cancel()
         await self.settle()
@@ -93,19 +93,19 @@ class Scene:
         self.over.set()
 
     async def settle(self) -> None:
-        """Wait until no question waits any more, at most SETTLING."""
-        end = time.monotonic() + SETTLING
+        """Wait until no question waits any more, for SETTLE_TIMEOUT_SECONDS at most."""
+        end = time.monotonic() + SETTLE_TIMEOUT_SECONDS
         while time.monotonic() < end:
             await self.load.look()
             with suppress(RedisError):
                 coming, waiting = self.world.slack.pending, await seen.waiting(self.world)
                 if not coming and not waiting:
                     return
-                self.world.note(f"{coming} events of Slack's on their way, {waiting} questions wait")
+                self.world.note(f"{coming} Slack events are on their way, {waiting} questions wait")
             await asyncio.sleep(0.5)
 
     async def rows(self) -> tuple[list[Row], list[str]]:
-        """What every case must find, and the evidence."""
+        """The rows of every case, and the evidence."""
         await self.load.look()
         shown, asked = seen.shown(self.world, self.load), self.load.asked()
         verdict = judge(asked, [each.said for each in shown], await seen.kept(self.world))
@@ -119,7 +119,7 @@ class Scene:
             Row(
                 "one reply to each accepted question, whole or closed",
                 f"{len(accepted)} accepted of {len(asked)}",
-                f"{len(verdict.complete)} whole, {len(verdict.closed)} closed{_told(wrong)}",
+                f"{len(verdict.complete)} whole, {len(verdict.closed)} closed{_listed(wrong)}",
                 not wrong and len(verdict.complete) + len(verdict.closed) == len(accepted) and not left,
             ),
             Row("order kept", "0 out of order", str(_count(kinds, _ORDER)), not _count(kinds, _ORDER)),
@@ -134,22 +134,24 @@ class Scene:
         return rows, evidence + [f"no TTL: {name}" for name in endless] + failures
 
     def takeover(self) -> tuple[Row, list[str]]:
-        """How long turns had nobody after a kill, and the evidence."""
-        changes, ends = seen.signs(seen.shown(self.world, self.load))
+        """How long turns had no holder after a kill, and the evidence."""
+        changes, ends = seen.screen_changes(seen.shown(self.world, self.load))
         found = takeovers(self.kills, seen.requests(self.world), changes, ends)
         slowest = percentile([each.seconds for each in found], 0.95)
         said = f"{slowest:.1f} s; {len(found)} takeovers, {len(self.kills)} kills"
         late = [f"takeover of {each.number} after {each.seconds:.1f} s by {each.by}" for each in found]
-        row = Row("takeover, p95", f"≤ {TAKEOVER:g} s", said, bool(found) and slowest <= TAKEOVER)
-        return row, [each for each, one in zip(late, found, strict=True) if one.seconds > TAKEOVER]
+        row = Row(
+            "takeover, p95", f"≤ {MAX_TAKEOVER_SECONDS:g} s", said, bool(found) and slowest <= MAX_TAKEOVER_SECONDS
+        )
+        return row, [each for each, one in zip(late, found, strict=True) if one.seconds > MAX_TAKEOVER_SECONDS]
 
 
 @asynccontextmanager
 async def scene(seed: int, replicas: int, rooms: int, copies: int = 1) -> AsyncIterator[Scene]:
-    """A world with half of the rooms on each platform and faults on."""
+    """A world with half of the rooms on each platform and with faults."""
     rng = random.Random(seed)
-    load = Load(rng, WORDS, copies)
-    folder = Path(mkdtemp(prefix="nb-chaos-"))  # the path of a socket must be short
+    load = Load(rng, ANSWER_WORDS, copies)
+    folder = Path(mkdtemp(prefix="nb-chaos-"))  # a socket's path must be short
     try:
         async with world(folder, replicas, load.say) as found:
             slack, discord = load.enter(found, rooms // 2, rooms // 2)
@@ -161,7 +163,7 @@ async def scene(seed: int, replicas: int, rooms: int, copies: int = 1) -> AsyncI
 
 
 def outcome(scene: Scene, rows: Sequence[Row], evidence: Sequence[str]) -> Outcome:
-    """The end of a case; the logs of one that passed are thrown away."""
+    """Close a case; the logs of one that passed are deleted."""
     found = Outcome(tuple(rows), tuple(evidence), scene.world.folder)
     if found.ok:
         shutil.rmtree(found.folder, ignore_errors=True)
@@ -175,8 +177,8 @@ async def _run(happening: Callable[[Scene], Awaitable[None]], scene: Scene) -> N
 
 
 def _failures(folder: Path) -> list[str]:
-    """The tracebacks in the logs that lead through our own code; slack_sdk and discord.py write theirs for a socket
-    that broke."""
+    """The logged tracebacks that lead through our own code; slack_sdk and discord.py log their own when a socket
+    breaks."""
     logs = "".join(log.read_text(errors="replace") for log in sorted(folder.glob("r*/log")))
     return [found[0].strip() for found in _TRACEBACK.finditer(logs) if f'File "{_ROOT}' in found[0]]
 
@@ -184,12 +186,14 @@ def _failures(folder: Path) -> list[str]:
 def _stubs(verdict: Verdict, asked: int) -> Row:
     share = len(verdict.stubs) / max(1, asked)
     found = f"{len(verdict.stubs)} ({share:.1%})"
-    return Row("stubs of Slack posts whose answer a kill swallowed", f"≤ {MOST_STUBS:.0%}", found, share <= MOST_STUBS)
+    return Row(
+        "stubs of Slack posts whose answer a kill swallowed", f"≤ {MAX_STUB_SHARE:.0%}", found, share <= MAX_STUB_SHARE
+    )
 
 
 def _count(kinds: Counter[str], wanted: Sequence[str]) -> int:
     return sum(kinds[kind] for kind in wanted)
 
 
-def _told(wrong: dict[str, int]) -> str:
+def _listed(wrong: dict[str, int]) -> str:
     return "".join(f", {many} {kind}" for kind, many in sorted(wrong.items()))

@@ -1,4 +1,4 @@
-"""What can be seen after a chaos run: the bot's messages, the store's histories, the model's requests."""
+"""What a chaos run leaves to be seen: the bot's messages, the store's histories, the model's requests."""
 
 import math
 import re
@@ -15,12 +15,12 @@ from tests.chaos.takeover import Request
 from tests.chaos.world import World
 
 _WORD = re.compile(r"\bw(\d+)x")
-FOR_GOOD = "nb:s:"  # what people set has no end
+FOR_GOOD = "nb:s:"  # people's settings never expire
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A message of the bot with all that it showed: (monotonic seconds, text)."""
+    """A message of the bot with everything it showed: (monotonic seconds, text)."""
 
     said: Said
     frames: tuple[tuple[float, str], ...]
@@ -70,8 +70,8 @@ def _first(frames: Sequence[tuple[float, str]]) -> float:
     return next((at for at, text in frames if _WORD.search(text)), math.inf)
 
 
-def signs(seen: Sequence[Shown]) -> tuple[dict[int, list[float]], dict[int, float]]:
-    """When the reply to each question changed on screen, and from when on its last word could be read."""
+def screen_changes(seen: Sequence[Shown]) -> tuple[dict[int, list[float]], dict[int, float]]:
+    """When the reply to each question changed on screen, and since when its last word can be read."""
     changes: dict[int, list[float]] = defaultdict(list)
     ends: dict[int, float] = {}
     for each in seen:
@@ -85,7 +85,7 @@ def signs(seen: Sequence[Shown]) -> tuple[dict[int, list[float]], dict[int, floa
 
 
 def requests(world: World) -> tuple[Request, ...]:
-    """What the model was asked, by whom."""
+    """Who asked the model what."""
     found = world.nebula.requests
     return tuple(Request(each.at, each.key, number_in(each.messages[-1].content)) for each in found if each.messages)
 
@@ -117,7 +117,7 @@ async def waiting(world: World) -> int:
 
 
 async def endless(world: World) -> tuple[str, ...]:
-    """Keys that would never go away."""
+    """Keys that would never expire."""
     keys = [key async for key in world.store.client.scan_iter("*", count=1000)]
     lives = [(key.decode(), await world.store.client.pttl(key)) for key in keys]
     return tuple(name for name, life in lives if life == -1 and not name.startswith(FOR_GOOD))

@@ -1,17 +1,17 @@
-"""Takeovers in a chaos run: who held a turn when a process was killed, and when another one went on with it."""
+"""Takeovers in a chaos run: who held a turn when its process was killed, and when another process went on with it."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-# A call that was on its way when its process died may still land. Seconds.
-_ON_ITS_WAY = 0.3
+# A call in flight when its process died may still land.
+_IN_FLIGHT_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """The end of a process, known to the model by its key. `at` in monotonic seconds, as all times here."""
+    """The end of a process, which the model knows by its key. `at` is in monotonic seconds, like all times here."""
 
     at: float
     key: str
@@ -19,7 +19,7 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The model was asked a question by the process with this key."""
+    """The process with this key asked the model this question."""
 
     at: float
     key: str
@@ -28,7 +28,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """How long the turn of a question had nobody after a kill; `by` is the key of who took it, "" if unknown."""
+    """How long a question's turn had no holder after a kill. `by`: the key of the process that took it, "" if
+    unknown."""
 
     number: int
     seconds: float
@@ -38,11 +39,11 @@ class Takeover:
 def takeovers(
     kills: Sequence[Kill],
     requests: Sequence[Request],
-    signs: Mapping[int, Sequence[float]],
+    changes: Mapping[int, Sequence[float]],
     ends: Mapping[int, float],
 ) -> tuple[Takeover, ...]:
-    """For each killed process, the turns it held. `signs`: when the reply to a question changed on screen; `ends`: from
-    when on it was whole."""
+    """For each killed process, the turns it held. `changes`: when the reply to a question changed on screen; `ends`:
+    since when it was whole."""
     found = []
     for kill in kills:
         latest: dict[int, Request] = {}
@@ -53,13 +54,13 @@ def takeovers(
             if held.key != kill.key or ends.get(number, math.inf) <= kill.at:
                 continue
             asked = [(each.at, each.key) for each in requests if each.number == number and each.at > kill.at]
-            seen = [(at, "") for at in signs.get(number, ()) if at > kill.at + _ON_ITS_WAY]
+            seen = [(at, "") for at in changes.get(number, ()) if at > kill.at + _IN_FLIGHT_SECONDS]
             at, by = min([*asked, *seen], default=(math.inf, ""))
             found.append(Takeover(number, at - kill.at, by))
     return tuple(found)
 
 
-def longest_gap(signs: Sequence[float], since: float, until: float) -> float:
-    """The longest time between two changes on screen within these limits, both of which count as changes."""
-    inside = [since, *(at for at in sorted(signs) if since < at < until), until]
+def longest_gap(changes: Sequence[float], since: float, until: float) -> float:
+    """The longest time between two changes on screen within these limits; both limits count as changes."""
+    inside = [since, *(at for at in sorted(changes) if since < at < until), until]
     return max(later - earlier for earlier, later in pairwise(inside))

@@ -1,4 +1,4 @@
-"""Tests of the judge of chaos runs: everything that may go wrong is told, and nothing else."""
+"""Tests of the judge of chaos runs: it finds everything that may go wrong, and nothing else."""
 
 import math
 from collections.abc import Sequence
@@ -34,13 +34,13 @@ def half(number: int) -> str:
 
 
 def test_all_is_well() -> None:
-    """Whole replies, each once, in order and remembered: nothing is found."""
+    """Whole replies, each once, in order and remembered: no findings."""
     verdict = judge(ASKED, SAID, KEPT)
     assert (verdict.complete, verdict.closed, verdict.stubs, verdict.findings) == ((1, 2, 3), (), (), ())
 
 
 def test_reply_in_several_messages_is_one() -> None:
-    """An answer cut between words into two messages is whole; with the second alone it is not."""
+    """An answer cut between words into two messages is whole; its second message alone is not."""
     first, second = answer_to(3, 5).split(" w3x2")
     pages = (replace(SAID[2], text=first), replace(SAID[2], id="m4", text=f"w3x2{second}", first=3.5))
     assert judged(said=(*SAID[:2], *pages)) == []
@@ -48,13 +48,15 @@ def test_reply_in_several_messages_is_one() -> None:
 
 
 def test_command_shows_its_question() -> None:
-    """Above the answer to a command its question may stand, and no other."""
-    told = replace(SAID[2], text=f"bob: {question(3)}\n{SAID[2].text}")
-    assert judged(said=(*SAID[:2], told)) == []
-    assert judged(said=(*SAID[:2], replace(told, text=told.text.replace("question 3", "question 2")))) == [("noise", 3)]
+    """The answer to a command may have its own question above it, but no other."""
+    shown = replace(SAID[2], text=f"bob: {question(3)}\n{SAID[2].text}")
+    assert judged(said=(*SAID[:2], shown)) == []
+    assert judged(said=(*SAID[:2], replace(shown, text=shown.text.replace("question 3", "question 2")))) == [
+        ("noise", 3)
+    ]
 
 
-def test_missing_reply_is_told() -> None:
+def test_missing_reply_is_reported() -> None:
     """An accepted question without any message of the bot."""
     assert judged(said=SAID[:2], kept=KEPT[:2]) == [("missing", 3)]
 
@@ -64,30 +66,30 @@ def test_missing_reply_is_told() -> None:
     [half(3), answer_to(3, 5).replace("w3x2", "w3x1"), answer_to(3, 5).replace("w3x2 ", ""), f"{half(3)} {WRITING}"],
     ids=["half", "a word twice", "a word less", "still writing"],
 )
-def test_reply_that_is_not_whole_is_told(text: str) -> None:
-    """Words that are missing, come twice or are still being written, and no sentence that closes the reply."""
+def test_reply_that_is_not_whole_is_reported(text: str) -> None:
+    """Words that are missing, repeated or still being written, and no sentence that closes the reply."""
     assert ("incomplete", 3) in judged(said=(*SAID[:2], replace(SAID[2], text=text)), kept=KEPT[:2])
 
 
-def test_whole_reply_that_still_says_it_grows_is_told() -> None:
+def test_whole_reply_that_still_says_it_grows_is_reported() -> None:
     """All words are there, but so is the sign that more will come."""
     assert judged(said=(*SAID[:2], replace(SAID[2], text=f"{SAID[2].text}\n{WRITING}"))) == [("open", 3)]
 
 
-def test_stream_that_was_not_ended_is_told() -> None:
-    """A message that streams, or is being thought about, for ever."""
+def test_stream_that_was_not_ended_is_reported() -> None:
+    """A message that streams, or shows that the model thinks, for ever."""
     assert judged(said=(*SAID[:2], replace(SAID[2], streams=True))) == [("open", 3)]
 
 
-def test_second_reply_is_told() -> None:
-    """The same answer in two messages, or half of it in another one."""
+def test_second_reply_is_reported() -> None:
+    """The same answer in two messages, or half of it in another message."""
     again = replace(SAID[2], id="m4", first=4.0)
     assert judged(said=(*SAID, again)) == [("double", 3)]
     assert judged(said=(*SAID, replace(again, text=half(3)))) == [("double", 3)]
 
 
 def test_stub_in_the_documented_gap_is_counted_apart() -> None:
-    """A beginning of the answer, posted where a kill may leave one behind; a wrong text there is none."""
+    """The beginning of an answer, in a post of the kind that a kill may leave behind; a wrong text is no stub."""
     stub = replace(SAID[0], id="m4", text=half(1), first=0.5, gap=True)
     verdict = judge(ASKED, (*SAID, stub), KEPT)
     assert (verdict.stubs, kinds(verdict)) == (("m4",), [])
@@ -97,7 +99,7 @@ def test_stub_in_the_documented_gap_is_counted_apart() -> None:
 
 
 def test_closed_reply_is_no_whole_one() -> None:
-    """With a sentence of the bot's a reply is closed, whether or not a beginning of the answer stands above."""
+    """A sentence of the bot closes a reply, with or without a beginning of the answer above it."""
     for text in (GAVE_UP, f"{half(3)}\n{GAVE_UP}"):
         verdict = judge(ASKED, (*SAID[:2], replace(SAID[2], text=text)), KEPT[:2])
         assert (verdict.complete, verdict.closed, verdict.findings) == ((1, 2), (3,), ())
@@ -105,13 +107,14 @@ def test_closed_reply_is_no_whole_one() -> None:
     assert kinds(verdict) == [("incomplete", 3)]
 
 
-def test_whole_reply_and_sentence_beside_it_is_told() -> None:
+def test_whole_reply_and_sentence_beside_it_is_reported() -> None:
     """A question that got its answer and, in another message, a sentence too."""
     assert judged(said=(*SAID, replace(SAID[2], id="m4", text=GAVE_UP, first=math.inf))) == [("double", 3)]
 
 
 def test_bare_sentence_goes_to_the_question_that_lacks_a_reply() -> None:
-    """In a thread it hangs on the first question, in a direct message on none; it closes one that has nothing."""
+    """In a thread it replies to the first question, in a direct message to none; it closes a question that has
+    nothing."""
     for hangs_on in (1, 0):
         sentence = Said("m4", "slack/T/C", GAVE_UP, hangs_on)
         verdict = judge(ASKED, (SAID[0], SAID[2], sentence), (KEPT[0], KEPT[2]))
@@ -121,19 +124,19 @@ def test_bare_sentence_goes_to_the_question_that_lacks_a_reply() -> None:
 
 
 def test_command_that_was_lost_may_be_thought_about() -> None:
-    """Its process died between the sign and the store: nobody answers it, and Discord ends the sign by itself."""
+    """Its process died between the sign and the store: nobody answers it, and Discord ends the sign itself."""
     asked = (*ASKED[:2], replace(ASKED[2], accepted=False, must=False))
     assert judged(asked, (*SAID[:2], Said("m3", "discord/G/D", "", 3, streams=True)), KEPT[:2]) == []
 
 
-def test_message_that_belongs_to_no_question_is_told() -> None:
-    """What the bot said without having been asked."""
+def test_message_that_belongs_to_no_question_is_reported() -> None:
+    """Messages of the bot that nobody asked for."""
     assert judged(said=(*SAID, Said("m4", "slack/T/C", "Hello."))) == [("stray", 0)]
     assert judged(said=(*SAID, Said("m4", "slack/T/C", "w9x0"))) == [("stray", 9)]
 
 
 def test_question_that_was_not_accepted() -> None:
-    """It is lost if the platform delivers again; a command is not, but neither may be answered."""
+    """A question is lost if the platform delivers it again; a command is not, but neither may be answered."""
     asked = (*ASKED[:2], replace(ASKED[2], accepted=False))
     assert ("lost", 3) in judged(asked, SAID[:2], KEPT[:2])
     asked = (*ASKED[:2], replace(ASKED[2], accepted=False, must=False))
@@ -142,13 +145,13 @@ def test_question_that_was_not_accepted() -> None:
 
 
 def test_order_on_screen_is_judged() -> None:
-    """In one room answers begin as they were asked; rooms do not wait for each other."""
+    """In one room answers begin in the order of their questions; rooms do not wait for each other."""
     assert judged(said=(SAID[0], replace(SAID[1], first=0.5), SAID[2])) == [("order", 2)]
     assert judged(said=(*SAID[:2], replace(SAID[2], first=0.5))) == []
 
 
 def test_history_is_judged() -> None:
-    """Forgotten, doubled, changed, in another room, in another order, of nobody's question: each is told."""
+    """Forgotten, doubled, changed, in another room, in another order, of nobody's question: the judge finds each."""
     assert judged(kept=KEPT[:2]) == [("forgotten", 3)]
     assert judged(kept=(*KEPT, KEPT[2])) == [("remembered twice", 3)]
     assert judged(kept=(*KEPT[:2], replace(KEPT[2], answer=half(3)))) == [("remembered wrong", 3)]
@@ -158,43 +161,43 @@ def test_history_is_judged() -> None:
 
 
 def test_history_of_a_closed_reply() -> None:
-    """What was said of it may be remembered, and nothing else."""
+    """The history may contain the text that was shown of it, and nothing else."""
     said = (*SAID[:2], replace(SAID[2], text=f"{half(3)}\n{GAVE_UP}"))
     assert judged(said=said, kept=(*KEPT[:2], replace(KEPT[2], answer=half(3)))) == []
     assert judged(said=said, kept=(*KEPT[:2], replace(KEPT[2], answer="w3x1"))) == [("remembered wrong", 3)]
 
 
 def test_takeover_is_the_time_until_somebody_else_goes_on() -> None:
-    """From the kill to the next request of another process for the same question."""
+    """It lasts from the kill to the next request of another process for the same question."""
     requests = (Request(0.0, "k1", 1), Request(0.0, "k2", 2), Request(8.0, "k2", 1))
     assert takeovers((Kill(1.0, "k1"),), requests, {}, {}) == (Takeover(1, 7.0, "k2"),)
 
 
 def test_takeover_ends_with_a_sign_on_screen() -> None:
-    """A reply that changes ends it too, unless the change was on its way when the process died."""
+    """A change of the reply also ends it, unless the change was in flight when the process died."""
     (found,) = takeovers((Kill(1.0, "k1"),), (Request(0.0, "k1", 1),), {1: [0.5, 1.1, 4.0]}, {})
     assert found.seconds == 3.0
 
 
 def test_takeover_of_nobody_is_infinite() -> None:
-    """A turn that nobody ever went on with."""
+    """A turn that nobody went on with."""
     (found,) = takeovers((Kill(1.0, "k1"),), (Request(0.0, "k1", 1),), {}, {})
     assert found.seconds == math.inf
 
 
 def test_what_was_not_held_is_not_taken_over() -> None:
-    """Replies that were whole, turns that another process had by then."""
+    """Replies that were whole, and turns that another process held by then."""
     requests = (Request(0.0, "k1", 1), Request(0.0, "k1", 2), Request(0.5, "k2", 2))
     assert takeovers((Kill(1.0, "k1"),), requests, {}, {1: 0.9}) == ()
 
 
 def test_longest_gap_counts_both_limits() -> None:
-    """Nothing on screen at all is a gap as long as the time itself."""
+    """If nothing changes on screen, the gap is as long as the time itself."""
     assert longest_gap([1.0, 2.0, 2.5], 0.0, 4.0) == 1.5
     assert longest_gap([9.0], 0.0, 4.0) == 4.0
 
 
 def test_small_things() -> None:
-    """The last question that a text names counts; a share of nothing is nothing."""
+    """The last question that a text names counts; a percentile of nothing is 0."""
     assert (number_in(f"ann: {question(4)} {question(12)}"), number_in("hello")) == (12, 0)
     assert (percentile([3.0, 1.0, 2.0], 0.95), percentile([], 0.95)) == (3.0, 0.0)

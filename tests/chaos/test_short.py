@@ -5,10 +5,10 @@ import pytest
 from tests.chaos.cases import short
 
 
-@pytest.mark.timeout(600)  # against hanging: some of its waits follow one another
+@pytest.mark.timeout(600)  # only against hanging: several waits may follow one another
 async def test_nothing_is_lost() -> None:
-    """Two replicas under load, events that come up to three times, a kill, a lost Redis, a restart: each question has
-    its one reply, in order, and is remembered so."""
+    """Two replicas under load, events delivered up to three times, a kill, a lost Redis, a restart: each question gets
+    exactly one reply, in order, and the history contains it."""
     found = await short(seed=1)
     assert found.ok, "\n".join(
         (*(f"{row.what}: {row.found}" for row in found.rows), *found.evidence, str(found.folder))

@@ -22,13 +22,13 @@ from tests.bounds import HANG_SECONDS
 from tests.chaos.takeover import Kill
 from tests.scenarios.program import PROGRAM, environment
 
-LEASE = 7.0  # seconds
-DRAIN = 20.0  # seconds
-TOKENS = 60.0  # a second, from the model
-# Slack comes again at once, after 1 min and after 5 min; here sooner, so that a run stays short. Seconds.
-SLACK_RETRIES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
-PATIENCE = HANG_SECONDS  # for a process to start or to end
-SERVING = (b"Slack: connected", b"on Discord as")  # in the log of a process that hears both platforms
+LEASE_SECONDS = 7.0
+DRAIN_SECONDS = 20.0
+TOKENS_PER_SECOND = 60.0  # of the model
+# Slack delivers again at once, after 1 min and after 5 min; sooner here, to keep a run short.
+SLACK_RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
+PROCESS_TIMEOUT_SECONDS = HANG_SECONDS  # for a process to start or to end
+CONNECTED_LOG_LINES = (b"Slack: connected", b"on Discord as")  # logged by a process that is connected to both platforms
 
 
 class Store:
@@ -41,38 +41,38 @@ class Store:
         self._process: Process
 
     async def start(self) -> None:
-        """Start it, again perhaps, and wait until it answers."""
+        """Start it, or start it again, and wait until it answers."""
         settings = ["--port", "0", "--unixsocket", "redis.sock", "--dir", str(self._folder)]
         settings += ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
         command = bound([str(find_server(os.environ.get("REDIS_SERVER"))), *settings])
         with (self._folder / "redis.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             while not await self.answers():
                 await asyncio.sleep(0.02)
 
     async def answers(self) -> bool:
-        """Whether it can be used just now."""
+        """Whether it answers now."""
         try:
             return bool(await self.client.ping())
         except RedisError:
             return False
 
     async def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         self._process.kill()
         await self._process.wait()
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stay, answers do not come."""
+        """Send SIGSTOP: connections stay open, answers do not come."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """SIGCONT."""
+        """Send SIGCONT."""
         self._process.send_signal(signal.SIGCONT)
 
     async def close(self) -> None:
-        """The end of it."""
+        """End it."""
         await self.client.aclose()
         with suppress(ProcessLookupError):
             self.thaw()
@@ -80,25 +80,26 @@ class Store:
 
 
 class Replica:
-    """One place for a process of the program; each process there has a key of its own, by which the model knows it."""
+    """A slot for a process of the program. Each of its processes has its own API key, by which the model tells them
+    apart."""
 
     def __init__(self, name: str, folder: Path, settings: Callable[[str], dict[str, str]]) -> None:
         self.name = name
         self.key = ""
-        self.since = 0.0  # when the process was started, monotonic seconds
+        self.since = 0.0  # when the process started, in monotonic seconds
         self._folder = folder
         self._settings = settings
         self._started = 0
-        self._offset = 0  # where the log of the process begins
+        self._offset = 0  # where the log of the current process begins
         self._serves = False
         self._process: Process
 
     async def start(self) -> None:
-        """A new process; returns at once."""
+        """Start a new process; returns at once."""
         self._started += 1
         self.key = f"ak_{self.name}-{self._started}"
         self._folder.mkdir(exist_ok=True)
-        told = environment(self._folder, self._settings(self.key))
+        environ = environment(self._folder, self._settings(self.key))
         with (self._folder / "log").open("ab") as log:
             log.write(f"--- {self.key} {time.monotonic():.2f}\n".encode())
             log.flush()
@@ -106,14 +107,14 @@ class Replica:
             self._process = await asyncio.create_subprocess_exec(
                 *bound([*PROGRAM, "run"]),
                 cwd=self._folder,
-                env=told,
+                env=environ,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
 
     async def kill(self) -> Kill:
-        """SIGKILL."""
+        """Send SIGKILL."""
         at = time.monotonic()
         with suppress(ProcessLookupError):
             self._process.kill()
@@ -121,25 +122,25 @@ class Replica:
         return Kill(at, self.key)
 
     async def stop(self) -> int:
-        """SIGTERM; returns the exit status. Raises TimeoutError."""
+        """Send SIGTERM; returns the exit status. Raises TimeoutError."""
         with suppress(ProcessLookupError):
             self._process.terminate()
-        async with asyncio.timeout(DRAIN + PATIENCE):
+        async with asyncio.timeout(DRAIN_SECONDS + PROCESS_TIMEOUT_SECONDS):
             return await self._process.wait()
 
     @property
     def serves(self) -> bool:
-        """Whether the process is there and connected to both platforms, or was."""
+        """Whether the process runs and has connected to both platforms."""
         if not self._serves:
             with (self._folder / "log").open("rb") as log:
                 log.seek(self._offset)
                 said = log.read()
-            self._serves = all(words in said for words in SERVING)
+            self._serves = all(words in said for words in CONNECTED_LOG_LINES)
         return self._serves and self._process.returncode is None
 
 
 class World:
-    """All of them together."""
+    """The servers, the store and the replicas together."""
 
     def __init__(
         self, folder: Path, slack: SlackServer, discord: DiscordServer, nebula: NebulaServer, replicas: int
@@ -160,39 +161,40 @@ class World:
             "DISCORD_API_URL": self.discord.api_url,
             "DISCORD_GATEWAY_URL": self.discord.gateway_url,
             "REDIS_URL": self.store.url,
-            "LEASE_SECONDS": f"{LEASE:g}",
-            "DRAIN_SECONDS": f"{DRAIN:g}",
-            "LOG_LEVEL": "INFO",  # tells who is connected
+            "LEASE_SECONDS": f"{LEASE_SECONDS:g}",
+            "DRAIN_SECONDS": f"{DRAIN_SECONDS:g}",
+            "LOG_LEVEL": "INFO",  # contains CONNECTED_LOG_LINES
         }
 
     async def connected(self) -> None:
         """Wait until every replica is connected to both platforms. Raises TimeoutError."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PROCESS_TIMEOUT_SECONDS):
             while len(self.serving) < len(self.replicas):
                 await asyncio.sleep(0.05)
 
     @property
     def serving(self) -> list[Replica]:
-        """The replicas that are connected."""
+        """The connected replicas."""
         return [replica for replica in self.replicas if replica.serves]
 
     def note(self, words: str) -> None:
-        """Write down what the driver does, beside the logs; monotonic seconds, as there."""
+        """Record what the driver does, beside the logs and in monotonic seconds like them."""
         with (self.folder / "driver").open("a") as log:
             log.write(f"{time.monotonic():.2f} {words}\n")
 
     async def stop(self) -> list[int]:
-        """SIGTERM to every replica; their exit statuses."""
+        """Send SIGTERM to every replica; returns their exit statuses."""
         return await asyncio.gather(*(replica.stop() for replica in self.replicas))
 
 
 @asynccontextmanager
 async def world(folder: Path, replicas: int, say: Callable[[tuple[ChatMessage, ...]], str]) -> AsyncIterator[World]:
-    """Everything up and connected; `say` is what the model answers. All logs are in `folder`, whose path is short."""
+    """Everything running and connected. `say` returns the model's answers. All logs are in `folder`, whose path is
+    short."""
     async with AsyncExitStack() as stack:
-        slack = await stack.enter_async_context(SlackServer(retry_delays=SLACK_RETRIES))
+        slack = await stack.enter_async_context(SlackServer(retry_delays=SLACK_RETRY_SECONDS))
         discord = await stack.enter_async_context(DiscordServer())
-        nebula = await stack.enter_async_context(NebulaServer(answer=say, pace=TOKENS))
+        nebula = await stack.enter_async_context(NebulaServer(answer=say, pace=TOKENS_PER_SECOND))
         found = World(folder, slack, discord, nebula, replicas)
         stack.push_async_callback(found.store.close)
         await found.store.start()
@@ -204,5 +206,5 @@ async def world(folder: Path, replicas: int, say: Callable[[tuple[ChatMessage, .
 
 
 def python() -> str:
-    """What the replicas run on."""
+    """The Python that the replicas run on."""
     return f"{sys.implementation.name} {sys.version.split()[0]}"

@@ -1,4 +1,4 @@
-"""A Nebula at the wire and a process of the bot's core that asks it."""
+"""Fixtures: an emulated Nebula API, and a process of the bot's core that uses it."""
 
 from collections.abc import AsyncIterator
 

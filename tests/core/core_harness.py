@@ -1,4 +1,4 @@
-"""The whole core over a real Redis and a Nebula at the wire, with rooms in memory instead of a platform."""
+"""The whole core with a real Redis and an emulated Nebula API; rooms in memory take the place of a platform."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -29,12 +29,12 @@ from tests.bounds import HANG_SECONDS
 from tests.core.room import Room
 
 ROOM = Place("test", "W1", "C1")
-NUMBERS = count()  # of questions: their ids never come again
+NUMBERS = count()  # of questions: no id is used twice
 ANN, BOB = Author("U1", "Ann"), Author("U2", "Bob")
 
 
 class _Named(dict[str, Room]):
-    """Opens a room when it is first looked for."""
+    """Creates a room on first access."""
 
     def __missing__(self, name: str) -> Room:
         room = self[name] = Room(name=name)
@@ -57,14 +57,14 @@ class Rooms:
 class Process:
     """One process of the bot."""
 
-    front: Dispatcher
+    dispatcher: Dispatcher
     intake: Intake
     assistant: Assistant
     turns: Turns
     settings: SettingsStore
     rooms: Rooms
 
-    def mention(self, text: str, place: Place = ROOM, author: Author = ANN, **values: Any) -> Question:
+    def question(self, text: str, place: Place = ROOM, author: Author = ANN, **values: Any) -> Question:
         number = next(NUMBERS)
         return Question(
             f"test/{place.name}/{number}", place, author, text, message=f"q{number}", at=float(number), **values
@@ -73,43 +73,43 @@ class Process:
     async def say(
         self, text: str, place: Place = ROOM, author: Author = ANN, rights: Rights = Rights.CHANNEL
     ) -> Response | None:
-        """What the adapter does with a message."""
+        """Do what the adapter does with a message."""
 
         async def of() -> Rights:
             return rights
 
-        return await self.front.heard(self.mention(text, place, author), of)
+        return await self.dispatcher.heard(self.question(text, place, author), of)
 
     async def answer(self, text: str, place: Place = ROOM, author: Author = ANN) -> str:
-        """Ask, and read the finished reply."""
-        mention = self.mention(text, place, author)
-        await self.intake.accept(mention)
+        """Ask, and return the finished reply."""
+        question = self.question(text, place, author)
+        await self.intake.accept(question)
         await self.intake.idle()
-        return self.shown(mention)
+        return self.shown(question)
 
-    async def settled(self, mention: Question) -> None:
-        """Until this question has its answer, whichever process gives it."""
+    async def settled(self, question: Question) -> None:
+        """Wait until this question has its answer, whichever process gives it."""
         async with asyncio.timeout(HANG_SECONDS):
-            while not self.shown(mention) or await self.turns.waiting(mention.place.name):
+            while not self.shown(question) or await self.turns.waiting(question.place.name):
                 await asyncio.sleep(0.01)
 
     async def press(self, action: Action, message: str, author: Author = ANN, place: Place = ROOM) -> Response | None:
-        """Somebody presses a button under this message of the channel's conversation."""
+        """Press a button under this message of the channel's conversation."""
 
         async def rights() -> Rights:
             return Rights.NONE
 
-        return await self.front.pressed(action, ButtonPress(place.name, message, place, author), rights)
+        return await self.dispatcher.pressed(action, ButtonPress(place.name, message, place, author), rights)
 
     async def command(self, text: str, place: Place = ROOM, rights: Rights = Rights.CHANNEL) -> str:
         response = await self.say(f"!{text}", place, rights=rights)
         assert response
         return response.text
 
-    def shown(self, mention: Question) -> str:
+    def shown(self, question: Question) -> str:
         return "\n".join(
             "\n".join(filter(None, (page.head, page.text, page.foot)))
-            for page in self.rooms.rooms[mention.message].messages.values()
+            for page in self.rooms.rooms[question.message].messages.values()
         )
 
 
@@ -126,8 +126,8 @@ async def process(
 ) -> AsyncIterator[Process]:
     """A running process of the bot; several may share Redis and rooms.
 
-    `drain`: what running replies get at the end, in seconds. `handover`: how long those that were handed back are then
-    watched for somebody who takes them.
+    `drain`: seconds that running replies get at shutdown. `handover`: seconds to watch afterwards whether another
+    process takes the ones handed back.
     """
     config = Config(nebula_context_tokens=8192, **environment)
     rooms = rooms or Rooms()
@@ -151,7 +151,7 @@ async def process(
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that nothing announces."""
+    """Wait for a condition that raises no event."""
     async with asyncio.timeout(HANG_SECONDS):
         while not condition():
             await asyncio.sleep(0.005)

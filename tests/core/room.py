@@ -1,4 +1,4 @@
-"""A surface in memory: what people would see, every frame of it, and faults that a platform may show."""
+"""A surface in memory. It records what people would see, frame by frame, and can raise a platform's faults."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -15,10 +15,10 @@ GENEROUS = RateLimit("room", 1000, 1.0, spread=False)
 
 @dataclass
 class Room:
-    """Implements core.domain.ports.Surface. `faults` are raised by the next calls, one each."""
+    """Implements core.domain.ports.Surface. Each of the next calls raises one of `faults`."""
 
     limit: int = 2000
-    name: str = ""  # before the ids of its messages
+    name: str = ""  # prefix of its messages' ids
     by_status: bool = False
     append_only: bool = False
     told: RateLimitStatus | None = None
@@ -32,7 +32,7 @@ class Room:
     faults: list[PlatformError] = field(default_factory=list)
     file_faults: list[Exception] = field(default_factory=list)
     delete_faults: list[Exception] = field(default_factory=list)
-    gate: asyncio.Event = field(default_factory=asyncio.Event)  # calls wait while it is clear
+    gate: asyncio.Event = field(default_factory=asyncio.Event)  # calls wait while this is clear
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def __post_init__(self) -> None:

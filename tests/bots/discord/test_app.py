@@ -22,8 +22,7 @@ from core.commands.registry import COMMANDS
 from core.domain.errors import StoreError
 from core.settings.config import WrongConfig
 from core.store.redis.client import connection
-from core.turns import lease
-from core.turns import queue_position as waiting
+from core.turns import lease, queue_position
 from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
 
 POST = "POST /channels/{channel}/messages"
@@ -211,8 +210,8 @@ class TestQuestions:
             assert put == taken
 
     async def test_a_waiting_question_shows_its_place(self, here: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Next to the eyes is the number of questions ahead; it follows the queue and goes when the turn begins."""
-        monkeypatch.setattr(waiting, "LINE_SECONDS", 0.05)
+        """Beside the eyes stands how many come before it; that changes when the line moves, and goes with its turn."""
+        monkeypatch.setattr(queue_position, "POLL_SECONDS", 0.05)
         here.nebula.fault(Fault(stall_after=3), times=3)
         await here.say("ann", GENERAL, "@nebula first")
         await here.until(lambda: here.shown(GENERAL))
@@ -879,8 +878,8 @@ class TestConnection:
 
 
 async def test_a_turn_is_gone_on_with_by_another_process(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bot that stops in the middle of an answer hands it back; the next one finishes it in the same message."""
-    monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take over
+    """A bot that goes down in the middle of an answer hands it back; the next one finishes it in the same message."""
+    monkeypatch.setattr(lease, "HANDOVER_SECONDS", 0.3)  # nobody is there to take it
     async with discord_server() as discord, NebulaServer(pace=20) as model:
         here, config = Room(discord, model), config_for(discord, model)
         model.answer_next("a long tale " * 40)

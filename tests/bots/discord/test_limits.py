@@ -115,7 +115,7 @@ async def test_a_limit_that_others_used_up_is_not_taken_for_ours(redis_client: R
         here.nebula.pace = 40
         await answered(here)
         pace = RateLimit(f"discord/edit/{here.place(GENERAL).id}", QUICK.edit.calls, QUICK.edit.seconds)
-        assert here.bot.assistant._pacer.bucket(pace).window.calls == QUICK.edit.calls
+        assert here.bot.assistant._limiter.bucket(pace).window.calls == QUICK.edit.calls
         keys = [key async for key in redis_client.scan_iter(match=f"nb:b:*{pace.scope}*")]
         limits = [await redis_client.hget(key, "limit") for key in keys if await redis_client.type(key) == b"hash"]
         assert [limit.split()[0] for limit in limits if limit] in ([], [b"5"])
@@ -154,7 +154,7 @@ async def test_typing_is_shown_once_for_a_channel_and_only_until_there_is_text(
     redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two questions in one channel cause one typing call; after the first word there are no more."""
-    monkeypatch.setattr(assistant, "SIGN_SECONDS", 0.05)
+    monkeypatch.setattr(assistant, "STATUS_REPEAT_SECONDS", 0.05)
     monkeypatch.setattr(rest, "_TYPING_SECONDS", 60.0)
 
     def typed(here: Room) -> int:

@@ -201,7 +201,7 @@ class TestPrivate:
             assert not here.said("@eve")
             await here.answered("eve", GENERAL, "@nebula hello", "Hi.")
         told = [record.getMessage() for record in caplog.records]
-        assert any("lost its surface" in text and "50007" in text for text in told)
+        assert any("can no longer be shown" in text and "50007" in text for text in told)
         assert not any("secret" in text for text in told)
 
     async def test_a_private_question_that_was_deferred_too_late_is_answered_in_private(self, here: Room) -> None:
@@ -216,7 +216,7 @@ class TestPrivate:
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The next process finishes it in the same message, for the same person alone."""
-        monkeypatch.setattr(lease, "HANDOVER", 0.3)  # nobody is there to take over
+        monkeypatch.setattr(lease, "HANDOVER_SECONDS", 0.3)  # nobody is there to take it
         async with discord_server() as discord, NebulaServer(pace=20) as model:
             here, config = Room(discord, model), config_for(discord, model)
             model.answer_next("a long secret " * 40)

@@ -299,4 +299,4 @@ class TestTrouble:
         held.let_go()
         await here.bot.intake.idle()
         await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
-        assert any("lost its surface" in record.getMessage() for record in caplog.records)
+        assert any("can no longer be shown" in record.getMessage() for record in caplog.records)

@@ -56,10 +56,10 @@ async def test_time_away_is_bounded(redis_client: Redis) -> None:
 
 
 async def test_missed_question_is_answered_and_a_missed_command_is_not(bot: Process, server: NebulaServer) -> None:
-    """A known question is not asked twice; a command from half an hour ago would take people by surprise."""
-    question = bot.mention("still there?")
+    """A question that is known already is not asked twice; a command of half an hour ago would surprise."""
+    mention = bot.question("still there?")
     for _ in range(2):
-        await bot.front.missed(question)
+        await bot.dispatcher.missed(mention)
         await bot.intake.idle()
-    await bot.front.missed(bot.mention("!reset"))
+    await bot.dispatcher.missed(bot.question("!reset"))
     assert len(server.requests) == 1

@@ -30,7 +30,7 @@ async def used(bot: Process, text: str, rights: Rights = Rights.NONE) -> Respons
     async def of() -> Rights:
         return rights
 
-    return await bot.front.invoked(Invocation(find(name), ROOM, ANN, (whose,)), of)
+    return await bot.dispatcher.invoked(Invocation(find(name), ROOM, ANN, (whose,)), of)
 
 
 async def questions(bot: Process, conversation: str = ROOM.name) -> list[str]:
@@ -42,7 +42,7 @@ async def talk(bot: Process) -> None:
     await bot.answer("of Ann")
     await bot.answer("of Bob", author=BOB)
     for author in (ANN, BOB):
-        await bot.intake.accept(bot.mention("secret", author=author, private=True))
+        await bot.intake.accept(bot.question("secret", author=author, private=True))
         await bot.intake.idle()
     await bot.command("set memory thread")
     await bot.answer("of Ann in a thread", THREAD)
@@ -72,8 +72,8 @@ async def test_forgotten_question_that_runs_is_not_remembered(bot: Process, serv
     """An answer that is being written when its author deletes everything leaves nothing behind either."""
     held = server.hold(after=3)
     server.answer_next("word " * 30)
-    await bot.intake.accept(question := bot.mention("running"))
-    await bot.rooms.rooms[question.message].until("word")
+    await bot.intake.accept(mention := bot.question("running"))
+    await bot.rooms.rooms[mention.message].until("word")
     await used(bot, "forget me")
     held.let_go()
     await bot.intake.idle()
@@ -157,7 +157,7 @@ async def test_question_that_cannot_be_decrypted_is_kept(redis_client: Redis, se
     right = key("a")
     async with process(redis_client, server, encryption_keys=right) as bot:
         pass
-    question = bot.mention("encrypted")
+    question = bot.question("encrypted")
     await bot.intake.accept(question)  # accepted while the process was closing
     async with process(redis_client, server, rooms=bot.rooms) as blind:
         await blind.answer("hello", Place("test", "W1", "C2"))
@@ -192,7 +192,7 @@ async def test_process_without_the_key_uses_up_no_attempt(redis_client: Redis, s
     right = key("a")
     async with process(redis_client, server, encryption_keys=right) as bot:
         pass
-    question = bot.mention("encrypted")
+    question = bot.question("encrypted")
     await bot.intake.accept(question)  # accepted while the process was closing
     for _ in range(5):
         with pytest.raises(Unreadable):
@@ -215,11 +215,11 @@ async def test_answer_to_several_questions_belongs_to_all_who_asked(bot: Process
     await bot.command("set overlap merge")
     server.fault(Fault(stall_after=3))
     server.answer_next("first " * 20)
-    await bot.intake.accept(first := bot.mention("first"))
+    await bot.intake.accept(first := bot.question("first"))
     await bot.rooms.rooms[first.message].until("first")
-    second = bot.mention("second", author=BOB)
-    for question in (second, bot.mention("secret of Ann")):
-        await bot.intake.accept(question)
+    second = bot.question("second", author=BOB)
+    for mention in (second, bot.question("secret of Ann")):
+        await bot.intake.accept(mention)
     await bot.turns.stop(ROOM.name, first.id)
     await bot.intake.idle()
     [message] = bot.rooms.rooms[second.message].messages

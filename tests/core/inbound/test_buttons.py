@@ -1,4 +1,4 @@
-"""Buttons under replies: they work on any process and after restarts, for those who may, once."""
+"""Buttons under replies: they work in any process and after restarts, once, for the people who may press them."""
 
 import asyncio
 from typing import Any
@@ -20,20 +20,20 @@ from tests.core.core_harness import ANN, BOB, ROOM, Process, Rooms, eventually, 
 async def press(
     bot: Process,
     action: Action,
-    mention: Question,
+    question: Question,
     by: Author = ANN,
     *,
     rights: Rights = Rights.NONE,
     room: Place = ROOM,
 ) -> str:
-    """Somebody presses a button under the first message of the reply; what they are told, "" for nothing."""
+    """Press a button under the first message of the reply; returns the response, "" for none."""
 
     async def of() -> Rights:
         return rights
 
-    conversation = conversation_of(mention, await bot.settings.of(mention.place))
-    message = next(iter(bot.rooms.rooms[mention.message].messages))
-    response = await bot.front.pressed(action, ButtonPress(conversation, message, room, by), of)
+    conversation = conversation_of(question, await bot.settings.of(question.place))
+    message = next(iter(bot.rooms.rooms[question.message].messages))
+    response = await bot.dispatcher.pressed(action, ButtonPress(conversation, message, room, by), of)
     return response.text if response else ""
 
 
@@ -42,85 +42,85 @@ async def asked(
 ) -> Question:
     """A question with its finished answer."""
     server.answer_next(answer, finish=finish)
-    mention = bot.mention(text)
-    await bot.intake.accept(mention)
+    question = bot.question(text)
+    await bot.intake.accept(question)
     await bot.intake.idle()
-    return mention
+    return question
 
 
-def actions(bot: Process, mention: Question) -> tuple[Action, ...]:
-    return list(bot.rooms.rooms[mention.message].messages.values())[-1].actions
+def actions(bot: Process, question: Question) -> tuple[Action, ...]:
+    return list(bot.rooms.rooms[question.message].messages.values())[-1].actions
 
 
 async def test_buttons_follow_the_reply(bot: Process, server: NebulaServer) -> None:
-    """Stop while it runs, Regenerate afterwards, Continue beside it when the answer was cut."""
+    """Stop during the reply, Regenerate afterwards, and Continue beside it when the answer was cut."""
     server.fault(Fault(stall_after=2))
     server.answer_next("one two three four")
-    mention = bot.mention("talk")
-    await bot.intake.accept(mention)
-    await eventually(lambda: "one" in bot.shown(mention))
-    assert actions(bot, mention) == (Action.STOP,)
-    assert await press(bot, Action.STOP, mention) == ""
+    question = bot.question("talk")
+    await bot.intake.accept(question)
+    await eventually(lambda: "one" in bot.shown(question))
+    assert actions(bot, question) == (Action.STOP,)
+    assert await press(bot, Action.STOP, question) == ""
     await bot.intake.idle()
-    assert bot.shown(mention).endswith(STOPPED)
-    assert actions(bot, mention) == (Action.AGAIN,)
+    assert bot.shown(question).endswith(STOPPED)
+    assert actions(bot, question) == (Action.AGAIN,)
     cut = await asked(bot, server, "and then", finish="length")
     assert actions(bot, cut) == (Action.GO_ON, Action.AGAIN)
 
 
 async def test_buttons_can_be_switched_off(bot: Process, server: NebulaServer) -> None:
-    """A room that wants none has none."""
+    """A room can switch its buttons off."""
     await bot.command("set buttons off")
     assert actions(bot, await asked(bot, server, "answer")) == ()
 
 
 async def test_stop_reaches_the_process_that_writes(redis_client: Redis, server: NebulaServer) -> None:
-    """A press that arrives at another process ends the model's request all the same, at once."""
+    """A press that reaches another process also ends the model's request at once."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as here, process(redis_client, server, rooms=rooms) as there:
         server.fault(Fault(stall_after=2))
         server.answer_next("one two three four")
-        mention = here.mention("talk")
-        await here.intake.accept(mention)
-        await eventually(lambda: "one" in here.shown(mention))
-        assert await press(there, Action.STOP, mention) == ""
+        question = here.question("talk")
+        await here.intake.accept(question)
+        await eventually(lambda: "one" in here.shown(question))
+        assert await press(there, Action.STOP, question) == ""
         await here.intake.idle()
         await server.until(lambda: server.requests[0].closed_early)
-        assert here.shown(mention).endswith(STOPPED)
+        assert here.shown(question).endswith(STOPPED)
 
 
 async def test_stop_that_no_signal_carried_is_found_with_the_lease(redis_client: Redis, server: NebulaServer) -> None:
-    """A lost signal delays a stop to the next renewal of the lease, it does not lose it."""
+    """A lost signal delays a stop until the lease is renewed, but does not lose it."""
     async with process(redis_client, server, lease=1) as bot:
         server.fault(Fault(stall_after=1))
-        mention = bot.mention("talk")
-        await bot.intake.accept(mention)
+        question = bot.question("talk")
+        await bot.intake.accept(question)
         await server.until(lambda: len(server.requests) == 1)
-        await redis_client.hset(f"nb:{{0}}:c:{ROOM.name}", "stop", mention.id)
+        await redis_client.hset(f"nb:{{0}}:c:{ROOM.name}", "stop", question.id)
         async with asyncio.timeout(HANG_SECONDS):
             await bot.intake.idle()
-        assert bot.shown(mention).endswith(STOPPED)
+        assert bot.shown(question).endswith(STOPPED)
 
 
 @pytest.mark.parametrize("action", list(Action))
 async def test_only_who_asked_or_manages(bot: Process, server: NebulaServer, action: Action) -> None:
     """A passer-by can neither stop nor replace somebody's answer; a manager can."""
-    mention = await asked(bot, server, "answer")
+    question = await asked(bot, server, "answer")
     if action is Action.GO_ON:
-        assert await press(bot, action, mention, BOB) == ""  # it takes nothing from anybody
+        assert await press(bot, action, question, BOB) == ""  # it takes nothing from anybody
         return
     if action is Action.STOP:
         server.fault(Fault(stall_after=1))
-        mention = bot.mention("talk")
-        await bot.intake.accept(mention)
-        await eventually(lambda: bool(bot.rooms.rooms[mention.message].messages))
-    assert await press(bot, action, mention, BOB) == NOT_YOURS
-    assert await press(bot, action, mention, BOB, rights=Rights.CHANNEL) == ""
+        question = bot.question("talk")
+        await bot.intake.accept(question)
+        await eventually(lambda: bool(bot.rooms.rooms[question.message].messages))
+    assert await press(bot, action, question, BOB) == NOT_YOURS
+    assert await press(bot, action, question, BOB, rights=Rights.CHANNEL) == ""
     await bot.intake.idle()
 
 
 async def test_regenerate_replaces_the_answer(bot: Process, server: NebulaServer) -> None:
-    """The new answer comes in the same messages, and takes the old one's place in what the model remembers."""
+    """The new answer comes in the same messages, and replaces the old one in what the model remembers."""
     first = await asked(bot, server, "an old answer", "first")
     await asked(bot, server, "later", "second")
     server.answer_next("a new answer")
@@ -128,39 +128,39 @@ async def test_regenerate_replaces_the_answer(bot: Process, server: NebulaServer
     await bot.intake.idle()
     assert bot.shown(first) == "a new answer"
     again = server.requests[-1].messages
-    assert [each.content for each in again[1:]] == ["Ann: first"]  # neither the old answer nor what came after
+    assert [each.content for each in again[1:]] == ["Ann: first"]  # neither the old answer nor what followed it
     await asked(bot, server, "ok", "third")
-    told = [each.content for each in server.requests[-1].messages[1:]]
-    assert told == ["Ann: first", "a new answer", "Ann: second", "later", "Ann: third"]
+    contents = [each.content for each in server.requests[-1].messages[1:]]
+    assert contents == ["Ann: first", "a new answer", "Ann: second", "later", "Ann: third"]
 
 
 async def test_regenerate_works_again_and_again(bot: Process, server: NebulaServer) -> None:
-    """Each version can be replaced by another."""
-    mention = await asked(bot, server, "v0")
+    """Each version can be replaced by another one."""
+    question = await asked(bot, server, "v0")
     for version in ("v1", "v2"):
         server.answer_next(version)
-        assert await press(bot, Action.AGAIN, mention) == ""
+        assert await press(bot, Action.AGAIN, question) == ""
         await bot.intake.idle()
-        assert bot.shown(mention) == version
+        assert bot.shown(question) == version
 
 
 async def test_a_failed_answer_can_be_asked_for_again(bot: Process, server: NebulaServer) -> None:
-    """What ended in a sentence instead of an answer is not lost: one press puts the question anew."""
+    """A question that got a sentence instead of an answer is not lost: one press asks it again."""
     server.fault(Fault(status=400, body='{"error":{"message":"no"}}'))
-    mention = bot.mention("question")
-    await bot.intake.accept(mention)
+    question = bot.question("question")
+    await bot.intake.accept(question)
     await bot.intake.idle()
     server.answer_next("this time")
-    assert await press(bot, Action.AGAIN, mention) == ""
+    assert await press(bot, Action.AGAIN, question) == ""
     await bot.intake.idle()
-    assert bot.shown(mention) == "this time"
+    assert bot.shown(question) == "this time"
 
 
 async def test_two_presses_are_one(bot: Process, server: NebulaServer) -> None:
-    """Who presses twice, or two people at once, get one new answer."""
-    mention = await asked(bot, server, "old")
+    """Two presses, by one person or by two at once, cause one new answer."""
+    question = await asked(bot, server, "old")
     held = server.hold(after=0)
-    pressed = [await press(bot, Action.AGAIN, mention) for _ in range(2)]
+    pressed = [await press(bot, Action.AGAIN, question) for _ in range(2)]
     held.let_go()
     assert pressed == ["", UNDER_WAY]
     await bot.intake.idle()
@@ -168,58 +168,58 @@ async def test_two_presses_are_one(bot: Process, server: NebulaServer) -> None:
 
 
 async def test_continue_goes_on_below(bot: Process, server: NebulaServer) -> None:
-    """The model is asked to go on, by whoever pressed; once."""
-    mention = await asked(bot, server, "the first half", finish="length")
-    assert bot.shown(mention).endswith(CUT)
+    """The model continues for whoever pressed, once."""
+    question = await asked(bot, server, "the first half", finish="length")
+    assert bot.shown(question).endswith(CUT)
     server.answer_next("the other half")
-    assert await press(bot, Action.GO_ON, mention, BOB) == ""
+    assert await press(bot, Action.GO_ON, question, BOB) == ""
     await bot.intake.idle()
-    assert "the other half" in bot.shown(mention)
+    assert "the other half" in bot.shown(question)
     assert server.requests[-1].messages[-1].content == f"Bob: {GO_ON}"
-    assert await press(bot, Action.GO_ON, mention) == CONTINUED
+    assert await press(bot, Action.GO_ON, question) == CONTINUED
 
 
 async def test_buttons_survive_a_restart(redis_client: Redis, server: NebulaServer) -> None:
-    """A button of a process that is gone works on the next one."""
+    """A button of a process that is gone works in the next one."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as before:
-        mention = await asked(before, server, "old")
+        question = await asked(before, server, "old")
     async with process(redis_client, server, rooms=rooms) as after:
         server.answer_next("new")
-        assert await press(after, Action.AGAIN, mention) == ""
+        assert await press(after, Action.AGAIN, question) == ""
         await after.intake.idle()
-        assert after.shown(mention) == "new"
+        assert after.shown(question) == "new"
 
 
 async def test_what_is_over_or_forgotten_is_said(bot: Process, server: NebulaServer) -> None:
-    """A button that can't do anything any more says why."""
-    mention = await asked(bot, server, "answer")
-    assert await press(bot, Action.STOP, mention) == OVER
+    """A button that cannot do anything any more says why."""
+    question = await asked(bot, server, "answer")
+    assert await press(bot, Action.STOP, question) == OVER
     await bot.command("reset")
-    assert await press(bot, Action.AGAIN, mention) == FORGOTTEN
-    assert await press(bot, Action.GO_ON, mention) == FORGOTTEN
+    assert await press(bot, Action.AGAIN, question) == FORGOTTEN
+    assert await press(bot, Action.GO_ON, question) == FORGOTTEN
 
 
 async def test_a_button_of_another_place_does_nothing(bot: Process, server: NebulaServer) -> None:
-    """The conversation that a button names must be one of the place where it was pressed."""
-    mention = await asked(bot, server, "answer")
-    assert await press(bot, Action.AGAIN, mention, room=Place("test", "W1", "C2")) == FORGOTTEN
+    """A button must name a conversation of the place where it is pressed."""
+    question = await asked(bot, server, "answer")
+    assert await press(bot, Action.AGAIN, question, room=Place("test", "W1", "C2")) == FORGOTTEN
 
 
 async def test_thumbs_are_counted(bot: Process, server: NebulaServer) -> None:
-    """One vote for each person and answer, by model; a changed mind counts as changed."""
-    mention = await asked(bot, server, "answer")
-    message = next(iter(bot.rooms.rooms[mention.message].messages))
+    """One vote for each person and answer, counted by model; a later vote replaces an earlier one."""
+    question = await asked(bot, server, "answer")
+    message = next(iter(bot.rooms.rooms[question.message].messages))
     for person, good in ((ANN, True), (ANN, False), (ANN, False), (BOB, True)):
-        await bot.front.rated(ButtonPress(ROOM.name, message, ROOM, person), good=good)
+        await bot.dispatcher.rated(ButtonPress(ROOM.name, message, ROOM, person), good=good)
     assert await bot.command("ratings") == "- `meta-llama/Llama-3.3-70B-Instruct`: 👍 1, 👎 1"
 
 
 async def test_no_key_is_left_without_a_ttl(bot: Process, server: NebulaServer, redis_client: Redis) -> None:
-    """Answers that can be asked for again, votes and budgets expire."""
-    mention = await asked(bot, server, "answer")
-    message = next(iter(bot.rooms.rooms[mention.message].messages))
-    await bot.front.rated(ButtonPress(ROOM.name, message, ROOM, ANN), good=True)
+    """Answers that can be regenerated, votes and rate limits all expire."""
+    question = await asked(bot, server, "answer")
+    message = next(iter(bot.rooms.rooms[question.message].messages))
+    await bot.dispatcher.rated(ButtonPress(ROOM.name, message, ROOM, ANN), good=True)
     keys: list[Any] = await redis_client.keys("*")
     assert any(b":e:" in key for key in keys)
     assert any(key.startswith(b"nb:b:") for key in keys)
@@ -229,59 +229,59 @@ async def test_no_key_is_left_without_a_ttl(bot: Process, server: NebulaServer, 
 
 
 async def test_what_is_private_can_be_stopped_and_forgotten(bot: Process, server: NebulaServer) -> None:
-    """`stop` ends one's own private answer, and `reset` forgets one's own private history with the channel's."""
+    """`stop` ends the person's own private answer, and `reset` forgets their private history with the channel's."""
     server.fault(Fault(stall_after=1))
-    mention = bot.mention("my secret", private=True)
-    await bot.intake.accept(mention)
-    await eventually(lambda: bool(bot.rooms.rooms[mention.message].messages))
+    question = bot.question("my secret", private=True)
+    await bot.intake.accept(question)
+    await eventually(lambda: bool(bot.rooms.rooms[question.message].messages))
     assert "Stopping" in await bot.command("stop")
     await bot.intake.idle()
-    assert bot.shown(mention).endswith(STOPPED)
+    assert bot.shown(question).endswith(STOPPED)
     for private in (False, True):
         server.answer_next("fine")
-        await bot.intake.accept(bot.mention("And now?", private=private))
+        await bot.intake.accept(bot.question("And now?", private=private))
         await bot.intake.idle()
         assert ("my secret" in repr(server.requests[-1].messages)) is private
     await bot.command("reset")
     server.answer_next("fine")
-    await bot.intake.accept(bot.mention("And now?", private=True))
+    await bot.intake.accept(bot.question("And now?", private=True))
     await bot.intake.idle()
     assert "my secret" not in repr(server.requests[-1].messages)
 
 
 async def test_a_failed_regeneration_keeps_the_answer(bot: Process, server: NebulaServer) -> None:
-    """The old answer stays, on screen and in memory; why there is no new one is said below it. A retry works."""
-    mention = await asked(bot, server, "the good answer")
+    """The old answer stays on screen and in memory; a message below says why there is no new one. A retry works."""
+    question = await asked(bot, server, "the good answer")
     server.fault(Fault(status=400, body='{"error":{"message":"no"}}'))
-    assert await press(bot, Action.AGAIN, mention) == ""
+    assert await press(bot, Action.AGAIN, question) == ""
     await bot.intake.idle()
-    old, notice = bot.rooms.rooms[mention.message].messages.values()
+    old, notice = bot.rooms.rooms[question.message].messages.values()
     assert (old.text, notice.text, notice.actions) == ("the good answer", "", (Action.AGAIN,))
     await asked(bot, server, "ok", "next")
     assert "the good answer" in repr(server.requests[-1].messages)
     server.answer_next("a better one")
-    assert await press(bot, Action.AGAIN, mention) == ""
+    assert await press(bot, Action.AGAIN, question) == ""
     await bot.intake.idle()
-    assert next(iter(bot.rooms.rooms[mention.message].messages.values())).text == "a better one"
+    assert next(iter(bot.rooms.rooms[question.message].messages.values())).text == "a better one"
 
 
 async def test_a_regeneration_stopped_before_its_first_word_changes_nothing(bot: Process, server: NebulaServer) -> None:
-    """Who thinks better of it has the old answer."""
-    mention = await asked(bot, server, "the good answer")
+    """Whoever changes their mind gets the old answer back."""
+    question = await asked(bot, server, "the good answer")
     server.fault(Fault(stall_after=0))
-    assert await press(bot, Action.AGAIN, mention) == ""
+    assert await press(bot, Action.AGAIN, question) == ""
     await server.until(lambda: len(server.requests) == 2)
-    assert await press(bot, Action.STOP, mention) == ""
+    assert await press(bot, Action.STOP, question) == ""
     await bot.intake.idle()
-    assert bot.shown(mention) == "the good answer"
+    assert bot.shown(question) == "the good answer"
 
 
 async def test_a_late_stop_spares_the_next_answer(bot: Process, server: NebulaServer) -> None:
-    """A press on an answer that has just ended does not stop the one that began meanwhile."""
+    """A press on an answer that has just ended does not stop the next one."""
     done = await asked(bot, server, "answer")
     held = server.hold(after=0)
     server.answer_next("the next answer")
-    following = bot.mention("next")
+    following = bot.question("next")
     await bot.intake.accept(following)
     await server.until(lambda: len(server.requests) == 2)
     assert await press(bot, Action.STOP, done) == OVER
@@ -291,7 +291,7 @@ async def test_a_late_stop_spares_the_next_answer(bot: Process, server: NebulaSe
 
 
 async def test_continue_under_an_older_answer_goes_on_with_that(bot: Process, server: NebulaServer) -> None:
-    """What was said since is not what is to be gone on with."""
+    """The model continues that answer, not what was said since."""
     cut = await asked(bot, server, "the first half", finish="length")
     await asked(bot, server, "something else", "other")
     server.answer_next("the other half")
@@ -301,7 +301,7 @@ async def test_continue_under_an_older_answer_goes_on_with_that(bot: Process, se
 
 
 async def test_a_continuation_that_failed_can_be_tried_again(bot: Process, server: NebulaServer) -> None:
-    """Only one that came is not repeated."""
+    """Only a continuation that succeeded is not repeated."""
     cut = await asked(bot, server, "the first half", finish="length")
     server.fault(Fault(status=400, body='{"error":{"message":"no"}}'))
     assert await press(bot, Action.GO_ON, cut) == ""
@@ -315,38 +315,38 @@ async def test_a_continuation_that_failed_can_be_tried_again(bot: Process, serve
 async def test_a_press_on_a_full_line_is_told_so(redis_client: Redis, server: NebulaServer) -> None:
     """The answer that was to be replaced stays as it is."""
     async with process(redis_client, server, inbox_limit=1) as bot:
-        mention = await asked(bot, server, "answer")
+        question = await asked(bot, server, "answer")
         server.fault(Fault(stall_after=1))
-        await bot.intake.accept(bot.mention("long"))
+        await bot.intake.accept(bot.question("long"))
         await server.until(lambda: len(server.requests) == 2)
-        assert "questions are waiting here" in await press(bot, Action.AGAIN, mention)
-        assert bot.shown(mention) == "answer"
+        assert "wait here already" in await press(bot, Action.AGAIN, question)
+        assert bot.shown(question) == "answer"
         await bot.command("stop")
 
 
 async def test_entries_that_can_not_be_read_are_passed_over(
     bot: Process, server: NebulaServer, redis_client: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One of another version hides none of the others, and its words are not logged."""
-    mention = await asked(bot, server, "old")
+    """An entry of another version hides no others, and its text does not appear in the log."""
+    question = await asked(bot, server, "old")
     await redis_client.lpush(f"nb:{{0}}:e:{ROOM.name}", b'm|{"id":"x","text":"secret words"}')
     server.answer_next("new")
-    assert await press(bot, Action.AGAIN, mention) == ""
+    assert await press(bot, Action.AGAIN, question) == ""
     await bot.intake.idle()
-    assert bot.shown(mention) == "new"
+    assert bot.shown(question) == "new"
     assert "secret words" not in caplog.text
 
 
 async def test_replayed_press_is_one_press(bot: Process, server: NebulaServer) -> None:
-    """A platform that delivers a press again, after its answer too, gets no second answer for it."""
-    mention = await asked(bot, server, "Once.")
-    message = next(iter(bot.rooms.rooms[mention.message].messages))
+    """A platform that delivers a press again, even after its answer, gets no second answer."""
+    question = await asked(bot, server, "Once.")
+    message = next(iter(bot.rooms.rooms[question.message].messages))
     press = ButtonPress(ROOM.name, message, ROOM, ANN, "slack/T1/C1/press/1")
 
     async def rights() -> Rights:
         return Rights.NONE
 
     for _ in range(2):
-        await bot.front.pressed(Action.AGAIN, press, rights)
+        await bot.dispatcher.pressed(Action.AGAIN, press, rights)
         await bot.intake.idle()
     assert len(server.requests) == 2

@@ -1,4 +1,4 @@
-"""Questions that are changed or deleted: what becomes of them in the line, in the history and on screen."""
+"""Edited and deleted questions: what happens to them in the line, in the history and on screen."""
 
 import time
 from dataclasses import replace
@@ -24,10 +24,10 @@ async def remembered(bot: Process) -> list[str]:
 
 
 async def busy(bot: Process, server: NebulaServer) -> Question:
-    """A first question whose answer takes until somebody stops it."""
+    """A first question whose answer runs until somebody stops it."""
     server.fault(Fault(stall_after=3))
     server.answer_next("first " * 10)
-    first = bot.mention("first")
+    first = bot.question("first")
     await bot.intake.accept(first)
     await bot.rooms.rooms[first.message].until("first")
     return first
@@ -39,22 +39,22 @@ async def finish(bot: Process, running: Question) -> None:
 
 
 async def test_question_that_waits_is_changed(bot: Process, server: NebulaServer) -> None:
-    """Whoever corrects a question before its turn is answered on what they meant."""
+    """Whoever corrects a question before its turn gets an answer to the correct one."""
     first = await busy(bot, server)
-    second = bot.mention("what is teh time")
+    second = bot.question("what is teh time")
     await bot.intake.accept(second)
-    await bot.front.edited(replace(second, text="what is the time"), asks=True)
+    await bot.dispatcher.edited(replace(second, text="what is the time"), asks=True)
     await finish(bot, first)
     assert asked(server)[1:] == ["Ann: what is the time"]
 
 
 async def test_changed_question_can_be_asked_again(bot: Process, server: NebulaServer) -> None:
-    """After the answer a sentence with a button offers it; the new answer takes the place of both."""
-    question = bot.mention("how old is teh sun")
+    """After the answer a sentence with a button offers a new one, which replaces both."""
+    question = bot.question("how old is teh sun")
     server.answer_next("A typing error.")
     await bot.intake.accept(question)
     await bot.intake.idle()
-    await bot.front.edited(replace(question, text="how old is the sun"), asks=True)
+    await bot.dispatcher.edited(replace(question, text="how old is the sun"), asks=True)
     room = bot.rooms.rooms[question.message]
     await eventually(lambda: any(page.foot == CHANGED for page in room.messages.values()))
     offer = list(room.messages)[-1]
@@ -67,14 +67,14 @@ async def test_changed_question_can_be_asked_again(bot: Process, server: NebulaS
 
 
 async def test_offer_is_made_once(bot: Process, server: NebulaServer) -> None:
-    """Every further change only changes what would be asked; the same text again changes nothing."""
-    question = bot.mention("one")
+    """Further edits only change what the button would ask; the same text again changes nothing."""
+    question = bot.question("one")
     await bot.intake.accept(question)
     await bot.intake.idle()
     room = bot.rooms.rooms[question.message]
-    await bot.front.edited(question, asks=True)
+    await bot.dispatcher.edited(question, asks=True)
     for text in ("two", "three"):
-        await bot.front.edited(replace(question, text=text), asks=True)
+        await bot.dispatcher.edited(replace(question, text=text), asks=True)
         await eventually(lambda: any(page.foot == CHANGED for page in room.messages.values()))
     assert [page.foot for page in room.messages.values()].count(CHANGED) == 1
     assert len(server.requests) == 1
@@ -83,20 +83,20 @@ async def test_offer_is_made_once(bot: Process, server: NebulaServer) -> None:
 async def test_changed_question_is_asked_at_once_where_that_is_set(bot: Process, server: NebulaServer) -> None:
     """With `edits rerun` nobody has to press anything."""
     await bot.command("set edits rerun")
-    question = bot.mention("one")
+    question = bot.question("one")
     await bot.intake.accept(question)
     await bot.intake.idle()
     server.answer_next("Anew.")
-    await bot.front.edited(replace(question, text="two"), asks=True)
+    await bot.dispatcher.edited(replace(question, text="two"), asks=True)
     await eventually(lambda: bot.rooms.rooms[question.message].text == "Anew.")
     await bot.intake.idle()
     assert await remembered(bot) == ["two"]
 
 
 async def test_change_during_the_answer_is_seen_after_it(bot: Process, server: NebulaServer) -> None:
-    """The running answer is not disturbed; the offer comes when it is over."""
+    """The running answer goes on undisturbed; the offer comes when it is over."""
     first = await busy(bot, server)
-    await bot.front.edited(replace(first, text="another first"), asks=True)
+    await bot.dispatcher.edited(replace(first, text="another first"), asks=True)
     await finish(bot, first)
     room = bot.rooms.rooms[first.message]
     await eventually(lambda: any(page.foot == CHANGED for page in room.messages.values()))
@@ -104,21 +104,21 @@ async def test_change_during_the_answer_is_seen_after_it(bot: Process, server: N
 
 async def test_message_that_becomes_a_question_is_one(bot: Process, server: NebulaServer) -> None:
     """A mention added to a new message counts; an old message, and one that asks nothing, do not."""
-    question = replace(bot.mention("hello"), at=time.time())
-    await bot.front.edited(replace(question, at=time.time() - 7200), asks=True)
-    await bot.front.edited(question, asks=False)
+    question = replace(bot.question("hello"), at=time.time())
+    await bot.dispatcher.edited(replace(question, at=time.time() - 7200), asks=True)
+    await bot.dispatcher.edited(question, asks=False)
     assert not server.requests
-    await bot.front.edited(question, asks=True)
+    await bot.dispatcher.edited(question, asks=True)
     await bot.intake.idle()
     assert len(server.requests) == 1
 
 
 async def test_deleted_question_leaves_the_line(bot: Process, server: NebulaServer) -> None:
-    """What nobody wants to know any more is not answered, also when it is delivered again."""
+    """A question deleted while it waits is not answered, even if it is delivered again."""
     first = await busy(bot, server)
-    second = bot.mention("never mind")
+    second = bot.question("never mind")
     await bot.intake.accept(second)
-    await bot.front.deleted(ROOM, second.message)
+    await bot.dispatcher.deleted(ROOM, second.message)
     await bot.intake.accept(second)
     await finish(bot, first)
     assert len(server.requests) == 1
@@ -126,22 +126,22 @@ async def test_deleted_question_leaves_the_line(bot: Process, server: NebulaServ
 
 async def test_deleted_question_takes_its_answer_away(bot: Process, server: NebulaServer) -> None:
     """On screen and in the history; what was said before and after stays."""
-    questions = [bot.mention(text) for text in ("one", "two", "three")]
+    questions = [bot.question(text) for text in ("one", "two", "three")]
     for question in questions:
         await bot.intake.accept(question)
         await bot.intake.idle()
-    await bot.front.deleted(ROOM, questions[1].message)
+    await bot.dispatcher.deleted(ROOM, questions[1].message)
     await eventually(lambda: not bot.rooms.rooms[questions[1].message].messages)
     assert bot.rooms.rooms[questions[0].message].messages
     assert await remembered(bot) == ["one", "three"]
 
 
 async def test_question_deleted_during_its_answer_ends_it(bot: Process, server: NebulaServer) -> None:
-    """The model's request ends, what was shown goes, nothing is remembered, and the next question has its turn."""
+    """The model's request ends, its messages go, nothing is remembered, and the next question has its turn."""
     first = await busy(bot, server)
-    second = bot.mention("second")
+    second = bot.question("second")
     await bot.intake.accept(second)
-    await bot.front.deleted(ROOM, first.message)
+    await bot.dispatcher.deleted(ROOM, first.message)
     await bot.intake.idle()
     assert not bot.rooms.rooms[first.message].messages
     assert bot.rooms.rooms[second.message].messages
@@ -149,10 +149,10 @@ async def test_question_deleted_during_its_answer_ends_it(bot: Process, server: 
 
 
 async def test_question_deleted_after_a_crash_is_not_answered(redis_client: Redis, server: NebulaServer) -> None:
-    """Whoever takes the turn over takes away what the dead process had shown, and asks no model."""
+    """The successor takes away what the dead process had shown, and does not ask the model."""
     async with process(redis_client, server, drain=0) as bot:
         first = await busy(bot, server)
-    await bot.front.deleted(ROOM, first.message)
+    await bot.dispatcher.deleted(ROOM, first.message)
     requests = len(server.requests)
     async with process(redis_client, server, rooms=bot.rooms):
         await eventually(lambda: not bot.rooms.rooms[first.message].messages)
@@ -160,21 +160,21 @@ async def test_question_deleted_after_a_crash_is_not_answered(redis_client: Redi
 
 
 async def test_deleted_answer_is_forgotten(bot: Process, server: NebulaServer) -> None:
-    """The exchange goes; the question's message is the person's own."""
-    question = bot.mention("one")
+    """The exchange is forgotten; the question's message belongs to the person."""
+    question = bot.question("one")
     await bot.intake.accept(question)
     await bot.intake.idle()
     room = bot.rooms.rooms[question.message]
     [message] = room.messages
-    await bot.front.deleted(ROOM, message)
+    await bot.dispatcher.deleted(ROOM, message)
     assert await remembered(bot) == []
     assert room.messages
 
 
 async def test_message_that_a_new_answer_takes_away_is_no_deletion(bot: Process, server: NebulaServer) -> None:
-    """Our own tidying comes back as an event too: it must not cost the exchange its place."""
-    server.answer_next("long " * 700)  # two messages
-    question = bot.mention("one")
+    """Our own deletions also come back as events: they must not cost the exchange its place in the history."""
+    server.answer_next("long " * 700)  # long enough for two messages
+    question = bot.question("one")
     await bot.intake.accept(question)
     await bot.intake.idle()
     await bot.answer("two")
@@ -184,33 +184,33 @@ async def test_message_that_a_new_answer_takes_away_is_no_deletion(bot: Process,
     server.answer_next("short " * 30)
     assert await bot.press(Action.AGAIN, first) is None
     await eventually(lambda: "short" in room.messages[first].text)
-    await bot.front.deleted(ROOM, second)
+    await bot.dispatcher.deleted(ROOM, second)
     held.let_go()
     await bot.intake.idle()
     assert await remembered(bot) == ["one", "two"]
 
 
 async def test_question_that_is_not_for_the_bot_any_more_is_not_answered(bot: Process, server: NebulaServer) -> None:
-    """Whoever takes the mention out, or makes a command of it, while it waits wants no answer to it."""
+    """Whoever removes the mention, or turns the waiting question into a command, wants no answer to it."""
     first = await busy(bot, server)
     for text, asks in (("never mind", False), ("!help", True)):
-        waiting = bot.mention("second")
+        waiting = bot.question("second")
         await bot.intake.accept(waiting)
-        await bot.front.edited(replace(waiting, text=text), asks=asks)
+        await bot.dispatcher.edited(replace(waiting, text=text), asks=asks)
     await finish(bot, first)
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("text", ["", "x" * 40_000, "!hlep"])
 async def test_mended_message_is_answered(bot: Process, server: NebulaServer, text: str) -> None:
-    """What was refused, or no command, is a question once its author has made it one."""
-    mention = replace(bot.mention(text), at=time.time())
+    """A refused message, or a mistyped command, becomes a question once its author corrects it."""
+    question = replace(bot.question(text), at=time.time())
 
     async def rights() -> Rights:
         return Rights.NONE
 
-    await bot.front.heard(mention, rights)
+    await bot.dispatcher.heard(question, rights)
     await bot.intake.idle()
-    await bot.front.edited(replace(mention, text="what is the time"), asks=True)
+    await bot.dispatcher.edited(replace(question, text="what is the time"), asks=True)
     await bot.intake.idle()
     assert asked(server) == ["Ann: what is the time"]

@@ -373,7 +373,7 @@ async def test_people_read_which_model_answered(redis_client: Redis, server: Neb
     """The small print names the fallback, and the exchange is remembered as its own."""
     server.fault(Fault(status=404, body='{"error": {"code": "model_not_found"}}'))
     async with process(redis_client, server, nebula_model=MODEL, nebula_fallback_model=SPARE) as bot:
-        mention = bot.mention("Hello")
+        mention = bot.question("Hello")
         await bot.intake.accept(mention)
         await bot.intake.idle()
         assert f"`{SPARE}` answered, because" in bot.shown(mention)

@@ -1,4 +1,4 @@
-"""Processes that die, stop or stand still: who goes on, who keeps silent, and what people see of it."""
+"""Processes that die, stop or stand still: who goes on, who shows nothing more, and what people see."""
 
 import asyncio
 from dataclasses import replace
@@ -23,38 +23,39 @@ from tests.core.core_harness import ROOM, Process, Rooms, eventually, process
 
 
 async def busy(bot: Process, server: NebulaServer) -> Question:
-    """A question whose answer takes until it is stopped."""
+    """A question whose answer runs until somebody stops it."""
     server.fault(Fault(stall_after=3))
     server.answer_next("word " * 20)
-    mention = bot.mention("talk")
-    await bot.intake.accept(mention)
-    await bot.rooms.rooms[mention.message].until("word")
-    return mention
+    question = bot.question("talk")
+    await bot.intake.accept(question)
+    await bot.rooms.rooms[question.message].until("word")
+    return question
 
 
 async def test_reply_that_nobody_takes_says_so(redis_client: Redis, server: NebulaServer) -> None:
-    """At a shutdown without a successor the text stays, with a sentence; the next start goes on in the same message."""
+    """After a shutdown without a successor the text stays, with a sentence below; the next start continues the same
+    message."""
     async with process(redis_client, server, drain=0, handover=0.2) as bot:
-        mention = await busy(bot, server)
-    [page] = bot.rooms.rooms[mention.message].messages.values()
+        question = await busy(bot, server)
+    [page] = bot.rooms.rooms[question.message].messages.values()
     assert page.text.startswith("word")
     assert (page.foot, page.growing, page.actions) == (PAUSED, False, ())
     server.answer_next("whole")
     async with process(redis_client, server, rooms=bot.rooms) as successor:
-        await successor.settled(mention)
-    assert bot.shown(mention) == "whole"
+        await successor.settled(question)
+    assert bot.shown(question) == "whole"
 
 
 async def test_reply_that_another_takes_is_not_marked(redis_client: Redis, server: NebulaServer) -> None:
-    """A deploy of one process after the other shows nothing of it: the others take over at once."""
+    """During a rolling deploy people notice nothing: another process takes over at once."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as other:
         async with process(redis_client, server, rooms=rooms, drain=0, handover=HANG_SECONDS) as bot:
-            mention = await busy(bot, server)
+            question = await busy(bot, server)
             server.answer_next("whole")
-        await other.settled(mention)
-    assert bot.shown(mention) == "whole"
-    assert not any(page.foot == PAUSED for _, page in rooms.rooms[mention.message].frames)
+        await other.settled(question)
+    assert bot.shown(question) == "whole"
+    assert not any(page.foot == PAUSED for _, page in rooms.rooms[question.message].frames)
 
 
 async def test_process_that_stood_still_finds_out_before_it_shows_anything(redis_client: Redis) -> None:
@@ -72,7 +73,7 @@ async def test_process_that_stood_still_finds_out_before_it_shows_anything(redis
 
 
 async def test_process_that_stood_still_after_its_claim_asks_first_too(redis_client: Redis) -> None:
-    """The lease runs from the claim, not from when we come to know of it."""
+    """The lease runs from the claim, not from the moment when the process learns of it."""
     turns = Turns(redis_client, Retention(lease=0.05))
     accepted = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
@@ -88,18 +89,18 @@ async def test_turn_that_was_given_up_can_be_asked_again(redis_client: Redis, se
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as bot:
         pass
-    mention = bot.mention("poison")
-    await bot.intake.accept(mention)
+    question = bot.question("poison")
+    await bot.intake.accept(question)
     for _ in range(3):
         assert await bot.turns.claim(ROOM.name)
         await redis_client.zadd("nb:{0}:leases", {ROOM.name: 0})
     async with process(redis_client, server, rooms=rooms) as successor:
-        await successor.settled(mention)
-        [(message, page)] = rooms.rooms[mention.message].messages.items()
+        await successor.settled(question)
+        [(message, page)] = rooms.rooms[question.message].messages.items()
         assert (page.foot, page.actions) == (GAVE_UP, (Action.AGAIN,))
         assert await successor.press(Action.AGAIN, message) is None
         await successor.intake.idle()
-        assert GAVE_UP not in successor.shown(mention)
+        assert GAVE_UP not in successor.shown(question)
     assert len(server.requests) == 1
 
 
@@ -108,37 +109,37 @@ async def test_number_of_attempts_is_a_setting(redis_client: Redis, server: Nebu
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as bot:
         pass
-    mention = bot.mention("poison")
-    await bot.intake.accept(mention)
+    question = bot.question("poison")
+    await bot.intake.accept(question)
     assert await bot.turns.claim(ROOM.name)
     await redis_client.zadd("nb:{0}:leases", {ROOM.name: 0})
     async with process(redis_client, server, rooms=rooms, turn_attempts=1) as successor:
-        await successor.settled(mention)
-    assert GAVE_UP in successor.shown(mention)
+        await successor.settled(question)
+    assert GAVE_UP in successor.shown(question)
 
 
 async def test_process_leaves_to_others_what_it_can_not_run(redis_client: Redis, server: NebulaServer) -> None:
-    """Beyond its number of turns a process only accepts; another one answers, or itself when it has room again."""
+    """Beyond its number of turns a process only accepts; another one answers, or itself once it has room again."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms, turns_at_once=1) as small:
-        mention = await busy(small, server)
-        other = small.mention("hello", Place("test", "W1", "C2"))
+        question = await busy(small, server)
+        other = small.question("hello", Place("test", "W1", "C2"))
         assert isinstance(await small.intake.accept(other), Queued)
         async with process(redis_client, server, rooms=rooms) as large:
             await large.settled(other)
-        third = small.mention("hello", Place("test", "W1", "C3"))
+        third = small.question("hello", Place("test", "W1", "C3"))
         await small.intake.accept(third)
-        await small.turns.stop(ROOM.name, mention.id)
+        await small.turns.stop(ROOM.name, question.id)
         await small.settled(third)
 
 
 async def test_refused_person_is_told_and_nothing_is_stored(redis_client: Redis, server: NebulaServer) -> None:
-    """Once, however often the question is delivered; commands and buttons are refused as well."""
+    """The person learns it once, however often the question is delivered; commands and buttons are refused too."""
     async with process(redis_client, server, access_deny="U1") as bot:
-        mention = bot.mention("hi")
+        question = bot.question("hi")
         for _ in range(2):
-            await bot.intake.accept(mention)
-        room = bot.rooms.rooms[mention.message]
+            await bot.intake.accept(question)
+        room = bot.rooms.rooms[question.message]
         await eventually(lambda: bool(room.whispers))
         assert room.whispers == ["You can't use this bot here. Ask whoever runs it for access."]
         assert await bot.turns.waiting(ROOM.name) == 0
@@ -149,10 +150,10 @@ async def test_refused_person_is_told_and_nothing_is_stored(redis_client: Redis,
 async def test_people_of_other_organisations_ask_only_where_that_is_allowed(
     redis_client: Redis, server: NebulaServer
 ) -> None:
-    """Off by default: their questions cost money, and see what the channel has said."""
+    """Off by default: their questions cost money, and the model sees what the channel has said."""
     guest = Author("U9", "Guest", external=True)
     async with process(redis_client, server) as bot:
-        await bot.intake.accept(bot.mention("hi", author=guest))
+        await bot.intake.accept(bot.question("hi", author=guest))
         await bot.intake.idle()
         assert not server.requests
     async with process(redis_client, server, access_external="on") as bot:
@@ -160,7 +161,8 @@ async def test_people_of_other_organisations_ask_only_where_that_is_allowed(
 
 
 async def test_full_memory_of_redis_loses_nothing(redis_client: Redis, server: NebulaServer) -> None:
-    """New questions are refused, as a platform will deliver them again; what runs is renewed, stopped and committed."""
+    """New questions are refused, because the platform delivers them again; running turns are renewed, stopped and
+    committed."""
     turns = Turns(redis_client)
     accepted = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
@@ -178,7 +180,7 @@ async def test_full_memory_of_redis_loses_nothing(redis_client: Redis, server: N
 
 
 async def test_lapsed_turns_of_other_platforms_are_not_in_the_way(redis_client: Redis) -> None:
-    """However many wait for a process that serves them, ours are found."""
+    """We find our own turns, however many others wait for a process that serves their platform."""
     turns = Turns(redis_client, Retention(lease=0.001))
     for number in range(150):
         await turns.accept(f"other/{number}", Question(f"o{number}", ROOM, Author("U1", "Ann"), "hi"), f"r{number}")
@@ -193,11 +195,11 @@ async def test_lapsed_turns_of_other_platforms_are_not_in_the_way(redis_client: 
 
 
 async def test_token_of_a_claim_is_never_given_out_twice(redis_client: Redis) -> None:
-    """A server that lost its last writes must not hand the holder's own token to somebody else."""
+    """A server that lost its last writes must not give the holder's own token to another process."""
     turns = Turns(redis_client)
     first = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(first, Claimed)
-    await redis_client.hset(f"nb:{{0}}:c:{ROOM.name}", "fence", 0)  # as if the claim had not reached the replica
+    await redis_client.hset(f"nb:{{0}}:c:{ROOM.name}", "fence", 0)  # as if the replica had not received the claim
     await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
     second = await turns.claim(ROOM.name)
     assert second
@@ -207,7 +209,7 @@ async def test_token_of_a_claim_is_never_given_out_twice(redis_client: Redis) ->
 
 
 async def test_holder_goes_on_after_the_server_lost_its_claim(redis_client: Redis) -> None:
-    """Nobody claimed since: the holder's token is put back, and its answer is remembered."""
+    """If nobody claimed since, the holder's renewal puts its token back, and its answer is remembered."""
     turns = Turns(redis_client)
     first = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(first, Claimed)
@@ -219,33 +221,33 @@ async def test_holder_goes_on_after_the_server_lost_its_claim(redis_client: Redi
 
 
 async def test_longest_wait_comes_first(redis_client: Redis, server: NebulaServer) -> None:
-    """With room for one turn no channel starves behind busier ones."""
+    """With room for one turn, no channel starves behind busier ones."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms, turns_at_once=1) as bot:
         places = [Place("test", "W1", f"C{number}") for number in range(5)]
-        mentions = [bot.mention("hello", place) for place in places for _ in range(3)]
-        last = bot.mention("patient", Place("test", "W1", "Z"))
-        for mention in (*mentions[:6], last, *mentions[6:]):
-            await bot.intake.accept(mention)
+        questions = [bot.question("hello", place) for place in places for _ in range(3)]
+        last = bot.question("patient", Place("test", "W1", "Z"))
+        for question in (*questions[:6], last, *questions[6:]):
+            await bot.intake.accept(question)
         await bot.settled(last)
         assert len(server.requests) <= 12
-        for mention in mentions:
-            await bot.settled(mention)
+        for question in questions:
+            await bot.settled(question)
 
 
 async def test_question_heard_while_closing_does_not_hold_the_end_up(redis_client: Redis, server: NebulaServer) -> None:
-    """It is stored, for whoever comes; this process waits for nothing any more."""
+    """The question is stored for the next process; this one waits for nothing more."""
     rooms = Rooms()
     other = Place("test", "W1", "C2")
     async with process(redis_client, server, rooms=rooms) as holder:
         server.fault(Fault(stall_after=3))
         server.answer_next("word " * 20)
-        running = holder.mention("long", other)
+        running = holder.question("long", other)
         await holder.intake.accept(running)
         await rooms.rooms[running.message].until("word")
         async with process(redis_client, server, rooms=rooms) as bot:
             pass
-        late = bot.mention("late", other)
+        late = bot.question("late", other)
         async with asyncio.timeout(HANG_SECONDS):
             assert isinstance(await bot.intake.accept(late), Queued)
         await holder.turns.stop(other.name, running.id)
@@ -253,24 +255,24 @@ async def test_question_heard_while_closing_does_not_hold_the_end_up(redis_clien
 
 
 async def test_complete_answer_is_not_marked_as_interrupted(redis_client: Redis, server: NebulaServer) -> None:
-    """A process that is told to go while its commit is on its way leaves the answer as it is."""
+    """A process that must exit during its commit leaves the answer as it is."""
     async with process(redis_client, server, drain=0) as bot:
         server.answer_next("whole")
-        mention = bot.mention("talk")
-        await bot.intake.accept(mention)
-        await bot.rooms.rooms[mention.message].until("whole")
-    assert bot.shown(mention) == "whole"
+        question = bot.question("talk")
+        await bot.intake.accept(question)
+        await bot.rooms.rooms[question.message].until("whole")
+    assert bot.shown(question) == "whole"
 
 
 async def test_same_edit_heard_by_two_processes_is_offered_once(redis_client: Redis, server: NebulaServer) -> None:
-    """Two gateways tell of it at the same moment."""
+    """Two gateways report it at the same moment."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as one, process(redis_client, server, rooms=rooms) as two:
-        question = one.mention("teh")
+        question = one.question("teh")
         await one.intake.accept(question)
         await one.intake.idle()
         edited = replace(question, text="the")
-        await asyncio.gather(one.front.edited(edited, asks=True), two.front.edited(edited, asks=True))
+        await asyncio.gather(one.dispatcher.edited(edited, asks=True), two.dispatcher.edited(edited, asks=True))
         room = rooms.rooms[question.message]
         await eventually(lambda: any(page.foot == CHANGED for page in room.messages.values()))
     assert [page.foot for page in room.messages.values()].count(CHANGED) == 1

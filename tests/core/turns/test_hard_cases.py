@@ -1,4 +1,4 @@
-"""Hard cases of the core: other versions in Redis, late steps, races at a shutdown, and input nobody expects."""
+"""Hard cases of the core: entries of other versions in Redis, late steps, races at shutdown, unexpected input."""
 
 import asyncio
 from contextlib import suppress
@@ -26,17 +26,17 @@ ELSEWHERE = Place("other", "W1", "C9")
 
 
 async def left_behind(redis: "Redis") -> Question:
-    """A question whose process is gone. Leases that ran out earlier than its own are looked at before it: once it is
-    answered, the sweep has come past them."""
+    """A question whose process is gone. The sweep visits leases that ran out earlier first: once this question is
+    answered, the sweep has passed all of them."""
     place = Place("test", "W1", "C7")
-    mention = Question("test/left", place, ANN, "still here?", message="left")
-    await Turns(redis).accept(place.name, mention, "r")
+    question = Question("test/left", place, ANN, "still here?", message="left")
+    await Turns(redis).accept(place.name, question, "r")
     await redis.zadd("nb:{0}:leases", {place.name: 2})
-    return mention
+    return question
 
 
 async def test_entry_that_does_not_parse_does_not_end_the_process(redis_client: Redis, server: NebulaServer) -> None:
-    """An entry of another version in an inbox is no reason for the sweep, and with it the process, to die."""
+    """An inbox entry of another version must not end the sweep, and the process with it."""
     await redis_client.rpush("nb:{0}:i:test/W1/C1", '{"id":"x","unknown":"secret words"}')
     await redis_client.zadd("nb:{0}:leases", {"test/W1/C1": 1})
     behind = await left_behind(redis_client)
@@ -47,13 +47,13 @@ async def test_entry_that_does_not_parse_does_not_end_the_process(redis_client: 
 
 
 async def test_history_that_does_not_parse_is_passed_over(bot: Process, redis_client: Redis) -> None:
-    """One unreadable exchange does not make a channel mute."""
+    """One unreadable exchange does not silence a channel."""
     await redis_client.rpush("nb:{0}:h:test/W1/C1", b'q|{"turn":"secret words"}')
     assert await bot.answer("hi")
 
 
 async def test_setting_that_does_not_parse_is_passed_over(bot: Process, redis_client: Redis) -> None:
-    """One unreadable setting does not make a channel mute."""
+    """One unreadable setting does not silence a channel."""
     await redis_client.hset("nb:s:test/W1/C1", "prompt", b'{"text":"secret words"}')
     assert await bot.answer("hi")
 
@@ -61,7 +61,7 @@ async def test_setting_that_does_not_parse_is_passed_over(bot: Process, redis_cl
 async def test_turn_of_a_platform_not_served_here_is_left_alone(
     redis_client: Redis, server: NebulaServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A process takes over only what it can answer: the console nothing of Slack's."""
+    """A process takes over only turns that it can answer: the console takes none of Slack's."""
     turns = Turns(redis_client)
     await turns.accept(ELSEWHERE.name, Question("other/1", ELSEWHERE, ANN, "hi", message="1"), "r")
     await redis_client.zadd("nb:{0}:leases", {ELSEWHERE.name: 1})
@@ -72,7 +72,7 @@ async def test_turn_of_a_platform_not_served_here_is_left_alone(
 
 
 async def test_late_renewal_does_not_hold_an_idle_conversation(redis_client: Redis) -> None:
-    """A renewal that was on its way when the turn was committed leaves no lease behind."""
+    """A renewal that is in flight during the commit leaves no lease behind."""
     turns = Turns(redis_client)
     acceptance = await turns.accept(ROOM.name, Question("m1", ROOM, ANN, "hi"), "r1")
     assert isinstance(acceptance, Claimed)
@@ -83,7 +83,7 @@ async def test_late_renewal_does_not_hold_an_idle_conversation(redis_client: Red
 
 
 async def test_late_progress_is_not_the_next_turns(redis_client: Redis) -> None:
-    """Messages of an answered turn do not become those of the next one."""
+    """Messages of an answered turn do not become those of the next turn."""
     turns = Turns(redis_client)
     first = await turns.accept(ROOM.name, Question("m1", ROOM, ANN, "hi"), "r1")
     assert isinstance(first, Claimed)
@@ -97,7 +97,7 @@ async def test_late_progress_is_not_the_next_turns(redis_client: Redis) -> None:
 
 
 async def test_release_twice_is_release_once(redis_client: Redis) -> None:
-    """A repeated release, or one after the commit, changes nothing."""
+    """A repeated release, or a release after the commit, changes nothing."""
     turns = Turns(redis_client)
     first = await turns.accept(ROOM.name, Question("m1", ROOM, ANN, "hi"), "r1")
     assert isinstance(first, Claimed)
@@ -109,7 +109,7 @@ async def test_release_twice_is_release_once(redis_client: Redis) -> None:
 
 
 async def test_release_after_the_end_leaves_nothing(redis_client: Redis) -> None:
-    """A cancellation right after the commit leaves no lease and every key with a TTL."""
+    """A cancellation right after the commit leaves no lease behind, and every key has a TTL."""
     turns = Turns(redis_client)
     first = await turns.accept(ROOM.name, Question("m1", ROOM, ANN, "hi"), "r1")
     assert isinstance(first, Claimed)
@@ -119,25 +119,25 @@ async def test_release_after_the_end_leaves_nothing(redis_client: Redis) -> None
 
 
 async def test_answer_stopped_by_the_filter_is_explained(bot: Process, server: NebulaServer) -> None:
-    """Silence is never an answer, not even the content filter's."""
+    """The bot always says something, even when the content filter stops the answer."""
     server.answer_next("", finish="content_filter")
     assert await bot.answer("hi")
 
 
 async def test_answer_that_nobody_saw_is_not_remembered(bot: Process, server: NebulaServer) -> None:
-    """Where the bot may not write nothing was said."""
-    server.fault(Fault(stall_after=10))  # it is ended by the refusal
+    """Where the bot may not write, it has said nothing."""
+    server.fault(Fault(stall_after=10))  # the refusal ends it
     server.answer_next("word " * 100)
-    mention = bot.mention("talk")
-    bot.rooms.rooms[mention.message].faults.append(Forbidden("no"))
-    await bot.intake.accept(mention)
+    question = bot.question("talk")
+    bot.rooms.rooms[question.message].faults.append(Forbidden("no"))
+    await bot.intake.accept(question)
     await bot.intake.idle()
     await bot.answer("next")
     assert len(server.requests[-1].messages) == 2
 
 
 async def test_prompt_and_answer_fit_the_window_together() -> None:
-    """What is sent as max_tokens and the prompt are within the context."""
+    """The prompt and max_tokens fit into the context together."""
     settings = ChannelSettings("p", "m", None, None, 6000, Memory.CHANNEL, Placement.CHANNEL)
     history = [Exchange(str(i), ANN, "x" * 700, "y" * 700, (), 0) for i in range(100)]
     estimator = TokenEstimator()
@@ -147,7 +147,7 @@ async def test_prompt_and_answer_fit_the_window_together() -> None:
 
 
 async def test_hold_outlives_the_dropping_of_idle_scopes() -> None:
-    """A hold is kept when idle scopes are dropped."""
+    """A hold survives when idle scopes are dropped."""
     pacer = RateLimiter()
     with suppress(SlowDown):
         async with await pacer.permit(RateLimit("held", 5, 0.01)):
@@ -160,10 +160,10 @@ async def test_hold_outlives_the_dropping_of_idle_scopes() -> None:
 
 
 async def test_notice_that_fails_does_not_end_the_process(redis_client: Redis, server: NebulaServer) -> None:
-    """A surface's defect costs a sign, not every other reply."""
+    """A surface's defect costs a status, not every other reply."""
     async with process(redis_client, server) as bot:
         server.fault(Fault(stall_after=1))
-        first, second = bot.mention("one"), bot.mention("two")
+        first, second = bot.question("one"), bot.question("two")
         await bot.intake.accept(first)
 
         failed = asyncio.Event()
@@ -176,56 +176,56 @@ async def test_notice_that_fails_does_not_end_the_process(redis_client: Redis, s
         await bot.intake.accept(second)
         async with asyncio.timeout(HANG_SECONDS):
             await failed.wait()
-        await server.until(lambda: len(server.requests) == 1)  # there is something to stop
+        await server.until(lambda: len(server.requests) == 1)  # now there is a request to stop
         bot.assistant.stop(first.id)
         assert await bot.answer("three", Place("test", "W1", "C2"))
 
 
 async def test_command_without_arguments_takes_none(bot: Process) -> None:
-    """`reset` with more words is a sentence, not a reset."""
+    """`reset` followed by more words gets a sentence and resets nothing."""
     await bot.answer("My name is Ann.")
     assert "Forgotten" not in await bot.command("reset my password, how do I do that?")
 
 
 async def test_surrogates_in_a_question(bot: Process) -> None:
-    """Half a character in an event does not break the intake."""
+    """Half a surrogate pair in an event breaks nothing."""
     assert await bot.answer("half \ud83d a character")
 
 
 async def test_shutdown_begins_no_new_turns(redis_client: Redis, server: NebulaServer) -> None:
-    """What waits behind the running reply is handed back, not begun."""
+    """A question behind the running reply is handed back, not begun."""
     held = server.hold(after=3)
     server.answer_next("word " * 20)
     async with process(redis_client, server) as bot:
         for text in ("one", "two"):
-            await bot.intake.accept(bot.mention(text))
+            await bot.intake.accept(bot.question(text))
         await server.until(lambda: len(server.requests) == 1)
-        asyncio.get_running_loop().call_soon(held.let_go)  # when the process has begun to close
+        asyncio.get_running_loop().call_soon(held.let_go)  # once the process has begun to close
     assert len(server.requests) == 1
 
 
 async def test_notice_that_waits_does_not_hold_up_a_shutdown(redis_client: Redis, server: NebulaServer) -> None:
-    """A platform that says to come back in half a minute does not keep the process alive."""
+    """A platform that asks for a pause of half a minute does not keep the process alive."""
     async with asyncio.timeout(HANG_SECONDS), process(redis_client, server, inbox_limit=1, drain=0) as bot:
         server.fault(Fault(stall_after=1))
-        await bot.intake.accept(bot.mention("first"))
-        refused = bot.mention("one too many")
+        await bot.intake.accept(bot.question("first"))
+        refused = bot.question("one too many")
         bot.rooms.rooms[refused.message].faults = [SlowDown("429", 10 * HANG_SECONDS)]
         await bot.intake.accept(refused)
         await eventually(lambda: not bot.rooms.rooms[refused.message].faults)
 
 
 async def test_own_turn_is_not_taken_over(redis_client: Redis, server: NebulaServer) -> None:
-    """A lease that ran out while Redis was away is renewed by its holder, not swept by the same process."""
+    """If a lease ran out while Redis was away, its holder renews it; the same process does not sweep it."""
     async with process(redis_client, server) as bot:
         held = server.hold(after=10)
         server.answer_next("word " * 60 + "end")
-        mention = bot.mention("talk")
-        await bot.intake.accept(mention)
-        await eventually(lambda: len(bot.shown(mention)) > 20)  # posted, and its progress kept
+        question = bot.question("talk")
+        await bot.intake.accept(question)
+        await eventually(lambda: len(bot.shown(question)) > 20)  # posted, and its progress stored
         await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})  # as after an outage longer than the lease
         await bot.settled(await left_behind(redis_client))
         held.let_go()
         await bot.intake.idle()
-        assert bot.shown(mention).endswith("end")
-    assert len(server.requests) == 2  # with the one that was left behind
+        assert bot.shown(question).endswith("end")
+    assert len(server.requests) == 2  # one of them for the question left behind

@@ -1,4 +1,4 @@
-"""From a mention to its shown answer through the whole core: Redis is real, Nebula is at the wire."""
+"""From a question to the answer on screen through the whole core, with a real Redis and an emulated Nebula API."""
 
 import asyncio
 from dataclasses import replace
@@ -20,7 +20,7 @@ from tests.core.core_harness import BOB, ROOM, Process, Rooms, eventually, proce
 
 
 async def test_question_is_answered_and_remembered(bot: Process, server: NebulaServer) -> None:
-    """The second question comes with the first one and its answer, speakers named."""
+    """The second request contains the first question and its answer, with the speakers' names."""
     server.answer_next("Paris.")
     assert await bot.answer("Capital of France?") == "Paris."
     await bot.answer("And its river?", author=BOB)
@@ -29,28 +29,29 @@ async def test_question_is_answered_and_remembered(bot: Process, server: NebulaS
 
 
 async def test_channels_are_kept_apart(bot: Process, server: NebulaServer) -> None:
-    """What is said in one channel is not known in another."""
+    """What people say in one channel is unknown in another."""
     await bot.answer("The password is swordfish.")
     await bot.answer("What is the password?", Place("test", "W1", "C2"))
     assert "swordfish" not in repr(server.requests[-1].messages)
 
 
 async def test_redelivery_is_answered_once(bot: Process, server: NebulaServer) -> None:
-    """Four deliveries of one mention give one request and one reply."""
-    mention = bot.mention("hello")
-    await bot.intake.accept(mention)
+    """Four deliveries of one question cause one request and one reply."""
+    question = bot.question("hello")
+    await bot.intake.accept(question)
     for _ in range(3):
-        assert await bot.intake.accept(mention) == Duplicate()
+        assert await bot.intake.accept(question) == Duplicate()
     await bot.intake.idle()
-    assert await bot.intake.accept(mention) == Duplicate()
+    assert await bot.intake.accept(question) == Duplicate()
     assert len(server.requests) == 1
 
 
 async def test_questions_of_a_room_wait_in_line(bot: Process, server: NebulaServer) -> None:
-    """The second one is answered after the first, knows its answer, and its author sees that it was received."""
+    """The second question is answered after the first and with its answer in the history; its author sees that it
+    arrived."""
     held = server.hold(after=3)
     server.answer_next("word " * 20)
-    first, second = bot.mention("one"), bot.mention("two", author=BOB)
+    first, second = bot.question("one"), bot.question("two", author=BOB)
     await bot.intake.accept(first)
     assert await bot.intake.accept(second) == Queued(ahead=1)
     await eventually(lambda: Status.QUEUED in bot.rooms.rooms[second.message].statuses)
@@ -61,29 +62,29 @@ async def test_questions_of_a_room_wait_in_line(bot: Process, server: NebulaServ
 
 
 async def test_rooms_do_not_wait_for_each_other(bot: Process, server: NebulaServer) -> None:
-    """A long answer in one channel does not hold up another."""
+    """A long answer in one channel does not delay another channel."""
     server.fault(Fault(stall_after=1))
-    await bot.intake.accept(bot.mention("never ends"))
+    await bot.intake.accept(bot.question("never ends"))
     await server.until(lambda: len(server.requests) == 1)
-    elsewhere = bot.mention("quick", Place("test", "W1", "C2"))
+    elsewhere = bot.question("quick", Place("test", "W1", "C2"))
     await bot.intake.accept(elsewhere)
     await eventually(lambda: "quick" in bot.shown(elsewhere))
     await bot.command("stop")
 
 
 async def test_full_line_says_so(redis_client: Redis, server: NebulaServer) -> None:
-    """Past the limit a question is refused with a visible sentence."""
+    """Beyond the limit a question is refused with a visible sentence."""
     async with process(redis_client, server, inbox_limit=1) as bot:
         server.fault(Fault(stall_after=1))
-        await bot.intake.accept(bot.mention("first"))
-        refused = bot.mention("one too many")
+        await bot.intake.accept(bot.question("first"))
+        refused = bot.question("one too many")
         assert await bot.intake.accept(refused) == Full(waiting=1)
         await eventually(lambda: "questions are waiting here" in bot.shown(refused))
         await bot.command("stop")
 
 
 async def test_system_prompt_is_the_channels(bot: Process, server: NebulaServer) -> None:
-    """A changed prompt works at once, for its channel only, and is never part of the history."""
+    """A changed prompt takes effect at once, in its channel only, and never becomes part of the history."""
     for _ in range(3):
         server.answer_next("ahoy")
     await bot.command("prompt set You are a pirate.\nSay arr.")
@@ -97,7 +98,7 @@ async def test_system_prompt_is_the_channels(bot: Process, server: NebulaServer)
 
 
 async def test_parameters_are_the_channels(bot: Process, server: NebulaServer) -> None:
-    """Model and parameters set from the chat are what is sent; unset ones are not."""
+    """Requests contain the model and the parameters set in the chat, and no others."""
     for text in ("model set Llama3.1-8B", "set temperature 0.3", "set top_p 0.8", "set max_tokens 99"):
         await bot.command(text)
     await bot.answer("hi")
@@ -111,7 +112,7 @@ async def test_parameters_are_the_channels(bot: Process, server: NebulaServer) -
 
 
 async def test_reset_forgets(bot: Process, server: NebulaServer) -> None:
-    """After a reset the model is told nothing of what was said before."""
+    """After a reset the model learns nothing of what was said before."""
     await bot.answer("The password is swordfish.")
     assert "1 question and answer" in await bot.command("reset")
     await bot.answer("What is the password?")
@@ -130,12 +131,12 @@ async def test_reset_forgets(bot: Process, server: NebulaServer) -> None:
 async def test_question_without_use_gets_a_sentence(
     bot: Process, server: NebulaServer, text: str, files: bool, sentence: str
 ) -> None:
-    """What the model can't work with is answered by us, and leaves no trace in the history."""
+    """If the model has nothing to work with, the bot answers itself, and the history stays as it is."""
     files_of = (Attachment("cat.png", "image/png", "https://x/cat.png", 9),) if files else ()
-    mention = bot.mention(text, attachments=files_of)
-    await bot.intake.accept(mention)
+    question = bot.question(text, attachments=files_of)
+    await bot.intake.accept(question)
     await bot.intake.idle()
-    assert sentence in bot.shown(mention)
+    assert sentence in bot.shown(question)
     assert not server.requests
     await bot.answer("hi")
     assert len(server.requests[0].messages) == 2
@@ -143,7 +144,7 @@ async def test_question_without_use_gets_a_sentence(
 
 @pytest.mark.parametrize(("status", "notice"), [(401, BadKey.notice), (402, NoCredits.notice)])
 async def test_failure_is_one_sentence(bot: Process, server: NebulaServer, status: int, notice: str) -> None:
-    """An error of the API ends the turn visibly, and nothing false enters the history."""
+    """An error of the API ends the turn visibly, and nothing wrong enters the history."""
     server.fault(Fault(status=status, body="{}"))
     assert await bot.answer("hi") == notice
     await bot.answer("again")
@@ -151,7 +152,7 @@ async def test_failure_is_one_sentence(bot: Process, server: NebulaServer, statu
 
 
 async def test_broken_stream_keeps_the_text(bot: Process, server: NebulaServer) -> None:
-    """What came before the break stays on screen and in the history, and the end is marked."""
+    """The text before the break stays on screen and in the history, and its end is marked."""
     server.answer_next("One two three four five six")
     server.fault(Fault(cut_after=3))
     shown = await bot.answer("count")
@@ -162,7 +163,7 @@ async def test_broken_stream_keeps_the_text(bot: Process, server: NebulaServer) 
 
 
 async def test_thought_is_not_the_answer(bot: Process, server: NebulaServer) -> None:
-    """What a model thinks aloud is timed, not shown, and not told to it again."""
+    """The bot shows how long the model thought, but not what; later requests do not contain it either."""
     await bot.command("model set DeepSeek-R1-Distill-Llama-70B")
     server.answer_next("42", thought="Six times nine?")
     assert await bot.answer("The answer?") == "Thought for 1 s\n42"
@@ -171,36 +172,36 @@ async def test_thought_is_not_the_answer(bot: Process, server: NebulaServer) -> 
 
 
 async def test_thought_without_an_answer_is_explained(bot: Process, server: NebulaServer) -> None:
-    """A model that spent its limit on thinking leaves a sentence, not an empty message."""
+    """A model that spent its whole limit on thinking leaves a sentence, not an empty message."""
     await bot.command("model set DeepSeek-R1-Distill-Llama-70B")
     server.answer_next("", thought="Hm, hm", style=Thought.REASONING, finish="length")
     assert SPENT in await bot.answer("The answer?")
 
 
 async def test_stop_ends_the_request(bot: Process, server: NebulaServer) -> None:
-    """Stop closes the model's request, keeps the text so far and marks it; the next question is answered."""
+    """Stop closes the model's request, keeps and marks the text so far; the next question is answered."""
     server.answer_next("word " * 50)
     server.fault(Fault(stall_after=10))
-    mention = bot.mention("talk")
-    await bot.intake.accept(mention)
-    await eventually(lambda: "word word" in bot.shown(mention))
+    question = bot.question("talk")
+    await bot.intake.accept(question)
+    await eventually(lambda: "word word" in bot.shown(question))
     assert "Stopping" in await bot.command("stop")
     await bot.intake.idle()
     await server.until(lambda: server.requests[0].closed_early)
-    assert bot.shown(mention).startswith("word word")
-    assert bot.shown(mention).endswith(STOPPED)
+    assert bot.shown(question).startswith("word word")
+    assert bot.shown(question).endswith(STOPPED)
     assert "not writing" in await bot.command("stop")
 
 
 async def test_deleted_reply_ends_the_request(bot: Process, server: NebulaServer) -> None:
     """Nobody reads on: the model's request is closed, and the room is free for the next question."""
     held = server.hold(after=10)
-    server.pace = 200  # after that: slowly enough to be ended in the middle
+    server.pace = 200  # slowly enough that the deletion comes in the middle
     server.answer_next("word " * 50_000)
-    mention = bot.mention("talk")
-    await bot.intake.accept(mention)
-    await eventually(lambda: "word word" in bot.shown(mention))
-    bot.rooms.rooms[mention.message].messages.clear()
+    question = bot.question("talk")
+    await bot.intake.accept(question)
+    await eventually(lambda: "word word" in bot.shown(question))
+    bot.rooms.rooms[question.message].messages.clear()
     held.let_go()
     await bot.intake.idle()
     await server.until(lambda: server.requests[0].closed_early)
@@ -209,38 +210,38 @@ async def test_deleted_reply_ends_the_request(bot: Process, server: NebulaServer
 
 
 async def test_shutdown_lets_a_reply_finish(redis_client: Redis, server: NebulaServer) -> None:
-    """A reply that ends within the deadline is not interrupted."""
+    """A reply that ends before the deadline is not interrupted."""
     held = server.hold(after=3)
     server.answer_next("word " * 40 + "end")
     async with process(redis_client, server) as bot:
-        mention = bot.mention("talk")
-        await bot.intake.accept(mention)
-        await eventually(lambda: "word" in bot.shown(mention))
-        # On the other side of the loop: the process is closing before the model goes on.
+        question = bot.question("talk")
+        await bot.intake.accept(question)
+        await eventually(lambda: "word" in bot.shown(question))
+        # The model goes on in the event loop's next pass: by then the process is closing.
         asyncio.get_running_loop().call_soon(held.let_go)
-    assert bot.shown(mention).endswith("end")
+    assert bot.shown(question).endswith("end")
 
 
 async def test_restart_goes_on_in_the_same_message(redis_client: Redis, server: NebulaServer) -> None:
-    """A reply cut off by a restart is completed by the next process, in the message that is there."""
+    """After a restart the next process completes the reply in the same message."""
     rooms = Rooms()
     server.fault(Fault(stall_after=3))
     async with process(redis_client, server, rooms=rooms, drain=0) as bot:
-        mention = bot.mention("talk")
-        await bot.intake.accept(mention)
-        await eventually(lambda: bool(bot.shown(mention)))
-    before = set(rooms.rooms[mention.message].messages)
+        question = bot.question("talk")
+        await bot.intake.accept(question)
+        await eventually(lambda: bool(bot.shown(question)))
+    before = set(rooms.rooms[question.message].messages)
     async with process(redis_client, server, rooms=rooms) as successor:
         await eventually(lambda: len(server.requests) == 2 and server.requests[1].finished)
         await successor.intake.idle()
-        assert set(rooms.rooms[mention.message].messages) == before
-        assert "talk" in successor.shown(mention)
+        assert set(rooms.rooms[question.message].messages) == before
+        assert "talk" in successor.shown(question)
         await successor.answer("next")
         assert len(server.requests[-1].messages) == 4
 
 
 async def test_history_survives_a_restart(redis_client: Redis, server: NebulaServer) -> None:
-    """What was said is known to the next process, settings too."""
+    """The next process knows what was said, and the settings."""
     async with process(redis_client, server) as bot:
         await bot.command("prompt set Pirate.")
         await bot.answer("My name is Ann.")
@@ -251,30 +252,30 @@ async def test_history_survives_a_restart(redis_client: Redis, server: NebulaSer
 
 
 async def test_question_during_shutdown_is_answered_after_it(redis_client: Redis, server: NebulaServer) -> None:
-    """What arrives while the process ends is kept for the next one."""
+    """A question that arrives during shutdown is kept for the next process."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as bot:
         pass
-    mention = bot.mention("late")
-    await bot.intake.accept(mention)
+    question = bot.question("late")
+    await bot.intake.accept(question)
     assert not server.requests
     async with process(redis_client, server, rooms=rooms) as successor:
-        await eventually(lambda: "late" in successor.shown(mention))
+        await eventually(lambda: "late" in successor.shown(question))
 
 
 async def test_turn_that_keeps_failing_is_closed(redis_client: Redis, server: NebulaServer) -> None:
-    """After so many attempts the question is answered with a sentence instead of tried for ever."""
+    """After several attempts a sentence answers the question, instead of endless retries."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as bot:
         pass
-    mention = bot.mention("poison")
-    await bot.intake.accept(mention)
+    question = bot.question("poison")
+    await bot.intake.accept(question)
     for _ in range(3):
         turn = await bot.turns.claim(ROOM.name)
         assert turn
         await redis_client.zadd("nb:{0}:leases", {ROOM.name: 0})
     async with process(redis_client, server, rooms=rooms) as successor:
-        await eventually(lambda: GAVE_UP in successor.shown(mention))
+        await eventually(lambda: GAVE_UP in successor.shown(question))
     assert not server.requests
 
 
@@ -284,14 +285,14 @@ async def test_command_is_carried_out_once(bot: Process) -> None:
     async def nobody() -> None:
         raise AssertionError("rights are asked only for commands that change something")
 
-    mention = replace(bot.mention("!help"))
-    assert await bot.front.heard(mention, nobody)  # type: ignore[arg-type]
-    assert await bot.front.heard(mention, nobody) is None  # type: ignore[arg-type]
+    question = replace(bot.question("!help"))
+    assert await bot.dispatcher.heard(question, nobody)  # type: ignore[arg-type]
+    assert await bot.dispatcher.heard(question, nobody) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["help", " Help ", "settings", "!help", "! help"])
 async def test_help_is_found_however_asked(bot: Process, server: NebulaServer, text: str) -> None:
-    """Who says just "help" gets help; the model is not asked."""
+    """A message that says just "help" gets help without asking the model."""
     assert await bot.say(text)
     await bot.intake.idle()
     assert not server.requests
@@ -306,20 +307,20 @@ async def test_question_is_no_command(bot: Process, server: NebulaServer, text: 
 
 
 async def test_files_left_unread_are_named(bot: Process, server: NebulaServer) -> None:
-    """A file beside a question is not passed over in silence."""
+    """The reply names a file that was not read."""
     server.answer_next("Sure.")
-    mention = bot.mention("Sum it up", attachments=(Attachment("report.pdf", "application/pdf", "https://x/r", 9),))
-    await bot.intake.accept(mention)
+    question = bot.question("Sum it up", attachments=(Attachment("report.pdf", "application/pdf", "https://x/r", 9),))
+    await bot.intake.accept(question)
     await bot.intake.idle()
-    assert bot.shown(mention) == "I read text only, not report.pdf.\nSure."
+    assert bot.shown(question) == "I can read text only, so I skipped report.pdf.\nSure."
 
 
 async def test_refusal_of_a_full_line_waits_for_the_platform(redis_client: Redis, server: NebulaServer) -> None:
-    """When the platform is too busy for the sentence, it comes later instead of not at all."""
+    """When the platform is too busy for the sentence, it comes later, but it comes."""
     async with process(redis_client, server, inbox_limit=1) as bot:
         server.fault(Fault(stall_after=1))
-        await bot.intake.accept(bot.mention("first"))
-        refused = bot.mention("one too many")
+        await bot.intake.accept(bot.question("first"))
+        refused = bot.question("one too many")
         bot.rooms.rooms[refused.message].faults = [SlowDown("429", 0.01), SlowDown("429", 0.01)]
         await bot.intake.accept(refused)
         await eventually(lambda: "questions are waiting here" in bot.shown(refused))
@@ -328,9 +329,9 @@ async def test_refusal_of_a_full_line_waits_for_the_platform(redis_client: Redis
 
 async def test_order_holds_under_load(bot: Process, server: NebulaServer) -> None:
     """Many questions at once in one room are answered in the order in which they were accepted."""
-    mentions = [bot.mention(f"question {number}") for number in range(12)]
-    for mention in mentions:
-        await bot.intake.accept(mention)
+    questions = [bot.question(f"question {number}") for number in range(12)]
+    for question in questions:
+        await bot.intake.accept(question)
     await bot.intake.idle()
     asked = [request.messages[-1].content for request in server.requests]
     assert asked == [f"Ann: question {number}" for number in range(12)]

@@ -1,4 +1,4 @@
-"""Questions that come while another is being answered: they wait, are answered together, or end the answer."""
+"""Questions that arrive during another's answer: they wait, are answered together, or end that answer."""
 
 from dataclasses import replace
 
@@ -15,22 +15,23 @@ from tests.core.core_harness import BOB, ROOM, Process, eventually, process
 
 
 async def busy(bot: Process, server: NebulaServer, held: Hold | None = None) -> Question:
-    """A question whose answer of twenty words takes until it is stopped, or the model is let go on."""
+    """A question whose answer of twenty words runs until somebody stops it or lets the model go on."""
     server.fault(Fault(hold_after=3, hold=held or Hold()))
     server.answer_next("first " * 20)
-    first = bot.mention("first")
+    first = bot.question("first")
     await bot.intake.accept(first)
     await bot.rooms.rooms[first.message].until("first")
     return first
 
 
 async def test_questions_that_wait_are_answered_together(bot: Process, server: NebulaServer) -> None:
-    """With `overlap merge` one answer, below the first of them, serves all; every author is named."""
+    """With `overlap merge` one answer, below the first question, serves all of them; the model sees every author's
+    name."""
     await bot.command("set overlap merge")
     first = await busy(bot, server)
-    second, third = bot.mention("second"), bot.mention("third", author=BOB)
-    for mention in (second, third):
-        await bot.intake.accept(mention)
+    second, third = bot.question("second"), bot.question("third", author=BOB)
+    for question in (second, third):
+        await bot.intake.accept(question)
     server.answer_next("To both.")
     await bot.turns.stop(ROOM.name, first.id)
     await bot.intake.idle()
@@ -43,12 +44,12 @@ async def test_questions_that_wait_are_answered_together(bot: Process, server: N
 
 
 async def test_merged_questions_survive_a_crash(redis_client: Redis, server: NebulaServer) -> None:
-    """Whoever takes over answers the same questions together again, none of them lost or alone."""
+    """The successor answers the same questions together again; none is lost or answered alone."""
     async with process(redis_client, server, drain=0) as bot:
         await bot.command("set overlap merge")
         first = await busy(bot, server)
         for text in ("second", "third"):
-            await bot.intake.accept(bot.mention(text))
+            await bot.intake.accept(bot.question(text))
         server.fault(Fault(stall_after=3))
         server.answer_next("both " * 100)
         await bot.turns.stop(ROOM.name, first.id)
@@ -61,11 +62,12 @@ async def test_merged_questions_survive_a_crash(redis_client: Redis, server: Neb
 
 
 async def test_newer_question_interrupts(bot: Process, server: NebulaServer) -> None:
-    """With `overlap interrupt` the running answer ends with what it has, marked, and the newest is answered next."""
+    """With `overlap interrupt` the running answer ends with the text so far, marked, and the newest question is
+    next."""
     await bot.command("set overlap interrupt")
     first = await busy(bot, server)
     server.answer_next("Newer.")
-    second = bot.mention("second")
+    second = bot.question("second")
     await bot.intake.accept(second)
     await bot.intake.idle()
     assert STOPPED in bot.shown(first)
@@ -75,11 +77,11 @@ async def test_newer_question_interrupts(bot: Process, server: NebulaServer) -> 
 
 @pytest.mark.parametrize("overlap", ["queue", "merge"])
 async def test_nothing_is_interrupted_unless_that_is_set(bot: Process, server: NebulaServer, overlap: str) -> None:
-    """The answer that runs is whole."""
+    """The running answer is complete."""
     await bot.command(f"set overlap {overlap}")
     held = Hold()
     first = await busy(bot, server, held)
-    await bot.intake.accept(bot.mention("second"))
+    await bot.intake.accept(bot.question("second"))
     held.let_go()
     await bot.intake.idle()
     assert bot.shown(first).count("first") == 20
@@ -88,17 +90,17 @@ async def test_nothing_is_interrupted_unless_that_is_set(bot: Process, server: N
 async def test_question_changed_while_answered_with_others_has_its_own_answer(
     bot: Process, server: NebulaServer
 ) -> None:
-    """What was changed too late for the common answer keeps its place in line."""
+    """A question that is edited too late for the common answer keeps its place in line."""
     await bot.command("set overlap merge")
     first = await busy(bot, server)
-    second, third = bot.mention("second"), bot.mention("third")
-    for mention in (second, third):
-        await bot.intake.accept(mention)
+    second, third = bot.question("second"), bot.question("third")
+    for question in (second, third):
+        await bot.intake.accept(question)
     server.fault(Fault(stall_after=3))
     server.answer_next("both " * 100)
     await bot.turns.stop(ROOM.name, first.id)
     await bot.rooms.rooms[second.message].until("both")
-    await bot.front.edited(replace(third, text="a third one"), asks=True)
+    await bot.dispatcher.edited(replace(third, text="a third one"), asks=True)
     await bot.turns.stop(ROOM.name, second.id)
     await bot.intake.idle()
     asked = [each.messages[-1].content for each in server.requests[1:]]
