@@ -17,6 +17,7 @@ from core.inbound.edits import EditHandler
 from core.nebula.account_limits import TIERS, AccountRateLimits, Tier
 from core.nebula.client import Nebula
 from core.nebula.resilient import ResilientModel
+from core.nebula.retries import Before
 from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config
 from core.settings.parameters import DAY
@@ -71,8 +72,16 @@ async def storage(config: Config) -> AsyncIterator[Storage]:
         yield Storage(redis, where, info.warnings + ((CROWDED,) if crowded else ()))
 
 
-def nebula(config: Config) -> Nebula:
-    """The client of the Nebula API."""
+@asynccontextmanager
+async def chat_model(config: Config, redis: "Redis") -> AsyncIterator[ResilientModel]:
+    """The model that answers questions: the Nebula API within the account's limits, with a breaker and a fallback."""
+    account = account_limits(config, redis)
+    async with nebula(config, account.again) as client:
+        yield resilient(config, client, account)
+
+
+def nebula(config: Config, before_retry: Before | None = None) -> Nebula:
+    """The client of the Nebula API alone. `before_retry`: see Nebula."""
     return Nebula(
         api_key=config.nebula_api_key.get_secret_value() if config.nebula_api_key else "",
         base_url=config.nebula_base_url,
@@ -80,20 +89,23 @@ def nebula(config: Config) -> Nebula:
         first_token=config.nebula_first_token_seconds,
         between_tokens=config.nebula_stall_seconds,
         max_streams=config.nebula_streams,
+        before_retry=before_retry,
     )
 
 
-def steady(config: Config, redis: "Redis", model: ChatModel) -> ResilientModel:
-    """This model within the account's limits, with a breaker and a fallback."""
+def account_limits(config: Config, redis: "Redis") -> AccountRateLimits:
+    """The rate limits of the Nebula account: those of its tier, unless the configuration gives others."""
     tier = TIERS.get(config.nebula_tier or "", Tier())
     limits = Tier(
         config.nebula_requests_per_minute or tier.requests_per_minute,
         config.nebula_tokens_per_minute or tier.tokens_per_minute,
         config.nebula_requests_per_day or tier.requests_per_day,
     )
-    account = AccountRateLimits(Quotas(redis, remember=900), limits, patience=config.nebula_patience_seconds)
-    if isinstance(model, Nebula):
-        model.before_retry = account.again
+    return AccountRateLimits(Quotas(redis, remember=900), limits, patience=config.nebula_patience_seconds)
+
+
+def resilient(config: Config, model: ChatModel, account: AccountRateLimits) -> ResilientModel:
+    """This model within these limits, with a breaker and a fallback."""
     return ResilientModel(
         model, account, fallback=config.nebula_fallback_model, deadline=config.nebula_deadline_seconds
     )
@@ -122,7 +134,6 @@ def assemble(
     ratings = Ratings(redis, limits.keep)
     access = AccessList.of(config)
     gate = Admission(access, UserQuotas(Quotas(redis), config), longest=config.question_characters)
-    model = model if isinstance(model, ResilientModel) else steady(config, redis, model)
     pacer = pacer or RateLimiter(RedisRateLimit(redis))
     assistant = Assistant(model, pacer, context=config.nebula_context_tokens, pages=config.reply_pages)
     intake = Intake(

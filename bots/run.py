@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from bots import health
 from bots.alive import alive
-from bots.compose import Bot, assemble, nebula, steady, storage
+from bots.compose import Bot, assemble, chat_model, storage
 from core.domain.ports import ChatModel
 from core.nebula.resilient import ResilientModel
 from core.settings.config import Config
@@ -31,16 +31,15 @@ async def run(config: Config, *, listen: bool = True) -> None:
     Without `listen` no platform is heard: only turns that other processes leave are run.
     """
     platforms = configured(config)
-    async with stopping() as stop, storage(config) as store, nebula(config) as model:
+    async with stopping() as stop, storage(config) as store, chat_model(config, store.redis) as model:
         log.info("%s", store.where)
         for warning in store.warnings:
             log.warning("%s", warning)
-        steadied = steady(config, store.redis, model)
-        checked = checks(config, store.redis, steadied, platforms if listen else ())
+        checked = checks(config, store.redis, model, platforms if listen else ())
         # Outermost, so that probes are answered from the start to the end of the last reply.
         async with (
             health.health(config, [health.running(stop), *checked]),
-            serving(config, store.redis, steadied, platforms, listen=listen),
+            serving(config, store.redis, model, platforms, listen=listen),
             alive(config.data_dir),
         ):
             names = " and ".join(platform.name.title() for platform in platforms)

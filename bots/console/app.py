@@ -12,7 +12,7 @@ from prompt_toolkit.history import FileHistory
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bots.compose import Bot, assemble, nebula, storage
+from bots.compose import Bot, assemble, chat_model, storage
 from bots.console.surface import ConsolePlatform
 from bots.interrupt import interrupt
 from core.commands.registry import COMMANDS, Invocation, find, parse
@@ -31,7 +31,7 @@ async def console(config: Config) -> None:
     """Answer what is typed or piped in, until it ends."""
     screen = Console()
     platform = ConsolePlatform(screen)
-    async with storage(config) as store, nebula(config) as model:
+    async with storage(config) as store, chat_model(config, store.redis) as model:
         bot = assemble(config, store.redis, model, [platform])
         async with bot.intake.open():
             if sys.stdin.isatty():

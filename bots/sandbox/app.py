@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 from pydantic import SecretStr
 
-from bots.compose import nebula, storage
+from bots.compose import chat_model, storage
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.sandbox.discord.server import DiscordServer
@@ -59,7 +59,7 @@ async def sandbox(config: Config) -> None:
                 }
             )
         store = await stack.enter_async_context(storage(local))
-        model = await stack.enter_async_context(nebula(local))
+        model = await stack.enter_async_context(chat_model(local, store.redis))
         platforms: list[Slack | Discord] = [Slack(local), Discord(local)]
         bot = await stack.enter_async_context(serving(local, store.redis, model, platforms))
         for platform in platforms:

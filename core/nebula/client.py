@@ -49,6 +49,7 @@ class Nebula:
         backoff: float = 0.5,
         max_streams: int = 64,
         catalog_seconds: float = 600.0,
+        before_retry: Before | None = None,
     ) -> None:
         """Times are seconds.
 
@@ -56,7 +57,8 @@ class Nebula:
         comments and empty chunks do not count. `between_tokens`: from one token to the next. `whole`: for an answer
         that is not streamed. `retries`: attempts before the first token, the first included. `backoff`: the most that
         the first pause between attempts lasts; it doubles. `max_streams`: requests at the same time, the others wait.
-        `catalog_seconds`: how long the list of models counts as fresh.
+        `catalog_seconds`: how long the list of models counts as fresh. `before_retry`: whoever counts requests counts
+        the retries here too.
         """
         self._key = api_key.strip()
         # the API page gives the full address as a base in one of its samples
@@ -67,7 +69,7 @@ class Nebula:
         self._max_streams = max_streams
         self._slots = asyncio.Semaphore(max_streams)
         self._asks_usage = True
-        self.before_retry: Before | None = None  # whoever counts requests counts these too
+        self._before_retry = before_retry
         self._http: httpx.AsyncClient | None = None
         sources = (self._platform_models, self._served_models)
         self._catalog = catalog.CatalogCache(sources, seconds=catalog_seconds)
@@ -104,7 +106,7 @@ class Nebula:
     async def complete(self, request: ChatRequest) -> Completion:
         """The whole answer at once. Raises ModelError."""
         model = catalog.api_name(request.model)
-        attempts = RetryPolicy(self._retries, self._backoff, model, self.before_retry)
+        attempts = RetryPolicy(self._retries, self._backoff, model, self._before_retry)
         while True:
             try:
                 async with self._slots:
@@ -126,7 +128,7 @@ class Nebula:
 
     async def _answer(self, request: ChatRequest, beat: Beat) -> AsyncGenerator[Delta, None]:
         model = catalog.api_name(request.model)
-        attempts = RetryPolicy(self._retries, self._backoff, model, self.before_retry)
+        attempts = RetryPolicy(self._retries, self._backoff, model, self._before_retry)
         begun = False
         while True:
             try:

@@ -10,7 +10,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from bots import health
-from bots.compose import Bot, nebula, steady
+from bots.compose import Bot, chat_model
 from bots.discord.app import Discord
 from bots.run import checks, serving
 from bots.sandbox.discord import limits as discord_limits
@@ -73,10 +73,9 @@ class Place:
         values = {name if name == "NEBULA_API_KEY" else name.lower(): value for name, value in self.settings.items()}
         config = Config(**{**values, "health_port": self.port, "drain_seconds": 0, **changes})
         served = [kind(config) for kind in platforms]
-        async with connection(redis_url) as redis, nebula(config) as model:
-            steadied = steady(config, redis, model)
-            wanted = [*more, *checks(config, redis, steadied, served)]
-            async with health.health(config, wanted), serving(config, redis, steadied, served) as bot:
+        async with connection(redis_url) as redis, chat_model(config, redis) as model:
+            wanted = [*more, *checks(config, redis, model, served)]
+            async with health.health(config, wanted), serving(config, redis, model, served) as bot:
                 if ready:
                     await self.until_ready(200)
                 yield bot

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from bots.compose import Bot, assemble, nebula
+from bots.compose import Bot, assemble, chat_model
 from bots.discord.app import Discord
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.limits import Limits
@@ -178,7 +178,7 @@ async def running(
 ) -> AsyncIterator[None]:
     """The bot, from its log-in to its end; a second one beside it is a second replica or a restart."""
     platform = Discord(config, faster=FASTER, answer_seconds=answer_seconds)
-    async with nebula(config) as model, asyncio.TaskGroup() as group:
+    async with chat_model(config, redis) as model, asyncio.TaskGroup() as group:
         bot = assemble(config, redis, model, [platform])
         async with bot.intake.open():
             serving = group.create_task(platform.run(bot.front))

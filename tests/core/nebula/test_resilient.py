@@ -53,13 +53,11 @@ async def steady(
     patience = settings.pop("patience", 60.0)
     usual: dict[str, Any] = {"first_token": HANG_SECONDS, "between_tokens": HANG_SECONDS, "backoff": 0.0, "retries": 1}
     nebula = {name: settings.pop(name, value) for name, value in usual.items()}
-    async with (
-        connection(redis_url) as redis,
-        Nebula(api_key="ak", base_url=server.base_url, platform_url=server.platform_url, **nebula) as model,
-    ):
+    nebula |= {"api_key": "ak", "base_url": server.base_url, "platform_url": server.platform_url}
+    async with connection(redis_url) as redis:
         account = AccountRateLimits(Quotas(redis), tier, patience=patience, minute=minute)
-        model.before_retry = account.again
-        yield ResilientModel(model, account, **settings)
+        async with Nebula(**nebula, before_retry=account.again) as client:
+            yield ResilientModel(client, account, **settings)
 
 
 async def read(model: ResilientModel, request: ChatRequest = ASK) -> list[Delta]:
