@@ -76,7 +76,7 @@ async def storage(config: Config) -> AsyncIterator[Storage]:
 async def chat_model(config: Config, redis: "Redis") -> AsyncIterator[ResilientModel]:
     """The model that answers questions: the Nebula API within the account's limits, with a breaker and a fallback."""
     account = account_limits(config, redis)
-    async with nebula(config, account.again) as client:
+    async with nebula(config, account.reserve_retry) as client:
         yield resilient(config, client, account)
 
 

@@ -70,7 +70,7 @@ def checks(
     silence = config.health_silence_seconds
     return [
         health.redis(lambda: ping(redis)),
-        health.breaker(lambda: model.resting),
+        health.breaker(lambda: model.unavailable),
         *(health.platform(platform, silence) for platform in platforms),
     ]
 

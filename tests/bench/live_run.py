@@ -83,7 +83,7 @@ async def _stage(
         bots = []
         for _ in range(case.replicas):
             account = account_limits(config, store.redis)
-            client = seen(await stack.enter_async_context(nebula(config, account.again)))
+            client = seen(await stack.enter_async_context(nebula(config, account.reserve_retry)))
             model = resilient(config, client, account)
             platform = _platform(case, config)
             bot = await stack.enter_async_context(serving(config, store.redis, model, [platform]))

@@ -141,7 +141,7 @@ async def process(
                 first_token=HANG_SECONDS,
                 between_tokens=HANG_SECONDS,
                 backoff=0.01,
-                before_retry=account.again,
+                before_retry=account.reserve_retry,
             )
         )
         values = config.model_copy(update={"lease_seconds": lease, "drain_seconds": drain})
