@@ -36,12 +36,12 @@ from core.turns.assistant import Assistant
 from core.turns.intake import Intake
 from core.turns.lease import HANDOVER
 
-CROWDED = "All conversations are on one node of the Cluster: set REDIS_PARTITIONS to some times its number of nodes."
+CROWDED = "All conversations are on one node of the Cluster. Set REDIS_PARTITIONS to a multiple of its number of nodes."
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Redis, and a line that says where it is."""
+    """Redis, a line that says where it is, and warnings about it."""
 
     redis: "Redis"
     where: str
@@ -50,16 +50,16 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """The core as the platforms see it."""
+    """The parts of the core that platforms and commands use."""
 
-    front: Dispatcher
+    dispatcher: Dispatcher
     intake: Intake
     assistant: Assistant
 
 
 @asynccontextmanager
 async def storage(config: Config) -> AsyncIterator[Storage]:
-    """The Redis that REDIS_URL names, or the embedded one in DATA_DIR. Raises StoreError."""
+    """Connect to the Redis at REDIS_URL, or start the embedded one in DATA_DIR. Raises StoreError."""
     async with AsyncExitStack() as stack:
         if config.redis_url:
             url, where = config.redis_url, "Redis at REDIS_URL"
@@ -116,43 +116,43 @@ def assemble(
     redis: "Redis",
     model: ChatModel,
     platforms: Sequence[Platform],
-    pacer: RateLimiter | None = None,
+    limiter: RateLimiter | None = None,
     *,
     handover: float = HANDOVER,
 ) -> Bot:
-    """The core over this Redis, this model and these platforms; `pacer`: another than the usual one; `handover`: the
-    seconds for which a turn that was handed back is watched."""
-    limits = Retention(
+    """Build the core with this Redis, this model and these platforms. `limiter`: replaces the usual one. `handover`:
+    how long to watch a turn that was handed back, in seconds."""
+    retention = Retention(
         lease=config.lease_seconds,
         keep=config.history_days * DAY,
         inbox=config.inbox_limit,
         exchanges=config.history_exchanges,
     )
-    turns = Turns(redis, limits, config.redis_partitions, config.seal)
+    turns = Turns(redis, retention, config.redis_partitions, config.seal)
     records = ConversationLookups(turns.mailboxes)
     settings = SettingsStore(redis, config, {platform.name: platform.habits for platform in platforms})
-    ratings = Ratings(redis, limits.keep)
+    ratings = Ratings(redis, retention.keep)
     access = AccessList.of(config)
-    gate = Admission(access, UserQuotas(Quotas(redis), config), longest=config.question_characters)
-    pacer = pacer or RateLimiter(RedisRateLimit(redis))
-    assistant = Assistant(model, pacer, context=config.nebula_context_tokens, pages=config.reply_pages)
+    admission = Admission(access, UserQuotas(Quotas(redis), config), longest=config.question_characters)
+    limiter = limiter or RateLimiter(RedisRateLimit(redis))
+    assistant = Assistant(model, limiter, context=config.nebula_context_tokens, pages=config.reply_pages)
     intake = Intake(
         turns,
         settings,
         assistant,
         {platform.name: platform for platform in platforms},
-        gate=gate,
+        gate=admission,
         drain_seconds=config.drain_seconds,
         handover=handover,
         attempts=config.turn_attempts,
         at_once=config.turns_at_once,
     )
-    front = Dispatcher(
+    dispatcher = Dispatcher(
         intake,
         Handlers(settings, turns, ratings, model),
         ButtonActions(intake, turns, settings, ratings, access),
-        EditHandler(intake, records, settings, gate),
+        EditHandler(intake, records, settings, admission),
         Presence(redis, config.missed_minutes * 60),
         access,
     )
-    return Bot(front, intake, assistant)
+    return Bot(dispatcher, intake, assistant)

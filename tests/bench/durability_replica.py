@@ -84,7 +84,7 @@ async def _durable(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
         await model.catalog()
         bot = assemble(config, store.redis, model, [rooms])
         async with bot.intake.open():
-            yield _Path(lambda mention: bot.front.heard(mention, rights), bot.intake.idle)
+            yield _Path(lambda mention: bot.dispatcher.heard(mention, rights), bot.intake.idle)
 
 
 @asynccontextmanager

@@ -149,7 +149,7 @@ async def process(
         await stack.enter_async_context(bot.intake.open())
         turns = Turns(redis, Retention(lease=lease), seal=config.seal)
         settings = SettingsStore(redis, config, {rooms.name: rooms.habits})
-        yield Process(bot.front, bot.intake, bot.assistant, turns, settings, rooms)
+        yield Process(bot.dispatcher, bot.intake, bot.assistant, turns, settings, rooms)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

@@ -181,7 +181,7 @@ async def running(
     async with chat_model(config, redis) as model, asyncio.TaskGroup() as group:
         bot = assemble(config, redis, model, [platform])
         async with bot.intake.open():
-            serving = group.create_task(platform.run(bot.front))
+            serving = group.create_task(platform.run(bot.dispatcher))
             ready = group.create_task(platform.ready.wait())
             await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
             ready.cancel()

@@ -266,7 +266,7 @@ async def process(
     ):
         timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2}
         bot = assemble(values.model_copy(update=timing), redis, model, [platform], _Hasty())
-        room.front, intake = front(bot.front), bot.intake
+        room.front, intake = front(bot.dispatcher), bot.intake
         async with intake.open(), asyncio.TaskGroup() as group:
             running = group.create_task(platform.run(room.front))
             try:
