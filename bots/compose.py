@@ -120,8 +120,8 @@ def assemble(
     *,
     handover: float = HANDOVER,
 ) -> Bot:
-    """Build the core with this Redis, this model and these platforms. `limiter`: replaces the usual one. `handover`:
-    how long to watch a turn that was handed back, in seconds."""
+    """Build the core with this Redis, this model (see `chat_model`) and these platforms. `limiter`: replaces the usual
+    one. `handover`: how long to watch a turn that was handed back, in seconds."""
     retention = Retention(
         lease=config.lease_seconds,
         keep=config.history_days * DAY,

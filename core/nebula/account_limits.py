@@ -52,7 +52,7 @@ class AccountRateLimits:
     """Reserves capacity under an account's limits. Without Redis, requests go out uncounted rather than wait."""
 
     def __init__(self, quotas: Quotas, tier: Tier = Tier(), *, patience: float = 60.0, minute: float = 60.0) -> None:
-        """`patience`: how long a request may wait for capacity, in seconds. `minute`: its length in seconds."""
+        """`patience`: how long a request may wait for capacity, in seconds. `minute`: how many seconds a minute has."""
         self._quotas, self._patience = quotas, patience
         rpm, tpm, rpd = tier.requests_per_minute, tier.tokens_per_minute, tier.requests_per_day
         self._requests = [Limit.smooth("account/requests", rpm, minute)] if rpm else []

@@ -25,6 +25,7 @@ from core.nebula.wire import request_body
 BASE_URL = "https://inference.nebulablock.com/v1"
 PLATFORM_URL = "https://api.nebulablock.com/api/v1"
 ERROR_BODY_BYTES = 1 << 16  # how much of an error response is read
+ERROR_BODY_SECONDS = 5.0  # how long it is read for
 AFTER_FINISH_SECONDS = 2.0  # for the token counts and the end mark, once the model has finished
 DRAIN_SECONDS = 0.25  # for the rest of the body, so that the connection can be reused
 
@@ -282,7 +283,7 @@ async def _next(body: AsyncIterator[bytes], deadline: float) -> bytes | None:
 async def _error_body(response: httpx.Response) -> bytes:
     """The beginning of an error's body; if it is slow or cut off, the part that arrived."""
     body = bytearray()
-    deadline = asyncio.get_running_loop().time() + 5.0
+    deadline = asyncio.get_running_loop().time() + ERROR_BODY_SECONDS
     with suppress(TimeoutError, *_CONNECTION_ERRORS):
         async with aclosing(_pieces(response)) as pieces:
             while len(body) < ERROR_BODY_BYTES and (data := await _next(pieces, deadline)) is not None:

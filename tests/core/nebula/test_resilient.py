@@ -371,10 +371,10 @@ async def test_people_read_which_model_answered(redis_client: Redis, server: Neb
     """The small print names the fallback, and the stored exchange names it too."""
     server.fault(Fault(status=404, body='{"error": {"code": "model_not_found"}}'))
     async with process(redis_client, server, nebula_model=MODEL, nebula_fallback_model=SPARE) as bot:
-        mention = bot.mention("Hello")
-        await bot.intake.accept(mention)
+        question = bot.mention("Hello")
+        await bot.intake.accept(question)
         await bot.intake.idle()
-        assert f"Answered by `{SPARE}`" in bot.shown(mention)
-        exchange = await ConversationLookups(bot.turns.mailboxes).exchange(ROOM.name, mention.message)
+        assert f"Answered by `{SPARE}`" in bot.shown(question)
+        exchange = await ConversationLookups(bot.turns.mailboxes).exchange(ROOM.name, question.message)
         assert exchange
         assert exchange.model == SPARE
