@@ -1,1 +1,1 @@
-"""The program: its commands, its adapters to the platforms, and a sandbox to try and test them in."""
+"""The program: its commands, its adapters to the platforms, and a sandbox to try them and test them."""

@@ -1,4 +1,4 @@
-"""`python -m bots` is `nebula-bot`."""
+"""Runs `nebula-bot` as `python -m bots`."""
 
 import sys
 

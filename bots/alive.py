@@ -1,6 +1,6 @@
-"""The sign of life of a process: a file in DATA_DIR that it touches, and that `nebula-bot health` looks at.
+"""The process's sign of life: a file in DATA_DIR that it touches and that `nebula-bot health` checks.
 
-It imports little: a container asks twice a minute, each time in a process of its own.
+This module imports little: a container asks twice a minute, each time in a new process.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from core.settings.config import Config, WrongConfig
 
-# The container's health check asks whether the loop was alive within this many seconds.
+# The health check passes if the event loop touched the file within this time.
 ALIVE_SECONDS = 30.0
 
 
 @asynccontextmanager
 async def alive(data_dir: Path) -> AsyncIterator[None]:
-    """Touch a file while the loop is alive, for `nebula-bot health`. Raises WrongConfig if it can't be written."""
+    """Touch a file while the event loop runs, for `nebula-bot health`. Raises WrongConfig if that is not possible."""
     path = data_dir / "alive"
 
     async def beat() -> None:
@@ -31,7 +31,7 @@ async def alive(data_dir: Path) -> AsyncIterator[None]:
         await asyncio.to_thread(path.touch)
     except OSError as error:
         problem = (
-            f"DATA_DIR: {data_dir} can't be written ({error.strerror}); name a directory that the bot may write to."
+            f"DATA_DIR: cannot write to {data_dir} ({error.strerror}). Set it to a directory that the bot may write to."
         )
         raise WrongConfig((problem,)) from None
     async with asyncio.TaskGroup() as group:

@@ -17,20 +17,20 @@ from core.settings.config import Config, WrongConfig, load
 _E = TypeVar("_E", bound=BaseException)
 
 GO_LIVE = """\
-No platform tokens are set, so this is the sandbox: a Slack and a Discord of our own, on this machine only.
+No platform tokens are set, so this is the sandbox: a simulated Slack and Discord, on this machine only.
 To go live, put into .env:  NEBULA_API_KEY  and  SLACK_BOT_TOKEN + SLACK_APP_TOKEN  and/or  DISCORD_TOKEN.
-README.md leads through both set-ups; `nebula-bot manifest slack` prints what Slack asks for."""
+README.md explains both set-ups; `nebula-bot manifest slack` prints the app manifest for Slack."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0 fine, 1 failed, 2 wrong usage or configuration."""
+    """Run a command and return the exit status: 0 success, 1 failure, 2 wrong usage or configuration."""
     options = _parser().parse_args(arguments)
     status = 0
     try:
         status = _start(options)
     except* WrongConfig as wrong:
         problems = [f"  - {problem}" for error in _leaves(wrong) for problem in error.problems]
-        print("nebula-bot: the configuration can't be used:", *problems, sep="\n", file=sys.stderr)
+        print("nebula-bot: the configuration is not valid:", *problems, sep="\n", file=sys.stderr)
         status = 2
     except* NebulaBotError as failed:
         print(*(f"nebula-bot: {error or error.notice}" for error in _leaves(failed)), sep="\n", file=sys.stderr)
@@ -47,22 +47,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", help="serve every platform that has tokens; without any, open the sandbox")
-    commands.add_parser("worker", help="run turns that other processes leave, without listening to any platform")
+    commands.add_parser("worker", help="finish turns that other processes leave behind, without receiving events")
     commands.add_parser("console", help="talk to the models in this terminal")
-    commands.add_parser("sandbox", help="try the bot in a Slack and a Discord of our own")
+    commands.add_parser("sandbox", help="try the bot in a simulated Slack and Discord")
     manifest = commands.add_parser("manifest", help="print an app manifest")
     manifest.add_argument("platform", choices=["slack"])
-    manifest.add_argument("--http", action="store_true", help="events over HTTP instead of Socket Mode")
+    manifest.add_argument("--http", action="store_true", help="receive events over HTTP instead of Socket Mode")
     manifest.add_argument(
-        "--no-agent", action="store_true", help="without Slack's agent features, so that guests can use it"
+        "--no-agent", action="store_true", help="leave out Slack's agent features, so that guests can use the bot"
     )
-    manifest.add_argument("--no-history", action="store_true", help="without reading along in Slack's channels")
+    manifest.add_argument("--no-history", action="store_true", help="do not let the bot read the messages in channels")
     commands.add_parser("health", help="exit 0 while a bot with this DATA_DIR is alive (for containers)")
     return parser
 
 
 def _start(options: argparse.Namespace) -> int:
-    # Each command imports what it needs: the manifest needs no Discord, the console no platform at all.
+    # Each command imports only what it needs: the manifest needs no Discord, the console no platform at all.
     if options.command == "manifest":
         from bots.slack.manifest import manifest
 
@@ -75,17 +75,17 @@ def _start(options: argparse.Namespace) -> int:
         from bots.alive import healthy
 
         return 0 if healthy(config) else 1
-    # A packet costs it half the CPU time that it costs asyncio's own loop.
+    # uvloop spends half the CPU time per packet that asyncio's own loop does.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_chosen(options, config))
     return 0
 
 
 def _chosen(options: argparse.Namespace, config: Config) -> Coroutine[None, None, None]:
-    """The command that serves until it is told to stop. Raises WrongConfig for what it misses, before all else."""
+    """The coroutine of a command that serves until it is stopped. Raises WrongConfig first if settings are missing."""
     platforms = config.has_slack or config.has_discord
     if options.command == "worker" and not platforms:
-        raise WrongConfig(("A worker needs the tokens of the platforms on which it is to show replies.",))
+        raise WrongConfig(("A worker needs the tokens of the platforms where it shows replies. Put them into .env.",))
     if options.command == "console" and config.nebula_api_key is None:
         raise WrongConfig(("NEBULA_API_KEY is missing: create a key at nebulablock.com and put it into .env.",))
     with _loading():
@@ -105,8 +105,8 @@ def _chosen(options: argparse.Namespace, config: Config) -> Coroutine[None, None
 
 @contextmanager
 def _loading() -> Iterator[None]:
-    """No garbage is collected while modules are loaded: what they make stays, and each look at it costs time, a seventh
-    of the start in all. It is not looked at later either."""
+    """Do not collect garbage while modules are imported: their objects stay, and scanning them again and again takes a
+    seventh of the start-up time. Later collections skip them too."""
     gc.disable()
     try:
         yield
@@ -116,7 +116,7 @@ def _loading() -> Iterator[None]:
 
 
 def _leaves(group: BaseExceptionGroup[_E]) -> list[_E]:
-    """The exceptions in a group, however deep."""
+    """All exceptions in a group, at any depth."""
     found: list[_E] = []
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):

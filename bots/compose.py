@@ -17,6 +17,7 @@ from core.inbound.edits import EditHandler
 from core.nebula.account_limits import TIERS, AccountRateLimits, Tier
 from core.nebula.client import Nebula
 from core.nebula.resilient import ResilientModel
+from core.nebula.retries import Before
 from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config
 from core.settings.parameters import DAY_SECONDS
@@ -35,12 +36,12 @@ from core.turns.assistant import Assistant
 from core.turns.intake import Intake
 from core.turns.lease import HANDOVER_SECONDS
 
-CROWDED = "All conversations are on one node of the Cluster: set REDIS_PARTITIONS to some times its number of nodes."
+CROWDED = "All conversations are on one node of the Cluster. Set REDIS_PARTITIONS to a multiple of its number of nodes."
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Redis, and a line that says where it is."""
+    """Redis, a line that says where it is, and warnings about it."""
 
     redis: "Redis"
     where: str
@@ -49,16 +50,16 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """The core as the platforms see it."""
+    """The parts of the core that platforms and commands use."""
 
-    front: Dispatcher
+    dispatcher: Dispatcher
     intake: Intake
     assistant: Assistant
 
 
 @asynccontextmanager
 async def storage(config: Config) -> AsyncIterator[Storage]:
-    """The Redis that REDIS_URL names, or the embedded one in DATA_DIR. Raises StoreError."""
+    """Connect to the Redis at REDIS_URL, or start the embedded one in DATA_DIR. Raises StoreError."""
     async with AsyncExitStack() as stack:
         if config.redis_url:
             url, where = config.redis_url, "Redis at REDIS_URL"
@@ -71,8 +72,16 @@ async def storage(config: Config) -> AsyncIterator[Storage]:
         yield Storage(redis, where, info.warnings + ((CROWDED,) if crowded else ()))
 
 
-def nebula(config: Config) -> Nebula:
-    """The client of the Nebula API."""
+@asynccontextmanager
+async def chat_model(config: Config, redis: "Redis") -> AsyncIterator[ResilientModel]:
+    """The model that answers questions: the Nebula API within the account's limits, with a breaker and a fallback."""
+    account = account_limits(config, redis)
+    async with nebula(config, account.reserve_retry) as client:
+        yield resilient(config, client, account)
+
+
+def nebula(config: Config, before_retry: Before | None = None) -> Nebula:
+    """The client of the Nebula API alone. `before_retry`: see Nebula."""
     return Nebula(
         api_key=config.nebula_api_key.get_secret_value() if config.nebula_api_key else "",
         base_url=config.nebula_base_url,
@@ -80,20 +89,23 @@ def nebula(config: Config) -> Nebula:
         first_token=config.nebula_first_token_seconds,
         between_tokens=config.nebula_stall_seconds,
         max_streams=config.nebula_streams,
+        before_retry=before_retry,
     )
 
 
-def steady(config: Config, redis: "Redis", model: ChatModel) -> ResilientModel:
-    """This model within the account's limits, with a breaker and a fallback."""
+def account_limits(config: Config, redis: "Redis") -> AccountRateLimits:
+    """The rate limits of the Nebula account: those of its tier, unless the configuration gives others."""
     tier = TIERS.get(config.nebula_tier or "", Tier())
     limits = Tier(
         config.nebula_requests_per_minute or tier.requests_per_minute,
         config.nebula_tokens_per_minute or tier.tokens_per_minute,
         config.nebula_requests_per_day or tier.requests_per_day,
     )
-    account = AccountRateLimits(Quotas(redis, remember=900), limits, patience=config.nebula_patience_seconds)
-    if isinstance(model, Nebula):
-        model.before_retry = account.again
+    return AccountRateLimits(Quotas(redis, remember=900), limits, patience=config.nebula_patience_seconds)
+
+
+def resilient(config: Config, model: ChatModel, account: AccountRateLimits) -> ResilientModel:
+    """This model within these limits, with a breaker and a fallback."""
     return ResilientModel(
         model, account, fallback=config.nebula_fallback_model, deadline=config.nebula_deadline_seconds
     )
@@ -104,27 +116,26 @@ def assemble(
     redis: "Redis",
     model: ChatModel,
     platforms: Sequence[Platform],
-    pacer: RateLimiter | None = None,
+    limiter: RateLimiter | None = None,
     *,
     handover: float = HANDOVER_SECONDS,
 ) -> Bot:
-    """The core over this Redis, this model and these platforms; `pacer`: another than the usual one; `handover`: the
-    seconds for which a turn that was handed back is watched."""
-    limits = Retention(
+    """Build the core with this Redis, this model (see `chat_model`) and these platforms. `limiter`: replaces the usual
+    one. `handover`: how long to watch a turn that was handed back, in seconds."""
+    retention = Retention(
         lease=config.lease_seconds,
         keep=config.history_days * DAY_SECONDS,
         inbox=config.inbox_limit,
         exchanges=config.history_exchanges,
     )
-    turns = Turns(redis, limits, config.redis_partitions, config.encryption)
+    turns = Turns(redis, retention, config.redis_partitions, config.encryption)
     records = ConversationLookups(turns.mailboxes)
     settings = SettingsStore(redis, config, {platform.name: platform.defaults for platform in platforms})
-    ratings = Ratings(redis, limits.keep)
+    ratings = Ratings(redis, retention.keep)
     access = AccessList.of(config)
     admission = Admission(access, UserQuotas(Quotas(redis), config), longest=config.question_characters)
-    model = model if isinstance(model, ResilientModel) else steady(config, redis, model)
-    pacer = pacer or RateLimiter(RedisRateLimit(redis))
-    assistant = Assistant(model, pacer, context=config.nebula_context_tokens, pages=config.reply_pages)
+    limiter = limiter or RateLimiter(RedisRateLimit(redis))
+    assistant = Assistant(model, limiter, context=config.nebula_context_tokens, pages=config.reply_pages)
     intake = Intake(
         turns,
         settings,
@@ -136,7 +147,7 @@ def assemble(
         attempts=config.turn_attempts,
         at_once=config.turns_at_once,
     )
-    front = Dispatcher(
+    dispatcher = Dispatcher(
         intake,
         Handlers(settings, turns, ratings, model),
         ButtonActions(intake, turns, settings, ratings, access),
@@ -144,4 +155,4 @@ def assemble(
         Presence(redis, config.missed_minutes * 60),
         access,
     )
-    return Bot(front, intake, assistant)
+    return Bot(dispatcher, intake, assistant)

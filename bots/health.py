@@ -1,4 +1,4 @@
-"""Health: a small server for probes and Prometheus, off unless HEALTH_PORT is set: /healthz, /readyz and /metrics."""
+"""A small server for probes and Prometheus: /healthz, /readyz and /metrics. It is off unless HEALTH_PORT is set."""
 
 import asyncio
 import logging
@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 # Prometheus' text format (prometheus.io/docs/instrumenting/exposition_formats).
 _FORMAT = "text/plain; version=0.0.4; charset=utf-8"
-# Seconds that a request under way gets when the server is closed.
-_CLOSING = 1.0
+# How long requests under way may take when the server closes.
+_CLOSING_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that must be well before questions can be answered: `text` says how it is."""
+    """The state of one thing that the bot needs to answer questions. `text` describes it."""
 
     name: str
     ok: bool
@@ -35,29 +35,29 @@ Checker = Callable[[], Awaitable[Check]]
 
 @asynccontextmanager
 async def health(config: Config, checks: Sequence[Checker]) -> AsyncIterator[None]:
-    """Serve while the context is open, if HEALTH_PORT is set. Raises WrongConfig when the port can't be opened.
+    """Serve while the context is open, if HEALTH_PORT is set. Raises WrongConfig if the port cannot be opened.
 
-    /healthz answers as long as the event loop does. /readyz has a line for each check, and status 503 while one fails.
+    /healthz answers as long as the event loop runs. /readyz has one line per check, and status 503 while one fails.
     """
     if config.health_port is None:
         yield
         return
-    runner = web.AppRunner(_application(checks), access_log=None, shutdown_timeout=_CLOSING)
+    runner = web.AppRunner(_application(checks), access_log=None, shutdown_timeout=_CLOSING_SECONDS)
     await runner.setup()
     try:
         try:
             await web.TCPSite(runner, config.health_host, config.health_port).start()
         except OSError as error:
-            where = f"HEALTH_PORT {config.health_port} can't be opened on {config.health_host}"
-            raise WrongConfig((f"{where} ({error.strerror}): choose another, or leave it out.",)) from error
-        log.info("health and metrics on http://%s:%d", config.health_host, config.health_port)
+            problem = f"HEALTH_PORT: cannot open port {config.health_port} on {config.health_host} ({error.strerror})."
+            raise WrongConfig((f"{problem} Choose another port, or remove the setting.",)) from error
+        log.info("serving health and metrics on http://%s:%d", config.health_host, config.health_port)
         yield
     finally:
         await runner.cleanup()
 
 
 def running(stop: asyncio.Event) -> Checker:
-    """Not ready any more once the process was told to stop: no new questions should be sent to it."""
+    """Fails once the process is stopping: it should get no new questions."""
 
     async def check() -> Check:
         return Check("process", not stop.is_set(), "stopping" if stop.is_set() else "running")
@@ -66,19 +66,19 @@ def running(stop: asyncio.Event) -> Checker:
 
 
 def redis(ping: Callable[[], Awaitable[float]]) -> Checker:
-    """`ping` returns the seconds that the server took, or raises StoreError."""
+    """Passes while Redis answers. `ping` returns how many seconds it took, or raises StoreError."""
 
     async def check() -> Check:
         try:
             return Check("redis", True, f"ok, {1000 * await ping():.1f} ms")
         except StoreError as error:
-            return Check("redis", False, str(error) or "out of reach")
+            return Check("redis", False, str(error) or "unreachable")
 
     return check
 
 
 def platform(connected: Connected, silence: float) -> Checker:
-    """The connection is up, and its last sign of life is at most `silence` seconds old."""
+    """Passes while the connection is up and its last sign of life is at most `silence` seconds old."""
 
     async def check() -> Check:
         state = connected.connection()
@@ -92,10 +92,10 @@ def platform(connected: Connected, silence: float) -> Checker:
 
 
 def breaker(broken: Callable[[], bool]) -> Checker:
-    """Nebula, by its circuit breaker: `broken` while requests are not even tried."""
+    """Passes unless Nebula is `broken`: its circuit breaker does not even try requests."""
 
     async def check() -> Check:
-        return Check("nebula", not broken(), "not asked after many failures" if broken() else "ok")
+        return Check("nebula", not broken(), "circuit breaker open after repeated failures" if broken() else "ok")
 
     return check
 
@@ -105,9 +105,9 @@ def _application(checks: Sequence[Checker]) -> web.Application:
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        found = await asyncio.gather(*(check() for check in checks))
-        lines = "".join(f"{check.name}: {check.text}\n" for check in found)
-        return web.Response(text=lines, status=200 if all(check.ok for check in found) else 503)
+        results = await asyncio.gather(*(check() for check in checks))
+        lines = "".join(f"{check.name}: {check.text}\n" for check in results)
+        return web.Response(text=lines, status=200 if all(check.ok for check in results) else 503)
 
     async def exposed(_: web.Request) -> web.Response:
         return web.Response(body=metrics.exposed(), headers={"Content-Type": _FORMAT})

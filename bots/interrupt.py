@@ -1,4 +1,4 @@
-"""Ctrl-C while an answer runs: it stops the answer instead of the program."""
+"""Makes Ctrl-C stop a running answer instead of the program."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def interrupt(stop: Callable[[], object]) -> Iterator[None]:
-    """Inside this context Ctrl-C calls `stop`, and what is typed does not disturb the picture."""
+    """Inside this context Ctrl-C calls `stop`, and typed characters are not echoed over the output."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, stop)
     modes = termios.tcgetattr(sys.stdin) if sys.stdin.isatty() else None

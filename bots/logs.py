@@ -1,4 +1,4 @@
-"""Logging to standard error: one line an event; libraries speak only of trouble."""
+"""Logging to standard error: one line per event, and only warnings and errors from libraries."""
 
 import logging
 
@@ -6,12 +6,12 @@ import stamina.instrumentation
 
 
 def configure(level: str) -> None:
-    """Set up logging for this process. Our own loggers take `level`; libraries warn at least."""
+    """Set up logging for this process. `level` is for our own loggers; libraries log from WARNING upwards."""
     logging.basicConfig(
         level=logging.WARNING,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
     )
-    stamina.instrumentation.set_on_retry_hooks([])  # who retries says so itself, with the cause
+    stamina.instrumentation.set_on_retry_hooks([])  # whoever retries logs that itself, with the cause
     for name in ("core", "bots"):
         logging.getLogger(name).setLevel(level)

@@ -1,4 +1,4 @@
-"""`nebula-bot run`: every platform that has tokens, until the process is told to stop."""
+"""`nebula-bot run`: serves every platform that has tokens, until the process is stopped."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from bots import health
 from bots.alive import alive
-from bots.compose import Bot, assemble, nebula, steady, storage
+from bots.compose import Bot, assemble, chat_model, storage
 from core.domain.ports import ChatModel
 from core.nebula.resilient import ResilientModel
 from core.settings.config import Config
@@ -28,30 +28,29 @@ log = logging.getLogger(__name__)
 async def run(config: Config, *, listen: bool = True) -> None:
     """Serve until SIGTERM or SIGINT; running replies then get DRAIN_SECONDS. Raises WrongConfig and StoreError.
 
-    Without `listen` no platform is heard: only turns that other processes leave are run.
+    Without `listen` the process receives no events, and only runs turns that other processes leave behind.
     """
     platforms = configured(config)
-    async with stopping() as stop, storage(config) as store, nebula(config) as model:
+    async with stopping() as stop, storage(config) as store, chat_model(config, store.redis) as model:
         log.info("%s", store.where)
         for warning in store.warnings:
             log.warning("%s", warning)
-        steadied = steady(config, store.redis, model)
-        checked = checks(config, store.redis, steadied, platforms if listen else ())
-        # Outermost, so that probes are answered from the start to the end of the last reply.
+        checked = checks(config, store.redis, model, platforms if listen else ())
+        # The health server comes first, so that it answers probes from the start to the end of the last reply.
         async with (
             health.health(config, [health.running(stop), *checked]),
-            serving(config, store.redis, steadied, platforms, listen=listen),
+            serving(config, store.redis, model, platforms, listen=listen),
             alive(config.data_dir),
         ):
             names = " and ".join(platform.name.title() for platform in platforms)
             log.info("starting %s", names if listen else f"a worker for {names}")
-            await model.catalog()  # so that no question waits for it
+            await model.catalog()  # now, so that no question has to wait for it
             await stop.wait()
-            log.info("stopping: running replies get %g s", config.drain_seconds)
+            log.info("stopping: running replies get %g s to finish", config.drain_seconds)
 
 
 def configured(config: Config) -> list["Slack | Discord"]:
-    """The platforms that have tokens; the libraries of the others are not even loaded."""
+    """The platforms that have tokens. The libraries of the others are not even imported."""
     platforms: list[Slack | Discord] = []
     if config.has_slack:
         from bots.slack import app as slack
@@ -67,11 +66,11 @@ def configured(config: Config) -> list["Slack | Discord"]:
 def checks(
     config: Config, redis: "Redis", model: ResilientModel, platforms: Sequence["Slack | Discord"]
 ) -> list[health.Checker]:
-    """What must be well before this process can answer questions."""
+    """The checks that must pass before this process can answer questions."""
     silence = config.health_silence_seconds
     return [
         health.redis(lambda: ping(redis)),
-        health.breaker(lambda: model.resting),
+        health.breaker(lambda: model.unavailable),
         *(health.platform(platform, silence) for platform in platforms),
     ]
 
@@ -80,29 +79,29 @@ def checks(
 async def serving(
     config: Config, redis: "Redis", model: ChatModel, platforms: Sequence["Slack | Discord"], *, listen: bool = True
 ) -> AsyncIterator[Bot]:
-    """The bot at work on these platforms; it hears them if it is to `listen`."""
+    """Run the bot on these platforms. With `listen` it receives their events."""
     bot = assemble(config, redis, model, platforms)
     async with asyncio.TaskGroup() as group:
         async with bot.intake.open():
-            tasks = [group.create_task(each.run(bot.front) if listen else each.work()) for each in platforms]
+            tasks = [group.create_task(each.run(bot.dispatcher) if listen else each.work()) for each in platforms]
             yield bot
-        # Only now, with every reply ended or handed back, may the connections they are shown on go.
+        # Every reply has ended or been handed back: only now may the connections that show them close.
         for task in tasks:
             task.cancel()
 
 
 @asynccontextmanager
 async def stopping() -> AsyncIterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    """An event that SIGTERM and SIGINT set. A second signal ends the process at once."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
-    def ask() -> None:
+    def request_stop() -> None:
         if stop.is_set():
             os._exit(1)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask)
+        loop.add_signal_handler(number, request_stop)
     try:
         yield stop
     finally:

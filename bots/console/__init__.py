@@ -1,1 +1,1 @@
-"""The adapter to a terminal."""
+"""The adapter for a terminal."""

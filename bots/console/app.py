@@ -1,4 +1,4 @@
-"""`nebula-bot console`: talk to the models in a terminal, through the same core as in Slack and Discord."""
+"""`nebula-bot console`: chat with the models in a terminal, through the same core as in Slack and Discord."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from prompt_toolkit.history import FileHistory
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bots.compose import Bot, assemble, nebula, storage
+from bots.compose import Bot, assemble, chat_model, storage
 from bots.console.surface import ConsolePlatform
 from bots.interrupt import interrupt
 from core.commands.registry import COMMANDS, Invocation, find, parse
@@ -24,14 +24,14 @@ from core.store.turns import Queued
 PLACE = Place(platform="console", workspace="-", channel="terminal", direct=True)
 CONVERSATION = PLACE.name
 YOU = Author(id="you", name="you")
-WELCOME = "Ask anything. `/help` lists the commands, Ctrl-C stops an answer, Ctrl-D ends."
+WELCOME = "Ask anything. `/help` lists the commands, Ctrl-C stops an answer, Ctrl-D quits."
 
 
 async def console(config: Config) -> None:
-    """Answer what is typed or piped in, until it ends."""
+    """Answer typed or piped input until it ends."""
     screen = Console()
     platform = ConsolePlatform(screen)
-    async with storage(config) as store, nebula(config) as model:
+    async with storage(config) as store, chat_model(config, store.redis) as model:
         bot = assemble(config, store.redis, model, [platform])
         async with bot.intake.open():
             if sys.stdin.isatty():
@@ -44,7 +44,7 @@ async def console(config: Config) -> None:
 
 
 async def _lines(config: Config) -> AsyncIterator[str]:
-    """What the person enters; at a terminal with editing and history, else line by line."""
+    """The input: at a terminal with editing and history, otherwise line by line."""
     if not sys.stdin.isatty():
         while line := await asyncio.to_thread(sys.stdin.readline):
             if line.strip():
@@ -76,23 +76,23 @@ async def _command(bot: Bot, screen: Console, platform: ConsolePlatform, text: s
     if invocation.command.name == "ask":
         await _ask(bot, screen, platform, invocation.argument("prompt"))
         return
-    response = await bot.front.invoked(invocation, _all_rights)
+    response = await bot.dispatcher.invoked(invocation, _all_rights)
     _say(screen, response.text)
 
 
 def _say(screen: Console, text: str) -> None:
-    """Markdown for a person, plain text for a pipe."""
+    """Print Markdown for a person, plain text for a pipe."""
     screen.print(Markdown(text) if screen.is_terminal else text, markup=False, highlight=False, soft_wrap=True)
 
 
 async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) -> None:
-    mention = Question(id=f"console/{uuid.uuid4().hex}", place=PLACE, author=YOU, text=text, at=time.time())
+    question = Question(id=f"console/{uuid.uuid4().hex}", place=PLACE, author=YOU, text=text, at=time.time())
     stop = Invocation(find("stop"), PLACE, YOU)
     try:
         async with asyncio.TaskGroup() as group:
-            with interrupt(lambda: group.create_task(bot.front.invoked(stop, _all_rights))):
-                if isinstance(await bot.front.ask(mention), Queued):
-                    _say(screen, "An earlier answer is finished first.")
+            with interrupt(lambda: group.create_task(bot.dispatcher.invoked(stop, _all_rights))):
+                if isinstance(await bot.dispatcher.ask(question), Queued):
+                    _say(screen, "Your question is queued until the current answer is finished.")
                 await bot.intake.settled(CONVERSATION)
     except* NebulaBotError as failed:
         screen.print(*(str(getattr(error, "notice", error)) for error in failed.exceptions), style="red")

@@ -1,4 +1,4 @@
-"""The terminal as a surface: the last page of a reply is redrawn in place, earlier ones scroll away for good."""
+"""The terminal as a surface: it redraws the last page of a reply in place; earlier pages scroll away for good."""
 
 from collections.abc import Callable
 
@@ -15,13 +15,13 @@ from core.domain.page import Page
 from core.domain.ports import QuestionStatus, Status, Surface
 from core.domain.rates import RateLimit, RateLimitStatus
 
-# A page must leave room on the screen, or it could not be redrawn in place.
+# A page must leave this many lines free on the screen, so that it can be redrawn in place.
 _SPARE_LINES = 6
-_PACE = RateLimit("console", 20, 1.0, shared=False)
+_RATE_LIMIT = RateLimit("console", 20, 1.0, shared=False)
 
 
 class ConsoleSurface:
-    """One reply in the terminal. Without a terminal (output to a file or pipe) only finished pages are printed."""
+    """One reply in the terminal. If the output is a file or pipe, only finished pages are printed."""
 
     told: RateLimitStatus | None = None
     by_status = True
@@ -37,11 +37,11 @@ class ConsoleSurface:
         """Whether the page can be redrawn on this screen."""
         if not self._console.is_terminal:
             return True
-        lines = self._console.render_lines(_drawn(page))
+        lines = self._console.render_lines(_rendered(page))
         return len(lines) <= max(5, self._console.height - _SPARE_LINES)
 
     def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
-        return _PACE
+        return _RATE_LIMIT
 
     async def post(self, page: Page) -> str:
         if self._pages:
@@ -54,20 +54,20 @@ class ConsoleSurface:
         self._show(page)
 
     async def delete(self, message: str) -> None:
-        """What was printed stays."""
+        """Do nothing: printed text stays."""
 
     async def attach(self, name: str, content: bytes) -> str:
-        raise Rejected("a terminal takes no files")
+        raise Rejected("a terminal cannot show files")
 
-    async def status(self, sign: QuestionStatus) -> None:
-        if sign.status is Status.THINKING and self._live is None and self._console.is_terminal:
+    async def status(self, status: QuestionStatus) -> None:
+        if status.status is Status.THINKING and self._live is None and self._console.is_terminal:
             self._draw(Spinner("dots", Text("thinking", style="dim")))
 
     async def whisper(self, sentence: str) -> None:
         self._console.print(sentence, style="dim italic", markup=False, highlight=False)
 
     def close(self) -> None:
-        """Leave the page as it stands."""
+        """Finish the page as it is."""
         if self._live:
             self._live.stop()
             self._live = None
@@ -78,7 +78,7 @@ class ConsoleSurface:
     def _show(self, page: Page) -> None:
         self._page = page
         if self._console.is_terminal:
-            self._draw(_drawn(page))
+            self._draw(_rendered(page))
 
     def _draw(self, content: RenderableType) -> None:
         if self._live is None:
@@ -102,13 +102,13 @@ class ConsolePlatform:
         return self.surface
 
     def close(self) -> None:
-        """End the reply on screen, if there is one."""
+        """Finish the reply on screen, if there is one."""
         if self.surface:
             self.surface.close()
             self.surface = None
 
 
-def _drawn(page: Page) -> RenderableType:
+def _rendered(page: Page) -> RenderableType:
     parts: list[RenderableType] = []
     if page.head:
         parts.append(Text(page.head, style="dim italic"))

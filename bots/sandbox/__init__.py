@@ -1,1 +1,1 @@
-"""Slack, Discord and Nebula on this machine, for people and for tests."""
+"""Simulated Slack, Discord and Nebula servers on this machine, for people and for tests."""

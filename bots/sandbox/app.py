@@ -1,4 +1,4 @@
-"""`nebula-bot sandbox`: the real adapters on platforms of our own, and a person at a terminal who talks to them."""
+"""`nebula-bot sandbox`: the real adapters on simulated platforms, with a person at a terminal."""
 
 import logging
 import sys
@@ -6,33 +6,32 @@ from contextlib import AsyncExitStack
 
 from pydantic import SecretStr
 
-from bots.compose import nebula, storage
+from bots.compose import chat_model, storage
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack.server import SlackServer
-from bots.sandbox.terminal.discord import DiscordStage
+from bots.sandbox.terminal.discord import DiscordScreen
 from bots.sandbox.terminal.faults import FaultSwitches
-from bots.sandbox.terminal.slack import SlackStage
+from bots.sandbox.terminal.slack import SlackScreen
 from bots.sandbox.terminal.terminal import WELCOME, Terminal
 from bots.slack.app import Slack
 from core.settings.config import Config
 
-# A stand-in that wrote all at once would show nothing of a growing reply; in a pipe nobody sees it grow. Tokens per
-# second.
-STAND_IN_PACE = 60.0
+# How fast the fake model writes at a terminal: all at once would hide how a reply grows. In a pipe nobody sees that.
+FAKE_TOKENS_PER_SECOND = 60.0
 
 
 async def sandbox(config: Config) -> None:
-    """Open the sandbox and serve the terminal, or what is piped in, until it ends."""
+    """Open the sandbox and serve the terminal, or piped input, until it ends."""
     if not config.given("log_level"):
         logging.getLogger("core").setLevel(logging.WARNING)
         logging.getLogger("bots").setLevel(logging.WARNING)
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(SlackServer(retry_delays=(0.0, 1.0, 5.0)))
         discord = await stack.enter_async_context(DiscordServer())
-        stages = (SlackStage(slack), DiscordStage(discord))
+        screens = (SlackScreen(slack), DiscordScreen(discord))
         local = config.model_copy(
             update={
                 "slack_bot_token": SecretStr(slack.bot_token),
@@ -49,7 +48,7 @@ async def sandbox(config: Config) -> None:
         )
         model_server = None
         if config.nebula_api_key is None:
-            pace = STAND_IN_PACE if sys.stdin.isatty() else 0.0
+            pace = FAKE_TOKENS_PER_SECOND if sys.stdin.isatty() else 0.0
             model_server = await stack.enter_async_context(NebulaServer(pace=pace))
             local = local.model_copy(
                 update={
@@ -59,12 +58,12 @@ async def sandbox(config: Config) -> None:
                 }
             )
         store = await stack.enter_async_context(storage(local))
-        model = await stack.enter_async_context(nebula(local))
+        model = await stack.enter_async_context(chat_model(local, store.redis))
         platforms: list[Slack | Discord] = [Slack(local), Discord(local)]
         bot = await stack.enter_async_context(serving(local, store.redis, model, platforms))
         for platform in platforms:
             await platform.ready.wait()
-        await discord.until(lambda: discord.commands.registered)  # or the first line typed could be refused
-        answers = "the real Nebula answers" if model_server is None else "a stand-in plays the model"
+        await discord.until(lambda: discord.commands.registered)  # otherwise the first line typed might be refused
+        answers = "the real Nebula answers" if model_server is None else "a stand-in answers instead of a real model"
         print(f"{store.where}; {answers}.\n{WELCOME}", flush=True)
-        await Terminal(stages, FaultSwitches(slack, discord, model_server), bot.intake.idle).serve()
+        await Terminal(screens, FaultSwitches(slack, discord, model_server), bot.intake.idle).serve()

@@ -1,4 +1,4 @@
-"""Hold: something that a sandbox server keeps back until it is told to let it go."""
+"""A hold: something that a sandbox server keeps back until the test releases it."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 @dataclass(eq=False, slots=True)
 class Hold:
-    """`met`: a request came that is kept back by it."""
+    """`met`: whether it has kept back a request."""
 
     met: bool = False
     _open: asyncio.Event = field(default_factory=asyncio.Event)
 
     def let_go(self) -> None:
-        """What is kept goes on, and what comes later is not kept."""
+        """Release what is kept back; keep nothing back from now on."""
         self._open.set()
 
     async def wait(self) -> None:
-        """Until it is let go."""
+        """Wait until `let_go` is called."""
         await self._open.wait()

@@ -1,4 +1,4 @@
-"""The models on offer: the short names of the API page, the built-in five, and the live list behind a cache."""
+"""The models on offer: the short names of the API page, the five built-in models, and a cache of the live list."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from core.domain.chat import Catalog, ModelInfo
 
-# The five of the API page, with the page's short names; sizes are the live catalog's business.
+# The five models of the API page, with its short names. Only the live catalog knows their sizes.
 BUILT_IN = Catalog(
     (
         ModelInfo("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "DeepSeek-R1-Distill-Llama-70B"),
@@ -22,7 +22,7 @@ _NOT_TEXT = ("image", "video", "audio", "speech", "embed", "rerank")
 
 
 def api_name(name: str) -> str:
-    """The API's name for a short name of the API page, in any case; every other name as it is."""
+    """Translate a short name of the API page, in any letter case, to the API's name; leave other names unchanged."""
     wanted = name.strip()
     for info in BUILT_IN.models:
         if wanted.lower() == info.alias.lower():
@@ -31,9 +31,9 @@ def api_name(name: str) -> str:
 
 
 def parse(value: object) -> tuple[ModelInfo, ...]:
-    """The text models of a model list: the platform's `{"data": {"models": […]}}` or the API's `{"data": […]}`.
+    """Read the text models of a model list: the platform's `{"data": {"models": […]}}` or the API's `{"data": […]}`.
 
-    Raises ValueError when it is neither.
+    Raises ValueError if it is neither.
     """
     while isinstance(value, dict):
         value = value.get("data", value.get("models"))
@@ -73,7 +73,7 @@ def _size(item: dict[str, object], *names: str) -> int | None:
 
 
 class CatalogCache:
-    """Keeps the live catalog for a while. Asking never fails and never takes long."""
+    """Caches the live catalog for a while. A lookup never fails and never takes long."""
 
     def __init__(
         self,
@@ -83,20 +83,20 @@ class CatalogCache:
         patience: float = 4.0,
         pause: float = 60.0,
     ) -> None:
-        """`sources`: asked in order until one has models. `seconds`: how long an answer counts as fresh. `patience`:
-        seconds that one caller waits for all sources together. `pause`: seconds before sources that failed are
-        asked again."""
+        """`sources`: tried in order until one returns models. `seconds`: how long a list counts as fresh. `patience`:
+        how long one caller waits for all sources together, in seconds. `pause`: seconds before sources that failed
+        are tried again."""
         self._sources = sources
         self._seconds, self._patience, self._pause = seconds, patience, pause
         self._catalog: Catalog | None = None
         self._until = -1.0
-        self._asking = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
 
     async def get(self) -> Catalog:
-        """The newest catalog to be had: live, else the last live one, else the built-in five."""
-        if self._catalog is not None and (time.monotonic() < self._until or self._asking.locked()):
+        """Return the newest catalog available: the live one, else the last live one, else the built-in one."""
+        if self._catalog is not None and (time.monotonic() < self._until or self._refreshing.locked()):
             return self._catalog
-        async with self._asking:  # who waited here finds the answer of who came first
+        async with self._refreshing:  # whoever waited here finds the result of the first caller
             if self._catalog is None or time.monotonic() >= self._until:
                 await self._refresh()
             assert self._catalog is not None
@@ -107,10 +107,10 @@ class CatalogCache:
         known = self._catalog is not None and self._catalog.live
         for source in self._sources:
             try:
-                # each source has its share, so that one that hangs leaves time for the next
+                # each source gets a share, so that one that hangs leaves time for the next
                 async with asyncio.timeout(self._patience / len(self._sources) / (2 if known else 1)):
                     models = await source()
-            except Exception:  # noqa: BLE001  whatever a source does, there is a next one
+            except Exception:  # noqa: BLE001  however a source fails, the next one may work
                 continue
             if models:
                 break

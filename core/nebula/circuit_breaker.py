@@ -1,29 +1,29 @@
-"""A circuit breaker without IO: whether to ask a server that failed again and again, and when to try it next."""
+"""A circuit breaker without IO: decides whether to ask a server that keeps failing, and when to try it again."""
 
 import random
 from collections.abc import Callable
 from enum import StrEnum
 
-FAILURES = 5  # in a row, after which it opens
-PAUSE = 5.0  # seconds until the first probe
-LONGEST_PAUSE = 120.0  # seconds
+FAILURES = 5  # in a row; then the breaker opens
+PAUSE_SECONDS = 5.0  # until the first probe
+MAX_PAUSE_SECONDS = 120.0
 
 
 class State(StrEnum):
-    CLOSED = "closed"  # all may ask
-    OPEN = "open"  # nobody may, until the pause is over
-    PROBING = "half-open"  # one asks, the others wait for what comes of it
+    CLOSED = "closed"  # everybody may ask
+    OPEN = "open"  # nobody may ask until the pause is over
+    PROBING = "half-open"  # one request probes the server; the others wait for its outcome
 
 
 class Event(StrEnum):
     ANSWERED = "answered"
     FAILED = "failed"
-    FAILED_OFTEN = "failed often"  # the last of so many in a row
-    PAUSED = "paused"  # the pause is over, and somebody wants to ask
+    FAILED_OFTEN = "failed often"  # the failure that completes the series
+    PAUSED = "paused"  # the pause is over, and there is a request
     GIVEN_UP = "given up"  # the probe ended without a verdict
 
 
-# Events that are missing change nothing: requests that left before the breaker opened end when they end.
+# Pairs that are missing change nothing: requests sent before the breaker opened may end at any time.
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.CLOSED, Event.FAILED_OFTEN): State.OPEN,
     (State.OPEN, Event.PAUSED): State.PROBING,
@@ -34,33 +34,33 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 }
 
 
-class Trial:
-    """Leave to ask once; what came of it is told with `answered`, `failed` or `given_up`."""
+class Permit:
+    """Permission for one request. Report its outcome with `answered`, `failed` or `given_up`."""
 
     __slots__ = ()
 
 
 class CircuitBreaker:
-    """One server's or model's breaker. Times are seconds of a monotonic clock, passed in."""
+    """The breaker of one server or model. Times are passed in, as seconds of a monotonic clock."""
 
     def __init__(
         self,
         failures: int = FAILURES,
-        pause: float = PAUSE,
-        longest: float = LONGEST_PAUSE,
+        pause: float = PAUSE_SECONDS,
+        longest: float = MAX_PAUSE_SECONDS,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        """The pause doubles with each probe that fails, up to `longest`; `draw` (0 to 1) makes it up to a quarter
-        longer, so that processes do not probe together."""
-        self._most, self._pause, self._longest, self._draw = failures, pause, longest, draw
+        """The pause doubles with each failed probe, up to `longest`. `draw` (0 to 1) makes it up to a quarter longer,
+        so that processes do not probe at the same time."""
+        self._max_failures, self._pause, self._longest, self._draw = failures, pause, longest, draw
         self._next_pause = pause
         self._in_row = 0
-        self._opens = 0.0  # when a probe may go
-        self._probe: Trial | None = None
+        self._opens = 0.0  # when a probe may be sent
+        self._probe: Permit | None = None
         self.state = State.CLOSED
 
     def wait(self, now: float) -> float:
-        """The seconds until it is worth asking, 0.0 for now; while a probe is out, until the next one could be."""
+        """Seconds until a request makes sense, 0.0 for now. While a probe is out: until the next one could be sent."""
         match self.state:
             case State.CLOSED:
                 return 0.0
@@ -69,26 +69,26 @@ class CircuitBreaker:
             case State.PROBING:
                 return self._next_pause
 
-    def enter(self, now: float) -> Trial | None:
-        """Leave to ask; None while the breaker is open, or somebody else probes."""
+    def enter(self, now: float) -> Permit | None:
+        """A permit to ask; None while the breaker is open or another request probes."""
         if self.wait(now) > 0:
             return None
         self._step(Event.PAUSED)
-        permit = Trial()
+        permit = Permit()
         if self.state is State.PROBING:
             self._probe = permit
         return permit
 
     def answered(self) -> None:
-        """The server answers, whatever it says."""
+        """The server has answered, whatever it said."""
         self._step(Event.ANSWERED)
         self._in_row, self._next_pause, self._probe = 0, self._pause, None
 
-    def failed(self, permit: Trial, now: float) -> None:
-        """It did not answer. What left before the breaker opened, and is no probe, brings no news then."""
+    def failed(self, permit: Permit, now: float) -> None:
+        """The server has not answered. Once the breaker is open, only the failure of a probe counts."""
         if self.state is State.CLOSED:
             self._in_row += 1
-            opened = self._in_row >= self._most and self._step(Event.FAILED_OFTEN)
+            opened = self._in_row >= self._max_failures and self._step(Event.FAILED_OFTEN)
         else:
             opened = permit is self._probe and self._step(Event.FAILED)
         if opened:
@@ -96,12 +96,12 @@ class CircuitBreaker:
             self._next_pause = min(2 * self._next_pause, self._longest)
             self._in_row, self._probe = 0, None
 
-    def given_up(self, permit: Trial, now: float) -> None:
-        """The request ended before it could be told; after a probe the next one may go at once."""
+    def given_up(self, permit: Permit, now: float) -> None:
+        """The request ended without an outcome. If it was the probe, the next one may be sent at once."""
         if permit is self._probe and self._step(Event.GIVEN_UP):
             self._opens, self._probe = now, None
 
     def _step(self, event: Event) -> bool:
-        """Whether this event changed the state."""
+        """Apply this event; returns whether it changed the state."""
         before, self.state = self.state, TRANSITIONS.get((self.state, event), self.state)
         return self.state is not before

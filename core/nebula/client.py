@@ -1,4 +1,4 @@
-"""The Nebula API: a ChatModel over HTTP with deadlines, retries before the first token, and the model catalog."""
+"""The client of the Nebula API: a ChatModel over HTTP with deadlines, retries before the first token, and a catalog."""
 
 import asyncio
 import json
@@ -17,23 +17,24 @@ from core.domain.beat import Beat
 from core.domain.chat import Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
 from core.domain.errors import BrokenStream, ModelTimeout, ServerTrouble
 from core.nebula import catalog
-from core.nebula.failures import AttemptFailed, from_answer, refuses_usage_option
+from core.nebula.failures import AttemptFailed, from_response, refuses_usage_option
 from core.nebula.response import ResponseDecoder
 from core.nebula.retries import Before, RetryPolicy
 from core.nebula.wire import request_body
 
 BASE_URL = "https://inference.nebulablock.com/v1"
 PLATFORM_URL = "https://api.nebulablock.com/api/v1"
-ERROR_BODY = 1 << 16  # bytes of an error that are looked at
-AFTER_FINISH = 2.0  # seconds for token counts and the end mark, once the model has ended
-DRAIN = 0.25  # seconds for the end of the body, after which the connection can be used again
+ERROR_BODY_BYTES = 1 << 16  # how much of an error response is read
+ERROR_BODY_SECONDS = 5.0  # how long it is read for
+AFTER_FINISH_SECONDS = 2.0  # for the token counts and the end mark, once the model has finished
+DRAIN_SECONDS = 0.25  # for the rest of the body, so that the connection can be reused
 
-# aiohttp's own errors too: the transport between does not translate all of them
+# aiohttp's own errors too: the transport between httpx and aiohttp does not translate all of them
 _CONNECTION_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError)
 
 
 class Nebula:
-    """The Nebula API, or any server that speaks like it. Use as `async with Nebula(...) as model`."""
+    """The Nebula API, or any server with the same protocol. Use as `async with Nebula(...) as model`."""
 
     def __init__(
         self,
@@ -49,17 +50,19 @@ class Nebula:
         backoff: float = 0.5,
         max_streams: int = 64,
         catalog_seconds: float = 600.0,
+        before_retry: Before | None = None,
     ) -> None:
-        """Times are seconds.
+        """Times are in seconds.
 
         `connect`: to reach the server. `first_token`: from the request to the first token of an answer or a thought;
         comments and empty chunks do not count. `between_tokens`: from one token to the next. `whole`: for an answer
-        that is not streamed. `retries`: attempts before the first token, the first included. `backoff`: the most that
-        the first pause between attempts lasts; it doubles. `max_streams`: requests at the same time, the others wait.
-        `catalog_seconds`: how long the list of models counts as fresh.
+        that is not streamed. `retries`: attempts before the first token, including the first. `backoff`: the longest
+        first pause between attempts; it doubles. `max_streams`: requests at the same time; others wait.
+        `catalog_seconds`: how long the list of models counts as fresh. `before_retry`: awaited before each retry, so
+        that whoever counts requests can count the retries too.
         """
         self._key = api_key.strip()
-        # the API page gives the full address as a base in one of its samples
+        # one sample of the API page gives the full address as the base
         self._base = base_url.strip().rstrip("/").removesuffix("/chat/completions")
         self._platform = platform_url.strip().rstrip("/")
         self._connect, self._first_token, self._between, self._whole = connect, first_token, between_tokens, whole
@@ -67,7 +70,7 @@ class Nebula:
         self._max_streams = max_streams
         self._slots = asyncio.Semaphore(max_streams)
         self._asks_usage = True
-        self.before_retry: Before | None = None  # whoever counts requests counts these too
+        self._before_retry = before_retry
         self._http: httpx.AsyncClient | None = None
         sources = (self._platform_models, self._served_models)
         self._catalog = catalog.CatalogCache(sources, seconds=catalog_seconds)
@@ -78,7 +81,7 @@ class Nebula:
             verify=context,
             headers={"Authorization": f"Bearer {self._key}", "User-Agent": "nebula-bot", "Accept-Encoding": "identity"},
             timeout=httpx.Timeout(None, connect=self._connect, pool=self._connect),
-            # more than our own limit: the pool must never be a queue
+            # more than our own limit: the pool must never become a queue
             limits=httpx.Limits(max_connections=self._max_streams + 8, keepalive_expiry=30.0),
         )
         return self
@@ -93,24 +96,24 @@ class Nebula:
     def stream(
         self, request: ChatRequest, beat: Beat | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
-        """The answer as it comes. Leaving the context closes the request on the server.
+        """Stream the answer. Leaving the context closes the request on the server.
 
-        The last delta carries the finish and, if the server counts, the usage. All the text of an answer to which the
-        model began to think without saying so comes with the last delta (see core.nebula.reasoning). Raises ModelError,
-        after the deltas that came until then.
+        The last delta carries the finish and, if the server counts tokens, the usage. If the model may be thinking
+        without an opening tag and never closes the thought, all the text comes with the last delta (see
+        core.nebula.reasoning). Raises ModelError, after the deltas that arrived before it.
         """
         return aclosing(self._answer(request, beat or Beat()))
 
     async def complete(self, request: ChatRequest) -> Completion:
-        """The whole answer at once. Raises ModelError."""
+        """Return the whole answer at once. Raises ModelError."""
         model = catalog.api_name(request.model)
-        attempts = RetryPolicy(self._retries, self._backoff, model, self.before_retry)
+        policy = RetryPolicy(self._retries, self._backoff, model, self._before_retry)
         while True:
             try:
                 async with self._slots:
                     deltas = [delta async for delta in self._attempt(request, model)]
             except AttemptFailed as failed:
-                await attempts.pause(failed)
+                await policy.pause(failed)
                 continue
             begins = max((index for index, delta in enumerate(deltas) if delta.restart), default=0)
             return Completion(
@@ -121,12 +124,12 @@ class Nebula:
             )
 
     async def catalog(self) -> Catalog:
-        """The models on offer, cached; never raises, and takes no longer than a few seconds."""
+        """Return the models on offer, from the cache. Never raises, and takes a few seconds at most."""
         return await self._catalog.get()
 
     async def _answer(self, request: ChatRequest, beat: Beat) -> AsyncGenerator[Delta, None]:
         model = catalog.api_name(request.model)
-        attempts = RetryPolicy(self._retries, self._backoff, model, self.before_retry)
+        policy = RetryPolicy(self._retries, self._backoff, model, self._before_retry)
         begun = False
         while True:
             try:
@@ -136,46 +139,46 @@ class Nebula:
                         yield delta
                     return
             except AttemptFailed as failed:
-                if begun:  # people have read the beginning; another attempt would say something else
+                if begun:  # people have read the beginning, and another attempt would say something else
                     metrics.MODEL_FAILURES.labels(type(failed.error).__name__).inc()
                     raise failed.error from failed.__cause__
                 reason = failed
-            await attempts.pause(reason)
+            await policy.pause(reason)
 
     async def _attempt(self, request: ChatRequest, model: str, beat: Beat | None = None) -> AsyncGenerator[Delta, None]:
-        """One request, streamed in this beat or, without one, answered as a whole. Raises Failed."""
+        """One request: streamed in this beat or, without a beat, answered as a whole. Raises AttemptFailed."""
         streamed = beat is not None
         clock = asyncio.get_running_loop().time
         deadline = clock() + (self._first_token if streamed else self._whole)
-        answer = ResponseDecoder(model)
+        decoder = ResponseDecoder(model)
         async with self._ask(request, model, streamed, deadline) as response, aclosing(_pieces(response)) as body:
-            while not answer.ended:
+            while not decoder.ended:
                 if beat:
-                    await _rest(beat, response)
+                    await _gather(beat, response)
                 try:
                     data = await _next(body, deadline)
                 except TimeoutError as error:
-                    if answer.said_all:
+                    if decoder.model_finished:
                         break
                     raise AttemptFailed(ModelTimeout("no token in time")) from error
                 except _CONNECTION_ERRORS as error:
-                    if answer.said_all:
+                    if decoder.model_finished:
                         break
-                    raise AttemptFailed(BrokenStream(_names(error)), again=True) from error
+                    raise AttemptFailed(BrokenStream(_types(error)), again=True) from error
                 if data is None:
                     break
-                delta = answer.feed(data)
-                if answer.said_all:
-                    deadline = min(deadline, clock() + AFTER_FINISH)
-                elif answer.alive:
+                delta = decoder.feed(data)
+                if decoder.model_finished:
+                    deadline = min(deadline, clock() + AFTER_FINISH_SECONDS)
+                elif decoder.alive:
                     deadline = clock() + self._between
                     if beat:
                         beat.heard()
                 if delta is not None:
                     yield delta
-            yield answer.close()
+            yield decoder.close()
             with suppress(TimeoutError, *_CONNECTION_ERRORS):
-                drained = clock() + DRAIN
+                drained = clock() + DRAIN_SECONDS
                 while await _next(body, drained) is not None:
                     pass
 
@@ -183,7 +186,7 @@ class Nebula:
     async def _ask(
         self, request: ChatRequest, model: str, streamed: bool, deadline: float
     ) -> AsyncIterator[httpx.Response]:
-        """The response to a request, when its status is good. Raises Failed."""
+        """The response to a request, if its status is 200. Raises AttemptFailed."""
         usage = self._asks_usage
         while True:
             content = request_body(request, model, stream=streamed, usage=usage)
@@ -193,7 +196,7 @@ class Nebula:
                     yield response
                     return
                 body = await _error_body(response)
-                failed = from_answer(response.status_code, body, response.headers, model, time.time())
+                failed = from_response(response.status_code, body, response.headers, model, time.time())
             if not (streamed and usage and refuses_usage_option(response.status_code, body)):
                 raise failed
             usage = False
@@ -215,7 +218,7 @@ class Nebula:
         except TimeoutError as error:
             raise AttemptFailed(ModelTimeout("no answer in time")) from error
         except _CONNECTION_ERRORS as error:
-            raise AttemptFailed(ServerTrouble(_names(error)), again=True) from error
+            raise AttemptFailed(ServerTrouble(_types(error)), again=True) from error
         try:
             yield response
         finally:
@@ -224,7 +227,7 @@ class Nebula:
     @property
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:
-            raise RuntimeError("Nebula is used outside of `async with`")
+            raise RuntimeError("use Nebula inside `async with`")
         return self._http
 
     async def _platform_models(self) -> tuple[ModelInfo, ...]:
@@ -239,8 +242,8 @@ class Nebula:
         return catalog.parse(json.loads(response.content))
 
 
-async def _rest(beat: Beat, response: httpx.Response) -> None:
-    """Before a read: let pieces of a quick stream gather. The system keeps them, so that no packet wakes the loop."""
+async def _gather(beat: Beat, response: httpx.Response) -> None:
+    """Before a read, let the pieces of a quick stream gather in the system: then no packet wakes the loop."""
     if not beat.quick:
         beat.read()
         return
@@ -256,8 +259,8 @@ async def _rest(beat: Beat, response: httpx.Response) -> None:
 
 
 def _connection(response: httpx.Response) -> asyncio.ReadTransport | None:
-    """The connection below a response, by names that httpx 0.28 and httpx-aiohttp 0.2 keep to themselves; None where
-    they have others."""
+    """The connection below a response, by private names of httpx 0.28 and httpx-aiohttp 0.2; None if other versions
+    name it differently."""
     try:
         connection = response.stream._stream._aiohttp_response.connection  # type: ignore[union-attr]
     except AttributeError:
@@ -266,29 +269,29 @@ def _connection(response: httpx.Response) -> asyncio.ReadTransport | None:
 
 
 def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The body as it comes, without the two layers in which httpx decodes and cuts it: no encoding was accepted. It is
-    a generator, though httpx does not promise it, and has to be closed as one."""
+    """The raw body, without the two layers in which httpx decodes and splits it: the request accepts no encoding. It is
+    a generator, though httpx does not promise that, and must be closed like one."""
     return cast("AsyncGenerator[bytes, None]", aiter(cast("httpx.AsyncByteStream", response.stream)))
 
 
 async def _next(body: AsyncIterator[bytes], deadline: float) -> bytes | None:
-    """The next bytes; None at the end. Raises TimeoutError at the deadline, by the loop's clock."""
+    """The next bytes; None at the end. Raises TimeoutError at the deadline, on the loop's clock."""
     async with asyncio.timeout_at(deadline):
         return await anext(body, None)
 
 
 async def _error_body(response: httpx.Response) -> bytes:
-    """The beginning of an error's body; what came, if it is slow or cut."""
+    """The beginning of an error's body; if it is slow or cut off, the part that arrived."""
     body = bytearray()
-    deadline = asyncio.get_running_loop().time() + 5.0
+    deadline = asyncio.get_running_loop().time() + ERROR_BODY_SECONDS
     with suppress(TimeoutError, *_CONNECTION_ERRORS):
         async with aclosing(_pieces(response)) as pieces:
-            while len(body) < ERROR_BODY and (data := await _next(pieces, deadline)) is not None:
+            while len(body) < ERROR_BODY_BYTES and (data := await _next(pieces, deadline)) is not None:
                 body += data
     return bytes(body)
 
 
-def _names(error: BaseException) -> str:
-    """The kinds of an error and of its cause; their words may hold addresses."""
+def _types(error: BaseException) -> str:
+    """The types of an error and of its cause, without their messages, which may contain addresses."""
     cause = error.__cause__
     return type(error).__name__ + (f" ({type(cause).__name__})" if cause is not None else "")

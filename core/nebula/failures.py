@@ -1,7 +1,7 @@
-"""What went wrong at the Nebula API: statuses, headers and error bodies to the error tree.
+"""Maps failures of the Nebula API (statuses, headers and error bodies) to the error tree.
 
-The status decides first, then the error's type and code, then its words: servers of this family disagree on all
-three. Words of the server never enter an error of ours, as they may quote messages, keys and addresses.
+The status decides first, then the error's type and code, then its wording: servers of this family disagree on all
+three. The server's wording never enters our errors, because it may quote messages, keys and addresses.
 """
 
 import email.utils
@@ -22,8 +22,8 @@ from core.domain.errors import (
     UnknownModel,
 )
 
-DAY = 86400.0  # seconds; a longer Retry-After is a server's mistake
-PARALLEL_SLOT = 1.5  # seconds; LiteLLM says 60 for a parallel slot, which is free as soon as another answer ends
+DAY_SECONDS = 86400.0  # a longer Retry-After is a mistake of the server
+PARALLEL_SLOT_SECONDS = 1.5  # LiteLLM says 60 for a parallel slot, but one is free as soon as another answer ends
 
 _CREDITS = re.compile(
     r"budget_exceeded|budget has been exceeded|exceeded budget|budget ?exceeded"
@@ -58,7 +58,7 @@ _OPTION = re.compile(
 )
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 _SECRET = re.compile(r"(?i)^(sk|ak|pk|key|bearer)[-_]|[0-9a-f]{16}")
-# What an error object without a status means, first match first.
+# The status that an error object without one stands for; the first match counts.
 _GUESSES = (
     (_CREDITS, 402),
     (re.compile(r"rate[ _-]?limit|too many requests|throttl"), 429),
@@ -70,9 +70,10 @@ _GUESSES = (
 
 
 class AttemptFailed(Exception):
-    """One attempt at an answer failed with `error`; what to do about it.
+    """One attempt at an answer failed with `error`. The other attributes say what to do about it.
 
-    `again`: another attempt may succeed. `once`: but only one more is worth it. `wait`: seconds the server asks for.
+    `again`: another attempt may succeed. `once`: but only one more makes sense. `wait`: how long the server asks us to
+    wait, in seconds.
     """
 
     def __init__(
@@ -82,13 +83,13 @@ class AttemptFailed(Exception):
         self.error, self.again, self.once, self.wait = error, again, once, wait
 
 
-def from_answer(status: int, body: bytes, headers: Mapping[str, str], model: str, now: float) -> AttemptFailed:
-    """What an HTTP answer other than 200 means. `now`: epoch seconds, against which a Retry-After date counts."""
+def from_response(status: int, body: bytes, headers: Mapping[str, str], model: str, now: float) -> AttemptFailed:
+    """The meaning of an HTTP response other than 200. `now`: epoch seconds, to compare with a date in Retry-After."""
     return _failed(status, _decode(body), retry_after(headers, now), model)
 
 
 def from_stream(error: object, model: str) -> AttemptFailed:
-    """What an error object means in an answer that began well (status 200)."""
+    """The meaning of an error object in a response with status 200."""
     for name, text in _strings(error):
         if name in ("code", "status", "status_code") and text.isdecimal() and 400 <= int(text) < 600:
             return _failed(int(text), error, None, model)
@@ -97,24 +98,24 @@ def from_stream(error: object, model: str) -> AttemptFailed:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """The seconds that a server asks to wait; None when it does not say, or nothing sensible.
+    """How long the server asks us to wait, in seconds; None if it gives no time, or an unreasonable one.
 
-    LiteLLM passes the headers of the server behind it on with a prefix
+    LiteLLM forwards the headers of the server behind it with a prefix
     (https://github.com/BerriAI/litellm/issues/21553).
     """
     if headers.get("rate_limit_type") == "max_parallel_requests":
-        return PARALLEL_SLOT
+        return PARALLEL_SLOT_SECONDS
     for prefix in ("", "llm_provider-"):
         for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
             value = headers.get(prefix + name)
             seconds = None if value is None else _seconds(value.strip(), unit, now)
-            if seconds is not None and 0 <= seconds <= DAY:
+            if seconds is not None and 0 <= seconds <= DAY_SECONDS:
                 return seconds
     return None
 
 
 def refuses_usage_option(status: int, body: bytes) -> bool:
-    """Whether a server refuses the request for its `stream_options`, or for fields that it does not know."""
+    """Whether a server refuses the request because of `stream_options` or of fields that it does not know."""
     return status in (400, 422) and _OPTION.search(body.decode("utf-8", "replace").lower()) is not None
 
 
@@ -133,7 +134,7 @@ def _failed(status: int, error: object, wait: float | None, model: str) -> Attem
     words = _words(error)
     cause = _classify(status, words, _detail(status, error), wait, model)
     if isinstance(cause, RateLimited):
-        # Each attempt counts against the limit, and no wait within a turn outlasts a day's.
+        # Each attempt counts against the limit, and no turn can wait for a daily limit to end.
         return AttemptFailed(cause, again=not _DAILY.search(words), once=True, wait=wait)
     again = (status >= 500 or status == 408) and not isinstance(cause, ContextTooLong)
     return AttemptFailed(cause, again=again, wait=wait)
@@ -155,14 +156,14 @@ def _classify(status: int, words: str, detail: str, wait: float | None, model: s
     if status == 403:
         return BadKey(detail)
     if status == 404:
-        return ServerTrouble(f"{detail}: no such address")
+        return ServerTrouble(f"{detail}: no such endpoint")
     if status >= 500 and re.search(r"contextwindowexceeded|context_length_exceeded|exceed_context_size", words):
         return ContextTooLong(detail)
     return BadRequest(detail) if 400 <= status < 500 and status != 405 else ServerTrouble(detail)
 
 
 def _output_too_long(words: str) -> bool:
-    """vLLM names the context's length also when max_tokens alone is beyond it; then no shorter prompt helps."""
+    """vLLM mentions the context length also if max_tokens alone exceeds it; then no shorter prompt helps."""
     found = _OUTPUT.search(words)
     return found is not None and int(found[1]) >= int(found[2])
 
@@ -180,8 +181,8 @@ def _decode(body: bytes) -> object:
 
 
 def _strings(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
-    """All texts of an error body with the names they stand under, outermost first; the texts of `input` are the
-    user's own (pydantic quotes them) and must not decide."""
+    """All texts of an error body with their field names, outermost first. The texts of `input` are the user's own
+    (pydantic quotes them) and must not decide anything."""
     if isinstance(value, str):
         yield name, value
     elif isinstance(value, int):
@@ -196,7 +197,7 @@ def _strings(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[st
 
 
 def _detail(status: int, error: object) -> str:
-    """The status, type, code and parameter: single words, never a sentence of the server."""
+    """The status, type, code and parameter: single words, never a sentence from the server."""
     words = [f"HTTP {status}"]
     for name, text in _strings(error):
         known = name in ("type", "code", "param", "status") and _TOKEN.fullmatch(text) and not _SECRET.search(text)

@@ -1,4 +1,4 @@
-"""Steady: a model that keeps within the account's limits, rests when its server fails, and has another stand in."""
+"""Wraps a ChatModel with the account's rate limits, a circuit breaker for each model, and a fallback model."""
 
 import asyncio
 import logging
@@ -19,32 +19,32 @@ from core.domain.errors import (
     UnknownModel,
 )
 from core.domain.ports import ChatModel
-from core.nebula.account_limits import AccountRateLimits, Booking
+from core.nebula.account_limits import AccountRateLimits, Reservation
 from core.nebula.catalog import api_name
-from core.nebula.circuit_breaker import CircuitBreaker, Trial
+from core.nebula.circuit_breaker import CircuitBreaker, Permit
 
 log = logging.getLogger(__name__)
 
-# A server that says why it refuses is alive; these are signs that it is not.
-_DOWN = (ServerTrouble, ModelTimeout, BrokenStream)
-# What another model may be spared.
-_STAND_IN = (*_DOWN, RateLimited, UnknownModel, NoAnswer, Unavailable)
-# The part of the deadline that the model asked for may use up where another can stand in.
-_OWN_SHARE = 0.75
-# So long a model that was refused is waited for where another can stand in. Seconds.
-_HELD = 5.0
-_MOST_BREAKERS = 256
+# A server that gives a reason for its refusal is up; these errors suggest that it is down.
+_OUTAGE_ERRORS = (ServerTrouble, ModelTimeout, BrokenStream)
+# Failures that another model may not have.
+_FALLBACK_ERRORS = (*_OUTAGE_ERRORS, RateLimited, UnknownModel, NoAnswer, Unavailable)
+# The share of the deadline that the requested model may use up if there is a fallback.
+_PRIMARY_SHARE = 0.75
+# How long a request waits for a model that the server has refused, if there is a fallback.
+_HOLD_WAIT_SECONDS = 5.0
+_MAX_BREAKERS = 256
 
 
 @dataclass(slots=True)
-class _Trial:
-    """One request on its way: whether the model began to answer, and what that cost as far as is known."""
+class _Call:
+    """A request under way: whether the model has begun to answer, and the usage reported so far."""
 
     breaker: CircuitBreaker
     begun: bool = False
     usage: Usage | None = None
 
-    def heard(self, usage: Usage | None) -> None:
+    def record(self, usage: Usage | None) -> None:
         if not self.begun:
             self.begun = True
             self.breaker.answered()
@@ -52,7 +52,7 @@ class _Trial:
 
 
 class ResilientModel:
-    """A ChatModel over another. Keeps one circuit breaker for each model, of this process alone."""
+    """A ChatModel on top of another. Each process has its own circuit breaker for each model."""
 
     def __init__(
         self,
@@ -63,8 +63,8 @@ class ResilientModel:
         deadline: float = 120.0,
         breaker: Callable[[], CircuitBreaker] = CircuitBreaker,
     ) -> None:
-        """`fallback`: the model that answers where the one asked for fails before its first token, "" for none.
-        `deadline`: seconds until the first token, over all attempts and waiting. `breaker` makes a new one."""
+        """`fallback`: the model that answers if the requested one fails before its first token; "" for none.
+        `deadline`: seconds until the first token, all attempts and waiting included. `breaker`: makes a new breaker."""
         self._model, self._account = model, account
         self._fallback = api_name(fallback)
         self._deadline = deadline
@@ -72,33 +72,33 @@ class ResilientModel:
         self._breakers: dict[str, CircuitBreaker] = {}
 
     @property
-    def resting(self) -> bool:
-        """Whether no model that was asked here may be asked at this moment, as each failed too often."""
+    def unavailable(self) -> bool:
+        """Whether the breaker of every model that this process has used forbids requests at this moment."""
         now = asyncio.get_running_loop().time()
         return bool(self._breakers) and all(each.wait(now) > 0 for each in self._breakers.values())
 
     def stream(
         self, request: ChatRequest, beat: Beat | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[Delta]]:
-        """The answer as it comes; the first delta says so if the fallback gives it. Raises ModelError."""
+        """Stream the answer. If the fallback answers, the first delta names it. Raises ModelError."""
         return aclosing(self._answer(request, beat))
 
     async def complete(self, request: ChatRequest) -> Completion:
-        """The whole answer at once. Raises ModelError."""
+        """Return the whole answer at once. Raises ModelError."""
         try:
             return await self._complete(request)
         except ModelError as error:
-            if (second := self._instead_of(request, error)) is None:
+            if (second := self._fallback_request(request, error)) is None:
                 raise
             return await self._complete(second)
 
     async def catalog(self) -> Catalog:
-        """The models on offer, cached; never raises."""
+        """Return the models on offer, from the cache. Never raises."""
         return await self._model.catalog()
 
     async def _answer(self, request: ChatRequest, beat: Beat | None) -> AsyncGenerator[Delta, None]:
         start = asyncio.get_running_loop().time()
-        share = _OWN_SHARE if self._spare(request) else 1.0
+        share = _PRIMARY_SHARE if self._has_fallback(request) else 1.0
         begun = False
         try:
             async with aclosing(self._streamed(request, start + share * self._deadline, beat)) as deltas:
@@ -107,7 +107,7 @@ class ResilientModel:
                     yield delta
                 return
         except ModelError as error:
-            second = None if begun else self._instead_of(request, error)
+            second = None if begun else self._fallback_request(request, error)
             if second is None:
                 raise
             failed = error
@@ -119,91 +119,93 @@ class ResilientModel:
         except ModelError as error:
             if begun:
                 raise
-            log.warning("%s failed as well: %s: %s", second.model, type(error).__name__, error)
+            log.warning("the fallback %s failed too: %s: %s", second.model, type(error).__name__, error)
             raise failed from error
 
-    def _spare(self, request: ChatRequest) -> bool:
-        """Whether another model can stand in for the one asked for."""
+    def _has_fallback(self, request: ChatRequest) -> bool:
+        """Whether there is a fallback, and it is not the requested model itself."""
         return self._fallback not in ("", api_name(request.model))
 
-    def _instead_of(self, request: ChatRequest, error: ModelError) -> ChatRequest | None:
-        """The request to the fallback after such a failure; None if there is none, or if it would not help."""
-        if not self._spare(request) or not isinstance(error, _STAND_IN):
+    def _fallback_request(self, request: ChatRequest, error: ModelError) -> ChatRequest | None:
+        """The request to send to the fallback after this failure; None without a fallback, or if it would not help."""
+        if not self._has_fallback(request) or not isinstance(error, _FALLBACK_ERRORS):
             return None
         if isinstance(error, RateLimited) and error.ours:
             return None
-        log.warning("%s failed: %s: %s; %s answers", request.model, type(error).__name__, error, self._fallback)
+        log.warning("%s failed: %s: %s; asking %s instead", request.model, type(error).__name__, error, self._fallback)
         return replace(request, model=self._fallback)
 
     async def _streamed(self, request: ChatRequest, deadline: float, beat: Beat | None) -> AsyncGenerator[Delta, None]:
-        """The answer of this model. `deadline` for the first token, by the loop's clock. Raises ModelError."""
-        async with self._trial(request, deadline) as trial, self._model.stream(request, beat) as deltas:
+        """Stream this model's answer. `deadline`: for the first token, on the loop's clock. Raises ModelError."""
+        async with self._call(request, deadline) as call, self._model.stream(request, beat) as deltas:
             try:
                 async with asyncio.timeout_at(deadline):
                     delta = await anext(deltas, None)
             except TimeoutError as error:
                 raise ModelTimeout("no token within the deadline") from error
             while delta is not None:
-                trial.heard(delta.usage)
+                call.record(delta.usage)
                 yield delta
                 delta = await anext(deltas, None)
 
     async def _complete(self, request: ChatRequest) -> Completion:
-        async with self._trial(request, asyncio.get_running_loop().time() + self._deadline) as trial:
+        async with self._call(request, asyncio.get_running_loop().time() + self._deadline) as call:
             completion = await self._model.complete(request)
-            trial.heard(completion.usage)
+            call.record(completion.usage)
             return completion
 
     @asynccontextmanager
-    async def _trial(self, request: ChatRequest, deadline: float) -> AsyncIterator[_Trial]:
-        """Around one request: its place in the account's limits and the breaker's leave come first, their account
-        of it last. Raises RateLimited, Unavailable and ModelTimeout before the request."""
+    async def _call(self, request: ChatRequest, deadline: float) -> AsyncIterator[_Call]:
+        """Surround one request: reserve capacity and get the breaker's permit before it, report to both after it.
+
+        Raises RateLimited and Unavailable before the request.
+        """
         clock = asyncio.get_running_loop().time
         breaker = self._breaker(api_name(request.model))
         if wait := breaker.wait(clock()):
-            raise Unavailable("let rest", wait)  # nobody waits for a place in vain
-        booking = await self._place(request, deadline)
+            raise Unavailable("circuit breaker open", wait)  # do not wait for capacity first, for nothing
+        reservation = await self._reserve(request, deadline)
         permit = breaker.enter(clock())
         if permit is None:
-            if self._account and booking:
-                await self._account.give_back(booking)
-            raise Unavailable("let rest meanwhile", breaker.wait(clock()))
-        trial = _Trial(breaker)
+            if self._account and reservation:
+                await self._account.cancel(reservation)
+            raise Unavailable("circuit breaker opened meanwhile", breaker.wait(clock()))
+        call = _Call(breaker)
         try:
-            yield trial
+            yield call
         except ModelError as error:
-            self._judge(trial, permit, error)
+            self._report(call, permit, error)
             if self._account and isinstance(error, RateLimited) and not error.ours:
                 await self._account.hold(api_name(request.model), error)
-            # a model that kept silent for long may have read the question
-            if self._account and booking and not trial.begun and not isinstance(error, ModelTimeout):
-                await self._account.settle(booking, None)
+            # After a timeout the model may have read the prompt, so the tokens stay counted.
+            if self._account and reservation and not call.begun and not isinstance(error, ModelTimeout):
+                await self._account.settle(reservation, None)
             raise
         finally:
-            breaker.given_up(permit, clock())  # no news, if it was told before
-            if self._account and booking and trial.usage:
-                await self._account.settle(booking, trial.usage)
+            breaker.given_up(permit, clock())  # does nothing if the outcome was reported already
+            if self._account and reservation and call.usage:
+                await self._account.settle(reservation, call.usage)
 
-    async def _place(self, request: ChatRequest, deadline: float) -> Booking | None:
+    async def _reserve(self, request: ChatRequest, deadline: float) -> Reservation | None:
         if self._account is None:
             return None
-        held = _HELD if self._spare(request) else None
+        held = _HOLD_WAIT_SECONDS if self._has_fallback(request) else None
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._account.take(request, held=held)
+                return await self._account.reserve(request, held=held)
         except TimeoutError as error:
-            raise RateLimited("no place within the deadline", ours=True) from error
+            raise RateLimited("no capacity within the deadline", ours=True) from error
 
-    def _judge(self, trial: _Trial, permit: Trial, error: ModelError) -> None:
-        """What a failure says of the server; after the first token it said enough."""
-        if trial.begun or (isinstance(error, RateLimited) and error.ours):
+    def _report(self, call: _Call, permit: Permit, error: ModelError) -> None:
+        """Report a failure to the breaker. After the first token the breaker already knows that the server is up."""
+        if call.begun or (isinstance(error, RateLimited) and error.ours):
             return
-        if isinstance(error, _DOWN):
-            trial.breaker.failed(permit, asyncio.get_running_loop().time())
+        if isinstance(error, _OUTAGE_ERRORS):
+            call.breaker.failed(permit, asyncio.get_running_loop().time())
         else:
-            trial.breaker.answered()
+            call.breaker.answered()
 
     def _breaker(self, model: str) -> CircuitBreaker:
-        if model not in self._breakers and len(self._breakers) >= _MOST_BREAKERS:
-            self._breakers.pop(next(iter(self._breakers)))  # names are what people set: any number of them
+        if model not in self._breakers and len(self._breakers) >= _MAX_BREAKERS:
+            self._breakers.pop(next(iter(self._breakers)))  # people choose the names, so there may be any number
         return self._breakers.setdefault(model, self._new_breaker())

@@ -1,6 +1,6 @@
-"""One answer of the API from its raw bytes: a stream of events or one JSON object, whichever the server sent.
+"""Decodes one response of the API from its raw bytes: a stream of events or one JSON object, whichever it is.
 
-Pure: bytes in, deltas out; the deadlines and the connection are the caller's.
+It is pure: bytes in, deltas out. The caller is responsible for deadlines and the connection.
 """
 
 from core.domain.chat import Delta, Finish, Usage
@@ -10,54 +10,54 @@ from core.nebula.reasoning import Splitter, split, thinks_unopened
 from core.nebula.sse import EventDecoder, EventTooLong, ServerSentEvent
 from core.nebula.wire import Chunk, parse, words
 
-WHOLE_LIMIT = 8 << 20  # bytes of an answer that is not a stream
+MAX_WHOLE_BYTES = 8 << 20  # of a response that is not a stream
 
 
 class ResponseDecoder:
-    """Feed it the body of a 200 response until it has `ended` or the body has, then close it."""
+    """Feed it the body of a 200 response until it has `ended` or the body is complete, then close it."""
 
     def __init__(self, model: str) -> None:
-        """`model`: the API's name, which tells how it may think aloud."""
+        """`model`: the API's name, which tells in which form the model may think aloud."""
         self._model = model
         self._unopened = thinks_unopened(model)
         self._splitter = Splitter(self._unopened)
-        self._decoder = EventDecoder()
-        self._kind: int | None = None  # the first byte of the body that says something
-        self._body = bytearray()  # of an answer that is not a stream
+        self._events = EventDecoder()
+        self._kind: int | None = None  # the first significant byte of the body
+        self._body = bytearray()  # of a response that is not a stream
         self._finish: Finish | None = None
         self._usage: Usage | None = None
         self._failed: AttemptFailed | None = None
         self._answered = False
-        self.ended = False  # nothing that follows matters
-        self.alive = False  # the last bytes brought something from the model, not only comments and empty chunks
+        self.ended = False  # ignore all that follows
+        self.alive = False  # the last bytes held output of the model, not only comments and empty chunks
 
     @property
-    def said_all(self) -> bool:
-        """Whether the model has ended, though the token counts and the end mark may still follow."""
+    def model_finished(self) -> bool:
+        """Whether the model has finished. The token counts and the end mark may still follow."""
         return self._finish is not None
 
     def feed(self, data: bytes) -> Delta | None:
-        """What these bytes add. None when that is nothing."""
+        """Return what these bytes add; None if they add nothing."""
         self.alive = False
         if self._kind is None:
-            start = data.lstrip(b"\xef\xbb\xbf \t\r\n")  # a BOM is not in the way of a `{`
+            start = data.lstrip(b"\xef\xbb\xbf \t\r\n")  # a `{` may follow a BOM
             self._kind = start[0] if start else None
         if self._kind is not None and self._kind in b"{<":
             self._body += data
-            if len(self._body) > WHOLE_LIMIT:
+            if len(self._body) > MAX_WHOLE_BYTES:
                 self._fail(AttemptFailed(BrokenStream("the answer is too large")))
             return None
         try:
-            return self._add(self._decoder.feed(data))
+            return self._add(self._events.feed(data))
         except EventTooLong as error:
             self._fail(AttemptFailed(BrokenStream(str(error))))
             return None
 
     def close(self) -> Delta:
-        """What was kept back, why the model ended, and the token counts. Raises Failed if the answer is not whole."""
+        """Return the text held back, the finish and the usage. Raises AttemptFailed if the answer is incomplete."""
         late = None
         if not self.ended:
-            late = self._whole() if self._body else self._add(self._decoder.close())
+            late = self._whole() if self._body else self._add(self._events.close())
         if self._failed is not None:
             raise self._failed
         if self._finish is None and not self.ended:
@@ -68,7 +68,7 @@ class ResponseDecoder:
         text = last.text if last.restart else first.text + last.text
         answered = bool(text.strip()) or (self._answered and not last.restart)
         if finish is Finish.STOP and not answered:
-            # LiteLLM hides failures of the server behind it as an empty answer that ended well
+            # LiteLLM hides a failure of the server behind it in an empty answer with a normal end
             raise AttemptFailed(NoAnswer("the answer is empty"), again=True, once=True)
         return Delta(text, first.thought + last.thought, finish, self._usage, first.restart or last.restart)
 
@@ -82,7 +82,7 @@ class ResponseDecoder:
                 return
             self.alive = True
             delta = self._splitter.feed(said, thinking)
-            if delta.restart:  # its thought holds the text until here
+            if delta.restart:  # its thought contains the text so far
                 text, restart, self._answered = "", True, False
             text += delta.text
             thought += delta.thought
@@ -94,7 +94,7 @@ class ResponseDecoder:
                 self.ended = True
                 break
             if not event.name and (said := words(event.data)) is not None:
-                content += said  # where pieces are cut makes no difference to what they say
+                content += said  # where the text is split does not matter
                 continue
             try:
                 chunk = parse(event.data)
@@ -120,7 +120,7 @@ class ResponseDecoder:
         return Delta(text, thought, restart=restart)
 
     def _note(self, chunk: Chunk) -> None:
-        self._usage = chunk.usage or self._usage  # the last one counts: some servers repeat it in each chunk
+        self._usage = chunk.usage or self._usage  # the last one counts: some servers repeat the usage in each chunk
         self._finish = chunk.finish or self._finish
         if chunk.error is not None:
             self._fail(from_stream(chunk.error, self._model))
@@ -138,7 +138,7 @@ class ResponseDecoder:
             self._fail(AttemptFailed(BrokenStream("the answer is not valid JSON"), again=True))
             return None
         if chunk is None:
-            self._fail(AttemptFailed(ServerTrouble("HTTP 200 with a page in place of an answer"), again=True))
+            self._fail(AttemptFailed(ServerTrouble("HTTP 200 with a web page instead of an answer"), again=True))
             return None
         self._note(chunk)
         self.ended = True

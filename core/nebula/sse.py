@@ -1,4 +1,4 @@
-"""Server-Sent Events: an incremental decoder without IO, bytes in and events out.
+"""An incremental decoder of Server-Sent Events, without IO: bytes in, events out.
 
 The format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 """
@@ -6,32 +6,34 @@ The format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsi
 import codecs
 from dataclasses import dataclass
 
-LIMIT = 1 << 20  # bytes of one event; a token is some hundred
+MAX_EVENT_BYTES = 1 << 20  # a token takes a few hundred
 
 
 class EventTooLong(ValueError):
-    """One event is longer than the decoder's limit."""
+    """An event is longer than the decoder's limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSentEvent:
-    """One event: its data, and its name ("" when the stream gave none, which means a plain message)."""
+    """One event: its data and its name. The name is "" if the stream gives none, which means a plain message."""
 
     data: str
     name: str = ""
 
 
 class EventDecoder:
-    """Turns the bytes of one stream into events, however they are cut.
+    """Turns the bytes of one stream into events, wherever they are split.
 
-    Lines end in LF, CR or CRLF and nowhere else: U+2028 and its like are ordinary characters inside JSON.
-    Events without data (comments, pings, `id:` and `retry:` blocks) are left out. Invalid UTF-8 becomes U+FFFD.
+    Only LF, CR and CRLF end a line: U+2028 and similar are ordinary characters inside JSON.
+    Events without data (comments, pings, `id:` and `retry:` blocks) are skipped. Invalid UTF-8 becomes U+FFFD.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        """`limit`: bytes that one event may have before its blank line comes."""
+    def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
+        """`limit`: how many bytes one event may have before its blank line."""
         self._limit = limit
-        self._line = bytearray()  # the part of a line that came so far; grows in place, so that many cuts cost no more
+        self._line = (
+            bytearray()
+        )  # the part of a line received so far; grows in place, so that many small reads stay cheap
         self._after_cr = False
         self._at_start = True
         self._name = ""
@@ -39,16 +41,16 @@ class EventDecoder:
         self._size = 0
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
-        """The events that these bytes complete. Raises EventTooLong."""
+        """Return the events that these bytes complete. Raises EventTooLong."""
         if self._after_cr and data:
             self._after_cr = False
-            if data[0] == 0x0A:  # the LF of a CRLF whose CR ended the piece before
+            if data[0] == 0x0A:  # the LF of a CRLF whose CR ended the previous piece
                 data = data[1:]
         if not data:
             return []
-        if self._between and data.endswith(b"\n\n") and b"\r" not in data:
-            return self._whole(data)
-        lines = data.splitlines()  # of bytes: at LF, CR and CRLF only
+        if self._between_events and data.endswith(b"\n\n") and b"\r" not in data:
+            return self._whole_events(data)
+        lines = data.splitlines()  # bytes split at LF, CR and CRLF only
         last = data[-1]
         self._after_cr = last == 0x0D
         rest = b"" if last in b"\r\n" else lines.pop()
@@ -65,7 +67,7 @@ class EventDecoder:
         return events
 
     def close(self) -> list[ServerSentEvent]:
-        """The last event, if the stream ended without the blank line that it should have had."""
+        """Return the last event, if the stream ended without the required blank line."""
         events: list[ServerSentEvent] = []
         if self._line:
             self._take(bytes(self._line), events)
@@ -74,12 +76,12 @@ class EventDecoder:
         return events
 
     @property
-    def _between(self) -> bool:
-        """Whether nothing of an event has come yet."""
+    def _between_events(self) -> bool:
+        """Whether the stream is between two events."""
         return not (self._line or self._data or self._name or self._at_start)
 
-    def _whole(self, data: bytes) -> list[ServerSentEvent]:
-        """The usual read: whole events, and nothing of the next one."""
+    def _whole_events(self, data: bytes) -> list[ServerSentEvent]:
+        """Decode the usual read: whole events and no part of another."""
         events: list[ServerSentEvent] = []
         for block in data[:-2].split(b"\n\n"):
             if block.startswith(b"data: ") and b"\n" not in block and len(block) <= self._limit:

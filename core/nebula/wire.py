@@ -1,6 +1,6 @@
 """The JSON of the Nebula API as typed values: the body of a request, a chunk of a stream, a whole answer.
 
-Reading is liberal: servers of this family leave out, null or empty nearly every field.
+The reader is tolerant: nearly every field may be missing, null or empty with servers of this family.
 """
 
 import json
@@ -13,12 +13,12 @@ import msgspec
 from core.domain.chat import ChatRequest, Finish, Usage
 
 _FINISH = {"length": Finish.LENGTH, "max_tokens": Finish.LENGTH, "content_filter": Finish.FILTER}
-_BROKEN = ("abort", "error")  # vLLM and OpenRouter: the server gave up, the answer is not whole
+_BROKEN = ("abort", "error")  # of vLLM and OpenRouter: the server gave up, and the answer is incomplete
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What one chunk, or one whole answer, says. `broken`: the server says that it gave up."""
+    """The content of one chunk or one whole answer. `broken`: the server says that it gave up."""
 
     text: str = ""
     thought: str = ""
@@ -42,14 +42,14 @@ class _Choice(msgspec.Struct):
 
 
 class _Words(msgspec.Struct):
-    """Nearly every chunk: some words of the answer and nothing else. Anything else is no such value."""
+    """The usual chunk: some words of the answer and nothing else. Any other chunk fails to decode as one."""
 
     choices: tuple[_Choice]
     usage: None = None
     error: None = None
 
 
-# One pass without a dict for each level: a chunk costs a fifth of what json.loads and looking into it do.
+# One pass without a dict for each level: this takes a fifth of the time of json.loads and a look into its result.
 _WORDS = msgspec.json.Decoder(_Words)
 
 
@@ -71,7 +71,7 @@ def request_body(request: ChatRequest, model: str, *, stream: bool, usage: bool)
 
 
 def words(data: str) -> str | None:
-    """What nearly every chunk says, read in one pass: words of the answer. None for one that says anything else."""
+    """Read the usual chunk in one pass: returns its words of the answer, or None if the chunk says anything else."""
     try:
         return _WORDS.decode(data).choices[0].delta.content
     except (msgspec.MsgspecError, RecursionError):
@@ -79,9 +79,9 @@ def words(data: str) -> str | None:
 
 
 def parse(data: str) -> Chunk | None:
-    """A chunk of a stream or a whole answer; None for what is not a JSON object (a misplaced ping).
+    """Read a chunk of a stream or a whole answer. Returns None for anything but a JSON object (a misplaced ping).
 
-    Raises ValueError for a broken object.
+    Raises ValueError if the object is malformed.
     """
     if data.lstrip()[:1] != "{":
         return None
@@ -110,7 +110,7 @@ def _chunk(value: dict[str, object]) -> Chunk:
     if isinstance(said, dict):
         content = said.get("content")
         text = content if isinstance(content, str) else _parts(content, "text")
-        # both names at once hold the same words (https://github.com/vllm-project/vllm/issues/27755)
+        # if both names are present, they hold the same words (https://github.com/vllm-project/vllm/issues/27755)
         for name in ("reasoning_content", "reasoning"):
             field = said.get(name)
             if isinstance(field, str) and field:
@@ -128,7 +128,7 @@ def _chunk(value: dict[str, object]) -> Chunk:
 
 
 def _clean(text: str) -> str:
-    """The text with U+FFFD for half a character: JSON and platforms can bring one, UTF-8 can't hold it."""
+    """Replace lone surrogates with U+FFFD: JSON and platforms can deliver them, but UTF-8 cannot encode them."""
     if text.isascii():
         return text
     try:
@@ -139,7 +139,7 @@ def _clean(text: str) -> str:
 
 
 def _parts(content: object, kind: str) -> str:
-    """Content as a list of typed parts: the words of one kind."""
+    """The words of one kind, if the content is a list of typed parts."""
     if not isinstance(content, list):
         return ""
     words = (part.get(kind) for part in content if isinstance(part, dict))

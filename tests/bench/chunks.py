@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from bots.compose import nebula
-from bots.sandbox.nebula.standin import tokens
+from bots.sandbox.nebula.fake_model import tokens
 from core.domain.chat import ChatMessage, ChatRequest
 from core.domain.conversation import Author, Place, Question
 from core.domain.options import Memory, Placement, PlatformDefaults

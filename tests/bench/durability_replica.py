@@ -13,12 +13,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bots.compose import assemble, nebula, storage
+from bots.compose import assemble, chat_model, nebula, storage
 from core.domain.conversation import Address, Author, Place, Question, Rights
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import NO_SIGN, QuestionStatus, Surface
 from core.domain.rates import RateLimit
-from core.nebula.client import Nebula
 from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config, load
 from core.settings.parameters import resolve
@@ -75,23 +74,23 @@ class _Path:
 
 
 @asynccontextmanager
-async def _durable(config: Config, model: Nebula, rooms: _Rooms) -> AsyncIterator[_Path]:
+async def _durable(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
     """The whole core as it is composed for use."""
 
     async def rights() -> Rights:
         return Rights.NONE
 
-    async with storage(config) as store:
+    async with storage(config) as store, chat_model(config, store.redis) as model:
+        await model.catalog()
         bot = assemble(config, store.redis, model, [rooms])
         async with bot.intake.open():
-            yield _Path(lambda mention: bot.front.heard(mention, rights), bot.intake.idle)
+            yield _Path(lambda mention: bot.dispatcher.heard(mention, rights), bot.intake.idle)
 
 
 @asynccontextmanager
-async def _bare(config: Config, model: Nebula, rooms: _Rooms) -> AsyncIterator[_Path]:
+async def _bare(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
     """The same assistant, client and surfaces: no queue, no lease, no history, no settings from Redis, and budgets that
     this process counts alone."""
-    assistant = Assistant(model, RateLimiter(), context=config.nebula_context_tokens, pages=config.reply_pages)
     running: set[asyncio.Task[object]] = set()
 
     async def ask(mention: Question) -> None:
@@ -104,7 +103,9 @@ async def _bare(config: Config, model: Nebula, rooms: _Rooms) -> AsyncIterator[_
         while running:
             await asyncio.wait(running)
 
-    async with asyncio.TaskGroup() as group:
+    async with nebula(config) as model, asyncio.TaskGroup() as group:
+        await model.catalog()
+        assistant = Assistant(model, RateLimiter(), context=config.nebula_context_tokens, pages=config.reply_pages)
         yield _Path(ask, idle)
 
 
@@ -113,11 +114,9 @@ async def _main(*, durable: bool) -> None:
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     async with (
-        nebula(config) as model,
-        (_durable if durable else _bare)(config, model, rooms) as path,
+        (_durable if durable else _bare)(config, rooms) as path,
         asyncio.TaskGroup() as group,
     ):
-        await model.catalog()
         _tell("ready")
         async for line in lines:
             if line.strip() == b"rest":

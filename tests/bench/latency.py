@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bots.compose import nebula, storage
+from bots.compose import chat_model, nebula, storage
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
@@ -46,7 +46,7 @@ async def _bot(servers: Wire, config: Config) -> dict[Event, list[float]]:
     slack, discord = Slack(config), Discord(config)
     async with (
         storage(config) as store,
-        nebula(config) as model,
+        chat_model(config, store.redis) as model,
         serving(config, store.redis, model, [slack, discord]) as bot,
     ):
         await slack.ready.wait()

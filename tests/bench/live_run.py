@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bots.compose import Bot, nebula, storage
+from bots.compose import Bot, account_limits, nebula, resilient, storage
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
@@ -82,7 +82,9 @@ async def _stage(
         store = await stack.enter_async_context(storage(config))
         bots = []
         for _ in range(case.replicas):
-            model = seen(await stack.enter_async_context(nebula(config)))
+            account = account_limits(config, store.redis)
+            client = seen(await stack.enter_async_context(nebula(config, account.reserve_retry)))
+            model = resilient(config, client, account)
             platform = _platform(case, config)
             bot = await stack.enter_async_context(serving(config, store.redis, model, [platform]))
             await platform.ready.wait()

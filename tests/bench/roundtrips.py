@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bots.compose import Bot, nebula
+from bots.compose import Bot, chat_model
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
@@ -38,7 +38,7 @@ async def measure() -> Table:
             async with (
                 tap(server.data / SOCKET, Path(folder, "tap")) as line,
                 connection(f"unix://{folder}/tap") as redis,
-                nebula(config) as model,
+                chat_model(config, redis) as model,
                 serving(config, redis, model, [slack, discord]) as bot,
             ):
                 await slack.ready.wait()

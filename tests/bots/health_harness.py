@@ -1,4 +1,4 @@
-"""A bot with its health port open: the sandbox's Slack, Discord and Nebula, a real Redis, probes from outside."""
+"""A bot with an open health port: the sandbox's Slack, Discord and Nebula, a real Redis, and probes from outside."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,7 +10,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from bots import health
-from bots.compose import Bot, nebula, steady
+from bots.compose import Bot, chat_model
 from bots.discord.app import Discord
 from bots.run import checks, serving
 from bots.sandbox.discord import limits as discord_limits
@@ -29,7 +29,7 @@ Series = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass
 class Place:
-    """The three servers with ann in #general on both platforms, and the port that is probed."""
+    """The three servers, with a person in #general on both platforms, and the port to probe."""
 
     slack: SlackServer
     discord: DiscordServer
@@ -46,7 +46,7 @@ class Place:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The environment that leads a bot here."""
+        """The environment that points a bot to these servers."""
         return {
             "NEBULA_API_KEY": "key",
             "NEBULA_BASE_URL": self.nebula.base_url,
@@ -69,25 +69,24 @@ class Place:
         ready: bool = True,
         **changes: Any,
     ) -> AsyncIterator[Bot]:
-        """The bot at work with its port open; with `ready`, once it says so."""
+        """Run the bot with its port open; with `ready`, wait until it reports that it is ready."""
         values = {name if name == "NEBULA_API_KEY" else name.lower(): value for name, value in self.settings.items()}
         config = Config(**{**values, "health_port": self.port, "drain_seconds": 0, **changes})
         served = [kind(config) for kind in platforms]
-        async with connection(redis_url) as redis, nebula(config) as model:
-            steadied = steady(config, redis, model)
-            wanted = [*more, *checks(config, redis, steadied, served)]
-            async with health.health(config, wanted), serving(config, redis, steadied, served) as bot:
+        async with connection(redis_url) as redis, chat_model(config, redis) as model:
+            wanted = [*more, *checks(config, redis, model, served)]
+            async with health.health(config, wanted), serving(config, redis, model, served) as bot:
                 if ready:
                     await self.until_ready(200)
                 yield bot
 
     async def get(self, path: str) -> tuple[int, str]:
-        """Status and text of an answer on the health port."""
+        """The status and text of a response on the health port."""
         async with self.session.get(f"http://127.0.0.1:{self.port}{path}") as response:
             return response.status, await response.text()
 
     async def until_ready(self, status: int, line: str = "") -> list[str]:
-        """Probe until readiness has this status and a line that begins so; returns the lines."""
+        """Probe until /readyz has this status and a line that begins like this; returns its lines."""
         async with asyncio.timeout(HANG_SECONDS):
             while True:
                 found, text = await self.get("/readyz")
@@ -97,7 +96,7 @@ class Place:
                 await asyncio.sleep(0.02)
 
     async def series(self) -> dict[Series, float]:
-        """What Prometheus would store."""
+        """The samples that Prometheus would store."""
         status, text = await self.get("/metrics")
         assert status == 200
         return {
@@ -107,7 +106,7 @@ class Place:
         }
 
     async def value(self, name: str, **labels: str) -> float:
-        """One sample; 0 while there is none."""
+        """The value of one sample; 0 if there is none."""
         return (await self.series()).get((f"nebula_bot_{name}", tuple(sorted(labels.items()))), 0.0)
 
     async def until_value(self, condition: Callable[[float], bool], name: str, **labels: str) -> None:
@@ -117,17 +116,17 @@ class Place:
                 await asyncio.sleep(0.02)
 
     async def ask_slack(self, text: str = "hello") -> None:
-        """A question in #general; what becomes of it is for the test to say."""
+        """Ask a question in #general; the test checks what becomes of it."""
         await self.slack.say(self.ann, self.channel, f"@nebula {text}")
 
     async def answered(self, ending: str) -> None:
-        """Until a reply in Slack shows this text."""
+        """Wait until a reply in Slack shows this text."""
         await self.slack.until(lambda: any(ending in m.shown for m in self.slack.messages(self.channel) if m.bot))
 
 
 @asynccontextmanager
 async def place() -> AsyncIterator[Place]:
-    """All the servers, without rate limits."""
+    """Start all the servers, without rate limits."""
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(SlackServer(limits=slack_limits.OFF, retry_delays=(0.0, 0.5, 1.0)))
         discord = await stack.enter_async_context(

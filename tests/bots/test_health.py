@@ -1,4 +1,4 @@
-"""Health and metrics at the wire: what a probe and Prometheus are told, and who may ask."""
+"""Health and metrics over HTTP: what a probe and Prometheus see, and where they can ask."""
 
 import asyncio
 import os
@@ -38,15 +38,15 @@ async def here() -> AsyncIterator[Place]:
 
 @pytest.fixture
 def quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK looks after a lost socket when the next ping is due."""
+    """The SDK notices a lost socket when the next ping is due."""
     monkeypatch.setattr(transport, "PING", 0.2)
 
 
 def listening(pid: int) -> set[tuple[str, int]]:
-    """The addresses at which a process listens over TCP, as Linux tells; those of IPv6 in a form of no use."""
+    """The TCP addresses at which a process listens, from Linux's /proc; IPv6 addresses come out unreadable."""
     own, found = set(), set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile: the process goes on while it is looked at
+        with suppress(FileNotFoundError):  # closed meanwhile: the process keeps running
             own.add(os.readlink(entry).removeprefix("socket:[").rstrip("]"))
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
@@ -60,12 +60,12 @@ def listening(pid: int) -> set[tuple[str, int]]:
 async def connected(process: asyncio.subprocess.Process) -> None:
     """Read the program's log until it is on both platforms."""
     assert process.stderr
-    left, told = {"Slack: connected", "on Discord as"}, ""
+    left, log = {"Slack: connected", "on Discord as"}, ""
     async with asyncio.timeout(HANG_SECONDS):
         while left and (line := (await process.stderr.readline()).decode()):
             left -= {word for word in left if word in line}
-            told += line
-    assert not left, f"the program ended: {told}"
+            log += line
+    assert not left, f"the program ended: {log}"
 
 
 @on_linux
@@ -73,7 +73,7 @@ async def connected(process: asyncio.subprocess.Process) -> None:
 async def test_the_port_is_off_by_default_and_bound_to_loopback(
     here: Place, redis_url: str, tmp_path: Path, on: bool
 ) -> None:
-    """Without HEALTH_PORT the program listens nowhere; with it at that port of 127.0.0.1 and nowhere else."""
+    """Without HEALTH_PORT the program does not listen; with it, only at that port of 127.0.0.1."""
     settings = here.settings | {"REDIS_URL": redis_url} | ({"HEALTH_PORT": str(here.port)} if on else {})
     async with started(tmp_path, "run", **settings) as process:
         await connected(process)
@@ -87,13 +87,13 @@ async def test_a_port_in_use_is_reported() -> None:
     values: dict[str, Any] = {"health_port": free_port()}
     config = Config(**values)
     async with health.health(config, []):
-        with pytest.raises(WrongConfig, match=f"HEALTH_PORT {config.health_port} can't be opened on 127.0.0.1"):
+        with pytest.raises(WrongConfig, match=f"HEALTH_PORT: cannot open port {config.health_port} on 127.0.0.1"):
             async with health.health(config, []):
                 raise AssertionError("it was opened twice")
 
 
 async def test_ready_means_redis_and_both_platforms(here: Place, redis_url: str) -> None:
-    """Alive at once; ready once everything is connected, with a line for each."""
+    """It is alive at once, and ready once everything is connected, with one line each."""
     async with here.bot(redis_url):
         assert await here.get("/healthz") == (200, "ok\n")
         redis, nebula, slack, discord = (await here.until_ready(200))[-4:]
@@ -103,8 +103,8 @@ async def test_ready_means_redis_and_both_platforms(here: Place, redis_url: str)
         assert re.fullmatch(r"discord: last heard \d+ s ago", discord)
 
 
-async def test_alive_but_not_ready_before_the_platforms_are_there(here: Place, redis_url: str) -> None:
-    """While Slack can't be reached yet, the process is not to be restarted, and not to be relied on."""
+async def test_alive_but_not_ready_before_the_platforms_are_connected(here: Place, redis_url: str) -> None:
+    """While Slack is still unreachable, the process should get no questions, but must not be restarted."""
     here.slack.faults.add("auth.test", faults.server_error(), times=None)
     async with here.bot(redis_url, ready=False):
         await here.until_ready(503, "slack: not connected")
@@ -115,7 +115,7 @@ async def test_alive_but_not_ready_before_the_platforms_are_there(here: Place, r
 
 @contextmanager
 def redis_at(folder: str) -> Iterator[str]:
-    """A Redis of one's own in this folder, killed in the end; it may be started again at the same address."""
+    """Run a Redis in this folder and kill it at the end; it can be started again at the same address."""
     command = [str(find_server(os.environ.get("REDIS_SERVER"))), "--port", "0", "--unixsocket", "s", "--dir", folder]
     with (
         Path(folder, "log").open("wb") as log,
@@ -128,8 +128,8 @@ def redis_at(folder: str) -> Iterator[str]:
 
 
 async def test_not_ready_while_redis_is_away(here: Place) -> None:
-    """A killed Redis makes it unready, though alive; one that is back makes it ready again."""
-    with TemporaryDirectory(prefix="nb-") as folder:  # not tmp_path: a socket's path must be short
+    """A killed Redis makes it unready, but still alive; a new Redis makes it ready again."""
+    with TemporaryDirectory(prefix="nb-") as folder:  # tmp_path would be too long for a socket
         with redis_at(folder) as url:
             bot = here.bot(url)
             await bot.__aenter__()
@@ -145,7 +145,7 @@ async def test_not_ready_while_redis_is_away(here: Place) -> None:
 
 @pytest.mark.usefixtures("quick_pings")
 async def test_not_ready_while_slack_is_away(here: Place, redis_url: str) -> None:
-    """Sockets that are cut, and new ones refused, make it unready until Slack takes it back."""
+    """Lost sockets make it unready until Slack accepts new ones."""
     async with here.bot(redis_url):
         here.slack.faults.add("apps.connections.open", faults.server_error(), times=None)
         here.slack.drop_sockets()
@@ -154,15 +154,15 @@ async def test_not_ready_while_slack_is_away(here: Place, redis_url: str) -> Non
         await here.until_ready(200, "slack: last heard")
 
 
-async def test_a_cut_socket_is_seen_before_the_next_ping(here: Place, redis_url: str) -> None:
-    """With pings as seldom as they are, nobody waits for one to find out that the only socket is gone."""
+async def test_a_lost_socket_is_noticed_before_the_next_ping(here: Place, redis_url: str) -> None:
+    """Pings are rare, so the loss of the only socket is noticed without one."""
     async with here.bot(redis_url, platforms=(Slack,)):
         here.slack.drop_sockets()
         await here.until_ready(503, "slack: not connected")
 
 
 async def test_not_ready_while_discord_is_away(here: Place, redis_url: str) -> None:
-    """A gateway that closes, and refuses handshakes, makes it unready until it takes the bot back."""
+    """A gateway that closes and refuses handshakes makes it unready until it accepts the bot again."""
     async with here.bot(redis_url):
         here.discord.gateway.refuse = 1_000_000
         here.discord.gateway.drop()
@@ -172,10 +172,8 @@ async def test_not_ready_while_discord_is_away(here: Place, redis_url: str) -> N
 
 
 @pytest.mark.parametrize("platform", [Slack, Discord])
-async def test_a_connection_that_says_nothing_is_not_ready(
-    here: Place, redis_url: str, platform: type[Slack | Discord]
-) -> None:
-    """An open socket is not enough: its last sign of life must be younger than HEALTH_SILENCE_SECONDS."""
+async def test_a_silent_connection_is_not_ready(here: Place, redis_url: str, platform: type[Slack | Discord]) -> None:
+    """An open socket is not enough: its last sign of life must be at most HEALTH_SILENCE_SECONDS old."""
     async with here.bot(redis_url, platforms=(platform,), ready=False, health_silence_seconds=0.001):
         *others, last = await here.until_ready(503, f"{platform.name}: last heard")
         assert last.startswith(platform.name)
@@ -183,15 +181,15 @@ async def test_a_connection_that_says_nothing_is_not_ready(
 
 
 @pytest.mark.usefixtures("quick_pings")
-async def test_a_quiet_workspace_is_no_silence(here: Place, redis_url: str) -> None:
-    """Nobody writes: an answered ping is a sign of life too, and makes a bot ready that was not any more."""
+async def test_a_quiet_workspace_is_not_silent(here: Place, redis_url: str) -> None:
+    """If nobody writes, an answered ping is a sign of life too, and makes an unready bot ready again."""
     async with here.bot(redis_url, platforms=(Slack,), ready=False, health_silence_seconds=0.1):
         for status in (200, 503, 200, 503, 200):
             await here.until_ready(status, "slack: last heard")
 
 
 async def test_slack_over_http_is_ready_when_it_listens(here: Place, redis_url: str) -> None:
-    """Slack then calls the bot and sends no heartbeats."""
+    """In that mode Slack calls the bot and sends no heartbeats."""
     http: dict[str, Any] = {
         "slack_signing_secret": here.slack.signing_secret,
         "slack_port": free_port(),
@@ -201,8 +199,8 @@ async def test_slack_over_http_is_ready_when_it_listens(here: Place, redis_url: 
         assert "slack: listening" in await here.until_ready(200)
 
 
-async def test_not_ready_once_told_to_stop(here: Place, redis_url: str) -> None:
-    """A process that is stopping still answers probes, and says that it wants no more."""
+async def test_not_ready_while_stopping(here: Place, redis_url: str) -> None:
+    """A stopping process still answers probes, and reports that it is stopping."""
     stop = asyncio.Event()
     async with here.bot(redis_url, more=(health.running(stop),)):
         stop.set()
@@ -210,17 +208,17 @@ async def test_not_ready_once_told_to_stop(here: Place, redis_url: str) -> None:
 
 
 async def test_not_ready_while_the_breaker_is_open(here: Place, redis_url: str) -> None:
-    """What Nebula's breaker says counts like the rest."""
+    """The state of Nebula's breaker counts like the other checks."""
     broken = False
     async with here.bot(redis_url, more=(health.breaker(lambda: broken),)):
         broken = True
-        await here.until_ready(503, "nebula: not asked")
+        await here.until_ready(503, "nebula: circuit breaker open")
         broken = False
         await here.until_ready(200, "nebula: ok")
 
 
 async def test_a_finished_turn_is_counted(here: Place, redis_url: str) -> None:
-    """Its end, its tokens, its wait, the time to its first token, the age of its frames, the steps in Redis."""
+    """Its end, tokens, wait, time to first token, age of frames and steps in Redis are measured."""
     names = {
         "turns_total": {"platform": "slack", "end": "done"},
         "turn_wait_seconds_count": {"platform": "slack"},
@@ -247,7 +245,7 @@ async def test_a_finished_turn_is_counted(here: Place, redis_url: str) -> None:
 async def test_turns_are_counted_by_their_end(
     here: Place, redis_url: str, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    """The model failed; there was nothing to ask it; the process was stopped before the answer was there."""
+    """The model failed, or there was nothing to ask, or the process stopped before the answer was complete."""
     monkeypatch.setattr(lease, "HANDOVER_SECONDS", 0.3)  # nobody is there to take it
     async with here.bot(redis_url):
         before = await here.value("turns_total", platform="slack", end=end)
@@ -265,7 +263,7 @@ async def test_turns_are_counted_by_their_end(
 
 
 async def test_a_takeover_is_counted(here: Place, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A turn that a stopped process handed back is taken over by the next one, which counts that."""
+    """The next process takes over a turn that a stopped process handed back, and counts that."""
     monkeypatch.setattr(lease, "HANDOVER_SECONDS", 0.3)  # nobody is there to take it
     here.nebula.pace = 5
     async with here.bot(redis_url):
@@ -280,7 +278,7 @@ async def test_a_takeover_is_counted(here: Place, redis_url: str, monkeypatch: p
 
 
 async def test_the_queue_is_shown(here: Place, redis_url: str) -> None:
-    """One question runs and another waits; once the first is stopped and the second answered, none does."""
+    """One question runs and another waits; after the first is stopped and the second answered, both counts are 0."""
     here.nebula.fault(Fault(stall_after=5))
     here.nebula.answer_next("one two three four five six")
     async with here.bot(redis_url):
@@ -298,7 +296,7 @@ async def test_the_queue_is_shown(here: Place, redis_url: str) -> None:
 
 
 async def test_refused_calls_are_counted(here: Place, redis_url: str) -> None:
-    """A 429 of each platform, and a failure of the model's API, under the class of the error."""
+    """A 429 of each platform is counted, and a failure of the model's API, under the error's class."""
     async with here.bot(redis_url) as bot:
         slack = await here.value("platform_rate_limited_total", platform="slack")
         discord = await here.value("platform_rate_limited_total", platform="discord")
@@ -314,8 +312,8 @@ async def test_refused_calls_are_counted(here: Place, redis_url: str) -> None:
         await bot.intake.idle()
 
 
-async def test_no_label_names_anybody(here: Place, redis_url: str) -> None:
-    """After turns on both platforms every label is one of a few plain words; no id of a person or a place is told."""
+async def test_no_label_identifies_anybody(here: Place, redis_url: str) -> None:
+    """After turns on both platforms every label is one of a few plain words; no person or channel is identified."""
     async with here.bot(redis_url) as bot:
         await here.ask_slack()
         await here.discord.say(here.ada, here.room, "@Nebula hello")
@@ -334,12 +332,12 @@ async def test_no_label_names_anybody(here: Place, redis_url: str) -> None:
             assert secret not in text
 
 
-async def test_nebula_that_fails_again_and_again_is_told(here: Place, redis_url: str) -> None:
-    """While the model is let rest the bot is not ready, and says why."""
+async def test_a_nebula_that_keeps_failing_is_reported(here: Place, redis_url: str) -> None:
+    """While the breaker is open, the bot is not ready and says why."""
     here.nebula.fault(Fault(status=503, body="{}"), times=None)
     async with here.bot(redis_url) as bot:
         for _ in range(5):
             await here.ask_slack()
             await here.slack.until(lambda: not here.slack.pending)
             await bot.intake.idle()
-        assert "nebula: not asked after many failures" in await here.until_ready(503)
+        assert "nebula: circuit breaker open after repeated failures" in await here.until_ready(503)

@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from bots.compose import assemble
+from bots.compose import account_limits, assemble, resilient
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.responses import Response
 from core.domain.conversation import Address, Author, Place, Question, Rights
@@ -132,7 +132,8 @@ async def process(
     config = Config(nebula_context_tokens=8192, **environment)
     rooms = rooms or Rooms()
     async with AsyncExitStack() as stack:
-        model = await stack.enter_async_context(
+        account = account_limits(config, redis)
+        nebula = await stack.enter_async_context(
             Nebula(
                 api_key="ak_test",
                 base_url=server.base_url,
@@ -140,14 +141,15 @@ async def process(
                 first_token=HANG_SECONDS,
                 between_tokens=HANG_SECONDS,
                 backoff=0.01,
+                before_retry=account.reserve_retry,
             )
         )
         values = config.model_copy(update={"lease_seconds": lease, "drain_seconds": drain})
-        bot = assemble(values, redis, model, [rooms], handover=handover)
+        bot = assemble(values, redis, resilient(config, nebula, account), [rooms], handover=handover)
         await stack.enter_async_context(bot.intake.open())
         turns = Turns(redis, Retention(lease=lease), encryption=config.encryption)
         settings = SettingsStore(redis, config, {rooms.name: rooms.defaults})
-        yield Process(bot.front, bot.intake, bot.assistant, turns, settings, rooms)
+        yield Process(bot.dispatcher, bot.intake, bot.assistant, turns, settings, rooms)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

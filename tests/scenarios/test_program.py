@@ -1,4 +1,4 @@
-"""What an operator and a newcomer see of the program: its commands, its exit, its restarts."""
+"""The program as operators and newcomers see it: its commands, its exits and its restarts."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from tests.scenarios.program import run, started
 
 @dataclass
 class World:
-    """All three servers, and the settings that lead the program there."""
+    """All three servers, and the settings that point the program to them."""
 
     slack: SlackServer
     discord: DiscordServer
@@ -56,8 +56,8 @@ async def world() -> AsyncIterator[World]:
         yield World(slack, discord, nebula)
 
 
-async def told(process: Process, *words: str) -> str:
-    """Read the program's log until these words came, each at least once."""
+async def logged(process: Process, *words: str) -> str:
+    """Read the program's log until each of these texts has appeared."""
     assert process.stderr
     log, left = "", set(words)
     async with asyncio.timeout(HANG_SECONDS):
@@ -72,14 +72,14 @@ CONNECTED = ("Slack: connected", "on Discord as")
 
 
 async def test_both_platforms_are_served(world: World, tmp_path: Path) -> None:
-    """One process answers in Slack and in Discord, says where its data is, and ends on SIGTERM with status 0."""
+    """One process answers in Slack and Discord, logs where its data is, and exits with status 0 on SIGTERM."""
     ann = world.slack.add_user("ann")
     general = world.slack.add_channel("general", ann)
     guild = world.discord.add_guild("Guild")
     bob = world.discord.add_member(guild, "bob")
     room = world.discord.add_channel(guild, "general")
     async with started(tmp_path, "run", **world.settings) as process:
-        log = await told(process, *CONNECTED)
+        log = await logged(process, *CONNECTED)
         assert f"data in {tmp_path / 'data'}" in log
         await world.slack.say(ann, general, "@nebula hello Slack")
         await world.discord.say(bob, room, "@Nebula hello Discord")
@@ -96,20 +96,20 @@ async def test_both_platforms_are_served(world: World, tmp_path: Path) -> None:
         assert secret not in log
 
 
-async def test_reply_that_a_kill_cut_off_is_finished(world: World, tmp_path: Path) -> None:
-    """SIGKILL in the middle of a reply: the next start completes it in the same message."""
+async def test_a_killed_reply_is_finished_after_restart(world: World, tmp_path: Path) -> None:
+    """After SIGKILL in the middle of a reply, the next start completes it in the same message."""
     ann = world.slack.add_user("ann")
     general = world.slack.add_channel("general", ann)
     world.nebula.pace = 30
-    world.nebula.answer_next("half " * 4000)  # it has no end before the kill
+    world.nebula.answer_next("half " * 4000)  # does not end before the kill
 
     def replies() -> list[str]:
         return [message.shown for message in world.slack.messages(general) if message.bot]
 
     async with started(tmp_path, "run", **world.settings) as process:
-        await told(process, *CONNECTED)
+        await logged(process, *CONNECTED)
         await world.slack.say(ann, general, "@nebula tell me")
-        # An edit comes only after the message's id is safe in Redis.
+        # The first edit comes only after the message's id is safely in Redis.
         await world.slack.until(lambda: any(message.edits for message in world.slack.messages(general)))
         process.kill()
         await process.wait()
@@ -123,7 +123,7 @@ async def test_reply_that_a_kill_cut_off_is_finished(world: World, tmp_path: Pat
 
 
 async def test_running_reply_is_finished_at_shutdown(world: World, tmp_path: Path) -> None:
-    """SIGTERM in the middle of a reply: it gets the time to end, and the process then goes with status 0."""
+    """After SIGTERM in the middle of a reply, the reply gets time to finish; then the process exits with status 0."""
     guild = world.discord.add_guild("Guild")
     bob = world.discord.add_member(guild, "bob")
     room = world.discord.add_channel(guild, "general")
@@ -134,11 +134,11 @@ async def test_running_reply_is_finished_at_shutdown(world: World, tmp_path: Pat
         return "".join(m.content for m in world.discord.messages(room) if m.author.id != bob.id)
 
     async with started(tmp_path, "run", **world.settings) as process:
-        await told(process, *CONNECTED)
+        await logged(process, *CONNECTED)
         await world.discord.say(bob, room, "@Nebula talk")
         await world.discord.until(lambda: "word" in reply())
         process.send_signal(signal.SIGTERM)
-        await told(process, "stopping: running replies get")
+        await logged(process, "stopping: running replies get")
         assert "end." not in reply()
         held.let_go()
         await process.communicate()
@@ -146,8 +146,8 @@ async def test_running_reply_is_finished_at_shutdown(world: World, tmp_path: Pat
     assert reply().endswith("end.")
 
 
-async def test_wrong_configuration_is_told_at_once(tmp_path: Path) -> None:
-    """Every problem is listed with what to do, nothing is connected, the status is 2."""
+async def test_wrong_configuration_is_reported_at_once(tmp_path: Path) -> None:
+    """Every problem is listed with what to do, nothing is connected, and the exit status is 2."""
     (tmp_path / ".env").write_text("NEBULA_TEMPERATURE=hot\nSLACK_BOT_TOKEN=xoxb-1\nNEBULA_MODLE=x\n")
     status, out, err = await run(tmp_path, "run")
     assert (status, out) == (2, "")
@@ -159,7 +159,7 @@ async def test_wrong_configuration_is_told_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("which", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DISCORD_TOKEN"])
 async def test_refused_token_is_named(world: World, tmp_path: Path, which: str) -> None:
-    """A token that the platform refuses ends the program with status 2 and a sentence that names it."""
+    """If a platform refuses a token, the program exits with status 2 and a sentence that names the token."""
     settings = {**world.settings, which: world.settings[which] + "x"}
     status, _, err = await run(tmp_path, "run", **settings)
     assert status == 2
@@ -167,8 +167,8 @@ async def test_refused_token_is_named(world: World, tmp_path: Path, which: str) 
     assert "Traceback" not in err
 
 
-async def test_redis_that_is_not_there_is_named(world: World, tmp_path: Path) -> None:
-    """Without its Redis the program ends with status 1 and says what to look at."""
+async def test_an_unreachable_redis_is_named(world: World, tmp_path: Path) -> None:
+    """Without its Redis the program exits with status 1 and says what to check."""
     status, _, err = await run(tmp_path, "run", **world.settings, REDIS_URL="redis://127.0.0.1:1/0")
     assert status == 1
     assert "127.0.0.1:1" in err
@@ -176,8 +176,8 @@ async def test_redis_that_is_not_there_is_named(world: World, tmp_path: Path) ->
     assert "Traceback" not in err
 
 
-async def test_data_that_can_not_be_written_is_named(world: World, tmp_path: Path, redis_url: str) -> None:
-    """A DATA_DIR that is none ends the program with status 2 and its name."""
+async def test_an_unwritable_data_dir_is_named(world: World, tmp_path: Path, redis_url: str) -> None:
+    """If DATA_DIR is no directory, the program exits with status 2 and names the setting."""
     (tmp_path / "file").touch()
     status, _, err = await run(
         tmp_path, "run", **{**world.settings, "REDIS_URL": redis_url, "DATA_DIR": str(tmp_path / "file" / "data")}
@@ -188,7 +188,7 @@ async def test_data_that_can_not_be_written_is_named(world: World, tmp_path: Pat
 
 
 async def test_first_conversation_can_be_scripted(tmp_path: Path) -> None:
-    """Without any token the sandbox opens, and what is piped in is said on both platforms."""
+    """Without any token the sandbox opens, and piped lines become messages on both platforms."""
     script = (
         "@nebula hello\n/nebula prompt set Pirate.\n/nebula settings\n:discord\n@nebula ahoy\n/ask what?\n:fault off\n"
     )
@@ -202,7 +202,7 @@ async def test_first_conversation_can_be_scripted(tmp_path: Path) -> None:
 
 
 async def test_console_answers_a_pipe(world: World, tmp_path: Path) -> None:
-    """The console takes questions and commands from a pipe, and remembers from one run to the next."""
+    """The console takes questions and commands from a pipe, and remembers them in the next run."""
     settings = {name: value for name, value in world.settings.items() if name.startswith("NEBULA_")}
     world.nebula.answer_next("Hello, Ann.")
     status, out, _ = await run(tmp_path, "console", said="I am Ann\n/set temperature 7\n/nonsense\n", **settings)
@@ -219,14 +219,14 @@ async def test_console_answers_a_pipe(world: World, tmp_path: Path) -> None:
 
 
 async def test_console_needs_a_key(tmp_path: Path) -> None:
-    """Without a key the console says which variable it wants."""
+    """Without a key the console says which variable to set."""
     status, _, err = await run(tmp_path, "console")
     assert status == 2
     assert "NEBULA_API_KEY" in err
 
 
 async def test_manifest_is_printed(tmp_path: Path) -> None:
-    """The manifest is JSON on standard output, for either way of receiving events."""
+    """The manifest is JSON on standard output, for both ways to receive events."""
     status, out, _ = await run(tmp_path, "manifest", "slack")
     assert status == 0
     assert json.loads(out)["settings"]["socket_mode_enabled"] is True
@@ -235,27 +235,27 @@ async def test_manifest_is_printed(tmp_path: Path) -> None:
 
 
 async def test_health_follows_the_bot(world: World, tmp_path: Path) -> None:
-    """A container's health check is green while the bot runs, and only then."""
+    """A container's health check passes while the bot runs, and only then."""
     assert (await run(tmp_path, "health"))[0] == 1
     async with started(tmp_path, "run", **world.settings) as process:
-        await told(process, *CONNECTED)
+        await logged(process, *CONNECTED)
         assert (await run(tmp_path, "health"))[0] == 0
 
 
-async def test_worker_goes_on_with_what_others_leave(world: World, tmp_path: Path) -> None:
-    """A process without a connection to any platform ends the reply of one that was killed, in the same message."""
+async def test_worker_finishes_what_others_leave_behind(world: World, tmp_path: Path) -> None:
+    """A process that receives no events finishes the reply of a killed process, in the same message."""
     ann = world.slack.add_user("ann")
     general = world.slack.add_channel("general", ann)
     world.nebula.pace = 20
-    world.nebula.answer_next("word " * 4000)  # it has no end before the kill
+    world.nebula.answer_next("word " * 4000)  # does not end before the kill
     async with started(tmp_path, "run", **world.settings) as bot:
-        await told(bot, *CONNECTED)
+        await logged(bot, *CONNECTED)
         question = await world.slack.say(ann, general, "@nebula hello")
         await world.slack.until(lambda: _replies(world, general, question.ts))
         world.nebula.pace = 0.0
         world.nebula.answer_next("whole")
         async with started(tmp_path, "worker", **world.settings) as worker:
-            await told(worker, "starting a worker for Slack and Discord")
+            await logged(worker, "starting a worker for Slack and Discord")
             bot.kill()
             await world.slack.until(lambda: _replies(world, general, question.ts) == ["whole"])
             worker.send_signal(signal.SIGTERM)
@@ -267,7 +267,7 @@ def _replies(world: World, channel: str, thread: str) -> list[str]:
 
 
 async def test_worker_needs_tokens(tmp_path: Path) -> None:
-    """Without a platform there is nowhere to show a reply."""
+    """Without a platform it could not show a reply."""
     status, _, err = await run(tmp_path, "worker", NEBULA_API_KEY="ak")
     assert status == 2
     assert "tokens" in err

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees: answers that grow in place, buttons to press, and Ctrl-C that stops an answer."""
+"""A person at a terminal: answers grow in place, buttons can be pressed, and Ctrl-C stops an answer."""
 
 import asyncio
 import os
@@ -23,16 +23,16 @@ QUESTION, ANSWER = "\x1b[6n", b"\x1b[20;1R"  # Cursor Position Report, ECMA-48
 
 
 class Screen:
-    """The person's side of a terminal; `seen` is all that was written to it, without colours and cursor moves."""
+    """The person's side of a terminal. `seen`: all that was written to it, without colours and cursor moves."""
 
     def __init__(self, handle: int, process: Process) -> None:
         self.process = process
         self.raw = ""
-        self._looked = 0  # how far `until` has looked
-        self._answered = 0  # questions for the cursor's position
-        self._decoder = getincrementaldecoder("utf-8")()  # a character may come in two parts
+        self._position = 0  # how far `until` has searched
+        self._reports = 0  # answered questions for the cursor's position
+        self._decoder = getincrementaldecoder("utf-8")()  # a character may arrive in two parts
         self._handle = handle
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         asyncio.get_running_loop().add_reader(handle, self._read)
 
     @property
@@ -43,23 +43,23 @@ class Screen:
         os.write(self._handle, text.encode())
 
     async def until(self, text: str) -> None:
-        """Wait until this text comes, after what was waited for before."""
+        """Wait for this text, after the text of the previous wait."""
         async with asyncio.timeout(HANG_SECONDS):
-            while (found := self.seen.find(text, self._looked)) < 0:
-                self._news.clear()
-                await self._news.wait()
-        self._looked = found + len(text)
+            while (found := self.seen.find(text, self._position)) < 0:
+                self._changed.clear()
+                await self._changed.wait()
+        self._position = found + len(text)
 
     def _read(self) -> None:
         try:
             self.raw += self._decoder.decode(os.read(self._handle, 65536))
-            # As a terminal does: where the cursor is. Whoever asks waits for it, a second at each prompt.
+            # Answer like a terminal where the cursor is. Without it, the program waits a second at each prompt.
             asked = self.raw.count(QUESTION)
-            os.write(self._handle, ANSWER * (asked - self._answered))
-            self._answered = asked
+            os.write(self._handle, ANSWER * (asked - self._reports))
+            self._reports = asked
         except OSError:  # the program closed its end
             asyncio.get_running_loop().remove_reader(self._handle)
-        self._news.set()
+        self._changed.set()
 
 
 @asynccontextmanager
@@ -81,7 +81,7 @@ async def at_terminal(folder: Path, command: str, **settings: str) -> AsyncItera
 
 
 def model(nebula: NebulaServer) -> dict[str, str]:
-    """The settings that lead the program to this model, however long it stalls."""
+    """The settings that point the program to this model, however long it stalls."""
     return {
         "NEBULA_API_KEY": "ak",
         "NEBULA_BASE_URL": nebula.base_url,
@@ -90,15 +90,15 @@ def model(nebula: NebulaServer) -> dict[str, str]:
     }
 
 
-async def test_console_grows_and_stops(tmp_path: Path) -> None:
-    """The answer is redrawn while it comes; Ctrl-C ends the request and keeps the text; Ctrl-D ends the program."""
+async def test_console_shows_a_growing_answer_and_stops_it(tmp_path: Path) -> None:
+    """The answer is redrawn as it grows; Ctrl-C ends the request and keeps the text; Ctrl-D ends the program."""
     async with NebulaServer(pace=50) as nebula:
-        nebula.answer_next("Once " + "growing " * 5000)  # longer than anybody waits: it is stopped before its end
+        nebula.answer_next("Once " + "growing " * 5000)  # too long to wait for: it is stopped before its end
         async with at_terminal(tmp_path, "console", **model(nebula)) as screen:
-            await screen.until("Ctrl-D ends")
+            await screen.until("Ctrl-D quits")
             await screen.until("›")
             screen.type("hello\r")
-            for _ in range(3):  # each time it is drawn its first word is
+            for _ in range(3):  # its first words come with each redraw
                 await screen.until("Once growing growing")
             screen.process.send_signal(signal.SIGINT)
             await screen.until("Stopped.")
@@ -114,10 +114,10 @@ async def test_console_grows_and_stops(tmp_path: Path) -> None:
 
 
 async def test_sandbox_shows_a_reply_and_a_dialog(tmp_path: Path) -> None:
-    """Without a key the sandbox's own stand-in answers; a dialog takes its text at the prompt."""
+    """Without a key the sandbox's fake model answers; a dialog takes its text at the prompt."""
     async with at_terminal(tmp_path, "sandbox") as screen:
-        await screen.until("a stand-in plays the model")
-        await screen.until("Ctrl-D ends")
+        await screen.until("a stand-in answers instead of a real model")
+        await screen.until("Ctrl-D quits")
         screen.type("@nebula hello\r")
         await screen.until("stand-in model")
         await screen.until("You said {len(question)} characters.")
@@ -132,11 +132,11 @@ async def test_sandbox_shows_a_reply_and_a_dialog(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("platform", "question"), [(":slack", "@nebula hello"), (":discord", "/ask hello")])
 async def test_sandbox_stops_and_regenerates(tmp_path: Path, platform: str, question: str) -> None:
-    """A reply is drawn many times before its end; Ctrl-C presses the Stop button that stands below it; later another
-    one is pressed by its name."""
+    """A reply is redrawn many times before its end. Ctrl-C presses the Stop button below it; later another button is
+    pressed by name."""
     async with NebulaServer() as nebula, at_terminal(tmp_path, "sandbox", **model(nebula)) as screen:
         nebula.fault(Fault(stall_after=30))
-        await screen.until("Ctrl-D ends")
+        await screen.until("Ctrl-D quits")
         screen.type(f"{platform}\r")
         await screen.until("You are ann in")
         screen.type(f"{question}\r")
@@ -158,10 +158,10 @@ async def test_sandbox_stops_and_regenerates(tmp_path: Path, platform: str, ques
 
 
 async def test_reply_grows_at_the_terminal(tmp_path: Path) -> None:
-    """What has come is on the screen while the rest is still to come; the rest follows without a key being pressed."""
+    """The first part is on the screen before the rest arrives; the rest follows without a key press."""
     async with NebulaServer() as nebula, at_terminal(tmp_path, "sandbox", **model(nebula)) as screen:
         held = nebula.hold(after=30)
-        await screen.until("Ctrl-D ends")
+        await screen.until("Ctrl-D quits")
         screen.type("@nebula hello\r")
         await screen.until("stand-in model")
         assert "You said" not in screen.seen
@@ -173,13 +173,13 @@ async def test_reply_grows_at_the_terminal(tmp_path: Path) -> None:
         assert "Traceback" not in screen.seen
 
 
-async def test_sandbox_is_left_waiting_by_nobody(tmp_path: Path) -> None:
-    """Where there is nothing to stop yet, Ctrl-C brings the prompt back, and the program goes on."""
+async def test_ctrl_c_ends_the_wait_in_the_sandbox(tmp_path: Path) -> None:
+    """If there is nothing to stop yet, Ctrl-C brings the prompt back, and the program goes on."""
     async with (
         NebulaServer(first_token=HANG_SECONDS) as nebula,
         at_terminal(tmp_path, "sandbox", **model(nebula)) as screen,
     ):
-        await screen.until("Ctrl-D ends")
+        await screen.until("Ctrl-D quits")
         screen.type("@nebula hello\r")
         await nebula.until(lambda: len(nebula.requests) == 1)
         screen.process.send_signal(signal.SIGINT)
@@ -192,7 +192,7 @@ async def test_sandbox_is_left_waiting_by_nobody(tmp_path: Path) -> None:
 
 
 async def test_sandbox_shows_and_presses_buttons_in_a_pipe(tmp_path: Path) -> None:
-    """Buttons stand below a message and are pressed by their names, in any case; what they say comes back as a line."""
+    """Buttons are shown below a message and pressed by name, in any letter case; the response comes as a line."""
     script = (
         "@nebula hello",
         ":press Good Answer",
@@ -219,8 +219,8 @@ async def test_sandbox_shows_and_presses_buttons_in_a_pipe(tmp_path: Path) -> No
     assert lines.count("[Regenerate]") == 2
 
 
-async def test_sandbox_takes_the_options_of_discord_by_name(tmp_path: Path) -> None:
-    """What is chosen comes first, by name; all the rest is the text. A private answer offers nothing to press."""
+async def test_sandbox_takes_discord_options_by_name(tmp_path: Path) -> None:
+    """Options with fixed values come first, by name; the rest is the text. A private answer has no button."""
     script = (
         ":discord",
         "/prompt set You are a pirate: answer briefly.",

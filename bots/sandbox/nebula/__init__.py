@@ -1,1 +1,1 @@
-"""A Nebula API on loopback, with a stand-in for the model, and faults."""
+"""A Nebula API on loopback, with a fake model and faults."""

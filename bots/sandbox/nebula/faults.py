@@ -1,4 +1,4 @@
-"""What can go wrong with an answer of the sandbox's Nebula, and what it has to say: plain values."""
+"""Plain values of the sandbox's Nebula: its answers, what can go wrong with them, and the requests it received."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from enum import StrEnum
 from bots.sandbox.hold import Hold
 from core.domain.chat import ChatMessage
 
-# LiteLLM when the server behind it dies: an error object in the stream, and no [DONE]
+# LiteLLM sends this when the server behind it dies: an error object in the stream, and no [DONE].
 UPSTREAM_DIED = (
     '{"error":{"message":"litellm.APIConnectionError: the server behind the proxy is gone",'
     '"type":null,"param":null,"code":"500"}}'
@@ -15,17 +15,17 @@ UPSTREAM_DIED = (
 
 
 class Thought(StrEnum):
-    """How a server passes on what a model thinks aloud."""
+    """How a server sends what a model thinks aloud."""
 
     TAGS = "tags"  # <think>…</think> in the content
     UNOPENED = "unopened"  # the same without <think>, which is in the prompt
-    REASONING_CONTENT = "reasoning_content"  # a field of its own: LiteLLM, vLLM until 0.15
-    REASONING = "reasoning"  # the field's new name in vLLM
+    REASONING_CONTENT = "reasoning_content"  # a separate field: LiteLLM, vLLM until 0.15
+    REASONING = "reasoning"  # the new name of that field in vLLM
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model says. `finish` None: the stream gives no finish_reason."""
+    """What the model says. `finish` None: the stream has no finish_reason."""
 
     text: str
     thought: str = ""
@@ -35,14 +35,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """How one request goes wrong. Positions are counted in tokens of the answer, its thought included.
+    """How one request goes wrong. Positions are tokens of the answer, including its thought.
 
-    `body` replaces the answer, byte by byte as given; with status 200 that replays a recording (`headers` say of
-    what type). `first_token`: seconds more until the first token. `stall_after`: then nothing comes any more.
-    `hold_after`: then nothing comes until `hold` is let go; from then on what is left comes at once.
-    `cut_after`: then the connection is reset. `error_after`: then `error` comes as an event, and the body ends.
+    `body`: replaces the answer, byte by byte; with status 200 it replays a recording, whose type is in `headers`.
+    `first_token`: extra seconds before the first token. `stall_after`: nothing is sent after this many tokens.
+    `hold_after`: nothing is sent after this many tokens until `hold` is released; then the rest is sent at once.
+    `cut_after`: the connection is reset. `error_after`: `error` is sent as an event, and the body ends.
     `done`: whether `[DONE]` is sent. `noise`: role-only, empty and choiceless chunks, comments and pings between the
-    tokens. `crlf`: lines end in CRLF. `bytewise`: each byte is written by itself. `empty`: the model says nothing.
+    tokens. `crlf`: lines end in CRLF. `bytewise`: each byte is written separately. `empty`: the model says nothing.
     """
 
     status: int = 200
@@ -64,7 +64,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A chat request as the server got it. `at`: seconds of the loop's clock. `closed_early`: the client hung up."""
+    """A chat request as received. `at`: seconds on the loop's clock. `closed_early`: the client hung up."""
 
     at: float
     key: str
@@ -75,7 +75,7 @@ class Received:
     temperature: float | None = None
     top_p: float | None = None
     include_usage: bool = False
-    fields: tuple[str, ...] = ()  # the names in the body, to see what was left out
+    fields: tuple[str, ...] = ()  # the field names in the body, to check what was left out
     closed_early: bool = False
-    finished: bool = False  # the answer was sent to its end
-    written: tuple[float, ...] = ()  # when each of its tokens was, by the same clock; known once the stream has ended
+    finished: bool = False  # the answer was sent completely
+    written: tuple[float, ...] = ()  # when each token was written, on the same clock; known after the stream

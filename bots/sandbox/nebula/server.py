@@ -1,4 +1,4 @@
-"""The sandbox's Nebula: an OpenAI-compatible server on loopback that plays the real one, faults included."""
+"""The sandbox's Nebula: an OpenAI-compatible server on loopback that imitates the real one and its faults."""
 
 import asyncio
 import json
@@ -12,12 +12,12 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from bots.sandbox.hold import Hold
+from bots.sandbox.nebula.fake_model import MODELS, fake_answer, fake_thought, tokens
 from bots.sandbox.nebula.faults import Answer, Fault, Received, Thought
-from bots.sandbox.nebula.standin import MODELS, stand_in, stand_in_thought, tokens
 from bots.sandbox.nebula.writer import Between, Cut, Writer, deltas
 from core.domain.chat import ChatMessage
 
-BODY = 32 << 20  # bytes of a request
+MAX_BODY_BYTES = 32 << 20  # of a request
 
 
 @dataclass
@@ -27,12 +27,12 @@ class _Switched:
 
 
 class NebulaServer:
-    """Use as `async with NebulaServer() as server`. Answers with a stand-in unless told what to say."""
+    """Use as `async with NebulaServer() as server`. A fake model answers, unless a test scripts the answers."""
 
     def __init__(
         self,
         *,
-        answer: Callable[[tuple[ChatMessage, ...]], str] = stand_in,
+        answer: Callable[[tuple[ChatMessage, ...]], str] = fake_answer,
         keys: Collection[str] | None = None,
         pace: float = 0.0,
         first_token: float = 0.0,
@@ -40,13 +40,13 @@ class NebulaServer:
         minute: float = 60.0,
         port: int = 0,
     ) -> None:
-        """`answer`: what the model says to these messages. `keys`: the valid ones, None for any. `pace`: tokens per
-        second, 0 for as fast as possible. `first_token`: seconds until the first. `requests_per_minute`: for all keys
-        together, None for no limit. `minute`: its length in seconds."""
+        """`answer`: returns the model's answer to these messages. `keys`: the valid keys, None for any. `pace`: tokens
+        per second, 0 for as fast as possible. `first_token`: seconds until the first token. `requests_per_minute`: for
+        all keys together, None for no limit. `minute`: its length in seconds."""
         self._say, self._keys, self._rpm, self._port = answer, keys, requests_per_minute, port
         self._minute = minute
         self.pace, self.first_token = pace, first_token
-        self.between: Between | None = None  # for the requests that come from now on
+        self.between: Between | None = None  # for requests from now on
         self._received: list[Received] = []
         self._scripted: deque[Answer] = deque()
         self._switched: deque[_Switched] = deque()
@@ -54,15 +54,15 @@ class NebulaServer:
         self._runner: web.AppRunner | None = None
         self.base_url = self.platform_url = ""
         self.catalog_requests = 0
-        self.refuse_catalog = False  # both model lists answer 503
+        self.refuse_catalog = False  # both lists of models return 503
         self._connections: set[object] = set()
 
     async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=BODY)
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_get("/v1/models", self._served_models)
         app.router.add_get("/api/v1/serverless/models", self._catalog)
-        # cancelled handlers tell at once that a client hung up, also while nothing is written
+        # cancelling handlers shows at once that a client hung up, even while nothing is being written
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
@@ -78,30 +78,30 @@ class NebulaServer:
 
     @property
     def requests(self) -> tuple[Received, ...]:
-        """The chat requests, oldest first, those that were refused included."""
+        """The chat requests, oldest first, including refused ones."""
         return tuple(self._received)
 
     @property
     def connections(self) -> int:
-        """How many connections chat requests came over."""
+        """How many connections chat requests have used."""
         return len(self._connections)
 
     def answer_next(
         self, text: str, *, thought: str = "", style: Thought = Thought.TAGS, finish: str | None = "stop"
     ) -> None:
-        """What the model says to the next request that has no answer scripted yet."""
+        """Script the answer to the next request that has none yet."""
         self._scripted.append(Answer(text, thought, style, finish))
 
     def fault(self, fault: Fault, times: int | None = 1) -> None:
-        """Switch on a fault for the next requests (None: all, until `heal`). Faults take turns in this order."""
+        """Apply a fault to the next requests (None: to all, until `heal`). Several faults apply one after another."""
         self._switched.append(_Switched(fault, times))
 
     def heal(self) -> None:
-        """Switch all faults off."""
+        """Remove all faults."""
         self._switched.clear()
 
     def hold(self, after: int | None = None, times: int | None = 1) -> Hold:
-        """Keep the next streams after so many tokens until they are let go: then, also if only paced, they hurry."""
+        """Hold the next streams after this many tokens. After release the rest comes at once, whatever the pace."""
         self.fault(Fault(hold_after=after, hold=(held := Hold())), times)
         return held
 
@@ -136,7 +136,7 @@ class NebulaServer:
         except asyncio.CancelledError:
             self._note(number, closed_early=True)
             raise
-        except ConnectionError:  # the client hung up between two chunks; raised, aiohttp would log it as our failure
+        except ConnectionError:  # the client hung up between two chunks; if raised, aiohttp would log it as our failure
             self._note(number, closed_early=True)
             return web.Response()
         self._note(number, finished=True)
@@ -173,7 +173,7 @@ class NebulaServer:
         if self._scripted:
             return self._scripted.popleft()
         thinks = "r1" in received.model.lower()
-        return Answer(self._say(received.messages), stand_in_thought(received.messages) if thinks else "")
+        return Answer(self._say(received.messages), fake_thought(received.messages) if thinks else "")
 
     def _due(self) -> Fault:
         if not self._switched:
@@ -212,7 +212,7 @@ class NebulaServer:
     def _refuse(
         self, request: web.Request, received: Received, body: dict[str, Any] | None
     ) -> web.StreamResponse | None:
-        """The refusals of LiteLLM and vLLM, in their words."""
+        """The refusals of LiteLLM and vLLM, in their wording."""
         refusal = self._locked(request)
         if refusal is not None:
             return refusal
@@ -290,7 +290,7 @@ def _error(
 def _whole(
     said: Sequence[dict[str, str]], finish: str | None, usage: dict[str, int], model: str, number: int
 ) -> web.Response:
-    """A `chat.completion`, in the shape that the Nebula documentation shows."""
+    """A `chat.completion`, in the form that the Nebula documentation shows."""
     message: dict[str, Any] = {"content": "".join(delta.get("content", "") for delta in said), "role": "assistant"}
     for name in (Thought.REASONING_CONTENT, Thought.REASONING):
         thought = "".join(delta.get(name, "") for delta in said)

@@ -1,4 +1,4 @@
-"""Writes one streamed answer in the shape of vLLM behind LiteLLM, with the faults that were switched on."""
+"""Writes one streamed answer in the format of vLLM behind LiteLLM, with the requested fault."""
 
 import asyncio
 import json
@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from bots.sandbox.nebula.fake_model import tokens
 from bots.sandbox.nebula.faults import Answer, Fault, Thought
-from bots.sandbox.nebula.standin import tokens
 
 NOISE = (
     b": ping\n\n",
@@ -20,18 +20,16 @@ NOISE = (
     b'data: {"id":"chatcmpl-0","choices":[{"index":0,"delta":{"content":null},"finish_reason":null}]}\n\n',
     b'data: {"id":"chatcmpl-0","choices":[{"index":0,"delta":null}]}\n\n',
 )
-
-
-# Awaited before each token, with its number: who wants to say what comes between two of them.
+# Awaited before each token with its number, so that a test decides what happens between two tokens.
 Between = Callable[[int], Awaitable[object]]
 
 
 class Cut(Exception):
-    """The connection is to be reset now."""
+    """The connection must be reset now."""
 
 
 def deltas(answer: Answer) -> list[dict[str, str]]:
-    """The answer as the deltas of its chunks."""
+    """Split the answer into the deltas of its chunks."""
     if not answer.thought:
         return [{"content": piece} for piece in tokens(answer.text)]
     if answer.style in (Thought.REASONING, Thought.REASONING_CONTENT):
@@ -43,7 +41,7 @@ def deltas(answer: Answer) -> list[dict[str, str]]:
 
 
 class Writer:
-    """One stream to one client. `written`: when each token was sent, seconds of the loop's clock."""
+    """One stream to one client. `written`: when each token was sent, in seconds on the loop's clock."""
 
     def __init__(self, response: web.StreamResponse, fault: Fault, model: str, number: int) -> None:
         self._response, self._fault = response, fault
@@ -63,9 +61,9 @@ class Writer:
         pace: float,
         between: Between | None = None,
     ) -> None:
-        """Send the deltas, `pace` of them a second (0, or once they are let go: at once).
+        """Send the deltas, `pace` of them per second. They are sent at once if it is 0 or when a hold is released.
 
-        Raises Cut, and ConnectionError if the client left.
+        Raises Cut, and ConnectionError if the client hung up.
         """
         clock = asyncio.get_running_loop().time
         start, noise = clock(), self._noise()
@@ -90,7 +88,7 @@ class Writer:
             await self._send(_event("[DONE]"))
 
     async def _fails(self, number: int) -> bool:
-        """Carry out the fault that is due after this many tokens; true if the stream ends with it."""
+        """Apply the fault that is due after this many tokens; true if it ends the stream."""
         if self._fault.hold_after == number and self._fault.hold:
             await self._fault.hold.wait()
         if self._fault.stall_after == number:
@@ -103,7 +101,7 @@ class Writer:
         return False
 
     async def _pause(self, until: float) -> None:
-        """Until this time of the loop's, or until what is held is let go."""
+        """Wait until this time on the loop's clock, or until the hold is released."""
         if self._fault.hold is None:
             await asyncio.sleep(until - asyncio.get_running_loop().time())
             return
@@ -131,7 +129,7 @@ class Writer:
             return
         for byte in data:
             await self._response.write(bytes((byte,)))
-            await asyncio.sleep(0)  # lets the client read each one
+            await asyncio.sleep(0)  # lets the client read each byte
 
 
 def _event(data: str) -> bytes:

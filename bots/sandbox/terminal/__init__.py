@@ -1,1 +1,1 @@
-"""A person's seat in the sandbox: what they type, and what they see."""
+"""The person's side of the sandbox: what they type and what they see."""

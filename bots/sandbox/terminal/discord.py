@@ -1,4 +1,4 @@
-"""The sandbox's Discord guild on stage."""
+"""The sandbox's Discord guild as a screen."""
 
 import re
 from collections.abc import Callable
@@ -16,8 +16,8 @@ _BUTTON, _TEXT_INPUT = 2, 4
 _NAMED = re.compile(r"(\w+):(\S+)\s*")
 
 
-class DiscordStage:
-    """The Discord guild."""
+class DiscordScreen:
+    """The Discord guild as a person sees and uses it."""
 
     name = "discord"
 
@@ -48,7 +48,7 @@ class DiscordStage:
         return tuple(self._seen(message, self._channel(person, room, "")) for message in self._messages(person, room))
 
     def _messages(self, person: str, room: str) -> list[Message]:
-        """What this person sees in the room and its threads, oldest first."""
+        """The messages that this person sees in the room and its threads, oldest first."""
         channel, user = self._channel(person, room, ""), self._people[person].id
         places = (channel, *self.server.threads(channel))
         found = [message for place in places for message in self.server.messages(place)]
@@ -81,10 +81,10 @@ class DiscordStage:
         await self.server.until(condition, seconds)
 
     def _parsed(self, text: str) -> tuple[str, dict[str, object]]:
-        """`prompt set You are …` as a command and its options; the last one takes all the rest.
+        """Parse `prompt set You are …` into a command and its options; the last option takes the rest.
 
-        Those that are chosen and not written come before, by name: `ask private:true …`. Raises
-        DiscordRefuses for a command that the bot did not register.
+        Options with a choice of values come first, by name: `ask private:true …`. Raises DiscordRefuses for a command
+        that the bot has not registered.
         """
         name, _, rest = text.strip().partition(" ")
         command = next((each for each in self.server.commands.registered if each["name"] == name), None)
@@ -95,15 +95,15 @@ class DiscordStage:
         if groups:
             word, _, rest = rest.partition(" ")
             if word not in groups:
-                raise DiscordRefuses(f"/{name} goes on with one of: {', '.join(groups)}")
+                raise DiscordRefuses(f"/{name} needs one of these words: {', '.join(groups)}")
             name, options = f"{name} {word}", groups[word].get("options", [])
         values: dict[str, object] = {}
         while (named := _NAMED.match(rest.strip())) and named[1] in {option["name"] for option in options}:
             values[named[1]] = named[2]
             rest = rest.strip()[named.end() :]
-        placed = [option["name"] for option in options if _is_placed(option) and option["name"] not in values]
-        for index, option in enumerate(placed):
-            value, _, rest = rest.strip().partition(" ") if index < len(placed) - 1 else (rest.strip(), "", "")
+        positional = [option["name"] for option in options if _is_positional(option) and option["name"] not in values]
+        for index, option in enumerate(positional):
+            value, _, rest = rest.strip().partition(" ") if index < len(positional) - 1 else (rest.strip(), "", "")
             if value:
                 values[option] = value
         return name, values
@@ -116,18 +116,18 @@ class DiscordStage:
 
 
 def _buttons(message: Message) -> dict[str, str]:
-    """The buttons of a message: their ids by their labels."""
+    """The buttons of a message: label to id."""
     parts = (part for part in walk(message.components) if part.get("type") == _BUTTON)
     return {str(part["label"]): str(part["custom_id"]) for part in parts}
 
 
-def _is_placed(option: Json) -> bool:
-    """Whether an option is known by its place: the required ones, and texts that may be anything."""
+def _is_positional(option: Json) -> bool:
+    """Whether an option is positional: it is required, or takes any text."""
     return bool(option.get("required")) or (option["type"] == _STRING and not option.get("choices"))
 
 
 def _input(modal: Modal) -> Json:
-    """The first text input of a form, inside whatever lays it out."""
+    """The first text input of a form, at any depth of its layout."""
     pending: list[Json] = list(modal.components)
     while pending:
         part = pending.pop(0)

@@ -1,4 +1,4 @@
-"""Troubles: faults of the sandbox's servers that a person can switch on by name."""
+"""Faults of the sandbox's servers that a person can switch on by name."""
 
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.faults import Fault
@@ -11,19 +11,19 @@ _SLACK_EDITS = "chat.update"
 
 
 class FaultSwitches:
-    """Switches faults of both platforms and of the stand-in model."""
+    """Switches faults of both platforms and of the fake model."""
 
     def __init__(self, slack: SlackServer, discord: DiscordServer, model: NebulaServer | None) -> None:
         self._slack, self._discord, self._model = slack, discord, model
 
     def switch(self, name: str) -> str:
-        """Switch on the fault of this name, or all off with `off`; returns what that means, in a sentence."""
+        """Switch on the fault with this name, or all faults off with `off`. Returns a sentence about the effect."""
         match name:
             case "429":
                 self._slack.faults.add(_SLACK_EDITS, rate_limited(2), times=2)
                 for route in _DISCORD_EDITS:
                     self._discord.faults.rate_limit(route, 2, times=2)
-                return "The next two edits are refused for 2 s."
+                return "The platform refuses the next two edits for 2 s each."
             case "500":
                 self._slack.faults.add(_SLACK_EDITS, server_error(500), times=2)
                 for route in _DISCORD_EDITS:
@@ -37,11 +37,11 @@ class FaultSwitches:
             case "redeliver":
                 self._slack.redeliver(1)
                 self._discord.gateway.duplicate = 2
-                return "Every event comes twice, until `:fault off`."
+                return "Every event arrives twice, until `:fault off`."
             case "drop":
                 self._slack.drop_sockets()
                 self._discord.gateway.drop()
-                return "The sockets broke; the bot connects again by itself."
+                return "The connections are broken; the bot reconnects by itself."
             case "off":
                 return self._off()
             case _:
@@ -50,13 +50,13 @@ class FaultSwitches:
     def _of_model(self, name: str) -> str:
         faults = {"cut": Fault(cut_after=20), "stall": Fault(stall_after=20), "busy": Fault(status=503, body="{}")}
         if name not in faults:
-            return "There is no such fault; `:help` lists them."
+            return "There is no such fault. `:help` lists them."
         if self._model is None:
-            return "The real Nebula answers; it has no switch for that."
+            return "That fault needs the stand-in model, but the real Nebula answers."
         self._model.fault(faults[name], times=None if name == "busy" else 1)
         return {
             "cut": "The next answer breaks off in the middle.",
-            "stall": "The next answer stalls in the middle, for good.",
+            "stall": "The next answer stalls in the middle and never continues.",
             "busy": "The model refuses every request, until `:fault off`.",
         }[name]
 

@@ -1,11 +1,11 @@
-"""Stage: a sandbox platform as one person at a terminal sees and uses it."""
+"""A screen: a sandbox platform as one person at a terminal sees and uses it."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-PEOPLE = ("ann", "bob")  # ann manages the rooms, bob does not
+PEOPLE = ("ann", "bob")  # ann manages the channels, bob does not
 CHANNELS = ("#general", "#random")
 ROOMS = (*CHANNELS, "dm")
 BOT = re.compile(r"@nebula\b", re.IGNORECASE)
@@ -13,8 +13,8 @@ BOT = re.compile(r"@nebula\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A message as somebody sees it. `note` tells what is special about it; `thread` names the thread it is in;
-    `buttons` are the labels below it; `frames` counts what it showed so far."""
+    """A message as a person sees it. `note`: what is special about it. `thread`: the id of its thread. `buttons`: the
+    labels below it. `frames`: how many versions it has had so far."""
 
     id: str
     author: str
@@ -40,29 +40,29 @@ class Screen(Protocol):
     name: str
 
     async def say(self, person: str, room: str, text: str, thread: str) -> None:
-        """Somebody writes. Raises Exception of the platform for what its client would refuse."""
+        """Write a message. Raises an exception of the platform if its client would refuse the message."""
         ...
 
     async def command(self, person: str, room: str, text: str, thread: str) -> None:
-        """Somebody uses a slash command, text without the slash."""
+        """Use a slash command; `text` has no slash."""
         ...
 
     async def press(self, person: str, room: str, message: str, label: str) -> None:
-        """Somebody presses a button below a message. Raises Exception of the platform for what can't be pressed."""
+        """Press a button below a message. Raises an exception of the platform if that is not possible."""
         ...
 
     def seen(self, person: str, room: str) -> tuple[Seen, ...]:
-        """All that this person sees in the room and its threads, oldest first."""
+        """All messages that this person sees in the room and its threads, oldest first."""
         ...
 
     def dialog(self) -> Dialog | None:
-        """The dialog that the last command opened."""
+        """The dialog that the last command opened, if any."""
         ...
 
     async def submit(self, text: str) -> None:
-        """Fill in the dialog."""
+        """Fill in and submit the dialog."""
         ...
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> None:
-        """Wait for a change that makes the condition true. Raises TimeoutError."""
+        """Wait until the condition is true. Raises TimeoutError."""
         ...

@@ -1,4 +1,4 @@
-"""The sandbox's Slack workspace on stage."""
+"""The sandbox's Slack workspace as a screen."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,11 @@ from bots.sandbox.slack.server import SlackServer
 from bots.sandbox.slack.values import Json, Message, View, block_elements
 from bots.sandbox.terminal.screen import BOT, CHANNELS, PEOPLE, Dialog, Seen
 
-_STOP = "Stop"  # Slack's own button below a message that streams
+_STOP = "Stop"  # Slack's own button below a streaming message
 
 
-class SlackStage:
-    """The Slack workspace."""
+class SlackScreen:
+    """The Slack workspace as a person sees and uses it."""
 
     name = "slack"
 
@@ -54,7 +54,7 @@ class SlackStage:
         return (*found, *(Seen(each.trigger_id, "slack", each.problem, True) for each in problems))
 
     def _messages(self, user: str, channel: str) -> list[Message]:
-        """What somebody sees in a channel and its threads, oldest first."""
+        """The messages that this person sees in a channel and its threads, oldest first."""
         found = (*self.server.messages(channel), *self.server.ephemerals(channel, user))
         return sorted(found, key=lambda each: float(each.ts))
 
@@ -92,7 +92,7 @@ class SlackStage:
 
 
 def _buttons(message: Message) -> dict[str, tuple[str, str]]:
-    """The buttons of a message: action and value by their labels."""
+    """The buttons of a message: label to action and value."""
     found: dict[str, tuple[str, str]] = {}
     for element in (each for block in message.blocks for each in block_elements(block)):
         if element["type"] == "button":

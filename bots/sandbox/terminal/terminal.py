@@ -1,4 +1,4 @@
-"""The terminal of the sandbox: lines become messages and commands, and the replies are shown as they grow."""
+"""The terminal of the sandbox: turns lines into messages and commands, and shows the replies as they grow."""
 
 import asyncio
 import re
@@ -18,47 +18,46 @@ from bots.sandbox.terminal.faults import FaultSwitches
 from bots.sandbox.terminal.screen import BOT, PEOPLE, ROOMS, Screen, Seen
 
 WELCOME = """\
-Say `@nebula hello`, or give commands: `/nebula help` in Slack, `/help` in Discord. `:discord` and `:slack` change the
+Try `@nebula hello`, or a command: `/nebula help` in Slack, `/help` in Discord. `:discord` and `:slack` switch the
 platform, `:in dm` the room, `:as bob` the person; `:press regenerate` presses a button; `:help` shows more, such as
-faults to switch on. Ctrl-C stops an answer, Ctrl-D ends."""
+faults that you can switch on. Ctrl-C stops an answer, Ctrl-D quits."""
 
 HELP = """\
 :slack  :discord             go to that platform
 :in #general | #random | dm  go to that room
-:as ann | bob                be that person (ann manages the rooms, bob does not)
-:thread  :top                write in the newest thread; in the room again
+:as ann | bob                be that person (ann manages the channels, bob does not)
+:thread  :top                write in the newest thread; back in the room
 :press stop | regenerate …   press that button below the newest message that has it
 :fault 429 | 500 | slow      the platform refuses, fails or delays edits
 :fault cut | stall | busy    the model's stream breaks or stalls; the model refuses
-:fault redeliver | drop      every event comes twice; the sockets break
-:fault off                   all faults off
-/ask private:true …          in Discord: options that are chosen come first, by name
-:quit                        end (also Ctrl-D)
-While an answer is written, Ctrl-C presses its Stop button."""
+:fault redeliver | drop      every event arrives twice; the connections break
+:fault off                   switch all faults off
+/ask private:true …          in Discord: options with fixed values come first, by name
+:quit                        quit (also Ctrl-D)
+While the bot writes an answer, Ctrl-C presses its Stop button."""
 
-# Discord's small print, which other Markdown does not know.
+# Discord's small print, which other Markdown does not have.
 _SMALL_PRINT = re.compile(r"^-# (.*)$", re.MULTILINE)
-# How long to wait for the bot's first sign of an answer, in seconds: longer than a machine needs that has much else to
-# do. At a terminal Ctrl-C ends the waiting.
+# How long to wait for the first sign of an answer: longer than even a busy machine needs. Ctrl-C ends the wait.
 ANSWER_SECONDS = 60.0
 _STOP = "stop"
 
 
 class Terminal:
-    """One person who is somebody, somewhere, on one of the stages."""
+    """The terminal of one person, who acts as somebody in some room on one of the screens."""
 
-    def __init__(self, stages: Sequence[Screen], troubles: FaultSwitches, idle: Callable[[], Awaitable[None]]) -> None:
-        """`idle` returns when the bot has no turn running."""
-        self._stages = {stage.name: stage for stage in stages}
-        self._stage = stages[0]
+    def __init__(self, screens: Sequence[Screen], faults: FaultSwitches, idle: Callable[[], Awaitable[None]]) -> None:
+        """`idle`: returns when the bot has no running turn."""
+        self._screens = {screen.name: screen for screen in screens}
+        self._screen = screens[0]
         self._room, self._person, self._thread = ROOMS[0], PEOPLE[0], ""
-        self._troubles = troubles
+        self._faults = faults
         self._idle = idle
         self._console = Console(highlight=False)
         self._at_terminal = sys.stdin.isatty()
 
     async def serve(self) -> None:
-        """Until the input ends."""
+        """Serve until the input ends."""
         lines = self._lines()
         async for line in lines:
             word, _, rest = line.partition(" ")
@@ -69,16 +68,16 @@ class Terminal:
             elif line.startswith(":"):
                 self._console.print(self._go(line[1:].strip()), markup=False)
             elif line.startswith("/"):
-                await self._do(self._stage.command(self._person, self._room, line[1:], self._thread), lines)
+                await self._do(self._screen.command(self._person, self._room, line[1:], self._thread), lines)
             else:
                 asks = self._room == "dm" or bool(BOT.search(line))
-                await self._do(self._stage.say(self._person, self._room, line, self._thread), lines, watched=asks)
+                await self._do(self._screen.say(self._person, self._room, line, self._thread), lines, watched=asks)
 
     async def _lines(self) -> AsyncIterator[str]:
-        """What is typed, with editing and history; or what is piped in, line by line, shown as if it were typed."""
+        """Typed lines, with editing and history; or piped lines, printed as if they were typed."""
         session: PromptSession[str] | None = PromptSession() if self._at_terminal else None
         while True:
-            here = f"{self._stage.name} {self._room}{' (in thread)' if self._thread else ''} {self._person} › "
+            here = f"{self._screen.name} {self._room}{' (in thread)' if self._thread else ''} {self._person} › "
             try:
                 if session:
                     line = await session.prompt_async(here)
@@ -94,11 +93,11 @@ class Terminal:
                 yield line.strip()
 
     def _go(self, text: str) -> str:
-        """A command to the sandbox itself; returns what to say about it."""
+        """Run a command of the sandbox itself; returns the text to print."""
         word, _, rest = text.partition(" ")
         rest = rest.strip()
-        if word in self._stages:
-            self._stage, self._thread = self._stages[word], ""
+        if word in self._screens:
+            self._screen, self._thread = self._screens[word], ""
         elif word == "in" and rest in ROOMS:
             self._room, self._thread = rest, ""
         elif word == "as" and rest in PEOPLE:
@@ -106,56 +105,56 @@ class Terminal:
         elif word == "top":
             self._thread = ""
         elif word == "thread":
-            seen = self._stage.seen(self._person, self._room)
+            seen = self._screen.seen(self._person, self._room)
             self._thread = next((each.thread for each in reversed(seen) if each.thread), "")
             return "" if self._thread else "There is no thread here yet."
         elif word == "fault":
-            return self._troubles.switch(rest)
+            return self._faults.switch(rest)
         else:
             return HELP
-        return f"You are {self._person} in {self._stage.name} {self._room}."
+        return f"You are {self._person} in {self._screen.name} {self._room}."
 
     async def _press(self, label: str) -> None:
-        """Press the button of this label below the newest message that has it. Raises LookupError when none has."""
+        """Press the button with this label below the newest message that has it. Raises LookupError if none has."""
         found = self._button(label)
         if found is None:
             raise LookupError(f"there is no button {label!r} to press" if label else "press which button?")
-        await self._stage.press(self._person, self._room, *found)
+        await self._screen.press(self._person, self._room, *found)
 
     def _button(self, label: str) -> tuple[str, str] | None:
-        """That message, and the label as it is written there."""
-        for message in reversed(self._stage.seen(self._person, self._room)):
+        """The id of that message and the exact label."""
+        for message in reversed(self._screen.seen(self._person, self._room)):
             for each in message.buttons:
                 if each.lower() == label.strip().lower():
                     return message.id, each
         return None
 
     async def _do(self, action: Awaitable[None], lines: AsyncIterator[str], *, watched: bool = True) -> None:
-        """Do something as the person, and show what comes back until the bot is done."""
-        before = self._stage.seen(self._person, self._room)
+        """Do something as the person, and show the result until the bot is done."""
+        before = self._screen.seen(self._person, self._room)
         try:
             await action
-        except Exception as refusal:  # noqa: BLE001 - whatever the platform's own client would refuse
-            self._console.print(f"{self._stage.name} refuses: {refusal}", markup=False, style="red")
+        except Exception as refusal:  # noqa: BLE001 - anything that the platform's own client would refuse
+            self._console.print(f"{self._screen.name} refuses: {refusal}", markup=False, style="red")
             return
         if watched:
             await self._watch(before)
-        if dialog := self._stage.dialog():
+        if dialog := self._screen.dialog():
             self._console.print(f"[dialog “{dialog.title}”] {dialog.value}\nYour text, in one line:", markup=False)
             if text := await anext(lines, ""):
-                await self._do(self._stage.submit(text), lines)
+                await self._do(self._screen.submit(text), lines)
 
     async def _watch(self, before: tuple[Seen, ...]) -> None:
-        """Show what the bot says or changes, redrawn as it grows, until it has no more to say."""
+        """Show what the bot posts or edits, and redraw it as it grows, until the bot is done."""
         known = {each.id: each.frames for each in before}
 
         def fresh() -> list[Seen]:
-            seen = self._stage.seen(self._person, self._room)
+            seen = self._screen.seen(self._person, self._room)
             return [each for each in seen if each.bot and each.frames != known.get(each.id)]
 
         async def settled() -> None:
             try:
-                await self._stage.until(lambda: bool(fresh()) or self._stage.dialog() is not None, ANSWER_SECONDS)
+                await self._screen.until(lambda: bool(fresh()) or self._screen.dialog() is not None, ANSWER_SECONDS)
             except TimeoutError:
                 self._console.print("(no answer)", style="dim")
             await self._idle()
@@ -168,7 +167,7 @@ class Terminal:
                     while not waiting.done():
                         await asyncio.wait({waiting}, timeout=0.1)
                         if self._console.is_terminal:
-                            growing.update(self._drawn(fresh()), refresh=True)
+                            growing.update(self._rendered(fresh()), refresh=True)
         if not self._console.is_terminal:
             for each in fresh():
                 self._print(each)
@@ -176,10 +175,10 @@ class Terminal:
     def _stopped_by_interrupt(
         self, group: asyncio.TaskGroup, waiting: asyncio.Task[None]
     ) -> AbstractContextManager[None]:
-        """At a terminal Ctrl-C presses Stop; where there is none to press, nobody waits any longer."""
+        """At a terminal, Ctrl-C presses Stop; if there is no such button, it ends the wait."""
 
         async def press() -> None:
-            with suppress(Exception):  # it may be gone by now
+            with suppress(Exception):  # the button may be gone by now
                 await self._press(_STOP)
 
         def stop() -> None:
@@ -191,13 +190,13 @@ class Terminal:
         return interrupt(stop) if self._at_terminal else nullcontext()
 
     def _print(self, message: Seen) -> None:
-        """A message on lines of its own, for a pipe."""
+        """Print a message, for a pipe."""
         where = "  ↳ " if message.thread else "  "
         note = f" ({message.note})" if message.note else ""
         text = "\n".join(filter(None, (message.text, _buttons(message)))).replace("\n", "\n    ")
         self._console.print(f"{where}{message.author}{note}: {text}", markup=False, soft_wrap=True)
 
-    def _drawn(self, messages: list[Seen]) -> RenderableType:
+    def _rendered(self, messages: list[Seen]) -> RenderableType:
         parts: list[RenderableType] = []
         for each in messages:
             note = f"  {each.note}" if each.note else ""
@@ -211,5 +210,5 @@ class Terminal:
 
 
 def _buttons(message: Seen) -> str:
-    """The buttons below a message."""
+    """The buttons below a message, as text."""
     return " ".join(f"[{label}]" for label in message.buttons)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from bots.compose import Bot, assemble, nebula
+from bots.compose import Bot, assemble, chat_model
 from bots.discord.api.limits import LIMITS, Window
 from bots.discord.api.limits import Limits as BotLimits
 from bots.discord.app import Discord
@@ -200,12 +200,12 @@ async def room(
 async def running(
     stage: Room, redis: "Redis", config: Config, answer_seconds: float = HANG_SECONDS, limits: BotLimits = QUICK
 ) -> AsyncIterator[None]:
-    """Run the bot from its login to its end; a second one at the same time is another replica, or a restart."""
+    """The bot, from its log-in to its end; a second one beside it is a second replica or a restart."""
     platform = Discord(config, limits=limits, answer_seconds=answer_seconds)
-    async with nebula(config) as model, asyncio.TaskGroup() as group:
+    async with chat_model(config, redis) as model, asyncio.TaskGroup() as group:
         bot = assemble(config, redis, model, [platform])
         async with bot.intake.open():
-            serving = group.create_task(platform.run(bot.front))
+            serving = group.create_task(platform.run(bot.dispatcher))
             ready = group.create_task(platform.ready.wait())
             await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
             ready.cancel()

@@ -1,4 +1,4 @@
-"""The sandbox's Nebula as any client sees it: shapes of the real servers, and faults on demand."""
+"""The sandbox's Nebula as any client sees it: the formats of real servers, and faults on demand."""
 
 import asyncio
 import json
@@ -48,8 +48,8 @@ async def chunks(http: aiohttp.ClientSession, server: NebulaServer, **more: Any)
     return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
 
 
-async def test_the_stand_in_says_that_it_is_none_of_an_ai(server: NebulaServer, http: aiohttp.ClientSession) -> None:
-    """It names itself, quotes the question and the prompt, and counts what it was sent."""
+async def test_the_fake_model_says_that_it_is_no_ai(server: NebulaServer, http: aiohttp.ClientSession) -> None:
+    """It names itself, quotes the question and the prompt, and counts what it received."""
     messages = [
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": "One"},
@@ -63,8 +63,8 @@ async def test_the_stand_in_says_that_it_is_none_of_an_ai(server: NebulaServer, 
     assert answer["object"] == "chat.completion"
 
 
-async def test_a_stream_has_the_shape_of_the_real_one(server: NebulaServer, http: aiohttp.ClientSession) -> None:
-    """A role first, then words, a finish, usage without choices when asked for, and [DONE]."""
+async def test_a_stream_has_the_format_of_the_real_one(server: NebulaServer, http: aiohttp.ClientSession) -> None:
+    """A role first, then words, a finish, usage without choices on request, and [DONE]."""
     server.answer_next("one two")
     got = await chunks(http, server, stream_options={"include_usage": True})
     assert [chunk["choices"][0]["delta"] for chunk in got[:-1]] == [
@@ -78,8 +78,8 @@ async def test_a_stream_has_the_shape_of_the_real_one(server: NebulaServer, http
     assert got[-1]["usage"]["completion_tokens"] == 2
 
 
-async def test_it_is_known_when_each_token_was_written(server: NebulaServer, http: aiohttp.ClientSession) -> None:
-    """One time for each, in their order, also of a stream that broke off."""
+async def test_the_time_of_each_token_is_recorded(server: NebulaServer, http: aiohttp.ClientSession) -> None:
+    """There is one time per token, in order, even if the stream broke off."""
     server.answer_next("one two")
     await raw(http, server)
     server.fault(Fault(cut_after=1))
@@ -106,7 +106,7 @@ async def test_a_reasoning_field_can_carry_the_thought(server: NebulaServer, htt
 
 
 async def test_max_tokens_cuts_the_answer(server: NebulaServer, http: aiohttp.ClientSession) -> None:
-    """The finish is `length` then."""
+    """Then the finish is `length`."""
     server.answer_next("one two three")
     _, answer = await ask(http, server, max_tokens=2)
     assert answer["choices"][0]["message"]["content"] == "one two"
@@ -128,14 +128,14 @@ async def test_max_tokens_cuts_the_answer(server: NebulaServer, http: aiohttp.Cl
 async def test_refusals_are_those_of_real_servers(
     server: NebulaServer, http: aiohttp.ClientSession, change: dict[str, Any], status: int, words: str
 ) -> None:
-    """Wrong parameters, unknown models and prompts that are too long are refused in their words."""
+    """Wrong parameters, unknown models and prompts that are too long are refused in their wording."""
     got, answer = await ask(http, server, **change)
     assert got == status
     assert words in answer["error"]["message"]
 
 
 async def test_a_wrong_key_is_refused(server: NebulaServer) -> None:
-    """Also for the lists of models; without any key too."""
+    """This includes the lists of models, and requests without a key."""
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer no"}) as http:
         assert (await ask(http, server))[0] == 401
         async with http.get(f"{server.platform_url}/serverless/models") as response:
@@ -145,7 +145,7 @@ async def test_a_wrong_key_is_refused(server: NebulaServer) -> None:
 
 
 async def test_the_rate_limit_is_a_window(http: aiohttp.ClientSession) -> None:
-    """One request too many is told when to come back."""
+    """A request beyond the limit learns when to come back."""
     async with NebulaServer(requests_per_minute=1) as server:
         assert (await ask(http, server))[0] == 200
         async with http.post(f"{server.base_url}/chat/completions", json=body()) as response:
@@ -153,7 +153,7 @@ async def test_the_rate_limit_is_a_window(http: aiohttp.ClientSession) -> None:
 
 
 async def test_the_catalog_has_the_documented_envelope(server: NebulaServer, http: aiohttp.ClientSession) -> None:
-    """data.models with names, types and sizes; other kinds than text are in it."""
+    """`data.models` has names, types and sizes, and also models for other things than text."""
     async with http.get(f"{server.platform_url}/serverless/models") as response:
         listed = await response.json()
     items = {item["model_name"]: item for item in listed["data"]["models"]}
@@ -164,7 +164,7 @@ async def test_the_catalog_has_the_documented_envelope(server: NebulaServer, htt
 
 
 async def test_faults_take_turns_and_end(server: NebulaServer, http: aiohttp.ClientSession) -> None:
-    """Twice one, once the other, then all is well; `None` lasts until `heal`."""
+    """Twice one fault, once the other, then none; `None` lasts until `heal`."""
     server.fault(Fault(status=500, body="{}"), times=2)
     server.fault(Fault(status=402, body="{}"))
     assert [(await ask(http, server))[0] for _ in range(4)] == [500, 500, 402, 200]
@@ -174,7 +174,7 @@ async def test_faults_take_turns_and_end(server: NebulaServer, http: aiohttp.Cli
     assert (await ask(http, server))[0] == 200
 
 
-async def test_faults_of_a_stream_are_on_the_wire(server: NebulaServer, http: aiohttp.ClientSession) -> None:
+async def test_the_faults_of_a_stream_reach_the_client(server: NebulaServer, http: aiohttp.ClientSession) -> None:
     """CRLF, no [DONE], an error object, nothing at all, pings and empty chunks."""
     server.fault(Fault(crlf=True, done=False))
     got = await raw(http, server)
@@ -191,14 +191,14 @@ async def test_faults_of_a_stream_are_on_the_wire(server: NebulaServer, http: ai
 
 
 async def test_a_cut_is_a_reset(server: NebulaServer, http: aiohttp.ClientSession) -> None:
-    """The connection ends without the end of the body."""
+    """The connection ends before the body does."""
     server.fault(Fault(cut_after=2))
     with pytest.raises(aiohttp.ClientError):
         await raw(http, server)
 
 
-async def test_a_held_stream_goes_on_when_it_is_let_go(server: NebulaServer, http: aiohttp.ClientSession) -> None:
-    """All that is left comes at once then, whatever the pace, and also where nothing was kept but paced."""
+async def test_a_held_stream_continues_when_released(server: NebulaServer, http: aiohttp.ClientSession) -> None:
+    """The rest comes at once, whatever the pace, even if the stream was only paced and not yet held."""
     server.pace = 0.001
     for after in (1, None):
         held = server.hold(after)
@@ -214,7 +214,7 @@ async def test_a_held_stream_goes_on_when_it_is_let_go(server: NebulaServer, htt
 
 
 async def test_a_client_that_hangs_up_is_recorded(server: NebulaServer, http: aiohttp.ClientSession) -> None:
-    """Also while nothing is being written."""
+    """This works even while nothing is being written."""
     server.fault(Fault(stall_after=1))
     async with http.post(f"{server.base_url}/chat/completions", json=body(stream=True)) as response:
         await response.content.readany()
@@ -225,7 +225,7 @@ async def test_a_client_that_hangs_up_is_recorded(server: NebulaServer, http: ai
 
 
 async def test_until_gives_up(server: NebulaServer) -> None:
-    """A condition that never holds ends in a TimeoutError."""
+    """A condition that never becomes true ends in a TimeoutError."""
     with pytest.raises(TimeoutError):
         await server.until(lambda: False, timeout=0.05)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from bots.compose import assemble
+from bots.compose import assemble, chat_model
 from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack.limits import OFF
 from bots.sandbox.slack.people import Answer, Submission
@@ -17,7 +17,6 @@ from bots.slack.api.patience import Patience
 from bots.slack.app import Slack
 from core.domain.rates import RateLimit
 from core.inbound.dispatcher import Dispatcher
-from core.nebula.client import Nebula
 from core.ratelimit.limiter import Permit, RateLimiter, Ticket
 from core.reply import publisher
 from core.settings.config import Config
@@ -258,16 +257,16 @@ async def process(
     **config: Any,
 ) -> AsyncIterator[tuple[Config, Slack, Intake, asyncio.Task[None]]]:
     """A process of the bot, connected to the room; several may share it and Redis."""
-    nebula, values = room.nebula, settings(room.slack, room.nebula, **config)
+    values = settings(room.slack, room.nebula, **config)
     platform = Slack(values, patience=patience)
     async with (
         _hasty_painters(),
         connection(redis_url) as redis,
-        Nebula(api_key="key", base_url=nebula.base_url, platform_url=nebula.platform_url) as model,
+        chat_model(values, redis) as model,
     ):
         timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2}
         bot = assemble(values.model_copy(update=timing), redis, model, [platform], _Hasty())
-        room.front, intake = front(bot.front), bot.intake
+        room.front, intake = front(bot.dispatcher), bot.intake
         async with intake.open(), asyncio.TaskGroup() as group:
             running = group.create_task(platform.run(room.front))
             try:

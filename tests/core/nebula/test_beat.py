@@ -1,4 +1,4 @@
-"""The beat in which a quick stream is read."""
+"""The beat: the rhythm in which a quick stream is read."""
 
 import asyncio
 
@@ -10,8 +10,8 @@ from core.nebula.client import Nebula
 ASK = ChatRequest("Llama3.3-70B", (ChatMessage("user", "Hello?"),))
 
 
-async def test_a_stream_is_quick_after_some_pieces_that_follow_each_other() -> None:
-    """The first pieces are read as they come."""
+async def test_a_stream_is_quick_after_several_pieces_in_quick_succession() -> None:
+    """The first pieces are read as they arrive."""
     beat = Beat()
     for _ in range(QUICK_READS):
         beat.read()
@@ -23,12 +23,12 @@ async def test_a_stream_is_quick_after_some_pieces_that_follow_each_other() -> N
 
 
 async def test_a_rest_ends_by_itself() -> None:
-    """Nobody needs to ask for what has gathered."""
+    """Nobody has to ask for the gathered pieces."""
     await Beat().rest()
 
 
-async def test_a_rest_ends_when_somebody_asks() -> None:
-    """Only while pieces gather there is something to be had."""
+async def test_a_rest_ends_on_request() -> None:
+    """A request has an effect only while pieces gather."""
     beat = Beat()
     assert not beat.now()
     resting = asyncio.create_task(beat.rest())
@@ -38,8 +38,8 @@ async def test_a_rest_ends_when_somebody_asks() -> None:
     assert not beat.now()
 
 
-async def test_what_gathered_is_read_together_and_at_once_when_it_is_wanted(server: NebulaServer) -> None:
-    """Tokens of a quick model come in few pieces; whoever shows them need not wait for the beat; none is lost."""
+async def test_gathered_pieces_are_read_together_and_at_once_on_request(server: NebulaServer) -> None:
+    """Tokens of a quick model come in few pieces; whoever shows them need not wait for the beat, and none is lost."""
     words = " ".join(f"w{number}" for number in range(60))
     server.pace = 300.0
     server.answer_next(words)
@@ -64,7 +64,7 @@ async def test_what_gathered_is_read_together_and_at_once_when_it_is_wanted(serv
 
 
 async def test_a_quick_stream_comes_in_few_pieces(server: NebulaServer) -> None:
-    """Without anybody who asks for more, tokens that follow each other closely are read together."""
+    """Tokens in quick succession are read together, even if nobody asks for them."""
     words = " ".join(f"w{number}" for number in range(60))
     server.pace = 300.0
     server.answer_next(words)

@@ -1,4 +1,4 @@
-"""The Nebula client against servers on real sockets: what it sends, reads, retries, refuses and closes."""
+"""The Nebula client with servers on real sockets: what it sends, reads, retries, refuses and closes."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ async def whole(model: Nebula, request: ChatRequest = ASK) -> str:
 
 
 async def failing(model: Nebula, kind: type[ModelError], request: ChatRequest = ASK) -> tuple[str, ModelError]:
-    """The text that came before the expected error, and the error."""
+    """The text before the expected error, and the error."""
     text = ""
 
     async def ask() -> None:
@@ -91,7 +91,7 @@ async def failing(model: Nebula, kind: type[ModelError], request: ChatRequest = 
 
 
 def recorded(name: str) -> Fault:
-    """A real server's response, to be sent again."""
+    """The recorded response of a real server, to be replayed."""
     head, _, body = (PAYLOADS / f"{name}.http").read_bytes().partition(b"\n\n")
     status, *headers = head.decode().split("\n")
     return Fault(status=int(status.split()[1]), body=body, headers=dict(header.split(": ", 1) for header in headers))
@@ -112,23 +112,23 @@ async def test_a_request_carries_the_documented_fields(server: NebulaServer, mod
 
 
 async def test_parameters_are_sent_when_set(server: NebulaServer, model: Nebula) -> None:
-    """temperature, top_p and max_tokens arrive as they were set, zero included."""
+    """temperature, top_p and max_tokens arrive as set, even if they are zero."""
     await read(model, ChatRequest("Llama3.1-8B", ASK.messages, temperature=0.0, top_p=0.5, max_tokens=7))
     [request] = server.requests
     assert (request.temperature, request.top_p, request.max_tokens) == (0.0, 0.5, 7)
 
 
 async def test_other_model_names_pass_through(server: NebulaServer, model: Nebula) -> None:
-    """Case does not matter for short names; a name that is no short name is not changed."""
+    """Short names match in any letter case; all other names stay unchanged."""
     await read(model, ChatRequest("llama3.1-8b", ASK.messages))
     await failing(model, UnknownModel, ChatRequest("Vendor/New-Model", ASK.messages))
     assert [request.model for request in server.requests] == ["meta-llama/Llama-3.1-8B-Instruct", "Vendor/New-Model"]
 
 
-async def test_a_server_that_refuses_stream_options_is_asked_without_and_remembered(
+async def test_a_server_that_refuses_stream_options_is_remembered_and_asked_without_them(
     server: NebulaServer, model: Nebula
 ) -> None:
-    """One refusal, then never again."""
+    """There is one refusal, and never another."""
     server.fault(Fault(status=400, body='{"error":{"message":"Unrecognized request argument: stream_options"}}'))
     server.answer_next("one")
     server.answer_next("two")
@@ -136,8 +136,8 @@ async def test_a_server_that_refuses_stream_options_is_asked_without_and_remembe
     assert [request.include_usage for request in server.requests] == [True, False, False]
 
 
-async def test_half_a_character_does_not_break_a_request_or_an_answer(server: NebulaServer, model: Nebula) -> None:
-    """A lone surrogate becomes U+FFFD on its way out and on its way in; whole characters stay."""
+async def test_a_lone_surrogate_does_not_break_a_request_or_an_answer(server: NebulaServer, model: Nebula) -> None:
+    """It becomes U+FFFD in both directions; whole characters stay."""
     server.fault(
         Fault(body='data: {"choices":[{"delta":{"content":"x\\ud83dy\\ud83d\\ude42"},"finish_reason":"stop"}]}\n\n')
     )
@@ -188,21 +188,21 @@ async def test_odd_streams_lose_nothing(server: NebulaServer, model: Nebula, fau
     ("reason", "finish"), [("length", Finish.LENGTH), ("content_filter", Finish.FILTER), ("eos", Finish.STOP)]
 )
 async def test_finish_reasons_are_mapped(server: NebulaServer, model: Nebula, reason: str, finish: Finish) -> None:
-    """length and content_filter have a meaning of their own, unknown ones mean that the model was done."""
+    """length and content_filter have their own meanings; unknown reasons mean that the model was done."""
     server.answer_next("a", finish=reason)
     assert (await read(model))[-1].finish is finish
 
 
 async def test_done_without_a_finish_reason_is_an_end(server: NebulaServer, model: Nebula) -> None:
-    """[DONE] alone ends an answer well."""
+    """[DONE] alone is a normal end."""
     server.answer_next("all of it", finish=None)
     assert (await read(model))[-1].finish is Finish.STOP
 
 
 @pytest.mark.parametrize("style", list(Thought))
 @pytest.mark.parametrize("bytewise", [False, True])
-async def test_thought_is_kept_apart(server: NebulaServer, model: Nebula, style: Thought, bytewise: bool) -> None:
-    """Tags, a missing opening tag and both names of the field give the same thought and the same clean answer."""
+async def test_thought_is_separated(server: NebulaServer, model: Nebula, style: Thought, bytewise: bool) -> None:
+    """Tags, a missing opening tag and both field names give the same thought and the same clean answer."""
     server.fault(Fault(bytewise=bytewise))
     server.answer_next("It is 42.", thought="Okay, let me think.", style=style)
     deltas = await read(model, ASK_R1)
@@ -211,7 +211,7 @@ async def test_thought_is_kept_apart(server: NebulaServer, model: Nebula, style:
 
 
 def events(*pieces: str, thought: str = "") -> bytes:
-    """A stream with these pieces of content, which ended well."""
+    """A stream with these pieces of content and a normal end."""
     chunks = [{"choices": [{"index": 0, "delta": {"reasoning": thought}, "finish_reason": None}]}] if thought else []
     chunks += [{"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in pieces]
     chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
@@ -219,7 +219,7 @@ def events(*pieces: str, thought: str = "") -> bytes:
 
 
 def total(deltas: Iterable[Delta]) -> tuple[str, str]:
-    """The text and the thought of these pieces, added up as a reply does it."""
+    """The text and the thought of these deltas, combined as a reply combines them."""
     reply, thought = Reply(phase=Phase.THINKING), ""
     for delta in deltas:
         reply = reply.add(delta, 0)
@@ -228,7 +228,7 @@ def total(deltas: Iterable[Delta]) -> tuple[str, str]:
 
 
 def added(body: bytes, cuts: list[int]) -> tuple[str, str]:
-    """The text and the thought of a body that comes in these reads, from a model of which nothing is known."""
+    """The text and the thought of a body that arrives in these reads, from an unknown model."""
     answer = ResponseDecoder("vendor/model")
     deltas = [answer.feed(body[start:stop]) for start, stop in pairwise([0, *sorted(cuts), len(body)]) if start < stop]
     return total([*filter(None, deltas), answer.close()])
@@ -241,19 +241,19 @@ UNEXPECTED = ["Okay so ", "first. hmm …\n", "</think>", "\n\n", "The answer ",
 async def test_a_model_that_thinks_unexpectedly_ends_with_its_answer(
     server: NebulaServer, model: Nebula, bytewise: bool
 ) -> None:
-    """A closing tag alone, from a model that is not known to think aloud: what was text until then is thought."""
+    """A closing tag alone, from a model not known to think aloud, turns the text before it into thought."""
     server.fault(Fault(body=events(*UNEXPECTED), bytewise=bytewise))
     assert total(await read(model)) == ("The answer is 43.", "Okay so first. hmm …\n")
 
 
 @given(st.lists(st.integers(0, len(events(*UNEXPECTED))), max_size=12))
 def test_reads_of_any_size_give_the_same_answer(cuts: list[int]) -> None:
-    """Many pieces in one read, or one piece in many: the thought and the answer are the same."""
+    """Many pieces in one read, or one piece in many reads: the thought and the answer are the same."""
     assert added(events(*UNEXPECTED), cuts) == ("The answer is 43.", "Okay so first. hmm …\n")
 
 
 async def test_an_answer_without_its_thought_grows(server: NebulaServer, model: Nebula) -> None:
-    """Old LiteLLM drops the thought: the answer of a model known to think aloud then flows from its first word."""
+    """Old LiteLLM drops the thought; the answer of a model known to think aloud then streams from its first word."""
     server.answer_next("\n\none two three")
     server.fault(Fault(error_after=3))
     text, _ = await failing(model, ServerTrouble, ASK_R1)
@@ -272,22 +272,22 @@ async def test_an_answer_without_its_thought_grows(server: NebulaServer, model: 
 )
 @pytest.mark.parametrize("size", [1, 1 << 20])
 def test_a_thought_alone_is_no_answer(body: bytes, size: int) -> None:
-    """The model ended well with nothing but thought, however much of it was shown."""
+    """A normal end after nothing but thought is a failure, however much of the thought was shown."""
     with pytest.raises(AttemptFailed) as caught:
         added(body, list(range(0, len(body), size)))
     assert type(caught.value.error) is NoAnswer
 
 
 def test_a_thought_that_takes_the_whole_limit_is_no_text() -> None:
-    """Cut right behind the closing tag: what was shown is taken back at the end, and the limit is the reason."""
+    """Cut off right after the closing tag: the text shown is taken back at the end, and the limit is the reason."""
     answer = ResponseDecoder("vendor/model")
     shown = answer.feed(events("Hm.\n", "</think>").replace(b'"stop"', b'"length"'))
     assert shown == Delta("Hm.\n")
     assert answer.close() == Delta("", "Hm.\n", Finish.LENGTH, restart=True)
 
 
-async def test_json_in_place_of_a_stream_is_read_whole(server: NebulaServer, model: Nebula) -> None:
-    """A server that ignores `stream` still answers, blank lines before the object included."""
+async def test_json_instead_of_a_stream_is_read(server: NebulaServer, model: Nebula) -> None:
+    """A server that ignores `stream` still answers, even with blank lines before the object."""
     body = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "<think>a</think>\n\nb"}}]}
     server.fault(Fault(body="\n\n" + json.dumps(body)))
     deltas = await read(model)
@@ -295,7 +295,7 @@ async def test_json_in_place_of_a_stream_is_read_whole(server: NebulaServer, mod
 
 
 async def test_complete_does_not_stream(server: NebulaServer, model: Nebula) -> None:
-    """One request, one answer with its thought and its cost."""
+    """One request, one answer with its thought and its usage."""
     server.answer_next("It is 42.", thought="Hm.", style=Thought.UNOPENED)
     completion = await model.complete(ASK_R1)
     assert completion == Completion("It is 42.", "Hm.\n", Finish.STOP, completion.usage)
@@ -357,7 +357,7 @@ RECORDED_ERRORS = {
     ("kind", "name"), [(kind, name) for kind, names in RECORDED_ERRORS.items() for name in names.split()]
 )
 async def test_recorded_errors(server: NebulaServer, kind: type[ModelError], name: str) -> None:
-    """Refusals of real servers find their place in the error tree; a stop with nothing but thought is a failure."""
+    """Refusals of real servers map to the error tree; a stop after nothing but thought is a failure."""
     server.fault(recorded(name), times=None)
     async with client(server, retries=1) as model:
         text, _ = await failing(model, kind)
@@ -414,14 +414,14 @@ def wrapped(message: object, **more: object) -> str:
     ],
 )
 async def test_refusals_are_mapped(server: NebulaServer, status: int, body: str, kind: type[ModelError]) -> None:
-    """By status, then type and code, then words, however the body is wrapped."""
+    """By status, then type and code, then wording, however the body is wrapped."""
     server.fault(Fault(status=status, body=body))
     async with client(server, retries=1) as model:
         await failing(model, kind)
 
 
 async def test_an_unknown_model_is_named(model: Nebula) -> None:
-    """The error knows the name that was asked for."""
+    """The error has the requested name."""
     _, error = await failing(model, UnknownModel, ChatRequest("no/such", ASK.messages))
     assert isinstance(error, UnknownModel)
     assert error.model == "no/such"
@@ -430,7 +430,7 @@ async def test_an_unknown_model_is_named(model: Nebula) -> None:
 async def test_errors_and_log_hold_no_message_text_and_no_key(
     server: NebulaServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A server that quotes what it was sent does not make us repeat it."""
+    """Even if a server quotes the request, we do not repeat it."""
     for status in (400, 500, 500):
         server.fault(Fault(status=status, body=wrapped(f"{SECRET} ak_secret", type=SECRET, code="ak_secret")))
     caplog.set_level("DEBUG", "core")
@@ -438,7 +438,7 @@ async def test_errors_and_log_hold_no_message_text_and_no_key(
         _, refused = await failing(model, BadRequest)
         _, broken = await failing(model, ServerTrouble)
     said = caplog.text + str(refused) + str(broken) + repr(refused)
-    assert "again in" in said
+    assert "retrying in" in said
     assert SECRET not in said
     assert "ak_secret" not in said
 
@@ -461,7 +461,7 @@ async def test_errors_and_log_hold_no_message_text_and_no_key(
 async def test_an_error_inside_a_stream_keeps_the_text(
     server: NebulaServer, model: Nebula, error: str, kind: type[ModelError]
 ) -> None:
-    """The words that came before are delivered, then the error is raised, and nothing is asked again."""
+    """The words before the error are delivered, then it is raised, and there is no other request."""
     server.answer_next("one two three")
     server.fault(Fault(error_after=2, error=error))
     text, _ = await failing(model, kind)
@@ -470,7 +470,7 @@ async def test_an_error_inside_a_stream_keeps_the_text(
 
 
 async def test_a_recorded_crash_in_a_stream_keeps_the_text(server: NebulaServer, model: Nebula) -> None:
-    """vLLM's engine was killed while it wrote."""
+    """vLLM's engine was killed in the middle of an answer."""
     server.fault(recorded("vllm_engine_killed_midstream"))
     text, _ = await failing(model, ServerTrouble)
     assert text.startswith("loop0 loop1")
@@ -486,15 +486,15 @@ async def test_a_stream_that_ends_too_early_is_broken(server: NebulaServer, mode
     assert len(server.requests) <= 2
 
 
-async def test_a_page_in_place_of_an_answer_is_a_failure(server: NebulaServer) -> None:
-    """HTML with status 200, as gateways send it."""
+async def test_a_web_page_instead_of_an_answer_is_a_failure(server: NebulaServer) -> None:
+    """Some gateways send HTML with status 200."""
     server.fault(Fault(body="<html>Welcome</html>", headers={"content-type": "text/html"}))
     async with client(server, retries=1) as model:
         await failing(model, ServerTrouble)
 
 
-async def test_the_wait_for_the_first_token_is_bounded_though_pings_come(server: NebulaServer) -> None:
-    """Role-only chunks and comments are no sign of life."""
+async def test_the_wait_for_the_first_token_is_bounded_despite_pings(server: NebulaServer) -> None:
+    """Role-only chunks and comments do not count as signs of life."""
     async with client(server, first_token=0.5) as model:
         await model.catalog()  # connected: the request itself needs none of the time
         server.fault(Fault(stall_after=0))
@@ -512,8 +512,8 @@ async def test_silence_before_the_headers_is_bounded_too(server: NebulaServer) -
     await server.until(lambda: any(each.closed_early for each in server.requests))
 
 
-async def test_the_wait_between_tokens_is_bounded_by_itself(server: NebulaServer) -> None:
-    """A stall in mid-stream ends the answer, and keeps its text."""
+async def test_the_wait_between_tokens_has_its_own_bound(server: NebulaServer) -> None:
+    """A stall in mid-stream ends the answer and keeps its text."""
     server.answer_next("one two three")
     server.fault(Fault(stall_after=2))
     async with client(server, between_tokens=0.5) as model:
@@ -522,7 +522,7 @@ async def test_the_wait_between_tokens_is_bounded_by_itself(server: NebulaServer
     await server.until(lambda: server.requests[0].closed_early)
 
 
-async def test_a_server_that_can_not_be_reached_is_trouble(server: NebulaServer) -> None:
+async def test_an_unreachable_server_is_server_trouble(server: NebulaServer) -> None:
     """Nobody listens on the port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -534,8 +534,8 @@ async def test_a_server_that_can_not_be_reached_is_trouble(server: NebulaServer)
 
 @pytest.mark.parametrize("reset", [False, True])
 async def test_after_the_finish_nothing_can_spoil_the_answer(monkeypatch: pytest.MonkeyPatch, reset: bool) -> None:
-    """A server that then falls silent, or resets the connection, has said all."""
-    monkeypatch.setattr("core.nebula.client.AFTER_FINISH", 0.05)
+    """If the server then falls silent or resets the connection, the answer is still complete."""
+    monkeypatch.setattr("core.nebula.client.AFTER_FINISH_SECONDS", 0.05)
     gone = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -559,7 +559,7 @@ async def test_after_the_finish_nothing_can_spoil_the_answer(monkeypatch: pytest
 
 
 async def test_an_endless_event_is_a_broken_stream(server: NebulaServer) -> None:
-    """A server that never ends a line can't fill the memory."""
+    """A server that never ends a line cannot fill the memory."""
     server.fault(Fault(body=b"data: " + b"x" * (2 << 20), headers={"content-type": "text/event-stream"}))
     async with client(server) as model:
         await failing(model, BrokenStream)
@@ -567,7 +567,7 @@ async def test_an_endless_event_is_a_broken_stream(server: NebulaServer) -> None
 
 
 async def test_a_proxy_from_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HTTP_PROXY is asked for the address of the API."""
+    """HTTP_PROXY gets the requests to the API."""
     asked: list[bytes] = []
 
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -603,20 +603,18 @@ async def test_a_proxy_from_the_environment_is_used(monkeypatch: pytest.MonkeyPa
         Fault(body='data: {"error":{"message":"x","code":"429"}}\n\ndata: [DONE]\n\n'),
     ],
 )
-async def test_a_failure_before_the_first_token_is_tried_again(
-    server: NebulaServer, model: Nebula, fault: Fault
-) -> None:
-    """People see nothing of a failure that passes."""
+async def test_a_failure_before_the_first_token_is_retried(server: NebulaServer, model: Nebula, fault: Fault) -> None:
+    """People do not notice a temporary failure."""
     server.fault(fault)
     server.answer_next("fine")
     if fault.cut_after == 0 or fault.error_after == 0:
-        server.answer_next("fine")  # the failed attempt takes an answer, too
+        server.answer_next("fine")  # the failed attempt uses up an answer too
     assert await whole(model) == "fine"
     assert len(server.requests) == 2
 
 
-async def test_complete_tries_again_too(server: NebulaServer, model: Nebula) -> None:
-    """The same rules without a stream."""
+async def test_complete_retries_too(server: NebulaServer, model: Nebula) -> None:
+    """The same rules hold without a stream."""
     server.fault(Fault(status=502))
     server.answer_next("fine")
     assert (await model.complete(ASK)).text == "fine"
@@ -639,10 +637,8 @@ async def test_attempts_are_bounded(server: NebulaServer, model: Nebula) -> None
         (Fault(status=400), 1),
     ],
 )
-async def test_what_is_not_worth_a_request_gets_none(
-    server: NebulaServer, model: Nebula, fault: Fault, requests: int
-) -> None:
-    """A second refusal for the rate or a second empty answer is final; a daily limit and a refusal are at once."""
+async def test_pointless_retries_are_not_made(server: NebulaServer, model: Nebula, fault: Fault, requests: int) -> None:
+    """A second rate limit or a second empty answer is final; a daily limit and a refusal are final at once."""
     server.fault(fault, times=None)
     with pytest.raises(ModelError):
         await read(model)
@@ -659,10 +655,10 @@ async def test_what_is_not_worth_a_request_gets_none(
         ({"retry-after": format_datetime(datetime.now(UTC) + timedelta(seconds=3600), usegmt=True)}, 3000, 3600),
     ],
 )
-async def test_a_long_wait_is_told_instead_of_waited(
+async def test_a_long_retry_after_is_reported_instead_of_waited_out(
     server: NebulaServer, model: Nebula, headers: dict[str, str], least: float, most: float
 ) -> None:
-    """Every form of Retry-After is understood; above 20 s people hear of it at once."""
+    """Every form of Retry-After is understood; above 20 s people see the error at once."""
     server.fault(Fault(status=429, headers=headers), times=None)
     _, error = await failing(model, RateLimited)
     assert isinstance(error, RateLimited)
@@ -672,8 +668,8 @@ async def test_a_long_wait_is_told_instead_of_waited(
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-5", "soon", "Wed, 21 Oct 2337 07:28:00 GMT", "1e400"])
-async def test_a_senseless_retry_after_is_ignored(server: NebulaServer, model: Nebula, value: str) -> None:
-    """It counts as none: one more attempt after a short pause."""
+async def test_an_invalid_retry_after_is_ignored(server: NebulaServer, model: Nebula, value: str) -> None:
+    """It counts as missing: there is one more attempt after a short pause."""
     server.fault(Fault(status=429, headers={"retry-after": value}))
     server.answer_next("fine")
     assert await whole(model) == "fine"
@@ -683,7 +679,7 @@ async def test_a_senseless_retry_after_is_ignored(server: NebulaServer, model: N
 
 
 async def test_leaving_the_context_closes_the_request(server: NebulaServer, model: Nebula) -> None:
-    """A stopped answer stops on the server, which says so while it is silent."""
+    """A stopped answer stops on the server too, even while the server is silent."""
     server.answer_next("one two three")
     server.fault(Fault(stall_after=2))
     async with model.stream(ASK) as deltas:
@@ -694,7 +690,7 @@ async def test_leaving_the_context_closes_the_request(server: NebulaServer, mode
 
 
 async def test_cancelling_closes_the_request(server: NebulaServer, model: Nebula) -> None:
-    """Also before the headers came."""
+    """Even before the headers have arrived."""
     server.fault(Fault(first_token=10 * HANG_SECONDS))
     task = asyncio.create_task(read(model))
     await server.until(lambda: len(server.requests) == 1)
@@ -704,8 +700,8 @@ async def test_cancelling_closes_the_request(server: NebulaServer, model: Nebula
     await server.until(lambda: server.requests[0].closed_early)
 
 
-async def test_more_requests_than_slots_wait_their_turn(server: NebulaServer) -> None:
-    """Only `max_streams` run at the same time, and cancelled ones give their slot back."""
+async def test_requests_beyond_the_limit_wait_their_turn(server: NebulaServer) -> None:
+    """Only `max_streams` run at the same time, and cancelled requests give their slot back."""
     server.fault(Fault(stall_after=0), times=None)
     async with client(server, max_streams=2) as model:
         tasks = [asyncio.create_task(read(model)) for _ in range(6)]
@@ -721,8 +717,8 @@ async def test_more_requests_than_slots_wait_their_turn(server: NebulaServer) ->
         assert await whole(model) == "fine"
 
 
-async def test_a_read_stream_leaves_its_connection_for_the_next(server: NebulaServer, model: Nebula) -> None:
-    """Answers that were read to the end share one connection."""
+async def test_a_finished_stream_leaves_its_connection_to_the_next(server: NebulaServer, model: Nebula) -> None:
+    """Answers that are read to the end share one connection."""
     for _ in range(3):
         await read(model)
     assert server.connections == 1
@@ -731,8 +727,8 @@ async def test_a_read_stream_leaves_its_connection_for_the_next(server: NebulaSe
 # Catalog
 
 
-async def test_the_catalog_is_the_platforms_and_kept(server: NebulaServer, model: Nebula) -> None:
-    """Only text models, with their sizes; callers at the same time share one request."""
+async def test_the_catalog_comes_from_the_platform_and_is_cached(server: NebulaServer, model: Nebula) -> None:
+    """It has only text models, with their sizes; simultaneous callers share one request."""
     catalogs = await asyncio.gather(*(model.catalog() for _ in range(5)))
     info = catalogs[0].find("deepseek-r1-distill-llama-70b")
     assert info is not None
@@ -743,15 +739,15 @@ async def test_the_catalog_is_the_platforms_and_kept(server: NebulaServer, model
 
 
 async def test_the_catalog_falls_back_to_the_inference_server(server: NebulaServer) -> None:
-    """Without a platform the models that the API serves are listed, known short names included."""
+    """Without the platform it lists the models that the API serves, with known short names."""
     async with Nebula(api_key="k", base_url=server.base_url, platform_url=f"{server.base_url}/none") as model:
         found = await model.catalog()
     assert found.live
     assert found.find("Llama3.3-70B") is not None
 
 
-async def test_the_catalog_falls_back_to_the_built_in_five() -> None:
-    """A refused key costs no list."""
+async def test_the_catalog_falls_back_to_the_built_in_models() -> None:
+    """There is a list even if the key is refused."""
     async with NebulaServer(keys={"other"}) as server, client(server) as model:
         found = await model.catalog()
         assert await model.catalog() is found
@@ -761,7 +757,7 @@ async def test_the_catalog_falls_back_to_the_built_in_five() -> None:
 
 
 async def test_an_old_catalog_is_served_when_the_server_fails(server: NebulaServer) -> None:
-    """What was live is better than the built-in list."""
+    """The last live list is better than the built-in one."""
     async with client(server, catalog_seconds=0.0) as model:
         before = await model.catalog()
         server.refuse_catalog = True

@@ -1,4 +1,4 @@
-"""Thought and answer are told apart in every shape in which servers send them."""
+"""Thought and answer are separated in every form in which servers send them."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domain.chat import Delta, Finish
-from core.nebula.reasoning import JUDGED, Splitter, split, thinks_unopened
+from core.nebula.reasoning import MAX_JUDGED_TAGS, Splitter, split, thinks_unopened
 from core.reply.state import Phase, Reply
 
 
 def run(*pieces: str, unopened: bool = False, finish: Finish | None = Finish.STOP) -> tuple[str, str]:
-    """The text and the thought that come of these pieces of content."""
+    """The text and the thought of these pieces of content."""
     splitter = Splitter(unopened)
     deltas = [splitter.feed(piece) for piece in pieces]
     deltas.append(splitter.close(finish))
@@ -21,7 +21,7 @@ def run(*pieces: str, unopened: bool = False, finish: Finish | None = Finish.STO
 
 
 def total(deltas: Iterable[Delta]) -> tuple[str, str]:
-    """The text and the thought of these pieces, added up as a reply does it."""
+    """The text and the thought of these pieces, combined as a reply combines them."""
     reply, thought = Reply(phase=Phase.THINKING), ""
     for delta in deltas:
         reply = reply.add(delta, 0)
@@ -35,61 +35,61 @@ def cut(content: str, cuts: list[int]) -> list[str]:
 
 @pytest.mark.parametrize("unopened", [False, True])
 def test_tags_separate_thought_and_answer(unopened: bool) -> None:
-    """What stands between the tags is thought; the blank lines before the answer are dropped."""
+    """All between the tags is thought; the blank lines before the answer are dropped."""
     assert run("<think>\nWell.\n</think>\n\nYes.", unopened=unopened) == ("Yes.", "\nWell.\n")
 
 
-def test_a_missing_opening_tag_is_known_by_the_model() -> None:
+def test_the_model_tells_that_the_opening_tag_is_missing() -> None:
     """A model whose prompt holds the opening tag begins inside its thought."""
     assert run("Okay, ", "let me ", "</think>", "\n\n", "Yes.", unopened=True) == ("Yes.", "Okay, let me ")
 
 
-def test_no_word_of_an_unopened_thought_is_text_before_its_end() -> None:
-    """Until the closing tag comes, everything is passed on as thought."""
+def test_an_unopened_thought_is_never_shown_as_text() -> None:
+    """Until the closing tag, everything is passed on as thought."""
     splitter = Splitter(unopened=True)
     assert splitter.feed("Okay, let me think") == Delta(thought="Okay, let me think")
     assert splitter.undecided
 
 
-def test_a_stop_without_any_tag_makes_it_the_answer() -> None:
-    """Nothing is lost when a model that usually thinks just answers."""
+def test_without_any_tag_a_normal_end_makes_it_the_answer() -> None:
+    """Nothing is lost if a model that usually thinks answers directly."""
     assert run("The answer ", "is 42.", unopened=True)[0] == "The answer is 42."
 
 
-def test_a_cut_without_any_tag_is_an_unfinished_thought() -> None:
-    """Cut by the output limit, or broken off, the text may not be shown as an answer."""
+def test_without_any_tag_a_cut_leaves_an_unfinished_thought() -> None:
+    """If the output limit cuts it or the stream breaks off, the text must not become the answer."""
     assert run("Okay, let", unopened=True, finish=Finish.LENGTH) == ("", "Okay, let")
     assert run("Okay, let", unopened=True, finish=None) == ("", "Okay, let")
 
 
-def test_an_answer_whose_thought_the_server_took_away_grows() -> None:
-    """It begins with the blank line that follows a thought, and is text from its first word."""
+def test_an_answer_whose_thought_was_removed_streams() -> None:
+    """It begins with the blank line after a removed thought, and is text from its first word."""
     splitter = Splitter(unopened=True)
     assert [splitter.feed(piece).text for piece in ("\n", "\nThe ", "answer")] == ["", "The ", "answer"]
     assert run("\n\nThe answer", unopened=True, finish=Finish.LENGTH) == ("The answer", "")
 
 
 def test_a_blank_line_may_also_begin_a_thought() -> None:
-    """A tag still counts behind it: at once, or later as with any other model."""
+    """A tag still counts after the blank line: at once, or later as with any other model."""
     assert run("\n\n<think>Hm</think>Yes.", unopened=True) == ("Yes.", "Hm")
     assert run("\n\nOkay, hm.\n</think>\n\nYes.", unopened=True) == ("Yes.", "Okay, hm.\n")
 
 
 def test_an_empty_thought_whose_opening_tag_is_in_the_prompt() -> None:
-    """A closing tag at the very start belongs to no answer, whatever the model."""
+    """A closing tag at the very start is never part of an answer, whatever the model."""
     assert run("\n</think>\n\nYes.") == ("Yes.", "")
     assert run("</thi", "nk>", "Yes.", unopened=True) == ("Yes.", "")
 
 
-def test_other_models_flow_at_once() -> None:
-    """An ordinary model's words are text the moment they come."""
+def test_other_models_stream_at_once() -> None:
+    """The words of an ordinary model are text as soon as they arrive."""
     splitter = Splitter()
     assert splitter.feed("Yes") == Delta(text="Yes")
     assert splitter.feed(", <thi") == Delta(text=", <thi")
 
 
-def test_an_answer_may_speak_of_the_tags() -> None:
-    """A tag in the middle of an answer is a word like others."""
+def test_an_answer_may_mention_the_tags() -> None:
+    """A tag in the middle of an answer is an ordinary word."""
     words = "Write `<think>` and `</think>` around it: <think>so</think>."
     assert run(words) == (words, "")
     assert run("<think>a</think>" + words) == (words, "a")
@@ -102,26 +102,26 @@ def test_an_answer_that_begins_like_a_tag_is_not_lost() -> None:
     assert run(" <", unopened=True) == ("<", "")
 
 
-def test_a_thought_that_never_ends_is_no_answer() -> None:
-    """An opening tag without its closing one: nothing of it is shown."""
+def test_a_thought_without_an_end_is_not_an_answer() -> None:
+    """Nothing is shown after an opening tag without a closing tag."""
     assert run("<think>", "Hm", "m </thi") == ("", "Hmm </thi")
 
 
 def test_a_second_thought_before_the_answer_is_thought() -> None:
-    """Some models open another one at once."""
+    """Some models open another thought at once."""
     assert run("<think>a</think>\n<think>b</think>\nYes.") == ("Yes.", "ab")
 
 
 def test_a_reasoning_field_means_clean_content() -> None:
-    """After a reasoning field content flows at once, even from a model that leaves out tags."""
+    """After a reasoning field content streams at once, even from a model that omits tags."""
     splitter = Splitter(unopened=True)
     assert splitter.feed(thought="Okay") == Delta(thought="Okay")
     assert splitter.feed("\n\nYes") == Delta(text="Yes")
     assert splitter.feed(".") == Delta(text=".")
 
 
-def test_a_reasoning_field_frees_what_was_held() -> None:
-    """Content that came before the field was answer after all."""
+def test_a_reasoning_field_releases_the_text_held_back() -> None:
+    """Content before the field was answer after all."""
     splitter = Splitter(unopened=True)
     splitter.feed("Yes")
     assert splitter.feed(thought="hm") == Delta(text="Yes", thought="hm")
@@ -140,20 +140,20 @@ def test_a_reasoning_field_frees_what_was_held() -> None:
         ("vendor/r12-instruct", False),
     ],
 )
-def test_models_that_leave_out_the_opening_tag_are_known_by_name(model: str, thinks: bool) -> None:
+def test_models_that_omit_the_opening_tag_are_known_by_name(model: str, thinks: bool) -> None:
     """R1, QwQ and models named for their thinking do; the others do not."""
     assert thinks_unopened(model) is thinks
 
 
-def test_a_whole_answer_is_split_without_doubling_words() -> None:
-    """Text that turns out to be the answer is not in the thought too."""
+def test_a_whole_answer_is_split_without_repeating_words() -> None:
+    """Text that turns out to be the answer is not in the thought as well."""
     assert split("42.", "", Finish.STOP, unopened=True) == Delta(text="42.")
     assert split("\n\n42.", "Okay", Finish.STOP, unopened=True) == Delta(text="42.", thought="Okay")
     assert split("Okay</think>42.", "", Finish.STOP, unopened=True) == Delta(text="42.", thought="Okay")
 
 
 UNEXPECTED = [
-    ("Okay so first. hmm …\n", "\n\nThe answer is 43."),  # what chat templates teach
+    ("Okay so first. hmm …\n", "\n\nThe answer is 43."),  # the form of chat templates
     ("Okay, let me think for some time;", "\n\nThe final answer"),  # vLLM without its parser
     ("Okay, let me think", "\n\nThe final answer"),
     ("Okay.\n", "The answer is 43."),
@@ -174,14 +174,14 @@ UNEXPECTED = [
 
 @pytest.mark.parametrize(("thought", "answer"), UNEXPECTED)
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_a_closing_tag_takes_back_what_was_thought(thought: str, answer: str, size: int) -> None:
-    """A model that nobody knows to think aloud does: what was shown until its closing tag is no answer."""
+def test_a_closing_tag_takes_back_the_thought(thought: str, answer: str, size: int) -> None:
+    """An unknown model thinks aloud: the text shown before its closing tag is not the answer."""
     content = f"{thought}</think>{answer}"
     assert run(*cut(content, list(range(0, len(content), size)))) == (answer.lstrip(), thought)
 
 
-def test_taking_back_is_one_piece() -> None:
-    """The words flow as text; the piece with the end of the tag has all of them as thought, and the answer's first."""
+def test_the_text_is_taken_back_in_one_delta() -> None:
+    """The words stream as text; the delta at the end of the tag repeats them as thought and begins the answer."""
     splitter = Splitter()
     assert splitter.feed("Hm, ") == Delta("Hm, ")
     assert splitter.feed("so.\n</thi") == Delta("so.\n")
@@ -222,33 +222,33 @@ WORDS = [
 @pytest.mark.parametrize("words", WORDS)
 @pytest.mark.parametrize("size", [1, 1000])
 def test_an_answer_may_explain_a_closing_tag(words: str, size: int) -> None:
-    """In code, in quotes, in a sentence, in a list, or with its opening tag it is a word like others."""
+    """In code, quotes, a sentence or a list, or with an opening tag, it is an ordinary word."""
     assert run(*cut(words, list(range(0, len(words), size)))) == (words, "")
 
 
 def test_a_tag_after_a_known_thought_is_a_word() -> None:
-    """Where the thought came in a field or between tags, nothing of the answer is taken back."""
+    """If the thought came in a field or between tags, no part of the answer is taken back."""
     words = "Hm.\n</think>\n\nYes."
     assert run("<think>a</think>" + words) == (words, "a")
     splitter = Splitter()
     assert total([splitter.feed(thought="a"), splitter.feed(words)]) == (words, "a")
 
 
-def test_a_reasoning_field_frees_a_part_of_a_tag() -> None:
-    """What was kept back of the answer is not lost."""
+def test_a_reasoning_field_releases_part_of_a_tag() -> None:
+    """The part of the answer that was held back is not lost."""
     splitter = Splitter()
     assert total([splitter.feed("a </thi"), splitter.feed(thought="hm"), splitter.feed("ng>")]) == ("a </thing>", "hm")
 
 
 def test_a_thought_with_no_answer_after_it() -> None:
-    """The closing tag is the last that comes: there is no answer."""
+    """If the closing tag comes last, there is no answer."""
     assert run("Okay, hm.\n</think>") == ("", "Okay, hm.\n")
     assert run("Okay, hm.\n</think>\n\n") == ("", "Okay, hm.\n")
 
 
 def test_an_answer_full_of_tags_is_an_answer() -> None:
-    """After many that were words none is looked at any more."""
-    words = "A </think> word. " * JUDGED + "\n</think>\n\nYes."
+    """After many tags that were only words, tags are no longer examined."""
+    words = "A </think> word. " * MAX_JUDGED_TAGS + "\n</think>\n\nYes."
     assert run(words) == (words, "")
     assert run(words[words.index(".") + 2 :]) == ("Yes.", words[words.index(".") + 2 : words.rindex("</think>")])
 
@@ -285,7 +285,7 @@ PARTS = st.lists(
 
 
 @given(PARTS, st.booleans(), st.sampled_from([*Finish, None]), st.data())
-def test_cuts_change_nothing(parts: list[str], unopened: bool, finish: Finish | None, data: st.DataObject) -> None:
+def test_splits_change_nothing(parts: list[str], unopened: bool, finish: Finish | None, data: st.DataObject) -> None:
     """Any split of the same content gives the same text and the same thought."""
     content = "".join(parts)
     pieces = cut(content, data.draw(st.lists(st.integers(0, len(content)), max_size=10)))

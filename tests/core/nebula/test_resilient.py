@@ -1,4 +1,4 @@
-"""A steady model at the wire: places instead of 429s, a breaker, a fallback, one deadline, and Redis out of reach."""
+"""A resilient model on real sockets: queueing instead of 429s, a breaker, a fallback, a deadline, and a lost Redis."""
 
 import asyncio
 import time
@@ -46,20 +46,18 @@ def busy(seconds: float) -> Fault:
 
 
 @asynccontextmanager
-async def steady(
+async def resilient(
     server: NebulaServer, redis_url: str = NO_REDIS, tier: Tier = NO_LIMITS, *, minute: float = 60.0, **settings: Any
 ) -> AsyncIterator[ResilientModel]:
-    """What a process of the bot asks, with a connection of its own."""
+    """The model of one process of the bot, with its own connection to Redis."""
     patience = settings.pop("patience", 60.0)
     usual: dict[str, Any] = {"first_token": HANG_SECONDS, "between_tokens": HANG_SECONDS, "backoff": 0.0, "retries": 1}
     nebula = {name: settings.pop(name, value) for name, value in usual.items()}
-    async with (
-        connection(redis_url) as redis,
-        Nebula(api_key="ak", base_url=server.base_url, platform_url=server.platform_url, **nebula) as model,
-    ):
+    nebula |= {"api_key": "ak", "base_url": server.base_url, "platform_url": server.platform_url}
+    async with connection(redis_url) as redis:
         account = AccountRateLimits(Quotas(redis), tier, patience=patience, minute=minute)
-        model.before_retry = account.again
-        yield ResilientModel(model, account, **settings)
+        async with Nebula(**nebula, before_retry=account.reserve_retry) as client:
+            yield ResilientModel(client, account, **settings)
 
 
 async def read(model: ResilientModel, request: ChatRequest = ASK) -> list[Delta]:
@@ -85,19 +83,19 @@ def models(server: NebulaServer) -> list[str]:
 # The account's limits
 
 
-async def test_two_processes_run_into_no_refusal(redis_url: str) -> None:
-    """Many questions at once under a tight limit: they queue in Redis, all are answered, each after its place began,
-    and no minute holds more places than the limit.
+async def test_two_processes_are_never_refused(redis_url: str) -> None:
+    """Many requests at once under a tight limit queue in Redis. All are answered, none is sent before its time, and no
+    minute has more of them than the limit.
 
-    Redis has the places. The server can't judge: the way to it may take a good part of so short a minute.
+    The times come from Redis, not from the server: the way to it may take a good part of such a short minute.
     """
     minute, most, count = 0.5, 18, 26
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(NebulaServer())
         redis = await stack.enter_async_context(connection(redis_url))
         tier = Tier(requests_per_minute=most)
-        both = [await stack.enter_async_context(steady(server, redis_url, tier, minute=minute)) for _ in range(2)]
-        behind = time.time() - asyncio.get_running_loop().time()  # of the server's clock behind that of Redis
+        both = [await stack.enter_async_context(resilient(server, redis_url, tier, minute=minute)) for _ in range(2)]
+        behind = time.time() - asyncio.get_running_loop().time()  # how far the server's clock is behind that of Redis
         answers = await asyncio.gather(*(read(both[number % 2]) for number in range(count)))
         assert all(map(text, answers))
         places = sorted([float(await redis.get(key) or 0) / 1000 async for key in redis.scan_iter("nb:{q}:r:*")])
@@ -108,28 +106,28 @@ async def test_two_processes_run_into_no_refusal(redis_url: str) -> None:
     assert all(at > place - 0.005 for at, place in zip(arrived, places, strict=True))
 
 
-async def test_without_a_place_in_time_people_are_told_when(redis_url: str, server: NebulaServer) -> None:
-    """When the line is longer than the patience the question fails at once, with the time until there is a place."""
-    async with steady(server, redis_url, Tier(requests_per_minute=5), patience=1) as model:
+async def test_without_capacity_in_time_the_error_says_when(redis_url: str, server: NebulaServer) -> None:
+    """If the queue is longer than the patience, the request fails at once and says when there is capacity."""
+    async with resilient(server, redis_url, Tier(requests_per_minute=5), patience=1) as model:
         await read(model)
         error = await failing(model, RateLimited)
         assert "in about 15 s" in error.notice
         assert len(server.requests) == 1
 
 
-async def test_tokens_are_settled_with_what_the_answer_cost(redis_url: str, server: NebulaServer) -> None:
-    """The estimate is given back but for what the server counted."""
+async def test_the_estimate_is_settled_with_the_tokens_of_the_answer(redis_url: str, server: NebulaServer) -> None:
+    """Afterwards only the tokens that the server counted stay used up."""
     server.answer_next("one two three")
-    async with steady(server, redis_url, Tier(tokens_per_minute=10_000)) as model, connection(redis_url) as redis:
+    async with resilient(server, redis_url, Tier(tokens_per_minute=10_000)) as model, connection(redis_url) as redis:
         await read(model, ChatRequest(MODEL, ASK.messages, max_tokens=1500))
         limit = Limit.smooth("account/tokens", 10_000, 60)
         assert isinstance(await Quotas(redis).take("rest", [Demand(limit, 1980)]), Granted)
 
 
 async def test_a_failure_gives_its_tokens_back(redis_url: str, server: NebulaServer) -> None:
-    """A request that failed before its first token cost a request, and no tokens."""
+    """A request that fails before its first token uses up one request and no tokens."""
     server.fault(DOWN)
-    async with steady(server, redis_url, Tier(tokens_per_minute=10_000)) as model:
+    async with resilient(server, redis_url, Tier(tokens_per_minute=10_000)) as model:
         await failing(model, ServerTrouble)
         async with connection(redis_url) as redis:
             limit = Limit.smooth("account/tokens", 10_000, 60)
@@ -137,16 +135,16 @@ async def test_a_failure_gives_its_tokens_back(redis_url: str, server: NebulaSer
 
 
 async def test_retries_count_as_requests(redis_url: str, server: NebulaServer) -> None:
-    """Another attempt within one question needs a place as well; without one there is none."""
+    """A retry needs capacity as well; without capacity there is no retry."""
     server.fault(DOWN, times=None)
-    async with steady(server, redis_url, Tier(requests_per_minute=10), patience=0, retries=5) as model:
+    async with resilient(server, redis_url, Tier(requests_per_minute=10), patience=0, retries=5) as model:
         await failing(model, RateLimited)
         assert len(server.requests) == 2
 
 
-async def test_a_person_who_stops_waiting_leaves_the_line(redis_url: str, server: NebulaServer) -> None:
-    """A question that is stopped while it waits gives its place back."""
-    async with steady(server, redis_url, Tier(requests_per_minute=5)) as model, connection(redis_url) as redis:
+async def test_a_stopped_request_leaves_the_queue(redis_url: str, server: NebulaServer) -> None:
+    """A request that is stopped while it waits gives its capacity back."""
+    async with resilient(server, redis_url, Tier(requests_per_minute=5)) as model, connection(redis_url) as redis:
         await read(model)
         limit = Limit.smooth("account/requests", 5, 60)
         waiting = asyncio.create_task(read(model))
@@ -168,9 +166,9 @@ async def eventually_taken(redis: "Redis", limit: Limit, amount: float) -> None:
 
 
 async def test_a_refusal_holds_all_processes(redis_url: str, server: NebulaServer) -> None:
-    """What one process is told by a 429, the others keep to; a model that was not refused is asked at once."""
+    """All processes respect a 429 that one of them got; other models are asked at once."""
     server.fault(busy(300))
-    async with steady(server, redis_url) as one, steady(server, redis_url) as two:
+    async with resilient(server, redis_url) as one, resilient(server, redis_url) as two:
         await failing(one, RateLimited)
         assert "in about 5 min" in (await failing(two, RateLimited)).notice
         assert len(server.requests) == 1
@@ -178,9 +176,9 @@ async def test_a_refusal_holds_all_processes(redis_url: str, server: NebulaServe
 
 
 async def test_a_short_refusal_is_waited_out(redis_url: str, server: NebulaServer) -> None:
-    """Those who ask during a hold are answered after it."""
+    """Requests during a hold are answered after it."""
     server.fault(busy(0.3))
-    async with steady(server, redis_url, retries=2) as one, steady(server, redis_url) as two:
+    async with resilient(server, redis_url, retries=2) as one, resilient(server, redis_url) as two:
         first = asyncio.create_task(read(one))
         await server.until(lambda: len(server.requests) == 1)
         async with connection(redis_url) as redis, asyncio.timeout(HANG_SECONDS):
@@ -193,9 +191,9 @@ async def test_a_short_refusal_is_waited_out(redis_url: str, server: NebulaServe
         assert all(other.at - refused.at >= 0.29 for other in others)
 
 
-async def test_without_redis_answers_come_uncounted(server: NebulaServer) -> None:
+async def test_without_redis_requests_go_uncounted(server: NebulaServer) -> None:
     """A lost Redis blocks no answer, whatever the limits."""
-    async with steady(server, NO_REDIS, Tier(1, 1, 1)) as model:
+    async with resilient(server, NO_REDIS, Tier(1, 1, 1)) as model:
         for _ in range(3):
             assert text(await read(model))
 
@@ -204,9 +202,9 @@ async def test_without_redis_answers_come_uncounted(server: NebulaServer) -> Non
 
 
 async def test_a_server_that_fails_is_left_alone(server: NebulaServer) -> None:
-    """After so many failures in a row people are told at once, with a time, and the server is not asked."""
+    """After several failures in a row the error comes at once, with a time, and the server is not asked."""
     server.fault(DOWN, times=None)
-    async with steady(server) as model:
+    async with resilient(server) as model:
         for _ in range(FAILURES):
             await failing(model, ServerTrouble)
         error = await failing(model, Unavailable)
@@ -217,16 +215,16 @@ async def test_a_server_that_fails_is_left_alone(server: NebulaServer) -> None:
 
 
 async def other_model(server: NebulaServer, model: ResilientModel) -> list[Delta]:
-    """Each model has a breaker of its own."""
+    """Each model has its own breaker."""
     server.heal()
     return await read(model, ChatRequest(SPARE, ASK.messages))
 
 
-async def test_one_question_tries_whether_the_server_is_back(server: NebulaServer) -> None:
-    """After the pause one question is the probe, while the others are told to wait; its answer lets all in again."""
+async def test_one_request_probes_the_server(server: NebulaServer) -> None:
+    """After the pause one request is the probe, and the others fail at once. Its answer closes the breaker."""
     server.fault(DOWN)
     held = server.hold(after=0)
-    async with steady(server, breaker=lambda: CircuitBreaker(1, pause=0.0001)) as model:
+    async with resilient(server, breaker=lambda: CircuitBreaker(1, pause=0.0001)) as model:
         await failing(model, ServerTrouble)
         await asyncio.sleep(0.001)  # longer than the pause
         probe = asyncio.create_task(read(model))
@@ -242,19 +240,19 @@ async def test_one_question_tries_whether_the_server_is_back(server: NebulaServe
     ("fault", "kind"),
     [(busy(0), RateLimited), (Fault(status=400, body='{"error": {"param": "top_p"}}'), BadRequest)],
 )
-async def test_a_server_that_says_why_is_alive(server: NebulaServer, fault: Fault, kind: type[ModelError]) -> None:
+async def test_a_server_that_gives_a_reason_is_up(server: NebulaServer, fault: Fault, kind: type[ModelError]) -> None:
     """Refusals do not open the breaker."""
     server.fault(fault, times=FAILURES + 1)
-    async with steady(server) as model:
+    async with resilient(server) as model:
         for _ in range(FAILURES + 1):
             await failing(model, kind)
         assert text(await read(model))
 
 
-async def test_a_cut_answer_is_an_answer(server: NebulaServer) -> None:
-    """Streams that break after their first token keep their text, and do not open the breaker."""
+async def test_a_broken_stream_counts_as_an_answer(server: NebulaServer) -> None:
+    """Streams that break after their first token keep their text and do not open the breaker."""
     server.fault(Fault(cut_after=1), times=FAILURES + 1)
-    async with steady(server) as model:
+    async with resilient(server) as model:
         for _ in range(FAILURES + 1):
             await failing(model, BrokenStream)
         assert text(await read(model))
@@ -266,36 +264,36 @@ async def test_a_cut_answer_is_an_answer(server: NebulaServer) -> None:
 @pytest.mark.parametrize(
     "fault", [DOWN, busy(60), Fault(empty=True), Fault(status=404, body='{"error": {"code": "model_not_found"}}')]
 )
-async def test_another_model_stands_in(redis_url: str, server: NebulaServer, fault: Fault) -> None:
-    """Before the first token, a failure that another model may be spared is answered by it; the first delta says so."""
+async def test_the_fallback_answers(redis_url: str, server: NebulaServer, fault: Fault) -> None:
+    """If a model fails before the first token, the fallback may answer; the first delta names it."""
     server.fault(fault)
     server.answer_next("Hi", finish="stop")
-    async with steady(server, redis_url, fallback="Llama3.1-8B") as model:
+    async with resilient(server, redis_url, fallback="Llama3.1-8B") as model:
         deltas = await read(model)
         assert models(server) == [MODEL, SPARE]
         assert [delta.model for delta in deltas] == [SPARE] + [""] * (len(deltas) - 1)
 
 
-async def test_a_silent_model_leaves_time_for_the_other(server: NebulaServer) -> None:
-    """When the first token does not come in time, the fallback has the rest of the deadline."""
+async def test_a_silent_model_leaves_time_for_the_fallback(server: NebulaServer) -> None:
+    """If the first token does not come in time, the fallback gets the rest of the deadline."""
     server.fault(SILENT)
-    async with steady(server, fallback=SPARE, deadline=2) as model:
+    async with resilient(server, fallback=SPARE, deadline=2) as model:
         assert text(await read(model))
         assert models(server) == [MODEL, SPARE]
 
 
-async def test_a_refused_model_is_not_waited_for(redis_url: str, server: NebulaServer) -> None:
-    """While a 429 holds a model, its fallback answers at once, in every process."""
+async def test_nobody_waits_for_a_held_model_with_a_fallback(redis_url: str, server: NebulaServer) -> None:
+    """While a model is held after a 429, its fallback answers at once in every process."""
     server.fault(busy(30))
-    async with steady(server, redis_url) as one, steady(server, redis_url, fallback=SPARE) as two:
+    async with resilient(server, redis_url) as one, resilient(server, redis_url, fallback=SPARE) as two:
         await failing(one, RateLimited)
         assert text(await read(two))
         assert models(server) == [MODEL, SPARE]
 
 
-async def test_an_open_breaker_asks_the_other_at_once(server: NebulaServer) -> None:
-    """While the breaker of one model is open only its fallback is asked."""
-    async with steady(server, fallback=SPARE) as model:
+async def test_an_open_breaker_asks_the_fallback_at_once(server: NebulaServer) -> None:
+    """While the breaker of a model is open, only the fallback is asked."""
+    async with resilient(server, fallback=SPARE) as model:
         for _ in range(FAILURES):
             server.fault(DOWN)
             await read(model)
@@ -304,27 +302,27 @@ async def test_an_open_breaker_asks_the_other_at_once(server: NebulaServer) -> N
         assert models(server)[asked:] == [SPARE]
 
 
-async def test_when_both_fail_people_read_of_the_one_they_chose(server: NebulaServer) -> None:
-    """The fallback is asked once; its failure does not hide the first one."""
+async def test_when_both_fail_the_error_is_that_of_the_chosen_model(server: NebulaServer) -> None:
+    """The fallback is asked once, and its failure does not hide the first one."""
     server.fault(Fault(status=404, body='{"error": {"code": "model_not_found"}}'))
     server.fault(DOWN)
-    async with steady(server, fallback=SPARE) as model:
+    async with resilient(server, fallback=SPARE) as model:
         error = await failing(model, UnknownModel)
         assert MODEL in error.notice
         assert models(server) == [MODEL, SPARE]
 
 
-async def test_nobody_stands_in_after_the_first_token(server: NebulaServer) -> None:
-    """An answer that people began to read is not begun anew by another model."""
+async def test_there_is_no_fallback_after_the_first_token(server: NebulaServer) -> None:
+    """Once people have begun to read an answer, no other model starts over."""
     server.fault(Fault(cut_after=1))
-    async with steady(server, fallback=SPARE) as model:
+    async with resilient(server, fallback=SPARE) as model:
         await failing(model, BrokenStream)
         assert models(server) == [MODEL]
 
 
-async def test_nobody_stands_in_where_the_account_is_used_up(redis_url: str, server: NebulaServer) -> None:
-    """All models draw on one account: its own limits are no reason to ask another."""
-    async with steady(server, redis_url, Tier(requests_per_day=1), fallback=SPARE) as model:
+async def test_there_is_no_fallback_when_the_account_is_used_up(redis_url: str, server: NebulaServer) -> None:
+    """All models share one account, so its limits are no reason to ask another model."""
+    async with resilient(server, redis_url, Tier(requests_per_day=1), fallback=SPARE) as model:
         await read(model)
         await failing(model, RateLimited)
         assert models(server) == [MODEL]
@@ -334,18 +332,18 @@ async def test_nobody_stands_in_where_the_account_is_used_up(redis_url: str, ser
 
 
 async def test_one_deadline_for_all_attempts(server: NebulaServer) -> None:
-    """A model that is silent is not waited for beyond the deadline, and its request is closed."""
+    """Nobody waits for a silent model beyond the deadline, and its request is closed."""
     server.fault(SILENT)
-    async with steady(server, deadline=1.0) as model:
+    async with resilient(server, deadline=1.0) as model:
         assert str(await failing(model, ModelTimeout)) == "no token within the deadline"  # not the client's own limit
         await server.until(lambda: server.requests[0].closed_early)
 
 
 async def test_the_deadline_ends_with_the_first_token(server: NebulaServer) -> None:
-    """An answer that takes longer than the deadline is not cut by it."""
+    """The deadline does not cut off an answer that has begun."""
     held = server.hold(after=2)
     server.answer_next("one two three four five six")
-    async with steady(server, deadline=1.0) as model:
+    async with resilient(server, deadline=1.0) as model:
         begun = asyncio.get_running_loop().time()
         async with model.stream(ASK) as deltas:
             found = [await anext(deltas)]
@@ -356,10 +354,10 @@ async def test_the_deadline_ends_with_the_first_token(server: NebulaServer) -> N
         assert text(found) == "one two three four five six"
 
 
-async def test_a_stopped_answer_is_no_failure(server: NebulaServer) -> None:
-    """Leaving an answer closes its request; the model may be asked again."""
+async def test_a_stopped_answer_is_not_a_failure(server: NebulaServer) -> None:
+    """Leaving an answer closes its request, and the model can be asked again."""
     server.fault(Fault(stall_after=1))
-    async with steady(server) as model:
+    async with resilient(server) as model:
         async with model.stream(ASK) as deltas:
             await anext(deltas)
         await server.until(lambda: server.requests[0].closed_early)
@@ -370,13 +368,13 @@ async def test_a_stopped_answer_is_no_failure(server: NebulaServer) -> None:
 
 
 async def test_people_read_which_model_answered(redis_client: Redis, server: NebulaServer) -> None:
-    """The small print names the fallback, and the exchange is remembered as its own."""
+    """The small print names the fallback, and the stored exchange names it too."""
     server.fault(Fault(status=404, body='{"error": {"code": "model_not_found"}}'))
     async with process(redis_client, server, nebula_model=MODEL, nebula_fallback_model=SPARE) as bot:
-        mention = bot.question("Hello")
-        await bot.intake.accept(mention)
+        question = bot.question("Hello")
+        await bot.intake.accept(question)
         await bot.intake.idle()
-        assert f"`{SPARE}` answered, because" in bot.shown(mention)
-        exchange = await ConversationLookups(bot.turns.mailboxes).exchange(ROOM.name, mention.message)
+        assert f"Answered by `{SPARE}`" in bot.shown(question)
+        exchange = await ConversationLookups(bot.turns.mailboxes).exchange(ROOM.name, question.message)
         assert exchange
         assert exchange.model == SPARE

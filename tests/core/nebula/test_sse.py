@@ -1,4 +1,4 @@
-"""The SSE decoder: every way real servers end lines and every way a network cuts them."""
+"""The SSE decoder: every line end of real servers, and every way in which a network splits the bytes."""
 
 from itertools import pairwise
 
@@ -25,35 +25,35 @@ def test_lines_end_in_lf_crlf_or_cr(end: bytes) -> None:
     assert datas(b"data: a" + end + b"data: b" + end + end + b"data: c" + end + end) == ["a\nb", "c"]
 
 
-def test_a_crlf_cut_in_two_is_one_line_end() -> None:
-    """The LF that follows in the next piece does not count as an empty line."""
+def test_a_split_crlf_is_one_line_end() -> None:
+    """An LF at the start of the next piece does not count as an empty line."""
     assert datas(b"data: a\r", b"\ndata: b\r", b"\n\r", b"\n") == ["a\nb"]
 
 
-def test_an_event_is_out_as_soon_as_its_blank_line_is() -> None:
-    """A CR that ends a piece does not wait for a LF that may never come."""
+def test_an_event_is_complete_with_its_blank_line() -> None:
+    """A CR at the end of a piece does not wait for an LF that may never come."""
     decoder = EventDecoder()
     assert decoder.feed(b"data: a\r\r") == [ServerSentEvent("a")]
 
 
 def test_other_unicode_line_ends_are_data() -> None:
-    """U+2028, U+2029, U+0085, VT and FF stand in JSON as they are."""
+    """U+2028, U+2029, U+0085, VT and FF are ordinary characters in JSON."""
     text = "a\u2028b\u2029c\u0085d\x0be\x0cf"
     assert datas(f"data: {text}\n\n".encode()) == [text]
 
 
 def test_the_space_after_the_colon_is_optional_and_only_one_is_dropped() -> None:
-    """`data:x`, `data: x` and `data:  x` differ by what the standard says."""
+    """`data:x`, `data: x` and `data:  x` are read as the standard says."""
     assert datas(b"data:x\n\ndata: x\n\ndata:  x\n\n") == ["x", "x", " x"]
 
 
-def test_comments_pings_and_blocks_without_data_are_left_out() -> None:
-    """Nothing reaches the JSON parser that is no data."""
+def test_comments_pings_and_blocks_without_data_are_skipped() -> None:
+    """Only data reaches the JSON parser."""
     assert datas(b": ping\n\nid: 1\nretry: 3\n\ndata:\n\ndata\n\n:\n\nevent: x\n\ndata: a\n\n") == ["a"]
 
 
 def test_a_byte_order_mark_does_not_hide_the_first_event() -> None:
-    """A BOM at the very start is dropped, also when it is cut."""
+    """A BOM at the very start is dropped, even if it is split."""
     assert datas(b"\xef\xbb", b"\xbfdata: a\n\n") == ["a"]
 
 
@@ -63,19 +63,19 @@ def test_the_name_belongs_to_its_event_alone() -> None:
 
 
 def test_the_last_event_needs_no_blank_line() -> None:
-    """A body that ends in the middle of an event gives what it had."""
+    """A body that ends in the middle of an event still gives that event."""
     assert datas(b"data: a\n\ndata: b") == ["a", "b"]
     assert datas(b"data: a\n\ndata: b\n") == ["a", "b"]
 
 
 def test_invalid_utf_8_does_not_end_the_stream() -> None:
-    """A byte that is no UTF-8 becomes U+FFFD."""
+    """An invalid byte becomes U+FFFD."""
     assert datas(b"data: a\xffb\n\n") == ["a\ufffdb"]
 
 
 @pytest.mark.parametrize("piece", [b"data: " + b"x" * 90, b": " + b"x" * 90, b"data: xxxxxxxxxx\n"])
 def test_an_event_without_end_is_refused(piece: bytes) -> None:
-    """One long line and endless data lines stay within the limit."""
+    """Neither a long line nor endless data lines exceed the limit."""
     decoder = EventDecoder(limit=100)
 
     def feed() -> None:
@@ -87,14 +87,14 @@ def test_an_event_without_end_is_refused(piece: bytes) -> None:
 
 
 def test_endless_comments_are_no_event() -> None:
-    """Keep-alive comments may go on for ever without an event between them."""
+    """There may be any number of keep-alive comments without an event between them."""
     decoder = EventDecoder(limit=100)
     for _ in range(100):
         assert decoder.feed(b": keep-alive\n") == []
 
 
-def test_an_event_in_many_pieces_is_put_together_in_linear_time() -> None:
-    """Copying the line anew for each piece would move 800 GB here, and run into the time limit of the test."""
+def test_an_event_in_many_pieces_is_joined_in_linear_time() -> None:
+    """Copying the line for each piece would move 800 GB here and exceed the test's time limit."""
     decoder = EventDecoder(limit=1 << 24)
     events = [event for piece in (b"data: ", *[b"x" * 8] * 450_000, b"\n\n") for event in decoder.feed(piece)]
     assert [len(event.data) for event in events] == [3_600_000]
@@ -120,9 +120,9 @@ LINES = st.sampled_from(
     st.booleans(),
     st.data(),
 )
-def test_cuts_change_nothing(lines: list[tuple[bytes, bytes]], bom: bool, data: st.DataObject) -> None:
+def test_splits_change_nothing(lines: list[tuple[bytes, bytes]], bom: bool, data: st.DataObject) -> None:
     """Any split of the same bytes gives the same events."""
-    # a lone CR before a LF line would read as one CRLF, which is right, and the same however it is cut
+    # a lone CR before an LF line would read as one CRLF, which is correct however it is split
     body = (b"\xef\xbb\xbf" if bom else b"") + b"".join(line + end for line, end in lines)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=20)))
     pieces = [body[start:stop] for start, stop in pairwise([0, *cuts, len(body)])]
@@ -131,16 +131,16 @@ def test_cuts_change_nothing(lines: list[tuple[bytes, bytes]], bom: bool, data: 
 
 
 @given(st.lists(st.lists(LINES, max_size=3), max_size=6), st.data())
-def test_a_read_of_whole_events_is_no_exception(events: list[list[bytes]], data: st.DataObject) -> None:
-    """Reads that end where events end, which are decoded at once, give what single bytes give."""
+def test_a_read_of_whole_events_gives_the_same_events(events: list[list[bytes]], data: st.DataObject) -> None:
+    """Reads that end where events end take a short cut, which gives the same result as single bytes."""
     blocks = [b"".join(line + b"\n" for line in lines) + b"\n" for lines in events]
     cuts = sorted(data.draw(st.lists(st.integers(0, len(blocks)), max_size=4)))
     pieces = [b"".join(blocks[start:stop]) for start, stop in pairwise([0, *cuts, len(blocks)])]
     assert decode(*pieces) == decode(*(bytes((byte,)) for byte in b"".join(blocks)))
 
 
-def test_an_event_in_a_read_of_whole_events_is_bounded_as_well() -> None:
-    """The limit holds for an event that comes in one piece."""
+def test_a_read_of_whole_events_is_bounded_too() -> None:
+    """The limit also holds for an event in one piece."""
     decoder = EventDecoder(limit=100)
     assert decoder.feed(b"data: a\n\n") == [ServerSentEvent("a")]
     with pytest.raises(EventTooLong):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.domain.chat import Finish, Usage
 from core.nebula.wire import Chunk, parse, words
 
-WORDS = st.none() | st.text(st.characters(), max_size=8)  # half a character included
+WORDS = st.none() | st.text(st.characters(), max_size=8)  # lone surrogates included
 DELTAS = st.none() | st.fixed_dictionaries(
     {},
     optional={
@@ -44,15 +44,15 @@ CHUNKS = st.fixed_dictionaries(
 
 
 @given(CHUNKS)
-def test_the_usual_chunk_says_the_same_whichever_way_it_is_read(value: dict[str, Any]) -> None:
-    """What is read in one pass is words and nothing else, the same that are found by looking at every field."""
+def test_both_ways_of_reading_the_usual_chunk_agree(value: dict[str, Any]) -> None:
+    """The one pass reads words and nothing else: the same that a look at every field finds."""
     data = json.dumps(value)
     said = words(data)
     assert said is None or parse(data) == Chunk(said)
 
 
 def test_nearly_every_chunk_is_read_in_one_pass() -> None:
-    """The shapes in which vLLM, llama.cpp and LiteLLM send a token are usual ones."""
+    """The tokens of vLLM, llama.cpp and LiteLLM are read in one pass."""
     for choice in (
         {"index": 0, "delta": {"content": " hash"}, "logprobs": None, "finish_reason": None},
         {"delta": {"role": "assistant", "content": " hash", "tool_calls": []}},
@@ -76,14 +76,14 @@ def test_nearly_every_chunk_is_read_in_one_pass() -> None:
         (": ping", None),
     ],
 )
-def test_what_a_chunk_says(data: str, chunk: Chunk | None) -> None:
-    """Words, thought, finish, usage; half a character is replaced, and what is no object is no chunk."""
+def test_a_chunk_is_parsed(data: str, chunk: Chunk | None) -> None:
+    """Words, thought, finish, usage; a lone surrogate is replaced, and anything but an object is no chunk."""
     assert parse(data) == chunk
     assert words(data) is None or chunk == Chunk(words(data) or "")
 
 
 @pytest.mark.parametrize("data", ["{", '{"choices":', '{"a":' * 2000])
-def test_a_broken_object_is_told(data: str) -> None:
-    """What begins as an object and is none can't be passed over."""
+def test_a_malformed_object_is_an_error(data: str) -> None:
+    """A malformed object must not be ignored."""
     with pytest.raises(ValueError):
         parse(data)

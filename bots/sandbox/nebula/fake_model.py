@@ -1,13 +1,13 @@
-"""What the sandbox's Nebula says and offers: a stand-in for a model, and a catalog like the real one."""
+"""The fake model of the sandbox's Nebula, which calls itself a stand-in, and a catalog like the real one."""
 
 import re
 from collections.abc import Sequence
 
 from core.domain.chat import ChatMessage
 
-QUOTED = 400  # characters of a question or prompt that are quoted back
+MAX_QUOTED_CHARACTERS = 400  # of a question or prompt
 
-# (model_name, model_alias, model_type, context_length, max_completion_tokens); sizes as far as known
+# (model_name, model_alias, model_type, context_length, max_completion_tokens); None for unknown sizes
 MODELS: tuple[tuple[str, str, str, int | None, int | None], ...] = (
     ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "DeepSeek-R1-Distill-Llama-70B", "Text", 32768, 10000),
     ("deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", "DeepSeek-R1-Distill-Qwen-32B", "Text", 32768, 10000),
@@ -20,8 +20,8 @@ MODELS: tuple[tuple[str, str, str, int | None, int | None], ...] = (
 )
 
 
-def stand_in(messages: Sequence[ChatMessage]) -> str:
-    """An answer in Markdown that says it is none of an AI, and shows what the model was sent."""
+def fake_answer(messages: Sequence[ChatMessage]) -> str:
+    """An answer in Markdown that says that it comes from no AI, and shows what the model received."""
     system = "\n".join(message.content for message in messages if message.role == "system")
     said = [message for message in messages if message.role != "system"]
     question = said[-1].content if said else ""
@@ -34,7 +34,7 @@ def stand_in(messages: Sequence[ChatMessage]) -> str:
         "",
         _quote(question),
         "",
-        "What I was sent:",
+        "What I received:",
         "",
         f"- {'no earlier messages' if not earlier else f'{earlier} earlier message' + 's' * (earlier > 1)} "
         "of this conversation",
@@ -42,10 +42,10 @@ def stand_in(messages: Sequence[ChatMessage]) -> str:
         f"- {sum(len(message.content) for message in messages)} characters in all",
     ]
     if system:
-        lines += ["", "The system prompt in force:", "", _quote(system)]
+        lines += ["", "The current system prompt:", "", _quote(system)]
     lines += [
         "",
-        "And a piece of code, as models like to write it:",
+        "And a piece of code, as models often write it:",
         "",
         "```python",
         "def answer(question: str) -> str:",
@@ -56,16 +56,16 @@ def stand_in(messages: Sequence[ChatMessage]) -> str:
     return "\n".join(lines)
 
 
-def stand_in_thought(messages: Sequence[ChatMessage]) -> str:
-    """What the stand-in thinks aloud when it plays a reasoning model."""
+def fake_thought(messages: Sequence[ChatMessage]) -> str:
+    """What the fake model thinks aloud when it imitates a reasoning model."""
     return f"Okay, there are {len(messages)} messages. Let me look at the last one and repeat it politely."
 
 
 def tokens(text: str) -> list[str]:
-    """The text in pieces about as long as a model's tokens."""
+    """Split the text into pieces about as long as a model's tokens."""
     return re.findall(r"\s*[^\s]{1,5}|\s+\Z", text)
 
 
 def _quote(text: str) -> str:
-    short = text if len(text) <= QUOTED else text[:QUOTED] + " …"
+    short = text if len(text) <= MAX_QUOTED_CHARACTERS else text[:MAX_QUOTED_CHARACTERS] + " …"
     return "\n".join(f"> {line}".rstrip() for line in short.split("\n"))
