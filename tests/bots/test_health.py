@@ -39,7 +39,7 @@ async def here() -> AsyncIterator[Place]:
 @pytest.fixture
 def quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The SDK looks after a lost socket when the next ping is due."""
-    monkeypatch.setattr(transport, "PING", 0.2)
+    monkeypatch.setattr(transport, "PING_SECONDS", 0.2)
 
 
 def listening(pid: int) -> set[tuple[str, int]]:
