@@ -23,7 +23,7 @@ NAMES_MAX_AGE_SECONDS = 3600.0
 RIGHTS_MAX_AGE_SECONDS = 60.0
 # Time before a failed lookup is tried again.
 _RETRY_SECONDS = 30.0
-# Entries of each cache.
+# Entries that each cache keeps in memory.
 _MAX_ENTRIES = 10_000
 
 

@@ -18,7 +18,7 @@ NOTE_SECONDS, SHORTEST_GAP_SECONDS = 30.0, 45.0
 
 class Presence:
     """One workspace, named `slack/T1`. `connection` returns whether events can arrive; `look_back` accepts the
-    questions of the last seconds, and raises StoreError or PlatformError if it should be tried again."""
+    questions of that many seconds, and raises StoreError or PlatformError if it should be tried again."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ ALL_POSTS, ALL_POSTS_WINDOW_SECONDS = 300, 60.0
 EDITS, EDIT_WINDOW_SECONDS = 50, 60.0
 # Slack asks for at most one edit of a message per second (slackapi/bolt-js#2073).
 EDIT_LEAST_SECONDS = 1.0
-# Slack refuses to edit a message that is still streaming (docs.slack.dev/reference/methods/chat.update).
+# Slack's error code for an edit of a message that is still streaming (docs.slack.dev/reference/methods/chat.update).
 STILL_STREAMING = "streaming_state_conflict"
 # Marks a message as part of a reply (docs.slack.dev/messaging/message-metadata).
 _MARK = "nebula_reply"
