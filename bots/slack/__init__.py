@@ -1,1 +1,1 @@
-"""The adapter to Slack."""
+"""The adapter for Slack."""

@@ -1,27 +1,27 @@
-"""The app manifest: what to enter at api.slack.com/apps, derived from the command table."""
+"""Builds the Slack app manifest, to be pasted at api.slack.com/apps, from the command table."""
 
 import json
 from typing import Any
 
 from core.commands.registry import COMMANDS, usage
 
-# Each scope with what it is for (docs.slack.dev/reference/scopes).
+# Each scope with its purpose (docs.slack.dev/reference/scopes).
 SCOPES = {
-    "assistant:write": "be an agent: stream in direct messages, and hear when somebody stops it",
-    "app_mentions:read": "hear mentions in channels",
-    "channels:history": "hear edits, deletions and missed mentions in public channels, find a reply whose id got lost",
+    "assistant:write": "be an agent: stream in direct messages, and notice when somebody stops a reply",
+    "app_mentions:read": "receive mentions in channels",
+    "channels:history": "see edits, deletions and missed mentions in public channels, find a reply whose id was lost",
     "channels:read": "names and creators of public channels",
     "chat:write": "post, edit and delete replies, set the status of a thread",
     "commands": "the slash command",
     "files:write": "attach an answer that is too long for messages",
     "groups:history": "the same in private channels",
     "groups:read": "names and creators of private channels",
-    "im:history": "hear direct messages, and find a reply in them whose id got lost",
+    "im:history": "receive direct messages, and find a reply in them whose id was lost",
     "im:read": "recognise direct messages",
-    "im:write": "give a file to the person who asked for it alone",
-    "mpim:history": "hear mentions in group messages",
+    "im:write": "send a file privately to the person who asked for it",
+    "mpim:history": "receive mentions in group messages",
     "mpim:read": "creators of group messages",
-    "reactions:write": "mark a question that waits",
+    "reactions:write": "mark a question that is waiting",
     "users:read": "names of people, and who is an admin",
 }
 EVENTS = (
@@ -32,36 +32,36 @@ EVENTS = (
     "message.mpim",
     "agent_session_stopped",
 )
-# What goes with the agent features: guests of a workspace can't use an app that has them (docs.slack.dev/ai).
-OF_AGENTS = frozenset({"assistant:write", "agent_session_stopped"})
-# What reads along in channels. Without it the bot hears mentions alone: no edits, no deletions, and none of what was
-# said while it was away.
-OF_HISTORY = frozenset({"channels:history", "groups:history", "message.channels", "message.groups"})
-# Scopes without which an app from an older manifest does all that it ever did.
-OPTIONAL = OF_AGENTS | OF_HISTORY | {"im:write"}
+# Scope and event of the agent features; workspace guests can't use an app that has them (docs.slack.dev/ai).
+FOR_AGENTS = frozenset({"assistant:write", "agent_session_stopped"})
+# Scopes and events for reading channel messages. Without them the bot receives only mentions: no edits, no deletions
+# and nothing that people wrote while it was offline.
+FOR_HISTORY = frozenset({"channels:history", "groups:history", "message.channels", "message.groups"})
+# Scopes that an app with an older manifest may lack; it then works as it always did.
+OPTIONAL = FOR_AGENTS | FOR_HISTORY | {"im:write"}
 
-# Where Slack is to send requests if not over a socket; to be replaced by one's own address.
+# Where Slack sends requests without Socket Mode; users replace it with their own address.
 _ADDRESS = "https://nebula-bot.example.com/slack/events"
 
 _SHORT = "Answers with the open models of Nebula Block"
 _LONG = (
-    "Mention me in a channel or write me a direct message, and one of the open models of Nebula Block answers; "
-    "the reply grows while the model writes. I remember what was said in a channel. Each channel has its own system "
-    "prompt, model and settings: see the slash command's help, or say help with an exclamation mark in front after a "
-    "mention."
+    "Mention me in a channel or send me a direct message, and one of the open models of Nebula Block answers; "
+    "the reply grows while the model writes. I remember the conversation in each channel. Every channel has its own "
+    "system prompt, model and settings: try the slash command's help, or mention me and write help with an exclamation "
+    "mark in front of it."
 )
 
 
 def manifest(socket_mode: bool = True, command: str = "/nebula", *, agent: bool = True, history: bool = True) -> str:
-    """The manifest as JSON, for Socket Mode or for HTTP, with the slash command under this name.
+    """Return the manifest as JSON, for Socket Mode or for HTTP, with the slash command under this name.
 
-    `agent`: with Slack's features for agents, in which direct messages are threads with streaming and a Stop button.
-    `history`: with the right to read along in channels.
+    `agent`: include Slack's agent features, which give direct messages threads, streaming and a Stop button.
+    `history`: include the right to read channel messages.
     """
-    without = (frozenset() if agent else OF_AGENTS) | (frozenset() if history else OF_HISTORY)
+    without = (frozenset() if agent else FOR_AGENTS) | (frozenset() if history else FOR_HISTORY)
     view = {"agent_view": {"agent_description": _SHORT}} if agent else {}
     address: dict[str, Any] = {} if socket_mode else {"request_url": _ADDRESS}
-    slash = {"command": command, "description": "Ask, or change how I answer here", "usage_hint": _hint()}
+    slash = {"command": command, "description": "Ask me, or change how I answer here", "usage_hint": _hint()}
     if not socket_mode:
         slash["url"] = _ADDRESS
     return json.dumps(
@@ -97,5 +97,5 @@ def manifest(socket_mode: bool = True, command: str = "/nebula", *, agent: bool 
 
 
 def _hint() -> str:
-    """How the commands are written, in the order of the table."""
+    """Return the usage of all commands, in the order of the table."""
     return " | ".join(usage(command) for command in COMMANDS)

@@ -38,8 +38,8 @@ async def here() -> AsyncIterator[Place]:
 
 @pytest.fixture
 def quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK notices a lost socket when the next ping is due."""
-    monkeypatch.setattr(transport, "PING", 0.2)
+    """The SDK looks after a lost socket when the next ping is due."""
+    monkeypatch.setattr(transport, "PING_SECONDS", 0.2)
 
 
 def listening(pid: int) -> set[tuple[str, int]]:

@@ -1,1 +1,1 @@
-"""Slack as calls, connections and people, without the core."""
+"""Calls to Slack, connections, and lookups of people; nothing here knows the core's logic."""

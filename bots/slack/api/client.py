@@ -1,4 +1,4 @@
-"""Calls of Slack's Web API over one session, with its errors as ours."""
+"""Calls Slack's Web API over one session and translates its errors into ours."""
 
 import asyncio
 import json
@@ -13,24 +13,23 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bots.proxy import proxy_for
-from bots.slack.api.own_deletions import Removed
 from core import metrics
 from core.domain.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, Unreachable
 
-# The SDK writes whole messages to its log at DEBUG; people's words do not belong there, whatever LOG_LEVEL says.
+# At DEBUG the SDK logs whole messages; what people write must not appear there, whatever LOG_LEVEL says.
 sdk_log = logging.getLogger("bots.slack.sdk")
 sdk_log.setLevel(logging.WARNING)
 
 T = TypeVar("T")
 
-# Seconds for one call, and of them for connecting.
-_TOTAL = 20
-_CONNECT = 5
-# Seconds that running calls get when the session is closed.
-_CLOSING = 3.0
+# For one call as a whole, and for the part in which it connects.
+_CALL_TIMEOUT_SECONDS = 20
+_CONNECT_TIMEOUT_SECONDS = 5
+# How long `close` waits for running calls.
+_CLOSE_TIMEOUT_SECONDS = 3.0
 
 # docs.slack.dev/reference/methods: the error lists of chat.postMessage, chat.update, chat.delete and others.
-_SLOW = {"ratelimited", "rate_limited", "message_limit_exceeded"}
+_SLOW_DOWN = {"ratelimited", "rate_limited", "message_limit_exceeded"}
 _GONE = {
     "message_not_found",
     "channel_not_found",
@@ -58,7 +57,7 @@ _REJECTED = {
     "slack_connect_blocked_file_type",
     "slack_connect_file_link_sharing_blocked",
 }
-_PASSING = {
+_TEMPORARY = {
     "internal_error",
     "fatal_error",
     "service_unavailable",
@@ -67,27 +66,47 @@ _PASSING = {
     "accesslimited",
     "rollup_error",
 }
-# Seconds to wait when Slack slows us down without saying for how long.
-_RETRY_AFTER = 5.0
+# Used when Slack slows us down without saying for how long.
+_DEFAULT_RETRY_AFTER_SECONDS = 5.0
+# Deletions kept in memory; the event follows the call within seconds.
+_MAX_DELETIONS = 1_000
+
+
+class OwnDeletions:
+    """The messages that this process deleted, by channel and ts: Slack reports them as if a person had done it."""
+
+    def __init__(self) -> None:
+        self._messages: dict[tuple[str, str], None] = {}
+
+    def note(self, channel: str, message: str) -> None:
+        """Call this before deleting the message: the event may arrive before the response to the call."""
+        self._messages[channel, message] = None
+        while len(self._messages) > _MAX_DELETIONS:
+            del self._messages[next(iter(self._messages))]
+
+    def __contains__(self, message: tuple[str, str]) -> bool:
+        return message in self._messages
 
 
 class Web:
-    """The bot's own client. The session opens with the first call; after `close` each call opens its own."""
+    """The bot's own client. The first call opens the session; after `close` every call opens its own."""
 
     def __init__(self, base_url: str, token: str) -> None:
-        # No retry handlers: a handler that sleeps would hold an old frame, one that resends could post it twice.
-        self.client = AsyncWebClient(token, base_url=base_url, timeout=_TOTAL, logger=sdk_log, retry_handlers=[])
-        # The SDK sends everything through HTTP(S)_PROXY and does not know NO_PROXY.
+        # No retry handlers: one that sleeps would delay an outdated frame, one that resends could post a frame twice.
+        self.client = AsyncWebClient(
+            token, base_url=base_url, timeout=_CALL_TIMEOUT_SECONDS, logger=sdk_log, retry_handlers=[]
+        )
+        # The SDK sends everything through HTTP(S)_PROXY and ignores NO_PROXY.
         self.client.proxy = proxy_for(base_url)
-        self.removed = Removed()
+        self.own_deletions = OwnDeletions()
         self._calls = 0
         self._quiet = asyncio.Event()
         self._closed = False
 
     async def call(self, request: Awaitable[T]) -> T:
-        """The answer to one call of a method of `client`. Raises PlatformError."""
+        """Await one call of a method of `client` and return the response. Raises PlatformError."""
         if self.client.session is None and not self._closed:
-            timeout = aiohttp.ClientTimeout(total=_TOTAL, connect=_CONNECT)
+            timeout = aiohttp.ClientTimeout(total=_CALL_TIMEOUT_SECONDS, connect=_CONNECT_TIMEOUT_SECONDS)
             self.client.session = aiohttp.ClientSession(timeout=timeout)
         self._calls += 1
         self._quiet.clear()
@@ -98,19 +117,21 @@ class Web:
         except (aiohttp.ClientError, OSError, TimeoutError, SlackClientError) as error:
             raise Unreachable(type(error).__name__) from error
         except (AttributeError, TypeError, ValueError) as error:
-            # The SDK stumbles over a body that is no JSON, such as a proxy's page.
-            raise Unreachable("the answer was not Slack's") from error
+            # The SDK fails on a body that is not JSON, such as an error page of a proxy.
+            raise Unreachable("the response did not come from Slack") from error
         finally:
             self._calls -= 1
             if not self._calls:
                 self._quiet.set()
 
     async def respond(self, url: str, body: dict[str, object]) -> None:
-        """Answer by a response_url, which serves five times within 30 minutes. Raises PlatformError.
+        """Post to a response_url, which works five times within 30 minutes. Raises PlatformError.
 
         docs.slack.dev/interactivity/handling-user-interaction
         """
-        hook = AsyncWebhookClient(url, timeout=_TOTAL, session=self.client.session, logger=sdk_log, retry_handlers=[])
+        hook = AsyncWebhookClient(
+            url, timeout=_CALL_TIMEOUT_SECONDS, session=self.client.session, logger=sdk_log, retry_handlers=[]
+        )
         hook.proxy = proxy_for(url)
         try:
             answer = await hook.send_dict(body)
@@ -121,21 +142,21 @@ class Web:
             raise _error(refusal, answer.status_code, answer.headers, refusal or f"HTTP {answer.status_code}")
 
     async def upload(self, url: str, content: bytes) -> None:
-        """Send a file's content to the address that Slack gave for it. Raises Unreachable."""
-        client = self.client  # the middle of its files_upload_v2, which would begin anew each time
+        """Send a file's content to the address that Slack assigned to it. Raises Unreachable."""
+        client = self.client  # one step of its files_upload_v2, which would start over on each attempt
         sent = client._upload_file(
-            url=url, data=content, logger=sdk_log, timeout=_TOTAL, proxy=proxy_for(url), ssl=client.ssl
+            url=url, data=content, logger=sdk_log, timeout=_CALL_TIMEOUT_SECONDS, proxy=proxy_for(url), ssl=client.ssl
         )
         status = (await self.call(sent)).status
         if status != 200:
             raise Unreachable(f"HTTP {status}")
 
     async def close(self) -> None:
-        """Close the session when the running calls have ended, or `_CLOSING` seconds later."""
+        """Close the session when all running calls have ended, or after `_CLOSE_TIMEOUT_SECONDS`."""
         self._closed = True
         if self._calls:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSING):
+                async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
                     await self._quiet.wait()
         session, self.client.session = self.client.session, None
         if session is not None:
@@ -143,9 +164,9 @@ class Web:
 
 
 def translated(error: SlackApiError) -> PlatformError:
-    """Slack's refusal as one of our errors."""
+    """Translate Slack's refusal into one of our errors."""
     response = error.response
-    # a body that is no JSON leaves aiohttp's response here, anything else the SDK's
+    # if the body is not JSON this is aiohttp's response, otherwise the SDK's
     status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
     code = code_of(error)
     detail = f"missing_scope: {response.get('needed')}" if code == "missing_scope" else code or f"HTTP {status}"
@@ -153,7 +174,7 @@ def translated(error: SlackApiError) -> PlatformError:
 
 
 def code_of(error: BaseException | None) -> str:
-    """Slack's error code behind an error, ours or the SDK's; "" if it gave none."""
+    """Return Slack's error code behind an error of ours or of the SDK, "" if there is none."""
     if isinstance(error, PlatformError):
         error = error.__cause__
     data = getattr(error.response, "data", None) if isinstance(error, SlackApiError) else None
@@ -161,7 +182,7 @@ def code_of(error: BaseException | None) -> str:
 
 
 def details_of(error: BaseException) -> str:
-    """What Slack says is wrong with the arguments, for people who build blocks."""
+    """Return what Slack says is wrong with the arguments, such as which block is invalid."""
     cause = error.__cause__ if isinstance(error, PlatformError) else error
     data = getattr(cause.response, "data", None) if isinstance(cause, SlackApiError) else None
     if not isinstance(data, dict):
@@ -170,12 +191,12 @@ def details_of(error: BaseException) -> str:
 
 
 def _error(code: str, status: int, headers: Mapping[str, str], detail: str) -> PlatformError:
-    """Our error for a code of Slack's, "" if it gave none, and the status of the answer."""
-    if code in _SLOW or status == 429:
+    """Return our error for Slack's code ("" if there is none) and the HTTP status."""
+    if code in _SLOW_DOWN or status == 429:
         metrics.PLATFORM_429S.labels("slack").inc()
         given = headers.get("Retry-After", "")
-        return SlowDown(detail, float(given) if given.isdigit() else _RETRY_AFTER)
-    if code in _PASSING or status >= 500 or (not code and status < 400):
+        return SlowDown(detail, float(given) if given.isdigit() else _DEFAULT_RETRY_AFTER_SECONDS)
+    if code in _TEMPORARY or status >= 500 or (not code and status < 400):
         return Unreachable(detail)
     if code in _GONE:
         return Gone(detail)
@@ -185,7 +206,7 @@ def _error(code: str, status: int, headers: Mapping[str, str], detail: str) -> P
 
 
 def _refusal(body: str) -> str:
-    """The error code in the body of an answer, "" if there is none."""
+    """Return the error code in the body of a response, "" if there is none."""
     try:
         found = json.loads(body)
     except ValueError:

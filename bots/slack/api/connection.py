@@ -1,4 +1,4 @@
-"""The pulse of Slack's sockets: whether events can arrive over one of them, and when Slack last answered a ping."""
+"""State of the Slack sockets: whether events can arrive over one of them, and when Slack last answered a ping."""
 
 import time
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from core.domain.ports import Connection
 
 
-class SocketPulse:
-    """The Socket Mode clients that are open at the moment; any of them is enough."""
+class SocketConnections:
+    """The Socket Mode clients that are open at the moment; one that works is enough."""
 
     def __init__(self) -> None:
         self._clients: list[SocketModeClient] = []
 
     @contextmanager
     def of(self, client: SocketModeClient) -> Iterator[None]:
-        """Inside this context the client counts."""
+        """Count the client inside this context."""
         self._clients.append(client)
         try:
             yield
@@ -25,7 +25,7 @@ class SocketPulse:
             self._clients.remove(client)
 
     def connection(self) -> Connection:
-        """How the best of the sockets is. The SDK pings every few seconds, so a quiet workspace is not silent."""
+        """Return the state of the best socket. The SDK pings every few seconds, so a quiet workspace is not silent."""
         ages = [_age(client) for client in self._clients if _is_open(client)]
         return Connection(True, min(ages)) if ages else Connection(False)
 
@@ -36,6 +36,6 @@ def _is_open(client: SocketModeClient) -> bool:
 
 
 def _age(client: SocketModeClient) -> float:
-    """Seconds since the last ping that was answered; a socket that was opened just now has had none yet."""
+    """Return the seconds since the last answered ping; 0 for a new socket, which has not had one yet."""
     answered = client.last_ping_pong_time
     return 0.0 if answered is None else max(0.0, time.time() - answered)

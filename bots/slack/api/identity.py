@@ -1,11 +1,11 @@
-"""Who the bot is in a workspace."""
+"""Defines who the bot is in a workspace."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who the bot is: its workspace, user id and bot id; `enterprise`: what the workspace belongs to, if anything."""
+    """The bot's workspace, user id and bot id; `enterprise`: the organization that owns the workspace, if any."""
 
     team: str
     user: str

@@ -1,4 +1,4 @@
-"""People and channels of the workspace: their names, and what they may change."""
+"""Looks up people and channels of the workspace: their names, and what people may change."""
 
 import asyncio
 import logging
@@ -18,17 +18,17 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Seconds: how long a name may be old, and how long what somebody may do.
-NAMES_FRESH = 3600.0
-RIGHTS_FRESH = 60.0
-# Seconds before a failed lookup is tried again.
-_FAILED_FOR = 30.0
-# Names kept in memory.
-_MOST = 10_000
+# How old a cached name may be, and how old cached rights.
+NAMES_MAX_AGE_SECONDS = 3600.0
+RIGHTS_MAX_AGE_SECONDS = 60.0
+# Time before a failed lookup is tried again.
+_RETRY_SECONDS = 30.0
+# Entries that each cache keeps in memory.
+_MAX_ENTRIES = 10_000
 
 
 class _Cache(Generic[T]):
-    """Values by key with their age. Those who ask for one key at the same time share one lookup."""
+    """Values by key with their age. Concurrent requests for the same key share one lookup."""
 
     def __init__(self, look_up: Callable[[str], Awaitable[T]]) -> None:
         self._look_up = look_up
@@ -37,19 +37,19 @@ class _Cache(Generic[T]):
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def get(self, key: str, fresh: float, *, stale: bool = False) -> T | None:
-        """The value, at most `fresh` seconds old; None, or with `stale` an older one, when that can't be had."""
-        lock = self._locks.setdefault(key, asyncio.Lock())  # gone with the last who waits
+        """Return a value at most `fresh` seconds old; failing that, None or, with `stale`, an older value."""
+        lock = self._locks.setdefault(key, asyncio.Lock())  # disappears with its last waiter
         async with lock:
             now = time.monotonic()
             at, value = self._known.get(key, (-math.inf, None))
             if now - at < fresh:
                 return value
-            if now - self._failed.get(key, -math.inf) < _FAILED_FOR:
+            if now - self._failed.get(key, -math.inf) < _RETRY_SECONDS:
                 return value if stale else None
             try:
                 found = await self._look_up(key)
             except PlatformError as error:
-                log.warning("a lookup failed: %s: %s", type(error).__name__, error)
+                log.warning("Slack: a lookup failed: %s: %s", type(error).__name__, error)
                 _remember(self._failed, key, now)
                 return value if stale else None
             self._failed.pop(key, None)
@@ -57,12 +57,12 @@ class _Cache(Generic[T]):
             return found
 
     def known(self, key: str) -> T | None:
-        """The value as it was found last, None if it never was."""
+        """Return the most recent value, None if there never was one."""
         return self._known[key][1] if key in self._known else None
 
 
 class People:
-    """Who is who. `managers`: the words of SLACK_MANAGERS. `patience`: how long a lookup may hold up a question."""
+    """Looks people up. `managers`: the words of SLACK_MANAGERS. `patience`: how long a lookup may delay a question."""
 
     def __init__(self, web: Web, managers: Iterable[str], patience: float = PATIENCE.names) -> None:
         self._web = web
@@ -72,12 +72,12 @@ class People:
         self._channels = _Cache(self._channel)
 
     async def names(self, users: Iterable[str], channels: Iterable[str] = ()) -> dict[str, str]:
-        """Names by id. Those that can't be had in time are left out."""
+        """Return names by id, without those that don't arrive in time."""
         wanted = [(key, self._users) for key in set(users)] + [(key, self._channels) for key in set(channels)]
         found: dict[str, str] = {}
 
         async def find(key: str, cache: _Cache[Mapping[str, Any]]) -> None:
-            if name := _name(await cache.get(key, NAMES_FRESH, stale=True) or {}):
+            if name := _name(await cache.get(key, NAMES_MAX_AGE_SECONDS, stale=True) or {}):
                 found[key] = name
 
         try:
@@ -85,32 +85,32 @@ class People:
                 for key, cache in wanted:
                     group.create_task(find(key, cache))
         except TimeoutError:
-            log.warning("Slack did not tell %d names in time", len(wanted) - len(found))
+            log.warning("Slack did not return %d names in time", len(wanted) - len(found))
         return found
 
     async def author(self, me: Identity, user: str, name: str = "", teams: Iterable[str] = ()) -> Author:
-        """A person, by the name that others see, else by `name`, in time for the question. `teams`: whose member they
-        are, by what Slack delivered."""
+        """Return a person with the name that others see, or `name` if the lookup takes too long. `teams`: the person's
+        workspaces, according to the event."""
         names = await self.names([user])
         person = self._users.known(user) or {}
         return Author(user, names.get(user) or name or user, external=_external(person, teams, me))
 
     async def rights(self, user: str, place: Place) -> Rights:
-        """What this person may change in this place. What Slack does not tell is not granted."""
+        """Return what this person may change in this place. If Slack gives no information, nothing is granted."""
         if "admins" in self._managers:
-            person = await self._users.get(user, RIGHTS_FRESH) or {}
+            person = await self._users.get(user, RIGHTS_MAX_AGE_SECONDS) or {}
             if any(person.get(flag) for flag in ("is_admin", "is_owner", "is_primary_owner")):
                 return Rights.WORKSPACE
         if place.direct or self._managers & {"everyone", user.lower()}:
             return Rights.CHANNEL
         if "creators" in self._managers:
-            channel = await self._channels.get(place.channel, RIGHTS_FRESH) or {}
+            channel = await self._channels.get(place.channel, RIGHTS_MAX_AGE_SECONDS) or {}
             if channel.get("creator") == user:
                 return Rights.CHANNEL
         return Rights.NONE
 
     async def absent(self, channel: str) -> bool:
-        """Whether the bot is not in this conversation. Asked anew: it may have been invited a moment ago."""
+        """Return whether the bot is missing from this conversation. Never cached: it may have just been invited."""
         try:
             info = await self._channel(channel)
         except PlatformError as error:
@@ -127,10 +127,10 @@ class People:
 
 
 def _remember(kept: dict[str, T], key: str, value: T) -> None:
-    """Keep a value; beyond `_MOST` the oldest goes."""
+    """Keep a value; drop the oldest beyond `_MAX_ENTRIES`."""
     kept.pop(key, None)
     kept[key] = value
-    while len(kept) > _MOST:
+    while len(kept) > _MAX_ENTRIES:
         del kept[next(iter(kept))]
 
 
@@ -139,8 +139,8 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _external(person: Mapping[str, Any], teams: Iterable[str], me: Identity) -> bool:
-    """Whether somebody comes from another organisation (docs.slack.dev/apis/slack-connect: `team_id` is another one, or
-    they are a stranger). Workspaces of one Enterprise organisation are no strangers to each other; guests are ours."""
+    """Return whether somebody belongs to another organization (docs.slack.dev/apis/slack-connect: `team_id` differs, or
+    `is_stranger` is set). Workspaces of one Enterprise organization are not external to each other; guests are ours."""
     if person.get("is_stranger"):
         return True
     enterprise = _object(person.get("enterprise_user")).get("enterprise_id")
@@ -150,7 +150,7 @@ def _external(person: Mapping[str, Any], teams: Iterable[str], me: Identity) -> 
 
 
 def _name(entry: Mapping[str, Any]) -> str:
-    """The name that people see: of a person the display name, else the full name; of a channel its name."""
+    """Return the name that people see: a person's display name or else full name, or a channel's name."""
     profile = _object(entry.get("profile"))
     found = profile.get("display_name") or profile.get("real_name") or entry.get("real_name") or entry.get("name")
     return str(found or "").strip()

@@ -1,4 +1,4 @@
-"""Transport: the two ways in which Slack's requests reach Bolt."""
+"""The two transports over which Slack's requests reach Bolt: Socket Mode and HTTP."""
 
 import asyncio
 import logging
@@ -17,58 +17,58 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bots.proxy import proxy_for
 from bots.slack.api.client import sdk_log
-from bots.slack.api.connection import SocketPulse
+from bots.slack.api.connection import SocketConnections
 from core.settings.config import WrongConfig
 
 log = logging.getLogger(__name__)
 
 PATH = "/slack/events"
-# Seconds between pings, and between looks at a socket that ended without a word.
-PING = 5.0
-# Looks at sockets that are all down, before the log says so.
-LOOKS = 6
-# Closing may hang on a dead peer (slackapi/bolt-python#1529, NousResearch/hermes-agent#91630). Seconds.
-_CLOSING = 3.0
-# What the SDK says, partly with a traceback, when it can't connect, or can't acknowledge: a line of ours tells as much.
-_TOLD = (
+# Time between pings, and between checks for sockets that ended silently.
+PING_SECONDS = 5.0
+# Checks that must find all sockets down before the log says so.
+CHECKS_UNTIL_ERROR = 6
+# Closing may hang on a dead peer (slackapi/bolt-python#1529, NousResearch/hermes-agent#91630).
+_CLOSE_TIMEOUT_SECONDS = 3.0
+# SDK messages, some with a traceback, for failed connections and acknowledgements; our own log lines say as much.
+_REDUNDANT = (
     "Failed to connect (",
     "Failed to retrieve WSS URL",
     "Failed to check the current session",
     "The current session (",
 )
-# What it says, with a traceback, when Slack wants a socket replaced and no other can be had: the old one serves on, and
-# when Slack closes it another is asked for. (What its listeners raise has words of its own.)
+# The SDK logs this, with a traceback, when Slack wants a socket replaced but provides no new one: the old socket keeps
+# working, and when Slack closes it we ask for another. (Errors in listeners are logged with a different message.)
 _NOT_REPLACED = "Failed to run message listeners"
 
 
-def _plain(record: logging.LogRecord) -> bool:
-    """Whether the SDK's line tells something; without its traceback where only the connection failed."""
+def _condense(record: logging.LogRecord) -> bool:
+    """Log filter: drop redundant SDK lines, and drop the traceback where only the connection failed."""
     message = record.getMessage()
     if message.startswith(_NOT_REPLACED):
         cause = type(record.exc_info[1]).__name__ if record.exc_info else ""
         record.msg, record.args, record.exc_info = "Slack: a socket could not be replaced yet (%s)", (cause,), None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
-    return not message.startswith(_TOLD)
+    return not message.startswith(_REDUNDANT)
 
 
-sdk_log.addFilter(_plain)
+sdk_log.addFilter(_condense)
 
 
 class _Handler(AsyncSocketModeHandler):
-    """Bolt behind one socket. The SDK would write 30 lines for an acknowledgement that finds its socket closed."""
+    """Bolt behind one socket. The SDK would log 30 lines for an acknowledgement on a closed socket."""
 
     async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
         try:
             await super().handle(client, req)
         except (ConnectionError, aiohttp.ClientError) as error:
-            # Nothing is lost: an event comes again and is known by its id then; who gave a command or pressed a button
-            # sees that it failed.
-            log.warning("Slack: its socket closed before a request was acknowledged (%s)", type(error).__name__)
+            # Nothing is lost: Slack sends an event again and we recognize its id; a person who gave a command or
+            # pressed a button sees that it failed.
+            log.warning("Slack: the socket closed before a request was acknowledged (%s)", type(error).__name__)
 
 
 class Sockets:
-    """Socket Mode over several connections; Slack hands each event to one of them. `greeted` is called each time that
-    one was opened."""
+    """Socket Mode over several connections; Slack sends each event over one of them. Calls `on_connected` each time a
+    connection opens."""
 
     def __init__(
         self,
@@ -77,31 +77,32 @@ class Sockets:
         token: str,
         url: str,
         count: int,
-        pulse: SocketPulse,
-        greeted: Callable[[], None],
+        connections: SocketConnections,
+        on_connected: Callable[[], None],
     ) -> None:
-        """The first connection goes to `url`; all others are asked for by the SDK, as it does to reconnect. `pulse`
-        watches them."""
-        self._pulse, self._greeted = pulse, greeted
+        """The first connection uses `url`; for the others the SDK requests addresses, as it does to reconnect.
+        `connections` tracks their state."""
+        self._connections, self._on_connected = connections, on_connected
         self._handlers = [
-            _Handler(app, token, logger=sdk_log, web_client=web_client, ping_interval=PING) for _ in range(count)
+            _Handler(app, token, logger=sdk_log, web_client=web_client, ping_interval=PING_SECONDS)
+            for _ in range(count)
         ]
         self._clients: list[SocketModeClient] = [handler.client for handler in self._handlers]
         self._clients[0].wss_uri = url
         for client in self._clients:
-            # The SDK sends everything through HTTP(S)_PROXY and does not know NO_PROXY.
+            # The SDK sends everything through HTTP(S)_PROXY and ignores NO_PROXY.
             client.proxy = proxy_for(url)
-            client.message_listeners.append(self._said)
+            client.message_listeners.append(self._on_message)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Connected once the context is entered, for as long as it is open; the SDK reconnects by itself."""
+        """Stay connected while the context is open, from its first moment; the SDK reconnects by itself."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._watch())]
             watched = ExitStack()
             try:
                 for client in self._clients:
-                    watched.enter_context(self._pulse.of(client))
+                    watched.enter_context(self._connections.of(client))
                 await self._handlers[0].connect_async()  # type: ignore[no-untyped-call]
                 tasks += [group.create_task(each.connect_async()) for each in self._handlers[1:]]  # type: ignore[no-untyped-call]
                 yield
@@ -111,27 +112,27 @@ class Sockets:
                     task.cancel()
                 await self._close()
 
-    async def _said(self, client: object, message: dict[str, Any], raw: str | None) -> None:
+    async def _on_message(self, client: object, message: dict[str, Any], raw: str | None) -> None:
         if message.get("type") == "hello":
-            self._greeted()
+            self._on_connected()
 
     async def _watch(self) -> None:
-        """Do what the SDK leaves out: it would try an address that did not open for ever, though one serves once and
-        not for long (docs.slack.dev/apis/events-api/using-socket-mode)."""
+        """Discard used addresses, and log lost connections. The SDK would retry a failed address forever, although
+        each works only once and only for a short time (docs.slack.dev/apis/events-api/using-socket-mode)."""
         down = 0
         while True:
-            await asyncio.sleep(PING)
+            await asyncio.sleep(PING_SECONDS)
             for client in self._clients:
                 if client.current_session is None or client.current_session.closed:
-                    client.wss_uri = None  # a fresh one is asked for
-            if not self._pulse.connection().up:
+                    client.wss_uri = None  # makes the SDK request a new one
+            if not self._connections.connection().up:
                 down += 1
             elif down:
-                if down >= LOOKS:
+                if down >= CHECKS_UNTIL_ERROR:
                     log.warning("Slack: connected again")
                 down = 0
-            if down == LOOKS:
-                log.error("Slack: no connection; trying until there is one. Check that Socket Mode is on in your app")
+            if down == CHECKS_UNTIL_ERROR:
+                log.error("Slack: no connection; retrying until there is one. Check that Socket Mode is on in your app")
 
     async def _close(self) -> None:
         tasks = [
@@ -140,10 +141,10 @@ class Sockets:
             for task in (each.message_processor, each.current_session_monitor, each.message_receiver)
         ]
         try:
-            async with asyncio.timeout(_CLOSING):
-                # One that is in the middle of connecting has no session yet, and ends by itself.
+            async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
+                # A client that is still connecting has no session yet, and ends by itself.
                 await asyncio.gather(*(handler.close_async() for handler in self._handlers), return_exceptions=True)  # type: ignore[no-untyped-call]
-                # close_async cancels these and goes; left alone they would outlive us
+                # close_async cancels these tasks without awaiting them; they would outlive us
                 await asyncio.gather(*(task for task in tasks if task), return_exceptions=True)
         except TimeoutError:
             log.warning("Slack: a socket did not close in time")
@@ -151,18 +152,18 @@ class Sockets:
 
 @asynccontextmanager
 async def http(app: AsyncApp, host: str, port: int) -> AsyncIterator[None]:
-    """HTTP: Slack posts to us; Bolt checks the signature. Raises WrongConfig when the port can't be opened."""
+    """Serve HTTP: Slack posts to us and Bolt checks the signature. Raises WrongConfig if the port can't be opened."""
 
     async def serve(request: web.Request) -> web.Response:
         try:
-            asked = await to_bolt_request(request)  # reads the body, before any signature is looked at
+            asked = await to_bolt_request(request)  # reads the body before any signature is checked
         except (ValueError, AttributeError, TypeError, LookupError):
-            return web.Response(status=400, text="not a request of Slack's")
+            return web.Response(status=400, text="This is not a request from Slack.")
         return await to_aiohttp_response(await app.async_dispatch(asked))
 
     server = web.Application()
     server.router.add_post(PATH, serve)
-    runner = web.AppRunner(server, access_log=None, shutdown_timeout=_CLOSING)
+    runner = web.AppRunner(server, access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_SECONDS)
     await runner.setup()
     try:
         try:

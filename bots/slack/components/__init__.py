@@ -1,1 +1,1 @@
-"""Blocks, forms and buttons as Slack has them."""
+"""Blocks, forms and buttons in the form that Slack expects."""

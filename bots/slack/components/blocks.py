@@ -1,4 +1,4 @@
-"""Blocks: a page as Block Kit, within Slack's limits."""
+"""Renders a page as Block Kit blocks, within Slack's limits."""
 
 import re
 from html import escape
@@ -10,26 +10,26 @@ from core.markdown.paginate import Pages, flow
 
 Json = dict[str, Any]
 
-# Slack's own weighing of a message is in bytes: 10,600 to 11,300 were seen to pass (CopilotKit/CopilotKit#6063,
+# Slack limits a message in bytes; 10,600 to 11,300 were observed to pass (CopilotKit/CopilotKit#6063,
 # openclaw/openclaw#143882).
 MARKDOWN_BYTES = 10_500
 # docs.slack.dev/reference/block-kit/blocks/section-block, and text objects in general.
 SECTION_CHARACTERS = 3_000
-# chat.update refuses a `text` above 4,000 characters, chat.postMessage cuts it into several messages
-# (docs.slack.dev/reference/methods/chat.update). It is what notifications and screen readers get.
+# chat.update refuses a `text` above 4,000 characters, chat.postMessage splits it into several messages
+# (docs.slack.dev/reference/methods/chat.update). Notifications and screen readers use this text.
 TEXT_CHARACTERS = 3_000
 _SMALL_PRINT = 1_000
 
 
-def fits(page: Page, most: int = MARKDOWN_BYTES) -> bool:
-    """Whether the page's text, in Slack's dialect, is within the limits of one message, `most` UTF-8 bytes; small print
-    always is."""
-    return _within(to_slack_markdown(page.text), most)
+def fits(page: Page, max_bytes: int = MARKDOWN_BYTES) -> bool:
+    """Return whether the page's text, in Slack's dialect, fits one message of `max_bytes` UTF-8 bytes; small print
+    always fits."""
+    return _within(to_slack_markdown(page.text), max_bytes)
 
 
 def blocks(page: Page, *, markdown: bool = True) -> list[Json]:
-    """The page as blocks: small print, text, small print. Without `markdown` the text is in mrkdwn sections, for
-    servers that do not know markdown blocks."""
+    """Return the page as blocks: small print, text, small print. Without `markdown` the text goes into mrkdwn sections,
+    for servers that do not support markdown blocks."""
     text: list[Json] = []
     if page.text.strip():
         text = [{"type": "markdown", "text": to_slack_markdown(page.text)}] if markdown else _sections(page.text)
@@ -37,31 +37,31 @@ def blocks(page: Page, *, markdown: bool = True) -> list[Json]:
 
 
 def small_print(page: Page) -> list[Json]:
-    """The page's small print alone, for below a text."""
+    """Return only the page's small print, to be placed below a text."""
     return [*_head(page), *_foot(page)]
 
 
 def fallback(page: Page) -> str:
-    """The page as the plain `text` beside its blocks."""
+    """Return the page as the plain `text` that accompanies its blocks."""
     text = plain(page.text[:TEXT_CHARACTERS]).strip() or plain(page.foot or page.head).strip() or "…"
-    # never half an entity: `&am` would show as it is
+    # never cut an entity in half: `&am` would be visible
     return text if len(text) <= TEXT_CHARACTERS else re.sub(r"&\w{0,4}$", "", text[: TEXT_CHARACTERS - 1]) + "…"
 
 
 def pages(text: str) -> tuple[Page, ...]:
-    """A whole text as messages, at least one."""
+    """Split a complete text into messages, at least one."""
     laid = flow(Pages(), text, lambda part: _within(to_slack_markdown(part)), final=True)
     return tuple(Page(part) for part in (*laid.closed, laid.open) if part) or (Page("…"),)
 
 
 def button(label: str, action: str, value: str) -> Json:
-    """A row with one button; `value` comes back with its press, up to 2,000 characters."""
+    """Return a row with one button; Slack returns `value`, up to 2,000 characters, when somebody presses it."""
     text = {"type": "plain_text", "text": label}
     return {"type": "actions", "elements": [{"type": "button", "text": text, "action_id": action, "value": value}]}
 
 
 def _head(page: Page) -> list[Json]:
-    # A head may quote a person: nothing in it is Markdown of ours, and it must ping nobody.
+    # A head may quote a person, so it is not our Markdown, and it must not ping anybody.
     return [_context(escape(page.head[:_SMALL_PRINT], quote=False))] if page.head else []
 
 
@@ -69,8 +69,8 @@ def _foot(page: Page) -> list[Json]:
     return [_context(to_mrkdwn(page.foot[:_SMALL_PRINT]))] if page.foot else []
 
 
-def _within(markdown: str, most: int = MARKDOWN_BYTES) -> bool:
-    return len(markdown) <= LIMIT and len(markdown.encode()) <= most
+def _within(markdown: str, max_bytes: int = MARKDOWN_BYTES) -> bool:
+    return len(markdown) <= LIMIT and len(markdown.encode()) <= max_bytes
 
 
 def _sections(text: str) -> list[Json]:
@@ -80,6 +80,6 @@ def _sections(text: str) -> list[Json]:
 
 
 def _context(mrkdwn: str) -> Json:
-    # verbatim: plain `@names` and addresses stay plain
+    # verbatim: Slack does not turn plain `@names` and addresses into links
     element = {"type": "mrkdwn", "text": mrkdwn[:SECTION_CHARACTERS], "verbatim": True}
     return {"type": "context", "elements": [element]}

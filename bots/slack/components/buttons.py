@@ -1,4 +1,4 @@
-"""Buttons under replies as Block Kit: what they are called, and what a press says. Their values outlive restarts."""
+"""Buttons under replies as Block Kit: their labels, and what a press means. Their values must outlive restarts."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ _GOOD, _BAD = "good", "bad"
 
 
 def row(actions: Iterable[Action], conversation: str) -> list[Json]:
-    """The buttons for these actions on a reply in this conversation; no block for none."""
+    """Return the row of buttons for these actions in this conversation; no block if there are no actions."""
     elements = [
         {
             "type": "button",
@@ -30,7 +30,7 @@ def row(actions: Iterable[Action], conversation: str) -> list[Json]:
 
 
 def thumbs(conversation: str) -> Json:
-    """The buttons by which people say how they like an answer (docs.slack.dev: blocks/context-actions-block)."""
+    """Return the thumbs with which people rate an answer (docs.slack.dev: blocks/context-actions-block)."""
 
     def button(label: str, vote: str) -> Json:
         text = {"type": "plain_text", "text": label}
@@ -46,13 +46,13 @@ def thumbs(conversation: str) -> Json:
 
 
 def pressed(action: Mapping[str, Any]) -> tuple[Action, str]:
-    """The action and the conversation of a pressed button. Raises ValueError for one that is not ours."""
+    """Return the action and conversation of a pressed button. Raises ValueError if the button is not ours."""
     return Action(str(action.get("action_id", "")).removeprefix(_PREFIX)), str(action.get("value", ""))
 
 
 def rated(action: Mapping[str, Any]) -> tuple[bool, str]:
-    """Whether the vote is a good one, and the conversation. Raises ValueError for one that is not ours."""
+    """Return whether the vote is positive, and the conversation. Raises ValueError if the button is not ours."""
     vote, _, conversation = str(action.get("value", "")).partition(" ")
     if vote not in (_GOOD, _BAD):
-        raise ValueError("no vote of ours")
+        raise ValueError("not our vote")
     return vote == _GOOD, conversation

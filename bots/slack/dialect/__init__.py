@@ -1,1 +1,1 @@
-"""Markdown as Slack reads it."""
+"""Conversion between standard Markdown and the markup that Slack reads."""

@@ -1,4 +1,4 @@
-"""Slack's dialect: standard Markdown as Slack's markdown block takes it, and Slack's own tokens as words."""
+"""Slack's dialect: writes Markdown for Slack's markdown block, and reads Slack's own tokens as words."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -18,9 +18,9 @@ from core.markdown.text import sound
 __all__ = ["LIMIT", "appendable", "from_slack", "plain", "to_mrkdwn", "to_slack_markdown"]
 
 LIMIT = 12_000
-"""Characters of all markdown blocks of a message together (docs.slack.dev: blocks/markdown-block)."""
+"""Maximum characters of all markdown blocks of a message together (docs.slack.dev: blocks/markdown-block)."""
 
-# Where a token of Slack's could begin: a mention, a date or a link, in Markdown too (PostHog/posthog#95054).
+# Where one of Slack's tokens could begin: a mention, a date or a link, in Markdown too (PostHog/posthog#95054).
 _BEGIN = re.compile(r"(?<!\\)(\\*+)<(?=\\?(?:[!@#]|subteam))")
 _LINK = re.compile(r"(?<!\\)<(?=[^\s<>|][^<>|\n]{0,200}\|[^<>\n]{0,90}>)")
 _MENTION = r"\s{0,8}<?\\?(?:[!@]|#[A-Z0-9]{6}|&(?:#(?:33|64|x21|x40)|excl|commat);)"
@@ -30,22 +30,24 @@ _TOKEN_IN_CODE = re.compile(r"<(?=![ \t]*\w+[ \t]*[\^|>]|[@#][A-Z0-9]+[|>]|subte
 
 @lru_cache(maxsize=64)  # a page is measured before it is shown
 def to_slack_markdown(markdown: str) -> str:
-    """The text for a `markdown` block: as it is, but nothing in it pings, images are links, formulas stay legible.
+    """Return the text for a `markdown` block: unchanged, except that nothing pings, images become links and formulas
+    stay legible.
 
-    In text the angle of a mention is escaped, which Slack shows as an angle and does not read again; `&` is not, since
-    addresses are not unescaped. In code, where an escape would show, a character nobody sees breaks the mention.
+    In text we escape the angle bracket of a mention, which Slack then shows as an angle and does not interpret; we do
+    not escape `&`, because Slack does not unescape addresses. In code, where an escape would be visible, an invisible
+    character breaks the mention.
     """
     parts, at, markdown = [], 0, sound(markdown)
     for leaf in blocks(markdown).leaves:
         parts += [_escape(markdown[at : leaf.start]), _leaf(leaf, markdown[leaf.start : leaf.end])]
         at = leaf.end
-        if not leaf.closed and markdown[at:].strip():  # the list or quote around it ended
+        if not leaf.closed and markdown[at:].strip():  # the list or quote around it has ended
             parts.append(closing(leaf).lstrip("\n") + "\n")
     return _defuse("".join([*parts, _escape(markdown[at:])]))
 
 
 def appendable(markdown: str, *, final: bool) -> str:
-    """The same for a text that grows, as far as it can be said for good: what a longer text gives begins with it.
+    """Return the same for a growing text, as far as it is final: the result for any longer text begins with this one.
 
     `final`: the text is complete.
     """
@@ -75,7 +77,7 @@ def _text(text: str) -> str:
 
 
 def _atoms(text: str) -> Iterator[Atom]:
-    """What is not shown as it is written, and code."""
+    """Yield code, and everything that is not shown the way it is written."""
     for atom in inline(text).atoms:
         length = atom.end - atom.start
         if atom.kind == "link":
@@ -109,7 +111,7 @@ def _escape(text: str) -> str:
 
 
 def _angle(match: re.Match[str]) -> str:
-    """An angle as an entity; if it was escaped, the backslash would now escape the entity."""
+    """Replace an angle with an entity; drop a backslash before it, which would now escape the entity."""
     return match[1][len(match[1]) % 2 :] + "&lt;"
 
 
@@ -125,10 +127,10 @@ _Names = Callable[[str], str | None]
 
 
 def from_slack(text: str, user_name: _Names, channel_name: _Names) -> str:
-    """A message's text in words: mentions by name, links as Markdown, entities decoded once.
+    """Return a message's text in words: mentions by name, links as Markdown, entities decoded once.
 
-    The callables give the name of an id, None where it is not known. In code only what Slack itself put there is taken
-    back: its entities, and the angles around addresses (docs.slack.dev/messaging/formatting-message-text).
+    The callables return the name of an id, or None if it is unknown. In code we undo only what Slack itself added: its
+    entities, and the angles around addresses (docs.slack.dev/messaging/formatting-message-text).
     """
 
     def word(match: re.Match[str]) -> str:
@@ -163,7 +165,7 @@ def _token(token: str, user_name: _Names, channel_name: _Names) -> str:
         return target.removeprefix("mailto:").removeprefix("tel:")
     bare = re.sub(r"^(?:https?://|mailto:|tel:)", "", target)
     if label in (target, bare, bare.rstrip("/")):
-        return label  # Slack made the link out of what was typed
+        return label  # Slack created the link from what the person typed
     return f"[{label}]({target})"
 
 

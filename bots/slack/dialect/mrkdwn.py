@@ -1,4 +1,4 @@
-"""mrkdwn and plain text, for the places in Slack where Markdown can't go: notifications, `response_url`."""
+"""Converts Markdown to mrkdwn and plain text, where Slack doesn't accept Markdown: notifications, `response_url`."""
 
 import re
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ _TASK = re.compile(r"\[([ xX])\] ")
 
 
 def escape(text: str) -> str:
-    """The three characters that mrkdwn knows (docs.slack.dev/messaging/formatting-message-text)."""
+    """Escape the three special characters of mrkdwn (docs.slack.dev/messaging/formatting-message-text)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 @lru_cache(maxsize=64)  # a page is measured before it is shown
 def to_mrkdwn(markdown: str) -> str:
-    """The text in mrkdwn. Nothing in it pings: every angle of the text is escaped."""
+    """Return the text in mrkdwn. Nothing in it pings: every angle of the text is escaped."""
     return _Writer(markdown, marks=True).write()
 
 
 @lru_cache(maxsize=64)
 def plain(markdown: str, limit: int = 3000) -> str:
-    """The text without marks, escaped, of at most `limit` characters: what a notification shows."""
+    """Return the text without marks, escaped, with at most `limit` characters, for a notification."""
     text = _Writer(markdown[: 2 * limit], marks=False).write()
     if len(text) <= limit and len(markdown) <= 2 * limit:
         return text
@@ -44,7 +44,7 @@ def plain(markdown: str, limit: int = 3000) -> str:
 
 
 class _Writer:
-    """Writes the parser's blocks one after the other, with what lists and quotes put before each line."""
+    """Writes the parser's blocks one after the other, with the prefixes that lists and quotes add to each line."""
 
     def __init__(self, markdown: str, *, marks: bool) -> None:
         markdown = escape_formulas(sound(markdown))
@@ -53,9 +53,9 @@ class _Writer:
         self.tables = (cells(leaf, markdown[leaf.start : leaf.end]) for leaf in tables)
         self.marks = marks
         self.out: list[str] = []
-        self.around: list[str] = []  # what each open container puts before a line
+        self.around: list[str] = []  # the prefix that each open container adds to a line
         self.counts: list[int] = []  # the next number of each open list, 0 for bullets
-        self.marker = ""  # of the item that begins
+        self.marker = ""  # of the item that is beginning
         self.tight = False
 
     def write(self) -> str:
@@ -121,7 +121,7 @@ class _Writer:
 
 
 def _marked(children: Sequence[Token], bold: bool) -> str:
-    """A paragraph in mrkdwn. Inside a heading, which is bold as a whole, bold words are not marked again."""
+    """Return a paragraph in mrkdwn. A heading is bold as a whole, so bold words in it are not marked again."""
     parts: list[str] = []
     opened: list[tuple[str, int]] = []
     links: list[str] = []
@@ -136,7 +136,7 @@ def _marked(children: Sequence[Token], bold: bool) -> str:
                 parts.append(mark)
             case "link_open":
                 target = str(token.attrGet("href") or "")
-                if token.info == "auto" and "|" in children[i + 1].content:  # Slack's own token, no address
+                if token.info == "auto" and "|" in children[i + 1].content:  # Slack's own token, not an address
                     links.append("&gt;")
                     parts.append("&lt;")
                 elif not _ADDRESS.match(target):  # `[x](!channel)` would be a mention
@@ -154,7 +154,7 @@ def _marked(children: Sequence[Token], bold: bool) -> str:
                 else:
                     parts.append(f"<{_address(target)}|{label}>" if label else f"<{_address(target)}>")
             case "code_inline":
-                code = escape(token.content.replace("`", "ˋ"))  # a tick would end it
+                code = escape(token.content.replace("`", "ˋ"))  # a backtick would end the code
                 parts.append(f"`{code.replace('|', '¦') if links else code}`")
             case "softbreak" | "hardbreak":
                 parts.append("\n")
@@ -172,7 +172,7 @@ def _address(url: str) -> str:
 
 
 def _joined(parts: list[str]) -> str:
-    """The parts in a row; a mark that touches a letter outside it gets an unseen space, or Slack does not read it."""
+    """Join the parts; insert an invisible space where a mark touches a letter outside it, or Slack ignores it."""
     out = ""
     inside: list[str] = []
     parts = [part for part in parts if part]
@@ -200,7 +200,7 @@ def _bare(markdown: str) -> str:
 
 
 def _words(children: Sequence[Token]) -> str:
-    """A paragraph's words alone."""
+    """Return only the words of a paragraph."""
     parts = []
     for token in children:
         if token.type in ("softbreak", "hardbreak"):

@@ -1,1 +1,1 @@
-"""What people do in Slack, passed on to the core."""
+"""Passes what people do in Slack on to the core."""

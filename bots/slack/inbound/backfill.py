@@ -1,4 +1,4 @@
-"""Missed: finds the questions that were put while nobody listened, in every conversation that the bot is in."""
+"""Finds the questions that people asked while the bot was offline, in every conversation that it is a member of."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from typing import Any
 from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.api.identity import Identity
-from bots.slack.inbound.events import Heard, heard
+from bots.slack.inbound.events import RawQuestion, raw_question
 from core.domain.conversation import Question
 from core.domain.errors import PlatformError, SlowDown, Unreachable
 from core.inbound.dispatcher import Dispatcher
@@ -19,68 +19,69 @@ log = logging.getLogger(__name__)
 
 Json = Mapping[str, Any]
 
-# By the types of users.conversations: the scope that lets us read them.
-_KINDS = {
+# For each type of users.conversations, the scope that lets us read its messages.
+_SCOPES = {
     "public_channel": "channels:history",
     "private_channel": "groups:history",
     "im": "im:history",
     "mpim": "mpim:history",
 }
-# The most that is looked at: conversations, pages of each, threads.
-CONVERSATIONS, PAGES, THREADS = 100, 5, 50
-# How far back a thread may have begun in which somebody asked since. Seconds.
-_THREADS_SINCE = 86_400.0
-# Clocks differ, and a dead socket is taken for a living one for a while; what is found twice is answered once. Seconds.
-_MARGIN = 60.0
-# Calls a minute, of the 50 that Slack allows (Tier 3); the others are for replies.
-_CALLS, _MINUTE = 40, 60.0
-# Attempts at a call that Slack put off or failed at, and the pause after a failure in seconds.
-_TRIES, _PAUSE = 5, 1.0
+# How much we read at most: conversations, pages of each, threads.
+MAX_CONVERSATIONS, MAX_PAGES, MAX_THREADS = 100, 5, 50
+# Age up to which we look into a thread for new questions.
+_THREAD_AGE_SECONDS = 86_400.0
+# Look further back: clocks differ, and a dead socket seems alive for a while. A question found twice is answered once.
+_MARGIN_SECONDS = 60.0
+# Calls per minute; Slack allows 50 (Tier 3), and we leave the others to replies.
+_CALLS, _MINUTE_SECONDS = 40, 60.0
+# Attempts at a call that Slack delays or fails, and the pause after a failure.
+_MAX_ATTEMPTS, _PAUSE_SECONDS = 5, 1.0
 
 
 class Backfill:
-    """Looks back. `words` makes a question of what was found."""
+    """Reads past messages. `to_question` turns a message that it found into a question."""
 
     def __init__(
         self,
-        front: Dispatcher,
+        dispatcher: Dispatcher,
         me: Identity,
         web: Web,
-        style: Capabilities,
-        words: Callable[[Heard], Awaitable[Question]],
+        capabilities: Capabilities,
+        to_question: Callable[[RawQuestion], Awaitable[Question]],
     ) -> None:
-        self._front, self._me, self._web, self._style, self._words = front, me, web, style, words
+        self._dispatcher, self._me, self._web = dispatcher, me, web
+        self._capabilities, self._to_question = capabilities, to_question
         self._calls: deque[float] = deque()
 
-    async def look(self, seconds: float) -> None:
-        """Take in the questions of so many seconds, oldest first, in the background of all else.
+    async def look_back(self, seconds: float) -> None:
+        """Accept the questions of the last `seconds`, oldest first, while everything else continues.
 
-        Raises StoreError, and PlatformError when Slack can't even tell the conversations.
+        Raises StoreError, and PlatformError if Slack can't even list the conversations.
         """
-        kinds = [kind for kind, scope in _KINDS.items() if self._style.granted(scope)]
-        since = time.time() - seconds - _MARGIN
-        found: dict[str, Heard] = {}
+        kinds = [kind for kind, scope in _SCOPES.items() if self._capabilities.granted(scope)]
+        since = time.time() - seconds - _MARGIN_SECONDS
+        found: dict[str, RawQuestion] = {}
         threads: dict[tuple[str, str], Json] = {}
         async for channel in self._conversations(kinds):
-            for message in await self._written(channel, since):
-                self._sift(channel, message, since, found)
-                if self._concerns(channel, message, since, found):
+            for message in await self._messages(channel, since):
+                self._collect(channel, message, since, found)
+                if self._has_new_replies(channel, message, since, found):
                     threads[channel["id"], message["ts"]] = channel
-        for (where, thread), channel in list(threads.items())[:THREADS]:
+        for (where, thread), channel in list(threads.items())[:MAX_THREADS]:
             for message in await self._replies(where, thread, since):
-                self._sift(channel, message, since, found)
-        for question in sorted(found.values(), key=lambda each: each.at):
-            await self._front.missed(await self._words(question))
-        log.info("Slack: looked back, %d messages were for us", len(found))
+                self._collect(channel, message, since, found)
+        for raw in sorted(found.values(), key=lambda each: each.at):
+            await self._dispatcher.missed(await self._to_question(raw))
+        log.info("Slack: searched for missed questions; %d messages were for us", len(found))
 
-    def _sift(self, channel: Json, message: Json, since: float, found: dict[str, Heard]) -> None:
+    def _collect(self, channel: Json, message: Json, since: float, found: dict[str, RawQuestion]) -> None:
         kind = "im" if channel.get("is_im") else ""
-        question = heard({**message, "type": "message", "channel": channel["id"], "channel_type": kind}, self._me)
-        if question and question.at > since:
-            found[question.id] = question
+        raw = raw_question({**message, "type": "message", "channel": channel["id"], "channel_type": kind}, self._me)
+        if raw and raw.at > since:
+            found[raw.id] = raw
 
-    def _concerns(self, channel: Json, message: Json, since: float, found: Mapping[str, Heard]) -> bool:
-        """Whether somebody wrote in the thread under this message, and the bot has a part in it."""
+    def _has_new_replies(self, channel: Json, message: Json, since: float, found: Mapping[str, RawQuestion]) -> bool:
+        """Return whether the thread under this message has new replies and involves the bot."""
         if float(message.get("latest_reply") or 0) <= since:
             return False
         ours = self._me.user in (message.get("user"), *(message.get("reply_users") or ()))
@@ -94,34 +95,36 @@ class Backfill:
                 self._web.client.users_conversations,
                 types=",".join(kinds),
                 exclude_archived=True,
-                limit=CONVERSATIONS,
+                limit=MAX_CONVERSATIONS,
                 cursor=cursor or None,
             )
             for channel in answer["channels"]:
-                if (count := count + 1) > CONVERSATIONS:
-                    log.warning("Slack: looked back in the first %d conversations only", CONVERSATIONS)
+                if (count := count + 1) > MAX_CONVERSATIONS:
+                    log.warning(
+                        "Slack: searched for missed questions in the first %d conversations only", MAX_CONVERSATIONS
+                    )
                     return
                 yield channel
             if not (cursor := _cursor(answer)):
                 return
 
-    async def _written(self, channel: Json, since: float) -> list[Json]:
-        """The messages of a conversation, newest first; also older ones, in whose threads somebody may have written."""
+    async def _messages(self, channel: Json, since: float) -> list[Json]:
+        """Return a conversation's messages, newest first; also older ones, whose threads may have new replies."""
         found: list[Json] = []
         cursor = ""
-        for _ in range(PAGES):
+        for _ in range(MAX_PAGES):
             try:
                 answer = await self._call(
                     self._web.client.conversations_history,
                     channel=channel["id"],
-                    oldest=f"{since - _THREADS_SINCE:.6f}",
+                    oldest=f"{since - _THREAD_AGE_SECONDS:.6f}",
                     limit=100,
                     cursor=cursor or None,
                 )
             except (SlowDown, Unreachable):
                 raise
             except PlatformError as error:
-                log.info("a conversation can't be looked back in: %s", error)
+                log.info("Slack: can't read the history of a conversation: %s", error)
                 break
             found += answer["messages"]
             cursor = _cursor(answer)
@@ -137,28 +140,28 @@ class Backfill:
         except (SlowDown, Unreachable):
             raise
         except PlatformError as error:
-            log.info("a thread can't be looked back in: %s", error)
+            log.info("Slack: can't read the history of a thread: %s", error)
             return []
         return list(answer["messages"])
 
     async def _call(self, method: Any, **arguments: Any) -> Any:
-        """One call, when its turn comes, tried again as long as that is worth it. Raises PlatformError."""
-        for attempt in range(1, _TRIES):
-            await self._paced()
+        """Make one call when its turn comes, and retry it while that may help. Raises PlatformError."""
+        for attempt in range(1, _MAX_ATTEMPTS):
+            await self._wait_for_turn()
             try:
                 return await self._web.call(method(**arguments))
             except SlowDown as slow:
                 await asyncio.sleep(slow.retry_after)
             except Unreachable:
-                await asyncio.sleep(_PAUSE * attempt)
+                await asyncio.sleep(_PAUSE_SECONDS * attempt)
         return await self._web.call(method(**arguments))
 
-    async def _paced(self) -> None:
+    async def _wait_for_turn(self) -> None:
         if len(self._calls) >= _CALLS:
-            await asyncio.sleep(max(0.0, self._calls.popleft() + _MINUTE - time.monotonic()))
+            await asyncio.sleep(max(0.0, self._calls.popleft() + _MINUTE_SECONDS - time.monotonic()))
         self._calls.append(time.monotonic())
 
 
 def _cursor(answer: Any) -> str:
-    """Where the next page begins, "" if this was the last (docs.slack.dev/apis/web-api/pagination)."""
+    """Return where the next page begins, "" after the last one (docs.slack.dev/apis/web-api/pagination)."""
     return str((answer.get("response_metadata") or {}).get("next_cursor") or "")

@@ -1,4 +1,4 @@
-"""Presses: the buttons under replies, acknowledged at once; what they say is for the person who pressed alone."""
+"""Handles presses of the buttons under replies: acknowledges at once, and responds only to the person who pressed."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -11,47 +11,55 @@ from bots.slack.api.identity import Identity
 from bots.slack.api.people import People
 from bots.slack.components import buttons
 from bots.slack.inbound.tasks import TaskSupervisor
-from bots.slack.outbound import responses as answers
+from bots.slack.outbound import responses
 from core.commands.responses import Response
 from core.domain.conversation import Place
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import Dispatcher
 
-UNKNOWN = "I do not know this button any more."
+UNKNOWN = "Sorry, this button no longer works."
 
 Json = Mapping[str, Any]
 
 
 class ButtonPresses:
-    """Bolt listeners. At the end of the process a press is not acknowledged: the person sees that, and tries again."""
+    """Bolt listeners. While the process shuts down it does not acknowledge presses: people see that and try again."""
 
     def __init__(
-        self, front: Dispatcher, me: Identity, web: Web, style: Capabilities, people: People, work: TaskSupervisor
+        self,
+        dispatcher: Dispatcher,
+        me: Identity,
+        web: Web,
+        capabilities: Capabilities,
+        people: People,
+        tasks: TaskSupervisor,
     ) -> None:
-        self._front, self._me, self._web, self._style = front, me, web, style
-        self._people, self._work = people, work
+        self._dispatcher, self._me, self._web, self._capabilities = dispatcher, me, web, capabilities
+        self._people, self._tasks = people, tasks
 
     async def pressed(self, ack: AsyncAck, body: Json) -> None:
-        """A button that does something with the reply."""
-        await self._served(ack, body, self._pressed)
+        """Handle a button that acts on the reply."""
+        await self._acknowledge(ack, body, self._pressed)
 
     async def rated(self, ack: AsyncAck, body: Json) -> None:
-        """A thumb, up or down."""
-        await self._served(ack, body, self._rated)
+        """Handle a thumb, up or down."""
+        await self._acknowledge(ack, body, self._rated)
 
-    async def _served(self, ack: AsyncAck, body: Json, work: Callable[[Json], Awaitable[Response | None]]) -> None:
-        if not self._work.closing:
+    async def _acknowledge(
+        self, ack: AsyncAck, body: Json, handler: Callable[[Json], Awaitable[Response | None]]
+    ) -> None:
+        if not self._tasks.closing:
             await ack()
-            self._work.start(self._done(body, work))
+            self._tasks.start(self._answer(body, handler))
 
     async def _pressed(self, body: Json) -> Response | None:
         action, conversation = buttons.pressed(body["actions"][0])
         press = await self._press(body, conversation)
-        return await self._front.pressed(action, press, lambda: self._people.rights(press.author.id, press.place))
+        return await self._dispatcher.pressed(action, press, lambda: self._people.rights(press.author.id, press.place))
 
     async def _rated(self, body: Json) -> Response | None:
         good, conversation = buttons.rated(body["actions"][0])
-        return await self._front.rated(await self._press(body, conversation), good=good)
+        return await self._dispatcher.rated(await self._press(body, conversation), good=good)
 
     async def _press(self, body: Json, conversation: str) -> ButtonPress:
         channel = str(body["channel"]["id"])
@@ -63,11 +71,11 @@ class ButtonPresses:
         name = f"slack/{self._me.team}/{channel}/{message}/{user['id']}/{at}" if at else ""
         return ButtonPress(conversation, message, place, author, name)
 
-    async def _done(self, body: Json, work: Callable[[Json], Awaitable[Response | None]]) -> None:
+    async def _answer(self, body: Json, handler: Callable[[Json], Awaitable[Response | None]]) -> None:
         try:
-            response = await work(body)
-        except ValueError:  # a button of another version's, or another app's making
+            response = await handler(body)
+        except ValueError:  # a button from another version or another app
             response = Response(UNKNOWN)
         if response:
             thread = str(body.get("message", {}).get("thread_ts") or "")
-            await answers.by_url(self._web, self._style, str(body["response_url"]), response, thread)
+            await responses.by_url(self._web, self._capabilities, str(body["response_url"]), response, thread)

@@ -1,4 +1,4 @@
-"""Commands: `/nebula …`, the presses of our buttons and the modals that people submit."""
+"""Handles commands: `/nebula …`, the buttons that open forms, and the modals that people submit."""
 
 import asyncio
 import logging
@@ -15,8 +15,8 @@ from bots.slack.api.people import People
 from bots.slack.components import forms
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
-from bots.slack.outbound import responses as answers
-from bots.slack.outbound.private_file import Hand
+from bots.slack.outbound import responses
+from bots.slack.outbound.private_file import FileSharer
 from bots.slack.outbound.surface import SlackSurface
 from core.access.admission import EMPTY
 from core.commands.registry import Invocation, parse
@@ -30,73 +30,73 @@ log = logging.getLogger(__name__)
 
 Json = Mapping[str, Any]
 
-INVITE = "I am not in this conversation, so I can't answer here. Add me to the channel (`/invite`) and ask again."
+INVITE = "I'm not in this conversation, so I can't answer here. Add me to the channel with `/invite` and ask again."
 
 
 class Commands:
-    """Bolt listeners. Each acknowledges at once and leaves the rest to `work`."""
+    """Bolt listeners. Each acknowledges at once and leaves the rest to a task."""
 
     def __init__(
         self,
-        front: Dispatcher,
+        dispatcher: Dispatcher,
         me: Identity,
         web: Web,
-        style: Capabilities,
+        capabilities: Capabilities,
         people: People,
-        words: IncomingText,
-        work: TaskSupervisor,
+        incoming_text: IncomingText,
+        tasks: TaskSupervisor,
         surface: Callable[[Address], SlackSurface],
-        hand: Hand,
+        share_file: FileSharer,
         patience: Patience,
     ) -> None:
-        self._front = front
+        self._dispatcher = dispatcher
         self._me = me
         self._web = web
-        self._style = style
+        self._capabilities = capabilities
         self._people = people
-        self._words = words
-        self._work = work
+        self._incoming_text = incoming_text
+        self._tasks = tasks
         self._surface = surface
-        self._hand = hand
+        self._share_file = share_file
         self._patience = patience
 
     async def slash(self, ack: AsyncAck, body: Json) -> None:
-        """A slash command, by whatever name the app has it."""
+        """Handle a slash command, whatever its name in the app."""
         await ack()
-        self._work.start(self._given(body))
+        self._tasks.start(self._run_command(body))
 
     async def asked_for_form(self, ack: AsyncAck, body: Json) -> None:
-        """A press of the button that opens a form."""
+        """Handle a press of the button that opens a form."""
         await ack()
-        self._work.start(self._form(body))
+        self._tasks.start(self._reopen_form(body))
 
     async def submitted(self, ack: AsyncAck, body: Json) -> None:
-        """A filled-in form: what is wrong with it is shown in the modal, if that is known in time."""
-        occasion = forms.Occasion.read(body["view"]["private_metadata"])
+        """Handle a submitted form: the modal shows what is wrong with it, if that is known in time."""
+        context = forms.FormContext.read(body["view"]["private_metadata"])
         author = await self._author(body["user"])
-        invocation = occasion.invocation(author, forms.entered(body["view"]))
-        outcome = self._work.start(self._front.invoked(invocation, self._rights(invocation)))
+        invocation = context.invocation(author, forms.entered(body["view"]))
+        outcome = self._tasks.start(self._dispatcher.invoked(invocation, self._rights(invocation)))
         done, _ = await asyncio.wait({outcome}, timeout=self._patience.form)
         if done:
             response = outcome.result() or Response(NebulaBotError.notice)
-            if not response.public:  # a change is told to all; what is told to one alone is a refusal
+            if not response.public:  # changes are announced publicly; a private response is a refusal
                 await ack(response_action="errors", errors=forms.errors(response.text))
                 return
         await ack()
-        self._work.start(self._told(outcome, occasion))
+        self._tasks.start(self._show_outcome(outcome, context))
 
     @staticmethod
     async def ignored(ack: AsyncAck) -> None:
-        """Anything else: without an acknowledgement people see a warning, and Slack would come again."""
+        """Acknowledge anything else; otherwise people see a warning, and Slack sends it again."""
         await ack()
 
-    async def _given(self, body: Json) -> None:
+    async def _run_command(self, body: Json) -> None:
         channel, url = str(body["channel_id"]), str(body["response_url"])
         place = Place("slack", self._me.team, channel, direct=channel.startswith("D"))
         author = await self._author(
             {"id": body["user_id"], "name": body.get("user_name"), "team_id": body.get("team_id")}
         )
-        text = await self._words.read(str(body.get("text") or ""))
+        text = await self._incoming_text.read(str(body.get("text") or ""))
         try:
             invocation = parse(text.strip() or "help", place, author)
         except UserError as error:
@@ -107,58 +107,64 @@ class Commands:
             if refusal:
                 await self._reply(url, Response(refusal))
             return
-        response = await self._front.invoked(invocation, self._rights(invocation))
-        if response.form and await self._open(body, response.form, forms.Occasion.of(invocation, response_url=url)):
+        response = await self._dispatcher.invoked(invocation, self._rights(invocation))
+        if response.form and await self._open_modal(
+            body, response.form, forms.FormContext.of(invocation, response_url=url)
+        ):
             return
-        await self._reply(url, await self._hand(response, place, author.id))
+        await self._reply(url, await self._share_file(response, place, author.id))
 
     async def _ask(self, invocation: Invocation, trigger: str) -> str:
-        """Put a question; returns the sentence that says why it can't be put, "" if it was."""
+        """Ask a question; return the sentence that says why that is impossible, "" if it was accepted."""
         place, prompt = invocation.place, invocation.argument("prompt")
         if not prompt:
             return EMPTY
         if await self._people.absent(place.channel):
             return INVITE
-        mention = Question(f"slack/{self._me.team}/{place.channel}/command/{trigger}", place, invocation.author, prompt)
+        question = Question(
+            f"slack/{self._me.team}/{place.channel}/command/{trigger}", place, invocation.author, prompt
+        )
         try:
-            await self._front.ask(mention)
+            await self._dispatcher.ask(question)
         except StoreError as error:
-            log.error("a question could not be stored: %s", error)
+            log.error("Slack: could not store a question: %s", error)
             return error.notice
         return ""
 
-    async def _form(self, body: Json) -> None:
-        occasion = forms.Occasion.read(body["actions"][0]["value"])
-        invocation = occasion.invocation(await self._author(body["user"]))
-        response = await self._front.invoked(invocation, self._rights(invocation))
-        if not response.form or not await self._open(body, response.form, occasion):
+    async def _reopen_form(self, body: Json) -> None:
+        context = forms.FormContext.read(body["actions"][0]["value"])
+        invocation = context.invocation(await self._author(body["user"]))
+        response = await self._dispatcher.invoked(invocation, self._rights(invocation))
+        if not response.form or not await self._open_modal(body, response.form, context):
             thread = str(body.get("message", {}).get("thread_ts") or "")
             await self._reply(str(body["response_url"]), response, thread)
 
-    async def _open(self, body: Json, form: Form, occasion: forms.Occasion) -> bool:
-        """Open a modal; the trigger is good for three seconds (docs.slack.dev/reference/methods/views.open)."""
-        view = forms.modal(form, occasion)
+    async def _open_modal(self, body: Json, form: Form, context: forms.FormContext) -> bool:
+        """Open a modal; its trigger is valid for three seconds (docs.slack.dev/reference/methods/views.open)."""
+        view = forms.modal(form, context)
         try:
             await self._web.call(self._web.client.views_open(trigger_id=str(body["trigger_id"]), view=view))
         except PlatformError as error:
-            log.warning("a form could not be opened: %s: %s", type(error).__name__, error)
+            log.warning("Slack: could not open a form: %s: %s", type(error).__name__, error)
             return False
         return True
 
-    async def _told(self, outcome: "asyncio.Task[Response | None]", occasion: forms.Occasion) -> None:
-        """Say what came of a form, once it is known."""
+    async def _show_outcome(self, outcome: "asyncio.Task[Response | None]", context: forms.FormContext) -> None:
+        """Show the outcome of a form once it is known."""
         response = await outcome or Response(NebulaBotError.notice)
-        if occasion.response_url and await answers.by_url(self._web, self._style, occasion.response_url, response):
+        if context.response_url and await responses.by_url(
+            self._web, self._capabilities, context.response_url, response
+        ):
             return
-        place = occasion.place
-        there = Place("slack", place.workspace, place.channel, occasion.thread or place.thread, place.direct)
-        await answers.by_message(self._surface(Address(there, Placement.CHANNEL)), response)
+        place = context.place
+        there = Place("slack", place.workspace, place.channel, context.thread or place.thread, place.direct)
+        await responses.by_message(self._surface(Address(there, Placement.CHANNEL)), response)
 
     async def _reply(self, url: str, response: Response, thread: str = "") -> None:
-        await answers.by_url(self._web, self._style, url, response, thread)
+        await responses.by_url(self._web, self._capabilities, url, response, thread)
 
     async def _author(self, user: Json) -> Author:
-        """The person behind a payload, by the name that others see."""
+        """Return the person behind a payload, with the name that others see."""
         teams = (str(user.get("team_id") or ""),)
         return await self._people.author(self._me, str(user["id"]), str(user.get("name") or ""), teams)
 

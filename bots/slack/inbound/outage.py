@@ -1,11 +1,11 @@
-"""Outage: the one sentence that a channel gets while questions can't be stored."""
+"""Tells each channel once that the bot can't store questions during an outage."""
 
 import logging
 import math
 import time
 from collections.abc import Callable
 
-from bots.slack.inbound.events import Heard
+from bots.slack.inbound.events import RawQuestion
 from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address
 from core.domain.errors import PlatformError
@@ -14,29 +14,29 @@ from core.inbound.dispatcher import AWAY
 
 log = logging.getLogger(__name__)
 
-# Seconds before a channel is told again in the same outage.
-AGAIN = 300.0
+# Time before we tell a channel again during the same outage.
+REPEAT_SECONDS = 300.0
 
 
 class Outage:
-    """Who was told. Slack delivers the question again (at once, after a minute, after five): nobody need repeat it."""
+    """Remembers which channels were told. Nobody has to repeat a question: Slack resends it (after 0, 1 and 5 min)."""
 
     def __init__(self, surface: Callable[[Address], SlackSurface]) -> None:
         self._surface = surface
-        self._told: dict[str, float] = {}
+        self._told_at: dict[str, float] = {}
 
     def over(self, channel: str) -> None:
-        """Something could be stored: the next outage is a new one."""
-        self._told.pop(channel, None)
+        """End the outage of this channel: something could be stored."""
+        self._told_at.pop(channel, None)
 
-    async def tell(self, question: Heard) -> None:
-        """Tell the person who asked, alone, unless somebody there was told lately; best effort."""
-        place, now = question.place, time.monotonic()
-        if now - self._told.get(place.channel, -math.inf) < AGAIN:
+    async def tell(self, raw: RawQuestion) -> None:
+        """Tell only the person who asked, unless we told somebody there recently; best effort."""
+        place, now = raw.place, time.monotonic()
+        if now - self._told_at.get(place.channel, -math.inf) < REPEAT_SECONDS:
             return
-        self._told[place.channel] = now
-        address = Address(place, Placement.THREAD, question.message, author=question.user, streaming=Streaming.OFF)
+        self._told_at[place.channel] = now
+        address = Address(place, Placement.THREAD, raw.message, author=raw.user, streaming=Streaming.OFF)
         try:
             await self._surface(address).whisper(AWAY)
         except PlatformError as error:
-            log.info("nobody was told of an outage: %s", error)
+            log.info("Slack: could not tell a person about the outage: %s", error)

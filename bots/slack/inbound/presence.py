@@ -1,4 +1,4 @@
-"""Presence: notes that somebody listens to this workspace, and looks back after a time in which nobody did."""
+"""Records that a process listens to this workspace, and looks for missed questions after a time when none did."""
 
 import asyncio
 import logging
@@ -11,59 +11,59 @@ from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
-# Seconds between two notes, and the shortest gap that is looked through: what nobody took Slack delivers again at once,
-# after a minute and after five (docs.slack.dev/apis/events-api).
-EVERY, SHORT = 30.0, 45.0
+# Time between two records, and the shortest gap that we search: Slack itself delivers unacknowledged events again at
+# once, after a minute and after five (docs.slack.dev/apis/events-api).
+NOTE_SECONDS, SHORTEST_GAP_SECONDS = 30.0, 45.0
 
 
 class Presence:
-    """One workspace, named `slack/T1`. `connection` tells whether events can arrive; `look` takes in the questions of
-    so many seconds, and raises StoreError or PlatformError when that has to be tried again."""
+    """One workspace, named `slack/T1`. `connection` returns whether events can arrive; `look_back` accepts the
+    questions of that many seconds, and raises StoreError or PlatformError if it should be tried again."""
 
     def __init__(
         self,
-        front: Dispatcher,
+        dispatcher: Dispatcher,
         name: str,
         connection: Callable[[], Connection],
-        look: Callable[[float], Awaitable[None]],
+        look_back: Callable[[float], Awaitable[None]],
     ) -> None:
-        self._front, self._name = front, name
-        self._connection, self._look = connection, look
-        self._greeted = asyncio.Event()
+        self._dispatcher, self._name = dispatcher, name
+        self._connection, self._look_back = connection, look_back
+        self._connected = asyncio.Event()
 
-    def greeted(self) -> None:
-        """A connection was opened, for the first time or anew."""
-        self._greeted.set()
+    def connected(self) -> None:
+        """Note that a connection was opened, for the first time or again."""
+        self._connected.set()
 
     @asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
-        """Note it while the context is open."""
+    async def running(self) -> AsyncIterator[None]:
+        """Record the presence while the context is open."""
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(self._keep())
+            task = group.create_task(self._run())
             try:
                 yield
             finally:
                 task.cancel()
 
-    async def _keep(self) -> None:
+    async def _run(self) -> None:
         while True:
-            self._greeted.clear()
+            self._connected.clear()
             if self._connection().up:
                 await self._note()
             with suppress(TimeoutError):
-                async with asyncio.timeout(EVERY):
-                    await self._greeted.wait()
+                async with asyncio.timeout(NOTE_SECONDS):
+                    await self._connected.wait()
 
     async def _note(self) -> None:
-        """The gap is closed when it was looked through: a process that ends before leaves that to the next one. It is
-        asked for each time, since an outage of Redis leaves one too."""
+        """Close the gap only after searching it: a process that ends earlier leaves the search to the next one. Ask
+        for the gap each time, because an outage of Redis leaves one too."""
         try:
-            if (seconds := await self._front.away(self._name)) > SHORT:
-                log.info("Slack: nobody listened for %.0f s, looking for questions", seconds)
-                await self._look(seconds)
+            if (seconds := await self._dispatcher.away(self._name)) > SHORTEST_GAP_SECONDS:
+                log.info("Slack: no process listened for %.0f s, looking for missed questions", seconds)
+                await self._look_back(seconds)
         except (StoreError, PlatformError) as error:
-            log.warning("Slack: looking back is put off: %s: %s", type(error).__name__, error)
+            log.warning("Slack: postponed the search for missed questions: %s: %s", type(error).__name__, error)
             return
         except Exception:
-            log.exception("Slack: looking back failed")
-        await self._front.present(self._name)
+            log.exception("Slack: the search for missed questions failed")
+        await self._dispatcher.present(self._name)

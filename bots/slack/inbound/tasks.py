@@ -1,4 +1,4 @@
-"""Work that outlives the request which began it: each piece is known, ends in the log and is waited for at the end."""
+"""Runs work that outlives the request that started it: tracks each task, logs failures, and waits for it at the end."""
 
 import asyncio
 import logging
@@ -10,12 +10,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Seconds that pieces of work still get when the platform is left.
-_SETTLING = 3.0
+# How long running tasks may continue after the platform stops.
+_DRAIN_SECONDS = 3.0
 
 
 class TaskSupervisor:
-    """A task group whose pieces can't bring each other down."""
+    """A task group in which a failing task does not cancel the others."""
 
     def __init__(self) -> None:
         self._group: asyncio.TaskGroup
@@ -31,21 +31,21 @@ class TaskSupervisor:
             finally:
                 self.closing = True
                 if self._running:
-                    await asyncio.wait(self._running, timeout=_SETTLING)
+                    await asyncio.wait(self._running, timeout=_DRAIN_SECONDS)
                 for task in self._running:
                     task.cancel()
 
-    def start(self, piece: Coroutine[Any, Any, T]) -> "asyncio.Task[T | None]":
-        """Run a piece of work; the result is None if it failed, which is logged."""
-        task = self._group.create_task(_guarded(piece))
+    def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T | None]":
+        """Run work in a task. If it fails, log the error; the task's result is then None."""
+        task = self._group.create_task(_guarded(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
 
-async def _guarded(piece: Coroutine[Any, Any, T]) -> T | None:
+async def _guarded(work: Coroutine[Any, Any, T]) -> T | None:
     try:
-        return await piece
+        return await work
     except Exception:
-        log.exception("a request of Slack's could not be served")
+        log.exception("Slack: could not serve a request")
         return None

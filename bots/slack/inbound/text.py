@@ -1,4 +1,4 @@
-"""Words: what people wrote, as the model reads it, with ids as names."""
+"""Converts what people wrote into the text that the model reads, with names instead of ids."""
 
 import re
 
@@ -10,7 +10,7 @@ _CHANNEL = re.compile(r"<#([CDG][A-Z0-9]+)\|?>")
 
 
 class IncomingText:
-    """Reads Slack's markup. `bot` is our own user id, whose mentions are taken out."""
+    """Reads Slack's markup. `bot` is our own user id, whose mentions are removed."""
 
     def __init__(self, people: People, bot: str) -> None:
         self._people, self._bot = people, bot
@@ -19,9 +19,9 @@ class IncomingText:
         self._own = re.compile(rf"([ \t]?){own}")
 
     async def read(self, text: str) -> str:
-        """The text, within about a second; a name that Slack does not tell by then stays an id."""
+        """Return the text within about a second; a name that Slack has not returned by then stays an id."""
         pieces = CODE.split(self._salutation.sub("", text))
-        # Our own name matters in code alone, where it is a word like any other.
+        # Our own name matters only in code, where it is a word like any other.
         own = [self._bot] if any(self._own.search(piece) for piece in pieces[1::2]) else []
         users = [user for user in _USER.findall(text) if user != self._bot]
         names = await self._people.names([*users, *own], _CHANNEL.findall(text))

@@ -1,1 +1,1 @@
-"""What people see in Slack."""
+"""Everything that people see in Slack."""

@@ -1,4 +1,4 @@
-"""Handed: the file of a response, given to one person alone where Slack lets us."""
+"""Shares the file of a response privately with one person, where Slack allows it."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -14,17 +14,19 @@ from core.domain.errors import PlatformError
 
 log = logging.getLogger(__name__)
 
-# A response, where the command was given, and the id of who gave it.
-Hand = Callable[[Response, Place, str], Awaitable[Response]]
+# Takes a response, the place of the command, and the id of the person who gave it; returns the response to show.
+FileSharer = Callable[[Response, Place, str], Awaitable[Response]]
 
-DIRECTLY = "You have the file in our direct messages."
-NO_SCOPE = "I may not write to you directly, and the file is for you alone. The app needs the scope `im:write`."
-NOT_SENT = "The file could not be sent."
+DIRECTLY = "I sent you the file in our direct messages."
+NO_SCOPE = "The file is only for you, but I can't send you direct messages. The app needs the scope `im:write`."
+NOT_SENT = "I couldn't send the file. Please try again later."
 
 
-async def handed(web: Web, style: Capabilities, response: Response, place: Place, person: str) -> Response:
-    """Share the file, if there is one, in the person's direct messages, never where others see it; the response then
-    says what came of it."""
+async def share_privately(
+    web: Web, capabilities: Capabilities, response: Response, place: Place, person: str
+) -> Response:
+    """Share the file, if there is one, in the person's direct messages and never where others see it; the returned
+    response says whether that worked."""
     if response.file is None:
         return response
     channel, thread, note = place.channel, place.thread, ""
@@ -38,11 +40,11 @@ async def handed(web: Web, style: Capabilities, response: Response, place: Place
         await upload.share(to, below)
 
     try:
-        if not (place.direct or style.granted("im:write")):
+        if not (place.direct or capabilities.granted("im:write")):
             return replace(response, text=NO_SCOPE, file=None)
         await patiently(send)
         note = "" if place.direct else DIRECTLY
     except PlatformError as error:
-        log.warning("a file was not sent: %s: %s", type(error).__name__, error)
+        log.warning("Slack: could not send a file: %s: %s", type(error).__name__, error)
         note = NOT_SENT
     return replace(response, text="\n\n".join(filter(None, (response.text, note))), file=None)

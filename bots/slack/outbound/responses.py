@@ -1,4 +1,4 @@
-"""Answers to commands: shown to the one who gave it, to the room, or in the thread of a message."""
+"""Shows responses to commands: to the person who gave the command, to the room, or in the thread of a message."""
 
 import asyncio
 import logging
@@ -16,37 +16,37 @@ from core.domain.page import Page
 
 log = logging.getLogger(__name__)
 
-# A response_url serves five times (docs.slack.dev/interactivity/handling-user-interaction).
-_MOST = 5
-# How often one message is tried, and the longest pause between, in seconds.
-_TRIES = 4
-_LONGEST_PAUSE = 30.0
+# A response_url works five times (docs.slack.dev/interactivity/handling-user-interaction).
+_MAX_RESPONSES = 5
+# How often we try to send one message, and the longest pause between two attempts.
+_MAX_ATTEMPTS = 4
+_MAX_PAUSE_SECONDS = 30.0
 
 
-async def by_url(web: Web, style: Capabilities, url: str, response: Response, thread: str = "") -> bool:
-    """Answer a command or a press, in this thread, by its response_url; False if that did not work."""
+async def by_url(web: Web, capabilities: Capabilities, url: str, response: Response, thread: str = "") -> bool:
+    """Respond to a command or button press by its response_url, in this thread; return False if that fails."""
     kind = "in_channel" if response.public else "ephemeral"
     try:
-        for page in blocks.pages(response.text)[:_MOST]:
-            await _send(web, style, url, kind, page, thread)
+        for page in blocks.pages(response.text)[:_MAX_RESPONSES]:
+            await _send(web, capabilities, url, kind, page, thread)
     except PlatformError as error:
-        log.warning("a command's answer was not shown: %s: %s", type(error).__name__, error)
+        log.warning("Slack: could not show a response to a command: %s: %s", type(error).__name__, error)
         return False
     return True
 
 
 async def by_message(surface: SlackSurface, response: Response, extra: tuple[blocks.Json, ...] = ()) -> None:
-    """Answer with messages on a surface, `extra` blocks below the last."""
+    """Respond with messages on a surface, with the `extra` blocks below the last one."""
     pages = blocks.pages(response.text)
     try:
         for index, page in enumerate(pages):
             below = extra if index == len(pages) - 1 else ()
             await patiently(partial(surface.post, page, below))
     except PlatformError as error:
-        log.warning("a command's answer was not shown: %s: %s", type(error).__name__, error)
+        log.warning("Slack: could not show a response to a command: %s: %s", type(error).__name__, error)
 
 
-async def _send(web: Web, style: Capabilities, url: str, kind: str, page: Page, thread: str) -> None:
+async def _send(web: Web, capabilities: Capabilities, url: str, kind: str, page: Page, thread: str) -> None:
     where = {"thread_ts": thread} if thread else {}
 
     async def send(markdown: bool) -> None:
@@ -55,18 +55,18 @@ async def _send(web: Web, style: Capabilities, url: str, kind: str, page: Page, 
         await web.respond(url, {**body, "text": blocks.fallback(page)})
 
     try:
-        await patiently(lambda: send(style.markdown))
+        await patiently(lambda: send(capabilities.markdown))
     except Rejected:
         await send(False)
 
 
 async def patiently(call: Callable[[], Awaitable[Any]]) -> None:
-    """Try again what Slack put off or failed at; shown twice is better than not at all."""
-    for attempt in range(1, _TRIES):
+    """Retry a call that Slack delays or fails; a response shown twice is better than none. Raises PlatformError."""
+    for attempt in range(1, _MAX_ATTEMPTS):
         try:
             await call()
             return
         except (SlowDown, Unreachable) as error:
             pause = error.retry_after if isinstance(error, SlowDown) else attempt
-            await asyncio.sleep(min(pause, _LONGEST_PAUSE))
+            await asyncio.sleep(min(pause, _MAX_PAUSE_SECONDS))
     await call()

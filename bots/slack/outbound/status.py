@@ -1,4 +1,4 @@
-"""Signs: what a person sees of a question that has no reply yet, a status in its thread or eyes on its message."""
+"""Shows the status of a question that has no reply yet: a line in its thread, or an eyes reaction on its message."""
 
 import logging
 import time
@@ -12,10 +12,10 @@ log = logging.getLogger(__name__)
 
 EYES = "eyes"
 THINKING = "is thinking…"
-# Slack takes a status away after two minutes (docs.slack.dev/reference/methods/assistant.threads.setStatus). Seconds.
-RENEWAL = 60.0
-# Refusals that tell about the one message at hand; any other would meet every question alike.
-_OF_THIS_MESSAGE = {
+# Slack removes a status after two minutes (docs.slack.dev/reference/methods/assistant.threads.setStatus).
+RENEWAL_SECONDS = 60.0
+# Refusals that concern only the message at hand; any other refusal would affect every question.
+_MESSAGE_ERRORS = {
     "channel_not_found",
     "invalid_thread_ts",
     "is_archived",
@@ -29,11 +29,11 @@ _OF_THIS_MESSAGE = {
 class _Eyes(Enum):
     COMING = auto()
     THERE = auto()
-    UNWANTED = auto()  # taken back while they were coming
+    UNWANTED = auto()  # removed while the call that adds them was running
 
 
 class Eyes:
-    """The reactions of this process on questions, and whether the app may set reactions and statuses at all."""
+    """The reactions that this process put on questions, and whether the app may set reactions and statuses at all."""
 
     def __init__(self, web: Web) -> None:
         self.web = web
@@ -42,7 +42,7 @@ class Eyes:
         self._on: dict[tuple[str, str], _Eyes] = {}
 
     async def put(self, channel: str, message: str) -> None:
-        """Put eyes on a message, once."""
+        """Add the eyes reaction to a message, once."""
         key = channel, message
         if not message or not self._works or key in self._on:
             return
@@ -55,7 +55,7 @@ class Eyes:
                 self._on[key] = _Eyes.THERE
             elif permanent(error):
                 self._works = False
-                log.warning("reactions can't be set: %s", error)
+                log.warning("Slack: can't add reactions: %s", error)
             return
         if self._on[key] is _Eyes.UNWANTED:
             await self._remove(key)
@@ -63,7 +63,7 @@ class Eyes:
             self._on[key] = _Eyes.THERE
 
     async def take(self, channel: str, message: str, *, adopted: bool = False) -> None:
-        """Take the eyes away, if this process put them there, or may have `adopted` them from one that is gone."""
+        """Remove the eyes if this process added them, or if it `adopted` the question from a process that may have."""
         key = channel, message
         if adopted and message and self._works and key not in self._on:
             self._on[key] = _Eyes.THERE
@@ -78,11 +78,11 @@ class Eyes:
         try:
             await self.web.call(self.web.client.reactions_remove(channel=key[0], timestamp=key[1], name=EYES))
         except PlatformError as error:
-            log.info("a reaction stayed: %s", error)
+            log.info("Slack: could not remove a reaction: %s", error)
 
 
 class ThreadStatus:
-    """The status line of one thread, as one reply sets it. Where the app can't set one, eyes stand in for it."""
+    """The status line of one thread, set by one reply. Where the app can't set a status, it adds eyes instead."""
 
     def __init__(self, eyes: Eyes, channel: str, thread: str, message: str) -> None:
         self._eyes = eyes
@@ -90,21 +90,21 @@ class ThreadStatus:
         self._thread = thread
         self._message = message
         self._shown = False
-        self._coming = False  # a call that shows it is on its way
+        self._coming = False  # a call that shows the status is running
         self._over = False  # there is a reply
-        self._renewed, self._said = -RENEWAL, ""
+        self._shown_at, self._text = -RENEWAL_SECONDS, ""
 
     async def thinking(self, seconds: float) -> None:
-        """Show that the model has been thinking for so long."""
+        """Show that the model is thinking, and for how long."""
         await self.show(THINKING if seconds < 1 else f"{THINKING} {duration(seconds)}")
 
     async def show(self, status: str) -> None:
-        """Show a status, or renew it after `RENEWAL` seconds; not beside a reply."""
+        """Show a status, or renew it after `RENEWAL_SECONDS`; do nothing once there is a reply."""
         now = time.monotonic()
-        if self._over or not self._thread or (status == self._said and now - self._renewed < RENEWAL):
+        if self._over or not self._thread or (status == self._text and now - self._shown_at < RENEWAL_SECONDS):
             return
-        self._renewed, self._said = now, status
-        # Noted before the call: when this is cancelled in the middle the status may be there all the same.
+        self._shown_at, self._text = now, status
+        # Set before the call: if we are cancelled during it, the status may still appear.
         self._shown = self._coming = True
         works = self._eyes.status_works and await self._set(status)
         self._coming = False
@@ -115,12 +115,12 @@ class ThreadStatus:
             await self._settle()
 
     async def _settle(self) -> None:
-        """When the reply was faster than the status."""
+        """Clear the status if the reply was faster."""
         if self._over:
             await self.clear()
 
     async def posted(self, thread: str) -> None:
-        """There is a reply in this thread. In the same thread Slack takes the status away by itself."""
+        """Note that there is a reply in this thread. If it is the status's own thread, Slack removes the status."""
         self._over = True
         if self._shown and not self._coming:
             self._shown = False
@@ -128,14 +128,14 @@ class ThreadStatus:
                 await self._set("")
 
     async def clear(self) -> None:
-        """Take it away if it is there."""
+        """Remove the status if it is shown."""
         if self._shown:
             self._shown = False
             await self._set("")
 
     async def reset(self) -> None:
-        """Take away what Slack itself may show: a stream that did not end by our stop can leave its thread "working"
-        for an hour (docs.slack.dev/ai/agent-sessions)."""
+        """Remove the status that Slack itself may show: if a stream ends in any other way than by our stop, its thread
+        can stay "working" for an hour (docs.slack.dev/ai/agent-sessions)."""
         if self._thread and self._eyes.status_works:
             await self._set("")
 
@@ -147,11 +147,11 @@ class ThreadStatus:
         except PlatformError as error:
             if permanent(error):
                 self._eyes.status_works = False
-                log.warning("no status can be set, a reaction is used instead: %s", error)
+                log.warning("Slack: can't set a status, using a reaction instead: %s", error)
             return False
         return True
 
 
 def permanent(error: PlatformError) -> bool:
-    """Whether the same call would be refused for every message."""
-    return isinstance(error, Forbidden | Rejected) and code_of(error) not in _OF_THIS_MESSAGE
+    """Return whether Slack would refuse the same call for every message."""
+    return isinstance(error, Forbidden | Rejected) and code_of(error) not in _MESSAGE_ERRORS

@@ -1,8 +1,9 @@
-"""The surface of a reply that Slack streams natively: a message is started, added to and stopped, never rewritten.
+"""The surface of a reply that Slack streams natively: it starts, extends and stops a message, never rewrites it.
 
-Slack's own helper for that is not safe to use from two tasks, has no timer and splits nothing (slack_sdk 3.47); this
-one writes what the painter shows. A stream ends before Slack would end it. What can't be said by adding, or what Slack
-did not take or may have taken twice, is mended: the stream is stopped as it is, and its message edited.
+Slack's own helper is not safe to use from two tasks, has no timer and does not split messages (slack_sdk 3.47); this
+surface writes what the publisher shows. It ends a stream before Slack would end it. Where appending is not enough, or
+where Slack refused a piece or may have received it twice, it mends the reply: it stops the stream as it is and edits
+the message.
 """
 
 import logging
@@ -27,17 +28,17 @@ from core.domain.rates import RateLimit
 log = logging.getLogger(__name__)
 
 # Tiers 2, 4 and 2 (docs.slack.dev/reference/methods: chat.startStream, chat.appendStream, chat.stopStream).
-STARTS, APPENDS, STOPS, MINUTE = 20, 100, 20, 60.0
-APPEND_LEAST = 0.5  # seconds between two pieces of one reply
-# Slack's cap on a streamed message is not documented: 10,600 bytes were seen to pass (openclaw/openclaw#143882).
+STARTS, APPENDS, STOPS, MINUTE_SECONDS = 20, 100, 20, 60.0
+APPEND_LEAST_SECONDS = 0.5  # between two pieces of one reply
+# Slack's limit for a streamed message is undocumented: 10,600 bytes were observed to pass (openclaw/openclaw#143882).
 STREAM_BYTES = 9_000
-# Slack ends a stream after five minutes (slackapi/python-slack-sdk#1859). Seconds.
-LIFETIME = 280.0
-# A start that would have to wait longer than this is done without: the reply is edited instead. Seconds.
-_PATIENCE = 1.0
-# Refusals of a start that tell of one place or person, as those do that are Gone or Rejected; any other would meet
-# every reply alike, or every one outside of direct messages.
-_OF_THIS_PLACE = {
+# Slack ends a stream after five minutes (slackapi/python-slack-sdk#1859).
+LIFETIME_SECONDS = 280.0
+# If the rate limit delays a start for longer than this, the reply is edited instead of streamed.
+_START_WAIT_SECONDS = 1.0
+# Refusals of a start that concern one place or person, like those that are Gone or Rejected; any other refusal affects
+# every reply, or every reply outside direct messages.
+_PLACE_ERRORS = {
     "not_in_channel",
     "restricted_action",
     "restricted_action_non_threadable_channel",
@@ -46,23 +47,23 @@ _OF_THIS_PLACE = {
     "restricted_action_thread_only_channel",
     "user_not_found",
 }
-_OF_CHANNELS = {"channel_type_not_supported", "missing_recipient_team_id", "missing_recipient_user_id"}
+_CHANNEL_ERRORS = {"channel_type_not_supported", "missing_recipient_team_id", "missing_recipient_user_id"}
 _STOPPED = "stopped_by_user"
 
 
 class _Step(Enum):
-    """What brings a message to the state of a page."""
+    """The step that brings a message to the state of a page."""
 
-    ADD = auto()  # a piece more
-    END = auto()  # the last piece, with what stands below the text
-    MEND = auto()  # end the stream as it is and edit the message
-    EDIT = auto()  # it is no stream, or not any more
+    ADD = auto()  # append a piece
+    END = auto()  # append the last piece, with the blocks below the text
+    MEND = auto()  # stop the stream as it is and edit the message
+    EDIT = auto()  # edit the message: it is not a stream, or no longer one
 
 
 @dataclass
 class _Stream:
-    """A message that is being streamed: what it says, and since when (monotonic seconds). `sound`: that is certain, no
-    piece got lost on the way there or back."""
+    """A message that is being streamed: its text, and since when (monotonic seconds). `sound`: the text is certain, as
+    no piece or response was lost."""
 
     text: str
     since: float
@@ -70,31 +71,31 @@ class _Stream:
 
 
 class StreamingSurface(SlackSurface):
-    """Streams for as long as Slack takes it, in the thread under the question."""
+    """Streams in the thread under the question, for as long as Slack accepts pieces."""
 
     by_status = append_only = True
 
-    def __init__(self, web: Web, eyes: Eyes, style: Capabilities, address: Address) -> None:
-        super().__init__(web, eyes, style, address)
-        self._beside, self._thread = self._thread, address.place.thread or address.message
+    def __init__(self, web: Web, eyes: Eyes, capabilities: Capabilities, address: Address) -> None:
+        super().__init__(web, eyes, capabilities, address)
+        self._edited_thread, self._thread = self._thread, address.place.thread or address.message
         self._streams: dict[str, _Stream] = {}
-        self._wanted = True  # for this reply
+        self._try_streaming = True  # this reply
         team = f"slack/{address.place.workspace}"
-        self._starts = RateLimit(f"{team}/chat.startStream", STARTS, MINUTE, spread=False)
-        appends = RateLimit(f"{team}/chat.appendStream", APPENDS, MINUTE, least=APPEND_LEAST)
-        stops = RateLimit(f"{team}/chat.stopStream", STOPS, MINUTE, spread=False)
-        self._paces = {_Step.ADD: appends, _Step.END: stops, _Step.MEND: replace(stops, within=self._edits)}
+        self._start_limit = RateLimit(f"{team}/chat.startStream", STARTS, MINUTE_SECONDS, spread=False)
+        appends = RateLimit(f"{team}/chat.appendStream", APPENDS, MINUTE_SECONDS, least=APPEND_LEAST_SECONDS)
+        stops = RateLimit(f"{team}/chat.stopStream", STOPS, MINUTE_SECONDS, spread=False)
+        self._limits = {_Step.ADD: appends, _Step.END: stops, _Step.MEND: replace(stops, within=self._edit_limit)}
 
     def fits(self, page: Page) -> bool:
         return blocks.fits(page, STREAM_BYTES)
 
     def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         if message is None and self._streamed(page):
-            if wait(self._starts) <= _PATIENCE:
-                return self._starts
-            self._wanted = False
+            if wait(self._start_limit) <= _START_WAIT_SECONDS:
+                return self._start_limit
+            self._try_streaming = False
         step = _Step.EDIT if message is None else self._step(message, page)
-        return self._paces.get(step) or super().pace(message, page, wait)
+        return self._limits.get(step) or super().pace(message, page, wait)
 
     async def show(self, page: Page, extra: tuple[blocks.Json, ...]) -> str:
         if self._streamed(page):
@@ -124,19 +125,19 @@ class StreamingSurface(SlackSurface):
         await super().delete(message)
 
     def _streamed(self, page: Page) -> bool:
-        """Whether a new message for this page is to be a stream; one that is complete is better posted at once."""
-        wanted = self._wanted and self._style.streams(direct=self._address.place.direct)
+        """Return whether a new message for this page should be a stream; a complete page is better posted at once."""
+        wanted = self._try_streaming and self._capabilities.streams(direct=self._address.place.direct)
         return bool(wanted and page.growing and page.raw)
 
     def _step(self, message: str, page: Page) -> _Step:
         stream = self._streams.get(message)
         if stream is None:
             return _Step.EDIT
-        if not stream.sound or not _text(page).startswith(stream.text):  # a stream can't take text back
+        if not stream.sound or not _text(page).startswith(stream.text):  # a stream can't retract text
             return _Step.MEND
         if not page.growing:
             return _Step.END
-        return _Step.ADD if time.monotonic() - stream.since < LIFETIME else _Step.MEND
+        return _Step.ADD if time.monotonic() - stream.since < LIFETIME_SECONDS else _Step.MEND
 
     async def _start(self, page: Page) -> str:
         text, since = _text(page), time.monotonic()
@@ -157,13 +158,13 @@ class StreamingSurface(SlackSurface):
     async def _add(self, message: str, stream: _Stream, page: Page) -> None:
         text = _text(page)
         more = text[len(stream.text) :]
-        if not more.strip():  # a piece that says nothing is refused (no_text)
+        if not more.strip():  # Slack refuses an empty piece (no_text)
             return
         try:
             await self._call(self._web.client.chat_appendStream, message, markdown_text=more)
             stream.text = text
         except Unreachable:
-            stream.sound = False  # the piece may be there: sent again it would be there twice
+            stream.sound = False  # the piece may have arrived: sending it again could duplicate it
             raise
         except (SlowDown, Halted):
             raise
@@ -174,7 +175,7 @@ class StreamingSurface(SlackSurface):
         more = _text(page)[len(stream.text) :]
         below = [*blocks.small_print(page), *self.below(page)]
         try:
-            # Not answered it is sent again: if it was done before, it is refused then, and mended.
+            # Without a response the stop is sent again; if it had worked, Slack refuses the second, and we mend.
             await self._call(
                 self._web.client.chat_stopStream,
                 message,
@@ -198,7 +199,7 @@ class StreamingSurface(SlackSurface):
         await super().edit(message, page)
 
     async def _call(self, method: Any, message: str, **arguments: Any) -> None:
-        """A call on an open stream. Raises PlatformError: Halted when a person ended it, nothing may be added then."""
+        """Make a call on an open stream. Raises PlatformError: Halted if a person ended it, so nothing may be added."""
         try:
             await self._web.call(method(channel=self._channel, ts=message, **arguments))
         except PlatformError as error:
@@ -207,28 +208,28 @@ class StreamingSurface(SlackSurface):
                 await self._status.reset()
                 raise Halted(message) from error
             if code_of(error) == "msg_too_long":
-                self._wanted = False  # Slack's cap is not what we take it for
-            log.info("a stream went on otherwise: %s", error)
+                self._try_streaming = False  # Slack's limit is not what we assumed
+            log.info("Slack: a call on a stream failed, so the reply continues another way: %s", error)
             raise
 
     def _refused(self, error: PlatformError) -> None:
-        """A start was refused: this reply is edited, and all others are if it would be no different for them."""
-        log.warning("no native stream, replies are edited instead: %s", error)
-        self._wanted = False
+        """Handle a refused start: edit this reply instead, and all others too if the refusal would affect them."""
+        log.warning("Slack: can't stream, editing replies instead: %s", error)
+        self._try_streaming = False
         code = code_of(error)
-        if isinstance(error, Gone | Rejected) or code in _OF_THIS_PLACE:
+        if isinstance(error, Gone | Rejected) or code in _PLACE_ERRORS:
             return
-        if code in _OF_CHANNELS and not self._address.place.direct:
-            self._style.native_in_channels = False
+        if code in _CHANNEL_ERRORS and not self._address.place.direct:
+            self._capabilities.native_in_channels = False
         else:
-            self._style.native = False
+            self._capabilities.native = False
         if not self._known:
-            self._thread = self._beside
+            self._thread = self._edited_thread
 
 
 def _text(page: Page) -> str:
-    """The page's text as far as nothing of it will be taken back, in Slack's dialect."""
+    """Return the part of the page's text that will not be retracted, in Slack's dialect."""
     return _translated(page.raw if page.growing else page.text, final=not page.growing)
 
 
-_translated = lru_cache(maxsize=16)(appendable)  # each page is asked about several times
+_translated = lru_cache(maxsize=16)(appendable)  # each page is requested several times

@@ -1,4 +1,4 @@
-"""The surface of one reply in Slack: its messages are posted and edited here."""
+"""The surface of one reply in Slack: posts, edits and deletes its messages."""
 
 import logging
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web, code_of, details_of
 from bots.slack.components import blocks, buttons
-from bots.slack.outbound import undeliverable as barred
+from bots.slack.outbound import undeliverable
 from bots.slack.outbound.status import Eyes, ThreadStatus
 from bots.slack.outbound.upload import Upload
 from core.domain.conversation import Address
@@ -21,61 +21,63 @@ log = logging.getLogger(__name__)
 
 # "1 per second per channel", "several hundred per minute" in a workspace, and Tier 3 "50+ per minute" for the whole
 # workspace (docs.slack.dev/apis/web-api/rate-limits, docs.slack.dev/reference/methods/chat.update).
-POSTS, POST_SECONDS = 1, 1.0
-ALL_POSTS, ALL_POST_SECONDS = 300, 60.0
-EDITS, EDIT_SECONDS = 50, 60.0
-# Slack asks for no more than one edit of a message in a second (slackapi/bolt-js#2073).
-EDIT_LEAST = 1.0
-# The refusal to edit a message that still streams (docs.slack.dev/reference/methods/chat.update).
-STREAMING = "streaming_state_conflict"
-# What marks a message as part of a reply (docs.slack.dev/messaging/message-metadata).
+POSTS, POST_WINDOW_SECONDS = 1, 1.0
+ALL_POSTS, ALL_POSTS_WINDOW_SECONDS = 300, 60.0
+EDITS, EDIT_WINDOW_SECONDS = 50, 60.0
+# Slack asks for at most one edit of a message per second (slackapi/bolt-js#2073).
+EDIT_LEAST_SECONDS = 1.0
+# Slack's error code for an edit of a message that is still streaming (docs.slack.dev/reference/methods/chat.update).
+STILL_STREAMING = "streaming_state_conflict"
+# Marks a message as part of a reply (docs.slack.dev/messaging/message-metadata).
 _MARK = "nebula_reply"
-# Before the id of a file, where a message's ts would stand.
-_FILE = "file:"
+# Prefix of a file's id where otherwise a message's ts is used.
+_FILE_PREFIX = "file:"
 
 
 class SlackSurface:
     """Implements core.domain.ports.Surface; message ids are `ts`."""
 
-    told: RateLimitStatus | None = None  # Slack says nothing of its limits but Retry-After
+    told: RateLimitStatus | None = None  # Slack reports nothing about its limits except Retry-After
     by_status = append_only = False
 
-    def __init__(self, web: Web, eyes: Eyes, style: Capabilities, address: Address) -> None:
+    def __init__(self, web: Web, eyes: Eyes, capabilities: Capabilities, address: Address) -> None:
         self._web = web
         self._eyes = eyes
-        self._style = style
+        self._capabilities = capabilities
         self._address = address
         place = address.place
         self._channel = place.channel
-        # A slash command has no message to open a thread under.
+        # A slash command has no message under which a thread could start.
         self._thread = place.thread or (address.message if address.placement is Placement.THREAD else "")
         self._status = ThreadStatus(eyes, place.channel, place.thread or address.message, address.message)
-        self._whispered = False
+        self._queue_told = False
         self._upload: Upload | None = None
-        self._texts: dict[str, str] = {}  # the fallback text of each message as it was posted
+        self._texts: dict[str, str] = {}  # the fallback text with which each message was posted
         self._known: set[str] = set()  # the messages of this reply
-        # The id of a channel does not tell whether it is a private one.
+        # A channel's id does not show whether the channel is private.
         history = ("im:history",) if place.direct else ("channels:history", "groups:history")
-        self._readable = bool(address.turn) and style.granted(*history)
-        # One may be there that we do not know of: its post was not answered, or another process died over it.
-        self._lost, self._found = self._readable and address.adopted, ""
+        self._readable = bool(address.turn) and capabilities.granted(*history)
+        # A message of this reply may exist already: its post timed out, or its process crashed after posting.
+        self._unconfirmed, self._found = self._readable and address.adopted, ""
         team = f"slack/{place.workspace}"
-        every = RateLimit(f"{team}/chat.postMessage", ALL_POSTS, ALL_POST_SECONDS, spread=False)
-        self._posts = RateLimit(f"{team}/post/{place.channel}", POSTS, POST_SECONDS, spread=False, within=every)
-        self._edits = RateLimit(f"{team}/chat.update", EDITS, EDIT_SECONDS, least=EDIT_LEAST)
+        workspace_limit = RateLimit(f"{team}/chat.postMessage", ALL_POSTS, ALL_POSTS_WINDOW_SECONDS, spread=False)
+        self._post_limit = RateLimit(
+            f"{team}/post/{place.channel}", POSTS, POST_WINDOW_SECONDS, spread=False, within=workspace_limit
+        )
+        self._edit_limit = RateLimit(f"{team}/chat.update", EDITS, EDIT_WINDOW_SECONDS, least=EDIT_LEAST_SECONDS)
 
     def fits(self, page: Page) -> bool:
-        """Whether the page is within the limits of one message."""
+        """Return whether the page fits the limits of one message."""
         return blocks.fits(page)
 
     def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
-        """The budget of a post or of an edit."""
-        return self._posts if message is None else self._edits
+        """Return the rate limit for a post or an edit."""
+        return self._post_limit if message is None else self._edit_limit
 
     async def post(self, page: Page, extra: tuple[blocks.Json, ...] = ()) -> str:
-        """Show a new message, with `extra` blocks below it; returns its ts. Raises PlatformError."""
-        if self._lost:
-            self._found, self._lost = await self._find(), False
+        """Show a new message, with `extra` blocks below it, and return its ts. Raises PlatformError."""
+        if self._unconfirmed:
+            self._found, self._unconfirmed = await self._find(), False
         if message := self._found:
             await self.edit(message, page)
             self._found = ""
@@ -83,17 +85,17 @@ class SlackSurface:
         try:
             message = await self.show(page, extra)
         except Unreachable:
-            self._lost = self._readable
+            self._unconfirmed = self._readable
             raise
         except (Forbidden, Gone) as error:
             if not self._known:
-                await barred.tell(self._web, self._address, error)
+                await undeliverable.tell(self._web, self._address, error)
             raise
         self._known.add(message)
         return message
 
     async def show(self, page: Page, extra: tuple[blocks.Json, ...]) -> str:
-        """Post a message; returns its ts. Raises PlatformError."""
+        """Post a message and return its ts. Raises PlatformError."""
         where = {"thread_ts": self._thread or None, "unfurl_links": False, "unfurl_media": False}
         mark = {"metadata": {"event_type": _MARK, "event_payload": {"turn": self._address.turn}}}
         text = blocks.fallback(page)
@@ -110,28 +112,28 @@ class SlackSurface:
         self._known.add(message)
         text = blocks.fallback(page)
         if page.growing:
-            # Slack writes "(edited)" beside a message whose text changes: that is left as it is until the end.
+            # Slack shows "(edited)" beside a message whose text changes, so keep the text unchanged until the end.
             text = self._texts.setdefault(message, text)
-        # parse is `client` by default here, unlike in chat.postMessage: that would link names anew.
+        # Here parse defaults to `client`, unlike in chat.postMessage; that would turn names into links again.
         where = {"ts": message, "parse": "none"}
         try:
             await self._send(self._web.client.chat_update, page, text, (), **where)
         except Frozen as error:
-            if code_of(error) != STREAMING:
+            if code_of(error) != STILL_STREAMING:
                 raise
             await self.end_stream(message)
             await self._send(self._web.client.chat_update, page, text, (), **where)
 
     async def delete(self, message: str) -> None:
-        """Take a message or a file away; one that is gone already is no error. Raises PlatformError."""
-        if message.startswith(_FILE):
-            await self._delete_file(message.removeprefix(_FILE))
+        """Delete a message or file; if it is already gone, do nothing. Raises PlatformError."""
+        if message.startswith(_FILE_PREFIX):
+            await self._delete_file(message.removeprefix(_FILE_PREFIX))
             return
-        self._web.removed.note(self._channel, message)
+        self._web.own_deletions.note(self._channel, message)
         try:
             await self._web.call(self._web.client.chat_delete(channel=self._channel, ts=message))
         except Gone:
-            log.info("a message was gone already")
+            log.info("Slack: a message was already deleted")
         except Forbidden as error:
             if code_of(error) != "cant_delete_message":
                 raise
@@ -144,68 +146,70 @@ class SlackSurface:
         except Forbidden as error:
             if code_of(error) not in ("file_not_found", "file_deleted"):
                 raise
-            log.info("a file was gone already")
+            log.info("Slack: a file was already deleted")
 
     async def end_stream(self, message: str) -> str:
-        """End a native stream, of a process that is gone perhaps, with what it says. Slack's code if it refuses: mostly
-        there is no stream any more. Raises SlowDown, Unreachable."""
+        """Stop a native stream as it is, perhaps one of a process that has exited. If Slack refuses, usually because
+        the stream has ended, return its error code. Raises SlowDown, Unreachable."""
         try:
             await self._web.call(self._web.client.chat_stopStream(channel=self._channel, ts=message))
         except (SlowDown, Unreachable):
             raise
         except PlatformError as error:
-            log.info("a stream had ended: %s", error)
+            log.info("Slack: could not stop a stream: %s", error)
             return code_of(error)
         return ""
 
     async def attach(self, name: str, content: bytes) -> str:
-        """Show a file below the reply; it goes by its own id, as Slack tells no message. Raises PlatformError."""
+        """Show a file below the reply and return the file's id, as Slack reports no message. Raises PlatformError."""
         self._upload = self._upload or Upload(self._web, name, content)
-        return _FILE + await self._upload.share(self._channel, self._thread)
+        return _FILE_PREFIX + await self._upload.share(self._channel, self._thread)
 
-    async def status(self, sign: QuestionStatus) -> None:
-        """Eyes on a question that waits, a status line while it is thought about; never raises PlatformError."""
-        match sign.status:
+    async def status(self, question_status: QuestionStatus) -> None:
+        """Put eyes on a waiting question, and a status line on one being answered; never raises PlatformError."""
+        match question_status.status:
             case Status.QUEUED if self._address.message:
                 await self._eyes.put(self._channel, self._address.message)
-                others = "another question" if sign.ahead == 1 else f"{sign.ahead} other questions"
+                others = (
+                    "another question" if question_status.ahead == 1 else f"{question_status.ahead} other questions"
+                )
                 await self._status.show(f"is answering {others} first…")
-            case Status.QUEUED if not self._whispered:
-                self._whispered = True
-                await self._tell(waiting(sign.ahead))
+            case Status.QUEUED if not self._queue_told:
+                self._queue_told = True
+                await self._tell(waiting(question_status.ahead))
             case Status.THINKING:
                 await self._eyes.take(self._channel, self._address.message, adopted=self._address.adopted)
-                await self._status.thinking(sign.seconds)
+                await self._status.thinking(question_status.seconds)
             case Status.NONE:
                 await self._eyes.take(self._channel, self._address.message, adopted=self._address.adopted)
                 await self._status.clear()
 
     def below(self, page: Page) -> list[blocks.Json]:
-        """The buttons under a page."""
+        """Return the buttons under a page."""
         found = buttons.row(page.actions, self._address.conversation)
-        if Action.AGAIN in page.actions and page.text and self._style.thumbs:
+        if Action.AGAIN in page.actions and page.text and self._capabilities.thumbs:
             found.append(buttons.thumbs(self._address.conversation))
         return found
 
     async def _send(self, method: Any, page: Page, text: str, extra: tuple[blocks.Json, ...], **where: Any) -> Any:
-        """One message; in mrkdwn, or without thumbs, if this server turns out not to know the better blocks."""
+        """Send one message; use mrkdwn, or omit the thumbs, if this server does not support the newer blocks."""
         common = {"channel": self._channel, "text": text, **where}
-        shown = [*blocks.blocks(page, markdown=self._style.markdown), *self.below(page), *extra]
+        shown = [*blocks.blocks(page, markdown=self._capabilities.markdown), *self.below(page), *extra]
         try:
             return await self._web.call(method(blocks=shown, **common))
         except Rejected as error:
             if not code_of(error).startswith("invalid_blocks"):
                 raise
             if "context_actions" in (details := details_of(error)):
-                self._style.thumbs = False
-                log.warning("this Slack does not know feedback buttons; replies are shown without")
+                self._capabilities.thumbs = False
+                log.warning("this Slack does not support feedback buttons; showing replies without them")
             elif "markdown" in details and page.text:
-                self._style.markdown = False
-                log.warning("this Slack does not know markdown blocks; replies are shown in mrkdwn")
+                self._capabilities.markdown = False
+                log.warning("this Slack does not support markdown blocks; showing replies in mrkdwn")
             elif not page.text:
                 raise
             else:
-                log.warning("Slack refuses a message as it is, it is shown in mrkdwn")
+                log.warning("Slack refuses a message; showing it in mrkdwn")
                 shown = [
                     *blocks.blocks(page, markdown=False),
                     *buttons.row(page.actions, self._address.conversation),
@@ -215,7 +219,7 @@ class SlackSurface:
         return await self._send(method, page, text, extra, **where)
 
     async def _find(self) -> str:
-        """A message of this reply that we do not know of, "" if there is none or it can't be found out.
+        """Find a message of this reply that we do not know yet; return "" if there is none or we can't find out.
 
         Raises Unreachable.
         """
@@ -230,25 +234,25 @@ class SlackSurface:
             )
         try:
             answer = await self._web.call(call)
-            # In a direct message only we stream; elsewhere others may. A process that just began does not know itself.
-            if not (self._address.place.direct or self._style.me):
-                self._style.me = str((await self._web.call(self._web.client.auth_test()))["user_id"])
+            # In a direct message only we stream; elsewhere others may. A new process does not know its own id yet.
+            if not (self._address.place.direct or self._capabilities.me):
+                self._capabilities.me = str((await self._web.call(self._web.client.auth_test()))["user_id"])
         except Unreachable:
             raise
         except PlatformError as error:
-            log.info("it is not known whether a message is there: %s", error)
+            log.info("Slack: can't find out whether a message was posted: %s", error)
             return ""
         for each in answer["messages"]:
             mark = (each.get("metadata") or {}).get("event_payload") or {}
-            streams = each.get("streaming_state") == "in_progress"  # a stream can't be marked
-            streams = streams and (self._address.place.direct or each.get("user") == self._style.me)
+            streams = each.get("streaming_state") == "in_progress"  # a stream carries no metadata
+            streams = streams and (self._address.place.direct or each.get("user") == self._capabilities.me)
             ours = streams or mark.get("turn") == self._address.turn
             if ours and each["ts"] not in self._known:
                 return str(each["ts"])
         return ""
 
     async def whisper(self, sentence: str) -> None:
-        """Tell the person who asked, alone, where they asked. Raises PlatformError."""
+        """Tell only the person who asked, in the place where they asked. Raises PlatformError."""
         thread = self._address.place.thread or None
         call = self._web.client.chat_postEphemeral(
             channel=self._channel, user=self._address.author, text=sentence, thread_ts=thread
@@ -256,8 +260,8 @@ class SlackSurface:
         await self._web.call(call)
 
     async def _tell(self, sentence: str) -> None:
-        """The same; best effort."""
+        """Do the same, best effort."""
         try:
             await self.whisper(sentence)
         except PlatformError as error:
-            log.info("nobody was told that a question waits: %s", error)
+            log.info("Slack: could not tell a person that their question is waiting: %s", error)

@@ -1,4 +1,4 @@
-"""Barred: what a person is told whose question can't be answered where it was put."""
+"""Tells a person why their question can't be answered in the place where they asked it."""
 
 import logging
 
@@ -8,25 +8,25 @@ from core.domain.errors import PlatformError
 
 log = logging.getLogger(__name__)
 
-# Refusals of chat.postMessage that a person can do something about (docs.slack.dev/reference/methods).
-_WHY = {
-    "not_in_channel": "I am not in it. Add me (`/invite`) and ask again.",
+# Refusals of chat.postMessage that people can understand or resolve (docs.slack.dev/reference/methods).
+_REASONS = {
+    "not_in_channel": "I'm not a member. Add me with `/invite` and ask again.",
     "is_archived": "it is archived.",
-    "restricted_action": "only some people may write there.",
-    "restricted_action_read_only_channel": "only some people may write there.",
-    "restricted_action_thread_only_channel": "it takes replies in threads only. Ask me in a thread.",
+    "restricted_action": "only some people may post there.",
+    "restricted_action_read_only_channel": "only some people may post there.",
+    "restricted_action_thread_only_channel": "it only allows replies in threads. Ask me in a thread.",
     "restricted_action_thread_locked": "the thread is locked.",
-    "restricted_action_non_threadable_channel": "it has no threads.",
+    "restricted_action_non_threadable_channel": "it doesn't allow threads.",
 }
 
 
 async def tell(web: Web, address: Address, error: PlatformError) -> None:
-    """Tell whoever asked why there is no answer, alone in the channel or else directly; best effort."""
-    why = _WHY.get(code_of(error))
+    """Tell only the person who asked why there is no answer, in the channel or else directly; best effort."""
+    reason = _REASONS.get(code_of(error))
     place, person = address.place, address.author
-    if not (why and person and address.turn) or place.direct:
+    if not (reason and person and address.turn) or place.direct:
         return
-    sentence = f"I can't answer in <#{place.channel}>: {why}"
+    sentence = f"I can't answer in <#{place.channel}>: {reason}"
     here = web.client.chat_postEphemeral(
         channel=place.channel, user=person, text=sentence, thread_ts=place.thread or None
     )
@@ -34,9 +34,9 @@ async def tell(web: Web, address: Address, error: PlatformError) -> None:
         await web.call(here)
         return
     except PlatformError as refused:
-        log.info("nobody can be told there: %s", refused)
+        log.info("Slack: could not tell a person in the channel why there is no answer: %s", refused)
     try:
-        # A person's id opens their direct message (docs.slack.dev/reference/methods/chat.postMessage).
+        # Posting to a person's id opens their direct message (docs.slack.dev/reference/methods/chat.postMessage).
         await web.call(web.client.chat_postMessage(channel=person, text=sentence, unfurl_links=False))
     except PlatformError as refused:
-        log.info("nobody was told that a question stays unanswered: %s", refused)
+        log.info("Slack: could not tell a person why there is no answer: %s", refused)

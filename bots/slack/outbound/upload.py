@@ -1,4 +1,4 @@
-"""Files: one shared below a reply by Slack's three steps, of which none that was done is done again."""
+"""Uploads a file in Slack's three steps; a retry never repeats a step that has succeeded."""
 
 import logging
 
@@ -7,26 +7,26 @@ from core.domain.errors import PlatformError, Rejected, Unreachable
 
 log = logging.getLogger(__name__)
 
-# Attempts that fail for a passing reason before a file is given up.
-_TRIES = 3
+# Attempts with temporary failures before we give up.
+_MAX_ATTEMPTS = 3
 
 
 class Upload:
-    """A file on its way to a channel or thread; kept between attempts.
+    """A file on its way to a channel or thread; keeps its progress between attempts.
 
     docs.slack.dev/messaging/working-with-files: files.getUploadURLExternal, the upload, files.completeUploadExternal.
     """
 
     def __init__(self, web: Web, name: str, content: bytes) -> None:
         self._web, self._name, self._content = web, name, content
-        self._file = ""  # Slack's id, once the content is there
+        self._file = ""  # Slack's id, once the content has been uploaded
         self._failures = 0
-        self._unsure = False  # the last step was sent, and not answered
+        self._unconfirmed = False  # the last step was sent, but got no response
 
     async def share(self, channel: str, thread: str) -> str:
-        """Share it; returns its id.
+        """Share the file and return its id.
 
-        Raises PlatformError: Unreachable when it is worth another attempt, Rejected when none is left.
+        Raises PlatformError: Unreachable if another attempt may help, Rejected if there are no attempts left.
         """
         try:
             self._file = self._file or await self._upload()
@@ -34,9 +34,9 @@ class Upload:
             return self._file
         except Unreachable as error:
             self._failures += 1
-            if self._failures < _TRIES:
+            if self._failures < _MAX_ATTEMPTS:
                 raise
-            raise Rejected(f"after {_TRIES} attempts: {error}") from error
+            raise Rejected(f"after {_MAX_ATTEMPTS} attempts: {error}") from error
 
     async def _upload(self) -> str:
         begun = await self._web.call(
@@ -52,9 +52,9 @@ class Upload:
         try:
             await self._web.call(call)
         except Unreachable:
-            self._unsure = True
+            self._unconfirmed = True
             raise
         except PlatformError as error:
-            if not (self._unsure and code_of(error) == "file_not_found"):
+            if not (self._unconfirmed and code_of(error) == "file_not_found"):
                 raise
-            log.info("a file was shared already")
+            log.info("Slack: a file was already shared")

@@ -1,4 +1,4 @@
-"""A whole bot in a room: the sandbox's Slack and Nebula, a real Redis, the core and the Slack adapter."""
+"""Runs a whole bot in a room: the sandbox's Slack and Nebula, a real Redis, the core and the Slack adapter."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -27,17 +27,17 @@ from tests.ports import free_port
 
 T = TypeVar("T")
 
-# For a Slack that does not give up: how long the app takes to come back is the machine's affair. Seconds.
+# Pauses of a Slack that never gives up, because a busy machine may take any time to reconnect.
 RETRIES = (0.05,) * 10_000
 
-# Of a bot whose Slack has no deadlines.
+# For a bot whose Slack has no deadlines.
 ENDLESS = Patience(names=HANG_SECONDS, form=HANG_SECONDS)
-# The calls that put something on screen.
+# The calls that change the screen.
 DRAWING = {"chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream"}
 
 
 class Room:
-    """People by name, channels as `#general`, direct messages as `@ann`."""
+    """Names people by name, channels as `#general` and direct messages as `@ann`."""
 
     def __init__(self, slack: SlackServer, nebula: NebulaServer) -> None:
         self.slack = slack
@@ -46,21 +46,21 @@ class Room:
         self.channels: dict[str, str] = {}
         self.config: Config
         self.platform: Slack
-        self.front: Dispatcher
+        self.dispatcher: Dispatcher
         self.intake: Intake
         self.running: asyncio.Task[None]
 
     def drawn(self) -> int:
-        """How often the bot has put something on screen, or has tried to."""
+        """Return how often the bot has changed the screen, or has tried to."""
         return sum(call.method in DRAWING for call in self.slack.calls)
 
     def growing(self, tokens: int = 10, most: int = 1_000_000) -> None:
-        """From now on the model waits after so many tokens, up to `most`, until the bot has shown more: each answer is
-        seen to grow, whatever the machine's speed, and as fast as it can."""
+        """From now on, after every `tokens` tokens, up to `most`, the model waits until the bot has shown more: each
+        answer visibly grows, whatever the machine's speed, and as fast as possible."""
         self.nebula.pace, self.nebula.between = 0, self._seen(tokens, most)
 
     def held(self, after: int = 0, tokens: int = 0, most: int = 1_000_000) -> asyncio.Event:
-        """From now on the model is silent after so many tokens, until this is set; `tokens`, `most` as in `growing`."""
+        """From now on the model pauses after `after` tokens until the event is set; `tokens`, `most`: see `growing`."""
         gate, seen = asyncio.Event(), self._seen(tokens or 1_000_000, most)
 
         async def wait(number: int) -> None:
@@ -74,68 +74,68 @@ class Room:
     def _seen(self, tokens: int, most: int) -> Callable[[int], Awaitable[None]]:
         async def seen(number: int) -> None:
             if number and number <= most and number % tokens == 0:
-                # Nothing was awaited since the last of these tokens left: nobody can have shown them yet.
+                # Nothing was awaited since the last of these tokens was sent, so the bot can't have shown them yet.
                 before = self.drawn()
                 await self.until(lambda: self.drawn() > before)
 
         return seen
 
     def at_once(self) -> None:
-        """From now on answers come as fast as they can."""
+        """From now on answers come as fast as possible."""
         self.nebula.pace, self.nebula.between = 0, None
 
     def person(self, name: str, *, admin: bool = False, owner: bool = False, team: str = "") -> str:
-        """Somebody joins, or comes from another `team`; returns the id."""
+        """Add a person, perhaps from another `team`; return the id."""
         self.people[name] = self.slack.add_user(name, admin=admin, owner=owner, team=team)
         return self.people[name]
 
     def open(self, name: str, creator: str = "ann", *, private: bool = False, bot_in: bool = True) -> str:
-        """A new channel with everybody in it; returns the id."""
+        """Create a channel with everybody in it; return the id."""
         creator = self.people[creator]
         self.channels[name] = self.slack.add_channel(name[1:], creator, private=private, bot_in=bot_in)
         return self.channels[name]
 
     def where(self, channel: str) -> str:
-        """The id of `#general` or `@ann`."""
+        """Return the id of `#general` or `@ann`."""
         return self.slack.open_dm(self.people[channel[1:]]) if channel[0] == "@" else self.channels[channel]
 
     async def say(
         self, who: str, channel: str, text: str, thread: str = "", *, files: Iterable[File] = (), **how: Any
     ) -> Message:
-        """Somebody writes; `thread` is the ts of the root. `how` as in SlackServer.say."""
+        """Write as a person; `thread` is the ts of the root. `how` as in SlackServer.say."""
         return await self.slack.say(self.people[who], self.where(channel), text, thread, files=files, **how)
 
     async def slash(self, who: str, channel: str, text: str, command: str = "/nebula") -> Answer:
-        """Somebody uses the slash command."""
+        """Use the slash command as a person."""
         return await self.slack.slash(self.people[who], self.where(channel), command, text)
 
     async def form(self) -> View:
-        """The first modal, once it opens."""
+        """Wait for the first modal."""
         return (await self.until(lambda: self.slack.views))[0]
 
     async def fill(self, who: str, view: View, text: str) -> Submission:
-        """Somebody enters a text in the modal's one field, and submits it."""
+        """As a person, enter a text in the modal's only field and submit it."""
         (block,) = view.blocks
         return await self.slack.submit(self.people[who], view, {block["element"]["action_id"]: text})
 
     def said(self, channel: str, thread: str | None = None) -> tuple[Message, ...]:
-        """What the bot has written, oldest first, in a channel and all its threads, or in one thread."""
+        """Return the bot's messages, oldest first, in a channel and all its threads, or in one thread."""
         return tuple(m for m in self.slack.messages(self.where(channel), thread) if m.user == self.slack.bot_user)
 
     def shown(self, channel: str, thread: str | None = None) -> list[str]:
-        """What people read of it."""
+        """Return what people read of those messages."""
         return [message.shown for message in self.said(channel, thread)]
 
     def calls(self, method: str) -> tuple[Call, ...]:
-        """The calls of this method so far, refused ones included."""
+        """Return the calls of this method so far, including refused ones."""
         return tuple(call for call in self.slack.calls if call.method == method)
 
     async def until(self, predicate: Callable[[], T], timeout: float = HANG_SECONDS) -> T:
-        """The first true value of the predicate. Raises TimeoutError."""
+        """Wait for the first true value of the predicate. Raises TimeoutError."""
         return await self.slack.until(predicate, timeout)
 
     async def answered(self, channel: str, ending: str, thread: str | None = None) -> Message:
-        """The bot's first message that shows this text."""
+        """Wait for the bot's first message that shows this text."""
 
         def find() -> Message | None:
             return next((m for m in self.said(channel, thread) if ending in m.shown), None)
@@ -145,26 +145,26 @@ class Room:
         return found
 
     async def leave(self) -> None:
-        """Stop the platform, as at the end of the process. Raises TimeoutError when it does not stop."""
+        """Stop the platform, as at the end of the process. Raises TimeoutError if it does not stop."""
         self.running.cancel()
         async with asyncio.timeout(HANG_SECONDS):
             await asyncio.wait({self.running})
 
     async def quiet(self) -> None:
-        """Until all events are settled and no turn runs."""
+        """Wait until all events are handled and no turn is running."""
         await self.until(lambda: not self.slack.pending)
         async with asyncio.timeout(HANG_SECONDS):
             await self.intake.idle()
 
 
 class _Hasty(RateLimiter):
-    """Paces as the real one, a hundred times as fast: what is tested here is not how long a budget lasts."""
+    """Works like the real one, but a hundred times as fast: these tests are not about rate limits."""
 
     def ticket(self) -> Ticket:
         return _HastyTicket(self)
 
 
-# Pauses before a frame that was lost is shown again, a fraction of the real ones.
+# Pauses before a lost frame is shown again, a fraction of the real ones.
 _SOON = tuple(pause / 20 for pause in publisher._BACKOFF_SECONDS)
 
 
@@ -176,7 +176,7 @@ class _HastyTicket(Ticket):
 
 
 def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any) -> Config:
-    """The configuration that points at these servers."""
+    """Return the configuration for these servers."""
     values: dict[str, Any] = {
         "slack_bot_token": slack.bot_token,
         "slack_app_token": slack.app_token,
@@ -188,14 +188,14 @@ def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any
     return Config(**{**values, **more})
 
 
-def same(front: Dispatcher) -> Dispatcher:
-    """The front as it is."""
-    return front
+def same(dispatcher: Dispatcher) -> Dispatcher:
+    """Return the dispatcher unchanged."""
+    return dispatcher
 
 
 @asynccontextmanager
 async def empty_room(server: dict[str, Any] | None = None) -> AsyncIterator[Room]:
-    """The room of `slack_room` before the bot comes."""
+    """Create the room of `slack_room`, without a bot."""
     patient = {"ack_timeout": HANG_SECONDS, "trigger_seconds": HANG_SECONDS}
     options: dict[str, Any] = {"limits": OFF, "retry_delays": (0.05, 0.1, 0.2), **patient} | (server or {})
     async with SlackServer(**options) as slack, NebulaServer() as nebula:
@@ -215,15 +215,15 @@ async def slack_room(
     lease: float = 20,
     inbox: int = 20,
     server: dict[str, Any] | None = None,
-    front: Callable[[Dispatcher], Dispatcher] = same,
+    dispatcher: Callable[[Dispatcher], Dispatcher] = same,
     patience: Patience = ENDLESS,
     **config: Any,
 ) -> AsyncIterator[Room]:
-    """A room with ann and bob, who are nobody special, the admin eve, and #general, which ann created.
+    """A room with ann and bob, who have no special rights, the admin eve, and #general, which ann created.
 
-    `server`: arguments of SlackServer; by default without rate limits, without its deadlines of three seconds, and
-    quick to deliver again. `front`: one that writes down what it is told. `patience`: of the bot with
-    lookups of names and with forms; by default it waits for what comes of them.
+    `server`: arguments of SlackServer; by default it has no rate limits and no deadlines of three seconds, and
+    redelivers quickly. `dispatcher`: wraps the dispatcher, for example to record its calls. `patience`: the bot's time
+    limits for name lookups and forms; by default it waits for their outcome.
     """
     async with empty_room(server) as room:
         if http:
@@ -232,7 +232,9 @@ async def slack_room(
                 "slack_port": free_port(),
                 "slack_host": "127.0.0.1",
             }
-        async with process(room, redis_url, lease=lease, inbox=inbox, front=front, patience=patience, **config) as bot:
+        async with process(
+            room, redis_url, lease=lease, inbox=inbox, dispatcher=dispatcher, patience=patience, **config
+        ) as bot:
             room.config, room.platform, room.intake, room.running = bot
             if http:
                 room.slack.deliver_to(f"http://127.0.0.1:{room.config.slack_port}/slack/events")
@@ -240,7 +242,7 @@ async def slack_room(
 
 
 @asynccontextmanager
-async def _hasty_painters() -> AsyncIterator[None]:
+async def _hasty_publishers() -> AsyncIterator[None]:
     with patch.object(publisher, "_BACKOFF_SECONDS", _SOON):
         yield
 
@@ -252,23 +254,23 @@ async def process(
     *,
     lease: float = 20,
     inbox: int = 20,
-    front: Callable[[Dispatcher], Dispatcher] = same,
+    dispatcher: Callable[[Dispatcher], Dispatcher] = same,
     patience: Patience = ENDLESS,
     **config: Any,
 ) -> AsyncIterator[tuple[Config, Slack, Intake, asyncio.Task[None]]]:
-    """A process of the bot, connected to the room; several may share it and Redis."""
+    """Run a process of the bot, connected to the room; several may share it and Redis."""
     values = settings(room.slack, room.nebula, **config)
     platform = Slack(values, patience=patience)
     async with (
-        _hasty_painters(),
+        _hasty_publishers(),
         connection(redis_url) as redis,
         chat_model(values, redis) as model,
     ):
         timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2}
         bot = assemble(values.model_copy(update=timing), redis, model, [platform], _Hasty())
-        room.front, intake = front(bot.dispatcher), bot.intake
+        room.dispatcher, intake = dispatcher(bot.dispatcher), bot.intake
         async with intake.open(), asyncio.TaskGroup() as group:
-            running = group.create_task(platform.run(room.front))
+            running = group.create_task(platform.run(room.dispatcher))
             try:
                 async with asyncio.timeout(HANG_SECONDS):
                     await platform.ready.wait()

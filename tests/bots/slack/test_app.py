@@ -1,4 +1,4 @@
-"""The Slack adapter at the wire: what people say in channels, threads and direct messages, and what they see."""
+"""The Slack adapter at the wire: what people write in channels, threads and direct messages, and what they see."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ IMAGE = File("cat.png", b"\x89PNG", "image/png")
 
 
 async def test_a_mention_is_answered_in_a_thread_under_it(redis_url: str) -> None:
-    """The reply to a mention in a channel hangs under it, in a markdown block, and pings and unfurls nothing."""
+    """The reply to a mention in a channel is in its thread, in a markdown block, and pings and unfurls nothing."""
     async with slack_room(redis_url) as room:
         room.nebula.answer_next("**Hello** <!channel> <@U0NEBULA>, see https://example.com")
         asked = await room.say("ann", "#general", "@nebula hello")
@@ -29,7 +29,7 @@ async def test_a_mention_is_answered_in_a_thread_under_it(redis_url: str) -> Non
 
 
 async def test_the_model_reads_words_not_markup(redis_url: str) -> None:
-    """The bot's own mention is taken out, other ids become names, entities are decoded."""
+    """The bot's own mention is removed, other ids become names, entities are decoded."""
     async with slack_room(redis_url) as room:
         await room.say("ann", "#general", "@nebula ask @bob in #general: 1 < 2 & 3")
         await room.quiet()
@@ -39,11 +39,11 @@ async def test_the_model_reads_words_not_markup(redis_url: str) -> None:
         assert "nebula" not in question
 
 
-async def test_slow_names_do_not_hold_up_the_question(redis_url: str) -> None:
-    """When Slack does not tell a name in time the id stands in for it, and the event is acknowledged all the same."""
-    told = asyncio.Event()
+async def test_slow_names_do_not_delay_the_question(redis_url: str) -> None:
+    """If Slack does not return a name in time, the id replaces it, and the event is acknowledged all the same."""
+    returned = asyncio.Event()
     async with slack_room(redis_url, patience=Patience(names=0.1)) as room:
-        room.slack.faults.add("users.info", faults.held(told), times=None)
+        room.slack.faults.add("users.info", faults.held(returned), times=None)
         await room.say("ann", "#general", "@nebula hello")
         await room.quiet()
         assert not room.calls("users.info")
@@ -53,7 +53,7 @@ async def test_slow_names_do_not_hold_up_the_question(redis_url: str) -> None:
 
 @pytest.mark.parametrize("mention_first", [True, False])
 async def test_two_events_for_one_mention_are_one_question(redis_url: str, mention_first: bool) -> None:
-    """app_mention and message.channels of the same message give one answer, in whichever order they come."""
+    """app_mention and message.channels for the same message result in one answer, in whichever order they come."""
     async with slack_room(redis_url) as room:
         await room.say("ann", "#general", "@nebula hello", mention_first=mention_first)
         await room.quiet()
@@ -62,7 +62,7 @@ async def test_two_events_for_one_mention_are_one_question(redis_url: str, menti
 
 
 async def test_a_redelivered_event_is_answered_once(redis_url: str) -> None:
-    """Slack may deliver an event again although it was acknowledged."""
+    """Slack may deliver an event again although we acknowledged it."""
     async with slack_room(redis_url) as room:
         room.slack.redeliver(3)
         await room.say("ann", "#general", "@nebula hello")
@@ -72,7 +72,7 @@ async def test_a_redelivered_event_is_answered_once(redis_url: str) -> None:
 
 
 async def test_a_question_that_could_not_be_stored_is_not_acknowledged(redis_url: str, redis_client: Redis) -> None:
-    """While Redis refuses to write, Slack hears nothing and delivers again; then the question is answered, once."""
+    """While Redis refuses to write, Slack gets no acknowledgement and delivers again; then one answer comes."""
     async with slack_room(redis_url, server={"retry_delays": RETRIES, "ack_timeout": 0.2}) as room:
         await redis_client.config_set("maxmemory", "1")
         try:
@@ -86,7 +86,7 @@ async def test_a_question_that_could_not_be_stored_is_not_acknowledged(redis_url
 
 
 async def test_an_empty_mention_gets_help(redis_url: str) -> None:
-    """A mention without a word is told what to do; the model is not asked."""
+    """A mention without text gets a hint what to do; the model is not asked."""
     async with slack_room(redis_url) as room:
         await room.say("ann", "#general", "@nebula")
         await room.answered("#general", "Ask me something")
@@ -96,7 +96,7 @@ async def test_an_empty_mention_gets_help(redis_url: str) -> None:
 
 @pytest.mark.parametrize(("channel", "text"), [("#general", "@nebula"), ("@ann", "")])
 async def test_an_image_alone_is_refused_with_a_sentence(redis_url: str, channel: str, text: str) -> None:
-    """Files can't be read; who sends nothing else is told so."""
+    """The bot can't read files, and says so to a person who sends nothing else."""
     async with slack_room(redis_url) as room:
         await room.say("ann", channel, text, files=[IMAGE])
         await room.answered(channel, "not files or images")
@@ -114,7 +114,7 @@ async def test_a_hundred_thousand_characters_are_refused_with_a_sentence(redis_u
 
 
 async def test_other_bots_are_not_answered(redis_url: str) -> None:
-    """A bot that mentions the bot could start an endless conversation."""
+    """Another bot that mentions ours could start an endless conversation."""
     async with slack_room(redis_url) as room:
         await room.slack.bot_says(room.slack.add_bot("other"), room.where("#general"), "@nebula hello")
         await room.quiet()
@@ -123,7 +123,7 @@ async def test_other_bots_are_not_answered(redis_url: str) -> None:
 
 
 async def test_talk_without_a_mention_is_not_answered(redis_url: str) -> None:
-    """In channels the bot speaks when spoken to, also in a thread it has written in."""
+    """In channels the bot answers only when mentioned, even in a thread in which it has already answered."""
     async with slack_room(redis_url) as room:
         asked = await room.say("ann", "#general", "@nebula hello")
         await room.quiet()
@@ -133,8 +133,8 @@ async def test_talk_without_a_mention_is_not_answered(redis_url: str) -> None:
         assert len(room.nebula.requests) == 1
 
 
-async def test_an_edited_question_is_answered_anew_when_that_is_wanted(redis_url: str) -> None:
-    """Slack sends app_mention anew for an edited message, and tells of the change: one offer comes of both."""
+async def test_an_edited_question_is_answered_again_on_request(redis_url: str) -> None:
+    """For an edited message Slack sends app_mention again and reports the change: both result in one offer."""
     async with slack_room(redis_url) as room:
         asked = await room.say("ann", "#general", "@nebula hello")
         await room.quiet()
@@ -149,8 +149,8 @@ async def test_an_edited_question_is_answered_anew_when_that_is_wanted(redis_url
         assert [request.messages[-1].content.endswith("good bye") for request in room.nebula.requests] == [False, True]
 
 
-async def test_a_deleted_question_takes_its_answer_along(redis_url: str) -> None:
-    """Also one that heads the thread of its answer; in the next question nothing of either is left."""
+async def test_deleting_a_question_deletes_its_answer(redis_url: str) -> None:
+    """Even if the question starts its answer's thread; the next question's history contains neither."""
     async with slack_room(redis_url) as room:
         asked = await room.say("ann", "#general", "@nebula my word is swordfish")
         await room.quiet()
@@ -164,7 +164,7 @@ async def test_a_deleted_question_takes_its_answer_along(redis_url: str) -> None
 
 @pytest.mark.parametrize("channel", ["#general", "@ann"])
 async def test_a_question_that_is_deleted_while_it_is_answered(redis_url: str, channel: str) -> None:
-    """The answer ends and goes, edited or streamed."""
+    """The answer ends and is deleted, whether edited or streamed."""
     async with slack_room(redis_url) as room:
         room.held(after=20)
         room.nebula.answer_next("word " * 600)
@@ -178,7 +178,7 @@ async def test_a_question_that_is_deleted_while_it_is_answered(redis_url: str, c
 
 
 async def test_a_mention_that_an_edit_adds_is_answered(redis_url: str) -> None:
-    """Who forgot the mention and adds it has asked now."""
+    """A person who forgot the mention and adds it asks by that edit."""
     async with slack_room(redis_url) as room:
         asked = await room.say("ann", "#general", "hello")
         await room.slack.edit(room.people["ann"], asked.channel, asked.ts, "@nebula hello")
@@ -187,7 +187,7 @@ async def test_a_mention_that_an_edit_adds_is_answered(redis_url: str) -> None:
 
 
 async def test_two_mentions_in_one_second_are_answered_in_order(redis_url: str) -> None:
-    """Both are questions, and the second is answered in the light of the first, whatever names have to be looked up."""
+    """Both are questions, and the answer to the second takes the first into account, whatever names are looked up."""
     async with slack_room(redis_url) as room:
         first = await room.say("ann", "#general", "@nebula what does @bob think of @eve?")
         second = await room.say("ann", "#general", "@nebula and you?")
@@ -211,7 +211,7 @@ async def test_a_question_in_a_thread_is_answered_there(redis_url: str) -> None:
 
 
 async def test_replies_can_go_into_the_channel(redis_url: str) -> None:
-    """With `replies` set to channel the reply stands beside the question, unless that was in a thread."""
+    """With `replies` set to channel the reply appears beside the question, unless the question is in a thread."""
     async with slack_room(redis_url) as room:
         await room.say("ann", "#general", "@nebula !set replies channel")
         await room.answered("#general", "`channel`")
@@ -223,8 +223,8 @@ async def test_replies_can_go_into_the_channel(redis_url: str) -> None:
         assert room.said("#general")[-1].thread_ts == asked.ts
 
 
-async def test_threads_can_remember_by_themselves(redis_url: str) -> None:
-    """With `memory` set to thread, what was said in one thread is unknown in the next and known in its own."""
+async def test_threads_can_have_their_own_memory(redis_url: str) -> None:
+    """With `memory` set to thread, one thread's messages are unknown in the next and known in its own."""
     async with slack_room(redis_url) as room:
         await room.say("ann", "#general", "@nebula !set memory thread")
         await room.answered("#general", "`thread`")
@@ -240,8 +240,8 @@ async def test_threads_can_remember_by_themselves(redis_url: str) -> None:
         assert knows == [False, False, True]
 
 
-async def test_channels_are_kept_apart(redis_url: str) -> None:
-    """What was said in one channel is unknown in another."""
+async def test_channels_have_separate_memories(redis_url: str) -> None:
+    """One channel's messages are unknown in another."""
     async with slack_room(redis_url) as room:
         room.open("#random")
         await room.say("ann", "#general", "@nebula my word is swordfish")
@@ -253,7 +253,7 @@ async def test_channels_are_kept_apart(redis_url: str) -> None:
 
 @pytest.mark.parametrize("dm_mention", [True, False])
 async def test_a_direct_message_needs_no_mention(redis_url: str, dm_mention: bool) -> None:
-    """It is answered once, in its thread, also when Slack sends an app_mention for it."""
+    """It is answered once, in its thread, even if Slack also sends an app_mention for it."""
     async with slack_room(redis_url) as room:
         asked = await room.say("ann", "@ann", "@nebula hello" if dm_mention else "hello", dm_mention=dm_mention)
         await room.quiet()
@@ -262,7 +262,7 @@ async def test_a_direct_message_needs_no_mention(redis_url: str, dm_mention: boo
 
 
 async def test_a_direct_message_in_a_thread_is_answered_there(redis_url: str) -> None:
-    """A thread in a direct message is a thread as any other."""
+    """A thread in a direct message is like any other."""
     async with slack_room(redis_url) as room:
         root = await room.say("ann", "@ann", "hello")
         await room.quiet()
@@ -272,7 +272,7 @@ async def test_a_direct_message_in_a_thread_is_answered_there(redis_url: str) ->
 
 
 async def test_a_group_message_needs_a_mention(redis_url: str) -> None:
-    """Where several people talk the bot speaks when spoken to."""
+    """Where several people talk, the bot answers only when mentioned."""
     async with slack_room(redis_url) as room:
         room.channels["#group"] = room.slack.add_group_dm([room.people["ann"], room.people["bob"]])
         await room.say("ann", "#group", "hi bob")
@@ -281,8 +281,8 @@ async def test_a_group_message_needs_a_mention(redis_url: str) -> None:
         assert len(room.said("#group")) == 1
 
 
-async def test_events_of_no_use_are_acknowledged(redis_url: str) -> None:
-    """Slack would deliver them again and in the end stop delivering at all."""
+async def test_irrelevant_events_are_acknowledged(redis_url: str) -> None:
+    """Otherwise Slack would deliver them again, and finally stop delivering events at all."""
     async with slack_room(redis_url) as room:
         said = await room.say("ann", "#general", "hello")
         await room.slack.open_home(room.people["ann"])
@@ -292,8 +292,8 @@ async def test_events_of_no_use_are_acknowledged(redis_url: str) -> None:
         assert {"message", "app_home_opened"} <= {each.name for each in room.slack.deliveries}
 
 
-async def test_what_people_say_is_not_logged(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Nor what is answered, nor the tokens, not even at DEBUG, where the SDK would write all of it."""
+async def test_what_people_write_is_not_logged(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither are answers or tokens, not even at DEBUG, where the SDK would log all of them."""
     caplog.set_level(logging.DEBUG)
     async with slack_room(redis_url) as room:
         room.nebula.answer_next("barracuda")

@@ -1,4 +1,4 @@
-"""What stands around a reply in Slack, at the wire: buttons, small print, a file, "(edited)", and the signs before."""
+"""What surrounds a reply in Slack, at the wire: buttons, small print, a file, "(edited)", and the status before."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ async def ask(room: Room, channel: str = "#general", text: str = "talk", who: st
 
 
 async def reply_to(room: Room, answer: str, channel: str = "#general", *, grows: bool = False, **how: Any) -> Message:
-    """The finished reply to a new question, seen to grow or there at once; `how` as in NebulaServer.answer_next."""
+    """Return the finished reply to a new question, growing or at once; `how` as in NebulaServer.answer_next."""
     if grows:
         room.growing()
     else:
@@ -39,7 +39,7 @@ async def reply_to(room: Room, answer: str, channel: str = "#general", *, grows:
 
 
 async def silent(room: Room, channel: str = "#general") -> Message:
-    """The reply of a model that has fallen silent in the middle of it."""
+    """Return the reply of a model that has paused in the middle of it."""
     room.growing(4)
     room.nebula.fault(Fault(stall_after=20))
     room.nebula.answer_next(WORDS)
@@ -48,7 +48,7 @@ async def silent(room: Room, channel: str = "#general") -> Message:
 
 
 async def press(room: Room, who: str, message: Message, button: str, value: str = "") -> str:
-    """What the person alone is told of the press."""
+    """Return what only the person who pressed reads."""
     answer = await room.slack.press(room.people[who], message, button, value)
     assert answer.problem == ""
     await room.until(lambda: answer.messages)
@@ -62,7 +62,7 @@ async def press(room: Room, who: str, message: Message, button: str, value: str 
 
 @pytest.mark.parametrize("http", [False, True], ids=["socket", "http"])
 async def test_stop_ends_a_reply(redis_url: str, http: bool) -> None:
-    """The model's request ends, what was said stays, and it says that it was stopped; nobody is told anything."""
+    """The model's request ends, the text so far stays, and the reply says it was stopped; nobody gets a message."""
     async with slack_room(redis_url, http=http) as room:
         reply = await silent(room)
         assert reply.buttons == (STOP,)
@@ -76,8 +76,8 @@ async def test_stop_ends_a_reply(redis_url: str, http: bool) -> None:
         assert pressed.messages == ()
 
 
-async def test_stop_is_for_who_asked_and_who_manages(redis_url: str) -> None:
-    """A passer-by is told so, alone, in the thread; an admin of the workspace may."""
+async def test_only_the_person_who_asked_and_managers_may_stop(redis_url: str) -> None:
+    """Other people read that privately in the thread; an admin of the workspace may."""
     async with slack_room(redis_url) as room:
         reply = await silent(room)
         assert await press(room, "bob", reply, STOP) == NOT_YOURS
@@ -88,8 +88,8 @@ async def test_stop_is_for_who_asked_and_who_manages(redis_url: str) -> None:
         assert len(room.said("#general")) == 1
 
 
-async def test_a_stop_that_comes_too_late_is_told(redis_url: str) -> None:
-    """Who pressed in the moment of the end learns that there was nothing to stop."""
+async def test_a_stop_that_comes_too_late_is_reported(redis_url: str) -> None:
+    """A person who presses just as the reply ends reads that there was nothing to stop."""
     async with slack_room(redis_url) as room:
         room.nebula.answer_next(WORDS)
         room.growing()
@@ -113,8 +113,8 @@ async def test_regenerate_answers_in_the_same_message(redis_url: str, channel: s
 
 
 @PLACES
-async def test_an_answer_given_anew_can_be_longer(redis_url: str, channel: str) -> None:
-    """What does not fit into the old messages follows in the thread where they stand."""
+async def test_a_regenerated_answer_can_be_longer(redis_url: str, channel: str) -> None:
+    """Text that does not fit into the old messages follows in their thread."""
     lines = [f"Line {number} says something of no importance at all." for number in range(300)]
     async with slack_room(redis_url) as room:
         old = await reply_to(room, "short", channel)
@@ -129,8 +129,8 @@ async def test_an_answer_given_anew_can_be_longer(redis_url: str, channel: str) 
 
 
 @PLACES
-async def test_continue_goes_on_below(redis_url: str, channel: str) -> None:
-    """An answer that was cut can be gone on with: by anybody, once, in a message of its own."""
+async def test_continue_adds_a_message_below(redis_url: str, channel: str) -> None:
+    """Anybody can continue an answer that was cut, once, in a message of its own."""
     who = "ann" if channel[0] == "@" else "bob"
     async with slack_room(redis_url) as room:
         cut = await reply_to(room, WORDS, channel, grows=True, finish="length")
@@ -148,7 +148,7 @@ async def test_continue_goes_on_below(redis_url: str, channel: str) -> None:
 
 @PLACES
 async def test_thumbs_are_counted(redis_url: str, channel: str) -> None:
-    """Each person counts once, with their last vote; the counts are a command away."""
+    """Each person counts once, with their last vote; a command shows the counts."""
     async with slack_room(redis_url) as room:
         reply = await reply_to(room, WORDS, channel, grows=True)
         feedback = reply.blocks[-1]["elements"][0]
@@ -162,7 +162,7 @@ async def test_thumbs_are_counted(redis_url: str, channel: str) -> None:
 
 
 async def test_two_quick_presses_are_one(redis_url: str) -> None:
-    """Of two presses in the same moment one is done, and the other is told that it is under way."""
+    """Of two presses at the same moment one takes effect, and the other person reads that it is under way."""
     async with slack_room(redis_url) as room:
         old = await reply_to(room, "Old.")
         thought = room.held()
@@ -190,12 +190,12 @@ async def test_buttons_work_after_a_restart(redis_url: str) -> None:
         assert len(room.said("#general")) == 1
 
 
-async def test_a_press_reaches_the_replica_that_writes(redis_url: str) -> None:
-    """Slack hands a press to any process; the one that writes the reply hears of it at once."""
+async def test_a_press_reaches_the_process_that_writes(redis_url: str) -> None:
+    """Slack delivers a press to any process; the one that writes the reply learns of it at once."""
     async with slack_room(redis_url) as room:
         reply = await silent(room)
         async with process(room, redis_url):
-            room.running.cancel()  # the writer goes on without a connection of its own
+            room.running.cancel()  # the writer continues without its own connection
             await room.until(lambda: room.slack.sockets == 1)
             await room.slack.press(room.people["ann"], reply, STOP)
             await room.answered("#general", STOPPED)
@@ -219,7 +219,7 @@ async def test_a_press_reaches_the_replica_that_writes(redis_url: str) -> None:
 async def test_a_forged_button_does_nothing(
     redis_url: str, caplog: pytest.LogCaptureFixture, button: str, value: str, answer: str
 ) -> None:
-    """What no button of ours says gets a sentence for the person alone, and nothing into the log."""
+    """A value that none of our buttons has gets a private sentence, and logs nothing."""
     async with slack_room(redis_url) as room:
         reply = await reply_to(room, "Answer.")
         value = value.replace("{channel}", reply.channel)
@@ -235,7 +235,7 @@ async def test_a_forged_button_does_nothing(
 
 
 async def test_a_button_of_another_app_is_ignored(redis_url: str) -> None:
-    """It is acknowledged, so that nobody sees a warning, and no more."""
+    """It is only acknowledged, so that nobody sees a warning."""
     async with slack_room(redis_url) as room:
         reply = await reply_to(room, "Answer.")
         element = {"type": "button", "action_id": "other", "text": {"type": "plain_text", "text": "x"}, "value": "y"}
@@ -245,8 +245,8 @@ async def test_a_button_of_another_app_is_ignored(redis_url: str) -> None:
 
 
 @PLACES
-async def test_a_slack_that_does_not_know_thumbs_gets_answers_without(redis_url: str, channel: str) -> None:
-    """It is found out with the first reply, which is complete all the same."""
+async def test_a_slack_without_thumbs_gets_answers_without(redis_url: str, channel: str) -> None:
+    """The first reply finds that out, and is complete all the same."""
     async with slack_room(redis_url, server={"unknown_blocks": frozenset({"context_actions"})}) as room:
         for _ in range(2):
             reply = await reply_to(room, WORDS, channel, grows=True)
@@ -259,7 +259,7 @@ async def test_a_slack_that_does_not_know_thumbs_gets_answers_without(redis_url:
 
 @PLACES
 async def test_buttons_can_be_switched_off(redis_url: str, channel: str) -> None:
-    """Then there are none, at no moment."""
+    """Then there are none at any moment."""
     async with slack_room(redis_url, reply_buttons="off") as room:
         reply = await reply_to(room, WORDS, channel, grows=True)
         assert (reply.shown, reply.buttons) == (WORDS, ())
@@ -270,8 +270,8 @@ async def test_buttons_can_be_switched_off(redis_url: str, channel: str) -> None
 
 
 @PLACES
-async def test_a_footer_comes_with_the_end(redis_url: str, channel: str) -> None:
-    """Model, tokens and time are shown when they are known, not before."""
+async def test_the_footer_comes_at_the_end(redis_url: str, channel: str) -> None:
+    """Model, tokens and time are shown once they are known."""
     async with slack_room(redis_url, reply_footer="on") as room:
         reply = await reply_to(room, WORDS, channel, grows=True)
         *before, last = (frame.shown for frame in reply.frames)
@@ -281,8 +281,8 @@ async def test_a_footer_comes_with_the_end(redis_url: str, channel: str) -> None
 
 @PLACES
 @pytest.mark.parametrize("reasoning", ["hidden", "timer", "summary"])
-async def test_a_thought_is_shown_as_the_room_wants_it(redis_url: str, channel: str, reasoning: str) -> None:
-    """Not at all, as a line that says for how long, or with its newest words; the answer is the same."""
+async def test_reasoning_is_shown_as_configured(redis_url: str, channel: str, reasoning: str) -> None:
+    """Not at all, as a line with its duration, or with its newest words; the answer is the same."""
     async with slack_room(redis_url, reply_reasoning=reasoning) as room:
         thought = room.held(after=20)
         room.nebula.answer_next(WORDS, thought="so many considerations " * 10)
@@ -306,7 +306,7 @@ LINES = [f"Line {number} says something of no importance at all." for number in 
 
 
 async def long(room: Room, channel: str) -> tuple[Message, ...]:
-    """All messages of a reply that is too long, the file's included."""
+    """Return all messages of a reply that is too long, including the file's."""
     room.slack.faults.latency = 0.01
     room.at_once()
     room.nebula.answer_next("\n\n".join(LINES))
@@ -321,7 +321,7 @@ def text_of(replies: tuple[Message, ...]) -> list[str]:
 
 
 @PLACES
-async def test_an_answer_of_too_many_messages_comes_as_a_file(redis_url: str, channel: str) -> None:
+async def test_an_answer_of_too_many_messages_becomes_a_file(redis_url: str, channel: str) -> None:
     """Its beginning is shown and says so; the whole text is in a file below, in the same thread."""
     async with slack_room(redis_url, reply_pages=2) as room:
         first, second, attached = await long(room, channel)
@@ -333,8 +333,8 @@ async def test_an_answer_of_too_many_messages_comes_as_a_file(redis_url: str, ch
         assert [m.streaming for m in (first, second)].count("in_progress") == 0
 
 
-async def test_a_file_goes_with_the_answer_it_belonged_to(redis_url: str) -> None:
-    """An answer given anew that fits its messages leaves no old file below it."""
+async def test_a_file_is_deleted_with_its_answer(redis_url: str) -> None:
+    """A regenerated answer that fits its messages leaves no old file below it."""
     async with slack_room(redis_url, reply_pages=2) as room:
         first, second, _ = await long(room, "#general")
         room.nebula.answer_next("short")
@@ -346,7 +346,7 @@ async def test_a_file_goes_with_the_answer_it_belonged_to(redis_url: str) -> Non
 @pytest.mark.parametrize("step", ["files.getUploadURLExternal", "files.upload", "files.completeUploadExternal"])
 @pytest.mark.parametrize("fault", [faults.server_error(), faults.rate_limited(1), faults.applied_then_reset()])
 async def test_a_file_survives_a_fault(redis_url: str, step: str, fault: faults.Fault) -> None:
-    """What passes is tried again, and one file comes of it."""
+    """A temporary failure is retried, and the result is one file."""
     async with slack_room(redis_url, reply_pages=2) as room:
         room.slack.faults.add(step, fault)
         replies = await long(room, "#general")
@@ -355,8 +355,10 @@ async def test_a_file_survives_a_fault(redis_url: str, step: str, fault: faults.
 
 @pytest.mark.parametrize("step", ["files.getUploadURLExternal", "files.upload", "files.completeUploadExternal"])
 @pytest.mark.parametrize("fault", [faults.server_error(), faults.refused("not_allowed")])
-async def test_without_a_file_the_whole_text_comes_in_messages(redis_url: str, step: str, fault: faults.Fault) -> None:
-    """When the upload fails for good, nothing is missing."""
+async def test_if_the_upload_fails_the_whole_text_comes_in_messages(
+    redis_url: str, step: str, fault: faults.Fault
+) -> None:
+    """If the upload fails for good, nothing is missing."""
     async with slack_room(redis_url, reply_pages=2) as room:
         room.slack.faults.add(step, fault, times=None)
         replies = await long(room, "#general")
@@ -374,8 +376,8 @@ async def test_an_app_that_may_not_upload_writes_messages(redis_url: str) -> Non
 # --- the label of an edit ---
 
 
-async def test_a_growing_reply_is_not_called_edited(redis_url: str) -> None:
-    """Slack's label comes with a changed text: while a reply grows, only its blocks change."""
+async def test_a_growing_reply_is_not_labelled_edited(redis_url: str) -> None:
+    """Slack shows its label when the text changes: while a reply grows, only its blocks change."""
     async with slack_room(redis_url) as room:
         labels: list[bool] = []
         reply = await silent(room)
@@ -392,7 +394,7 @@ async def test_a_growing_reply_is_not_called_edited(redis_url: str) -> None:
 # --- before the reply ---
 
 
-async def test_the_place_in_line_is_shown_as_it_changes(redis_url: str) -> None:
+async def test_the_place_in_the_queue_is_shown_as_it_changes(redis_url: str) -> None:
     """How many others come first, until the turn comes; then the eyes on the question go."""
     async with slack_room(redis_url) as room:
         running = [await silent(room)]

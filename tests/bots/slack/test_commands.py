@@ -9,7 +9,7 @@ from tests.bots.slack.harness import Room, slack_room
 
 
 async def shown(room: Room, who: str, channel: str, text: str, command: str = "/nebula") -> tuple[str, str]:
-    """What a slash command answers, and who alone sees it."""
+    """Return the response to a slash command, and who alone sees it."""
     answer = await room.slash(who, channel, text, command)
     assert answer.problem == ""
     (message, *_) = await room.until(lambda: answer.messages)
@@ -18,7 +18,7 @@ async def shown(room: Room, who: str, channel: str, text: str, command: str = "/
 
 @pytest.mark.parametrize("command", ["/nebula", "/ask-the-stars"])
 async def test_a_bare_command_shows_help(redis_url: str, command: str) -> None:
-    """By whatever name the app registered it; only who asked sees it."""
+    """Whatever name the app registered for it; only the person who asked sees it."""
     async with slack_room(redis_url) as room:
         text, seen_by = await shown(room, "ann", "#general", "", command)
         assert "prompt set" in text
@@ -26,7 +26,7 @@ async def test_a_bare_command_shows_help(redis_url: str, command: str) -> None:
 
 
 async def test_a_question_by_command_is_answered_in_the_channel(redis_url: str) -> None:
-    """The reply is public and headed by who asked what, since the command itself is not in the channel."""
+    """The reply is public and starts with who asked what, because the command itself is not in the channel."""
     async with slack_room(redis_url) as room:
         room.nebula.answer_next("Blue.")
         answer = await room.slash("ann", "#general", "ask what colour is <!here> *the sky*?")
@@ -38,7 +38,7 @@ async def test_a_question_by_command_is_answered_in_the_channel(redis_url: str) 
 
 
 async def test_two_commands_are_two_questions(redis_url: str) -> None:
-    """The same words by the same person are asked twice if given twice."""
+    """If the same person gives the same words twice, they are asked twice."""
     async with slack_room(redis_url) as room:
         await room.slash("ann", "#general", "ask hello")
         await room.slash("ann", "#general", "ask hello")
@@ -46,8 +46,8 @@ async def test_two_commands_are_two_questions(redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("private", [True, False])
-async def test_a_question_where_the_bot_is_not_is_refused(redis_url: str, private: bool) -> None:
-    """Slack offers the command everywhere; where the bot can't write, the person is told to invite it."""
+async def test_a_question_where_the_bot_is_no_member_is_refused(redis_url: str, private: bool) -> None:
+    """Slack offers the command everywhere; where the bot can't write, it asks the person for an invitation."""
     async with slack_room(redis_url) as room:
         room.open("#far", private=private, bot_in=False)
         text, seen_by = await shown(room, "ann", "#far", "ask hello")
@@ -57,7 +57,7 @@ async def test_a_question_where_the_bot_is_not_is_refused(redis_url: str, privat
 
 
 async def test_a_command_in_a_direct_message(redis_url: str) -> None:
-    """Questions by command work there too."""
+    """Questions by command also work there."""
     async with slack_room(redis_url) as room:
         await room.slash("ann", "@ann", "ask hello")
         await room.until(lambda: room.said("@ann"))
@@ -74,7 +74,7 @@ async def test_a_command_in_a_direct_message(redis_url: str) -> None:
     ],
 )
 async def test_a_wrong_command_is_explained(redis_url: str, text: str, sentence: str) -> None:
-    """To the person alone, with what to write instead."""
+    """Only the person sees it, with what to write instead."""
     async with slack_room(redis_url) as room:
         said, seen_by = await shown(room, "ann", "#general", text)
         assert sentence in said
@@ -91,7 +91,7 @@ async def test_a_wrong_command_after_a_mention_is_explained_in_the_thread(redis_
 
 
 async def test_a_redelivered_command_is_carried_out_once(redis_url: str) -> None:
-    """A command after a mention arrives as an event, and events may arrive again."""
+    """A command after a mention arrives as an event, and Slack may deliver an event again."""
     async with slack_room(redis_url) as room:
         room.slack.redeliver(3)
         await room.say("ann", "#general", "@nebula !settings")
@@ -100,8 +100,8 @@ async def test_a_redelivered_command_is_carried_out_once(redis_url: str) -> None
         assert len(room.said("#general")) == 1
 
 
-async def test_a_prompt_rules_its_channel(redis_url: str) -> None:
-    """A prompt set by command is told to all and obeyed there, and nowhere else; its line breaks and signs stay."""
+async def test_a_prompt_applies_to_its_channel(redis_url: str) -> None:
+    """A prompt set by command is announced publicly and applies only there; its line breaks and characters are kept."""
     async with slack_room(redis_url) as room:
         room.open("#random")
         text, seen_by = await shown(room, "ann", "#general", "prompt set You are a pirate.\nSay <arr> & *ahoy*.")
@@ -116,7 +116,7 @@ async def test_a_prompt_rules_its_channel(redis_url: str) -> None:
 
 
 async def test_a_prompt_is_edited_in_a_modal(redis_url: str) -> None:
-    """`prompt set` without a text opens a form with the prompt as it is; what is saved is told to all."""
+    """`prompt set` without a text opens a form with the current prompt; the saved prompt is announced publicly."""
     async with slack_room(redis_url) as room:
         await shown(room, "ann", "#general", "prompt set Be brief.")
         answer = await room.slash("ann", "#general", "prompt set")
@@ -134,7 +134,7 @@ async def test_a_prompt_is_edited_in_a_modal(redis_url: str) -> None:
 
 
 async def test_a_form_is_closed_before_slack_calls_it_failed(redis_url: str) -> None:
-    """When storing takes longer than Slack waits, what came of it is told once it is known."""
+    """If storing takes longer than Slack waits, the outcome is shown once it is known."""
     async with slack_room(redis_url, patience=Patience(form=0.0)) as room:
         answer = await room.slash("ann", "#general", "prompt set")
         assert (await room.fill("ann", await room.form(), "Be bold.")).closed
@@ -148,11 +148,11 @@ async def test_a_long_prompt_is_not_cut_by_the_modal(redis_url: str) -> None:
         await room.slash("ann", "#general", "prompt set")
         view = await room.form()
         assert "initial_value" not in view.blocks[0]["element"]
-        assert "more than fit here" in view.blocks[0]["hint"]["text"]
+        assert "too many for this field" in view.blocks[0]["hint"]["text"]
 
 
-async def test_what_is_wrong_in_a_modal_is_shown_in_it(redis_url: str, redis_client: Redis) -> None:
-    """The modal stays open with the text that was typed."""
+async def test_a_modal_shows_what_is_wrong_with_its_text(redis_url: str, redis_client: Redis) -> None:
+    """The modal stays open with the text that the person typed."""
     async with slack_room(redis_url) as room:
         await room.slash("ann", "#general", "prompt set")
         view = await room.form()
@@ -178,15 +178,15 @@ async def test_a_modal_opens_from_a_button_in_a_thread(redis_url: str) -> None:
             room.people["ann"], view, {view.blocks[0]["element"]["action_id"]: "Be bold."}
         )
         assert outcome.closed
-        told = await room.answered("#general", "Be bold.", root.ts)
-        assert told.thread_ts == root.ts
+        message = await room.answered("#general", "Be bold.", root.ts)
+        assert message.thread_ts == root.ts
         await room.say("ann", "#general", "@nebula hello")
         await room.quiet()
         assert "Be bold." in room.nebula.requests[0].messages[0].content
 
 
 async def test_a_button_does_not_lend_rights(redis_url: str) -> None:
-    """Anybody may press the button that another was offered; it opens the form only for those who may use it."""
+    """Anybody may press a button offered to somebody else; the form opens only for people who may use it."""
     async with slack_room(redis_url) as room:
         await room.say("ann", "#general", "@nebula !prompt set")
         offer = await room.answered("#general", "prompt set")
@@ -219,29 +219,29 @@ async def test_who_may_change_settings(redis_url: str, who: str, managers: str, 
 
 
 async def test_listed_people_may_change_settings(redis_url: str) -> None:
-    """SLACK_MANAGERS may name people by their ids; ids of others do not help."""
+    """SLACK_MANAGERS may name people by their ids; other people's ids do not help."""
     async with slack_room(redis_url, slack_managers="U0SOMEBODY") as room:
         assert "may not" in (await shown(room, "bob", "#general", "set temperature 1"))[0]
     async with slack_room(redis_url, slack_managers=f"admins,{room.people['bob'].lower()}") as room:
         assert "is now" in (await shown(room, "bob", "#general", "set temperature 1"))[0]
 
 
-async def test_everybody_rules_their_direct_message(redis_url: str) -> None:
+async def test_everybody_may_change_their_direct_message(redis_url: str) -> None:
     """Nobody else is there."""
     async with slack_room(redis_url) as room:
         await room.say("bob", "@bob", "!set temperature 0.5")
         await room.answered("@bob", "is now")
 
 
-async def test_rights_that_slack_does_not_tell_are_not_granted(redis_url: str) -> None:
-    """When users.info and conversations.info fail, nobody may change a channel."""
+async def test_rights_that_slack_does_not_confirm_are_not_granted(redis_url: str) -> None:
+    """If users.info and conversations.info fail, nobody may change a channel."""
     async with slack_room(redis_url) as room:
         for method in ("users.info", "conversations.info"):
             room.slack.faults.add(method, faults.refused("missing_scope"), times=None)
         assert "may not" in (await shown(room, "eve", "#general", "set temperature 1"))[0]
 
 
-async def test_a_question_by_command_that_can_not_be_stored_is_told(redis_url: str, redis_client: Redis) -> None:
+async def test_a_question_by_command_that_can_not_be_stored_is_reported(redis_url: str, redis_client: Redis) -> None:
     """Slack does not deliver commands again, so the person must know."""
     async with slack_room(redis_url) as room:
         await redis_client.config_set("maxmemory", "1")
@@ -253,8 +253,8 @@ async def test_a_question_by_command_that_can_not_be_stored_is_told(redis_url: s
         assert seen_by == room.people["ann"]
 
 
-async def test_a_long_answer_to_a_command_is_whole(redis_url: str) -> None:
-    """What does not fit one message is shown in several."""
+async def test_a_long_response_to_a_command_is_complete(redis_url: str) -> None:
+    """A text that does not fit one message is shown in several."""
     async with slack_room(redis_url) as room:
         prompt = "\n".join(f"Rule {number} of this channel." for number in range(450))
         await shown(room, "ann", "#general", f"prompt set {prompt}")
@@ -264,8 +264,8 @@ async def test_a_long_answer_to_a_command_is_whole(redis_url: str) -> None:
         assert [line for line in text.splitlines() if line.startswith("Rule ")] == prompt.splitlines()
 
 
-async def test_an_answer_whose_blocks_are_refused_is_shown_in_mrkdwn(redis_url: str) -> None:
-    """A response_url that takes no markdown block gets sections."""
+async def test_a_response_whose_blocks_are_refused_is_shown_in_mrkdwn(redis_url: str) -> None:
+    """If a response_url accepts no markdown block it gets sections."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("response_url", faults.refused("invalid_blocks"))
         answer = await room.slash("ann", "#general", "help")
@@ -273,8 +273,8 @@ async def test_an_answer_whose_blocks_are_refused_is_shown_in_mrkdwn(redis_url: 
         assert {block["type"] for block in message.blocks} == {"section"}
 
 
-async def test_the_outcome_of_a_form_is_told_by_a_message_if_need_be(redis_url: str) -> None:
-    """The response_url may have expired while somebody wrote."""
+async def test_the_outcome_of_a_form_falls_back_to_a_message(redis_url: str) -> None:
+    """The response_url may have expired while the person was writing."""
     async with slack_room(redis_url) as room:
         await room.slash("ann", "#general", "prompt set")
         view = await room.form()
@@ -283,16 +283,16 @@ async def test_the_outcome_of_a_form_is_told_by_a_message_if_need_be(redis_url: 
         await room.answered("#general", "Be bold.")
 
 
-async def test_a_command_s_answer_in_a_thread_waits_out_a_limit(redis_url: str) -> None:
-    """A 429 of chat.postMessage delays it."""
+async def test_a_response_in_a_thread_waits_for_a_rate_limit(redis_url: str) -> None:
+    """A 429 from chat.postMessage delays it."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("chat.postMessage", faults.rate_limited(0))
         await room.say("ann", "#general", "@nebula !help")
         await room.answered("#general", "prompt set")
 
 
-async def test_an_answer_that_is_put_off_is_shown_later(redis_url: str) -> None:
-    """A 429 of the response_url is waited out."""
+async def test_a_delayed_response_is_shown_later(redis_url: str) -> None:
+    """The bot waits out a 429 from the response_url."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("response_url", faults.rate_limited(0))
         text, _ = await shown(room, "ann", "#general", "settings")
@@ -300,7 +300,7 @@ async def test_an_answer_that_is_put_off_is_shown_later(redis_url: str) -> None:
 
 
 async def test_who_set_something_is_named(redis_url: str) -> None:
-    """By the name that people see, not by an id."""
+    """With the name that people see, not an id."""
     async with slack_room(redis_url) as room:
         await shown(room, "ann", "#general", "set temperature 1")
         assert "by ann" in (await shown(room, "bob", "#general", "settings"))[0]

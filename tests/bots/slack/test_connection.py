@@ -30,10 +30,10 @@ from tests.ports import free_port
 
 
 class _Nobody(Dispatcher):
-    """A front for tests in which nothing is said."""
+    """A dispatcher for tests in which nobody writes."""
 
     def __init__(self) -> None:
-        """Needs neither Redis nor a model."""
+        """It needs neither Redis nor a model."""
 
     async def away(self, name: str) -> float:
         return 0.0
@@ -44,7 +44,7 @@ class _Nobody(Dispatcher):
 
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[Slack]:
-    """The platform alone, from its start; ends it in the end."""
+    """Run the platform alone, and stop it at the end."""
     platform = Slack(config)
     async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
         task = group.create_task(platform.run(_Nobody()))
@@ -55,12 +55,12 @@ async def running(config: Config) -> AsyncIterator[Slack]:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"slack_bot_token": "xoxb-wrong"}, "SLACK_BOT_TOKEN is refused by Slack (invalid_auth)"),
-        ({"slack_app_token": "xapp-wrong"}, "SLACK_APP_TOKEN is refused by Slack (invalid_auth)"),
+        ({"slack_bot_token": "xoxb-wrong"}, "Slack refuses SLACK_BOT_TOKEN (invalid_auth)"),
+        ({"slack_app_token": "xapp-wrong"}, "Slack refuses SLACK_APP_TOKEN (invalid_auth)"),
     ],
 )
 async def test_a_refused_token_is_reported(wrong: dict[str, Any], sentence: str) -> None:
-    """The bot does not try for ever what can't succeed; the sentence names the variable and where to look."""
+    """The bot does not retry forever what can't succeed; the sentence names the variable and where to look."""
     async with SlackServer() as slack:
         with pytest.raises(WrongConfig) as caught:
             await Slack(settings(slack, **wrong)).run(_Nobody())
@@ -70,8 +70,8 @@ async def test_a_refused_token_is_reported(wrong: dict[str, Any], sentence: str)
 
 
 @pytest.mark.parametrize("method", ["auth.test", "apps.connections.open"])
-async def test_an_unreachable_slack_is_waited_for(method: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A 503 at the start is no reason to give up, and one line says so."""
+async def test_the_bot_waits_for_an_unreachable_slack(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The bot does not give up after a 503 at the start, and logs one line about it."""
     async with SlackServer() as slack:
         slack.faults.add(method, faults.server_error())
         async with running(settings(slack)) as platform:
@@ -81,7 +81,7 @@ async def test_an_unreachable_slack_is_waited_for(method: str, caplog: pytest.Lo
 
 
 async def test_stopping_while_slack_is_unreachable(caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody listens at the address; the bot still stops when told to."""
+    """Nobody listens at the address; the bot still stops when asked to."""
     async with SlackServer() as slack:
         config = settings(slack, slack_api_url=f"http://127.0.0.1:{free_port()}/api/")
     async with running(config) as platform, asyncio.timeout(HANG_SECONDS):
@@ -91,7 +91,7 @@ async def test_stopping_while_slack_is_unreachable(caplog: pytest.LogCaptureFixt
 
 
 async def test_missing_scopes_are_named(caplog: pytest.LogCaptureFixture) -> None:
-    """Slack tells with every answer what the app may do; what it may not is named at the start."""
+    """Every response from Slack lists the app's scopes; the bot names missing ones at the start."""
 
     async def answer(request: web.Request) -> web.Response:
         if request.path.endswith("auth.test"):
@@ -105,22 +105,22 @@ async def test_missing_scopes_are_named(caplog: pytest.LogCaptureFixture) -> Non
     async with TestServer(app) as server:
         url = str(server.make_url("/api/"))
         values: dict[str, Any] = {"slack_bot_token": "xoxb-1", "slack_app_token": "xapp-1", "slack_api_url": url}
-        with pytest.raises(WrongConfig, match=r"SLACK_APP_TOKEN is refused .* \(missing_scope: connections:write\)"):
+        with pytest.raises(WrongConfig, match=r"Slack refuses SLACK_APP_TOKEN \(missing_scope: connections:write\)"):
             await Slack(Config(**values)).run(_Nobody())
-    assert "lacks ['reactions:write']" in caplog.text
+    assert "lacks the scopes ['reactions:write']" in caplog.text
 
 
-async def test_scopes_that_came_later_are_not_missed(caplog: pytest.LogCaptureFixture) -> None:
-    """An app of an older manifest starts without a warning; one line says what it does not hear."""
+async def test_scopes_that_were_added_later_are_optional(caplog: pytest.LogCaptureFixture) -> None:
+    """An app with an older manifest starts without a warning; one line says what it misses."""
     caplog.set_level(logging.INFO)
     async with SlackServer(scopes=frozenset(SCOPES) - OPTIONAL) as slack, running(settings(slack)) as platform:
         await platform.ready.wait()
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
-    assert len([line for line in caplog.messages if "can't read along" in line]) == 1
+    assert len([line for line in caplog.messages if "can't read channel messages" in line]) == 1
 
 
-async def test_unknown_scopes_are_no_complaint(caplog: pytest.LogCaptureFixture) -> None:
-    """A server that does not tell the app's scopes leaves nothing to warn about."""
+async def test_unknown_scopes_cause_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """If a server does not report the app's scopes, there is nothing to warn about."""
     async with SlackServer() as slack, running(settings(slack)) as platform:
         await platform.ready.wait()
     assert not [record for record in caplog.messages if "lacks" in record]
@@ -137,8 +137,8 @@ async def test_the_environment_can_not_turn_on_oauth(redis_url: str, monkeypatch
         assert len(room.said("#general")) == 1
 
 
-async def test_proxies_of_the_environment_are_for_others(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NO_PROXY is heeded for calls, the socket and response_urls; the SDK by itself does not know it."""
+async def test_no_proxy_is_respected(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls, the socket and response_urls respect NO_PROXY, which the SDK itself ignores."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -148,16 +148,16 @@ async def test_proxies_of_the_environment_are_for_others(redis_url: str, monkeyp
         await room.until(lambda: answer.messages)
 
 
-async def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also for the WebSocket, which goes the way of HTTPS."""
+async def test_a_proxy_from_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for the WebSocket, which is treated like HTTPS."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
     monkeypatch.delenv("NO_PROXY", raising=False)
     assert proxy_for("https://slack.com/api/") == "http://proxy.test:3128"
     assert proxy_for("wss://wss-primary.slack.com/link/") == "http://proxy.test:3128"
 
 
-async def test_auth_is_asked_for_once(redis_url: str) -> None:
-    """Bolt would ask auth.test with every first event, and lose the event when that fails."""
+async def test_auth_test_is_called_once(redis_url: str) -> None:
+    """Bolt would call auth.test for every first event, and lose the event if that fails."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("auth.test", faults.server_error(), times=None)
         for text in ("@nebula one", "@nebula two"):
@@ -168,7 +168,7 @@ async def test_auth_is_asked_for_once(redis_url: str) -> None:
 
 
 async def test_a_socket_that_slack_refreshes_is_replaced(redis_url: str) -> None:
-    """Slack asks for a new connection every few hours; questions go on being answered."""
+    """Slack asks for a new connection every few hours; the bot continues to answer questions."""
     async with slack_room(redis_url, server={"retry_delays": RETRIES}) as room:
         await room.slack.disconnect_sockets()
         await room.until(lambda: len(room.calls("apps.connections.open")) == 2 and room.slack.sockets == 1)
@@ -176,8 +176,8 @@ async def test_a_socket_that_slack_refreshes_is_replaced(redis_url: str) -> None
 
 
 async def test_a_cut_socket_is_replaced(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that ends without a word is opened again when the next ping is due."""
-    monkeypatch.setattr(transport, "PING", 0.2)
+    """A connection that ends silently is opened again when the next ping is due."""
+    monkeypatch.setattr(transport, "PING_SECONDS", 0.2)
     async with slack_room(redis_url, server={"retry_delays": RETRIES}) as room:
         room.slack.drop_sockets()
         await room.until(lambda: room.slack.sockets == 1)
@@ -185,9 +185,9 @@ async def test_a_cut_socket_is_replaced(redis_url: str, monkeypatch: pytest.Monk
 
 
 async def test_a_socket_that_falls_silent_is_replaced(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A peer that lost its network says nothing, not even that it is gone; its pongs stay away."""
-    monkeypatch.setattr(transport, "PING", 0.2)
-    # What is still handed to the old socket comes again; the bot may take the new one for silent too, if it is slow.
+    """A peer that lost its network sends nothing, not even a close; its pongs are missing."""
+    monkeypatch.setattr(transport, "PING_SECONDS", 0.2)
+    # Slack resends events it sent to the old socket; a slow bot may also consider the new one silent.
     async with slack_room(redis_url, server={"retry_delays": RETRIES, "ack_timeout": 0.5}) as room:
         room.slack.mute_sockets()
         await room.until(lambda: len(room.calls("apps.connections.open")) > 1 and room.slack.sockets)
@@ -195,8 +195,8 @@ async def test_a_socket_that_falls_silent_is_replaced(redis_url: str, monkeypatc
 
 
 @pytest.mark.parametrize("reason", ["warning", "link_disabled"])
-async def test_every_kind_of_farewell_is_followed_by_a_new_socket(redis_url: str, reason: str) -> None:
-    """Slack warns some seconds ahead; it also says when Socket Mode was switched off, which may be for a moment."""
+async def test_every_kind_of_disconnect_is_followed_by_a_new_socket(redis_url: str, reason: str) -> None:
+    """Slack warns some seconds ahead; it also reports that Socket Mode is off, perhaps only for a moment."""
     async with slack_room(redis_url, server={"retry_delays": RETRIES}) as room:
         await room.slack.disconnect_sockets(reason)
         await room.until(lambda: len(room.calls("apps.connections.open")) == 2 and room.slack.sockets == 1)
@@ -217,9 +217,9 @@ async def test_every_kind_of_farewell_is_followed_by_a_new_socket(redis_url: str
 async def test_a_reconnection_that_fails_is_tried_until_it_works(
     redis_url: str, fault: faults.Fault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever Slack says meanwhile; one line tells that there is no connection, one that there is again."""
-    monkeypatch.setattr(transport, "PING", 0.2)
-    monkeypatch.setattr(transport, "LOOKS", 2)
+    """Whatever Slack replies meanwhile; one line says that there is no connection, one that there is again."""
+    monkeypatch.setattr(transport, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(transport, "CHECKS_UNTIL_ERROR", 2)
     async with slack_room(redis_url, server={"retry_delays": RETRIES}) as room:
         room.slack.faults.add("apps.connections.open", fault, times=None)
         room.slack.drop_sockets()
@@ -227,10 +227,10 @@ async def test_a_reconnection_that_fails_is_tried_until_it_works(
         room.slack.faults.clear()
         await logged(caplog, "Slack: connected again")
         await _answers(room)
-    # in turns: a machine that stands still may lose the new one as well
+    # they alternate: a machine that freezes may lose the new socket as well
     lines = [line for line in caplog.messages if "no connection" in line or "connected again" in line]
-    told = ["no connection" in line for line in lines]
-    assert told == [number % 2 == 0 for number in range(len(told))]
+    lost = ["no connection" in line for line in lines]
+    assert lost == [number % 2 == 0 for number in range(len(lost))]
     assert not [record for record in caplog.records if record.exc_info]
 
 
@@ -238,19 +238,19 @@ async def test_an_acknowledgement_on_a_lost_socket_is_one_line(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The socket is gone when the question is stored: Slack delivers it again, it is answered once, and the log has one
-    plain line of it, with nothing that was said."""
-    monkeypatch.setattr(transport, "PING", 0.2)
+    plain line about it, without the question's text."""
+    monkeypatch.setattr(transport, "PING_SECONDS", 0.2)
     stored = asyncio.Event()
 
     class Slow(Witness):
-        """It takes its time to store a question."""
+        """It is slow to store a question."""
 
-        async def heard(self, mention: Question, rights: RightsOf) -> Response | None:
-            response = await super().heard(mention, rights)
+        async def heard(self, question: Question, rights: RightsOf) -> Response | None:
+            response = await super().heard(question, rights)
             await stored.wait()
             return response
 
-    async with slack_room(redis_url, front=Slow, server={"retry_delays": RETRIES}) as room:
+    async with slack_room(redis_url, dispatcher=Slow, server={"retry_delays": RETRIES}) as room:
         await room.say("ann", "#general", "@nebula swordfish", as_both=False)
         await room.until(lambda: room.nebula.requests or room.said("#general"))
         room.slack.faults.add("apps.connections.open", faults.server_error(), times=None)
@@ -265,13 +265,13 @@ async def test_an_acknowledgement_on_a_lost_socket_is_one_line(
         await room.quiet()
         assert (room.slack.deliveries[0].problem, room.slack.deliveries[-1].problem) == ("connection_failed", "")
         assert len(room.said("#general")) == len(room.nebula.requests) == 1
-    assert lines == ["Slack: its socket closed before a request was acknowledged (ClientConnectionResetError)"]
+    assert lines == ["Slack: the socket closed before a request was acknowledged (ClientConnectionResetError)"]
     assert not [record for record in caplog.records if record.exc_info]
     assert "swordfish" not in caplog.text
 
 
 async def test_a_socket_that_can_not_be_refreshed_is_one_line(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Slack wants a new connection and has no address for it: the old one serves on until there is a new one."""
+    """Slack wants a new connection but has no address for it: the old one keeps working until there is a new one."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("apps.connections.open", faults.refused("internal_error"))
         await room.slack.disconnect_sockets()
@@ -285,15 +285,15 @@ async def test_a_socket_that_can_not_be_refreshed_is_one_line(redis_url: str, ca
 
 
 async def logged(caplog: pytest.LogCaptureFixture, line: str) -> None:
-    """Until the log has this line. Raises TimeoutError."""
+    """Wait until the log has this line. Raises TimeoutError."""
     async with asyncio.timeout(HANG_SECONDS):
         while line not in caplog.text:
             await asyncio.sleep(0.01)
 
 
-async def test_a_first_socket_that_does_not_open_is_asked_for_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address is good once and for a short time: the same one is not tried for ever."""
-    monkeypatch.setattr(transport, "PING", 0.05)
+async def test_a_first_socket_that_does_not_open_gets_a_new_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address works once and for a short time: the bot does not retry the same one forever."""
+    monkeypatch.setattr(transport, "PING_SECONDS", 0.05)
     async with SlackServer() as slack:
         slack.faults.add("socket", faults.server_error(), times=3)
         async with running(settings(slack)) as platform:
@@ -301,8 +301,8 @@ async def test_a_first_socket_that_does_not_open_is_asked_for_anew(monkeypatch: 
         assert len([call for call in slack.calls if call.method == "apps.connections.open"]) > 1
 
 
-async def test_several_sockets_outlive_one(redis_url: str) -> None:
-    """Slack hands each event to any of them; while one is replaced the others answer."""
+async def test_several_sockets_survive_the_loss_of_one(redis_url: str) -> None:
+    """Slack sends each event to any of them; while one is being replaced the others answer."""
     replaced = asyncio.Event()
     async with slack_room(redis_url, slack_sockets=3, server={"retry_delays": RETRIES}) as room:
         await room.until(lambda: room.slack.sockets == 3)
@@ -316,9 +316,9 @@ async def test_several_sockets_outlive_one(redis_url: str) -> None:
         await room.until(lambda: len(room.calls("apps.connections.open")) == 4 and room.slack.sockets == 3)
 
 
-async def test_a_socket_that_can_not_be_had_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bot answers with those it has, and stops when told to."""
-    monkeypatch.setattr(transport, "PING", 0.05)
+async def test_an_unavailable_socket_does_not_delay_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bot answers over the sockets it has, and stops when asked to."""
+    monkeypatch.setattr(transport, "PING_SECONDS", 0.05)
     async with SlackServer() as slack:
         slack.faults.add("apps.connections.open", faults.slow(0))
         slack.faults.add("apps.connections.open", faults.server_error(), times=None)
@@ -342,7 +342,7 @@ async def test_http_mode(redis_url: str) -> None:
 
 
 async def test_http_mode_answers_a_redelivered_event_once(redis_url: str) -> None:
-    """Slack may deliver an event several times here too."""
+    """Slack may also deliver an event several times over HTTP."""
     async with slack_room(redis_url, http=True) as room:
         room.slack.redeliver(2)
         await _answers(room)
@@ -351,7 +351,7 @@ async def test_http_mode_answers_a_redelivered_event_once(redis_url: str) -> Non
 
 @pytest.mark.parametrize(("secret", "age", "status"), [("", 0, 200), ("another", 0, 401), ("", 600, 401)])
 async def test_a_bad_signature_is_refused(redis_url: str, secret: str, age: int, status: int) -> None:
-    """Who does not know the secret, or repeats an old request, is not heard."""
+    """A sender that does not know the secret, or repeats an old request, is rejected."""
     async with slack_room(redis_url, http=True) as room, aiohttp.ClientSession() as session:
         config = room.config
         body = '{"type": "event_callback", "event": {"type": "app_home_opened"}}'
@@ -379,7 +379,7 @@ async def test_a_bad_signature_is_refused(redis_url: str, secret: str, age: int,
 async def test_garbage_is_refused_quietly(
     redis_url: str, kind: str, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the internet throws at an open port is turned away without filling the log."""
+    """Requests that the internet sends to an open port are rejected without filling the log."""
     async with slack_room(redis_url, http=True) as room, aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{room.config.slack_port}/slack/events"
         async with session.post(url, data=body, headers={"Content-Type": kind}) as response:

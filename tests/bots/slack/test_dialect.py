@@ -45,7 +45,7 @@ def test_no_mention_is_live(ping: str, around: str) -> None:
         ),
     ],
 )
-def test_a_link_to_a_mention_is_no_link(link: str) -> None:
+def test_a_link_to_a_mention_is_not_a_link(link: str) -> None:
     """In Slack's own markup it would be `<!channel|x>`."""
     assert "\\" in to_slack_markdown(link)
     assert not LIVE.search(to_mrkdwn(link))
@@ -53,7 +53,7 @@ def test_a_link_to_a_mention_is_no_link(link: str) -> None:
 
 @pytest.mark.parametrize("code", ["`{}`", "```\n{}\n```"])
 def test_a_mention_in_code_reads_the_same_and_is_not_live(code: str) -> None:
-    """An escape would show in code, an unseen character does not."""
+    """An escape would be visible in code; an invisible character is not."""
     text = to_slack_markdown(code.format("<!channel>"))
     assert text.replace("\u200b", "") == code.format("<!channel>")
     assert not LIVE.search(text)
@@ -63,21 +63,21 @@ def test_a_mention_in_code_reads_the_same_and_is_not_live(code: str) -> None:
     "begin", ["\\<!channel>", "\\\\<!channel>", "<\\!channel>", "<![x](https://i.j)channel>", "<subteam^S1>"]
 )
 def test_no_mention_is_live_by_an_escape(begin: str) -> None:
-    """And the entity that replaces the angle is not escaped itself."""
+    """And the entity that replaces the angle is not itself escaped."""
     text = to_slack_markdown(begin)
     assert not re.search(r"<(?:[!@#\\]|subteam)|(?<!\\)(?:\\\\)*\\&", text)
 
 
 def test_a_comment_is_shown() -> None:
-    """In text: what Slack would make of it is not known."""
+    """As text: we don't know what Slack would make of it."""
     assert to_slack_markdown("a <!-- b --> c") == "a &lt;!-- b --> c"
 
 
 @pytest.mark.parametrize(
     "code", ["List<@NonNull String>", "<#if x>", "<@macro/>", "a<!b", "<!ELEMENT a (b)>", "#include <x|y>"]
 )
-def test_code_that_is_no_token_stays_as_it_is(code: str) -> None:
-    """It is copied from there; only what has the form of a token of Slack's gets an unseen character."""
+def test_code_that_is_not_a_token_stays_unchanged(code: str) -> None:
+    """People copy code; only what looks like one of Slack's tokens gets an invisible character."""
     assert to_slack_markdown(f"```\n{code}\n```") == f"```\n{code}\n```"
 
 
@@ -93,7 +93,7 @@ def test_code_that_is_no_token_stays_as_it_is(code: str) -> None:
     ],
 )
 def test_images_are_links(markdown: str, slack: str) -> None:
-    """Also inside a link, of which nothing else is lost."""
+    """Even inside a link, which loses nothing else."""
     assert to_slack_markdown(markdown) == slack
 
 
@@ -106,27 +106,27 @@ def test_images_are_links(markdown: str, slack: str) -> None:
         ("$5 and $6_a_", "$5 and $6_a_"),
     ],
 )
-def test_formulas_stay_as_they_are_written(formula: str, slack: str) -> None:
-    """Their signs are escaped, so that Markdown shows them; in mrkdwn they need no escape."""
+def test_formulas_stay_as_written(formula: str, slack: str) -> None:
+    """Their characters are escaped, so that Markdown shows them; in mrkdwn they need no escape."""
     assert to_slack_markdown(formula) == slack
     if slack != formula:
         assert to_mrkdwn(formula) == formula
 
 
 def test_no_cell_is_lost() -> None:
-    """Slack would not show cells beyond the header's, which a bar in code makes."""
+    """A bar in code adds cells beyond the header's, which Slack would not show."""
     table = "| a | b |\n|---|---|\n| `x|y` | 1 |\n| 2 | 3 | 4 |\n"
     assert to_slack_markdown(table) == "| a | b |\n|---|---|\n| `x\\|y` | 1 |\n| 2 | 3 \\| 4 |\n"
 
 
 def test_what_can_not_be_sent() -> None:
-    """Halves of characters are joined or replaced, like the null."""
+    """Surrogate halves are joined or replaced, like the null character."""
     for text in map(str, (to_slack_markdown("a\x00\ud83d\ude00\ud83d"), to_mrkdwn("a\x00\ud83d\ude00\ud83d"))):
         assert text == "a\ufffd😀\ufffd"
 
 
 def test_what_can_be_appended() -> None:
-    """In the dialect, as far as it is sure; at the end all of it."""
+    """In Slack's dialect, as far as it is final; at the end all of it."""
     text = "Hi <!here> and ![pic](https://i.j"
     assert appendable(text, final=False) == "Hi &lt;!here> and"
     assert appendable(text + ")", final=True) == "Hi &lt;!here> and [pic](https://i.j)"
@@ -153,18 +153,18 @@ def test_what_can_be_appended() -> None:
     ],
 )
 def test_mrkdwn(markdown: str, mrkdwn: str) -> None:
-    """Each mark in mrkdwn's own way."""
+    """Each mark in the way of mrkdwn."""
     assert to_mrkdwn(markdown) == mrkdwn
 
 
 @pytest.mark.parametrize("ping", PINGS)
 def test_no_mention_is_live_in_mrkdwn_or_plain(ping: str) -> None:
-    """Every angle of the text is escaped; only our own links have some."""
+    """Every angle of the text is escaped; only our own links have any."""
     for text in (to_mrkdwn(f"x {ping} `{ping}`\n\n{ping}"), plain(f"x {ping} `{ping}`\n\n{ping}")):
         assert not LIVE.search(text)
 
 
-def test_plain_is_short_and_whole() -> None:
+def test_plain_text_is_short_and_not_cut_in_half() -> None:
     """It ends with an ellipsis within the limit and cuts neither an entity nor an emoji."""
     assert plain("**Hello** [you](https://x.y) & `me`") == "Hello you &amp; me"
     for limit in range(8, 24):
@@ -174,7 +174,7 @@ def test_plain_is_short_and_whole() -> None:
 
 
 def test_tokens_become_words() -> None:
-    """Mentions by name, links as Markdown or as they were typed, entities decoded once, code left alone."""
+    """Mentions by name, links as Markdown or as typed, entities decoded once, code unchanged."""
     users, channels = {"U1": "Ann"}.get, {"C1": "general"}.get
     text = (
         "<@U1> <@U2|bob> <@U3> <#C1> <#C2|random> <!here> <!channel> <!subteam^S1|@ops> <!date^1^{date}|yesterday> "

@@ -1,4 +1,4 @@
-"""The Slack app manifest: within the schema's limits, and true to what the code does."""
+"""The Slack app manifest: within the schema's limits, and consistent with the code."""
 
 import json
 import re
@@ -49,14 +49,14 @@ HEARD = {
 
 
 def parsed(**how: Any) -> dict[str, Any]:
-    """The manifest as Slack reads it."""
+    """Return the manifest as Slack reads it."""
     found = json.loads(manifest(**how))
     assert isinstance(found, dict)
     return found
 
 
-def test_scopes_are_those_that_the_code_needs() -> None:
-    """Every Web API method the adapter calls is covered, and no scope is asked for without need."""
+def test_the_scopes_are_those_that_the_code_needs() -> None:
+    """They cover every Web API method that the adapter calls, and none is unnecessary."""
     source = "".join(path.read_text() for path in Path(str(slack.__file__)).parent.rglob("*.py"))
     called = set(re.findall(r"\.client\.([a-z]+_\w+)", source))
     assert called == set(NEEDED)
@@ -64,8 +64,8 @@ def test_scopes_are_those_that_the_code_needs() -> None:
     assert set(parsed()["oauth_config"]["scopes"]["bot"]) == needed == set(SCOPES)
 
 
-def test_events_are_those_that_are_answered() -> None:
-    """Mentions, direct messages, and what becomes of either."""
+def test_the_events_are_those_that_the_code_handles() -> None:
+    """Mentions, direct messages, and changes to either."""
     assert parsed()["settings"]["event_subscriptions"]["bot_events"] == list(EVENTS) == list(HEARD)
 
 
@@ -76,8 +76,8 @@ def test_the_hint_names_every_command() -> None:
 
 
 @pytest.mark.parametrize("socket_mode", [True, False])
-def test_the_schema_s_limits_are_kept(socket_mode: bool) -> None:
-    """Lengths of slackapi/manifest-schema, 2.0.0."""
+def test_the_limits_of_the_schema_are_respected(socket_mode: bool) -> None:
+    """The lengths in slackapi/manifest-schema, 2.0.0."""
     found = parsed(socket_mode=socket_mode)
     shown, (command,) = found["display_information"], found["features"]["slash_commands"]
     assert len(shown["name"]) <= 35
@@ -91,7 +91,7 @@ def test_the_schema_s_limits_are_kept(socket_mode: bool) -> None:
 
 
 def test_people_can_write_to_the_bot() -> None:
-    """The messages tab is on and may be written in, and buttons and modals work."""
+    """The messages tab is on and writable, and buttons and modals work."""
     found = parsed()
     home = found["features"]["app_home"]
     assert (home["messages_tab_enabled"], home["messages_tab_read_only_enabled"]) == (True, False)
@@ -109,8 +109,8 @@ def test_the_agent_features_can_be_left_out() -> None:
     assert "assistant:write" not in plain["oauth_config"]["scopes"]["bot"]
 
 
-def test_reading_along_can_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """Then only mentions and direct messages reach the bot, and nothing else is asked for."""
+def test_channel_history_can_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Then only mentions and direct messages reach the bot, and the manifest asks for nothing else."""
     assert main(["manifest", "slack", "--no-history"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found == parsed(history=False)

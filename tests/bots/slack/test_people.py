@@ -1,4 +1,4 @@
-"""Who asks in Slack, at the wire: members of ours and of other organisations, and what finding that out costs."""
+"""Who asks in Slack, at the wire: members of ours and other organizations, and the cost of finding out."""
 
 from core.access.allowlist import EXTERNAL
 from core.domain.conversation import Author
@@ -9,13 +9,13 @@ OTHER = "T0OTHER"
 
 
 def authors(room: Room) -> list[Author]:
-    """Of the questions as the front heard them, each once."""
-    return list({mention.id: mention.author for mention in witness(room.front).questions}.values())
+    """Return the authors of the questions that the dispatcher received, each once."""
+    return list({question.id: question.author for question in witness(room.dispatcher).questions}.values())
 
 
-async def test_people_of_another_organisation_are_told_apart(redis_url: str) -> None:
-    """In what they say, press and command; whoever runs the bot has to let them in."""
-    async with slack_room(redis_url, front=Witness) as room:
+async def test_people_of_another_organization_are_recognized(redis_url: str) -> None:
+    """In messages, button presses and commands; the operator has to let them in."""
+    async with slack_room(redis_url, dispatcher=Witness) as room:
         room.person("zoe", team=OTHER)
         await room.say("zoe", "#general", "@nebula hello")
         await room.quiet()
@@ -28,14 +28,14 @@ async def test_people_of_another_organisation_are_told_apart(redis_url: str) -> 
         for who in ("zoe", "ann"):
             await room.slack.press(room.people[who], room.said("#general")[-1], "nebula_reply_again")
         await room.quiet()
-        assert [press.author.external for press in witness(room.front).presses] == [True, False]
+        assert [press.author.external for press in witness(room.dispatcher).presses] == [True, False]
         answer = await room.slash("zoe", "#general", "settings")
         assert EXTERNAL in (await room.until(lambda: answer.messages))[0].shown
 
 
 async def test_they_can_be_let_in(redis_url: str) -> None:
-    """Then they are answered like everybody."""
-    async with slack_room(redis_url, front=Witness, access_external="on") as room:
+    """Then they are answered like everybody else."""
+    async with slack_room(redis_url, dispatcher=Witness, access_external="on") as room:
         room.person("zoe", team=OTHER)
         await room.say("zoe", "#general", "@nebula hello")
         await room.quiet()
@@ -44,7 +44,7 @@ async def test_they_can_be_let_in(redis_url: str) -> None:
 
 
 async def test_each_person_is_looked_up_once(redis_url: str) -> None:
-    """The author who is also named in the text, and neither the bot nor anybody again."""
+    """The author, who is also named in the text; but never the bot, and nobody twice."""
     async with slack_room(redis_url) as room:
         for text in ("@nebula what do @ann and @bob like?", "@nebula and @bob?"):
             await room.say("ann", "#general", text)

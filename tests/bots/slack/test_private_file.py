@@ -1,4 +1,4 @@
-"""Files in Slack at the wire: one that a command gives to the person who asked for it."""
+"""Files in Slack at the wire: one that a command sends to the person who asked for it."""
 
 import pytest
 
@@ -14,18 +14,18 @@ GRANTED = frozenset(SCOPES)
 
 
 class Giver(Dispatcher):
-    """Answers each command with a file."""
+    """Responds to each command with a file."""
 
-    def __init__(self, front: Dispatcher) -> None:
-        """In place of this one."""
-        self.__dict__.update(front.__dict__)
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        """Take the place of this dispatcher."""
+        self.__dict__.update(dispatcher.__dict__)
 
     async def invoked(self, invocation: Invocation, rights: RightsOf) -> Response:
         return Response("Here it is.", file=File("export.json", b"{}"))
 
 
 async def given(room: Room, slash: bool) -> str:
-    """Ask for it in the channel; returns what is said there of it."""
+    """Ask for the file in the channel; return what the channel reads about it."""
     if slash:
         answer = await room.slash("ann", "#general", "settings")
         return (await room.until(lambda: answer.messages))[0].shown
@@ -34,9 +34,9 @@ async def given(room: Room, slash: bool) -> str:
 
 
 @pytest.mark.parametrize("slash", [True, False])
-async def test_a_file_goes_to_the_person_alone(redis_url: str, slash: bool) -> None:
-    """Into their direct messages, and the response says so."""
-    async with slack_room(redis_url, front=Giver, server={"scopes": GRANTED}) as room:
+async def test_a_file_goes_only_to_the_person_who_asked(redis_url: str, slash: bool) -> None:
+    """It is in their direct messages, and the response says so."""
+    async with slack_room(redis_url, dispatcher=Giver, server={"scopes": GRANTED}) as room:
         assert DIRECTLY in await given(room, slash)
         (shared,) = room.said("@ann")
         assert [(file.name, file.data) for file in shared.files] == [("export.json", b"{}")]
@@ -45,8 +45,8 @@ async def test_a_file_goes_to_the_person_alone(redis_url: str, slash: bool) -> N
 
 @pytest.mark.parametrize("slash", [True, False])
 async def test_a_file_is_never_shown_to_others(redis_url: str, slash: bool) -> None:
-    """An app of an older manifest may not open a direct message: then there is a sentence, and no file."""
-    async with slack_room(redis_url, front=Giver, server={"scopes": GRANTED - {"im:write"}}) as room:
+    """An app with an older manifest may not open a direct message: there is a sentence, and no file."""
+    async with slack_room(redis_url, dispatcher=Giver, server={"scopes": GRANTED - {"im:write"}}) as room:
         if slash:
             answer = await room.slash("ann", "#general", "settings")
             assert NO_SCOPE in (await room.until(lambda: answer.messages))[0].shown
@@ -56,25 +56,25 @@ async def test_a_file_is_never_shown_to_others(redis_url: str, slash: bool) -> N
         assert not [message for message in room.said("#general") if message.files]
 
 
-async def test_a_busy_slack_is_waited_for(redis_url: str) -> None:
-    """A refusal that passes does not turn what is private into something public."""
-    async with slack_room(redis_url, front=Giver, server={"scopes": GRANTED}) as room:
+async def test_a_rate_limit_is_waited_for(redis_url: str) -> None:
+    """A temporary refusal does not make a private file public."""
+    async with slack_room(redis_url, dispatcher=Giver, server={"scopes": GRANTED}) as room:
         room.slack.faults.add("conversations.open", faults.rate_limited(0))
         assert DIRECTLY in await given(room, True)
         assert not [message for message in room.said("#general") if message.files]
 
 
 async def test_a_file_in_a_direct_message_stays_there(redis_url: str) -> None:
-    """It is private already."""
-    async with slack_room(redis_url, front=Giver) as room:
+    """It is already private."""
+    async with slack_room(redis_url, dispatcher=Giver) as room:
         await room.say("ann", "@ann", "!settings")
         await room.answered("@ann", "Here it is.")
         assert [len(message.files) for message in room.said("@ann")] == [1, 0]
         assert not room.calls("conversations.open")
 
 
-async def test_a_file_that_is_refused_is_owned_up_to(redis_url: str) -> None:
+async def test_a_refused_file_is_reported(redis_url: str) -> None:
     """The rest of the response is shown all the same."""
-    async with slack_room(redis_url, front=Giver) as room:
+    async with slack_room(redis_url, dispatcher=Giver) as room:
         room.slack.faults.add("files.getUploadURLExternal", faults.refused("file_uploads_disabled"), times=None)
         assert NOT_SENT in await given(room, True)

@@ -1,4 +1,4 @@
-"""Replies in Slack at the wire: how they grow, what is seen before them, and what Slack may do to them."""
+"""Replies in Slack at the wire: how they grow, what people see before them, and what Slack may do to them."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ from tests.bots.slack.harness import slack_room
 
 
 async def test_a_growing_reply_is_edited_in_place(redis_url: str) -> None:
-    """Every frame is an edit of the one message, with its blocks, and without linking names anew."""
+    """Every frame edits the one message, with its blocks, and does not turn names into links again."""
     async with slack_room(redis_url) as room:
         room.growing()
         room.nebula.answer_next("word " * 60 + "@ann end")
@@ -36,7 +36,7 @@ async def test_a_growing_reply_is_edited_in_place(redis_url: str) -> None:
 
 
 async def test_a_long_answer_becomes_several_messages(redis_url: str) -> None:
-    """Nothing is lost at the cuts, and all messages stand in the one thread."""
+    """Nothing is lost at the page breaks, and all messages are in the same thread."""
     async with slack_room(redis_url) as room:
         lines = [f"Line {number} says something of no importance at all." for number in range(700)]
         room.nebula.answer_next("\n\n".join(lines))
@@ -49,7 +49,7 @@ async def test_a_long_answer_becomes_several_messages(redis_url: str) -> None:
 
 
 async def test_a_thinking_model_shows_that_it_thinks(redis_url: str) -> None:
-    """What it thinks is in no frame of the reply; that it thought is said above the answer."""
+    """No frame of the reply contains the reasoning; a line above the answer says that the model was thinking."""
     async with slack_room(redis_url) as room:
         thought = room.held(after=20)
         room.nebula.answer_next("The answer is 42.", thought="hidden considerations " * 20)
@@ -65,7 +65,7 @@ async def test_a_thinking_model_shows_that_it_thinks(redis_url: str) -> None:
         assert reply.ts == room.said("#general")[0].ts
 
 
-async def test_being_slowed_down_loses_nothing(redis_url: str) -> None:
+async def test_a_rate_limit_loses_nothing(redis_url: str) -> None:
     """After a 429 the bot waits as long as Slack says, and then posts."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("chat.postMessage", faults.rate_limited(1))
@@ -82,8 +82,8 @@ async def test_being_slowed_down_loses_nothing(redis_url: str) -> None:
     [faults.server_error(), faults.page("<html>busy</html>"), faults.page("busy"), faults.refused("fatal_error")],
     ids=["503", "html", "text", "fatal_error"],
 )
-async def test_a_failing_slack_is_tried_again(redis_url: str, fault: faults.Fault) -> None:
-    """An error of the server, or a page in place of an answer, passes."""
+async def test_failed_calls_are_retried(redis_url: str, fault: faults.Fault) -> None:
+    """A server error, or an HTML page in place of a response, is temporary."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("chat.postMessage", fault)
         await room.say("ann", "#general", "@nebula hello")
@@ -91,8 +91,8 @@ async def test_a_failing_slack_is_tried_again(redis_url: str, fault: faults.Faul
         assert len(room.said("#general")) == 1
 
 
-async def test_a_deleted_reply_is_given_up(redis_url: str) -> None:
-    """Who deletes the growing reply does not want it; the next question is answered as ever."""
+async def test_a_deleted_reply_is_abandoned(redis_url: str) -> None:
+    """A person who deletes the growing reply does not want it; the next question is answered as usual."""
     async with slack_room(redis_url) as room:
         more = room.held(after=20)
         room.nebula.answer_next("word " * 300)
@@ -108,8 +108,8 @@ async def test_a_deleted_reply_is_given_up(redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("refusal", ["edit_window_closed", "cant_update_message"])
-async def test_a_reply_that_can_not_be_edited_is_posted_whole(redis_url: str, refusal: str) -> None:
-    """A workspace that forbids edits still gets the whole answer, once, without a stub beside it."""
+async def test_a_reply_that_can_not_be_edited_is_posted_as_a_whole(redis_url: str, refusal: str) -> None:
+    """A workspace that forbids edits still gets the whole answer, once, without a leftover beside it."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("chat.update", faults.refused(refusal), times=None)
         more = room.held(after=20)
@@ -122,16 +122,16 @@ async def test_a_reply_that_can_not_be_edited_is_posted_whole(redis_url: str, re
         assert [message.shown for message in room.said("#general")] == ["word " * 40 + "end"]
 
 
-async def test_a_commands_answer_survives_a_fault(redis_url: str) -> None:
-    """A setting that was changed is confirmed, even if Slack stumbles over the first attempt."""
+async def test_a_response_to_a_command_survives_a_fault(redis_url: str) -> None:
+    """A changed setting is confirmed, even if Slack fails at the first attempt."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("chat.postMessage", faults.server_error(500))
         await room.say("ann", "#general", "@nebula !set temperature 1")
         await room.until(lambda: any("`temperature`" in text for text in room.shown("#general")))
 
 
-async def test_marks_of_a_process_that_is_gone_are_taken_away(redis_url: str) -> None:
-    """Eyes that another process put on a question go when this one has answered it."""
+async def test_reactions_of_a_process_that_has_exited_are_removed(redis_url: str) -> None:
+    """Eyes that another process added to a question go when this one has answered it."""
     async with slack_room(redis_url) as room:
         question = await room.slack.say(room.person("carl"), room.where("#general"), "hello")
         web = Web(room.slack.api_url, room.slack.bot_token)
@@ -145,8 +145,8 @@ async def test_marks_of_a_process_that_is_gone_are_taken_away(redis_url: str) ->
         await web.close()
 
 
-async def test_a_mention_in_code_is_a_word_of_it(redis_url: str) -> None:
-    """The bot's name is taken out where it calls the bot, and kept where it is part of code."""
+async def test_a_mention_in_code_stays_a_word(redis_url: str) -> None:
+    """The bot's name is removed where it addresses the bot, and kept where it is part of code."""
     async with slack_room(redis_url) as room:
         web = Web(room.slack.api_url, room.slack.bot_token)
         words = IncomingText(People(web, ()), room.slack.bot_user)
@@ -155,8 +155,8 @@ async def test_a_mention_in_code_is_a_word_of_it(redis_url: str) -> None:
         await web.close()
 
 
-async def test_a_server_without_markdown_blocks_is_found_out_once() -> None:
-    """After one refusal that names the block, all replies are in mrkdwn at once."""
+async def test_missing_markdown_blocks_are_detected_once() -> None:
+    """After one refusal that names the block, all replies use mrkdwn at once."""
     kinds: list[str] = []
 
     async def post(request: web.Request) -> web.Response:
@@ -179,7 +179,7 @@ async def test_a_server_without_markdown_blocks_is_found_out_once() -> None:
 
 
 async def test_a_refused_markdown_block_becomes_mrkdwn(redis_url: str) -> None:
-    """A server that does not know markdown blocks gets the text in sections."""
+    """A server that does not support markdown blocks gets the text in sections."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("chat.postMessage", faults.refused("invalid_blocks"))
         room.nebula.answer_next("plain words")
@@ -192,7 +192,7 @@ async def test_a_refused_markdown_block_becomes_mrkdwn(redis_url: str) -> None:
 
 
 async def test_thinking_shows_in_the_thread_until_the_reply(redis_url: str) -> None:
-    """The status line of the thread says that the model thinks; it is gone when the reply is there."""
+    """The status line of the thread says that the model is thinking; it is gone when the reply is there."""
     async with slack_room(redis_url) as room:
         thought = room.held()
         asked = await room.say("ann", "#general", "@nebula hello")
@@ -202,8 +202,8 @@ async def test_thinking_shows_in_the_thread_until_the_reply(redis_url: str) -> N
         assert room.slack.status(asked.channel, asked.ts) == ""
 
 
-async def test_a_status_of_a_reply_elsewhere_is_taken_away(redis_url: str) -> None:
-    """A reply beside the question does not clear the status of the question's thread by itself."""
+async def test_the_status_of_a_reply_elsewhere_is_removed(redis_url: str) -> None:
+    """A reply beside the question does not by itself clear the status of the question's thread."""
     async with slack_room(redis_url, reply_streaming="edit") as room:
         thought = room.held()
         asked = await room.say("ann", "@ann", "hello")
@@ -214,8 +214,8 @@ async def test_a_status_of_a_reply_elsewhere_is_taken_away(redis_url: str) -> No
         assert room.slack.status(asked.channel, asked.ts) == ""
 
 
-async def test_a_status_that_comes_after_the_reply_is_taken_away(redis_url: str) -> None:
-    """Slack may be slower with the status than the model with its first words."""
+async def test_a_status_that_comes_after_the_reply_is_removed(redis_url: str) -> None:
+    """Slack may be slower to show the status than the model to send its first words."""
     async with slack_room(redis_url) as room:
         late = asyncio.Event()
         room.slack.faults.add("assistant.threads.setStatus", faults.held(late))
@@ -233,8 +233,8 @@ async def test_a_status_that_comes_after_the_reply_is_taken_away(redis_url: str)
         assert room.slack.status(asked.channel, asked.ts) == ""
 
 
-async def test_eyes_stand_in_for_a_status(redis_url: str) -> None:
-    """An app that may not set a status puts a reaction on the question, and does not ask for the status again."""
+async def test_eyes_replace_a_status_that_can_not_be_set(redis_url: str) -> None:
+    """An app that may not set a status adds a reaction to the question, and does not try the status again."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("assistant.threads.setStatus", faults.refused("not_allowed_token_type"), times=None)
         for text in ("@nebula one", "@nebula two"):
@@ -245,8 +245,8 @@ async def test_eyes_stand_in_for_a_status(redis_url: str) -> None:
         assert not any(message.reactions for message in room.slack.messages(room.where("#general")))
 
 
-async def test_eyes_that_come_too_late_are_taken_away(redis_url: str) -> None:
-    """The answer may be there before the reaction; then the reaction goes as soon as it came."""
+async def test_eyes_that_come_too_late_are_removed(redis_url: str) -> None:
+    """The answer may be there before the reaction; then the reaction goes as soon as it has come."""
     async with slack_room(redis_url) as room:
         late, thought = asyncio.Event(), room.held()
         room.slack.faults.add("reactions.add", faults.held(late))
@@ -263,7 +263,7 @@ async def test_eyes_that_come_too_late_are_taken_away(redis_url: str) -> None:
 
 
 async def test_an_app_that_may_not_react_does_not_try_again(redis_url: str) -> None:
-    """Without reactions:write a question that waits has no mark, and is answered all the same."""
+    """Without reactions:write a waiting question has no reaction, and is answered all the same."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("reactions.add", faults.refused("missing_scope"), times=None)
         thought = room.held()
@@ -278,21 +278,21 @@ async def test_an_app_that_may_not_react_does_not_try_again(redis_url: str) -> N
         assert len(room.calls("reactions.add")) == 1
 
 
-async def test_a_waiting_question_by_command_is_told(redis_url: str) -> None:
-    """A command has no message to put a mark on; the person is told in words, alone."""
+async def test_a_waiting_question_by_command_gets_a_message(redis_url: str) -> None:
+    """A command has no message for a reaction; the person gets a private sentence."""
     async with slack_room(redis_url) as room:
         thought = room.held()
         await room.say("ann", "#general", "@nebula one")
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
         await room.slash("bob", "#general", "ask two")
-        (told,) = await room.until(lambda: room.slack.ephemerals(room.where("#general"), room.people["bob"]))
-        assert "is waiting for its turn" in told.shown
+        (message,) = await room.until(lambda: room.slack.ephemerals(room.where("#general"), room.people["bob"]))
+        assert "is waiting for its turn" in message.shown
         thought.set()
         await room.until(lambda: len(room.said("#general")) == 2)
 
 
-async def test_a_waiting_question_is_marked(redis_url: str) -> None:
-    """A question that has to wait for another gets eyes, which go away with its answer."""
+async def test_a_waiting_question_gets_eyes(redis_url: str) -> None:
+    """A question that has to wait for another gets eyes, which go when it is answered."""
     async with slack_room(redis_url) as room:
         thought = room.held()
         await room.say("ann", "#general", "@nebula one")
@@ -310,7 +310,7 @@ async def test_a_waiting_question_is_marked(redis_url: str) -> None:
 
 
 async def test_a_running_reply_outlives_the_connection(redis_url: str) -> None:
-    """Once the platform is left, replies that still run reach their end in the time they are given."""
+    """After the platform has stopped, running replies reach their end within the time they have."""
     async with slack_room(redis_url) as room:
         more = room.held(after=20)
         room.nebula.answer_next("word " * 50 + "end")

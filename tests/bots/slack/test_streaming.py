@@ -1,4 +1,4 @@
-"""Slack's native streams at the wire: how a reply grows in one, and reaches its end whatever Slack does to it."""
+"""Slack's native streams at the wire: how a reply grows, and reaches its end whatever Slack does to it."""
 
 import asyncio
 import itertools
@@ -13,7 +13,7 @@ from bots.sandbox.slack.events import SUBSCRIPTIONS
 from bots.sandbox.slack.values import Message
 from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
-from bots.slack.outbound import streaming_surface as native
+from bots.slack.outbound import streaming_surface
 from bots.slack.outbound.status import Eyes
 from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address, Place
@@ -30,13 +30,13 @@ WORDS = " ".join(f"word{number}" for number in range(60))  # 120 tokens
 
 
 def writes(room: Room) -> list[str]:
-    """The methods that put something on screen, in the order of their calls, repetitions left out."""
+    """Return the methods that changed the screen, in the order of their calls, without repetitions."""
     shown = (START, APPEND, STOP, POST, UPDATE, "chat.delete")
     return [method for method, _ in itertools.groupby(c.method for c in room.slack.calls if c.method in shown)]
 
 
 async def asked(room: Room, answer: str = WORDS, channel: str = "@ann", tokens: int = 10) -> Message:
-    """A question whose answer is seen to grow by so many tokens, 0: comes at once."""
+    """Ask a question whose answer visibly grows by this many tokens; 0: it comes at once."""
     if tokens:
         room.growing(tokens)
     else:
@@ -45,13 +45,13 @@ async def asked(room: Room, answer: str = WORDS, channel: str = "@ann", tokens: 
 
 
 async def put(room: Room, answer: str = WORDS, channel: str = "@ann") -> Message:
-    """A question with this answer."""
+    """Ask a question with this answer."""
     room.nebula.answer_next(answer)
     return await room.say("ann", channel, "talk" if channel[0] == "@" else "@nebula talk")
 
 
 async def only(room: Room, channel: str = "@ann") -> Message:
-    """The one message of the bot's in the channel, when all is over."""
+    """Return the bot's only message in the channel, when everything is done."""
     await room.quiet()
     (reply,) = room.said(channel)
     assert reply.streaming != "in_progress"
@@ -92,7 +92,7 @@ async def test_a_status_says_that_the_model_thinks_until_the_stream_begins(redis
 
 
 async def test_nothing_in_a_stream_pings(redis_url: str) -> None:
-    """What Slack would read as a mention is text, also where its parts come in two pieces."""
+    """What Slack would read as a mention is text, even if its parts arrive in two pieces."""
     text = " ".join("all <!here> and <@U0NEBULA> and <!subteam^S1|team> and `<!channel>` too" for _ in range(12))
     async with slack_room(redis_url) as room:
         await asked(room, text)
@@ -102,8 +102,8 @@ async def test_nothing_in_a_stream_pings(redis_url: str) -> None:
         assert reply.shown.replace("\u200b", "") == text
 
 
-async def test_an_answer_that_is_there_at_once_is_posted(redis_url: str) -> None:
-    """What needs no growing is one call, in the same thread."""
+async def test_an_answer_that_arrives_at_once_is_posted(redis_url: str) -> None:
+    """A complete reply is one call, in the same thread."""
     async with slack_room(redis_url) as room:
         question = await asked(room, "Yes.", tokens=0)
         reply = await only(room)
@@ -111,8 +111,8 @@ async def test_an_answer_that_is_there_at_once_is_posted(redis_url: str) -> None
         assert reply.buttons == ("nebula_reply_again", "nebula_rating")
 
 
-async def test_a_channel_is_edited_unless_it_wants_streams(redis_url: str) -> None:
-    """In a channel only the person who asked would see a stream grow: it is for rooms that say so."""
+async def test_replies_in_channels_are_edited_unless_streaming_is_set(redis_url: str) -> None:
+    """In a channel only the person who asked would see a stream grow, so a channel has to ask for it."""
     async with slack_room(redis_url) as room:
         await asked(room, channel="#general")
         assert (await only(room, "#general")).shown == WORDS
@@ -131,7 +131,7 @@ async def test_a_channel_is_edited_unless_it_wants_streams(redis_url: str) -> No
 
 
 async def test_a_direct_message_can_be_edited_instead(redis_url: str) -> None:
-    """Then the reply stands beside the question."""
+    """Then the reply appears beside the question."""
     async with slack_room(redis_url) as room:
         await room.say("ann", "@ann", "!set streaming edit")
         await room.until(lambda: room.said("@ann"))
@@ -163,8 +163,8 @@ async def test_a_command_in_a_direct_message_is_answered_beside_it(redis_url: st
         assert {message.thread_ts for message in room.said("@ann")} == {""}
 
 
-async def test_a_model_that_breaks_off_leaves_a_finished_stream(redis_url: str) -> None:
-    """What came stays, and why there is no more stands below, with the button to ask anew."""
+async def test_a_model_that_fails_leaves_a_finished_stream(redis_url: str) -> None:
+    """The text so far stays; the reason for the end appears below, with the button to regenerate."""
     async with slack_room(redis_url) as room:
         room.nebula.fault(Fault(cut_after=60))
         await asked(room)
@@ -176,7 +176,7 @@ async def test_a_model_that_breaks_off_leaves_a_finished_stream(redis_url: str) 
 
 
 async def test_a_running_stream_outlives_the_connection(redis_url: str) -> None:
-    """Once the platform is left, it still reaches its end."""
+    """It still reaches its end after the platform has stopped."""
     async with slack_room(redis_url) as room:
         more = room.held(after=20, tokens=10)
         await put(room)
@@ -195,7 +195,7 @@ async def test_a_running_stream_outlives_the_connection(redis_url: str) -> None:
     "code", ["unknown_method", "method_deprecated", "feature_not_enabled", "not_allowed_token_type"]
 )
 async def test_a_slack_without_streams_is_asked_once(redis_url: str, code: str) -> None:
-    """After one refusal all replies are edited, that one included, and nothing of any is lost."""
+    """After one refusal all replies, including this one, are edited, and none loses any text."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add(START, faults.refused(code), times=None)
         for _ in range(2):
@@ -209,8 +209,8 @@ async def test_a_slack_without_streams_is_asked_once(redis_url: str, code: str) 
 @pytest.mark.parametrize(
     "code", ["channel_type_not_supported", "missing_recipient_user_id", "missing_recipient_team_id"]
 )
-async def test_channels_without_streams_say_nothing_of_direct_messages(redis_url: str, code: str) -> None:
-    """A refusal that tells of channels is remembered for channels."""
+async def test_a_refusal_in_channels_does_not_affect_direct_messages(redis_url: str, code: str) -> None:
+    """A refusal that concerns channels is remembered only for channels."""
     async with slack_room(redis_url, reply_streaming="native") as room:
         room.slack.faults.add(START, faults.refused(code))
         for _ in range(2):
@@ -224,8 +224,8 @@ async def test_channels_without_streams_say_nothing_of_direct_messages(redis_url
 
 
 @pytest.mark.parametrize("code", ["thread_not_found", "user_not_found", "restricted_action", "invalid_arguments"])
-async def test_a_refusal_of_one_reply_is_not_held_against_the_next(redis_url: str, code: str) -> None:
-    """What tells of one thread, person or text turns that one reply into edits."""
+async def test_a_refusal_of_one_reply_does_not_affect_the_next(redis_url: str, code: str) -> None:
+    """A refusal that concerns one thread, person or text turns only that reply into edits."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add(START, faults.refused(code))
         for _ in range(2):
@@ -235,8 +235,8 @@ async def test_a_refusal_of_one_reply_is_not_held_against_the_next(redis_url: st
         assert writes(room) == [START, POST, UPDATE, START, APPEND, STOP]
 
 
-async def test_a_slack_that_wants_no_more_starts_is_not_waited_for(redis_url: str) -> None:
-    """When the next start is far away the reply is edited at once, in the thread where streams stand."""
+async def test_a_rate_limit_on_starts_is_not_waited_for(redis_url: str) -> None:
+    """If the next start is far away the reply is edited at once, in the thread where streams appear."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add(START, faults.rate_limited(600))
         question = await asked(room)
@@ -250,14 +250,14 @@ async def test_a_slack_that_wants_no_more_starts_is_not_waited_for(redis_url: st
 
 
 async def test_a_long_answer_rolls_over_into_further_streams(redis_url: str) -> None:
-    """Before Slack's cap a stream ends and the next begins in the same thread; nothing is lost or doubled."""
+    """Before Slack's limit a stream ends and the next begins in the same thread; nothing is lost or duplicated."""
     lines = [f"Line {number} says something of no importance at all." for number in range(500)]
     async with slack_room(redis_url) as room:
         question = await asked(room, "\n\n".join(lines), tokens=400)
         await room.answered("@ann", lines[-1])
         await room.quiet()
         replies = room.said("@ann", question.ts)
-        assert len(replies) >= len(room.calls(START)) > 1  # the last may be complete when its turn comes
+        assert len(replies) >= len(room.calls(START)) > 1  # the last page may be complete before it is shown
         assert not [call for call in room.slack.calls if call.error]
         assert "\n\n".join(reply.shown for reply in replies).split("\n\n") == lines
         assert "in_progress" not in {reply.streaming for reply in replies}
@@ -272,13 +272,13 @@ async def test_code_that_rolls_over_is_code_in_every_stream(redis_url: str) -> N
         await room.answered("@ann", "That was all.")
         await room.quiet()
         replies = room.said("@ann")
-        assert len(replies) >= len(room.calls(START)) > 1  # the last may be complete when its turn comes
+        assert len(replies) >= len(room.calls(START)) > 1  # the last page may be complete before it is shown
         assert all(len(re.findall(r"^```", reply.shown, re.MULTILINE)) == 2 for reply in replies)
         assert re.findall(r"^line_.*", "\n".join(reply.shown for reply in replies), re.MULTILINE) == code
 
 
-async def test_a_cap_that_is_lower_than_we_think_loses_nothing(redis_url: str) -> None:
-    """What a stream does not hold comes by an edit of the same message."""
+async def test_a_limit_lower_than_assumed_loses_nothing(redis_url: str) -> None:
+    """Text that a stream does not accept comes by an edit of the same message."""
     text = "\n\n".join(f"Line {number} says something of no importance." for number in range(150))
     async with slack_room(redis_url, server={"stream_cap": 3000}) as room:
         await asked(room, text, tokens=200)
@@ -288,8 +288,8 @@ async def test_a_cap_that_is_lower_than_we_think_loses_nothing(redis_url: str) -
         assert reply.buttons == ("nebula_reply_again", "nebula_rating")
 
 
-async def test_a_last_piece_beyond_the_cap_loses_nothing(redis_url: str) -> None:
-    """The same when it is the stop that does not fit."""
+async def test_a_last_piece_beyond_the_limit_loses_nothing(redis_url: str) -> None:
+    """The same if the stop does not fit."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add(STOP, faults.refused("msg_too_long"))
         await asked(room)
@@ -298,12 +298,12 @@ async def test_a_last_piece_beyond_the_cap_loses_nothing(redis_url: str) -> None
 
 
 async def test_a_stream_ends_before_slack_would_end_it(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reply that takes longer than a stream lives goes on by edits of its message."""
+    """A reply that takes longer than a stream's lifetime continues by edits of its message."""
     async with slack_room(redis_url) as room:
         old = room.held(after=60, tokens=10)
         await put(room)
         await room.answered("@ann", "word20")
-        monkeypatch.setattr(native, "LIFETIME", 0.0)
+        monkeypatch.setattr(streaming_surface, "LIFETIME_SECONDS", 0.0)
         old.set()
         reply = await only(room)
         assert writes(room) == [START, APPEND, STOP, UPDATE]
@@ -312,8 +312,8 @@ async def test_a_stream_ends_before_slack_would_end_it(redis_url: str, monkeypat
         assert all(WORDS.startswith(frame.shown.partition("\n\nwriting…")[0]) for frame in reply.frames)
 
 
-async def test_a_stream_that_slack_ended_goes_on_by_edits(redis_url: str) -> None:
-    """Whatever is said of five minutes: when Slack ends a stream earlier, its message is edited."""
+async def test_a_stream_that_slack_ended_continues_by_edits(redis_url: str) -> None:
+    """Whatever the documentation says about five minutes: if Slack ends a stream earlier, its message is edited."""
     async with slack_room(redis_url) as room:
         old = room.held(after=60, tokens=10)
         await put(room)
@@ -341,8 +341,8 @@ TROUBLE = {
 
 @pytest.mark.parametrize("method", [START, APPEND, STOP])
 @pytest.mark.parametrize("fault", TROUBLE.values(), ids=TROUBLE)
-async def test_a_call_that_fails_loses_and_doubles_nothing(redis_url: str, method: str, fault: faults.Fault) -> None:
-    """Whether the call was done or not: in the end the text is there once, in one message that does not stream."""
+async def test_a_failed_call_loses_and_duplicates_nothing(redis_url: str, method: str, fault: faults.Fault) -> None:
+    """Whether or not the call took effect: in the end the text is there once, in one message that does not stream."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add(method, fault)
         await asked(room)
@@ -350,8 +350,8 @@ async def test_a_call_that_fails_loses_and_doubles_nothing(redis_url: str, metho
         assert (reply.shown, reply.buttons) == (WORDS, ("nebula_reply_again", "nebula_rating"))
 
 
-async def test_an_end_does_not_wait_for_what_only_pieces_have_to_wait_for(redis_url: str) -> None:
-    """Slack wants no more pieces for ten minutes: the reply stands still, and its end comes all the same."""
+async def test_the_end_does_not_wait_for_the_limit_on_pieces(redis_url: str) -> None:
+    """Slack accepts no more pieces for ten minutes: the reply pauses, and its end comes all the same."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add(APPEND, faults.rate_limited(600), times=None)
         room.growing(most=20)
@@ -362,10 +362,8 @@ async def test_an_end_does_not_wait_for_what_only_pieces_have_to_wait_for(redis_
 
 
 @pytest.mark.parametrize("fault", [TROUBLE["503"], TROUBLE["reset"]], ids=["503", "reset"])
-async def test_a_connection_that_fails_again_and_again_loses_and_doubles_nothing(
-    redis_url: str, fault: faults.Fault
-) -> None:
-    """Also when the calls that mend the reply fail once as well."""
+async def test_repeated_failures_lose_and_duplicate_nothing(redis_url: str, fault: faults.Fault) -> None:
+    """Even if the calls that mend the reply also fail once."""
     async with slack_room(redis_url) as room:
         for method in (START, APPEND, STOP, UPDATE, POST, "conversations.replies"):
             room.slack.faults.add(method, fault)
@@ -373,8 +371,8 @@ async def test_a_connection_that_fails_again_and_again_loses_and_doubles_nothing
         assert (await only(room)).shown == WORDS
 
 
-async def test_a_message_that_neither_streams_nor_can_be_edited_is_posted_anew(redis_url: str) -> None:
-    """A workspace that forbids edits gets the whole answer, and no stub beside it."""
+async def test_a_message_that_can_neither_stream_nor_be_edited_is_posted_again(redis_url: str) -> None:
+    """A workspace that forbids edits gets the whole answer, without a leftover beside it."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add(UPDATE, faults.refused("edit_window_closed"), times=None)
         old = room.held(after=60, tokens=10, most=60)
@@ -385,8 +383,8 @@ async def test_a_message_that_neither_streams_nor_can_be_edited_is_posted_anew(r
         assert (await only(room)).shown == WORDS
 
 
-async def test_a_deleted_stream_is_given_up(redis_url: str) -> None:
-    """Who deletes the growing reply does not want it; the next question is answered as ever."""
+async def test_a_deleted_stream_is_abandoned(redis_url: str) -> None:
+    """A person who deletes the growing reply does not want it; the next question is answered as usual."""
     async with slack_room(redis_url) as room:
         await asked(room, "word " * 300)
         reply = await room.answered("@ann", "word")
@@ -397,11 +395,11 @@ async def test_a_deleted_stream_is_given_up(redis_url: str) -> None:
         assert (await only(room)).shown == WORDS
 
 
-# --- taken back, stopped, taken over ---
+# --- retracted, stopped, taken over ---
 
 
-async def test_text_that_turns_out_to_be_thought_is_taken_back(redis_url: str) -> None:
-    """A model that closes a thought which it never opened: the stream ends, and its message becomes the answer."""
+async def test_text_that_turns_out_to_be_reasoning_is_retracted(redis_url: str) -> None:
+    """The model closes reasoning that it never opened: the stream ends, and its message becomes the answer."""
     async with slack_room(redis_url) as room:
         room.growing()
         room.nebula.answer_next(WORDS, thought="let me see " * 20, style=Thought.UNOPENED)
@@ -414,7 +412,7 @@ async def test_text_that_turns_out_to_be_thought_is_taken_back(redis_url: str) -
 
 
 async def test_a_person_stops_a_stream(redis_url: str) -> None:
-    """Slack refuses the next piece: the model's request ends, what was said stays, and it says that it was stopped."""
+    """Slack refuses the next piece: the request to the model ends, the text so far stays and is marked as stopped."""
     async with slack_room(redis_url, server={"subscriptions": SUBSCRIPTIONS - {"agent_session_stopped"}}) as room:
         await asked(room, "word " * 500 + "end")
         reply = await room.answered("@ann", "word word")
@@ -424,14 +422,14 @@ async def test_a_person_stops_a_stream(redis_url: str) -> None:
         assert ended.shown.startswith("word word")
         assert ended.shown.endswith(STOPPED)
         assert "end" not in ended.shown
-        assert writes(room) == [START, APPEND, UPDATE]  # what a person has stopped is not stopped again
-        # The thread would be called busy for an hour otherwise.
+        assert writes(room) == [START, APPEND, UPDATE]  # a stream that a person stopped is not stopped again
+        # Otherwise Slack would show the thread as busy for an hour.
         assert [call.arguments["status"] for call in room.calls("assistant.threads.setStatus")] == ["is thinking…", ""]
         assert ended.buttons == ("nebula_reply_again", "nebula_rating")
 
 
-async def test_a_stop_is_heard_while_the_model_is_silent(redis_url: str) -> None:
-    """Slack tells of it by an event: no piece has to be refused first."""
+async def test_a_stop_works_while_the_model_is_silent(redis_url: str) -> None:
+    """Slack reports it by an event: no piece has to be refused first."""
     async with slack_room(redis_url) as room:
         room.nebula.fault(Fault(stall_after=20))
         await asked(room)
@@ -444,7 +442,7 @@ async def test_a_stop_is_heard_while_the_model_is_silent(redis_url: str) -> None
 
 
 async def test_a_stop_in_a_channel_reaches_the_process_that_writes(redis_url: str) -> None:
-    """The event comes to any process, and with threads that remember apart the thread names the conversation."""
+    """Any process may receive the event; if threads have separate memories, the thread names the conversation."""
     async with slack_room(redis_url, reply_streaming="native") as room, process(room, redis_url):
         await room.say("ann", "#general", "@nebula !set memory thread")
         await room.answered("#general", "memory")
@@ -459,7 +457,7 @@ async def test_a_stop_in_a_channel_reaches_the_process_that_writes(redis_url: st
 
 
 async def test_a_stop_before_the_first_word_ends_the_question(redis_url: str) -> None:
-    """While the model thinks nothing streams that could be named; the thread says what is meant."""
+    """While the model is thinking there is no stream that could be named; the thread identifies the question."""
     async with slack_room(redis_url) as room:
         room.nebula.fault(Fault(stall_after=0))
         question = await put(room)
@@ -471,8 +469,8 @@ async def test_a_stop_before_the_first_word_ends_the_question(redis_url: str) ->
         assert room.slack.status(question.channel, question.ts) == ""
 
 
-async def test_a_stream_that_can_not_be_ended_does_not_hold_the_answer_back(redis_url: str) -> None:
-    """When Slack neither ends a stream nor lets its message be edited, the whole answer comes in another."""
+async def test_a_stream_that_can_not_be_stopped_does_not_block_the_answer(redis_url: str) -> None:
+    """If Slack neither ends a stream nor lets us edit its message, the whole answer comes in another message."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add(STOP, faults.refused("not_authorized"), times=None)
         await asked(room)
@@ -482,7 +480,7 @@ async def test_a_stream_that_can_not_be_ended_does_not_hold_the_answer_back(redi
 
 
 def program(room: Room, redis_url: str, **settings: str) -> dict[str, str]:
-    """The environment of the program on this room's servers."""
+    """Return the environment for the program on this room's servers."""
     return {
         "NEBULA_API_KEY": "key",
         "NEBULA_BASE_URL": room.nebula.base_url,
@@ -519,11 +517,11 @@ async def test_a_process_that_is_killed_leaves_no_stream_behind(redis_url: str, 
 
 @pytest.mark.parametrize("channel", ["@ann", "#general"])
 @pytest.mark.parametrize(("streaming", "method"), [("native", START), ("edit", POST)])
-async def test_a_message_that_a_killed_process_never_knew_of_is_found(
+async def test_a_message_whose_id_a_killed_process_never_learned_is_found(
     redis_url: str, tmp_path: Path, streaming: str, method: str, channel: str
 ) -> None:
-    """SIGKILL before Slack has told the id of a message: the next process looks for it, instead of answering a second
-    time."""
+    """SIGKILL before Slack has returned the id of a message: the next process looks for the message, instead of
+    answering a second time."""
     async with empty_room() as room:
         settings = program(room, redis_url, REPLY_STREAMING=streaming)
         async with started(tmp_path, "run", **settings) as killed:
@@ -543,8 +541,8 @@ async def test_a_message_that_a_killed_process_never_knew_of_is_found(
         assert reply.streaming != "in_progress"
 
 
-async def test_a_process_that_just_began_knows_its_own_stream_in_a_channel(redis_url: str) -> None:
-    """Where others may stream too it asks Slack who it is, before it goes on in a message that it did not begin."""
+async def test_a_new_process_recognizes_its_own_stream_in_a_channel(redis_url: str) -> None:
+    """Where others may stream too it asks Slack who it is, before it continues a message that it did not start."""
     async with empty_room() as room:
         root = await room.say("bob", "#general", "lunch?")
         web = Web(room.slack.api_url, room.slack.bot_token)

@@ -1,4 +1,4 @@
-"""What goes wrong around a question in Slack, at the wire: nothing is lost, nothing comes twice, people hear why."""
+"""What goes wrong around a question in Slack, at the wire: nothing is lost or repeated, and people learn why."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from redis.retry import Retry
 from bots.sandbox.slack import faults
 from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
-from bots.slack.manifest import OF_HISTORY, SCOPES
+from bots.slack.manifest import FOR_HISTORY, SCOPES
 from bots.slack.outbound.status import Eyes
 from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address, Place
@@ -29,7 +29,7 @@ POST = "chat.postMessage"
 
 
 class Server:
-    """A Redis that can be killed and started again; it forgets everything then."""
+    """A Redis that can be killed and started again; it then forgets everything."""
 
     def __init__(self, folder: str) -> None:
         self.url = f"unix://{folder}/redis.sock"
@@ -38,13 +38,13 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Until it answers."""
+        """Start it, and wait until it responds."""
         self._process = subprocess.Popen(bound(self._command), start_new_session=True)
         with BlockingRedis.from_url(self.url, retry=Retry(ConstantBackoff(0.02), 500)) as client:
             client.ping()
 
     def kill(self) -> None:
-        """At once."""
+        """Kill it at once."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -52,7 +52,7 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A Redis of this test's own, running."""
+    """Run a Redis only for this test."""
     with TemporaryDirectory(prefix="nb-") as folder:
         found = Server(folder)
         found.start()
@@ -62,16 +62,16 @@ def server() -> Iterator[Server]:
             found.kill()
 
 
-async def test_an_outage_of_redis_is_told_once_and_loses_nothing(server: Server) -> None:
-    """One sentence to one person in each channel and outage; what was asked is answered, once, when Redis is back."""
+async def test_an_outage_of_redis_is_reported_once_and_loses_nothing(server: Server) -> None:
+    """One sentence to one person per channel and outage; once Redis is back, the question is answered once."""
     async with slack_room(server.url, server={"retry_delays": RETRIES, "ack_timeout": 0.2}) as room:
         places = "#general", "@ann"
 
-        def told() -> list[int]:
+        def reports() -> list[int]:
             return [len(room.slack.ephemerals(room.where(each))) for each in places]
 
         def reached(outage: int) -> bool:
-            return told() == [outage, outage]
+            return reports() == [outage, outage]
 
         def delivered(attempts: int) -> bool:
             return len(room.slack.deliveries) >= attempts
@@ -93,8 +93,8 @@ async def test_an_outage_of_redis_is_told_once_and_loses_nothing(server: Server)
 
 
 @pytest.mark.parametrize("thread", [True, False])
-async def test_a_whisper_is_for_one_person_where_they_asked(redis_url: str, thread: bool) -> None:
-    """In the thread of the question, and for a slash command, which has no message, in the channel."""
+async def test_an_ephemeral_message_is_for_one_person_where_they_asked(redis_url: str, thread: bool) -> None:
+    """In the thread of the question; for a slash command, which has no message, in the channel."""
     async with slack_room(redis_url) as room:
         root = await room.say("bob", "#general", "lunch?")
         place = Place("slack", room.slack.team, root.channel, root.ts if thread else "")
@@ -105,26 +105,26 @@ async def test_a_whisper_is_for_one_person_where_they_asked(redis_url: str, thre
 
 
 @pytest.mark.parametrize(
-    ("refusal", "told"),
+    ("refusal", "sentence"),
     [
-        ("not_in_channel", "I am not in it"),
-        ("restricted_action_read_only_channel", "only some people may write there"),
+        ("not_in_channel", "I'm not a member"),
+        ("restricted_action_read_only_channel", "only some people may post there"),
         ("channel_not_found", ""),
         ("thread_not_found", ""),
         ("missing_scope", ""),
     ],
 )
-async def test_a_reply_that_may_not_be_posted_is_given_up(redis_url: str, refusal: str, told: str) -> None:
-    """The turn ends after one attempt; whoever asked hears of what somebody can change."""
+async def test_a_reply_that_may_not_be_posted_is_abandoned(redis_url: str, refusal: str, sentence: str) -> None:
+    """The turn ends after one attempt; the person who asked learns of anything that somebody can change."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add(POST, faults.refused(refusal), times=None)
         await room.say("ann", "#general", "@nebula hello")
         await room.until(lambda: room.calls(POST))
         await room.quiet()
         assert len(room.calls(POST)) == 1
-        whispers = room.slack.ephemerals(room.where("#general"), room.people["ann"])
-        assert len(whispers) == bool(told)
-        assert told in "".join(each.shown for each in whispers)
+        ephemerals = room.slack.ephemerals(room.where("#general"), room.people["ann"])
+        assert len(ephemerals) == bool(sentence)
+        assert sentence in "".join(each.shown for each in ephemerals)
         room.slack.faults.clear()
         await room.say("ann", "#general", "@nebula again")
         await room.quiet()
@@ -132,7 +132,7 @@ async def test_a_reply_that_may_not_be_posted_is_given_up(redis_url: str, refusa
 
 
 async def test_a_question_in_an_archived_channel_is_explained_directly(redis_url: str) -> None:
-    """Nothing at all can be shown there any more."""
+    """Nothing can be shown there any more."""
     async with slack_room(redis_url) as room:
         thought = room.held()
         await room.say("ann", "#general", "@nebula hello")
@@ -141,13 +141,13 @@ async def test_a_question_in_an_archived_channel_is_explained_directly(redis_url
         thought.set()
         await room.quiet()
         assert room.said("#general") == ()
-        (told,) = room.said("@ann")
-        assert "it is archived" in told.shown
+        (message,) = room.said("@ann")
+        assert "it is archived" in message.shown
 
 
 @pytest.mark.parametrize("how", ["archive", "vanish", "leave"])
-async def test_a_channel_that_is_lost_ends_its_answer(redis_url: str, how: str) -> None:
-    """A reply that grows stops when its place is gone, without trying for ever; elsewhere all goes on."""
+async def test_an_answer_ends_when_its_channel_is_lost(redis_url: str, how: str) -> None:
+    """A growing reply stops when its place is gone, without retrying forever; elsewhere everything continues."""
     async with slack_room(redis_url) as room:
         more = room.held(after=20)
         room.nebula.answer_next("word " * 200)
@@ -173,8 +173,8 @@ async def test_a_channel_that_is_lost_ends_its_answer(redis_url: str, how: str) 
 
 @pytest.mark.parametrize("private", [True, False])
 @pytest.mark.parametrize("thread", [True, False])
-async def test_a_post_that_was_not_answered_is_found_in_a_channel(redis_url: str, private: bool, thread: bool) -> None:
-    """Slack did it and the answer got lost: it is gone on with, among the messages of others."""
+async def test_a_post_without_a_response_is_found_in_a_channel(redis_url: str, private: bool, thread: bool) -> None:
+    """Slack posted it but the response was lost: the bot finds it among other messages and continues it."""
     async with slack_room(redis_url, server={"scopes": frozenset(SCOPES)}) as room:
         room.open("#room", private=private)
         await room.say("ann", "#room", f"@nebula !set replies {'thread' if thread else 'channel'}")
@@ -188,13 +188,13 @@ async def test_a_post_that_was_not_answered_is_found_in_a_channel(redis_url: str
         assert len(room.calls("conversations.replies" if thread else "conversations.history")) == 1
 
 
-async def test_nothing_is_looked_up_without_need_or_leave(redis_url: str) -> None:
-    """A reply that arrives costs no lookup; an app that may not read along does without, as it always did."""
+async def test_nothing_is_looked_up_without_need_or_permission(redis_url: str) -> None:
+    """A reply that arrives costs no lookup; an app that may not read messages works without one, as it always did."""
     async with slack_room(redis_url) as room:
         await room.say("ann", "#general", "@nebula hello")
         await room.quiet()
         assert not [call for call in room.slack.calls if call.method.startswith("conversations.")]
-    async with slack_room(redis_url, server={"scopes": frozenset(SCOPES) - OF_HISTORY}) as room:
+    async with slack_room(redis_url, server={"scopes": frozenset(SCOPES) - FOR_HISTORY}) as room:
         room.slack.faults.add(POST, faults.applied_then_reset())
         await room.say("ann", "#general", "@nebula hello")
         await room.quiet()
@@ -202,8 +202,8 @@ async def test_nothing_is_looked_up_without_need_or_leave(redis_url: str) -> Non
         assert not [call for call in room.slack.calls if call.method.startswith("conversations.")]
 
 
-async def test_any_message_of_ours_can_be_taken_away(redis_url: str) -> None:
-    """By a surface that knows nothing of them: in a thread, still streaming, a file, and what is gone already."""
+async def test_any_of_our_messages_can_be_deleted(redis_url: str) -> None:
+    """By a surface that knows nothing about them: in a thread, still streaming, a file, and one already deleted."""
     async with slack_room(redis_url) as room:
         web = Web(room.slack.api_url, room.slack.bot_token)
         root = await room.say("ann", "@ann", "!help")

@@ -1,4 +1,4 @@
-"""A front that does what the real one does and writes down what the Slack adapter told it."""
+"""A dispatcher that works like the real one and records what the Slack adapter passes to it."""
 
 import asyncio
 
@@ -12,14 +12,14 @@ from tests.bounds import HANG_SECONDS
 
 
 class Witness(Dispatcher):
-    """`broken`: so many steps fail first. `gap`: the seconds in which nobody listened, until `present` closes them."""
+    """`broken`: how many steps fail first. `gap`: seconds without a listening process, until `present` closes it."""
 
-    gap = _told = 0.0
+    gap = _reported_gap = 0.0
     broken = 0
 
-    def __init__(self, front: Dispatcher) -> None:
-        """In place of this one."""
-        self.__dict__.update(front.__dict__)
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        """Take the place of this dispatcher."""
+        self.__dict__.update(dispatcher.__dict__)
         self.questions: list[Question] = []
         self.edits: list[tuple[Question, bool]] = []
         self.deletions: list[tuple[Place, str]] = []
@@ -28,15 +28,15 @@ class Witness(Dispatcher):
         self.noted: list[str] = []
         self._noted = asyncio.Event()
 
-    async def heard(self, mention: Question, rights: RightsOf) -> Response | None:
+    async def heard(self, question: Question, rights: RightsOf) -> Response | None:
         self._fail()
-        self.questions.append(mention)
-        return await super().heard(mention, rights)
+        self.questions.append(question)
+        return await super().heard(question, rights)
 
-    async def edited(self, mention: Question, *, asks: bool) -> None:
+    async def edited(self, question: Question, *, asks: bool) -> None:
         self._fail()
-        self.edits.append((mention, asks))
-        await super().edited(mention, asks=asks)
+        self.edits.append((question, asks))
+        await super().edited(question, asks=asks)
 
     async def deleted(self, place: Place, message: str) -> None:
         self._fail()
@@ -48,29 +48,29 @@ class Witness(Dispatcher):
         return await super().pressed(action, press, rights)
 
     async def away(self, name: str) -> float:
-        self._told = self.gap
+        self._reported_gap = self.gap
         return self.gap or await super().away(name)
 
     async def present(self, name: str) -> None:
         await super().present(name)
-        if self._told:  # else the gap began after the look that this ends
-            self.gap = self._told = 0.0
+        if self._reported_gap:  # otherwise the gap began after the search that this ends
+            self.gap = self._reported_gap = 0.0
         self.noted.append(name)
         self._noted.set()
 
     async def closed(self) -> None:
-        """Until somebody is noted as listening, from now on. Raises TimeoutError."""
+        """Wait until a process is next recorded as listening. Raises TimeoutError."""
         self._noted.clear()
         async with asyncio.timeout(HANG_SECONDS):
             await self._noted.wait()
 
-    async def missed(self, mention: Question) -> None:
+    async def missed(self, question: Question) -> None:
         self._fail()
-        self.late.append(mention)
-        await super().missed(mention)
+        self.late.append(question)
+        await super().missed(question)
 
     async def failed(self, left: int) -> None:
-        """Until only so many steps are still to fail. Raises TimeoutError."""
+        """Wait until only `left` steps are still to fail. Raises TimeoutError."""
         async with asyncio.timeout(HANG_SECONDS):
             while self.broken > left:
                 await asyncio.sleep(0.001)
@@ -78,10 +78,10 @@ class Witness(Dispatcher):
     def _fail(self) -> None:
         if self.broken:
             self.broken -= 1
-            raise StoreError("as a test wants it")
+            raise StoreError("as the test requests")
 
 
-def witness(front: Dispatcher) -> Witness:
-    """The room's front, where the test gave a witness."""
-    assert isinstance(front, Witness)
-    return front
+def witness(dispatcher: Dispatcher) -> Witness:
+    """Return the room's dispatcher, which must be a witness."""
+    assert isinstance(dispatcher, Witness)
+    return dispatcher
