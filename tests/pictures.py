@@ -71,7 +71,7 @@ async def slack(folder: Path) -> str:
 
 
 async def discord(folder: Path) -> str:
-    """A reply in Discord while the model still writes it."""
+    """A reply in Discord while the model, held in the middle of its code, still writes it."""
     async with NebulaServer() as nebula:
         model = {
             "NEBULA_API_KEY": "ak",
@@ -117,5 +117,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     argparse.ArgumentParser(prog="python -m tests.pictures", description=__doc__).parse_args(sys.argv[1:])
-
     asyncio.run(main())
