@@ -145,6 +145,18 @@ def test_every_command_and_parameter_of_the_chat_is_explained() -> None:
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [each.name for each in PARAMETERS]
 
 
+def test_architecture_names_what_exists() -> None:
+    """A class, a file or a package that ARCHITECTURE.md names is there under this name."""
+    sources = "\n".join(path.read_text() for folder in ("core", "bots") for path in (ROOT / folder).rglob("*.py"))
+    for name in spans("ARCHITECTURE.md"):
+        if re.fullmatch(r"([A-Z][a-z]+)+", name):
+            assert re.search(rf"^class {name}\b", sources, re.MULTILINE), name
+        elif re.fullmatch(r"(core|bots|tests|store)(/\w+)+(\.py)?", name):
+            assert any((ROOT / folder / name).exists() for folder in ("", "core")), name
+    for name in re.findall(r"\b(?:[A-Z][a-z]+){2,}", text("ARCHITECTURE.md").partition("## Keys")[0]):
+        assert f"class {name}" in sources, name
+
+
 def test_readme_is_short() -> None:
     """It is read in five minutes, and shows both platforms."""
     assert len(text("README.md").splitlines()) <= 150
