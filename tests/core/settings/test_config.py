@@ -111,16 +111,6 @@ def test_redis_behind_sentinels_or_in_a_cluster(tmp_path: Path, address: str) ->
     assert "REDIS_PARTITIONS: it must be greater than or equal to 1" in found
 
 
-def test_documents_name_every_variable() -> None:
-    """.env.example has every variable that the bot reads, and no other; README explains each."""
-    root = Path(__file__).parents[3]
-    lines = (line.removeprefix("# ") for line in (root / ".env.example").read_text().splitlines())
-    named = {match[1] for line in lines if (match := re.match(r"([A-Z_]+)=", line))}
-    assert named == set(OURS)
-    readme = (root / "README.md").read_text()
-    assert not {name for name in OURS if f"`{name}`" not in readme}
-
-
 def test_example_shows_the_defaults() -> None:
     """A default in .env.example is the one in effect without it."""
     lines = (Path(__file__).parents[3] / ".env.example").read_text().splitlines()
