@@ -1,14 +1,19 @@
 """Presence in Redis: when a platform was last heard by any process, so that what was missed can be looked for."""
 
-from importlib.resources import files
+from typing import Any
 
 from redis.asyncio import Redis
 
 from core.store.mailbox import ms
 from core.store.redis.client import guarded
+from core.store.scripts import load
 
 # Whoever comes back after longer is as good as new: nothing is looked for. Seconds.
 _KEEP = 7 * 86_400.0
+
+
+def _presence(key: str, /, *, present: int, keep_ms: int) -> Any:
+    """Milliseconds since the platform was last heard; `present` is 1 if it is heard now."""
 
 
 class Presence:
@@ -16,7 +21,7 @@ class Presence:
 
     def __init__(self, redis: "Redis", look_back: float) -> None:
         self._look_back = look_back
-        self._presence = redis.register_script((files("core.store") / "lua" / "presence.lua").read_text())
+        self._presence = load(redis, _presence)
 
     async def away(self, name: str) -> float:
         """For how many seconds nobody heard this platform; 0 for one that is new. Raises StoreError."""
@@ -28,5 +33,5 @@ class Presence:
 
     async def _since(self, name: str, *, present: bool) -> float:
         async with guarded():
-            passed = await self._presence(keys=[f"nb:p:{{{name}}}"], args=[int(present), ms(_KEEP)])
+            passed = await self._presence(f"nb:p:{{{name}}}", present=int(present), keep_ms=ms(_KEEP))
         return int(passed) / 1000

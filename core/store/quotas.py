@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from typing import Any
 
 from redis.asyncio import Redis
 
 from core.store.redis.client import guarded
+from core.store.scripts import Script, load
 
 # An answer must not wait long for a count; whoever gets none in time goes on without it. As long as any answer of a
 # server that is not lost: on a busy machine half a second passes on the way, and who goes on uncounted soon breaks the
@@ -65,17 +66,44 @@ class Refused:
     wait: float
 
 
+def _bucket() -> None:
+    """What the steps share."""
+
+
+def _take(
+    record: str,
+    hold: str,
+    limits: Sequence[str],
+    /,
+    *,
+    patience_ms: int,
+    held_ms: int,
+    remember_ms: int,
+    step_ms: int,
+    numbers: Sequence[float],
+) -> Any:
+    """Whether a place was given, the wait in milliseconds, and which limit refuses (from 1; 0: the hold)."""
+
+
+def _settle(
+    mark: str, record: str, limits: Sequence[str], /, *, remember_ms: int, taken: int, numbers: Sequence[float]
+) -> Any:
+    """Use more, or give back, once for each mark."""
+
+
+def _hold(hold: str, /, *, hold_ms: int) -> Any:
+    """Let nobody go on for so long."""
+
+
 class Quotas:
     """The typed stubs of the Lua steps: one round trip each, by the server's clock. All raise StoreError."""
 
     def __init__(self, redis: "Redis", *, remember: float = 3600) -> None:
         """`remember`: seconds for which a step of the same name is known to be the same; as long as a mention's."""
         self._remember = remember
-        source = files("core.store") / "lua"
-        common = (source / "bucket.lua").read_text()
-        self._take, self._settle, self._hold = (
-            redis.register_script(common + (source / f"{name}.lua").read_text()) for name in ("take", "settle", "hold")
-        )
+        bucket = Script(_bucket)
+        self._take, self._settle = load(redis, _take, bucket), load(redis, _settle, bucket)
+        self._hold = load(redis, _hold, bucket)
 
     async def take(
         self,
@@ -96,14 +124,14 @@ class Quotas:
         """
         async with guarded(ANSWER):
             granted, wait, which = await self._take(
-                keys=[f"{_TAG}:r:{request}", f"{_TAG}:h:{hold}", *_keys(demands)],
-                args=[
-                    _ms(patience),
-                    _ms(min(patience, patience if held is None else held)),
-                    _ms(self._remember),
-                    _ms(step),
-                    *_args(demands),
-                ],
+                f"{_TAG}:r:{request}",
+                f"{_TAG}:h:{hold}",
+                _keys(demands),
+                patience_ms=_ms(patience),
+                held_ms=_ms(min(patience, patience if held is None else held)),
+                remember_ms=_ms(self._remember),
+                step_ms=_ms(step),
+                numbers=_numbers(demands),
             )
         if granted:
             return Granted(wait / 1000)
@@ -117,21 +145,25 @@ class Quotas:
         if differences:
             async with guarded(ANSWER):
                 await self._settle(
-                    keys=[f"{_TAG}:s:{request}", f"{_TAG}:r:{request}", *_keys(differences)],
-                    args=[_ms(self._remember), int(taken), *_args(differences)],
+                    f"{_TAG}:s:{request}",
+                    f"{_TAG}:r:{request}",
+                    _keys(differences),
+                    remember_ms=_ms(self._remember),
+                    taken=int(taken),
+                    numbers=_numbers(differences),
                 )
 
     async def hold(self, name: str, seconds: float) -> None:
         """No place under this name begins within so many seconds, in all processes."""
         async with guarded(ANSWER):
-            await self._hold(keys=[f"{_TAG}:h:{name}"], args=[_ms(seconds)])
+            await self._hold(f"{_TAG}:h:{name}", hold_ms=_ms(seconds))
 
 
 def _keys(demands: Sequence[Demand]) -> list[str]:
     return [f"{_TAG}:l:{demand.limit.name}" for demand in demands]
 
 
-def _args(demands: Sequence[Demand]) -> list[float]:
+def _numbers(demands: Sequence[Demand]) -> list[float]:
     return [number for demand in demands for number in (demand.limit.most, demand.limit.per_second / 1000, demand.cost)]
 
 

@@ -6,13 +6,14 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
+from typing import Any
 
 from redis.asyncio import Redis
 
 from core.domain.errors import StoreError
 from core.ratelimit.limiter import AHEAD, CallRequest, Decision
 from core.store.redis.client import guarded
+from core.store.scripts import load
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +25,34 @@ BLIND = 5.0
 STAY = 30.0
 
 
+def _admit(
+    calls: str,
+    state: str,
+    /,
+    *,
+    process: str,
+    call: str,
+    active: int,
+    most: int,
+    window_ms: int,
+    usable: int,
+    usable_ms: int,
+    stay_ms: int,
+    ahead: int,
+    ahead_ms: int,
+) -> Any:
+    """Wait in milliseconds, active replies, the limit, and the calls counted ahead."""
+
+
+def _refused(state: str, /, *, hold_ms: int, limit: int, stay_ms: int) -> Any:
+    """Hold all processes."""
+
+
 class RedisRateLimit:
     """Implements SharedRateLimit: each step is one Lua call in the slot of its scope. All raise StoreError."""
 
     def __init__(self, redis: "Redis") -> None:
-        source = files("core.store") / "lua"
-        self._admit, self._refused = (
-            redis.register_script((source / f"{name}.lua").read_text()) for name in ("admit", "refused")
-        )
+        self._admit, self._refused = load(redis, _admit), load(redis, _refused)
         self._process = uuid.uuid4().hex
         self._blind_until = -math.inf
 
@@ -39,26 +60,25 @@ class RedisRateLimit:
         """Count a call that leaves now, or say when it may."""
         async with self._seeing():
             wait, active, calls, ahead = await self._admit(
-                keys=[f"nb:b:{{{scope}}}:calls", f"nb:b:{{{scope}}}"],
-                args=[
-                    self._process,
-                    uuid.uuid4().hex,
-                    claim.active,
-                    claim.calls,
-                    _ms(claim.seconds),
-                    claim.usable,
-                    _ms(claim.usable_seconds),
-                    _ms(STAY),
-                    claim.ahead,
-                    _ms(AHEAD),
-                ],
+                f"nb:b:{{{scope}}}:calls",
+                f"nb:b:{{{scope}}}",
+                process=self._process,
+                call=uuid.uuid4().hex,
+                active=claim.active,
+                most=claim.calls,
+                window_ms=_ms(claim.seconds),
+                usable=claim.usable,
+                usable_ms=_ms(claim.usable_seconds),
+                stay_ms=_ms(STAY),
+                ahead=claim.ahead,
+                ahead_ms=_ms(AHEAD),
             )
         return Decision(wait / 1000, active, calls, ahead)
 
     async def refused(self, scope: str, seconds: float, calls: int) -> None:
         """Hold all processes for so long; `calls` is the limit that is left by our reckoning."""
         async with self._seeing():
-            await self._refused(keys=[f"nb:b:{{{scope}}}"], args=[_ms(seconds), calls, _ms(STAY)])
+            await self._refused(f"nb:b:{{{scope}}}", hold_ms=_ms(seconds), limit=calls, stay_ms=_ms(STAY))
 
     @asynccontextmanager
     async def _seeing(self) -> AsyncIterator[None]:

@@ -85,24 +85,24 @@ class ConversationLookups:
     async def edit(self, conversation: str, mention: Question) -> State | None:
         """Change a question that waits; what it was found as instead: RUNNING, or None for one that is gone."""
         entry = self._entries.mention(conversation, mention)
-        found = await self._boxes.step("edit", conversation, [mention.id, entry])
+        found = await self._boxes.edit(conversation, word=mention.id, entry=entry)
         return {b"WAITING": State.WAITING, b"RUNNING": State.RUNNING}.get(found)
 
     async def revise(self, conversation: str, shown: AnsweredQuestion) -> bool:
         """Ask in other words when the answer is asked for again; False if it was forgotten."""
         entry = self._entries.shown(conversation, shown)
-        return bool(await self._boxes.step("revise", conversation, [shown.mention.id, entry]))
+        return bool(await self._boxes.revise(conversation, word=shown.mention.id, entry=entry))
 
     async def delete(self, conversation: str, message: str) -> Deleted:
         """A message is gone: forget the question or answer that it was, and end its turn if it runs."""
-        running, waiting, exchange, shown = await self._boxes.step("delete", conversation, [message])
+        running, waiting, exchange, shown = await self._boxes.delete(conversation, word=message)
         exchanges = self._entries.exchanges(conversation, filter(None, [exchange]))
         all_shown = self._entries.all_shown(conversation, filter(None, [shown]))
         return Deleted(bool(running), int(waiting), next(iter(exchanges), None), next(iter(all_shown), None))
 
     async def reset(self, conversation: str) -> int:
         """Forget the history of a conversation; returns how many exchanges that were."""
-        return int(await self._boxes.step("reset", conversation, []))
+        return int(await self._boxes.reset(conversation))
 
     async def forget(self, conversation: str, person: str) -> int:
         """Forget what this person asked in a conversation, and the answers; returns how many exchanges that were."""
@@ -118,12 +118,12 @@ class ConversationLookups:
         # Any that wait may be answered together with the one that runs.
         line = self._entries.mentions(conversation, await self._list("i", conversation))
         epoch = int(any(person == mention.author.id for mention in line))
-        return int(await self._boxes.step("forget", conversation, [epoch, *mine]))
+        return int(await self._boxes.forget(conversation, epoch=epoch, entries=mine))
 
     async def retain(self, scope: str, keep: float) -> None:
         """Remember the conversations of a channel or thread for so many seconds, and forget what is older now."""
         for conversation in await self.conversations(scope):
-            await self._boxes.step("retain", conversation, [ms(keep)])
+            await self._boxes.retain(conversation, keep_ms=ms(keep))
 
     async def history(self, conversation: str) -> tuple[Exchange, ...]:
         """All that is remembered of a conversation, oldest first."""

@@ -113,11 +113,15 @@ class Turns:
         limits = self.limits
         entry = self._entries.mention(conversation, mention)
         asked = time.monotonic()
-        reply = await self.mailboxes.step(
-            "accept",
+        reply = await self.mailboxes.accept(
             conversation,
-            [request, entry, ms(limits.dedupe), limits.inbox, ms(limits.keep if keep is None else keep), int(claim)],
-            extra_key=f"nb:{self.mailboxes.tag(conversation)}:d:{mention.id}",
+            f"nb:{self.mailboxes.tag(conversation)}:d:{mention.id}",
+            request=request,
+            entry=entry,
+            dedupe_ms=ms(limits.dedupe),
+            inbox_limit=limits.inbox,
+            keep_ms=ms(limits.keep if keep is None else keep),
+            claim=int(claim),
         )
         match reply[0]:
             case b"DUPLICATE":
@@ -170,7 +174,7 @@ class Turns:
 
     async def stop(self, conversation: str, turn: str) -> bool:
         """Have the turn of this mention ended by whoever holds it; False when it does not run."""
-        return bool(await self.mailboxes.step("stop", conversation, [turn]))
+        return bool(await self.mailboxes.stop(conversation, turn=turn))
 
     async def claim(self, conversation: str) -> Turn | None:
         """The next turn of a conversation whose lease ran out or was handed back; None if there is none to take.
@@ -178,7 +182,7 @@ class Turns:
         Raises Unreadable, with the turn handed back, when its question was sealed with a key that we do not have.
         """
         asked = time.monotonic()
-        reply = await self.mailboxes.step("claim", conversation, [])
+        reply = await self.mailboxes.claim(conversation)
         return await self._turn(conversation, reply[1], asked) if reply[0] == b"CLAIMED" else None
 
     async def lapsed(self, beginnings: Sequence[str] = ("",), at_most: int = 100) -> tuple[str, ...]:
@@ -194,16 +198,19 @@ class Turns:
 
     async def renew(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> Renewed:
         """Prolong the lease, keeping the progress made. Raises Stale when another process holds it."""
-        args = [turn.fence, turn.mention.id, progress_entry(progress)]
-        found = await self.mailboxes.step("renew", turn.conversation, args)
+        found = await self.mailboxes.renew(
+            turn.conversation, fence=turn.fence, turn=turn.mention.id, progress=progress_entry(progress)
+        )
         if not found:
             raise Stale(turn.mention.id)
         return Renewed(stop=found >= 2, retract=found == 3)
 
     async def release(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> bool:
         """Hand an unfinished turn back, for any process to go on with at once; False when it had ended or gone."""
-        args = [turn.fence, turn.mention.id, progress_entry(progress)]
-        return bool(await self.mailboxes.step("release", turn.conversation, args) == 1)
+        found = await self.mailboxes.release(
+            turn.conversation, fence=turn.fence, turn=turn.mention.id, progress=progress_entry(progress)
+        )
+        return bool(found == 1)
 
     async def taken(self, turn: Turn) -> bool:
         """Whether another process took the conversation since."""
@@ -245,7 +252,7 @@ class Turns:
             except Unreadable:
                 # Nothing is lost by it: a process with the right key can answer it.
                 log.error("a question in %s can't be opened: is its key missing in ENCRYPTION_KEYS?", conversation)
-                await self.mailboxes.step("release", conversation, [state[1], "", b""])
+                await self.mailboxes.release(conversation, fence=state[1], turn="", progress=b"")
                 raise
             name = f"unreadable/{uuid.uuid4().hex}"
             reply = await self._commit(conversation, state[1], name, b"", state[3])
@@ -265,8 +272,18 @@ class Turns:
         also: Sequence[str | bytes] = (),
     ) -> Any:
         limits = self.limits
-        args = [fence, turn, entry, epoch, limits.exchanges, again, limits.ended, replaces, *also]
-        return await self.mailboxes.step("commit", conversation, args)
+        return await self.mailboxes.commit(
+            conversation,
+            fence=fence,
+            turn=turn,
+            exchange=entry,
+            epoch=epoch,
+            keep=limits.exchanges,
+            again=again,
+            again_keep=limits.ended,
+            replaces=replaces,
+            also=also,
+        )
 
     def _read(self, conversation: str, state: Sequence[Any], asked: float) -> Turn:
         entry, fence, attempts, epoch, progress, retracted, history = state

@@ -1,4 +1,6 @@
 -- accept: queue a mention once, and claim its conversation when nobody holds it.
+-- KEYS: DEDUPE
+-- ARGV: REQUEST ENTRY DEDUPE_MS INBOX_LIMIT KEEP_MS CLAIM
 local DEDUPE = KEYS[6]
 local REQUEST, ENTRY, DEDUPE_MS, INBOX_LIMIT, KEEP_MS, CLAIM =
   ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11]

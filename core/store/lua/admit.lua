@@ -1,5 +1,7 @@
 -- admit: count a call in a budget that processes share, or say in how many milliseconds it may be made. Where there is
 -- room for it, calls that will follow soon are counted too, as made at the latest time at which they may be.
+-- KEYS: CALLS STATE
+-- ARGV: PROCESS CALL ACTIVE MOST WINDOW_MS USABLE USABLE_MS STAY_MS AHEAD AHEAD_MS
 local CALLS, STATE = KEYS[1], KEYS[2]
 local PROCESS, CALL, ACTIVE = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local MOST, WINDOW_MS, USABLE, USABLE_MS = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])

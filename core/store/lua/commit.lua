@@ -1,4 +1,5 @@
 -- commit: end the turn at the head of the inbox, remember its exchange, go on with the next one or let go.
+-- ARGV: FENCE TURN EXCHANGE EPOCH KEEP AGAIN AGAIN_KEEP REPLACES ALSO...
 local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 local AGAIN, AGAIN_KEEP, REPLACES = ARGV[11], tonumber(ARGV[12]), ARGV[13]
 local ALSO = 14 -- from here on: other mentions that were answered with this one, and their entries as they stood then

@@ -1,4 +1,6 @@
 -- Shared by the steps of mailbox.py. Every step gets the same keys, all in one slot, and the same first arguments.
+-- KEYS: CONV INBOX HISTORY ENDED LEASES
+-- ARGV: NAME LEASE_MS LONGEST_MS WINDOW WINDOW_BYTES
 local CONV, INBOX, HISTORY, ENDED, LEASES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local NAME, LEASE_MS, LONGEST_MS, WINDOW, WINDOW_BYTES =
   ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])

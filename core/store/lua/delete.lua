@@ -1,5 +1,6 @@
 -- delete: a message is gone. As a question it is taken out of the line and the history, and its turn, if it runs, ends
 -- without an answer; as an answer its exchange is forgotten. Returns what was remembered of both.
+-- ARGV: WORD
 local WORD = ARGV[6]
 local running, waiting = '', 0
 for place, found in ipairs(redis.call('LRANGE', INBOX, 0, -1)) do

@@ -1,4 +1,6 @@
 -- hold: nobody goes on for so long; those who wait then leave one after the other.
+-- KEYS: HOLD
+-- ARGV: HOLD_MS
 local HOLD, HOLD_MS = KEYS[1], tonumber(ARGV[1])
 local state = redis.call('HMGET', HOLD, 'stop', 'next')
 local stop, free = NOW + HOLD_MS, tonumber(state[2] or 0)

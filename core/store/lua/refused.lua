@@ -1,4 +1,6 @@
 -- refused: the platform wants nobody to call for a while, and its limit is lower than we thought.
+-- KEYS: STATE
+-- ARGV: HOLD_MS LIMIT STAY_MS
 local STATE = KEYS[1]
 local HOLD_MS, LIMIT, STAY_MS = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 

@@ -1,5 +1,6 @@
 -- release: hand the conversation back unfinished, for anybody to claim at once; not counted as a failed attempt.
 -- 0: it was not ours. 1: this turn waits for somebody. 2: this turn had ended, and the next one waits, if there is one.
+-- ARGV: FENCE TURN PROGRESS
 local FENCE, TURN, PROGRESS = ARGV[6], ARGV[7], ARGV[8]
 if not holds(FENCE) then return 0 end
 local unfinished = running(TURN)

@@ -1,7 +1,10 @@
 -- take: reserve a place under all limits at once and say in how many milliseconds it begins; or none, and which refuses.
+-- KEYS: RECORD HOLD LIMITS...
+-- ARGV: PATIENCE_MS HELD_MS REMEMBER_MS STEP_MS NUMBERS...
 local RECORD, HOLD = KEYS[1], KEYS[2]
 local PATIENCE_MS, HELD_MS = tonumber(ARGV[1]), tonumber(ARGV[2])
 local REMEMBER_MS, STEP_MS = tonumber(ARGV[3]), tonumber(ARGV[4])
+local LIMITS, NUMBERS = 3, 5
 local GRANTED, REFUSED = 1, 0
 
 local hold = redis.call('HMGET', HOLD, 'stop', 'next')
@@ -29,7 +32,7 @@ if due then
   return granted(behind(due))
 end
 
-local found, wait, which, closed = limits(3, 5), math.max(0, free - NOW), 0, false
+local found, wait, which, closed = limits(LIMITS, NUMBERS), math.max(0, free - NOW), 0, false
 for i, limit in ipairs(found) do
   local over, needs = limit.used + limit.cost - limit.most, 0
   if limit.rate == 0 then

@@ -25,7 +25,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a ch
 USER = """
 import asyncio, os, sys
 from pathlib import Path
-from core.store.embedded import embedded
+from core.store.redis.embedded import embedded
 
 async def main():
     async with embedded(Path(sys.argv[1])) as server:
