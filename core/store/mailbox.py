@@ -1,4 +1,4 @@
-"""Mailboxes: the keys of a conversation, all in one Cluster slot, and the Lua steps that change them."""
+"""Mailboxes: the keys of each conversation, all in one Cluster slot, and the Lua steps that change them."""
 
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,15 +17,15 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long things live, in seconds, and how many there may be."""
+    """How long things are kept, in seconds, and how many there may be."""
 
     lease: float = 7
-    dedupe: float = 3600  # Slack redelivers for about six minutes; missed questions are looked for half an hour back
+    dedupe: float = 3600  # Slack redelivers for about six minutes; the bot looks for missed questions half an hour back
     keep: float = 30 * 86_400
     inbox: int = 20
     exchanges: int = 100
     window_bytes: int = 256 * 1024
-    ended: int = 10  # turns of a conversation whose answer can be asked for again
+    ended: int = 10  # turns of a conversation whose answer can be regenerated
 
 
 DEFAULTS = Retention()
@@ -45,7 +45,7 @@ def _common(
     window: int,
     window_bytes: int,
 ) -> Any:
-    """What comes first in every step."""
+    """The keys and arguments that come first in every step."""
 
 
 def _accept(
@@ -59,7 +59,7 @@ def _accept(
     keep_ms: int,
     claim: int,
 ) -> Any:
-    """DUPLICATE; FULL or QUEUED with a number; or CLAIMED with a snapshot."""
+    """DUPLICATE, FULL or QUEUED with a number, or CLAIMED with a snapshot."""
 
 
 def _claim() -> Any:
@@ -67,11 +67,11 @@ def _claim() -> Any:
 
 
 def _renew(*, fence: int, turn: str, progress: bytes) -> Any:
-    """0: the lease is another's; 1: it is ours; 2: stop; 3: retract."""
+    """0: somebody else holds the lease; 1: it is ours; 2: stop; 3: retract."""
 
 
 def _release(*, fence: int, turn: str, progress: bytes) -> Any:
-    """0: the lease is another's; 1: handed back; 2: the turn had ended."""
+    """0: somebody else holds the lease; 1: handed back; 2: the turn had ended."""
 
 
 def _commit(
@@ -106,7 +106,7 @@ def _edit(*, word: str, entry: bytes) -> Any:
 
 
 def _delete(*, word: str) -> Any:
-    """The running turn, how many waited, the exchange and the answered question."""
+    """The running turn, how many waiting questions were removed, the exchange and the answered question."""
 
 
 def _forget(*, epoch: int, entries: Sequence[bytes]) -> Any:
@@ -122,16 +122,16 @@ def _lapsed(leases: str, /, *, most: int, beginnings: Sequence[str]) -> Any:
 
 
 class Mailboxes:
-    """Runs steps. `partitions`: over so many slots of a Cluster the conversations are spread; fixed for good.
+    """Runs the steps. `partitions`: the number of Cluster slots that hold the conversations; it must never change.
 
-    Each step is one Lua call, takes the conversation's name first, and raises StoreError.
+    Each step is one Lua call. It takes the conversation's name first and raises StoreError.
     """
 
     def __init__(
-        self, redis: "Redis", limits: Retention, partitions: int = 1, seal: Encryption = NO_ENCRYPTION
+        self, redis: "Redis", limits: Retention, partitions: int = 1, encryption: Encryption = NO_ENCRYPTION
     ) -> None:
         self.redis, self.limits, self.partitions = redis, limits, partitions
-        self.entries = Entries(seal)
+        self.entries = Entries(encryption)
         self._common = Script(_common)
         self.accept, self.claim = self._step(_accept), self._step(_claim)
         self.renew, self.release = self._step(_renew), self._step(_release)
@@ -142,21 +142,21 @@ class Mailboxes:
         self._lapsed = load(redis, _lapsed)
 
     def key(self, kind: str, conversation: str) -> str:
-        """`c` the state, `i` the inbox, `h` the history, `e` the answers that can be asked for again."""
+        """The key of the state `c`, the inbox `i`, the history `h` or the answers that can be regenerated `e`."""
         return f"nb:{self.tag(conversation)}:{kind}:{conversation}"
 
     def tag(self, name: str) -> str:
-        """The partition as a Cluster hash tag: all keys of a conversation are in one slot."""
+        """The partition as a Cluster hash tag, which puts all keys of a conversation into one slot."""
         return f"{{{zlib.crc32(name.encode()) % self.partitions}}}"
 
     async def lapsed(self, partition: int, beginnings: Sequence[str], at_most: int) -> list[bytes]:
-        """Conversations of one partition whose lease ran out, and whose name begins so. Raises StoreError."""
+        """Conversations of one partition with an expired lease and one of these beginnings. Raises StoreError."""
         async with guarded():
             found: list[bytes] = await self._lapsed(f"nb:{{{partition}}}:leases", most=at_most, beginnings=beginnings)
         return found
 
     def _step(self, stub: Callable[P, Any]) -> Callable[Concatenate[str, P], Awaitable[Any]]:
-        """A step as a call with its conversation; what comes first in every step is filled in here."""
+        """A step as a call with its conversation. It fills in the keys and arguments that come first in every step."""
         script = Script(stub, self._common)
         run = self.redis.register_script(script.text)
 
@@ -182,5 +182,5 @@ class Mailboxes:
 
 
 def ms(seconds: float) -> int:
-    """Seconds as Redis counts them."""
+    """Seconds in milliseconds, Redis's unit."""
     return round(seconds * 1000)

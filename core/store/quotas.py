@@ -1,4 +1,4 @@
-"""Quotas in Redis: what people and the whole account may use, reserved under several limits in one step."""
+"""Quotas in Redis: reserves what people and the whole account may use, under several limits in one step."""
 
 import math
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from redis.asyncio import Redis
 from core.store.redis.client import guarded
 from core.store.scripts import Script, load
 
-# An answer must not wait long for a count; whoever gets none in time goes on without it. As long as any answer of a
-# server that is not lost: on a busy machine half a second passes on the way, and who goes on uncounted soon breaks the
-# limit. Seconds.
-ANSWER = 2.0
-# All limits of a step must be in one Cluster slot, and any may meet any other.
+# An answer must not wait long for a count; a caller that gets none in time goes on without it. This is the same timeout
+# as for any answer of a healthy server: on a busy machine the round trip can take half a second, and a caller that
+# goes on uncounted soon exceeds the limit.
+ANSWER_TIMEOUT_SECONDS = 2.0
+# All limits of a step must be in one Cluster slot, and any limit may be combined with any other.
 _TAG = "nb:{q}"
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A bucket: at most `most` used at once, of which `per_second` comes back; 0.0: all of it at 00:00 UTC."""
+    """A bucket that allows `most` at once and refills by `per_second`; 0.0: all of it at 00:00 UTC."""
 
     name: str
     most: float
@@ -28,24 +28,24 @@ class Limit:
 
     @classmethod
     def smooth(cls, name: str, most: float, seconds: float) -> "Limit":
-        """A limit that no window of so many seconds exceeds: a fifth at once, the rest evenly. A full bucket that
-        refills with the whole limit would let twice as much into one window."""
+        """A limit that no window of this many seconds exceeds: a fifth at once, the rest evenly. A full bucket that
+        refills at the rate of the whole limit would let twice as much into one window."""
         return cls(name, 0.2 * most, 0.8 * most / seconds)
 
     @classmethod
     def refilled(cls, name: str, most: float, seconds: float) -> "Limit":
-        """All of it at once, after which it comes back within so many seconds."""
+        """A limit that can be used up at once and refills within this many seconds."""
         return cls(name, most, most / seconds)
 
     @classmethod
     def daily(cls, name: str, most: float) -> "Limit":
-        """So much on each day, by UTC."""
+        """A limit for each day in UTC."""
         return cls(name, most, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What is to be used under a limit. A cost of 0 asks only that there is no debt."""
+    """What to use under a limit. A cost of 0 only requires that there is no debt."""
 
     limit: Limit
     cost: float
@@ -53,21 +53,21 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Reserved; the place begins in `wait` seconds."""
+    """Reserved: the request may start in `wait` seconds."""
 
     wait: float
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Nothing was used. `limit` refuses, None for a hold; there is a place in `wait` seconds."""
+    """Nothing was used. `limit` refused, None for a hold; there is room in `wait` seconds."""
 
     limit: Limit | None
     wait: float
 
 
 def _bucket() -> None:
-    """What the steps share."""
+    """The functions that the steps share."""
 
 
 def _take(
@@ -82,24 +82,24 @@ def _take(
     step_ms: int,
     numbers: Sequence[float],
 ) -> Any:
-    """Whether a place was given, the wait in milliseconds, and which limit refuses (from 1; 0: the hold)."""
+    """Whether it is granted, the wait in milliseconds, and which limit refuses (from 1; 0: the hold)."""
 
 
 def _settle(
     mark: str, record: str, limits: Sequence[str], /, *, remember_ms: int, taken: int, numbers: Sequence[float]
 ) -> Any:
-    """Use more, or give back, once for each mark."""
+    """Use more or give back, once for each mark."""
 
 
 def _hold(hold: str, /, *, hold_ms: int) -> Any:
-    """Let nobody go on for so long."""
+    """Let no request start for this long."""
 
 
 class Quotas:
-    """The typed stubs of the Lua steps: one round trip each, by the server's clock. All raise StoreError."""
+    """Reserves quotas with Lua steps: one round trip each, by the server's clock. All raise StoreError."""
 
     def __init__(self, redis: "Redis", *, remember: float = 3600) -> None:
-        """`remember`: seconds for which a step of the same name is known to be the same; as long as a mention's."""
+        """`remember`: a step with the same name counts as a repetition for this many seconds, as a question does."""
         self._remember = remember
         bucket = Script(_bucket)
         self._take, self._settle = load(redis, _take, bucket), load(redis, _settle, bucket)
@@ -115,14 +115,14 @@ class Quotas:
         held: float | None = None,
         step: float = 0.2,
     ) -> Granted | Refused:
-        """Reserve what is demanded under all limits, or nothing under any.
+        """Reserve the demands under all limits, or nothing under any.
 
-        Places are given in the order of the calls, the first beginning later than in `patience` seconds is refused.
-        Repeated with the same `request`, it uses nothing again and says how long there still is to wait: more than
-        before if there was a `hold` of this name in between, after which those who waited leave `step` seconds apart.
-        For a hold it waits `held` seconds at most, if that is less than the patience.
+        Requests get their start times in the order of the calls; one that would start later than in `patience` seconds
+        is refused. A repetition with the same `request` uses nothing again and returns the remaining wait: a longer one
+        if there was a `hold` of this name in between, after which the waiting requests start `step` seconds apart.
+        A request waits at most `held` seconds for a hold, if that is less than `patience`.
         """
-        async with guarded(ANSWER):
+        async with guarded(ANSWER_TIMEOUT_SECONDS):
             granted, wait, which = await self._take(
                 f"{_TAG}:r:{request}",
                 f"{_TAG}:h:{hold}",
@@ -138,12 +138,12 @@ class Quotas:
         return Refused(demands[which - 1].limit if which else None, wait / 1000)
 
     async def settle(self, request: str, differences: Sequence[Demand], *, taken: bool = True) -> None:
-        """Use so much more, also where it makes a debt, or give back where the cost is negative; once per `request`.
+        """Use more, even if that makes a debt, or give back where the cost is negative; once per `request`.
 
-        `taken`: only if a place was given to this request, as the differences are to what it took.
+        `taken`: do so only if this request was granted, because the differences relate to what it reserved.
         """
         if differences:
-            async with guarded(ANSWER):
+            async with guarded(ANSWER_TIMEOUT_SECONDS):
                 await self._settle(
                     f"{_TAG}:s:{request}",
                     f"{_TAG}:r:{request}",
@@ -154,8 +154,8 @@ class Quotas:
                 )
 
     async def hold(self, name: str, seconds: float) -> None:
-        """No place under this name begins within so many seconds, in all processes."""
-        async with guarded(ANSWER):
+        """Let no request under this name start within this many seconds, in any process."""
+        async with guarded(ANSWER_TIMEOUT_SECONDS):
             await self._hold(f"{_TAG}:h:{name}", hold_ms=_ms(seconds))
 
 

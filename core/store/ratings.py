@@ -1,4 +1,4 @@
-"""Ratings in Redis: how people liked the answers of a channel, counted by model, each person once for each answer."""
+"""Ratings in Redis: people's votes on a channel's answers, counted by model, one per person and answer."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,18 +19,18 @@ class Rating:
 
 
 def _rate(votes: str, counts: str, /, *, person: str, vote: str, model: str, ttl_ms: int) -> Any:
-    """Count a vote, in place of an earlier one."""
+    """Count a vote; it replaces an earlier one."""
 
 
 class Ratings:
-    """`keep`: seconds after the last vote. All calls raise StoreError."""
+    """Counts votes and keeps them for `keep` seconds after the last one. All calls raise StoreError."""
 
     def __init__(self, redis: "Redis", keep: float) -> None:
         self._redis, self._keep = redis, keep
         self._rate = load(redis, _rate)
 
     async def rate(self, scope: str, message: str, model: str, person: str, *, good: bool) -> None:
-        """Count a vote on the answer in this message, for the channel of this scope."""
+        """Count a vote on the answer in this message, for the channel with this scope."""
         votes, vote = f"nb:u:{{{scope}}}:votes:{message}", "good" if good else "bad"
         ttl = round(self._keep * 1000)
         async with guarded():

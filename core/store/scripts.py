@@ -1,13 +1,13 @@
-"""Lua scripts as typed calls: a script's header, its body and its Python stub must agree, or it does not load.
+"""Lua scripts as typed calls: a script loads only if its header, its body and its Python stub agree.
 
-A header names what the script is called with, in order; `...` marks a last name that stands for any number:
+A header names the script's KEYS and ARGV in order; `...` after the last name means any number of values:
 
     -- KEYS: RECORD HOLD LIMITS...
     -- ARGV: PATIENCE_MS HELD_MS NUMBERS...
 
-The body takes each name from its place (`local RECORD, HOLD = KEYS[1], KEYS[2]`), and of a repeated one the first place
-(`local LIMITS = 3`). The stub is a function named like the script, whose positional parameters are the KEYS and whose
-keywords are the ARGV, in lower case; a repeated one is a Sequence.
+The body assigns each name from its place (`local RECORD, HOLD = KEYS[1], KEYS[2]`), and a repeated name from its first
+place (`local LIMITS = 3`). The stub is a function with the script's name. Its positional parameters are the KEYS and
+its keywords the ARGV, in lower case; a repeated name is a Sequence.
 """
 
 import inspect
@@ -28,24 +28,24 @@ _PLACE = re.compile(r"(?:KEYS|ARGV)\[\d+\]")
 
 
 class Script(Generic[P]):
-    """The text of a script and the names of its KEYS and ARGV; those of the script that it comes `after` are before."""
+    """A script's text and the names of its own KEYS and ARGV, which follow those of the one `after` which it comes."""
 
     def __init__(self, stub: Callable[P, Any], after: "Script[Any] | None" = None) -> None:
-        """Raises TypeError when header, body and stub do not agree."""
+        """Raises TypeError if header, body and stub do not agree."""
         name = stub.__name__.strip("_")
         own = (FOLDER / f"{name}.lua").read_text()
         declared = dict(_HEADER.findall(own))
         self.keys, self.args = (tuple(declared.get(kind, "").split()) for kind in ("KEYS", "ARGV"))
         self.text: str = (after.text if after else "") + own
         if (self.keys, self.args) != (expected := _parameters(stub)):
-            raise TypeError(f"{name}.lua declares KEYS {self.keys} and ARGV {self.args}, its stub {expected}")
+            raise TypeError(f"{name}.lua declares KEYS {self.keys} and ARGV {self.args}, but its stub {expected}")
         places = dict(_places("KEYS", self.keys, len(after.keys) if after else 0))
         places |= _places("ARGV", self.args, len(after.args) if after else 0)
-        taken = _taken(own)
-        wrong = [f"{each} is not {place}" for each, place in places.items() if taken.get(each) != place]
+        assigned = _assigned(own)
+        wrong = [f"{each} is not {place}" for each, place in places.items() if assigned.get(each) != place]
         wrong += [f"{place} has no name" for place in _PLACE.findall(own) if place not in places.values()]
         if wrong:
-            raise TypeError(f"{name}.lua does not take what its header declares: {', '.join(wrong)}")
+            raise TypeError(f"{name}.lua does not read what its header declares: {', '.join(wrong)}")
 
     def pack(self, *keys: P.args, **args: P.kwargs) -> tuple[list[Any], list[Any]]:
         """The KEYS and the ARGV of a call."""
@@ -53,7 +53,7 @@ class Script(Generic[P]):
 
 
 def load(redis: "Redis", stub: Callable[P, Any], after: Script[Any] | None = None) -> Callable[P, Awaitable[Any]]:
-    """The script of this stub as a call: one round trip. `after`: what it shares with others. Raises TypeError."""
+    """This stub's script as a call of one round trip. `after`: the script that begins it. Raises TypeError."""
     script = Script(stub, after)
     run = redis.register_script(script.text)
 
@@ -65,7 +65,7 @@ def load(redis: "Redis", stub: Callable[P, Any], after: Script[Any] | None = Non
 
 
 def _parameters(stub: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of a stub as a header writes them: those of the KEYS, those of the ARGV."""
+    """A stub's names of the KEYS and of the ARGV, as a header writes them."""
     found: dict[Any, list[str]] = {inspect.Parameter.POSITIONAL_ONLY: [], inspect.Parameter.KEYWORD_ONLY: []}
     for each in inspect.signature(stub).parameters.values():
         found[each.kind].append(each.name.upper() + _MANY * (get_origin(each.annotation) is Sequence))
@@ -74,13 +74,13 @@ def _parameters(stub: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, .
 
 
 def _places(kind: str, names: Sequence[str], before: int) -> Iterator[tuple[str, str]]:
-    """What the body must take each name from."""
+    """The place that the body must assign to each name."""
     for place, name in enumerate(names, before + 1):
         yield (name.removesuffix(_MANY), str(place)) if name.endswith(_MANY) else (name, f"{kind}[{place}]")
 
 
-def _taken(text: str) -> dict[str, str]:
-    """What the body takes names from, without `tonumber`."""
+def _assigned(text: str) -> dict[str, str]:
+    """The place that the body assigns to each name, without `tonumber`."""
     return {
         name: value.strip().removeprefix("tonumber(").removesuffix(")")
         for names, values in _LOCALS.findall(text)

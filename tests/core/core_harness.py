@@ -145,7 +145,7 @@ async def process(
         values = config.model_copy(update={"lease_seconds": lease, "drain_seconds": drain})
         bot = assemble(values, redis, model, [rooms], handover=handover)
         await stack.enter_async_context(bot.intake.open())
-        turns = Turns(redis, Retention(lease=lease), seal=config.seal)
+        turns = Turns(redis, Retention(lease=lease), encryption=config.seal)
         settings = SettingsStore(redis, config, {rooms.name: rooms.habits})
         yield Process(bot.front, bot.intake, bot.assistant, turns, settings, rooms)
 

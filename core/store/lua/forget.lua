@@ -1,4 +1,4 @@
--- forget: these exchanges and answered questions; with EPOCH, a turn that runs now will not be remembered either.
+-- forget: forget these exchanges and answered questions; with EPOCH, the running turn will not be stored either.
 -- ARGV: EPOCH ENTRIES...
 local EPOCH = ARGV[6]
 local ENTRIES = 7

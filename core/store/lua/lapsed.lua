@@ -1,5 +1,5 @@
--- lapsed: conversations of one partition whose lease ran out, the longest ago first, that begin with one of these names.
--- Others, of a platform that this process does not serve, are passed over and can't fill the answer.
+-- lapsed: conversations of one partition whose lease expired, the earliest first, and whose name has one of BEGINNINGS.
+-- It skips others, of platforms that this process does not serve, so that they can't fill the answer.
 -- KEYS: LEASES
 -- ARGV: MOST BEGINNINGS...
 local LEASES, MOST = KEYS[1], tonumber(ARGV[1])

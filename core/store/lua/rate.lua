@@ -1,4 +1,4 @@
--- rate: count a vote; it replaces an earlier one of the same person on the same answer.
+-- rate: count a vote; it replaces an earlier vote by the same person on the same answer.
 -- KEYS: VOTES COUNTS
 -- ARGV: PERSON VOTE MODEL TTL_MS
 local VOTES, COUNTS = KEYS[1], KEYS[2]

@@ -1,4 +1,4 @@
--- retain: this conversation is remembered for so long from now on; what is older goes at once.
+-- retain: keep this conversation for this long from now on, and forget what is older at once.
 -- ARGV: KEEP_MS
 local KEEP_MS = ARGV[6]
 if redis.call('EXISTS', CONV) == 0 then return 0 end

@@ -1,4 +1,4 @@
-"""Lua scripts and their stubs: what does not agree does not load."""
+"""Lua scripts and their stubs: a script that does not agree with its header or stub does not load."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _load_all() -> None:
-    """What a process does at its start."""
+    """Load all scripts, as a process does when it starts."""
     redis = Redis()
     Mailboxes(redis, DEFAULTS)
     Presence(redis, 60)
@@ -42,8 +42,8 @@ def _load_all() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_every_script_that_takes_something_says_what() -> None:
-    """All load, and none is without a header but those that take nothing of their own."""
+def test_every_script_declares_what_it_reads() -> None:
+    """All scripts load, and only those without keys and arguments of their own have no header."""
     _load_all()
     silent = {path.stem for path in LUA.glob("*.lua")} - {name for name, _ in DECLARED}
     assert silent == {"bucket", "claim", "reset"}
@@ -51,7 +51,7 @@ def test_every_script_that_takes_something_says_what() -> None:
 
 @pytest.mark.parametrize(("name", "kind"), DECLARED)
 def test_a_changed_header_fails_the_load(folder: Path, name: str, kind: str) -> None:
-    """A name more, another name or none at all: the process does not start."""
+    """With one more name, another name or no names, the process does not start."""
     path = folder / f"{name}.lua"
     before = path.read_text()
     for old, new in ((rf"(-- {kind}: )", r"\1NEW "), (rf"(-- {kind}: )\S+", r"\1OTHER"), (rf"-- {kind}: .*\n", "")):
@@ -70,17 +70,17 @@ def test_a_changed_header_fails_the_load(folder: Path, name: str, kind: str) -> 
         ("retain", "tonumber(KEEP_MS)", "tonumber(ARGV[7])"),
     ],
 )
-def test_a_body_that_takes_something_else_fails_the_load(folder: Path, name: str, old: str, new: str) -> None:
-    """What the header declares is what the body reads, the shared beginning counted."""
+def test_a_body_that_reads_something_else_fails_the_load(folder: Path, name: str, old: str, new: str) -> None:
+    """The body must read what the header declares, counted after the shared beginning."""
     path = folder / f"{name}.lua"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(TypeError, match=rf"{name}\.lua does not take what its header declares"):
+    with pytest.raises(TypeError, match=rf"{name}\.lua does not read what its header declares"):
         _load_all()
 
 
 def test_a_call_is_packed_in_the_order_of_the_header(folder: Path) -> None:
-    """However the keywords are ordered; repeated ones are laid out flat."""
+    """The order of the keywords does not matter, and repeated values are flattened."""
     (folder / "both.lua").write_text(
         "-- KEYS: FIRST REST...\n-- ARGV: A B MORE...\n"
         "local FIRST, REST = KEYS[1], 2\nlocal A, B = ARGV[1], tonumber(ARGV[2])\nlocal MORE = 3\n"
