@@ -91,8 +91,8 @@ local function claim()
   return snapshot()
 end
 
--- Whether this holder's token is the newest. If it is newer than the stored one, the server lost its last writes. Nobody
--- has claimed since, because later tokens are higher, so put it back.
+-- Whether this holder's token is the newest. If it is newer than the stored one, the server lost its last writes.
+-- Nobody has claimed since, because later tokens are higher, so put it back.
 local function holds(fence)
   local known = tonumber(redis.call('HGET', CONV, 'fence') or 0)
   if known < tonumber(fence) then
