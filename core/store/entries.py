@@ -1,6 +1,6 @@
-"""Entries: how mentions, exchanges and progress are written in Redis, and how they are read again.
+"""Entries: how questions, exchanges and progress are written to Redis and read back.
 
-An entry is `<words>|<value>`: the words, by which a step in Redis finds it, stand in clear; the value may be sealed.
+An entry is `<words>|<value>`. The Lua steps find it by its words, which are plain text; the value may be encrypted.
 """
 
 import logging
@@ -18,49 +18,49 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_MENTION = TypeAdapter(Question)
+_QUESTION = TypeAdapter(Question)
 _EXCHANGE = TypeAdapter(Exchange)
-_SHOWN = TypeAdapter(AnsweredQuestion)
+_ANSWERED_QUESTION = TypeAdapter(AnsweredQuestion)
 _PROGRESS = TypeAdapter(Progress)
 
 
 class Entries:
-    """Writes and reads; `conversation` is where an entry belongs, and sealed for."""
+    """Writes and reads entries. Each belongs to a `conversation` and is encrypted for it."""
 
     def __init__(self, encryption: Encryption) -> None:
         self._encryption = encryption
 
-    def mention(self, conversation: str, mention: Question) -> bytes:
-        """An entry of the inbox, found by the mention's id and its message, and with `~` by those it is to replace."""
-        replaced = (f"~{each}" for each in mention.redo.messages) if mention.redo else ()
-        value = _MENTION.dump_json(mention, exclude_defaults=True)
-        return self._entry(conversation, (mention.id, mention.message, *replaced), value)
+    def question(self, conversation: str, question: Question) -> bytes:
+        """An entry of the inbox. Its words are the question's id and message, and the messages it replaces with `~`."""
+        replaced = (f"~{each}" for each in question.redo.messages) if question.redo else ()
+        value = _QUESTION.dump_json(question, exclude_defaults=True)
+        return self._entry(conversation, (question.id, question.message, *replaced), value)
 
     def exchange(self, conversation: str, exchange: Exchange) -> bytes:
-        """An entry of the history, found by its turn and its messages; `@` marks when it was written: it ages."""
+        """An entry of the history. Its words are the turn, the messages and, after `@`, the time, since it expires."""
         words = (exchange.turn, *exchange.messages, f"@{time.time():.0f}")
         return self._entry(conversation, words, _EXCHANGE.dump_json(exchange, exclude_defaults=True))
 
-    def shown(self, conversation: str, shown: AnsweredQuestion) -> bytes:
-        """An entry of the answers that can be asked for again, found by the question and by all messages."""
-        words = (shown.mention.id, shown.mention.message, *shown.messages)
-        return self._entry(conversation, words, _SHOWN.dump_json(shown, exclude_defaults=True))
+    def answered_question(self, conversation: str, answered: AnsweredQuestion) -> bytes:
+        """An entry of the answers that can be regenerated. Its words are the question's id and all messages."""
+        words = (answered.mention.id, answered.mention.message, *answered.messages)
+        return self._entry(conversation, words, _ANSWERED_QUESTION.dump_json(answered, exclude_defaults=True))
 
-    def read_mention(self, conversation: str, entry: bytes) -> Question:
-        """The reverse of `mention`. Raises ValidationError, and Unreadable without the key."""
-        return _MENTION.validate_json(self._value(conversation, entry))
+    def read_question(self, conversation: str, entry: bytes) -> Question:
+        """The reverse of `question`. Raises ValidationError, and Unreadable without the key."""
+        return _QUESTION.validate_json(self._value(conversation, entry))
 
-    def mentions(self, conversation: str, entries: Iterable[bytes]) -> tuple[Question, ...]:
-        """Those that can be read."""
-        return tuple(self._readable(conversation, _MENTION, entries))
+    def questions(self, conversation: str, entries: Iterable[bytes]) -> tuple[Question, ...]:
+        """The questions that can be read."""
+        return tuple(self._readable(conversation, _QUESTION, entries))
 
     def exchanges(self, conversation: str, entries: Iterable[bytes]) -> tuple[Exchange, ...]:
-        """Those that can be read."""
+        """The exchanges that can be read."""
         return tuple(self._readable(conversation, _EXCHANGE, entries))
 
-    def all_shown(self, conversation: str, entries: Iterable[bytes]) -> tuple[AnsweredQuestion, ...]:
-        """Those that can be read."""
-        return tuple(self._readable(conversation, _SHOWN, entries))
+    def answered_questions(self, conversation: str, entries: Iterable[bytes]) -> tuple[AnsweredQuestion, ...]:
+        """The answered questions that can be read."""
+        return tuple(self._readable(conversation, _ANSWERED_QUESTION, entries))
 
     def _entry(self, conversation: str, words: Iterable[str], value: bytes) -> bytes:
         return ",".join(words).encode() + b"|" + self._encryption.encrypt(value, conversation)
@@ -69,12 +69,12 @@ class Entries:
         return self._encryption.decrypt(entry.partition(b"|")[2], conversation)
 
     def _readable(self, conversation: str, kind: TypeAdapter[T], entries: Iterable[bytes]) -> Iterator[T]:
-        """Of one that another version wrote nothing is logged but that: the error quotes its input."""
+        """Skip entries that another version wrote; log only the error's type, because its text quotes the input."""
         for entry in entries:
             try:
                 yield kind.validate_json(self._value(conversation, entry))
             except (ValidationError, Unreadable) as error:
-                log.warning("an entry that can't be read is passed over (%s)", type(error).__name__)
+                log.warning("skipped an entry that can't be read (%s)", type(error).__name__)
 
 
 def has(entry: bytes, word: str) -> bool:
@@ -83,10 +83,10 @@ def has(entry: bytes, word: str) -> bool:
 
 
 def progress_entry(progress: Progress) -> bytes:
-    """The progress as it is stored; none leaves what is stored as it is."""
+    """The progress as it is stored; empty if there is none, which leaves the stored one unchanged."""
     return _PROGRESS.dump_json(progress) if progress.messages else b""
 
 
 def read_progress(entry: bytes | None, before: Progress = NOTHING_SHOWN) -> Progress:
-    """The reverse of `progress_entry`; `before` where nothing is stored. Raises ValidationError."""
+    """The reverse of `progress_entry`; `before` if nothing is stored. Raises ValidationError."""
     return _PROGRESS.validate_json(entry) if entry else before

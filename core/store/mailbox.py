@@ -1,85 +1,186 @@
-"""Mailboxes: the keys of a conversation, all in one Cluster slot, and the Lua steps that change them."""
+"""Mailboxes: the keys of each conversation, all in one Cluster slot, and the Lua steps that change them."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from redis.asyncio import Redis
 
 from core.settings.encryption import NO_ENCRYPTION, Encryption
 from core.store.entries import Entries
 from core.store.redis.client import guarded
+from core.store.scripts import Script, load
 
-_STEPS = (
-    "accept",
-    "claim",
-    "renew",
-    "release",
-    "commit",
-    "stop",
-    "reset",
-    "revise",
-    "edit",
-    "delete",
-    "forget",
-    "retain",
-)
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long things live, in seconds, and how many there may be."""
+    """How long things are kept, in seconds, and how many there may be."""
 
     lease: float = 7
-    dedupe: float = 3600  # Slack redelivers for about six minutes; missed questions are looked for half an hour back
+    dedupe: float = 3600  # Slack redelivers for about six minutes; the bot looks for missed questions half an hour back
     keep: float = 30 * 86_400
     inbox: int = 20
     exchanges: int = 100
     window_bytes: int = 256 * 1024
-    ended: int = 10  # turns of a conversation whose answer can be asked for again
+    ended: int = 10  # turns of a conversation whose answer can be regenerated
 
 
 DEFAULTS = Retention()
 
 
+def _common(
+    conv: str,
+    inbox: str,
+    history: str,
+    ended: str,
+    leases: str,
+    /,
+    *,
+    name: str,
+    lease_ms: int,
+    longest_ms: int,
+    window: int,
+    window_bytes: int,
+) -> Any:
+    """The keys and arguments that come first in every step."""
+
+
+def _accept(
+    dedupe: str,
+    /,
+    *,
+    request: str,
+    entry: bytes,
+    dedupe_ms: int,
+    inbox_limit: int,
+    keep_ms: int,
+    claim: int,
+) -> Any:
+    """DUPLICATE, FULL or QUEUED with a number, or CLAIMED with a snapshot."""
+
+
+def _claim() -> Any:
+    """HELD, EMPTY, or CLAIMED with a snapshot."""
+
+
+def _renew(*, fence: int, turn: str, progress: bytes) -> Any:
+    """0: somebody else holds the lease; 1: it is ours; 2: stop; 3: retract."""
+
+
+def _release(*, fence: int, turn: str, progress: bytes) -> Any:
+    """0: somebody else holds the lease; 1: handed back; 2: the turn had ended."""
+
+
+def _commit(
+    *,
+    fence: int,
+    turn: str,
+    exchange: bytes,
+    epoch: int,
+    keep: int,
+    again: bytes,
+    again_keep: int,
+    replaces: str,
+    also: Sequence[str | bytes],
+) -> Any:
+    """STALE, IDLE, or NEXT with a snapshot."""
+
+
+def _stop(*, turn: str) -> Any:
+    """1 if the turn runs."""
+
+
+def _reset() -> Any:
+    """How many exchanges there were."""
+
+
+def _revise(*, word: str, entry: bytes) -> Any:
+    """1 if the answered question is remembered."""
+
+
+def _edit(*, word: str, entry: bytes) -> Any:
+    """GONE, RUNNING or WAITING."""
+
+
+def _delete(*, word: str) -> Any:
+    """The running turn, how many waiting questions were removed, the exchange and the answered question."""
+
+
+def _forget(*, epoch: int, entries: Sequence[bytes]) -> Any:
+    """How many exchanges were forgotten."""
+
+
+def _retain(*, keep_ms: int) -> Any:
+    """1 if the conversation is remembered."""
+
+
+def _lapsed(leases: str, /, *, most: int, beginnings: Sequence[str]) -> Any:
+    """The names of conversations."""
+
+
 class Mailboxes:
-    """Runs steps. `partitions`: over so many slots of a Cluster the conversations are spread; fixed for good."""
+    """Runs the steps. `partitions`: the number of Cluster slots that hold the conversations; it must never change.
+
+    Each step is one Lua call. It takes the conversation's name first and raises StoreError.
+    """
 
     def __init__(
         self, redis: "Redis", limits: Retention, partitions: int = 1, encryption: Encryption = NO_ENCRYPTION
     ) -> None:
         self.redis, self.limits, self.partitions = redis, limits, partitions
         self.entries = Entries(encryption)
-        source = files("core.store") / "lua"
-        common = (source / "common.lua").read_text()
-        self._steps = {name: redis.register_script(common + (source / f"{name}.lua").read_text()) for name in _STEPS}
-        self._lapsed = redis.register_script((source / "lapsed.lua").read_text())
+        self._common = Script(_common)
+        self.accept, self.claim = self._step(_accept), self._step(_claim)
+        self.renew, self.release = self._step(_renew), self._step(_release)
+        self.commit, self.stop = self._step(_commit), self._step(_stop)
+        self.reset, self.revise = self._step(_reset), self._step(_revise)
+        self.edit, self.delete = self._step(_edit), self._step(_delete)
+        self.forget, self.retain = self._step(_forget), self._step(_retain)
+        self._lapsed = load(redis, _lapsed)
 
     def key(self, kind: str, conversation: str) -> str:
-        """`c` the state, `i` the inbox, `h` the history, `e` the answers that can be asked for again."""
+        """The key of the state `c`, the inbox `i`, the history `h` or the answers that can be regenerated `e`."""
         return f"nb:{self.tag(conversation)}:{kind}:{conversation}"
 
     def tag(self, name: str) -> str:
-        """The partition as a Cluster hash tag: all keys of a conversation are in one slot."""
+        """The partition as a Cluster hash tag, which puts all keys of a conversation into one slot."""
         return f"{{{zlib.crc32(name.encode()) % self.partitions}}}"
 
-    async def step(self, name: str, conversation: str, args: Sequence[Any], extra_key: str = "") -> Any:
-        """One Lua call. Raises StoreError."""
-        limits = self.limits
-        keys = [self.key(kind, conversation) for kind in "cihe"] + [f"nb:{self.tag(conversation)}:leases"]
-        common: list[Any] = [conversation, ms(limits.lease), ms(limits.keep), limits.exchanges, limits.window_bytes]
-        async with guarded():
-            return await self._steps[name](keys=[*keys, extra_key] if extra_key else keys, args=common + list(args))
-
     async def lapsed(self, partition: int, beginnings: Sequence[str], at_most: int) -> list[bytes]:
-        """Conversations of one partition whose lease ran out, and whose name begins so. Raises StoreError."""
+        """Conversations of one partition with an expired lease and one of these beginnings. Raises StoreError."""
         async with guarded():
-            found: list[bytes] = await self._lapsed(keys=[f"nb:{{{partition}}}:leases"], args=[at_most, *beginnings])
+            found: list[bytes] = await self._lapsed(f"nb:{{{partition}}}:leases", most=at_most, beginnings=beginnings)
         return found
+
+    def _step(self, stub: Callable[P, Any]) -> Callable[Concatenate[str, P], Awaitable[Any]]:
+        """A step as a call with its conversation. It fills in the keys and arguments that come first in every step."""
+        script = Script(stub, self._common)
+        run = self.redis.register_script(script.text)
+
+        async def step(conversation: str, /, *keys: P.args, **args: P.kwargs) -> Any:
+            limits = self.limits
+            first_keys, first_args = self._common.pack(
+                self.key("c", conversation),
+                self.key("i", conversation),
+                self.key("h", conversation),
+                self.key("e", conversation),
+                f"nb:{self.tag(conversation)}:leases",
+                name=conversation,
+                lease_ms=ms(limits.lease),
+                longest_ms=ms(limits.keep),
+                window=limits.exchanges,
+                window_bytes=limits.window_bytes,
+            )
+            own_keys, own_args = script.pack(*keys, **args)
+            async with guarded():
+                return await run(keys=first_keys + own_keys, args=first_args + own_args)
+
+        return step
 
 
 def ms(seconds: float) -> int:
-    """Seconds as Redis counts them."""
+    """Seconds in milliseconds, Redis's unit."""
     return round(seconds * 1000)

@@ -1,4 +1,4 @@
-"""Rate limits in Redis: the calls that all processes together make under one limit, counted by the server's clock."""
+"""Rate limits in Redis: counts the calls that all processes make under one limit, by the server's clock."""
 
 import logging
 import math
@@ -6,74 +6,96 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
+from typing import Any
 
 from redis.asyncio import Redis
 
 from core.domain.errors import StoreError
 from core.ratelimit.limiter import AHEAD_SECONDS, CallRequest, Decision
 from core.store.redis.client import guarded
+from core.store.scripts import load
 
 log = logging.getLogger(__name__)
 
-# What waits for the answer is what people see next; without one in time a process goes by its own count. Seconds.
-ANSWER = 0.5
-# After a failure it is not asked for so long: replies must not wait for Redis again and again. Seconds.
-BLIND = 5.0
-# A process that makes no call for so long no longer counts as one that draws on a budget. Seconds.
-STAY = 30.0
+# The next thing people see waits for this answer. If it does not come in time, the process uses its own count.
+ANSWER_TIMEOUT_SECONDS = 0.5
+# Do not ask Redis again for this long after a failure: replies must not wait for it again and again.
+RETRY_AFTER_FAILURE_SECONDS = 5.0
+# A process that makes no call for this long no longer counts as one that uses a limit.
+PROCESS_TTL_SECONDS = 30.0
+
+
+def _admit(
+    calls: str,
+    state: str,
+    /,
+    *,
+    process: str,
+    call: str,
+    active: int,
+    most: int,
+    window_ms: int,
+    usable: int,
+    usable_ms: int,
+    stay_ms: int,
+    ahead: int,
+    ahead_ms: int,
+) -> Any:
+    """The wait in milliseconds, the active replies, the limit, and how many calls were counted in advance."""
+
+
+def _refused(state: str, /, *, hold_ms: int, limit: int, stay_ms: int) -> Any:
+    """Make all processes wait, and lower the limit."""
 
 
 class RedisRateLimit:
-    """Implements SharedRateLimit: each step is one Lua call in the slot of its scope. All raise StoreError."""
+    """Implements SharedRateLimit: each step is one Lua call in its scope's slot. All raise StoreError."""
 
     def __init__(self, redis: "Redis") -> None:
-        source = files("core.store") / "lua"
-        self._admit, self._refused = (
-            redis.register_script((source / f"{name}.lua").read_text()) for name in ("admit", "refused")
-        )
+        self._admit, self._refused = load(redis, _admit), load(redis, _refused)
         self._process = uuid.uuid4().hex
-        self._blind_until = -math.inf
+        self._unreachable_until = -math.inf
 
     async def admit(self, scope: str, claim: CallRequest) -> Decision:
-        """Count a call that leaves now, or say when it may."""
-        async with self._seeing():
+        """Count a call that is sent now, or say when it may be sent."""
+        async with self._reachable():
             wait, active, calls, ahead = await self._admit(
-                keys=[f"nb:b:{{{scope}}}:calls", f"nb:b:{{{scope}}}"],
-                args=[
-                    self._process,
-                    uuid.uuid4().hex,
-                    claim.active,
-                    claim.calls,
-                    _ms(claim.seconds),
-                    claim.usable,
-                    _ms(claim.usable_seconds),
-                    _ms(STAY),
-                    claim.ahead,
-                    _ms(AHEAD_SECONDS),
-                ],
+                f"nb:b:{{{scope}}}:calls",
+                f"nb:b:{{{scope}}}",
+                process=self._process,
+                call=uuid.uuid4().hex,
+                active=claim.active,
+                most=claim.calls,
+                window_ms=_ms(claim.seconds),
+                usable=claim.usable,
+                usable_ms=_ms(claim.usable_seconds),
+                stay_ms=_ms(PROCESS_TTL_SECONDS),
+                ahead=claim.ahead,
+                ahead_ms=_ms(AHEAD_SECONDS),
             )
         return Decision(wait / 1000, active, calls, ahead)
 
     async def refused(self, scope: str, seconds: float, calls: int) -> None:
-        """Hold all processes for so long; `calls` is the limit that is left by our reckoning."""
-        async with self._seeing():
-            await self._refused(keys=[f"nb:b:{{{scope}}}"], args=[_ms(seconds), calls, _ms(STAY)])
+        """Make all processes wait for this many seconds; `calls` is our estimate of the remaining limit."""
+        async with self._reachable():
+            await self._refused(
+                f"nb:b:{{{scope}}}", hold_ms=_ms(seconds), limit=calls, stay_ms=_ms(PROCESS_TTL_SECONDS)
+            )
 
     @asynccontextmanager
-    async def _seeing(self) -> AsyncIterator[None]:
-        """Around a step; raises StoreError at once while Redis was out of reach a moment ago."""
-        if time.monotonic() < self._blind_until:
-            raise StoreError("it did not answer a moment ago")
+    async def _reachable(self) -> AsyncIterator[None]:
+        """Wraps a step. Raises StoreError at once if Redis was out of reach a moment ago."""
+        if time.monotonic() < self._unreachable_until:
+            raise StoreError("Redis did not answer a moment ago")
         try:
-            async with guarded(ANSWER):
+            async with guarded(ANSWER_TIMEOUT_SECONDS):
                 yield
         except StoreError as error:
-            if self._blind_until == -math.inf:
-                log.warning("the budgets shared with other processes are out of reach: %s", error)
-            self._blind_until = time.monotonic() + BLIND
+            if self._unreachable_until == -math.inf:
+                log.warning("can't reach the rate limits shared with other processes: %s", error)
+            self._unreachable_until = time.monotonic() + RETRY_AFTER_FAILURE_SECONDS
             raise
-        self._blind_until = -math.inf
+        self._unreachable_until = -math.inf
 
 
 def _ms(seconds: float) -> int:

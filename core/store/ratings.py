@@ -1,12 +1,12 @@
-"""Ratings in Redis: how people liked the answers of a channel, counted by model, each person once for each answer."""
+"""Ratings in Redis: people's votes on a channel's answers, counted by model, one per person and answer."""
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
 
 from core.store.redis.client import guarded
+from core.store.scripts import load
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +18,23 @@ class Rating:
     bad: int
 
 
+def _rate(votes: str, counts: str, /, *, person: str, vote: str, model: str, ttl_ms: int) -> Any:
+    """Count a vote; it replaces an earlier one."""
+
+
 class Ratings:
-    """`keep`: seconds after the last vote. All calls raise StoreError."""
+    """Counts votes and keeps them for `keep` seconds after the last one. All calls raise StoreError."""
 
     def __init__(self, redis: "Redis", keep: float) -> None:
         self._redis, self._keep = redis, keep
-        self._rate = redis.register_script((files("core.store") / "lua" / "rate.lua").read_text())
+        self._rate = load(redis, _rate)
 
     async def rate(self, scope: str, message: str, model: str, person: str, *, good: bool) -> None:
-        """Count a vote on the answer in this message, for the channel of this scope."""
-        keys = [f"nb:u:{{{scope}}}:votes:{message}", _counts(scope)]
+        """Count a vote on the answer in this message, for the channel with this scope."""
+        votes, vote = f"nb:u:{{{scope}}}:votes:{message}", "good" if good else "bad"
+        ttl = round(self._keep * 1000)
         async with guarded():
-            await self._rate(keys=keys, args=[person, "good" if good else "bad", model, round(self._keep * 1000)])
+            await self._rate(votes, _counts(scope), person=person, vote=vote, model=model, ttl_ms=ttl)
 
     async def of(self, scope: str) -> tuple[Rating, ...]:
         """The votes in this channel, by model."""

@@ -1,4 +1,4 @@
-"""What people set in the chat, in Redis: one hash per scope, the only keys without a TTL."""
+"""The settings that people choose in the chat, in Redis: one hash per scope, the only keys without a TTL."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,20 +16,20 @@ _LAYERS = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
 
 
 class SettingsStore:
-    """Reads and writes what was set for a workspace, a channel or a thread. All calls raise StoreError."""
+    """Reads and writes the settings of workspaces, channels and threads. All calls raise StoreError."""
 
     def __init__(self, redis: "Redis", config: Config, defaults: Mapping[str, PlatformDefaults]) -> None:
-        """`defaults`: those of each platform, by its name."""
+        """`defaults` of each platform, by its name."""
         self._redis = redis
         self._config = config
         self._defaults = defaults
 
     async def of(self, place: Place) -> ChannelSettings:
-        """What is in force in this place, with the origin of every value; one round trip."""
+        """The settings in effect in this place, each with its origin; one round trip."""
         return resolve(place, self._config, self._defaults[place.platform], await self._read(place))
 
     async def _read(self, place: Place) -> Sequence[tuple[Layer, dict[str, Stored]]]:
-        """What is set for this place, widest layer first; one round trip."""
+        """The stored settings for this place, widest layer first; one round trip."""
         async with guarded(), self._redis.pipeline(transaction=False) as pipe:
             for scope in place.scopes:
                 pipe.hgetall(_key(scope))
@@ -40,7 +40,7 @@ class SettingsStore:
         ]
 
     async def write(self, scope: str, parameter: str, value: Stored | None) -> None:
-        """Set a value for a scope (see Place.scopes), or take it back with None."""
+        """Set a value for a scope (see Place.scopes), or remove it with None."""
         async with guarded():
             if value is None:
                 await self._redis.hdel(_key(scope), parameter)
@@ -49,7 +49,7 @@ class SettingsStore:
 
 
 def _entry(field: tuple[bytes, bytes]) -> tuple[str, Stored] | None:
-    """A setting by its name; None for one that another version wrote and this one can't read."""
+    """A setting with its name; None if another version wrote it and this one can't read it."""
     try:
         return field[0].decode(), _STORED.validate_json(field[1])
     except ValidationError:

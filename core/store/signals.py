@@ -1,4 +1,4 @@
-"""Signals in Redis: what a process must hear at once. One may get lost, so what it says is kept elsewhere as well."""
+"""Signals in Redis: messages that a process must hear at once. A signal may get lost, so its content is also stored."""
 
 import asyncio
 import logging
@@ -12,32 +12,32 @@ from core.store.redis.client import guarded
 log = logging.getLogger(__name__)
 
 STOP, FREE = "nb:stop", "nb:free"
-# Seconds until a lost connection is tried again, and for a read without a signal.
-_RETRY, _READ = 1.0, 30.0
+_RETRY_SECONDS = 1.0  # until it tries a lost connection again
+_READ_TIMEOUT_SECONDS = 30.0  # for a read without a signal
 
 
 class Signals:
-    """Listens on a connection of its own."""
+    """Listens for signals on a connection of its own."""
 
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
 
     async def listen(self, stop: Callable[[str], object], free: Callable[[str], object]) -> None:
-        """Call `stop` with each turn that somebody wants stopped, and `free` with each conversation that was handed
-        back, until cancelled. Outages are waited out."""
+        """Until cancelled, call `stop` with each turn that somebody wants to stop, and `free` with each conversation
+        that a process hands back. After an outage, listen again."""
         while True:
             try:
                 async with guarded():
-                    await self._redis.initialize()  # a Cluster's client must know the nodes to choose one
+                    await self._redis.initialize()  # a Cluster's client must know the nodes before it can choose one
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
                     async with guarded():
                         await channel.subscribe(STOP, FREE)
                     while True:
-                        async with guarded(_READ + 1, measured=False):
-                            signal = await channel.get_message(timeout=_READ)
+                        async with guarded(_READ_TIMEOUT_SECONDS + 1, measured=False):
+                            signal = await channel.get_message(timeout=_READ_TIMEOUT_SECONDS)
                         if signal:
                             call = stop if signal["channel"] == STOP.encode() else free
                             call(signal["data"].decode("utf-8", "replace"))
             except StoreError as error:
-                log.debug("no signals for now: %s", error)
-                await asyncio.sleep(_RETRY)
+                log.debug("can't receive signals at the moment: %s", error)
+                await asyncio.sleep(_RETRY_SECONDS)

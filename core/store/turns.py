@@ -1,4 +1,4 @@
-"""Turns in Redis: a conversation is a mailbox with a lease, and every step is one Lua call in one slot."""
+"""Turns in Redis: a conversation is a mailbox with a lease, and each step is one Lua call in one slot."""
 
 import asyncio
 import logging
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One claimed mention. `fence` proves the claim, `attempt` counts from 1, `epoch` tells resets apart.
+    """A claimed question, `mention`. `fence` proves the claim, `attempt` counts from 1, `epoch` counts resets.
 
-    `also`: mentions that are answered with it, `entries` as what they stand in the line. `retracted`: its question was
-    deleted, and what was shown of a reply is to be taken away. `asked`: when the claim left, by our monotonic clock;
-    its lease may have begun then, however late the answer was read.
+    `also`: questions that are answered with it, and `entries` their entries in the inbox. `retracted`: its question was
+    deleted, so the visible part of its reply must be removed. `asked`: when we sent the claim, by our monotonic clock;
+    the lease may have begun then, however late we read the answer.
     """
 
     conversation: str
@@ -47,33 +47,33 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """This mention was accepted before."""
+    """This question was accepted before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Full:
-    """Too many mentions wait in this conversation already; nothing was stored."""
+    """Too many questions already wait in this conversation; nothing was stored."""
 
     waiting: int
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Nothing was stored: the person may not ask here, or not now; the sentence says why."""
+    """Nothing was stored: the person may not ask here, or not now. The sentence says why."""
 
     sentence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Accepted; `ahead` mentions of this conversation come before it, the running one included."""
+    """Accepted; `ahead` questions of this conversation come before it, including the running one."""
 
     ahead: int
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Accepted, and the turn that is next in this conversation is ours to run."""
+    """Accepted, and we hold the next turn of this conversation."""
 
     turn: Turn
 
@@ -83,19 +83,19 @@ Acceptance = Duplicate | Full | Refused | Queued | Claimed
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """The lease is ours for longer; `stop`: somebody wants the turn ended, `retract`: because its question is gone."""
+    """The lease is prolonged. `stop`: somebody wants to end the turn; `retract`: because its question was deleted."""
 
     stop: bool = False
     retract: bool = False
 
 
 class Turns:
-    """The typed stubs of the Lua steps. Each is one round trip and safe to repeat; all raise StoreError."""
+    """Accepts questions and runs turns. Each step is one round trip and safe to repeat; all raise StoreError."""
 
     def __init__(
         self, redis: "Redis", limits: Retention = DEFAULTS, partitions: int = 1, encryption: Encryption = NO_ENCRYPTION
     ) -> None:
-        """`partitions`, `encryption`: see Mailboxes and Encryption."""
+        """`partitions` and `encryption`: see Mailboxes and Encryption."""
         self.limits = limits
         self.signals = Signals(redis)
         self.mailboxes = Mailboxes(redis, limits, partitions, encryption)
@@ -103,21 +103,25 @@ class Turns:
         self._redis = redis
 
     async def accept(
-        self, conversation: str, mention: Question, request: str, keep: float | None = None, *, claim: bool = True
+        self, conversation: str, question: Question, request: str, keep: float | None = None, *, claim: bool = True
     ) -> Acceptance:
-        """Queue a mention once; claim its conversation when nobody holds it, or leave it to others without `claim`.
+        """Queue a question once. If nobody holds its conversation, claim it, or leave it to others without `claim`.
 
-        `request` names this call: repeated with the same one after a lost answer, it gives that answer again. `keep`:
-        how long this conversation is remembered, in seconds; None: as the limits say.
+        `request` names this call: a repetition with the same name, after a lost answer, returns that answer again.
+        `keep`: how many seconds this conversation is remembered; None: as the limits say.
         """
         limits = self.limits
-        entry = self._entries.mention(conversation, mention)
+        entry = self._entries.question(conversation, question)
         asked = time.monotonic()
-        reply = await self.mailboxes.step(
-            "accept",
+        reply = await self.mailboxes.accept(
             conversation,
-            [request, entry, ms(limits.dedupe), limits.inbox, ms(limits.keep if keep is None else keep), int(claim)],
-            extra_key=f"nb:{self.mailboxes.tag(conversation)}:d:{mention.id}",
+            f"nb:{self.mailboxes.tag(conversation)}:d:{question.id}",
+            request=request,
+            entry=entry,
+            dedupe_ms=ms(limits.dedupe),
+            inbox_limit=limits.inbox,
+            keep_ms=ms(limits.keep if keep is None else keep),
+            claim=int(claim),
         )
         match reply[0]:
             case b"DUPLICATE":
@@ -129,39 +133,39 @@ class Turns:
             case _:
                 try:
                     turn = await self._turn(conversation, reply[1], asked)
-                except Unreadable:  # the one before ours
+                except Unreadable:  # the question before ours
                     turn = None
                 return Claimed(turn) if turn else Queued(ahead=0)
 
     async def once(self, event: str) -> bool:
-        """True for the first call with this event's id, in all processes."""
+        """True for the first call with this event's id across all processes."""
         key, call = f"nb:{self.mailboxes.tag(event)}:d:{event}", uuid.uuid4().hex
         async with guarded():
             if await self._redis.set(key, call, nx=True, px=ms(self.limits.dedupe)):
                 return True
-            # The client repeats a command whose answer was lost: then the key is there, and it is ours.
+            # The client repeats a command whose answer was lost: then the key exists and holds our own call.
             return bool(await self._redis.get(key) == call.encode())
 
     async def waiting(self, conversation: str) -> int:
-        """How many mentions wait in this conversation, the running one included."""
+        """How many questions wait in this conversation, including the running one."""
         async with guarded():
             return int(await self._redis.llen(self.mailboxes.key("i", conversation)))
 
     async def line(self, conversation: str) -> tuple[tuple[Question, bytes], ...]:
-        """The mentions that wait in this conversation with their entries, the running one first, up to one that can't
-        be read."""
+        """The waiting questions of this conversation with their entries, the running one first, up to the first that
+        can't be read."""
         found: list[tuple[Question, bytes]] = []
         for entry in await self._inbox(conversation):
-            mentions = self._entries.mentions(conversation, [entry])
-            if not mentions:
+            questions = self._entries.questions(conversation, [entry])
+            if not questions:
                 break
-            found.append((mentions[0], entry))
+            found.append((questions[0], entry))
         return tuple(found)
 
-    async def ahead(self, conversation: str, mention: Question) -> int | None:
-        """How many mentions come before this one, the running one included; None when it does not wait any more."""
+    async def ahead(self, conversation: str, question: Question) -> int | None:
+        """How many questions come before this one, including the running one; None if it no longer waits."""
         entries = await self._inbox(conversation)
-        return next((place for place, entry in enumerate(entries) if has(entry, mention.id)), None)
+        return next((place for place, entry in enumerate(entries) if has(entry, question.id)), None)
 
     async def _inbox(self, conversation: str) -> list[bytes]:
         async with guarded():
@@ -169,21 +173,21 @@ class Turns:
         return entries
 
     async def stop(self, conversation: str, turn: str) -> bool:
-        """Have the turn of this mention ended by whoever holds it; False when it does not run."""
-        return bool(await self.mailboxes.step("stop", conversation, [turn]))
+        """Have this turn ended by the process that holds it; False if it does not run."""
+        return bool(await self.mailboxes.stop(conversation, turn=turn))
 
     async def claim(self, conversation: str) -> Turn | None:
-        """The next turn of a conversation whose lease ran out or was handed back; None if there is none to take.
+        """The next turn of a conversation whose lease expired or was handed back; None if there is none to take.
 
-        Raises Unreadable, with the turn handed back, when its question was sealed with a key that we do not have.
+        If the question is encrypted with a key that we do not have, hands the turn back and raises Unreadable.
         """
         asked = time.monotonic()
-        reply = await self.mailboxes.step("claim", conversation, [])
+        reply = await self.mailboxes.claim(conversation)
         return await self._turn(conversation, reply[1], asked) if reply[0] == b"CLAIMED" else None
 
     async def lapsed(self, beginnings: Sequence[str] = ("",), at_most: int = 100) -> tuple[str, ...]:
-        """Conversations whose lease ran out, those of a partition the longest ago first, and whose name begins with one
-        of these. A partition out of reach hides no other. Raises StoreError when all are."""
+        """Conversations whose lease expired and whose name begins with one of these; within a partition the earliest
+        expired first. A partition out of reach does not hide the others. Raises StoreError if all are out of reach."""
         partitions = range(self.mailboxes.partitions)
         asked = (self.mailboxes.lapsed(partition, beginnings, at_most) for partition in partitions)
         answers = await asyncio.gather(*asked, return_exceptions=True)
@@ -193,59 +197,64 @@ class Turns:
         return tuple(name.decode() for names in answers if not isinstance(names, BaseException) for name in names)
 
     async def renew(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> Renewed:
-        """Prolong the lease, keeping the progress made. Raises Stale when another process holds it."""
-        args = [turn.fence, turn.mention.id, progress_entry(progress)]
-        found = await self.mailboxes.step("renew", turn.conversation, args)
+        """Prolong the lease and store the progress. Raises Stale if another process holds the lease."""
+        found = await self.mailboxes.renew(
+            turn.conversation, fence=turn.fence, turn=turn.mention.id, progress=progress_entry(progress)
+        )
         if not found:
             raise Stale(turn.mention.id)
         return Renewed(stop=found >= 2, retract=found == 3)
 
     async def release(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> bool:
-        """Hand an unfinished turn back, for any process to go on with at once; False when it had ended or gone."""
-        args = [turn.fence, turn.mention.id, progress_entry(progress)]
-        return bool(await self.mailboxes.step("release", turn.conversation, args) == 1)
+        """Hand an unfinished turn back, for any process to continue at once; False if it had ended or was lost."""
+        found = await self.mailboxes.release(
+            turn.conversation, fence=turn.fence, turn=turn.mention.id, progress=progress_entry(progress)
+        )
+        return bool(found == 1)
 
     async def taken(self, turn: Turn) -> bool:
-        """Whether another process took the conversation since."""
+        """Whether another process has taken over the conversation."""
         key = self.mailboxes.key("c", turn.conversation)
         async with guarded():
             return bool(await self._redis.hget(key, "fence") != str(turn.fence).encode())
 
     async def commit(self, turn: Turn, exchange: Exchange | None, messages: tuple[str, ...] = ()) -> Turn | None:
-        """End the turn and remember its exchange, if any; returns the next turn, which is then ours as well.
+        """End the turn and store its exchange, if any. Returns the next turn, which we then hold as well.
 
-        With `messages`, in which the reply stands, it can be asked for again. Raises Stale when another process holds
-        the turn; nothing is written then.
+        `messages`: those that show the reply; with them it can be regenerated. If another process holds the turn,
+        raises Stale and writes nothing.
         """
-        conversation, mention = turn.conversation, turn.mention
+        conversation, question = turn.conversation, turn.mention
         entry = b"" if exchange is None else self._entries.exchange(conversation, exchange)
         again = b""
         if messages:
-            again = self._entries.shown(conversation, AnsweredQuestion(replace(mention, redo=None), messages))
-        replaces = mention.redo.turn if mention.redo else ""
+            again = self._entries.answered_question(
+                conversation, AnsweredQuestion(replace(question, redo=None), messages)
+            )
+        replaces = question.redo.turn if question.redo else ""
         entries = turn.entries or (b"",) * len(turn.also)
-        also = [each for mention, entry in zip(turn.also, entries, strict=True) for each in (mention.id, entry)]
+        also = [each for other, entry in zip(turn.also, entries, strict=True) for each in (other.id, entry)]
         asked = time.monotonic()
-        reply = await self._commit(conversation, turn.fence, mention.id, entry, turn.epoch, again, replaces, also)
+        reply = await self._commit(conversation, turn.fence, question.id, entry, turn.epoch, again, replaces, also)
         if reply[0] == b"STALE":
-            raise Stale(mention.id)
+            raise Stale(question.id)
         try:
             return await self._turn(conversation, reply[1], asked) if reply[0] == b"NEXT" else None
         except Unreadable:
             return None
 
     async def _turn(self, conversation: str, state: Sequence[Any], asked: float) -> Turn | None:
-        """The turn in a snapshot. A question that can't be read (of another version) is dropped: it would block its
-        conversation for good."""
+        """The turn in a snapshot. Drops a question that can't be read (from another version): it would block its
+        conversation forever."""
         while True:
             try:
                 return self._read(conversation, state, asked)
-            except ValidationError:  # which quotes its input: not for the log
-                log.error("a question in %s can't be read and is dropped", conversation)
+            except ValidationError:  # do not log it: it quotes its input
+                log.error("dropped a question in %s that can't be read", conversation)
             except Unreadable:
-                # Nothing is lost by it: a process with the right key can answer it.
-                log.error("a question in %s can't be opened: is its key missing in ENCRYPTION_KEYS?", conversation)
-                await self.mailboxes.step("release", conversation, [state[1], "", b""])
+                # Nothing is lost: a process with the right key can answer it.
+                log.error("can't decrypt a question in %s: is its key missing in ENCRYPTION_KEYS?", conversation)
+                await self.mailboxes.release(conversation, fence=state[1], turn="", progress=b"")
                 raise
             name = f"unreadable/{uuid.uuid4().hex}"
             reply = await self._commit(conversation, state[1], name, b"", state[3])
@@ -265,16 +274,28 @@ class Turns:
         also: Sequence[str | bytes] = (),
     ) -> Any:
         limits = self.limits
-        args = [fence, turn, entry, epoch, limits.exchanges, again, limits.ended, replaces, *also]
-        return await self.mailboxes.step("commit", conversation, args)
+        return await self.mailboxes.commit(
+            conversation,
+            fence=fence,
+            turn=turn,
+            exchange=entry,
+            epoch=epoch,
+            keep=limits.exchanges,
+            again=again,
+            again_keep=limits.ended,
+            replaces=replaces,
+            also=also,
+        )
 
     def _read(self, conversation: str, state: Sequence[Any], asked: float) -> Turn:
         entry, fence, attempts, epoch, progress, retracted, history = state
-        mention = self._entries.read_mention(conversation, entry)
-        before = Progress(mention.redo.messages) if mention.redo else NOTHING_SHOWN  # it goes on in the old messages
+        question = self._entries.read_question(conversation, entry)
+        before = (
+            Progress(question.redo.messages) if question.redo else NOTHING_SHOWN
+        )  # it continues in the old messages
         return Turn(
             conversation=conversation,
-            mention=mention,
+            mention=question,
             fence=int(fence),
             attempt=int(attempts),
             epoch=int(epoch),

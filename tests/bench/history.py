@@ -40,7 +40,7 @@ class _Cost:
 async def measure() -> Table:
     """About 5 s."""
     with TemporaryDirectory(prefix="nb-") as folder:
-        async with embedded(Path(folder)) as server, connection(server.url, answer=10) as redis:
+        async with embedded(Path(folder)) as server, connection(server.url, answer_timeout=10) as redis:
             rows = []
             for window, sizes in SIZES.items():
                 costs = {size: await _one(redis, size, window) for size in sizes}

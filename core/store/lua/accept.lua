@@ -1,11 +1,13 @@
--- accept: queue a mention once, and claim its conversation when nobody holds it.
+-- accept: queue a question once, and claim its conversation if nobody holds it.
+-- KEYS: DEDUPE
+-- ARGV: REQUEST ENTRY DEDUPE_MS INBOX_LIMIT KEEP_MS CLAIM
 local DEDUPE = KEYS[6]
 local REQUEST, ENTRY, DEDUPE_MS, INBOX_LIMIT, KEEP_MS, CLAIM =
   ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11]
 
 local known = redis.call('GET', DEDUPE)
 if known then
-  -- Our own retry after a lost answer gets that answer again; anybody else's delivery is a duplicate.
+  -- Our own retry after a lost answer gets that answer again; any other delivery is a duplicate.
   if known ~= REQUEST then return {'DUPLICATE'} end
   if redis.call('HGET', CONV, 'request') == REQUEST and held() then return {'CLAIMED', snapshot()} end
   local _, place = entry(INBOX, string.match(ENTRY, '^([^,|]*)'))
@@ -26,5 +28,5 @@ if CLAIM == '0' then
   return {'QUEUED', waiting}
 end
 redis.call('HSET', CONV, 'request', REQUEST)
--- With others still waiting, the lease ran out: the claim is for the head of the line, which is not this mention.
+-- If others still wait, the lease has expired: the claim is for the head of the inbox, which is not this question.
 return {'CLAIMED', claim()}

@@ -1,5 +1,7 @@
--- admit: count a call in a budget that processes share, or say in how many milliseconds it may be made. Where there is
--- room for it, calls that will follow soon are counted too, as made at the latest time at which they may be.
+-- admit: count a call under a limit that processes share, or return in how many milliseconds it may be made. If
+-- there is room, it also counts calls that will follow soon, as if made at the latest time at which they may be.
+-- KEYS: CALLS STATE
+-- ARGV: PROCESS CALL ACTIVE MOST WINDOW_MS USABLE USABLE_MS STAY_MS AHEAD AHEAD_MS
 local CALLS, STATE = KEYS[1], KEYS[2]
 local PROCESS, CALL, ACTIVE = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local MOST, WINDOW_MS, USABLE, USABLE_MS = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -9,7 +11,7 @@ local AHEAD, AHEAD_MS = tonumber(ARGV[9]), tonumber(ARGV[10])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
--- Who draws on the budget: each process renews its number with every call, and is forgotten when it is silent.
+-- Who uses the limit: each process renews its number with every call, and is forgotten when it makes none.
 redis.call('HSET', STATE, 'p:' .. PROCESS, ACTIVE .. ' ' .. (now + STAY_MS))
 local active, held, limit = 0, 0, MOST
 local state = redis.call('HGETALL', STATE)
@@ -26,20 +28,20 @@ for i = 1, #state, 2 do
   end
 end
 
--- How long until fewer than so many calls are in the window.
+-- How long until fewer than `most` calls are in the window.
 local function free(most, window)
   local nth = most > 0 and redis.call('ZRANGE', CALLS, -most, -most, 'WITHSCORES') or {}
   return nth[2] and tonumber(nth[2]) + window - now or 0
 end
 
--- Our own retry after a lost answer finds its call counted.
+-- Our own retry after a lost answer finds its call already counted.
 if redis.call('ZSCORE', CALLS, CALL) then return {0, active, limit, 0} end
 redis.call('ZREMRANGEBYSCORE', CALLS, '-inf', now - math.max(WINDOW_MS, USABLE_MS))
 local wait = math.max(0, held, free(limit, WINDOW_MS), free(math.max(1, USABLE - MOST + limit), USABLE_MS))
 local ahead = 0
 if wait == 0 then
   redis.call('ZADD', CALLS, now, CALL)
-  -- Half of what is left at most: who asks next finds something too.
+  -- At most half of what is left, so that the next caller finds some too.
   local room = math.min(limit, USABLE) - redis.call('ZCOUNT', CALLS, now - math.max(WINDOW_MS, USABLE_MS), '+inf')
   ahead = math.max(0, math.min(AHEAD, math.floor(room / 2)))
   for i = 1, ahead do redis.call('ZADD', CALLS, now + AHEAD_MS, CALL .. ':' .. i) end

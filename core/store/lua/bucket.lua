@@ -1,11 +1,11 @@
--- Shared by the steps of quotas.py: the server's clock, and what is used up under a limit at this moment.
+-- Shared by the steps of quotas.py: the server's clock, and how much of each limit is in use now.
 local TIME = redis.call('TIME')
 local NOW = tonumber(TIME[1]) * 1000 + math.floor(tonumber(TIME[2]) / 1000)
 local DAY_MS = 86400000
-local MIDNIGHT = (math.floor(NOW / DAY_MS) + 1) * DAY_MS  -- days are those of UTC
+local MIDNIGHT = (math.floor(NOW / DAY_MS) + 1) * DAY_MS  -- days are in UTC
 
--- The limits are the keys from `first` on, each with three arguments from `at` on: the most that may be used at once,
--- how much of it comes back per millisecond (0: all at midnight), and what this step uses.
+-- The limits are the keys from `first` on. Each has three arguments from `at` on: the most that may be used at once,
+-- how much comes back per millisecond (0: all at midnight), and how much this step uses.
 local function limits(first, at)
   local found = {}
   for i = first, #KEYS do
@@ -13,7 +13,7 @@ local function limits(first, at)
     local state = redis.call('HMGET', limit.key, 'used', 'at')
     local used, since = tonumber(state[1] or 0), tonumber(state[2] or NOW)
     if limit.rate > 0 then
-      -- a clock set back must not use anything up
+      -- a clock that is set back must not use anything up
       limit.used = math.max(0, used - math.max(0, NOW - since) * limit.rate)
     else
       limit.used = since >= MIDNIGHT - DAY_MS and used or 0
@@ -27,7 +27,7 @@ end
 local function use(limit)
   limit.used = math.max(0, limit.used + limit.cost)
   redis.call('HSET', limit.key, 'used', string.format('%.6f', limit.used), 'at', string.format('%.0f', NOW))
-  -- Gone means nothing is used: the key lives until that is so.
+  -- No key means that nothing is in use: the key lives until then.
   local left = limit.rate > 0 and math.ceil(limit.used / limit.rate) or MIDNIGHT - NOW
   redis.call('PEXPIRE', limit.key, string.format('%.0f', left + 1000))
 end

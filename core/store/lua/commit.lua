@@ -1,27 +1,28 @@
--- commit: end the turn at the head of the inbox, remember its exchange, go on with the next one or let go.
+-- commit: end the turn at the head of the inbox, store its exchange, and take the next turn or release the lease.
+-- ARGV: FENCE TURN EXCHANGE EPOCH KEEP AGAIN AGAIN_KEEP REPLACES ALSO...
 local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
 local AGAIN, AGAIN_KEEP, REPLACES = ARGV[11], tonumber(ARGV[12]), ARGV[13]
-local ALSO = 14 -- from here on: other mentions that were answered with this one, and their entries as they stood then
+local ALSO = 14 -- from here on: the other questions answered with this one, each with its entry at that time
 
 local ours = running(TURN) or string.sub(TURN, 1, 11) == 'unreadable/'
--- A question may be accepted anew when its first delivery is forgotten: what runs now is not done.
+-- A question may be accepted again after its first delivery is forgotten: then the running turn is not done.
 local done = not ours and redis.call('HGET', CONV, 'done') == TURN
 if not holds(FENCE) or not (ours or done) then return {done and 'IDLE' or 'STALE'} end
--- A retry after a lost answer finds the turn done and only learns what comes next.
+-- A retry after a lost answer finds the turn done and only returns what comes next.
 if not done then
   even_when_full()
   redis.call('LPOP', INBOX)
   for i = ALSO, #ARGV, 2 do
     local answered = entry(INBOX, ARGV[i])
     if not answered then
-      EXCHANGE, AGAIN = '', '' -- deleted meanwhile: what quotes it is not remembered
+      EXCHANGE, AGAIN = '', '' -- deleted meanwhile: do not store what quotes it
     elseif ARGV[i + 1] == '' or answered == ARGV[i + 1] then
-      redis.call('LREM', INBOX, 1, answered) -- one that was changed meanwhile keeps its place, and has an answer of its own
+      redis.call('LREM', INBOX, 1, answered) -- one edited meanwhile keeps its place and gets an answer
     end
   end
   redis.call('HSET', CONV, 'done', TURN, 'attempts', 0)
   redis.call('HDEL', CONV, 'progress', 'request', 'stop', 'retract')
-  -- An answer given anew takes the place of the old one, which is not on screen any more; if none came, it still is.
+  -- A regenerated answer replaces the old one, which is no longer on screen; if there is no new one, it still is.
   local place
   if REPLACES ~= '' then
     local old, at = entry(HISTORY, REPLACES)
@@ -29,7 +30,7 @@ if not done then
     local known = entry(ENDED, REPLACES)
     if known and (EXCHANGE ~= '' or not old) then redis.call('LREM', ENDED, 1, known) end
   end
-  -- After a reset, an answer begun before it is not remembered.
+  -- After a reset, do not store an answer that was begun before it.
   if EPOCH == (redis.call('HGET', CONV, 'epoch') or '0') then
     if EXCHANGE ~= '' and place then
       redis.call('LSET', HISTORY, place, EXCHANGE)

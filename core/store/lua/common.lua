@@ -1,24 +1,26 @@
--- Shared by the steps of mailbox.py. Every step gets the same keys, all in one slot, and the same first arguments.
+-- Shared by the steps of mailbox.py. Every step gets the same first keys, all in one slot, and first arguments.
+-- KEYS: CONV INBOX HISTORY ENDED LEASES
+-- ARGV: NAME LEASE_MS LONGEST_MS WINDOW WINDOW_BYTES
 local CONV, INBOX, HISTORY, ENDED, LEASES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local NAME, LEASE_MS, LONGEST_MS, WINDOW, WINDOW_BYTES =
   ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
--- How long this conversation is remembered: its own time, if it has one.
+-- How long this conversation is kept: its own time, if it has one.
 local TTL_MS = tonumber(redis.call('HGET', CONV, 'keep') or LONGEST_MS)
 
--- The server's clock, in milliseconds: replicas' own clocks differ.
+-- The server's clock, in milliseconds, because the processes' own clocks differ.
 local function now()
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- True while somebody holds the conversation.
+-- Whether somebody holds the conversation.
 local function held()
   local lease = redis.call('ZSCORE', LEASES, NAME)
   return lease and tonumber(lease) > now()
 end
 
--- A Redis whose memory is full refuses what may take more of it, unless the script has written before
--- (redis.io, Key eviction: noeviction). Steps that end or go on with what was accepted begin with this write.
+-- A Redis whose memory is full refuses commands that may need more of it, unless the script has already written
+-- (redis.io, Key eviction: noeviction). Steps that end or continue accepted work begin with this write.
 local function even_when_full()
   redis.call('PEXPIRE', CONV, TTL_MS)
 end
@@ -28,13 +30,13 @@ local function keep()
   redis.call('PEXPIRE', LEASES, LONGEST_MS)
 end
 
--- Whether this is one of the words of an entry, which stand before the bar.
+-- Whether this is one of the words of an entry, which come before the bar.
 local function has(entry, word)
   local words = string.match(entry, '^([^|]*)|')
   return words and string.find(',' .. words .. ',', ',' .. word .. ',', 1, true) ~= nil
 end
 
--- Whether an exchange is older than this conversation is to remember.
+-- Whether an exchange is older than this conversation keeps its history.
 local function aged(exchange)
   local at = string.match(exchange, '^[^|]*,@(%-?%d+)|')
   return at and tonumber(at) > 0 and tonumber(at) * 1000 < now() - TTL_MS
@@ -48,7 +50,7 @@ local function forget_aged()
   end
 end
 
--- The newest exchanges within the window, oldest first. Reads from the end, so the cost does not grow with the list.
+-- The newest exchanges within the window, oldest first. It reads from the end: the cost does not grow with the list.
 local function newest()
   local newer, size, last = {}, 0, -1
   while #newer < WINDOW do
@@ -67,7 +69,7 @@ local function newest()
   return entries
 end
 
--- All that a turn needs: the mention at the head of the inbox and what is known of it.
+-- All that a turn needs: the question at the head of the inbox and what is known about it.
 local function snapshot()
   local state = redis.call('HMGET', CONV, 'fence', 'attempts', 'epoch', 'progress', 'retract')
   local head = redis.call('LINDEX', INBOX, 0)
@@ -77,8 +79,8 @@ local function snapshot()
   }
 end
 
--- Take the lease under a new fencing token; whoever held it before can no longer write. It is the time in µs: a server
--- that lost its last writes (a failover, a crash between two fsyncs) must not give the token out that somebody has.
+-- Take the lease under a new fencing token; the previous holder can no longer write. The token is the time in µs: a
+-- server that lost its last writes (a failover, a crash between two fsyncs) must not issue a token that is in use.
 local function claim()
   local time, last = redis.call('TIME'), tonumber(redis.call('HGET', CONV, 'fence') or 0)
   local fence = math.max(last + 1, tonumber(time[1]) * 1000000 + tonumber(time[2]))
@@ -89,8 +91,8 @@ local function claim()
   return snapshot()
 end
 
--- Whether this holder's token is the newest. One that is newer than what is known was lost with the server's last writes:
--- nobody claimed since, as later tokens are higher, so it is put back.
+-- Whether this holder's token is the newest. If it is newer than the stored one, the server lost its last writes.
+-- Nobody has claimed since, because later tokens are higher, so put it back.
 local function holds(fence)
   local known = tonumber(redis.call('HGET', CONV, 'fence') or 0)
   if known < tonumber(fence) then
@@ -101,7 +103,7 @@ local function holds(fence)
   return known == tonumber(fence)
 end
 
--- The entry of a list that has this word, and its place.
+-- The entry of a list that has this word, and its index.
 local function entry(list, word)
   for i, found in ipairs(redis.call('LRANGE', list, 0, -1)) do
     if has(found, word) then return found, i - 1 end

@@ -1,5 +1,6 @@
--- delete: a message is gone. As a question it is taken out of the line and the history, and its turn, if it runs, ends
--- without an answer; as an answer its exchange is forgotten. Returns what was remembered of both.
+-- delete: handle a deleted message. A question leaves the inbox and the history, and its turn, if it runs, ends without
+-- an answer; the exchange of an answer is forgotten. Returns what was stored of both.
+-- ARGV: WORD
 local WORD = ARGV[6]
 local running, waiting = '', 0
 for place, found in ipairs(redis.call('LRANGE', INBOX, 0, -1)) do
@@ -12,7 +13,7 @@ for place, found in ipairs(redis.call('LRANGE', INBOX, 0, -1)) do
     end
   end
 end
--- A message that the running reply takes away, or writes anew, is its own affair.
+-- Leave a message alone that the running reply itself removes or rewrites.
 local progress, head = redis.call('HGET', CONV, 'progress') or '', redis.call('LINDEX', INBOX, 0) or ''
 local own = string.find(progress, '"' .. WORD .. '"', 1, true) or has(head, '~' .. WORD)
 if running == '' and held() and own then

@@ -1,4 +1,5 @@
--- edit: a question reads differently now; one that is being answered already stays as it was.
+-- edit: change a waiting question; one that is already being answered stays as it is.
+-- ARGV: WORD ENTRY
 local WORD, ENTRY = ARGV[6], ARGV[7]
 local found, place = entry(INBOX, WORD)
 if not found then return 'GONE' end

@@ -1,7 +1,9 @@
--- forget: these exchanges and answered questions; with EPOCH, a turn that runs now will not be remembered either.
+-- forget: forget these exchanges and answered questions; with EPOCH, the running turn will not be stored either.
+-- ARGV: EPOCH ENTRIES...
 local EPOCH = ARGV[6]
+local ENTRIES = 7
 local count = 0
-for i = 7, #ARGV do
+for i = ENTRIES, #ARGV do
   count = count + redis.call('LREM', HISTORY, 1, ARGV[i])
   redis.call('LREM', ENDED, 1, ARGV[i])
 end

@@ -1,4 +1,6 @@
--- presence: for how many milliseconds nobody said that a platform is heard, -1 if nobody ever did; with PRESENT, it is now.
+-- presence: milliseconds since a platform was last heard from, -1 if never; with PRESENT, it is heard from now.
+-- KEYS: KEY
+-- ARGV: PRESENT KEEP_MS
 local KEY, PRESENT, KEEP_MS = KEYS[1], ARGV[1], ARGV[2]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

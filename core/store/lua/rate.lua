@@ -1,4 +1,6 @@
--- rate: count a vote; it replaces an earlier one of the same person on the same answer.
+-- rate: count a vote; it replaces an earlier vote by the same person on the same answer.
+-- KEYS: VOTES COUNTS
+-- ARGV: PERSON VOTE MODEL TTL_MS
 local VOTES, COUNTS = KEYS[1], KEYS[2]
 local PERSON, VOTE, MODEL, TTL_MS = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local before = redis.call('HGET', VOTES, PERSON)

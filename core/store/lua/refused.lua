@@ -1,10 +1,12 @@
--- refused: the platform wants nobody to call for a while, and its limit is lower than we thought.
+-- refused: hold all calls for as long as the platform asks, and note that its limit is lower than we thought.
+-- KEYS: STATE
+-- ARGV: HOLD_MS LIMIT STAY_MS
 local STATE = KEYS[1]
 local HOLD_MS, LIMIT, STAY_MS = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
--- Another process may have been told of a longer pause, or have found a lower limit; both stay in force.
+-- Another process may have got a longer pause, or found a lower limit; both stay in effect.
 local held = string.match(redis.call('HGET', STATE, 'held') or '', ' (%d+)$')
 local limit, stop = string.match(redis.call('HGET', STATE, 'limit') or '', '^(%d+) (%d+)$')
 if held then HOLD_MS = math.max(HOLD_MS, tonumber(held) - now) end

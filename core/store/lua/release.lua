@@ -1,17 +1,18 @@
--- release: hand the conversation back unfinished, for anybody to claim at once; not counted as a failed attempt.
--- 0: it was not ours. 1: this turn waits for somebody. 2: this turn had ended, and the next one waits, if there is one.
+-- release: hand the conversation back unfinished, for anybody to claim at once. Not counted as a failed attempt.
+-- 0: it was not ours. 1: this turn waits to be claimed. 2: this turn had ended, and the next one waits, if any.
+-- ARGV: FENCE TURN PROGRESS
 local FENCE, TURN, PROGRESS = ARGV[6], ARGV[7], ARGV[8]
 if not holds(FENCE) then return 0 end
 local unfinished = running(TURN)
--- Nothing waits, or it was released before: a repeated call must not count twice, nor leave a lease.
+-- Nothing waits, or it was already released: a repeated call must not count twice, nor leave a lease.
 if redis.call('LLEN', INBOX) == 0 then return 2 end
 if redis.call('HGET', CONV, 'free') == FENCE then return unfinished and 1 or 2 end
 even_when_full()
 redis.call('HINCRBY', CONV, 'attempts', -1)
--- Cancelled while its commit was on its way, a turn hands back the next one, of which nothing is on screen yet.
+-- A turn cancelled while its commit was on its way hands back the next one, of which nothing is on screen yet.
 if PROGRESS ~= '' and unfinished then redis.call('HSET', CONV, 'progress', PROGRESS) end
 redis.call('HSET', CONV, 'free', FENCE)
--- The lease ends now, not at zero: who waits longest is the first to be taken over.
+-- The lease ends now, not at zero: the conversation that waits longest is taken over first.
 redis.call('ZADD', LEASES, now(), NAME)
 redis.call('PEXPIRE', LEASES, LONGEST_MS)
 redis.call('PUBLISH', 'nb:free', NAME)

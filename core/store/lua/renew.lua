@@ -1,8 +1,9 @@
 -- renew: prolong the lease and keep the progress, if this holder's fencing token is still the newest.
--- 0: it is not. 2: the turn is to be stopped. 3: its question was deleted, so what it showed is to be taken away.
+-- 0: it is not. 1: it is. 2: stop the turn. 3: its question was deleted, so remove what it showed.
+-- ARGV: FENCE TURN PROGRESS
 local FENCE, TURN, PROGRESS = ARGV[6], ARGV[7], ARGV[8]
 if not holds(FENCE) then return 0 end
--- One that was on its way while the turn was committed: the lease and the progress are the next turn's now, or nobody's.
+-- This call was on its way while the turn was committed: lease and progress now belong to the next turn, or to nobody.
 if not running(TURN) then return 1 end
 even_when_full()
 redis.call('ZADD', LEASES, now() + LEASE_MS, NAME)

@@ -1,4 +1,4 @@
--- reset: forget the history; a turn that is running now will not be remembered either.
+-- reset: forget the history; the running turn will not be stored either.
 local count = redis.call('LLEN', HISTORY)
 redis.call('UNLINK', HISTORY, ENDED)
 redis.call('HINCRBY', CONV, 'epoch', 1)

@@ -1,4 +1,5 @@
--- revise: an answered question is asked for again in other words, or has more messages.
+-- revise: change an answered question: it has other words or more messages when its answer is regenerated.
+-- ARGV: WORD ENTRY
 local WORD, ENTRY = ARGV[6], ARGV[7]
 local found, place = entry(ENDED, WORD)
 if not found then return 0 end

@@ -1,4 +1,5 @@
--- stop: the turn that runs is to end here; its holder is told at once, and again when it renews its lease.
+-- stop: end the running turn; its holder hears of it at once, and again when it renews its lease.
+-- ARGV: TURN
 local TURN = ARGV[6]
 if not running(TURN) then return 0 end
 even_when_full()

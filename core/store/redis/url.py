@@ -1,4 +1,4 @@
-"""Addresses of Redis: what REDIS_URL says of one server, of Sentinels or of a Cluster; opens nothing."""
+"""Addresses of Redis: parses a REDIS_URL for one server, Sentinels or a Cluster; opens no connection."""
 
 import re
 from dataclasses import dataclass, field
@@ -12,17 +12,17 @@ from core.domain.errors import StoreError
 
 SENTINEL_PORT, SERVER_PORT = 26379, 6379
 
-LOOKS = (
-    "REDIS_URL can't be read. It looks like redis://user:password@host:6379/0; special characters in the "
+SERVER_EXAMPLE = (
+    "REDIS_URL is invalid. It must look like redis://user:password@host:6379/0; special characters in the "
     "password must be percent-encoded."
 )
-SENTINEL_LOOKS = (
-    "REDIS_URL can't be read. For Sentinel it looks like "
+SENTINEL_EXAMPLE = (
+    "REDIS_URL is invalid. For Sentinel it must look like "
     "redis+sentinel://user:password@host1:26379,host2:26379/service/0; special characters in the password must be "
     "percent-encoded."
 )
-CLUSTER_LOOKS = (
-    "REDIS_URL can't be read. For a Cluster it looks like redis+cluster://user:password@host1:6379,host2:6379, "
+CLUSTER_EXAMPLE = (
+    "REDIS_URL is invalid. For a Cluster it must look like redis+cluster://user:password@host1:6379,host2:6379, "
     "without a database; special characters in the password must be percent-encoded."
 )
 
@@ -30,14 +30,14 @@ _HOST = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\[\]:@/\s]+)(?::(?P<port>\d{
 
 
 class Kind(StrEnum):
-    """What stands behind an address."""
+    """What an address leads to."""
 
     SERVER = "server"
     SENTINEL = "sentinel"
     CLUSTER = "cluster"
 
 
-# Everybody's prefix says the kind, `rediss` that the servers are spoken to over TLS.
+# The prefix that everybody uses says the kind; `rediss` says that the servers use TLS.
 SCHEMES = {
     "redis": Kind.SERVER,
     "rediss": Kind.SERVER,
@@ -51,9 +51,9 @@ SCHEMES = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`hosts`: Sentinels, or some nodes of the Cluster. `options` and `sentinel` are redis-py's, credentials included.
+    """A parsed address. `hosts`: Sentinels, or some of the Cluster's nodes. `options` and `sentinel`: for redis-py.
 
-    `where` names it for people, without user and password.
+    `options` and `sentinel` include credentials; `where` names the address for people without user and password.
     """
 
     kind: Kind
@@ -67,18 +67,18 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Read an address. Raises StoreError, which says how it looks and quotes nothing of it."""
+    """Parse an address. Raises StoreError, which shows how an address must look and quotes no part of this one."""
     scheme, _, rest = url.partition("://")
     kind = SCHEMES.get(scheme.lower())
     if kind is None or "://" not in url:
         *most, last = (f"{each}://" for each in SCHEMES)
         raise StoreError(f"REDIS_URL must begin with {', '.join(most)} or {last}.")
-    looks = {Kind.SERVER: LOOKS, Kind.SENTINEL: SENTINEL_LOOKS, Kind.CLUSTER: CLUSTER_LOOKS}[kind]
+    example = {Kind.SERVER: SERVER_EXAMPLE, Kind.SENTINEL: SENTINEL_EXAMPLE, Kind.CLUSTER: CLUSTER_EXAMPLE}[kind]
     try:
         return _server(url) if kind is Kind.SERVER else _several(kind, scheme.lower().partition("+")[0], rest)
     except ValueError:
-        # Without the cause, which may quote a part of the password.
-        raise StoreError(looks) from None
+        # Without the cause, which may quote part of the password.
+        raise StoreError(example) from None
 
 
 def _server(url: str) -> Address:
@@ -88,7 +88,7 @@ def _server(url: str) -> Address:
 
 
 def _several(kind: Kind, scheme: str, rest: str) -> Address:
-    """An address with a list of hosts, of which redis-py is told the first. Raises ValueError."""
+    """Parse an address with a list of hosts; redis-py gets the first. Raises ValueError."""
     place, _, query = rest.partition("?")
     authority, _, path = place.partition("/")
     login, at, hosts = authority.rpartition("@")
@@ -106,7 +106,7 @@ def _several(kind: Kind, scheme: str, rest: str) -> Address:
     tls = options.pop("connection_class", None) is SSLConnection
     for ours in ("host", "port") if kind is Kind.SENTINEL else ("host", "port", "db"):
         options.pop(ours, None)
-    # Sentinels may have a user and password of their own, and TLS; they never get those of the servers.
+    # Sentinels may have their own user and password, and TLS; they never get those of the servers.
     sentinel = {
         name.removeprefix("sentinel_"): options.pop(name) for name in tuple(options) if name.startswith("sentinel_")
     }

@@ -272,9 +272,9 @@ class Bench:
             inbox, history, ended, score, (*numbers, progress) = found[5 * place : 5 * place + 5]
             assert [int(each or 0) for each in numbers] == [box.fence, box.attempts, box.epoch]
             assert read_progress(progress) == box.progress
-            assert list(mailboxes.entries.mentions(box.name, inbox)) == box.line
+            assert list(mailboxes.entries.questions(box.name, inbox)) == box.line
             assert list(mailboxes.entries.exchanges(box.name, history)) == box.history
-            assert list(mailboxes.entries.all_shown(box.name, ended)) == box.ended
+            assert list(mailboxes.entries.answered_questions(box.name, ended)) == box.ended
             assert _lease(score) == box.lease
             tags = {key.split(b":")[1] for key in ttls[::2] if box.name.encode() in key}
             assert len(tags) <= 1, "all keys of a conversation share one hash tag"

@@ -108,7 +108,7 @@ async def test_check_says_where_nothing_listens() -> None:
     async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as listener:
         port = listener.sockets[0].getsockname()[1]
     async with connection(f"redis://bot:hunter2@127.0.0.1:{port}/0") as client:
-        with pytest.raises(StoreError, match=rf"127\.0\.0\.1:{port} can't be reached .*is it running") as caught:
+        with pytest.raises(StoreError, match=rf"Can't reach Redis at 127\.0\.0\.1:{port} .*is it running") as caught:
             await check(client)
     assert "hunter2" not in str(caught.value)
 
@@ -117,7 +117,7 @@ async def test_check_says_where_nothing_listens() -> None:
 async def test_check_says_that_the_password_is_refused(user: str) -> None:
     """No password, or a wrong one, gives a sentence that points to REDIS_URL and quotes nothing of it."""
     async with server("--requirepass", "right") as (url, _), connection(f"unix://{user}{url[7:]}") as client:
-        with pytest.raises(StoreError, match=r"refuses the user or password .*REDIS_URL") as caught:
+        with pytest.raises(StoreError, match=r"rejects the user or password .*REDIS_URL") as caught:
             await check(client)
     assert "wr0ng" not in str(caught.value)
 
@@ -153,7 +153,7 @@ async def test_more_callers_than_connections(redis_client: Redis) -> None:
 
 async def test_frozen_server_is_an_error_and_recovers() -> None:
     """A server that hangs gives StoreError to everybody in bounded time; when it goes on, so do we."""
-    async with server() as (url, pid), connection(url, answer=0.3, dial=0.2) as client:
+    async with server() as (url, pid), connection(url, answer_timeout=0.3, connect_timeout=0.2) as client:
 
         @guarded(0.5)
         async def step() -> None:
@@ -180,7 +180,7 @@ async def test_frozen_server_is_an_error_and_recovers() -> None:
 
 async def test_a_timeout_is_not_repeated() -> None:
     """A command that timed out is not sent again, since it may have been applied."""
-    async with server() as (url, pid), connection(url, answer=0.2) as client:
+    async with server() as (url, pid), connection(url, answer_timeout=0.2) as client:
         await up(client)
         os.kill(pid, signal.SIGSTOP)
         try:

@@ -25,7 +25,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a ch
 USER = """
 import asyncio, os, sys
 from pathlib import Path
-from core.store.embedded import embedded
+from core.store.redis.embedded import embedded
 
 async def main():
     async with embedded(Path(sys.argv[1])) as server:
@@ -236,7 +236,7 @@ def test_missing_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(StoreError, match=r"REDIS_URL.*valkey-server.*REDIS_SERVER"):
         find_server()
-    with pytest.raises(StoreError, match=r"REDIS_SERVER names /nowhere/redis"):
+    with pytest.raises(StoreError, match=r"REDIS_SERVER is set to /nowhere/redis"):
         find_server("/nowhere/redis")
 
 
@@ -273,7 +273,7 @@ async def test_data_dir_that_cannot_be(tmp_path: Path) -> None:
 
 async def test_frozen_server(data: Path) -> None:
     """A server that hangs is neither joined nor replaced, as it still holds the data; when it goes on, so do we."""
-    async with embedded(data) as server, connection(server.url, answer=0.2) as client:
+    async with embedded(data) as server, connection(server.url, answer_timeout=0.2) as client:
         frozen = await pid(client)
         os.kill(frozen, signal.SIGSTOP)
         try:
@@ -281,7 +281,7 @@ async def test_frozen_server(data: Path) -> None:
                 async with guarded(0.5):
                     await client.get("key")
             with pytest.raises(StoreError, match=rf"does not answer: end the process that holds .*{LOCK}"):
-                async with embedded(data, patience=0.1):
+                async with embedded(data, start_timeout=0.1):
                     pass
         finally:
             os.kill(frozen, signal.SIGCONT)
@@ -290,7 +290,7 @@ async def test_frozen_server(data: Path) -> None:
 
 async def test_frozen_server_does_not_hold_up_the_exit(data: Path) -> None:
     """A server that hangs at the end is killed once patience is over, and what it acknowledged is kept."""
-    async with embedded(data, stopping=0.2) as server, connection(server.url) as client:
+    async with embedded(data, stop_timeout=0.2) as server, connection(server.url) as client:
         await client.set("key", "value")
         os.kill(await pid(client), signal.SIGSTOP)
     async with embedded(data) as server, connection(server.url) as client:
