@@ -1,4 +1,4 @@
-"""The bench of the queue's model: each step is done in a real Redis and in the model, and both must agree."""
+"""The bench of the queue's model: runs each step in a real Redis and in the model, which must agree."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from tests.core.store.queue_model import Box, Lease, question, reply, said
 T = TypeVar("T")
 
 CHANNELS = ("C1", "C2")
-# A lease runs out only where a step says so.
+# A lease expires only where a step says so.
 LIMITS = Retention(lease=3600, inbox=3, exchanges=3, ended=2)
 _STALE = "stale"
 # Every key and its time to live, in one round trip.
@@ -38,7 +38,7 @@ return found
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A turn that a process believes to hold."""
+    """A turn that a process believes it holds."""
 
     process: int
     turn: Turn
@@ -72,12 +72,12 @@ class Server:
         self._runner.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do it now."""
+        """Run it to its end."""
         return self._runner.get_loop().run_until_complete(work)
 
 
 class Bench:
-    """Steps of several processes on an empty Redis. A step fails where Redis and the model differ."""
+    """Steps of several processes on an empty Redis. A step fails if Redis and the model differ."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -88,14 +88,14 @@ class Bench:
         self.boxes = {box.name: box for box in self.channels.values()}
         self.held: list[Held] = []
         self.ended: list[Ended] = []
-        self.commits: Counter[str] = Counter()  # as Redis told of them
+        self.commits: Counter[str] = Counter()  # as Redis reported them
         self._requests = 0
 
     async def _flush(self) -> None:
         await self._server.redis.flushall()
 
     def both(self, real: Coroutine[Any, Any, T], model: Callable[[], T]) -> T | None:
-        """One step in both worlds; None where it is stale in both."""
+        """Run one step in both; None if it is stale in both."""
         found: T | str
         expected: T | str
         before = {name: box.fence for name, box in self.boxes.items()}
@@ -113,7 +113,7 @@ class Bench:
         return None if isinstance(found, str) else found
 
     def _renumbered(self, box: Box, before: int, expected: T) -> T:
-        """What the model said, with the token of a new claim as it is in Redis: a time, and higher than all before."""
+        """The model's answer with a new claim's token from Redis, which is a time and higher than all before."""
         if box.fence == before:
             return expected
         model, box.fence = box.fence, self._server.run(self._fence(box.name))
@@ -128,7 +128,7 @@ class Bench:
         return int(await self._server.redis.hget(self.turns.mailboxes.key("c", name), "fence") or 0)
 
     def _take(self, process: int, turn: Turn | None) -> None:
-        """A process learns that a turn is its own. A repeated answer tells it of the same one again."""
+        """A process learns that it holds a turn. A repeated answer names the same turn again."""
         if turn and not any(self._same(each, process, turn) for each in self.held):
             self.held.append(Held(process, turn))
 
@@ -136,20 +136,20 @@ class Bench:
     def _same(held: Held, process: int, turn: Turn) -> bool:
         return (held.process, held.turn.fence, held.turn.mention.id) == (process, turn.fence, turn.mention.id)
 
-    def accept(self, process: int, mention: Question, *, lost: bool = False) -> Acceptance | None:
-        """A fresh request; a redelivery when the mention was accepted before. `lost`: its answer does not arrive."""
+    def accept(self, process: int, asked: Question, *, lost: bool = False) -> Acceptance | None:
+        """A new request, or a redelivery if the question was accepted before. `lost`: its answer does not arrive."""
         self._requests += 1
-        return self._accept(process, mention, f"{process} {self._requests}", lost)
+        return self._accept(process, asked, f"{process} {self._requests}", lost)
 
-    def accept_again(self, mention: Question) -> Acceptance | None:
-        """The very request by which the mention was accepted, sent once more by the process that sent it."""
-        request = self.boxes[mention.place.name].requests[mention.id]
-        return self._accept(int(request.split()[0]), mention, request, False)
+    def accept_again(self, asked: Question) -> Acceptance | None:
+        """The same request that the question was accepted with, repeated by the process that sent it."""
+        request = self.boxes[asked.place.name].requests[asked.id]
+        return self._accept(int(request.split()[0]), asked, request, False)
 
-    def _accept(self, process: int, mention: Question, request: str, lost: bool) -> Acceptance | None:
-        box = self.boxes[mention.place.name]
+    def _accept(self, process: int, asked: Question, request: str, lost: bool) -> Acceptance | None:
+        box = self.boxes[asked.place.name]
         waiting = len(box.line)
-        found = self.both(self.turns.accept(box.name, mention, request), lambda: box.accept(mention, request))
+        found = self.both(self.turns.accept(box.name, asked, request), lambda: box.accept(asked, request))
         if isinstance(found, Full):
             assert len(box.line) == waiting
         if isinstance(found, Claimed) and not lost:
@@ -163,12 +163,12 @@ class Bench:
         return turn
 
     def look(self) -> None:
-        """Which conversations are free: handed back, or their lease ran out."""
+        """Check which conversations are free: handed back, or with an expired lease."""
         free = {box.name for box in self.boxes.values() if box.lease in (Lease.FREE, Lease.LAPSED)}
         assert set(self._server.run(self.turns.lapsed())) == free
 
     def lapse(self, box: Box) -> None:
-        """The lease runs out while its holder does not look, as when that process is paused."""
+        """The lease expires unnoticed by its holder, as if that process were paused."""
         box.lapse()
         if box.lease is Lease.LAPSED:
             self._server.run(self._expire(box.name))
@@ -180,7 +180,7 @@ class Bench:
         return f"nb:{self.turns.mailboxes.tag(name)}:leases"
 
     def crash(self, process: int) -> None:
-        """A process is gone, with all it knew; its leases run out."""
+        """A process is gone with all its knowledge; its leases expire."""
         for held in [each for each in self.held if each.process == process]:
             self.held.remove(held)
             box = self.boxes[held.turn.conversation]
@@ -188,33 +188,33 @@ class Bench:
                 self.lapse(box)
 
     def renew(self, held: Held, progress: Progress = NOTHING_SHOWN) -> None:
-        """The holder goes on; one that learns that it is none any more gives up."""
+        """The holder renews its lease; one that has lost it gives up."""
         box = self.boxes[held.turn.conversation]
         if self.both(self.turns.renew(held.turn, progress), lambda: box.renew(held.turn, progress)) is None:
             self.held.remove(held)
 
     def release(self, held: Held, progress: Progress = NOTHING_SHOWN, *, twice: bool = False) -> None:
-        """The holder hands back; `twice`: the answer was lost and the call is repeated."""
+        """The holder hands its turn back; `twice`: the answer is lost and the call repeated."""
         self.held.remove(held)
         for _ in range(1 + twice):
             self.release_late(held.turn, progress)
 
     def release_late(self, turn: Turn, progress: Progress) -> None:
-        """A call to hand back arrives, whatever became of the turn."""
+        """A release arrives, whatever happened to the turn."""
         box = self.boxes[turn.conversation]
         self.both(self.turns.release(turn, progress), lambda: box.release(turn, progress))
 
     def renew_late(self, turn: Turn, progress: Progress) -> None:
-        """A renewal arrives after its turn ended."""
+        """A renewal arrives after its turn has ended."""
         box = self.boxes[turn.conversation]
         self.both(self.turns.renew(turn, progress), lambda: box.renew(turn, progress))
 
     def commit(self, held: Held, *, answered: bool = True, merged: int = 0, lost: bool = False) -> None:
-        """The holder ends its turn, and answers so many that wait behind it too; `lost`: it is not told so."""
+        """The holder ends its turn and also answers `merged` waiting questions; `lost`: its answer is lost."""
         box = self.boxes[held.turn.conversation]
         also = tuple(box.line[1 : 1 + merged]) if box.runs(held.turn) else ()
         turn = replace(held.turn, also=also)
-        # A question that was deleted is answered to nobody.
+        # A deleted question gets no answer.
         exchange = said(turn) if answered and not box.retracted else None
         self.held.remove(held)
         ended = Ended(held.process, turn, exchange, (reply(turn.mention),) if exchange else ())
@@ -224,7 +224,7 @@ class Bench:
         self.commit_again(ended, lost=lost)
 
     def commit_again(self, ended: Ended, *, lost: bool = False) -> None:
-        """A commit arrives, maybe once more."""
+        """A commit arrives, perhaps for a second time."""
         turn, box = ended.turn, self.boxes[ended.turn.conversation]
         following = self.both(
             self.turns.commit(turn, ended.exchange, ended.messages),
@@ -234,7 +234,7 @@ class Bench:
             self._take(ended.process, following)
 
     def finish(self) -> None:
-        """All processes crash; another one answers all that still waits, and every question got its one answer."""
+        """All processes crash; another answers all waiting questions. Each question must have exactly one answer."""
         for process in {each.process for each in self.held}:
             self.crash(process)
         for box in self.boxes.values():
@@ -250,7 +250,7 @@ class Bench:
         assert self._server.run(self.turns.lapsed()) == ()
 
     def check(self) -> None:
-        """What must hold between any two steps."""
+        """Check what must hold between any two steps."""
         for box in self.boxes.values():
             box.check()
             newest = [each for each in self.held if each.turn.conversation == box.name and each.turn.fence >= box.fence]
@@ -282,7 +282,7 @@ class Bench:
 
 
 def _lease(end: float | None) -> Lease:
-    """How a conversation stands whose lease ends then, in milliseconds: `lapse` sets a 1, and a release the present."""
+    """The state of a lease that ends at this time in milliseconds: `lapse` sets 1, and a release the present."""
     if end is None:
         return Lease.NONE
     if end == 1:

@@ -14,7 +14,7 @@ AUTHORS = (Author("U1", "Ann"), Author("U2", "Bob"))
 
 
 class Lease(StrEnum):
-    """How a conversation stands among the leases."""
+    """The state of a conversation's lease."""
 
     NONE = "none"  # nothing waits
     LIVE = "live"
@@ -23,26 +23,26 @@ class Lease(StrEnum):
 
 
 def question(channel: str, number: int) -> Question:
-    """Question number so-and-so of a channel; two people take turns at asking."""
+    """The question with this number in a channel; two people take turns asking."""
     place = Place("slack", "T1", channel)
     author = AUTHORS[number % len(AUTHORS)]
     return Question(f"{place.name}/{number}", place, author, f"why {number}?", message=f"{channel}.{number}")
 
 
-def reply(mention: Question) -> str:
-    """The message in which the answer to a question stands."""
-    return f"r{mention.message}"
+def reply(asked: Question) -> str:
+    """The message with the answer to a question."""
+    return f"r{asked.message}"
 
 
 def said(turn: Turn) -> Exchange:
-    """What is remembered of a turn, by whichever process it was answered."""
-    mention = turn.mention
-    messages = (mention.message, *(each.message for each in turn.also), reply(mention))
-    return Exchange(mention.id, mention.author, mention.text, f"because of {turn.fence}", messages, 1.0)
+    """The exchange of a turn, whichever process answered it."""
+    asked = turn.mention
+    messages = (asked.message, *(each.message for each in turn.also), reply(asked))
+    return Exchange(asked.id, asked.author, asked.text, f"because of {turn.fence}", messages, 1.0)
 
 
 class Box:
-    """One conversation. Its methods are the steps of Turns and Records, with their answers and errors."""
+    """One conversation. Its methods are the steps of Turns and ConversationLookups, with their answers and errors."""
 
     def __init__(self, name: str, limits: Retention) -> None:
         self.name, self.limits = name, limits
@@ -54,23 +54,23 @@ class Box:
         self.fence = self.attempts = self.epoch = 0
         self.last = ""  # the turn that ended last
         self.stopped = self.retracted = False
-        self.requests: dict[str, str] = {}  # of each accepted mention, in order of acceptance
+        self.requests: dict[str, str] = {}  # of each accepted question, in order of acceptance
         self.claimant = ""  # the request by which the running turn was claimed
         self.deleted: set[str] = set()
-        self.committed: list[str] = []  # in order of commit, those that were answered along with others included
+        self.committed: list[str] = []  # in order of commit, including those answered together with others
 
-    def accept(self, mention: Question, request: str) -> Acceptance:
-        """Queue once; a repeated request gets its answer again."""
-        if known := self.requests.get(mention.id):
+    def accept(self, asked: Question, request: str) -> Acceptance:
+        """Queue a question once; a repeated request gets its answer again."""
+        if known := self.requests.get(asked.id):
             if known != request:
                 return Duplicate()
             if self.claimant == request and self.lease is Lease.LIVE:
                 return Claimed(self.turn())
-            return Queued(self.ahead(mention.id))
+            return Queued(self.ahead(asked.id))
         if len(self.line) >= self.limits.inbox:
             return Full(len(self.line))
-        self.requests[mention.id] = request
-        self.line.append(mention)
+        self.requests[asked.id] = request
+        self.line.append(asked)
         if self.lease is Lease.LIVE:
             return Queued(len(self.line) - 1)
         self._take()
@@ -78,11 +78,11 @@ class Box:
         return Claimed(self.turn())
 
     def ahead(self, turn: str) -> int:
-        """How many come before this one; 0 for one that does not wait any more."""
+        """How many questions come before this one; 0 if it no longer waits."""
         return next((place for place, each in enumerate(self.line) if each.id == turn), 0)
 
     def lapse(self) -> None:
-        """The lease runs out; whoever held it may not know."""
+        """The lease expires; its holder may not know."""
         if self.lease is Lease.LIVE:
             self.lease = Lease.LAPSED
 
@@ -99,7 +99,7 @@ class Box:
         self.lease, self.claimant = Lease.LIVE, ""
 
     def turn(self) -> Turn:
-        """The running turn, as it must be handed out now."""
+        """The running turn, as a claim must return it now."""
         return Turn(
             conversation=self.name,
             mention=self.line[0],
@@ -112,11 +112,11 @@ class Box:
         )
 
     def runs(self, turn: Turn) -> bool:
-        """Whether this very claim of this very mention is the newest."""
+        """Whether exactly this claim of this question is the newest."""
         return turn.fence == self.fence and bool(self.line) and self.line[0].id == turn.mention.id
 
     def renew(self, turn: Turn, progress: Progress) -> Renewed:
-        """Prolong the lease; for a turn that ended under the newest fence, do nothing."""
+        """Prolong the lease; do nothing for a turn that ended under the newest fence."""
         if turn.fence != self.fence:
             raise Stale(turn.mention.id)
         if not self.runs(turn):
@@ -126,7 +126,7 @@ class Box:
         return Renewed(stop=self.stopped or self.retracted, retract=self.retracted)
 
     def release(self, turn: Turn, progress: Progress) -> bool:
-        """Hand back, if it is ours; what was shown of an ended turn is not the next one's. Whether it waits now."""
+        """Hand back a turn that is ours; an ended turn's progress is not the next one's. Whether it waits now."""
         if turn.fence != self.fence or not self.line:
             return False
         if self.lease is not Lease.FREE:
@@ -141,7 +141,7 @@ class Box:
             self.progress = progress
 
     def commit(self, turn: Turn, exchange: Exchange | None, messages: tuple[str, ...]) -> Turn | None:
-        """End the turn once; repeated, only tell what comes next."""
+        """End the turn once; a repetition only returns what comes next."""
         if self.runs(turn):
             self._end(turn, exchange, messages)
         elif self.last != turn.mention.id:
@@ -166,23 +166,23 @@ class Box:
             self.ended = [AnsweredQuestion(turn.mention, messages), *self.ended][: self.limits.ended]
 
     def stop(self, turn: str) -> bool:
-        """Mark the running turn, if it is this one."""
+        """Mark the running turn as stopped, if it is this one."""
         found = bool(self.line) and self.line[0].id == turn
         self.stopped = self.stopped or found
         return found
 
-    def edit(self, mention: Question) -> State | None:
-        """Change the words of a question that nobody is answering."""
-        place = next((place for place, each in enumerate(self.line) if each.id == mention.id), None)
+    def edit(self, asked: Question) -> State | None:
+        """Change the words of a question that nobody is answering yet."""
+        place = next((place for place, each in enumerate(self.line) if each.id == asked.id), None)
         if place is None:
             return None
         if place == 0 and self.lease is Lease.LIVE:
             return State.RUNNING
-        self.line[place] = mention
+        self.line[place] = asked
         return State.WAITING
 
     def delete(self, message: str) -> Deleted:
-        """Take a question out of the line, or mark it if it runs; forget an answer."""
+        """Remove a waiting question, or mark it if it runs; forget an answer."""
         running = bool(self.line) and self.line[0].message == message
         gone = [each for each in self.line[1:] if each.message == message]
         self.retracted = self.retracted or running
@@ -195,14 +195,14 @@ class Box:
         return Deleted(running, len(gone), exchange, shown)
 
     def reset(self) -> int:
-        """Forget all answers; one that is being written will not be remembered."""
+        """Forget all answers; one that is being written will not be stored."""
         count = len(self.history)
         self.history, self.ended = [], []
         self.epoch += 1
         return count
 
     def forget(self, person: str) -> int:
-        """Forget the answers to one person, one that is being written included, with all whom it may answer."""
+        """Forget the answers to one person, including one being written that may answer this person among others."""
         kept = [each for each in self.history if each.author.id != person]
         count = len(self.history) - len(kept)
         self.history = kept
@@ -211,7 +211,7 @@ class Box:
         return count
 
     def check(self) -> None:
-        """What holds of every queue, by whatever steps it came about."""
+        """Check what holds for every queue, whatever steps led to it."""
         accepted, waiting = list(self.requests), [each.id for each in self.line]
         assert sorted([*waiting, *self.committed, *self.deleted]) == sorted(accepted), "each in exactly one place"
         assert waiting == [each for each in accepted if each in waiting], "in order of acceptance"
@@ -220,6 +220,6 @@ class Box:
         assert bool(self.line) == (self.lease is not Lease.NONE), "what waits is found by whoever looks"
 
 
-def reworded(mention: Question) -> Question:
+def reworded(asked: Question) -> Question:
     """The same question in other words."""
-    return replace(mention, text=mention.text + "!")
+    return replace(asked, text=asked.text + "!")

@@ -1,4 +1,4 @@
-"""The connection to Redis: what it supports, how it fails, and how long that takes at most."""
+"""The connection to Redis: what it supports, how it fails, and how long it takes at most to fail."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from tests.bounds import HANG_SECONDS
 
 @contextmanager
 def process(folder: str, *settings: str) -> Iterator[int]:
-    """A server process with these settings on the unix socket `s` in the folder; gives its pid."""
+    """A server process with these settings on the unix socket `s` in the folder; yields its pid."""
     command = [str(find_server()), "--port", "0", "--unixsocket", "s", "--dir", folder, "--save", "", *settings]
     with Path(folder, "log").open("wb") as log, subprocess.Popen(bound(command), stdout=log, stderr=log) as child:
         try:
@@ -34,7 +34,7 @@ def process(folder: str, *settings: str) -> Iterator[int]:
 
 @asynccontextmanager
 async def server(*settings: str) -> AsyncIterator[tuple[str, int]]:
-    """A server of one's own with these settings, once it listens: its address and its pid."""
+    """A private server with these settings, once it listens; yields its address and pid."""
     with TemporaryDirectory(prefix="nb-") as folder, process(folder, *settings) as pid:
         async with asyncio.timeout(HANG_SECONDS):
             while True:
@@ -58,7 +58,7 @@ async def up(client: Redis) -> None:
 
 @asynccontextmanager
 async def wire(answers: dict[bytes, bytes]) -> AsyncIterator[str]:
-    """A server that answers commands by name with these bytes, and all others with OK; gives its address."""
+    """A server that answers these commands with these bytes and all others with OK; yields its address."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -78,7 +78,7 @@ async def wire(answers: dict[bytes, bytes]) -> AsyncIterator[str]:
 
 
 def info(text: str) -> dict[bytes, bytes]:
-    """A server of protocol 3 that says this of itself."""
+    """A server with protocol 3 that reports this about itself."""
     body = text.replace("\n", "\r\n").encode()
     return {
         b"HELLO": b"%1\r\n$5\r\nproto\r\n:3\r\n",
@@ -88,7 +88,7 @@ def info(text: str) -> dict[bytes, bytes]:
 
 
 async def test_check_names_the_server(redis_client: Redis) -> None:
-    """A good server is named with its version, and there is nothing to warn of."""
+    """A good server is reported with its version and without warnings."""
     found = await check(redis_client)
     assert found.name in ("Redis", "Valkey")
     assert int(found.version.split(".")[0]) >= 6
@@ -96,7 +96,7 @@ async def test_check_names_the_server(redis_client: Redis) -> None:
 
 
 async def test_check_warns_of_eviction() -> None:
-    """A server that throws keys away when full is usable, with a sentence that says what to set."""
+    """A server that evicts keys when full is usable, with a warning that says what to set."""
     async with server("--maxmemory-policy", "allkeys-lru") as (url, _), connection(url) as client:
         (warning,) = (await check(client)).warnings
     assert "allkeys-lru" in warning
@@ -104,7 +104,7 @@ async def test_check_warns_of_eviction() -> None:
 
 
 async def test_check_says_where_nothing_listens() -> None:
-    """A port without a server gives a sentence with the address, and without the password."""
+    """A port without a server gives a sentence with the address and without the password."""
     async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as listener:
         port = listener.sockets[0].getsockname()[1]
     async with connection(f"redis://bot:hunter2@127.0.0.1:{port}/0") as client:
@@ -115,7 +115,7 @@ async def test_check_says_where_nothing_listens() -> None:
 
 @pytest.mark.parametrize("user", ["", ":wr0ng@"])
 async def test_check_says_that_the_password_is_refused(user: str) -> None:
-    """No password, or a wrong one, gives a sentence that points to REDIS_URL and quotes nothing of it."""
+    """A missing or wrong password gives a sentence that points to REDIS_URL and quotes no part of it."""
     async with server("--requirepass", "right") as (url, _), connection(f"unix://{user}{url[7:]}") as client:
         with pytest.raises(StoreError, match=r"rejects the user or password .*REDIS_URL") as caught:
             await check(client)
@@ -123,7 +123,7 @@ async def test_check_says_that_the_password_is_refused(user: str) -> None:
 
 
 async def test_check_refuses_an_old_server() -> None:
-    """A server older than 6.2 is told apart, also one so old that it does not know the handshake."""
+    """A server older than 6.2 is recognised, even one too old to know the handshake."""
     for answers in (info("redis_version:6.0.16\n"), {b"HELLO": b"-ERR unknown command 'HELLO'\r\n"}):
         async with wire(answers) as url, connection(url) as client:
             with pytest.raises(StoreError, match=r"too old .*6\.2 or newer"):
@@ -131,7 +131,7 @@ async def test_check_refuses_an_old_server() -> None:
 
 
 async def test_check_refuses_a_replica() -> None:
-    """A replica, which takes no writes, is refused at once and not at the first question."""
+    """A replica, which accepts no writes, is refused at the start and not at the first question."""
     async with wire(info("redis_version:7.2.4\nrole:slave\n")) as url, connection(url) as client:
         with pytest.raises(StoreError, match="replica"):
             await check(client)
@@ -139,20 +139,20 @@ async def test_check_refuses_a_replica() -> None:
 
 @pytest.mark.parametrize("url", ["localhost:6379", "http://localhost", "redis://:p4ss/word@host:6379"])
 def test_connect_refuses_a_wrong_address(url: str) -> None:
-    """An address that can't be read gives a sentence that quotes no part of it."""
+    """An invalid address gives a sentence that quotes no part of it."""
     with pytest.raises(StoreError, match="REDIS_URL") as caught:
         connect(url)
     assert "p4ss" not in str(caught.value)
 
 
 async def test_more_callers_than_connections(redis_client: Redis) -> None:
-    """Two hundred commands at once share the pool; none fails."""
+    """Two hundred simultaneous commands share the pool; none fails."""
     await asyncio.gather(*(redis_client.incr("n") for _ in range(200)))
     assert await redis_client.get("n") == b"200"
 
 
 async def test_frozen_server_is_an_error_and_recovers() -> None:
-    """A server that hangs gives StoreError to everybody in bounded time; when it goes on, so do we."""
+    """A hanging server gives every caller a StoreError in bounded time; when it resumes, so do we."""
     async with server() as (url, pid), connection(url, answer_timeout=0.3, connect_timeout=0.2) as client:
 
         @guarded(0.5)
@@ -195,7 +195,7 @@ async def test_a_timeout_is_not_repeated() -> None:
 
 
 async def test_a_lost_connection_is_repeated() -> None:
-    """A connection that the server closed while it was idle is no error for the next command."""
+    """A connection that the server closed while idle is not an error for the next command."""
     async with server() as (url, _), connection(url) as client, connection(url) as other:
         await client.ping()
         await other.client_kill_filter(_type="normal", skipme=True)
@@ -204,7 +204,7 @@ async def test_a_lost_connection_is_repeated() -> None:
 
 
 async def test_errors_keep_what_people_wrote_to_themselves(redis_client: Redis) -> None:
-    """The text of a refused command is not in the error, nor in what would be logged of its cause."""
+    """The text of a refused command is neither in the error nor in what would be logged of its cause."""
     await redis_client.set("key", "value")
     pipe = redis_client.pipeline(transaction=False)
     pipe.rpush("key", "a secret (of Ada) of pipeline")
@@ -220,7 +220,7 @@ async def test_errors_keep_what_people_wrote_to_themselves(redis_client: Redis) 
 
 
 async def test_cancelled_calls_leave_nothing_half_read(redis_client: Redis) -> None:
-    """Whatever is cancelled, and whenever: every later answer on a pooled connection belongs to its own question."""
+    """Whatever is cancelled, and whenever, each later answer on a pooled connection belongs to its own command."""
     for number in range(50):
         await redis_client.set(f"key {number}", number)
     draw = random.Random(1)

@@ -1,4 +1,4 @@
-"""A real Cluster: every step finds its keys in one slot, and what is lost on one node stays with that node."""
+"""A real Cluster: each step finds its keys in one slot, and a lost node does not affect the others."""
 
 import asyncio
 import os
@@ -39,21 +39,21 @@ PLATFORM_DEFAULTS = {"slack": PlatformDefaults(Memory.CHANNEL, Placement.THREAD)
 
 @pytest.fixture(scope="module")
 def nursery() -> Iterator[Nursery]:
-    """Nodes for the tests that need a Cluster of their own."""
+    """Nodes for the tests that need their own Cluster."""
     with Nursery(ahead=4) as nodes:
         yield nodes
 
 
 @pytest.fixture(scope="module")
 def healthy(nursery: Nursery) -> Iterator[Nodes]:
-    """A Cluster that all tests of this file share which leave it whole."""
+    """A Cluster, shared by all tests of this file that leave it intact."""
     with cluster(nursery=nursery) as nodes:
         yield nodes
 
 
 @pytest.fixture
 def nodes(healthy: Nodes) -> Nodes:
-    """The same, empty and without scripts."""
+    """The shared Cluster, empty and without scripts."""
     for node in healthy.primaries:
         with node.talk() as client:
             client.flushall()
@@ -70,14 +70,14 @@ def listeners(node: Server) -> int:
 
 
 def connections(node: Server, name: str = "") -> int:
-    """How many there are beside our own, or how many of this name."""
+    """How many connections there are besides our own, or how many with this name."""
     with node.talk() as client:
         clients = client.client_list(_type="normal")
         return sum(each["name"] == name for each in clients) if name else len(clients) - 1
 
 
 async def converse(turns: Turns, place: Place) -> None:
-    """All that can happen in one conversation."""
+    """Everything that can happen in one conversation."""
     name = place.name
     first = await turns.accept(name, question(place, 1), "request 1")
     assert isinstance(first, Claimed)
@@ -111,7 +111,7 @@ async def converse(turns: Turns, place: Place) -> None:
 
 
 async def test_every_step_of_turns(nodes: Nodes) -> None:
-    """Twenty conversations in eight partitions, on all nodes, go through every step there is."""
+    """Twenty conversations in eight partitions, on all nodes, go through every step."""
     async with connection(nodes.url) as redis:
         turns = Turns(redis, partitions=8)
         await asyncio.gather(*(converse(turns, place) for place in PLACES))
@@ -121,10 +121,10 @@ async def test_every_step_of_turns(nodes: Nodes) -> None:
         assert slots <= {key_slot(b"{%d}" % number) for number in range(8)}
 
 
-async def test_every_step_of_settings_budgets_and_ratings(nodes: Nodes) -> None:
-    """What is set, counted and voted in twenty channels, whose scopes are in different slots, is found again."""
+async def test_every_step_of_settings_rate_limits_and_ratings(nodes: Nodes) -> None:
+    """Settings, counts and votes of twenty channels, whose scopes are in different slots, are found again."""
     async with connection(nodes.url) as redis:
-        settings, budgets = SettingsStore(redis, Config(**UNSET), PLATFORM_DEFAULTS), RedisRateLimit(redis)
+        settings, limits = SettingsStore(redis, Config(**UNSET), PLATFORM_DEFAULTS), RedisRateLimit(redis)
         ratings = Ratings(redis, 60)
 
         async def use(place: Place) -> None:
@@ -133,9 +133,9 @@ async def test_every_step_of_settings_budgets_and_ratings(nodes: Nodes) -> None:
             assert (await settings.of(place)).prompt == "thread"
             await settings.write(place.name, "prompt", None)
             assert (await settings.of(place)).prompt == "channel"
-            assert (await budgets.admit(place.name, CallRequest(1, 60, 1, 60, 1))).wait == 0
-            assert (await budgets.admit(place.name, CallRequest(1, 60, 1, 60, 1))).wait > 0
-            await budgets.refused(place.name, 5, 1)
+            assert (await limits.admit(place.name, CallRequest(1, 60, 1, 60, 1))).wait == 0
+            assert (await limits.admit(place.name, CallRequest(1, 60, 1, 60, 1))).wait > 0
+            await limits.refused(place.name, 5, 1)
             await ratings.rate(place.name, "m1", "model", "ann", good=True)
             assert await ratings.of(place.name) == (Rating("model", 1, 0),)
 
@@ -143,7 +143,7 @@ async def test_every_step_of_settings_budgets_and_ratings(nodes: Nodes) -> None:
 
 
 async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
-    """A stop is heard wherever the turn's slot is and wherever the listener listens."""
+    """A stop is heard whatever the turn's slot and whatever node the listener is connected to."""
     heard: list[str] = []
     async with connection(nodes.url) as redis, connection(nodes.url) as other, asyncio.TaskGroup() as group:
         turns = Turns(redis, partitions=8)
@@ -158,7 +158,7 @@ async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
 
 
 async def test_slot_that_moves_to_another_node(nodes: Nodes) -> None:
-    """When slots are given to other nodes, a conversation goes on there, with what was stored of it."""
+    """When slots move to other nodes, a conversation continues there with everything stored of it."""
     place = PLACES[0]
     async with connection(nodes.url) as redis:
         turns = Turns(redis, partitions=8)
@@ -176,16 +176,16 @@ async def test_slot_that_moves_to_another_node(nodes: Nodes) -> None:
 
 
 async def test_question_is_answered(nodes: Nodes) -> None:
-    """A process of the bot's core works on a Cluster as on one server."""
+    """A process of the bot's core works on a Cluster just as on one server."""
     async with NebulaServer() as model, connection(nodes.url) as redis, process(redis, model) as bot:
         assert await bot.answer("hi")
 
 
 async def test_more_callers_than_connections(nodes: Nodes) -> None:
-    """Two hundred commands at once on one node, or on several, share the connections; none fails."""
+    """Two hundred simultaneous commands on one node, or on several, share the connections; none fails."""
     async with connection(f"{nodes.url}?client_name=mine") as redis:
-        # What the bot itself allows for a step is not looked at here: on a busy machine our own part of so many
-        # commands takes longer.
+        # This ignores the bot's own timeout for a step: on a busy machine our own part of so many commands takes
+        # longer.
         @guarded(HANG_SECONDS)
         async def count() -> None:
             await redis.incr("n")
@@ -196,22 +196,22 @@ async def test_more_callers_than_connections(nodes: Nodes) -> None:
         @guarded(HANG_SECONDS)
         async def read() -> None:
             async with redis.pipeline(transaction=False) as pipe:
-                for scope in PLACES[0].scopes:  # as settings are read: each in a slot of its own
+                for scope in PLACES[0].scopes:  # as settings are read: each in its own slot
                     pipe.hgetall(f"nb:s:{scope}")
                 assert await pipe.execute() == [{}] * len(PLACES[0].scopes)
 
         await asyncio.gather(*(read() for _ in range(200)))
         counts = [connections(node, "mine") for node in nodes.primaries]
-        assert 0 < max(counts) <= MAX_CONNECTIONS + 1  # and the one on which it asked who serves what
+        assert 0 < max(counts) <= MAX_CONNECTIONS + 1  # and the one on which it asked who serves the slots
 
 
 async def test_a_timeout_is_not_repeated(nodes: Nodes) -> None:
-    """A command that timed out is not sent again, since it may have been applied; the library would."""
+    """A command that timed out is not sent again, since it may have been applied; the library would send it."""
     owner = nodes.primaries[key_slot(b"list") * 3 // SLOTS]
     async with connection(nodes.url, answer_timeout=0.5) as redis:
         assert await redis.llen("list") == 0
         os.kill(owner.process.pid, signal.SIGSTOP)
-        # It goes on after the call gave up, and while a second attempt would still wait.
+        # It resumes after the call gave up, and while a second attempt would still wait.
         asyncio.get_running_loop().call_later(0.8, os.kill, owner.process.pid, signal.SIGCONT)
         with pytest.raises(StoreError, match="no answer in time"):
             async with guarded():
@@ -227,7 +227,7 @@ async def test_a_timeout_is_not_repeated(nodes: Nodes) -> None:
 
 
 async def test_check_names_the_servers(nodes: Nodes) -> None:
-    """A whole Cluster is named with its version."""
+    """A complete Cluster is reported with its version."""
     async with connection(nodes.url) as redis:
         found = await check(redis)
     assert found.name in ("Redis", "Valkey")
@@ -235,7 +235,7 @@ async def test_check_names_the_servers(nodes: Nodes) -> None:
 
 
 async def test_one_partition_in_a_cluster_is_warned_of(nodes: Nodes) -> None:
-    """With one partition all conversations are on one node: whoever runs the bot is told."""
+    """With one partition all conversations are on one node: the operator gets a warning."""
     for partitions, warnings in ((1, 1), (8, 0)):
         options: dict[str, Any] = {"redis_url": nodes.url, "redis_partitions": partitions}
         async with storage(Config(**options)) as store:
@@ -243,7 +243,7 @@ async def test_one_partition_in_a_cluster_is_warned_of(nodes: Nodes) -> None:
 
 
 async def test_check_warns_of_eviction_on_one_node(nodes: Nodes) -> None:
-    """One node that throws data away is enough for a warning."""
+    """One node that evicts data is enough for a warning."""
     with nodes.primaries[2].talk() as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
         try:
@@ -255,14 +255,14 @@ async def test_check_warns_of_eviction_on_one_node(nodes: Nodes) -> None:
 
 
 async def test_check_wants_the_address_of_a_cluster(nodes: Nodes) -> None:
-    """A node of a Cluster under redis:// would refuse most keys: the sentence says how the address begins."""
+    """A Cluster's node under redis:// would refuse most keys: the sentence says how the address must begin."""
     async with connection(f"redis://127.0.0.1:{nodes.primaries[0].port}") as redis:
         with pytest.raises(StoreError, match=r"node of a Cluster.*redis\+cluster://"):
             await check(redis)
 
 
 async def test_check_refuses_a_single_server_as_a_cluster() -> None:
-    """A server that is no Cluster's node is told apart."""
+    """A server that is not a Cluster's node is recognised."""
     with server() as single:
         async with connection(f"redis+cluster://127.0.0.1:{single.port}") as redis:
             with pytest.raises(StoreError, match=r"is not a Cluster.*redis://"):
@@ -270,7 +270,7 @@ async def test_check_refuses_a_single_server_as_a_cluster() -> None:
 
 
 async def test_check_refuses_a_cluster_without_all_slots(nursery: Nursery) -> None:
-    """Slots that no node serves would be conversations that can't be had, until a node is given them."""
+    """Slots that no node serves would mean unreachable conversations, until a node gets them."""
     with cluster(slots=16_000, nursery=nursery) as nodes:
         async with connection(nodes.url) as redis:
             with pytest.raises(StoreError, match=rf"only 16000 of {SLOTS} slots"):
@@ -291,7 +291,7 @@ async def test_check_refuses_a_cluster_without_all_slots(nursery: Nursery) -> No
 
 
 async def test_check_says_where_no_node_listens() -> None:
-    """Nodes out of reach give a sentence with their addresses, and without the password."""
+    """Unreachable nodes give a sentence with their addresses and without the password."""
     with server() as single:
         single.kill()
         async with connection(f"redis+cluster://bot:hunter2@127.0.0.1:{single.port}") as redis:
@@ -302,7 +302,7 @@ async def test_check_says_where_no_node_listens() -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
 async def test_a_lost_node_takes_only_its_own_slots(nursery: Nursery, how: signal.Signals) -> None:
-    """Conversations of a lost node fail in bounded time, again and again; all others go on, new scripts included."""
+    """Conversations of a lost node keep failing in bounded time; all others continue, even with new scripts."""
     with cluster(nursery=nursery) as nodes:
         async with connection(nodes.url, answer_timeout=0.5, connect_timeout=0.5) as redis:
             await check(redis)
@@ -314,7 +314,7 @@ async def test_a_lost_node_takes_only_its_own_slots(nursery: Nursery, how: signa
             try:
                 for number in (1, 2):
                     asked = (turns.accept(each.name, question(each, number), "request") for each in PLACES)
-                    # Reads from several nodes at once, of which one is the lost one, must not break off the others.
+                    # Reads from several nodes at once, one of them lost, must not interrupt the others.
                     reads = (settings.of(place) for place in PLACES)
                     async with asyncio.timeout(HANG_SECONDS):
                         answers, _ = await asyncio.gather(
@@ -338,7 +338,7 @@ def _error(answer: object) -> bool:
 
 
 async def test_listener_goes_on_elsewhere(nursery: Nursery) -> None:
-    """When the node that a process listens on is lost, it hears of stops on another."""
+    """When a process loses the node that it listens on, it hears of stops on another."""
     heard: list[str] = []
     with cluster(nursery=nursery) as nodes:
         async with connection(nodes.url) as redis, asyncio.TaskGroup() as group:
@@ -356,7 +356,7 @@ async def test_listener_goes_on_elsewhere(nursery: Nursery) -> None:
 
 
 async def test_replica_takes_over(nursery: Nursery) -> None:
-    """After a failover inside the Cluster the same client goes on, without the promoted node knowing the scripts."""
+    """After a failover inside the Cluster the same client continues, though the promoted node knows no scripts."""
     with cluster(replicas=1, nursery=nursery) as nodes:
         async with connection(nodes.url) as redis:
             turns = Turns(redis, Retention(lease=0.5), partitions=8)

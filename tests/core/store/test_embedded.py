@@ -1,4 +1,4 @@
-"""The private server: real processes that start, join, die, hang and are replaced."""
+"""The private server: real processes that start, join, die and hang, and that others replace."""
 
 import asyncio
 import os
@@ -29,10 +29,10 @@ from core.store.redis.embedded import embedded
 
 async def main():
     async with embedded(Path(sys.argv[1])) as server:
-        os.write(1, b"%r\\n" % server.started)  # a line at once, whoever else writes
+        os.write(1, b"%r\\n" % server.started)  # a line in one write, because other processes write too
         await asyncio.to_thread(sys.stdin.read)
 
-for _ in range(int(sys.argv[2]) - 1):  # more of the same at once, without loading all modules again
+for _ in range(int(sys.argv[2]) - 1):  # fork more of the same, without loading all modules again
     if not os.fork():
         break
 asyncio.run(main())
@@ -41,14 +41,14 @@ asyncio.run(main())
 
 @pytest.fixture
 def data() -> Iterator[Path]:
-    """A directory whose path leaves room for a socket, which tmp_path does not always."""
+    """A directory whose path leaves room for a socket, which tmp_path does not always do."""
     with TemporaryDirectory(prefix="nb-") as folder:
         yield Path(folder, "data").resolve()
 
 
 @asynccontextmanager
 async def user(data: Path, many: int = 1) -> AsyncIterator[Process]:
-    """Another process that enters the directory, or so many; they share their standard input and output."""
+    """Another process, or several, that enter the directory; they share their standard input and output."""
     program = (sys.executable, "-c", USER, str(data), str(many))
     process = await asyncio.create_subprocess_exec(*program, stdin=PIPE, stdout=PIPE, start_new_session=True)
     try:
@@ -66,7 +66,7 @@ async def line(process: Process) -> str:
 
 
 async def pid(client: Redis) -> int:
-    """The process id of the server, as soon as there is one that answers."""
+    """The process id of the server, once it answers."""
     async with asyncio.timeout(HANG_SECONDS):
         while True:
             with suppress(StoreError):
@@ -76,19 +76,19 @@ async def pid(client: Redis) -> int:
 
 
 async def said(data: Path, words: str) -> None:
-    """Wait until the server's log has these words."""
+    """Wait until the server's log contains these words."""
     async with asyncio.timeout(HANG_SECONDS):
         while words not in (data / LOG).read_text():
             await asyncio.sleep(0.01)
 
 
 def modes(folder: Path) -> dict[Path, int]:
-    """Who may do what with the directory and all that is in it."""
+    """The permissions of the directory and everything in it."""
     return {path: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
 
 
 async def replaced(client: Redis, old: int) -> int:
-    """The process id of the server that came after the one of this id."""
+    """The process id of the server that replaced the one with this id."""
     async with asyncio.timeout(HANG_SECONDS):
         while (new := await pid(client)) == old:
             await asyncio.sleep(0.01)
@@ -96,7 +96,7 @@ async def replaced(client: Redis, old: int) -> int:
 
 
 async def test_start(data: Path) -> None:
-    """The first user starts the server, learns where it is, and can use it through the bot's client."""
+    """The first user starts the server, gets its address, and can use it through the bot's client."""
     async with embedded(data) as server, connection(server.url) as client:
         assert server == EmbeddedServer(f"unix://{data / SOCKET}", data, server.version, started=True)
         assert server.version.split()[0] in ("Valkey", "Redis")
@@ -104,7 +104,7 @@ async def test_start(data: Path) -> None:
 
 
 async def test_only_the_owner_may_enter(data: Path) -> None:
-    """Directory, socket and files are the owner's alone, also where the directory was open before; no port is."""
+    """Directory, socket and files are private, even if the directory was not before; no port is open."""
     os.mkdir(data, 0o755)
     async with embedded(data) as server, connection(server.url) as client:
         found = modes(data)
@@ -121,7 +121,7 @@ async def test_nothing_is_thrown_away(data: Path) -> None:
 
 
 async def test_data_is_kept_over_a_restart(data: Path) -> None:
-    """The last user's exit ends the server cleanly; the next start has the data."""
+    """When the last user exits, the server ends cleanly; the next start has the data."""
     async with embedded(data) as server, connection(server.url) as client:
         await client.set("key", "value")
         first = await pid(client)
@@ -133,7 +133,7 @@ async def test_data_is_kept_over_a_restart(data: Path) -> None:
 
 
 async def test_eight_processes_share_one_server(data: Path) -> None:
-    """However many processes start at once, one starts the server and all others join it."""
+    """However many processes start at the same time, one starts the server and all others join it."""
     async with user(data, 8) as users:
         answers = [await line(users) for _ in range(8)]
         starts = (data / LOG).read_text().count("Ready to accept connections")
@@ -142,7 +142,7 @@ async def test_eight_processes_share_one_server(data: Path) -> None:
 
 
 async def test_a_killed_server_is_replaced(data: Path) -> None:
-    """When the server is killed, exactly one of its users brings it back, on the same socket and with the data."""
+    """When the server is killed, exactly one of its users restarts it on the same socket with the data."""
     async with embedded(data) as first, embedded(data) as second, connection(second.url) as client:
         assert (first.started, second.started) == (True, False)
         old = await pid(client)
@@ -160,7 +160,7 @@ async def test_a_killed_server_is_replaced(data: Path) -> None:
 
 
 async def test_who_joined_takes_over(data: Path) -> None:
-    """When the starter leaves, its server ends; whoever else uses the directory goes on with a server of its own."""
+    """When the starter exits, its server ends; another user of the directory starts its own server and continues."""
     async with AsyncExitStack() as starter:
         await starter.enter_async_context(embedded(data))
         async with embedded(data) as server, connection(server.url) as client:
@@ -187,7 +187,7 @@ async def test_a_killed_process_loses_nothing(data: Path) -> None:
 
 @linux
 async def test_start_right_after_a_kill(data: Path) -> None:
-    """A start that meets the dying server of a killed process ends with a server that works, and the data."""
+    """A start that meets the dying server of a killed process ends with a working server and the data."""
     async with user(data) as process:
         assert await line(process) == "True"
         async with connection(f"unix://{data / SOCKET}") as client:
@@ -200,7 +200,7 @@ async def test_start_right_after_a_kill(data: Path) -> None:
 
 
 async def test_long_path(data: Path) -> None:
-    """A directory whose path is too long for a socket, with spaces in it, works through a short link, for all users."""
+    """A directory whose path has spaces and is too long for a socket works for all users through a short link."""
     deep = data / ("a long name " * 6 + "x") / ("another long name " * 4 + "x")
     async with embedded(deep) as server, embedded(deep) as joined:
         assert server.data == deep
@@ -216,7 +216,7 @@ async def test_long_path(data: Path) -> None:
 
 
 async def test_corrupt_data_is_reported_and_left_alone(data: Path) -> None:
-    """A damaged file stops the start with the server's own sentence; nothing is repaired behind anybody's back."""
+    """A damaged file stops the start with the server's own message; nothing is repaired silently."""
     async with embedded(data) as server, connection(server.url) as client:
         for number in range(100):
             await client.set(f"key{number}", "value")
@@ -231,7 +231,7 @@ async def test_corrupt_data_is_reported_and_left_alone(data: Path) -> None:
 
 
 def test_missing_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without any server program the error says what to set or install; a wrong REDIS_SERVER is named."""
+    """Without a server program the error says what to set or install; it names a wrong REDIS_SERVER."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(StoreError, match=r"REDIS_URL.*valkey-server.*REDIS_SERVER"):
@@ -254,7 +254,7 @@ def test_program_on_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 
 async def test_program_that_is_no_server(data: Path, tmp_path: Path) -> None:
-    """A program that only complains is an error with its complaint."""
+    """A program that only prints an error fails the start with that error."""
     program = tmp_path / "server"
     program.write_text("#!/bin/sh\necho 'GLIBC_9.99 not found' >&2\nexit 1\n")
     program.chmod(0o755)
@@ -272,7 +272,7 @@ async def test_data_dir_that_cannot_be(tmp_path: Path) -> None:
 
 
 async def test_frozen_server(data: Path) -> None:
-    """A server that hangs is neither joined nor replaced, as it still holds the data; when it goes on, so do we."""
+    """A hanging server is neither joined nor replaced, because it still holds the data; when it resumes, so do we."""
     async with embedded(data) as server, connection(server.url, answer_timeout=0.2) as client:
         frozen = await pid(client)
         os.kill(frozen, signal.SIGSTOP)
@@ -289,7 +289,7 @@ async def test_frozen_server(data: Path) -> None:
 
 
 async def test_frozen_server_does_not_hold_up_the_exit(data: Path) -> None:
-    """A server that hangs at the end is killed once patience is over, and what it acknowledged is kept."""
+    """A server that hangs at the end is killed after the timeout, and what it acknowledged is kept."""
     async with embedded(data, stop_timeout=0.2) as server, connection(server.url) as client:
         await client.set("key", "value")
         os.kill(await pid(client), signal.SIGSTOP)
@@ -298,7 +298,7 @@ async def test_frozen_server_does_not_hold_up_the_exit(data: Path) -> None:
 
 
 async def test_an_error_inside_comes_out_as_itself(data: Path) -> None:
-    """An error of the code that uses the server is neither wrapped nor changed."""
+    """An error in the code that uses the server is neither wrapped nor changed."""
     with pytest.raises(KeyError, match="mine"):
         async with embedded(data):
             raise KeyError("mine")

@@ -1,4 +1,4 @@
-"""A server whose memory is full and that throws nothing away: what is refused leaves no trace, a turn can end."""
+"""A server whose memory is full and that evicts nothing: a refused call leaves no trace, and a turn can end."""
 
 import pytest
 
@@ -16,8 +16,8 @@ def question(number: int) -> Question:
     return Question(id=f"slack/T1/C1/{number}", place=PLACE, author=ANN, text="why?", message=str(number))
 
 
-async def test_a_mention_is_refused_whole() -> None:
-    """Neither the mention nor the memory of its event is left, so that a redelivery finds room later."""
+async def test_a_question_is_refused_whole() -> None:
+    """Neither the question nor the record of its event remains, so that a redelivery can be accepted later."""
     with server() as full:
         async with connection(f"redis://127.0.0.1:{full.port}") as redis:
             turns = Turns(redis)
@@ -30,7 +30,7 @@ async def test_a_mention_is_refused_whole() -> None:
 
 
 async def test_a_running_turn_can_be_committed() -> None:
-    """The end of a turn makes room before it writes: it is remembered, and the next one is ours."""
+    """The end of a turn frees memory before it writes: its exchange is stored, and we hold the next turn."""
     with server() as full:
         async with connection(f"redis://127.0.0.1:{full.port}") as redis:
             turns = Turns(redis)

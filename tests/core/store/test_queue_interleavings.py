@@ -1,4 +1,4 @@
-"""The queue in every order of a few short scripts: all interleavings, each from an empty Redis, beside the model."""
+"""The queue in all interleavings of a few short scripts, each from an empty Redis, compared with the model."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,7 +13,7 @@ FIRST, SECOND, THIRD = (question("C1", number) for number in range(3))
 
 
 class Scene:
-    """A question that is being answered, and what others do meanwhile."""
+    """A question that is being answered while others act."""
 
     def __init__(self, server: Server) -> None:
         self.bench = Bench(server)
@@ -22,7 +22,7 @@ class Scene:
         self.turns: dict[int, Held] = {HOLDER: self.bench.held[0]}
 
     def holding(self, process: int) -> Held | None:
-        """What a process took at first, if it still believes to hold it."""
+        """The turn that a process took first, if it still believes it holds it."""
         held = self.turns.get(process)
         return held if held in self.bench.held else None
 
@@ -63,7 +63,7 @@ def commit_again(process: int) -> Step:
 
 
 def late(name: str) -> Step:
-    """A call of the first holder that is overtaken by its own commit."""
+    """A call by the first holder that arrives after its own commit."""
 
     def step(scene: Scene) -> None:
         if ended := next((each for each in scene.bench.ended if each.process == HOLDER), None):
@@ -118,7 +118,7 @@ def reset(scene: Scene) -> None:
 
 
 def interleavings(scripts: Sequence[Sequence[Step]]) -> Iterator[tuple[Step, ...]]:
-    """Every order of all steps in which each script keeps its own."""
+    """Every order of all steps that keeps the order within each script."""
     if not any(scripts):
         yield ()
     for place, script in enumerate(scripts):
@@ -158,7 +158,7 @@ def interleavings(scripts: Sequence[Sequence[Step]]) -> Iterator[tuple[Step, ...
     ],
 )
 def test_every_order(redis_url: str, scripts: list[list[Step]], count: int) -> None:
-    """In each of them every answer is as the model has it, and every question that is not deleted is answered once."""
+    """In each order every answer matches the model, and every question that is not deleted is answered once."""
     with Server(redis_url) as server:
         orders = list(interleavings(scripts))
         assert len(orders) == count

@@ -1,4 +1,4 @@
-"""The queue in any order of steps: random ones of three processes, beside a model that says what each must come to."""
+"""The queue with random steps of three processes, compared with a model that says what each step must do."""
 
 import pytest
 from hypothesis import settings
@@ -13,17 +13,17 @@ from tests.core.store.queue_model import AUTHORS, Box, question, reply, reworded
 MOST = 6  # questions in an example
 PROCESSES = st.integers(0, 2)
 BOXES = st.sampled_from((*CHANNELS[:1] * 3, *CHANNELS))
-PICKS = st.integers(0, 11)  # one of those that there are
+PICKS = st.integers(0, 11)  # picks one of the existing
 SHOWN = st.integers(0, 2)  # how many characters of the reply are on screen; 0: no message yet
 
 
 def shown(of: Held | Ended, characters: int) -> Progress:
-    """How far a reply is."""
+    """The progress of a reply."""
     return Progress((reply(of.turn.mention),), characters) if characters else Progress()
 
 
 class Queue(RuleBasedStateMachine):
-    """Each rule is one step of one process; what may go wrong on its way is drawn with it."""
+    """Each rule is one step of one process; it also draws what may go wrong on its way."""
 
     def __init__(self, server: Server) -> None:
         super().__init__()
@@ -39,21 +39,21 @@ class Queue(RuleBasedStateMachine):
         return self.bench.held[pick % len(self.bench.held)]
 
     def _known(self, channel: str, pick: int) -> int:
-        """The number of a question of this channel that was accepted, or of the next one."""
+        """The number of an accepted question of this channel, or of the next one."""
         return pick % (len(self._box(channel).requests) + 1)
 
     @precondition(lambda self: self._accepted() < MOST)
     @rule(process=PROCESSES, channel=BOXES, lost=st.booleans())
     def accept(self, process: int, channel: str, lost: bool) -> None:
-        """A new question; also one that was refused when the line was full."""
+        """A new question, or one that was refused before because the inbox was full."""
         box = self._box(channel)
-        if len(box.line) < LIMITS.inbox or lost:  # there is no use in many that are refused
+        if len(box.line) < LIMITS.inbox or lost:  # many refused questions would test nothing more
             self.bench.accept(process, question(channel, len(box.requests)), lost=lost)
 
     @precondition(lambda self: self._accepted())
     @rule(process=PROCESSES, channel=BOXES, pick=PICKS, ours=st.booleans())
     def accept_again(self, process: int, channel: str, pick: int, ours: bool) -> None:
-        """The platform delivers once more, or our own request is repeated."""
+        """The platform delivers again, or our own request is repeated."""
         number = self._known(channel, pick)
         if number == len(self._box(channel).requests):
             return
@@ -65,7 +65,7 @@ class Queue(RuleBasedStateMachine):
     @precondition(lambda self: self._accepted())
     @rule(process=PROCESSES, channel=BOXES, lapse=st.booleans())
     def claim(self, process: int, channel: str, lapse: bool) -> None:
-        """Somebody looks for work; `lapse`: the holder is paused for too long, and does not know."""
+        """A process looks for work; `lapse`: the holder is paused for too long without knowing it."""
         if lapse:
             self.bench.lapse(self._box(channel))
         self.bench.look()
@@ -91,7 +91,7 @@ class Queue(RuleBasedStateMachine):
     @precondition(lambda self: self.bench.ended)
     @rule(pick=PICKS, characters=SHOWN, step=st.sampled_from(("commit", "renew", "release")))
     def late(self, pick: int, characters: int, step: str) -> None:
-        """What a process sent before it knew that its commit was applied, or a commit that is repeated."""
+        """A call that a process sent before it knew that its commit was applied, or a repeated commit."""
         ended = self.bench.ended[-1 - pick % len(self.bench.ended)]
         if step == "commit":
             self.bench.commit_again(ended)
@@ -109,21 +109,21 @@ class Queue(RuleBasedStateMachine):
     @rule(channel=BOXES, pick=PICKS, step=st.sampled_from(("stop", "edit", "delete", "delete", "reply")))
     def message(self, channel: str, pick: int, step: str) -> None:
         """A person stops, edits or deletes a question, or deletes the message of a reply."""
-        box, mention = self._box(channel), question(channel, self._known(channel, pick))
+        box, asked = self._box(channel), question(channel, self._known(channel, pick))
         turns, records = self.bench.turns, self.bench.records
         if step == "stop":
-            self.bench.both(turns.stop(box.name, mention.id), lambda: box.stop(mention.id))
+            self.bench.both(turns.stop(box.name, asked.id), lambda: box.stop(asked.id))
         elif step == "edit":
-            changed = reworded(mention)
+            changed = reworded(asked)
             self.bench.both(records.edit(box.name, changed), lambda: box.edit(changed))
         else:
-            word = mention.message if step == "delete" else reply(mention)
+            word = asked.message if step == "delete" else reply(asked)
             self.bench.both(records.delete(box.name, word), lambda: box.delete(word))
 
     @precondition(lambda self: self.bench.ended)
     @rule(channel=BOXES, person=st.sampled_from((None, *AUTHORS)))
     def forget(self, channel: str, person: Author | None) -> None:
-        """Somebody has what they were told forgotten, or all that a channel was told."""
+        """A person has their exchanges forgotten, or all exchanges of a channel."""
         box, records = self._box(channel), self.bench.records
         if person is None:
             self.bench.both(records.reset(box.name), box.reset)
@@ -138,9 +138,9 @@ class Queue(RuleBasedStateMachine):
         self.bench.finish()
 
 
-@pytest.mark.timeout(600)  # only when it fails, and looks for the shortest way to it
+@pytest.mark.timeout(600)  # needed only when it fails and looks for the shortest example
 def test_any_order_of_steps(redis_url: str) -> None:
-    """Whatever three processes do, lose and repeat: every question is answered once, in order, by one holder."""
+    """Whatever three processes do, lose and repeat, every question is answered once, in order, by one holder."""
     with Server(redis_url) as server:
 
         class Here(Queue):

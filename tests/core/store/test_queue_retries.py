@@ -1,4 +1,4 @@
-"""Calls to the queue that arrive late, twice or out of turn, each of which once had an effect that it must not have."""
+"""Calls to the queue that arrive late, twice or out of order. Each once had an effect that it must not have."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ HERE = question("C1", 0).place.name
 
 
 async def begun(turns: Turns, count: int) -> Turn:
-    """So many questions are accepted; the turn of the first."""
+    """Accept this many questions; returns the turn of the first."""
     first = await turns.accept(HERE, question("C1", 0), "request 0")
     for number in range(1, count):
         await turns.accept(HERE, question("C1", number), f"request {number}")
@@ -24,7 +24,7 @@ async def begun(turns: Turns, count: int) -> Turn:
 
 
 async def test_retried_accept_gets_no_turn_that_another_took(redis_client: Redis) -> None:
-    """Whoever claims a conversation is its only holder, though the first claim is asked for again."""
+    """The process that claims a conversation is its only holder, even if the first claim is repeated."""
     turns = Turns(redis_client)
     await turns.release(await begun(turns, 1))
     assert await turns.claim(HERE)
@@ -32,7 +32,7 @@ async def test_retried_accept_gets_no_turn_that_another_took(redis_client: Redis
 
 
 async def test_retried_accept_tells_the_place_in_the_line(redis_client: Redis) -> None:
-    """Others that came since are not ahead; nobody is ahead of one that was answered."""
+    """Later questions are not ahead; no question is ahead of one that was answered."""
     turns = Turns(redis_client)
     turn = await begun(turns, 3)
     assert await turns.accept(HERE, question("C1", 1), "request 1") == Queued(1)
@@ -43,7 +43,7 @@ async def test_retried_accept_tells_the_place_in_the_line(redis_client: Redis) -
 
 
 async def test_turn_cancelled_at_its_commit_leaves_no_progress_to_the_next(redis_client: Redis) -> None:
-    """A commit whose answer was lost is followed by a release: the next reply must not go on in the old messages."""
+    """After a commit whose answer was lost comes a release: the next reply must not continue in the old messages."""
     turns = Turns(redis_client)
     turn = await begun(turns, 2)
     await turns.commit(turn, said(turn))
@@ -55,7 +55,7 @@ async def test_turn_cancelled_at_its_commit_leaves_no_progress_to_the_next(redis
 
 
 async def test_late_commit_does_not_end_a_later_turn(redis_client: Redis) -> None:
-    """One process runs all turns of a conversation under one fence: the fence alone does not tell them apart."""
+    """One process runs all turns of a conversation under one fence, so the fence alone does not distinguish them."""
     turns = Turns(redis_client)
     first = await begun(turns, 3)
     second = await turns.commit(first, said(first))
@@ -63,11 +63,11 @@ async def test_late_commit_does_not_end_a_later_turn(redis_client: Redis) -> Non
     await turns.commit(second, said(second))
     with pytest.raises(Stale):
         await turns.commit(first, said(first))
-    assert [mention for mention, _ in await turns.line(HERE)] == [question("C1", 2)]
+    assert [each for each, _ in await turns.line(HERE)] == [question("C1", 2)]
 
 
 async def test_late_renewal_does_not_touch_a_later_turn(redis_client: Redis) -> None:
-    """What one reply showed is not the progress of the one after the next."""
+    """The progress of one reply is not the progress of a later one."""
     turns = Turns(redis_client)
     first = await begun(turns, 3)
     second = await turns.commit(first, said(first))
@@ -82,7 +82,7 @@ async def test_late_renewal_does_not_touch_a_later_turn(redis_client: Redis) -> 
 
 
 async def test_question_accepted_anew_is_answered_once(redis_client: Redis) -> None:
-    """When its first delivery is forgotten a question may come again, as by an edit: its turn must end."""
+    """After its first delivery is forgotten a question may come again, for example by an edit: its turn must end."""
     turns = Turns(redis_client)
     turn = await begun(turns, 1)
     await turns.commit(turn, said(turn))
@@ -95,7 +95,7 @@ async def test_question_accepted_anew_is_answered_once(redis_client: Redis) -> N
 
 
 async def test_merged_question_that_was_deleted_is_not_remembered(redis_client: Redis) -> None:
-    """Deleted while it was being answered together with another, it is in no history."""
+    """A question deleted while it is being answered together with another is not in the history."""
     turns = Turns(redis_client)
     turn = replace(await begun(turns, 2), also=(question("C1", 1),))
     records = ConversationLookups(turns.mailboxes)

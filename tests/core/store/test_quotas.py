@@ -1,4 +1,4 @@
-"""Quotas against a real Redis: shared by processes, all or nothing, once for each name, debts, holds, days."""
+"""Quotas against a real Redis: shared by processes, all or nothing, once per name, with debts, holds and days."""
 
 import asyncio
 import uuid
@@ -18,7 +18,7 @@ from core.settings.config import Config
 from core.store.quotas import Demand, Granted, Limit, Quotas, Refused
 from core.store.redis.client import connection
 
-# Slow enough that nothing comes back while a test runs.
+# They refill so slowly that nothing comes back during a test.
 THREE = Limit.refilled("three", 3, 3600)
 TEN = Limit.refilled("ten", 10, 3600)
 
@@ -30,7 +30,7 @@ def quotas(redis_client: Redis) -> Quotas:
 
 @pytest.fixture
 async def other(redis_url: str) -> AsyncIterator[Quotas]:
-    """The same in another process."""
+    """The same quotas in another process."""
     async with connection(redis_url) as client:
         yield Quotas(client)
 
@@ -40,7 +40,7 @@ async def taken(quotas: Quotas, name: str, *demands: Demand, patience: float = 0
 
 
 async def fill(quotas: Quotas, limit: Limit) -> int:
-    """How often one unit can still be taken."""
+    """Take single units until refused; returns how many there were."""
     count = 0
     while await taken(quotas, uuid.uuid4().hex, Demand(limit, 1)):
         count += 1
@@ -48,7 +48,7 @@ async def fill(quotas: Quotas, limit: Limit) -> int:
 
 
 async def test_processes_share_a_limit(quotas: Quotas, other: Quotas) -> None:
-    """Two processes together get what one would, however they interleave."""
+    """Two processes together get as much as one would, in whatever order they ask."""
     asked = [
         taken(each, f"{number}/{index}", Demand(THREE, 1))
         for number in range(5)
@@ -58,7 +58,7 @@ async def test_processes_share_a_limit(quotas: Quotas, other: Quotas) -> None:
 
 
 async def test_a_refusal_names_the_limit_and_the_wait(quotas: Quotas) -> None:
-    """The limit that refuses is told, and when there is a place: after a third of its period."""
+    """The refusal names the limit and the time until there is room: a third of its period."""
     await fill(quotas, THREE)
     refused = await quotas.take("late", [Demand(TEN, 1), Demand(THREE, 1)])
     assert isinstance(refused, Refused)
@@ -67,7 +67,7 @@ async def test_a_refusal_names_the_limit_and_the_wait(quotas: Quotas) -> None:
 
 
 async def test_all_limits_or_none(quotas: Quotas) -> None:
-    """What one limit refuses is not counted under the others."""
+    """A request that one limit refuses is not counted under the others."""
     await fill(quotas, THREE)
     assert not await taken(quotas, "late", Demand(TEN, 1), Demand(THREE, 1))
     assert await fill(quotas, TEN) == 10
@@ -81,7 +81,7 @@ async def test_a_name_is_counted_once(quotas: Quotas, other: Quotas) -> None:
 
 
 async def test_places_are_given_in_order(quotas: Quotas) -> None:
-    """Those who are ready to wait get places one after the other; the first beyond their patience is refused."""
+    """Requests that can wait get places one after another; the first beyond its patience is refused."""
     limit = Limit("slow", 1, 0.01)
     waits = []
     for number in range(4):
@@ -93,7 +93,7 @@ async def test_places_are_given_in_order(quotas: Quotas) -> None:
 
 
 async def test_more_than_may_be_used_at_once_leaves_a_debt(quotas: Quotas) -> None:
-    """A request larger than the bucket goes when that is full; the next ones wait until all of it came back."""
+    """A request larger than the bucket starts when the bucket is full; the next ones wait until the debt is paid."""
     limit = Limit("small", 10, 0.1)
     assert await quotas.take("large", [Demand(limit, 30)]) == Granted(0)
     after = await quotas.take("after", [Demand(limit, 1)])
@@ -102,7 +102,7 @@ async def test_more_than_may_be_used_at_once_leaves_a_debt(quotas: Quotas) -> No
 
 
 async def test_what_was_too_much_is_given_back(quotas: Quotas) -> None:
-    """After the answer the estimate becomes the true cost, once."""
+    """After the answer the true cost replaces the estimate, once."""
     assert await taken(quotas, "answer", Demand(TEN, 9))
     for _ in range(2):
         await quotas.settle("answer", [Demand(TEN, -4)])
@@ -110,7 +110,7 @@ async def test_what_was_too_much_is_given_back(quotas: Quotas) -> None:
 
 
 async def test_what_was_too_little_is_charged(quotas: Quotas) -> None:
-    """A true cost above the estimate makes a debt; a demand of nothing is refused while there is one."""
+    """A true cost above the estimate makes a debt; while there is one, even a demand of 0 is refused."""
     assert await taken(quotas, "answer", Demand(TEN, 1))
     assert await taken(quotas, "before", Demand(TEN, 0))
     await quotas.settle("answer", [Demand(TEN, 20)])
@@ -118,7 +118,7 @@ async def test_what_was_too_little_is_charged(quotas: Quotas) -> None:
 
 
 async def test_nothing_is_given_back_that_was_not_taken(quotas: Quotas) -> None:
-    """A refused or lost step reserved nothing, so that settling it changes nothing."""
+    """A refused or lost step reserved nothing, so settling it changes nothing."""
     await fill(quotas, THREE)
     assert not await taken(quotas, "late", Demand(THREE, 1))
     await quotas.settle("late", [Demand(THREE, -1)])
@@ -126,7 +126,7 @@ async def test_nothing_is_given_back_that_was_not_taken(quotas: Quotas) -> None:
 
 
 async def test_a_day_ends_at_midnight(quotas: Quotas, redis_client: Redis) -> None:
-    """A day's limit refuses until 00:00 UTC, whatever the patience, and begins anew on the next day."""
+    """A daily limit refuses until 00:00 UTC, whatever the patience, and starts again on the next day."""
     day = Limit.daily("day", 2)
     assert await fill(quotas, day) == 2
     refused = await quotas.take("late", [Demand(day, 1)], patience=1e6)
@@ -140,14 +140,14 @@ async def test_a_day_ends_at_midnight(quotas: Quotas, redis_client: Redis) -> No
 
 
 async def test_a_hold_is_for_all_and_orders_those_who_wait(quotas: Quotas, other: Quotas) -> None:
-    """During a hold nobody gets a place before its end; behind it places are a step apart, also for one that had an
-    earlier place before the hold."""
+    """During a hold no request gets a place before its end; after it places are a step apart, also for a request that
+    had an earlier place before the hold."""
     limit = Limit("fast", 1, 0.1)
     assert await quotas.take("first", [Demand(limit, 1)], hold="model") == Granted(0)
     waiting = await quotas.take("waiting", [Demand(limit, 1)], patience=100, hold="model")
     assert 9 < waiting.wait <= 10
     await other.hold("model", 50)
-    await quotas.hold("model", 49.5)  # one that left at the same time: nothing new
+    await quotas.hold("model", 49.5)  # a hold that was sent at the same time changes nothing
     places = [
         (await each.take(name, [Demand(limit, 1)], patience=100, hold="model", step=5)).wait
         for each, name in ((quotas, "waiting"), (other, "new"), (quotas, "waiting"))
@@ -160,7 +160,7 @@ async def test_a_hold_is_for_all_and_orders_those_who_wait(quotas: Quotas, other
 
 
 async def test_every_key_ends_by_itself(quotas: Quotas, redis_client: Redis) -> None:
-    """All that a quota writes has a time to live, and all of it is in one Cluster slot."""
+    """Everything that a quota writes expires, and all of it is in one Cluster slot."""
     await quotas.take("a", [Demand(THREE, 1), Demand(Limit.daily("day", 5), 1)], hold="model")
     await quotas.settle("a", [Demand(TEN, 2)])
     await quotas.hold("model", 3)
@@ -179,7 +179,7 @@ async def test_every_key_ends_by_itself(quotas: Quotas, redis_client: Redis) -> 
     most=st.integers(20, 40),
 )
 async def test_no_window_is_above_a_smooth_limit(redis_url: str, costs: list[int], back: set[int], most: int) -> None:
-    """Whatever the requests cost, and with some given back, no window of a period holds more than the limit."""
+    """Whatever the requests cost, and even if some are given back, no window of a period exceeds the limit."""
     period = 50.0
     limit = Limit.smooth(uuid.uuid4().hex, most, period)
     begins: dict[int, tuple[float, int]] = {}
@@ -191,16 +191,16 @@ async def test_no_window_is_above_a_smooth_limit(redis_url: str, costs: list[int
             answer = await processes[number % 2].take(name, [Demand(limit, cost)], patience=1e6)
             assert isinstance(answer, Granted)
             begins[number] = clock() + answer.wait, cost
-            if number in back:  # before it was made
+            if number in back:  # before the request was made
                 await processes[1].settle(name, [Demand(limit, -cost)])
                 del begins[number]
     for start, _ in begins.values():
-        # a hundredth of a second for the way to Redis and back
+        # allow a hundredth of a second for the round trip to Redis
         window = [cost for at, cost in begins.values() if start - 0.01 <= at < start + period - 0.01]
         assert sum(window) <= most + 1
 
 
-def mention(name: str, author: str = "U1", channel: str = "C1", *, direct: bool = False) -> Question:
+def question(name: str, author: str = "U1", channel: str = "C1", *, direct: bool = False) -> Question:
     return Question(name, Place("slack", "T1", channel, direct=direct), Author(author, "Ann"), "Hello")
 
 
@@ -210,47 +210,47 @@ def people(quotas: Quotas, **limits: int) -> UserQuotas:
 
 
 async def test_a_person_is_told_when_to_ask_again(quotas: Quotas) -> None:
-    """Beyond a person's questions the sentence says the limit and the time; others may still ask."""
+    """Beyond a person's limit the sentence says the limit and the time; others may still ask."""
     limits = people(quotas, person_requests=2)
-    assert [await limits.take(mention(name)) for name in "ab"] == ["", ""]
-    assert await limits.take(mention("c", channel="C2")) == (
+    assert [await limits.take(question(name)) for name in "ab"] == ["", ""]
+    assert await limits.take(question("c", channel="C2")) == (
         "You have used up the 2 questions an hour that each person has here. You can ask again in about 30 min."
     )
-    assert await limits.take(mention("d", author="U2")) == ""
+    assert await limits.take(question("d", author="U2")) == ""
 
 
 async def test_a_channel_has_its_own_limit(quotas: Quotas) -> None:
-    """A channel's questions are those of all its people; a direct message has the person's limit alone."""
+    """A channel's limit counts the questions of all its people; in a direct message only the person's limit counts."""
     limits = people(quotas, channel_requests=2)
-    assert [await limits.take(mention(name, author=name)) for name in "ab"] == ["", ""]
-    assert "This channel has used up its 2 questions an hour." in await limits.take(mention("c", author="c"))
-    assert [await limits.take(mention(f"d{number}", channel="D1", direct=True)) for number in range(3)] == [""] * 3
+    assert [await limits.take(question(name, author=name)) for name in "ab"] == ["", ""]
+    assert "This channel has used up its 2 questions an hour." in await limits.take(question("c", author="c"))
+    assert [await limits.take(question(f"d{number}", channel="D1", direct=True)) for number in range(3)] == [""] * 3
 
 
 async def test_a_delivery_again_is_not_counted(quotas: Quotas) -> None:
-    """The same question delivered twice is one question."""
+    """The same question delivered twice counts once."""
     limits = people(quotas, person_requests=2)
-    assert [await limits.take(mention(name)) for name in "aaaab"] == [""] * 5
-    assert await limits.take(mention("c"))
+    assert [await limits.take(question(name)) for name in "aaaab"] == [""] * 5
+    assert await limits.take(question("c"))
 
 
 async def test_tokens_are_charged_after_the_answer(quotas: Quotas) -> None:
-    """An answer may overdraw the tokens; while it does, the next question is refused. It is charged once."""
+    """An answer may exceed the tokens; then the next question is refused. It is charged once."""
     limits = people(quotas, person_tokens=1000)
-    assert await limits.take(mention("a")) == ""
-    await limits.charge(mention("a"), 600)
-    await limits.charge(mention("a"), 600)
-    assert await limits.take(mention("b")) == ""
-    await limits.charge(mention("b"), 600)
-    sentence = await limits.take(mention("c"))
+    assert await limits.take(question("a")) == ""
+    await limits.charge(question("a"), 600)
+    await limits.charge(question("a"), 600)
+    assert await limits.take(question("b")) == ""
+    await limits.charge(question("b"), 600)
+    sentence = await limits.take(question("c"))
     assert sentence.startswith("You have used up the 1,000 tokens a day that each person has here.")
 
 
 async def test_without_redis_people_may_ask(quotas: Quotas) -> None:
-    """A lost Redis refuses nobody: what else the question needs of it will say so."""
+    """A lost Redis does not refuse a question: its other steps in Redis will report the loss."""
     async with connection("unix:///nowhere/redis.sock") as client:
         limits = people(Quotas(client), person_requests=1, person_tokens=1)
-        assert [await limits.take(mention(name)) for name in "ab"] == ["", ""]
-        await limits.charge(mention("a"), 600)
+        assert [await limits.take(question(name)) for name in "ab"] == ["", ""]
+        await limits.charge(question("a"), 600)
         with pytest.raises(StoreError):
             await Quotas(client).take("a", [])

@@ -1,4 +1,4 @@
-"""A real primary with a replica and Sentinel, and primaries that change behind an address: who asks goes on."""
+"""A real primary with a replica and Sentinel, and primaries that change behind an address: callers carry on."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ HERE = PLACE.name
 
 @pytest.fixture(scope="module")
 def healthy() -> Iterator[Guarded]:
-    """A primary, a replica and a Sentinel that all tests of this file share which leave them whole."""
+    """A primary, a replica and a Sentinel, shared by all tests of this file that leave them intact."""
     with guarded_primary() as topology:
         yield topology
 
@@ -40,12 +40,12 @@ def asks(one: Server, *command: object) -> object:
 
 
 def waiting(one: Server, turns: Turns) -> object:
-    """How many mentions of the conversation this server knows of."""
+    """How many questions of the conversation this server knows."""
     return asks(one, "LLEN", turns.mailboxes.key("i", HERE))
 
 
 async def claimed(turns: Turns) -> Question:
-    """The mention that is next, as soon as it can be claimed."""
+    """The next question, as soon as it can be claimed."""
     async with asyncio.timeout(HANG_SECONDS):
         while True:
             with suppress(StoreError):
@@ -56,7 +56,7 @@ async def claimed(turns: Turns) -> Question:
 
 @asynccontextmanager
 async def door(*ports: int) -> AsyncIterator[tuple[str, list[int]]]:
-    """An address that leads to the last of these ports; who came in earlier stays where he is."""
+    """An address that leads to the last of these ports; earlier connections stay where they are."""
     way: list[int] = list(ports)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -80,14 +80,14 @@ async def door(*ports: int) -> AsyncIterator[tuple[str, list[int]]]:
 
 
 async def test_check_names_the_primary(healthy: Guarded) -> None:
-    """The address of Sentinels leads to the server that takes writes."""
+    """The address of the Sentinels leads to the server that accepts writes."""
     async with connection(healthy.url) as redis:
         assert (await check(redis)).name in ("Redis", "Valkey")
         assert (await redis.info())["tcp_port"] == healthy.primary.port
 
 
 async def test_one_sentinel_is_enough(healthy: Guarded) -> None:
-    """A Sentinel that is gone and one that hangs before the one that answers cost a moment, not the call."""
+    """A Sentinel that is gone and one that hangs only delay the call until the next one answers."""
     with server() as gone, server() as hung:
         gone.kill()
         os.kill(hung.process.pid, signal.SIGSTOP)
@@ -97,7 +97,7 @@ async def test_one_sentinel_is_enough(healthy: Guarded) -> None:
 
 
 async def test_more_callers_than_connections(healthy: Guarded) -> None:
-    """Two hundred commands at once share the pool; none fails."""
+    """Two hundred simultaneous commands share the pool; none fails."""
     async with connection(healthy.url) as redis:
         await redis.delete("n")
         await asyncio.gather(*(redis.incr("n") for _ in range(200)))
@@ -112,14 +112,14 @@ async def test_databases_are_kept_apart(healthy: Guarded) -> None:
 
 
 async def test_check_says_that_the_service_is_unknown(healthy: Guarded) -> None:
-    """A misspelt service gives a sentence with the names there are."""
+    """A misspelt service gives a sentence with the existing names."""
     async with connection(healthy.url.replace(SERVICE, "nebla")) as redis:
         with pytest.raises(StoreError, match=rf"no service nebla, only {SERVICE}"):
             await check(redis)
 
 
 async def test_check_says_that_no_sentinel_answers() -> None:
-    """Sentinels out of reach give a sentence with their addresses, and without the password."""
+    """Unreachable Sentinels give a sentence with their addresses and without the password."""
     with server() as gone:
         gone.kill()
         async with connection(f"redis+sentinel://bot:hunter2@127.0.0.1:{gone.port}/{SERVICE}") as redis:
@@ -129,28 +129,28 @@ async def test_check_says_that_no_sentinel_answers() -> None:
 
 
 async def test_check_says_that_it_is_no_sentinel(healthy: Guarded) -> None:
-    """The port of a server in the place of its Sentinel's is told apart."""
+    """A server's port in place of its Sentinel's is recognised."""
     async with connection(f"redis+sentinel://127.0.0.1:{healthy.primary.port}/{SERVICE}") as redis:
         with pytest.raises(StoreError, match="There is no Sentinel"):
             await check(redis)
 
 
 async def test_check_says_that_it_is_a_sentinel(healthy: Guarded) -> None:
-    """The port of a Sentinel in the place of its server's is told apart."""
+    """A Sentinel's port in place of its server's is recognised."""
     async with connection(f"redis://127.0.0.1:{healthy.sentinels[0].port}") as redis:
         with pytest.raises(StoreError, match=r"There is a Sentinel.*redis\+sentinel://"):
             await check(redis)
 
 
 async def test_check_refuses_a_replica(healthy: Guarded) -> None:
-    """The replica's own address is not where the bot can write."""
+    """The bot can't write to the replica's own address."""
     async with connection(f"redis://127.0.0.1:{healthy.replica.port}") as redis:
         with pytest.raises(StoreError, match="is a replica"):
             await check(redis)
 
 
 async def test_user_and_password_are_the_servers() -> None:
-    """Sentinels without a password get none, and one with a password gets its own."""
+    """Sentinels without a password get none; one with a password gets its own."""
     for secret, more in (("", ""), ("wall", "?sentinel_password=wall")):
         with guarded_primary(password="right", sentinel_password=secret) as topology:
             url = topology.url.replace("://", "://:right@") + more
@@ -159,15 +159,15 @@ async def test_user_and_password_are_the_servers() -> None:
 
 
 async def test_check_says_that_sentinels_want_a_password() -> None:
-    """A Sentinel with a password of its own is named, with how to give it."""
+    """The sentence names a Sentinel that needs its own password, and says how to give it."""
     with guarded_primary(sentinel_password="wall") as topology:
         async with connection(topology.url) as redis:
             with pytest.raises(StoreError, match=r"Sentinels at .* reject .*sentinel_password"):
                 await check(redis)
 
 
-async def test_queued_mention_survives_a_failover() -> None:
-    """When the primary is killed the replica takes over, and the same client claims what was queued there."""
+async def test_queued_question_survives_a_failover() -> None:
+    """When the primary is killed, the replica takes over, and the same client claims the queued question there."""
     with guarded_primary() as topology:
         async with connection(topology.url) as redis:
             turns = Turns(redis, Retention(lease=0.5))
@@ -181,7 +181,7 @@ async def test_queued_mention_survives_a_failover() -> None:
 
 
 async def test_hung_primary_is_left_for_good() -> None:
-    """A primary that hangs is replaced; when it goes on it is a replica, and nobody is still connected to it."""
+    """A hanging primary is replaced; when it resumes it is a replica, and nobody is still connected to it."""
     with guarded_primary() as topology:
         async with connection(topology.url, answer_timeout=0.5, connect_timeout=0.3) as redis:
             turns = Turns(redis, Retention(lease=0.5))
@@ -198,7 +198,7 @@ async def test_hung_primary_is_left_for_good() -> None:
 
 
 async def test_stop_is_heard_after_a_failover() -> None:
-    """Whoever listened on the lost primary listens on its successor."""
+    """A process that listened on the lost primary listens on its successor."""
     heard: list[str] = []
     with guarded_primary() as topology:
         async with connection(topology.url) as redis, asyncio.TaskGroup() as group:
@@ -213,7 +213,7 @@ async def test_stop_is_heard_after_a_failover() -> None:
 
 
 async def test_demoted_server_is_left_behind_one_address() -> None:
-    """A server that became a replica while we were connected is left at the first refusal, and the call is done."""
+    """If the server became a replica during our connection, we leave it at its first refusal, and the call is done."""
     with server() as old, server() as new:
         async with door(old.port) as (url, way), connection(url) as redis:
             turns = Turns(redis)
@@ -227,7 +227,7 @@ async def test_demoted_server_is_left_behind_one_address() -> None:
 
 
 async def test_demoted_server_alone_is_an_error() -> None:
-    """Where there is no successor the refusal is an error, at once."""
+    """Without a successor the refusal is an error at once."""
     with server() as old:
         async with connection(f"redis://127.0.0.1:{old.port}") as redis:
             await redis.ping()

@@ -25,8 +25,8 @@ def question(number: int, text: str = "why?") -> Question:
 
 
 def said(turn: Turn, answer: str = "because") -> Exchange:
-    mention = turn.mention
-    return Exchange(mention.id, ANN, mention.text, answer, (mention.message, "r" + mention.message), 1.0)
+    asked = turn.mention
+    return Exchange(asked.id, ANN, asked.text, answer, (asked.message, "r" + asked.message), 1.0)
 
 
 async def claimed(turns: Turns, number: int) -> Turn:
@@ -41,7 +41,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_first_mention_is_claimed_at_once(redis_client: Redis) -> None:
+async def test_first_question_is_claimed_at_once(redis_client: Redis) -> None:
     """In a free conversation, accepting is claiming: one round trip from event to turn."""
     turn = await claimed(Turns(redis_client), 1)
     assert turn.mention == question(1)
@@ -49,29 +49,29 @@ async def test_first_mention_is_claimed_at_once(redis_client: Redis) -> None:
 
 
 async def test_redelivery_is_a_duplicate(redis_client: Redis) -> None:
-    """The same mention under another request was delivered twice; one answer is enough."""
+    """The same question under another request is a second delivery; one answer is enough."""
     turns = Turns(redis_client)
     await claimed(turns, 1)
     assert await turns.accept(HERE, question(1), "another delivery") == Duplicate()
 
 
 async def test_redelivery_after_the_answer_is_a_duplicate(redis_client: Redis) -> None:
-    """The memory of an event outlives its turn."""
+    """An event is remembered for longer than its turn."""
     turns = Turns(redis_client)
     await turns.commit(turn := await claimed(turns, 1), said(turn))
     assert await turns.accept(HERE, question(1), "another delivery") == Duplicate()
 
 
 async def test_retry_of_a_lost_answer_gets_it_again(redis_client: Redis) -> None:
-    """When the answer to `accept` was lost on the wire, repeating the request gives the same claim."""
+    """If the answer to `accept` is lost on the wire, repeating the request returns the same claim."""
     turns = Turns(redis_client)
     first = await claimed(turns, 1)
     again = await turns.accept(HERE, question(1), "request 1")
     assert again == Claimed(first)
 
 
-async def test_second_mention_waits_for_the_first(redis_client: Redis) -> None:
-    """Turns of one conversation run one after the other, in order of arrival."""
+async def test_second_question_waits_for_the_first(redis_client: Redis) -> None:
+    """Turns of one conversation run one after another, in order of arrival."""
     turns = Turns(redis_client)
     first = await claimed(turns, 1)
     assert await turns.accept(HERE, question(2), "request 2") == Queued(ahead=1)
@@ -86,7 +86,7 @@ async def test_second_mention_waits_for_the_first(redis_client: Redis) -> None:
 
 
 async def test_other_conversations_run_beside_it(redis_client: Redis) -> None:
-    """A busy room does not hold up another one."""
+    """A busy conversation does not delay another one."""
     turns = Turns(redis_client)
     await claimed(turns, 1)
     elsewhere = replace(question(2), place=Place("slack", "T1", "C2"))
@@ -94,7 +94,7 @@ async def test_other_conversations_run_beside_it(redis_client: Redis) -> None:
 
 
 async def test_full_inbox_refuses(redis_client: Redis) -> None:
-    """Past the limit nothing is stored, so that the same mention may be accepted later."""
+    """Past the limit nothing is stored, so that the same question can be accepted later."""
     turns = Turns(redis_client, Retention(inbox=1))
     first = await claimed(turns, 1)
     assert await turns.accept(HERE, question(2), "request 2") == Full(waiting=1)
@@ -103,7 +103,7 @@ async def test_full_inbox_refuses(redis_client: Redis) -> None:
 
 
 async def test_history_is_what_was_committed(redis_client: Redis) -> None:
-    """The next turn sees the exchanges before it, oldest first; a turn without an answer leaves none."""
+    """The next turn sees the earlier exchanges, oldest first; a turn without an answer adds none."""
     turns = Turns(redis_client)
     for number in (1, 2):
         await turns.commit(turn := await claimed(turns, number), said(turn, f"answer {number}"))
@@ -123,7 +123,7 @@ async def test_history_is_bounded_by_count(redis_client: Redis) -> None:
 
 
 async def test_window_is_bounded_by_bytes(redis_client: Redis) -> None:
-    """A turn never loads more history than a model could read, however much is kept."""
+    """A turn never loads more history than a model can read, however much is kept."""
     turns = Turns(redis_client, Retention(window_bytes=25_000))
     for number in range(40):
         await turns.commit(turn := await claimed(turns, number), said(turn, f"{number} " + "x" * 1000))
@@ -133,7 +133,7 @@ async def test_window_is_bounded_by_bytes(redis_client: Redis) -> None:
 
 
 async def test_window_longer_than_a_batch_is_whole(redis_client: Redis) -> None:
-    """The history is read in batches from its end; none is skipped or read twice at their borders."""
+    """The history is read in batches from its end; no exchange is skipped or read twice between batches."""
     turns = Turns(redis_client, Retention(exchanges=50))
     for number in range(70):
         await turns.commit(turn := await claimed(turns, number), said(turn, str(number)))
@@ -142,7 +142,7 @@ async def test_window_longer_than_a_batch_is_whole(redis_client: Redis) -> None:
 
 
 async def test_stale_holder_can_not_commit(redis_client: Redis) -> None:
-    """A process that lost its lease writes nothing; its successor's commit stands alone."""
+    """A process that lost its lease writes nothing; only its successor's commit counts."""
     turns = Turns(redis_client, Retention(lease=0.02))
     lost = await claimed(turns, 1)
     await eventually(lambda: _lapsed(turns))
@@ -159,7 +159,7 @@ async def test_stale_holder_can_not_commit(redis_client: Redis) -> None:
 
 
 async def test_takeover_knows_the_messages_of_the_reply(redis_client: Redis) -> None:
-    """Whoever takes over goes on in the messages that were posted already, and counts the attempt."""
+    """A process that takes over continues in the messages already posted, and counts the attempt."""
     turns = Turns(redis_client, Retention(lease=0.02))
     lost = await claimed(turns, 1)
     await turns.renew(lost, Progress(("m1", "m2")))
@@ -178,7 +178,7 @@ async def test_renewed_lease_is_not_taken(redis_client: Redis) -> None:
 
 
 async def test_released_turn_is_free_at_once(redis_client: Redis) -> None:
-    """A turn handed back at shutdown needs no waiting for its lease, and is no failed attempt."""
+    """A turn handed back at shutdown is free before its lease expires, and is not a failed attempt."""
     turns = Turns(redis_client)
     await turns.release(await claimed(turns, 1))
     assert await turns.lapsed() == (HERE,)
@@ -188,7 +188,7 @@ async def test_released_turn_is_free_at_once(redis_client: Redis) -> None:
 
 
 async def test_commit_may_be_repeated(redis_client: Redis) -> None:
-    """When the answer to `commit` was lost on the wire, repeating it remembers nothing twice and skips nobody."""
+    """If the answer to `commit` is lost on the wire, repeating it stores nothing twice and skips no question."""
     turns = Turns(redis_client)
     first = await claimed(turns, 1)
     await turns.accept(HERE, question(2), "request 2")
@@ -202,7 +202,7 @@ async def test_commit_may_be_repeated(redis_client: Redis) -> None:
 
 
 async def test_reset_forgets_the_past_and_the_running_turn(redis_client: Redis) -> None:
-    """After a reset neither what was said before nor an answer begun before it is remembered."""
+    """After a reset neither the earlier exchanges nor an answer begun before it are remembered."""
     turns = Turns(redis_client)
     await turns.commit(turn := await claimed(turns, 1), said(turn))
     running = await claimed(turns, 2)
@@ -215,14 +215,14 @@ async def test_reset_forgets_the_past_and_the_running_turn(redis_client: Redis) 
 
 
 async def test_event_happens_once(redis_client: Redis) -> None:
-    """An event that is no question is known by its id too."""
+    """An event that is not a question is also recognised by its id."""
     turns = Turns(redis_client)
     assert await turns.once("slack/T1/C1/7")
     assert not await turns.once("slack/T1/C1/7")
 
 
 async def test_partitions_keep_each_step_in_one_slot(redis_client: Redis) -> None:
-    """With several partitions every conversation's keys share one hash tag, and lapsed leases of all are found."""
+    """With several partitions each conversation's keys share one hash tag, and expired leases of all are found."""
     turns = Turns(redis_client, partitions=8)
     names = [f"slack/T1/C{number}" for number in range(20)]
     for number, name in enumerate(names):
@@ -239,7 +239,7 @@ async def test_partitions_keep_each_step_in_one_slot(redis_client: Redis) -> Non
 
 
 async def test_no_key_is_left_without_a_ttl(redis_client: Redis) -> None:
-    """All that turns leave in Redis goes away by itself."""
+    """Everything that turns write to Redis expires."""
     turns = Turns(redis_client)
     await turns.commit(turn := await claimed(turns, 1), said(turn))
     await turns.accept(HERE, question(2), "request 2")
@@ -255,7 +255,7 @@ async def _lapsed(turns: Turns) -> bool:
 
 
 async def test_released_turn_keeps_its_progress(redis_client: Redis) -> None:
-    """Who goes on knows the messages and how far they had come."""
+    """The process that continues knows the messages and how far they had got."""
     turns = Turns(redis_client)
     await turns.release(await claimed(turns, 1), Progress(("m1",), 70))
     taken = await turns.claim(HERE)

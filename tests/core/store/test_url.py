@@ -1,4 +1,4 @@
-"""Addresses of Redis: what each form says, and that a wrong one is refused in a sentence that quotes nothing."""
+"""Addresses of Redis: what each form means, and that the error for a wrong one quotes no part of it."""
 
 import pytest
 from redis.asyncio.connection import SSLConnection
@@ -9,7 +9,7 @@ from core.store.redis.url import SCHEMES, Kind, parse
 
 
 def test_sentinels() -> None:
-    """Hosts with and without port, the service, the database, and whose password is whose."""
+    """Hosts with and without port, the service, the database, and which password belongs to what."""
     found = parse("redis+sentinel://bot:p%40ss@one:26380,[::1],three/main/2?sentinel_password=wall")
     assert found.kind is Kind.SENTINEL
     assert found.hosts == (("one", 26380), ("::1", 26379), ("three", 26379))
@@ -32,7 +32,7 @@ def test_cluster() -> None:
 
 
 def test_sentinels_over_tls() -> None:
-    """Sentinels are spoken to in the clear unless asked; then with the same authority."""
+    """Connections to Sentinels use no TLS unless asked for; then they use the same certificate authority."""
     url = "rediss+sentinel://one/main?ssl_ca_certs=/ca.pem"
     assert parse(url).tls
     assert dict(parse(url).sentinel) == {}
@@ -56,7 +56,7 @@ def test_sentinels_over_tls() -> None:
     ],
 )
 def test_wrong_address_is_told_how_it_looks(url: str, looks: str) -> None:
-    """The sentence has an example of the same kind, and nothing of the password."""
+    """The sentence has an example of the same kind and no part of the password."""
     with pytest.raises(StoreError, match="REDIS_URL") as caught:
         parse(url)
     assert looks in str(caught.value)
@@ -68,13 +68,13 @@ def test_wrong_address_is_told_how_it_looks(url: str, looks: str) -> None:
     "url", ["redis://host?sentinels=1", "redis+sentinel://host/main?x=1", "redis+cluster://host?x=1"]
 )
 def test_unknown_option_is_refused(url: str) -> None:
-    """An option that redis-py has not is an error at the start, not at the first question."""
+    """An option that redis-py does not have is an error at the start, not at the first question."""
     with pytest.raises(StoreError, match="option"):
         connect(url)
 
 
 def test_unknown_scheme_is_told_which_there_are() -> None:
-    """All schemes are named."""
+    """The sentence names all schemes."""
     with pytest.raises(StoreError) as caught:
         parse("http://localhost")
     assert all(f"{scheme}://" in str(caught.value) for scheme in SCHEMES)
