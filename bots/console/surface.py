@@ -40,7 +40,7 @@ class ConsoleSurface:
         lines = self._console.render_lines(_rendered(page))
         return len(lines) <= max(5, self._console.height - _SPARE_LINES)
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
+    def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         return _RATE_LIMIT
 
     async def post(self, page: Page) -> str:
@@ -63,7 +63,7 @@ class ConsoleSurface:
         if status.status is Status.THINKING and self._live is None and self._console.is_terminal:
             self._draw(Spinner("dots", Text("thinking", style="dim")))
 
-    async def whisper(self, sentence: str) -> None:
+    async def send_ephemeral(self, sentence: str) -> None:
         self._console.print(sentence, style="dim italic", markup=False, highlight=False)
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ def full(ahead: int) -> str:
     return f"Too many questions are waiting here ({ahead}). Please ask again once they are answered."
 
 
-NO_SIGN = QuestionStatus(Status.NONE)
+NO_STATUS = QuestionStatus(Status.NONE)
 
 
 class Surface(Protocol):
@@ -78,7 +78,7 @@ class Surface(Protocol):
         """Whether the page, translated into the platform's dialect, keeps the platform's limits on length."""
         ...
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
+    def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         """The rate limit under which this page would be shown, in this message or, for None, in a new one. `wait` says
         how many seconds each of several limits would delay it."""
         ...
@@ -103,7 +103,7 @@ class Surface(Protocol):
         """Show that the question was received or that the model is thinking, as well as possible; best effort."""
         ...
 
-    async def whisper(self, sentence: str) -> None:
+    async def send_ephemeral(self, sentence: str) -> None:
         """Send a sentence to the person who asked, visible only to them if the platform can do that."""
         ...
 

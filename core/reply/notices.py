@@ -28,9 +28,9 @@ async def say(surface: Surface, notice: str) -> None:
     await _patiently(lambda: surface.post(Page("", foot=notice)))
 
 
-async def whisper(surface: Surface, notice: str) -> None:
+async def send_ephemeral(surface: Surface, notice: str) -> None:
     """Show a sentence to the person who asked."""
-    await _patiently(lambda: surface.whisper(notice))
+    await _patiently(lambda: surface.send_ephemeral(notice))
 
 
 async def retract(surface: Surface, messages: tuple[str, ...]) -> None:

@@ -271,7 +271,7 @@ class ReplyPublisher:
         do, and so do pages that will not change any more.
         """
         message = self.messages[index] if index < len(self.messages) else None
-        return self._surface.pace(message, page, self._limiter.wait), message is None or not page.growing
+        return self._surface.rate_limit(message, page, self._limiter.wait), message is None or not page.growing
 
     def _observe_age(self, reply: Reply) -> None:
         """Measure how old the newest text of a frame is when it lands. A frame without new text says nothing."""
@@ -300,7 +300,7 @@ class ReplyPublisher:
         """
         await self._drop(len(self._pages(reply)))
         page = self._pages(reply)[-1]
-        permit = await self._ticket.permit(self._surface.pace(None, page, self._limiter.wait), final=True)
+        permit = await self._ticket.permit(self._surface.rate_limit(None, page, self._limiter.wait), final=True)
         try:
             async with permit:
                 await self._listener.check()

@@ -14,7 +14,7 @@ from core.domain.beat import Beat
 from core.domain.conversation import Author, Exchange
 from core.domain.errors import Gone, ModelError, NebulaBotError, PlatformError
 from core.domain.options import Streaming, Switch
-from core.domain.ports import NO_SIGN, ChatModel, QuestionStatus, Status, Surface
+from core.domain.ports import NO_STATUS, ChatModel, QuestionStatus, Status, Surface
 from core.prompt.build import build
 from core.prompt.tokens import TokenEstimator
 from core.ratelimit.limiter import RateLimiter
@@ -143,7 +143,7 @@ class Assistant:
             gone = lost.subgroup(Gone) is not None
             measured.end = "lost"
         with suppress(PlatformError):
-            await surface.status(NO_SIGN)
+            await surface.status(NO_STATUS)
         reply, messages = cell.value, tuple(publisher.messages)
         asked_for_again = messages if not gone and reply.asked is not None and not turn.mention.private else ()
         stopped, tokens = reply.phase is Phase.STOPPED, self._cost(reply, settings.model)

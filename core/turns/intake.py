@@ -63,9 +63,9 @@ from core.access.admission import Admission
 from core.domain.conversation import Question
 from core.domain.errors import PlatformError, Stale, StoreError
 from core.domain.options import Overlap
-from core.domain.ports import NO_SIGN, Platform, Surface, full
+from core.domain.ports import NO_STATUS, Platform, Surface, full
 from core.prompt.build import together
-from core.reply.notices import retract, say, show_status, whisper
+from core.reply.notices import retract, say, send_ephemeral, show_status
 from core.settings.parameters import DAY_SECONDS, ChannelSettings
 from core.settings.routing import address_of, conversation_of
 from core.store.records import ConversationLookups
@@ -156,7 +156,7 @@ class Intake:
         settings = await self._settings.of(question.place)
         if sentence := await self._admission.refusal(question):
             if await self._turns.once(f"{question.id}/refused"):
-                self.in_background(whisper(self._surface(question, settings), sentence))
+                self.in_background(send_ephemeral(self._surface(question, settings), sentence))
             return Refused(sentence)
         question = self._admission.judged(question)
         known = question.id in self._accepted
@@ -327,7 +327,7 @@ class Intake:
         for each in also:
             self._accepted.discard(each.id)
             if surface := self._positions.begun(each):
-                self.in_background(show_status(surface, NO_SIGN))
+                self.in_background(show_status(surface, NO_STATUS))
         entries = tuple(entry for _, entry in behind)
         return replace(turn, mention=together(head, also), also=also, entries=entries)
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from core import metrics
 from core.domain.conversation import Question
 from core.domain.errors import StoreError
-from core.domain.ports import NO_SIGN, QuestionStatus, Status, Surface
+from core.domain.ports import NO_STATUS, QuestionStatus, Status, Surface
 from core.reply.notices import show_status
 from core.store.turns import Turns
 
@@ -56,7 +56,7 @@ class QueuePositions:
                     ahead = await self._turns.ahead(conversation, question)
                     if ahead is None:
                         if not waiting.over.is_set():  # withdrawn, or its turn runs elsewhere and cleared the status
-                            await show_status(surface, NO_SIGN)
+                            await show_status(surface, NO_STATUS)
                         return waiting.over.is_set()
                     now = asyncio.get_running_loop().time()
                     if ahead and (ahead != shown or now - since > STATUS_REPEAT_SECONDS) and not waiting.over.is_set():

@@ -16,7 +16,7 @@ from typing import Any
 from bots.compose import assemble, chat_model, nebula, storage
 from core.domain.conversation import Address, Author, Place, Question, Rights
 from core.domain.options import Memory, Placement, PlatformDefaults
-from core.domain.ports import NO_SIGN, QuestionStatus, Surface
+from core.domain.ports import NO_STATUS, QuestionStatus, Surface
 from core.domain.rates import RateLimit
 from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config, load
@@ -37,7 +37,7 @@ class _Reply(Room):
 
     async def status(self, sign: QuestionStatus) -> None:
         await super().status(sign)
-        if sign == NO_SIGN:
+        if sign == NO_STATUS:
             self.over(self.text)
 
 

@@ -45,7 +45,7 @@ class Room:
     def fits(self, page: Page) -> bool:
         return len(page.head) + len(page.text) + len(page.foot) <= self.limit
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
+    def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         return self.post_pace if message is None else self.edit_pace
 
     async def post(self, page: Page) -> str:
@@ -75,7 +75,7 @@ class Room:
     async def status(self, sign: QuestionStatus) -> None:
         self.statuses.append(sign.status)
 
-    async def whisper(self, sentence: str) -> None:
+    async def send_ephemeral(self, sentence: str) -> None:
         self.whispers.append(sentence)
 
     async def until(self, text: str) -> None:

@@ -82,7 +82,7 @@ class ChannelSurface:
     def fits(self, page: Page) -> bool:
         return fits(page)
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
+    def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         if message is None:
             return self._posts
         return self._old_edits if age(message) > self._limits.old_age_seconds else self._edits
@@ -162,7 +162,7 @@ class ChannelSurface:
             case _:
                 pass
 
-    async def whisper(self, sentence: str) -> None:
+    async def send_ephemeral(self, sentence: str) -> None:
         """Send a direct message, or else a reply: in a channel Discord can't show a message to one person alone."""
         if self._author and not self._direct:
             try:

@@ -56,10 +56,10 @@ class InteractionSurface:
     def fits(self, page: Page) -> bool:
         return fits(page)
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
+    def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         if self._live() and message not in self._elsewhere:
             return self._calls
-        return self._channel_surface.pace(message, page, wait)
+        return self._channel_surface.rate_limit(message, page, wait)
 
     async def post(self, page: Page) -> str:
         if self._live():
@@ -120,7 +120,7 @@ class InteractionSurface:
                 if self._live() and not self._answered:
                     await self._rest.edit_response(self._token, small(waiting(status.ahead)))
 
-    async def whisper(self, sentence: str) -> None:
+    async def send_ephemeral(self, sentence: str) -> None:
         """Send a followup to the person alone. A response must not stay deferred: it shows the sentence or goes."""
         if self._live():
             try:
@@ -132,7 +132,7 @@ class InteractionSurface:
             else:
                 return
         await self._aim_elsewhere()
-        await self._channel_surface.whisper(sentence)
+        await self._channel_surface.send_ephemeral(sentence)
 
     async def _send_ephemeral(self, content: str) -> None:
         async with self._order:

@@ -37,6 +37,6 @@ class Outage:
         self._told_at[place.channel] = now
         address = Address(place, Placement.THREAD, raw.message, author=raw.user, streaming=Streaming.OFF)
         try:
-            await self._surface(address).whisper(AWAY)
+            await self._surface(address).send_ephemeral(AWAY)
         except PlatformError as error:
             log.info("Slack: could not tell a person about the outage: %s", error)

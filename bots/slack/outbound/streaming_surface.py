@@ -89,13 +89,13 @@ class StreamingSurface(SlackSurface):
     def fits(self, page: Page) -> bool:
         return blocks.fits(page, STREAM_BYTES)
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
+    def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         if message is None and self._streamed(page):
             if wait(self._start_limit) <= _START_WAIT_SECONDS:
                 return self._start_limit
             self._try_streaming = False
         step = _Step.EDIT if message is None else self._step(message, page)
-        return self._limits.get(step) or super().pace(message, page, wait)
+        return self._limits.get(step) or super().rate_limit(message, page, wait)
 
     async def show(self, page: Page, extra: tuple[blocks.Json, ...]) -> str:
         if self._streamed(page):

@@ -70,7 +70,7 @@ class SlackSurface:
         """Return whether the page fits the limits of one message."""
         return blocks.fits(page)
 
-    def pace(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
+    def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         """Return the rate limit for a post or an edit."""
         return self._post_limit if message is None else self._edit_limit
 
@@ -251,7 +251,7 @@ class SlackSurface:
                 return str(each["ts"])
         return ""
 
-    async def whisper(self, sentence: str) -> None:
+    async def send_ephemeral(self, sentence: str) -> None:
         """Tell only the person who asked, in the place where they asked. Raises PlatformError."""
         thread = self._address.place.thread or None
         call = self._web.client.chat_postEphemeral(
@@ -262,6 +262,6 @@ class SlackSurface:
     async def _tell(self, sentence: str) -> None:
         """Do the same, best effort."""
         try:
-            await self.whisper(sentence)
+            await self.send_ephemeral(sentence)
         except PlatformError as error:
             log.info("Slack: could not tell a person that their question is waiting: %s", error)

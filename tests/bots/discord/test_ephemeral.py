@@ -60,7 +60,7 @@ class TestWhisper:
     async def test_it_is_a_direct_message_that_says_where(self, here: Room) -> None:
         """Nobody in the channel sees it."""
         question = await here.say("ann", GENERAL, "hello")
-        await here.platform.open(address(here, question)).whisper(SENTENCE)
+        await here.platform.open(address(here, question)).send_ephemeral(SENTENCE)
         assert here.said("@ann") == [f"-# In <#{question.channel}>: {SENTENCE}"]
         assert not here.said(GENERAL)
 
@@ -68,7 +68,7 @@ class TestWhisper:
         """Without direct messages (50007) the sentence is a reply in the channel."""
         here.people["eve"] = here.discord.add_member(here.guild, "eve", dms=False)
         question = await here.say("eve", GENERAL, "hello")
-        await here.platform.open(address(here, question)).whisper(SENTENCE)
+        await here.platform.open(address(here, question)).send_ephemeral(SENTENCE)
         [reply] = here.shown(GENERAL)
         assert (reply.content, reply.reference) == (f"-# {SENTENCE}", question.id)
 
@@ -77,20 +77,20 @@ class TestWhisper:
         question = await here.say("ann", GENERAL, "hello")
         here.discord.faults.error(POST, 503, times=2)
         with pytest.raises(PlatformError):
-            await here.platform.open(address(here, question)).whisper(SENTENCE)
+            await here.platform.open(address(here, question)).send_ephemeral(SENTENCE)
 
     async def test_in_a_direct_message_it_is_said_there(self, here: Room) -> None:
         """Where nobody else is, no channel need be named."""
         channel = here.place("@ann")
         place = Place("discord", "-", channel.id, direct=True)
         surface = here.platform.open(Address(place, Placement.CHANNEL, author=here.people["ann"].id))
-        await surface.whisper(SENTENCE)
+        await surface.send_ephemeral(SENTENCE)
         assert here.said("@ann") == [f"-# {SENTENCE}"]
 
     async def test_a_response_that_is_still_deferred_goes(self, here: Room) -> None:
         """Nobody keeps seeing "thinking"; only the person is told."""
         shown = await pending(here)
-        await here.platform.open(response(here, shown)).whisper(SENTENCE)
+        await here.platform.open(response(here, shown)).send_ephemeral(SENTENCE)
         assert shown.original is None
         [sentence] = shown.followups
         assert (sentence.content, sentence.ephemeral_for) == (f"-# {SENTENCE}", here.people["ann"].id)
@@ -100,7 +100,7 @@ class TestWhisper:
         here.nebula.answer_next("The answer.")
         shown = await here.slash("ann", GENERAL, "ask", prompt="hello")
         await here.until(lambda: shown.original is not None and shown.original.content.endswith("The answer."))
-        await here.platform.open(response(here, shown)).whisper(SENTENCE)
+        await here.platform.open(response(here, shown)).send_ephemeral(SENTENCE)
         [sentence] = shown.followups
         assert (sentence.content, sentence.ephemeral_for) == (f"-# {SENTENCE}", here.people["ann"].id)
         assert shown.original is not None
@@ -111,7 +111,7 @@ class TestWhisper:
         """The command's token no longer works."""
         shown = await pending(here, private=private)
         here.discord.faults.error("* /webhooks/*", 401, None, code=50027)
-        await here.platform.open(response(here, shown, private=private)).whisper(SENTENCE)
+        await here.platform.open(response(here, shown, private=private)).send_ephemeral(SENTENCE)
         [sentence] = here.said("@ann")
         assert sentence.endswith(SENTENCE)
         assert not [one for one in here.said(GENERAL) if SENTENCE in one]

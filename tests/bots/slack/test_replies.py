@@ -16,7 +16,7 @@ from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address, Place
 from core.domain.options import Placement
 from core.domain.page import Page
-from core.domain.ports import NO_SIGN
+from core.domain.ports import NO_STATUS
 from tests.bots.slack.harness import slack_room
 
 
@@ -139,7 +139,7 @@ async def test_reactions_of_a_process_that_has_exited_are_removed(redis_url: str
         for adopted in (False, True):
             place = Place("slack", room.slack.team, question.channel)
             address = Address(place, Placement.THREAD, question.ts, adopted=adopted)
-            await SlackSurface(web, Eyes(web), Capabilities(), address).status(NO_SIGN)
+            await SlackSurface(web, Eyes(web), Capabilities(), address).status(NO_STATUS)
             (seen,) = (each for each in room.slack.messages(question.channel) if each.ts == question.ts)
             assert bool(seen.reactions) is not adopted
         await web.close()

@@ -99,7 +99,7 @@ async def test_an_ephemeral_message_is_for_one_person_where_they_asked(redis_url
         root = await room.say("bob", "#general", "lunch?")
         place = Place("slack", room.slack.team, root.channel, root.ts if thread else "")
         address = Address(place, Placement.THREAD, author=room.people["ann"])
-        await room.platform.open(address).whisper("psst")
+        await room.platform.open(address).send_ephemeral("psst")
         (heard,) = room.slack.ephemerals(root.channel)
         assert (heard.shown, heard.only_for, heard.thread_ts) == ("psst", room.people["ann"], place.thread)
 
