@@ -28,7 +28,7 @@ class Retention:
     ended: int = 10  # turns of a conversation whose answer can be regenerated
 
 
-DEFAULTS = Retention()
+DEFAULT_RETENTION = Retention()
 
 
 def _common(

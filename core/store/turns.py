@@ -16,7 +16,7 @@ from core.domain.errors import Stale, StoreError
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
 from core.settings.encryption import NO_ENCRYPTION, Encryption, Unreadable
 from core.store.entries import has, progress_entry, read_progress
-from core.store.mailbox import DEFAULTS, Mailboxes, Retention, ms
+from core.store.mailbox import DEFAULT_RETENTION, Mailboxes, Retention, ms
 from core.store.redis.client import guarded
 from core.store.signals import Signals
 
@@ -93,7 +93,11 @@ class Turns:
     """Accepts questions and runs turns. Each step is one round trip and safe to repeat; all raise StoreError."""
 
     def __init__(
-        self, redis: "Redis", limits: Retention = DEFAULTS, partitions: int = 1, encryption: Encryption = NO_ENCRYPTION
+        self,
+        redis: "Redis",
+        limits: Retention = DEFAULT_RETENTION,
+        partitions: int = 1,
+        encryption: Encryption = NO_ENCRYPTION,
     ) -> None:
         """`partitions` and `encryption`: see Mailboxes and Encryption."""
         self.limits = limits

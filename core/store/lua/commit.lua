@@ -17,7 +17,7 @@ if not done then
     if not answered then
       EXCHANGE, AGAIN = '', '' -- deleted meanwhile: do not store what quotes it
     elseif ARGV[i + 1] == '' or answered == ARGV[i + 1] then
-      redis.call('LREM', INBOX, 1, answered) -- one edited meanwhile keeps its place and gets an answer
+      redis.call('LREM', INBOX, 1, answered) -- one edited meanwhile keeps its place and gets its own answer
     end
   end
   redis.call('HSET', CONV, 'done', TURN, 'attempts', 0)

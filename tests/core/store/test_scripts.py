@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from core.store import scripts
-from core.store.mailbox import DEFAULTS, Mailboxes
+from core.store.mailbox import DEFAULT_RETENTION, Mailboxes
 from core.store.presence import Presence
 from core.store.quotas import Quotas
 from core.store.ratelimits import RedisRateLimit
@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _load_all() -> None:
     """Load all scripts, as a process does when it starts."""
     redis = Redis()
-    Mailboxes(redis, DEFAULTS)
+    Mailboxes(redis, DEFAULT_RETENTION)
     Presence(redis, 60)
     Quotas(redis)
     RedisRateLimit(redis)
