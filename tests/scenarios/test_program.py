@@ -163,7 +163,7 @@ async def test_refused_token_is_named(world: World, tmp_path: Path, which: str) 
     settings = {**world.settings, which: world.settings[which] + "x"}
     status, _, err = await run(tmp_path, "run", **settings)
     assert status == 2
-    assert f"{which} is refused" in err
+    assert f"refuses {which}" in err
     assert "Traceback" not in err
 
 

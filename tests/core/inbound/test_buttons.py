@@ -319,7 +319,7 @@ async def test_a_press_on_a_full_line_is_told_so(redis_client: Redis, server: Ne
         server.fault(Fault(stall_after=1))
         await bot.intake.accept(bot.question("long"))
         await server.until(lambda: len(server.requests) == 2)
-        assert "wait here already" in await press(bot, Action.AGAIN, question)
+        assert "are waiting here" in await press(bot, Action.AGAIN, question)
         assert bot.shown(question) == "answer"
         await bot.command("stop")
 

@@ -374,7 +374,7 @@ async def test_people_read_which_model_answered(redis_client: Redis, server: Neb
         question = bot.question("Hello")
         await bot.intake.accept(question)
         await bot.intake.idle()
-        assert f"Answered by `{SPARE}`" in bot.shown(question)
+        assert f"`{SPARE}` answered, because" in bot.shown(question)
         exchange = await ConversationLookups(bot.turns.mailboxes).exchange(ROOM.name, question.message)
         assert exchange
         assert exchange.model == SPARE
