@@ -112,6 +112,7 @@ def _loading() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
+        gc.set_threshold(10_000)  # the values of a token would fill the usual 700 every few of them
         gc.enable()
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-BEAT_SECONDS = 0.1  # between two reads of a quick stream, unless somebody asks for its text sooner
+BEAT_SECONDS = 0.15  # between two reads of a quick stream, unless somebody asks for its text sooner
 QUICK_READS = 4  # a stream counts as quick after more reads in a row than this, each within BEAT_SECONDS
 
 
