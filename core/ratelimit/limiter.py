@@ -227,6 +227,7 @@ class _Bucket:
         self._tickets: set[Ticket] = set()  # the replies that use it
         self.others = 0  # replies of other processes that use it
         self._ahead, self._ahead_until = 0, -math.inf  # calls that were granted ahead, and until when
+        self._asking_ahead = False
         self._waiters: list[tuple[int, float, int, asyncio.Future[Permit]]] = []
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
@@ -299,8 +300,9 @@ class _Bucket:
         seconds = window.seconds + min(window.flight, window.seconds / 10)
         usable_seconds = seconds - FINAL_WAIT_SECONDS * bool(reserve)
         ahead = 0  # where calls are spread, each has to ask: its answer tells how many replies share the limit by then
-        if not self._spread:
-            ahead = max(0, min(window.made_since(self.now - AHEAD_SECONDS), window.calls // 10) - 1)
+        if not (self._spread or self._asking_ahead):  # one caller at a time: in a burst each would ask for all
+            ahead = max(0, min(window.landed_since(self.now - AHEAD_SECONDS), window.calls // 10) - 1)
+        self._asking_ahead = self._asking_ahead or ahead > 0
         request = CallRequest(window.calls, seconds, window.calls - reserve, usable_seconds, active, ahead)
         asked = self.now
         try:
@@ -310,7 +312,10 @@ class _Bucket:
         except BaseException:
             permit.give_back()
             raise
-        self._ahead, self._ahead_until = decision.ahead, asked + AHEAD_SECONDS
+        finally:
+            self._asking_ahead = self._asking_ahead and not ahead
+        if ahead:
+            self._ahead, self._ahead_until = decision.ahead, asked + AHEAD_SECONDS
         self.others = max(0, decision.active - active)
         window.calls = min(window.calls, decision.calls)
         hold = window.hold if final else window.hold_interim

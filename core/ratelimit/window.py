@@ -111,12 +111,12 @@ class SlidingWindow:
             self.seconds = max(self.seconds, status.reset_after)
         if status.remaining <= 0:
             self.hold(now + status.reset_after)
-        known = self.made_since(now - self.seconds)
+        known = self._flying + self.landed_since(now - self.seconds)
         self._landed.extend([now] * (status.limit - status.remaining - known))  # calls made by others
 
-    def made_since(self, then: float) -> int:
-        """How many calls landed after that time or are still on their way."""
-        return self._flying + sum(time > then for time in self._landed)
+    def landed_since(self, then: float) -> int:
+        """How many calls landed after that time."""
+        return sum(time > then for time in self._landed)
 
     def idle(self, now: float) -> bool:
         """Whether there is nothing to remember."""

@@ -91,6 +91,14 @@ async def test_no_call_leaves_that_was_not_counted(redis_client: Redis) -> None:
     assert sum(shared.counted for shared in shareds) >= 200
 
 
+async def test_a_burst_asks_for_nothing_ahead(redis_client: Redis) -> None:
+    """Twenty replies that begin at once use up twenty calls, not more: others find the rest."""
+    limit, shared = RateLimit("wide", 50, 600.0, spread=False), _Counted(redis_client)
+    limiter = RateLimiter(shared)
+    await asyncio.gather(*(limiter.ticket().permit(limit) for _ in range(20)))
+    assert shared.counted == 20
+
+
 async def test_first_call_does_not_wait() -> None:
     """The first visible text comes at once: a free permit is granted without yielding to the loop."""
     with pytest.raises(StopIteration):
