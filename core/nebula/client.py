@@ -253,7 +253,7 @@ async def _gather(beat: Beat, response: httpx.Response) -> None:
     try:
         await beat.rest()
     finally:
-        if connection:
+        if connection and not connection.is_closing():
             connection.resume_reading()
     beat.read()
 

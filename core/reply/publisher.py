@@ -235,7 +235,11 @@ class ReplyPublisher:
         permit = await self._permit(limit, urgent=urgent)
         if permit is None:
             return
-        reply = await self._freshest()
+        try:
+            reply = await self._freshest()
+        except BaseException:  # cancelled: nobody else would give the call back
+            permit.give_back()
+            raise
         changed = self._changed(reply)
         page = None if changed is None else self._pages(reply)[changed]
         if changed is None or page is None or self._need(changed, page)[0].scope != limit.scope:

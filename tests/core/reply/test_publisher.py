@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from core.domain.beat import Beat
 from core.domain.chat import Delta, Finish
 from core.domain.errors import Frozen, Gone, Rejected, SlowDown, Unreachable
 from core.domain.page import Page
 from core.domain.progress import NOTHING_SHOWN, Progress
 from core.domain.rates import RateLimit
 from core.ratelimit.limiter import RateLimiter
+from core.reply import publisher
 from core.reply.latest import Latest
 from core.reply.layout import CUT, PLAIN, STOPPED, ReplyStyle
 from core.reply.publisher import ReplyPublisher
@@ -324,3 +326,28 @@ async def test_end_does_not_wait_for_its_turn() -> None:
         await asyncio.sleep(0)
         draft.end()
     assert room.text == "ab"
+
+
+async def test_a_call_is_given_back_when_the_publisher_ends_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publisher that is cancelled while gathered text is read for a frame uses up no call."""
+    monkeypatch.setattr(publisher, "FRESH_TEXT_TIMEOUT_SECONDS", HANG_SECONDS)
+
+    class Gathering(Beat):
+        """Says that there is text to be read, and has none."""
+
+        asked = asyncio.Event()
+
+        def now(self) -> bool:
+            self.asked.set()
+            return True
+
+    limit = RateLimit("scope", 1, 600.0)
+    limiter, beat, draft = RateLimiter(), Gathering(), Draft(Room())
+    draft.write("One")
+    publishing = ReplyPublisher(draft.cell, Room(post_pace=limit), limiter, draft, NOTHING_SHOWN, beat)
+    task = asyncio.create_task(publishing.publish())
+    await beat.asked.wait()
+    task.cancel()
+    await asyncio.wait({task})
+    async with asyncio.timeout(HANG_SECONDS):
+        await limiter.ticket().permit(limit, final=True)
