@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.redis_server import redis_client, redis_server, redis_url
 
 __all__ = ["redis_client", "redis_server", "redis_url"]
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 LONG = ("tests/chaos/test_short.py", "tests/scenarios/")  # each test starts the program, once or more
 

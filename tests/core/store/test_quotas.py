@@ -172,7 +172,7 @@ async def test_every_key_ends_by_itself(quotas: Quotas, redis_client: Redis) -> 
         assert "nb:{q}:" in str(key)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     costs=st.lists(st.integers(1, 4), min_size=20, max_size=60),
     back=st.sets(st.integers(0, 59), max_size=5),
