@@ -237,6 +237,7 @@ async def test_cancelled_calls_leave_nothing_half_read(redis_client: Redis) -> N
                 await asyncio.sleep(0)
             call.cancel()
         ended = await asyncio.gather(*calls, return_exceptions=True)
-        assert all(each is None or isinstance(each, asyncio.CancelledError) for each in ended)
+        # A call that a busy machine lets run out of time says nothing here; an answer to another command would.
+        assert all(each is None or isinstance(each, asyncio.CancelledError | StoreError) for each in ended)
     for number in range(50):
         await ask(number)
