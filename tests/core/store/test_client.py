@@ -219,25 +219,26 @@ async def test_errors_keep_what_people_wrote_to_themselves(redis_client: Redis) 
     assert "secret" not in str(caught.value)
 
 
-async def test_cancelled_calls_leave_nothing_half_read(redis_client: Redis) -> None:
+async def test_cancelled_calls_leave_nothing_half_read(redis_url: str) -> None:
     """Whatever is cancelled, and whenever, each later answer on a pooled connection belongs to its own command."""
-    for number in range(50):
-        await redis_client.set(f"key {number}", number)
     draw = random.Random(1)
+    # On a busy machine forty calls at once may take longer than the bot itself allows; that is not looked at here.
+    async with connection(redis_url, answer_timeout=HANG_SECONDS) as redis:
+        for number in range(50):
+            await redis.set(f"key {number}", number)
 
-    async def ask(number: int) -> None:
-        async with guarded():
-            found = await redis_client.get(f"key {number}")
-        assert found == str(number).encode()
+        async def ask(number: int) -> None:
+            async with guarded(HANG_SECONDS):
+                found = await redis.get(f"key {number}")
+            assert found == str(number).encode()
 
-    for _ in range(40):
-        calls = [asyncio.create_task(ask(draw.randrange(50))) for _ in range(40)]
-        for call in draw.sample(calls, 20):
-            for _ in range(draw.randrange(6)):  # not yet begun, waiting for a connection, sent, or answered
-                await asyncio.sleep(0)
-            call.cancel()
-        ended = await asyncio.gather(*calls, return_exceptions=True)
-        # A call that a busy machine lets run out of time says nothing here; an answer to another command would.
-        assert all(each is None or isinstance(each, asyncio.CancelledError | StoreError) for each in ended)
-    for number in range(50):
-        await ask(number)
+        for _ in range(40):
+            calls = [asyncio.create_task(ask(draw.randrange(50))) for _ in range(40)]
+            for call in draw.sample(calls, 20):
+                for _ in range(draw.randrange(6)):  # not yet begun, waiting for a connection, sent, or answered
+                    await asyncio.sleep(0)
+                call.cancel()
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+            assert all(each is None or isinstance(each, asyncio.CancelledError) for each in ended)
+        for number in range(50):
+            await ask(number)
