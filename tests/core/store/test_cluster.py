@@ -183,7 +183,8 @@ async def test_question_is_answered(nodes: Nodes) -> None:
 
 async def test_more_callers_than_connections(nodes: Nodes) -> None:
     """Two hundred simultaneous commands on one node, or on several, share the connections; none fails."""
-    async with connection(f"{nodes.url}?client_name=mine") as redis:
+    url = f"{nodes.url}?client_name=mine"
+    async with connection(url, answer_timeout=HANG_SECONDS, connect_timeout=HANG_SECONDS) as redis:
         # This ignores the bot's own timeout for a step: on a busy machine our own part of so many commands takes
         # longer.
         @guarded(HANG_SECONDS)
