@@ -21,7 +21,6 @@ from bots.slack.api import transport
 from bots.slack.app import Slack
 from core.settings.config import Config, WrongConfig
 from core.store.redis.embedded import bound, find_server
-from core.turns import lease
 from tests.bots.health_harness import Place, place
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
@@ -242,11 +241,8 @@ async def test_a_finished_turn_is_counted(here: Place, redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["failed", "refused", "interrupted"])
-async def test_turns_are_counted_by_their_end(
-    here: Place, redis_url: str, monkeypatch: pytest.MonkeyPatch, end: str
-) -> None:
+async def test_turns_are_counted_by_their_end(here: Place, redis_url: str, end: str) -> None:
     """The model failed, or there was nothing to ask, or the process stopped before the answer was complete."""
-    monkeypatch.setattr(lease, "HANDOVER_SECONDS", 0.3)  # nobody is there to take it
     async with here.bot(redis_url):
         before = await here.value("turns_total", platform="slack", end=end)
         if end == "failed":
@@ -262,9 +258,8 @@ async def test_turns_are_counted_by_their_end(
             assert await here.value("turns_total", platform="slack", end=end) == before + 1
 
 
-async def test_a_takeover_is_counted(here: Place, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_takeover_is_counted(here: Place, redis_url: str) -> None:
     """The next process takes over a turn that a stopped process handed back, and counts that."""
-    monkeypatch.setattr(lease, "HANDOVER_SECONDS", 0.3)  # nobody is there to take it
     here.nebula.pace = 5
     async with here.bot(redis_url):
         before = await here.value("takeovers_total")

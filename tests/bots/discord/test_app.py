@@ -22,7 +22,7 @@ from core.commands.registry import COMMANDS
 from core.domain.errors import StoreError
 from core.settings.config import WrongConfig
 from core.store.redis.client import connection
-from core.turns import lease, queue_position
+from core.turns import queue_position
 from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
 
 POST = "POST /channels/{channel}/messages"
@@ -877,9 +877,8 @@ class TestConnection:
         assert here.discord.token not in text
 
 
-async def test_a_turn_is_gone_on_with_by_another_process(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_turn_is_gone_on_with_by_another_process(redis_client: Redis) -> None:
     """A bot that goes down in the middle of an answer hands it back; the next one finishes it in the same message."""
-    monkeypatch.setattr(lease, "HANDOVER_SECONDS", 0.3)  # nobody is there to take it
     async with discord_server() as discord, NebulaServer(pace=20) as model:
         here, config = Room(discord, model), config_for(discord, model)
         model.answer_next("a long tale " * 40)

@@ -15,7 +15,6 @@ from bots.sandbox.discord.values import SUPPRESS_EMBEDS, Message
 from bots.sandbox.nebula.faults import Fault
 from bots.sandbox.nebula.server import NebulaServer
 from core.reply.layout import STOPPED
-from core.turns import lease
 from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
 
 STOP, AGAIN = "Stop", "Regenerate"
@@ -212,11 +211,8 @@ class TestPrivate:
         await here.until(lambda: any(text.endswith("A secret.") for text in here.said("@ann")))
         assert not public(here)
 
-    async def test_a_private_turn_is_gone_on_with_by_another_process(
-        self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_a_private_turn_is_gone_on_with_by_another_process(self, redis_client: Redis) -> None:
         """The next process finishes it in the same message, for the same person alone."""
-        monkeypatch.setattr(lease, "HANDOVER_SECONDS", 0.3)  # nobody is there to take it
         async with discord_server() as discord, NebulaServer(pace=20) as model:
             here, config = Room(discord, model), config_for(discord, model)
             model.answer_next("a long secret " * 40)
