@@ -32,9 +32,13 @@ from core.store.redis.client import connection
 from core.store.redis.embedded import embedded
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
+from core.turns.accepted import AcceptedQuestions
 from core.turns.assistant import Assistant
-from core.turns.intake import Intake
+from core.turns.background import Background
+from core.turns.inbox import Inbox
 from core.turns.lease import HANDOVER_SECONDS
+from core.turns.runner import TurnRunner
+from core.turns.surfaces import Surfaces
 
 CROWDED = "All conversations are on one node of the Cluster. Set REDIS_PARTITIONS to a multiple of its number of nodes."
 
@@ -53,7 +57,8 @@ class Bot:
     """The parts of the core that platforms and commands use."""
 
     dispatcher: Dispatcher
-    intake: Intake
+    inbox: Inbox
+    runner: TurnRunner
     assistant: Assistant
 
 
@@ -136,23 +141,29 @@ def assemble(
     admission = Admission(access, UserQuotas(Quotas(redis), config), longest=config.question_characters)
     limiter = limiter or RateLimiter(RedisRateLimit(redis))
     assistant = Assistant(model, limiter, context=config.nebula_context_tokens, pages=config.reply_pages)
-    intake = Intake(
+    surfaces = Surfaces({platform.name: platform for platform in platforms})
+    accepted, background = AcceptedQuestions(turns), Background()
+    runner = TurnRunner(
         turns,
         settings,
         assistant,
-        {platform.name: platform for platform in platforms},
-        admission=admission,
+        surfaces,
+        accepted,
+        background,
+        quota=admission.quota,
         drain_seconds=config.drain_seconds,
         handover_seconds=handover,
         attempts=config.turn_attempts,
         at_once=config.turns_at_once,
     )
+    inbox = Inbox(turns, records, settings, admission, runner, surfaces, accepted, background)
     dispatcher = Dispatcher(
-        intake,
-        Handlers(settings, turns, ratings, model),
-        ButtonActions(intake, turns, settings, ratings, access),
-        EditHandler(intake, records, settings, admission),
+        inbox,
+        turns,
+        Handlers(settings, turns, records, ratings, model),
+        ButtonActions(inbox, turns, records, settings, ratings, access),
+        EditHandler(inbox, turns, records, settings, admission, surfaces, background),
         Presence(redis, config.missed_minutes * 60),
         access,
     )
-    return Bot(dispatcher, intake, assistant)
+    return Bot(dispatcher, inbox, runner, assistant)

@@ -82,7 +82,7 @@ async def serving(
     """Run the bot on these platforms. With `listen` it receives their events."""
     bot = assemble(config, redis, model, platforms)
     async with asyncio.TaskGroup() as group:
-        async with bot.intake.open():
+        async with bot.runner.open():
             tasks = [group.create_task(each.run(bot.dispatcher) if listen else each.work()) for each in platforms]
             yield bot
         # Every reply has ended or been handed back: only now may the connections that show them close.

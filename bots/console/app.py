@@ -16,13 +16,15 @@ from bots.compose import Bot, assemble, chat_model, storage
 from bots.console.surface import ConsolePlatform
 from bots.interrupt import interrupt
 from core.commands.registry import COMMANDS, Invocation, find, parse
-from core.domain.conversation import Author, Place, Question, Rights
+from core.domain.conversation import Author, Conversation, Place, Rights
 from core.domain.errors import NebulaBotError, UserError
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.settings.config import Config
 from core.store.turns import Queued
 
 PLACE = Place(platform="console", workspace="-", channel="terminal", direct=True)
-CONVERSATION = PLACE.name
+CONVERSATION = Conversation(PLACE.name)
 YOU = Author(id="you", name="you")
 WELCOME = "Ask anything. `/help` lists the commands, Ctrl-C stops an answer, Ctrl-D quits."
 
@@ -33,7 +35,7 @@ async def console(config: Config) -> None:
     platform = ConsolePlatform(screen)
     async with storage(config) as store, chat_model(config, store.redis) as model:
         bot = assemble(config, store.redis, model, [platform])
-        async with bot.intake.open():
+        async with bot.runner.open():
             if sys.stdin.isatty():
                 screen.print(f"{store.where}. ", Markdown(WELCOME), style="dim")
             async for line in _lines(config):
@@ -86,14 +88,14 @@ def _say(screen: Console, text: str) -> None:
 
 
 async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) -> None:
-    question = Question(id=f"console/{uuid.uuid4().hex}", place=PLACE, author=YOU, text=text, at=time.time())
+    question = Question(TurnId(f"console/{uuid.uuid4().hex}"), PLACE, YOU, text, at=time.time())
     stop = Invocation(find("stop"), PLACE, YOU)
     try:
         async with asyncio.TaskGroup() as group:
             with interrupt(lambda: group.create_task(bot.dispatcher.invoked(stop, _all_rights))):
                 if isinstance(await bot.dispatcher.ask(question), Queued):
                     _say(screen, "Your question is queued until the current answer is finished.")
-                await bot.intake.settled(CONVERSATION)
+                await bot.runner.settled(CONVERSATION)
     except* NebulaBotError as failed:
         screen.print(*(str(getattr(error, "notice", error)) for error in failed.exceptions), style="red")
     finally:

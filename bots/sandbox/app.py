@@ -66,4 +66,4 @@ async def sandbox(config: Config) -> None:
         await discord.until(lambda: discord.commands.registered)  # otherwise the first line typed might be refused
         answers = "the real Nebula answers" if model_server is None else "a stand-in answers instead of a real model"
         print(f"{store.where}; {answers}.\n{WELCOME}", flush=True)
-        await Terminal(screens, FaultSwitches(slack, discord, model_server), bot.intake.idle).serve()
+        await Terminal(screens, FaultSwitches(slack, discord, model_server), bot.runner.idle).serve()

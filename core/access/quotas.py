@@ -2,8 +2,8 @@
 
 import logging
 
-from core.domain.conversation import Question
 from core.domain.errors import StoreError, when
+from core.domain.question import Question
 from core.settings.config import Config
 from core.settings.parameters import DAY_SECONDS
 from core.store.quotas import Demand, Limit, Quotas, Refused
@@ -30,7 +30,7 @@ class UserQuotas:
         """
         demands = [Demand(limit, 1) for limit in self._limits(question, "requests")]
         demands += [Demand(limit, 0) for limit in self._limits(question, "tokens")]
-        if not demands or question.refusal:
+        if not demands or question.declined:
             return ""
         try:
             match await self._quotas.take(f"people/{question.id}", demands):
@@ -54,7 +54,7 @@ class UserQuotas:
         # without the workspace: a direct message on Discord has none, and would give a second allowance
         scopes = {PERSON: f"{place.platform}/{question.author.id}"}
         if not place.direct:
-            scopes[CHANNEL] = place.scopes[1]
+            scopes[CHANNEL] = place.channel_scope
         per, seconds = (self._requests, HOUR_SECONDS) if unit == "requests" else (self._tokens, DAY_SECONDS)
         return [
             Limit.refilled(f"{kind}/{unit}/{scope}", most, seconds)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from redis.asyncio import Redis
 
+from core.domain.conversation import Conversation
 from core.domain.errors import StoreError
+from core.domain.turn_id import TurnId
 from core.store.redis.client import guarded
 
 log = logging.getLogger(__name__)
@@ -22,7 +24,7 @@ class Signals:
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
 
-    async def listen(self, stop: Callable[[str], object], free: Callable[[str], object]) -> None:
+    async def listen(self, stop: Callable[[TurnId], object], free: Callable[[Conversation], object]) -> None:
         """Until cancelled, call `stop` with each turn that somebody wants to stop, and `free` with each conversation
         that a process hands back. After an outage, listen again."""
         while True:
@@ -36,8 +38,11 @@ class Signals:
                         async with guarded(_READ_TIMEOUT_SECONDS + 1, measured=False):
                             signal = await channel.get_message(timeout=_READ_TIMEOUT_SECONDS)
                         if signal:
-                            call = stop if signal["channel"] == STOP.encode() else free
-                            call(signal["data"].decode("utf-8", "replace"))
+                            name = signal["data"].decode("utf-8", "replace")
+                            if signal["channel"] == STOP.encode():
+                                stop(TurnId(name))
+                            else:
+                                free(Conversation.named(name))
             except StoreError as error:
                 log.debug("can't receive signals at the moment: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)

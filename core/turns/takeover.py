@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from core import metrics
+from core.domain.conversation import Conversation
 from core.domain.errors import StoreError
 from core.settings.encryption import Unreadable
 from core.store.turns import Turn, Turns
@@ -23,12 +24,14 @@ class Takeover:
     def __init__(self, turns: Turns, platforms: Iterable[str]) -> None:
         self._turns = turns
         self._prefixes = tuple(f"{name}/" for name in platforms)
-        self._unreadable: dict[str, float] = {}  # conversation without a key here -> when to try it again (monotonic)
+        self._unreadable: dict[
+            Conversation, float
+        ] = {}  # conversation without a key here -> when to try it again (monotonic)
         self.backlog = False  # some conversations wait, but this process has no room for them
         self._free = asyncio.Event()
         self._closing = asyncio.Event()
 
-    def hint(self, conversation: str = "") -> None:
+    def hint(self, conversation: Conversation | None = None) -> None:
         """Look now: somebody handed a conversation back, or there is room again. A hint may get lost."""
         self._free.set()
 
@@ -37,7 +40,7 @@ class Takeover:
         self._closing.set()
         self._free.set()
 
-    async def run(self, wanted: Callable[[str], bool], serve: Callable[[Turn], object]) -> None:
+    async def run(self, wanted: Callable[[Conversation], bool], serve: Callable[[Turn], object]) -> None:
         """Until closed, `serve` every turn that nobody holds in conversations that are `wanted`."""
         pause = min(1.0, self._turns.limits.lease / 4)
         trouble = ""
@@ -63,7 +66,7 @@ class Takeover:
             if not self._closing.is_set():
                 await _wait(self._free, pause)
 
-    async def _take(self, conversation: str, serve: Callable[[Turn], object]) -> None:
+    async def _take(self, conversation: Conversation, serve: Callable[[Turn], object]) -> None:
         try:
             turn = await self._turns.claim(conversation)
         except Unreadable:
@@ -72,7 +75,7 @@ class Takeover:
         self._unreadable.pop(conversation, None)
         if turn is None:
             return
-        log.info("taking over %s, attempt %d", turn.mention.id, turn.attempt)
+        log.info("taking over %s, attempt %d", turn.question.id, turn.attempt)
         if self._closing.is_set():
             await self._turns.release(turn)
         else:

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bots.compose import assemble, chat_model, nebula, storage
-from core.domain.conversation import Address, Author, Place, Question, Rights
+from core.domain.conversation import Address, Author, Place, Rights
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import NO_STATUS, QuestionStatus, Surface
+from core.domain.question import Question
 from core.domain.rates import RateLimit
+from core.domain.turn_id import TurnId
 from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config, load
 from core.settings.parameters import resolve
@@ -53,7 +55,9 @@ class _Rooms:
     def question(self, number: int) -> Question:
         self._asked[number] = time.monotonic()
         place = Place(self.name, "W", f"C{number % CONVERSATIONS}")
-        return Question(f"bench/{number}", place, Author("U", "bob"), QUESTION, message=str(number), at=time.time())
+        return Question(
+            TurnId(f"bench/{number}"), place, Author("U", "bob"), QUESTION, message=str(number), at=time.time()
+        )
 
     def open(self, address: Address) -> Surface:
         number, pace = int(address.message), RateLimit(f"bench/{address.place.channel}", 1000, 1.0, spread=False)
@@ -83,8 +87,8 @@ async def _durable(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
     async with storage(config) as store, chat_model(config, store.redis) as model:
         await model.catalog()
         bot = assemble(config, store.redis, model, [rooms])
-        async with bot.intake.open():
-            yield _Path(lambda mention: bot.dispatcher.heard(mention, rights), bot.intake.idle)
+        async with bot.runner.open():
+            yield _Path(lambda mention: bot.dispatcher.heard(mention, rights), bot.runner.idle)
 
 
 @asynccontextmanager

@@ -52,7 +52,7 @@ async def _bot(servers: Wire, config: Config) -> dict[Event, list[float]]:
         await slack.ready.wait()
         await discord.ready.wait()
         await servers.connected()
-        return {event: await _times(servers, event, bot.intake.idle) for event in EVENTS}
+        return {event: await _times(servers, event, bot.runner.idle) for event in EVENTS}
 
 
 async def _floor(servers: Wire, config: Config) -> dict[Event, list[float]]:

@@ -14,8 +14,10 @@ from bots.run import serving
 from bots.slack.app import Slack
 from core.domain.beat import Beat
 from core.domain.chat import Catalog, ChatRequest, Completion, Delta
-from core.domain.conversation import Address, Author, Question
+from core.domain.conversation import Address, Author
 from core.domain.ports import ChatModel
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.settings.config import Config
 from core.settings.parameters import Stored, resolve
 from core.store.settings import SettingsStore
@@ -47,7 +49,7 @@ async def play(case: Case) -> Watched:
         watched = await servers.watch(case.replies, case.patience)
         with suppress(TimeoutError):
             async with asyncio.timeout(5):  # for the commit; what hangs then was seen to be incomplete
-                await asyncio.gather(*(each.bot.intake.idle() for each in bots))
+                await asyncio.gather(*(each.bot.runner.idle() for each in bots))
         return watched
 
 
@@ -108,7 +110,9 @@ async def _together(servers: LiveWire, served: _Served, case: Case) -> Watched:
     async with asyncio.TaskGroup() as group:
         running = []
         for number, each in enumerate(asked):
-            mention = Question(f"bench/{number}", each.place, Author("U", "bob"), each.text, message=each.message)
+            mention = Question(
+                TurnId(f"bench/{number}"), each.place, Author("U", "bob"), each.text, message=each.message
+            )
             settings = resolve(each.place, config, served.platform.defaults, ())
             surface = served.platform.open(Address(each.place, settings.replies, each.message))
             running.append(group.create_task(answered(served.bot.assistant, mention, settings, surface)))

@@ -81,7 +81,7 @@ async def _row(servers: Wire, bot: Bot, line: Tap, event: Event, answer: int) ->
 async def _turn(servers: Wire, bot: Bot, line: Tap, event: Event, number: int) -> _Turn:
     known = len(line.trips)
     asked = await servers.ask(event, number)
-    await bot.intake.idle()
+    await bot.runner.idle()
     return _Turn(asked, time.monotonic(), line.trips[known:])
 
 

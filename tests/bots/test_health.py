@@ -232,7 +232,7 @@ async def test_a_finished_turn_is_counted(here: Place, redis_url: str) -> None:
         here.nebula.answer_next("one two three")
         await here.ask_slack()
         await here.answered("one two three")
-        await bot.intake.idle()
+        await bot.runner.idle()
         for name, labels in names.items():
             assert await here.value(name, **labels) > before[name], name
         assert await here.value("turns_total", platform="slack", end="done") == before["turns_total"] + 1
@@ -304,7 +304,7 @@ async def test_refused_calls_are_counted(here: Place, redis_url: str) -> None:
         await here.until_value(lambda now: now > discord, "platform_rate_limited_total", platform="discord")
         await here.until_value(lambda now: now == slack + 1, "platform_rate_limited_total", platform="slack")
         assert await here.value("model_failures_total", error="RateLimited") == model + 1
-        await bot.intake.idle()
+        await bot.runner.idle()
 
 
 async def test_no_label_identifies_anybody(here: Place, redis_url: str) -> None:
@@ -314,7 +314,7 @@ async def test_no_label_identifies_anybody(here: Place, redis_url: str) -> None:
         await here.discord.say(here.ada, here.room, "@Nebula hello")
         for platform in ("slack", "discord"):
             await here.until_value(lambda done: done > 0, "turns_total", platform=platform, end="done")
-        await bot.intake.idle()
+        await bot.runner.idle()
         series = await here.series()
         for name, labels in series:
             assert name.startswith("nebula_bot_")
@@ -334,5 +334,5 @@ async def test_a_nebula_that_keeps_failing_is_reported(here: Place, redis_url: s
         for _ in range(5):
             await here.ask_slack()
             await here.slack.until(lambda: not here.slack.pending)
-            await bot.intake.idle()
+            await bot.runner.idle()
         assert "nebula: circuit breaker open after repeated failures" in await here.until_ready(503)

@@ -17,8 +17,8 @@ from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import read
 from bots.discord.inbound.messages import asks, question_of
 from bots.discord.inbound.ordering import ArrivalOrder
-from core.domain.conversation import Question
 from core.domain.errors import PlatformError, SlowDown, StoreError, Unreachable
+from core.domain.question import Question
 from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class Backfill:
         if not self._shard.first:
             return []
         scope = f"{NAME}/{NO_GUILD}"
-        names = {name.split("/")[2] for name in await self._dispatcher.known(scope)}
+        names = {each.channel for each in await self._dispatcher.known(scope)}
         numbers = sorted((int(name) for name in names if name.isdigit()), reverse=True)[:DIRECT]
         return [self._client._connection._get_guild_channel(_dm(number))[0] for number in numbers]
 

@@ -23,9 +23,11 @@ from bots.discord.inbound.people import author_of, rights_of
 from bots.discord.outbound.responses import contents_of, file_of
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Place, Question, Rights
+from core.domain.conversation import Conversation, Place, ResponseToken, Rights
 from core.domain.errors import PlatformError, Rejected, StoreError, UserError
 from core.domain.page import Action
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import AWAY, Dispatcher
 from core.settings.parameters import Layer
@@ -115,13 +117,12 @@ class Interactions:
         """Defer, and store the question; the turn does the rest."""
         asked = interaction.created_at.timestamp()
         question = Question(
-            id=f"{NAME}/i/{interaction.id}",
+            id=TurnId(f"{NAME}/i/{interaction.id}"),
             place=place,
             author=author_of(interaction.user),
             text=prompt,
             at=asked,
-            interaction=str(callback.token),
-            expires=asked + TOKEN_SECONDS,
+            interaction=ResponseToken(str(callback.token), asked + TOKEN_SECONDS),
             private=private,
         )
         async with asyncio.TaskGroup() as group:
@@ -129,7 +130,7 @@ class Interactions:
 
             async def ask() -> None:
                 good = await deferring
-                await self._dispatcher.ask(question if good else replace(question, interaction="", expires=0.0))
+                await self._dispatcher.ask(question if good else replace(question, interaction=None))
 
             async def say(sentence: str) -> None:
                 if await deferring:
@@ -156,7 +157,7 @@ class Interactions:
             await self._show_late(callback, running.result())
 
     async def _press(
-        self, interaction: discord.Interaction, callback: Callback, action: Action, conversation: str
+        self, interaction: discord.Interaction, callback: Callback, action: Action, conversation: Conversation
     ) -> None:
         """Handle a button under a reply: its response is for the person alone, its effect shows in the reply.
 

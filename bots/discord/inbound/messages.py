@@ -8,7 +8,9 @@ import discord
 from bots.discord.api.names import NAME, direct
 from bots.discord.dialect.markdown import from_discord
 from bots.discord.inbound.people import author_of
-from core.domain.conversation import Attachment, Place, Question
+from core.domain.conversation import Attachment, Place
+from core.domain.question import NEW, Declined, Question
+from core.domain.turn_id import TurnId
 
 _QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
 _WITHHELD = "I can't read messages that mention my role. Pick me (@{name}, the bot) from the list instead, or use /ask."
@@ -50,13 +52,13 @@ def question_of(message: discord.Message, place: Place, me: discord.ClientUser) 
     roles = {str(role.id): role.name for role in (guild.roles if guild else _roles(message))}
     channels = {str(each.id): each.name for each in ((*guild.channels, *guild.threads) if guild else ())}
     return Question(
-        id=f"{NAME}/{message.channel.id}/{message.id}",
+        id=TurnId(f"{NAME}/{message.channel.id}/{message.id}"),
         place=place,
         author=author_of(message.author),
         text=from_discord(said, people.get, roles.get, channels.get),
         message=str(message.id),
         at=message.created_at.timestamp(),
-        refusal=_WITHHELD.format(name=_name(message, me)) if _withheld(message) else "",
+        kind=Declined(_WITHHELD.format(name=_name(message, me))) if _withheld(message) else NEW,
         attachments=tuple(
             Attachment(file.filename, file.content_type or "application/octet-stream", file.url, file.size)
             for file in files

@@ -39,16 +39,16 @@ class InteractionSurface:
         self._conversation = address.conversation
         self.told: RateLimitStatus | None = None
         self.by_status = self.append_only = False
-        self._token = Token.parse(address.interaction)
-        self._expires = address.expires
-        self._channel_surface = ChannelSurface(rest, replace(address, interaction=""), reactions, limits)
+        token, self._expires = (command.token, command.expires) if (command := address.interaction) else ("", 0.0)
+        self._token = Token.parse(token)
+        self._channel_surface = ChannelSurface(rest, replace(address, interaction=None), reactions, limits)
         self._token_lost = self._direct = False
         self._original = self._last = ""
         self._answered = False
         self._order = asyncio.Lock()
         self._elsewhere: set[str] = set()  # messages that were posted without the token
         self._unclear: tuple[str, str] | None = None  # content and file of a followup that may have arrived
-        scope = hashlib.sha256(address.interaction.encode()).hexdigest()[:16]
+        scope = hashlib.sha256(token.encode()).hexdigest()[:16]
         # Only the process that answers with the token knows it.
         calls, seconds = limits.interaction.calls, limits.interaction.seconds
         self._calls = RateLimit(f"discord/interaction/{scope}", calls, seconds, shared=False)
@@ -201,7 +201,7 @@ class InteractionSurface:
         if self._address.private and not self._direct:
             channel = await self._rest.direct_channel(self._address.author)
             place = Place(NAME, NO_GUILD, channel, direct=True)
-            address = replace(self._address, interaction="", message="", place=place)
+            address = replace(self._address, interaction=None, message="", place=place)
             self._channel_surface = ChannelSurface(self._rest, address, self._reactions, self._limits)
             self._direct = True
 

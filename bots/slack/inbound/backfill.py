@@ -11,8 +11,8 @@ from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.api.identity import Identity
 from bots.slack.inbound.events import RawQuestion, raw_question
-from core.domain.conversation import Question
 from core.domain.errors import PlatformError, SlowDown, Unreachable
+from core.domain.question import Question
 from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)

@@ -106,7 +106,7 @@ class Room:
         await self.say(who, where, text)
         await self.until(lambda: any(text.endswith(answer) for text in self.said(where)))
         if settle:
-            await self.bot.intake.idle()
+            await self.bot.runner.idle()
         assert len(self.nebula.requests) == before + 1
         return self.asked()
 
@@ -204,7 +204,7 @@ async def running(
     platform = Discord(config, limits=limits, answer_seconds=answer_seconds)
     async with chat_model(config, redis) as model, asyncio.TaskGroup() as group:
         bot = assemble(config, redis, model, [platform])
-        async with bot.intake.open():
+        async with bot.runner.open():
             serving = group.create_task(platform.run(bot.dispatcher))
             ready = group.create_task(platform.ready.wait())
             await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)

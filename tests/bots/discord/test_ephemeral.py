@@ -10,10 +10,11 @@ from redis.asyncio import Redis
 from bots.discord.api.rest import Token
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.values import Channel, Message, Overwrite, Permission
-from core.domain.conversation import Address, Place
+from core.domain.conversation import Address, Place, ResponseToken
 from core.domain.errors import PlatformError
 from core.domain.options import Placement
 from core.domain.page import Page
+from core.domain.turn_id import TurnId
 from tests.bots.discord.harness import GENERAL, Room, room
 
 SENTENCE = "You may not ask here."
@@ -34,15 +35,16 @@ def address(
     """The address of an answer to a message."""
     guild = question.guild or "-"
     place = Place("discord", guild, thread.parent if thread else question.channel, thread.id if thread else "")
-    return Address(place, placement, question.id, author=question.author.id, turn=f"discord/x/{question.id}")
+    return Address(place, placement, question.id, author=question.author.id, turn=TurnId(f"discord/x/{question.id}"))
 
 
 def response(here: Room, shown: Interaction, *, private: bool = False) -> Address:
     """The address of an answer to a command."""
     place = Place("discord", shown.channel.guild or "-", shown.channel.id, direct=not shown.channel.guild)
     token = str(Token(here.discord.application_id, shown.token))
-    expires = time.time() + 800
-    return Address(place, Placement.CHANNEL, "", token, expires, shown.user.id, private=private, turn="discord/i/1")
+    command = ResponseToken(token, time.time() + 800)
+    turn = TurnId("discord/i/1")
+    return Address(place, Placement.CHANNEL, "", command, shown.user.id, private=private, turn=turn)
 
 
 async def pending(here: Room, *, private: bool = False) -> Interaction:

@@ -38,7 +38,7 @@ async def answered(here: Room, answer: str = WORDS) -> None:
     here.nebula.answer_next(answer)
     await here.say("ann", GENERAL, "@nebula question")
     await here.until(lambda: any(text.endswith("end") for text in here.said(GENERAL)))
-    await here.bot.intake.idle()
+    await here.bot.runner.idle()
 
 
 async def test_a_command_that_streams_exceeds_no_limit(redis_client: Redis) -> None:
@@ -65,7 +65,7 @@ async def test_many_channels_at_once_exceed_no_limit(redis_client: Redis) -> Non
         await here.until(
             lambda: all(text.endswith("end") for each in channels for text in here.said(each)[-1:] or [""])
         )
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert all(len(here.shown(channel)) == 1 for channel in channels)
         assert not refused(here)
 
@@ -144,7 +144,7 @@ async def test_an_old_edit_that_is_refused_is_waited_out(redis_client: Redis, kn
             await here.until(partial(edited, here, f"{word} end"))
             if refused(here):
                 break
-            await here.bot.intake.idle()
+            await here.bot.runner.idle()
         stands = None
         await here.until(lambda: here.said(GENERAL) == [f"{word} end"])
         assert {call.code for call in refused(here)} == {30046}
@@ -169,7 +169,7 @@ async def test_typing_is_shown_once_for_a_channel_and_only_until_there_is_text(
         await here.until(lambda: typed(here))
         held.let_go()
         await here.until(lambda: [len(here.said(each)) for each in here.discord.threads(here.place(GENERAL))] == [1, 1])
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert typed(here) == 1
         monkeypatch.setattr(rest, "_TYPING_SECONDS", 0.0)
         here.nebula.pace = 40
@@ -194,7 +194,7 @@ async def test_a_refused_typing_call_costs_nothing(redis_client: Redis) -> None:
         await here.until(lambda: refused(here))
         held.let_go()
         await here.until(lambda: here.said(GENERAL) == ["The end"])
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert {call.route for call in refused(here)} == {TYPING}
 
 

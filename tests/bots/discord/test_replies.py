@@ -49,7 +49,7 @@ async def answered(here: Room, answer: str, *, command: bool = False, **how: str
         return [message for message in here.shown(GENERAL) if message.id not in before]
 
     await here.until(lambda: bool(found()) and AGAIN in here.buttons(found()[-1]))
-    await here.bot.intake.idle()
+    await here.bot.runner.idle()
     return found()
 
 
@@ -147,7 +147,7 @@ class TestFiles:
             await here.until(lambda: len(here.said(GENERAL)) == 2 and WILL_BE_FILE in here.said(GENERAL)[1])
             held.let_go()
             await here.until(lambda: any(message.attachments for message in here.shown(GENERAL)))
-            await here.bot.intake.idle()
+            await here.bot.runner.idle()
             first, second, below = here.shown(GENERAL)
             assert "Paragraph 00" in first.content
             assert IN_FILE in second.content
@@ -168,7 +168,7 @@ class TestFiles:
             here.nebula.answer_next(LONG)
             await ask(here, command=command)
             await here.until(lambda: is_whole(here.shown(GENERAL)))
-            await here.bot.intake.idle()
+            await here.bot.runner.idle()
             assert not any("file" in message.content or message.attachments for message in here.shown(GENERAL))
             assert list(here.buttons(here.shown(GENERAL)[-1])) == [AGAIN]
 
@@ -206,7 +206,7 @@ async def ask_long(here: Room, *, command: bool) -> None:
     here.nebula.answer_next(LONG)
     await ask(here, command=command)
     await here.until(lambda: any(message.attachments for message in here.shown(GENERAL)))
-    await here.bot.intake.idle()
+    await here.bot.runner.idle()
 
 
 class TestTrouble:
@@ -226,7 +226,7 @@ class TestTrouble:
             here.discord.faults.error(route, 503, times=2)
         here.nebula.answer_next("A new one.")
         await here.press("ann", reply, AGAIN)
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         await here.until(lambda: here.said(GENERAL)[-1].endswith("A new one."))
         assert len(here.shown(GENERAL)) == before + 1
 
@@ -241,7 +241,7 @@ class TestTrouble:
         here.nebula.answer_next(LONG)
         await ask(here, command=False)
         await here.until(lambda: is_whole(here.shown(GENERAL)))
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert is_whole(here.shown(GENERAL))
 
     async def test_an_earlier_message_that_is_deleted_is_not_missed(self, here: Room) -> None:
@@ -267,7 +267,7 @@ class TestTrouble:
             here.place(GENERAL), Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied)
         )
         await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert here.said(GENERAL)[-1].endswith(NO_MORE)
         assert any("50013" in record.getMessage() for record in caplog.records)
         here.nebula.answer_next("Hi.")
@@ -297,6 +297,6 @@ class TestTrouble:
         await here.until(lambda: here.shown(thread))
         here.discord.archive(thread, locked=True)
         held.let_go()
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
         assert any("can no longer be shown" in record.getMessage() for record in caplog.records)

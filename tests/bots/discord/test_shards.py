@@ -11,6 +11,7 @@ from bots.discord.api import shards
 from bots.discord.api.shards import Shard, shards_of
 from bots.sandbox.discord.values import Channel
 from bots.sandbox.nebula.server import NebulaServer
+from core.domain.conversation import Conversation
 from core.settings.config import WrongConfig, load
 from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
 
@@ -49,7 +50,7 @@ async def everything_is_answered_once(here: Room, places: list[Channel]) -> None
         await here.until(lambda: [text.endswith(answer) for text in here.said(where)].count(True) == 1)
         await here.until(lambda: AGAIN in here.buttons(here.shown(where)[-1]))
         channel = here.place(where)
-        await here.bot.intake.settled(f"discord/{channel.guild or '-'}/{channel.id}")
+        await here.bot.runner.settled(Conversation(f"discord/{channel.guild or '-'}/{channel.id}"))
 
     for place in places:
         here.nebula.answer_next("To a mention.")

@@ -21,7 +21,7 @@ from core.ratelimit.limiter import Permit, RateLimiter, Ticket
 from core.reply import publisher
 from core.settings.config import Config
 from core.store.redis.client import connection
-from core.turns.intake import Intake
+from core.turns.runner import TurnRunner
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
 
@@ -47,7 +47,7 @@ class Room:
         self.config: Config
         self.platform: Slack
         self.dispatcher: Dispatcher
-        self.intake: Intake
+        self.runner: TurnRunner
         self.running: asyncio.Task[None]
 
     def drawn(self) -> int:
@@ -154,7 +154,7 @@ class Room:
         """Wait until all events are handled and no turn is running."""
         await self.until(lambda: not self.slack.pending)
         async with asyncio.timeout(HANG_SECONDS):
-            await self.intake.idle()
+            await self.runner.idle()
 
 
 class _Hasty(RateLimiter):
@@ -235,7 +235,7 @@ async def slack_room(
         async with process(
             room, redis_url, lease=lease, inbox=inbox, dispatcher=dispatcher, patience=patience, **config
         ) as bot:
-            room.config, room.platform, room.intake, room.running = bot
+            room.config, room.platform, room.runner, room.running = bot
             if http:
                 room.slack.deliver_to(f"http://127.0.0.1:{room.config.slack_port}/slack/events")
             yield room
@@ -257,7 +257,7 @@ async def process(
     dispatcher: Callable[[Dispatcher], Dispatcher] = same,
     patience: Patience = ENDLESS,
     **config: Any,
-) -> AsyncIterator[tuple[Config, Slack, Intake, asyncio.Task[None]]]:
+) -> AsyncIterator[tuple[Config, Slack, TurnRunner, asyncio.Task[None]]]:
     """Run a process of the bot, connected to the room; several may share it and Redis."""
     values = settings(room.slack, room.nebula, **config)
     platform = Slack(values, patience=patience)
@@ -268,12 +268,12 @@ async def process(
     ):
         timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2}
         bot = assemble(values.model_copy(update=timing), redis, model, [platform], _Hasty())
-        room.dispatcher, intake = dispatcher(bot.dispatcher), bot.intake
-        async with intake.open(), asyncio.TaskGroup() as group:
+        room.dispatcher, runner = dispatcher(bot.dispatcher), bot.runner
+        async with runner.open(), asyncio.TaskGroup() as group:
             running = group.create_task(platform.run(room.dispatcher))
             try:
                 async with asyncio.timeout(HANG_SECONDS):
                     await platform.ready.wait()
-                yield values, platform, intake, running
+                yield values, platform, runner, running
             finally:
                 running.cancel()

@@ -20,7 +20,7 @@ from bots.slack.api import transport
 from bots.slack.app import Slack
 from bots.slack.manifest import OPTIONAL, SCOPES
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Question
+from core.domain.question import Question
 from core.inbound.dispatcher import Dispatcher
 from core.settings.config import Config, WrongConfig
 from tests.bots.slack.harness import RETRIES, Room, settings, slack_room

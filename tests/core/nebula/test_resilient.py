@@ -30,7 +30,7 @@ from core.store.quotas import Demand, Granted, Limit, Quotas
 from core.store.records import ConversationLookups
 from core.store.redis.client import connection
 from tests.bounds import HANG_SECONDS
-from tests.core.core_harness import ROOM, process
+from tests.core.core_harness import HERE, process
 
 MODEL = "meta-llama/Llama-3.3-70B-Instruct"
 SPARE = "meta-llama/Llama-3.1-8B-Instruct"
@@ -372,9 +372,9 @@ async def test_people_read_which_model_answered(redis_client: Redis, server: Neb
     server.fault(Fault(status=404, body='{"error": {"code": "model_not_found"}}'))
     async with process(redis_client, server, nebula_model=MODEL, nebula_fallback_model=SPARE) as bot:
         question = bot.question("Hello")
-        await bot.intake.accept(question)
-        await bot.intake.idle()
+        await bot.inbox.accept(question)
+        await bot.runner.idle()
         assert f"`{SPARE}` answered, because" in bot.shown(question)
-        exchange = await ConversationLookups(bot.turns.mailboxes).exchange(ROOM.name, question.message)
+        exchange = await ConversationLookups(bot.turns.mailboxes).exchange(HERE, question.message)
         assert exchange
         assert exchange.model == SPARE

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from core.access.quotas import UserQuotas
-from core.domain.conversation import Author, Place, Question
+from core.domain.conversation import Author, Place
 from core.domain.errors import StoreError
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.settings.config import Config
 from core.store.quotas import Demand, Granted, Limit, Quotas, Refused
 from core.store.redis.client import connection
@@ -201,7 +203,7 @@ async def test_no_window_is_above_a_smooth_limit(redis_url: str, costs: list[int
 
 
 def question(name: str, author: str = "U1", channel: str = "C1", *, direct: bool = False) -> Question:
-    return Question(name, Place("slack", "T1", channel, direct=direct), Author(author, "Ann"), "Hello")
+    return Question(TurnId(name), Place("slack", "T1", channel, direct=direct), Author(author, "Ann"), "Hello")
 
 
 def people(quotas: Quotas, **limits: int) -> UserQuotas:
