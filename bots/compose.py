@@ -14,10 +14,13 @@ from core.domain.ports import ChatModel, Platform
 from core.inbound.buttons import ButtonActions
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.edits import EditHandler
-from core.nebula.account_limits import TIERS, AccountRateLimits, Tier
 from core.nebula.client import Nebula
-from core.nebula.resilient import ResilientModel
 from core.nebula.retries import Before
+from core.nebula.wrappers.account_limits import TIERS, AccountRateLimits, Tier
+from core.nebula.wrappers.breaking import Breakers, BreakingModel
+from core.nebula.wrappers.deadline import DeadlineModel
+from core.nebula.wrappers.fallback import FallbackModel
+from core.nebula.wrappers.rate_limited import RateLimitedModel
 from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config
 from core.settings.parameters import DAY_SECONDS
@@ -40,6 +43,8 @@ from core.turns.lease import HANDOVER_SECONDS
 from core.turns.runner import TurnRunner
 from core.turns.surfaces import Surfaces
 
+# How long a request waits for a model that the server has refused, if there is a fallback.
+HOLD_WAIT_SECONDS = 5.0
 CROWDED = "All conversations are on one node of the Cluster. Set REDIS_PARTITIONS to a multiple of its number of nodes."
 
 
@@ -78,11 +83,11 @@ async def storage(config: Config) -> AsyncIterator[Storage]:
 
 
 @asynccontextmanager
-async def chat_model(config: Config, redis: "Redis") -> AsyncIterator[ResilientModel]:
-    """The model that answers questions: the Nebula API within the account's limits, with a breaker and a fallback."""
+async def chat_model(config: Config, redis: "Redis", breakers: Breakers | None = None) -> AsyncIterator[ChatModel]:
+    """The model that answers questions: the Nebula API within the account's limits, with breakers and a fallback."""
     account = account_limits(config, redis)
     async with nebula(config, account.reserve_retry) as client:
-        yield resilient(config, client, account)
+        yield wrapped(config, client, account, breakers or Breakers())
 
 
 def nebula(config: Config, before_retry: Before | None = None) -> Nebula:
@@ -109,10 +114,22 @@ def account_limits(config: Config, redis: "Redis") -> AccountRateLimits:
     return AccountRateLimits(Quotas(redis, remember=900), limits, patience=config.nebula_patience_seconds)
 
 
-def resilient(config: Config, model: ChatModel, account: AccountRateLimits) -> ResilientModel:
-    """This model within these limits, with a breaker and a fallback."""
-    return ResilientModel(
-        model, account, fallback=config.nebula_fallback_model, deadline=config.nebula_deadline_seconds
+def wrapped(config: Config, model: ChatModel, account: AccountRateLimits, breakers: Breakers) -> ChatModel:
+    """This model within these limits, with these breakers and a fallback.
+
+    The order, from the inside: the deadline ends a silent request, which its breaker must see as a failure. The breaker
+    decides at the moment of sending, after the wait for capacity: meanwhile it may have opened, and a probe must not
+    wait. The breaker is looked at before that wait too, so that nobody waits for nothing. The fallback is
+    outermost: its request needs the permit of another breaker and capacity of its own. It sets both deadlines, because
+    waiting, the first model and the second share one. A request that has a fallback does not wait long for a model that
+    the server has refused, so the account is there twice.
+    """
+    breaking = BreakingModel(DeadlineModel(model), breakers)
+    return FallbackModel(
+        RateLimitedModel(breaking, account, before_wait=breakers.check, hold_wait=HOLD_WAIT_SECONDS),
+        RateLimitedModel(breaking, account, before_wait=breakers.check),
+        fallback=config.nebula_fallback_model,
+        deadline=config.nebula_deadline_seconds,
     )
 
 

@@ -14,7 +14,7 @@ from bots import health
 from bots.alive import alive
 from bots.compose import Bot, assemble, chat_model, storage
 from core.domain.ports import ChatModel
-from core.nebula.resilient import ResilientModel
+from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
 from core.store.redis.client import ping
 
@@ -31,11 +31,12 @@ async def run(config: Config, *, listen: bool = True) -> None:
     Without `listen` the process receives no events, and only runs turns that other processes leave behind.
     """
     platforms = configured(config)
-    async with stopping() as stop, storage(config) as store, chat_model(config, store.redis) as model:
+    breakers = Breakers()
+    async with stopping() as stop, storage(config) as store, chat_model(config, store.redis, breakers) as model:
         log.info("%s", store.where)
         for warning in store.warnings:
             log.warning("%s", warning)
-        checked = checks(config, store.redis, model, platforms if listen else ())
+        checked = checks(config, store.redis, breakers, platforms if listen else ())
         # The health server comes first, so that it answers probes from the start to the end of the last reply.
         async with (
             health.health(config, [health.running(stop), *checked]),
@@ -64,13 +65,13 @@ def configured(config: Config) -> list["Slack | Discord"]:
 
 
 def checks(
-    config: Config, redis: "Redis", model: ResilientModel, platforms: Sequence["Slack | Discord"]
+    config: Config, redis: "Redis", breakers: Breakers, platforms: Sequence["Slack | Discord"]
 ) -> list[health.Checker]:
     """The checks that must pass before this process can answer questions."""
     silence = config.health_silence_seconds
     return [
         health.redis(lambda: ping(redis)),
-        health.breaker(lambda: model.unavailable),
+        health.breaker(breakers.unavailable),
         *(health.platform(platform, silence) for platform in platforms),
     ]
 

@@ -20,7 +20,8 @@ ALLOWED: dict[str, set[str]] = {
     "core.store.redis": {"core.domain", "core.metrics"},
     "core.store": {"core.domain", "core.settings", "core.ratelimit", "core.store.redis"},
     "core.reply": {"core.domain", "core.markdown", "core.ratelimit", "core.metrics"},
-    "core.nebula": {"core.domain", "core.prompt", "core.store", "core.metrics"},
+    "core.nebula": {"core.domain", "core.metrics"},
+    "core.nebula.wrappers": {"core.domain", "core.prompt", "core.store", "core.nebula"},
     "core.access": {"core.domain", "core.settings", "core.store"},
     "core.commands": {"core.domain", "core.settings", "core.store"},
     "core.turns": {
@@ -82,10 +83,10 @@ ALLOWED: dict[str, set[str]] = {
     # Where concrete classes are chosen.
     "bots.compose": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.store.redis", "core.nebula"),
-        *("core.access", "core.commands", "core.turns", "core.inbound"),
+        *("core.nebula.wrappers", "core.access", "core.commands", "core.turns", "core.inbound"),
     },
     "bots.run": {
-        *("core.domain", "core.settings", "core.store.redis", "core.nebula"),
+        *("core.domain", "core.settings", "core.store.redis", "core.nebula.wrappers"),
         *("bots.alive", "bots.compose", "bots.health", "bots.slack.app", "bots.discord.app"),
     },
     "bots.cli": {

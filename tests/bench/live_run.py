@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bots.compose import Bot, account_limits, nebula, resilient, storage
+from bots.compose import Bot, account_limits, nebula, storage, wrapped
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
@@ -18,6 +18,7 @@ from core.domain.conversation import Address, Author
 from core.domain.ports import ChatModel
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
+from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
 from core.settings.parameters import Stored, resolve
 from core.store.settings import SettingsStore
@@ -86,7 +87,7 @@ async def _stage(
         for _ in range(case.replicas):
             account = account_limits(config, store.redis)
             client = seen(await stack.enter_async_context(nebula(config, account.reserve_retry)))
-            model = resilient(config, client, account)
+            model = wrapped(config, client, account, Breakers())
             platform = _platform(case, config)
             bot = await stack.enter_async_context(serving(config, store.redis, model, [platform]))
             await platform.ready.wait()

@@ -19,6 +19,7 @@ from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack import limits as slack_limits
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.app import Slack
+from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
 from core.store.redis.client import connection
 from tests.bounds import HANG_SECONDS
@@ -73,8 +74,9 @@ class Place:
         values = {name if name == "NEBULA_API_KEY" else name.lower(): value for name, value in self.settings.items()}
         config = Config(**{**values, "health_port": self.port, "drain_seconds": 0, **changes})
         served = [kind(config) for kind in platforms]
-        async with connection(redis_url) as redis, chat_model(config, redis) as model:
-            wanted = [*more, *checks(config, redis, model, served)]
+        breakers = Breakers()
+        async with connection(redis_url) as redis, chat_model(config, redis, breakers) as model:
+            wanted = [*more, *checks(config, redis, breakers, served)]
             async with health.health(config, wanted), serving(config, redis, model, served) as bot:
                 if ready:
                     await self.until_ready(200)

@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from bots.compose import account_limits, assemble, resilient
+from bots.compose import account_limits, assemble, wrapped
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.responses import Response
 from core.domain.conversation import Address, Author, Conversation, Place, Rights
@@ -21,6 +21,7 @@ from core.domain.turn_id import TurnId
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import Dispatcher
 from core.nebula.client import Nebula
+from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
 from core.store.mailbox import Retention
 from core.store.settings import SettingsStore
@@ -152,7 +153,7 @@ async def process(
             )
         )
         values = config.model_copy(update={"lease_seconds": lease, "drain_seconds": drain})
-        bot = assemble(values, redis, resilient(config, nebula, account), [rooms], handover=handover)
+        bot = assemble(values, redis, wrapped(config, nebula, account, Breakers()), [rooms], handover=handover)
         await stack.enter_async_context(bot.runner.open())
         turns = Turns(redis, Retention(lease=lease), encryption=config.encryption)
         settings = SettingsStore(redis, config, {rooms.name: rooms.defaults})

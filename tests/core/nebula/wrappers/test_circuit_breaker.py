@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.nebula.circuit_breaker import CircuitBreaker, Permit, State
+from core.nebula.wrappers.circuit_breaker import CircuitBreaker, Permit, State
 
 
 def new_breaker(failures: int = 3) -> CircuitBreaker:
