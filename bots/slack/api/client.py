@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 import aiohttp
+from cachetools import FIFOCache
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
@@ -76,13 +77,11 @@ class OwnDeletions:
     """The messages that this process deleted, by channel and ts: Slack reports them as if a person had done it."""
 
     def __init__(self) -> None:
-        self._messages: dict[tuple[str, str], None] = {}
+        self._messages: FIFOCache[tuple[str, str], None] = FIFOCache(_MAX_DELETIONS)
 
     def note(self, channel: str, message: str) -> None:
         """Call this before deleting the message: the event may arrive before the response to the call."""
-        self._messages[channel, message] = None
-        while len(self._messages) > _MAX_DELETIONS:
-            del self._messages[next(iter(self._messages))]
+        self._messages.setdefault((channel, message))
 
     def __contains__(self, message: tuple[str, str]) -> bool:
         return message in self._messages
