@@ -11,6 +11,7 @@ import discord
 
 from bots.discord.api.connection import connection_of
 from bots.discord.api.names import NAME, NO_GUILD
+from bots.discord.api.private_api import channel_of
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import Shard
 from bots.discord.inbound.channels import Places
@@ -128,7 +129,7 @@ class Backfill:
         scope = f"{NAME}/{NO_GUILD}"
         names = {name.split("/")[2] for name in await self._dispatcher.known(scope)}
         numbers = sorted((int(name) for name in names if name.isdigit()), reverse=True)[:DIRECT]
-        return [self._client._connection._get_guild_channel(_dm(number))[0] for number in numbers]
+        return [channel_of(self._client, _dm(number)) for number in numbers]
 
     async def _through(self, channel: Any, since: int) -> int:
         """Pass on the questions in a channel after an id, oldest first."""
@@ -199,7 +200,7 @@ def _readable(guilds: Iterable[discord.Guild]) -> list[Any]:
     return found
 
 
-def _dm(channel: int) -> Any:
+def _dm(channel: int) -> dict[str, Any]:
     """What a message in a channel with direct messages says about its place."""
     return {"channel_id": str(channel)}
 

@@ -8,6 +8,7 @@ from typing import Any
 import discord
 from cachetools import FIFOCache
 
+from bots.discord.api.private_api import channel_of, message_from
 from bots.discord.api.rest import Rest
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.messages import asks, question_of
@@ -83,7 +84,7 @@ class MessageEdits:
         except PlatformError as error:
             log.info("could not read a changed message: %s", error)
             return None
-        channel, _ = self._client._connection._get_guild_channel(data)  # type: ignore[arg-type]
+        channel = channel_of(self._client, data)
         # Only the gateway sends the guild and the author's roles.
         beside = {name: value for name, value in data.items() if name in ("guild_id", "member")}
         return read(self._client, channel, {**found, **beside})
@@ -102,7 +103,7 @@ def is_partial(data: dict[str, Any]) -> bool:
 def read(client: discord.Client, channel: Any, data: dict[str, Any]) -> discord.Message | None:
     """Parse a message of the REST API; None if discord.py can't read it."""
     try:
-        return discord.Message(state=client._connection, channel=channel, data=data)  # type: ignore[arg-type]
+        return message_from(client, channel, data)
     except (AttributeError, KeyError, TypeError, ValueError):
         log.debug("could not read a message", exc_info=True)
         return None

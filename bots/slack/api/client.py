@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bots.proxy import proxy_for
+from bots.slack.api.private_api import upload_content
 from core import metrics
 from core.domain.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, Unreachable
 
@@ -142,9 +143,8 @@ class Web:
 
     async def upload(self, url: str, content: bytes) -> None:
         """Send a file's content to the address that Slack assigned to it. Raises Unreachable."""
-        client = self.client  # one step of its files_upload_v2, which would start over on each attempt
-        sent = client._upload_file(
-            url=url, data=content, logger=sdk_log, timeout=_CALL_TIMEOUT_SECONDS, proxy=proxy_for(url), ssl=client.ssl
+        sent = upload_content(
+            self.client, url, content, logger=sdk_log, seconds=_CALL_TIMEOUT_SECONDS, proxy=proxy_for(url)
         )
         status = (await self.call(sent)).status
         if status != 200:
