@@ -57,13 +57,12 @@ from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 
-import stamina
-
 from core.access.admission import Admission
 from core.domain.conversation import Question
 from core.domain.errors import PlatformError, Stale, StoreError
 from core.domain.options import Overlap
 from core.domain.ports import NO_STATUS, Platform, Surface, full
+from core.domain.retry import backoff, retried
 from core.prompt.build import together
 from core.reply.notices import retract, say, send_ephemeral, show_status
 from core.settings.parameters import DAY_SECONDS, ChannelSettings
@@ -280,11 +279,14 @@ class Intake:
                 holding = group.create_task(lease.hold())
                 turn = await self._merge_waiting(turn, settings)
                 result = await self._answer(turn, settings, surface, lease)
-                async for attempt in stamina.retry_context(on=_is_transient, attempts=None, timeout=300, wait_max=1):
-                    if attempt.num > 1:
-                        log.warning("turn %s: retrying the commit", question.id)
-                    with attempt:
-                        following = await self._turns.commit(turn, result.exchange, result.messages)
+                following = await retried(
+                    partial(self._turns.commit, turn, result.exchange, result.messages),
+                    backoff(0.1, 1.0),
+                    on=StoreError,
+                    unless=Stale,
+                    within=300,
+                    failed=lambda error, attempt: log.warning("turn %s: retrying the commit", question.id),
+                )
                 holding.cancel()
         except asyncio.CancelledError:
             with suppress(StoreError, PlatformError, TimeoutError):
@@ -335,8 +337,3 @@ class Intake:
 def _is_plain(question: Question) -> bool:
     """Whether this is an ordinary question to the model, which can be answered together with others."""
     return not (question.redo or question.after or question.refusal or question.interaction)
-
-
-def _is_transient(error: Exception) -> bool:
-    """Whether the same step may succeed later."""
-    return isinstance(error, StoreError) and not isinstance(error, Stale)

@@ -5,6 +5,8 @@ import logging
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 import discord
@@ -19,7 +21,8 @@ from bots.discord.inbound.edits import read
 from bots.discord.inbound.messages import asks, question_of
 from bots.discord.inbound.ordering import ArrivalOrder
 from core.domain.conversation import Question
-from core.domain.errors import PlatformError, SlowDown, StoreError, Unreachable
+from core.domain.errors import PlatformError, StoreError
+from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
@@ -166,22 +169,11 @@ class Backfill:
 
     async def _page(self, channel: int, since: int) -> list[dict[str, Any]]:
         """The messages after an id, fetched slowly: answers that are being written need the same limits."""
-        for left in reversed(range(_TRIES)):
-            try:
-                page, rate_limit = await self._rest.messages_after(str(channel), str(since), PAGE)
-            except SlowDown as error:
-                if not left:
-                    raise
-                await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, error.retry_after))
-            except Unreachable:
-                if not left:
-                    raise
-                await asyncio.sleep(_PAUSE_SECONDS)
-            else:
-                if rate_limit and rate_limit.remaining <= 1:
-                    await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, rate_limit.reset_after))
-                return page
-        raise AssertionError  # the last attempt returns or raises
+        call = partial(self._rest.messages_after, str(channel), str(since), PAGE)
+        page, rate_limit = await retried(call, repeat(_PAUSE_SECONDS, _TRIES - 1), longest=_LONGEST_PAUSE_SECONDS)
+        if rate_limit and rate_limit.remaining <= 1:
+            await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, rate_limit.reset_after))
+        return page
 
 
 def _readable(guilds: Iterable[discord.Guild]) -> list[Any]:
