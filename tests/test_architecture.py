@@ -1,6 +1,7 @@
 """The rules of the house that a machine can check: who imports whom, how large packages and files are."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +115,11 @@ DOORS: dict[str, set[str]] = {
     "rich": {"bots.console", "bots.sandbox.terminal"},
     "prompt_toolkit": {"bots.console", "bots.sandbox.terminal"},
 }
+# Where private names of libraries are used; each such file says in which version it was verified.
+PRIVATE = {
+    *("bots.slack.api.private_api", "bots.discord.api.private_api", "core.nebula.private_api"),
+    *("core.store.redis"),
+}
 FILES, LINES = 12, 400  # of a package, of a file
 # Each plays a whole platform: its routes are many, its idea is one.
 SERVERS = {"bots.sandbox.slack", "bots.sandbox.discord"}
@@ -153,6 +159,43 @@ def test_who_imports_whom(path: Path) -> None:
             assert theirs in ALLOWED.get(own, set()) | {own}, f"{path} imports {name}"
         else:
             assert own in DOORS.get(root, {own}), f"{path} imports {root}"
+
+
+def private_names(tree: ast.Module) -> Iterator[str]:
+    """The private names that a file uses without defining them: of a library's objects, or of another file's."""
+    own: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                own.add(name)
+            case ast.Attribute(value=ast.Name("self" | "cls"), attr=name, ctx=ast.Store()):
+                own.add(name)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name("self" | "cls")) | ast.Attribute(value=ast.Name("os"), attr="_exit"):
+                continue
+            case ast.Attribute(attr=name) | ast.Call(func=ast.Name("getattr"), args=[_, ast.Constant(str(name)), *_]):
+                used = [name]
+            case ast.ImportFrom(module=module, names=names):
+                used = [*(module or "").split("."), *(alias.name for alias in names)]
+            case _:
+                continue
+        yield from (name for name in used if name.startswith("_") and not name.endswith("__") and name not in own)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_private_names_of_libraries_are_gathered(path: Path) -> None:
+    """A private name is used in the file that defines it; those of libraries are gathered in one file per package."""
+    if not PRIVATE & {module(path), module(path.parent)}:
+        assert not list(private_names(ast.parse((ROOT / path).read_text())))
+
+
+def test_private_names_were_verified_in_the_pinned_versions() -> None:
+    """The versions that these files name are the ones in requirements.lock: who changes a pin looks at them again."""
+    texts = [(ROOT / path).read_text() for path in SOURCES if PRIVATE & {module(path), module(path.parent)}]
+    verified = {pin for text in texts for pin in re.findall(r"[\w.-]+==\d[\w.]*\w", text)}
+    assert verified
+    assert verified <= {line.split(" ")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
 
 
 def test_the_table_has_no_circle() -> None:

@@ -7,8 +7,6 @@ from contextlib import suppress
 import aiohttp
 import discord
 from discord.backoff import ExponentialBackoff
-from discord.gateway import DiscordWebSocket
-from discord.http import Route
 from yarl import URL
 
 from bots.discord.api.connection import connection_of
@@ -16,6 +14,7 @@ from bots.discord.api.http import Http
 from bots.discord.api.library_log import in_one_sentence
 from bots.discord.api.limits import LIMITS, Limits
 from bots.discord.api.names import NAME
+from bots.discord.api.private_api import hide_voice_warnings, use_addresses
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import IdentifyQueue, Shard, shards_of
 from bots.discord.components.commands import register
@@ -105,10 +104,8 @@ class Discord:
 
         Raises WrongConfig if Discord refuses the token or the intents. Connection failures are retried.
         """
-        # discord.py has no public setting for its addresses; it reads these each time it uses them.
-        Route.BASE = self._base
-        DiscordWebSocket.DEFAULT_GATEWAY = self._gateway
-        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+        use_addresses(self._base, self._gateway)
+        hide_voice_warnings()
         async with self._http.open():
             try:
                 async with asyncio.TaskGroup() as group:

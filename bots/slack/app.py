@@ -1,12 +1,12 @@
 """The Slack platform: connects to Slack, listens to its events and opens surfaces for replies."""
 
 import asyncio
-import itertools
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import chain, repeat
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
@@ -34,16 +34,17 @@ from bots.slack.outbound.status import Eyes
 from bots.slack.outbound.streaming_surface import StreamingSurface
 from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address
-from core.domain.errors import PlatformError, SlowDown, Unreachable
+from core.domain.errors import PlatformError
 from core.domain.options import Memory, Placement, PlatformDefaults, Streaming
 from core.domain.ports import Connection
+from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
 from core.settings.config import Config, WrongConfig
 
 log = logging.getLogger(__name__)
 
 # Pauses between attempts to reach Slack at the start; the last one repeats without end.
-_RETRY_SECONDS = (0.2, 1, 2, 5, 10, 30)
+_RETRY_SECONDS = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 # Bolt reads SLACK_BOT_TOKEN from the environment and then warns about the client that we pass to it.
 sdk_log.addFilter(lambda record: "`token` will be unused" not in record.getMessage())
@@ -165,18 +166,16 @@ class Slack:
 
     async def _patiently(self, call: Callable[[], Awaitable[AsyncSlackResponse]], refused: str) -> AsyncSlackResponse:
         """Retry a call for as long as Slack is unreachable. Raises WrongConfig with `refused` if Slack refuses it."""
-        for attempt in itertools.count():
-            try:
-                return await self._web.call(call())
-            except (Unreachable, SlowDown) as error:
-                if attempt == 0:
-                    log.warning("Slack can't be reached (%s); retrying until it answers", error)
-                usual = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
-                pause = error.retry_after if isinstance(error, SlowDown) else usual
-                await asyncio.sleep(pause)
-            except PlatformError as error:
-                raise WrongConfig((refused.format(error),)) from error
-        raise AssertionError
+
+        def failed(error: Exception, attempt: int) -> None:
+            if attempt == 1:
+                log.warning("Slack can't be reached (%s); retrying until it answers", error)
+
+        pauses = chain(_RETRY_SECONDS, repeat(_RETRY_SECONDS[-1]))
+        try:
+            return await retried(lambda: self._web.call(call()), pauses, failed=failed)
+        except PlatformError as error:
+            raise WrongConfig((refused.format(error),)) from error
 
     def _app(self, me: Identity, listeners: Listeners, commands: Commands, button_presses: ButtonPresses) -> AsyncApp:
         """Create the Bolt app with our listeners; both transports use the same one."""

@@ -38,7 +38,7 @@ def continued(turn: TurnId) -> TurnId:
     return TurnId(f"{turn}+")
 
 
-def retried(turn: TurnId, attempt: str) -> TurnId:
+def asked_anew(turn: TurnId, attempt: str) -> TurnId:
     """The same turn asked anew, because an earlier attempt came to nothing. `attempt`: hexadecimal digits."""
     return TurnId(f"{turn}.{attempt}")
 

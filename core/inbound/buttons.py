@@ -12,7 +12,7 @@ from core.domain.page import Action
 from core.domain.ports import full, waiting
 from core.domain.progress import AnsweredQuestion
 from core.domain.question import Continue, Question, Regenerate
-from core.domain.turn_id import TurnId, continued, regenerated, retried
+from core.domain.turn_id import TurnId, asked_anew, continued, regenerated
 from core.settings.routing import conversation_at
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
@@ -154,7 +154,7 @@ class ButtonActions:
             if question.continues and await self._records.answered(press.conversation, question.id):
                 return Response(CONTINUED)
             # An earlier attempt came to nothing.
-            acceptance = await self._inbox.accept(replace(question, id=retried(question.id, secrets.token_hex(3))))
+            acceptance = await self._inbox.accept(replace(question, id=asked_anew(question.id, secrets.token_hex(3))))
         match acceptance:
             case Duplicate():
                 return Response(UNDER_WAY)

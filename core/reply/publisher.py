@@ -55,6 +55,7 @@ from core.domain.page import Page
 from core.domain.ports import Surface
 from core.domain.progress import NOTHING_SHOWN, Progress
 from core.domain.rates import RateLimit
+from core.domain.retry import retried
 from core.ratelimit.limiter import Permit, RateLimiter
 from core.reply.latest import Latest
 from core.reply.layout import PLAIN, ReplyLayout, ReplyStyle
@@ -332,18 +333,17 @@ class ReplyPublisher:
             self._shown.pop()
 
     async def _delete(self, message: str) -> None:
-        for pause in _BACKOFF_SECONDS:
+        async def delete() -> None:
             await self._listener.check()
-            try:
-                await self._surface.delete(message)
-                return
-            except (SlowDown, Unreachable) as error:
-                log.info("could not delete a superfluous message yet: %s", error)
-                await asyncio.sleep(error.retry_after if isinstance(error, SlowDown) else pause)
-            except PlatformError as error:
-                log.warning("could not delete a superfluous message: %s", error)
-                return
-        log.warning("could not delete a superfluous message")
+            await self._surface.delete(message)
+
+        def failed(error: Exception, attempt: int) -> None:
+            log.info("could not delete a superfluous message yet: %s", error)
+
+        try:
+            await retried(delete, _BACKOFF_SECONDS, failed=failed)
+        except PlatformError as error:
+            log.warning("could not delete a superfluous message: %s", error)
 
 
 def _past(deadline: float | None) -> bool:

@@ -56,13 +56,12 @@ from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 
-import stamina
-
 from core.access.admission import UNLIMITED, Quota
 from core.domain.conversation import Conversation
 from core.domain.errors import PlatformError, Stale, StoreError
 from core.domain.options import Overlap
 from core.domain.ports import NO_STATUS, Surface
+from core.domain.retry import backoff, retried
 from core.prompt.build import together
 from core.reply.notices import retract, show_status
 from core.settings.parameters import ChannelSettings
@@ -205,11 +204,14 @@ class TurnRunner:
                 holding = group.create_task(lease.hold())
                 turn = await self._merge_waiting(turn, settings)
                 result = await self._answer(turn, settings, surface, lease)
-                async for attempt in stamina.retry_context(on=_is_transient, attempts=None, timeout=300, wait_max=1):
-                    if attempt.num > 1:
-                        log.warning("turn %s: retrying the commit", question.id)
-                    with attempt:
-                        following = await self._turns.commit(turn, result.exchange, result.messages)
+                following = await retried(
+                    partial(self._turns.commit, turn, result.exchange, result.messages),
+                    backoff(0.1, 1.0),
+                    on=StoreError,
+                    unless=Stale,
+                    within=300,
+                    failed=lambda error, attempt: log.warning("turn %s: retrying the commit", question.id),
+                )
                 holding.cancel()
         except asyncio.CancelledError:
             with suppress(StoreError, PlatformError, TimeoutError):
@@ -255,8 +257,3 @@ class TurnRunner:
                 self._background.start(show_status(surface, NO_STATUS))
         entries = tuple(entry for _, entry in behind)
         return replace(turn, question=together(head, also), also=also, entries=entries)
-
-
-def _is_transient(error: Exception) -> bool:
-    """Whether the same step may succeed later."""
-    return isinstance(error, StoreError) and not isinstance(error, Stale)

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+
+from cachetools import TTLCache
 
 from core import metrics
 from core.domain.conversation import Conversation
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 # When to try a conversation again whose next question this process cannot decrypt; processes with its key go first.
 UNREADABLE_RETRY_SECONDS = 30.0
+_MAX_UNREADABLE = 10_000  # conversations kept in memory
 
 
 class Takeover:
@@ -24,9 +26,8 @@ class Takeover:
     def __init__(self, turns: Turns, platforms: Iterable[str]) -> None:
         self._turns = turns
         self._prefixes = tuple(f"{name}/" for name in platforms)
-        self._unreadable: dict[
-            Conversation, float
-        ] = {}  # conversation without a key here -> when to try it again (monotonic)
+        # Conversations without a key here, until they are tried again.
+        self._unreadable: TTLCache[Conversation, None] = TTLCache(_MAX_UNREADABLE, UNREADABLE_RETRY_SECONDS)
         self.backlog = False  # some conversations wait, but this process has no room for them
         self._free = asyncio.Event()
         self._closing = asyncio.Event()
@@ -53,7 +54,7 @@ class Takeover:
                     await _wait(self._closing, self._turns.limits.lease / 2)
                 self.backlog = False
                 for conversation in lapsed:
-                    if self._closing.is_set() or time.monotonic() < self._unreadable.get(conversation, 0.0):
+                    if self._closing.is_set() or conversation in self._unreadable:
                         continue
                     if wanted(conversation):
                         await self._take(conversation, serve)
@@ -70,7 +71,7 @@ class Takeover:
         try:
             turn = await self._turns.claim(conversation)
         except Unreadable:
-            self._unreadable[conversation] = time.monotonic() + UNREADABLE_RETRY_SECONDS
+            self._unreadable[conversation] = None
             return
         self._unreadable.pop(conversation, None)
         if turn is None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import discord
+from cachetools import FIFOCache
 
 from bots.discord.api.callbacks import Callback
 from bots.discord.api.http import Answered, Http, TokenExpired
@@ -60,15 +61,13 @@ class Interactions:
         self._http, self._rest, self._answer_seconds = http, Rest(http), answer_seconds
         self._dispatcher, self._places, self._ordering = dispatcher, places, ordering
         self._managers = managers
-        self._seen: dict[int, None] = {}
+        self._seen: FIFOCache[int, None] = FIFOCache(_SEEN)
 
     async def handle(self, interaction: discord.Interaction) -> None:
         """Handle one interaction; ignore a second delivery."""
         if interaction.id in self._seen:
             return
         self._seen[interaction.id] = None
-        if len(self._seen) > _SEEN:
-            del self._seen[next(iter(self._seen))]
         data: Any = interaction.data or {}
         callback = Callback(self._http, interaction)
         if interaction.type is discord.InteractionType.autocomplete:

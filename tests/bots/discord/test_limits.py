@@ -150,16 +150,15 @@ async def test_an_old_edit_that_is_refused_is_waited_out(redis_client: Redis, kn
         assert {call.code for call in refused(here)} == {30046}
 
 
-async def test_typing_is_shown_once_for_a_channel_and_only_until_there_is_text(
-    redis_client: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two questions in one channel cause one typing call; after the first word there are no more."""
+def typed(here: Room) -> int:
+    """How often the bot was shown as typing."""
+    return sum(call.route == TYPING for call in here.discord.calls)
+
+
+async def test_typing_is_shown_once_for_a_channel(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two questions in one channel cause one typing call."""
     monkeypatch.setattr(assistant, "STATUS_REPEAT_SECONDS", 0.05)
     monkeypatch.setattr(rest, "_TYPING_SECONDS", 60.0)
-
-    def typed(here: Room) -> int:
-        return sum(call.route == TYPING for call in here.discord.calls)
-
     async with room(redis_client) as here:
         await here.used("max", GENERAL, "set", parameter="replies", value="thread")
         held = here.nebula.hold(0, times=2)
@@ -171,11 +170,17 @@ async def test_typing_is_shown_once_for_a_channel_and_only_until_there_is_text(
         await here.until(lambda: [len(here.said(each)) for each in here.discord.threads(here.place(GENERAL))] == [1, 1])
         await here.bot.runner.idle()
         assert typed(here) == 1
-        monkeypatch.setattr(rest, "_TYPING_SECONDS", 0.0)
+
+
+async def test_typing_is_shown_only_until_there_is_text(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first word there are no more typing calls."""
+    monkeypatch.setattr(assistant, "STATUS_REPEAT_SECONDS", 0.05)
+    monkeypatch.setattr(rest, "_TYPING_SECONDS", 0.0)
+    async with room(redis_client) as here:
         here.nebula.pace = 40
         held = here.nebula.hold(0)
         here.nebula.answer_next(WORDS)
-        await here.say("ann", "#random", "@nebula three")
+        await here.say("ann", "#random", "@nebula one")
         await here.until(lambda: typed(here) > 4)
         held.let_go()
         await here.until(lambda: here.shown("#random"))

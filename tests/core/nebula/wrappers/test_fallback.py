@@ -9,7 +9,7 @@ from core.domain.errors import BrokenStream, RateLimited, UnknownModel
 from core.nebula.wrappers.account_limits import Tier
 from core.nebula.wrappers.circuit_breaker import FAILURES
 from core.store.records import ConversationLookups
-from tests.core.core_harness import ROOM, process
+from tests.core.core_harness import HERE, process
 from tests.core.nebula.wrappers.wrapped import (
     DOWN,
     MODEL,
@@ -99,6 +99,6 @@ async def test_people_read_which_model_answered(redis_client: Redis, server: Neb
         await bot.inbox.accept(question)
         await bot.runner.idle()
         assert f"`{SPARE}` answered, because" in bot.shown(question)
-        exchange = await ConversationLookups(bot.turns.mailboxes).exchange(ROOM.name, question.message)
+        exchange = await ConversationLookups(bot.turns.mailboxes).exchange(HERE, question.message)
         assert exchange
         assert exchange.model == SPARE
