@@ -255,7 +255,7 @@ async def test_channels_have_separate_memories(redis_url: str) -> None:
 async def test_a_direct_message_needs_no_mention(redis_url: str, dm_mention: bool) -> None:
     """It is answered once, in its thread, even if Slack also sends an app_mention for it."""
     async with slack_room(redis_url) as room:
-        asked = await room.say("ann", "@ann", "@nebula hello" if dm_mention else "hello", dm_question=dm_mention)
+        asked = await room.say("ann", "@ann", "@nebula hello" if dm_mention else "hello", dm_mention=dm_mention)
         await room.quiet()
         (reply,) = room.said("@ann")
         assert reply.thread_ts == asked.ts
