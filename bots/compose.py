@@ -157,7 +157,13 @@ def assemble(
     access = AccessList.of(config)
     admission = Admission(access, UserQuotas(Quotas(redis), config), longest=config.question_characters)
     limiter = limiter or RateLimiter(RedisRateLimit(redis))
-    assistant = Assistant(model, limiter, context=config.nebula_context_tokens, pages=config.reply_pages)
+    assistant = Assistant(
+        model,
+        limiter,
+        context=config.nebula_context_tokens,
+        pages=config.reply_pages,
+        characters=config.reply_characters,
+    )
     surfaces = Surfaces({platform.name: platform for platform in platforms})
     accepted, background = AcceptedQuestions(turns), Background()
     runner = TurnRunner(

@@ -7,6 +7,9 @@ from wcwidth import iter_graphemes
 from core.markdown.blocks import blocks
 from core.markdown.break_points import BreakPoint, Rank, Region, is_whole, points_between_blocks
 
+_TRIES = 16  # points to measure, of those that are equally good
+_NEAR = 400  # letters to look at for one where a page may end
+
 # How full a page must be (of what it could hold) for a point of this rank to win over a worse one further on.
 _FULL = {
     Rank.BLOCK: 0.4,
@@ -50,14 +53,14 @@ def find_break(
     point = _pick(fitting, base, reach) if reach - base >= (stop - base) * 0.25 else None
     if point is not None and ok(point):
         return point
-    for points in (region.graphemes(strict=True), region.graphemes(strict=False)):
-        letters = useful(points)
-        last = _last_fit(letters, ok)
-        if last >= 0 and letters[last].end - base > 2 * (reach - base):
-            return letters[last]
+    letters = region.letters()
+    for strict in (True, False):
+        letter = _last_letter(region, letters, lambda points: useful(points), ok, strict=strict)
+        if letter is not None and letter.end - base > 2 * (reach - base):
+            return letter
         if reach > base:
             break
-    return max((p for p in fitting if ok(p)), key=lambda p: p.end, default=None)
+    return next((p for p in reversed(sorted(fitting, key=lambda p: p.end)[-_TRIES:]) if ok(p)), None)
 
 
 def find_early_break(text: str, begin: int, settled: int, fits: Callable[[str], bool], floor: int) -> BreakPoint | None:
@@ -67,19 +70,27 @@ def find_early_break(text: str, begin: int, settled: int, fits: Callable[[str], 
     start, stop = max(begin, floor - 1), coarse[0].end if coarse else len(text)
     points = coarse + _useful(text, Region(text, found, start, stop, True).words(), begin, floor)
     good = [p for p in points if p.rank <= Rank.SENTENCE and p.next <= settled and is_whole(text, p)]
-    return min((p for p in good if fits(p.page(text))), key=lambda p: (p.rank, -p.end), default=None)
+    best = sorted(good, key=lambda p: (p.rank, -p.end))[:_TRIES]
+    return next((p for p in best if fits(p.page(text))), None)
 
 
 def _useful(text: str, points: Iterable[BreakPoint], begin: int, floor: int) -> list[BreakPoint]:
     """The points that leave text on both sides, in order."""
-    kept = (p for p in points if max(begin + 1, floor) <= p.end and text[begin : p.end].strip())
-    return sorted((p for p in kept if text[p.next :].strip()), key=lambda p: (p.end, -p.rank))
+    first, last = len(text) - len(text[begin:].lstrip()), len(text.rstrip())
+    kept = (p for p in points if max(begin + 1, floor, first + 1) <= p.end and p.next < last)
+    return sorted(kept, key=lambda p: (p.end, -p.rank))
 
 
-def force_break(text: str, floor: int = 0) -> BreakPoint:
-    """The last resort, for a page that nothing fits: after what is on screen already, or after the first character."""
+def force_break(text: str, fits: Callable[[str], bool], floor: int = 0) -> BreakPoint:
+    """The last resort, for a page that nothing fits: after what is on screen already, or after as many characters as
+    fit, at least one.
+    """
     if text[:floor].strip():
         return BreakPoint(Rank.ANYWHERE, floor, floor)
+    for size in (len(text) >> shift for shift in range(1, 8)):
+        point = BreakPoint(Rank.ANYWHERE, size, size)
+        if text[:size].strip() and is_whole(text, point) and fits(point.page(text)):
+            return point
     first = len(next(iter_graphemes(text.lstrip()), ""))
     end = len(text) - len(text.lstrip()) + first
     return BreakPoint(Rank.ANYWHERE, end, end)
@@ -99,6 +110,35 @@ def _last_fit(points: list[BreakPoint], ok: Callable[[BreakPoint], bool]) -> int
         else:
             high = middle
     return low
+
+
+def _last_letter(
+    region: Region,
+    ends: list[int],
+    useful: Callable[[list[BreakPoint]], list[BreakPoint]],
+    ok: Callable[[BreakPoint], bool],
+    *,
+    strict: bool,
+) -> BreakPoint | None:
+    """The last point after a letter that fits. Only the letters where it looks are made into points."""
+
+    def before(i: int) -> BreakPoint | None:
+        """A point after this letter or one of those before it."""
+        for each in range(i, max(-1, i - _NEAR), -1):
+            point = region.letter(ends[each], strict=strict)
+            if point is not None and useful([point]):
+                return point
+        return None
+
+    low, high, best = -1, len(ends), None
+    while high - low > 1:
+        middle = (low + high) // 2
+        point = before(middle)
+        if point is None or ok(point):
+            low, best = middle, point or best
+        else:
+            high = middle
+    return best
 
 
 def _pick(points: list[BreakPoint], begin: int, reach: int) -> BreakPoint | None:

@@ -169,6 +169,7 @@ class Config(BaseSettings):
     reply_buttons: Annotated[Switch, BeforeValidator(_lower)] = Switch.ON
     reply_footer: Annotated[Switch, BeforeValidator(_lower)] = Switch.OFF
     reply_pages: int = Field(10, ge=1)
+    reply_characters: int = Field(1_000_000, ge=1_000, le=10_000_000)
     reply_overlap: Annotated[Overlap, BeforeValidator(_lower)] = Overlap.QUEUE
     reply_edits: Annotated[EditPolicy, BeforeValidator(_lower)] = EditPolicy.OFFER
 

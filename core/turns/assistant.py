@@ -5,12 +5,13 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 
 from core import metrics
 from core.domain.beat import Beat
+from core.domain.chat import Finish
 from core.domain.conversation import Author, Exchange
 from core.domain.errors import Gone, ModelError, NebulaBotError, PlatformError
 from core.domain.options import Streaming, Switch
@@ -59,13 +60,17 @@ class Refusal:
 class Assistant:
     """Answers turns with a model. Between turns it keeps only its estimates of token counts."""
 
-    def __init__(self, model: ChatModel, limiter: RateLimiter, *, context: int, pages: int = 10) -> None:
+    def __init__(
+        self, model: ChatModel, limiter: RateLimiter, *, context: int, pages: int = 10, characters: int = 1_000_000
+    ) -> None:
         """`context`: the model's window in tokens, where the catalog does not say. `pages`: the most messages of a
-        reply; a longer text becomes a file."""
+        reply; a longer text becomes a file. `characters`: the most of an answer and of a thought; then the model is
+        not read any more."""
         self._model = model
         self._limiter = limiter
         self._context = context
         self._max_pages = pages
+        self._max_characters = characters
         self._estimator = TokenEstimator()
         self._running: dict[TurnId, asyncio.Timeout] = {}
 
@@ -213,7 +218,12 @@ class Assistant:
         )
         async with self._model.stream(request, beat) as deltas:
             async for delta in deltas:
-                cell.set(cell.value.add(delta, time.monotonic()))
+                reply = cell.value.add(delta, time.monotonic())
+                cell.set(reply.cut(self._max_characters))
+                if max(len(reply.written), len(reply.thoughts)) > self._max_characters:
+                    log.warning("turn %s: the answer is too long, and is not read any further", turn.question.id)
+                    cell.set(replace(cell.value, finish=Finish.LENGTH))
+                    break
         usage = cell.value.usage
         if usage and usage.prompt and not cell.value.model:
             self._estimator.learn(model, [message.content for message in request.messages], usage.prompt)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from wcwidth import wcswidth
 
@@ -19,7 +20,7 @@ _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 def table(leaf: Leaf, text: str, block: Callable[[Leaf, list[str]], str], prose: Callable[[str], str]) -> str:
     """Translate the table in `text`. `block` makes lines a code block; `prose` translates text outside of one."""
     found = cells(leaf, text)
-    rows = [[_plain(cell) for cell in row] for row in found]
+    rows = [[_plain(cell) if cell else "" for cell in row] for row in found]
     widths = [max(_width(row[i]) for row in rows) for i in range(len(rows[0]))]
     if sum(widths) + 3 * (len(widths) - 1) > WIDTH:
         return leaf.head + f"\n{continuation(leaf.nest)}".join(_records(found, prose))
@@ -41,6 +42,7 @@ def _records(found: Cells, prose: Callable[[str], str]) -> Iterator[str]:
                 mark = "  "
 
 
+@lru_cache(maxsize=1024)
 def _plain(cell: str) -> str:
     """A cell without marks, which a code block would show literally. Code and formulas keep their source text."""
     found = inline(cell)
@@ -62,6 +64,7 @@ def _plain(cell: str) -> str:
     return (out + words(at, len(cell))).strip()
 
 
+@lru_cache(maxsize=1024)
 def _width(text: str) -> int:
     return max(wcswidth(text), 0) or len(text)
 

@@ -16,7 +16,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from bots.proxy import proxy_for
 from bots.slack.api.private_api import upload_content
 from core import metrics
-from core.domain.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, Unreachable
+from core.domain.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, TooLong, Unreachable
 
 # At DEBUG the SDK logs whole messages; what people write must not appear there, whatever LOG_LEVEL says.
 sdk_log = logging.getLogger("bots.slack.sdk")
@@ -42,9 +42,6 @@ _GONE = {
 }
 _FROZEN = {"cant_update_message", "edit_window_closed", "block_mismatch", "streaming_state_conflict"}
 _REJECTED = {
-    "msg_too_long",
-    "msg_blocks_too_long",
-    "msg_blocks_too_many",
     "invalid_blocks",
     "invalid_blocks_format",
     "invalid_attachments",
@@ -59,6 +56,7 @@ _REJECTED = {
     "slack_connect_blocked_file_type",
     "slack_connect_file_link_sharing_blocked",
 }
+_TOO_LONG = {"msg_too_long", "msg_blocks_too_long", "msg_blocks_too_many"}
 _TEMPORARY = {
     "internal_error",
     "fatal_error",
@@ -201,6 +199,8 @@ def _error(code: str, status: int, headers: Mapping[str, str], detail: str) -> P
         return Gone(detail)
     if code in _FROZEN:
         return Frozen(detail)
+    if code in _TOO_LONG:
+        return TooLong(detail)
     return Rejected(detail) if code in _REJECTED or not code else Forbidden(detail)
 
 

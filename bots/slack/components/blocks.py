@@ -74,7 +74,10 @@ def _within(markdown: str, max_bytes: int = MARKDOWN_BYTES) -> bool:
 
 
 def _sections(text: str) -> list[Json]:
-    laid = flow(Pages(), text, lambda part: len(to_mrkdwn(part)) <= SECTION_CHARACTERS, final=True)
+    def fits(part: str) -> bool:
+        return len(part) <= 2 * SECTION_CHARACTERS and len(to_mrkdwn(part)) <= SECTION_CHARACTERS
+
+    laid = flow(Pages(), text, fits, final=True)
     parts = [to_mrkdwn(part) for part in (*laid.closed, laid.open) if part]
     return [{"type": "section", "text": {"type": "mrkdwn", "text": part}} for part in parts]
 

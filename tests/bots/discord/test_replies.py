@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from bots.sandbox.discord import validation
 from bots.sandbox.discord.values import SUPPRESS_EMBEDS, Channel, Message, Overwrite, Permission
 from bots.sandbox.nebula.faults import Fault, Thought
 from core.reply.layout import FILTERED, IN_FILE, NO_MORE, WILL_BE_FILE
@@ -300,3 +301,12 @@ class TestTrouble:
         await here.bot.runner.idle()
         await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
         assert any("can no longer be shown" in record.getMessage() for record in caplog.records)
+
+
+@COMMAND
+async def test_a_message_that_is_too_long_is_cut_smaller(
+    here: Room, command: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Discord refuses a length that we take to fit, all of the answer still comes."""
+    monkeypatch.setattr(validation, "MAX_CONTENT", 900)
+    assert is_whole(await answered(here, LONG, command=command))
