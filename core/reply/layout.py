@@ -76,6 +76,7 @@ class ReplyLayout:
         self._begun: list[Pages] = []  # what there was when each of the pages began
         self._most: dict[int, int] = {}  # the most characters from this page on, which was refused as too long
         self._closed_head = ""  # the head of the first page when it was closed
+        self._full: tuple[Page, ...] = ()  # all pages that the growing text may have
         self._text = ""
         self._refused: dict[int, Page] = {}
         self._last: tuple[Reply, str, tuple[Page, ...]] | None = None
@@ -100,7 +101,7 @@ class ReplyLayout:
 
     def without_file(self) -> None:
         """End the reply with its last page, because no file can be attached here."""
-        self._cut_off, self._last = NO_FILE, None
+        self._cut_off, self._last, self._full = NO_FILE, None, ()
 
     def end_at(self, pages: int) -> bool:
         """End the reply with the first `pages`, because no further message may be posted.
@@ -109,7 +110,7 @@ class ReplyLayout:
         """
         if self._cut_off == NO_MORE:
             return False
-        self._max_pages, self._cut_off, self._last = pages, NO_MORE, None
+        self._max_pages, self._cut_off, self._last, self._full = pages, NO_MORE, None, ()
         return True
 
     def shrink(self, index: int, page: Page) -> bool:
@@ -121,7 +122,7 @@ class ReplyLayout:
         if most < LEAST_CHARACTERS or index >= len(self._begun):
             return False
         self._most[index] = most
-        self._pages, self._last = self._begun[index], None
+        self._pages, self._last, self._full = self._begun[index], None, ()
         del self._begun[index:]
         return True
 
@@ -137,7 +138,7 @@ class ReplyLayout:
             return False
         else:
             self._refused[index] = Page("", foot=REFUSED)
-        self._last = None
+        self._last, self._full = None, ()
         return True
 
     def _is_known(self, reply: Reply, head: str) -> bool:
@@ -152,8 +153,8 @@ class ReplyLayout:
             bare = (Page("", head, foot if reply.over else "", not reply.over, actions),)
             visible = head != self._heading and not (self._style.by_status and not reply.over)
             return self._settled(bare if (reply.over and foot) or visible else ())
-        if self._exceeds() and not reply.over and self._last and self._last[0].text and self._follows(reply):
-            return self._last[2]  # from here on the text only goes into the file
+        if self._full and not reply.over and self._follows(reply):
+            return self._full  # from here on the text only goes into the file
         while not self._step(reply, head):
             pass
         pages = [Page(text) for text in self._pages.closed]
@@ -163,10 +164,13 @@ class ReplyLayout:
             pages = pages[: self._max_pages]
             pages[-1] = replace(pages[-1], growing=not reply.over)
             foot = self._short_foot(reply, pages[-1], foot)
+        full = self._exceeds()
         if pages:
             pages[0] = replace(pages[0], head=self._closed_head if len(self._begun) > 1 else head)
             pages[-1] = replace(pages[-1], foot=foot, actions=actions)
-        return self._settled(pages)
+        settled = self._settled(pages)
+        self._full = settled if full and not reply.over else ()
+        return settled
 
     def _follows(self, reply: Reply) -> bool:
         return len(reply.text) >= len(self._text) and reply.text.startswith(self._text)
