@@ -310,8 +310,8 @@ async def test_a_message_that_is_too_long_is_cut_smaller(
     here: Room, command: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where Discord refuses a length that we take to fit, all of the answer still comes."""
-    monkeypatch.setattr(validation, "MAX_CONTENT", 900)
+    monkeypatch.setattr(validation, "MAX_CONTENT", 1500)
     messages = await answered(here, LONG, command=command)
-    assert all(len(message.content) <= 900 for message in messages)
+    assert all(len(message.content) <= 1500 for message in messages)
     assert "".join(message.content for message in messages).split()[-1] == "End."
     assert all(f"Paragraph {number:02}." in "".join(m.content for m in messages) for number in range(20))
