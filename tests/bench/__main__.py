@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from tests.bench import chunks, cpu, durability, growth, history, latency, memory, roundtrips, transport
+from tests.bench import chunks, cpu, durability, growth, history, latency, memory, roundtrips, stalls, transport
 from tests.bench.table import Table
 
 
@@ -29,6 +29,7 @@ CASES: dict[str, Callable[[], Awaitable[Table | None]]] = {
     "roundtrips": roundtrips.measure,
     "history": history.measure,
     "memory": memory.measure,
+    "stalls": stalls.measure,
     "transports": _transports,
 }
 LONGEST = 230.0  # seconds for all cases
