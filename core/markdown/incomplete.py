@@ -14,7 +14,7 @@ HOLD_CHARACTERS = 300
 """A mark that is not complete after this many characters counts as plain text, so nothing stays hidden for long."""
 MAX_DEPTH = 24
 """At most this many nested marks are closed."""
-_MOST_TRIES = 4  # to close the marks, each without one more of the outermost; each try reads a piece of the paragraph
+_MOST_TRIES = 3  # to close the marks, each without one more of the outermost; each try reads a piece of the paragraph
 
 # A last line that holds only the beginning of a block; its next characters decide which one.
 UNDECIDED = re.compile(r"(?:[\s>*+\-=_~`#|:]|\d{1,9}[.)]\s)*+(?:\d{1,9}[.)]?)?+[\s*_~`]*+(?:\[[ xX]?\]?)?+\s*+")

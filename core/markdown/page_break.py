@@ -1,5 +1,6 @@
 """find_break: decides where to end a page when its text has become too long."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 
 from wcwidth import iter_graphemes
@@ -23,13 +24,22 @@ _FULL = {
 
 
 def find_break(
-    text: str, begin: int, settled: int, fits: Callable[[str], bool], *, growing: bool, floor: int = 0
+    text: str,
+    begin: int,
+    settled: int,
+    fits: Callable[[str], bool],
+    *,
+    growing: bool,
+    floor: int = 0,
+    fitted: int = 0,
 ) -> BreakPoint | None:
     """Where to end a page whose text does not fit; None if nothing beyond `begin`, where its lead ends, fits.
 
     If possible, the page does not end after `settled`; it never ends before `floor`. `growing`: marks without a partner
-    may still get one.
+    may still get one. `fitted`: the length of a beginning of the text that is known to fit, where measuring begins.
+    Measuring reads much of the page each time, so it ends as soon as the rest makes little difference.
     """
+    near = len(text) // 64
 
     def ok(point: BreakPoint) -> bool:
         return fits(point.page(text))
@@ -40,7 +50,7 @@ def find_break(
     found = blocks(text)
     base = max(begin, floor)
     coarse = [p for p in useful(points_between_blocks(text, found)) if p.next <= settled]
-    last = _last_fit(coarse, ok)
+    last = _last_fit(coarse, ok, fitted, near)
     start = coarse[last].next if last >= 0 else base
     stop = coarse[last + 1].end if last + 1 < len(coarse) else len(text)
     point = _pick(coarse[: last + 1], base, stop)
@@ -48,14 +58,14 @@ def find_break(
         return point
     region = Region(text, found, max(start, begin, floor - 1), stop, growing)
     fine = [p for p in useful(region.words()) if p.next <= settled and is_whole(text, p)]
-    fitting = coarse[: last + 1] + fine[: _last_fit(fine, ok) + 1]
+    fitting = coarse[: last + 1] + fine[: _last_fit(fine, ok, fitted, near) + 1]
     reach = max((p.end for p in fitting), default=base)
     point = _pick(fitting, base, reach) if reach - base >= (stop - base) * 0.25 else None
     if point is not None and ok(point):
         return point
     letters = region.letters()
     for strict in (True, False):
-        letter = _last_letter(region, letters, lambda points: useful(points), ok, strict=strict)
+        letter = _last_letter(region, letters, useful, ok, near, strict=strict)
         if letter is not None and letter.end - base > 2 * (reach - base):
             return letter
         if reach > base:
@@ -96,15 +106,13 @@ def force_break(text: str, fits: Callable[[str], bool], floor: int = 0) -> Break
     return BreakPoint(Rank.ANYWHERE, end, end)
 
 
-def _last_fit(points: list[BreakPoint], ok: Callable[[BreakPoint], bool]) -> int:
-    """Index of the last point that fits, or -1. Looks from the end, since a text is usually only a little too long."""
-    high, step = len(points), 1
-    low = high - 1
-    while low >= 0 and not ok(points[low]):
-        high, low, step = low, low - step, step * 2
-    low = max(low, -1)
-    while high - low > 1:
-        middle = (low + high) // 2
+def _last_fit(points: list[BreakPoint], ok: Callable[[BreakPoint], bool], fitted: int, near: int) -> int:
+    """Index of the last point that fits, or of one at most `near` characters before it; -1 if none fits."""
+    low, high = -1, len(points)
+    middle = bisect_right(points, fitted, key=lambda point: point.end) - 1
+    while high - low > 1 and (low < 0 or points[high - 1].end - points[low].end > near):
+        if not low < middle < high:
+            middle = (low + high) // 2
         if ok(points[middle]):
             low = middle
         else:
@@ -115,8 +123,9 @@ def _last_fit(points: list[BreakPoint], ok: Callable[[BreakPoint], bool]) -> int
 def _last_letter(
     region: Region,
     ends: list[int],
-    useful: Callable[[list[BreakPoint]], list[BreakPoint]],
+    useful: Callable[[Iterable[BreakPoint]], list[BreakPoint]],
     ok: Callable[[BreakPoint], bool],
+    near: int,
     *,
     strict: bool,
 ) -> BreakPoint | None:
@@ -131,7 +140,7 @@ def _last_letter(
         return None
 
     low, high, best = -1, len(ends), None
-    while high - low > 1:
+    while high - low > 1 and (best is None or ends[high - 1] - ends[low] > near):
         middle = (low + high) // 2
         point = before(middle)
         if point is None or ok(point):

@@ -51,7 +51,7 @@ from core.markdown.stable_prefix import stable_length
 
 _NUMBERED = re.compile(r" {0,3}\d{1,9}[.)]\s")
 _ROOM = "\n\n" + "x" * 400  # this far before its limit, a page that can't be rewritten looks for a good end
-_WINDOW = 1024  # characters to look at beyond those of the frame before; half as many again until a page is full
+_WINDOW = 1024  # characters to look at beyond those of the frame before; doubled until a page is full
 LONGEST_PAGE = 16_000
 """In characters of its text, of which the dialects may drop some, such as white space."""
 
@@ -90,7 +90,9 @@ def step(
     pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool, append_only: bool = False
 ) -> tuple[Pages, bool]:
     """The same up to the end of the next page, and whether that is all: so that nobody has to wait for many pages."""
-    size = len(pages.raw) + _WINDOW
+    size, fitted = len(pages.raw) + _WINDOW, len(pages.raw)
+    if not pages.raw and len(pages.starts) > 1:
+        size = max(size, pages.starts[-1] - pages.starts[-2])  # most pages hold about as much as the one before
     while True:
         view = _View(text, pages, size)
         markdown = view.markdown
@@ -105,13 +107,15 @@ def step(
         fitting, point = short and (not shown or fits(shown)), None
         if not fitting:
             markdown = markdown if short else markdown[:LONGEST_PAGE]
-            point = find_break(markdown, view.begin, min(settled, LONGEST_PAGE), fits, growing=growing, floor=floor)
+            point = find_break(
+                markdown, view.begin, min(settled, LONGEST_PAGE), fits, growing=growing, floor=floor, fitted=fitted
+            )
         elif floor and growing and not fits(shown + _ROOM):
             point = find_early_break(markdown, view.begin, settled, fits, floor)
         if fitting and point is None:
             if view.whole:
                 return replace(pages, open=shown, raw=markdown), True
-            size += size // 2
+            size, fitted = 2 * size, len(markdown)
             continue
         if point is None and pages.lead and floor <= view.begin:
             pages = replace(pages, lead="", nest=(0,), raw="")  # what is reopened leaves no space for text

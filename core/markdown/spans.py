@@ -38,7 +38,7 @@ _SPACE = re.compile(r"(?<!\\)\s")
 _STEPS = 6  # to look for the ends of links, for each character of a piece
 _BEGUN = re.compile(rf"<(?!\s)|\\[(\[]|(?!{PRICE}[\s.,;:!?)])\$")
 _PIECE, _MOST = 400, 1200  # characters to read at once, at least and usually at most
-_LONGEST_PIECE = 1600  # where there is no white space
+_LONGEST_PIECE = 1000  # where there is no white space
 _STOPS = "。！？"
 _FAR = 800  # after this many characters, what is open is taken never to find its end
 
