@@ -54,6 +54,8 @@ _ROOM = "\n\n" + "x" * 400  # this far before its limit, a page that can't be re
 _WINDOW = 1024  # characters to look at beyond those of the frame before; doubled until a page is full
 LONGEST_PAGE = 16_000
 """In characters of its text, of which the dialects may drop some, such as white space."""
+MOST_LINES = 600
+"""Of a page. Reading a list costs as much for each item, however short it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,13 @@ def step(
             shown = ""
         settled = mended.settled if growing else len(markdown)
         floor = stable_length(pages.raw) if append_only else 0
-        short = len(markdown) <= LONGEST_PAGE
+        most = _most(markdown)
+        short = len(markdown) <= most
         fitting, point = short and (not shown or fits(shown)), None
         if not fitting:
-            markdown = markdown if short else markdown[:LONGEST_PAGE]
+            markdown = markdown[:most]
             point = find_break(
-                markdown, view.begin, min(settled, LONGEST_PAGE), fits, growing=growing, floor=floor, fitted=fitted
+                markdown, view.begin, min(settled, most), fits, growing=growing, floor=floor, fitted=fitted
             )
         elif floor and growing and not fits(shown + _ROOM):
             point = find_early_break(markdown, view.begin, settled, fits, floor)
@@ -121,6 +124,13 @@ def step(
             pages = replace(pages, lead="", nest=(0,), raw="")  # what is reopened leaves no space for text
             continue
         return _close(pages, view, markdown, point or force_break(markdown, fits, floor)), False
+
+
+def _most(markdown: str) -> int:
+    """How many characters of the text one page may hold at most, whatever the platform's limit."""
+    if markdown.count("\n") <= MOST_LINES:
+        return LONGEST_PAGE
+    return min(LONGEST_PAGE, len(markdown) - len(markdown.split("\n", MOST_LINES)[-1]))
 
 
 def _close(pages: Pages, view: "_View", markdown: str, point: BreakPoint) -> Pages:
