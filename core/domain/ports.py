@@ -67,12 +67,14 @@ class Surface(Protocol):
 
     All calls raise PlatformError. `told`: what the platform's last response said about that call's limit.
     `by_status`: only `status` shows that the model is thinking, never a message without text. `append_only`: the
-    surface can't take back what a growing page has shown.
+    surface can't take back what a growing page has shown. `own_name`: the bot's name as people see it here, "" if it is
+    not known.
     """
 
     told: RateLimitStatus | None
     by_status: bool
     append_only: bool
+    own_name: str
 
     def fits(self, page: Page) -> bool:
         """Whether the page, translated into the platform's dialect, keeps the platform's limits on length."""

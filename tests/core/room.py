@@ -21,6 +21,7 @@ class Room:
     name: str = ""  # prefix of its messages' ids
     by_status: bool = False
     append_only: bool = False
+    own_name: str = "nebula"
     told: RateLimitStatus | None = None
     post_pace: RateLimit = GENEROUS
     edit_pace: RateLimit = GENEROUS

@@ -1,0 +1,60 @@
+"""What refusals taught about the models' windows, in Redis for all processes: one small key for each model."""
+
+import math
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from core.store.redis.client import guarded
+
+KEEP_SECONDS = 86_400  # an operator may have given the model a larger window meanwhile
+_MAX_NAME_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`tokens`: how large a request may be, None if no refusal told. `ratio`: the server's count of tokens over our
+    guess."""
+
+    tokens: int | None = None
+    ratio: float | None = None
+
+
+class Windows:
+    """Reads and writes what was learnt. All calls raise StoreError."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
+
+    async def of(self, model: str) -> Window:
+        """What is known of this model."""
+        async with guarded():
+            tokens, ratio = await self._redis.hmget(_key(model), "tokens", "ratio")  # type: ignore[misc]
+        return Window(_int(tokens), _float(ratio))
+
+    async def learn(self, model: str, window: Window) -> None:
+        """Record what is not None, for a day."""
+        values = {"tokens": window.tokens, "ratio": None if window.ratio is None else round(window.ratio, 3)}
+        known = {name: str(value) for name, value in values.items() if value is not None}
+        if not known:
+            return
+        async with guarded(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(_key(model), mapping=known)
+            pipe.expire(_key(model), KEEP_SECONDS)
+            await pipe.execute()
+
+
+def _key(model: str) -> str:
+    return f"nb:m:{model[:_MAX_NAME_CHARACTERS]}"
+
+
+def _int(value: bytes | None) -> int | None:
+    return int(value) if value and value.isdigit() and len(value) < 12 else None
+
+
+def _float(value: bytes | None) -> float | None:
+    try:
+        number = float(value or b"nan")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number > 0 else None
