@@ -173,7 +173,7 @@ async def test_missing_markdown_blocks_are_detected_once() -> None:
         surface = SlackSurface(
             slack, Eyes(slack), Capabilities(), Address(Place("slack", "T1", "C1"), Placement.CHANNEL)
         )
-        assert [await surface.post(Page(text)) for text in ("one", "two")] == ["1.2", "1.3"]
+        assert [(await surface.post(Page(text))).id for text in ("one", "two")] == ["1.2", "1.3"]
         await slack.close()
     assert kinds == ["markdown", "section", "section"]
 
