@@ -14,7 +14,7 @@ from bots.discord.outbound.channel_surface import content_of, fits
 from core.commands.responses import Response
 from core.domain.errors import PlatformError
 from core.domain.page import Page
-from core.markdown.paginate import Pages, flow
+from core.markdown.paginate import split
 from core.reply.delivery import patiently
 
 log = logging.getLogger(__name__)
@@ -27,9 +27,7 @@ NOT_SENT = (
 
 def contents_of(response: Response) -> tuple[str, ...]:
     """A response as messages within Discord's limit; at least one."""
-    pages = flow(Pages(), response.text, lambda text: fits(Page(text)), final=True)
-    texts = (*pages.closed, pages.open) if pages.open else pages.closed
-    return tuple(content_of(Page(text)) for text in texts) or ("…",)
+    return tuple(content_of(Page(text)) for text in split(response.text, lambda text: fits(Page(text)))) or ("…",)
 
 
 class Responses:
