@@ -102,7 +102,7 @@ DOORS: dict[str, set[str]] = {
     "msgspec": {"core.nebula"},
     "redis": {"core.store", "core.store.redis", "bots.compose", "bots.run"},
     "markdown_it": {"core.markdown", "bots.slack.dialect"},
-    "wcwidth": {"core.markdown", "bots.slack.dialect", "bots.discord.dialect"},
+    "wcwidth": {"core.markdown", "bots.slack.dialect"},
     "cryptography": {"core.settings"},
     "prometheus_client": {"core.metrics", "bots.health"},
     "slack_bolt": {"bots.slack.api", "bots.slack.inbound", "bots.slack.app"},
