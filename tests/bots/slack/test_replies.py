@@ -245,6 +245,25 @@ async def test_eyes_replace_a_status_that_can_not_be_set(redis_url: str) -> None
         assert not any(message.reactions for message in room.slack.messages(room.where("#general")))
 
 
+async def test_eyes_that_another_process_added_meanwhile_are_removed(redis_url: str) -> None:
+    """The turn begins while the call that adds them runs, and Slack refuses that call: they are there already."""
+    async with slack_room(redis_url) as room:
+        web, gate = Web(room.slack.api_url, room.slack.bot_token), asyncio.Event()
+        question = await room.say("ann", "#general", "hello")
+        await Eyes(web).put(question.channel, question.ts)
+        room.slack.faults.add("reactions.add", faults.held(gate))
+        eyes = Eyes(web)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(eyes.put(question.channel, question.ts))
+            await room.until(lambda: not room.slack.faults.left("reactions.add"))
+            await eyes.take(question.channel, question.ts)
+            gate.set()
+        assert not any(message.reactions for message in room.slack.messages(question.channel))
+        await eyes.put(question.channel, question.ts)
+        assert any(message.reactions for message in room.slack.messages(question.channel))
+        await web.close()
+
+
 async def test_eyes_that_come_too_late_are_removed(redis_url: str) -> None:
     """The answer may be there before the reaction; then the reaction goes as soon as it has come."""
     async with slack_room(redis_url) as room:
