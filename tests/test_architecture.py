@@ -32,11 +32,12 @@ ALLOWED: dict[str, set[str]] = {
     "core.inbound": {
         *("core.domain", "core.settings", "core.store", "core.access", "core.commands", "core.reply", "core.turns"),
     },
+    "bots.shared": {"core.domain"},
     "bots.slack.dialect": {"core.markdown"},
     "bots.slack.api": {"core.domain", "core.settings", "core.metrics", "bots.proxy"},
     "bots.slack.components": {
         *("core.domain", "core.commands", "core.markdown", "core.settings"),
-        "bots.slack.dialect",
+        *("bots.shared", "bots.slack.dialect"),
     },
     "bots.slack.outbound": {
         *("core.domain", "core.commands", "core.reply"),
@@ -53,9 +54,9 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.discord.dialect": {"core.markdown"},
     "bots.discord.api": {"core.domain", "core.ratelimit", "core.metrics", "bots.proxy"},
-    "bots.discord.components": {"core.domain", "core.commands", "core.settings", "bots.discord.api"},
+    "bots.discord.components": {"core.domain", "core.commands", "core.settings", "bots.shared", "bots.discord.api"},
     "bots.discord.outbound": {
-        *("core.domain", "core.commands", "core.markdown"),
+        *("core.domain", "core.commands", "core.markdown", "core.reply"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect"),
     },
     "bots.discord.inbound": {
@@ -103,7 +104,7 @@ DOORS: dict[str, set[str]] = {
     "msgspec": {"core.nebula"},
     "redis": {"core.store", "core.store.redis", "bots.compose", "bots.run"},
     "markdown_it": {"core.markdown", "bots.slack.dialect"},
-    "wcwidth": {"core.markdown", "bots.slack.dialect", "bots.discord.dialect"},
+    "wcwidth": {"core.markdown", "bots.slack.dialect"},
     "cryptography": {"core.settings"},
     "prometheus_client": {"core.metrics", "bots.health"},
     "slack_bolt": {"bots.slack.api", "bots.slack.inbound", "bots.slack.app"},

@@ -1,0 +1,1 @@
+"""What the adapters to Slack and Discord show in the same way."""
