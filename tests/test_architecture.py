@@ -32,12 +32,11 @@ ALLOWED: dict[str, set[str]] = {
     "core.inbound": {
         *("core.domain", "core.settings", "core.store", "core.access", "core.commands", "core.reply", "core.turns"),
     },
-    "bots.shared": {"core.domain"},
     "bots.slack.dialect": {"core.markdown"},
     "bots.slack.api": {"core.domain", "core.settings", "core.metrics", "bots.proxy"},
     "bots.slack.components": {
         *("core.domain", "core.commands", "core.markdown", "core.settings"),
-        *("bots.shared", "bots.slack.dialect"),
+        "bots.slack.dialect",
     },
     "bots.slack.outbound": {
         *("core.domain", "core.commands", "core.reply"),
@@ -54,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.discord.dialect": {"core.markdown"},
     "bots.discord.api": {"core.domain", "core.ratelimit", "core.metrics", "bots.proxy"},
-    "bots.discord.components": {"core.domain", "core.commands", "core.settings", "bots.shared", "bots.discord.api"},
+    "bots.discord.components": {"core.domain", "core.commands", "core.settings", "bots.discord.api"},
     "bots.discord.outbound": {
         *("core.domain", "core.commands", "core.markdown", "core.reply"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect"),

@@ -1,10 +1,9 @@
 """Delivers what must arrive: repeats calls that a platform delays or fails."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from core.domain.errors import SlowDown, Unreachable
+from core.domain.retry import retried
 
 T = TypeVar("T")
 
@@ -16,10 +15,4 @@ async def patiently(call: Callable[[], Awaitable[T]], attempts: int = 4) -> T:
 
     A message whose response was lost may be shown twice; that is better than not at all.
     """
-    for attempt in range(1, attempts):
-        try:
-            return await call()
-        except (SlowDown, Unreachable) as error:
-            pause = error.retry_after if isinstance(error, SlowDown) else attempt
-            await asyncio.sleep(min(pause, _MAX_PAUSE_SECONDS))
-    return await call()
+    return await retried(call, range(1, attempts), longest=_MAX_PAUSE_SECONDS)

@@ -5,9 +5,8 @@ from typing import Any
 
 from bots.discord.api.names import NAME
 from bots.discord.api.rest import Button
-from bots.shared.labels import LABELS
 from core.domain.conversation import Conversation
-from core.domain.page import Action
+from core.domain.page import LABELS, Action
 
 _PREFIX = "reply:"
 # Length of an id (docs.discord.com, Component Reference); three snowflakes and a word are shorter.

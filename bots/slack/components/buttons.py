@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bots.shared.labels import LABELS
 from core.domain.conversation import Conversation
-from core.domain.page import Action
+from core.domain.page import LABELS, Action
 
 Json = dict[str, Any]
 

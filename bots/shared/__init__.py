@@ -1,1 +1,0 @@
-"""What the adapters to Slack and Discord show in the same way."""
