@@ -46,9 +46,11 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.access", "core.commands", "core.inbound"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect", "bots.slack.outbound"),
     },
+    "bots.adapter": {"core.domain", "core.inbound", "core.settings"},
     "bots.slack.manifest": {"core.commands"},
+    "bots.slack.config": {"core.settings", "bots.adapter"},
     "bots.slack.app": {
-        *("core.domain", "core.inbound", "core.settings", "bots.slack.manifest"),
+        *("core.domain", "core.inbound", "core.settings", "bots.slack.manifest", "bots.slack.config"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.inbound", "bots.slack.outbound"),
     },
     "bots.discord.dialect": {"core.markdown"},
@@ -62,8 +64,9 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.commands", "core.inbound", "core.settings", "bots.proxy"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect", "bots.discord.outbound"),
     },
+    "bots.discord.config": {"core.settings", "bots.adapter"},
     "bots.discord.app": {
-        *("core.domain", "core.inbound", "core.settings"),
+        *("core.domain", "core.inbound", "core.settings", "bots.discord.config"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
     },
     "bots.console": {"core.domain", "core.commands", "core.settings", "core.store", "bots.compose", "bots.interrupt"},
@@ -73,7 +76,8 @@ ALLOWED: dict[str, set[str]] = {
     "bots.sandbox.discord": {"bots.sandbox.hold"},
     "bots.sandbox.terminal": {"bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.interrupt"},
     "bots.sandbox.app": {
-        *("core.settings", "bots.compose", "bots.run", "bots.slack.app", "bots.discord.app"),
+        *("core.settings", "bots.adapter", "bots.compose", "bots.run"),
+        *("bots.slack.app", "bots.slack.config", "bots.discord.app", "bots.discord.config"),
         *("bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.sandbox.terminal"),
     },
     "bots.proxy": set(),
@@ -88,10 +92,15 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.run": {
         *("core.domain", "core.settings", "core.store.redis", "core.nebula.wrappers"),
-        *("bots.alive", "bots.compose", "bots.health", "bots.slack.app", "bots.discord.app"),
+        *("bots.adapter", "bots.alive", "bots.compose", "bots.health"),
+    },
+    "bots.platforms": {
+        *("core.settings", "bots.adapter"),
+        *("bots.slack.app", "bots.slack.config", "bots.discord.app", "bots.discord.config"),
     },
     "bots.cli": {
-        *("core.domain", "core.settings", "bots.alive", "bots.logs", "bots.run", "bots.slack.manifest"),
+        *("core.domain", "core.settings", "bots.alive", "bots.logs", "bots.platforms", "bots.run"),
+        "bots.slack.manifest",
         *("bots.console", "bots.sandbox.app"),
     },
     "bots.__main__": {"bots.cli"},
