@@ -11,9 +11,9 @@ from core.domain.conversation import Address, Author, Place, Rights
 from core.domain.errors import Rejected
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Page
-from core.domain.ports import Connection, QuestionStatus
+from core.domain.ports import Connection, Posted, QuestionStatus
 from core.domain.question import Question
-from core.domain.rates import RateLimit, RateLimitStatus
+from core.domain.rates import RateLimit
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import Dispatcher
 from tests.bots.campfire.config import CampfireConfig
@@ -56,7 +56,6 @@ class Campfire:
 class CampfireSurface:
     """Writes every frame; the last one is the reply."""
 
-    told: RateLimitStatus | None = None
     by_status = False
     append_only = False
 
@@ -70,12 +69,13 @@ class CampfireSurface:
     def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         return RateLimit(NAME, 1000, 1.0)
 
-    async def post(self, page: Page) -> str:
+    async def post(self, page: Page) -> Posted:
         _write(page.text)
-        return next(self._ids)
+        return Posted(next(self._ids))
 
-    async def edit(self, message: str, page: Page) -> None:
+    async def edit(self, message: str, page: Page) -> Posted:
         _write(page.text)
+        return Posted(message)
 
     async def delete(self, message: str) -> None:
         pass
