@@ -57,7 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "bots.discord.api": {"core.domain", "core.ratelimit", "core.metrics", "bots.proxy"},
     "bots.discord.components": {"core.domain", "core.commands", "core.settings", "bots.discord.api"},
     "bots.discord.outbound": {
-        *("core.domain", "core.commands", "core.markdown", "core.reply"),
+        *("core.domain", "core.commands", "core.markdown"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect"),
     },
     "bots.discord.inbound": {

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from core.domain.errors import PlatformError
 from core.domain.page import Page
 from core.domain.ports import QuestionStatus, Surface
-from core.reply.delivery import patiently
+from core.domain.retry import patiently
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from bots.discord.outbound.channel_surface import content_of, fits
 from core.commands.responses import Response
 from core.domain.errors import PlatformError
 from core.domain.page import Page
+from core.domain.retry import patiently
 from core.markdown.paginate import split
-from core.reply.delivery import patiently
 
 log = logging.getLogger(__name__)
 

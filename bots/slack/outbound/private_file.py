@@ -10,7 +10,7 @@ from bots.slack.outbound.upload import Upload
 from core.commands.responses import Response
 from core.domain.conversation import Place
 from core.domain.errors import PlatformError
-from core.reply.delivery import patiently
+from core.domain.retry import patiently
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from bots.slack.outbound.surface import SlackSurface
 from core.commands.responses import Response
 from core.domain.errors import PlatformError, Rejected
 from core.domain.page import Page
-from core.reply.delivery import patiently
+from core.domain.retry import patiently
 
 log = logging.getLogger(__name__)
 
