@@ -8,8 +8,9 @@ from redis.asyncio import Redis
 
 from core.access.admission import Admission
 from core.access.allowlist import AccessList
-from core.access.quotas import UserQuotas
+from core.access.quotas import UserLimits, UserQuotas
 from core.commands.handlers import Handlers
+from core.domain.options import Switch
 from core.domain.ports import ChatModel, Platform
 from core.inbound.buttons import ButtonActions
 from core.inbound.dispatcher import Dispatcher
@@ -153,10 +154,11 @@ def assemble(
     )
     turns = Turns(redis, retention, config.redis_partitions, config.encryption)
     records = ConversationLookups(turns.mailboxes)
-    settings = SettingsStore(redis, config, {platform.name: platform.defaults for platform in platforms})
+    settings = SettingsStore(redis, config.defaults, {platform.name: platform.defaults for platform in platforms})
     ratings = Ratings(redis, retention.keep)
-    access = AccessList.of(config)
-    admission = Admission(access, UserQuotas(Quotas(redis), config), longest=config.question_characters)
+    access = AccessList(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
+    people = UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
+    admission = Admission(access, UserQuotas(Quotas(redis), people), longest=config.question_characters)
     limiter = limiter or RateLimiter(RedisRateLimit(redis))
     assistant = Assistant(
         model, limiter, context=config.nebula_context_tokens, pages=config.reply_pages, windows=Windows(redis)

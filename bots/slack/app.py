@@ -21,6 +21,7 @@ from bots.slack.api.identity import Identity
 from bots.slack.api.patience import PATIENCE, Patience
 from bots.slack.api.people import People
 from bots.slack.components import buttons, forms
+from bots.slack.config import SlackConfig
 from bots.slack.inbound.backfill import Backfill
 from bots.slack.inbound.buttons import ButtonPresses
 from bots.slack.inbound.commands import Commands
@@ -39,7 +40,7 @@ from core.domain.options import Memory, Placement, PlatformDefaults, Streaming
 from core.domain.ports import Connection
 from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
-from core.settings.config import Config, WrongConfig
+from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +54,12 @@ _ANYTHING = re.compile(r".*", re.DOTALL)
 
 
 class Slack:
-    """Implements core.domain.ports.Platform over slack-bolt, with Socket Mode or, if configured, HTTP."""
+    """Implements `bots.adapter.Adapter` over slack-bolt, with Socket Mode or, if configured, HTTP."""
 
     name = "slack"
     defaults = PlatformDefaults(memory=Memory.CHANNEL, replies=Placement.THREAD)
 
-    def __init__(self, config: Config, *, patience: Patience = PATIENCE) -> None:
+    def __init__(self, config: SlackConfig, *, patience: Patience = PATIENCE) -> None:
         """`patience`: time limits other than Slack's own, for tests."""
         token = config.slack_bot_token
         self._config = config
@@ -84,7 +85,7 @@ class Slack:
 
     def connection(self) -> Connection:
         """Return the state of the sockets; over HTTP, whether we listen."""
-        return Connection(self.ready.is_set()) if self._config.slack_over_http else self._connections.connection()
+        return Connection(self.ready.is_set()) if self._config.over_http else self._connections.connection()
 
     async def run(self, dispatcher: Dispatcher) -> None:
         """Serve until cancelled, then close within a few seconds.
@@ -150,7 +151,7 @@ class Slack:
                 log.info(
                     "Slack: the app can't read channel messages: it misses edits, deletions, and mentions while offline"
                 )
-        self._capabilities.me = str(answer["user_id"])
+        self._capabilities.me, self._capabilities.name = str(answer["user_id"]), str(answer.get("user") or "")
         enterprise = str(answer.get("enterprise_id") or "")
         return Identity(str(answer["team_id"]), self._capabilities.me, str(answer.get("bot_id") or ""), enterprise)
 
@@ -200,7 +201,7 @@ class Slack:
             client=AsyncWebClient(base_url=self._config.slack_api_url, logger=sdk_log, retry_handlers=[]),
             authorize=authorize,
             signing_secret=secret.get_secret_value() if secret else "",
-            request_verification_enabled=self._config.slack_over_http,
+            request_verification_enabled=self._config.over_http,
             ignoring_self_events_enabled=False,  # somebody may delete one of our answers
         )
         app.middleware(listeners.event)
@@ -216,7 +217,7 @@ class Slack:
     @asynccontextmanager
     async def _transport(self, app: AsyncApp, presence: Presence) -> AsyncIterator[None]:
         config = self._config
-        if config.slack_over_http:
+        if config.over_http:
             async with transport.http(app, config.slack_host, config.slack_port or 0):
                 yield
             return

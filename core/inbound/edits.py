@@ -120,7 +120,7 @@ class EditHandler:
         """Post a message with a button. It counts as one of the answer's messages, so a new answer replaces it too."""
         surface = self._surfaces.beside(previous.question, settings, Step.CHANGED)
         with suppress(PlatformError, StoreError):
-            message = await surface.post(Page("", foot=CHANGED, actions=(Action.AGAIN,)))
+            message = (await surface.post(Page("", foot=CHANGED, actions=(Action.AGAIN,)))).id
             await self._records.revise(
                 conversation, replace(previous, messages=(*previous.messages, message), offer=message)
             )

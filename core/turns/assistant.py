@@ -214,7 +214,7 @@ class Assistant:
     ) -> None:
         asked = Asked(settings, _history_before(turn), turn.question)
         fitting = await self._sizes.fitting(asked, await self._model.catalog())
-        own_name = OwnName(name) if (name and not turn.question.place.direct) else None
+        own_name = None if turn.question.place.direct else OwnName(name)
         while True:
             begun = False
             try:

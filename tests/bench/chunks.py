@@ -94,9 +94,9 @@ def markdown(chunks: int) -> str:
 @asynccontextmanager
 async def _reads(servers: Wire) -> AsyncIterator[dict[str, Read]]:
     """The ways to read one stream, the floor first; each returns the characters of the answer."""
-    config = servers.addresses.config(Path("unused"))
+    config = servers.addresses.config(Path("unused")).core
     place = Place("bench", "W", "C")
-    settings = resolve(place, config, PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL), ())
+    settings = resolve(place, config.defaults, PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL), ())
     async with nebula(config) as model:
         yield {
             "floor: a bare socket, json.loads": lambda number: bare(config),

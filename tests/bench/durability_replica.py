@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bots.compose import assemble, chat_model, nebula, storage
+from bots.platforms import load
 from core.domain.conversation import Address, Author, Place, Rights
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import NO_STATUS, QuestionStatus, Surface
@@ -21,7 +22,7 @@ from core.domain.question import Question
 from core.domain.rates import RateLimit
 from core.domain.turn_id import TurnId
 from core.ratelimit.limiter import RateLimiter
-from core.settings.config import Config, load
+from core.settings.config import Config
 from core.settings.parameters import resolve
 from core.turns.assistant import Assistant
 from tests.bench.turns import answered
@@ -98,7 +99,7 @@ async def _bare(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
     running: set[asyncio.Task[object]] = set()
 
     async def ask(mention: Question) -> None:
-        settings = resolve(mention.place, config, rooms.defaults, ())
+        settings = resolve(mention.place, config.defaults, rooms.defaults, ())
         surface = rooms.open(Address(mention.place, settings.replies, mention.message))
         running.add(task := group.create_task(answered(assistant, mention, settings, surface)))
         task.add_done_callback(running.discard)
@@ -114,7 +115,7 @@ async def _bare(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
 
 
 async def _main(*, durable: bool) -> None:
-    config, rooms = load(None), _Rooms()
+    config, rooms = load(None).of(Config), _Rooms()
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     async with (

@@ -9,10 +9,10 @@ from bots.compose import chat_model, nebula, storage
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
-from core.settings.config import Config
 from tests.bench.floor import floor
 from tests.bench.table import Table, ms, percentile, ratio
 from tests.bench.wire import Event, Wire, wire
+from tests.configuration import Configuration
 
 TURNS, WARM = 150, 10
 EVENTS = {Event.SLACK: "slack", Event.DISCORD: "discord", Event.DISCORD_SLASH: "discord"}
@@ -42,12 +42,12 @@ async def measure() -> Table:
     )
 
 
-async def _bot(servers: Wire, config: Config) -> dict[Event, list[float]]:
-    slack, discord = Slack(config), Discord(config)
+async def _bot(servers: Wire, config: Configuration) -> dict[Event, list[float]]:
+    slack, discord = Slack(config.slack), Discord(config.discord)
     async with (
-        storage(config) as store,
-        chat_model(config, store.redis) as model,
-        serving(config, store.redis, model, [slack, discord]) as bot,
+        storage(config.core) as store,
+        chat_model(config.core, store.redis) as model,
+        serving(config.core, store.redis, model, [slack, discord]) as bot,
     ):
         await slack.ready.wait()
         await discord.ready.wait()
@@ -55,11 +55,11 @@ async def _bot(servers: Wire, config: Config) -> dict[Event, list[float]]:
         return {event: await _times(servers, event, bot.runner.idle) for event in EVENTS}
 
 
-async def _floor(servers: Wire, config: Config) -> dict[Event, list[float]]:
+async def _floor(servers: Wire, config: Configuration) -> dict[Event, list[float]]:
     found = {}
-    async with nebula(config) as model:
+    async with nebula(config.core) as model:
         for event, platform in EVENTS.items():
-            async with floor(model, config.nebula_model, servers.addresses, platform) as least:
+            async with floor(model, config.core.nebula_model, servers.addresses, platform) as least:
 
                 async def settled(answered: Callable[[], Awaitable[object]] = least.answered.wait) -> None:
                     await answered()

@@ -19,13 +19,13 @@ from core.domain.ports import ChatModel
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.nebula.wrappers.breaking import Breakers
-from core.settings.config import Config
 from core.settings.parameters import Stored, resolve
 from core.store.settings import SettingsStore
 from tests.bench.live_cases import Case
 from tests.bench.live_scene import LiveWire, Watched, live_wire
 from tests.bench.turns import answered
 from tests.bench.wire import PATIENCE, Event
+from tests.configuration import Configuration
 
 FAST, LENGTH = 400, 2_000  # tokens a second, and of the answer, that is read while the platform is slow
 
@@ -81,32 +81,33 @@ async def _stage(
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="nb-"))
         servers = await stack.enter_async_context(live_wire(case.replies))
-        config = servers.addresses.config(Path(folder))
+        sections = servers.addresses.config(Path(folder))
+        config = sections.core
         store = await stack.enter_async_context(storage(config))
         bots = []
         for _ in range(case.replicas):
             account = account_limits(config, store.redis)
             client = seen(await stack.enter_async_context(nebula(config, account.reserve_retry)))
             model = wrapped(config, client, account, Breakers())
-            platform = _platform(case, config)
+            platform = _platform(case, sections)
             bot = await stack.enter_async_context(serving(config, store.redis, model, [platform]))
             await platform.ready.wait()
             bots.append(_Served(bot, platform))
         if case.streaming:
-            settings = SettingsStore(store.redis, config, {})
+            settings = SettingsStore(store.redis, config.defaults, {})
             scope = f"slack/{await servers.team()}"
             await settings.write(scope, "streaming", Stored(case.streaming, "bench", time.time()))
         await servers.ready(case.event, case.replicas)
         yield servers, bots
 
 
-def _platform(case: Case, config: Config) -> Slack | Discord:
-    return Slack(config) if case.event in (Event.SLACK, Event.SLACK_DIRECT) else Discord(config)
+def _platform(case: Case, config: Configuration) -> Slack | Discord:
+    return Slack(config.slack) if case.event in (Event.SLACK, Event.SLACK_DIRECT) else Discord(config.discord)
 
 
 async def _together(servers: LiveWire, served: _Served, case: Case) -> Watched:
     """All replies in one channel at once: the assistant answers on surfaces of the platform, without the intake."""
-    config = servers.addresses.config(Path("unused"))
+    config = servers.addresses.config(Path("unused")).core
     asked = [await servers.written_to_nobody(number) for number in range(case.replies)]
     async with asyncio.TaskGroup() as group:
         running = []
@@ -114,7 +115,7 @@ async def _together(servers: LiveWire, served: _Served, case: Case) -> Watched:
             mention = Question(
                 TurnId(f"bench/{number}"), each.place, Author("U", "bob"), each.text, message=each.message
             )
-            settings = resolve(each.place, config, served.platform.defaults, ())
+            settings = resolve(each.place, config.defaults, served.platform.defaults, ())
             surface = served.platform.open(Address(each.place, settings.replies, each.message))
             running.append(group.create_task(answered(served.bot.assistant, mention, settings, surface)))
         watched = await servers.watch(case.replies, case.patience)

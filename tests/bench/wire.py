@@ -20,7 +20,7 @@ from bots.sandbox.slack.limits import OFF, Limit
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import EVENTS
 from core.domain.chat import ChatMessage
-from core.settings.config import Config
+from tests.configuration import Configuration, configured
 
 PATIENCE = 20.0  # seconds for anything that the bot must have done by then
 
@@ -61,18 +61,11 @@ class Addresses:
             "DISCORD_TOKEN": self.discord_token,
         }
 
-    def config(self, data: Path) -> Config:
+    def config(self, data: Path) -> Configuration:
         """The same as a configuration, whatever the environment says."""
         values: dict[str, Any] = {name.lower(): value for name, value in self.environment().items()}
-        values["NEBULA_API_KEY"] = values.pop("nebula_api_key")  # the only field with another name outside
-        values |= {
-            "redis_url": None,
-            "slack_signing_secret": None,
-            "data_dir": data,
-            "drain_seconds": 0,
-            "_env_file": None,
-        }
-        return Config(**values)
+        values |= {"redis_url": None, "slack_signing_secret": None, "data_dir": data, "drain_seconds": 0}
+        return configured(**values)
 
 
 @dataclass(frozen=True, slots=True)

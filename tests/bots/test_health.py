@@ -19,7 +19,7 @@ from bots.sandbox.nebula.faults import Fault
 from bots.sandbox.slack import faults
 from bots.slack.api import transport
 from bots.slack.app import Slack
-from core.settings.config import Config, WrongConfig
+from core.settings.environment import WrongConfig
 from core.store.redis.embedded import bound, find_server
 from tests.bots.health_harness import Place, place
 from tests.bounds import HANG_SECONDS
@@ -83,11 +83,10 @@ async def test_the_port_is_off_by_default_and_bound_to_loopback(
 
 async def test_a_port_in_use_is_reported() -> None:
     """The sentence names the variable and the port."""
-    values: dict[str, Any] = {"health_port": free_port()}
-    config = Config(**values)
-    async with health.health(config, []):
-        with pytest.raises(WrongConfig, match=f"HEALTH_PORT: cannot open port {config.health_port} on 127.0.0.1"):
-            async with health.health(config, []):
+    port = free_port()
+    async with health.health(port, "127.0.0.1", []):
+        with pytest.raises(WrongConfig, match=f"HEALTH_PORT: cannot open port {port} on 127.0.0.1"):
+            async with health.health(port, "127.0.0.1", []):
                 raise AssertionError("it was opened twice")
 
 

@@ -156,7 +156,7 @@ async def process(
         bot = assemble(values, redis, wrapped(config, nebula, account, Breakers()), [rooms], handover=handover)
         await stack.enter_async_context(bot.runner.open())
         turns = Turns(redis, Retention(lease=lease), encryption=config.encryption)
-        settings = SettingsStore(redis, config, {rooms.name: rooms.defaults})
+        settings = SettingsStore(redis, config.defaults, {rooms.name: rooms.defaults})
         yield Process(bot.dispatcher, bot.inbox, bot.runner, bot.assistant, turns, settings, rooms)
 
 

@@ -19,8 +19,8 @@ from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.text import walk
 from bots.sandbox.discord.values import Channel, Message, Permission, Upload, User
 from bots.sandbox.nebula.server import NebulaServer
-from core.settings.config import Config
 from tests.bounds import HANG_SECONDS
+from tests.configuration import Configuration, configured
 
 T = TypeVar("T")
 GENERAL = "#general"
@@ -151,10 +151,10 @@ class Room:
         return await self.discord.until(condition, timeout)
 
 
-def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> Config:
+def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> Configuration:
     """The configuration of a bot that uses these servers."""
     values: dict[str, Any] = {
-        "NEBULA_API_KEY": "key",
+        "nebula_api_key": "key",
         "nebula_base_url": model.base_url,
         "nebula_platform_url": model.platform_url,
         "discord_token": discord.token,
@@ -162,7 +162,7 @@ def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> C
         "discord_gateway_url": discord.gateway_url,
         "drain_seconds": 0,
     }
-    return Config(**{**values, **changes})
+    return configured(**{**values, **changes})
 
 
 def discord_server(**options: Any) -> DiscordServer:
@@ -198,12 +198,12 @@ async def room(
 
 @asynccontextmanager
 async def running(
-    stage: Room, redis: "Redis", config: Config, answer_seconds: float = HANG_SECONDS, limits: BotLimits = QUICK
+    stage: Room, redis: "Redis", config: Configuration, answer_seconds: float = HANG_SECONDS, limits: BotLimits = QUICK
 ) -> AsyncIterator[None]:
     """The bot, from its log-in to its end; a second one beside it is a second replica or a restart."""
-    platform = Discord(config, limits=limits, answer_seconds=answer_seconds)
-    async with chat_model(config, redis) as model, asyncio.TaskGroup() as group:
-        bot = assemble(config, redis, model, [platform])
+    platform = Discord(config.discord, limits=limits, answer_seconds=answer_seconds)
+    async with chat_model(config.core, redis) as model, asyncio.TaskGroup() as group:
+        bot = assemble(config.core, redis, model, [platform])
         async with bot.runner.open():
             serving = group.create_task(platform.run(bot.dispatcher))
             ready = group.create_task(platform.ready.wait())

@@ -20,7 +20,7 @@ from bots.sandbox.nebula.faults import Fault, Thought
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import COMMANDS
 from core.domain.errors import StoreError
-from core.settings.config import WrongConfig
+from core.settings.environment import WrongConfig
 from core.store.redis.client import connection
 from core.turns import accepted
 from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running

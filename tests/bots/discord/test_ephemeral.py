@@ -129,7 +129,7 @@ class TestDelete:
         posted = await here.platform.open(where).post(Page("The answer."))
         [thread] = here.discord.threads(here.place(GENERAL))
         await here.discord.delete(question)
-        await here.platform.open(where).delete(posted)
+        await here.platform.open(where).delete(posted.id)
         assert not here.shown(thread)
         assert here.discord.threads(here.place(GENERAL))
 
@@ -144,7 +144,7 @@ class TestDelete:
         where = address(here, question, placement=Placement.THREAD)
         posted = await here.platform.open(where).post(Page("The answer."))
         assert here.said(GENERAL) == ["The answer."]
-        await here.platform.open(where).delete(posted)
+        await here.platform.open(where).delete(posted.id)
         assert not here.shown(GENERAL)
 
     async def test_an_answer_in_a_thread_where_the_question_is_too(self, here: Room) -> None:
@@ -154,7 +154,7 @@ class TestDelete:
         where = address(here, question, thread=thread)
         posted = await here.platform.open(where).post(Page("The answer."))
         here.discord.archive(thread)
-        await here.platform.open(where).delete(posted)
+        await here.platform.open(where).delete(posted.id)
         assert not here.shown(thread)
 
     async def test_what_is_gone_is_no_error(self, here: Room) -> None:
@@ -163,10 +163,10 @@ class TestDelete:
         where = address(here, question, placement=Placement.THREAD)
         posted = await here.platform.open(where).post(Page("The answer."))
         for _ in range(2):
-            await here.platform.open(where).delete(posted)
+            await here.platform.open(where).delete(posted.id)
         for channel in (*here.discord.threads(here.place(GENERAL)), here.place(GENERAL)):
             here.discord.remove_channel(channel)
-        await here.platform.open(where).delete(posted)
+        await here.platform.open(where).delete(posted.id)
 
     async def test_an_answer_to_a_command_beside_its_token(self, here: Room) -> None:
         """Messages that the token does not know are deleted as ordinary ones."""
@@ -175,6 +175,6 @@ class TestDelete:
         await here.until(lambda: shown.original is not None and shown.original.content.endswith("The answer."))
         plain = await here.platform.open(address(here, await here.say("ann", GENERAL, "hi"))).post(Page("Plain."))
         assert shown.original is not None
-        for message in (plain, shown.original.id):
+        for message in (plain.id, shown.original.id):
             await here.platform.open(response(here, shown)).delete(message)
         assert not here.shown(GENERAL)

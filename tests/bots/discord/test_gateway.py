@@ -12,7 +12,7 @@ from bots.sandbox.discord import gateway as discord_gateway
 from bots.sandbox.discord.gateway import Gateway
 from bots.sandbox.discord.values import Overwrite, Permission
 from bots.sandbox.nebula.server import NebulaServer
-from core.settings.config import WrongConfig
+from core.settings.environment import WrongConfig
 from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
 
 POST = "POST /channels/{channel}/messages"

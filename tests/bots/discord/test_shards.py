@@ -9,10 +9,11 @@ from redis.asyncio import Redis
 
 from bots.discord.api import shards
 from bots.discord.api.shards import Shard, shards_of
+from bots.platforms import load
 from bots.sandbox.discord.values import Channel
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Conversation
-from core.settings.config import WrongConfig, load
+from core.settings.environment import WrongConfig
 from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
 
 SIGN_IN_SECONDS = 0.3

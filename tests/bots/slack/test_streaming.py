@@ -559,7 +559,7 @@ async def test_a_new_process_recognizes_its_own_stream_in_a_channel(redis_url: s
             place, Placement.THREAD, root.ts, author=room.people["bob"], turn=TurnId("turn"), adopted=True
         )
         surface = SlackSurface(web, Eyes(web), Capabilities(), address)
-        assert await surface.post(Page("whole")) == left["ts"]
+        assert (await surface.post(Page("whole"))).id == left["ts"]
         assert room.shown("#general") == ["whole"]
         assert len(room.calls("auth.test")) == 1
         await web.close()

@@ -20,7 +20,7 @@ PLATFORM_DEFAULTS = {"slack": PlatformDefaults(Memory.CHANNEL, Placement.THREAD)
 
 
 def store(redis: Redis, **environment: Any) -> SettingsStore:
-    return SettingsStore(redis, Config(**environment), PLATFORM_DEFAULTS)
+    return SettingsStore(redis, Config(**environment).defaults, PLATFORM_DEFAULTS)
 
 
 def value(text: str) -> Stored:

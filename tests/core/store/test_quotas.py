@@ -4,19 +4,17 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from core.access.quotas import UserQuotas
+from core.access.quotas import UserLimits, UserQuotas
 from core.domain.conversation import Author, Place
 from core.domain.errors import StoreError
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
-from core.settings.config import Config
 from core.store.quotas import Demand, Granted, Limit, Quotas, Refused
 from core.store.redis.client import connection
 
@@ -207,8 +205,7 @@ def question(name: str, author: str = "U1", channel: str = "C1", *, direct: bool
 
 
 def people(quotas: Quotas, **limits: int) -> UserQuotas:
-    values: dict[str, Any] = dict(limits)
-    return UserQuotas(quotas, Config(**values))
+    return UserQuotas(quotas, UserLimits(**limits))
 
 
 async def test_a_person_is_told_when_to_ask_again(quotas: Quotas) -> None:
