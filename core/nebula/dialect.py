@@ -8,21 +8,25 @@ from core.domain.chat import ChatMessage, ChatRequest
 _FIELDS = ("stream_options", "max_tokens", "temperature", "top_p")
 _UNKNOWN = re.compile(
     r"(extra|unknown|unrecognized|unrecognised|unexpected|additional|unsupported|invalid|deprecated)[ _]"
-    r"(field|param|argument|propert|input|key|keyword|option|value for)|(extra inputs|additional properties) (are|is) not"
-    r"|not permitted|not (supported|allowed|recognized|recognised)|(does|do)(n't| not) support|no longer support"
-    r"|unsupported|unrecognized|only the default|cannot both be|unknown name|is deprecated"
+    r"(field|param|argument|propert|input|key|keyword|option|value for)"
+    r"|(extra inputs|additional properties) (are|is) not|not permitted|not (supported|allowed|recognized|recognised)"
+    r"|(does|do)(n't| not) support|no longer support|unsupported|unrecognized|only the default|cannot both be"
+    r"|unknown name|is deprecated"
 )
 _NULL = re.compile(
-    r"\bnull\b|\bnone\b|valid integer|should be an? (?:valid )?(?:int|number)|must be an? (?:valid )?(?:int|number)|nonetype"
-    r"|int_type|expected (?:an? )?(?:int|number|u32|i32|u64)"
+    r"\bnull\b|\bnone\b|valid integer|(?:should|must) be an? (?:valid )?(?:int|number)|nonetype|int_type"
+    r"|expected (?:an? )?(?:int|number|u32|i32|u64)"
 )
 _SYSTEM = re.compile(
-    r"system[' `\"]*(?:role|message|prompt|instruction)s?\b[^\n]{0,60}?(?:not|n't|un)[ -]?(?:be )?(?:supp|allow|perm|accept|valid)"
+    r"system[' `\"]*(?:role|message|prompt|instruction)s?\b[^\n]{0,60}?(?:not|n't|un)[ -]?(?:be )?"
+    r"(?:supp|allow|perm|accept|valid)"
     r"|(?:not|n't|un)[ -]?support(?:s|ed)?\b[^\n]{0,30}?\bsystem|developer instruction[^\n]{0,40}?not"
     r"|roles? must alternate|only [`'\"]?user[`'\"]?,? (?:and|or) [`'\"]?(?:assistant|model)[`'\"]? roles"
-    r"|(?:unexpected|invalid|unknown|unsupported|bad) role\b[^\n]{0,40}?system|['\"`]system['\"`][^\n]{0,60}?(?:is not|not (?:a )?"
-    r"(?:valid|one of|supp|allow))|no system (?:role|message|prompt)|(?:valid role|role should be|supported roles|use) [^\n]{0,12}?"
-    r"user[^\n]{0,10}?,? (?:model|assistant)\b|first message[^\n]{0,40}?(?:user|system)"
+    r"|(?:unexpected|invalid|unknown|unsupported|bad) role\b[^\n]{0,40}?system"
+    r"|['\"`]system['\"`][^\n]{0,60}?(?:is not|not (?:a )?(?:valid|one of|supp|allow))"
+    r"|no system (?:role|message|prompt)"
+    r"|(?:valid role|role should be|supported roles|use) [^\n]{0,12}?user[^\n]{0,10}?,? (?:model|assistant)\b"
+    r"|first message[^\n]{0,40}?(?:user|system)"
 )
 
 

@@ -16,9 +16,9 @@ from core.nebula.dialect import Dialect, messages
 
 # The words of servers for why a model stopped, in lower case. OpenAI, vLLM, SGLang, llama.cpp, TGI, Ollama, Anthropic,
 # Gemini, Bedrock, Cohere, Mistral, GLM, Qwen, DeepSeek and OpenRouter each have their own.
-_STOPPED = frozenset(
-    "stop stopped end end_turn turn_end eos eos_token eot eot_id stop_sequence stop_word stop_str stop_token word "
-    "complete completed completion finish finished done success normal end_of_turn end_of_text endoftext fin".split()
+_STOPPED = re.compile(
+    r"stop(ped|_sequence|_word|_str|_token)?|end(_turn|_of_turn|_of_text|oftext)?|turn_end|eos(_token)?|eot(_id)?|word"
+    r"|complet(e|ed|ion)|finish(ed)?|fin|done|success|normal"
 )
 # What other words speak of; the first match counts. A server that gave up leaves an answer that is not complete.
 _SPOKEN = (
@@ -73,7 +73,7 @@ class _Choice(msgspec.Struct):
     delta: _Delta
     index: Literal[0] | None = None
     finish_reason: None = None
-    finishReason: None = None  # noqa: N815
+    finishReason: None = None
     native_finish_reason: None = None
     stop_reason: None = None
     error: None = None
@@ -187,7 +187,7 @@ def _content(said: dict[str, object]) -> tuple[str, str] | None:
     text = content if isinstance(content, str) else _parts(content, "text")
     # if several names are present, they hold the same words (https://github.com/vllm-project/vllm/issues/27755)
     fields = (field for name in _THOUGHTS if isinstance(field := said.get(name), str) and field)
-    thought = next(fields, "") or _parts(content, "thinking")
+    thought = next(fields, None) or _parts(content, "thinking")
     return (text, thought) if text or thought else None
 
 
@@ -220,7 +220,7 @@ def _meaning(reason: str) -> tuple[Finish | None, bool]:
     word = word.removeprefix("finish_reason_")
     if not word or word in ("null", "none", "unspecified"):
         return None, False
-    if word in _STOPPED:
+    if _STOPPED.fullmatch(word):
         return Finish.STOP, False
     for spoken, finish in _SPOKEN:
         if spoken.search(word):

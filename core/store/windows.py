@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -29,13 +30,13 @@ class Windows:
     async def of(self, model: str) -> Window:
         """What is known of this model."""
         async with guarded():
-            tokens, ratio = await self._redis.hmget(_key(model), "tokens", "ratio")  # type: ignore[misc]
-        return Window(_int(tokens), _float(ratio))
+            found: list[Any] = await self._redis.hmget(_key(model), ["tokens", "ratio"])
+        return Window(_int(found[0]), _float(found[1]))
 
     async def learn(self, model: str, window: Window) -> None:
         """Record what is not None, for a day."""
         values = {"tokens": window.tokens, "ratio": None if window.ratio is None else round(window.ratio, 3)}
-        known = {name: str(value) for name, value in values.items() if value is not None}
+        known: dict[Any, Any] = {name: str(value) for name, value in values.items() if value is not None}
         if not known:
             return
         async with guarded(), self._redis.pipeline(transaction=False) as pipe:

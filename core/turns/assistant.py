@@ -63,8 +63,9 @@ class Assistant:
     def __init__(
         self, model: ChatModel, limiter: RateLimiter, *, context: int, pages: int = 10, windows: Windows | None = None
     ) -> None:
-        """`windows`: what refusals taught about the models, for all processes; None for this one alone. `context`: the model's window in tokens, where the catalog does not say. `pages`: the most messages of a
-        reply; a longer text becomes a file."""
+        """`context`: the model's window in tokens, where the catalog does not say. `pages`: the most messages of a
+        reply; a longer text becomes a file. `windows`: what refusals taught about the models, for all processes; None
+        for what this one learns alone."""
         self._model = model
         self._limiter = limiter
         self._max_pages = pages
@@ -209,9 +210,7 @@ class Assistant:
             self._running.pop(turn.question.id, None)
             _measure(cell.value, turn.question.place.platform)
 
-    async def _stream(
-        self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat, name: str
-    ) -> None:
+    async def _stream(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat, name: str) -> None:
         asked = Asked(settings, _history_before(turn), turn.question)
         fitting = await self._sizes.fitting(asked, await self._model.catalog())
         own_name = None if turn.question.place.direct else OwnName(name)

@@ -36,7 +36,8 @@ class Sizes:
     """What is known of the sizes of requests: the estimates of this process, and what refusals taught any process."""
 
     def __init__(self, windows: Windows | None, context: int) -> None:
-        """`windows`: None for what this process learns alone. `context`: a model's window in tokens, where the catalog does not say."""
+        """`windows`: None for what this process learns alone. `context`: a model's window in tokens, where the catalog
+        does not say."""
         self._windows, self._context = windows, context
         self.estimator = TokenEstimator()
         self._known: TTLCache[str, Window] = TTLCache(_MAX_MODELS, _KNOWN_SECONDS)
@@ -138,7 +139,9 @@ class Fitting:
     def _newest(self, history: Sequence[Exchange], tokens: int) -> Sequence[Exchange]:
         """The newest of the history within this many tokens."""
         for number, exchange in enumerate(reversed(history)):
-            tokens -= sum(self._sizes.estimator.count(self.model, text) for text in (exchange.question, exchange.answer))
+            tokens -= sum(
+                self._sizes.estimator.count(self.model, text) for text in (exchange.question, exchange.answer)
+            )
             if tokens < 0:
                 return history[len(history) - number :]
         return history

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 @dataclass
 class Capabilities:
     """What this Slack supports, as far as its refusals have shown, and what it allows us. All surfaces share and change
-    it, on one event loop. `scopes`: the app's scopes, None if Slack did not report them; `me`: the bot's user id, `name`: its
-    name."""
+    it, on one event loop. `scopes`: the app's scopes, None if Slack did not report them; `me`, `name`: the bot's user
+    id and its name."""
 
     markdown: bool = True  # markdown blocks
     thumbs: bool = True  # feedback buttons

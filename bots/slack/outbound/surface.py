@@ -44,6 +44,7 @@ class SlackSurface:
         self._web = web
         self._eyes = eyes
         self._capabilities = capabilities
+        self.own_name: str = capabilities.name
         self._address = address
         place = address.place
         self._channel = place.channel
@@ -65,11 +66,6 @@ class SlackSurface:
             f"{team}/post/{place.channel}", POSTS, POST_WINDOW_SECONDS, spread=False, within=workspace_limit
         )
         self._edit_limit = RateLimit(f"{team}/chat.update", EDITS, EDIT_WINDOW_SECONDS, least=EDIT_LEAST_SECONDS)
-
-    @property
-    def own_name(self) -> str:
-        """The bot's name in Slack."""
-        return self._capabilities.name
 
     def fits(self, page: Page) -> bool:
         """Return whether the page fits the limits of one message."""
