@@ -79,7 +79,9 @@ def parse(value: object) -> tuple[ModelInfo, ...]:
         known = isinstance(alias, str) and 0 < len(alias) <= _MAX_NAME_CHARACTERS
         found.setdefault(
             name,
-            ModelInfo(name, str(alias) if known else _ALIASES.get(name, ""), _size(item, _CONTEXT), _size(item, _OUTPUT)),
+            ModelInfo(
+                name, str(alias) if known else _ALIASES.get(name, ""), _size(item, _CONTEXT), _size(item, _OUTPUT)
+            ),
         )
     return tuple(found.values())
 

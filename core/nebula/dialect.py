@@ -25,7 +25,7 @@ _SYSTEM = re.compile(
     r"|(?:unexpected|invalid|unknown|unsupported|bad) role\b[^\n]{0,40}?system"
     r"|['\"`]system['\"`][^\n]{0,60}?(?:is not|not (?:a )?(?:valid|one of|supp|allow))"
     r"|no system (?:role|message|prompt)"
-    r"|(?:valid role|role should be|supported roles|use) [^\n]{0,12}?user[^\n]{0,10}?,? (?:model|assistant)\b"
+    r"|(?:valid role|role should be|supported roles|use)[ :][^\n]{0,12}?user[^\n]{0,10}?,? (?:model|assistant)\b"
     r"|first message[^\n]{0,40}?(?:user|system)"
 )
 

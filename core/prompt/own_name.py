@@ -17,7 +17,10 @@ class OwnName:
         """`name`: the name that people see; letter case does not matter."""
         # one of `nebula: `, `**nebula:** `, `[nebula]: `, `@nebula:`, with a colon of any script
         names = "|".join(re.escape(each) for each in dict.fromkeys((name.strip().lower(), _ALWAYS)) if each)
-        self._prefix = re.compile(rf"\s*[*_`@\[(<\"']*(?:{names})[*_`\])>\"']*\s?[:：][*_`]*(?:[ \t]+|\s*\n\s*|(?=\S))")
+        self._prefix = re.compile(
+            rf"\s*(?P<open>[*_`]{{0,3}})[@\[(<\"']?(?:{names})[\])>\"']?(?:(?P=open)\s?[:：]|\s?[:：](?P=open))"
+            r"(?:[ \t]+|\s*\n\s*|(?=\S))"
+        )
         self._longest = max(len(name), len(_ALWAYS)) + 12
         self._begins = tuple(each for each in (name.strip().lower(), _ALWAYS) if each)
         self._held = ""
