@@ -43,7 +43,7 @@ _ANSWER = re.compile(
 _PROMPT = re.compile(r"\b(?:prompt|inputs?|messages?)\b")
 _OUTPUT = re.compile(r"max_(?:completion_)?tokens.{0,40}is too large: (\d+).{0,80}?length is (\d+)", re.DOTALL)
 
-_N = r"(\d[\d,]{0,11})"
+_N = r"(\d[\d,]{0,11})(?!\d|,\d| ?char)"
 _T = r"(?: input| prompt)?(?: tokens?)?"
 # Pairs of the prompt's size and the window, in this order, or the other way round for `True`.
 _PAIRS = (

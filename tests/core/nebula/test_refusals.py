@@ -71,8 +71,8 @@ OVERFLOWS = [
     ("This model's maximum context length is 800 tokens and your request has 900 input tokens", 800, 900),
     ("Input validation error: `inputs` must have less than 1024 tokens. Given: 2000", 1024, 2000),
     (
-        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. Given: 1900 `inputs` tokens and 512"
-        " `max_new_tokens`",
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. Given: 1900 `inputs` tokens and"
+        " 512 `max_new_tokens`",
         *(2048, 1900),
     ),
     ("The input (9000 tokens) is longer than the model's context length (8192 tokens).", 8192, 9000),
@@ -108,6 +108,11 @@ OVERFLOWS = [
     ("invalid params, context window exceeds limit (2013)", 2013, None),
     ("This model's maximum prompt length is 131072 but the request contains 537812 tokens.", 131072, 537812),
     ("the input length exceeds the context length", None, None),
+    (
+        "This model's maximum context length is 4096 tokens. However, your prompt contains 30000031 characters (more than"
+        " 53248 characters, which is the upper bound for 4096 input tokens).",
+        *(4096, None),
+    ),
     ("input exceeds the maximum allowed input length 4096", 4096, None),
     (
         "Token indices sequence length is longer than the specified maximum sequence length for this model (900 > 512)",
