@@ -32,7 +32,7 @@ PATIENCE = HANG_SECONDS  # for a topology to be as it should
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Server:
+class RedisProcess:
     """A process that listens on this port of 127.0.0.1."""
 
     port: int
@@ -69,9 +69,9 @@ class Guarded:
     """A primary, its replica, and the Sentinels that look after them."""
 
     url: str
-    primary: Server
-    replica: Server
-    sentinels: tuple[Server, ...]
+    primary: RedisProcess
+    replica: RedisProcess
+    sentinels: tuple[RedisProcess, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ class Nodes:
     """The primaries of a Cluster in the order of their slots, and what spares there are."""
 
     url: str
-    primaries: tuple[Server, ...]
-    replicas: tuple[Server, ...] = ()
+    primaries: tuple[RedisProcess, ...]
+    replicas: tuple[RedisProcess, ...] = ()
 
 
 @contextmanager
@@ -108,7 +108,7 @@ class Nursery:
         """`ahead`: how many nodes grow up meanwhile."""
         self._ahead = ahead
         self._stack = ExitStack()
-        self._nodes: list[Server] = []
+        self._nodes: list[RedisProcess] = []
 
     def __enter__(self) -> Self:
         self._stack.__enter__()
@@ -117,7 +117,7 @@ class Nursery:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def take(self, many: int) -> list[Server]:
+    def take(self, many: int) -> list[RedisProcess]:
         """So many nodes, as soon as they answer; whoever takes them kills them."""
         self._bear(many)
         taken, self._nodes = self._nodes[:many], self._nodes[many:]
@@ -167,7 +167,7 @@ def cluster(replicas: int = 0, *, slots: int = SLOTS, nursery: Nursery | None = 
 
 
 @contextmanager
-def server(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[Server]:
+def server(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[RedisProcess]:
     """A server process on a free port with these settings, once it answers."""
     with started(*settings, program=program, password=password) as found:
         _until(lambda: bool(_asks(found, "PING")))
@@ -175,7 +175,7 @@ def server(*settings: str, program: tuple[str, ...] = (), password: str = "") ->
 
 
 @contextmanager
-def started(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[Server]:
+def started(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[RedisProcess]:
     """The same, which may not answer yet."""
     port = free_port()
     with TemporaryDirectory(prefix="nb-") as folder:
@@ -190,13 +190,13 @@ def started(*settings: str, program: tuple[str, ...] = (), password: str = "") -
             command += ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder, *plain, *settings]
         with Path(folder, "log").open("wb") as log, subprocess.Popen(bound(command), stdout=log, stderr=log) as process:
             try:
-                yield Server(port, process, password)
+                yield RedisProcess(port, process, password)
             finally:
                 process.kill()
 
 
 @contextmanager
-def _sentinel(primary: Server, password: str) -> Iterator[Server]:
+def _sentinel(primary: RedisProcess, password: str) -> Iterator[RedisProcess]:
     lines = [
         f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} 1",
         f"sentinel down-after-milliseconds {SERVICE} 400",
@@ -214,14 +214,14 @@ def _sentinel(primary: Server, password: str) -> Iterator[Server]:
         yield found
 
 
-def _followed(sentinel: Server) -> bool:
+def _followed(sentinel: RedisProcess) -> bool:
     """Whether the Sentinel heard from the replica itself that it follows."""
     with sentinel.talk() as client:
         (replica,) = client.sentinel_slaves(SERVICE)
         return bool(replica["master-link-status"] == "ok")
 
 
-def _arrives(primary: Server) -> bool:
+def _arrives(primary: RedisProcess) -> bool:
     """Whether what is written reaches the replica: one whose link is up may not be sent anything yet."""
     with primary.talk() as client:
         client.set("arrives", 1)
@@ -240,7 +240,7 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(0.02)
 
 
-def move(nodes: Nodes, slot: int, owner: Server, target: Server) -> None:
+def move(nodes: Nodes, slot: int, owner: RedisProcess, target: RedisProcess) -> None:
     """Give a slot, with its keys, to another node; all are told (https://redis.io/docs/latest/commands/cluster-setslot/)."""
     names = {each: _asks(each, "CLUSTER", "MYID") for each in (owner, target)}
     _asks(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", names[owner])
@@ -251,23 +251,23 @@ def move(nodes: Nodes, slot: int, owner: Server, target: Server) -> None:
         _asks(each, "CLUSTER", "SETSLOT", slot, "NODE", names[target])
 
 
-def _known(node: Server) -> int:
+def _known(node: RedisProcess) -> int:
     return int(_asks(node, "CLUSTER INFO")["cluster_known_nodes"])
 
 
-def _served(node: Server) -> int:
+def _served(node: RedisProcess) -> int:
     with node.talk() as client:
         info: Any = client.execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call]
         return int(info["cluster_slots_ok"]) if info["cluster_state"] == "ok" else 0
 
 
-def _has_replicas(node: Server, many: int) -> bool:
+def _has_replicas(node: RedisProcess, many: int) -> bool:
     with node.talk() as client:
         nodes: Any = client.execute_command("CLUSTER NODES")  # type: ignore[no-untyped-call]
         return str(nodes).count("slave") >= many
 
 
-def _asks(node: Server, *command: Any) -> Any:
+def _asks(node: RedisProcess, *command: Any) -> Any:
     with node.talk() as client:
         return client.execute_command(*command)  # type: ignore[no-untyped-call]
 

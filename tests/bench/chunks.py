@@ -24,8 +24,8 @@ from core.settings.parameters import ChannelSettings, resolve
 from core.turns.assistant import Assistant
 from tests.bench.table import Table
 from tests.bench.turns import answered
-from tests.bench.wire import Wire, wire
-from tests.core.room import GENEROUS, Room
+from tests.bench.wire import BenchWire, wire
+from tests.core.room import GENEROUS, MemorySurface
 
 BURST = 10_000  # chunks of the stream that comes as fast as it can
 STREAMS, RATE, SECONDS = 50, 30, 3  # of the paced ones: streams, chunks a second of each, seconds
@@ -90,7 +90,7 @@ def markdown(chunks: int) -> str:
 
 
 @asynccontextmanager
-async def _reads(servers: Wire) -> AsyncIterator[dict[str, Read]]:
+async def _reads(servers: BenchWire) -> AsyncIterator[dict[str, Read]]:
     """The ways to read one stream, the floor first; each returns the characters of the answer."""
     config = servers.addresses.config(Path("unused"))
     place = Place("bench", "W", "C")
@@ -150,6 +150,6 @@ async def _decoded(model: Nebula, config: Config) -> int:
 async def _answered(model: Nebula, settings: ChannelSettings, place: Place, number: int, edits: int) -> int:
     """A whole turn but for Redis."""
     mention = Question(f"bench/{number}", place, Author("U", "Ann"), QUESTION, message="Q")
-    room = Room(post_pace=GENEROUS, edit_pace=RateLimit(f"bench/{number}", edits, 5.0))
+    room = MemorySurface(post_pace=GENEROUS, edit_pace=RateLimit(f"bench/{number}", edits, 5.0))
     exchange = await answered(Assistant(model, RateLimiter(), context=32_768), mention, settings, room)
     return len(exchange.answer) if exchange else 0

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bots.sandbox.discord.limits import OBSERVED
+from bots.sandbox.discord.limits import DISCORD_LIMITS
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.slack.server import SlackServer
 from tests.bench.chunks import bare, markdown
 from tests.bench.program import cpu_seconds, program
 from tests.bench.table import Table
-from tests.bench.wire import Event, Scene, Wire, process
+from tests.bench.wire import AskKind, BenchScene, BenchWire, process
 
 REPLIES, RATE, TOKENS = 20, 60, 600  # replies at once, tokens a second of each, tokens of each
 ROUND_TRIP = 0.05  # seconds between the bot and Discord, there and back
@@ -22,10 +22,10 @@ PATIENCE = 120.0
 TARGET = 0.15  # CPU seconds per 1,000 tokens
 
 
-class StreamingScene(Scene):
+class StreamingScene(BenchScene):
     """Discord with its real limits, some way off."""
 
-    discord_limits = OBSERVED
+    discord_limits = DISCORD_LIMITS
 
     def __init__(self, slack: SlackServer, discord: DiscordServer, channels: int) -> None:
         super().__init__(slack, discord, channels)
@@ -52,7 +52,7 @@ async def measure() -> Table:
         folder = Path(name)
         samples = folder / "samples"
         async with process(StreamingScene, REPLIES) as (pipe, addresses):
-            servers = Wire(pipe, addresses)
+            servers = BenchWire(pipe, addresses)
             settings = {key: value for key, value in addresses.environment().items() if not key.startswith("SLACK")}
             sampled = ("-m", "tests.bench.sampler", str(samples))
             async with program(settings, folder, *sampled) as bot:
@@ -86,10 +86,10 @@ async def measure() -> Table:
     )
 
 
-async def _streamed(servers: Wire, tokens: int, end: str) -> None:
+async def _streamed(servers: BenchWire, tokens: int, end: str) -> None:
     """Ask in all channels, and wait for the last end."""
     await servers.answers(f"{markdown(tokens)}{end}", RATE)
-    await servers.ask_many(Event.DISCORD, REPLIES)
+    await servers.ask_many(AskKind.DISCORD, REPLIES)
     await servers.call("shown", REPLIES, end)
 
 

@@ -20,7 +20,7 @@ from core.store.redis.client import connection
 from core.store.redis.embedded import EmbeddedServer, embedded
 from tests.bench.durability_replica import CONVERSATIONS
 from tests.bench.table import Table, ms, percentile, ratio, us
-from tests.bench.wire import PATIENCE, Addresses, Scene, Wire, process
+from tests.bench.wire import PATIENCE, Addresses, BenchScene, BenchWire, process
 
 ROUNDS, TURNS, ALONE, AT_ONCE = 6, 90, 15, 40  # in each round: turns at once, and turns one after the other
 LEAST, LONGEST = 3, 25.0  # rounds in any case, and seconds after which no other one begins: on a busy machine
@@ -28,7 +28,7 @@ ANSWER = "ok"
 REPLICAS = 3
 
 
-class _Scene(Scene):
+class _Scene(BenchScene):
     """Tells when the model was asked."""
 
     def requests(self) -> int:
@@ -115,7 +115,7 @@ class _Path:
         await self._turns(CONVERSATIONS, AT_ONCE)
         await self._rest()
 
-    async def alone(self, servers: Wire) -> None:
+    async def alone(self, servers: BenchWire) -> None:
         """Questions one after the other, each when all is over with the one before."""
         since, asked = await servers.call("requests"), []
         for _ in range(ALONE):
@@ -164,7 +164,7 @@ async def measure() -> Table:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="nb-")))
         pipe, addresses = await stack.enter_async_context(process(_Scene, 1))
-        servers = Wire(pipe, addresses)
+        servers = BenchWire(pipe, addresses)
         await servers.answers(ANSWER)
         redis = [await stack.enter_async_context(embedded(folder / name)) for name in ("one", "three")]
         kinds = (

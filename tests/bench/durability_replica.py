@@ -23,14 +23,14 @@ from core.settings.config import Config, load
 from core.settings.parameters import resolve
 from core.turns.assistant import Assistant
 from tests.bench.turns import answered
-from tests.core.room import Room
+from tests.core.room import MemorySurface
 
 CONVERSATIONS = 80
 QUESTION = "How does a hash table work, and when is it slow?"
 
 
 @dataclass
-class _Reply(Room):
+class _Reply(MemorySurface):
     """A surface that tells when its reply is complete."""
 
     over: Callable[[str], object] = field(kw_only=True)

@@ -12,10 +12,10 @@ from bots.slack.app import Slack
 from core.settings.config import Config
 from tests.bench.floor import floor
 from tests.bench.table import Table, ms, percentile, ratio
-from tests.bench.wire import Event, Wire, wire
+from tests.bench.wire import AskKind, BenchWire, wire
 
 TURNS, WARM = 150, 10
-EVENTS = {Event.SLACK: "slack", Event.DISCORD: "discord", Event.DISCORD_SLASH: "discord"}
+EVENTS = {AskKind.SLACK: "slack", AskKind.DISCORD: "discord", AskKind.DISCORD_SLASH: "discord"}
 
 
 async def measure() -> Table:
@@ -42,7 +42,7 @@ async def measure() -> Table:
     )
 
 
-async def _bot(servers: Wire, config: Config) -> dict[Event, list[float]]:
+async def _bot(servers: BenchWire, config: Config) -> dict[AskKind, list[float]]:
     slack, discord = Slack(config), Discord(config)
     async with (
         storage(config) as store,
@@ -55,7 +55,7 @@ async def _bot(servers: Wire, config: Config) -> dict[Event, list[float]]:
         return {event: await _times(servers, event, bot.intake.idle) for event in EVENTS}
 
 
-async def _floor(servers: Wire, config: Config) -> dict[Event, list[float]]:
+async def _floor(servers: BenchWire, config: Config) -> dict[AskKind, list[float]]:
     found = {}
     async with nebula(config) as model:
         for event, platform in EVENTS.items():
@@ -68,7 +68,7 @@ async def _floor(servers: Wire, config: Config) -> dict[Event, list[float]]:
     return found
 
 
-async def _times(servers: Wire, event: Event, settled: Callable[[], Awaitable[None]]) -> list[float]:
+async def _times(servers: BenchWire, event: AskKind, settled: Callable[[], Awaitable[None]]) -> list[float]:
     times = []
     for number in range(WARM + TURNS):
         asked = await servers.ask(event, number)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.bench.live_cases import CASES, Case
+from tests.bench.live_cases import CASES, LiveCase
 from tests.bench.live_ideal import age, clairvoyant, ideal
 from tests.bench.live_run import FAST, LENGTH, play, read_rate
 from tests.bench.live_scene import ROUND_TRIP, Watched
@@ -62,7 +62,7 @@ class _Targets:
         return f"{found:.{digits}f} (≤ {most:g}) {'✓' if reached else '✗'}"
 
 
-def judged(case: Case, seen: Watched) -> Result:
+def judged(case: LiveCase, seen: Watched) -> Result:
     """The figures of a run beside their targets."""
     if not all(reply.written for reply in seen.replies):
         return Result((case.title, "the model was not asked for every reply"), "", 1)

@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bots.sandbox.discord.limits import OBSERVED
-from bots.sandbox.discord.limits import Limit as DiscordLimit
+from bots.sandbox.discord.limits import DISCORD_LIMITS, DiscordLimit
 from bots.sandbox.slack import limits as slack_limits
-from bots.sandbox.slack.limits import REAL
+from bots.sandbox.slack.limits import SLACK_LIMITS
 from tests.bench.live_ideal import Budget, Stream
-from tests.bench.live_scene import DISCORD_HALVED, SLACK_HALVED, Shown
-from tests.bench.wire import Event
+from tests.bench.live_scene import DISCORD_HALVED, SLACK_HALVED, ShownReply
+from tests.bench.wire import AskKind
 
-Limit = DiscordLimit | slack_limits.Limit
+Limit = DiscordLimit | slack_limits.SlackLimit
 
 # "1 per second per channel" (docs.slack.dev/apis/web-api/rate-limits); the sandbox lets short bursts through.
-SLACK_POST = slack_limits.Limit(1, 1.0)
+SLACK_POST = slack_limits.SlackLimit(1, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class LiveCase:
     """One run. `post` and `edit` are the limits of the ideal, for one reply or, `shared`, for all of them together.
 
     `together`: all replies in one channel. As turns of one channel take turns, the assistant is then asked directly.
@@ -38,7 +37,7 @@ class Case:
     """
 
     title: str
-    event: Event
+    event: AskKind
     replies: int
     goal: Goal
     post: Limit
@@ -58,7 +57,7 @@ class Case:
         """How long the end of the texts is waited for, in seconds; beyond the target, so that a miss has a size."""
         return self.goal.final + 25
 
-    def streams(self, replies: Sequence[Shown]) -> list[Stream]:
+    def streams(self, replies: Sequence[ShownReply]) -> list[Stream]:
         """The replies as the ideal pacer sees them."""
         return [
             Stream(
@@ -76,15 +75,21 @@ def _budget(name: str, limit: Limit, number: int, shared: bool) -> Budget:
 
 
 def _discord(
-    title: str, replies: int, goal: Goal, *, event: Event = Event.DISCORD, together: bool = False, halved: float = 0.0
-) -> Case:
+    title: str,
+    replies: int,
+    goal: Goal,
+    *,
+    event: AskKind = AskKind.DISCORD,
+    together: bool = False,
+    halved: float = 0.0,
+) -> LiveCase:
     """On Discord both budgets are those of the channel, a command's are those of its token."""
-    post, edit = OBSERVED.post, DISCORD_HALVED if halved else OBSERVED.edit
-    if event is Event.DISCORD_SLASH:
-        post = edit = OBSERVED.webhook_edit
+    post, edit = DISCORD_LIMITS.post, DISCORD_HALVED if halved else DISCORD_LIMITS.edit
+    if event is AskKind.DISCORD_SLASH:
+        post = edit = DISCORD_LIMITS.webhook_edit
     assert post
     assert edit
-    return Case(title, event, replies, goal, post, edit, together, together, together, halved=halved)
+    return LiveCase(title, event, replies, goal, post, edit, together, together, together, halved=halved)
 
 
 def _slack(
@@ -95,15 +100,15 @@ def _slack(
     replicas: int = 1,
     halved: float = 0.0,
     pace: float = 60.0,
-) -> Case:
+) -> LiveCase:
     """Edits are the workspace's, new messages each channel's."""
-    return Case(
+    return LiveCase(
         title,
-        Event.SLACK,
+        AskKind.SLACK,
         replies,
         goal,
         SLACK_POST,
-        SLACK_HALVED if halved else REAL["chat.update"],
+        SLACK_HALVED if halved else SLACK_LIMITS["chat.update"],
         shared_edit=True,
         replicas=replicas,
         streaming="edit",
@@ -113,19 +118,19 @@ def _slack(
     )
 
 
-def _native(title: str, replies: int, goal: Goal) -> Case:
+def _native(title: str, replies: int, goal: Goal) -> LiveCase:
     """Streams are begun and gone on with from the workspace's budgets."""
-    post, edit = REAL["chat.startStream"], REAL["chat.appendStream"]
-    case = Case(title, Event.SLACK_DIRECT, replies, goal, post, edit, shared_post=True, shared_edit=True)
+    post, edit = SLACK_LIMITS["chat.startStream"], SLACK_LIMITS["chat.appendStream"]
+    case = LiveCase(title, AskKind.SLACK_DIRECT, replies, goal, post, edit, shared_post=True, shared_edit=True)
     return replace(case, streaming="auto", method="chat.appendStream")
 
 
-CASES: dict[str, Case] = {
+CASES: dict[str, LiveCase] = {
     "discord-1": _discord("Discord, 1 reply", 1, Goal(1.25, 0.4)),
     "discord-4": _discord("Discord, 4 replies in one channel", 4, Goal(1.25, 5, 3), together=True),
     "discord-8": _discord("Discord, 8 replies in one channel", 8, Goal(1.35, 10), together=True),
     "discord-20": _discord("Discord, 20 channels at once", 20, Goal(1.35, 0.6)),
-    "discord-ask": _discord("Discord, /ask", 1, Goal(1.25, 0.4), event=Event.DISCORD_SLASH),
+    "discord-ask": _discord("Discord, /ask", 1, Goal(1.25, 0.4), event=AskKind.DISCORD_SLASH),
     "discord-halved": _discord("Discord, edits 5 → 2 per 5 s after 3 s", 1, Goal(None, 6, refused=2), halved=3.0),
     "slack-1": _slack("Slack edits, 1 reply", 1, Goal(1.3, 0.5)),
     "slack-5": _slack("Slack edits, 5 replies", 5, Goal(1.3, 5)),

@@ -19,10 +19,10 @@ from core.domain.ports import ChatModel
 from core.settings.config import Config
 from core.settings.parameters import Stored, resolve
 from core.store.settings import SettingsStore
-from tests.bench.live_cases import Case
+from tests.bench.live_cases import LiveCase
 from tests.bench.live_scene import LiveWire, Watched, live_wire
 from tests.bench.turns import answered
-from tests.bench.wire import PATIENCE, Event
+from tests.bench.wire import PATIENCE, AskKind
 
 FAST, LENGTH = 400, 2_000  # tokens a second, and of the answer, that is read while the platform is slow
 
@@ -35,7 +35,7 @@ class _Served:
     platform: Slack | Discord
 
 
-async def play(case: Case) -> Watched:
+async def play(case: LiveCase) -> Watched:
     """Run the replies of a case to their end, or until nobody would wait for it any more."""
     async with _stage(case) as (servers, bots):
         await servers.says(case.tokens, case.pace)
@@ -51,7 +51,7 @@ async def play(case: Case) -> Watched:
         return watched
 
 
-async def read_rate(case: Case, delay: float) -> float:
+async def read_rate(case: LiveCase, delay: float) -> float:
     """Tokens a second that the bot reads of a fast model while the platform answers edits `delay` seconds late."""
     meters: list[_Meter] = []
 
@@ -72,7 +72,7 @@ async def read_rate(case: Case, delay: float) -> float:
 
 @asynccontextmanager
 async def _stage(
-    case: Case, seen: Callable[[ChatModel], ChatModel] = lambda model: model
+    case: LiveCase, seen: Callable[[ChatModel], ChatModel] = lambda model: model
 ) -> AsyncIterator[tuple[LiveWire, Sequence[_Served]]]:
     """Servers and bots of a case, fresh, so that no budget is used up yet."""
     async with AsyncExitStack() as stack:
@@ -97,11 +97,11 @@ async def _stage(
         yield servers, bots
 
 
-def _platform(case: Case, config: Config) -> Slack | Discord:
-    return Slack(config) if case.event in (Event.SLACK, Event.SLACK_DIRECT) else Discord(config)
+def _platform(case: LiveCase, config: Config) -> Slack | Discord:
+    return Slack(config) if case.event in (AskKind.SLACK, AskKind.SLACK_DIRECT) else Discord(config)
 
 
-async def _together(servers: LiveWire, served: _Served, case: Case) -> Watched:
+async def _together(servers: LiveWire, served: _Served, case: LiveCase) -> Watched:
     """All replies in one channel at once: the assistant answers on surfaces of the platform, without the intake."""
     config = servers.addresses.config(Path("unused"))
     asked = [await servers.written_to_nobody(number) for number in range(case.replies)]

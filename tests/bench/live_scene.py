@@ -8,16 +8,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
-from bots.sandbox.discord.limits import OBSERVED
-from bots.sandbox.discord.limits import Limit as DiscordLimit
+from bots.sandbox.discord.limits import DISCORD_LIMITS, DiscordLimit
 from bots.sandbox.discord.server import DiscordServer
-from bots.sandbox.slack.limits import REAL
-from bots.sandbox.slack.limits import Limit as SlackLimit
+from bots.sandbox.slack.limits import SLACK_LIMITS, SlackLimit
 from bots.sandbox.slack.server import SlackServer
 from core.domain.chat import ChatMessage
 from core.domain.conversation import Place
 from tests.bench.live_ideal import Sight
-from tests.bench.wire import PATIENCE, Event, Scene, Wire, process
+from tests.bench.wire import PATIENCE, AskKind, BenchScene, BenchWire, process
 
 ROUND_TRIP = 0.05  # seconds between the bot and a platform, there and back
 DISCORD_HALVED, SLACK_HALVED = DiscordLimit(2, 5.0), SlackLimit(25)  # of edits
@@ -27,7 +25,7 @@ _TOKEN = re.compile(r"\b([a-z])(\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownReply:
     """One reply: when the model's server wrote each token, and what could be seen when (monotonic seconds).
 
     `starts`: how many tokens stand before each of its messages.
@@ -57,13 +55,13 @@ class Shown:
 class Watched:
     """All replies of a run, the platform's calls by method or route, and of them those answered with 429."""
 
-    replies: tuple[Shown, ...]
+    replies: tuple[ShownReply, ...]
     calls: tuple[tuple[str, int], ...]
     refused: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class UnheardQuestion:
     """A question that nobody heard: where it stands, the id of its message, and its words."""
 
     place: Place
@@ -71,14 +69,14 @@ class Asked:
     text: str
 
 
-class LiveWire(Wire):
+class LiveWire(BenchWire):
     """The servers, as seen from the bench's process."""
 
     async def says(self, tokens: int, pace: float) -> None:
         """How long the model's answers are, and at how many tokens a second they come."""
         await self.call("says", tokens, pace)
 
-    async def ready(self, event: Event, bots: int) -> None:
+    async def ready(self, event: AskKind, bots: int) -> None:
         """Wait for so many bots on the platform of this event; from now on calls count."""
         await self.call("ready", event, bots)
 
@@ -86,9 +84,9 @@ class LiveWire(Wire):
         """Slack's workspace."""
         return str(await self.call("team"))
 
-    async def written_to_nobody(self, number: int) -> Asked:
+    async def written_to_nobody(self, number: int) -> UnheardQuestion:
         """Question `number`, put into Discord's first channel without a mention."""
-        found: Asked = await self.call("written_to_nobody", number)
+        found: UnheardQuestion = await self.call("written_to_nobody", number)
         return found
 
     async def halve(self, seconds: float) -> None:
@@ -112,11 +110,11 @@ async def live_wire(channels: int) -> AsyncIterator[LiveWire]:
         yield LiveWire(pipe, addresses)
 
 
-class LiveScene(Scene):
+class LiveScene(BenchScene):
     """The same in the servers' process."""
 
-    slack_limits = REAL
-    discord_limits = OBSERVED
+    slack_limits = SLACK_LIMITS
+    discord_limits = DISCORD_LIMITS
 
     def __init__(self, slack: SlackServer, discord: DiscordServer, channels: int) -> None:
         super().__init__(slack, discord, channels)
@@ -128,8 +126,8 @@ class LiveScene(Scene):
     def says(self, tokens: int, pace: float) -> None:
         self._tokens, self.nebula.pace = tokens, pace
 
-    async def ready(self, event: Event, bots: int) -> None:
-        if event in (Event.SLACK, Event.SLACK_DIRECT):
+    async def ready(self, event: AskKind, bots: int) -> None:
+        if event in (AskKind.SLACK, AskKind.SLACK_DIRECT):
             await self._slack.until(lambda: self._slack.sockets == bots, PATIENCE)
         else:
             sessions, commands = self._discord.gateway, self._discord.commands
@@ -139,16 +137,16 @@ class LiveScene(Scene):
     def team(self) -> str:
         return self._slack.team
 
-    async def written_to_nobody(self, number: int) -> Asked:
+    async def written_to_nobody(self, number: int) -> UnheardQuestion:
         channel = self._channels[0]
         message = await self._discord.say(self._bob, channel, self._question(number))
-        return Asked(Place("discord", channel.guild, channel.id), message.id, message.content)
+        return UnheardQuestion(Place("discord", channel.guild, channel.id), message.id, message.content)
 
     def halve(self, seconds: float) -> None:
         async def later() -> None:
             await asyncio.sleep(seconds)
-            self._discord.limits = replace(OBSERVED, edit=DISCORD_HALVED)
-            self._slack.limits = {**REAL, "chat.update": SLACK_HALVED}
+            self._discord.limits = replace(DISCORD_LIMITS, edit=DISCORD_HALVED)
+            self._slack.limits = {**SLACK_LIMITS, "chat.update": SLACK_HALVED}
 
         self._later.add(asyncio.get_running_loop().create_task(later()))
 
@@ -186,7 +184,7 @@ class LiveScene(Scene):
             seen.update(letter for letter, _ in set(_TOKEN.findall(frames[-1][1])))
         return sum(many >= self._tokens for many in seen.values()) >= replies
 
-    def _shown(self, letter: str) -> Shown:
+    def _shown(self, letter: str) -> ShownReply:
         """What could be seen of one reply: its tokens up to the first that is missing, over all its messages."""
         written = next((each.written for each in self.nebula.requests if _asked(each.messages) == letter), ())
         found = []
@@ -201,7 +199,7 @@ class LiveScene(Scene):
             there = {number for each in visible.values() for number in each}
             sights.append(Sight(at, next(number for number in range(len(there) + 1) if number + 1 not in there)))
         starts = {0, *(min(numbers) - 1 for numbers in visible.values() if numbers)}
-        return Shown(written, tuple(sights), tuple(sorted(starts)))
+        return ShownReply(written, tuple(sights), tuple(sorted(starts)))
 
     def _messages(self) -> Iterator[list[tuple[float, str]]]:
         """What each message of the bot showed, and from when on."""

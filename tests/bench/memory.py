@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from tests.bench.program import cpu_seconds, program, resident
 from tests.bench.table import Table
-from tests.bench.wire import Event, wire
+from tests.bench.wire import AskKind, wire
 
 REPLIES = 200
 RATE, TOKENS = 20, 400  # tokens a second of each reply, and tokens of each
@@ -25,8 +25,8 @@ async def measure() -> Table:
             await asyncio.sleep(SETTLE)
             idle = resident(process)
             await servers.answers("word " * TOKENS, RATE)
-            await servers.ask_many(Event.SLACK, REPLIES // 2)
-            await servers.ask_many(Event.DISCORD, REPLIES // 2)
+            await servers.ask_many(AskKind.SLACK, REPLIES // 2)
+            await servers.ask_many(AskKind.DISCORD, REPLIES // 2)
             at_once = await servers.streams()
             samples, before = [], cpu_seconds(process)
             for _ in range(WATCH):

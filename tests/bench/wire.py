@@ -13,10 +13,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bots.sandbox.discord.limits import Limits
+from bots.sandbox.discord.limits import DiscordLimits
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack.limits import OFF, Limit
+from bots.sandbox.slack.limits import NO_SLACK_LIMITS, SlackLimit
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import EVENTS
 from core.domain.chat import ChatMessage
@@ -25,7 +25,7 @@ from core.settings.config import Config
 PATIENCE = 20.0  # seconds for anything that the bot must have done by then
 
 
-class Event(StrEnum):
+class AskKind(StrEnum):
     """What a person does."""
 
     SLACK = "Slack mention"
@@ -76,14 +76,14 @@ class Addresses:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskTimes:
     """When an event was sent and when the model's request came, in seconds of the system's monotonic clock."""
 
     said: float
     requested: float
 
 
-class Wire:
+class BenchWire:
     """The servers, as seen from the bench's process."""
 
     def __init__(self, pipe: "Connection[Any, Any]", addresses: Addresses) -> None:
@@ -99,12 +99,12 @@ class Wire:
         """Wait for a bot that is connected to both platforms and has registered its commands."""
         await self.call("connected")
 
-    async def ask(self, event: Event, number: int) -> Asked:
+    async def ask(self, event: AskKind, number: int) -> AskTimes:
         """Somebody asks in channel `number`; returns once the model was asked."""
         said, requested = await self.call("ask", event, number)
-        return Asked(said, requested)
+        return AskTimes(said, requested)
 
-    async def ask_many(self, event: Event, many: int) -> None:
+    async def ask_many(self, event: AskKind, many: int) -> None:
         """So many people ask at once, each in a channel of their own; returns once the model was asked by all."""
         await self.call("ask_many", event, many)
 
@@ -119,11 +119,11 @@ class Wire:
             return await asyncio.to_thread(self._pipe.recv)
 
 
-class Scene:
-    """The same in the servers' process: its public methods are what Wire calls."""
+class BenchScene:
+    """The same in the servers' process: its public methods are what BenchWire calls."""
 
-    slack_limits: Mapping[str, Limit] = OFF
-    discord_limits: Limits | None = None
+    slack_limits: Mapping[str, SlackLimit] = NO_SLACK_LIMITS
+    discord_limits: DiscordLimits | None = None
 
     def __init__(self, slack: SlackServer, discord: DiscordServer, channels: int) -> None:
         self._slack, self._discord = slack, discord
@@ -159,14 +159,14 @@ class Scene:
         await self._slack.until(lambda: self._slack.sockets > 0, PATIENCE)
         await discord.until(lambda: bool(discord.gateway.sessions and discord.commands.registered), PATIENCE)
 
-    async def ask(self, event: Event, number: int) -> tuple[float, float]:
+    async def ask(self, event: AskKind, number: int) -> tuple[float, float]:
         before = len(self.nebula.requests)
         said = time.monotonic()
         await self._say(event, number)
         await self.nebula.until(lambda: len(self.nebula.requests) > before, PATIENCE)
         return said, self.nebula.requests[before].at
 
-    async def ask_many(self, event: Event, many: int) -> None:
+    async def ask_many(self, event: AskKind, many: int) -> None:
         before = len(self.nebula.requests)
         for number in range(many):
             await self._say(event, number)
@@ -181,22 +181,22 @@ class Scene:
     def _question(self, number: int) -> str:
         return "How does a hash table work, and when is it slow?"
 
-    async def _say(self, event: Event, number: int) -> None:
+    async def _say(self, event: AskKind, number: int) -> None:
         question = self._question(number)
         match event:
-            case Event.SLACK:
+            case AskKind.SLACK:
                 await self._slack.say(self._ann, self._rooms[number], f"@nebula {question}")
-            case Event.SLACK_DIRECT:
+            case AskKind.SLACK_DIRECT:
                 person, direct = self._direct[number]
                 await self._slack.say(person, direct, question)
-            case Event.DISCORD:
+            case AskKind.DISCORD:
                 text = f"@{self._discord.bot_user.name} {question}"
                 await self._discord.say(self._bob, self._channels[number], text)
-            case Event.DISCORD_SLASH:
+            case AskKind.DISCORD_SLASH:
                 await self._discord.slash(self._bob, self._channels[number], "ask", {"prompt": question})
 
 
-def _serve(pipe: "Connection[Any, Any]", kind: type[Scene], channels: int) -> None:
+def _serve(pipe: "Connection[Any, Any]", kind: type[BenchScene], channels: int) -> None:
     # A bot that is ended in the middle of an answer leaves a request that fails; that is no news.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
@@ -217,14 +217,14 @@ def _serve(pipe: "Connection[Any, Any]", kind: type[Scene], channels: int) -> No
 
 
 @asynccontextmanager
-async def wire(channels: int) -> AsyncIterator[Wire]:
+async def wire(channels: int) -> AsyncIterator[BenchWire]:
     """The servers, with so many channels on each platform and no rate limits."""
-    async with process(Scene, channels) as (pipe, addresses):
-        yield Wire(pipe, addresses)
+    async with process(BenchScene, channels) as (pipe, addresses):
+        yield BenchWire(pipe, addresses)
 
 
 @asynccontextmanager
-async def process(kind: type[Scene], channels: int) -> AsyncIterator[tuple["Connection[Any, Any]", Addresses]]:
+async def process(kind: type[BenchScene], channels: int) -> AsyncIterator[tuple["Connection[Any, Any]", Addresses]]:
     """The process of the servers with a scene of this kind in it: the pipe to it, and where they are."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

@@ -28,7 +28,7 @@ Series = tuple[str, tuple[tuple[str, str], ...]]
 
 
 @dataclass
-class Place:
+class HealthServers:
     """The three servers, with a person in #general on both platforms, and the port to probe."""
 
     slack: SlackServer
@@ -125,12 +125,14 @@ class Place:
 
 
 @asynccontextmanager
-async def place() -> AsyncIterator[Place]:
+async def place() -> AsyncIterator[HealthServers]:
     """Start all the servers, without rate limits."""
     async with AsyncExitStack() as stack:
-        slack = await stack.enter_async_context(SlackServer(limits=slack_limits.OFF, retry_delays=(0.0, 0.5, 1.0)))
+        slack = await stack.enter_async_context(
+            SlackServer(limits=slack_limits.NO_SLACK_LIMITS, retry_delays=(0.0, 0.5, 1.0))
+        )
         discord = await stack.enter_async_context(
-            DiscordServer(limits=discord_limits.OFF, interaction_deadline=HANG_SECONDS)
+            DiscordServer(limits=discord_limits.NO_DISCORD_LIMITS, interaction_deadline=HANG_SECONDS)
         )
         model = await stack.enter_async_context(NebulaServer())
-        yield Place(slack, discord, model, await stack.enter_async_context(aiohttp.ClientSession()))
+        yield HealthServers(slack, discord, model, await stack.enter_async_context(aiohttp.ClientSession()))

@@ -81,7 +81,7 @@ BORDERS += [
 
 
 @dataclass(frozen=True)
-class Shown:
+class PlatformView:
     """A way to show a page: at most `most`, as `size` counts."""
 
     show: Callable[[str], str]
@@ -98,10 +98,10 @@ def discord_content(markdown: str) -> str:
 
 
 SHOWN = {
-    "Discord": Shown(discord_content, judges.discord_pings, 2_000),
-    "Discord, small": Shown(discord_content, judges.discord_pings, 280),
-    "Slack": Shown(to_slack_markdown, judges.slack_pings, 12_000),
-    "Slack, small": Shown(to_slack_markdown, judges.slack_pings, 350),
+    "Discord": PlatformView(discord_content, judges.discord_pings, 2_000),
+    "Discord, small": PlatformView(discord_content, judges.discord_pings, 280),
+    "Slack": PlatformView(to_slack_markdown, judges.slack_pings, 12_000),
+    "Slack, small": PlatformView(to_slack_markdown, judges.slack_pings, 350),
 }
 
 
@@ -118,7 +118,7 @@ def prefixes(text: str, seed: str) -> list[int]:
     return sorted(found - {0})
 
 
-def check_frame(page: str, shown: Shown, prefix: str) -> None:
+def check_frame(page: str, shown: PlatformView, prefix: str) -> None:
     """Check one page of a growing text."""
     out = shown.show(page)
     assert shown.size(out) <= shown.most
@@ -134,7 +134,7 @@ def check_frame(page: str, shown: Shown, prefix: str) -> None:
         assert not judges.unfinished(out, prefix)
 
 
-def check_whole(pages: Pages, text: str, shown: Shown) -> None:
+def check_whole(pages: Pages, text: str, shown: PlatformView) -> None:
     """Check all pages of a complete text: nothing is missing, before and after the translation."""
     texts = [*pages.closed, pages.open]
     edges = [*pages.starts, len(text)]

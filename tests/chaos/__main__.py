@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 from tests.bench.table import Table
-from tests.chaos.cases import CASES, SHORT, Case
+from tests.chaos.cases import CASES, SHORT, ChaosCase
 from tests.chaos.scene import Outcome, Row
 from tests.chaos.world import LEASE_SECONDS, python
 
@@ -23,7 +23,7 @@ MAX_EVIDENCE_LINES = 25  # printed at most
 COLUMNS = ("case", "what", "asked", "found", "result")
 
 
-async def played(name: str, case: Case, seed: int, turns: int | None) -> Outcome | str:
+async def played(name: str, case: ChaosCase, seed: int, turns: int | None) -> Outcome | str:
     """Play one case; if it breaks, return a sentence."""
     begun = time.monotonic()
     try:
@@ -36,7 +36,7 @@ async def played(name: str, case: Case, seed: int, turns: int | None) -> Outcome
     return found
 
 
-async def run(cases: dict[str, Case], seed: int, turns: int | None) -> bool:
+async def run(cases: dict[str, ChaosCase], seed: int, turns: int | None) -> bool:
     """Run the cases and print the results; returns whether all passed."""
     outcomes = {name: await played(name, case, seed, turns) for name, case in cases.items()}
     rows: list[tuple[str, ...]] = []

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.chaos import seen
-from tests.chaos.scene import Outcome, Row, Scene, outcome, scene
+from tests.chaos.scene import ChaosScene, Outcome, Row, outcome, scene
 from tests.chaos.takeover import Kill, longest_gap, takeovers
 from tests.chaos.world import TOKENS_PER_SECOND
 
@@ -25,7 +25,7 @@ ROLLED_EACH_SECONDS, SHORT_EACH_SECONDS = 0.5, 0.65
 async def replicas_killed(seed: int, turns: int = 300) -> Outcome:
     """a: a replica is killed every 2 s and restarted at once."""
 
-    async def killing(scene: Scene) -> None:
+    async def killing(scene: ChaosScene) -> None:
         while await scene.pause(KILL_SECONDS):
             # Discord sends an event once: another replica must be connected to have heard it.
             while len(serving := scene.world.serving) < 2:
@@ -51,7 +51,7 @@ async def store_lost(seed: int, turns: int = 200) -> Outcome:
     lost, seconds = 0, turns * LOST_EACH_SECONDS
     frozen: list[tuple[float, float, list[int]]] = []
 
-    async def losing(scene: Scene) -> None:
+    async def losing(scene: ChaosScene) -> None:
         nonlocal lost
         thirds = [time.monotonic() + seconds * share for share in (0.3, 0.65)]
         while await scene.pause(STORE_KILL_SECONDS):
@@ -87,7 +87,7 @@ async def store_lost(seed: int, turns: int = 200) -> Outcome:
     return outcome(found, rows, evidence)
 
 
-async def _freeze(scene: Scene, first: int) -> tuple[float, float, list[int]]:
+async def _freeze(scene: ChaosScene, first: int) -> tuple[float, float, list[int]]:
     """Freeze the store while long answers are being written; returns the start, the end and the questions."""
     numbers = list(range(first, first + LONG_ROOMS))
     await scene.load.put_long(scene.load.more_rooms(LONG_ROOMS), numbers, LONG_WORDS)
@@ -127,7 +127,7 @@ async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
     stops: list[Kill] = []
     seconds = turns * ROLLED_EACH_SECONDS
 
-    async def rolling(scene: Scene) -> None:
+    async def rolling(scene: ChaosScene) -> None:
         for replica in scene.world.replicas * ROUNDS:
             await scene.pause(seconds / 15)
             stops.append(Kill(time.monotonic(), replica.key))
@@ -153,7 +153,7 @@ async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
     return outcome(found, rows, evidence)
 
 
-def _begun_once(scene: Scene) -> tuple[Row, list[str]]:
+def _begun_once(scene: ChaosScene) -> tuple[Row, list[str]]:
     """Whether the model began each answer once, not counting requests that it refused; and the evidence."""
     again = {number: many for number, many in seen.attempts(scene.world).items() if many != 1}
     row = Row("answers that were begun more or less than once", "0", str(len(again)), not again)
@@ -165,7 +165,7 @@ async def short(seed: int, turns: int = 24) -> Outcome:
 
     seconds = turns * SHORT_EACH_SECONDS
 
-    async def little(scene: Scene) -> None:
+    async def little(scene: ChaosScene) -> None:
         first, second = scene.world.replicas
         await scene.pause(seconds / 8)
         scene.kills.append(await first.kill())
@@ -184,7 +184,7 @@ async def short(seed: int, turns: int = 24) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class ChaosCase:
     """A case with its title. `play` takes the seed and, optionally, the number of questions."""
 
     title: str
@@ -192,9 +192,9 @@ class Case:
 
 
 CASES = {
-    "a": Case("3 replicas, one killed every 2 s", replicas_killed),
-    "b": Case("Redis killed every 5 s and frozen", store_lost),
-    "c": Case("every event 1 to 4 times, 2 replicas", delivered_often),
-    "d": Case("rolling restart of 2 replicas", rolling_restart),
+    "a": ChaosCase("3 replicas, one killed every 2 s", replicas_killed),
+    "b": ChaosCase("Redis killed every 5 s and frozen", store_lost),
+    "c": ChaosCase("every event 1 to 4 times, 2 replicas", delivered_often),
+    "d": ChaosCase("rolling restart of 2 replicas", rolling_restart),
 }
-SHORT = Case("a little of everything", short)
+SHORT = ChaosCase("a little of everything", short)

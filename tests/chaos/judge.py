@@ -38,7 +38,7 @@ def number_in(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedQuestion:
     """A question. `words`: the length of its answer. Sequences of these have the order in which a room was asked."""
 
     number: int
@@ -93,7 +93,7 @@ class Verdict:
     findings: tuple[Finding, ...]
 
 
-def judge(asked: Sequence[Asked], said: Iterable[Said], kept: Iterable[Kept]) -> Verdict:
+def judge(asked: Sequence[AskedQuestion], said: Iterable[Said], kept: Iterable[Kept]) -> Verdict:
     """Check that each accepted question has exactly one reply, whole or closed with a sentence, in order and
     remembered."""
     findings: list[Finding] = []
@@ -164,7 +164,7 @@ def _is_sentence(message: Said) -> bool:
     return not _WORD.search(message.text) and any(sentence in message.text for sentence in SENTENCES)
 
 
-def _meant(message: Said, asked: Sequence[Asked], replies: Mapping[int, Sequence[Said]]) -> int:
+def _meant(message: Said, asked: Sequence[AskedQuestion], replies: Mapping[int, Sequence[Said]]) -> int:
     """The question that a bare sentence closes: in a thread it need not be the thread's first."""
     about = _about(message)
     open_ = [
@@ -176,7 +176,7 @@ def _meant(message: Said, asked: Sequence[Asked], replies: Mapping[int, Sequence
     return about if about in open_ else next(iter(bare or open_), about)
 
 
-def _whole(each: Asked) -> str:
+def _whole(each: AskedQuestion) -> str:
     return answer_to(each.number, each.words)
 
 
@@ -198,7 +198,7 @@ def _chain(mine: Sequence[Said], whole: str) -> tuple[Said, ...]:
     return ()
 
 
-def _closing(mine: Sequence[Said], each: Asked) -> tuple[Said, ...]:
+def _closing(mine: Sequence[Said], each: AskedQuestion) -> tuple[Said, ...]:
     """The messages of a reply that ends with a sentence instead of all its words."""
     for last in mine:
         if any(sentence in last.text for sentence in SENTENCES):
@@ -209,27 +209,27 @@ def _closing(mine: Sequence[Said], each: Asked) -> tuple[Said, ...]:
     return ()
 
 
-def _noise(each: Asked, chain: Sequence[Said]) -> list[Finding]:
+def _noise(each: AskedQuestion, chain: Sequence[Said]) -> list[Finding]:
     """Text beside the words of a whole answer; a command's question above its answer is correct."""
     rests = [_rest(message.text) for message in chain]
     said = [rest for rest in rests if rest and number_in(rest) != each.number]
     return [Finding("open" if WRITING in rest else "noise", each.number, rest[:120]) for rest in said]
 
 
-def _is_stub(message: Said, each: Asked) -> bool:
+def _is_stub(message: Said, each: AskedQuestion) -> bool:
     """Whether it contains the beginning of the answer, but not all of it."""
     return _is_beginning(message, each) and not _is_sentence(message) and _words(message.text) != _whole(each)
 
 
-def _is_beginning(message: Said, each: Asked) -> bool:
+def _is_beginning(message: Said, each: AskedQuestion) -> bool:
     return _begins(_words(message.text), each)
 
 
-def _begins(words: str, each: Asked) -> bool:
+def _begins(words: str, each: AskedQuestion) -> bool:
     return f"{_whole(each)} ".startswith(f"{words} " if words else "")
 
 
-def _order(asked: Sequence[Asked], first: Mapping[int, float]) -> list[Finding]:
+def _order(asked: Sequence[AskedQuestion], first: Mapping[int, float]) -> list[Finding]:
     """On screen, answers begin in the order of their questions."""
     findings, latest = [], dict[str, tuple[float, int]]()
     for each in asked:
@@ -242,7 +242,7 @@ def _order(asked: Sequence[Asked], first: Mapping[int, float]) -> list[Finding]:
     return findings
 
 
-def _history(asked: Sequence[Asked], whole: set[int], closed: set[int], kept: Sequence[Kept]) -> list[Finding]:
+def _history(asked: Sequence[AskedQuestion], whole: set[int], closed: set[int], kept: Sequence[Kept]) -> list[Finding]:
     """Histories contain whole answers once and in order, and of a closed reply at most the text that was shown."""
     findings = []
     entries: dict[int, list[Kept]] = defaultdict(list)

@@ -8,10 +8,10 @@ import pytest
 
 from core.reply.layout import WRITING
 from core.turns.intake import GAVE_UP
-from tests.chaos.judge import Asked, Kept, Said, Verdict, answer_to, judge, number_in, percentile, question
-from tests.chaos.takeover import Kill, Request, Takeover, longest_gap, takeovers
+from tests.chaos.judge import AskedQuestion, Kept, Said, Verdict, answer_to, judge, number_in, percentile, question
+from tests.chaos.takeover import Kill, Request, TakeoverTime, longest_gap, takeovers
 
-ASKED = (Asked(1, "slack/T/C", 6), Asked(2, "slack/T/C", 4), Asked(3, "discord/G/D", 5))
+ASKED = (AskedQuestion(1, "slack/T/C", 6), AskedQuestion(2, "slack/T/C", 4), AskedQuestion(3, "discord/G/D", 5))
 SAID = tuple(
     Said(f"m{each.number}", each.room, answer_to(each.number, each.words), each.number, first=float(each.number))
     for each in ASKED
@@ -24,7 +24,7 @@ def kinds(verdict: Verdict) -> list[tuple[str, int]]:
 
 
 def judged(
-    asked: Sequence[Asked] = ASKED, said: Sequence[Said] = SAID, kept: Sequence[Kept] = KEPT
+    asked: Sequence[AskedQuestion] = ASKED, said: Sequence[Said] = SAID, kept: Sequence[Kept] = KEPT
 ) -> list[tuple[str, int]]:
     return kinds(judge(asked, said, kept))
 
@@ -170,7 +170,7 @@ def test_history_of_a_closed_reply() -> None:
 def test_takeover_is_the_time_until_somebody_else_goes_on() -> None:
     """It lasts from the kill to the next request of another process for the same question."""
     requests = (Request(0.0, "k1", 1), Request(0.0, "k2", 2), Request(8.0, "k2", 1))
-    assert takeovers((Kill(1.0, "k1"),), requests, {}, {}) == (Takeover(1, 7.0, "k2"),)
+    assert takeovers((Kill(1.0, "k1"),), requests, {}, {}) == (TakeoverTime(1, 7.0, "k2"),)
 
 
 def test_takeover_ends_with_a_sign_on_screen() -> None:

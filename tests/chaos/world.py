@@ -139,7 +139,7 @@ class Replica:
         return self._serves and self._process.returncode is None
 
 
-class World:
+class ChaosWorld:
     """The servers, the store and the replicas together."""
 
     def __init__(
@@ -188,14 +188,16 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, replicas: int, say: Callable[[tuple[ChatMessage, ...]], str]) -> AsyncIterator[World]:
+async def world(
+    folder: Path, replicas: int, say: Callable[[tuple[ChatMessage, ...]], str]
+) -> AsyncIterator[ChaosWorld]:
     """Everything running and connected. `say` returns the model's answers. All logs are in `folder`, whose path is
     short."""
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(SlackServer(retry_delays=SLACK_RETRY_SECONDS))
         discord = await stack.enter_async_context(DiscordServer())
         nebula = await stack.enter_async_context(NebulaServer(answer=say, pace=TOKENS_PER_SECOND))
-        found = World(folder, slack, discord, nebula, replicas)
+        found = ChaosWorld(folder, slack, discord, nebula, replicas)
         stack.push_async_callback(found.store.close)
         await found.store.start()
         for replica in found.replicas:

@@ -26,18 +26,18 @@ from core.store.turns import Turns
 from core.turns.assistant import Assistant
 from core.turns.intake import Intake
 from tests.bounds import HANG_SECONDS
-from tests.core.room import Room
+from tests.core.room import MemorySurface
 
 ROOM = Place("test", "W1", "C1")
 NUMBERS = count()  # of questions: no id is used twice
 ANN, BOB = Author("U1", "Ann"), Author("U2", "Bob")
 
 
-class _Named(dict[str, Room]):
+class _Named(dict[str, MemorySurface]):
     """Creates a room on first access."""
 
-    def __missing__(self, name: str) -> Room:
-        room = self[name] = Room(name=name)
+    def __missing__(self, name: str) -> MemorySurface:
+        room = self[name] = MemorySurface(name=name)
         return room
 
 
@@ -47,7 +47,7 @@ class Rooms:
 
     name: str = "test"
     defaults: PlatformDefaults = PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)  # noqa: RUF009 - frozen
-    rooms: dict[str, Room] = field(default_factory=lambda: _Named())
+    rooms: dict[str, MemorySurface] = field(default_factory=lambda: _Named())
 
     def open(self, address: Address) -> Surface:
         return self.rooms[address.message]

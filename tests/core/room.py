@@ -14,7 +14,7 @@ GENEROUS = RateLimit("room", 1000, 1.0, spread=False)
 
 
 @dataclass
-class Room:
+class MemorySurface:
     """Implements core.domain.ports.Surface. Each of the next calls raises one of `faults`."""
 
     limit: int = 2000

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.inbound.buttons import NOT_YOURS
 from tests.bounds import HANG_SECONDS
@@ -22,7 +22,7 @@ from tests.scenarios.program import PROGRAM, environment, run
 QUESTION, ANSWER = "\x1b[6n", b"\x1b[20;1R"  # Cursor Position Report, ECMA-48
 
 
-class Screen:
+class PseudoTerminal:
     """The person's side of a terminal. `seen`: all that was written to it, without colours and cursor moves."""
 
     def __init__(self, handle: int, process: Process) -> None:
@@ -63,7 +63,7 @@ class Screen:
 
 
 @asynccontextmanager
-async def at_terminal(folder: Path, command: str, **settings: str) -> AsyncIterator[Screen]:
+async def at_terminal(folder: Path, command: str, **settings: str) -> AsyncIterator[PseudoTerminal]:
     ours, theirs = pty.openpty()
     variables = {**environment(folder, settings), "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
     process = await asyncio.create_subprocess_exec(
@@ -71,7 +71,7 @@ async def at_terminal(folder: Path, command: str, **settings: str) -> AsyncItera
     )
     os.close(theirs)
     try:
-        yield Screen(ours, process)
+        yield PseudoTerminal(ours, process)
     finally:
         asyncio.get_running_loop().remove_reader(ours)
         if process.returncode is None:
@@ -135,7 +135,7 @@ async def test_sandbox_stops_and_regenerates(tmp_path: Path, platform: str, ques
     """A reply is redrawn many times before its end. Ctrl-C presses the Stop button below it; later another button is
     pressed by name."""
     async with NebulaServer() as nebula, at_terminal(tmp_path, "sandbox", **model(nebula)) as screen:
-        nebula.fault(Fault(stall_after=30))
+        nebula.fault(NebulaFault(stall_after=30))
         await screen.until("Ctrl-D quits")
         screen.type(f"{platform}\r")
         await screen.until("You are ann in")

@@ -9,15 +9,15 @@ from secrets import token_hex
 
 from aiohttp import WSMsgType, web
 
-from bots.sandbox.discord.limits import Limit
+from bots.sandbox.discord.limits import DiscordLimit
 from bots.sandbox.discord.sessions import Intent, Session, Socket
-from bots.sandbox.discord.state import World
+from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.values import Guild, Json
-from bots.sandbox.discord.wire import Wire
+from bots.sandbox.discord.wire import DiscordWire
 
 KNOWN_INTENTS = (1 << 22) - 1 | 1 << 24 | 1 << 25
 HEARTBEAT_MS = 41_250
-SENDS = Limit(120, 60.0)  # events/gateway#rate-limiting
+SENDS = DiscordLimit(120, 60.0)  # events/gateway#rate-limiting
 HEARTBEAT, IDENTIFY, PRESENCE, VOICE, RESUME = 1, 2, 3, 4, 6  # opcodes (topics/opcodes-and-status-codes#gateway)
 RECONNECT, MEMBERS, INVALID, HELLO, ACK = 7, 8, 9, 10, 11
 
@@ -37,7 +37,7 @@ class Gateway:
     naming a shard. `away`: guilds by id of which a client is told nothing when it signs in, as in an outage of theirs.
     """
 
-    def __init__(self, world: World, wire: Wire, token: str, privileged: Intent) -> None:
+    def __init__(self, world: DiscordWorld, wire: DiscordWire, token: str, privileged: Intent) -> None:
         self._world, self._wire, self._token, self._privileged = world, wire, token, privileged
         self.url = ""
         self.latency = 0.0

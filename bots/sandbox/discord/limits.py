@@ -10,7 +10,7 @@ from bots.sandbox.discord.values import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class DiscordLimit:
     """At most `calls` in a window of `seconds`, which begins with its first call."""
 
     calls: int
@@ -18,7 +18,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DiscordLimits:
     """What the sandbox allows; None lifts a limit.
 
     Discord tells its numbers in headers alone; these are the ones observed: messages 5 per 5 s and channel
@@ -26,34 +26,34 @@ class Limits:
     messages older than `old_age` seconds (issue 4413), 50 per second in all (topics/rate-limits).
     """
 
-    post: Limit | None = Limit(5, 5.0)
-    edit: Limit | None = Limit(5, 5.0)
-    delete: Limit | None = Limit(5, 1.0)
-    read: Limit | None = Limit(50, 1.0)
-    typing: Limit | None = Limit(5, 5.0)
-    reaction: Limit | None = Limit(1, 0.25)
-    thread: Limit | None = Limit(5, 5.0)
-    webhook_post: Limit | None = Limit(5, 2.0)
-    webhook_edit: Limit | None = Limit(5, 2.0)
-    commands: Limit | None = Limit(5, 20.0)
-    old_edit: Limit | None = Limit(3, 6.0)
-    everything: Limit | None = Limit(50, 1.0)
+    post: DiscordLimit | None = DiscordLimit(5, 5.0)
+    edit: DiscordLimit | None = DiscordLimit(5, 5.0)
+    delete: DiscordLimit | None = DiscordLimit(5, 1.0)
+    read: DiscordLimit | None = DiscordLimit(50, 1.0)
+    typing: DiscordLimit | None = DiscordLimit(5, 5.0)
+    reaction: DiscordLimit | None = DiscordLimit(1, 0.25)
+    thread: DiscordLimit | None = DiscordLimit(5, 5.0)
+    webhook_post: DiscordLimit | None = DiscordLimit(5, 2.0)
+    webhook_edit: DiscordLimit | None = DiscordLimit(5, 2.0)
+    commands: DiscordLimit | None = DiscordLimit(5, 20.0)
+    old_edit: DiscordLimit | None = DiscordLimit(3, 6.0)
+    everything: DiscordLimit | None = DiscordLimit(50, 1.0)
     old_age: float = 3600.0
 
-    def faster(self, times: float) -> "Limits":
+    def faster(self, times: float) -> "DiscordLimits":
         """The same calls in windows that end so many times sooner."""
         quick: dict[str, Any] = {}
         for name in (each.name for each in fields(self)):
             limit = getattr(self, name)
-            if isinstance(limit, Limit):
+            if isinstance(limit, DiscordLimit):
                 quick[name] = replace(limit, seconds=limit.seconds / times)
         return replace(self, **quick)
 
 
-OBSERVED = Limits()
+DISCORD_LIMITS = DiscordLimits()
 """The limits as observed."""
 
-OFF = Limits(None, None, None, None, None, None, None, None, None, None, None, None)
+NO_DISCORD_LIMITS = DiscordLimits(None, None, None, None, None, None, None, None, None, None, None, None)
 """No limits at all."""
 
 # POST and PATCH of a channel's messages tell the same bucket and are counted apart (discord-api-docs issue 8073).
@@ -80,7 +80,7 @@ class _Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LimitVerdict:
     """Whether a call may pass, and the headers that go with the answer either way. `retry_after` is in seconds."""
 
     ok: bool
@@ -95,26 +95,26 @@ class Verdict:
         return {"message": text, "retry_after": self.retry_after, "global": self.everywhere}
 
 
-class Limiter:
+class DiscordLimiter:
     """Counts calls. `limits` may be replaced while running; windows that have begun go on with what was used.
 
     `clock` tells seconds: windows end by it, and the headers go by it.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limits: DiscordLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits, self._clock = limits, clock
         self._windows: dict[tuple[str, str], _Window] = {}
 
-    def take(self, name: str, key: str, *, counted_globally: bool) -> Verdict:
+    def take(self, name: str, key: str, *, counted_globally: bool) -> LimitVerdict:
         """Count one call of the limit `name` ("" for none) and the resource `key`."""
         if counted_globally and (limit := self.limits.everything):
             wait = self._take(limit, "everything", "")[1]
             if wait:
                 headers = {"X-RateLimit-Global": "true", **refused(wait, "global")}
-                return Verdict(False, headers, round(wait, 3), everywhere=True)
+                return LimitVerdict(False, headers, round(wait, 3), everywhere=True)
         limit = getattr(self.limits, name) if name else None
         if limit is None:
-            return Verdict(True, {})
+            return LimitVerdict(True, {})
         window, wait = self._take(limit, name, key)
         headers = {
             "X-RateLimit-Limit": str(limit.calls),
@@ -124,15 +124,15 @@ class Limiter:
             "X-RateLimit-Bucket": BUCKETS[name],
         }
         if wait:
-            return Verdict(False, headers | refused(wait, "user"), round(wait, 3))
-        return Verdict(True, headers)
+            return LimitVerdict(False, headers | refused(wait, "user"), round(wait, 3))
+        return LimitVerdict(True, headers)
 
     def take_old_edit(self, channel: str) -> float:
         """Count one edit of an old message; the seconds to wait, 0 when it may pass. No header tells of it."""
         limit = self.limits.old_edit
         return self._take(limit, "old_edit", channel)[1] if limit else 0.0
 
-    def _take(self, limit: Limit, name: str, key: str) -> tuple[_Window, float]:
+    def _take(self, limit: DiscordLimit, name: str, key: str) -> tuple[_Window, float]:
         now = self._clock()
         window = self._windows.setdefault((name, key), _Window())
         if now >= window.ends:

@@ -4,46 +4,63 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bots.sandbox.discord.commands import Commands
+from bots.sandbox.discord.commands import DiscordCommands
 from bots.sandbox.discord.gateway import Gateway
-from bots.sandbox.discord.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL_SUBMIT, Interaction, Interactions
+from bots.sandbox.discord.interactions import (
+    AUTOCOMPLETE,
+    COMMAND,
+    COMPONENT,
+    MODAL_SUBMIT,
+    DiscordInteractions,
+    Interaction,
+)
 from bots.sandbox.discord.messages import Messages
 from bots.sandbox.discord.routes import Routes
-from bots.sandbox.discord.scenario import Places
-from bots.sandbox.discord.state import World
+from bots.sandbox.discord.scenario import DiscordPlaces
+from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.text import resolve, walk
 from bots.sandbox.discord.validation import MAX_CONTENT, ApiError
-from bots.sandbox.discord.values import Channel, Choice, DiscordRefuses, Json, Kind, Message, Permission, Upload, User
-from bots.sandbox.discord.wire import Wire
+from bots.sandbox.discord.values import (
+    ChannelKind,
+    Choice,
+    DiscordChannel,
+    DiscordMessage,
+    DiscordRefuses,
+    DiscordUpload,
+    DiscordUser,
+    Json,
+    Permission,
+)
+from bots.sandbox.discord.wire import DiscordWire
 
 
-class People(Places):
+class DiscordPeople(DiscordPlaces):
     """Acts for people as Discord's client would, and refuses with DiscordRefuses what it would refuse."""
 
     def __init__(
         self,
-        world: World,
-        wire: Wire,
+        world: DiscordWorld,
+        wire: DiscordWire,
         gateway: Gateway,
         messages: Messages,
         routes: Routes,
-        commands: Commands,
-        interactions: Interactions,
+        commands: DiscordCommands,
+        interactions: DiscordInteractions,
     ) -> None:
         super().__init__(world, wire, gateway, messages, routes)
         self.commands, self._interactions = commands, interactions
 
     async def say(
         self,
-        user: User,
-        channel: Channel,
+        user: DiscordUser,
+        channel: DiscordChannel,
         text: str,
         *,
-        reply_to: Message | None = None,
+        reply_to: DiscordMessage | None = None,
         ping: bool = True,
-        attachments: Sequence[Upload] = (),
+        attachments: Sequence[DiscordUpload] = (),
         mention_bot_role: bool = False,
-    ) -> Message:
+    ) -> DiscordMessage:
         """A message as a person types it: @Name, @role and #channel outside code become mentions.
 
         A reply pings its author unless `ping` is false. `mention_bot_role` makes @Bot the bot's role instead of the
@@ -54,12 +71,18 @@ class People(Places):
         return self._write(user, place, content, reply_to, ping, attachments)
 
     async def bot_says(
-        self, bot: User, channel: Channel, text: str, *, reply_to: Message | None = None, ping: bool = True
-    ) -> Message:
+        self,
+        bot: DiscordUser,
+        channel: DiscordChannel,
+        text: str,
+        *,
+        reply_to: DiscordMessage | None = None,
+        ping: bool = True,
+    ) -> DiscordMessage:
         """A message of another bot, word by word: mentions are written as <@id>."""
         return self._write(bot, self._writable(bot, channel), text, reply_to, ping, ())
 
-    async def edit(self, message: Message, text: str) -> Message:
+    async def edit(self, message: DiscordMessage, text: str) -> DiscordMessage:
         """The author changes a message; typed names become mentions."""
         current, place = self._current(message), self._world.channels[message.channel]
         content = resolve(text, self._names(message.author, place, False))
@@ -72,30 +95,30 @@ class People(Places):
         except ApiError as error:
             raise DiscordRefuses(str(error)) from error
 
-    async def preview(self, message: Message, url: str) -> Message:
+    async def preview(self, message: DiscordMessage, url: str) -> DiscordMessage:
         """Discord adds a link preview: MESSAGE_UPDATE of a message that nobody edited."""
         changed = replace(self._current(message), embeds=({"type": "link", "url": url, "title": url},))
         self._messages.touch(changed)
         return changed
 
-    async def delete(self, message: Message) -> None:
+    async def delete(self, message: DiscordMessage) -> None:
         """Somebody deletes a message."""
         self._messages.delete(self._current(message))
 
-    async def purge(self, messages: Sequence[Message]) -> None:
+    async def purge(self, messages: Sequence[DiscordMessage]) -> None:
         """A moderator deletes several messages of a channel at once."""
         self._messages.purge([self._current(message) for message in messages])
 
-    async def react(self, user: User, message: Message, emoji: str, *, add: bool = True) -> None:
+    async def react(self, user: DiscordUser, message: DiscordMessage, emoji: str, *, add: bool = True) -> None:
         """A person adds or takes away a reaction."""
         self._messages.react(user, self._current(message), emoji, add=add)
 
-    async def start_typing(self, user: User, channel: Channel) -> None:
+    async def start_typing(self, user: DiscordUser, channel: DiscordChannel) -> None:
         """A person types."""
         self._messages.type(channel, user)
 
     async def slash(
-        self, user: User, channel: Channel, path: str, options: Mapping[str, Any] | None = None
+        self, user: DiscordUser, channel: DiscordChannel, path: str, options: Mapping[str, Any] | None = None
     ) -> Interaction:
         """A person uses a command like "prompt set"; what is returned shows what becomes of it."""
         place = self._seen(user, channel)
@@ -104,8 +127,8 @@ class People(Places):
 
     async def autocomplete(
         self,
-        user: User,
-        channel: Channel,
+        user: DiscordUser,
+        channel: DiscordChannel,
         path: str,
         option: str,
         typed: str,
@@ -118,7 +141,9 @@ class People(Places):
         await self.until(lambda: asked.choices is not None, self._interactions.deadline)
         return asked.choices or ()
 
-    async def press(self, user: User, message: Message, custom_id: str, values: Sequence[str] = ()) -> Interaction:
+    async def press(
+        self, user: DiscordUser, message: DiscordMessage, custom_id: str, values: Sequence[str] = ()
+    ) -> Interaction:
         """A person presses a button, or chooses `values` in a select."""
         current = self._current(message)
         if current.ephemeral_for not in ("", user.id):
@@ -146,13 +171,13 @@ class People(Places):
 
     def _write(
         self,
-        user: User,
-        place: Channel,
+        user: DiscordUser,
+        place: DiscordChannel,
         content: str,
-        reply_to: Message | None,
+        reply_to: DiscordMessage | None,
         ping: bool,
-        attachments: Sequence[Upload],
-    ) -> Message:
+        attachments: Sequence[DiscordUpload],
+    ) -> DiscordMessage:
         if len(content) > MAX_CONTENT:
             raise DiscordRefuses(f"{len(content)} characters are too many ({MAX_CONTENT} is the most): attach a file")
         allowed = self._allowed(user, place) | {"replied_user": ping}
@@ -164,14 +189,14 @@ class People(Places):
         except ApiError as error:
             raise DiscordRefuses(str(error)) from error
 
-    def _allowed(self, user: User, place: Channel) -> Json:
+    def _allowed(self, user: DiscordUser, place: DiscordChannel) -> Json:
         may = self._world.permissions(user.id, place) & Permission.MENTION_EVERYONE
         return {"parse": ["users", "roles", "everyone"] if may else ["users", "roles"]}
 
-    def _names(self, user: User, place: Channel, bot_role: bool) -> dict[str, str]:
+    def _names(self, user: DiscordUser, place: DiscordChannel, bot_role: bool) -> dict[str, str]:
         """What somebody can name here, with the mention it becomes; a person's name goes before a role's."""
         world = self._world
-        if place.kind is Kind.DM:
+        if place.kind is ChannelKind.DM:
             return {f"@{one.name}": f"<@{one.id}>" for one in (user, world.bot)}
         roles = [role for role in world.roles_of(place.guild) if role.id != role.guild]
         users = [world.users[member.user] for member in world.members_of(place.guild)]
@@ -183,19 +208,19 @@ class People(Places):
             names[f"@{world.bot.name}"] = f"<@&{role.id}>"
         return names
 
-    def _seen(self, user: User, channel: Channel) -> Channel:
+    def _seen(self, user: DiscordUser, channel: DiscordChannel) -> DiscordChannel:
         place = self._world.channels[channel.id]
         if not self._world.permissions(user.id, place) & Permission.VIEW_CHANNEL:
             raise DiscordRefuses(f"{user.name} does not see this channel")
         return place
 
-    def _writable(self, user: User, channel: Channel) -> Channel:
+    def _writable(self, user: DiscordUser, channel: DiscordChannel) -> DiscordChannel:
         place = self._seen(user, channel)
         if not self._world.may_send(user.id, place) or (place.archived and place.locked):
             raise DiscordRefuses(f"{user.name} may not write here")
         return place
 
-    def _current(self, message: Message) -> Message:
+    def _current(self, message: DiscordMessage) -> DiscordMessage:
         current = self.message(message)
         if current is None:
             raise DiscordRefuses("the message is gone")

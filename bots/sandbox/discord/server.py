@@ -10,24 +10,24 @@ from typing import Self
 
 from aiohttp import web
 
-from bots.sandbox.discord.commands import Commands
-from bots.sandbox.discord.faults import Faults
+from bots.sandbox.discord.commands import DiscordCommands
+from bots.sandbox.discord.faults import DiscordFaults
 from bots.sandbox.discord.gateway import Gateway
-from bots.sandbox.discord.interactions import Interactions
-from bots.sandbox.discord.limits import OBSERVED, OFF, Limiter, Limits
+from bots.sandbox.discord.interactions import DiscordInteractions
+from bots.sandbox.discord.limits import DISCORD_LIMITS, NO_DISCORD_LIMITS, DiscordLimiter, DiscordLimits
 from bots.sandbox.discord.messages import Messages
-from bots.sandbox.discord.people import People
-from bots.sandbox.discord.rest import PREFIX, Rest
+from bots.sandbox.discord.people import DiscordPeople
+from bots.sandbox.discord.rest import PREFIX, DiscordRest
 from bots.sandbox.discord.routes import Routes
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.state import World
-from bots.sandbox.discord.values import Call, User
-from bots.sandbox.discord.wire import Wire
+from bots.sandbox.discord.state import DiscordWorld
+from bots.sandbox.discord.values import DiscordCall, DiscordUser
+from bots.sandbox.discord.wire import DiscordWire
 
 MAX_REQUEST = 25 * 1024 * 1024  # bytes (reference#uploading-files)
 
 
-class DiscordServer(People):
+class DiscordServer(DiscordPeople):
     """An asynchronous context manager: inside it the server listens on a free port of 127.0.0.1.
 
     `limits` are the rate limits, None for none. `privileged` are the intents that the app was granted.
@@ -39,38 +39,38 @@ class DiscordServer(People):
     def __init__(
         self,
         *,
-        limits: Limits | None = OBSERVED,
+        limits: DiscordLimits | None = DISCORD_LIMITS,
         privileged: Intent = Intent.NONE,
         interaction_deadline: float = 3.0,
         interaction_lifetime: float = 900.0,
         role_mention_unlocks: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        world = World()
+        world = DiscordWorld()
         self.application_id = world.new_id()
         self.token = f"{b64encode(world.bot.id.encode()).decode()}.sandbx.{token_urlsafe(28)}"
         self.api_url = ""
         self.gateway_url = ""
-        self.faults = Faults()
-        self._limiter = Limiter(limits or OFF, clock)
-        wire = Wire(world, self.application_id, role_mention_unlocks=role_mention_unlocks)
+        self.faults = DiscordFaults()
+        self._limiter = DiscordLimiter(limits or NO_DISCORD_LIMITS, clock)
+        wire = DiscordWire(world, self.application_id, role_mention_unlocks=role_mention_unlocks)
         gateway = Gateway(world, wire, self.token, privileged)
         messages = Messages(world, wire, gateway)
         routes = Routes(world, wire, gateway, messages, self._limiter, privileged)
-        commands = Commands(world, wire, self.application_id)
-        interactions = Interactions(world, wire, gateway, messages, self.application_id)
+        commands = DiscordCommands(world, wire, self.application_id)
+        interactions = DiscordInteractions(world, wire, gateway, messages, self.application_id)
         interactions.deadline, interactions.lifetime = interaction_deadline, interaction_lifetime
         super().__init__(world, wire, gateway, messages, routes, commands, interactions)
-        self._rest = Rest(world, self.token, self._limiter, self.faults)
+        self._rest = DiscordRest(world, self.token, self._limiter, self.faults)
         self._stack = AsyncExitStack()
 
     @property
-    def bot_user(self) -> User:
+    def bot_user(self) -> DiscordUser:
         """The bot."""
         return self._world.bot
 
     @property
-    def calls(self) -> tuple[Call, ...]:
+    def calls(self) -> tuple[DiscordCall, ...]:
         """All REST requests, in the order they were answered."""
         return tuple(self._rest.calls)
 
@@ -80,13 +80,13 @@ class DiscordServer(People):
         return self._rest.invalid
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> DiscordLimits:
         """The rate limits in force; may be replaced while running (None: no limits)."""
         return self._limiter.limits
 
     @limits.setter
-    def limits(self, limits: Limits | None) -> None:
-        self._limiter.limits = limits or OFF
+    def limits(self, limits: DiscordLimits | None) -> None:
+        self._limiter.limits = limits or NO_DISCORD_LIMITS
 
     @property
     def interaction_lifetime(self) -> float:

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from bots.sandbox.discord.values import THREADS, Channel, Guild, Kind, Member, Message, Permission, Role, User
+from bots.sandbox.discord.values import (
+    THREADS,
+    ChannelKind,
+    DiscordChannel,
+    DiscordMessage,
+    DiscordUser,
+    Guild,
+    Member,
+    Permission,
+    Role,
+)
 
 EPOCH = 1_420_070_400_000  # the first millisecond of 2015 (reference#snowflakes)
 TYPING_SECONDS = 10.0  # resources/channel#trigger-typing-indicator
@@ -35,22 +45,22 @@ class Watch:
             raise TimeoutError(f"the sandbox's Discord did not come to that state within {timeout:g} s") from None
 
 
-class World:
+class DiscordWorld:
     """All state, in plain dictionaries by id; values are frozen and replaced."""
 
     def __init__(self) -> None:
         self.watch = Watch()
         self.guilds: dict[str, Guild] = {}
         self.roles: dict[str, Role] = {}
-        self.users: dict[str, User] = {}
+        self.users: dict[str, DiscordUser] = {}
         self.members: dict[tuple[str, str], Member] = {}  # (guild, user)
-        self.channels: dict[str, Channel] = {}
+        self.channels: dict[str, DiscordChannel] = {}
         self.files: dict[str, bytes] = {}  # by attachment id
-        self._messages: dict[str, dict[str, Message]] = {}
+        self._messages: dict[str, dict[str, DiscordMessage]] = {}
         self._typing: dict[tuple[str, str], float] = {}  # (channel, user) -> since
         self._timers: set[asyncio.TimerHandle] = set()
         self._last = 0
-        self.bot = User(self.new_id(), "Nebula", bot=True)
+        self.bot = DiscordUser(self.new_id(), "Nebula", bot=True)
         self.users[self.bot.id] = self.bot
 
     def new_id(self, shard: tuple[int, int] | None = None) -> str:
@@ -60,17 +70,17 @@ class World:
             self._last += 1 << 22
         return str(self._last)
 
-    def messages(self, channel: str) -> dict[str, Message]:
+    def messages(self, channel: str) -> dict[str, DiscordMessage]:
         """The messages of a channel by id, oldest first."""
         return self._messages.setdefault(channel, {})
 
-    def put(self, message: Message) -> None:
+    def put(self, message: DiscordMessage) -> None:
         """Store a new or changed message. A message ends its author's typing indicator."""
         self.messages(message.channel)[message.id] = message
         self._typing.pop((message.channel, message.author.id), None)
         self.watch.changed()
 
-    def remove(self, message: Message) -> None:
+    def remove(self, message: DiscordMessage) -> None:
         """Take a message away."""
         self.messages(message.channel).pop(message.id, None)
         self.watch.changed()
@@ -98,12 +108,12 @@ class World:
         for timer in self._timers:
             timer.cancel()
 
-    def dm_with(self, user: str) -> Channel:
+    def dm_with(self, user: str) -> DiscordChannel:
         """The direct channel between the bot and somebody, opened at need."""
         for channel in self.channels.values():
-            if channel.kind is Kind.DM and channel.recipient == user:
+            if channel.kind is ChannelKind.DM and channel.recipient == user:
                 return channel
-        channel = Channel(self.new_id(), self.users[user].name, Kind.DM, recipient=user)
+        channel = DiscordChannel(self.new_id(), self.users[user].name, ChannelKind.DM, recipient=user)
         self.channels[channel.id] = channel
         return channel
 
@@ -119,9 +129,9 @@ class World:
         """The bot's managed role in a guild."""
         return next((role for role in self.roles_of(guild) if role.bot == self.bot.id), None)
 
-    def permissions(self, user: str, channel: Channel) -> Permission:
+    def permissions(self, user: str, channel: DiscordChannel) -> Permission:
         """What a user may do in a channel (topics/permissions#permission-overwrites); nothing for a stranger."""
-        if channel.kind is Kind.DM:
+        if channel.kind is ChannelKind.DM:
             return Permission.ALL if user in (channel.recipient, self.bot.id) else Permission.NONE
         member = self.members.get((channel.guild, user))
         if member is None:
@@ -146,7 +156,7 @@ class World:
             base = base & ~own.deny | own.allow
         return base if base & Permission.VIEW_CHANNEL else Permission.NONE
 
-    def may_send(self, user: str, channel: Channel) -> bool:
+    def may_send(self, user: str, channel: DiscordChannel) -> bool:
         """Whether somebody may write here; in threads another permission counts than in channels (topics/threads)."""
         needed = Permission.SEND_MESSAGES_IN_THREADS if channel.kind in THREADS else Permission.SEND_MESSAGES
         return bool(self.permissions(user, channel) & needed)

@@ -8,11 +8,11 @@ from typing import Any
 from aiohttp import web
 
 from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import Refusal
-from bots.sandbox.slack.faults import Fault, Faults
-from bots.sandbox.slack.limits import Limiter
+from bots.sandbox.slack.blocks import SlackRefusal
+from bots.sandbox.slack.faults import SlackFault, SlackFaults
+from bots.sandbox.slack.limits import SlackLimiter
 from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Call, Json
+from bots.sandbox.slack.values import Json, SlackCall
 
 Method = Callable[[Args], Json]
 
@@ -26,8 +26,8 @@ class Api:
     def __init__(
         self,
         ws: Workspace,
-        faults: Faults,
-        limiter: Limiter,
+        faults: SlackFaults,
+        limiter: SlackLimiter,
         methods: Mapping[str, Method],
         tokens: Mapping[str, bool],
         unknown: Collection[str],
@@ -45,14 +45,14 @@ class Api:
         args = Args({})
         try:
             args = await Args.of(request)
-        except Refusal as refusal:
+        except SlackRefusal as refusal:
             return self._answered(method, args, at, 200, refusal.body())
         fault = await self.delay(method)
         answer = self._done(method, args, at, fault, request)
         await self.finish(fault, request)
         return answer
 
-    def _done(self, method: str, args: Args, at: float, fault: Fault, request: web.Request) -> web.Response:
+    def _done(self, method: str, args: Args, at: float, fault: SlackFault, request: web.Request) -> web.Response:
         """Do the call, unless its fault, the rate limit or the method itself refuses it."""
         if fault.refuses:
             code = fault.error or ("ratelimited" if fault.status == 429 else f"http_{fault.status}")
@@ -63,16 +63,16 @@ class Api:
         try:
             self._check_token(method, request, args)
             if method not in self._methods:
-                raise Refusal("unknown_method", req_method=method)
+                raise SlackRefusal("unknown_method", req_method=method)
             self._check_blocks(args)
             body = {"ok": True, **self._methods[method](args)}
-        except Refusal as refusal:
+        except SlackRefusal as refusal:
             body = refusal.body()
         return self._answered(method, args, at, 200, body)
 
-    async def delay(self, method: str) -> Fault:
+    async def delay(self, method: str) -> SlackFault:
         """Wait as the latency's first half and the fault of this call say; returns that fault."""
-        fault = self._faults.take(method) or Fault()
+        fault = self._faults.take(method) or SlackFault()
         self._ws.changed()  # whoever waits for this fault to be met
         if seconds := self._faults.latency / 2 + fault.before:
             await asyncio.sleep(seconds)
@@ -80,7 +80,7 @@ class Api:
             await fault.gate.wait()
         return fault
 
-    async def finish(self, fault: Fault, request: web.Request) -> None:
+    async def finish(self, fault: SlackFault, request: web.Request) -> None:
         """Wait as the latency's second half and the fault say between doing the call and answering it."""
         if seconds := self._faults.latency / 2 + fault.after:
             await asyncio.sleep(seconds)
@@ -89,7 +89,7 @@ class Api:
         if fault.reset and request.transport:
             request.transport.abort()
 
-    def spoiled(self, fault: Fault) -> web.Response:
+    def spoiled(self, fault: SlackFault) -> web.Response:
         """The answer of a fault that refuses the call."""
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
         if fault.body:
@@ -102,17 +102,19 @@ class Api:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         token = token if scheme == "Bearer" else args.text("token")
         if not token:
-            raise Refusal("not_authed")
+            raise SlackRefusal("not_authed")
         if token not in self._tokens:
-            raise Refusal("invalid_auth")
+            raise SlackRefusal("invalid_auth")
         if self._tokens[token] is not (method == CONNECT):
-            raise Refusal("not_allowed_token_type")
+            raise SlackRefusal("not_allowed_token_type")
 
     def _check_blocks(self, args: Args) -> None:
         blocks = args.json("blocks", "invalid_blocks") if self._unknown else None
         for number, block in enumerate(blocks if isinstance(blocks, list) else ()):
             if isinstance(block, dict) and block.get("type") in self._unknown:
-                raise Refusal("invalid_blocks", f"unsupported type: {block['type']} [json-pointer:/blocks/{number}]")
+                raise SlackRefusal(
+                    "invalid_blocks", f"unsupported type: {block['type']} [json-pointer:/blocks/{number}]"
+                )
 
     def _answered(
         self, method: str, args: Args, at: float, status: int, body: Mapping[str, Any], retry_after: int = 0
@@ -125,5 +127,5 @@ class Api:
 
     def _record(self, method: str, args: Args, at: float, error: str, status: int) -> None:
         arguments = {name: value for name, value in args.raw.items() if name != "token"}
-        self._ws.calls.append(Call(method, arguments, at, error, status))
+        self._ws.calls.append(SlackCall(method, arguments, at, error, status))
         self._ws.changed()

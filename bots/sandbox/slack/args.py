@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bots.sandbox.slack.blocks import Refusal
+from bots.sandbox.slack.blocks import SlackRefusal
 
 
 class Args:
@@ -23,15 +23,15 @@ class Args:
             try:
                 body = json.loads(await request.text() or "{}")
             except ValueError:
-                raise Refusal("invalid_json") from None
+                raise SlackRefusal("invalid_json") from None
             if not isinstance(body, dict):
-                raise Refusal("json_not_object")
+                raise SlackRefusal("json_not_object")
             raw |= body
         elif request.method == "POST":
             try:
                 raw |= dict(await request.post())
             except ValueError:
-                raise Refusal("invalid_form_data") from None
+                raise SlackRefusal("invalid_form_data") from None
         return cls(raw)
 
     def has(self, name: str) -> bool:
@@ -46,7 +46,7 @@ class Args:
     def needed(self, name: str) -> str:
         """A string that must not be missing. Raises Refusal with invalid_arguments."""
         if not self.has(name):
-            raise Refusal("invalid_arguments", f"missing required field: {name}")
+            raise SlackRefusal("invalid_arguments", f"missing required field: {name}")
         return self.text(name)
 
     def flag(self, name: str, default: bool) -> bool:
@@ -66,5 +66,5 @@ class Args:
             try:
                 return json.loads(value)
             except ValueError:
-                raise Refusal(error, f"{name} is not JSON") from None
+                raise SlackRefusal(error, f"{name} is not JSON") from None
         return value

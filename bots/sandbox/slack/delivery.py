@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from bots.sandbox.slack.socket import Ack, Sockets
+from bots.sandbox.slack.socket import Ack, SlackSockets
 from bots.sandbox.slack.state import Workspace
 from bots.sandbox.slack.values import Delivery, Json
 
@@ -42,7 +42,7 @@ class Background:
             self._failures.append(problem)
 
 
-class Http:
+class RequestUrl:
     """The request URL of the app: every POST carries a v0 signature. `timeout` in seconds."""
 
     def __init__(self, url: str, secret: str, session: aiohttp.ClientSession, timeout: float) -> None:
@@ -97,8 +97,8 @@ class Deliverer:
     5 min in the Events API); `redeliveries` makes that many more copies of every later event, acknowledged or not.
     """
 
-    def __init__(self, ws: Workspace, sockets: Sockets, retry_delays: Sequence[float]) -> None:
-        self.http: Http | None = None
+    def __init__(self, ws: Workspace, sockets: SlackSockets, retry_delays: Sequence[float]) -> None:
+        self.http: RequestUrl | None = None
         self.redeliveries = 0
         self.retry_delays = tuple(retry_delays)
         self.background = Background()

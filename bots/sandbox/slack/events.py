@@ -5,7 +5,7 @@ from dataclasses import replace
 from bots.sandbox.slack.delivery import Deliverer
 from bots.sandbox.slack.state import Workspace
 from bots.sandbox.slack.text import rich_text
-from bots.sandbox.slack.values import Json, Message
+from bots.sandbox.slack.values import Json, SlackMessage
 from bots.sandbox.slack.wire import event_body, message_json
 
 # what an app that answers mentions, threads and direct messages subscribes to
@@ -26,7 +26,7 @@ class Events:
         self._subscriptions = subscriptions
 
     def said(
-        self, message: Message, *, both: bool = True, mention_first: bool = True, dm_mention: bool = False
+        self, message: SlackMessage, *, both: bool = True, mention_first: bool = True, dm_mention: bool = False
     ) -> None:
         """A new message: message.* where subscribed, and app_mention when it names the bot in a channel.
 
@@ -38,14 +38,14 @@ class Events:
         for event in [*mention, *plain] if mention_first else [*plain, *mention]:
             self._emit(event)
 
-    def changed(self, new: Message, old: Message) -> None:
+    def changed(self, new: SlackMessage, old: SlackMessage) -> None:
         """message_changed, and app_mention again when an edited text names the bot."""
         self._nested("message_changed", new.channel, {"message": self.json(new), "previous_message": self.json(old)})
         if new.text != old.text:
             for event in self._mention(new, dm=False):
                 self._emit(event)
 
-    def deleted(self, old: Message) -> None:
+    def deleted(self, old: SlackMessage) -> None:
         """message_deleted; of a message with replies a tombstone stays, so it has changed."""
         if left := self._ws.messages.get(old.channel, {}).get(old.ts):
             parts = {"message": self.json(left), "previous_message": self.json(old)}
@@ -58,19 +58,19 @@ class Events:
         if event["type"] in self._subscriptions:
             self._emit({"event_ts": self._ws.new_ts(), **event})
 
-    def json(self, message: Message) -> Json:
+    def json(self, message: SlackMessage) -> Json:
         """A message as events carry it."""
         body = message_json(self._ws, message, self.base)
         if message.user in self._ws.people and not message.bot:
             body["blocks"] = rich_text(message.text)
         return body
 
-    def _message(self, message: Message) -> Json:
+    def _message(self, message: SlackMessage) -> Json:
         kind = self._ws.channels[message.channel].kind
         where = {"channel": message.channel, "channel_type": kind, "event_ts": message.ts}
         return self.json(message) | where
 
-    def _mention(self, message: Message, dm: bool) -> list[Json]:
+    def _mention(self, message: SlackMessage, dm: bool) -> list[Json]:
         channel = self._ws.channels[message.channel]
         if message.user == self._ws.bot_user or f"<@{self._ws.bot_user}" not in message.text:
             return []

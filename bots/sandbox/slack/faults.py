@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SlackFault:
     """One way for a call to go wrong. Times are in seconds.
 
     `gate` and `answer_gate` wait as `before` and `after` do, but until somebody sets them: they say what comes first,
@@ -31,59 +31,59 @@ class Fault:
         return bool(self.status or self.error)
 
 
-def rate_limited(retry_after: int) -> Fault:
+def rate_limited(retry_after: int) -> SlackFault:
     """429 with Retry-After in whole seconds."""
-    return Fault(status=429, retry_after=retry_after)
+    return SlackFault(status=429, retry_after=retry_after)
 
 
-def server_error(status: int = 503) -> Fault:
+def server_error(status: int = 503) -> SlackFault:
     """A 5xx; the call is not done."""
-    return Fault(status=status, body="upstream trouble")
+    return SlackFault(status=status, body="upstream trouble")
 
 
-def refused(error: str) -> Fault:
+def refused(error: str) -> SlackFault:
     """The platform's own error code; the call is not done."""
-    return Fault(error=error)
+    return SlackFault(error=error)
 
 
-def page(body: str, status: int = 200) -> Fault:
+def page(body: str, status: int = 200) -> SlackFault:
     """This text in place of an answer, for example a login page where a file is expected."""
-    return Fault(status=status, body=body)
+    return SlackFault(status=status, body=body)
 
 
-def slow(seconds: float) -> Fault:
+def slow(seconds: float) -> SlackFault:
     """The call is done late."""
-    return Fault(before=seconds)
+    return SlackFault(before=seconds)
 
 
-def held(gate: asyncio.Event) -> Fault:
+def held(gate: asyncio.Event) -> SlackFault:
     """The call is done when the gate is set."""
-    return Fault(gate=gate)
+    return SlackFault(gate=gate)
 
 
-def applied_then_held(gate: asyncio.Event) -> Fault:
+def applied_then_held(gate: asyncio.Event) -> SlackFault:
     """The call is done at once and answered when the gate is set."""
-    return Fault(answer_gate=gate)
+    return SlackFault(answer_gate=gate)
 
 
-def applied_then_slow(seconds: float) -> Fault:
+def applied_then_slow(seconds: float) -> SlackFault:
     """The call is done at once and answered late."""
-    return Fault(after=seconds)
+    return SlackFault(after=seconds)
 
 
-def applied_then_reset() -> Fault:
+def applied_then_reset() -> SlackFault:
     """The call is done, and the connection is reset in place of an answer."""
-    return Fault(reset=True)
+    return SlackFault(reset=True)
 
 
 @dataclass(slots=True)
 class _Switched:
-    fault: Fault
+    fault: SlackFault
     left: int | None  # None: until cleared
 
 
 @dataclass(slots=True)
-class Faults:
+class SlackFaults:
     """The switchboard of one server.
 
     `latency`: seconds of a call's round trip, half of them before it is done and half before its answer leaves.
@@ -92,7 +92,7 @@ class Faults:
     latency: float = 0
     _queues: dict[str, deque[_Switched]] = field(default_factory=dict)
 
-    def add(self, method: str, fault: Fault, times: int | None = 1) -> None:
+    def add(self, method: str, fault: SlackFault, times: int | None = 1) -> None:
         """Show the fault on the next `times` calls of the method ("*": any), after those added before it."""
         if times is None or times > 0:
             self._queues.setdefault(method, deque()).append(_Switched(fault, times))
@@ -108,7 +108,7 @@ class Faults:
         """How many faults of this method were not met yet by a call; one that is shown until cleared is one."""
         return sum(each.left or 1 for each in self._queues.get(method, ()))
 
-    def take(self, method: str) -> Fault | None:
+    def take(self, method: str) -> SlackFault | None:
         """The fault that this call of the method must show; uses it up."""
         for key in (method, "*"):
             if queue := self._queues.get(key):

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import Refusal
+from bots.sandbox.slack.blocks import SlackRefusal
 from bots.sandbox.slack.events import Events
 from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Channel, Json, Message
+from bots.sandbox.slack.values import Json, SlackChannel, SlackMessage
 from bots.sandbox.slack.wire import DOMAIN, bot_json, channel_json, replies_page, user_json
 
 _SCOPES = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
@@ -58,7 +58,7 @@ class Info:
         for person in self._ws.people.values():
             if person.bot_id == wanted:
                 return {"bot": {"id": wanted, "name": person.name, "user_id": person.id, "deleted": False}}
-        raise Refusal("bot_not_found")
+        raise SlackRefusal("bot_not_found")
 
     def user(self, args: Args) -> Json:
         """users.info."""
@@ -102,7 +102,7 @@ class Info:
             return {"channel": channel_json(ws, ws.visible(args.text("channel")))}
         users = [user for user in args.text("users").split(",") if user]
         if not users:
-            raise Refusal("users_list_not_supplied")
+            raise SlackRefusal("users_list_not_supplied")
         ws.require("im:write" if len(users) == 1 else "mpim:write")
         for user in users:
             ws.person(user)
@@ -123,7 +123,7 @@ class Info:
         self._require(channel, "history")
         found = self._ws.messages[channel.id].get(args.needed("ts"))
         if not found:
-            raise Refusal("thread_not_found")
+            raise SlackRefusal("thread_not_found")
         return self._page(self._between(self._ws.thread(channel.id, found.thread_ts or found.ts), args), args)
 
     def react(self, args: Args) -> Json:
@@ -143,7 +143,7 @@ class Info:
         reactions = dict(message.reactions)
         who = reactions.get(name, ())
         if (user in who) is present:
-            raise Refusal("already_reacted" if present else "no_reaction")
+            raise SlackRefusal("already_reacted" if present else "no_reaction")
         reactions[name] = (*who, user) if present else tuple(other for other in who if other != user)
         ws.put(replace(message, reactions=tuple((key, value) for key, value in reactions.items() if value)))
         item = {"type": "message", "channel": message.channel, "ts": message.ts}
@@ -157,22 +157,22 @@ class Info:
         channel = self._ws.joined(args.text("channel_id")).id
         thread = args.needed("thread_ts")
         if thread not in self._ws.messages[channel]:
-            raise Refusal("invalid_thread_ts")
+            raise SlackRefusal("invalid_thread_ts")
         if args.has("loading_messages") and len(args.json("loading_messages", "invalid_arguments")) > 10:
-            raise Refusal("invalid_arguments", "no more than 10 loading_messages")
+            raise SlackRefusal("invalid_arguments", "no more than 10 loading_messages")
         self._ws.set_status(channel, thread, args.text("status"))
         return {}
 
-    def _require(self, channel: Channel, right: str) -> None:
+    def _require(self, channel: SlackChannel, right: str) -> None:
         self._ws.require(f"{_SCOPES[channel.kind]}:{right}")
 
-    def _between(self, messages: Sequence[Message], args: Args) -> list[Message]:
+    def _between(self, messages: Sequence[SlackMessage], args: Args) -> list[SlackMessage]:
         oldest, latest = float(args.text("oldest") or 0), float(args.text("latest") or "inf")
         if args.flag("inclusive", False):
             return [m for m in messages if oldest <= float(m.ts) <= latest]
         return [m for m in messages if oldest < float(m.ts) < latest]
 
-    def _page(self, messages: Sequence[Message], args: Args) -> Json:
+    def _page(self, messages: Sequence[SlackMessage], args: Args) -> Json:
         part, cursor = replies_page(messages, min(args.number("limit", 100), 1000), args.text("cursor"))
         listed = [self._events.json(message) for message in part]
         if args.flag("include_all_metadata", False):

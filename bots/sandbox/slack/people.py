@@ -7,31 +7,31 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import Refusal, checked_view
+from bots.sandbox.slack.blocks import SlackRefusal, checked_view
 from bots.sandbox.slack.delivery import Deliverer
 from bots.sandbox.slack.events import Events
 from bots.sandbox.slack.info import Info
-from bots.sandbox.slack.response_urls import Address, Responses
+from bots.sandbox.slack.response_urls import ResponseUrl, ResponseUrls
 from bots.sandbox.slack.state import Workspace
 from bots.sandbox.slack.streaming import Streams
 from bots.sandbox.slack.text import escape, typed
-from bots.sandbox.slack.values import File, Json, Message, Person, View, block_elements
+from bots.sandbox.slack.values import Json, SlackFile, SlackMessage, SlackUser, View, block_elements
 from bots.sandbox.slack.views import Views
 from bots.sandbox.slack.wire import DOMAIN, view_json
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class InteractionResult:
     """What came back for a command or a press. `problem` is "" or why the app gave no acknowledgement in time."""
 
     problem: str
     trigger_id: str
     response_url: str
-    _responses: Responses
-    _address: Address
+    _responses: ResponseUrls
+    _address: ResponseUrl
 
     @property
-    def messages(self) -> tuple[Message, ...]:
+    def messages(self) -> tuple[SlackMessage, ...]:
         """The answers as they show now, ephemeral ones with `only_for`; grows while the app answers."""
         return self._responses.messages(self._address)
 
@@ -45,7 +45,7 @@ class Submission:
     errors: Mapping[str, str]
 
 
-class People:
+class SlackPeople:
     """The hands of everybody in the workspace."""
 
     def __init__(
@@ -53,7 +53,7 @@ class People:
         ws: Workspace,
         events: Events,
         deliverer: Deliverer,
-        responses: Responses,
+        responses: ResponseUrls,
         views: Views,
         info: Info,
         streams: Streams,
@@ -82,7 +82,9 @@ class People:
             joined = {"type": "member_joined_channel", "user": user, "channel": channel, "channel_type": kind}
             self._events.other(joined | {"team": self._ws.team})
 
-    def say(self, fresh: Message, text: str, files: Iterable[File], both: bool, first: bool, dm: bool) -> Message:
+    def say(
+        self, fresh: SlackMessage, text: str, files: Iterable[SlackFile], both: bool, first: bool, dm: bool
+    ) -> SlackMessage:
         """A new message in a channel or thread, told to the app."""
         ws = self._ws
         self.join(fresh.user, fresh.channel)
@@ -97,7 +99,7 @@ class People:
         self._events.said(message, both=both, mention_first=first, dm_mention=dm)
         return message
 
-    def edit(self, user: str, channel: str, ts: str, text: str) -> Message:
+    def edit(self, user: str, channel: str, ts: str, text: str) -> SlackMessage:
         """Change one's own message."""
         ws = self._ws
         old = self._own(user, channel, ts)
@@ -112,12 +114,12 @@ class People:
         self._ws.remove(old)
         self._events.deleted(old)
 
-    def react(self, user: str, message: Message, name: str) -> None:
+    def react(self, user: str, message: SlackMessage, name: str) -> None:
         """Put a reaction on a message."""
         args = Args({"channel": message.channel, "timestamp": message.ts, "name": name})
         self._info.reaction(args, user, present=True)
 
-    def stop_stream(self, user: str, message: Message) -> None:
+    def stop_stream(self, user: str, message: SlackMessage) -> None:
         """Press the Stop button of a streaming reply, or of a thread in which none streams yet."""
         stopped = [message.ts] if self._streams.stopped_by_user(message.channel, message.ts) else []
         where = {"channel": message.channel, "thread_ts": message.thread_ts or message.ts, "user": user}
@@ -127,7 +129,7 @@ class People:
         """Look at the app's home or messages tab."""
         self._events.other({"type": "app_home_opened", "user": user, "channel": self._ws.open_im(user), "tab": tab})
 
-    async def slash(self, user: str, channel: str, command: str, text: str) -> Answer:
+    async def slash(self, user: str, channel: str, command: str, text: str) -> InteractionResult:
         """Use a slash command; returns when the app acknowledged or 3 s are over."""
         ws = self._ws
         self.join(user, channel)
@@ -152,7 +154,7 @@ class People:
         }
         return await self._ask("slash_commands", command, payload, address)
 
-    async def press(self, user: str, message: Message, action_id: str, value: str) -> Answer:
+    async def press(self, user: str, message: SlackMessage, action_id: str, value: str) -> InteractionResult:
         """Use a button, or choose the option with this value. Raises LookupError when there is no such element."""
         ws = self._ws
         block, element = self._element(message, action_id)
@@ -196,19 +198,19 @@ class People:
         self._ws.changed()
         return Submission("", True, {})
 
-    async def _ask(self, kind: str, name: str, payload: Json, address: Address) -> Answer:
+    async def _ask(self, kind: str, name: str, payload: Json, address: ResponseUrl) -> InteractionResult:
         ack = await self._deliverer.ask(kind, name, payload)
         problem = ack.problem
         if ack.body.get("text") or ack.body.get("blocks"):
             try:
                 self._responses.answer(address, ack.body)
-            except Refusal:
+            except SlackRefusal:
                 problem = "invalid_command_response"
-        return Answer(problem, payload["trigger_id"], payload["response_url"], self._responses, address)
+        return InteractionResult(problem, payload["trigger_id"], payload["response_url"], self._responses, address)
 
     def _head(self, kind: str, user: str) -> Json:
         ws = self._ws
-        who: Person = ws.person(user)
+        who: SlackUser = ws.person(user)
         return {
             "type": kind,
             "user": {"id": user, "username": who.name, "name": who.name, "team_id": who.team or ws.team},
@@ -221,13 +223,13 @@ class People:
             "action_ts": f"{time.time():.6f}",
         }
 
-    def _own(self, user: str, channel: str, ts: str) -> Message:
+    def _own(self, user: str, channel: str, ts: str) -> SlackMessage:
         old = self._ws.message(channel, ts)
         if old.user != user:
             raise ValueError(f"{user} did not write {ts}")
         return old
 
-    def _element(self, message: Message, action_id: str) -> tuple[Json, Json]:
+    def _element(self, message: SlackMessage, action_id: str) -> tuple[Json, Json]:
         for block in message.blocks:
             for element in block_elements(block):
                 if element.get("action_id") == action_id:

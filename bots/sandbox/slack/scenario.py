@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from bots.sandbox.slack.events import Events
-from bots.sandbox.slack.people import Answer, People, Submission
+from bots.sandbox.slack.people import InteractionResult, SlackPeople, Submission
 from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Channel, File, Message, Person, View
+from bots.sandbox.slack.values import SlackChannel, SlackFile, SlackMessage, SlackUser, View
 
 
 class Crowd:
@@ -15,23 +15,23 @@ class Crowd:
     bot_user: str
     _ws: Workspace
     _events: Events
-    _people: People
+    _people: SlackPeople
 
     # --- people and places ---
 
     def add_user(self, name: str, *, admin: bool = False, owner: bool = False, team: str = "") -> str:
         """Somebody joins the workspace, or with `team` comes from another one by Slack Connect; returns their id."""
-        return self._ws.add_person(Person(self._ws.new_id("U"), name, admin, owner, team=team))
+        return self._ws.add_person(SlackUser(self._ws.new_id("U"), name, admin, owner, team=team))
 
     def add_bot(self, name: str) -> str:
         """Another app's bot joins the workspace; returns its user id."""
-        return self._ws.add_person(Person(self._ws.new_id("U"), name, bot_id=self._ws.new_id("B")))
+        return self._ws.add_person(SlackUser(self._ws.new_id("U"), name, bot_id=self._ws.new_id("B")))
 
     def add_channel(self, name: str, creator: str, *, private: bool = False, bot_in: bool = True) -> str:
         """Everybody is in the new channel; our bot with `bot_in`."""
         members = frozenset(self._ws.people) - (frozenset() if bot_in else {self.bot_user})
         kind = "group" if private else "channel"
-        return self._ws.add_channel(Channel(self._ws.new_id("C"), name, kind, creator, members))
+        return self._ws.add_channel(SlackChannel(self._ws.new_id("C"), name, kind, creator, members))
 
     def open_dm(self, user: str) -> str:
         """The direct message between somebody and the bot."""
@@ -60,11 +60,11 @@ class Crowd:
         self._ws.messages[channel].clear()
         self._ws.changed()
 
-    def user(self, user: str) -> Person:
+    def user(self, user: str) -> SlackUser:
         """Who this is."""
         return self._ws.people[user]
 
-    def channel(self, channel: str) -> Channel:
+    def channel(self, channel: str) -> SlackChannel:
         """What channel this is."""
         return self._ws.channels[channel]
 
@@ -77,28 +77,28 @@ class Crowd:
         text: str,
         thread: str = "",
         *,
-        files: Iterable[File] = (),
+        files: Iterable[SlackFile] = (),
         edited: bool = False,
         client_msg_id: str = "",
         as_both: bool = True,
         mention_first: bool = True,
         dm_mention: bool = False,
-    ) -> Message:
+    ) -> SlackMessage:
         """Somebody writes; the text is as typed (`@nebula hi`), `thread` is the ts of the root.
 
         `as_both` also sends message.* for a mention in a channel, before app_mention unless `mention_first`.
         """
         stamp = self._ws.new_ts() if edited else ""
-        fresh = Message("", channel, user, thread_ts=thread, client_msg_id=client_msg_id, edited=stamp)
+        fresh = SlackMessage("", channel, user, thread_ts=thread, client_msg_id=client_msg_id, edited=stamp)
         return self._people.say(fresh, text, files, as_both, mention_first, dm_mention)
 
-    async def bot_says(self, bot: str, channel: str, text: str, thread: str = "") -> Message:
+    async def bot_says(self, bot: str, channel: str, text: str, thread: str = "") -> SlackMessage:
         """Another bot (see `add_bot`) writes: bot_id and subtype bot_message."""
         bot_id = self._ws.person(bot).bot_id
-        fresh = Message("", channel, bot, bot_id, thread_ts=thread, subtype="bot_message")
+        fresh = SlackMessage("", channel, bot, bot_id, thread_ts=thread, subtype="bot_message")
         return self._people.say(fresh, text, (), True, True, False)
 
-    async def edit(self, user: str, channel: str, ts: str, text: str) -> Message:
+    async def edit(self, user: str, channel: str, ts: str, text: str) -> SlackMessage:
         """Somebody changes their own message: message_changed, and app_mention again when it names the bot."""
         return self._people.edit(user, channel, ts, text)
 
@@ -106,11 +106,11 @@ class Crowd:
         """Somebody deletes their own message: message_deleted."""
         self._people.delete(user, channel, ts)
 
-    async def unfurl(self, message: Message) -> None:
+    async def unfurl(self, message: SlackMessage) -> None:
         """A link preview comes to a message: message_changed, with the text as it was."""
         self._events.changed(message, message)
 
-    async def react(self, user: str, message: Message, name: str) -> None:
+    async def react(self, user: str, message: SlackMessage, name: str) -> None:
         """Somebody puts a reaction on a message."""
         self._people.react(user, message, name)
 
@@ -118,15 +118,15 @@ class Crowd:
         """Somebody looks at the app's tab home or messages."""
         self._people.open_home(user, tab)
 
-    async def stop_stream(self, user: str, message: Message) -> None:
+    async def stop_stream(self, user: str, message: SlackMessage) -> None:
         """Somebody stops a streaming reply (later appends get stopped_by_user), or the one to come under a message."""
         self._people.stop_stream(user, message)
 
-    async def slash(self, user: str, channel: str, command: str, text: str) -> Answer:
+    async def slash(self, user: str, channel: str, command: str, text: str) -> InteractionResult:
         """Somebody uses a slash command; returns when it was acknowledged, or after `ack_timeout`."""
         return await self._people.slash(user, channel, command, text)
 
-    async def press(self, user: str, message: Message, action_id: str, value: str = "") -> Answer:
+    async def press(self, user: str, message: SlackMessage, action_id: str, value: str = "") -> InteractionResult:
         """Somebody uses a button, or chooses the option with this value."""
         return await self._people.press(user, message, action_id, value)
 

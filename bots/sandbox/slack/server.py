@@ -10,19 +10,19 @@ from aiohttp import web
 from bots.sandbox.slack.api import CONNECT, Api, Method
 from bots.sandbox.slack.args import Args
 from bots.sandbox.slack.chat import Chat
-from bots.sandbox.slack.delivery import Deliverer, Http
+from bots.sandbox.slack.delivery import Deliverer, RequestUrl
 from bots.sandbox.slack.events import SUBSCRIPTIONS, Events
-from bots.sandbox.slack.faults import Faults
+from bots.sandbox.slack.faults import SlackFaults
 from bots.sandbox.slack.files import Files
 from bots.sandbox.slack.info import Info
-from bots.sandbox.slack.limits import REAL, Limit, Limiter
-from bots.sandbox.slack.people import People
-from bots.sandbox.slack.response_urls import Responses
+from bots.sandbox.slack.limits import SLACK_LIMITS, SlackLimit, SlackLimiter
+from bots.sandbox.slack.people import SlackPeople
+from bots.sandbox.slack.response_urls import ResponseUrls
 from bots.sandbox.slack.scenario import Crowd
-from bots.sandbox.slack.socket import Sockets
+from bots.sandbox.slack.socket import SlackSockets
 from bots.sandbox.slack.state import Workspace
 from bots.sandbox.slack.streaming import Streams
-from bots.sandbox.slack.values import Call, Delivery, Json, Message, View
+from bots.sandbox.slack.values import Delivery, Json, SlackCall, SlackMessage, View
 from bots.sandbox.slack.views import Views
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class SlackServer(Crowd):
     """The server, as an async context manager. People, channels and messages are named by their ids.
 
-    `limits`: rate limits per method (slack_limits.OFF for none); `scopes`: the app's scopes, None for all;
+    `limits`: rate limits per method (limits.NO_SLACK_LIMITS for none); `scopes`: the app's scopes, None for all;
     `subscriptions`: the events it subscribes to; `ack_timeout`, `retry_delays`, the lifetimes of streams,
     of trigger_ids and of response_urls in seconds; `stream_cap` in UTF-8 bytes; `unknown_blocks`: the types of blocks
     that this Slack does not know.
@@ -42,7 +42,7 @@ class SlackServer(Crowd):
         self,
         *,
         bot_name: str = "nebula",
-        limits: Mapping[str, Limit] = REAL,
+        limits: Mapping[str, SlackLimit] = SLACK_LIMITS,
         scopes: frozenset[str] | None = None,
         subscriptions: frozenset[str] = SUBSCRIPTIONS,
         ack_timeout: float = 3.0,
@@ -57,11 +57,11 @@ class SlackServer(Crowd):
         self.app_token = "xapp-sandbox-app"
         self.signing_secret = "sandbox-signing-secret"
         self.api_url = ""
-        self.faults = Faults()
+        self.faults = SlackFaults()
         self._ws = ws = Workspace(bot_name, scopes)
         self.team, self.bot_user, self.bot_id = ws.team, ws.bot_user, ws.bot_id
         self._ack_timeout = ack_timeout
-        self._sockets = Sockets(ws, ack_timeout)
+        self._sockets = SlackSockets(ws, ack_timeout)
         self._deliverer = Deliverer(ws, self._sockets, retry_delays)
         self._events = Events(ws, self._deliverer, subscriptions)
         self._streams = streams = Streams(ws, self._events, stream_cap, stream_lifetime)
@@ -69,15 +69,15 @@ class SlackServer(Crowd):
         info = Info(ws, self._events)
         self._files = Files(ws, self._events)
         views = Views(ws)
-        self._responses = Responses(ws, chat)
+        self._responses = ResponseUrls(ws, chat)
         self._responses.seconds = response_seconds
         ws.trigger_seconds = trigger_seconds
         methods: dict[str, Method] = {CONNECT: self._connect, **chat.methods, **streams.methods, **info.methods}
         methods |= self._files.methods | views.methods
         tokens = {self.bot_token: False, self.app_token: True}
-        self._limiter = Limiter(limits)
+        self._limiter = SlackLimiter(limits)
         self._api = Api(ws, self.faults, self._limiter, methods, tokens, unknown_blocks)
-        self._people = People(ws, self._events, self._deliverer, self._responses, views, info, streams)
+        self._people = SlackPeople(ws, self._events, self._deliverer, self._responses, views, info, streams)
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 2**20)
@@ -108,12 +108,12 @@ class SlackServer(Crowd):
 
     # --- watching ---
 
-    def messages(self, channel: str, thread: str | None = None) -> tuple[Message, ...]:
+    def messages(self, channel: str, thread: str | None = None) -> tuple[SlackMessage, ...]:
         """All messages of a channel, oldest first; with `thread` that root and its replies."""
         found = self._ws.messages[channel].values() if thread is None else self._ws.thread(channel, thread)
         return tuple(found)
 
-    def ephemerals(self, channel: str, user: str = "") -> tuple[Message, ...]:
+    def ephemerals(self, channel: str, user: str = "") -> tuple[SlackMessage, ...]:
         """The messages in a channel that one person sees alone."""
         return tuple(m for m in self._ws.hidden if m.channel == channel and user in ("", m.only_for))
 
@@ -127,16 +127,16 @@ class SlackServer(Crowd):
         return tuple(self._ws.views.values())
 
     @property
-    def limits(self) -> Mapping[str, Limit]:
+    def limits(self) -> Mapping[str, SlackLimit]:
         """The rate limits in force, by method; may be replaced while running, calls made until then count on."""
         return self._limiter.table
 
     @limits.setter
-    def limits(self, limits: Mapping[str, Limit]) -> None:
+    def limits(self, limits: Mapping[str, SlackLimit]) -> None:
         self._limiter.table = dict(limits)
 
     @property
-    def calls(self) -> tuple[Call, ...]:
+    def calls(self) -> tuple[SlackCall, ...]:
         """Every call of the Web API so far."""
         return tuple(self._ws.calls)
 
@@ -167,7 +167,7 @@ class SlackServer(Crowd):
 
     def deliver_to(self, url: str) -> None:
         """HTTP mode: from now on everything is POSTed here, signed; "" goes back to Socket Mode."""
-        self._deliverer.http = Http(url, self.signing_secret, self._session, self._ack_timeout) if url else None
+        self._deliverer.http = RequestUrl(url, self.signing_secret, self._session, self._ack_timeout) if url else None
 
     async def verify_url(self) -> bool:
         """The url_verification handshake with the request URL."""

@@ -23,7 +23,7 @@ class Ack:
     final: bool = False
 
 
-class Sockets:
+class SlackSockets:
     """The open sockets of the app. `ack_timeout` in seconds."""
 
     def __init__(self, ws: Workspace, ack_timeout: float) -> None:

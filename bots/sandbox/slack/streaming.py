@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import MARKDOWN_LIMIT, Refusal, checked_blocks
+from bots.sandbox.slack.blocks import MARKDOWN_LIMIT, SlackRefusal, checked_blocks
 from bots.sandbox.slack.events import Events
 from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Json, Message
+from bots.sandbox.slack.values import Json, SlackMessage
 
 
 @dataclass(slots=True)
@@ -45,13 +45,13 @@ class Streams:
         if channel.kind != "im":
             for name in ("recipient_team_id", "recipient_user_id"):
                 if not args.has(name):
-                    raise Refusal(f"missing_{name}")
+                    raise SlackRefusal(f"missing_{name}")
             ws.person(args.text("recipient_user_id"))
         thread = ws.root(channel.id, args.needed("thread_ts"))
         piece, weight = self._piece(args, needed=False)
         if weight > self.cap:
-            raise Refusal("msg_too_long")
-        fresh = Message(ws.new_ts(), channel.id, ws.bot_user, ws.bot_id, thread_ts=thread, streaming="in_progress")
+            raise SlackRefusal("msg_too_long")
+        fresh = SlackMessage(ws.new_ts(), channel.id, ws.bot_user, ws.bot_id, thread_ts=thread, streaming="in_progress")
         self._streams[channel.id, fresh.ts] = _Stream(ws.now(), piece, weight)
         message = self._show(fresh, piece, ())
         ws.set_status(channel.id, thread, "")
@@ -94,21 +94,21 @@ class Streams:
             if message and message.streaming == "in_progress":
                 self._ws.put(replace(message, streaming="completed"))
 
-    def _open(self, args: Args) -> tuple[Message, _Stream]:
+    def _open(self, args: Args) -> tuple[SlackMessage, _Stream]:
         ws = self._ws
         ws.require("chat:write")
         channel = ws.visible(args.text("channel")).id
         message = self.expire(channel, args.needed("ts"))
         if message.bot != ws.bot_id:
-            raise Refusal("message_not_owned_by_app")
+            raise SlackRefusal("message_not_owned_by_app")
         stream = self._streams.get((channel, message.ts))
         if stream and stream.stopped_by_user:
-            raise Refusal("stopped_by_user")
+            raise SlackRefusal("stopped_by_user")
         if not stream or message.streaming != "in_progress":
-            raise Refusal("message_not_in_streaming_state")
+            raise SlackRefusal("message_not_in_streaming_state")
         return message, stream
 
-    def expire(self, channel: str, ts: str) -> Message:
+    def expire(self, channel: str, ts: str) -> SlackMessage:
         """The message, its stream closed when its lifetime is over."""
         message = self._ws.message(channel, ts)
         stream = self._streams.get((channel, ts))
@@ -118,7 +118,7 @@ class Streams:
 
     def _grow(self, stream: _Stream, piece: str, weight: int) -> None:
         if stream.weight + weight > self.cap:
-            raise Refusal("msg_too_long")
+            raise SlackRefusal("msg_too_long")
         stream.text += piece
         stream.weight += weight
 
@@ -126,9 +126,9 @@ class Streams:
         text = args.text("markdown_text")
         chunks: Any = args.json("chunks", "invalid_chunks") or []
         if text and chunks:
-            raise Refusal("invalid_arguments", "markdown_text and chunks exclude each other")
+            raise SlackRefusal("invalid_arguments", "markdown_text and chunks exclude each other")
         if needed and not text and not chunks:
-            raise Refusal("no_text")
+            raise SlackRefusal("no_text")
         weight = 0
         for chunk in chunks:
             kind = chunk.get("type") if isinstance(chunk, dict) else None
@@ -137,11 +137,11 @@ class Streams:
             elif kind in ("task_update", "plan_update", "blocks"):
                 weight += 2 * len(str(chunk).encode())  # task JSON weighs double (openclaw/openclaw#143882)
             else:
-                raise Refusal("invalid_chunks")
+                raise SlackRefusal("invalid_chunks")
         if len(text) > MARKDOWN_LIMIT:
-            raise Refusal("msg_too_long")
+            raise SlackRefusal("msg_too_long")
         return text, weight + len(text.encode())
 
-    def _show(self, message: Message, text: str, blocks: tuple[Json, ...]) -> Message:
+    def _show(self, message: SlackMessage, text: str, blocks: tuple[Json, ...]) -> SlackMessage:
         said = ({"type": "markdown", "text": text, "block_id": "stream"},) if text else ()
         return self._ws.put(self._ws.compose(message, text, (*said, *blocks), mrkdwn=False))

@@ -8,7 +8,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class SlackUser:
     """A member of the workspace, or of another `team`; `bot_id` is set for apps."""
 
     id: str
@@ -20,7 +20,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
+class SlackChannel:
     """A conversation. `kind`: channel (public), group (private), im or mpim, as events name it."""
 
     id: str
@@ -32,7 +32,7 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class SlackFile:
     """A file; `data` is its content."""
 
     name: str
@@ -43,7 +43,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SlackFrame:
     """What a message showed from one moment on; `at` in monotonic seconds."""
 
     at: float
@@ -51,7 +51,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SlackMessage:
     """A snapshot of a message.
 
     `shown` is the Markdown that a person reads; `pings` are those that a client would act on; `unfurls` says whether
@@ -70,11 +70,11 @@ class Message:
     thread_ts: str = ""
     subtype: str = ""
     client_msg_id: str = ""
-    files: tuple[File, ...] = ()
+    files: tuple[SlackFile, ...] = ()
     reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
     edits: int = 0
     edited: str = ""  # ts of the last edit with a label
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[SlackFrame, ...] = ()
     pings: tuple[str, ...] = ()
     unfurls: bool = False
     only_for: str = ""
@@ -104,7 +104,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SlackCall:
     """A call of the Web API. `at` in monotonic seconds on arrival; `error` is Slack's code, or "" when it was done."""
 
     method: str

@@ -17,7 +17,7 @@ from redis.exceptions import (
     TimeoutError,
 )
 
-from core.store.redis.url import Address, Kind
+from core.store.redis.url import RedisAddress, RedisKind
 
 SLOTS = 16_384
 BUSY_RETRY_SECONDS = 0.01  # until a caller redirected to a node without a free connection tries again
@@ -32,7 +32,7 @@ class Cluster(RedisCluster):
     # slot that moved: by default the library would then sometimes close all connections.
     OPTIONS: dict[str, Any] = {"require_full_coverage": False, "reinitialize_steps": 0}  # noqa: RUF012
 
-    address: Address = Address(Kind.CLUSTER, "", "localhost:6379")
+    address: RedisAddress = RedisAddress(RedisKind.CLUSTER, "", "localhost:6379")
     _failed: str | None = None
 
     def __init__(self, **options: Any) -> None:

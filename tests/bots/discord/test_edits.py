@@ -11,23 +11,25 @@ from redis.asyncio import Redis
 
 from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.state import iso
-from bots.sandbox.discord.values import Channel, Message
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.discord.values import DiscordChannel, DiscordMessage
+from bots.sandbox.nebula.faults import NebulaFault
 from core.inbound.edits import CHANGED
-from tests.bots.discord.harness import GENERAL, Room, config_for, room, running
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, room, running
 
 AGAIN = "Regenerate"
 READ = "GET /channels/{channel}/messages/{message}"
 
 
 @pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[Room]:
+async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
     """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
 
 
-async def answered(here: Room, where: str | Channel = GENERAL, text: str = "@nebula question") -> Message:
+async def answered(
+    here: DiscordRoom, where: str | DiscordChannel = GENERAL, text: str = "@nebula question"
+) -> DiscordMessage:
     """A question of Ann's with its whole answer."""
     here.nebula.answer_next("The answer.")
     question = await here.say("ann", where, text)
@@ -36,16 +38,16 @@ async def answered(here: Room, where: str | Channel = GENERAL, text: str = "@neb
     return question
 
 
-async def settled(here: Room, where: str | Channel = GENERAL) -> None:
+async def settled(here: DiscordRoom, where: str | DiscordChannel = GENERAL) -> None:
     """Wait until every turn in this place is over, in whichever process it runs."""
     channel = here.place(where)
     parts = filter(None, (channel.guild or "-", channel.parent, channel.id))
     await here.bot.intake.settled("/".join(("discord", *parts)))
 
 
-async def in_line(here: Room) -> Message:
+async def in_line(here: DiscordRoom) -> DiscordMessage:
     """A question of Bob's that waits behind another one."""
-    here.nebula.fault(Fault(stall_after=3))
+    here.nebula.fault(NebulaFault(stall_after=3))
     await here.say("ann", GENERAL, "@nebula first")
     await here.until(lambda: here.shown(GENERAL))
     question = await here.say("bob", GENERAL, "@nebula second")
@@ -53,7 +55,7 @@ async def in_line(here: Room) -> Message:
     return question
 
 
-async def first_is_over(here: Room) -> None:
+async def first_is_over(here: DiscordRoom) -> None:
     """Let the first answer end, after everything that happened before in the channel has arrived."""
     third = await here.say("ann", GENERAL, "@nebula third")
     await here.until(lambda: (found := here.discord.message(third)) and found.reactions)
@@ -62,7 +64,7 @@ async def first_is_over(here: Room) -> None:
     await here.press("ann", here.shown(GENERAL)[0], "Stop")
 
 
-async def partly(here: Room, question: Message, text: str, **fields: Any) -> None:
+async def partly(here: DiscordRoom, question: DiscordMessage, text: str, **fields: Any) -> None:
     """Send a partial MESSAGE_UPDATE."""
     changed = replace(question, content=text, edited=time.time())
     here.discord._world.put(changed)
@@ -78,7 +80,7 @@ class TestEdited:
     """Somebody changes a message."""
 
     @pytest.mark.parametrize("part", [False, True])
-    async def test_a_question_that_waits_is_asked_as_it_reads_now(self, here: Room, part: bool) -> None:
+    async def test_a_question_that_waits_is_asked_as_it_reads_now(self, here: DiscordRoom, part: bool) -> None:
         """Also if the update is partial, so that the bot has to read the message."""
         question = await in_line(here)
         if part:
@@ -90,7 +92,7 @@ class TestEdited:
         asked = [request.messages[-1].content for request in here.nebula.requests]
         assert asked == ["ann: first", "bob: changed", "ann: third"]
 
-    async def test_an_answered_question_is_offered_to_be_asked_again(self, here: Room) -> None:
+    async def test_an_answered_question_is_offered_to_be_asked_again(self, here: DiscordRoom) -> None:
         """A message with a button offers to ask the question as it reads now; each change is offered once."""
         here.discord.gateway.duplicate = 2
         question = await answered(here)
@@ -112,7 +114,7 @@ class TestEdited:
             assert here.said(GENERAL) == ["The answer.", f"-# {CHANGED}"]
 
     @pytest.mark.parametrize("part", [False, True])
-    async def test_a_message_that_becomes_a_question_is_answered(self, here: Room, part: bool) -> None:
+    async def test_a_message_that_becomes_a_question_is_answered(self, here: DiscordRoom, part: bool) -> None:
         """It mentions the bot only after the change."""
         question = await here.say("ann", GENERAL, "hello")
         here.nebula.answer_next("The answer.")
@@ -123,7 +125,7 @@ class TestEdited:
         await here.until(lambda: here.said(GENERAL) == ["The answer."])
         assert here.shown(GENERAL)[0].reference == question.id
 
-    async def test_what_is_no_change_of_the_text_is_passed_over(self, here: Room) -> None:
+    async def test_what_is_no_change_of_the_text_is_passed_over(self, here: DiscordRoom) -> None:
         """Link previews, even of a message that was changed before, pins of old messages, and our own edits."""
         question = await answered(here)
         await here.discord.preview(question, "http://example.org")
@@ -137,7 +139,7 @@ class TestEdited:
         assert len(here.said("#random")) == 1
         assert changed.edited
 
-    async def test_a_change_that_cannot_be_read_is_dropped(self, here: Room) -> None:
+    async def test_a_change_that_cannot_be_read_is_dropped(self, here: DiscordRoom) -> None:
         """The connection stays up, and the next question is answered."""
         question = await here.say("ann", GENERAL, "hello")
         here.discord.faults.error(READ, 404, code=10008)
@@ -147,7 +149,7 @@ class TestEdited:
         assert here.discord.gateway.identifies == 1
         assert not here.discord.gateway.resumes
 
-    async def test_a_direct_message_that_is_changed(self, here: Room) -> None:
+    async def test_a_direct_message_that_is_changed(self, here: DiscordRoom) -> None:
         """Also if the update is partial and the channel is unknown."""
         question = await answered(here, "@ann", "question")
         await here.discord.edit(question, "changed")
@@ -161,9 +163,9 @@ class TestDeleted:
         ("where", "how"),  # Discord has no bulk deletion of direct messages
         [("channel", "one"), ("channel", "many"), ("thread", "one"), ("thread", "many"), ("direct", "one")],
     )
-    async def test_with_a_question_its_answer_goes(self, here: Room, where: str, how: str) -> None:
+    async def test_with_a_question_its_answer_goes(self, here: DiscordRoom, where: str, how: str) -> None:
         """Wherever it was; nothing of it is remembered."""
-        place: str | Channel = GENERAL
+        place: str | DiscordChannel = GENERAL
         if where == "thread":
             place = here.discord.add_thread(here.place(GENERAL), "Aside")
         elif where == "direct":
@@ -177,7 +179,7 @@ class TestDeleted:
         await answered(here, place, "@nebula what did I say?")
         assert all("secret" not in message.content for message in here.nebula.requests[-1].messages)
 
-    async def test_an_answer_in_the_thread_that_it_opened_goes(self, here: Room) -> None:
+    async def test_an_answer_in_the_thread_that_it_opened_goes(self, here: DiscordRoom) -> None:
         """Discord keeps the thread; our messages in it are deleted, and so is what we remember."""
         await here.used("max", GENERAL, "set", parameter="replies", value="thread")
         before = len(here.shown(GENERAL))
@@ -190,7 +192,7 @@ class TestDeleted:
         await here.until(lambda: not here.shown(thread))
         assert len(here.shown(GENERAL)) == before
 
-    async def test_a_deleted_answer_is_forgotten(self, here: Room) -> None:
+    async def test_a_deleted_answer_is_forgotten(self, here: DiscordRoom) -> None:
         """The next question is asked as if there had been none; the bot's own deletions cause no trouble."""
         await answered(here, text="@nebula my secret word")
         await here.discord.delete(here.shown(GENERAL)[0])
@@ -198,7 +200,7 @@ class TestDeleted:
         await answered(here, text="@nebula what did I say?")
         assert all("secret" not in message.content for message in here.nebula.requests[-1].messages)
 
-    async def test_a_question_that_waits_is_not_asked(self, here: Room) -> None:
+    async def test_a_question_that_waits_is_not_asked(self, here: DiscordRoom) -> None:
         """It is removed from the queue."""
         question = await in_line(here)
         await here.discord.delete(question)

@@ -13,7 +13,7 @@ from bots.sandbox.discord.gateway import Gateway
 from bots.sandbox.discord.values import Overwrite, Permission
 from bots.sandbox.nebula.server import NebulaServer
 from core.settings.config import WrongConfig
-from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
 POST = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
@@ -29,7 +29,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[Room]:
+async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
     """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
@@ -51,7 +51,7 @@ class TestSessions:
             pytest.param(lambda gateway: gateway.drop(code=4009, resumable=False), False, id="4009"),
         ],
     )
-    async def test_it_is_made_again(self, here: Room, trouble: Callable[[Gateway], None], resumed: bool) -> None:
+    async def test_it_is_made_again(self, here: DiscordRoom, trouble: Callable[[Gateway], None], resumed: bool) -> None:
         """It is resumed if Discord keeps the session, and otherwise new; the next question is answered."""
         gateway = here.discord.gateway
         [before] = gateway.sessions
@@ -81,7 +81,7 @@ class TestSessions:
         async with discord_server() as discord, NebulaServer() as model:
 
             async def serve() -> None:
-                async with running(Room(discord, model), redis_client, config_for(discord, model)):
+                async with running(DiscordRoom(discord, model), redis_client, config_for(discord, model)):
                     discord.gateway.drop(code=code, resumable=False)
                     await asyncio.Event().wait()  # the bot ends first
 
@@ -92,7 +92,7 @@ class TestSessions:
             assert says in error.problems[0]
             assert discord.gateway.identifies == 1
 
-    async def test_an_answer_goes_on_while_the_connection_is_away(self, here: Room) -> None:
+    async def test_an_answer_goes_on_while_the_connection_is_away(self, here: DiscordRoom) -> None:
         """Writing needs no gateway: the answer is complete before the connection is back."""
         held = here.nebula.hold(5)
         here.nebula.answer_next("word " * 20 + "end")
@@ -105,10 +105,10 @@ class TestSessions:
         assert not here.discord.gateway.sessions
 
 
-class TestPlaces:
+class TestLostPlaces:
     """A place that is lost while an answer is written."""
 
-    async def test_a_channel_that_vanished_ends_the_turn(self, here: Room) -> None:
+    async def test_a_channel_that_vanished_ends_the_turn(self, here: DiscordRoom) -> None:
         """One refused call, no endless retries; the model's request is closed, and other channels are served."""
         here.nebula.pace = 50
         here.nebula.answer_next("word " * 500)
@@ -122,7 +122,7 @@ class TestPlaces:
         here.nebula.pace = 0
         await here.answered("ann", RANDOM, "@nebula hello", "Hi.")
 
-    async def test_where_the_bot_may_not_write_the_person_is_told(self, here: Room) -> None:
+    async def test_where_the_bot_may_not_write_the_person_is_told(self, here: DiscordRoom) -> None:
         """The turn ends at the first refusal (50013), and a direct message tells the person why."""
         denied = Permission.SEND_MESSAGES
         here.discord.overwrite(
@@ -138,7 +138,7 @@ class TestPlaces:
         await here.say("ann", RANDOM, "@nebula hello")
         await here.until(lambda: here.said(RANDOM) == ["Hi."])
 
-    async def test_a_channel_that_is_closed_to_the_bot_ends_the_turn(self, here: Room) -> None:
+    async def test_a_channel_that_is_closed_to_the_bot_ends_the_turn(self, here: DiscordRoom) -> None:
         """In the middle of an answer the bot loses access to the channel (50001): it tells the person and stops."""
         here.nebula.pace = 50
         here.nebula.answer_next("word " * 500)

@@ -8,11 +8,11 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.discord.api import http, rest
-from bots.sandbox.discord.limits import OFF, Limit, Limits
-from bots.sandbox.discord.values import Call
+from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimit, DiscordLimits
+from bots.sandbox.discord.values import DiscordCall
 from core.domain.rates import RateLimit
 from core.turns import assistant
-from tests.bots.discord.harness import FASTER, GENERAL, QUICK, Room, room
+from tests.bots.discord.harness import FASTER, GENERAL, QUICK, DiscordRoom, room
 
 POST = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
@@ -23,17 +23,17 @@ ALL_OLD = replace(QUICK, old_age_seconds=-1.0)  # every message counts as old
 SLOW = "w " * 900 + "end"  # at a slow pace for longer than any machine needs to show it, until it is let go
 
 
-def refused(here: Room) -> list[Call]:
+def refused(here: DiscordRoom) -> list[DiscordCall]:
     """The calls that exceeded a limit."""
     return [call for call in here.discord.calls if call.status == 429]
 
 
-def edited(here: Room, answer: str) -> bool:
+def edited(here: DiscordRoom, answer: str) -> bool:
     """Whether an edit was refused or the answer is complete."""
     return bool(refused(here)) or here.said(GENERAL) == [answer]
 
 
-async def answered(here: Room, answer: str = WORDS) -> None:
+async def answered(here: DiscordRoom, answer: str = WORDS) -> None:
     """Wait for a streamed answer to end."""
     here.nebula.answer_next(answer)
     await here.say("ann", GENERAL, "@nebula question")
@@ -43,7 +43,7 @@ async def answered(here: Room, answer: str = WORDS) -> None:
 
 async def test_a_command_that_streams_exceeds_no_limit(redis_client: Redis) -> None:
     """The token's own limit is kept like a channel's."""
-    async with room(redis_client, limits=Limits()) as here:
+    async with room(redis_client, limits=DiscordLimits()) as here:
         here.nebula.pace = 20
         held = here.nebula.hold()
         here.nebula.answer_next(SLOW)
@@ -56,7 +56,7 @@ async def test_a_command_that_streams_exceeds_no_limit(redis_client: Redis) -> N
 
 async def test_many_channels_at_once_exceed_no_limit(redis_client: Redis) -> None:
     """Twenty answers that stream at the same time keep their channels' limits and that of the whole bot."""
-    async with room(redis_client, limits=Limits()) as here:
+    async with room(redis_client, limits=DiscordLimits()) as here:
         channels = [here.discord.add_channel(here.guild, f"room-{number}") for number in range(20)]
         here.nebula.pace = 45
         for channel in channels:
@@ -72,13 +72,13 @@ async def test_many_channels_at_once_exceed_no_limit(redis_client: Redis) -> Non
 
 async def test_a_lower_limit_is_learnt_from_its_headers(redis_client: Redis) -> None:
     """Discord halves the limit in the middle of an answer: at most one refusal, and the end arrives."""
-    async with room(redis_client, limits=Limits()) as here:
+    async with room(redis_client, limits=DiscordLimits()) as here:
         here.nebula.pace = 20
         held = here.nebula.hold()
         here.nebula.answer_next(SLOW)
         await here.say("ann", GENERAL, "@nebula question")
         await here.until(lambda: here.shown(GENERAL) and len(here.shown(GENERAL)[0].frames) >= 3)
-        here.discord.limits = Limits(edit=Limit(2, 5.0)).faster(FASTER)
+        here.discord.limits = DiscordLimits(edit=DiscordLimit(2, 5.0)).faster(FASTER)
         await here.until(lambda: len(here.shown(GENERAL)[0].frames) >= 7)
         held.let_go()
         await here.until(lambda: here.said(GENERAL)[0].endswith("end"))
@@ -123,7 +123,7 @@ async def test_a_limit_that_others_used_up_is_not_taken_for_ours(redis_client: R
 
 async def test_old_messages_are_edited_less_often(redis_client: Redis) -> None:
     """A new answer in a message older than an hour keeps the limit that no header mentions."""
-    async with room(redis_client, limits=Limits(old_age=-1.0), kept=ALL_OLD) as here:
+    async with room(redis_client, limits=DiscordLimits(old_age=-1.0), kept=ALL_OLD) as here:
         here.nebula.pace = 40
         await answered(here)
         assert not refused(here)
@@ -133,7 +133,7 @@ async def test_old_messages_are_edited_less_often(redis_client: Redis) -> None:
 async def test_an_old_edit_that_is_refused_is_waited_out(redis_client: Redis, known: bool) -> None:
     """The headers beside code 30046 do not describe this limit: it costs a pause, and the end arrives."""
     kept = ALL_OLD if known else QUICK  # known: that the message is old, though not what that means today
-    limits = replace(OFF, edit=Limit(50, 5.0), old_edit=Limit(1, 1.0), old_age=-1.0)
+    limits = replace(NO_DISCORD_LIMITS, edit=DiscordLimit(50, 5.0), old_edit=DiscordLimit(1, 1.0), old_age=-1.0)
     stands: float | None = None
     async with room(redis_client, limits=limits, kept=kept, clock=lambda: stands or time.monotonic()) as here:
         await answered(here, "one end")
@@ -157,7 +157,7 @@ async def test_typing_is_shown_once_for_a_channel_and_only_until_there_is_text(
     monkeypatch.setattr(assistant, "STATUS_REPEAT_SECONDS", 0.05)
     monkeypatch.setattr(rest, "_TYPING_SECONDS", 60.0)
 
-    def typed(here: Room) -> int:
+    def typed(here: DiscordRoom) -> int:
         return sum(call.route == TYPING for call in here.discord.calls)
 
     async with room(redis_client) as here:
@@ -200,7 +200,7 @@ async def test_a_refused_typing_call_costs_nothing(redis_client: Redis) -> None:
 
 async def test_typing_calls_exceed_no_limit_of_their_own(redis_client: Redis) -> None:
     """Questions that follow each other quickly do not each cause a typing call."""
-    async with room(redis_client, limits=replace(OFF, typing=Limit(2, 5.0 * FASTER))) as here:
+    async with room(redis_client, limits=replace(NO_DISCORD_LIMITS, typing=DiscordLimit(2, 5.0 * FASTER))) as here:
         for number in range(5):
             await here.answered("ann", GENERAL, f"@nebula {number}", f"Answer {number}.")
         assert not refused(here)

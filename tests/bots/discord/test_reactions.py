@@ -13,7 +13,7 @@ from bots.discord.api.rest import Rest
 from bots.discord.outbound import reactions as reactions_module
 from bots.discord.outbound.reactions import Reactions
 from bots.sandbox.discord.server import DiscordServer
-from bots.sandbox.discord.values import Message
+from bots.sandbox.discord.values import DiscordMessage
 from tests.bounds import HANG_SECONDS
 
 SET = "PUT /channels/{channel}/messages/{message}/reactions/*"
@@ -25,7 +25,7 @@ QUICK = Limits(reaction_seconds=0.01)
 class Desk:
     """Questions, three in one channel and `ELSEWHERE` one in another, and the reactions on them."""
 
-    def __init__(self, discord: DiscordServer, reactions: Reactions, questions: tuple[Message, ...]) -> None:
+    def __init__(self, discord: DiscordServer, reactions: Reactions, questions: tuple[DiscordMessage, ...]) -> None:
         self.discord, self.reactions, self.questions = discord, reactions, questions
 
     def add(self, number: int) -> None:

@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.sandbox.discord.values import SUPPRESS_EMBEDS, Channel, Message, Overwrite, Permission
-from bots.sandbox.nebula.faults import Fault, Thought
+from bots.sandbox.discord.values import SUPPRESS_EMBEDS, DiscordChannel, DiscordMessage, Overwrite, Permission
+from bots.sandbox.nebula.faults import NebulaFault, Thought
 from core.reply.layout import FILTERED, IN_FILE, NO_MORE, WILL_BE_FILE
-from tests.bots.discord.harness import GENERAL, Room, room
+from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 
 STOP, AGAIN = "Stop", "Regenerate"
 POST = "POST /channels/{channel}/messages"
@@ -25,13 +25,13 @@ COMMAND = pytest.mark.parametrize("command", [False, True])
 
 
 @pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[Room]:
+async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
     """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
 
 
-async def ask(here: Room, where: str | Channel = GENERAL, *, command: bool) -> None:
+async def ask(here: DiscordRoom, where: str | DiscordChannel = GENERAL, *, command: bool) -> None:
     """Ask a question as Ann, by command or by mention."""
     if command:
         await here.slash("ann", where, "ask", prompt="question")
@@ -39,13 +39,13 @@ async def ask(here: Room, where: str | Channel = GENERAL, *, command: bool) -> N
         await here.say("ann", where, "@nebula question")
 
 
-async def answered(here: Room, answer: str, *, command: bool = False, **how: str) -> list[Message]:
+async def answered(here: DiscordRoom, answer: str, *, command: bool = False, **how: str) -> list[DiscordMessage]:
     """The messages of a whole answer."""
     before = {message.id for message in here.shown(GENERAL)}
     here.nebula.answer_next(answer, **how)  # type: ignore[arg-type]
     await ask(here, command=command)
 
-    def found() -> list[Message]:
+    def found() -> list[DiscordMessage]:
         return [message for message in here.shown(GENERAL) if message.id not in before]
 
     await here.until(lambda: bool(found()) and AGAIN in here.buttons(found()[-1]))
@@ -53,13 +53,13 @@ async def answered(here: Room, answer: str, *, command: bool = False, **how: str
     return found()
 
 
-def is_whole(messages: list[Message]) -> bool:
+def is_whole(messages: list[DiscordMessage]) -> bool:
     """Whether the long answer is there, each paragraph once and its end last."""
     text = "\n".join(message.content for message in messages)
     return text.endswith("End.") and all(text.count(paragraph.strip()) == 1 for paragraph in PARAGRAPHS)
 
 
-async def content(message: Message) -> str:
+async def content(message: DiscordMessage) -> str:
     """What the file of a message holds, as a client downloads it."""
     [file] = message.attachments
     async with aiohttp.ClientSession() as session, session.get(file.url) as response:
@@ -70,7 +70,7 @@ class TestLooks:
     """The settings of a channel that determine how replies look."""
 
     @COMMAND
-    async def test_the_footer_tells_model_tokens_and_time(self, here: Room, command: bool) -> None:
+    async def test_the_footer_tells_model_tokens_and_time(self, here: DiscordRoom, command: bool) -> None:
         """With `footer on` the end of a reply has it in small print, and no earlier frame does."""
         await here.used("max", GENERAL, "set", parameter="footer", value="on")
         here.nebula.pace = 40
@@ -80,7 +80,7 @@ class TestLooks:
         assert not any("tokens" in frame.content for frame in reply.frames[:-1])
 
     @pytest.mark.parametrize("how", ["hidden", "timer", "summary"])
-    async def test_what_is_shown_of_a_thought_is_what_the_room_wants(self, here: Room, how: str) -> None:
+    async def test_what_is_shown_of_a_thought_is_what_the_room_wants(self, here: DiscordRoom, how: str) -> None:
         """Nothing, how long it took, or its newest lines; never as part of the answer."""
         await here.used("max", GENERAL, "model set", name=THINKER)
         await here.used("max", GENERAL, "set", parameter="reasoning", value=how)
@@ -107,7 +107,7 @@ class TestLooks:
         assert not any(frame.pings for frame in reply.frames)
 
     @COMMAND
-    async def test_without_streaming_a_reply_is_shown_once(self, here: Room, command: bool) -> None:
+    async def test_without_streaming_a_reply_is_shown_once(self, here: DiscordRoom, command: bool) -> None:
         """With `streaming off` nobody sees the reply grow: one frame, with the buttons of a finished reply."""
         await here.used("max", GENERAL, "set", parameter="streaming", value="off")
         here.nebula.pace = 60
@@ -116,7 +116,7 @@ class TestLooks:
         assert list(here.buttons(reply)) == [AGAIN]
 
     @COMMAND
-    async def test_link_previews_stay_away(self, here: Room, command: bool) -> None:
+    async def test_link_previews_stay_away(self, here: DiscordRoom, command: bool) -> None:
         """Neither an edit nor a further message nor a new answer brings link previews back."""
         here.nebula.pace = 1000
         messages = await answered(here, "https://example.com " + LONG, command=command)
@@ -126,7 +126,7 @@ class TestLooks:
         await here.until(lambda: AGAIN in here.buttons(here.shown(GENERAL)[-1]) and "org" in here.said(GENERAL)[0])
         assert all(message.flags & SUPPRESS_EMBEDS for message in here.shown(GENERAL))
 
-    async def test_how_an_answer_ended_is_said(self, here: Room) -> None:
+    async def test_how_an_answer_ended_is_said(self, here: DiscordRoom) -> None:
         """A filtered answer says so below its text."""
         [reply] = await answered(here, "So far", finish="content_filter")
         assert reply.content.splitlines() == ["So far", f"-# {FILTERED}"]
@@ -201,7 +201,7 @@ class TestFiles:
             await here.until(lambda: here.said(GENERAL) == ["Short."])
 
 
-async def ask_long(here: Room, *, command: bool) -> None:
+async def ask_long(here: DiscordRoom, *, command: bool) -> None:
     """The long answer with its file, until the end."""
     here.nebula.answer_next(LONG)
     await ask(here, command=command)
@@ -209,12 +209,12 @@ async def ask_long(here: Room, *, command: bool) -> None:
     await here.bot.intake.idle()
 
 
-class TestTrouble:
+class TestInterruptedReplies:
     """What the platform or a person does to a reply while the bot writes it."""
 
     @COMMAND
     @pytest.mark.parametrize("fault", ["reset", "503"])
-    async def test_the_last_frame_lands(self, here: Room, command: bool, fault: str) -> None:
+    async def test_the_last_frame_lands(self, here: DiscordRoom, command: bool, fault: str) -> None:
         """The very last edit fails or its response is lost: the end is still visible, in one message."""
         route = RESPOND if command else EDIT
         await here.used("max", GENERAL, "set", parameter="streaming", value="off")
@@ -231,7 +231,7 @@ class TestTrouble:
         assert len(here.shown(GENERAL)) == before + 1
 
     @pytest.mark.parametrize("fault", ["reset", "503"])
-    async def test_no_message_of_a_long_reply_is_posted_twice(self, here: Room, fault: str) -> None:
+    async def test_no_message_of_a_long_reply_is_posted_twice(self, here: DiscordRoom, fault: str) -> None:
         """Each post fails once, or its response is lost once."""
         for before in (0, 1, 1):
             if fault == "reset":
@@ -244,9 +244,9 @@ class TestTrouble:
         await here.bot.intake.idle()
         assert is_whole(here.shown(GENERAL))
 
-    async def test_an_earlier_message_that_is_deleted_is_not_missed(self, here: Room) -> None:
+    async def test_an_earlier_message_that_is_deleted_is_not_missed(self, here: DiscordRoom) -> None:
         """A person deletes the first of several messages: the rest is finished."""
-        here.nebula.fault(Fault(stall_after=800))
+        here.nebula.fault(NebulaFault(stall_after=800))
         here.nebula.answer_next("word " * 900)
         await ask(here, command=False)
         await here.until(lambda: len(here.shown(GENERAL)) == 3 and STOP in here.buttons(here.shown(GENERAL)[2]))
@@ -256,7 +256,9 @@ class TestTrouble:
         await here.until(lambda: AGAIN in here.buttons(last))
         assert len(here.shown(GENERAL)) == 2
 
-    async def test_a_right_that_is_taken_away_in_the_middle(self, here: Room, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_right_that_is_taken_away_in_the_middle(
+        self, here: DiscordRoom, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """The posted text says that no more can follow, the model's request ends, and other places are served."""
         here.nebula.pace = 400
         here.nebula.answer_next(LONG * 20)
@@ -275,7 +277,7 @@ class TestTrouble:
         await here.until(lambda: here.said("#random") == ["Hi."])
 
     @COMMAND
-    async def test_an_archived_thread_is_opened_again(self, here: Room, command: bool) -> None:
+    async def test_an_archived_thread_is_opened_again(self, here: DiscordRoom, command: bool) -> None:
         """Somebody closes the thread in the middle of an answer: the answer still ends there."""
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")
         held = here.nebula.hold(5)
@@ -287,7 +289,7 @@ class TestTrouble:
         await here.until(lambda: here.said(thread)[0].endswith("end"))
         assert len(here.shown(thread)) == 1
 
-    async def test_a_locked_thread_ends_the_turn(self, here: Room, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_locked_thread_ends_the_turn(self, here: DiscordRoom, caplog: pytest.LogCaptureFixture) -> None:
         """Nothing can be written there any more: a log line, and the channel is served as before."""
         caplog.set_level(logging.INFO, "core")
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")

@@ -9,10 +9,10 @@ from redis.asyncio import Redis
 
 from bots.discord.api import shards
 from bots.discord.api.shards import Shard, shards_of
-from bots.sandbox.discord.values import Channel
+from bots.sandbox.discord.values import DiscordChannel
 from bots.sandbox.nebula.server import NebulaServer
 from core.settings.config import WrongConfig, load
-from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
 SIGN_IN_SECONDS = 0.3
 AGAIN = "Regenerate"
@@ -24,7 +24,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "IDENTIFY_SECONDS", SIGN_IN_SECONDS)
 
 
-def guilds(here: Room) -> list[Channel]:
+def guilds(here: DiscordRoom) -> list[DiscordChannel]:
     """A channel in a guild of each of two shards, with Ann in both."""
     found = []
     for number in range(2):
@@ -34,16 +34,16 @@ def guilds(here: Room) -> list[Channel]:
     return found
 
 
-def is_said(here: Room, where: Channel, word: str) -> bool:
+def is_said(here: DiscordRoom, where: DiscordChannel, word: str) -> bool:
     """Whether the bot used a word there."""
     return any(word in text for text in here.said(where))
 
 
-async def everything_is_answered_once(here: Room, places: list[Channel]) -> None:
+async def everything_is_answered_once(here: DiscordRoom, places: list[DiscordChannel]) -> None:
     """Mentions, commands and presses in each place, and direct messages: one answer and one request for each."""
     asked = 0
 
-    async def seen(where: Channel | str, answer: str) -> None:
+    async def seen(where: DiscordChannel | str, answer: str) -> None:
         nonlocal asked
         asked += 1
         await here.until(lambda: [text.endswith(answer) for text in here.said(where)].count(True) == 1)
@@ -74,7 +74,7 @@ async def everything_is_answered_once(here: Room, places: list[Channel]) -> None
 
 async def test_two_shards_in_one_process(redis_client: Redis) -> None:
     """Each guild is served by one of two connections, which sign in one after the other; all is answered once."""
-    places: list[Channel] = []
+    places: list[DiscordChannel] = []
     async with room(
         redis_client, changes={"discord_shards": "0-1/2"}, before=lambda stage: places.extend(guilds(stage))
     ) as here:
@@ -89,7 +89,7 @@ async def test_two_shards_in_one_process(redis_client: Redis) -> None:
 async def test_shards_in_several_processes(redis_client: Redis, processes: tuple[str, ...]) -> None:
     """One process per shard, or two of which one stands by: both receive every event, and one answers."""
     async with discord_server() as discord, NebulaServer() as model, AsyncExitStack() as stack:
-        here = Room(discord, model)
+        here = DiscordRoom(discord, model)
         places = guilds(here)
         for each in processes:
             config = config_for(discord, model, discord_shards=each)
@@ -100,7 +100,7 @@ async def test_shards_in_several_processes(redis_client: Redis, processes: tuple
 
 async def test_a_shard_that_is_not_served_is_not_answered(redis_client: Redis) -> None:
     """A process with one of two shards hears nothing of the other's guilds and, as the second, no direct messages."""
-    places: list[Channel] = []
+    places: list[DiscordChannel] = []
     async with room(
         redis_client, changes={"discord_shards": "1/2"}, before=lambda stage: places.extend(guilds(stage))
     ) as here:
@@ -116,7 +116,7 @@ async def test_a_bot_that_needs_shards_is_told_so(redis_client: Redis) -> None:
     async with discord_server() as discord, NebulaServer() as model:
         discord.gateway.unsharded = False
         with pytest.raises(ExceptionGroup) as caught:
-            async with running(Room(discord, model), redis_client, config_for(discord, model)):
+            async with running(DiscordRoom(discord, model), redis_client, config_for(discord, model)):
                 pass
         [error] = caught.value.exceptions
         assert isinstance(error, WrongConfig)
@@ -149,7 +149,7 @@ def test_a_range_of_shards(text: str | None, found: tuple[Shard, ...]) -> None:
 
 async def test_every_server_is_general(redis_client: Redis) -> None:
     """Without the setting one connection serves all guilds, and names no shard."""
-    places: list[Channel] = []
+    places: list[DiscordChannel] = []
     async with room(redis_client, before=lambda stage: places.extend(guilds(stage))) as here:
         [(number, count, _)] = here.discord.gateway.identified
         assert (number, count) == (0, 1)

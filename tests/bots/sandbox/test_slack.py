@@ -19,9 +19,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bots.sandbox.slack import faults
-from bots.sandbox.slack.limits import OFF, REAL, Limit
+from bots.sandbox.slack.limits import NO_SLACK_LIMITS, SLACK_LIMITS, SlackLimit
 from bots.sandbox.slack.server import SlackServer
-from bots.sandbox.slack.values import File, Message
+from bots.sandbox.slack.values import SlackFile, SlackMessage
 from tests.bounds import HANG_SECONDS
 
 Json = dict[str, Any]
@@ -30,7 +30,7 @@ BUTTON: Json = {"type": "button", "text": {"type": "plain_text", "text": "Edit"}
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class SlackSetup:
     """A server with one person and one channel, and the SDK's client."""
 
     server: SlackServer
@@ -50,24 +50,24 @@ class World:
 
 
 @asynccontextmanager
-async def opened(**options: Any) -> AsyncIterator[World]:
+async def opened(**options: Any) -> AsyncIterator[SlackSetup]:
     """A world that delivers again at once, and gives up waiting for an acknowledgement only if a test wants that."""
     patient: Json = {"ack_timeout": HANG_SECONDS, "trigger_seconds": HANG_SECONDS}
-    settings: Json = {"limits": OFF, "retry_delays": (0.0, 0.0, 0.0), **patient} | options
+    settings: Json = {"limits": NO_SLACK_LIMITS, "retry_delays": (0.0, 0.0, 0.0), **patient} | options
     async with SlackServer(**settings) as server, aiohttp.ClientSession() as session:
         client = AsyncWebClient(server.bot_token, base_url=server.api_url, session=session, retry_handlers=[])
         ann = server.add_user("ann", admin=True)
-        yield World(server, client, ann, server.add_channel("general", ann))
+        yield SlackSetup(server, client, ann, server.add_channel("general", ann))
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def world() -> AsyncIterator[SlackSetup]:
     """A world without rate limits."""
     async with opened() as made:
         yield made
 
 
-def bolt(world: World) -> AsyncApp:
+def bolt(world: SlackSetup) -> AsyncApp:
     """A Bolt app of the workspace; catches every event so that all are acknowledged."""
     client = AsyncWebClient(world.server.bot_token, base_url=world.server.api_url)
     return AsyncApp(client=client, token=None, signing_secret=world.server.signing_secret)
@@ -86,7 +86,7 @@ def collect(app: AsyncApp, *kinds: str) -> list[Json]:
 
 
 @asynccontextmanager
-async def socket(app: AsyncApp, world: World) -> AsyncIterator[AsyncSocketModeHandler]:
+async def socket(app: AsyncApp, world: SlackSetup) -> AsyncIterator[AsyncSocketModeHandler]:
     """The app on Socket Mode."""
     handler = AsyncSocketModeHandler(app, world.server.app_token)
     before = world.server.sockets
@@ -99,7 +99,7 @@ async def socket(app: AsyncApp, world: World) -> AsyncIterator[AsyncSocketModeHa
 
 
 @asynccontextmanager
-async def http(app: AsyncApp, world: World) -> AsyncIterator[None]:
+async def http(app: AsyncApp, world: SlackSetup) -> AsyncIterator[None]:
     """The app behind a request URL."""
     runner = web.AppRunner(app.web_app("/slack/events"))
     await runner.setup()
@@ -114,7 +114,7 @@ async def http(app: AsyncApp, world: World) -> AsyncIterator[None]:
 # --- tokens, people, channels ---
 
 
-async def test_tokens_open_their_own_doors(world: World) -> None:
+async def test_tokens_open_their_own_doors(world: SlackSetup) -> None:
     """The bot token names the bot; a wrong, missing or app token is refused with Slack's codes."""
     who = await world.client.auth_test()
     assert (who["user_id"], who["bot_id"], who["team_id"]) == (
@@ -139,7 +139,7 @@ async def test_a_missing_scope_is_named() -> None:
         assert (await world.client.chat_postMessage(channel=world.general, text="hi"))["ok"]
 
 
-async def test_people_and_channels_can_be_looked_up(world: World) -> None:
+async def test_people_and_channels_can_be_looked_up(world: SlackSetup) -> None:
     """users.* and conversations.* tell roles, creators and kinds; ids that do not exist are refused."""
     assert (await world.client.users_info(user=world.ann))["user"]["is_admin"] is True
     listed = await world.client.users_list(limit=1)
@@ -160,7 +160,7 @@ async def test_people_and_channels_can_be_looked_up(world: World) -> None:
 # --- posting and editing ---
 
 
-async def test_a_message_grows_by_edits_and_every_frame_is_kept(world: World) -> None:
+async def test_a_message_grows_by_edits_and_every_frame_is_kept(world: SlackSetup) -> None:
     """chat.update replaces what is shown; the history of frames stays readable."""
     posted = await world.client.chat_postMessage(channel=world.general, text="one")
     await world.client.chat_update(channel=world.general, ts=posted["ts"], text="one two")
@@ -171,7 +171,7 @@ async def test_a_message_grows_by_edits_and_every_frame_is_kept(world: World) ->
     assert world.server.messages(world.general) == ()
 
 
-async def test_only_own_and_existing_messages_can_be_changed(world: World) -> None:
+async def test_only_own_and_existing_messages_can_be_changed(world: SlackSetup) -> None:
     """Other people's messages and unknown timestamps are refused."""
     question = await world.server.say(world.ann, world.general, "hi")
     client, general = world.client, world.general
@@ -187,7 +187,7 @@ async def test_only_own_and_existing_messages_can_be_changed(world: World) -> No
     assert await world.refused(client.api_call("chat.postMessage", json={"channel": general, "text": " "})) == "no_text"
 
 
-async def test_long_text_is_split_truncated_or_refused(world: World) -> None:
+async def test_long_text_is_split_truncated_or_refused(world: SlackSetup) -> None:
     """postMessage splits over 4,000 characters and drops what is over 40,000; update refuses over 4,000."""
     posted = await world.client.chat_postMessage(channel=world.general, text="x" * 9000)
     messages = world.server.messages(world.general)
@@ -226,13 +226,13 @@ async def test_long_text_is_split_truncated_or_refused(world: World) -> None:
         ('[{"type": "divider"', "invalid_blocks"),
     ],
 )
-async def test_blocks_are_checked(world: World, blocks: Any, code: str) -> None:
+async def test_blocks_are_checked(world: SlackSetup, blocks: Any, code: str) -> None:
     """Blocks over a limit or of a wrong shape are refused, and nothing is posted."""
     assert await world.refused(world.client.chat_postMessage(channel=world.general, text="x", blocks=blocks)) == code
     assert world.shown() == []
 
 
-async def test_shown_is_what_people_read(world: World) -> None:
+async def test_shown_is_what_people_read(world: SlackSetup) -> None:
     """Blocks win over the text; entities and ids are decoded, code is left alone."""
     blocks: list[Json] = [
         {"type": "markdown", "text": f"1 &lt; 2 <@{world.ann}> `&lt;`"},
@@ -242,7 +242,7 @@ async def test_shown_is_what_people_read(world: World) -> None:
     assert world.shown() == ["1 < 2 @ann `&lt;`\n\nmodel x"]
 
 
-async def test_markdown_text_stands_alone(world: World) -> None:
+async def test_markdown_text_stands_alone(world: SlackSetup) -> None:
     """markdown_text is shown as Markdown, and excludes text and blocks."""
     await world.client.chat_postMessage(channel=world.general, markdown_text="**hi**")
     assert world.shown() == ["**hi**"]
@@ -268,13 +268,13 @@ async def test_markdown_text_stands_alone(world: World) -> None:
         ),
     ],
 )
-async def test_live_pings_are_recorded(world: World, arguments: Json, pings: tuple[str, ...]) -> None:
+async def test_live_pings_are_recorded(world: SlackSetup, arguments: Json, pings: tuple[str, ...]) -> None:
     """A message lists the pings that a client would act on: unescaped, outside code."""
     await world.client.chat_postMessage(channel=world.general, **arguments)
     assert world.server.messages(world.general)[0].pings == pings
 
 
-async def test_unfurling_must_be_switched_off_twice(world: World) -> None:
+async def test_unfurling_must_be_switched_off_twice(world: SlackSetup) -> None:
     """A message says whether link previews were left on."""
     post = world.client.chat_postMessage
     await post(channel=world.general, text="a")
@@ -283,7 +283,7 @@ async def test_unfurling_must_be_switched_off_twice(world: World) -> None:
     assert [message.unfurls for message in world.server.messages(world.general)] == [True, True, False]
 
 
-async def test_rich_text_and_tables_are_readable(world: World) -> None:
+async def test_rich_text_and_tables_are_readable(world: SlackSetup) -> None:
     """Rich text shows names, links and broadcasts (which ping), tables their rows, images their description."""
     said = [
         {"type": "text", "text": "hi "},
@@ -306,7 +306,7 @@ async def test_rich_text_and_tables_are_readable(world: World) -> None:
     assert message.pings == (f"<@{world.ann}>", "<!here>")
 
 
-async def test_typing_becomes_markup(world: World) -> None:
+async def test_typing_becomes_markup(world: SlackSetup) -> None:
     """Names and links that a person types become tokens, outside code alone; people read what was typed."""
     text = "@Nebula @here #general https://x.org/?a=1&b=2. me@nebula.org `@nebula`"
     message = await world.server.say(world.ann, world.general, text)
@@ -320,7 +320,7 @@ async def test_typing_becomes_markup(world: World) -> None:
         await world.server.say(world.server.add_user("eve"), dm, "hi")
 
 
-async def test_an_ephemeral_message_is_seen_by_one_person(world: World) -> None:
+async def test_an_ephemeral_message_is_seen_by_one_person(world: SlackSetup) -> None:
     """chat.postEphemeral reaches a member alone and can't be updated."""
     sent = await world.client.chat_postEphemeral(channel=world.general, user=world.ann, text="psst")
     (message,) = world.server.ephemerals(world.general, world.ann)
@@ -332,7 +332,7 @@ async def test_an_ephemeral_message_is_seen_by_one_person(world: World) -> None:
     assert await world.refused(whisper) == "user_not_in_channel"
 
 
-async def test_threads_and_history_are_paged(world: World) -> None:
+async def test_threads_and_history_are_paged(world: SlackSetup) -> None:
     """replies is oldest first with its root, history newest first without replies; both have cursors."""
     root = await world.server.say(world.ann, world.general, "root")
     for text in ("a", "b"):
@@ -351,7 +351,7 @@ async def test_threads_and_history_are_paged(world: World) -> None:
     assert [message.text for message in world.server.messages(world.general, root.ts)] == ["root", "a", "b"]
 
 
-async def test_a_deleted_root_with_replies_stays_as_a_tombstone(world: World) -> None:
+async def test_a_deleted_root_with_replies_stays_as_a_tombstone(world: SlackSetup) -> None:
     """Replies can still be written under it; without replies the thread is gone."""
     kept, gone = [await world.server.say(world.ann, world.general, text) for text in ("kept", "gone")]
     await world.client.chat_postMessage(channel=world.general, text="a", thread_ts=kept.ts)
@@ -362,7 +362,7 @@ async def test_a_deleted_root_with_replies_stays_as_a_tombstone(world: World) ->
     assert await world.refused(post) == "thread_not_found"
 
 
-async def test_reactions_go_on_and_off_once(world: World) -> None:
+async def test_reactions_go_on_and_off_once(world: SlackSetup) -> None:
     """A reaction is visible on the message; the second add or remove is refused."""
     message = await world.server.say(world.ann, world.general, "hi")
     mark: Json = {"channel": world.general, "timestamp": message.ts, "name": "eyes"}
@@ -373,7 +373,7 @@ async def test_reactions_go_on_and_off_once(world: World) -> None:
     assert await world.refused(world.client.reactions_remove(**mark)) == "no_reaction"
 
 
-async def test_a_status_goes_when_the_app_posts(world: World) -> None:
+async def test_a_status_goes_when_the_app_posts(world: SlackSetup) -> None:
     """assistant.threads.setStatus is shown in the thread until the app says something there."""
     root = await world.server.say(world.ann, world.general, "hi")
     where: Json = {"channel_id": world.general, "thread_ts": root.ts}
@@ -388,7 +388,7 @@ async def test_a_status_goes_when_the_app_posts(world: World) -> None:
 # --- streams ---
 
 
-async def start(world: World, text: str = "a") -> str:
+async def start(world: SlackSetup, text: str = "a") -> str:
     """A stream under a fresh question; its ts."""
     root = await world.server.say(world.ann, world.general, "question")
     started = await world.client.chat_startStream(
@@ -401,12 +401,12 @@ async def start(world: World, text: str = "a") -> str:
     return str(started["ts"])
 
 
-def reply(world: World) -> Message:
+def reply(world: SlackSetup) -> SlackMessage:
     """The newest message of the channel."""
     return world.server.messages(world.general)[-1]
 
 
-async def test_a_stream_grows_and_stops(world: World) -> None:
+async def test_a_stream_grows_and_stops(world: SlackSetup) -> None:
     """Pieces are joined, blocks come last, and after the end nothing more is taken."""
     ts = await start(world)
     assert (reply(world).shown, reply(world).streaming) == ("a", "in_progress")
@@ -418,7 +418,7 @@ async def test_a_stream_grows_and_stops(world: World) -> None:
     assert await world.refused(late) == "message_not_in_streaming_state"
 
 
-async def test_the_sdks_stream_helper_works(world: World) -> None:
+async def test_the_sdks_stream_helper_works(world: SlackSetup) -> None:
     """AsyncChatStream of slack_sdk talks to it through chunks."""
     root = await world.server.say(world.ann, world.general, "question")
     stream = await world.client.chat_stream(
@@ -434,7 +434,7 @@ async def test_the_sdks_stream_helper_works(world: World) -> None:
     assert reply(world).shown == "**one** two"
 
 
-async def test_a_stream_needs_a_recipient_and_a_thread(world: World) -> None:
+async def test_a_stream_needs_a_recipient_and_a_thread(world: SlackSetup) -> None:
     """Outside direct messages both recipient ids are needed; a thread always."""
     root = await world.server.say(world.ann, world.general, "question")
     client, general = world.client, world.general
@@ -478,7 +478,7 @@ async def test_an_open_stream_is_not_edited_and_an_expired_one_is() -> None:
         assert reply(world).shown == "repaired"
 
 
-async def test_a_person_can_stop_a_stream(world: World) -> None:
+async def test_a_person_can_stop_a_stream(world: SlackSetup) -> None:
     """The Stop button raises agent_session_stopped, and later appends get stopped_by_user."""
     app = bolt(world)
     stopped = collect(app, "agent_session_stopped")
@@ -493,7 +493,7 @@ async def test_a_person_can_stop_a_stream(world: World) -> None:
         assert await world.refused(append) == "stopped_by_user"
 
 
-async def test_a_person_can_stop_what_does_not_stream_yet(world: World) -> None:
+async def test_a_person_can_stop_what_does_not_stream_yet(world: SlackSetup) -> None:
     """The event then names the thread alone."""
     app = bolt(world)
     stopped = collect(app, "agent_session_stopped")
@@ -505,7 +505,7 @@ async def test_a_person_can_stop_what_does_not_stream_yet(world: World) -> None:
         assert [(event["thread_ts"], event["streaming_message_ts"]) for event in stopped] == [(root.ts, [])]
 
 
-async def test_metadata_comes_back_when_it_is_asked_for(world: World) -> None:
+async def test_metadata_comes_back_when_it_is_asked_for(world: SlackSetup) -> None:
     """What an app attached to a message is in the history, for who wants to see it."""
     attached = {"event_type": "mark", "event_payload": {"id": "1"}}
     await world.client.chat_postMessage(channel=world.general, text="hello", metadata=attached)
@@ -536,7 +536,9 @@ async def ignore() -> None:
 
 
 @pytest.mark.parametrize("serve", [socket, http])
-async def test_a_mention_reaches_the_app_and_its_answer_the_channel(world: World, serve: Callable[..., Any]) -> None:
+async def test_a_mention_reaches_the_app_and_its_answer_the_channel(
+    world: SlackSetup, serve: Callable[..., Any]
+) -> None:
     """Over Socket Mode and over HTTP, a mention becomes app_mention and message, and say() answers."""
     app = bolt(world)
     seen = collect(app, "message")
@@ -565,7 +567,7 @@ async def test_a_mention_reaches_the_app_and_its_answer_the_channel(world: World
 
 
 @pytest.mark.parametrize("first", [True, False])
-async def test_the_pair_of_events_comes_in_either_order(world: World, first: bool) -> None:
+async def test_the_pair_of_events_comes_in_either_order(world: SlackSetup, first: bool) -> None:
     """Slack promises no order of app_mention and message; with as_both off the message copy is not sent."""
     app = bolt(world)
     seen = collect(app, "message", "app_mention")
@@ -594,7 +596,7 @@ async def test_unsubscribed_messages_stay_away() -> None:
         ]
 
 
-async def test_group_messages_have_their_own_type(world: World) -> None:
+async def test_group_messages_have_their_own_type(world: SlackSetup) -> None:
     """A group message raises message.mpim with its channel type."""
     app = bolt(world)
     seen = collect(app, "message")
@@ -605,7 +607,7 @@ async def test_group_messages_have_their_own_type(world: World) -> None:
     assert [event["channel_type"] for event in seen] == ["mpim"]
 
 
-async def test_edits_and_deletions_are_told(world: World) -> None:
+async def test_edits_and_deletions_are_told(world: SlackSetup) -> None:
     """An edit raises message_changed and the mention again with `edited`; a deletion message_deleted."""
     app = bolt(world)
     seen = collect(app, "message", "app_mention")
@@ -626,7 +628,7 @@ async def test_edits_and_deletions_are_told(world: World) -> None:
     assert again["ts"] == message.ts
 
 
-async def test_own_edits_raise_message_changed(world: World) -> None:
+async def test_own_edits_raise_message_changed(world: SlackSetup) -> None:
     """The app hears of its own chat.update, as on Slack."""
     app = bolt(world)
     app.event("message")(ignore)
@@ -637,7 +639,7 @@ async def test_own_edits_raise_message_changed(world: World) -> None:
     assert {delivery.name for delivery in world.server.deliveries} == {"message"}
 
 
-async def test_another_bot_speaks_as_a_bot(world: World) -> None:
+async def test_another_bot_speaks_as_a_bot(world: SlackSetup) -> None:
     """Another bot's message carries bot_id and the subtype bot_message; its mention arrives too."""
     app = bolt(world)
     seen = collect(app, "message", "app_mention")
@@ -650,12 +652,12 @@ async def test_another_bot_speaks_as_a_bot(world: World) -> None:
     assert {event["bot_id"] for event in seen} == {world.server.user(other).bot_id}
 
 
-async def test_files_go_in_and_out(world: World) -> None:
+async def test_files_go_in_and_out(world: SlackSetup) -> None:
     """A shared file is fetched with the bot token; without it comes the login page; uploads are shared in a message."""
     app = bolt(world)
     seen = collect(app, "message")
     async with socket(app, world):
-        await world.server.say(world.ann, world.general, "look", files=[File("a.png", b"\x89PNG", "image/png")])
+        await world.server.say(world.ann, world.general, "look", files=[SlackFile("a.png", b"\x89PNG", "image/png")])
         await world.server.until(lambda: seen)
     assert seen[0]["subtype"] == "file_share"
     url = seen[0]["files"][0]["url_private_download"]
@@ -694,7 +696,7 @@ async def test_events_without_an_ack_come_again(serve: Callable[..., Any], reaso
 
 
 @pytest.mark.parametrize(("serve", "reason"), [(socket, "timeout"), (http, "http_error")])
-async def test_retries_say_so_in_bolts_headers(world: World, serve: Callable[..., Any], reason: str) -> None:
+async def test_retries_say_so_in_bolts_headers(world: SlackSetup, serve: Callable[..., Any], reason: str) -> None:
     """The attempt and its reason reach a Bolt listener as the retry headers, and an acknowledged retry is the last."""
     app = bolt(world)
     seen: list[tuple[str, str]] = []
@@ -718,7 +720,7 @@ async def test_retries_say_so_in_bolts_headers(world: World, serve: Callable[...
     assert seen[1:] == [("1", reason)]
 
 
-async def test_redelivery_of_everything(world: World) -> None:
+async def test_redelivery_of_everything(world: SlackSetup) -> None:
     """With redeliver(n) every event comes n more times although it was acknowledged."""
     app = bolt(world)
     seen = collect(app, "message")
@@ -730,7 +732,7 @@ async def test_redelivery_of_everything(world: World) -> None:
     assert len({event["body"]["event_id"] for event in seen}) == 1
 
 
-async def test_any_of_several_sockets_gets_an_event(world: World) -> None:
+async def test_any_of_several_sockets_gets_an_event(world: SlackSetup) -> None:
     """With two connections both serve some of the events, and each event goes to one of them."""
     apps = [bolt(world), bolt(world)]
     seen = [collect(app, "message") for app in apps]
@@ -743,7 +745,7 @@ async def test_any_of_several_sockets_gets_an_event(world: World) -> None:
     assert all(seen)
 
 
-async def test_the_eleventh_socket_is_sent_away(world: World) -> None:
+async def test_the_eleventh_socket_is_sent_away(world: SlackSetup) -> None:
     """An app has at most ten connections."""
     token = AsyncWebClient(world.server.app_token, base_url=world.server.api_url)
     async with aiohttp.ClientSession() as session:
@@ -773,7 +775,7 @@ async def test_the_client_comes_back_after_a_lost_socket(polite: bool) -> None:
         assert len([call for call in world.server.calls if call.method == "apps.connections.open"]) > 1
 
 
-async def test_connections_can_be_refused(world: World) -> None:
+async def test_connections_can_be_refused(world: SlackSetup) -> None:
     """apps.connections.open fails as told, and with the wrong token."""
     opener = AsyncWebClient(base_url=world.server.api_url)
     world.server.faults.add("apps.connections.open", faults.refused("internal_error"))
@@ -783,7 +785,7 @@ async def test_connections_can_be_refused(world: World) -> None:
     assert await world.refused(call(app_token=world.server.bot_token)) == "not_allowed_token_type"
 
 
-async def test_a_request_url_is_verified_by_signature(world: World) -> None:
+async def test_a_request_url_is_verified_by_signature(world: SlackSetup) -> None:
     """The challenge is answered by an app with the right secret alone."""
     async with http(bolt(world), world):
         assert await world.server.verify_url()
@@ -797,7 +799,7 @@ async def test_a_request_url_is_verified_by_signature(world: World) -> None:
 
 @pytest.mark.parametrize("serve", [socket, http])
 async def test_a_slash_command_is_answered_through_ack_and_response_url(
-    world: World, serve: Callable[..., Any]
+    world: SlackSetup, serve: Callable[..., Any]
 ) -> None:
     """The answers of a command are collected: one from ack, an ephemeral and a public one from response_url."""
     app = bolt(world)
@@ -828,7 +830,7 @@ async def test_a_command_without_ack_fails_in_front_of_the_person() -> None:
         assert (await world.server.slash(world.ann, world.general, "/nebula", "")).problem == "timeout"
 
 
-async def test_a_response_url_has_five_uses_and_no_markdown_text(world: World) -> None:
+async def test_a_response_url_has_five_uses_and_no_markdown_text(world: SlackSetup) -> None:
     """replace_original and delete_original act on the answer; the sixth use and markdown_text are refused."""
     answer = await world.server.slash(world.ann, world.general, "/nebula", "")
     hook = AsyncWebhookClient(answer.response_url)
@@ -841,7 +843,7 @@ async def test_a_response_url_has_five_uses_and_no_markdown_text(world: World) -
     assert [(await hook.send(text="more")).status_code for _ in range(3)] == [200, 200, 404]
 
 
-async def test_a_button_opens_a_modal_and_the_modal_is_submitted(world: World) -> None:
+async def test_a_button_opens_a_modal_and_the_modal_is_submitted(world: SlackSetup) -> None:
     """press opens a view by trigger_id; submit brings errors, then success; values come by block and action."""
     app = bolt(world)
     view = {
@@ -892,7 +894,7 @@ async def test_a_button_opens_a_modal_and_the_modal_is_submitted(world: World) -
     assert (saved, world.server.views) == (["Be brief."], ())
 
 
-async def test_a_trigger_opens_one_view(world: World) -> None:
+async def test_a_trigger_opens_one_view(world: SlackSetup) -> None:
     """A trigger_id is spent by its first use, and an invented one is refused."""
     answer = await world.server.slash(world.ann, world.general, "/nebula", "")
     view = {"type": "modal", "title": {"type": "plain_text", "text": "T"}, "blocks": [{"type": "divider"}]}
@@ -914,7 +916,7 @@ async def test_triggers_and_response_urls_end() -> None:
         assert (await AsyncWebhookClient(answer.response_url).send(text="x")).status_code == 404
 
 
-async def test_the_home_tab_is_published(world: World) -> None:
+async def test_the_home_tab_is_published(world: SlackSetup) -> None:
     """Opening the home tab raises app_home_opened; views.publish and views.update change what is seen there."""
     app = bolt(world)
 
@@ -934,7 +936,7 @@ async def test_the_home_tab_is_published(world: World) -> None:
     assert world.server.views[0].blocks[0]["text"]["text"] == "new"
 
 
-async def test_a_choice_carries_its_option(world: World) -> None:
+async def test_a_choice_carries_its_option(world: SlackSetup) -> None:
     """Choosing in a select, or in feedback buttons, sends the value; other people's reactions are seen."""
     app = bolt(world)
     actions: list[Json] = []
@@ -971,16 +973,16 @@ async def test_a_choice_carries_its_option(world: World) -> None:
 
 async def test_limits_change_while_it_runs() -> None:
     """The calls made until then count on."""
-    async with opened(limits={"users.info": Limit(3, 60.0)}) as world:
+    async with opened(limits={"users.info": SlackLimit(3, 60.0)}) as world:
         for _ in range(2):
             await world.client.users_info(user=world.ann)
-        world.server.limits = {"users.info": Limit(2, 60.0)}
+        world.server.limits = {"users.info": SlackLimit(2, 60.0)}
         assert await world.refused(world.client.users_info(user=world.ann)) == "ratelimited"
 
 
 async def test_too_many_calls_are_sent_away_with_a_time() -> None:
     """A method over its limit answers 429 with Retry-After; other methods and other channels go on."""
-    async with opened(limits={"users.info": Limit(2, 60.0)}) as world:
+    async with opened(limits={"users.info": SlackLimit(2, 60.0)}) as world:
         for _ in range(2):
             await world.client.users_info(user=world.ann)
         with pytest.raises(SlackApiError) as caught:
@@ -988,7 +990,7 @@ async def test_too_many_calls_are_sent_away_with_a_time() -> None:
         assert (caught.value.response.status_code, caught.value.response["error"]) == (429, "ratelimited")
         assert 0 < int(caught.value.response.headers["Retry-After"]) <= 60
         await world.client.auth_test()
-    async with opened(limits=REAL) as world:
+    async with opened(limits=SLACK_LIMITS) as world:
         for _ in range(5):
             await world.client.chat_postMessage(channel=world.general, text="x")
         assert await world.refused(world.client.chat_postMessage(channel=world.general, text="x")) == "ratelimited"
@@ -996,7 +998,7 @@ async def test_too_many_calls_are_sent_away_with_a_time() -> None:
         await world.client.chat_postMessage(channel=other, text="x")
 
 
-async def test_faults_before_a_call_leave_no_trace(world: World) -> None:
+async def test_faults_before_a_call_leave_no_trace(world: SlackSetup) -> None:
     """429, 5xx and refusals come as often as told, the call is not done, and the SDK's retry handler gets through."""
     switch = world.server.faults
     switch.add("*", faults.rate_limited(0))
@@ -1013,7 +1015,7 @@ async def test_faults_before_a_call_leave_no_trace(world: World) -> None:
     assert world.shown() == ["x"]
 
 
-async def test_a_call_can_be_done_and_its_answer_lost(world: World) -> None:
+async def test_a_call_can_be_done_and_its_answer_lost(world: SlackSetup) -> None:
     """Applied, then reset: the message is there although the client sees a broken connection."""
     world.server.faults.add("chat.postMessage", faults.applied_then_reset())
     with pytest.raises(aiohttp.ClientError):
@@ -1023,7 +1025,7 @@ async def test_a_call_can_be_done_and_its_answer_lost(world: World) -> None:
 
 @pytest.mark.parametrize("done", [True, False])
 @pytest.mark.parametrize("gate", [True, False])
-async def test_a_slow_call_is_done_before_or_after_the_wait(world: World, gate: bool, done: bool) -> None:
+async def test_a_slow_call_is_done_before_or_after_the_wait(world: SlackSetup, gate: bool, done: bool) -> None:
     """A client that gives up waiting has posted in the one case and not in the other."""
     if gate:
         fault = faults.applied_then_held(asyncio.Event()) if done else faults.held(asyncio.Event())
@@ -1039,7 +1041,7 @@ async def test_a_slow_call_is_done_before_or_after_the_wait(world: World, gate: 
     assert (world.shown() == ["x"]) is done
 
 
-async def test_a_gate_lets_a_call_go_on(world: World) -> None:
+async def test_a_gate_lets_a_call_go_on(world: SlackSetup) -> None:
     """Before it is done, or before it is answered."""
     for fault in (faults.held, faults.applied_then_held):
         gate = asyncio.Event()
@@ -1051,7 +1053,7 @@ async def test_a_gate_lets_a_call_go_on(world: World) -> None:
         assert (await call)["ok"]
 
 
-async def test_latency_delays_every_call(world: World) -> None:
+async def test_latency_delays_every_call(world: SlackSetup) -> None:
     """With a latency every answer comes late, and a client in a hurry does without it."""
     world.server.faults.latency = 30.0
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.1)) as session:
@@ -1060,7 +1062,7 @@ async def test_latency_delays_every_call(world: World) -> None:
             await client.auth_test()
 
 
-async def test_a_call_is_done_half_way_through_its_latency(world: World) -> None:
+async def test_a_call_is_done_half_way_through_its_latency(world: SlackSetup) -> None:
     """Half of the round trip passes before the message is there, half before the client knows."""
     world.server.faults.latency = 0.1
     asked = time.monotonic()
@@ -1070,7 +1072,7 @@ async def test_a_call_is_done_half_way_through_its_latency(world: World) -> None
     assert min(message.frames[0].at - asked, answered - message.frames[0].at) > 0.049
 
 
-async def test_calls_are_recorded_without_the_token(world: World) -> None:
+async def test_calls_are_recorded_without_the_token(world: SlackSetup) -> None:
     """A call shows its method, arguments and error."""
     await world.refused(world.client.chat_postMessage(channel="C404", text="x"))
     (call,) = world.server.calls
@@ -1078,7 +1080,7 @@ async def test_calls_are_recorded_without_the_token(world: World) -> None:
     assert "token" not in call.arguments
 
 
-async def test_waiting_ends_with_what_was_seen(world: World) -> None:
+async def test_waiting_ends_with_what_was_seen(world: SlackSetup) -> None:
     """until gives up after its timeout and says what the workspace looked like."""
     await world.server.say(world.ann, world.general, "only this")
     with pytest.raises(TimeoutError, match="only this"):

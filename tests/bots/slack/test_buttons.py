@@ -8,25 +8,27 @@ from typing import Any
 
 import pytest
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.slack import faults
-from bots.sandbox.slack.values import Message
+from bots.sandbox.slack.values import SlackMessage
 from bots.slack.inbound.buttons import UNKNOWN
 from bots.slack.manifest import SCOPES
 from core.inbound.buttons import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY
 from core.reply.layout import CUT, IN_FILE, STOPPED
-from tests.bots.slack.harness import Room, process, slack_room
+from tests.bots.slack.harness import SlackRoom, process, slack_room
 
 STOP, AGAIN, MORE, THUMB = "nebula_reply_stop", "nebula_reply_again", "nebula_reply_go-on", "nebula_rating"
 WORDS = " ".join(f"word{number}" for number in range(60))  # 120 tokens
 PLACES = pytest.mark.parametrize("channel", ["#general", "@ann"], ids=["edited", "streamed"])
 
 
-async def ask(room: Room, channel: str = "#general", text: str = "talk", who: str = "ann") -> Message:
+async def ask(room: SlackRoom, channel: str = "#general", text: str = "talk", who: str = "ann") -> SlackMessage:
     return await room.say(who, channel, text if channel[0] == "@" else f"@nebula {text}")
 
 
-async def reply_to(room: Room, answer: str, channel: str = "#general", *, grows: bool = False, **how: Any) -> Message:
+async def reply_to(
+    room: SlackRoom, answer: str, channel: str = "#general", *, grows: bool = False, **how: Any
+) -> SlackMessage:
     """Return the finished reply to a new question, growing or at once; `how` as in NebulaServer.answer_next."""
     if grows:
         room.growing()
@@ -38,16 +40,16 @@ async def reply_to(room: Room, answer: str, channel: str = "#general", *, grows:
     return room.said(channel, question.ts)[0]
 
 
-async def silent(room: Room, channel: str = "#general") -> Message:
+async def silent(room: SlackRoom, channel: str = "#general") -> SlackMessage:
     """Return the reply of a model that has paused in the middle of it."""
     room.growing(4)
-    room.nebula.fault(Fault(stall_after=20))
+    room.nebula.fault(NebulaFault(stall_after=20))
     room.nebula.answer_next(WORDS)
     question = await ask(room, channel)
     return await room.answered(channel, "word8", question.ts)
 
 
-async def press(room: Room, who: str, message: Message, button: str, value: str = "") -> str:
+async def press(room: SlackRoom, who: str, message: SlackMessage, button: str, value: str = "") -> str:
     """Return what only the person who pressed reads."""
     answer = await room.slack.press(room.people[who], message, button, value)
     assert answer.problem == ""
@@ -305,7 +307,7 @@ async def test_reasoning_is_shown_as_configured(redis_url: str, channel: str, re
 LINES = [f"Line {number} says something of no importance at all." for number in range(520)]
 
 
-async def long(room: Room, channel: str) -> tuple[Message, ...]:
+async def long(room: SlackRoom, channel: str) -> tuple[SlackMessage, ...]:
     """Return all messages of a reply that is too long, including the file's."""
     room.slack.faults.latency = 0.01
     room.at_once()
@@ -316,7 +318,7 @@ async def long(room: Room, channel: str) -> tuple[Message, ...]:
     return room.said(channel, question.ts)
 
 
-def text_of(replies: tuple[Message, ...]) -> list[str]:
+def text_of(replies: tuple[SlackMessage, ...]) -> list[str]:
     return [line for reply in replies for line in reply.shown.split("\n\n") if line]
 
 
@@ -345,7 +347,7 @@ async def test_a_file_is_deleted_with_its_answer(redis_url: str) -> None:
 
 @pytest.mark.parametrize("step", ["files.getUploadURLExternal", "files.upload", "files.completeUploadExternal"])
 @pytest.mark.parametrize("fault", [faults.server_error(), faults.rate_limited(1), faults.applied_then_reset()])
-async def test_a_file_survives_a_fault(redis_url: str, step: str, fault: faults.Fault) -> None:
+async def test_a_file_survives_a_fault(redis_url: str, step: str, fault: faults.SlackFault) -> None:
     """A temporary failure is retried, and the result is one file."""
     async with slack_room(redis_url, reply_pages=2) as room:
         room.slack.faults.add(step, fault)
@@ -356,7 +358,7 @@ async def test_a_file_survives_a_fault(redis_url: str, step: str, fault: faults.
 @pytest.mark.parametrize("step", ["files.getUploadURLExternal", "files.upload", "files.completeUploadExternal"])
 @pytest.mark.parametrize("fault", [faults.server_error(), faults.refused("not_allowed")])
 async def test_if_the_upload_fails_the_whole_text_comes_in_messages(
-    redis_url: str, step: str, fault: faults.Fault
+    redis_url: str, step: str, fault: faults.SlackFault
 ) -> None:
     """If the upload fails for good, nothing is missing."""
     async with slack_room(redis_url, reply_pages=2) as room:
@@ -409,7 +411,7 @@ async def test_the_place_in_the_queue_is_shown_as_it_changes(redis_url: str) -> 
 
         await room.until(lambda: status() == "is answering 2 other questions first…")
         await room.until(eyes)
-        room.nebula.fault(Fault(stall_after=20))
+        room.nebula.fault(NebulaFault(stall_after=20))
         room.nebula.answer_next("second " * 40)
         await room.slack.press(room.people["ann"], running[0], STOP)
         await room.until(lambda: status() == "is answering another question first…")

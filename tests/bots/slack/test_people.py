@@ -2,13 +2,13 @@
 
 from core.access.allowlist import EXTERNAL
 from core.domain.conversation import Author
-from tests.bots.slack.harness import Room, slack_room
+from tests.bots.slack.harness import SlackRoom, slack_room
 from tests.bots.slack.witness import Witness, witness
 
 OTHER = "T0OTHER"
 
 
-def authors(room: Room) -> list[Author]:
+def authors(room: SlackRoom) -> list[Author]:
     """Return the authors of the questions that the dispatcher received, each once."""
     return list({question.id: question.author for question in witness(room.dispatcher).questions}.values())
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bots.sandbox.nebula.faults import Fault, Thought
+from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.slack import faults
 from bots.sandbox.slack.events import SUBSCRIPTIONS
-from bots.sandbox.slack.values import Message
+from bots.sandbox.slack.values import SlackMessage
 from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.outbound import streaming_surface
@@ -21,7 +21,7 @@ from core.domain.errors import BrokenStream
 from core.domain.options import Placement
 from core.domain.page import Page
 from core.reply.layout import STOPPED
-from tests.bots.slack.harness import Room, empty_room, process, slack_room
+from tests.bots.slack.harness import SlackRoom, empty_room, process, slack_room
 from tests.scenarios.program import started
 
 START, APPEND, STOP = "chat.startStream", "chat.appendStream", "chat.stopStream"
@@ -29,13 +29,13 @@ POST, UPDATE = "chat.postMessage", "chat.update"
 WORDS = " ".join(f"word{number}" for number in range(60))  # 120 tokens
 
 
-def writes(room: Room) -> list[str]:
+def writes(room: SlackRoom) -> list[str]:
     """Return the methods that changed the screen, in the order of their calls, without repetitions."""
     shown = (START, APPEND, STOP, POST, UPDATE, "chat.delete")
     return [method for method, _ in itertools.groupby(c.method for c in room.slack.calls if c.method in shown)]
 
 
-async def asked(room: Room, answer: str = WORDS, channel: str = "@ann", tokens: int = 10) -> Message:
+async def asked(room: SlackRoom, answer: str = WORDS, channel: str = "@ann", tokens: int = 10) -> SlackMessage:
     """Ask a question whose answer visibly grows by this many tokens; 0: it comes at once."""
     if tokens:
         room.growing(tokens)
@@ -44,13 +44,13 @@ async def asked(room: Room, answer: str = WORDS, channel: str = "@ann", tokens: 
     return await put(room, answer, channel)
 
 
-async def put(room: Room, answer: str = WORDS, channel: str = "@ann") -> Message:
+async def put(room: SlackRoom, answer: str = WORDS, channel: str = "@ann") -> SlackMessage:
     """Ask a question with this answer."""
     room.nebula.answer_next(answer)
     return await room.say("ann", channel, "talk" if channel[0] == "@" else "@nebula talk")
 
 
-async def only(room: Room, channel: str = "@ann") -> Message:
+async def only(room: SlackRoom, channel: str = "@ann") -> SlackMessage:
     """Return the bot's only message in the channel, when everything is done."""
     await room.quiet()
     (reply,) = room.said(channel)
@@ -166,7 +166,7 @@ async def test_a_command_in_a_direct_message_is_answered_beside_it(redis_url: st
 async def test_a_model_that_fails_leaves_a_finished_stream(redis_url: str) -> None:
     """The text so far stays; the reason for the end appears below, with the button to regenerate."""
     async with slack_room(redis_url) as room:
-        room.nebula.fault(Fault(cut_after=60))
+        room.nebula.fault(NebulaFault(cut_after=60))
         await asked(room)
         reply = await only(room)
         assert writes(room) == [START, APPEND, STOP]
@@ -341,7 +341,9 @@ TROUBLE = {
 
 @pytest.mark.parametrize("method", [START, APPEND, STOP])
 @pytest.mark.parametrize("fault", TROUBLE.values(), ids=TROUBLE)
-async def test_a_failed_call_loses_and_duplicates_nothing(redis_url: str, method: str, fault: faults.Fault) -> None:
+async def test_a_failed_call_loses_and_duplicates_nothing(
+    redis_url: str, method: str, fault: faults.SlackFault
+) -> None:
     """Whether or not the call took effect: in the end the text is there once, in one message that does not stream."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add(method, fault)
@@ -362,7 +364,7 @@ async def test_the_end_does_not_wait_for_the_limit_on_pieces(redis_url: str) -> 
 
 
 @pytest.mark.parametrize("fault", [TROUBLE["503"], TROUBLE["reset"]], ids=["503", "reset"])
-async def test_repeated_failures_lose_and_duplicate_nothing(redis_url: str, fault: faults.Fault) -> None:
+async def test_repeated_failures_lose_and_duplicate_nothing(redis_url: str, fault: faults.SlackFault) -> None:
     """Even if the calls that mend the reply also fail once."""
     async with slack_room(redis_url) as room:
         for method in (START, APPEND, STOP, UPDATE, POST, "conversations.replies"):
@@ -431,7 +433,7 @@ async def test_a_person_stops_a_stream(redis_url: str) -> None:
 async def test_a_stop_works_while_the_model_is_silent(redis_url: str) -> None:
     """Slack reports it by an event: no piece has to be refused first."""
     async with slack_room(redis_url) as room:
-        room.nebula.fault(Fault(stall_after=20))
+        room.nebula.fault(NebulaFault(stall_after=20))
         await asked(room)
         reply = await room.answered("@ann", "word5")
         await room.slack.stop_stream(room.people["ann"], reply)
@@ -447,7 +449,7 @@ async def test_a_stop_in_a_channel_reaches_the_process_that_writes(redis_url: st
         await room.say("ann", "#general", "@nebula !set memory thread")
         await room.answered("#general", "memory")
         for _ in range(3):
-            room.nebula.fault(Fault(stall_after=20))
+            room.nebula.fault(NebulaFault(stall_after=20))
             question = await asked(room, channel="#general")
             reply = await room.answered("#general", "word5", question.ts)
             await room.slack.stop_stream(room.people["ann"], reply)
@@ -459,7 +461,7 @@ async def test_a_stop_in_a_channel_reaches_the_process_that_writes(redis_url: st
 async def test_a_stop_before_the_first_word_ends_the_question(redis_url: str) -> None:
     """While the model is thinking there is no stream that could be named; the thread identifies the question."""
     async with slack_room(redis_url) as room:
-        room.nebula.fault(Fault(stall_after=0))
+        room.nebula.fault(NebulaFault(stall_after=0))
         question = await put(room)
         await room.until(lambda: room.slack.status(question.channel, question.ts) == "is thinking…")
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
@@ -479,7 +481,7 @@ async def test_a_stream_that_can_not_be_stopped_does_not_block_the_answer(redis_
         assert room.said("@ann")[-1].buttons == ("nebula_reply_again", "nebula_rating")
 
 
-def program(room: Room, redis_url: str, **settings: str) -> dict[str, str]:
+def program(room: SlackRoom, redis_url: str, **settings: str) -> dict[str, str]:
     """Return the environment for the program on this room's servers."""
     return {
         "NEBULA_API_KEY": "key",

@@ -28,7 +28,7 @@ from tests.bots.slack.harness import RETRIES, slack_room
 POST = "chat.postMessage"
 
 
-class Server:
+class ForgetfulRedis:
     """A Redis that can be killed and started again; it then forgets everything."""
 
     def __init__(self, folder: str) -> None:
@@ -51,10 +51,10 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[ForgetfulRedis]:
     """Run a Redis only for this test."""
     with TemporaryDirectory(prefix="nb-") as folder:
-        found = Server(folder)
+        found = ForgetfulRedis(folder)
         found.start()
         try:
             yield found
@@ -62,7 +62,7 @@ def server() -> Iterator[Server]:
             found.kill()
 
 
-async def test_an_outage_of_redis_is_reported_once_and_loses_nothing(server: Server) -> None:
+async def test_an_outage_of_redis_is_reported_once_and_loses_nothing(server: ForgetfulRedis) -> None:
     """One sentence to one person per channel and outage; once Redis is back, the question is answered once."""
     async with slack_room(server.url, server={"retry_delays": RETRIES, "ack_timeout": 0.2}) as room:
         places = "#general", "@ann"

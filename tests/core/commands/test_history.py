@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response
@@ -213,7 +213,7 @@ async def test_retention_applies_at_once(bot: Process, redis_client: Redis) -> N
 async def test_answer_to_several_questions_belongs_to_all_who_asked(bot: Process, server: NebulaServer) -> None:
     """Each author of several questions answered together may ask again, and `forget` deletes the exchange."""
     await bot.command("set overlap merge")
-    server.fault(Fault(stall_after=3))
+    server.fault(NebulaFault(stall_after=3))
     server.answer_next("first " * 20)
     await bot.intake.accept(first := bot.question("first"))
     await bot.rooms.rooms[first.message].until("first")

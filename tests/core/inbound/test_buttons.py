@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Author, Place, Question, Rights
 from core.domain.page import Action
@@ -54,7 +54,7 @@ def actions(bot: Process, question: Question) -> tuple[Action, ...]:
 
 async def test_buttons_follow_the_reply(bot: Process, server: NebulaServer) -> None:
     """Stop during the reply, Regenerate afterwards, and Continue beside it when the answer was cut."""
-    server.fault(Fault(stall_after=2))
+    server.fault(NebulaFault(stall_after=2))
     server.answer_next("one two three four")
     question = bot.question("talk")
     await bot.intake.accept(question)
@@ -78,7 +78,7 @@ async def test_stop_reaches_the_process_that_writes(redis_client: Redis, server:
     """A press that reaches another process also ends the model's request at once."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as here, process(redis_client, server, rooms=rooms) as there:
-        server.fault(Fault(stall_after=2))
+        server.fault(NebulaFault(stall_after=2))
         server.answer_next("one two three four")
         question = here.question("talk")
         await here.intake.accept(question)
@@ -92,7 +92,7 @@ async def test_stop_reaches_the_process_that_writes(redis_client: Redis, server:
 async def test_stop_that_no_signal_carried_is_found_with_the_lease(redis_client: Redis, server: NebulaServer) -> None:
     """A lost signal delays a stop until the lease is renewed, but does not lose it."""
     async with process(redis_client, server, lease=1) as bot:
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         question = bot.question("talk")
         await bot.intake.accept(question)
         await server.until(lambda: len(server.requests) == 1)
@@ -110,7 +110,7 @@ async def test_only_who_asked_or_manages(bot: Process, server: NebulaServer, act
         assert await press(bot, action, question, BOB) == ""  # it takes nothing from anybody
         return
     if action is Action.STOP:
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         question = bot.question("talk")
         await bot.intake.accept(question)
         await eventually(lambda: bool(bot.rooms.rooms[question.message].messages))
@@ -146,7 +146,7 @@ async def test_regenerate_works_again_and_again(bot: Process, server: NebulaServ
 
 async def test_a_failed_answer_can_be_asked_for_again(bot: Process, server: NebulaServer) -> None:
     """A question that got a sentence instead of an answer is not lost: one press asks it again."""
-    server.fault(Fault(status=400, body='{"error":{"message":"no"}}'))
+    server.fault(NebulaFault(status=400, body='{"error":{"message":"no"}}'))
     question = bot.question("question")
     await bot.intake.accept(question)
     await bot.intake.idle()
@@ -230,7 +230,7 @@ async def test_no_key_is_left_without_a_ttl(bot: Process, server: NebulaServer, 
 
 async def test_what_is_private_can_be_stopped_and_forgotten(bot: Process, server: NebulaServer) -> None:
     """`stop` ends the person's own private answer, and `reset` forgets their private history with the channel's."""
-    server.fault(Fault(stall_after=1))
+    server.fault(NebulaFault(stall_after=1))
     question = bot.question("my secret", private=True)
     await bot.intake.accept(question)
     await eventually(lambda: bool(bot.rooms.rooms[question.message].messages))
@@ -252,7 +252,7 @@ async def test_what_is_private_can_be_stopped_and_forgotten(bot: Process, server
 async def test_a_failed_regeneration_keeps_the_answer(bot: Process, server: NebulaServer) -> None:
     """The old answer stays on screen and in memory; a message below says why there is no new one. A retry works."""
     question = await asked(bot, server, "the good answer")
-    server.fault(Fault(status=400, body='{"error":{"message":"no"}}'))
+    server.fault(NebulaFault(status=400, body='{"error":{"message":"no"}}'))
     assert await press(bot, Action.AGAIN, question) == ""
     await bot.intake.idle()
     old, notice = bot.rooms.rooms[question.message].messages.values()
@@ -268,7 +268,7 @@ async def test_a_failed_regeneration_keeps_the_answer(bot: Process, server: Nebu
 async def test_a_regeneration_stopped_before_its_first_word_changes_nothing(bot: Process, server: NebulaServer) -> None:
     """Whoever changes their mind gets the old answer back."""
     question = await asked(bot, server, "the good answer")
-    server.fault(Fault(stall_after=0))
+    server.fault(NebulaFault(stall_after=0))
     assert await press(bot, Action.AGAIN, question) == ""
     await server.until(lambda: len(server.requests) == 2)
     assert await press(bot, Action.STOP, question) == ""
@@ -303,7 +303,7 @@ async def test_continue_under_an_older_answer_goes_on_with_that(bot: Process, se
 async def test_a_continuation_that_failed_can_be_tried_again(bot: Process, server: NebulaServer) -> None:
     """Only a continuation that succeeded is not repeated."""
     cut = await asked(bot, server, "the first half", finish="length")
-    server.fault(Fault(status=400, body='{"error":{"message":"no"}}'))
+    server.fault(NebulaFault(status=400, body='{"error":{"message":"no"}}'))
     assert await press(bot, Action.GO_ON, cut) == ""
     await bot.intake.idle()
     server.answer_next("the other half")
@@ -316,7 +316,7 @@ async def test_a_press_on_a_full_line_is_told_so(redis_client: Redis, server: Ne
     """The answer that was to be replaced stays as it is."""
     async with process(redis_client, server, inbox_limit=1) as bot:
         question = await asked(bot, server, "answer")
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         await bot.intake.accept(bot.question("long"))
         await server.until(lambda: len(server.requests) == 2)
         assert "are waiting here" in await press(bot, Action.AGAIN, question)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Question, Rights
 from core.domain.page import Action
@@ -25,7 +25,7 @@ async def remembered(bot: Process) -> list[str]:
 
 async def busy(bot: Process, server: NebulaServer) -> Question:
     """A first question whose answer runs until somebody stops it."""
-    server.fault(Fault(stall_after=3))
+    server.fault(NebulaFault(stall_after=3))
     server.answer_next("first " * 10)
     first = bot.question("first")
     await bot.intake.accept(first)

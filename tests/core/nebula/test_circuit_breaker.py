@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.nebula.circuit_breaker import CircuitBreaker, Permit, State
+from core.nebula.circuit_breaker import BreakerState, CircuitBreaker, Permit
 
 
 def new_breaker(failures: int = 3) -> CircuitBreaker:
@@ -17,7 +17,7 @@ def enter(breaker: CircuitBreaker, now: float) -> Permit:
 
 
 def opened(breaker: CircuitBreaker, now: float = 0.0) -> CircuitBreaker:
-    while breaker.state is not State.OPEN:
+    while breaker.state is not BreakerState.OPEN:
         breaker.failed(enter(breaker, now), now)
     return breaker
 
@@ -61,7 +61,7 @@ def test_a_probe_without_a_verdict_makes_way_for_the_next() -> None:
     """If a person stops the answer of the probe, that says nothing about the server."""
     breaker = opened(new_breaker())
     breaker.given_up(enter(breaker, 10), 10)
-    assert breaker.state is State.OPEN
+    assert breaker.state is BreakerState.OPEN
     assert enter(breaker, 10)
 
 
@@ -75,7 +75,7 @@ def test_failures_from_before_it_opened_do_not_count() -> None:
     enter(breaker, 10)
     breaker.failed(early[1], 11)
     breaker.given_up(early[1], 11)
-    assert breaker.state is State.PROBING
+    assert breaker.state is BreakerState.PROBING
 
 
 def test_processes_do_not_probe_at_the_same_time() -> None:
@@ -94,7 +94,7 @@ def test_it_recovers_from_any_state(events: list[tuple[str, float]]) -> None:
         now += passed
         match event:
             case "enter":
-                wait, probing = breaker.wait(now), breaker.state is State.PROBING
+                wait, probing = breaker.wait(now), breaker.state is BreakerState.PROBING
                 permit = breaker.enter(now)
                 assert (permit is None) == (wait > 0)
                 assert permit is None or not probing

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.chat import ChatMessage, ChatRequest, Delta
 from core.domain.errors import (
@@ -26,7 +26,7 @@ from core.nebula.account_limits import AccountRateLimits, Tier
 from core.nebula.circuit_breaker import FAILURES, CircuitBreaker
 from core.nebula.client import Nebula
 from core.nebula.resilient import ResilientModel
-from core.store.quotas import Demand, Granted, Limit, Quotas
+from core.store.quotas import Demand, Granted, QuotaLimit, Quotas
 from core.store.records import ConversationLookups
 from core.store.redis.client import connection
 from tests.bounds import HANG_SECONDS
@@ -35,14 +35,14 @@ from tests.core.core_harness import ROOM, process
 MODEL = "meta-llama/Llama-3.3-70B-Instruct"
 SPARE = "meta-llama/Llama-3.1-8B-Instruct"
 ASK = ChatRequest(MODEL, (ChatMessage("user", "Hello"),), max_tokens=100)
-DOWN = Fault(status=503, body="{}")
-SILENT = Fault(stall_after=0)
+DOWN = NebulaFault(status=503, body="{}")
+SILENT = NebulaFault(stall_after=0)
 NO_LIMITS = Tier()
 NO_REDIS = "unix:///nowhere/redis.sock"
 
 
-def busy(seconds: float) -> Fault:
-    return Fault(status=429, body="{}", headers={"retry-after": f"{seconds:g}"})
+def busy(seconds: float) -> NebulaFault:
+    return NebulaFault(status=429, body="{}", headers={"retry-after": f"{seconds:g}"})
 
 
 @asynccontextmanager
@@ -120,7 +120,7 @@ async def test_the_estimate_is_settled_with_the_tokens_of_the_answer(redis_url: 
     server.answer_next("one two three")
     async with resilient(server, redis_url, Tier(tokens_per_minute=10_000)) as model, connection(redis_url) as redis:
         await read(model, ChatRequest(MODEL, ASK.messages, max_tokens=1500))
-        limit = Limit.smooth("account/tokens", 10_000, 60)
+        limit = QuotaLimit.smooth("account/tokens", 10_000, 60)
         assert isinstance(await Quotas(redis).take("rest", [Demand(limit, 1980)]), Granted)
 
 
@@ -130,7 +130,7 @@ async def test_a_failure_gives_its_tokens_back(redis_url: str, server: NebulaSer
     async with resilient(server, redis_url, Tier(tokens_per_minute=10_000)) as model:
         await failing(model, ServerTrouble)
         async with connection(redis_url) as redis:
-            limit = Limit.smooth("account/tokens", 10_000, 60)
+            limit = QuotaLimit.smooth("account/tokens", 10_000, 60)
             assert isinstance(await Quotas(redis).take("rest", [Demand(limit, 2000)]), Granted)
 
 
@@ -146,7 +146,7 @@ async def test_a_stopped_request_leaves_the_queue(redis_url: str, server: Nebula
     """A request that is stopped while it waits gives its capacity back."""
     async with resilient(server, redis_url, Tier(requests_per_minute=5)) as model, connection(redis_url) as redis:
         await read(model)
-        limit = Limit.smooth("account/requests", 5, 60)
+        limit = QuotaLimit.smooth("account/requests", 5, 60)
         waiting = asyncio.create_task(read(model))
         await eventually_taken(redis, limit, 2)
         waiting.cancel()
@@ -155,11 +155,11 @@ async def test_a_stopped_request_leaves_the_queue(redis_url: str, server: Nebula
         assert len(server.requests) == 1
 
 
-async def used(redis: "Redis", limit: Limit) -> float:
+async def used(redis: "Redis", limit: QuotaLimit) -> float:
     return float(await redis.hget(f"nb:{{q}}:l:{limit.name}", "used") or 0)
 
 
-async def eventually_taken(redis: "Redis", limit: Limit, amount: float) -> None:
+async def eventually_taken(redis: "Redis", limit: QuotaLimit, amount: float) -> None:
     async with asyncio.timeout(HANG_SECONDS):
         while await used(redis, limit) < amount - 0.5:
             await asyncio.sleep(0.005)
@@ -238,9 +238,11 @@ async def test_one_request_probes_the_server(server: NebulaServer) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "kind"),
-    [(busy(0), RateLimited), (Fault(status=400, body='{"error": {"param": "top_p"}}'), BadRequest)],
+    [(busy(0), RateLimited), (NebulaFault(status=400, body='{"error": {"param": "top_p"}}'), BadRequest)],
 )
-async def test_a_server_that_gives_a_reason_is_up(server: NebulaServer, fault: Fault, kind: type[ModelError]) -> None:
+async def test_a_server_that_gives_a_reason_is_up(
+    server: NebulaServer, fault: NebulaFault, kind: type[ModelError]
+) -> None:
     """Refusals do not open the breaker."""
     server.fault(fault, times=FAILURES + 1)
     async with resilient(server) as model:
@@ -251,7 +253,7 @@ async def test_a_server_that_gives_a_reason_is_up(server: NebulaServer, fault: F
 
 async def test_a_broken_stream_counts_as_an_answer(server: NebulaServer) -> None:
     """Streams that break after their first token keep their text and do not open the breaker."""
-    server.fault(Fault(cut_after=1), times=FAILURES + 1)
+    server.fault(NebulaFault(cut_after=1), times=FAILURES + 1)
     async with resilient(server) as model:
         for _ in range(FAILURES + 1):
             await failing(model, BrokenStream)
@@ -262,9 +264,10 @@ async def test_a_broken_stream_counts_as_an_answer(server: NebulaServer) -> None
 
 
 @pytest.mark.parametrize(
-    "fault", [DOWN, busy(60), Fault(empty=True), Fault(status=404, body='{"error": {"code": "model_not_found"}}')]
+    "fault",
+    [DOWN, busy(60), NebulaFault(empty=True), NebulaFault(status=404, body='{"error": {"code": "model_not_found"}}')],
 )
-async def test_the_fallback_answers(redis_url: str, server: NebulaServer, fault: Fault) -> None:
+async def test_the_fallback_answers(redis_url: str, server: NebulaServer, fault: NebulaFault) -> None:
     """If a model fails before the first token, the fallback may answer; the first delta names it."""
     server.fault(fault)
     server.answer_next("Hi", finish="stop")
@@ -304,7 +307,7 @@ async def test_an_open_breaker_asks_the_fallback_at_once(server: NebulaServer) -
 
 async def test_when_both_fail_the_error_is_that_of_the_chosen_model(server: NebulaServer) -> None:
     """The fallback is asked once, and its failure does not hide the first one."""
-    server.fault(Fault(status=404, body='{"error": {"code": "model_not_found"}}'))
+    server.fault(NebulaFault(status=404, body='{"error": {"code": "model_not_found"}}'))
     server.fault(DOWN)
     async with resilient(server, fallback=SPARE) as model:
         error = await failing(model, UnknownModel)
@@ -314,7 +317,7 @@ async def test_when_both_fail_the_error_is_that_of_the_chosen_model(server: Nebu
 
 async def test_there_is_no_fallback_after_the_first_token(server: NebulaServer) -> None:
     """Once people have begun to read an answer, no other model starts over."""
-    server.fault(Fault(cut_after=1))
+    server.fault(NebulaFault(cut_after=1))
     async with resilient(server, fallback=SPARE) as model:
         await failing(model, BrokenStream)
         assert models(server) == [MODEL]
@@ -356,7 +359,7 @@ async def test_the_deadline_ends_with_the_first_token(server: NebulaServer) -> N
 
 async def test_a_stopped_answer_is_not_a_failure(server: NebulaServer) -> None:
     """Leaving an answer closes its request, and the model can be asked again."""
-    server.fault(Fault(stall_after=1))
+    server.fault(NebulaFault(stall_after=1))
     async with resilient(server) as model:
         async with model.stream(ASK) as deltas:
             await anext(deltas)
@@ -369,7 +372,7 @@ async def test_a_stopped_answer_is_not_a_failure(server: NebulaServer) -> None:
 
 async def test_people_read_which_model_answered(redis_client: Redis, server: NebulaServer) -> None:
     """The small print names the fallback, and the stored exchange names it too."""
-    server.fault(Fault(status=404, body='{"error": {"code": "model_not_found"}}'))
+    server.fault(NebulaFault(status=404, body='{"error": {"code": "model_not_found"}}'))
     async with process(redis_client, server, nebula_model=MODEL, nebula_fallback_model=SPARE) as bot:
         question = bot.question("Hello")
         await bot.intake.accept(question)

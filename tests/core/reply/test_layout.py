@@ -20,7 +20,7 @@ from core.reply.layout import (
 )
 from core.reply.state import Phase, Reply
 from tests.core.reply.test_publisher import publishing
-from tests.core.room import Room
+from tests.core.room import MemorySurface
 
 ASKED = Reply().to(Phase.THINKING, asked=0.0)
 
@@ -138,7 +138,7 @@ def test_many_pages_become_a_beginning() -> None:
 
 async def test_the_whole_answer_is_attached() -> None:
     """The file holds exactly the model's text."""
-    room, text = Room(limit=300), "wörd " * 400
+    room, text = MemorySurface(limit=300), "wörd " * 400
     async with publishing(room, style=ReplyStyle(pages=2)) as draft:
         draft.write(text)
         draft.end()
@@ -151,7 +151,7 @@ async def test_the_whole_answer_is_attached() -> None:
 @pytest.mark.parametrize("error", [Forbidden("missing_scope"), Rejected("too large")])
 async def test_where_no_file_can_be_attached_all_goes_into_messages(error: Exception) -> None:
     """No text is lost because a permission is missing."""
-    room, words = Room(limit=300), [f"word{number}" for number in range(300)]
+    room, words = MemorySurface(limit=300), [f"word{number}" for number in range(300)]
     async with publishing(room, style=ReplyStyle(pages=2)) as draft:
         draft.write(" ".join(words))
         await room.until("word30 ")
@@ -163,7 +163,7 @@ async def test_where_no_file_can_be_attached_all_goes_into_messages(error: Excep
 
 async def test_a_file_that_got_lost_is_sent_again() -> None:
     """A passing fault costs only a moment."""
-    room, text = Room(limit=300), "word " * 400
+    room, text = MemorySurface(limit=300), "word " * 400
     async with publishing(room, style=ReplyStyle(pages=2)) as draft:
         room.file_faults = [Unreachable("502")]
         draft.write(text)
@@ -173,7 +173,7 @@ async def test_a_file_that_got_lost_is_sent_again() -> None:
 
 async def test_a_room_may_want_replies_at_once() -> None:
     """With streaming off, nothing is shown until the answer is complete; then all of it is."""
-    room = Room()
+    room = MemorySurface()
     async with publishing(room, style=ReplyStyle(live=False)) as draft:
         for _ in range(5):
             draft.write("word ")

@@ -17,7 +17,7 @@ from core.store.mailbox import Retention
 from core.store.records import ConversationLookups
 from core.store.redis.client import connect
 from core.store.turns import Acceptance, Claimed, Full, Turn, Turns
-from tests.core.store.queue_model import Box, Lease, question, reply, said
+from tests.core.store.queue_model import Box, LeaseState, question, reply, said
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class Ended:
     messages: tuple[str, ...]
 
 
-class Server:
+class BlockingRedis:
     """A client of the tests' Redis on a loop of its own, for tests that are not coroutines."""
 
     def __init__(self, url: str) -> None:
@@ -79,7 +79,7 @@ class Server:
 class Bench:
     """Steps of several processes on an empty Redis. A step fails if Redis and the model differ."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: BlockingRedis) -> None:
         self._server = server
         self.turns, self.records = server.turns, server.records
         server.run(self._flush())
@@ -164,13 +164,13 @@ class Bench:
 
     def look(self) -> None:
         """Check which conversations are free: handed back, or with an expired lease."""
-        free = {box.name for box in self.boxes.values() if box.lease in (Lease.FREE, Lease.LAPSED)}
+        free = {box.name for box in self.boxes.values() if box.lease in (LeaseState.FREE, LeaseState.LAPSED)}
         assert set(self._server.run(self.turns.lapsed())) == free
 
     def lapse(self, box: Box) -> None:
         """The lease expires unnoticed by its holder, as if that process were paused."""
         box.lapse()
-        if box.lease is Lease.LAPSED:
+        if box.lease is LeaseState.LAPSED:
             self._server.run(self._expire(box.name))
 
     async def _expire(self, name: str) -> None:
@@ -281,10 +281,10 @@ class Bench:
         assert all(left > 0 for left in ttls[1::2]), "every key goes away by itself"
 
 
-def _lease(end: float | None) -> Lease:
+def _lease(end: float | None) -> LeaseState:
     """The state of a lease that ends at this time in milliseconds: `lapse` sets 1, and a release the present."""
     if end is None:
-        return Lease.NONE
+        return LeaseState.NONE
     if end == 1:
-        return Lease.LAPSED
-    return Lease.FREE if end <= 1000 * time.time() else Lease.LIVE
+        return LeaseState.LAPSED
+    return LeaseState.FREE if end <= 1000 * time.time() else LeaseState.LIVE

@@ -29,7 +29,7 @@ from core.store.settings import SettingsStore
 from core.store.turns import Claimed, Duplicate, Queued, Renewed, Turns
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import process
-from tests.redis_topologies import SLOTS, Nodes, Nursery, Server, cluster, move, server, until
+from tests.redis_topologies import SLOTS, Nodes, Nursery, RedisProcess, cluster, move, server, until
 
 ANN = Author("U1", "Ann")
 PLACES = [Place("slack", "T1", f"C{number}", "17.1") for number in range(20)]
@@ -65,11 +65,11 @@ def question(place: Place, number: int) -> Question:
     return Question(id=f"{place.name}/{number}", place=place, author=ANN, text="why?", message=str(number))
 
 
-def listeners(node: Server) -> int:
+def listeners(node: RedisProcess) -> int:
     return node.listeners("nb:stop")
 
 
-def connections(node: Server, name: str = "") -> int:
+def connections(node: RedisProcess, name: str = "") -> int:
     """How many connections there are besides our own, or how many with this name."""
     with node.talk() as client:
         clients = client.client_list(_type="normal")
@@ -387,7 +387,7 @@ async def test_replica_takes_over(nursery: Nursery) -> None:
     assert turn.mention == question(place, 1)
 
 
-def _holds(replica: Server, key: str) -> bool:
+def _holds(replica: RedisProcess, key: str) -> bool:
     with replica.talk() as client:
         return key in str(client.keys())
 

@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from core.domain.conversation import Author
 from core.domain.progress import Progress
-from tests.core.store.queue_bench import CHANNELS, LIMITS, Bench, Ended, Held, Server
+from tests.core.store.queue_bench import CHANNELS, LIMITS, Bench, BlockingRedis, Ended, Held
 from tests.core.store.queue_model import AUTHORS, Box, question, reply, reworded
 
 MOST = 6  # questions in an example
@@ -25,7 +25,7 @@ def shown(of: Held | Ended, characters: int) -> Progress:
 class Queue(RuleBasedStateMachine):
     """Each rule is one step of one process; it also draws what may go wrong on its way."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: BlockingRedis) -> None:
         super().__init__()
         self.bench = Bench(server)
 
@@ -141,7 +141,7 @@ class Queue(RuleBasedStateMachine):
 @pytest.mark.timeout(600)  # needed only when it fails and looks for the shortest example
 def test_any_order_of_steps(redis_url: str) -> None:
     """Whatever three processes do, lose and repeat, every question is answered once, in order, by one holder."""
-    with Server(redis_url) as server:
+    with BlockingRedis(redis_url) as server:
 
         class Here(Queue):
             def __init__(self) -> None:

@@ -15,12 +15,12 @@ from core.access.quotas import UserQuotas
 from core.domain.conversation import Author, Place, Question
 from core.domain.errors import StoreError
 from core.settings.config import Config
-from core.store.quotas import Demand, Granted, Limit, Quotas, Refused
+from core.store.quotas import Demand, Granted, QuotaLimit, QuotaRefused, Quotas
 from core.store.redis.client import connection
 
 # They refill so slowly that nothing comes back during a test.
-THREE = Limit.refilled("three", 3, 3600)
-TEN = Limit.refilled("ten", 10, 3600)
+THREE = QuotaLimit.refilled("three", 3, 3600)
+TEN = QuotaLimit.refilled("ten", 10, 3600)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def taken(quotas: Quotas, name: str, *demands: Demand, patience: float = 0
     return isinstance(await quotas.take(name, demands, patience=patience, hold=hold), Granted)
 
 
-async def fill(quotas: Quotas, limit: Limit) -> int:
+async def fill(quotas: Quotas, limit: QuotaLimit) -> int:
     """Take single units until refused; returns how many there were."""
     count = 0
     while await taken(quotas, uuid.uuid4().hex, Demand(limit, 1)):
@@ -61,7 +61,7 @@ async def test_a_refusal_names_the_limit_and_the_wait(quotas: Quotas) -> None:
     """The refusal names the limit and the time until there is room: a third of its period."""
     await fill(quotas, THREE)
     refused = await quotas.take("late", [Demand(TEN, 1), Demand(THREE, 1)])
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, QuotaRefused)
     assert refused.limit == THREE
     assert 1100 < refused.wait <= 1200
 
@@ -82,22 +82,22 @@ async def test_a_name_is_counted_once(quotas: Quotas, other: Quotas) -> None:
 
 async def test_places_are_given_in_order(quotas: Quotas) -> None:
     """Requests that can wait get places one after another; the first beyond its patience is refused."""
-    limit = Limit("slow", 1, 0.01)
+    limit = QuotaLimit("slow", 1, 0.01)
     waits = []
     for number in range(4):
         answer = await quotas.take(str(number), [Demand(limit, 1)], patience=250)
         waits.append(round(answer.wait, -1))
         last = answer
     assert waits == [0, 100, 200, 300]
-    assert isinstance(last, Refused)
+    assert isinstance(last, QuotaRefused)
 
 
 async def test_more_than_may_be_used_at_once_leaves_a_debt(quotas: Quotas) -> None:
     """A request larger than the bucket starts when the bucket is full; the next ones wait until the debt is paid."""
-    limit = Limit("small", 10, 0.1)
+    limit = QuotaLimit("small", 10, 0.1)
     assert await quotas.take("large", [Demand(limit, 30)]) == Granted(0)
     after = await quotas.take("after", [Demand(limit, 1)])
-    assert isinstance(after, Refused)
+    assert isinstance(after, QuotaRefused)
     assert 200 < after.wait <= 210
 
 
@@ -127,10 +127,10 @@ async def test_nothing_is_given_back_that_was_not_taken(quotas: Quotas) -> None:
 
 async def test_a_day_ends_at_midnight(quotas: Quotas, redis_client: Redis) -> None:
     """A daily limit refuses until 00:00 UTC, whatever the patience, and starts again on the next day."""
-    day = Limit.daily("day", 2)
+    day = QuotaLimit.daily("day", 2)
     assert await fill(quotas, day) == 2
     refused = await quotas.take("late", [Demand(day, 1)], patience=1e6)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, QuotaRefused)
     now = datetime.now(UTC)
     left = 86_400 - (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
     assert abs(refused.wait - left) < 5
@@ -142,7 +142,7 @@ async def test_a_day_ends_at_midnight(quotas: Quotas, redis_client: Redis) -> No
 async def test_a_hold_is_for_all_and_orders_those_who_wait(quotas: Quotas, other: Quotas) -> None:
     """During a hold no request gets a place before its end; after it places are a step apart, also for a request that
     had an earlier place before the hold."""
-    limit = Limit("fast", 1, 0.1)
+    limit = QuotaLimit("fast", 1, 0.1)
     assert await quotas.take("first", [Demand(limit, 1)], hold="model") == Granted(0)
     waiting = await quotas.take("waiting", [Demand(limit, 1)], patience=100, hold="model")
     assert 9 < waiting.wait <= 10
@@ -155,13 +155,13 @@ async def test_a_hold_is_for_all_and_orders_those_who_wait(quotas: Quotas, other
     assert places == pytest.approx([50, 55, 50], abs=1)
     assert await quotas.take("other", [], hold="another") == Granted(0)
     refused = await quotas.take("hasty", [], patience=10, hold="model")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, QuotaRefused)
     assert refused.limit is None
 
 
 async def test_every_key_ends_by_itself(quotas: Quotas, redis_client: Redis) -> None:
     """Everything that a quota writes expires, and all of it is in one Cluster slot."""
-    await quotas.take("a", [Demand(THREE, 1), Demand(Limit.daily("day", 5), 1)], hold="model")
+    await quotas.take("a", [Demand(THREE, 1), Demand(QuotaLimit.daily("day", 5), 1)], hold="model")
     await quotas.settle("a", [Demand(TEN, 2)])
     await quotas.hold("model", 3)
     await quotas.take("b", [Demand(THREE, 1)], patience=60, hold="model")
@@ -181,7 +181,7 @@ async def test_every_key_ends_by_itself(quotas: Quotas, redis_client: Redis) -> 
 async def test_no_window_is_above_a_smooth_limit(redis_url: str, costs: list[int], back: set[int], most: int) -> None:
     """Whatever the requests cost, and even if some are given back, no window of a period exceeds the limit."""
     period = 50.0
-    limit = Limit.smooth(uuid.uuid4().hex, most, period)
+    limit = QuotaLimit.smooth(uuid.uuid4().hex, most, period)
     begins: dict[int, tuple[float, int]] = {}
     clock = asyncio.get_running_loop().time
     async with connection(redis_url) as one, connection(redis_url) as two:

@@ -16,7 +16,7 @@ from core.store.redis.check import check
 from core.store.redis.client import connection, guarded
 from core.store.turns import Claimed, Queued, Turns
 from tests.bounds import HANG_SECONDS
-from tests.redis_topologies import SERVICE, Guarded, Server, guarded_primary, server, until
+from tests.redis_topologies import SERVICE, Guarded, RedisProcess, guarded_primary, server, until
 
 PLACE = Place("slack", "T1", "C1")
 HERE = PLACE.name
@@ -33,13 +33,13 @@ def question(number: int) -> Question:
     return Question(id=f"{HERE}/{number}", place=PLACE, author=Author("U1", "Ann"), text="why?", message=str(number))
 
 
-def asks(one: Server, *command: object) -> object:
+def asks(one: RedisProcess, *command: object) -> object:
     with one.talk() as client:
         answer: object = client.execute_command(*command)  # type: ignore[no-untyped-call]
         return answer
 
 
-def waiting(one: Server, turns: Turns) -> object:
+def waiting(one: RedisProcess, turns: Turns) -> object:
     """How many questions of the conversation this server knows."""
     return asks(one, "LLEN", turns.mailboxes.key("i", HERE))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Author, Place, Question
 from core.domain.errors import Stale, StoreError
@@ -24,7 +24,7 @@ from tests.core.core_harness import ROOM, Process, Rooms, eventually, process
 
 async def busy(bot: Process, server: NebulaServer) -> Question:
     """A question whose answer runs until somebody stops it."""
-    server.fault(Fault(stall_after=3))
+    server.fault(NebulaFault(stall_after=3))
     server.answer_next("word " * 20)
     question = bot.question("talk")
     await bot.intake.accept(question)
@@ -240,7 +240,7 @@ async def test_question_heard_while_closing_does_not_hold_the_end_up(redis_clien
     rooms = Rooms()
     other = Place("test", "W1", "C2")
     async with process(redis_client, server, rooms=rooms) as holder:
-        server.fault(Fault(stall_after=3))
+        server.fault(NebulaFault(stall_after=3))
         server.answer_next("word " * 20)
         running = holder.question("long", other)
         await holder.intake.accept(running)

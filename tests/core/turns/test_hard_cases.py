@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Exchange, Place, Question
 from core.domain.errors import Forbidden, SlowDown
@@ -126,7 +126,7 @@ async def test_answer_stopped_by_the_filter_is_explained(bot: Process, server: N
 
 async def test_answer_that_nobody_saw_is_not_remembered(bot: Process, server: NebulaServer) -> None:
     """Where the bot may not write, it has said nothing."""
-    server.fault(Fault(stall_after=10))  # the refusal ends it
+    server.fault(NebulaFault(stall_after=10))  # the refusal ends it
     server.answer_next("word " * 100)
     question = bot.question("talk")
     bot.rooms.rooms[question.message].faults.append(Forbidden("no"))
@@ -162,7 +162,7 @@ async def test_hold_outlives_the_dropping_of_idle_scopes() -> None:
 async def test_notice_that_fails_does_not_end_the_process(redis_client: Redis, server: NebulaServer) -> None:
     """A surface's defect costs a status, not every other reply."""
     async with process(redis_client, server) as bot:
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         first, second = bot.question("one"), bot.question("two")
         await bot.intake.accept(first)
 
@@ -207,7 +207,7 @@ async def test_shutdown_begins_no_new_turns(redis_client: Redis, server: NebulaS
 async def test_notice_that_waits_does_not_hold_up_a_shutdown(redis_client: Redis, server: NebulaServer) -> None:
     """A platform that asks for a pause of half a minute does not keep the process alive."""
     async with asyncio.timeout(HANG_SECONDS), process(redis_client, server, inbox_limit=1, drain=0) as bot:
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         await bot.intake.accept(bot.question("first"))
         refused = bot.question("one too many")
         bot.rooms.rooms[refused.message].faults = [SlowDown("429", 10 * HANG_SECONDS)]

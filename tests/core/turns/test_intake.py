@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault, Thought
+from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.nebula.server import NebulaServer
 from core.access.admission import EMPTY, ONLY_FILES
 from core.domain.conversation import Attachment, Place
@@ -63,7 +63,7 @@ async def test_questions_of_a_room_wait_in_line(bot: Process, server: NebulaServ
 
 async def test_rooms_do_not_wait_for_each_other(bot: Process, server: NebulaServer) -> None:
     """A long answer in one channel does not delay another channel."""
-    server.fault(Fault(stall_after=1))
+    server.fault(NebulaFault(stall_after=1))
     await bot.intake.accept(bot.question("never ends"))
     await server.until(lambda: len(server.requests) == 1)
     elsewhere = bot.question("quick", Place("test", "W1", "C2"))
@@ -75,7 +75,7 @@ async def test_rooms_do_not_wait_for_each_other(bot: Process, server: NebulaServ
 async def test_full_line_says_so(redis_client: Redis, server: NebulaServer) -> None:
     """Beyond the limit a question is refused with a visible sentence."""
     async with process(redis_client, server, inbox_limit=1) as bot:
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         await bot.intake.accept(bot.question("first"))
         refused = bot.question("one too many")
         assert await bot.intake.accept(refused) == Full(waiting=1)
@@ -145,7 +145,7 @@ async def test_question_without_use_gets_a_sentence(
 @pytest.mark.parametrize(("status", "notice"), [(401, BadKey.notice), (402, NoCredits.notice)])
 async def test_failure_is_one_sentence(bot: Process, server: NebulaServer, status: int, notice: str) -> None:
     """An error of the API ends the turn visibly, and nothing wrong enters the history."""
-    server.fault(Fault(status=status, body="{}"))
+    server.fault(NebulaFault(status=status, body="{}"))
     assert await bot.answer("hi") == notice
     await bot.answer("again")
     assert len(server.requests[-1].messages) == 2
@@ -154,7 +154,7 @@ async def test_failure_is_one_sentence(bot: Process, server: NebulaServer, statu
 async def test_broken_stream_keeps_the_text(bot: Process, server: NebulaServer) -> None:
     """The text before the break stays on screen and in the history, and its end is marked."""
     server.answer_next("One two three four five six")
-    server.fault(Fault(cut_after=3))
+    server.fault(NebulaFault(cut_after=3))
     shown = await bot.answer("count")
     assert shown.startswith("One")
     assert "broke off" in shown
@@ -181,7 +181,7 @@ async def test_thought_without_an_answer_is_explained(bot: Process, server: Nebu
 async def test_stop_ends_the_request(bot: Process, server: NebulaServer) -> None:
     """Stop closes the model's request, keeps and marks the text so far; the next question is answered."""
     server.answer_next("word " * 50)
-    server.fault(Fault(stall_after=10))
+    server.fault(NebulaFault(stall_after=10))
     question = bot.question("talk")
     await bot.intake.accept(question)
     await eventually(lambda: "word word" in bot.shown(question))
@@ -225,7 +225,7 @@ async def test_shutdown_lets_a_reply_finish(redis_client: Redis, server: NebulaS
 async def test_restart_goes_on_in_the_same_message(redis_client: Redis, server: NebulaServer) -> None:
     """After a restart the next process completes the reply in the same message."""
     rooms = Rooms()
-    server.fault(Fault(stall_after=3))
+    server.fault(NebulaFault(stall_after=3))
     async with process(redis_client, server, rooms=rooms, drain=0) as bot:
         question = bot.question("talk")
         await bot.intake.accept(question)
@@ -318,7 +318,7 @@ async def test_files_left_unread_are_named(bot: Process, server: NebulaServer) -
 async def test_refusal_of_a_full_line_waits_for_the_platform(redis_client: Redis, server: NebulaServer) -> None:
     """When the platform is too busy for the sentence, it comes later, but it comes."""
     async with process(redis_client, server, inbox_limit=1) as bot:
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         await bot.intake.accept(bot.question("first"))
         refused = bot.question("one too many")
         bot.rooms.rooms[refused.message].faults = [SlowDown("429", 0.01), SlowDown("429", 0.01)]

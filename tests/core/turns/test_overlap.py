@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.hold import Hold
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Question
 from core.reply.layout import STOPPED
@@ -16,7 +16,7 @@ from tests.core.core_harness import BOB, ROOM, Process, eventually, process
 
 async def busy(bot: Process, server: NebulaServer, held: Hold | None = None) -> Question:
     """A question whose answer of twenty words runs until somebody stops it or lets the model go on."""
-    server.fault(Fault(hold_after=3, hold=held or Hold()))
+    server.fault(NebulaFault(hold_after=3, hold=held or Hold()))
     server.answer_next("first " * 20)
     first = bot.question("first")
     await bot.intake.accept(first)
@@ -50,7 +50,7 @@ async def test_merged_questions_survive_a_crash(redis_client: Redis, server: Neb
         first = await busy(bot, server)
         for text in ("second", "third"):
             await bot.intake.accept(bot.question(text))
-        server.fault(Fault(stall_after=3))
+        server.fault(NebulaFault(stall_after=3))
         server.answer_next("both " * 100)
         await bot.turns.stop(ROOM.name, first.id)
         await eventually(lambda: len(server.requests) == 2)
@@ -96,7 +96,7 @@ async def test_question_changed_while_answered_with_others_has_its_own_answer(
     second, third = bot.question("second"), bot.question("third")
     for question in (second, third):
         await bot.intake.accept(question)
-    server.fault(Fault(stall_after=3))
+    server.fault(NebulaFault(stall_after=3))
     server.answer_next("both " * 100)
     await bot.turns.stop(ROOM.name, first.id)
     await bot.rooms.rooms[second.message].until("both")
