@@ -87,7 +87,7 @@ async def discord(folder: Path) -> str:
             out = b""
             while not in_the_code(out):
                 out += await process.stdout.read(65536)
-            held.let_go()
+            held.release()
             await process.communicate(b"")  # the input ends
     return from_prompt(out.decode(errors="ignore"))
 

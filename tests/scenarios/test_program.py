@@ -142,7 +142,7 @@ async def test_running_reply_is_finished_at_shutdown(world: ProgramServers, tmp_
         process.send_signal(signal.SIGTERM)
         await logged(process, "stopping: running replies get")
         assert "end." not in reply()
-        held.let_go()
+        held.release()
         await process.communicate()
     assert process.returncode == 0
     assert reply().endswith("end.")

@@ -165,7 +165,7 @@ async def test_reply_grows_at_the_terminal(tmp_path: Path) -> None:
         screen.type("@nebula hello\r")
         await screen.until("stand-in model")
         assert "You said" not in screen.seen
-        held.let_go()
+        held.release()
         await screen.until("You said {len(question)} characters.")
         await screen.until("›")
         screen.type(":quit\r")

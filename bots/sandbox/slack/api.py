@@ -1,4 +1,5 @@
-"""The door of the Web API: token, faults, rate limit, then the method, then Slack's answer."""
+"""The entry point of the Web API: it applies faults and the rate limit, checks the token, calls the method and
+answers."""
 
 import asyncio
 import math
@@ -20,8 +21,8 @@ CONNECT = "apps.connections.open"
 
 
 class Api:
-    """Dispatches calls. `tokens` maps a token to whether it is the app-level one; blocks of the types in `unknown` are
-    refused."""
+    """Dispatches calls. `tokens` maps each token to whether it is the app-level one. Blocks whose type is in `unknown`
+    are refused."""
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class Api:
         self._unknown = unknown
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One call of `/api/{method}`."""
+        """Handle one call of `/api/{method}`."""
         method, at = request.match_info["method"], self._ws.now()
         args = Args({})
         try:
@@ -57,7 +58,7 @@ class Api:
         if fault.refuses:
             code = fault.error or ("ratelimited" if fault.status == 429 else f"http_{fault.status}")
             self._record(method, args, at, code, fault.status or 200)
-            return self.spoiled(fault)
+            return self.fault_response(fault)
         if wait := self._limiter.admit(method, args.text("channel"), self._ws.now()):
             return self._answered(method, args, at, 429, {"ok": False, "error": "ratelimited"}, math.ceil(wait))
         try:
@@ -71,9 +72,9 @@ class Api:
         return self._answered(method, args, at, 200, body)
 
     async def delay(self, method: str) -> SlackFault:
-        """Wait as the latency's first half and the fault of this call say; returns that fault."""
+        """Wait for half of the latency and for the delay of this call's fault. Returns the fault."""
         fault = self._faults.take(method) or SlackFault()
-        self._ws.changed()  # whoever waits for this fault to be met
+        self._ws.changed()  # wakes a test that waits until a call meets this fault
         if seconds := self._faults.latency / 2 + fault.before:
             await asyncio.sleep(seconds)
         if fault.gate:
@@ -81,7 +82,7 @@ class Api:
         return fault
 
     async def finish(self, fault: SlackFault, request: web.Request) -> None:
-        """Wait as the latency's second half and the fault say between doing the call and answering it."""
+        """Wait between doing the call and answering it: the other half of the latency, and the fault's delay."""
         if seconds := self._faults.latency / 2 + fault.after:
             await asyncio.sleep(seconds)
         if fault.answer_gate:
@@ -89,8 +90,8 @@ class Api:
         if fault.reset and request.transport:
             request.transport.abort()
 
-    def spoiled(self, fault: SlackFault) -> web.Response:
-        """The answer of a fault that refuses the call."""
+    def fault_response(self, fault: SlackFault) -> web.Response:
+        """The response to a call that the fault refuses."""
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
         if fault.body:
             kind = "text/html" if fault.body.lstrip().startswith("<") else "text/plain"

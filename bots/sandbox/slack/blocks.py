@@ -1,4 +1,4 @@
-"""Checks blocks and views as Slack does, with its limits and error codes."""
+"""Checks blocks and views as Slack does, with Slack's limits and error codes."""
 
 import copy
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class SlackRefusal(Exception):
         self.extra = extra
 
     def body(self) -> Json:
-        """The answer on the wire."""
+        """The answer's JSON body."""
         body: Json = {"ok": False, "error": self.code, **self.extra}
         if self.details:
             body["errors"] = list(self.details)
@@ -30,7 +30,7 @@ class SlackRefusal(Exception):
 
 
 def checked_blocks(blocks: Any, *, most: int = 50, too_many: str = "invalid_blocks", home: bool = False) -> list[Json]:
-    """A copy of the blocks with a block_id on each. Raises Refusal: invalid_blocks, or msg_too_long for Markdown."""
+    """A copy of the blocks, each with a block_id. Raises SlackRefusal: invalid_blocks, or msg_too_long for Markdown."""
     if not isinstance(blocks, list):
         raise SlackRefusal("invalid_blocks", f"must be an array {_SEE}")
     if len(blocks) > most:
@@ -57,7 +57,7 @@ def checked_blocks(blocks: Any, *, most: int = 50, too_many: str = "invalid_bloc
 
 
 def checked_view(view: Any) -> Json:
-    """A copy of a modal or home view. Raises Refusal with invalid_arguments."""
+    """A copy of a modal or home view. Raises SlackRefusal with invalid_arguments."""
     if not isinstance(view, dict) or view.get("type") not in ("modal", "home"):
         raise SlackRefusal("invalid_arguments", "invalid view type [json-pointer:/view/type]")
     try:

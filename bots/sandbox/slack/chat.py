@@ -10,12 +10,12 @@ from bots.sandbox.slack.streaming import Streams
 from bots.sandbox.slack.values import Json, SlackMessage
 
 TEXT_LIMIT = 4_000  # characters in a message; chat.update refuses more, chat.postMessage splits
-TEXT_MOST = 40_000  # chat.postMessage drops what is beyond (reference/methods/chat.postMessage)
+TEXT_MOST = 40_000  # chat.postMessage drops the rest (reference/methods/chat.postMessage)
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a call wants a message to say."""
+    """The content that a call gives to a message."""
 
     text: str
     blocks: list[Json]
@@ -24,7 +24,7 @@ class Content:
 
 
 def content(args: Args, parse: str = "none") -> Content:
-    """The checked content of a call; `parse` is the method's default. Raises Refusal."""
+    """The checked content of a call; `parse` is the method's default. Raises SlackRefusal."""
     blocks = checked_blocks(args.json("blocks", "invalid_blocks")) if args.has("blocks") else []
     text = args.text("text")
     if args.has("markdown_text"):
@@ -40,7 +40,8 @@ def content(args: Args, parse: str = "none") -> Content:
 
 
 def unfurls(args: Args) -> bool:
-    """Whether link previews are left on: both switches must be off, by default media previews are on."""
+    """Whether the message shows link previews. It does unless both switches are off; media previews are on by
+    default."""
     return args.flag("unfurl_links", True) or args.flag("unfurl_media", True)
 
 
@@ -85,7 +86,7 @@ class Chat:
         return message
 
     def update(self, args: Args) -> Json:
-        """chat.update: without blocks the earlier blocks go; the "(edited)" label comes with a new text alone."""
+        """chat.update: removes the earlier blocks if the call has none; only a new text gets the "(edited)" label."""
         self._ws.require("chat:write")
         channel = self._ws.visible(args.text("channel")).id
         if self._ws.channels[channel].archived:
@@ -114,7 +115,7 @@ class Chat:
         return new
 
     def delete(self, args: Args) -> Json:
-        """chat.delete: own messages only, and none that is still streaming."""
+        """chat.delete: only the app's own messages, and not while they stream."""
         self._ws.require("chat:write")
         channel = self._ws.visible(args.text("channel")).id
         old = self._streams.expire(channel, args.needed("ts"))
@@ -125,7 +126,7 @@ class Chat:
         return {"channel": channel, "ts": old.ts}
 
     def ephemeral(self, args: Args) -> Json:
-        """chat.postEphemeral: to one person who is in the channel."""
+        """chat.postEphemeral: shows a message to one member of the channel."""
         self._ws.require("chat:write")
         channel = self._ws.writable(args.text("channel"))
         user = args.needed("user")
@@ -136,7 +137,7 @@ class Chat:
         return {"message_ts": message.ts}
 
     def whisper(self, channel: str, user: str, said: Content, thread: str = "") -> SlackMessage:
-        """Store a message that one person sees."""
+        """Store a message that only one person sees."""
         ws = self._ws
         fresh = SlackMessage(ws.new_ts(), channel, ws.bot_user, ws.bot_id, thread_ts=thread, only_for=user)
         return ws.hide(ws.compose(fresh, said.text, said.blocks, parse=said.parse, mrkdwn=said.mrkdwn))

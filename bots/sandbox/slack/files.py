@@ -37,7 +37,7 @@ class Files:
         return {"file": file_json(self._ws.files[args.text("file")], self.base)}
 
     def delete(self, args: Args) -> Json:
-        """files.delete: the file goes, and with it the message that held nothing else."""
+        """files.delete: removes the file, and its message if that held nothing else."""
         ws, file = self._ws, args.needed("file")
         ws.require("files:write")
         if ws.files.pop(file, None) is None:
@@ -58,7 +58,7 @@ class Files:
         return {"upload_url": f"{self.base}/upload/{file.id}", "file_id": file.id}
 
     async def upload(self, request: web.Request) -> web.Response:
-        """The bytes, raw or as the one part of a form."""
+        """Receive the bytes, raw or as the only part of a form."""
         file = self._started.get(request.match_info["file"])
         if not file:
             return web.Response(status=404)
@@ -70,7 +70,7 @@ class Files:
         return web.Response(text=f"OK - {len(data)}")
 
     def complete(self, args: Args) -> Json:
-        """files.completeUploadExternal: shares the files in a message of the app when a channel is named."""
+        """files.completeUploadExternal: shares the files in a message of the app if the call names a channel."""
         ws = self._ws
         ws.require("files:write")
         wanted = args.json("files", "invalid_arguments")
@@ -92,7 +92,8 @@ class Files:
         return {"files": [file_json(file, self.base) for file in files]}
 
     async def download(self, request: web.Request, token: str) -> web.Response:
-        """The content for whoever has the token; else Slack's login page with status 200 (slackapi/bolt-js#2585)."""
+        """Send the content to a client with the token, otherwise Slack's login page with status 200
+        (slackapi/bolt-js#2585)."""
         file = self._ws.files.get(request.match_info["file"])
         if request.headers.get("Authorization") != f"Bearer {token}":
             return web.Response(text=LOGIN_PAGE, content_type="text/html")

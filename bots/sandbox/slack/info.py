@@ -16,7 +16,8 @@ _TYPES = {"public_channel": "channel", "private_channel": "group", "im": "im", "
 
 
 class Info:
-    """Reads of the workspace, and small marks on messages. `url` is the workspace's address in auth.test."""
+    """Methods that read the workspace, and those for reactions and statuses. `url` is the workspace's address in
+    auth.test."""
 
     def __init__(self, ws: Workspace, events: Events) -> None:
         self._ws = ws
@@ -50,7 +51,7 @@ class Info:
         return {"team": {"id": self._ws.team, "name": "Sandbox", "domain": DOMAIN, "icon": {}}}
 
     def bot(self, args: Args) -> Json:
-        """bots.info: our own bot, or another that spoke here."""
+        """bots.info: our own bot, or another one that has written here."""
         self._ws.require("users:read")
         wanted = args.text("bot") or self._ws.bot_id
         if wanted == self._ws.bot_id:
@@ -66,7 +67,7 @@ class Info:
         return {"user": user_json(self._ws, self._ws.person(args.text("user")))}
 
     def users(self, args: Args) -> Json:
-        """users.list, in pages when a limit is given."""
+        """users.list, in pages if a limit is given."""
         self._ws.require("users:read")
         people = list(self._ws.people.values())
         start = int(args.text("cursor") or 0)
@@ -82,7 +83,7 @@ class Info:
         return {"channel": channel_json(self._ws, channel)}
 
     def conversations(self, args: Args) -> Json:
-        """users.conversations: those of the types named that the bot is in, in pages."""
+        """users.conversations: the bot's conversations of the named types, in pages."""
         ws = self._ws
         kinds = {_TYPES.get(each.strip(), "") for each in (args.text("types") or "public_channel").split(",")}
         for kind in kinds:
@@ -96,7 +97,7 @@ class Info:
         return {"channels": listed, "response_metadata": {"next_cursor": str(end) if end < len(found) else ""}}
 
     def open(self, args: Args) -> Json:
-        """conversations.open: a direct message with one person, or a group of them."""
+        """conversations.open: a direct message with one person, or a group message with several."""
         ws = self._ws
         if args.has("channel"):
             return {"channel": channel_json(ws, ws.visible(args.text("channel")))}
@@ -135,7 +136,7 @@ class Info:
         return self.reaction(args, self._ws.bot_user, present=False)
 
     def reaction(self, args: Args, user: str, *, present: bool) -> Json:
-        """Somebody's reaction, put on or taken off. Raises Refusal with already_reacted or no_reaction."""
+        """Add or remove somebody's reaction. Raises SlackRefusal with already_reacted or no_reaction."""
         ws = self._ws
         ws.require("reactions:write")
         message = ws.message(ws.visible(args.text("channel")).id, args.needed("timestamp"))
@@ -152,7 +153,7 @@ class Info:
         return {}
 
     def status(self, args: Args) -> Json:
-        """assistant.threads.setStatus; "" takes the status away."""
+        """assistant.threads.setStatus; "" clears the status."""
         self._ws.require("chat:write", "assistant:write")
         channel = self._ws.joined(args.text("channel_id")).id
         thread = args.needed("thread_ts")

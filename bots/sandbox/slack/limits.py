@@ -17,8 +17,8 @@ T2, T3, T4, SPECIAL = SlackLimit(20), SlackLimit(50), SlackLimit(100), SlackLimi
 
 PER_CHANNEL = "chat.postMessage in one channel"
 
-# docs.slack.dev/apis/web-api/rate-limits and the methods' own pages. Tiers are "20+ per minute" and so on: the number
-# is what Slack promises. "Special" numbers are unpublished beyond "several hundred a minute".
+# docs.slack.dev/apis/web-api/rate-limits and the methods' own pages. Tiers are "20+ per minute" and so on: Slack
+# promises this number. "Special" numbers are unpublished beyond "several hundred a minute".
 SLACK_LIMITS: Mapping[str, SlackLimit] = {
     PER_CHANNEL: SlackLimit(5, 5.0),  # about one a second, with a short burst
     "chat.postMessage": SlackLimit(300),
@@ -61,7 +61,8 @@ class SlackLimiter:
         self._calls: dict[tuple[str, str], deque[float]] = {}
 
     def admit(self, method: str, channel: str, now: float) -> float:
-        """0 when the call may be done (and is counted), else the seconds to wait. `now` in seconds of any clock."""
+        """Count the call and return 0 if it is allowed, otherwise return the seconds to wait. `now`: seconds of any
+        clock."""
         keys = [(method, "")] + ([(PER_CHANNEL, channel)] if method == "chat.postMessage" else [])
         limited = [(key, limit) for key in keys if (limit := self.table.get(key[0]))]
         waits = [self._wait(key, limit, now) for key, limit in limited]

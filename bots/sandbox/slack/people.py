@@ -1,4 +1,4 @@
-"""What people and other bots do in the sandbox's Slack: speak, edit, delete, react, use commands, press and submit."""
+"""What people and other bots do in the sandbox's Slack: write, edit, delete, react, use commands, press and submit."""
 
 import time
 import uuid
@@ -22,7 +22,7 @@ from bots.sandbox.slack.wire import DOMAIN, view_json
 
 @dataclass(frozen=True, slots=True)
 class InteractionResult:
-    """What came back for a command or a press. `problem` is "" or why the app gave no acknowledgement in time."""
+    """The app's answer to a command or a press. `problem` says why the app did not acknowledge it in time, or is ""."""
 
     problem: str
     trigger_id: str
@@ -32,13 +32,13 @@ class InteractionResult:
 
     @property
     def messages(self) -> tuple[SlackMessage, ...]:
-        """The answers as they show now, ephemeral ones with `only_for`; grows while the app answers."""
+        """The messages of the answer as they are now; ephemeral ones have `only_for`. The app may still add some."""
         return self._responses.messages(self._address)
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What came back for a modal. `errors` are by block_id; `closed` says whether the modal went away."""
+    """The app's answer to a modal. `errors` are by block_id; `closed` says whether the modal closed."""
 
     problem: str
     closed: bool
@@ -46,7 +46,7 @@ class Submission:
 
 
 class SlackPeople:
-    """The hands of everybody in the workspace."""
+    """Acts for everybody in the workspace."""
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class SlackPeople:
         self._streams = streams
 
     def typed(self, text: str) -> str:
-        """What the client sends for what somebody typed."""
+        """The text that the client sends for what somebody typed."""
         people = {person.name: person.id for person in self._ws.people.values()}
         return typed(text, people, {channel.name: channel.id for channel in self._ws.channels.values()})
 
     def join(self, user: str, channel: str) -> None:
-        """Enter a channel, or stay in it. Raises ValueError for other people's direct messages."""
+        """Join a channel, if not a member yet. Raises ValueError for other people's direct messages."""
         found = self._ws.channels[channel]
         if user not in found.members:
             if found.kind in ("im", "mpim"):
@@ -85,7 +85,7 @@ class SlackPeople:
     def say(
         self, fresh: SlackMessage, text: str, files: Iterable[SlackFile], both: bool, first: bool, dm: bool
     ) -> SlackMessage:
-        """A new message in a channel or thread, told to the app."""
+        """Write a message in a channel or thread, and send it to the app."""
         ws = self._ws
         self.join(fresh.user, fresh.channel)
         stored = tuple(replace(file, id=file.id or ws.new_id("F"), user=fresh.user) for file in files)
@@ -115,12 +115,12 @@ class SlackPeople:
         self._events.deleted(old)
 
     def react(self, user: str, message: SlackMessage, name: str) -> None:
-        """Put a reaction on a message."""
+        """Add a reaction to a message."""
         args = Args({"channel": message.channel, "timestamp": message.ts, "name": name})
         self._info.reaction(args, user, present=True)
 
     def stop_stream(self, user: str, message: SlackMessage) -> None:
-        """Press the Stop button of a streaming reply, or of a thread in which none streams yet."""
+        """Press the Stop button of a streaming reply, or of a thread in which no reply streams yet."""
         stopped = [message.ts] if self._streams.stopped_by_user(message.channel, message.ts) else []
         where = {"channel": message.channel, "thread_ts": message.thread_ts or message.ts, "user": user}
         self._events.other({"type": "agent_session_stopped", **where, "streaming_message_ts": stopped})
@@ -130,7 +130,7 @@ class SlackPeople:
         self._events.other({"type": "app_home_opened", "user": user, "channel": self._ws.open_im(user), "tab": tab})
 
     async def slash(self, user: str, channel: str, command: str, text: str) -> InteractionResult:
-        """Use a slash command; returns when the app acknowledged or 3 s are over."""
+        """Use a slash command. Returns when the app has acknowledged it, or after 3 s."""
         ws = self._ws
         self.join(user, channel)
         where, who = ws.channels[channel], ws.person(user)
@@ -155,7 +155,7 @@ class SlackPeople:
         return await self._ask("slash_commands", command, payload, address)
 
     async def press(self, user: str, message: SlackMessage, action_id: str, value: str) -> InteractionResult:
-        """Use a button, or choose the option with this value. Raises LookupError when there is no such element."""
+        """Use a button, or choose the option with this value. Raises LookupError if there is no such element."""
         ws = self._ws
         block, element = self._element(message, action_id)
         address = self._responses.new(message.channel, user, message)
@@ -180,7 +180,7 @@ class SlackPeople:
         return await self._ask("interactive", "block_actions", payload, address)
 
     async def submit(self, user: str, view: View, values: Mapping[str, str]) -> Submission:
-        """Fill in a modal and submit it. Raises ValueError when the client would not let it go."""
+        """Fill in a modal and submit it. Raises ValueError if the client would not submit it."""
         state = self._state(view, values)
         payload = {**self._head("view_submission", user), "view": view_json(self._ws, view, state), "response_urls": []}
         ack = await self._deliverer.ask("interactive", "view_submission", payload)

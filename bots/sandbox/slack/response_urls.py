@@ -16,7 +16,7 @@ MOST_USES = 5  # docs.slack.dev/interactivity/handling-user-interaction
 
 @dataclass(slots=True)
 class ResponseUrl:
-    """One response_url: where its answers go, and which messages they became."""
+    """One response_url: where its answers go, and the messages that they created."""
 
     id: str
     channel: str
@@ -28,7 +28,7 @@ class ResponseUrl:
 
 
 class ResponseUrls:
-    """All response_urls that were given out. `base` is the server's address."""
+    """All response_urls that have been issued. `base` is the server's address."""
 
     def __init__(self, ws: Workspace, chat: Chat) -> None:
         self.base = ""
@@ -38,7 +38,7 @@ class ResponseUrls:
         self._addresses: dict[str, ResponseUrl] = {}
 
     def new(self, channel: str, user: str, original: SlackMessage | None = None) -> ResponseUrl:
-        """A fresh address."""
+        """A new response_url."""
         until = self._ws.now() + self.seconds
         address = ResponseUrl(self._ws.new_id("R"), channel, user, until)
         address.original = (original.ts, original.only_for) if original else None
@@ -50,7 +50,7 @@ class ResponseUrls:
         return f"{self.base}/response/{address.id}"
 
     async def handle(self, request: web.Request) -> web.Response:
-        """One POST to a response_url."""
+        """Handle one POST to a response_url."""
         address = self._addresses.get(request.match_info["address"])
         try:
             if not address:
@@ -70,7 +70,7 @@ class ResponseUrls:
         return web.json_response({"ok": True})
 
     def answer(self, address: ResponseUrl, body: Json) -> None:
-        """Show an answer, from the URL or from the acknowledgement. Raises Refusal."""
+        """Show an answer, from the URL or from the acknowledgement. Raises SlackRefusal."""
         ws = self._ws
         original = self._original(address)
         if body.get("delete_original"):
@@ -82,13 +82,13 @@ class ResponseUrls:
             else:
                 ws.remove(original)
             return
-        # markdown_text is not known here, so a body with nothing else has no text (vercel/chat#440)
+        # response_urls do not support markdown_text, so a body with nothing else has no text (vercel/chat#440)
         args = Args({name: value for name, value in body.items() if name != "markdown_text"})
         said = content(args)
         if body.get("replace_original") and original:
             self._chat.rewrite(original, said)
             return
-        # in a thread only if the body says so (docs.slack.dev/interactivity/handling-user-interaction)
+        # in a thread only if the body names it (docs.slack.dev/interactivity/handling-user-interaction)
         thread = ws.root(address.channel, args.text("thread_ts"))
         if body.get("response_type") == "in_channel":
             message = self._chat.own(address.channel, thread, said, unfurls(args))
@@ -98,7 +98,7 @@ class ResponseUrls:
         address.original = address.original or (message.ts, message.only_for)
 
     def messages(self, address: ResponseUrl) -> tuple[SlackMessage, ...]:
-        """What the answers show now, oldest first."""
+        """The messages of the answers as they are now, oldest first."""
         ws = self._ws
         known = {message.ts: message for message in ws.hidden} | ws.messages[address.channel]
         return tuple(known[ts] for ts in address.sent if ts in known)

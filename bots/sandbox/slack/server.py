@@ -1,4 +1,4 @@
-"""A Slack of our own on loopback: one workspace with its Web API, Socket Mode, request URLs, people and limits."""
+"""A simulated Slack on loopback: one workspace with its Web API, Socket Mode, request URLs, people and limits."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
@@ -30,12 +30,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class SlackServer(Crowd):
-    """The server, as an async context manager. People, channels and messages are named by their ids.
+    """The server, as an async context manager. Ids name people, channels and messages.
 
     `limits`: rate limits per method (limits.NO_SLACK_LIMITS for none); `scopes`: the app's scopes, None for all;
-    `subscriptions`: the events it subscribes to; `ack_timeout`, `retry_delays`, the lifetimes of streams,
-    of trigger_ids and of response_urls in seconds; `stream_cap` in UTF-8 bytes; `unknown_blocks`: the types of blocks
-    that this Slack does not know.
+    `subscriptions`: the events it subscribes to; `ack_timeout`, `retry_delays`, the lifetimes of streams, of
+    trigger_ids and of response_urls in seconds; `stream_cap` in UTF-8 bytes; `unknown_blocks`: types of blocks that
+    this Slack refuses.
     """
 
     def __init__(
@@ -109,12 +109,12 @@ class SlackServer(Crowd):
     # --- watching ---
 
     def messages(self, channel: str, thread: str | None = None) -> tuple[SlackMessage, ...]:
-        """All messages of a channel, oldest first; with `thread` that root and its replies."""
+        """All messages of a channel, oldest first, or those of `thread`: the root and its replies."""
         found = self._ws.messages[channel].values() if thread is None else self._ws.thread(channel, thread)
         return tuple(found)
 
     def ephemerals(self, channel: str, user: str = "") -> tuple[SlackMessage, ...]:
-        """The messages in a channel that one person sees alone."""
+        """The messages in a channel that only this person sees."""
         return tuple(m for m in self._ws.hidden if m.channel == channel and user in ("", m.only_for))
 
     def status(self, channel: str, thread: str) -> str:
@@ -128,7 +128,7 @@ class SlackServer(Crowd):
 
     @property
     def limits(self) -> Mapping[str, SlackLimit]:
-        """The rate limits in force, by method; may be replaced while running, calls made until then count on."""
+        """The rate limits in force, by method. They may be replaced at any time; earlier calls still count."""
         return self._limiter.table
 
     @limits.setter
@@ -137,52 +137,54 @@ class SlackServer(Crowd):
 
     @property
     def calls(self) -> tuple[SlackCall, ...]:
-        """Every call of the Web API so far."""
+        """All calls of the Web API until now."""
         return tuple(self._ws.calls)
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
-        """Every settled attempt to hand something to the app."""
+        """All attempts to deliver something to the app that have ended."""
         return tuple(self._ws.deliveries)
 
     @property
     def pending(self) -> int:
-        """Events that are not settled: neither acknowledged nor given up."""
+        """The number of events that are neither acknowledged nor given up."""
         return self._deliverer.open
 
     @property
     def sockets(self) -> int:
-        """Open Socket Mode connections."""
+        """The number of open Socket Mode connections."""
         return self._sockets.count
 
     async def until(self, predicate: Callable[[], T], timeout: float = 120.0) -> T:
-        """The first true value of the predicate, looked at after every change. Raises TimeoutError (seconds)."""
+        """Return the first true value of the predicate, which is checked after every change. Raises TimeoutError after
+        `timeout` seconds."""
         return await self._ws.until(predicate, timeout)
 
-    def lies_back(self, seconds: float) -> None:
-        """What is said from now on bears the time of so many seconds ago, as far as it came after all that was said."""
+    def backdate(self, seconds: float) -> None:
+        """Date all further messages this many seconds back, but never before an earlier message."""
         self._ws.ago = seconds
 
     # --- transport and its faults ---
 
     def deliver_to(self, url: str) -> None:
-        """HTTP mode: from now on everything is POSTed here, signed; "" goes back to Socket Mode."""
+        """Use HTTP mode: POST everything to this URL, signed, from now on. "" returns to Socket Mode."""
         self._deliverer.http = RequestUrl(url, self.signing_secret, self._session, self._ack_timeout) if url else None
 
     async def verify_url(self) -> bool:
-        """The url_verification handshake with the request URL."""
+        """Perform the url_verification handshake with the request URL."""
         return self._deliverer.http is not None and await self._deliverer.http.verify()
 
     def redeliver(self, copies: int) -> None:
-        """Deliver every event this many more times, acknowledged or not; 0 stops it."""
+        """Deliver every later event this many more times, acknowledged or not; 0 ends this."""
         self._deliverer.redeliveries = copies
 
-    def give_up_waiting(self) -> None:
-        """Take the time for every acknowledgement that a socket still owes as over; without one Slack comes again."""
+    def expire_acknowledgements(self) -> None:
+        """Let the time for every outstanding acknowledgement on a socket run out, so that Slack redelivers the
+        events."""
         self._sockets.give_up()
 
     def end_streams(self) -> None:
-        """End all streams that are open, as Slack does when their lifetime is over."""
+        """End all open streams, as Slack does when their lifetime is over."""
         self._streams.end_all()
 
     async def disconnect_sockets(self, reason: str = "refresh_requested", *, most: int = 10) -> None:
@@ -190,11 +192,11 @@ class SlackServer(Crowd):
         await self._sockets.disconnect(reason, most)
 
     def mute_sockets(self) -> None:
-        """From now on nothing comes back over the open sockets, as from a peer that lost its network."""
+        """Answer nothing over the open sockets from now on, like a peer that lost its network."""
         self._sockets.mute()
 
     def drop_sockets(self) -> None:
-        """Cut every socket without a word."""
+        """Cut every socket without a close frame."""
         self._sockets.drop()
 
     def _connect(self, args: Args) -> Json:
@@ -206,11 +208,11 @@ class SlackServer(Crowd):
         return await self._files.download(request, self.bot_token)
 
     def _faulty(self, name: str, serve: Handler) -> Handler:
-        """A request that is no call of the Web API, with the latency and the faults of this name."""
+        """Serve a request outside the Web API, with the latency and the faults of this name."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             fault = await self._api.delay(name)
-            answer = self._api.spoiled(fault) if fault.refuses else await serve(request)
+            answer = self._api.fault_response(fault) if fault.refuses else await serve(request)
             await self._api.finish(fault, request)
             return answer
 

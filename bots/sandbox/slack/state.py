@@ -1,4 +1,4 @@
-"""The workspace behind the sandbox's Slack: people, channels and messages, and waiting for them to change."""
+"""The workspace of the sandbox's Slack: people, channels and messages, with a way to wait for changes."""
 
 import asyncio
 import itertools
@@ -23,11 +23,11 @@ from bots.sandbox.slack.values import (
 
 T = TypeVar("T")
 
-_STATUS_SECONDS = 120.0  # a status that is not renewed goes away (reference/methods/assistant.threads.setStatus)
+_STATUS_SECONDS = 120.0  # a status that is not renewed disappears (reference/methods/assistant.threads.setStatus)
 
 
 class Workspace:
-    """One Slack workspace with one app of ours in it. Every change wakes those who wait in `until`."""
+    """One Slack workspace with our app in it. Every change wakes all that wait in `until`."""
 
     def __init__(self, bot_name: str, scopes: frozenset[str] | None) -> None:
         self.team = "T0NEBULA"
@@ -37,7 +37,7 @@ class Workspace:
         self.bot_name = bot_name
         self.scopes = scopes
         self.trigger_seconds = 3.0  # reference/methods/views.open
-        self.ago = 0.0  # so many seconds lie back what is said from now on
+        self.ago = 0.0  # how many seconds new messages are dated back
         self.people: dict[str, SlackUser] = {}
         self.channels: dict[str, SlackChannel] = {}
         self.messages: dict[str, dict[str, SlackMessage]] = {}  # by channel, then by ts, oldest first
@@ -60,12 +60,13 @@ class Workspace:
         return time.monotonic()
 
     def changed(self) -> None:
-        """Wake everybody who waits."""
+        """Wake all that wait in `until`."""
         for event in self._waiters:
             event.set()
 
     async def until(self, predicate: Callable[[], T], timeout: float) -> T:
-        """The first true value of the predicate, looked at after every change. Raises TimeoutError (`timeout` in s)."""
+        """Return the first true value of the predicate, which is checked after every change. Raises TimeoutError after
+        `timeout` seconds."""
         event = asyncio.Event()
         self._waiters.add(event)
         try:
@@ -87,30 +88,30 @@ class Workspace:
         return f"last messages {said[-5:]}, last calls {calls}, last deliveries {self.deliveries[-5:]}"
 
     def new_id(self, letter: str) -> str:
-        """A fresh id such as U00000001."""
+        """A new id such as U00000001."""
         return f"{letter}{next(self._numbers):08d}"
 
     def new_ts(self) -> str:
-        """A timestamp in Slack's form, later than every one before it."""
+        """A timestamp in Slack's form, later than all before it."""
         self._last_ts = max(self._last_ts + 1, time.time_ns() // 1000 - round(self.ago * 1_000_000))
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
     # --- people and channels ---
 
     def add_person(self, person: SlackUser) -> str:
-        """Let somebody join the workspace; returns the id."""
+        """Add somebody to the workspace. Returns the id."""
         self.people[person.id] = person
         self.changed()
         return person.id
 
     def person(self, user: str) -> SlackUser:
-        """Raises Refusal with user_not_found."""
+        """Raises SlackRefusal with user_not_found."""
         if user not in self.people:
             raise SlackRefusal("user_not_found")
         return self.people[user]
 
     def add_channel(self, channel: SlackChannel) -> str:
-        """Open a conversation; returns the id."""
+        """Open a conversation. Returns the id."""
         self.channels[channel.id] = channel
         self.messages.setdefault(channel.id, {})
         self.changed()
@@ -135,14 +136,15 @@ class Workspace:
         return self.add_channel(SlackChannel(self.new_id("G"), name, "mpim", self.bot_user, members))
 
     def visible(self, channel: str) -> SlackChannel:
-        """A conversation that the app can see. Raises Refusal with channel_not_found."""
+        """A conversation that the app can see. Raises SlackRefusal with channel_not_found."""
         found = self.channels.get(channel)
         if not found or (found.kind != "channel" and self.bot_user not in found.members):
             raise SlackRefusal("channel_not_found")
         return found
 
     def joined(self, channel: str) -> SlackChannel:
-        """A conversation that the app is in; a user's id stands for their DM. Raises Refusal."""
+        """A conversation that the app is in; a user's id means the direct message with that person. Raises
+        SlackRefusal."""
         if channel in self.people and channel != self.bot_user:
             channel = self.open_im(channel)
         found = self.visible(channel)
@@ -151,14 +153,14 @@ class Workspace:
         return found
 
     def writable(self, channel: str) -> SlackChannel:
-        """A conversation that the app may write in. Raises Refusal."""
+        """A conversation that the app may write in. Raises SlackRefusal."""
         found = self.joined(channel)
         if found.archived:
             raise SlackRefusal("is_archived")
         return found
 
     def require(self, *scopes: str) -> None:
-        """Raises Refusal with missing_scope unless the app has one of the scopes."""
+        """Raises SlackRefusal with missing_scope unless the app has one of the scopes."""
         if self.scopes is not None and not self.scopes.intersection(scopes):
             raise SlackRefusal("missing_scope", needed=scopes[0], provided=",".join(sorted(self.scopes)))
 
@@ -173,7 +175,7 @@ class Workspace:
     def compose(
         self, message: SlackMessage, text: str, blocks: Iterable[Json] = (), *, mrkdwn: bool = True, parse: str = "none"
     ) -> SlackMessage:
-        """The message with this content: what is shown, whom it pings, and one more frame."""
+        """The message with this content: what it shows, whom it pings, and one more frame."""
         content = tuple(blocks)
         names = self.names()
         shown = shown_blocks(content, names) if content else readable(text, names, markdown=False)
@@ -188,14 +190,14 @@ class Workspace:
         return message
 
     def message(self, channel: str, ts: str) -> SlackMessage:
-        """Raises Refusal with message_not_found."""
+        """Raises SlackRefusal with message_not_found."""
         found = self.messages.get(channel, {}).get(ts)
         if not found or found.subtype == "tombstone":
             raise SlackRefusal("message_not_found")
         return found
 
     def root(self, channel: str, thread_ts: str) -> str:
-        """The thread to write into, "" for none. Raises Refusal when nothing can be written under that message."""
+        """The thread to write into, "" for none. Raises SlackRefusal if the message can't have replies."""
         if not thread_ts:
             return ""
         found = self.messages[channel].get(thread_ts)
@@ -210,7 +212,7 @@ class Workspace:
         return [m for m in self.messages[channel].values() if thread_ts in (m.ts, m.thread_ts)]
 
     def remove(self, message: SlackMessage) -> None:
-        """Delete; a root with replies stays as a tombstone."""
+        """Delete a message; a root with replies stays as a tombstone."""
         if len(self.thread(message.channel, message.ts)) > 1:
             gone = SlackMessage(message.ts, message.channel, subtype="tombstone", text="This message was deleted.")
             self.messages[message.channel][message.ts] = replace(gone, shown=gone.text)
@@ -227,7 +229,7 @@ class Workspace:
     # --- status and triggers ---
 
     def set_status(self, channel: str, thread_ts: str, status: str) -> None:
-        """Show a status in a thread; "" takes it away."""
+        """Show a status in a thread; "" clears it."""
         self._status[channel, thread_ts] = (status, self.now() + _STATUS_SECONDS)
         self.changed()
 
@@ -243,7 +245,7 @@ class Workspace:
         return trigger
 
     def spend_trigger(self, trigger: str) -> str:
-        """The person behind a trigger_id. Raises Refusal when it is unknown, too old or used."""
+        """The person behind a trigger_id. Raises SlackRefusal if it is unknown, too old or used."""
         if trigger not in self._triggers:
             raise SlackRefusal("invalid_trigger_id")
         end, used, user = self._triggers[trigger]

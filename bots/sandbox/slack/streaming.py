@@ -19,10 +19,9 @@ class _Stream:
 
 
 class Streams:
-    """Messages that grow. `cap` in UTF-8 bytes per message, `lifetime` in seconds.
-
-    Slack documents neither. The cap was measured between 10,600 and 11,300 bytes (openclaw/openclaw#143882), the
-    lifetime at 5 minutes (slackapi/python-slack-sdk#1859).
+    """Messages that grow. `cap` is in UTF-8 bytes per message, `lifetime` in seconds. Slack documents neither. The cap
+    was measured between 10,600 and 11,300 bytes (openclaw/openclaw#143882), the lifetime at 5 minutes
+    (slackapi/python-slack-sdk#1859).
     """
 
     def __init__(self, ws: Workspace, events: Events, cap: int, lifetime: float) -> None:
@@ -38,7 +37,7 @@ class Streams:
         }
 
     def start(self, args: Args) -> Json:
-        """A recipient is required outside direct messages; a thread always."""
+        """chat.startStream: always requires a thread, and outside direct messages a recipient."""
         ws = self._ws
         ws.require("chat:write")
         channel = ws.writable(args.text("channel"))
@@ -59,7 +58,7 @@ class Streams:
         return {"channel": channel.id, "ts": message.ts}
 
     def append(self, args: Args) -> Json:
-        """Refused after the end, after the lifetime, after a person's stop, and beyond the cap."""
+        """chat.appendStream: refused after the end, after the lifetime, after a person's stop, and beyond the cap."""
         message, stream = self._open(args)
         piece, weight = self._piece(args, needed=True)
         self._grow(stream, piece, weight)
@@ -67,7 +66,7 @@ class Streams:
         return {"channel": message.channel, "ts": message.ts}
 
     def stop(self, args: Args) -> Json:
-        """Finish, with a last piece and with blocks under the text."""
+        """chat.stopStream: finishes the message, with an optional last piece and blocks under the text."""
         message, stream = self._open(args)
         blocks: list[Json] = []
         if args.has("blocks"):
@@ -79,7 +78,8 @@ class Streams:
         return {"channel": done.channel, "ts": done.ts, "message": self._events.json(done)}
 
     def stopped_by_user(self, channel: str, ts: str) -> bool:
-        """A person pressed Stop: later calls are refused, what was said stays. False when nothing streams there."""
+        """End a stream because a person pressed Stop: its text stays, and later calls are refused. Returns False if
+        nothing streams there."""
         stream, message = self._streams.get((channel, ts)), self._ws.message(channel, ts)
         if stream is None or message.streaming != "in_progress":
             return False
@@ -88,7 +88,7 @@ class Streams:
         return True
 
     def end_all(self) -> None:
-        """End every stream that is open, as if its lifetime were over."""
+        """End every open stream, as if its lifetime were over."""
         for channel, ts in self._streams:
             message = self._ws.messages[channel].get(ts)
             if message and message.streaming == "in_progress":
@@ -109,7 +109,7 @@ class Streams:
         return message, stream
 
     def expire(self, channel: str, ts: str) -> SlackMessage:
-        """The message, its stream closed when its lifetime is over."""
+        """The message; its stream is closed first if its lifetime is over."""
         message = self._ws.message(channel, ts)
         stream = self._streams.get((channel, ts))
         if stream and message.streaming == "in_progress" and self._ws.now() - stream.started > self.lifetime:

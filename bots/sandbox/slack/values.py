@@ -1,4 +1,4 @@
-"""The values that the sandbox's Slack hands out: messages as people see them, calls, deliveries, views."""
+"""The values that the sandbox's Slack returns: messages as people see them, calls, deliveries, views."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class SlackFile:
 
 @dataclass(frozen=True, slots=True)
 class SlackFrame:
-    """What a message showed from one moment on; `at` in monotonic seconds."""
+    """What a message showed from the moment `at` on (monotonic seconds)."""
 
     at: float
     shown: str
@@ -57,7 +57,7 @@ class SlackMessage:
     `shown` is the Markdown that a person reads; `pings` are those that a client would act on; `unfurls` says whether
     link previews were left on; `only_for` names the one person who sees an ephemeral message; `edits` counts updates,
     and `edited` says whether people see the "(edited)" label; `streaming` is "", in_progress or completed; `metadata`
-    is what the app attached to it, for apps.
+    is what the app attached for apps.
     """
 
     ts: str
@@ -90,7 +90,7 @@ class SlackMessage:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """An open modal, or somebody's App Home. `errors` are those that the app gave for its fields, by block_id."""
+    """An open modal, or somebody's App Home. `errors` are the app's errors for its fields, by block_id."""
 
     id: str
     user: str
@@ -105,7 +105,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class SlackCall:
-    """A call of the Web API. `at` in monotonic seconds on arrival; `error` is Slack's code, or "" when it was done."""
+    """A call of the Web API. `at`: its arrival in monotonic seconds; `error`: Slack's error code, or "" for success."""
 
     method: str
     arguments: Mapping[str, Any]
@@ -116,9 +116,9 @@ class SlackCall:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt to hand something to the app: kind events_api, slash_commands or interactive.
+    """One attempt to deliver something to the app. `kind`: events_api, slash_commands or interactive.
 
-    `problem` is "" when the app acknowledged it, else Slack's retry reason.
+    `problem` is "" if the app acknowledged it, otherwise Slack's retry reason.
     """
 
     kind: str

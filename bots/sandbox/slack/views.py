@@ -15,7 +15,7 @@ class Views:
         self.methods = {"views.open": self.open, "views.update": self.update, "views.publish": self.publish}
 
     def open(self, args: Args) -> Json:
-        """views.open, with a trigger_id that is fresh and unused."""
+        """views.open, with a new trigger_id."""
         raw = self._checked(args)
         trigger = args.needed("trigger_id")
         return self._answer(self.put(raw, self._ws.spend_trigger(trigger)))

@@ -160,7 +160,7 @@ def event_body(ws: Workspace, event: Json) -> Json:
 
 
 def replies_page(messages: Sequence[SlackMessage], limit: int, cursor: str) -> tuple[Sequence[SlackMessage], str]:
-    """One page of a list and the cursor of the next, "" at the end."""
+    """One page of a list, and the cursor of the next page ("" at the end)."""
     start = int(cursor) if cursor.isdigit() else 0
     end = start + max(1, limit)
     return messages[start:end], str(end) if end < len(messages) else ""

@@ -183,7 +183,7 @@ class TestQuestions:
         waiting = await here.say("bob", GENERAL, "@nebula second")
         marked = await here.until(lambda: (found := here.discord.message(waiting)) and found.reactions)
         assert ("👀", (here.me.id,)) in [(each.emoji, each.users) for each in marked or ()]
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL) == ["One.", "Two."])
         await here.until(lambda: (found := here.discord.message(waiting)) and not found.reactions)
         first, second = here.nebula.requests
@@ -244,7 +244,7 @@ class TestQuestions:
         here.nebula.answer_next("Done.")
         await here.say("ann", GENERAL, "@nebula hello")
         await here.until(lambda: here.discord.typing(here.place(GENERAL)))
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL) == ["Done."])
 
 
@@ -286,7 +286,7 @@ class TestReplies:
         before = len(here.shown(GENERAL))
         await here.say("ann", GENERAL, "@nebula think")
         await here.until(lambda: len(here.shown(GENERAL)) > before)
-        held.let_go()
+        held.release()
         await here.until(lambda: any("The answer." in text for text in here.said(GENERAL)))
         await here.bot.intake.idle()
         reply = here.shown(GENERAL)[-1]
@@ -304,7 +304,7 @@ class TestReplies:
             here.nebula.answer_next(" ".join(f"w{number:03}" for number in range(300)))
             await here.say("ann", GENERAL, "@nebula go on")
             await here.until(lambda: here.shown(GENERAL) and len(here.shown(GENERAL)[0].frames) > 7)
-            held.let_go()
+            held.release()
             await here.until(lambda: any(text.endswith("w299") for text in here.said(GENERAL)))
             assert here.nebula.requests[0].finished
             assert not [call for call in here.discord.calls if call.status == 429]
@@ -485,7 +485,7 @@ class TestCommands:
             shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
             await here.until(lambda: shown.original is not None and "word" in shown.original.content)
             here.discord.interaction_lifetime = 0.0
-            held.let_go()
+            held.release()
             await here.until(lambda: shown.original is not None and shown.original.content.endswith("end"))
             assert len(here.shown(GENERAL)) == 1
             assert any(call.code == 50027 for call in here.discord.calls)
@@ -499,7 +499,7 @@ class TestCommands:
             shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
             await here.until(lambda: shown.original is not None and "word" in shown.original.content)
             here.discord.interaction_lifetime = 0.0
-            held.let_go()
+            held.release()
             await here.until(lambda: any(not each.response for each in here.shown(GENERAL)))
             here.discord.faults.clear()
             await here.until(lambda: here.said(GENERAL)[-1].endswith("end"))

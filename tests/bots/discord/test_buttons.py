@@ -231,7 +231,7 @@ class TestRegenerate:
         await here.press("ann", message, AGAIN)
         await here.nebula.until(lambda: len(here.nebula.requests) == 2)
         assert await here.told("ann", message, AGAIN) == UNDER_WAY
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL) == ["Another."])
         await here.bot.intake.idle()
         assert len(here.nebula.requests) == 2

@@ -100,7 +100,7 @@ class TestSessions:
         await here.until(lambda: here.shown(GENERAL))
         here.discord.gateway.refuse = 1_000_000
         here.discord.gateway.drop()
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL)[0].endswith("end"))
         assert not here.discord.gateway.sessions
 

@@ -49,7 +49,7 @@ async def test_a_command_that_streams_exceeds_no_limit(redis_client: Redis) -> N
         here.nebula.answer_next(SLOW)
         await here.slash("ann", GENERAL, "ask", prompt="question")
         await here.until(lambda: here.shown(GENERAL) and len(here.shown(GENERAL)[0].frames) > 7)
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL)[0].endswith("end"))
         assert not refused(here)
 
@@ -80,7 +80,7 @@ async def test_a_lower_limit_is_learnt_from_its_headers(redis_client: Redis) -> 
         await here.until(lambda: here.shown(GENERAL) and len(here.shown(GENERAL)[0].frames) >= 3)
         here.discord.limits = DiscordLimits(edit=DiscordLimit(2, 5.0)).faster(FASTER)
         await here.until(lambda: len(here.shown(GENERAL)[0].frames) >= 7)
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL)[0].endswith("end"))
         assert len(refused(here)) <= 1
 
@@ -167,7 +167,7 @@ async def test_typing_is_shown_once_for_a_channel_and_only_until_there_is_text(
         await here.say("bob", GENERAL, "@nebula two")
         await here.nebula.until(lambda: len(here.nebula.requests) == 2)
         await here.until(lambda: typed(here))
-        held.let_go()
+        held.release()
         await here.until(lambda: [len(here.said(each)) for each in here.discord.threads(here.place(GENERAL))] == [1, 1])
         await here.bot.intake.idle()
         assert typed(here) == 1
@@ -177,7 +177,7 @@ async def test_typing_is_shown_once_for_a_channel_and_only_until_there_is_text(
         here.nebula.answer_next(WORDS)
         await here.say("ann", "#random", "@nebula three")
         await here.until(lambda: typed(here) > 4)
-        held.let_go()
+        held.release()
         await here.until(lambda: here.shown("#random"))
         shown = typed(here)
         await here.until(lambda: here.said("#random")[0].endswith("end"))
@@ -192,7 +192,7 @@ async def test_a_refused_typing_call_costs_nothing(redis_client: Redis) -> None:
         here.nebula.answer_next("The end")
         await here.say("ann", GENERAL, "@nebula question")
         await here.until(lambda: refused(here))
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL) == ["The end"])
         await here.bot.intake.idle()
         assert {call.route for call in refused(here)} == {TYPING}

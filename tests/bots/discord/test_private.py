@@ -363,7 +363,7 @@ class TestWaiting:
         await here.press("ann", here.shown(GENERAL)[0], STOP)
         await here.nebula.until(lambda: len(here.nebula.requests) == 2 and here.nebula.requests[1].finished)
         await here.answered("max", "#random", "@nebula hello", "Hi.", settle=False)  # time enough for an answer
-        status.let_go()
+        status.release()
         await here.bot.intake.idle()
         assert shown.original
         assert shown.original.content.endswith("You too.")

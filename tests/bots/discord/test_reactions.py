@@ -103,7 +103,7 @@ async def test_a_reaction_removed_before_its_turn_is_never_set(desk: Desk) -> No
     await desk.discord.until(lambda: desk.shown(0))  # set, but the call is not answered yet
     desk.remove(0)
     desk.remove(1)
-    answer.let_go()
+    answer.release()
     await desk.discord.until(lambda: desk.shown(2) and not desk.shown(0))
     assert desk.calls(0) == [("PUT", 204), ("DELETE", 204)]
     assert desk.calls(1) == []

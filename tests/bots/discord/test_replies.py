@@ -94,7 +94,7 @@ class TestLooks:
             await here.until(lambda: len(here.shown(GENERAL)) > before)
         if how == "summary":
             await here.until(lambda: "deep" in here.said(GENERAL)[-1])
-        held.let_go()
+        held.release()
         await here.until(
             lambda: "The answer." in here.said(GENERAL)[-1] and AGAIN in here.buttons(here.shown(GENERAL)[-1])
         )
@@ -145,7 +145,7 @@ class TestFiles:
             here.nebula.answer_next(answer)
             await ask(here, command=command)
             await here.until(lambda: len(here.said(GENERAL)) == 2 and WILL_BE_FILE in here.said(GENERAL)[1])
-            held.let_go()
+            held.release()
             await here.until(lambda: any(message.attachments for message in here.shown(GENERAL)))
             await here.bot.intake.idle()
             first, second, below = here.shown(GENERAL)
@@ -285,7 +285,7 @@ class TestInterruptedReplies:
         await ask(here, thread, command=command)
         await here.until(lambda: here.shown(thread) and "word" in here.said(thread)[0])
         here.discord.archive(thread)
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(thread)[0].endswith("end"))
         assert len(here.shown(thread)) == 1
 
@@ -298,7 +298,7 @@ class TestInterruptedReplies:
         await ask(here, thread, command=False)
         await here.until(lambda: here.shown(thread))
         here.discord.archive(thread, locked=True)
-        held.let_go()
+        held.release()
         await here.bot.intake.idle()
         await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
         assert any("can no longer be shown" in record.getMessage() for record in caplog.records)

@@ -983,7 +983,7 @@ async def test_what_is_late_is_overtaken(stage: Stage) -> None:
         tasks.create_task(call(stage, "POST", path, content="one"))
         await stage.server.until(lambda: held.met)
         await call(stage, "POST", path, content="two")
-        held.let_go()
+        held.release()
     late, early = sorted(stage.server.calls, key=lambda each: each.at)
     assert [late.body["content"], early.body["content"]] == ["one", "two"]
     assert [message.content for message in stage.server.messages(stage.channel)] == ["two", "one"]
@@ -999,7 +999,7 @@ async def test_an_answer_is_kept_until_it_is_let_go(stage: Stage) -> None:
         assert held.met
         assert (await call(stage, "POST", path, content="two"))[0] == 200
         assert not kept.done()
-        held.let_go()
+        held.release()
     assert kept.result()[0] == 200
 
 

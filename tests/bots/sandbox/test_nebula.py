@@ -207,7 +207,7 @@ async def test_a_held_stream_continues_when_released(server: NebulaServer, http:
             got = b""
             while b"one" not in got:
                 got += await response.content.readany()
-            held.let_go()
+            held.release()
             got += await response.read()
         assert b"three" in got
         assert got.endswith(b"data: [DONE]\n\n")

@@ -715,7 +715,7 @@ async def test_retries_say_so_in_bolts_headers(world: SlackSetup, serve: Callabl
         await world.server.say(world.ann, world.general, "hi")
         async with asyncio.timeout(HANG_SECONDS):
             await refused.wait()
-        world.server.give_up_waiting()
+        world.server.expire_acknowledgements()
         await world.server.until(lambda: world.server.pending == 0)
     assert seen[1:] == [("1", reason)]
 

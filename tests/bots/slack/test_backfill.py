@@ -93,12 +93,12 @@ async def test_a_question_in_an_older_thread_is_found(
     monkeypatch.setattr(presence, "SHORTEST_GAP_SECONDS", 0.0)
     monkeypatch.setattr(backfill, "_MARGIN_SECONDS", 0.0)
     async with slack_room(redis_url, dispatcher=Witness, server={"retry_delays": ()}) as room:
-        room.slack.lies_back(3600)
+        room.slack.backdate(3600)
         root = await room.say("ann", channel, "@nebula known")
         await room.quiet()
         await room.leave()
         await room.until(lambda: not room.slack.sockets)
-        room.slack.lies_back(0)
+        room.slack.backdate(0)
 
         class Later(Witness):
             """The dispatcher of a process that starts when none has listened for half an hour."""
@@ -145,7 +145,7 @@ async def test_an_outage_of_redis_is_a_gap_too(redis_url: str, monkeypatch: pyte
         seen.broken = 1
         await room.say("ann", "@ann", "hello")
         await seen.failed(0)
-        room.slack.give_up_waiting()
+        room.slack.expire_acknowledgements()
         await room.quiet()
         assert room.said("@ann") == ()
         seen.gap = 3600.0

@@ -153,7 +153,7 @@ async def test_a_change_that_could_not_be_stored_is_delivered_again(redis_url: s
             await room.slack.delete(asked.user, asked.channel, asked.ts)
         for left in (1, 0):
             await seen.failed(left)
-            room.slack.give_up_waiting()
+            room.slack.expire_acknowledgements()
         await room.quiet()
         assert len(seen.edits + seen.deletions) == 1
         assert len([each for each in room.slack.deliveries if each.problem]) == 2

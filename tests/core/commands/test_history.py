@@ -75,7 +75,7 @@ async def test_forgotten_question_that_runs_is_not_remembered(bot: Process, serv
     await bot.intake.accept(mention := bot.question("running"))
     await bot.rooms.rooms[mention.message].until("word")
     await used(bot, "forget me")
-    held.let_go()
+    held.release()
     await bot.intake.idle()
     assert await questions(bot) == []
 

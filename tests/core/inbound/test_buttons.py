@@ -161,7 +161,7 @@ async def test_two_presses_are_one(bot: Process, server: NebulaServer) -> None:
     question = await asked(bot, server, "old")
     held = server.hold(after=0)
     pressed = [await press(bot, Action.AGAIN, question) for _ in range(2)]
-    held.let_go()
+    held.release()
     assert pressed == ["", UNDER_WAY]
     await bot.intake.idle()
     assert len(server.requests) == 2
@@ -285,7 +285,7 @@ async def test_a_late_stop_spares_the_next_answer(bot: Process, server: NebulaSe
     await bot.intake.accept(following)
     await server.until(lambda: len(server.requests) == 2)
     assert await press(bot, Action.STOP, done) == OVER
-    held.let_go()
+    held.release()
     await bot.intake.idle()
     assert bot.shown(following) == "the next answer"
 

@@ -185,7 +185,7 @@ async def test_message_that_a_new_answer_takes_away_is_no_deletion(bot: Process,
     assert await bot.press(Action.AGAIN, first) is None
     await eventually(lambda: "short" in room.messages[first].text)
     await bot.dispatcher.deleted(ROOM, second)
-    held.let_go()
+    held.release()
     await bot.intake.idle()
     assert await remembered(bot) == ["one", "two"]
 

@@ -162,7 +162,7 @@ async def test_a_stream_comes_in_pieces_and_ends_with_finish_and_usage(server: N
             deltas.append(delta)
             if "".join(each.text for each in deltas) == "one two":
                 assert not server.requests[0].finished
-                held.let_go()
+                held.release()
     assert "".join(delta.text for delta in deltas) == "one two three four"
     last = deltas[-1]
     assert last.finish is Finish.STOP

@@ -230,7 +230,7 @@ async def test_one_request_probes_the_server(server: NebulaServer) -> None:
         probe = asyncio.create_task(read(model))
         await server.until(lambda: len(server.requests) == 2)
         await failing(model, Unavailable)
-        held.let_go()
+        held.release()
         assert text(await probe)
         assert text(await read(model))
         assert len(server.requests) == 3
@@ -352,7 +352,7 @@ async def test_the_deadline_ends_with_the_first_token(server: NebulaServer) -> N
             found = [await anext(deltas)]
             while asyncio.get_running_loop().time() < begun + 3.1:  # the deadline passes
                 await asyncio.sleep(0.05)
-            held.let_go()
+            held.release()
             found += [delta async for delta in deltas]
         assert text(found) == "one two three four five six"
 

@@ -200,7 +200,7 @@ async def test_shutdown_begins_no_new_turns(redis_client: Redis, server: NebulaS
         for text in ("one", "two"):
             await bot.intake.accept(bot.question(text))
         await server.until(lambda: len(server.requests) == 1)
-        asyncio.get_running_loop().call_soon(held.let_go)  # once the process has begun to close
+        asyncio.get_running_loop().call_soon(held.release)  # once the process has begun to close
     assert len(server.requests) == 1
 
 
@@ -225,7 +225,7 @@ async def test_own_turn_is_not_taken_over(redis_client: Redis, server: NebulaSer
         await eventually(lambda: len(bot.shown(question)) > 20)  # posted, and its progress stored
         await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})  # as after an outage longer than the lease
         await bot.settled(await left_behind(redis_client))
-        held.let_go()
+        held.release()
         await bot.intake.idle()
         assert bot.shown(question).endswith("end")
     assert len(server.requests) == 2  # one of them for the question left behind

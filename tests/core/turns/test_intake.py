@@ -55,7 +55,7 @@ async def test_questions_of_a_room_wait_in_line(bot: Process, server: NebulaServ
     await bot.intake.accept(first)
     assert await bot.intake.accept(second) == Queued(ahead=1)
     await eventually(lambda: Status.QUEUED in bot.rooms.rooms[second.message].statuses)
-    held.let_go()
+    held.release()
     await bot.intake.idle()
     assert "word word" in repr(server.requests[1].messages)
     assert bot.shown(second)
@@ -202,7 +202,7 @@ async def test_deleted_reply_ends_the_request(bot: Process, server: NebulaServer
     await bot.intake.accept(question)
     await eventually(lambda: "word word" in bot.shown(question))
     bot.rooms.rooms[question.message].messages.clear()
-    held.let_go()
+    held.release()
     await bot.intake.idle()
     await server.until(lambda: server.requests[0].closed_early)
     assert await bot.answer("next")
@@ -218,7 +218,7 @@ async def test_shutdown_lets_a_reply_finish(redis_client: Redis, server: NebulaS
         await bot.intake.accept(question)
         await eventually(lambda: "word" in bot.shown(question))
         # The model goes on in the event loop's next pass: by then the process is closing.
-        asyncio.get_running_loop().call_soon(held.let_go)
+        asyncio.get_running_loop().call_soon(held.release)
     assert bot.shown(question).endswith("end")
 
 

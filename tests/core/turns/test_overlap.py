@@ -82,7 +82,7 @@ async def test_nothing_is_interrupted_unless_that_is_set(bot: Process, server: N
     held = Hold()
     first = await busy(bot, server, held)
     await bot.intake.accept(bot.question("second"))
-    held.let_go()
+    held.release()
     await bot.intake.idle()
     assert bot.shown(first).count("first") == 20
 
