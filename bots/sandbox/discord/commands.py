@@ -1,4 +1,4 @@
-"""The commands that the app registered, and how a person's call of one becomes interaction data."""
+"""The commands that the app has registered, and the interaction data of a person's call."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class DiscordCommands:
         self.puts = 0
 
     def endpoints(self) -> list[Endpoint]:
-        """The routes to register them."""
+        """The routes to read and register commands."""
         return [
             Endpoint(method, path, handler, limit, "application")
             for path in (
@@ -39,7 +39,7 @@ class DiscordCommands:
 
     @property
     def registered(self) -> tuple[Json, ...]:
-        """All commands as stored, guild by guild after the global ones."""
+        """All commands as stored: the global ones, then those of each guild."""
         return tuple(command for commands in self._stored.values() for command in commands)
 
     def _get(self, ask: RestRequest) -> RestAnswer:
@@ -114,7 +114,7 @@ class DiscordCommands:
     ) -> tuple[str, Json]:
         """The name and data of an INTERACTION_CREATE, checked as the client checks it. Raises DiscordRefuses.
 
-        With `focused` (an option that is being typed) it is an autocomplete: the others may be missing.
+        With `focused` (an option that is being typed) it is an autocomplete, and other options may be missing.
         """
         top, leaf = self.find(path, channel.guild)
         self._allowed(user, channel, top)
@@ -218,7 +218,7 @@ def _check(path: str, command: Json, chat: bool) -> None:
 
 
 def _tidy(option: Json) -> Json:
-    """An option as Discord gives it back: what is empty or false was dropped."""
+    """An option as Discord returns it, without empty and false values."""
     kept = {name: value for name, value in option.items() if value is not None and value is not False and value != []}
     if "options" in kept:
         kept["options"] = [_tidy(inner) for inner in kept["options"]]

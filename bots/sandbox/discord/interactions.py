@@ -1,4 +1,4 @@
-"""Interactions: what a person triggers, how the app answers within its time, and the webhook that edits the answer."""
+"""Interactions: a person triggers one, the app answers in time, and a webhook edits the answer."""
 
 import time
 from collections.abc import Callable
@@ -37,7 +37,7 @@ INPUTS = frozenset({3, 4, 5, 6, 7, 8, 19, 21, 22, 23})
 
 @dataclass(slots=True, eq=False)
 class Interaction:
-    """One interaction and what became of it: a live view, for tests and for the terminal."""
+    """One interaction and its outcome until now: a live view, for tests and for the terminal."""
 
     id: str
     token: str
@@ -56,12 +56,12 @@ class Interaction:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether the app answered at all."""
+        """Whether the app has answered."""
         return self.answer != 0
 
     @property
     def deferred(self) -> bool:
-        """Whether it was deferred first."""
+        """Whether the first answer deferred it."""
         return self.answer in (DEFERRED, DEFERRED_UPDATE)
 
     @property
@@ -71,12 +71,12 @@ class Interaction:
 
     @property
     def original(self) -> DiscordMessage | None:
-        """The original response as it stands; None before it, and once it is deleted."""
+        """The original response as it is now; None before it exists, and once it is deleted."""
         return self.find(self.channel.id, self.original_id)
 
     @property
     def followups(self) -> tuple[DiscordMessage, ...]:
-        """The followups as they stand, oldest first."""
+        """The followups as they are now, oldest first."""
         found = [self.find(self.channel.id, message) for message in self.message_ids]
         return tuple(message for message in found if message)
 
@@ -104,7 +104,7 @@ class DiscordInteractions:
         self.lifetime = 900.0
 
     def endpoints(self) -> list[Endpoint]:
-        """The routes of callbacks and of the interaction's webhook; none of them takes the bot's token."""
+        """The routes of callbacks and of the interaction's webhook. None of them needs the bot's token."""
         hook = "/webhooks/{application}/{token}"
         original, message = hook + "/messages/@original", hook + "/messages/{message}"
         return [
@@ -124,7 +124,7 @@ class DiscordInteractions:
     def send(
         self, kind: int, user: DiscordUser, channel: DiscordChannel, name: str, data: Json, source: str = ""
     ) -> Interaction:
-        """Send INTERACTION_CREATE; the answer is seen in what is returned."""
+        """Send INTERACTION_CREATE. The returned interaction shows the app's answer."""
         token = token_urlsafe(64)
         interaction = Interaction(
             self._world.new_id(), token, kind, user, channel, name, time.monotonic(), source, find=self._find
@@ -271,7 +271,7 @@ class DiscordInteractions:
         body = form(ask)
         original = one.original
         if original is not None and original.loading:
-            # Deprecated but in force: the first followup to a deferral fills in the loading message.
+            # Deprecated, but still so: the first followup to a deferral fills in the loading message.
             return RestAnswer(self._show(self._messages.edit(original, body, ask.files, interaction=True)))
         message = self._write(one, body, ask)
         one.message_ids.append(message.id)

@@ -1,4 +1,4 @@
-"""The rate limits of the sandbox's Discord: fixed windows per route and channel, and the headers that tell of them."""
+"""The rate limits of the sandbox's Discord: fixed windows per route and channel, and their headers."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ class DiscordLimit:
 class DiscordLimits:
     """What the sandbox allows; None lifts a limit.
 
-    Discord tells its numbers in headers alone; these are the ones observed: messages 5 per 5 s and channel
+    Discord publishes its numbers only in headers. These have been observed: messages 5 per 5 s and channel
     (discord-api-docs issue 2761), interactions 5 per 2 s and token (issue 2701), 3 edits per 6 s and channel of
     messages older than `old_age` seconds (issue 4413), 50 per second in all (topics/rate-limits).
     """
@@ -41,7 +41,7 @@ class DiscordLimits:
     old_age: float = 3600.0
 
     def faster(self, times: float) -> "DiscordLimits":
-        """The same calls in windows that end so many times sooner."""
+        """The same numbers of calls, in windows shorter by this factor."""
         quick: dict[str, Any] = {}
         for name in (each.name for each in fields(self)):
             limit = getattr(self, name)
@@ -51,12 +51,12 @@ class DiscordLimits:
 
 
 DISCORD_LIMITS = DiscordLimits()
-"""The limits as observed."""
+"""The limits that have been observed."""
 
 NO_DISCORD_LIMITS = DiscordLimits(None, None, None, None, None, None, None, None, None, None, None, None)
 """No limits at all."""
 
-# POST and PATCH of a channel's messages tell the same bucket and are counted apart (discord-api-docs issue 8073).
+# POST and PATCH of a channel's messages name the same bucket but are counted apart (discord-api-docs issue 8073).
 BUCKETS: Mapping[str, str] = MappingProxyType(
     {
         "post": "80c17d2f203122d936070c88c8d10f33",
@@ -81,7 +81,7 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class LimitVerdict:
-    """Whether a call may pass, and the headers that go with the answer either way. `retry_after` is in seconds."""
+    """Whether a call is allowed, and the headers of the answer in either case. `retry_after` is in seconds."""
 
     ok: bool
     headers: Mapping[str, str]
@@ -96,9 +96,9 @@ class LimitVerdict:
 
 
 class DiscordLimiter:
-    """Counts calls. `limits` may be replaced while running; windows that have begun go on with what was used.
+    """Counts calls. `limits` may be replaced at any time; windows that have begun keep their counts.
 
-    `clock` tells seconds: windows end by it, and the headers go by it.
+    `clock` returns seconds; windows and headers use it.
     """
 
     def __init__(self, limits: DiscordLimits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -128,7 +128,8 @@ class DiscordLimiter:
         return LimitVerdict(True, headers)
 
     def take_old_edit(self, channel: str) -> float:
-        """Count one edit of an old message; the seconds to wait, 0 when it may pass. No header tells of it."""
+        """Count one edit of an old message. Returns the seconds to wait, 0 if it is allowed. No header shows this
+        limit."""
         limit = self.limits.old_edit
         return self._take(limit, "old_edit", channel)[1] if limit else 0.0
 
@@ -144,5 +145,5 @@ class DiscordLimiter:
 
 
 def refused(retry_after: float, scope: str) -> dict[str, str]:
-    """The headers of a 429. Without Via, clients take it for a ban by Cloudflare."""
+    """The headers of a 429. Without Via, clients take the answer for a ban by Cloudflare."""
     return {"Via": "1.1 google", "Retry-After": str(max(1, round(retry_after))), "X-RateLimit-Scope": scope}

@@ -1,4 +1,4 @@
-"""The one place where messages change: written, edited, deleted, reacted to, stored and told to the gateway."""
+"""Creates, edits and deletes messages, stores their reactions, and sends the events of these changes."""
 
 import time
 from collections.abc import Sequence
@@ -49,8 +49,8 @@ class Messages:
     ) -> DiscordMessage:
         """Store a message and send MESSAGE_CREATE. `interaction` changes the default of allowed_mentions.
 
-        `template` brings what a body can't: type, flags, interaction data, the one person who sees it. A template
-        that is loading may be empty. Raises ApiError.
+        `template` holds what a body can't: type, flags, interaction data, the only person who sees the message. A
+        template that is loading may be empty. Raises ApiError.
         """
         base = template or DiscordMessage("", channel.id, author, "", 0.0)
         content = str(body.get("content") or "")
@@ -87,7 +87,7 @@ class Messages:
     def edit(
         self, message: DiscordMessage, body: Json, files: Sequence[DiscordUpload] = (), *, interaction: bool = False
     ) -> DiscordMessage:
-        """Change what `body` names, keep the rest, and send MESSAGE_UPDATE. Raises ApiError."""
+        """Change the fields in `body`, keep the others, and send MESSAGE_UPDATE. Raises ApiError."""
         content = str(body["content"] or "") if "content" in body else message.content
         embeds = tuple(body["embeds"] or ()) if "embeds" in body else message.embeds
         components = tuple(body["components"] or ()) if "components" in body else message.components
@@ -117,7 +117,7 @@ class Messages:
         return changed
 
     def touch(self, message: DiscordMessage) -> None:
-        """Store a message changed in what is no text (flags, previews) and send MESSAGE_UPDATE."""
+        """Store a message after a change of flags or previews, and send MESSAGE_UPDATE."""
         self._world.put(message)
         self._tell("MESSAGE_UPDATE", message)
 
@@ -141,7 +141,7 @@ class Messages:
         self._send("MESSAGE_DELETE_BULK", first.guild, payload, Intent.GUILD_MESSAGES, Intent.NONE)
 
     def react(self, user: DiscordUser, message: DiscordMessage, name: str, *, add: bool) -> None:
-        """Add or take away a reaction and tell of it."""
+        """Add or remove a reaction, and send its event."""
         counts = {reaction.emoji: reaction.users for reaction in message.reactions}
         users = counts.get(name, ())
         if (user.id in users) is add:
@@ -163,7 +163,7 @@ class Messages:
         self._send(event, message.guild, payload, Intent.GUILD_REACTIONS, Intent.DIRECT_REACTIONS)
 
     def type(self, channel: DiscordChannel, user: DiscordUser) -> None:
-        """Show somebody as typing and tell of it."""
+        """Show somebody as typing, and send the event."""
         self._world.type(channel.id, user.id)
         payload: Json = {"channel_id": channel.id, "user_id": user.id, "timestamp": int(time.time())}
         if channel.guild:
@@ -249,7 +249,7 @@ class Messages:
         )
 
     def visible(self, channel: str, message: str) -> DiscordMessage:
-        """A message that the REST API shows: not one that is ephemeral. Raises ApiError 10008."""
+        """A message that the REST API shows, so no ephemeral one. Raises ApiError 10008."""
         found = self._world.messages(channel).get(message)
         if found is None or found.ephemeral_for:
             raise ApiError(10008)

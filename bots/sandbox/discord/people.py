@@ -35,7 +35,7 @@ from bots.sandbox.discord.wire import DiscordWire
 
 
 class DiscordPeople(DiscordPlaces):
-    """Acts for people as Discord's client would, and refuses with DiscordRefuses what it would refuse."""
+    """Acts for people as Discord's client would. Raises DiscordRefuses for everything that the client would refuse."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class DiscordPeople(DiscordPlaces):
         attachments: Sequence[DiscordUpload] = (),
         mention_bot_role: bool = False,
     ) -> DiscordMessage:
-        """A message as a person types it: @Name, @role and #channel outside code become mentions.
+        """Write a message as a person types it: @Name, @role and #channel outside code become mentions.
 
         A reply pings its author unless `ping` is false. `mention_bot_role` makes @Bot the bot's role instead of the
         bot, as the client's picker often does.
@@ -79,11 +79,11 @@ class DiscordPeople(DiscordPlaces):
         reply_to: DiscordMessage | None = None,
         ping: bool = True,
     ) -> DiscordMessage:
-        """A message of another bot, word by word: mentions are written as <@id>."""
+        """Write another bot's message unchanged: mentions are written as <@id>."""
         return self._write(bot, self._writable(bot, channel), text, reply_to, ping, ())
 
     async def edit(self, message: DiscordMessage, text: str) -> DiscordMessage:
-        """The author changes a message; typed names become mentions."""
+        """The author edits a message; typed names become mentions."""
         current, place = self._current(message), self._world.channels[message.channel]
         content = resolve(text, self._names(message.author, place, False))
         replied = self._world.messages(place.id).get(current.reference)
@@ -110,17 +110,17 @@ class DiscordPeople(DiscordPlaces):
         self._messages.purge([self._current(message) for message in messages])
 
     async def react(self, user: DiscordUser, message: DiscordMessage, emoji: str, *, add: bool = True) -> None:
-        """A person adds or takes away a reaction."""
+        """A person adds or removes a reaction."""
         self._messages.react(user, self._current(message), emoji, add=add)
 
     async def start_typing(self, user: DiscordUser, channel: DiscordChannel) -> None:
-        """A person types."""
+        """A person starts typing."""
         self._messages.type(channel, user)
 
     async def slash(
         self, user: DiscordUser, channel: DiscordChannel, path: str, options: Mapping[str, Any] | None = None
     ) -> Interaction:
-        """A person uses a command like "prompt set"; what is returned shows what becomes of it."""
+        """A person uses a command like "prompt set". The returned interaction shows the outcome."""
         place = self._seen(user, channel)
         name, data = self.commands.data(user, place, path, options or {})
         return self._interactions.send(COMMAND, user, place, name, data)
@@ -134,7 +134,7 @@ class DiscordPeople(DiscordPlaces):
         typed: str,
         others: Mapping[str, Any] | None = None,
     ) -> tuple[Choice, ...]:
-        """The suggestions while a person types into an option; TimeoutError when none come in time."""
+        """Return the suggestions while a person types into an option. Raises TimeoutError if none come in time."""
         place = self._seen(user, channel)
         name, data = self.commands.data(user, place, path, {**(others or {}), option: typed}, focused=option)
         asked = self._interactions.send(AUTOCOMPLETE, user, place, name, data)
@@ -158,7 +158,7 @@ class DiscordPeople(DiscordPlaces):
         return self._interactions.send(COMPONENT, user, place, custom_id, data, source=current.id)
 
     async def submit_modal(self, opened: Interaction, values: Mapping[str, Any]) -> Interaction:
-        """The person fills in the form that `opened` brought, by the custom ids of its inputs, and sends it."""
+        """The person fills in and sends the form that `opened` opened. `values` are by the custom ids of its inputs."""
         modal = opened.modal
         if modal is None:
             raise DiscordRefuses("no form is open")
@@ -194,7 +194,8 @@ class DiscordPeople(DiscordPlaces):
         return {"parse": ["users", "roles", "everyone"] if may else ["users", "roles"]}
 
     def _names(self, user: DiscordUser, place: DiscordChannel, bot_role: bool) -> dict[str, str]:
-        """What somebody can name here, with the mention it becomes; a person's name goes before a role's."""
+        """The names that a text can use here, each with its mention. A person's name precedes the same name of a
+        role."""
         world = self._world
         if place.kind is ChannelKind.DM:
             return {f"@{one.name}": f"<@{one.id}>" for one in (user, world.bot)}
@@ -228,7 +229,7 @@ class DiscordPeople(DiscordPlaces):
 
 
 def _filled(part: Json, values: Mapping[str, Any]) -> Json:
-    """A modal's component as it comes back: its type, its custom id and what was entered."""
+    """A modal's component as the client returns it: its type, its custom id and its value."""
     shown: Json = {"type": part["type"], "id": part.get("id", 1)}
     if "components" in part:
         return shown | {"components": [_filled(inner, values) for inner in part["components"]]}

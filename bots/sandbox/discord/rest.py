@@ -1,4 +1,4 @@
-"""The REST API's frame: requests are read, delayed, limited, authorised, answered as Discord does and recorded."""
+"""The common part of the REST API: reads, delays, limits, authorises, answers and records requests as Discord does."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ CLOUDFLARE = "<!doctype html><html><head><title>Access denied</title></head><bod
 
 @dataclass(frozen=True, slots=True)
 class RestRequest:
-    """One request as handlers see it: path and query parameters, JSON body, files."""
+    """One request for a handler: path and query parameters, JSON body, files."""
 
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -34,7 +34,7 @@ class RestRequest:
 
 @dataclass(frozen=True, slots=True)
 class RestAnswer:
-    """What a handler answers; None goes out as 204 without a body."""
+    """A handler's answer. The payload None is sent as 204 without a body."""
 
     payload: Any = None
     status: int = 200
@@ -42,9 +42,10 @@ class RestAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One route: `limit` names its rate limit, counted per `key` (a path parameter); `bot` demands the bot's token.
+    """One route: `limit` names its rate limit, counted per `key` (a path parameter); `bot`: whether it needs the bot's
+    token.
 
-    What demands no token is no part of the global limit either (topics/rate-limits#global-rate-limit).
+    A route without the token does not count towards the global limit either (topics/rate-limits#global-rate-limit).
     """
 
     method: str
@@ -71,7 +72,7 @@ class _Out:
 
 
 class DiscordRest:
-    """Serves endpoints. `invalid` counts what Discord's ban looks at (401, 403, 429).
+    """Serves endpoints. `invalid` counts the answers that lead to a ban by Discord (401, 403, 429).
 
     `latency`: seconds of a round trip, half of them before a request is applied and half before its answer leaves.
     """
@@ -83,7 +84,7 @@ class DiscordRest:
         self.calls: list[DiscordCall] = []
 
     def add(self, app: web.Application, endpoints: Sequence[Endpoint]) -> None:
-        """Put endpoints, and an answer for all other paths, into an application."""
+        """Add endpoints, and an answer for all other paths, to an application."""
         for endpoint in endpoints:
             app.router.add_route(endpoint.method, PREFIX + endpoint.path, self._serve(endpoint))
         app.router.add_get("/attachments/{channel}/{file}/{name}", self._file)
@@ -109,7 +110,7 @@ class DiscordRest:
                 broken = error
             fault = self._faults.meet(endpoint.route)
             if fault and fault.hold:
-                self._world.watch.changed()  # that it is met
+                self._world.watch.changed()  # wakes a test that waits until a request meets this hold
             if self.latency:
                 await asyncio.sleep(self.latency / 2)
             if fault and fault.kind is FaultKind.LATE:
@@ -208,7 +209,7 @@ def _decode(raw: bytes) -> Any:
 
 
 def _reset(request: web.Request) -> None:
-    """Drop the connection with a RST, so that the peer sees ECONNRESET and not an orderly end."""
+    """Abort the connection with a RST, so that the peer sees ECONNRESET and not an orderly end."""
     transport = request.transport
     if transport is not None:
         raw = transport.get_extra_info("socket")
@@ -221,7 +222,7 @@ def _response(out: _Out) -> web.Response:
         return web.Response(status=out.status, text=out.html, content_type="text/html")
     if out.payload is None:
         return web.Response(status=out.status, headers=out.headers)
-    # Clients compare the type as a whole: with a charset behind it discord.py reads the body as text.
+    # Clients compare the whole type: with a charset after it, discord.py reads the body as text.
     body = json.dumps(out.payload).encode()
     return web.Response(status=out.status, body=body, headers=out.headers | {"Content-Type": "application/json"})
 

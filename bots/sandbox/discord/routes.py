@@ -1,4 +1,4 @@
-"""The REST endpoints of a bot: itself, guilds, channels, messages, reactions and threads."""
+"""The REST endpoints for a bot: itself, guilds, channels, messages, reactions and threads."""
 
 import time
 from dataclasses import replace
@@ -29,7 +29,7 @@ MEMBERS_FLAG, CONTENT_FLAG = 1 << 15, 1 << 19  # application flags: limited priv
 
 
 class Routes:
-    """What the bot may ask over REST. `privileged` are the intents switched on in the developer portal."""
+    """The requests that the bot may make. `privileged` are the intents switched on in the developer portal."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Routes:
         ]
 
     def place(self, ask: RestRequest, needs: Permission = Permission.VIEW_CHANNEL) -> DiscordChannel:
-        """The channel of a request, if the bot sees it and may do what is needed. Raises ApiError."""
+        """The channel of a request, if the bot sees it and has the permissions. Raises ApiError otherwise."""
         channel = self._world.channels.get(ask.path["channel"])
         if channel is None:
             raise ApiError(10003)
@@ -141,7 +141,7 @@ class Routes:
         thread = channel.kind in THREADS
         own = thread and channel.owner == self._world.bot.id and not channel.locked
         metadata = body.get("thread_metadata") or body
-        # Whoever may write in a thread may open it again, unless it is locked (resources/channel#modify-channel).
+        # Everybody who may write in a thread may reopen it, unless it is locked (resources/channel#modify-channel).
         opened = thread and metadata.get("archived") is False and not channel.locked
         if opened and not self._world.may_send(self._world.bot.id, channel):
             raise ApiError(50013)
@@ -205,7 +205,7 @@ class Routes:
         nonce = str(body.get("nonce") or "")
         text("nonce", nonce, 25)
         if nonce and body.get("enforce_nonce"):
-            # "Checked in the past few minutes": a retry of a post that went through gets the first message again.
+            # "Checked in the past few minutes": a retry of a successful post returns the first message again.
             for message in reversed(self._world.messages(channel.id).values()):
                 if message.nonce == nonce and message.author.id == self._world.bot.id:
                     return RestAnswer(self._show(message))
@@ -289,7 +289,7 @@ class Routes:
         kind: ChannelKind,
         archive: int = 1440,
     ) -> DiscordChannel:
-        """Create a thread and tell of it; on a message it takes the message's id (topics/threads)."""
+        """Create a thread and send its event. A thread on a message has the message's id (topics/threads)."""
         number = message.id if message else self._world.new_id()
         starter = message.id if message else ""
         thread = DiscordChannel(

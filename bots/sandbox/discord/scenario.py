@@ -1,4 +1,4 @@
-"""Setting the scene: guilds, roles, members, channels and threads of the sandbox's Discord, and looking at them."""
+"""Creates and shows the guilds, roles, members, channels and threads of the sandbox's Discord."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class DiscordPlaces:
-    """Who and what there is. What is added while the bot is connected is told to it."""
+    """All guilds, channels and users. A connected bot receives the events of what is added."""
 
     def __init__(
         self, world: DiscordWorld, wire: DiscordWire, gateway: Gateway, messages: Messages, routes: Routes
@@ -44,9 +44,9 @@ class DiscordPlaces:
         bot_permissions: Permission = EVERYONE,
         shard: tuple[int, int] | None = None,
     ) -> Guild:
-        """A guild with @everyone, an owner by name, and the bot with its managed role (which has the bot's name).
+        """Add a guild with @everyone, an owner by name, and the bot with its managed role (which has the bot's name).
 
-        `shard`: its number, and of how many, if it is to be in a certain one.
+        `shard`: the number of its shard and the number of shards, if it must be in a certain one.
         """
         world = self._world
         boss = DiscordUser(world.new_id(), owner)
@@ -61,7 +61,7 @@ class DiscordPlaces:
         return guild
 
     def add_role(self, guild: Guild, name: str, permissions: Permission = Permission.NONE) -> Role:
-        """A role."""
+        """Add a role."""
         role = Role(self._world.new_id(), guild.id, name, permissions)
         self._world.roles[role.id] = role
         payload = {"guild_id": guild.id, "role": self._wire.role(role)}
@@ -78,7 +78,8 @@ class DiscordPlaces:
         bot: bool = False,
         dms: bool = True,
     ) -> DiscordUser:
-        """A person (or another bot) by name, or one from another guild; `permissions` become a role of their own."""
+        """Add a person (or another bot) by name, or one from another guild. `permissions` become a role of their
+        own."""
         user = who if isinstance(who, DiscordUser) else DiscordUser(self._world.new_id(), who, bot, dms)
         self._world.users[user.id] = user
         held = [*roles, self.add_role(guild, f"{user.name}'s role", permissions)] if permissions else roles
@@ -91,7 +92,7 @@ class DiscordPlaces:
     def add_channel(
         self, guild: Guild, name: str, kind: ChannelKind = ChannelKind.TEXT, *, overwrites: Sequence[Overwrite] = ()
     ) -> DiscordChannel:
-        """A channel."""
+        """Add a channel."""
         position = sum(channel.guild == guild.id for channel in self._world.channels.values())
         channel = DiscordChannel(
             self._world.new_id(), name, kind, guild.id, overwrites=tuple(overwrites), position=position
@@ -109,7 +110,7 @@ class DiscordPlaces:
         owner: DiscordUser | None = None,
         message: DiscordMessage | None = None,
     ) -> DiscordChannel:
-        """A public thread that a person (the guild's owner by default) starts, on a message or by itself."""
+        """Add a public thread that a person (by default the guild's owner) starts, on a message or without one."""
         boss = owner.id if owner else self._world.guilds[channel.guild].owner
         current = message and self._world.messages(channel.id)[message.id]
         return self._routes.start_thread(channel, name, boss, current, ChannelKind.PUBLIC_THREAD)
@@ -119,7 +120,7 @@ class DiscordPlaces:
         return self._change(replace(self._world.channels[channel.id], overwrites=overwrites))
 
     def archive(self, thread: DiscordChannel, *, locked: bool = False) -> DiscordChannel:
-        """Archive a thread, and lock it too."""
+        """Archive a thread, and optionally lock it."""
         return self._change(replace(self._world.channels[thread.id], archived=True, locked=locked))
 
     def _change(self, channel: DiscordChannel) -> DiscordChannel:
@@ -127,7 +128,7 @@ class DiscordPlaces:
         return channel
 
     def remove_channel(self, channel: DiscordChannel) -> None:
-        """Somebody deletes a channel, with all that was said in it."""
+        """Somebody deletes a channel with all its messages."""
         payload = self._wire.channel(self._world.channels.pop(channel.id))
         self.gateway.dispatch("CHANNEL_DELETE", lambda _: payload, guild=channel.guild, guild_intent=Intent.GUILDS)
 
@@ -136,17 +137,17 @@ class DiscordPlaces:
         return self._world.dm_with(user.id)
 
     def threads(self, channel: DiscordChannel) -> tuple[DiscordChannel, ...]:
-        """The threads of a channel as they stand, oldest first."""
+        """The threads of a channel as they are now, oldest first."""
         found = self._world.channels.values()
         return tuple(one for one in found if one.kind in THREADS and one.parent == channel.id)
 
     def channels(self, guild: Guild) -> tuple[DiscordChannel, ...]:
-        """The channels of a guild as they stand, without threads."""
+        """The channels of a guild as they are now, without threads."""
         found = self._world.channels.values()
         return tuple(one for one in found if one.guild == guild.id and one.kind not in THREADS)
 
     def user(self, number: str) -> DiscordUser:
-        """Somebody by id."""
+        """The user with this id."""
         return self._world.users[number]
 
     def bot_role(self, guild: Guild) -> Role:
@@ -157,11 +158,11 @@ class DiscordPlaces:
         return role
 
     def messages(self, channel: DiscordChannel) -> tuple[DiscordMessage, ...]:
-        """The messages of a channel as they stand, oldest first, ephemeral ones too."""
+        """The messages of a channel as they are now, oldest first, including ephemeral ones."""
         return tuple(self._world.messages(channel.id).values())
 
     def message(self, message: DiscordMessage) -> DiscordMessage | None:
-        """A message as it stands now; None once it is deleted."""
+        """A message as it is now; None once it is deleted."""
         return self._world.messages(message.channel).get(message.id)
 
     def typing(self, channel: DiscordChannel) -> bool:
@@ -169,5 +170,6 @@ class DiscordPlaces:
         return self._world.typing(channel.id, self._world.bot.id)
 
     async def until(self, predicate: Callable[[], T | None], timeout: float = 120.0) -> T:
-        """The first truthy answer of `predicate`, asked now and on each change. TimeoutError after `timeout` s."""
+        """Return the first true value of `predicate`, which is checked now and after each change. Raises TimeoutError
+        after `timeout` seconds."""
         return await self._world.watch.until(predicate, timeout)

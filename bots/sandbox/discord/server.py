@@ -1,4 +1,4 @@
-"""The sandbox's Discord: a server on loopback that speaks REST v10 and the gateway as Discord documents them."""
+"""A simulated Discord on loopback, with REST v10 and the gateway as Discord documents them."""
 
 import time
 from base64 import b64encode
@@ -33,7 +33,7 @@ class DiscordServer(DiscordPeople):
     `limits` are the rate limits, None for none. `privileged` are the intents that the app was granted.
     `interaction_deadline` and `interaction_lifetime` are in seconds: how long an interaction waits for its first
     answer, and how long its token lives. Whether a mention of the bot's role alone lets an app without the content
-    intent read a message is not documented; `role_mention_unlocks` chooses. `clock`: by which the limits' windows end.
+    intent read a message is not documented; `role_mention_unlocks` chooses. `clock`: ends the windows of the limits.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class DiscordServer(DiscordPeople):
 
     @property
     def calls(self) -> tuple[DiscordCall, ...]:
-        """All REST requests, in the order they were answered."""
+        """All REST requests, in the order of their answers."""
         return tuple(self._rest.calls)
 
     @property
@@ -81,7 +81,7 @@ class DiscordServer(DiscordPeople):
 
     @property
     def limits(self) -> DiscordLimits:
-        """The rate limits in force; may be replaced while running (None: no limits)."""
+        """The rate limits in force. They may be replaced at any time (None: no limits)."""
         return self._limiter.limits
 
     @limits.setter
@@ -90,7 +90,7 @@ class DiscordServer(DiscordPeople):
 
     @property
     def interaction_lifetime(self) -> float:
-        """How long the token of an interaction lives; when it is shortened, those that are older end."""
+        """How many seconds the token of an interaction lives. Shortening it ends the tokens that are older."""
         return self._interactions.lifetime
 
     @interaction_lifetime.setter
@@ -99,7 +99,8 @@ class DiscordServer(DiscordPeople):
 
     @property
     def latency(self) -> float:
-        """Seconds of a round trip: a request takes half before it is applied, its answer half; an event takes half."""
+        """Seconds of a round trip: half of it before a request is applied, half for its answer; half of it for an
+        event."""
         return self._rest.latency
 
     @latency.setter

@@ -1,4 +1,4 @@
-"""The world of the sandbox's Discord: who and what exists, who may do what, and a bell for every change."""
+"""The state of the sandbox's Discord: guilds, channels, users, permissions, and a signal for every change."""
 
 import asyncio
 import time
@@ -24,18 +24,19 @@ T = TypeVar("T")
 
 
 class Watch:
-    """Wakes those who wait for a state, each time something changed."""
+    """Wakes all that wait for a state, at each change."""
 
     def __init__(self) -> None:
         self._bell = asyncio.Event()
 
     def changed(self) -> None:
-        """Ring: every waiting predicate is looked at again."""
+        """Let every waiting predicate be checked again."""
         bell, self._bell = self._bell, asyncio.Event()
         bell.set()
 
     async def until(self, predicate: Callable[[], T | None], timeout: float = 120.0) -> T:
-        """The first truthy answer of `predicate`, asked now and after each change; TimeoutError after `timeout` s."""
+        """Return the first true value of `predicate`, which is checked now and after each change. Raises TimeoutError
+        after `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout):
                 while not (answer := predicate()):
@@ -64,7 +65,8 @@ class DiscordWorld:
         self.users[self.bot.id] = self.bot
 
     def new_id(self, shard: tuple[int, int] | None = None) -> str:
-        """A new snowflake, greater than all before; `shard`: one that belongs to this shard of so many."""
+        """A new snowflake, greater than all before. `shard`: the number of the shard that it must belong to, and the
+        number of shards."""
         self._last = max(self._last + 1, (int(time.time() * 1000) - EPOCH) << 22)
         while shard and (self._last >> 22) % shard[1] != shard[0]:
             self._last += 1 << 22
@@ -81,12 +83,12 @@ class DiscordWorld:
         self.watch.changed()
 
     def remove(self, message: DiscordMessage) -> None:
-        """Take a message away."""
+        """Remove a message."""
         self.messages(message.channel).pop(message.id, None)
         self.watch.changed()
 
     def type(self, channel: str, user: str) -> None:
-        """Begin, or go on, typing for ten seconds."""
+        """Start or continue typing for ten seconds."""
         self._typing[channel, user] = time.monotonic()
         timers = self._timers
 
@@ -104,12 +106,12 @@ class DiscordWorld:
         return since is not None and time.monotonic() - since < TYPING_SECONDS
 
     def close(self) -> None:
-        """Drop the timers."""
+        """Cancel the timers."""
         for timer in self._timers:
             timer.cancel()
 
     def dm_with(self, user: str) -> DiscordChannel:
-        """The direct channel between the bot and somebody, opened at need."""
+        """The direct channel between the bot and somebody; opens it if needed."""
         for channel in self.channels.values():
             if channel.kind is ChannelKind.DM and channel.recipient == user:
                 return channel
@@ -130,7 +132,7 @@ class DiscordWorld:
         return next((role for role in self.roles_of(guild) if role.bot == self.bot.id), None)
 
     def permissions(self, user: str, channel: DiscordChannel) -> Permission:
-        """What a user may do in a channel (topics/permissions#permission-overwrites); nothing for a stranger."""
+        """What a user may do in a channel (topics/permissions#permission-overwrites); nothing if not a member."""
         if channel.kind is ChannelKind.DM:
             return Permission.ALL if user in (channel.recipient, self.bot.id) else Permission.NONE
         member = self.members.get((channel.guild, user))
@@ -157,13 +159,13 @@ class DiscordWorld:
         return base if base & Permission.VIEW_CHANNEL else Permission.NONE
 
     def may_send(self, user: str, channel: DiscordChannel) -> bool:
-        """Whether somebody may write here; in threads another permission counts than in channels (topics/threads)."""
+        """Whether somebody may write here. Threads need another permission than channels (topics/threads)."""
         needed = Permission.SEND_MESSAGES_IN_THREADS if channel.kind in THREADS else Permission.SEND_MESSAGES
         return bool(self.permissions(user, channel) & needed)
 
 
 def created(snowflake: str) -> float:
-    """When an id was made, in epoch seconds."""
+    """When an id was created, in epoch seconds."""
     return ((int(snowflake) >> 22) + EPOCH) / 1000
 
 

@@ -1,4 +1,4 @@
-"""What mentions a text holds: typed names turned into ids, and whom a text notifies."""
+"""Mentions in a text: turns typed names into ids, and finds whom a text notifies."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bots.sandbox.discord.values import Json
 
-# Discord's parser takes no mention inside code; an unclosed fence is no code.
+# Discord's parser ignores mentions inside code; an unclosed fence is no code.
 CODE = re.compile(r"```.*?```|``.+?``|`[^`\n]+`", re.DOTALL)
 USER = re.compile(r"<@!?(\d{15,20})>")
 ROLE = re.compile(r"<@&(\d{15,20})>")
@@ -34,9 +34,9 @@ class Mentions:
 
 
 def mentions(text: str, allowed: Json | None = None, *, users_only: bool = False) -> Mentions:
-    """Whom `text` notifies, given an allowed_mentions object (resources/message#allowed-mentions-object).
+    """Whom `text` notifies under an allowed_mentions object (resources/message#allowed-mentions-object).
 
-    Without one everything is live, or, with `users_only` (interactions and webhooks), users alone.
+    Without one, all mentions are live, or with `users_only` (interactions and webhooks) only those of users.
     """
     live = CODE.sub(" ", text)
     users = tuple(dict.fromkeys(USER.findall(live)))
@@ -59,7 +59,7 @@ def display_text(components: Iterable[Json]) -> str:
 
 
 def walk(components: Iterable[Json]) -> Iterable[Json]:
-    """All components, the nested ones too, parents first."""
+    """All components including nested ones, parents first."""
     for component in components:
         yield component
         yield from walk(component.get("components") or ())
@@ -67,9 +67,8 @@ def walk(components: Iterable[Json]) -> Iterable[Json]:
 
 
 def resolve(text: str, names: Mapping[str, str]) -> str:
-    """`text` as the client sends it: each typed name (with its @ or #) outside code becomes its mention.
-
-    Longer names win, case does not matter, and a name inside a word (an e-mail address) stays.
+    """`text` as the client sends it: each typed name (with its @ or #) outside code becomes its mention. Longer names
+    take precedence, case does not matter, and a name inside a word (an e-mail address) stays.
     """
     if not names:
         return text

@@ -1,4 +1,4 @@
-"""What Discord accepts as a message, and the errors it answers with."""
+"""Checks messages and modals as Discord does, with Discord's errors."""
 
 from collections.abc import Sequence
 
@@ -47,7 +47,7 @@ EXCEPTIONS = {40005: 413, 50006: 400, 50008: 400, 50024: 400, 50027: 401, 50035:
 
 
 class ApiError(Exception):
-    """An error answer: Discord's JSON `code` with the HTTP `status` that goes with it."""
+    """An error answer: Discord's JSON `code` and its HTTP `status`."""
 
     def __init__(
         self, code: int, *, status: int = 0, message: str = "", errors: Json | None = None, retry_after: float = 0.0
@@ -87,7 +87,7 @@ def text(path: str, value: str, most: int, least: int = 0) -> None:
 
 
 def check_message(content: str, embeds: Sequence[Json], components: Sequence[Json], flags: int, files: int) -> None:
-    """Raise what Discord would for a message that stands like this after a create or an edit."""
+    """Raise Discord's error for a message that would be like this after a create or an edit."""
     text("content", content, MAX_CONTENT)
     _check_embeds(embeds)
     _check_components(components, v2=bool(flags & COMPONENTS_V2))

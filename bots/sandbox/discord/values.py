@@ -1,15 +1,15 @@
-"""The frozen values of the sandbox's Discord: guilds, channels, people, messages and what was called."""
+"""The frozen values of the sandbox's Discord: guilds, channels, people, messages and calls."""
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any
 
 Json = dict[str, Any]
-"""A JSON object as it goes over the wire; the sandbox stores embeds and components as the app sent them."""
+"""A JSON object on the wire. The sandbox stores embeds and components as the app sent them."""
 
 
 class DiscordRefuses(Exception):
-    """What Discord's own client would not let a person do; the message says why."""
+    """Discord's own client would not let a person do this; the message says why."""
 
 
 class ChannelKind(IntEnum):
@@ -68,7 +68,7 @@ EVERYONE = (
 
 @dataclass(frozen=True, slots=True)
 class DiscordUser:
-    """A person or a bot. `dms` is false for somebody who takes no direct messages."""
+    """A person or a bot. `dms` is false for somebody who accepts no direct messages."""
 
     id: str
     name: str
@@ -89,7 +89,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A user in a guild; `roles` are ids, @everyone left out."""
+    """A user in a guild. `roles` are ids, without @everyone."""
 
     user: str
     guild: str
@@ -116,7 +116,7 @@ class Overwrite:
 
 @dataclass(frozen=True, slots=True)
 class DiscordChannel:
-    """A channel, thread or direct message (`recipient` is the person). `starter` is the message a thread hangs on."""
+    """A channel, thread or direct message (`recipient` is the person). `starter` is the message of a thread."""
 
     id: str
     name: str
@@ -174,11 +174,11 @@ class DiscordFrame:
 
 @dataclass(frozen=True, slots=True)
 class DiscordMessage:
-    """A message as it stands, and all it showed before.
+    """A message as it is now, with everything that it showed before.
 
-    `pings` holds "everyone", "here", "user:ID" and "role:ID" for what would notify somebody, whatever the author's
-    permissions; "user:ID" also for a reply that pings its author. `reference` is the message replied to, "" for none.
-    `ephemeral_for` is the only person who sees the message, "" for everybody. `response` is the token of the
+    `pings` holds "everyone", "here", "user:ID" and "role:ID" for all mentions that would notify somebody, whatever the
+    author's permissions; "user:ID" also for a reply that pings its author. `reference` is the message replied to, ""
+    for none. `ephemeral_for` is the only person who sees the message, "" for everybody. `response` is the token of the
     interaction it belongs to.
     """
 

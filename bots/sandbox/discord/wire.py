@@ -21,7 +21,8 @@ MANAGED = 1  # position of roles above @everyone
 
 
 class DiscordWire:
-    """Builds payloads from the world. `unlocks` tells whether a mention of the bot's role shows it the content."""
+    """Builds payloads from the world. `role_mention_unlocks`: whether a mention of the bot's role shows it the
+    content."""
 
     def __init__(self, world: DiscordWorld, application: str, *, role_mention_unlocks: bool) -> None:
         self._world = world
@@ -115,7 +116,7 @@ class DiscordWire:
         }
 
     def guild(self, guild: Guild, *, everybody: bool = False, create: bool = True) -> Json:
-        """A guild object; with `create` as GUILD_CREATE has it, where only the bot's member shows without intents."""
+        """A guild object; with `create` as in GUILD_CREATE, which without intents lists only the bot as a member."""
         world = self._world
         payload: Json = {
             "id": guild.id,
@@ -169,7 +170,7 @@ class DiscordWire:
         }
 
     def reveals(self, message: DiscordMessage) -> bool:
-        """Whether an app without the content intent reads it (events/gateway#message-content-intent)."""
+        """Whether an app without the content intent receives the content (events/gateway#message-content-intent)."""
         bot = self._world.bot.id
         if not message.guild or message.author.id == bot or bot in message.mentions:
             return True
@@ -177,7 +178,8 @@ class DiscordWire:
         return self._role_unlocks and role is not None and role.id in message.mention_roles
 
     def message(self, message: DiscordMessage, *, content: bool, event: bool = False, reference: bool = True) -> Json:
-        """A message object; without `content` (the intent) censored as Discord does; `event` adds guild and member."""
+        """A message object. Without `content` (the intent) it lacks what Discord removes; `event` adds guild and
+        member."""
         world = self._world
         shown = content or self.reveals(message)
         payload: Json = {
