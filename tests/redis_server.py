@@ -1,6 +1,6 @@
 """A real Redis for the tests: one private server process per test worker, empty at the start of every test.
 
-The fixtures are taken in by tests/conftest.py.
+tests/conftest.py imports the fixtures.
 """
 
 import os
@@ -43,7 +43,7 @@ def redis_server() -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(redis_server: str) -> str:
-    """The server's address, after all it held was dropped, scripts included."""
+    """The server's address, after a reset that also removes its scripts."""
     with BlockingRedis.from_url(redis_server) as client:
         client.flushall()
         client.script_flush()
@@ -52,6 +52,6 @@ def redis_url(redis_server: str) -> str:
 
 @pytest_asyncio.fixture
 async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
-    """A client of the empty server, with the bot's own settings."""
+    """A client of the empty server, with the bot's settings."""
     async with connection(redis_url) as client:
         yield client

@@ -1,6 +1,6 @@
-"""Real topologies for the tests: a primary with a replica and Sentinels, and a Cluster, of the same server program.
+"""Real topologies for the tests, with the same server program: a primary with a replica and Sentinels, and a Cluster.
 
-Everything is tuned to be quick: losses are noticed within half a second. Nothing is kept on disk.
+Everything is tuned for speed: a loss is noticed within half a second. Nothing is kept on disk.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ SERVICE = "nebula"
 # before it loads what it was sent, and after a diskless copy the primary before it sends more.
 AT_ONCE = ("--repl-diskless-sync", "no", "--repl-diskless-load", "on-empty-db")
 SLOTS = 16_384
-PATIENCE = HANG_SECONDS  # for a topology to be as it should
+PATIENCE = HANG_SECONDS  # the longest wait for a topology
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +41,7 @@ class RedisProcess:
 
     @contextmanager
     def talk(self) -> Iterator["Redis"]:
-        """A blocking client that answers texts and gives up at once."""
+        """A blocking client that returns strings and does not retry."""
         retry = Retry(NoBackoff(), 0)
         with Redis(
             port=self.port,
@@ -76,7 +76,7 @@ class Guarded:
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """The primaries of a Cluster in the order of their slots, and what spares there are."""
+    """The primaries of a Cluster in the order of their slots, and its spare nodes."""
 
     url: str
     primaries: tuple[RedisProcess, ...]
@@ -85,7 +85,7 @@ class Nodes:
 
 @contextmanager
 def guarded_primary(password: str = "", sentinel_password: str = "") -> Iterator[Guarded]:
-    """A primary with a replica that has caught up, and a Sentinel that knows both and decides alone."""
+    """Start a primary with a synchronised replica, and a Sentinel that knows both and decides alone."""
     settings = list(AT_ONCE)
     if password:
         settings += ["--requirepass", password, "--masterauth", password]
@@ -101,11 +101,11 @@ def guarded_primary(password: str = "", sentinel_password: str = "") -> Iterator
 
 
 class Nursery:
-    """Nodes of Clusters to come, started ahead: a primary takes no writes in the first two seconds of its life
-    (CLUSTER_WRITABLE_DELAY in the server's source), which are over for these when they are needed."""
+    """Starts nodes of Clusters in advance. A primary accepts no writes in its first two seconds (CLUSTER_WRITABLE_DELAY
+    in the server's source); for these nodes that time is over when a test needs them."""
 
     def __init__(self, ahead: int = 0) -> None:
-        """`ahead`: how many nodes grow up meanwhile."""
+        """`ahead`: how many nodes to start in advance."""
         self._ahead = ahead
         self._stack = ExitStack()
         self._nodes: list[RedisProcess] = []
@@ -118,7 +118,7 @@ class Nursery:
         self._stack.close()
 
     def take(self, many: int) -> list[RedisProcess]:
-        """So many nodes, as soon as they answer; whoever takes them kills them."""
+        """Return this many nodes, as soon as they answer. The caller must kill them."""
         self._bear(many)
         taken, self._nodes = self._nodes[:many], self._nodes[many:]
         self._bear(self._ahead)
@@ -136,9 +136,8 @@ class Nursery:
 
 @contextmanager
 def cluster(replicas: int = 0, *, slots: int = SLOTS, nursery: Nursery | None = None) -> Iterator[Nodes]:
-    """Three primaries that share the first `slots` slots, and replicas of the first of them.
-
-    It goes on with what it has when a node is lost.
+    """Start three primaries that share the first `slots` slots, and replicas of the first one. The Cluster continues
+    without a lost node.
     """
     with ExitStack() as stack:
         nodes = (nursery or stack.enter_context(Nursery())).take(3 + replicas)
@@ -168,7 +167,7 @@ def cluster(replicas: int = 0, *, slots: int = SLOTS, nursery: Nursery | None = 
 
 @contextmanager
 def server(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[RedisProcess]:
-    """A server process on a free port with these settings, once it answers."""
+    """Start a server process on a free port with these settings, and wait until it answers."""
     with started(*settings, program=program, password=password) as found:
         _until(lambda: bool(_asks(found, "PING")))
         yield found
@@ -176,7 +175,7 @@ def server(*settings: str, program: tuple[str, ...] = (), password: str = "") ->
 
 @contextmanager
 def started(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[RedisProcess]:
-    """The same, which may not answer yet."""
+    """The same, without waiting for its answer."""
     port = free_port()
     with TemporaryDirectory(prefix="nb-") as folder:
         command = [str(find_server(os.environ.get("REDIS_SERVER")))]
@@ -207,31 +206,31 @@ def _sentinel(primary: RedisProcess, password: str) -> Iterator[RedisProcess]:
     if password:
         lines.append(f"requirepass {password}")
     with server(program=tuple(lines), password=password) as found:
-        with suppress(RedisError):  # servers before 7.0 know no such command, and take a few seconds longer
-            # A replica that was silent for five pings is not promoted: not too short on a busy machine.
+        with suppress(RedisError):  # servers before 7.0 lack this command, and take a few seconds longer
+            # Not too short for a busy machine: a replica that was silent for five pings is not promoted.
             pace = {"INFO-PERIOD": 100, "PING-PERIOD": 150, "ASK-PERIOD": 50, "PUBLISH-PERIOD": 100}
             _asks(found, "SENTINEL", "DEBUG", *(word for item in pace.items() for word in item))
         yield found
 
 
 def _followed(sentinel: RedisProcess) -> bool:
-    """Whether the Sentinel heard from the replica itself that it follows."""
+    """Whether the replica itself has told the Sentinel that it follows."""
     with sentinel.talk() as client:
         (replica,) = client.sentinel_slaves(SERVICE)
         return bool(replica["master-link-status"] == "ok")
 
 
 def _arrives(primary: RedisProcess) -> bool:
-    """Whether what is written reaches the replica: one whose link is up may not be sent anything yet."""
+    """Whether writes reach the replica. Even if its link is up, the primary may not send anything yet."""
     with primary.talk() as client:
         client.set("arrives", 1)
-        followers = int(client.wait(1, 1000))  # on the connection that wrote: on others it waits for nothing
+        followers = int(client.wait(1, 1000))  # on the connection that wrote, because on others WAIT waits for nothing
         client.delete("arrives")
         return followers == 1
 
 
 async def until(holds: Callable[[], object]) -> None:
-    """As `_until`, while the event loop goes on."""
+    """Like `_until`, without blocking the event loop."""
     async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(RedisError, OSError):
@@ -241,7 +240,8 @@ async def until(holds: Callable[[], object]) -> None:
 
 
 def move(nodes: Nodes, slot: int, owner: RedisProcess, target: RedisProcess) -> None:
-    """Give a slot, with its keys, to another node; all are told (https://redis.io/docs/latest/commands/cluster-setslot/)."""
+    """Move a slot with its keys to another node, and tell all nodes
+    (https://redis.io/docs/latest/commands/cluster-setslot/)."""
     names = {each: _asks(each, "CLUSTER", "MYID") for each in (owner, target)}
     _asks(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", names[owner])
     _asks(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", names[target])
@@ -273,7 +273,7 @@ def _asks(node: RedisProcess, *command: Any) -> Any:
 
 
 def _until(holds: Callable[[], bool]) -> None:
-    """Wait until this holds; a server that is not there yet does not count as an error."""
+    """Wait until the condition holds. A server that is not there yet is no error."""
     stop = time.monotonic() + PATIENCE
     while True:
         with suppress(RedisError, OSError, ValueError):

@@ -35,7 +35,7 @@ LONGEST = 230.0  # seconds for all cases
 
 
 async def _case(name: str, seconds: float) -> bool:
-    """Measure and print one case; false if it did not end in time."""
+    """Measure and print one case; returns false if it did not end in time."""
     try:
         async with asyncio.timeout(seconds):
             table = await CASES[name]()
@@ -47,7 +47,7 @@ async def _case(name: str, seconds: float) -> bool:
 
 
 def main(names: list[str]) -> int:
-    """Run the cases of these names, or all; returns the exit status."""
+    """Run the cases with these names, or all; returns the exit status."""
     if unknown := set(names) - set(CASES):
         print(f"There is no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}.", file=sys.stderr)
         return 2

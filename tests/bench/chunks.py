@@ -1,4 +1,4 @@
-"""Streamed chunks per second of one core, from Nebula's socket through decoder, reply and painter."""
+"""Streamed chunks per second on one core: from Nebula's socket through decoder, reply and painter."""
 
 import asyncio
 import json
@@ -27,9 +27,9 @@ from tests.bench.turns import answered
 from tests.bench.wire import BenchWire, wire
 from tests.core.room import GENEROUS, MemorySurface
 
-BURST = 10_000  # chunks of the stream that comes as fast as it can
-STREAMS, RATE, SECONDS = 50, 30, 3  # of the paced ones: streams, chunks a second of each, seconds
-ROUNDS = 3  # the best one counts: other work on the machine only ever slows down
+BURST = 10_000  # chunks of the stream without pacing
+STREAMS, RATE, SECONDS = 50, 30, 3  # paced streams: how many, chunks per second of each, seconds
+ROUNDS = 3  # the best one counts, because other work on the machine can only slow a round down
 
 PARAGRAPHS = """\
 A hash table keeps its entries in an array, and a **hash function** turns a key into a place in it. Looking up a key \
@@ -84,14 +84,14 @@ async def measure() -> Table:
 
 
 def markdown(chunks: int) -> str:
-    """Markdown of exactly so many tokens."""
+    """Markdown of exactly this many tokens."""
     pieces = tokens(PARAGRAPHS.rstrip() + "\n\n")
     return "".join((pieces * (chunks // len(pieces) + 1))[:chunks])
 
 
 @asynccontextmanager
 async def _reads(servers: BenchWire) -> AsyncIterator[dict[str, Read]]:
-    """The ways to read one stream, the floor first; each returns the characters of the answer."""
+    """The ways to read one stream, the floor first. Each returns the number of characters of the answer."""
     config = servers.addresses.config(Path("unused"))
     place = Place("bench", "W", "C")
     settings = resolve(place, config, PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL), ())
@@ -115,9 +115,8 @@ async def _rate(reads: Sequence[Awaitable[int]], chunks: int) -> float:
 
 
 async def bare(config: Config) -> int:
-    """Characters of one answer, read from a socket: the least there is to do.
-
-    As HTTP/1.0, so that the events come without framing.
+    """Read one answer from a socket, which is the least work possible; returns its number of characters. HTTP/1.0 sends
+    the events without framing.
     """
     url = httpx.URL(config.nebula_base_url)
     messages = [{"role": "user", "content": QUESTION}]
@@ -148,7 +147,7 @@ async def _decoded(model: Nebula, config: Config) -> int:
 
 
 async def _answered(model: Nebula, settings: ChannelSettings, place: Place, number: int, edits: int) -> int:
-    """A whole turn but for Redis."""
+    """A whole turn without Redis."""
     mention = Question(f"bench/{number}", place, Author("U", "Ann"), QUESTION, message="Q")
     room = MemorySurface(post_pace=GENEROUS, edit_pace=RateLimit(f"bench/{number}", edits, 5.0))
     exchange = await answered(Assistant(model, RateLimiter(), context=32_768), mention, settings, room)

@@ -1,4 +1,4 @@
-"""CPU time per token: the whole program while replies stream on Discord, beside the least that reading them takes."""
+"""CPU time per token: the whole program while replies stream on Discord, compared to only reading the streams."""
 
 import asyncio
 import json
@@ -16,14 +16,14 @@ from tests.bench.program import cpu_seconds, program
 from tests.bench.table import Table
 from tests.bench.wire import AskKind, BenchScene, BenchWire, process
 
-REPLIES, RATE, TOKENS = 20, 60, 600  # replies at once, tokens a second of each, tokens of each
-ROUND_TRIP = 0.05  # seconds between the bot and Discord, there and back
+REPLIES, RATE, TOKENS = 20, 60, 600  # replies at once, tokens per second of each, tokens of each
+ROUND_TRIP = 0.05  # seconds of a round trip between the bot and Discord
 PATIENCE = 120.0
 TARGET = 0.15  # CPU seconds per 1,000 tokens
 
 
 class StreamingScene(BenchScene):
-    """Discord with its real limits, some way off."""
+    """Discord with its real limits and a round trip."""
 
     discord_limits = DISCORD_LIMITS
 
@@ -36,7 +36,7 @@ class StreamingScene(BenchScene):
         await discord.until(lambda: bool(discord.gateway.sessions and discord.commands.registered), PATIENCE)
 
     async def shown(self, replies: int, end: str) -> None:
-        """Wait until so many replies stand there to their end, and the model has been left alone."""
+        """Wait until this many replies are complete and no request to the model is open."""
         await self._discord.until(lambda: self._ended(end) >= replies, PATIENCE)
 
     def _ended(self, end: str) -> int:
@@ -87,14 +87,14 @@ async def measure() -> Table:
 
 
 async def _streamed(servers: BenchWire, tokens: int, end: str) -> None:
-    """Ask in all channels, and wait for the last end."""
+    """Ask in all channels, and wait for the end of the last reply."""
     await servers.answers(f"{markdown(tokens)}{end}", RATE)
     await servers.ask_many(AskKind.DISCORD, REPLIES)
     await servers.call("shown", REPLIES, end)
 
 
 def _counts(bot: int, samples: Path) -> dict[str, int]:
-    """What the bot's sampler saw since it was asked last."""
+    """The counts of the bot's sampler since the last call."""
     samples.unlink(missing_ok=True)
     os.kill(bot, signal.SIGUSR1)
     until = time.monotonic() + PATIENCE

@@ -1,4 +1,5 @@
-"""What durability costs: the bot over Redis, as one replica and as three, beside the same parts with nothing kept."""
+"""The cost of durability: the bot with Redis, as one replica and as three, compared to the same parts without
+storage."""
 
 import asyncio
 import os
@@ -22,14 +23,14 @@ from tests.bench.durability_replica import CONVERSATIONS
 from tests.bench.table import Table, ms, percentile, ratio, us
 from tests.bench.wire import PATIENCE, Addresses, BenchScene, BenchWire, process
 
-ROUNDS, TURNS, ALONE, AT_ONCE = 6, 90, 15, 40  # in each round: turns at once, and turns one after the other
-LEAST, LONGEST = 3, 25.0  # rounds in any case, and seconds after which no other one begins: on a busy machine
+ROUNDS, TURNS, ALONE, AT_ONCE = 6, 90, 15, 40  # in each round: concurrent turns, and turns one after the other
+LEAST, LONGEST = 3, 25.0  # the fewest rounds, and seconds after which none begins any more, for a busy machine
 ANSWER = "ok"
 REPLICAS = 3
 
 
 class _Scene(BenchScene):
-    """Tells when the model was asked."""
+    """Reports when the model was asked."""
 
     def requests(self) -> int:
         return len(self.nebula.requests)
@@ -40,14 +41,14 @@ class _Scene(BenchScene):
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """A reply: by which replica, and when its question was read there; 0 when another one had read it."""
+    """A reply: its replica, and when that replica read the question, 0 if another one had read it."""
 
     replica: int
     asked: float
 
 
 class _Replica:
-    """A process that answers."""
+    """A process that answers questions."""
 
     def __init__(self, running: asyncio.subprocess.Process) -> None:
         assert running.stdin
@@ -60,7 +61,7 @@ class _Replica:
         self._input.write(f"{number}\n".encode())
 
     async def rest(self) -> float:
-        """Wait until nothing runs there; returns its CPU time so far, in seconds."""
+        """Wait until nothing runs in the process; returns its CPU time until now, in seconds."""
         self._input.write(b"rest\n")
         return await self._rests.get()
 
@@ -69,7 +70,7 @@ class _Replica:
             await self._ready.get()
 
     async def read(self, number: int, done: "asyncio.Queue[_Done]") -> None:
-        """Pass on what it says, until cancelled."""
+        """Read the lines of the process until cancelled."""
         async for line in self._output:
             word, *rest = line.decode().strip().split(" ", 3)
             match word, rest:
@@ -95,7 +96,7 @@ class _Replica:
 
 @dataclass
 class _Path:
-    """One way to answer, with what was measured of it; without Redis when nothing is kept."""
+    """One way to answer, with its measurements. Without Redis nothing is stored."""
 
     name: str
     replicas: list[_Replica]
@@ -109,14 +110,14 @@ class _Path:
     spent: Counter[int] = field(default_factory=Counter)  # milliseconds of CPU by replica
 
     async def warm(self) -> None:
-        """Wait for the processes, and load what the first turns load; nothing is noted."""
+        """Wait for the processes and run the first turns, which are slower. Nothing is recorded."""
         for replica in self.replicas:
             await replica.ready()
         await self._turns(CONVERSATIONS, AT_ONCE)
         await self._rest()
 
     async def alone(self, servers: BenchWire) -> None:
-        """Questions one after the other, each when all is over with the one before."""
+        """Ask questions one after the other, each after the end of the turn before."""
         since, asked = await servers.call("requests"), []
         for _ in range(ALONE):
             asked += [each.asked for each in await self._turns(1, 1)]
@@ -125,7 +126,7 @@ class _Path:
         self.delays += [at - begun for begun, at in zip(asked, requested, strict=True)]
 
     async def at_once(self) -> None:
-        """So many questions at once, the next one as soon as one has its answer."""
+        """Keep this many questions running at once: ask the next one as soon as one has its answer."""
         bots, server = await self._rest()
         done = await self._turns(TURNS, AT_ONCE)
         bots_after, server_after = await self._rest()
@@ -136,7 +137,7 @@ class _Path:
         self.spent.update({number: round(seconds * 1e3) for number, seconds in enumerate(own)})
 
     async def _turns(self, turns: int, at_once: int) -> list[_Done]:
-        """Each question goes to the next replica in turn, and to the next conversation."""
+        """Send each question to the next replica, and in the next conversation."""
         done: list[_Done] = []
         async with asyncio.timeout(PATIENCE):
             for _ in range(min(turns, at_once)):
@@ -152,14 +153,14 @@ class _Path:
         self.replicas[number % len(self.replicas)].ask(number)
 
     async def _rest(self) -> tuple[list[float], float]:
-        """Seconds of CPU so far, of each replica and of Redis, once nothing runs."""
+        """The CPU seconds until now of each replica and of Redis, once nothing runs."""
         bots = [await replica.rest() for replica in self.replicas]
         info = await self.redis.info("cpu") if self.redis else {}
         return bots, float(info.get("used_cpu_user", 0)) + float(info.get("used_cpu_sys", 0))
 
 
 async def measure() -> Table:
-    """About 20 s where nothing else runs."""
+    """Takes about 20 s if nothing else runs."""
     begun = time.monotonic()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="nb-")))
@@ -231,7 +232,7 @@ def _row(path: _Path, bare: _Path) -> tuple[str, ...]:
 
 
 def _rate(costs: Sequence[float], floor: Sequence[float]) -> tuple[str, str]:
-    """Turns per second of these costs, and their ratio to what the floor does in the same round."""
+    """Turns per second at these costs, and their ratio to the floor in the same round."""
     ratios = [least / cost for cost, least in zip(costs, floor, strict=True)]
     return f"{1 / statistics.median(costs):.0f}", f"{statistics.median(ratios):.2f} ×"
 
@@ -244,7 +245,7 @@ def _shares(counts: Counter[int]) -> str:
 async def _path(
     name: str, replicas: int, redis: EmbeddedServer | None, at: Addresses, folder: Path
 ) -> AsyncIterator[_Path]:
-    """So many processes, started; `warm` waits for them."""
+    """Start this many processes; `warm` waits for them."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(Path(__file__).parents[2]),

@@ -1,4 +1,4 @@
-"""What a delta costs in a reply that is short and in one that is long already: it must not grow with the text."""
+"""The cost of a delta in a short reply and in a long one: it must not grow with the text."""
 
 import statistics
 import time
@@ -34,7 +34,7 @@ async def measure() -> Table:
 
 
 def _cost(deltas: int, after: int = 0) -> float:
-    """Nanoseconds per delta, for so many of them after so many others."""
+    """Nanoseconds per delta, for `deltas` of them after `after` others."""
     cell, delta = Latest(Reply().add(Delta("word " * max(1, after)), 0.0)), Delta(" word")
     start = time.perf_counter_ns()
     for _ in range(deltas):

@@ -1,4 +1,4 @@
-"""Cost of a turn in Redis by how much is stored already: it must be flat."""
+"""The cost of a turn in Redis by the amount of stored data: it must be constant."""
 
 import asyncio
 import math
@@ -21,8 +21,8 @@ from core.store.turns import Claimed, Turns
 from tests.bench.table import Table, ratio, us
 
 TURNS, WARM = 300, 30
-SIZES = {10: (10, 100_000), 100: (10, 100, 100_000)}  # exchanges in one channel, by the window
-CHANNELS = 1_000  # of the store that holds the most exchanges, in all of them together
+SIZES = {10: (10, 100_000), 100: (10, 100, 100_000)}  # exchanges stored in one channel, by the size of the window
+CHANNELS = 1_000  # channels of the store with the most exchanges
 ANN = Author("U1", "Ann")
 EXCHANGE = Exchange("bench", ANN, "How does it work? " * 7, "It keeps its entries in an array. " * 18, ("q", "a"), 1.0)
 NUMBERS = count()
@@ -70,14 +70,14 @@ def _row(name: str, window: int, cost: _Cost, floor: _Cost) -> tuple[str, ...]:
 
 
 async def _one(redis: "Redis", stored: int, window: int) -> _Cost:
-    """All in one channel. A commit keeps as many as there are, so that the list stays as long as it is."""
+    """Store all exchanges in one channel. A commit keeps their number, so that the list does not grow."""
     await redis.flushall()
     await _seed(redis, "bench", stored)
     return await _turns(redis, ["bench"], Retention(exchanges=window), Retention(exchanges=stored))
 
 
 async def _many(redis: "Redis", channels: int) -> _Cost:
-    """A hundred in each of these channels, as with the limits in use."""
+    """Store a hundred exchanges in each of these channels, as many as the program keeps."""
     await redis.flushall()
     names = [f"bench/{number}" for number in range(channels)]
     for name in names:

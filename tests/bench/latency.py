@@ -1,4 +1,4 @@
-"""Time from an event on the platform to the model's request, against the least that a bot could do."""
+"""The time from an event on the platform to the model's request, compared to the least that a bot could do."""
 
 import statistics
 from collections.abc import Awaitable, Callable

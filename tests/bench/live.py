@@ -1,7 +1,8 @@
-"""`make bench-live`: what people see while the model writes, against an ideal pacer with the same limits; six minutes.
+"""`make bench-live`: what people see while the model writes, compared to an ideal pacer with the same limits; six
+minutes.
 
 `python -m tests.bench.live discord-1 slack-5` runs some of the cases. Limits are the platforms' real ones, a round trip
-to them takes 50 ms, and a reply is 600 tokens at 60 a second. Exit status 1 when a target is missed.
+to them takes 50 ms, and a reply is 600 tokens at 60 a second. The exit status is 1 if a target is missed.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from tests.bench.live_scene import ROUND_TRIP, Watched
 from tests.bench.table import Table
 
 STREAM = "stream"  # the case that measures the reading of the model's stream
-DELAY = 10.0  # seconds that an edit takes in it
+DELAY = 10.0  # seconds that an edit takes in this case
 TOLERANCE = 0.05
 LONGEST = 150.0  # seconds for one case
 
@@ -41,7 +42,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A row of the table, what was called, and how many of the targets were missed."""
+    """A row of the table, the calls, and the number of missed targets."""
 
     row: tuple[str, ...]
     note: str
@@ -49,7 +50,7 @@ class Result:
 
 
 class _Targets:
-    """Figures with their targets beside them; counts those that were missed."""
+    """Figures beside their targets; counts the missed targets."""
 
     def __init__(self) -> None:
         self.missed = 0
@@ -95,7 +96,7 @@ def judged(case: LiveCase, seen: Watched) -> Result:
 
 
 async def _measured(name: str) -> Result:
-    """One case, whatever happens in it."""
+    """Measure one case; a failure becomes a row."""
     case = CASES[name]
     try:
         async with asyncio.timeout(LONGEST):
@@ -107,7 +108,7 @@ async def _measured(name: str) -> Result:
 
 
 async def _stream() -> Result:
-    """The model's stream is read as fast beside a slow platform as beside a quick one."""
+    """Check that a slow platform does not slow down the reading of the model's stream."""
     title = f"Reading {FAST} tokens/s, {LENGTH:,} tokens, on Discord"
     try:
         async with asyncio.timeout(LONGEST):
@@ -152,7 +153,7 @@ async def _all(names: Sequence[str]) -> dict[str, Result]:
 
 
 def main(names: list[str]) -> int:
-    """Run the cases of these names, or all; returns the exit status."""
+    """Run the cases with these names, or all; returns the exit status."""
     known = (*CASES, STREAM)
     if unknown := set(names) - set(known):
         print(f"There is no case {', '.join(sorted(unknown))}; there are {', '.join(known)}.", file=sys.stderr)

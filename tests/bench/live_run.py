@@ -1,4 +1,4 @@
-"""One case of `make bench-live` played: the bots in this process, the servers in another."""
+"""Plays one case of `make bench-live`, with the bots in this process and the servers in another one."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ from tests.bench.live_scene import LiveWire, Watched, live_wire
 from tests.bench.turns import answered
 from tests.bench.wire import PATIENCE, AskKind
 
-FAST, LENGTH = 400, 2_000  # tokens a second, and of the answer, that is read while the platform is slow
+FAST, LENGTH = 400, 2_000  # tokens per second, and tokens, of the answer that is read while the platform is slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class _Served:
 
 
 async def play(case: LiveCase) -> Watched:
-    """Run the replies of a case to their end, or until nobody would wait for it any more."""
+    """Run the replies of a case until they end or the wait for them runs out."""
     async with _stage(case) as (servers, bots):
         await servers.says(case.tokens, case.pace)
         if case.halved:
@@ -46,13 +46,13 @@ async def play(case: LiveCase) -> Watched:
         await servers.ask_many(case.event, case.replies)
         watched = await servers.watch(case.replies, case.patience)
         with suppress(TimeoutError):
-            async with asyncio.timeout(5):  # for the commit; what hangs then was seen to be incomplete
+            async with asyncio.timeout(5):  # for the commits; a reply that hangs has been seen as incomplete before
                 await asyncio.gather(*(each.bot.intake.idle() for each in bots))
         return watched
 
 
 async def read_rate(case: LiveCase, delay: float) -> float:
-    """Tokens a second that the bot reads of a fast model while the platform answers edits `delay` seconds late."""
+    """Tokens per second that the bot reads from a fast model while the platform answers edits `delay` seconds late."""
     meters: list[_Meter] = []
 
     def metered(model: ChatModel) -> ChatModel:
@@ -74,7 +74,7 @@ async def read_rate(case: LiveCase, delay: float) -> float:
 async def _stage(
     case: LiveCase, seen: Callable[[ChatModel], ChatModel] = lambda model: model
 ) -> AsyncIterator[tuple[LiveWire, Sequence[_Served]]]:
-    """Servers and bots of a case, fresh, so that no budget is used up yet."""
+    """New servers and bots for a case, so that all budgets are unused."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="nb-"))
         servers = await stack.enter_async_context(live_wire(case.replies))
@@ -104,7 +104,7 @@ def _platform(case: LiveCase, config: Config) -> Slack | Discord:
 async def _together(servers: LiveWire, served: _Served, case: LiveCase) -> Watched:
     """All replies in one channel at once: the assistant answers on surfaces of the platform, without the intake."""
     config = servers.addresses.config(Path("unused"))
-    asked = [await servers.written_to_nobody(number) for number in range(case.replies)]
+    asked = [await servers.post_unheard(number) for number in range(case.replies)]
     async with asyncio.TaskGroup() as group:
         running = []
         for number, each in enumerate(asked):
@@ -119,7 +119,7 @@ async def _together(servers: LiveWire, served: _Served, case: LiveCase) -> Watch
 
 
 class _Meter:
-    """A model that notes when how many tokens of its answer had been read."""
+    """A model that records when how many tokens of its answer had been read."""
 
     def __init__(self, model: ChatModel) -> None:
         self._model = model

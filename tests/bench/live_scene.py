@@ -1,4 +1,4 @@
-"""The servers of `make bench-live` with their real limits, and what people saw there of every reply."""
+"""The servers of `make bench-live` with their real limits, and what people saw of every reply."""
 
 import asyncio
 import re
@@ -17,18 +17,18 @@ from core.domain.conversation import Place
 from tests.bench.live_ideal import Sight
 from tests.bench.wire import PATIENCE, AskKind, BenchScene, BenchWire, process
 
-ROUND_TRIP = 0.05  # seconds between the bot and a platform, there and back
+ROUND_TRIP = 0.05  # seconds of a round trip between the bot and a platform
 DISCORD_HALVED, SLACK_HALVED = DiscordLimit(2, 5.0), SlackLimit(25)  # of edits
-LETTERS = ascii_lowercase  # reply number n says "a1 a2 a3 …" with the letter n in place of the a
+LETTERS = ascii_lowercase  # reply number n is "a1 a2 a3 …", with the n-th letter instead of "a"
 _QUESTION = re.compile(r"Question ([a-z])\b")
 _TOKEN = re.compile(r"\b([a-z])(\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class ShownReply:
-    """One reply: when the model's server wrote each token, and what could be seen when (monotonic seconds).
+    """One reply: when the model's server wrote each token, and what people could see when (monotonic seconds).
 
-    `starts`: how many tokens stand before each of its messages.
+    `starts`: how many tokens precede each of its messages.
     """
 
     written: tuple[float, ...]
@@ -37,12 +37,12 @@ class ShownReply:
 
     @property
     def first(self) -> float:
-        """When the first text could be seen; never is infinite."""
+        """When people could first see text; infinite if never."""
         return next((sight.at for sight in self.sights if sight.tokens), float("inf"))
 
     @property
     def complete(self) -> float:
-        """From when on the whole text could be seen."""
+        """Since when people could see the whole text."""
         found = float("inf")
         for sight in reversed(self.sights):
             if sight.tokens < len(self.written):
@@ -53,7 +53,7 @@ class ShownReply:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """All replies of a run, the platform's calls by method or route, and of them those answered with 429."""
+    """All replies of a run, the platform's calls by method or route, and how many of them got 429."""
 
     replies: tuple[ShownReply, ...]
     calls: tuple[tuple[str, int], ...]
@@ -62,7 +62,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class UnheardQuestion:
-    """A question that nobody heard: where it stands, the id of its message, and its words."""
+    """A question that the bot did not receive: its place, the id of its message, and its text."""
 
     place: Place
     message: str
@@ -73,39 +73,40 @@ class LiveWire(BenchWire):
     """The servers, as seen from the bench's process."""
 
     async def says(self, tokens: int, pace: float) -> None:
-        """How long the model's answers are, and at how many tokens a second they come."""
+        """Set the number of tokens of the model's answers and how many it writes per second."""
         await self.call("says", tokens, pace)
 
     async def ready(self, event: AskKind, bots: int) -> None:
-        """Wait for so many bots on the platform of this event; from now on calls count."""
+        """Wait for this many bots on the platform of this event. From now on calls count."""
         await self.call("ready", event, bots)
 
     async def team(self) -> str:
         """Slack's workspace."""
         return str(await self.call("team"))
 
-    async def written_to_nobody(self, number: int) -> UnheardQuestion:
-        """Question `number`, put into Discord's first channel without a mention."""
-        found: UnheardQuestion = await self.call("written_to_nobody", number)
+    async def post_unheard(self, number: int) -> UnheardQuestion:
+        """Post question `number` in Discord's first channel, without a mention."""
+        found: UnheardQuestion = await self.call("post_unheard", number)
         return found
 
     async def halve(self, seconds: float) -> None:
-        """After so many seconds, Discord and Slack take about half as many edits, without a word."""
+        """After this many seconds, Discord and Slack accept about half as many edits, without any notice."""
         await self.call("halve", seconds)
 
     async def slow(self, seconds: float) -> None:
-        """Discord answers every edit so much later."""
+        """Let Discord answer every edit this many seconds late."""
         await self.call("slow", seconds)
 
     async def watch(self, replies: int, patience: float) -> Watched:
-        """What was seen once so many replies stand there to their end, or so long after the model's last token."""
+        """Wait until this many replies are complete, at most this long after the model's last token; returns what
+        people saw."""
         found: Watched = await self.call("watch", replies, patience)
         return found
 
 
 @asynccontextmanager
 async def live_wire(channels: int) -> AsyncIterator[LiveWire]:
-    """The servers in a process of their own."""
+    """Start the servers in their own process."""
     async with process(LiveScene, channels) as (pipe, addresses):
         yield LiveWire(pipe, addresses)
 
@@ -137,7 +138,7 @@ class LiveScene(BenchScene):
     def team(self) -> str:
         return self._slack.team
 
-    async def written_to_nobody(self, number: int) -> UnheardQuestion:
+    async def post_unheard(self, number: int) -> UnheardQuestion:
         channel = self._channels[0]
         message = await self._discord.say(self._bob, channel, self._question(number))
         return UnheardQuestion(Place("discord", channel.guild, channel.id), message.id, message.content)
@@ -178,14 +179,14 @@ class LiveScene(BenchScene):
         return [(call.route, call.status) for call in self._discord.calls]
 
     def _complete(self, replies: int) -> bool:
-        """Whether so many replies are visible to their last token."""
+        """Whether this many replies are visible to their last token."""
         seen: Counter[str] = Counter()
         for frames in self._messages():
             seen.update(letter for letter, _ in set(_TOKEN.findall(frames[-1][1])))
         return sum(many >= self._tokens for many in seen.values()) >= replies
 
     def _shown(self, letter: str) -> ShownReply:
-        """What could be seen of one reply: its tokens up to the first that is missing, over all its messages."""
+        """What people could see of one reply: its tokens up to the first missing one, over all its messages."""
         written = next((each.written for each in self.nebula.requests if _asked(each.messages) == letter), ())
         found = []
         for name, frames in enumerate(self._messages()):
@@ -214,6 +215,6 @@ class LiveScene(BenchScene):
 
 
 def _asked(messages: Sequence[ChatMessage]) -> str:
-    """The letter of the question that the model was asked."""
+    """The letter of the question in the model's request."""
     found = _QUESTION.findall(messages[-1].content)
     return found[-1] if found else ""

@@ -1,4 +1,4 @@
-"""Memory of a bot's process: idle, and while it streams two hundred replies at once."""
+"""The memory of the bot's process: idle, and while it streams two hundred replies at once."""
 
 import asyncio
 from pathlib import Path
@@ -9,9 +9,9 @@ from tests.bench.table import Table
 from tests.bench.wire import AskKind, wire
 
 REPLIES = 200
-RATE, TOKENS = 20, 400  # tokens a second of each reply, and tokens of each
+RATE, TOKENS = 20, 400  # tokens per second of each reply, and tokens of each
 SETTLE = 3.0  # seconds after the connection, before the idle figure
-WATCH = 15  # seconds in which the replies are watched
+WATCH = 15  # seconds of the measurement while replies stream
 
 
 async def measure() -> Table:

@@ -1,4 +1,4 @@
-"""Redis round trips of one turn: to start it, while it runs, to finish it."""
+"""The Redis round trips of one turn: at its start, while it runs, and at its end."""
 
 import time
 from collections import Counter
@@ -17,9 +17,9 @@ from tests.bench.table import Table
 from tests.bench.tap import Tap, Trip, tap
 from tests.bench.wire import AskKind, AskTimes, BenchWire, wire
 
-WARM = 2  # turns of each kind that load the scripts and open the connections
-PACE, SHORT, LONG = 20, 20, 180  # tokens a second, and of an answer of a second and of nine
-SWEEP = {"TIME", "ZRANGEBYSCORE"}  # the look for lapsed turns, once a second whatever runs
+WARM = 2  # turns of each kind to load the scripts and open the connections
+PACE, SHORT, LONG = 20, 20, 180  # tokens per second, and tokens of answers that take one second and nine
+SWEEP = {"TIME", "ZRANGEBYSCORE"}  # the search for lapsed turns, once a second in any case
 
 
 @dataclass(frozen=True, slots=True)

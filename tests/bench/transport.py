@@ -1,8 +1,8 @@
-"""httpx on its own transport against httpx on aiohttp's, side by side: `python -m tests.bench.transport`.
+"""httpx on its own transport compared to httpx on aiohttp's: `python -m tests.bench.transport`.
 
-Three questions: CPU per chunk of 50 paced streams, CPU per chunk of one stream as fast as it comes, and whether the
-client still works after requests were cancelled with its pool full (https://github.com/encode/httpcore/issues/1093).
-A bare asyncio connection is the floor. Only the ratios mean something; all of it takes less than 40 seconds.
+Three questions: CPU per chunk of 50 paced streams, CPU per chunk of one stream without pacing, and whether the client
+still works after requests were cancelled with its pool full (https://github.com/encode/httpcore/issues/1093). A bare
+asyncio connection is the floor. Only the ratios are meaningful. The run takes less than 40 seconds.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding
 
 
 def _serve(pipe: Connection) -> None:
-    """The server, in a process of its own so that its CPU time is not counted."""
+    """Run the server, in its own process so that its CPU time does not count."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -71,7 +71,7 @@ def _on_aiohttp(limits: httpx.Limits) -> httpx.AsyncClient:
 
 
 async def _read(client: httpx.AsyncClient, url: str) -> int:
-    """Read one stream the way the Nebula client does; returns the characters of its text."""
+    """Read one stream as the Nebula client does; returns the number of characters of its text."""
     answer, size = ResponseDecoder("bench"), 0
     async with client.stream("GET", url) as response:
         async for data in response.aiter_bytes():
@@ -113,7 +113,7 @@ async def _soak(make: Callable[[httpx.Limits], httpx.AsyncClient], base: str) ->
                 await asyncio.sleep(pause)
                 task.cancel()
                 await asyncio.sleep(0)
-                task.cancel()  # twice, as a stop during a shutdown does
+                task.cancel()  # twice, like a stop during a shutdown
                 await asyncio.wait([task])
                 if not task.cancelled():
                     task.exception()

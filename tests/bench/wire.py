@@ -1,4 +1,4 @@
-"""Slack, Discord and Nebula of the sandbox in a process of their own, so that their CPU time is not the bot's."""
+"""The sandbox's Slack, Discord and Nebula in a process of their own, so that their CPU time is not the bot's."""
 
 import asyncio
 import inspect
@@ -22,11 +22,11 @@ from bots.slack.manifest import EVENTS
 from core.domain.chat import ChatMessage
 from core.settings.config import Config
 
-PATIENCE = 20.0  # seconds for anything that the bot must have done by then
+PATIENCE = 20.0  # the longest wait for something that the bot does
 
 
 class AskKind(StrEnum):
-    """What a person does."""
+    """How a person asks."""
 
     SLACK = "Slack mention"
     SLACK_DIRECT = "Slack direct message"
@@ -36,7 +36,7 @@ class AskKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the servers are, and the tokens they take."""
+    """The addresses of the servers, and the tokens that they accept."""
 
     nebula: str
     platform: str
@@ -62,9 +62,9 @@ class Addresses:
         }
 
     def config(self, data: Path) -> Config:
-        """The same as a configuration, whatever the environment says."""
+        """The same as a configuration, independent of the environment."""
         values: dict[str, Any] = {name.lower(): value for name, value in self.environment().items()}
-        values["NEBULA_API_KEY"] = values.pop("nebula_api_key")  # the only field with another name outside
+        values["NEBULA_API_KEY"] = values.pop("nebula_api_key")  # the only field that has another name outside
         values |= {
             "redis_url": None,
             "slack_signing_secret": None,
@@ -77,14 +77,14 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class AskTimes:
-    """When an event was sent and when the model's request came, in seconds of the system's monotonic clock."""
+    """When the event was sent, and when the model received its request, in seconds of the system's monotonic clock."""
 
     said: float
     requested: float
 
 
 class BenchWire:
-    """The servers, as seen from the bench's process."""
+    """The servers, as the bench's process sees them."""
 
     def __init__(self, pipe: "Connection[Any, Any]", addresses: Addresses) -> None:
         self._pipe = pipe
@@ -92,7 +92,7 @@ class BenchWire:
         self.addresses = addresses
 
     async def answers(self, text: str, pace: float = 0.0) -> None:
-        """What the model says from now on, at so many tokens a second (0: at once)."""
+        """Set the model's answer from now on, at this many tokens per second (0: at once)."""
         await self.call("answers", text, pace)
 
     async def connected(self) -> None:
@@ -100,20 +100,21 @@ class BenchWire:
         await self.call("connected")
 
     async def ask(self, event: AskKind, number: int) -> AskTimes:
-        """Somebody asks in channel `number`; returns once the model was asked."""
+        """Let somebody ask in channel `number`; returns once the model has been asked."""
         said, requested = await self.call("ask", event, number)
         return AskTimes(said, requested)
 
     async def ask_many(self, event: AskKind, many: int) -> None:
-        """So many people ask at once, each in a channel of their own; returns once the model was asked by all."""
+        """Let this many people ask at once, each in another channel; returns once the model has received all
+        requests."""
         await self.call("ask_many", event, many)
 
     async def streams(self) -> int:
-        """How many answers are being streamed."""
+        """How many answers the model streams now."""
         return int(await self.call("streams"))
 
     async def call(self, name: str, *arguments: object) -> Any:
-        """What the scene's method of this name returns; one call at a time."""
+        """Call the scene's method of this name and return its result; one call at a time."""
         async with self._lock:
             self._pipe.send((name, arguments))
             return await asyncio.to_thread(self._pipe.recv)
@@ -197,7 +198,7 @@ class BenchScene:
 
 
 def _serve(pipe: "Connection[Any, Any]", kind: type[BenchScene], channels: int) -> None:
-    # A bot that is ended in the middle of an answer leaves a request that fails; that is no news.
+    # A bot that ends in the middle of an answer leaves a request that fails, which is expected.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
     async def main() -> None:
@@ -218,19 +219,19 @@ def _serve(pipe: "Connection[Any, Any]", kind: type[BenchScene], channels: int) 
 
 @asynccontextmanager
 async def wire(channels: int) -> AsyncIterator[BenchWire]:
-    """The servers, with so many channels on each platform and no rate limits."""
+    """Start the servers, with this many channels on each platform and no rate limits."""
     async with process(BenchScene, channels) as (pipe, addresses):
         yield BenchWire(pipe, addresses)
 
 
 @asynccontextmanager
 async def process(kind: type[BenchScene], channels: int) -> AsyncIterator[tuple["Connection[Any, Any]", Addresses]]:
-    """The process of the servers with a scene of this kind in it: the pipe to it, and where they are."""
+    """Start a process with the servers and a scene of this class; yields the pipe to it and the servers' addresses."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, kind, channels), daemon=True)
     process.start()
-    theirs.close()  # so that the end of the servers ends our waiting for them
+    theirs.close()  # so that the end of the servers also ends a wait for their answer
     try:
         yield ours, await asyncio.to_thread(ours.recv)
     finally:

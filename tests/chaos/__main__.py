@@ -1,8 +1,8 @@
-"""`make chaos`: kills, outages, copies and restarts under load, to see whether anybody loses a reply; 10 minutes at
-most.
+"""`make chaos`: checks that nobody loses a reply despite kills, outages, copied events and restarts; at most 10
+minutes.
 
 `python -m tests.chaos --case a --seed 2 --turns 100` runs one case; `--short` runs a little of everything in half a
-minute. The exit status is 1 if anything is not as it must be; then the logs stay in the folder that the output names.
+minute. The exit status is 1 if a check fails; the logs then stay in the folder that the output names.
 """
 
 import argparse

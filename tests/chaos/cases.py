@@ -12,12 +12,12 @@ from tests.chaos.world import TOKENS_PER_SECOND
 
 KILL_SECONDS, STORE_KILL_SECONDS = 2.0, 5.0  # between two kills of a replica, of the store
 FREEZE_SECONDS = 8.0
-LONG_WORDS = 400  # words of an answer that is being written while the store is frozen: 13 seconds
+LONG_WORDS = 400  # words of an answer that the model writes while the store is frozen: 13 seconds
 LONG_ROOMS = 4
-MAX_GAP_RATIO = 2.5  # to the longest gap before
+MAX_GAP_RATIO = 2.5  # relative to the longest gap before
 ROUNDS = 2  # of a rolling restart
 ROOMS, FEW_ROOMS = 60, 10
-# Seconds for each question: as fast as two cores can bear beside the starting processes.
+# Seconds for each question: the fastest rate that two cores can bear beside the starting processes.
 KILLED_EACH_SECONDS, LOST_EACH_SECONDS, COPIED_EACH_SECONDS = 0.65, 0.5, 0.4
 ROLLED_EACH_SECONDS, SHORT_EACH_SECONDS = 0.5, 0.65
 
@@ -27,7 +27,7 @@ async def replicas_killed(seed: int, turns: int = 300) -> Outcome:
 
     async def killing(scene: ChaosScene) -> None:
         while await scene.pause(KILL_SECONDS):
-            # Discord sends an event once: another replica must be connected to have heard it.
+            # Discord sends an event once: another replica must be connected to receive it.
             while len(serving := scene.world.serving) < 2:
                 if not await scene.pause(0.1):
                     return
@@ -88,7 +88,7 @@ async def store_lost(seed: int, turns: int = 200) -> Outcome:
 
 
 async def _freeze(scene: ChaosScene, first: int) -> tuple[float, float, list[int]]:
-    """Freeze the store while long answers are being written; returns the start, the end and the questions."""
+    """Freeze the store while the model writes long answers; returns the start, the end and the questions."""
     numbers = list(range(first, first + LONG_ROOMS))
     await scene.load.put_long(scene.load.more_rooms(LONG_ROOMS), numbers, LONG_WORDS)
     await scene.pause(LONG_WORDS / 2 / TOKENS_PER_SECOND)  # a quarter of the answer: a word is two tokens
@@ -154,7 +154,7 @@ async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
 
 
 def _begun_once(scene: ChaosScene) -> tuple[Row, list[str]]:
-    """Whether the model began each answer once, not counting requests that it refused; and the evidence."""
+    """Whether the model began each answer once, without the requests that it refused; and the evidence."""
     again = {number: many for number, many in seen.attempts(scene.world).items() if many != 1}
     row = Row("answers that were begun more or less than once", "0", str(len(again)), not again)
     return row, [f"question {number} was begun {many} times" for number, many in again.items()]

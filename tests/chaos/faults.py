@@ -8,7 +8,7 @@ from bots.sandbox.nebula.faults import NebulaFault as ModelFault
 from bots.sandbox.slack.faults import SlackFault, applied_then_slow, rate_limited, server_error, slow
 from tests.chaos.world import ChaosWorld
 
-MAX_CALLS = 3000  # how many of each kind to prepare faults for
+MAX_CALLS = 3000  # how many calls of each kind to prepare faults for
 CALL_SHARE = 0.04  # of a platform's calls
 MODEL_SHARE = 0.05  # of the model's requests: 503 before the first token
 DROP_SECONDS = (6.0, 12.0)  # between two breaks of all sockets of a platform

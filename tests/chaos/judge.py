@@ -1,4 +1,4 @@
-"""Judge of a chaos run: compares the questions, the screen and the histories word by word."""
+"""The judge of a chaos run: compares questions, screen and histories word by word."""
 
 import math
 import re
@@ -18,7 +18,7 @@ _QUESTION = re.compile(r"question (\d+)")
 _ERRORS: tuple[type[NebulaBotError], ...] = (NebulaBotError, StoreError, ModelError, *ModelError.__subclasses__())
 _PLAIN = [each.notice for each in _ERRORS if isinstance(each.notice, str)]
 SENTENCES = (GAVE_UP, *_PLAIN, "Nebula's rate limit", "Nebula is not responding at the moment")
-_MAX_MESSAGES = 8  # of one reply, to try in all combinations
+_MAX_MESSAGES = 8  # of one reply, whose combinations are all tried
 
 
 def answer_to(number: int, words: int) -> str:
@@ -50,7 +50,7 @@ class AskedQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message of the bot in its final state. `hangs_on`: the question that it replies to on the platform, 0 for none.
+    """A message of the bot in its final state. `replies_to`: the question that it replies to on the platform, 0 for none.
 
     `first`: when the first words of an answer could be read in it, in monotonic seconds. `gap`: whether a post of this
     kind may stay behind if the process dies before it learns the message's id.
@@ -59,7 +59,7 @@ class Said:
     id: str
     room: str
     text: str
-    hangs_on: int = 0
+    replies_to: int = 0
     streams: bool = False
     first: float = math.inf
     gap: bool = False
@@ -76,7 +76,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it must be."""
+    """Something wrong."""
 
     kind: str
     number: int
@@ -110,7 +110,7 @@ def judge(asked: Sequence[AskedQuestion], said: Iterable[Said], kept: Iterable[K
             replies[about].append(message)
         else:
             findings.append(Finding("stray", about, f"{message.room} {message.id}: {message.text[:80]!r}"))
-    for message in sorted(sentences, key=lambda each: (not each.hangs_on, each.id)):
+    for message in sorted(sentences, key=lambda each: (not each.replies_to, each.id)):
         about = _meant(message, asked, replies)
         if about:
             replies[about].append(message)
@@ -156,7 +156,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def _about(message: Said) -> int:
     words = _WORD.search(message.text)
-    return int(words[1]) if words else message.hangs_on or number_in(message.text)
+    return int(words[1]) if words else message.replies_to or number_in(message.text)
 
 
 def _is_sentence(message: Said) -> bool:
@@ -210,7 +210,7 @@ def _closing(mine: Sequence[Said], each: AskedQuestion) -> tuple[Said, ...]:
 
 
 def _noise(each: AskedQuestion, chain: Sequence[Said]) -> list[Finding]:
-    """Text beside the words of a whole answer; a command's question above its answer is correct."""
+    """Text beside the words of a whole answer, except a command's question above its answer."""
     rests = [_rest(message.text) for message in chain]
     said = [rest for rest in rests if rest and number_in(rest) != each.number]
     return [Finding("open" if WRITING in rest else "noise", each.number, rest[:120]) for rest in said]

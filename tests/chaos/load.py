@@ -16,8 +16,8 @@ from tests.chaos.world import ChaosWorld
 
 ASK_SHARE, THREAD_SHARE, AT_ONCE_SHARE = 0.1, 0.3, 0.3
 DIRECT_EVERY = 5  # every fifth room is a direct message
-DELIVERY_TIMEOUT_SECONDS = HANG_SECONDS  # until the store knows a question: its platform delivers it again until then
-COMMAND_TIMEOUT_SECONDS = 8.0  # until the store knows a command, which nobody delivers again
+DELIVERY_TIMEOUT_SECONDS = HANG_SECONDS  # until the store has a question: until then its platform delivers it again
+COMMAND_TIMEOUT_SECONDS = 8.0  # until the store has a command, which nobody delivers again
 POLL_SECONDS = 0.1  # between two checks of the store
 
 
@@ -181,9 +181,9 @@ class Load:
             await asyncio.sleep(POLL_SECONDS)
 
     async def look(self) -> None:
-        """Learn which questions the store has accepted; nothing while it is away."""
+        """Record which questions the store has accepted; does nothing while it is away."""
         with suppress(StoreError):
-            async with guarded():  # which a cancellation always ends; redis-py alone may swallow one
+            async with guarded():  # a cancellation always ends it, whereas redis-py alone may swallow one
                 async for key in self._world.store.client.scan_iter("nb:*:d:*", count=1000):
                     self._known.add(key.decode().partition(":d:")[2])
 

@@ -24,7 +24,7 @@ from tests.chaos.world import ChaosWorld, world
 
 SETTLE_TIMEOUT_SECONDS = HANG_SECONDS  # until every question must have its reply
 MAX_STUB_SHARE = 0.01  # of the questions
-MAX_TAKEOVER_SECONDS = 10.0  # for 95 of 100 takeovers
+MAX_TAKEOVER_SECONDS = 10.0  # for 95 % of the takeovers
 ANSWER_WORDS = (20, 75)  # fewest and most words of an answer, two tokens each: 1 to 3 seconds
 _ROOT = Path(__file__).parents[2]
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ |+].*\n)+.*")
@@ -64,11 +64,11 @@ class ChaosScene:
         self.world, self.load, self.rng = world, load, rng
         self.slack, self.discord = slack, discord
         self.kills: list[Kill] = []
-        self.over = asyncio.Event()  # set when nothing more is to happen
+        self.over = asyncio.Event()  # set when nothing more shall happen
         self._begun = time.monotonic()
 
     async def pause(self, seconds: float) -> bool:
-        """Wait for this time; false when nothing more is to happen."""
+        """Wait for this time; returns false if nothing more shall happen."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.over.wait()
@@ -77,8 +77,8 @@ class ChaosScene:
     async def play(self, turns: int, seconds: float, *happenings: Callable[["ChaosScene"], Awaitable[None]]) -> None:
         """Ask this many questions in about this time, a quarter of them in Slack, during these happenings; then settle.
 
-        Slack's limit on edits, 50 a minute in a workspace, allows no more of them there: replies would wait for their
-        final frames longer than a replica lives.
+        Slack's limit on edits, 50 a minute in a workspace, allows no more there: replies would wait for their final
+        frames longer than a replica lives.
         """
         async with asyncio.TaskGroup() as group:
             ending = group.create_task(self._end(seconds))
@@ -95,7 +95,7 @@ class ChaosScene:
         self.over.set()
 
     async def settle(self) -> None:
-        """Wait until no question waits any more, for SETTLE_TIMEOUT_SECONDS at most."""
+        """Wait until no question waits any more, at most SETTLE_TIMEOUT_SECONDS."""
         end = time.monotonic() + SETTLE_TIMEOUT_SECONDS
         while time.monotonic() < end:
             await self.load.look()

@@ -1,4 +1,4 @@
-"""What a chaos run leaves to be seen: the bot's messages, the store's histories, the model's requests."""
+"""The observable results of a chaos run: the bot's messages, the store's histories, the model's requests."""
 
 import math
 import re
@@ -62,8 +62,10 @@ def _in_discord(world: ChaosWorld, load: Load) -> Iterator[ShownMessage]:
                 continue
             frames = tuple((frame.at, frame.content) for frame in each.frames)
             command = f"discord/i/{(each.interaction or {}).get('id')}"
-            hangs_on = turns.get(command) or messages.get(each.reference, 0)
-            yield ShownMessage(Said(each.id, name, each.content, hangs_on, each.loading, first=_first(frames)), frames)
+            replies_to = turns.get(command) or messages.get(each.reference, 0)
+            yield ShownMessage(
+                Said(each.id, name, each.content, replies_to, each.loading, first=_first(frames)), frames
+            )
 
 
 def _first(frames: Sequence[tuple[float, str]]) -> float:
@@ -71,11 +73,11 @@ def _first(frames: Sequence[tuple[float, str]]) -> float:
 
 
 def screen_changes(seen: Sequence[ShownMessage]) -> tuple[dict[int, list[float]], dict[int, float]]:
-    """When the reply to each question changed on screen, and since when its last word can be read."""
+    """When the reply to each question changed on screen, and since when its last word was visible."""
     changes: dict[int, list[float]] = defaultdict(list)
     ends: dict[int, float] = {}
     for each in seen:
-        about = {int(number) for _, text in each.frames for number in _WORD.findall(text)} or {each.said.hangs_on}
+        about = {int(number) for _, text in each.frames for number in _WORD.findall(text)} or {each.said.replies_to}
         for number in about:
             changes[number] += [at for at, _ in each.frames]
             whole = [at for at, text in each.frames if f"w{number}xend" in text]
@@ -85,7 +87,7 @@ def screen_changes(seen: Sequence[ShownMessage]) -> tuple[dict[int, list[float]]
 
 
 def requests(world: ChaosWorld) -> tuple[Request, ...]:
-    """Who asked the model what."""
+    """Which process asked the model which question."""
     found = world.nebula.requests
     return tuple(Request(each.at, each.key, number_in(each.messages[-1].content)) for each in found if each.messages)
 
@@ -111,7 +113,7 @@ async def kept(world: ChaosWorld) -> tuple[Kept, ...]:
 
 
 async def waiting(world: ChaosWorld) -> int:
-    """How many questions wait or are being answered."""
+    """How many questions wait or run."""
     keys = [key async for key in world.store.client.scan_iter("nb:*:i:*", count=1000)]
     return sum([await world.store.client.llen(key) for key in keys])
 

@@ -1,4 +1,5 @@
-"""Takeovers in a chaos run: who held a turn when its process was killed, and when another process went on with it."""
+"""Takeovers in a chaos run: which process held a turn when it was killed, and when another process continued the
+turn."""
 
 import math
 from collections.abc import Mapping, Sequence

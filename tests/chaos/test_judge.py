@@ -1,4 +1,4 @@
-"""Tests of the judge of chaos runs: it finds everything that may go wrong, and nothing else."""
+"""Tests of the judge of chaos runs: it finds every error, and nothing else."""
 
 import math
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ def test_whole_reply_that_still_says_it_grows_is_reported() -> None:
 
 
 def test_stream_that_was_not_ended_is_reported() -> None:
-    """A message that streams, or shows that the model thinks, for ever."""
+    """A message that streams for ever, or shows for ever that the model thinks."""
     assert judged(said=(*SAID[:2], replace(SAID[2], streams=True))) == [("open", 3)]
 
 
@@ -98,7 +98,7 @@ def test_stub_in_the_documented_gap_is_counted_apart() -> None:
     assert ("incomplete", 1) in judged(said=(*SAID[1:], stub))
 
 
-def test_closed_reply_is_no_whole_one() -> None:
+def test_closed_reply_is_not_whole() -> None:
     """A sentence of the bot closes a reply, with or without a beginning of the answer above it."""
     for text in (GAVE_UP, f"{half(3)}\n{GAVE_UP}"):
         verdict = judge(ASKED, (*SAID[:2], replace(SAID[2], text=text)), KEPT[:2])
@@ -113,18 +113,19 @@ def test_whole_reply_and_sentence_beside_it_is_reported() -> None:
 
 
 def test_bare_sentence_goes_to_the_question_that_lacks_a_reply() -> None:
-    """In a thread it replies to the first question, in a direct message to none; it closes a question that has
-    nothing."""
-    for hangs_on in (1, 0):
-        sentence = Said("m4", "slack/T/C", GAVE_UP, hangs_on)
+    """In a thread it replies to the first question, in a direct message to none. It closes a question without a
+    reply."""
+    for replies_to in (1, 0):
+        sentence = Said("m4", "slack/T/C", GAVE_UP, replies_to)
         verdict = judge(ASKED, (SAID[0], SAID[2], sentence), (KEPT[0], KEPT[2]))
         assert (verdict.complete, verdict.closed, verdict.findings) == ((1, 3), (2,), ())
     assert judged(said=(*SAID, Said("m4", "slack/T/C", GAVE_UP, 1, gap=True))) == [("double", 1)]
     assert judged(said=(*SAID, Said("m4", "slack/T/C", GAVE_UP))) == [("stray", 0)]
 
 
-def test_command_that_was_lost_may_be_thought_about() -> None:
-    """Its process died between the sign and the store: nobody answers it, and Discord ends the sign itself."""
+def test_lost_command_may_show_thinking() -> None:
+    """Its process died after it showed "thinking" and before it stored the command: nobody answers it, and Discord ends
+    the sign."""
     asked = (*ASKED[:2], replace(ASKED[2], accepted=False, must=False))
     assert judged(asked, (*SAID[:2], Said("m3", "discord/G/D", "", 3, streams=True)), KEPT[:2]) == []
 
@@ -151,7 +152,8 @@ def test_order_on_screen_is_judged() -> None:
 
 
 def test_history_is_judged() -> None:
-    """Forgotten, doubled, changed, in another room, in another order, of nobody's question: the judge finds each."""
+    """The judge finds exchanges that are missing, doubled, changed, in another room, out of order or without a
+    question."""
     assert judged(kept=KEPT[:2]) == [("forgotten", 3)]
     assert judged(kept=(*KEPT, KEPT[2])) == [("remembered twice", 3)]
     assert judged(kept=(*KEPT[:2], replace(KEPT[2], answer=half(3)))) == [("remembered wrong", 3)]
@@ -167,7 +169,7 @@ def test_history_of_a_closed_reply() -> None:
     assert judged(said=said, kept=(*KEPT[:2], replace(KEPT[2], answer="w3x1"))) == [("remembered wrong", 3)]
 
 
-def test_takeover_is_the_time_until_somebody_else_goes_on() -> None:
+def test_takeover_is_the_time_until_another_process_continues() -> None:
     """It lasts from the kill to the next request of another process for the same question."""
     requests = (Request(0.0, "k1", 1), Request(0.0, "k2", 2), Request(8.0, "k2", 1))
     assert takeovers((Kill(1.0, "k1"),), requests, {}, {}) == (TakeoverTime(1, 7.0, "k2"),)
@@ -179,14 +181,14 @@ def test_takeover_ends_with_a_sign_on_screen() -> None:
     assert found.seconds == 3.0
 
 
-def test_takeover_of_nobody_is_infinite() -> None:
-    """A turn that nobody went on with."""
+def test_takeover_by_nobody_is_infinite() -> None:
+    """No process continued the turn."""
     (found,) = takeovers((Kill(1.0, "k1"),), (Request(0.0, "k1", 1),), {}, {})
     assert found.seconds == math.inf
 
 
 def test_what_was_not_held_is_not_taken_over() -> None:
-    """Replies that were whole, and turns that another process held by then."""
+    """Whole replies, and turns that another process already held."""
     requests = (Request(0.0, "k1", 1), Request(0.0, "k1", 2), Request(0.5, "k2", 2))
     assert takeovers((Kill(1.0, "k1"),), requests, {}, {1: 0.9}) == ()
 

@@ -32,7 +32,7 @@ CONNECTED_LOG_LINES = (b"Slack: connected", b"on Discord as")  # logged by a pro
 
 
 class Store:
-    """A Redis of our own that writes every step to its file before it answers."""
+    """A private Redis that writes every step to its file before it answers."""
 
     def __init__(self, folder: Path) -> None:
         self.url = f"unix://{folder}/redis.sock"
@@ -64,7 +64,7 @@ class Store:
         await self._process.wait()
 
     def freeze(self) -> None:
-        """Send SIGSTOP: connections stay open, answers do not come."""
+        """Send SIGSTOP: connections stay open, but it does not answer."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -80,8 +80,7 @@ class Store:
 
 
 class Replica:
-    """A slot for a process of the program. Each of its processes has its own API key, by which the model tells them
-    apart."""
+    """A slot for a process of the program. Each process has its own API key, by which the model distinguishes them."""
 
     def __init__(self, name: str, folder: Path, settings: Callable[[str], dict[str, str]]) -> None:
         self.name = name
@@ -191,7 +190,7 @@ class ChaosWorld:
 async def world(
     folder: Path, replicas: int, say: Callable[[tuple[ChatMessage, ...]], str]
 ) -> AsyncIterator[ChaosWorld]:
-    """Everything running and connected. `say` returns the model's answers. All logs are in `folder`, whose path is
+    """Start and connect everything. `say` returns the model's answers. All logs are in `folder`, whose path is
     short."""
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(SlackServer(retry_delays=SLACK_RETRY_SECONDS))
