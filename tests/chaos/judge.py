@@ -50,7 +50,7 @@ class AskedQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message of the bot in its final state. `replies_to`: the question that it replies to on the platform, 0 for none.
+    """A message of the bot in its final state. `replies_to`: the question that it replies to, 0 for none.
 
     `first`: when the first words of an answer could be read in it, in monotonic seconds. `gap`: whether a post of this
     kind may stay behind if the process dies before it learns the message's id.

@@ -1,4 +1,4 @@
-"""A surface in memory. It records what people would see, frame by frame, and can raise a platform's faults."""
+"""A surface in memory. It records frame by frame what people would see, and can raise a platform's faults."""
 
 import asyncio
 from collections.abc import Callable, Iterator

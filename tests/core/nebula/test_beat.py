@@ -22,12 +22,12 @@ async def test_a_stream_is_quick_after_several_pieces_in_quick_succession() -> N
     assert beat.quick
 
 
-async def test_a_rest_ends_by_itself() -> None:
+async def test_a_gathering_ends_by_itself() -> None:
     """Nobody has to ask for the gathered pieces."""
     await Beat().rest()
 
 
-async def test_a_rest_ends_on_request() -> None:
+async def test_a_gathering_ends_on_request() -> None:
     """A request has an effect only while pieces gather."""
     beat = Beat()
     assert not beat.now()
@@ -39,7 +39,8 @@ async def test_a_rest_ends_on_request() -> None:
 
 
 async def test_gathered_pieces_are_read_together_and_at_once_on_request(server: NebulaServer) -> None:
-    """Tokens of a quick model come in few pieces; whoever shows them need not wait for the beat, and none is lost."""
+    """Tokens of a quick model come in few pieces. A reader that shows them need not wait for the beat, and none is
+    lost."""
     words = " ".join(f"w{number}" for number in range(60))
     server.pace = 300.0
     server.answer_next(words)
@@ -64,7 +65,7 @@ async def test_gathered_pieces_are_read_together_and_at_once_on_request(server: 
 
 
 async def test_a_quick_stream_comes_in_few_pieces(server: NebulaServer) -> None:
-    """Tokens in quick succession are read together, even if nobody asks for them."""
+    """Tokens in quick succession are read together, even without a request."""
     words = " ".join(f"w{number}" for number in range(60))
     server.pace = 300.0
     server.answer_next(words)

@@ -1,4 +1,4 @@
-"""The circuit breaker: when it opens, who probes, how pauses grow, and what holds after any sequence of events."""
+"""The circuit breaker: when it opens, who probes, how pauses grow, and its invariants after any sequence of events."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,7 +57,7 @@ def test_the_pause_doubles_up_to_a_cap_and_is_reset() -> None:
     assert opened(breaker, now).wait(now) == 10
 
 
-def test_a_probe_without_a_verdict_makes_way_for_the_next() -> None:
+def test_a_probe_without_a_result_allows_the_next() -> None:
     """If a person stops the answer of the probe, that says nothing about the server."""
     breaker = opened(new_breaker())
     breaker.given_up(enter(breaker, 10), 10)
@@ -65,7 +65,7 @@ def test_a_probe_without_a_verdict_makes_way_for_the_next() -> None:
     assert enter(breaker, 10)
 
 
-def test_failures_from_before_it_opened_do_not_count() -> None:
+def test_failures_of_earlier_requests_do_not_count() -> None:
     """Requests sent earlier neither prolong the pause nor decide about the probe."""
     breaker = new_breaker()
     early = [enter(breaker, 0) for _ in range(2)]

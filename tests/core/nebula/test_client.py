@@ -99,7 +99,7 @@ def recorded(name: str) -> NebulaFault:
     )
 
 
-# What is sent
+# Requests
 
 
 async def test_a_request_carries_the_documented_fields(server: NebulaServer, model: Nebula) -> None:
@@ -130,7 +130,7 @@ async def test_other_model_names_pass_through(server: NebulaServer, model: Nebul
 async def test_a_server_that_refuses_stream_options_is_remembered_and_asked_without_them(
     server: NebulaServer, model: Nebula
 ) -> None:
-    """There is one refusal, and never another."""
+    """The server refuses once; later requests omit the options."""
     server.fault(NebulaFault(status=400, body='{"error":{"message":"Unrecognized request argument: stream_options"}}'))
     server.answer_next("one")
     server.answer_next("two")
@@ -149,7 +149,7 @@ async def test_a_lone_surrogate_does_not_break_a_request_or_an_answer(server: Ne
     assert server.requests[0].messages[0].content == "a\ufffdb🙂"
 
 
-# What is read
+# Responses
 
 
 async def test_a_stream_comes_in_pieces_and_ends_with_finish_and_usage(server: NebulaServer, model: Nebula) -> None:
@@ -338,7 +338,7 @@ async def test_recorded_answers(
     assert (deltas[-1].finish, deltas[-1].usage) == (finish, usage)
 
 
-# What goes wrong
+# Failures
 
 RECORDED_ERRORS = {
     BadKey: "litellm_bad_key litellm_key_expired litellm_key_wrong vllm_bad_key vllm_no_key",
@@ -537,7 +537,7 @@ async def test_an_unreachable_server_is_server_trouble(server: NebulaServer) -> 
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_after_the_finish_nothing_can_spoil_the_answer(monkeypatch: pytest.MonkeyPatch, reset: bool) -> None:
+async def test_no_failure_after_the_finish_affects_the_answer(monkeypatch: pytest.MonkeyPatch, reset: bool) -> None:
     """If the server then falls silent or resets the connection, the answer is still complete."""
     monkeypatch.setattr("core.nebula.client.AFTER_FINISH_SECONDS", 0.05)
     gone = asyncio.Event()

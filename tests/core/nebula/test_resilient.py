@@ -192,7 +192,7 @@ async def test_a_short_refusal_is_waited_out(redis_url: str, server: NebulaServe
 
 
 async def test_without_redis_requests_go_uncounted(server: NebulaServer) -> None:
-    """A lost Redis blocks no answer, whatever the limits."""
+    """A lost Redis blocks no answer, independent of the limits."""
     async with resilient(server, NO_REDIS, Tier(1, 1, 1)) as model:
         for _ in range(3):
             assert text(await read(model))
@@ -201,7 +201,7 @@ async def test_without_redis_requests_go_uncounted(server: NebulaServer) -> None
 # The breaker
 
 
-async def test_a_server_that_fails_is_left_alone(server: NebulaServer) -> None:
+async def test_a_failing_server_is_not_asked(server: NebulaServer) -> None:
     """After several failures in a row the error comes at once, with a time, and the server is not asked."""
     server.fault(DOWN, times=None)
     async with resilient(server) as model:
@@ -240,7 +240,7 @@ async def test_one_request_probes_the_server(server: NebulaServer) -> None:
     ("fault", "kind"),
     [(busy(0), RateLimited), (NebulaFault(status=400, body='{"error": {"param": "top_p"}}'), BadRequest)],
 )
-async def test_a_server_that_gives_a_reason_is_up(
+async def test_refusals_do_not_open_the_breaker(
     server: NebulaServer, fault: NebulaFault, kind: type[ModelError]
 ) -> None:
     """Refusals do not open the breaker."""
@@ -367,7 +367,7 @@ async def test_a_stopped_answer_is_not_a_failure(server: NebulaServer) -> None:
         assert text(await read(model))
 
 
-# What people see
+# Visible results
 
 
 async def test_people_read_which_model_answered(redis_client: Redis, server: NebulaServer) -> None:

@@ -132,7 +132,7 @@ def test_splits_change_nothing(lines: list[tuple[bytes, bytes]], bom: bool, data
 
 @given(st.lists(st.lists(LINES, max_size=3), max_size=6), st.data())
 def test_a_read_of_whole_events_gives_the_same_events(events: list[list[bytes]], data: st.DataObject) -> None:
-    """Reads that end where events end take a short cut, which gives the same result as single bytes."""
+    """Reads that end at the end of an event take a shorter path, which gives the same result as single bytes."""
     blocks = [b"".join(line + b"\n" for line in lines) + b"\n" for lines in events]
     cuts = sorted(data.draw(st.lists(st.integers(0, len(blocks)), max_size=4)))
     pieces = [b"".join(blocks[start:stop]) for start, stop in pairwise([0, *cuts, len(blocks)])]

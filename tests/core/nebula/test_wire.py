@@ -45,13 +45,13 @@ CHUNKS = st.fixed_dictionaries(
 
 @given(CHUNKS)
 def test_both_ways_of_reading_the_usual_chunk_agree(value: dict[str, Any]) -> None:
-    """The one pass reads words and nothing else: the same that a look at every field finds."""
+    """The fast path accepts only chunks with text, and finds the same as the general one."""
     data = json.dumps(value)
     said = words(data)
     assert said is None or parse(data) == Chunk(said)
 
 
-def test_nearly_every_chunk_is_read_in_one_pass() -> None:
+def test_nearly_every_chunk_takes_the_fast_path() -> None:
     """The tokens of vLLM, llama.cpp and LiteLLM are read in one pass."""
     for choice in (
         {"index": 0, "delta": {"content": " hash"}, "logprobs": None, "finish_reason": None},

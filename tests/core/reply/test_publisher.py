@@ -46,7 +46,7 @@ class Draft:
         self.cell.set(self.cell.value.add(Delta(text=text, thought=thought), now))
 
     async def pause(self) -> None:
-        """Let the publisher look."""
+        """Let the publisher run."""
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -66,7 +66,7 @@ async def publishing(
 
 
 async def test_reply_grows_in_place() -> None:
-    """The first word is posted, the rest is edited into the same message."""
+    """The first word is posted; edits of the same message show the rest."""
     room = MemorySurface()
     async with publishing(room) as draft:
         draft.write("One")
@@ -80,7 +80,7 @@ async def test_reply_grows_in_place() -> None:
 
 
 async def test_stale_text_is_never_sent() -> None:
-    """What was written while a call was on its way is sent right after it, newest state only."""
+    """After a call, only the newest state of the text written during it is sent."""
     room = MemorySurface()
     async with publishing(room) as draft:
         draft.write("n0")
@@ -142,7 +142,7 @@ async def test_ends_look_different(phase: Phase, notice: str, foot: str) -> None
     assert (page.text, page.foot) == ("Some text", foot)
 
 
-async def test_cut_by_length_is_said() -> None:
+async def test_cut_by_length_is_marked() -> None:
     """An answer that hit max_tokens does not look complete."""
     room = MemorySurface()
     async with publishing(room) as draft:
@@ -175,7 +175,7 @@ async def test_thinking_is_shown_then_its_time() -> None:
     assert "musing" not in repr(room.frames)
 
 
-async def test_text_that_was_thought_is_taken_back() -> None:
+async def test_text_that_was_thought_is_removed() -> None:
     """Text that was shown and turns out to be thought goes away, even if it filled several messages."""
     room = MemorySurface(limit=300)
     async with publishing(room) as draft:
@@ -187,7 +187,7 @@ async def test_text_that_was_thought_is_taken_back() -> None:
 
 
 async def test_refused_frame_is_replaced_by_a_newer_one() -> None:
-    """A 429 costs a pause, not the text."""
+    """A 429 causes a pause, but no text is lost."""
     room = MemorySurface(faults=[SlowDown("429", 0.05), SlowDown("429", 0.05)])
     async with publishing(room) as draft:
         draft.write("All of it")
@@ -196,7 +196,7 @@ async def test_refused_frame_is_replaced_by_a_newer_one() -> None:
 
 
 async def test_final_frame_is_tried_again() -> None:
-    """A passing fault leaves no half answer on screen."""
+    """A temporary fault leaves no incomplete answer on screen."""
     room = MemorySurface()
     async with publishing(room) as draft:
         draft.write("Half")
@@ -208,7 +208,7 @@ async def test_final_frame_is_tried_again() -> None:
 
 
 async def test_deleted_reply_ends_the_publisher() -> None:
-    """Somebody who deletes the reply does not want it back."""
+    """A reply that somebody deletes does not come back."""
     room = MemorySurface()
     draft = Draft(room)
     draft.write("Half")
@@ -228,8 +228,8 @@ async def _outcome(work: Awaitable[None]) -> Exception | None:
     return None
 
 
-async def test_refused_content_is_said_in_its_place() -> None:
-    """When the platform refuses the final text for good, a sentence takes its place, not half of the text."""
+async def test_a_sentence_replaces_refused_content() -> None:
+    """If the platform refuses the final text for good, a sentence replaces it, not half of the text."""
     room = MemorySurface(faults=[Rejected("automod")])
     async with publishing(room) as draft:
         draft.write("Forbidden word")
@@ -238,8 +238,8 @@ async def test_refused_content_is_said_in_its_place() -> None:
     assert "refused" in page.foot
 
 
-async def test_message_that_can_not_be_edited_is_posted_anew() -> None:
-    """Where edits are forbidden, the whole text comes in a new message once it is complete; the stub is deleted."""
+async def test_message_that_cannot_be_edited_is_posted_again() -> None:
+    """If edits are forbidden, a new message has the whole text once it is complete; the stub is deleted."""
     room = MemorySurface()
     async with publishing(room) as draft:
         draft.write("Half")
@@ -272,7 +272,7 @@ async def test_backoff_ends_with_the_reply() -> None:
 
 
 async def test_surface_that_refuses_everything_is_given_up() -> None:
-    """A page and the sentence in its place are tried once each, not again and again."""
+    """A page and the sentence that replaces it are tried once each."""
     room = MemorySurface(faults=[Rejected("no")] * 5)
     draft = Draft(room)
     draft.write("Some text")
@@ -282,8 +282,8 @@ async def test_surface_that_refuses_everything_is_given_up() -> None:
     assert len(room.faults) == 3
 
 
-async def test_another_process_goes_on_in_the_same_messages() -> None:
-    """A takeover edits the messages that are there and deletes those that the new text does not need."""
+async def test_another_process_continues_in_the_same_messages() -> None:
+    """A takeover edits the existing messages and deletes those that the new text does not need."""
     room = MemorySurface()
     room.messages = {"old0": Page("Half"), "old1": Page("way")}
     async with publishing(room, Progress(("old0", "old1"))) as draft:
@@ -293,7 +293,7 @@ async def test_another_process_goes_on_in_the_same_messages() -> None:
 
 
 async def test_takeover_does_not_rewind() -> None:
-    """A new attempt is shown when it is as long as the one before; until then the old text stays."""
+    """A new attempt is shown once it is as long as the one before; until then the old text stays."""
     room = MemorySurface()
     room.messages = {"old": Page("One two three")}
     async with publishing(room, Progress(("old",), 13)) as draft:
@@ -306,8 +306,8 @@ async def test_takeover_does_not_rewind() -> None:
     assert all(len(page.text) >= 13 for page in room.of("old"))
 
 
-async def test_superfluous_messages_go_in_the_end() -> None:
-    """A busy platform keeps no message of an earlier attempt on screen."""
+async def test_superfluous_messages_are_deleted_at_the_end() -> None:
+    """Even on a busy platform, no message of an earlier attempt stays on screen."""
     room = MemorySurface(messages={"a": Page("old"), "b": Page("old"), "c": Page("old")})
     room.delete_faults = [SlowDown("429", 0.01), Unreachable("502")]
     async with publishing(room, Progress(("a", "b", "c"))) as draft:
@@ -316,13 +316,13 @@ async def test_superfluous_messages_go_in_the_end() -> None:
     assert [page.text for page in room.messages.values()] == ["New"]
 
 
-async def test_end_does_not_wait_for_its_turn() -> None:
-    """A reply that ends while its next frame waits is shown at once, with the call that was kept for that."""
+async def test_end_does_not_wait_for_the_next_permit() -> None:
+    """A reply that ends while its next frame waits is shown at once, with the call that was kept for its end."""
     room = MemorySurface(edit_pace=RateLimit("shared", 5, 60))
     async with publishing(room) as draft:
         draft.write("a")
         await room.until("a")
-        draft.write("b")  # its turn comes in a quarter of a minute
+        draft.write("b")  # the next permit comes in a quarter of a minute
         await asyncio.sleep(0)
         draft.end()
     assert room.text == "ab"
@@ -333,7 +333,7 @@ async def test_a_call_is_given_back_when_the_publisher_ends_before_it(monkeypatc
     monkeypatch.setattr(publisher, "FRESH_TEXT_TIMEOUT_SECONDS", HANG_SECONDS)
 
     class Gathering(Beat):
-        """Says that there is text to be read, and has none."""
+        """Reports gathered text although it has none."""
 
         asked = asyncio.Event()
 

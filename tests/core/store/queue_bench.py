@@ -1,4 +1,4 @@
-"""The bench of the queue's model: runs each step in a real Redis and in the model, which must agree."""
+"""Compares the queue with its model: runs each step in a real Redis and in the model, which must agree."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from tests.core.store.queue_model import Box, LeaseState, question, reply, said
 T = TypeVar("T")
 
 CHANNELS = ("C1", "C2")
-# A lease expires only where a step says so.
+# A lease expires only if a step says so.
 LIMITS = Retention(lease=3600, inbox=3, exchanges=3, ended=2)
 _STALE = "stale"
 # Every key and its time to live, in one round trip.
@@ -72,7 +72,7 @@ class BlockingRedis:
         self._runner.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run it to its end."""
+        """Run a coroutine until its end."""
         return self._runner.get_loop().run_until_complete(work)
 
 
@@ -157,7 +157,7 @@ class Bench:
         return found
 
     def claim(self, process: int, box: Box) -> Turn | None:
-        """Take a conversation over, if it is free."""
+        """Take over a conversation, if it is free."""
         turn = self.both(self.turns.claim(box.name), box.claim)
         self._take(process, turn)
         return turn
@@ -200,7 +200,7 @@ class Bench:
             self.release_late(held.turn, progress)
 
     def release_late(self, turn: Turn, progress: Progress) -> None:
-        """A release arrives, whatever happened to the turn."""
+        """A release arrives, no matter what has happened to the turn."""
         box = self.boxes[turn.conversation]
         self.both(self.turns.release(turn, progress), lambda: box.release(turn, progress))
 

@@ -1,4 +1,4 @@
-"""A model of the queue: what one conversation must hold after each step, and what the step must answer."""
+"""A model of the queue: the state of one conversation after each step, and the answer of the step."""
 
 from dataclasses import replace
 from enum import StrEnum
@@ -87,7 +87,7 @@ class Box:
             self.lease = LeaseState.LAPSED
 
     def claim(self) -> Turn | None:
-        """Take the conversation over, unless it is held or empty."""
+        """Take over the conversation, unless it is held or empty."""
         if self.lease is LeaseState.LIVE or not self.line:
             return None
         self._take()
@@ -211,7 +211,7 @@ class Box:
         return count
 
     def check(self) -> None:
-        """Check what holds for every queue, whatever steps led to it."""
+        """Check the invariants of a queue after any steps."""
         accepted, waiting = list(self.requests), [each.id for each in self.line]
         assert sorted([*waiting, *self.committed, *self.deleted]) == sorted(accepted), "each in exactly one place"
         assert waiting == [each for each in accepted if each in waiting], "in order of acceptance"

@@ -143,7 +143,7 @@ async def test_every_step_of_settings_rate_limits_and_ratings(nodes: Nodes) -> N
 
 
 async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
-    """A stop is heard whatever the turn's slot and whatever node the listener is connected to."""
+    """A process receives a stop for any slot of the turn, and on any node that it listens to."""
     heard: list[str] = []
     async with connection(nodes.url) as redis, connection(nodes.url) as other, asyncio.TaskGroup() as group:
         turns = Turns(redis, partitions=8)
@@ -157,7 +157,7 @@ async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
     assert sorted(heard) == sorted(question(place, 1).id for place in PLACES)
 
 
-async def test_slot_that_moves_to_another_node(nodes: Nodes) -> None:
+async def test_conversation_moves_with_its_slot_to_another_node(nodes: Nodes) -> None:
     """When slots move to other nodes, a conversation continues there with everything stored of it."""
     place = PLACES[0]
     async with connection(nodes.url) as redis:
@@ -217,7 +217,7 @@ async def test_a_timeout_is_not_repeated(nodes: Nodes) -> None:
                 async with guarded():
                     await redis.rpush("list", "once")
         finally:
-            os.kill(owner.process.pid, signal.SIGCONT)  # it applies whatever it was sent meanwhile
+            os.kill(owner.process.pid, signal.SIGCONT)  # it applies everything that it received meanwhile
         async with asyncio.timeout(HANG_SECONDS):
             while True:
                 with suppress(StoreError):
@@ -236,7 +236,7 @@ async def test_check_names_the_servers(nodes: Nodes) -> None:
     assert found.warnings == ()
 
 
-async def test_one_partition_in_a_cluster_is_warned_of(nodes: Nodes) -> None:
+async def test_one_partition_in_a_cluster_gives_a_warning(nodes: Nodes) -> None:
     """With one partition all conversations are on one node: the operator gets a warning."""
     for partitions, warnings in ((1, 1), (8, 0)):
         options: dict[str, Any] = {"redis_url": nodes.url, "redis_partitions": partitions}
@@ -350,7 +350,7 @@ def _error(answer: object) -> bool:
     return isinstance(answer, BaseException)
 
 
-async def test_listener_goes_on_elsewhere(nursery: Nursery) -> None:
+async def test_listener_moves_to_another_node(nursery: Nursery) -> None:
     """When a process loses the node that it listens on, it hears of stops on another."""
     heard: list[str] = []
     with cluster(nursery=nursery) as nodes:

@@ -23,7 +23,7 @@ def shown(of: Held | Ended, characters: int) -> Progress:
 
 
 class Queue(RuleBasedStateMachine):
-    """Each rule is one step of one process; it also draws what may go wrong on its way."""
+    """Each rule is one step of one process; it also draws the failures of that step."""
 
     def __init__(self, server: BlockingRedis) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class Queue(RuleBasedStateMachine):
     @precondition(lambda self: self.bench.ended)
     @rule(channel=BOXES, person=st.sampled_from((None, *AUTHORS)))
     def forget(self, channel: str, person: Author | None) -> None:
-        """A person has their exchanges forgotten, or all exchanges of a channel."""
+        """Forget a person's exchanges, or all exchanges of a channel."""
         box, records = self._box(channel), self.bench.records
         if person is None:
             self.bench.both(records.reset(box.name), box.reset)
@@ -138,7 +138,7 @@ class Queue(RuleBasedStateMachine):
         self.bench.finish()
 
 
-@pytest.mark.timeout(600)  # needed only when it fails and looks for the shortest example
+@pytest.mark.timeout(600)  # needed only if the test fails and searches for the shortest example
 def test_any_order_of_steps(redis_url: str) -> None:
     """Whatever three processes do, lose and repeat, every question is answered once, in order, by one holder."""
     with BlockingRedis(redis_url) as server:

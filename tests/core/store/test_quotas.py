@@ -1,4 +1,4 @@
-"""Quotas against a real Redis: shared by processes, all or nothing, once per name, with debts, holds and days."""
+"""Quotas with a real Redis: shared by processes, all or nothing, once per name, with debts, holds and days."""
 
 import asyncio
 import uuid
@@ -48,7 +48,7 @@ async def fill(quotas: Quotas, limit: QuotaLimit) -> int:
 
 
 async def test_processes_share_a_limit(quotas: Quotas, other: Quotas) -> None:
-    """Two processes together get as much as one would, in whatever order they ask."""
+    """Two processes together get as much as one would, in any order of requests."""
     asked = [
         taken(each, f"{number}/{index}", Demand(THREE, 1))
         for number in range(5)
@@ -92,7 +92,7 @@ async def test_places_are_given_in_order(quotas: Quotas) -> None:
     assert isinstance(last, QuotaRefused)
 
 
-async def test_more_than_may_be_used_at_once_leaves_a_debt(quotas: Quotas) -> None:
+async def test_a_demand_above_the_bucket_leaves_a_debt(quotas: Quotas) -> None:
     """A request larger than the bucket starts when the bucket is full; the next ones wait until the debt is paid."""
     limit = QuotaLimit("small", 10, 0.1)
     assert await quotas.take("large", [Demand(limit, 30)]) == Granted(0)
@@ -101,7 +101,7 @@ async def test_more_than_may_be_used_at_once_leaves_a_debt(quotas: Quotas) -> No
     assert 200 < after.wait <= 210
 
 
-async def test_what_was_too_much_is_given_back(quotas: Quotas) -> None:
+async def test_an_overestimate_is_given_back(quotas: Quotas) -> None:
     """After the answer the true cost replaces the estimate, once."""
     assert await taken(quotas, "answer", Demand(TEN, 9))
     for _ in range(2):
@@ -109,7 +109,7 @@ async def test_what_was_too_much_is_given_back(quotas: Quotas) -> None:
     assert await fill(quotas, TEN) == 5
 
 
-async def test_what_was_too_little_is_charged(quotas: Quotas) -> None:
+async def test_an_underestimate_is_charged(quotas: Quotas) -> None:
     """A true cost above the estimate makes a debt; while there is one, even a demand of 0 is refused."""
     assert await taken(quotas, "answer", Demand(TEN, 1))
     assert await taken(quotas, "before", Demand(TEN, 0))
@@ -117,7 +117,7 @@ async def test_what_was_too_little_is_charged(quotas: Quotas) -> None:
     assert not await taken(quotas, "after", Demand(TEN, 0))
 
 
-async def test_nothing_is_given_back_that_was_not_taken(quotas: Quotas) -> None:
+async def test_only_a_reserved_amount_is_given_back(quotas: Quotas) -> None:
     """A refused or lost step reserved nothing, so settling it changes nothing."""
     await fill(quotas, THREE)
     assert not await taken(quotas, "late", Demand(THREE, 1))
@@ -139,7 +139,7 @@ async def test_a_day_ends_at_midnight(quotas: Quotas, redis_client: Redis) -> No
     assert await taken(quotas, "tomorrow", Demand(day, 1))
 
 
-async def test_a_hold_is_for_all_and_orders_those_who_wait(quotas: Quotas, other: Quotas) -> None:
+async def test_a_hold_applies_to_all_and_orders_the_waiting(quotas: Quotas, other: Quotas) -> None:
     """During a hold no request gets a place before its end; after it places are a step apart, also for a request that
     had an earlier place before the hold."""
     limit = QuotaLimit("fast", 1, 0.1)
@@ -159,7 +159,7 @@ async def test_a_hold_is_for_all_and_orders_those_who_wait(quotas: Quotas, other
     assert refused.limit is None
 
 
-async def test_every_key_ends_by_itself(quotas: Quotas, redis_client: Redis) -> None:
+async def test_every_key_expires(quotas: Quotas, redis_client: Redis) -> None:
     """Everything that a quota writes expires, and all of it is in one Cluster slot."""
     await quotas.take("a", [Demand(THREE, 1), Demand(QuotaLimit.daily("day", 5), 1)], hold="model")
     await quotas.settle("a", [Demand(TEN, 2)])
@@ -227,7 +227,7 @@ async def test_a_channel_has_its_own_limit(quotas: Quotas) -> None:
     assert [await limits.take(question(f"d{number}", channel="D1", direct=True)) for number in range(3)] == [""] * 3
 
 
-async def test_a_delivery_again_is_not_counted(quotas: Quotas) -> None:
+async def test_a_redelivery_is_not_counted(quotas: Quotas) -> None:
     """The same question delivered twice counts once."""
     limits = people(quotas, person_requests=2)
     assert [await limits.take(question(name)) for name in "aaaab"] == [""] * 5

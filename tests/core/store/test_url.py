@@ -1,4 +1,4 @@
-"""Addresses of Redis: what each form means, and that the error for a wrong one quotes no part of it."""
+"""Addresses of Redis: the meaning of each form; the error for an invalid one quotes no part of it."""
 
 import pytest
 from redis.asyncio.connection import SSLConnection
@@ -55,7 +55,7 @@ def test_sentinels_over_tls() -> None:
         ("redis+cluster://", "without a database"),
     ],
 )
-def test_wrong_address_is_told_how_it_looks(url: str, looks: str) -> None:
+def test_invalid_address_gets_an_example(url: str, looks: str) -> None:
     """The sentence has an example of the same kind and no part of the password."""
     with pytest.raises(StoreError, match="REDIS_URL") as caught:
         parse(url)
@@ -73,7 +73,7 @@ def test_unknown_option_is_refused(url: str) -> None:
         connect(url)
 
 
-def test_unknown_scheme_is_told_which_there_are() -> None:
+def test_unknown_scheme_gets_a_list_of_schemes() -> None:
     """The sentence names all schemes."""
     with pytest.raises(StoreError) as caught:
         parse("http://localhost")

@@ -26,7 +26,7 @@ ELSEWHERE = Place("other", "W1", "C9")
 
 
 async def left_behind(redis: "Redis") -> Question:
-    """A question whose process is gone. The sweep visits leases that ran out earlier first: once this question is
+    """A question whose process has ended. The sweep visits leases that ran out earlier first: once this question is
     answered, the sweep has passed all of them."""
     place = Place("test", "W1", "C7")
     question = Question("test/left", place, ANN, "still here?", message="left")
@@ -46,13 +46,13 @@ async def test_entry_that_does_not_parse_does_not_end_the_process(redis_client: 
         assert await bot.answer("hi", Place("test", "W1", "C2"))
 
 
-async def test_history_that_does_not_parse_is_passed_over(bot: Process, redis_client: Redis) -> None:
+async def test_history_that_does_not_parse_is_skipped(bot: Process, redis_client: Redis) -> None:
     """One unreadable exchange does not silence a channel."""
     await redis_client.rpush("nb:{0}:h:test/W1/C1", b'q|{"turn":"secret words"}')
     assert await bot.answer("hi")
 
 
-async def test_setting_that_does_not_parse_is_passed_over(bot: Process, redis_client: Redis) -> None:
+async def test_setting_that_does_not_parse_is_skipped(bot: Process, redis_client: Redis) -> None:
     """One unreadable setting does not silence a channel."""
     await redis_client.hset("nb:s:test/W1/C1", "prompt", b'{"text":"secret words"}')
     assert await bot.answer("hi")
@@ -96,7 +96,7 @@ async def test_late_progress_is_not_the_next_turns(redis_client: Redis) -> None:
     assert taken.progress == Progress()
 
 
-async def test_release_twice_is_release_once(redis_client: Redis) -> None:
+async def test_repeated_release_has_no_effect(redis_client: Redis) -> None:
     """A repeated release, or a release after the commit, changes nothing."""
     turns = Turns(redis_client)
     first = await turns.accept(ROOM.name, Question("m1", ROOM, ANN, "hi"), "r1")
@@ -125,7 +125,7 @@ async def test_answer_stopped_by_the_filter_is_explained(bot: Process, server: N
 
 
 async def test_answer_that_nobody_saw_is_not_remembered(bot: Process, server: NebulaServer) -> None:
-    """Where the bot may not write, it has said nothing."""
+    """If the bot may not write, it has said nothing."""
     server.fault(NebulaFault(stall_after=10))  # the refusal ends it
     server.answer_next("word " * 100)
     question = bot.question("talk")
@@ -193,7 +193,7 @@ async def test_surrogates_in_a_question(bot: Process) -> None:
 
 
 async def test_shutdown_begins_no_new_turns(redis_client: Redis, server: NebulaServer) -> None:
-    """A question behind the running reply is handed back, not begun."""
+    """A question that waits for the running reply is handed back, not begun."""
     held = server.hold(after=3)
     server.answer_next("word " * 20)
     async with process(redis_client, server) as bot:
@@ -204,7 +204,7 @@ async def test_shutdown_begins_no_new_turns(redis_client: Redis, server: NebulaS
     assert len(server.requests) == 1
 
 
-async def test_notice_that_waits_does_not_hold_up_a_shutdown(redis_client: Redis, server: NebulaServer) -> None:
+async def test_waiting_notice_does_not_delay_a_shutdown(redis_client: Redis, server: NebulaServer) -> None:
     """A platform that asks for a pause of half a minute does not keep the process alive."""
     async with asyncio.timeout(HANG_SECONDS), process(redis_client, server, inbox_limit=1, drain=0) as bot:
         server.fault(NebulaFault(stall_after=1))

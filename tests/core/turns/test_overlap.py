@@ -76,7 +76,7 @@ async def test_newer_question_interrupts(bot: Process, server: NebulaServer) -> 
 
 
 @pytest.mark.parametrize("overlap", ["queue", "merge"])
-async def test_nothing_is_interrupted_unless_that_is_set(bot: Process, server: NebulaServer, overlap: str) -> None:
+async def test_nothing_is_interrupted_by_default(bot: Process, server: NebulaServer, overlap: str) -> None:
     """The running answer is complete."""
     await bot.command(f"set overlap {overlap}")
     held = Hold()
@@ -87,9 +87,7 @@ async def test_nothing_is_interrupted_unless_that_is_set(bot: Process, server: N
     assert bot.shown(first).count("first") == 20
 
 
-async def test_question_changed_while_answered_with_others_has_its_own_answer(
-    bot: Process, server: NebulaServer
-) -> None:
+async def test_question_edited_during_a_merged_answer_gets_its_own(bot: Process, server: NebulaServer) -> None:
     """A question that is edited too late for the common answer keeps its place in line."""
     await bot.command("set overlap merge")
     first = await busy(bot, server)
