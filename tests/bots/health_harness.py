@@ -1,4 +1,4 @@
-"""A bot with an open health port: the sandbox's Slack, Discord and Nebula, a real Redis, and probes from outside."""
+"""A bot with an open health port, the sandbox's Slack, Discord and Nebula, a real Redis, and probes from outside."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -116,7 +116,7 @@ class HealthServers:
                 await asyncio.sleep(0.02)
 
     async def ask_slack(self, text: str = "hello") -> None:
-        """Ask a question in #general; the test checks what becomes of it."""
+        """Ask a question in #general; the test checks the outcome."""
         await self.slack.say(self.ann, self.channel, f"@nebula {text}")
 
     async def answered(self, ending: str) -> None:

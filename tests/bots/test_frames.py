@@ -1,8 +1,9 @@
-"""Whatever a model writes: at every moment what is shown fits, parses and pings nobody; in the end all of it is there.
+"""For any text of a model, the visible part always fits, parses and pings nobody; in the end it is complete.
 
 Each document is laid out as it grows, page by page, as the surfaces do it, and judged by `judges`, which knows nothing
-of the code under test. Short documents are checked after every character; long ones are checked in a stretch around
-each kind of border and at sampled lengths. FRAMES=all checks every prefix of every document, which takes some minutes.
+of the code under test. Short documents are checked after every character; long ones around each kind of border and at
+sampled lengths. FRAMES=all checks every prefix of every document, which takes some minutes.
+
 
 """
 
@@ -140,7 +141,7 @@ def check_whole(pages: Pages, text: str, shown: PlatformView) -> None:
     edges = [*pages.starts, len(text)]
     for number, page in enumerate(texts):
         source = squeezed(text[edges[number] : edges[number + 1]])
-        # At its end a page may leave out the quote marker or the number that the next page writes again.
+        # A page may omit a quote marker or number at its end, because the next page writes it again.
         assert source in squeezed(page) or re.sub(r"(>*\d{1,9}[.)]|>+)$", "", source) in squeezed(page)
         assert not judges.fence_is_open(page)
         out = shown.show(page)
@@ -159,7 +160,7 @@ def squeezed(text: str) -> str:
 
 
 def without_boxes(text: str) -> str:
-    """Discord gets symbols in place of the boxes of tasks."""
+    """Discord gets symbols instead of the boxes of tasks."""
     return re.sub(r"\[[ xX]\] ", "", text)
 
 
@@ -218,7 +219,7 @@ def test_mrkdwn_and_plain_text(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "limit"), [*((name, 700) for name in TEXTS), ("all", 900), ("all", 9_000)])
 def test_a_stream_is_only_added_to(name: str, limit: int) -> None:
-    """What a page shows always begins with what it showed before, to its last word, and never pings."""
+    """The text of a page always begins with its earlier text, until the last word, and never pings."""
     text = LONGEST if name == "all" else TEXTS[name]
     fits = partial(_within, limit)
     shown: dict[int, str] = {}

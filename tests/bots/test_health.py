@@ -91,7 +91,7 @@ async def test_a_port_in_use_is_reported() -> None:
                 raise AssertionError("it was opened twice")
 
 
-async def test_ready_means_redis_and_both_platforms(here: HealthServers, redis_url: str) -> None:
+async def test_ready_requires_redis_and_both_platforms(here: HealthServers, redis_url: str) -> None:
     """It is alive at once, and ready once everything is connected, with one line each."""
     async with here.bot(redis_url):
         assert await here.get("/healthz") == (200, "ok\n")

@@ -24,7 +24,7 @@ from tests.bounds import HANG_SECONDS
 
 T = TypeVar("T")
 GENERAL = "#general"
-# On both sides of the wire the windows of Discord's limits are this many times shorter here.
+# In these tests the windows of Discord's limits are this many times shorter, for the server and for the bot.
 FASTER = 5.0
 
 
@@ -44,7 +44,7 @@ QUICK = BotLimits(
 
 
 class DiscordRoom:
-    """Speaks for people in places, both by name: `#general` is a channel, `@ann` the direct channel with Ann."""
+    """Acts for people in places, both by name: `#general` is a channel, `@ann` the direct channel with Ann."""
 
     def __init__(self, discord: DiscordServer, model: NebulaServer) -> None:
         self.discord, self.nebula = discord, model
@@ -99,7 +99,7 @@ class DiscordRoom:
     async def answered(
         self, who: str, where: str | DiscordChannel, text: str, answer: str, *, settle: bool = True
     ) -> str:
-        """Ask a question, wait for its whole scripted answer, and return what the model was asked last.
+        """Ask a question, wait for its whole scripted answer, and return the text of the model's last request.
 
         With `settle`, also wait until no other turn runs.
         """
@@ -186,7 +186,7 @@ async def room(
     """Run everything.
 
     `before` is called before the bot connects; `changes` go into the configuration, `options` to the server; `limits`
-    are written as Discord has them, `kept` are those that the bot keeps.
+    are the server's, as Discord has them; `kept` are those that the bot keeps.
     """
     quick = limits.faster(FASTER) if limits else None
     async with discord_server(limits=quick, **options) as discord, NebulaServer() as model:
@@ -195,14 +195,15 @@ async def room(
         async with running(stage, redis, config_for(discord, model, **(changes or {})), answer_seconds, kept):
             yield stage
             with suppress(RedisError, OSError):
-                await redis.flushall()  # nobody is left to continue what still runs, so we don't wait for it
+                await redis.flushall()  # no other process could continue running turns, so we don't wait for them
 
 
 @asynccontextmanager
 async def running(
     stage: DiscordRoom, redis: "Redis", config: Config, answer_seconds: float = HANG_SECONDS, limits: BotLimits = QUICK
 ) -> AsyncIterator[None]:
-    """The bot, from its log-in to its end; a second one beside it is a second replica or a restart."""
+    """Run the bot from its log-in to its end. A second one at the same time is a second replica, a later one a
+    restart."""
     platform = Discord(config, limits=limits, answer_seconds=answer_seconds)
     async with chat_model(config, redis) as model, asyncio.TaskGroup() as group:
         bot = assemble(config, redis, model, [platform])

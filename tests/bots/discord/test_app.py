@@ -1,4 +1,4 @@
-"""The Discord adapter at the wire: an unmodified discord.py and the whole core against the sandbox's Discord."""
+"""The Discord adapter at the wire: an unmodified discord.py and the whole core with the sandbox's Discord."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -56,7 +56,7 @@ class TestQuestions:
         assert reply.reference == question.id
         assert not reply.pings
 
-    async def test_the_bots_own_role_is_a_mention(self, redis_client: Redis) -> None:
+    async def test_a_mention_of_the_bots_role_is_a_mention(self, redis_client: Redis) -> None:
         """Clients offer the bot's managed role next to the bot; mentioning it asks the bot."""
         async with room(redis_client, role_mention_unlocks=True) as here:
             here.nebula.answer_next("Yes.")
@@ -65,7 +65,7 @@ class TestQuestions:
             assert here.asked().endswith("are you there?")
             assert "<@" not in here.asked()
 
-    async def test_a_role_mention_whose_text_is_hidden_is_answered_with_what_to_do(self, here: DiscordRoom) -> None:
+    async def test_a_role_mention_with_hidden_text_is_explained(self, here: DiscordRoom) -> None:
         """If the role mention does not reveal the text, the person learns whom to mention; the model is not asked."""
         await here.say("ann", GENERAL, "@nebula are you there?", role=True)
         await here.until(lambda: here.said(GENERAL))
@@ -80,7 +80,7 @@ class TestQuestions:
         await here.until(lambda: here.said(GENERAL) == ["First.", "Second."])
         assert here.asked().endswith("and two?")
 
-    async def test_only_what_is_put_to_the_bot_is_answered(self, here: DiscordRoom) -> None:
+    async def test_messages_to_nobody_or_others_are_not_answered(self, here: DiscordRoom) -> None:
         """Ignored: @everyone, a mention inside code, plain talk, a silent reply, another bot's mention."""
         other = here.discord.add_member(here.guild, "Rival", bot=True)
         await here.say("ann", GENERAL, "nothing for the bot")
@@ -106,7 +106,7 @@ class TestQuestions:
         """In a direct message everything is a question."""
         assert (await here.answered("ann", "@ann", "hello there", "Hi.")).endswith("hello there")
 
-    async def test_names_take_the_place_of_ids(self, here: DiscordRoom) -> None:
+    async def test_names_replace_ids(self, here: DiscordRoom) -> None:
         """The model reads names where Discord writes ids, in any script."""
         here.discord.add_role(here.guild, "Gärtner")
         asked = await here.answered("ann", GENERAL, "@nebula wer ist @bob in #random bei @Gärtner? 👩‍🌾 שלום", "Er.")
@@ -115,7 +115,7 @@ class TestQuestions:
             assert word in asked
 
     async def test_a_forwarded_message_is_part_of_the_question(self, here: DiscordRoom) -> None:
-        """The text of a forwarded message is in a snapshot beside the message's own, and is read with it."""
+        """The text of a forwarded message is in a snapshot beside the message's own text, and the model reads both."""
         snapshot = {"content": "the forwarded words", "embeds": [], "attachments": [], "type": 0, "mentions": []}
         snapshot |= {"timestamp": "2026-11-22T10:00:00+00:00", "edited_timestamp": None, "flags": 0, "components": []}
         payload: dict[str, Any] = {
@@ -131,7 +131,7 @@ class TestQuestions:
         await here.until(lambda: here.said("@ann") == ["Read."])
         assert here.asked().endswith("the forwarded words")
 
-    async def test_a_message_from_a_guild_that_is_not_known_yet_is_answered(self, here: DiscordRoom) -> None:
+    async def test_a_message_from_an_unknown_guild_is_answered(self, here: DiscordRoom) -> None:
         """During an outage a message may come before its guild; it is answered even with only the required fields."""
         channel = here.place(GENERAL)
         question = await here.say("ann", GENERAL, "just a message to reply to")
@@ -165,8 +165,8 @@ class TestQuestions:
             await here.until(lambda: any("6,000 characters" in text for text in here.said(GENERAL)))
             assert not here.nebula.requests
 
-    async def test_a_hundred_thousand_characters_in_parts_are_taken(self, here: DiscordRoom) -> None:
-        """A text of 100,000 characters, in as many commands as Discord's limit needs, is accepted and remembered."""
+    async def test_a_hundred_thousand_characters_in_parts_are_accepted(self, here: DiscordRoom) -> None:
+        """A text of 100,000 characters is accepted and stored, in as many commands as Discord's limit needs."""
         for part in range(17):
             here.nebula.answer_next(f"Part {part}.")
             shown = await here.slash("ann", "@ann", "ask", prompt=f"{part} " + "word " * 1190)
@@ -174,8 +174,8 @@ class TestQuestions:
             await here.bot.intake.idle()
         assert (await here.answered("ann", "@ann", "what was it?", "Long.")).endswith("what was it?")
 
-    async def test_two_questions_at_once_are_answered_in_their_order(self, here: DiscordRoom) -> None:
-        """The second question waits with a reaction until the first is answered; then the reaction goes."""
+    async def test_two_simultaneous_questions_are_answered_in_order(self, here: DiscordRoom) -> None:
+        """The second question has a reaction until the first is answered; then the reaction disappears."""
         held = here.nebula.hold(0)
         here.nebula.answer_next("One.")
         here.nebula.answer_next("Two.")
@@ -210,7 +210,8 @@ class TestQuestions:
             assert put == taken
 
     async def test_a_waiting_question_shows_its_place(self, here: DiscordRoom, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Beside the eyes stands how many come before it; that changes when the line moves, and goes with its turn."""
+        """A number beside the eyes shows how many come before it; it changes as the queue moves, and disappears with
+        the turn."""
         monkeypatch.setattr(queue_position, "POLL_SECONDS", 0.05)
         here.nebula.fault(NebulaFault(stall_after=3), times=3)
         await here.say("ann", GENERAL, "@nebula first")
@@ -238,8 +239,8 @@ class TestQuestions:
         await here.answered("ann", GENERAL, "@nebula again", "Again.")
         assert len(here.nebula.requests) == 3
 
-    async def test_the_bot_is_seen_typing_until_it_answers(self, here: DiscordRoom) -> None:
-        """While the model has been asked and there is nothing to show yet, Discord shows the bot as typing."""
+    async def test_the_bot_types_until_it_answers(self, here: DiscordRoom) -> None:
+        """Discord shows the bot as typing from the model's request until there is something to show."""
         held = here.nebula.hold(0)
         here.nebula.answer_next("Done.")
         await here.say("ann", GENERAL, "@nebula hello")
@@ -278,7 +279,7 @@ class TestReplies:
         assert all(together.count(line) == 1 for line in lines)
         assert [message.reference != "" for message in here.shown(GENERAL)] == [True] + [False] * (len(said) - 1)
 
-    async def test_thinking_aloud_is_shown_as_such_and_kept_out_of_the_answer(self, here: DiscordRoom) -> None:
+    async def test_thinking_aloud_is_shown_but_not_in_the_answer(self, here: DiscordRoom) -> None:
         """A model's thoughts are not shown; afterwards small print says for how long it thought."""
         held = here.nebula.hold(10)
         here.nebula.answer_next("The answer.", thought="secret thought " * 8, style=Thought.TAGS)
@@ -310,7 +311,7 @@ class TestReplies:
             assert not [call for call in here.discord.calls if call.status == 429]
 
     @pytest.mark.parametrize("fault", ["429", "503", "reset"])
-    async def test_the_end_of_an_answer_lands_in_spite_of_failing_edits(self, here: DiscordRoom, fault: str) -> None:
+    async def test_the_end_of_an_answer_is_shown_despite_failing_edits(self, here: DiscordRoom, fault: str) -> None:
         """Edits are refused or cut off for a while; the reply still ends complete, in one message."""
         match fault:
             case "429":
@@ -354,7 +355,7 @@ class TestReplies:
         await here.answered("ann", GENERAL, "@nebula hello", "Plain.")
         assert here.shown(GENERAL)[0].reference == ""
 
-    async def test_what_the_model_can_not_do_is_said(self, here: DiscordRoom) -> None:
+    async def test_a_failure_of_the_model_is_explained(self, here: DiscordRoom) -> None:
         """A failing model leads to a sentence, never to silence."""
         here.nebula.fault(NebulaFault(status=401, body="{}"), times=None)
         await here.say("ann", GENERAL, "@nebula hello")
@@ -365,7 +366,7 @@ class TestReplies:
 class TestThreads:
     """Threads and where replies go."""
 
-    async def test_a_thread_remembers_by_itself_and_inherits_the_settings(self, here: DiscordRoom) -> None:
+    async def test_a_thread_has_its_own_history_and_inherits_the_settings(self, here: DiscordRoom) -> None:
         """A thread has its parent's prompt and not its history; the channel does not know what was said in it."""
         await here.used("max", GENERAL, "prompt set", text="Speak like a pirate.")
         await here.answered("ann", GENERAL, "@nebula channel talk", "Ay.")
@@ -381,9 +382,7 @@ class TestThreads:
         assert any("channel talk" in text for text in outside)
         assert not any("thread talk" in text for text in outside)
 
-    async def test_a_thread_that_the_gateway_did_not_tell_of_has_its_parents_settings(
-        self, redis_client: Redis
-    ) -> None:
+    async def test_a_thread_unknown_to_the_gateway_has_its_parents_settings(self, redis_client: Redis) -> None:
         """Archived threads are missing from a guild's list; the first message in one is answered as in any thread."""
         threads: list[DiscordChannel] = []
 
@@ -407,7 +406,7 @@ class TestThreads:
             assert "pirate" in here.nebula.requests[-1].messages[0].content
 
     async def test_channels_are_kept_apart(self, here: DiscordRoom) -> None:
-        """Another channel knows neither the prompt nor the history of this one."""
+        """Another channel has neither the prompt nor the history of this one."""
         await here.used("max", GENERAL, "prompt set", text="Speak like a pirate.")
         await here.answered("ann", GENERAL, "@nebula here", "Ay.")
         await here.answered("ann", "#random", "@nebula there", "Yes.")
@@ -429,7 +428,7 @@ class TestThreads:
         assert any("what is a thread?" in message.content for message in here.nebula.requests[-1].messages)
         assert not [message for message in here.shown(GENERAL) if "Inside" in message.content]
 
-    async def test_a_thread_that_is_there_already_is_used(self, here: DiscordRoom) -> None:
+    async def test_an_existing_thread_is_used(self, here: DiscordRoom) -> None:
         """Somebody else opened a thread under the question first."""
         await here.used("max", GENERAL, "set", parameter="replies", value="thread")
         here.nebula.first_token = 0.1
@@ -438,8 +437,8 @@ class TestThreads:
         thread = here.discord.add_thread(here.place(GENERAL), "Mine", message=question)
         await here.until(lambda: here.said(thread) == ["In yours."])
 
-    async def test_where_no_thread_may_be_opened_the_channel_serves(self, here: DiscordRoom) -> None:
-        """Without the right, or in a place that has no threads, the reply goes into the channel."""
+    async def test_without_a_thread_the_reply_is_in_the_channel(self, here: DiscordRoom) -> None:
+        """Without permission, or in a place that has no threads, the reply is in the channel."""
         denied = Permission.CREATE_PUBLIC_THREADS
         rules = (Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied))
         here.discord.overwrite(here.place(GENERAL), *rules)
@@ -465,7 +464,7 @@ class TestCommands:
         await here.answered("bob", GENERAL, "@nebula why?", "Because.")
         assert any("What is the answer?" in message.content for message in here.nebula.requests[-1].messages)
 
-    async def test_a_long_answer_to_ask_goes_on_in_followups(self, here: DiscordRoom) -> None:
+    async def test_a_long_answer_to_ask_continues_in_followups(self, here: DiscordRoom) -> None:
         """Text that does not fit into the response follows in further messages."""
         here.nebula.answer_next(
             "\n\n".join(f"Paragraph {number}. " + "word " * 60 for number in range(20)) + "\n\nEnd."
@@ -490,8 +489,8 @@ class TestCommands:
             assert len(here.shown(GENERAL)) == 1
             assert any(call.code == 50027 for call in here.discord.calls)
 
-    async def test_an_answer_whose_message_is_lost_with_its_token_is_posted_anew(self, redis_client: Redis) -> None:
-        """What can't be edited any more is not lost: the text comes in a new message."""
+    async def test_an_answer_whose_message_is_lost_with_its_token_is_posted_again(self, redis_client: Redis) -> None:
+        """The text of a message that can't be edited any more comes in a new message."""
         async with room(redis_client) as here:
             here.discord.faults.error(EDIT, 404, None, code=10008)
             held = here.nebula.hold(5)
@@ -504,7 +503,7 @@ class TestCommands:
             here.discord.faults.clear()
             await here.until(lambda: here.said(GENERAL)[-1].endswith("end"))
 
-    async def test_a_defer_that_came_too_late_is_answered_in_the_channel(self, here: DiscordRoom) -> None:
+    async def test_a_command_deferred_too_late_is_answered_in_the_channel(self, here: DiscordRoom) -> None:
         """Discord dropped the command before it was acknowledged; an ordinary message answers the question."""
         here.discord.faults.error("POST /interactions/*", 404, code=10062)
         here.nebula.answer_next("Late.")
@@ -512,7 +511,8 @@ class TestCommands:
         await here.until(lambda: any("Late." in text for text in here.said(GENERAL)))
 
     async def test_the_prompt_can_be_set_shown_and_cleared(self, here: DiscordRoom) -> None:
-        """A changed prompt works at once and is announced to everybody; only the person who looks at it sees it."""
+        """A changed prompt takes effect at once and is announced to everybody; a prompt that somebody asks to see is
+        shown to them alone."""
         assert "pirate" in await here.used("max", GENERAL, "prompt set", text="You are a pirate.")
         await here.answered("ann", GENERAL, "@nebula hello", "Ay.")
         assert "pirate" in here.nebula.requests[-1].messages[0].content
@@ -536,8 +536,9 @@ class TestCommands:
         assert sent.original is not None
         assert "You are a cook.\nBe brief." in sent.original.content
 
-    async def test_a_form_behind_a_mention_is_opened_by_a_button(self, here: DiscordRoom) -> None:
-        """A message can't open a form; `!prompt set` without text shows a button that does, for those who may."""
+    async def test_a_button_opens_the_form_after_a_mention(self, here: DiscordRoom) -> None:
+        """A message can't open a form; `!prompt set` without text shows a button that does, for people with
+        permission."""
         await here.say("max", GENERAL, "@nebula !prompt set")
         [message] = await here.until(lambda: here.shown(GENERAL))
         refused = await here.discord.press(here.people["ann"], message, "open:prompt set")
@@ -570,7 +571,7 @@ class TestCommands:
         await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
         assert here.nebula.requests[-1].temperature == 0.3
 
-    async def test_reset_forgets_and_help_helps(self, here: DiscordRoom) -> None:
+    async def test_reset_forgets_and_help_lists_the_commands(self, here: DiscordRoom) -> None:
         """After a reset the model reads nothing from before; help names every command."""
         await here.answered("ann", GENERAL, "@nebula remember", "I do.")
         assert "1 question and answer" in await here.used("max", GENERAL, "reset")
@@ -579,7 +580,7 @@ class TestCommands:
         text = await here.used("ann", GENERAL, "help")
         assert all(word in text for word in ("prompt set", "model list", "reset", "settings"))
 
-    async def test_the_same_commands_work_behind_a_mention(self, here: DiscordRoom) -> None:
+    async def test_the_same_commands_work_after_a_mention(self, here: DiscordRoom) -> None:
         """`!` makes a message a command; an unknown one or a wrong value is answered with what to write."""
         await here.say("max", GENERAL, "@nebula !set temperature 0.5")
         await here.until(lambda: len(here.said(GENERAL)) == 1)
@@ -594,7 +595,7 @@ class TestCommands:
         assert not here.nebula.requests
 
     async def test_a_command_that_takes_long_is_deferred(self, redis_client: Redis) -> None:
-        """Discord learns in time that the bot is working; only the person sees that, and then the response."""
+        """The bot acknowledges the command in time; only the person sees that, and then the response."""
         async with room(redis_client, answer_seconds=0) as here:
             shown = await here.slash("ann", GENERAL, "prompt show")
             await here.until(lambda: shown.original is not None and "System prompt" in shown.original.content)
@@ -602,8 +603,8 @@ class TestCommands:
             assert shown.ephemeral
             assert not shown.followups
 
-    async def test_only_a_change_that_was_made_is_public_when_it_took_long(self, redis_client: Redis) -> None:
-        """A refusal is for the person alone even if it comes late; everybody sees what was changed."""
+    async def test_a_deferred_command_shows_only_a_change_in_public(self, redis_client: Redis) -> None:
+        """Only the person sees a refusal, even if it comes late; everybody sees a change."""
         async with room(redis_client, answer_seconds=0) as here:
             refused = await here.slash("max", GENERAL, "set", parameter="temperature", value="hot")
             await here.until(
@@ -620,7 +621,7 @@ class TestCommands:
             assert not told.ephemeral_for
 
     async def test_a_scope_can_be_chosen(self, here: DiscordRoom) -> None:
-        """`scope` chooses whose setting changes: the whole server's (by admins), a thread's or its channel's."""
+        """`scope` chooses the scope of a change: the whole server (for admins), a thread or its channel."""
         changed = {"parameter": "temperature", "value": "0.7", "scope": "workspace"}
         assert "Only admins" in await here.used("max", GENERAL, "set", **changed)
         assert "of this workspace" in await here.used("ada", GENERAL, "set", **changed)
@@ -632,7 +633,7 @@ class TestCommands:
         assert "of this thread" in await here.used("ada", thread, "prompt set", text="Be brief.", scope="thread")
         assert "This thread no longer has its own" in await here.used("ada", thread, "prompt clear", scope="thread")
 
-    async def test_a_form_keeps_the_scope_that_was_chosen(self, here: DiscordRoom) -> None:
+    async def test_a_form_keeps_the_chosen_scope(self, here: DiscordRoom) -> None:
         """`/prompt set` without text but with a scope opens a form whose text is set in that scope."""
         opened = await here.slash("ada", GENERAL, "prompt set", scope="workspace")
         await here.until(lambda: opened.modal)
@@ -642,7 +643,7 @@ class TestCommands:
         assert "of this workspace" in sent.original.content
 
     async def test_an_empty_form_is_answered_with_a_sentence(self, here: DiscordRoom) -> None:
-        """Discord takes no form as the answer to a form."""
+        """Discord accepts no form as the answer to a form."""
         opened = await here.slash("max", GENERAL, "prompt set")
         await here.until(lambda: opened.modal)
         sent = await here.discord.submit_modal(opened, {"text": " \n "})
@@ -673,7 +674,7 @@ class TestRights:
         await here.say("max", GENERAL, "@nebula !set temperature 1")
         await here.until(lambda: any("`1`" in text for text in here.said(GENERAL)))
 
-    async def test_the_rights_of_this_very_channel_count(self, here: DiscordRoom) -> None:
+    async def test_the_permissions_of_the_channel_count(self, here: DiscordRoom) -> None:
         """Manage Channels in one channel counts only there, for messages too."""
         here.discord.overwrite(here.place(GENERAL), Overwrite(here.people["ann"].id, Permission.MANAGE_CHANNELS))
         await here.say("ann", GENERAL, "@nebula !set temperature 1")
@@ -689,8 +690,8 @@ class TestRights:
         await here.until(lambda: any("0.7" in text for text in here.said(GENERAL)))
         assert "0.7" in await here.used("ann", "#random", "settings")
 
-    async def test_in_a_direct_message_everybody_is_at_home(self, here: DiscordRoom) -> None:
-        """A direct channel of one's own needs no permissions."""
+    async def test_in_a_direct_message_everybody_may_change_settings(self, here: DiscordRoom) -> None:
+        """Changes in one's own direct channel need no permissions."""
         assert "0.2" in await here.used("ann", "@ann", "set", parameter="temperature", value="0.2")
 
     async def test_everyone_may_manage(self, redis_client: Redis) -> None:
@@ -716,7 +717,7 @@ class TestRights:
 class TestConnection:
     """Logging in, staying connected, and leaving."""
 
-    async def test_no_privileged_intent_is_asked_for(self, here: DiscordRoom) -> None:
+    async def test_no_privileged_intent_is_requested(self, here: DiscordRoom) -> None:
         """The bot needs only guilds, guild messages and direct messages."""
         [session] = here.discord.gateway.sessions
         assert session.intents == Intent.GUILDS | Intent.GUILD_MESSAGES | Intent.DIRECT_MESSAGES
@@ -733,7 +734,7 @@ class TestConnection:
                 await here.used("ann", GENERAL, "help")
             assert here.discord.commands.puts == 1
 
-    async def test_failing_to_register_commands_keeps_nobody_from_answers(self, redis_client: Redis) -> None:
+    async def test_mentions_are_answered_without_registered_commands(self, redis_client: Redis) -> None:
         """The bot still answers mentions."""
 
         def broken(stage: DiscordRoom) -> None:
@@ -742,10 +743,10 @@ class TestConnection:
         async with room(redis_client, before=broken) as here:
             await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
 
-    async def test_commands_are_registered_in_spite_of_trouble(
+    async def test_commands_are_registered_despite_failures(
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A call that Discord did not answer is repeated: nobody should have to restart the bot to get its commands."""
+        """A call without an answer is repeated: nobody should have to restart the bot to get its commands."""
         monkeypatch.setattr(commands, "PAUSE_SECONDS", (0.01,) * 3)
 
         def troubled(stage: DiscordRoom) -> None:
@@ -758,7 +759,7 @@ class TestConnection:
             assert here.discord.commands.puts == 1
 
     async def test_history_survives_a_restart(self, redis_client: Redis) -> None:
-        """A restarted bot remembers; the one that stopped had closed its connection properly."""
+        """A restarted bot has the history; the stopped one had closed its connection properly."""
         async with discord_server() as discord, NebulaServer() as model:
             here, config = DiscordRoom(discord, model), config_for(discord, model)
             async with running(here, redis_client, config):
@@ -830,7 +831,7 @@ class TestConnection:
             assert "DISCORD_TOKEN" in error.problems[0]
             assert "wrong-token" not in error.problems[0]
 
-    async def test_a_bot_without_a_server_tells_how_to_invite_it(
+    async def test_a_bot_without_a_server_logs_its_invitation(
         self, redis_client: Redis, caplog: pytest.LogCaptureFixture
     ) -> None:
         """The first start logs the address that adds the bot to a server with the permissions it needs."""
@@ -845,14 +846,16 @@ class TestConnection:
         assert any(url in record.getMessage() for record in caplog.records)
         assert any(record.getMessage().endswith("in 0 servers") for record in caplog.records)
 
-    async def test_one_server_is_no_servers(self, redis_client: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_one_server_is_singular_in_the_log(
+        self, redis_client: Redis, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """The log uses the singular for one server."""
         caplog.set_level(logging.INFO, "bots.discord")
         async with room(redis_client):
             pass
         assert any(record.getMessage().endswith("in 1 server") for record in caplog.records)
 
-    async def test_without_memory_the_person_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_without_redis_the_person_gets_a_sentence(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Discord does not deliver an event again; if Redis stays away, the question gets a sentence, not silence."""
         monkeypatch.setattr(ordering, "STORE_TIMEOUT_SECONDS", 0.2)
         async with connection("unix:///nowhere/redis.sock") as nowhere, room(nowhere) as here:
@@ -862,7 +865,7 @@ class TestConnection:
             assert StoreError.notice in await here.used("ann", GENERAL, "settings")
 
     async def test_no_text_and_no_token_is_logged(self, here: DiscordRoom, caplog: pytest.LogCaptureFixture) -> None:
-        """The words of people and models stay out of the log, whether things work or fail."""
+        """The log contains no text of people or models, neither in success nor in failure."""
         caplog.set_level(logging.DEBUG, "bots")
         caplog.set_level(logging.DEBUG, "core")
         here.discord.faults.error(EDIT_RESPONSE, 503, times=1)
@@ -877,8 +880,8 @@ class TestConnection:
         assert here.discord.token not in text
 
 
-async def test_a_turn_is_gone_on_with_by_another_process(redis_client: Redis) -> None:
-    """A bot that goes down in the middle of an answer hands it back; the next one finishes it in the same message."""
+async def test_another_process_continues_a_turn(redis_client: Redis) -> None:
+    """A bot that stops in the middle of an answer hands it back; the next one finishes it in the same message."""
     async with discord_server() as discord, NebulaServer(pace=20) as model:
         here, config = DiscordRoom(discord, model), config_for(discord, model)
         model.answer_next("a long tale " * 40)

@@ -1,4 +1,4 @@
-"""Questions that people asked while no bot was connected to Discord, at the wire: found, and answered once."""
+"""Questions asked while no bot was connected to Discord, at the wire: the bot finds them and answers each once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ def lists(here: DiscordRoom) -> list[str]:
     return [call.path.split("/")[-2] for call in here.discord.calls if call.route == LIST]
 
 
-async def test_what_was_asked_meanwhile_is_answered(here: DiscordRoom, redis_client: Redis) -> None:
+async def test_missed_questions_are_answered(here: DiscordRoom, redis_client: Redis) -> None:
     """In channels and threads, oldest first; only questions, each once, and no commands."""
     thread = here.discord.add_thread(here.place(GENERAL), "Aside")
     for answer in ("An answer.",) * 3:
@@ -89,7 +89,7 @@ async def test_a_new_session_looks_back_and_a_resumed_one_does_not(
 
 
 async def test_direct_messages_are_found_too(here: DiscordRoom, redis_client: Redis) -> None:
-    """Only where somebody talked with the bot before: the gateway does not list these channels."""
+    """The bot finds those of people who have talked with it before: the gateway does not list these channels."""
     async with bot(here, redis_client):
         await here.answered("ann", "@ann", "one", "Heard.")
     here.nebula.answer_next("Found.")
@@ -100,8 +100,8 @@ async def test_direct_messages_are_found_too(here: DiscordRoom, redis_client: Re
     assert len(here.nebula.requests) == 2
 
 
-async def test_many_messages_are_looked_through_in_pages(here: DiscordRoom, redis_client: Redis) -> None:
-    """A question after two hundred messages of others is found; the bot waits out Discord's rate limits."""
+async def test_many_messages_are_searched_in_pages(here: DiscordRoom, redis_client: Redis) -> None:
+    """The bot finds a question after two hundred other messages, and waits out Discord's rate limits."""
     for number in range(210):
         await here.say("bob", GENERAL, f"message {number}")
     here.nebula.answer_next("Found.")
@@ -112,15 +112,15 @@ async def test_many_messages_are_looked_through_in_pages(here: DiscordRoom, redi
     assert len(lists(here)) == 4
 
 
-async def test_channels_that_can_not_be_read_are_passed_over(here: DiscordRoom, redis_client: Redis) -> None:
-    """The bot does not even ask where it may not look; a refusal in one channel does not affect others."""
+async def test_unreadable_channels_are_skipped(here: DiscordRoom, redis_client: Redis) -> None:
+    """The bot does not even request channels that it may not read; a refusal in one channel does not affect others."""
     hidden = here.discord.add_channel(here.guild, "hidden")
     await here.say("ann", hidden, "@nebula in vain")
     denied = Permission.READ_MESSAGE_HISTORY
     here.discord.overwrite(hidden, Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied))
     here.nebula.answer_next("Found.")
     await here.say("ann", GENERAL, "@nebula hello")
-    await here.say("ann", RANDOM, "@nebula hello")  # the newest goes first
+    await here.say("ann", RANDOM, "@nebula hello")  # the newest is first
     here.discord.faults.error(LIST, 403, code=50001)
     async with bot(here, redis_client):
         await here.until(lambda: here.said(GENERAL) == ["Found."])
@@ -128,7 +128,7 @@ async def test_channels_that_can_not_be_read_are_passed_over(here: DiscordRoom, 
     assert not here.said(RANDOM)
 
 
-async def test_roles_count_for_what_was_missed_too(here: DiscordRoom, redis_client: Redis) -> None:
+async def test_roles_count_for_missed_questions_too(here: DiscordRoom, redis_client: Redis) -> None:
     """The list of messages does not contain roles, so the bot looks them up."""
     role = here.discord.add_role(here.guild, "guests")
     here.people["eve"] = here.discord.add_member(here.guild, "eve", roles=[role])
@@ -139,7 +139,7 @@ async def test_roles_count_for_what_was_missed_too(here: DiscordRoom, redis_clie
         await here.until(lambda: here.said(GENERAL) == ["You may."])
         [refused] = await here.until(lambda: here.said("@eve"))
         assert DENIED in refused
-        # The same applies to what comes through the gateway.
+        # The same applies to messages from the gateway.
         await here.say("eve", GENERAL, "@nebula and now?")
         await here.until(lambda: len(here.said("@eve")) == 2)
         assert DENIED in await here.used("eve", GENERAL, "settings")
@@ -164,10 +164,10 @@ async def test_looking_back_can_be_switched_off(here: DiscordRoom, redis_client:
     assert not lists(here)
 
 
-async def test_a_guild_of_which_the_gateway_tells_late_is_looked_through_then(
+async def test_a_guild_that_arrives_late_is_searched_then(
     here: DiscordRoom, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its channels were unknown when the others were looked through, and those did not have to wait for it."""
+    """Its channels were unknown when the others were searched, and the others did not wait for it."""
     monkeypatch.setattr(client, "GUILDS_SECONDS", 0.05)
     other = here.discord.add_guild("Elsewhere")
     here.discord.add_member(other, here.people["ann"])
@@ -188,7 +188,7 @@ async def test_a_guild_of_which_the_gateway_tells_late_is_looked_through_then(
 
 
 async def test_the_first_start_answers_nothing_old(redis_client: Redis) -> None:
-    """A bot that is new to its servers does not go through what was said before it came."""
+    """A new bot does not search messages from before its first start."""
     async with discord_server() as discord, NebulaServer() as model:
         here = DiscordRoom(discord, model)
         await here.say("ann", GENERAL, "@nebula hello")
@@ -198,8 +198,8 @@ async def test_the_first_start_answers_nothing_old(redis_client: Redis) -> None:
         assert not lists(here)
 
 
-async def test_each_shard_looks_through_its_own_guilds(redis_client: Redis) -> None:
-    """A shard that was away alone finds what was asked in its guilds."""
+async def test_each_shard_searches_its_own_guilds(redis_client: Redis) -> None:
+    """A shard that alone was away finds the questions in its guilds."""
     async with discord_server() as discord, NebulaServer() as model:
         here = DiscordRoom(discord, model)
         halls: list[DiscordChannel] = []

@@ -1,4 +1,4 @@
-"""Buttons under replies in Discord, at the wire: who may press them, and what happens in whichever process."""
+"""Buttons under replies in Discord, at the wire: who may press them, and their effect in any process."""
 
 import asyncio
 import logging
@@ -36,7 +36,7 @@ async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
 async def begun(
     here: DiscordRoom, where: str | DiscordChannel = GENERAL, who: str = "ann", *, command: bool = False
 ) -> DiscordMessage:
-    """A reply whose model says three words and then nothing more."""
+    """A reply whose model writes three words and then nothing more."""
     before = {message.id for message in here.shown(where)}
     here.nebula.fault(NebulaFault(stall_after=3))
     here.nebula.answer_next("one two three four")
@@ -62,7 +62,7 @@ async def ended(
     finish: str = "stop",
     command: bool = False,
 ) -> DiscordMessage:
-    """The last message of a reply that is complete."""
+    """The last message of a complete reply."""
     before = {message.id for message in here.shown(where)}
     here.nebula.answer_next(answer, finish=finish)
     if command:
@@ -81,14 +81,14 @@ async def ended(
 
 
 async def settled(here: DiscordRoom, where: str | DiscordChannel = GENERAL) -> None:
-    """Wait until every turn in this place is over, in whichever process it runs."""
+    """Wait until every turn in this place has ended, in any process."""
     place = here.place(where)
     parts = (place.guild or "-", place.parent, place.id)
     await here.bot.intake.settled("/".join(("discord", *filter(None, parts))))
 
 
 def texts(here: DiscordRoom) -> list[str]:
-    """What the model was asked last, without the system prompt."""
+    """The texts of the model's last request, without the system prompt."""
     return [message.content for message in here.nebula.requests[-1].messages[1:]]
 
 
@@ -151,8 +151,8 @@ class TestStop:
         assert not pressed.followups
 
     @pytest.mark.parametrize("command", [False, True])
-    async def test_only_who_asked_or_manages_may_stop(self, here: DiscordRoom, command: bool) -> None:
-        """Another person's press is refused, visibly to them alone; whoever manages the channel may stop the answer."""
+    async def test_only_the_author_or_a_manager_may_stop(self, here: DiscordRoom, command: bool) -> None:
+        """Another person's press is refused, visibly to them alone; managers of the channel may stop the answer."""
         message = await begun(here, command=command)
         assert await here.told("bob", message, STOP) == NOT_YOURS
         assert not here.nebula.requests[0].closed_early
@@ -173,7 +173,7 @@ class TestStop:
         assert not here.buttons(first)
 
     async def test_a_stop_that_comes_too_late_gets_a_sentence(self, here: DiscordRoom) -> None:
-        """A press that was on its way when the answer ended gets a sentence."""
+        """A press that was in flight when the answer ended gets a sentence."""
         message = await begun(here)
         custom_id = here.buttons(message)[STOP]
         await here.press("ann", message, STOP)
@@ -189,7 +189,7 @@ class TestRegenerate:
     """The button that asks for another answer."""
 
     @pytest.mark.parametrize("command", [False, True])
-    async def test_the_new_answer_takes_the_place_of_the_old(self, here: DiscordRoom, command: bool) -> None:
+    async def test_the_new_answer_replaces_the_old(self, here: DiscordRoom, command: bool) -> None:
         """The new answer comes in the same message, and the model remembers it instead of the old one."""
         message = await ended(here, "An old answer.", command=command)
         here.nebula.answer_next("A new one.")
@@ -202,7 +202,7 @@ class TestRegenerate:
         await here.answered("bob", GENERAL, "@nebula and then?", "Then.")
         assert texts(here) == ["ann: question", "A new one.", "bob: and then?"]
 
-    async def test_messages_that_the_new_answer_does_not_need_go(self, here: DiscordRoom) -> None:
+    async def test_messages_that_the_new_answer_does_not_need_are_deleted(self, here: DiscordRoom) -> None:
         """A long answer that becomes short leaves one message; a longer one posts the messages it needs."""
         await ended(here, "word " * 700 + "end")
         first, second = here.shown(GENERAL)
@@ -215,7 +215,7 @@ class TestRegenerate:
         await here.until(lambda: len(here.said(GENERAL)) == 2 and here.said(GENERAL)[1].endswith("end"))
         assert not any("word" in text for text in here.said(GENERAL))
 
-    async def test_only_who_asked_or_manages_may_replace_an_answer(self, here: DiscordRoom) -> None:
+    async def test_only_the_author_or_a_manager_may_replace_an_answer(self, here: DiscordRoom) -> None:
         """Another person's press is refused, visibly to them alone, and the answer stays."""
         message = await ended(here, "The answer.")
         assert await here.told("bob", message, AGAIN) == NOT_YOURS
@@ -223,7 +223,7 @@ class TestRegenerate:
         await here.press("max", message, AGAIN)
         await here.until(lambda: here.said(GENERAL) == ["Another."])
 
-    async def test_a_second_press_is_told_that_it_is_under_way(self, here: DiscordRoom) -> None:
+    async def test_a_second_press_learns_that_the_first_is_running(self, here: DiscordRoom) -> None:
         """Two presses ask the model once."""
         message = await ended(here, "The answer.")
         held = here.nebula.hold(0)
@@ -344,7 +344,7 @@ class TestProcesses:
                 await here.until(lambda: all(text.endswith("New.") for text in here.said(GENERAL)))
         assert [one.id for one in here.shown(GENERAL)] == [message.id for message in messages]
 
-    async def test_one_of_two_replicas_does_what_a_press_says(
+    async def test_one_of_two_replicas_handles_a_press(
         self, redis_client: Redis, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Both get the event: there is one new answer, one acknowledgement, and no error message."""
@@ -373,7 +373,7 @@ class TestProcesses:
         assert not [record for record in told if record.levelno >= logging.WARNING]
 
     async def test_stop_reaches_the_replica_that_writes(self, redis_client: Redis) -> None:
-        """Whichever process receives the press, the model's request ends where it runs."""
+        """No matter which process receives the press, the model's request ends in the process that runs it."""
         async with room(redis_client) as here, running(here, redis_client, config_for(here.discord, here.nebula)):
             for _ in range(3):
                 await here.press("ann", await begun(here), STOP)
@@ -383,9 +383,9 @@ class TestProcesses:
 
 
 class TestFailedPresses:
-    """Only the person learns what went wrong with a press, and it never ends in "interaction failed"."""
+    """Only the person sees why a press failed, and it never ends in "interaction failed"."""
 
-    async def test_without_memory_the_person_is_told(self, redis_url: str, tmp_path: Path) -> None:
+    async def test_without_redis_the_person_gets_a_sentence(self, redis_url: str, tmp_path: Path) -> None:
         """While Redis is away a press gets a sentence; when Redis is back, the same button works."""
         door = Door(redis_url.removeprefix("unix://"), str(tmp_path / "door"))
         async with door, connection(f"unix://{door.path}") as redis, room(redis) as here:
@@ -398,10 +398,10 @@ class TestFailedPresses:
             await here.until(lambda: here.said(GENERAL) == ["Another."])
 
     @pytest.mark.parametrize("custom_id", ["reply:", "reply:fly:1/2", "reply:stop", "nonsense", "reply:again:"])
-    async def test_a_garbled_button_is_taken_and_ignored(
+    async def test_an_unknown_button_is_acknowledged_and_ignored(
         self, here: DiscordRoom, custom_id: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A button of another version, or of nobody, is acknowledged; no traceback, no new question."""
+        """A button of another version, or an unknown one, is acknowledged; no traceback, no new question."""
         message = await ended(here, "The answer.")
         row = {"type": 1, "components": [{"type": 2, "style": 2, "label": "Odd", "custom_id": custom_id}]}
         here.discord._messages.edit(message, {"components": [row]})
@@ -412,7 +412,7 @@ class TestFailedPresses:
         assert here.said(GENERAL)[0] == "The answer."
         assert not [record for record in caplog.records if record.exc_info]
 
-    async def test_a_press_whose_acknowledgement_fails_is_done(self, here: DiscordRoom) -> None:
+    async def test_a_press_whose_acknowledgement_fails_takes_effect(self, here: DiscordRoom) -> None:
         """If Discord does not accept the acknowledgement, the answer still comes."""
         message = await ended(here, "The answer.")
         here.discord.faults.error("POST /interactions/*", 503)

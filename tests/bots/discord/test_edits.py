@@ -1,4 +1,4 @@
-"""People change and delete messages in Discord, at the wire: the bot's answers follow."""
+"""Edited and deleted messages in Discord, at the wire: the bot's answers follow the change."""
 
 import time
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ async def answered(
 
 
 async def settled(here: DiscordRoom, where: str | DiscordChannel = GENERAL) -> None:
-    """Wait until every turn in this place is over, in whichever process it runs."""
+    """Wait until every turn in this place has ended, in any process."""
     channel = here.place(where)
     parts = filter(None, (channel.guild or "-", channel.parent, channel.id))
     await here.bot.intake.settled("/".join(("discord", *parts)))
@@ -80,7 +80,7 @@ class TestEdited:
     """Somebody changes a message."""
 
     @pytest.mark.parametrize("part", [False, True])
-    async def test_a_question_that_waits_is_asked_as_it_reads_now(self, here: DiscordRoom, part: bool) -> None:
+    async def test_a_waiting_question_is_asked_with_its_new_text(self, here: DiscordRoom, part: bool) -> None:
         """Also if the update is partial, so that the bot has to read the message."""
         question = await in_line(here)
         if part:
@@ -92,8 +92,8 @@ class TestEdited:
         asked = [request.messages[-1].content for request in here.nebula.requests]
         assert asked == ["ann: first", "bob: changed", "ann: third"]
 
-    async def test_an_answered_question_is_offered_to_be_asked_again(self, here: DiscordRoom) -> None:
-        """A message with a button offers to ask the question as it reads now; each change is offered once."""
+    async def test_the_bot_offers_to_ask_a_changed_question_again(self, here: DiscordRoom) -> None:
+        """A message with a button offers to ask the changed question; each change is offered once."""
         here.discord.gateway.duplicate = 2
         question = await answered(here)
         await here.discord.edit(question, "@nebula changed")
@@ -125,7 +125,7 @@ class TestEdited:
         await here.until(lambda: here.said(GENERAL) == ["The answer."])
         assert here.shown(GENERAL)[0].reference == question.id
 
-    async def test_what_is_no_change_of_the_text_is_passed_over(self, here: DiscordRoom) -> None:
+    async def test_updates_without_a_new_text_are_ignored(self, here: DiscordRoom) -> None:
         """Link previews, even of a message that was changed before, pins of old messages, and our own edits."""
         question = await answered(here)
         await here.discord.preview(question, "http://example.org")
@@ -163,8 +163,10 @@ class TestDeleted:
         ("where", "how"),  # Discord has no bulk deletion of direct messages
         [("channel", "one"), ("channel", "many"), ("thread", "one"), ("thread", "many"), ("direct", "one")],
     )
-    async def test_with_a_question_its_answer_goes(self, here: DiscordRoom, where: str, how: str) -> None:
-        """Wherever it was; nothing of it is remembered."""
+    async def test_deleting_a_question_deletes_its_answer_everywhere(
+        self, here: DiscordRoom, where: str, how: str
+    ) -> None:
+        """This holds in any place; the history keeps nothing of it."""
         place: str | DiscordChannel = GENERAL
         if where == "thread":
             place = here.discord.add_thread(here.place(GENERAL), "Aside")
@@ -179,7 +181,7 @@ class TestDeleted:
         await answered(here, place, "@nebula what did I say?")
         assert all("secret" not in message.content for message in here.nebula.requests[-1].messages)
 
-    async def test_an_answer_in_the_thread_that_it_opened_goes(self, here: DiscordRoom) -> None:
+    async def test_an_answer_in_its_own_thread_is_deleted(self, here: DiscordRoom) -> None:
         """Discord keeps the thread; our messages in it are deleted, and so is what we remember."""
         await here.used("max", GENERAL, "set", parameter="replies", value="thread")
         before = len(here.shown(GENERAL))
@@ -193,14 +195,14 @@ class TestDeleted:
         assert len(here.shown(GENERAL)) == before
 
     async def test_a_deleted_answer_is_forgotten(self, here: DiscordRoom) -> None:
-        """The next question is asked as if there had been none; the bot's own deletions cause no trouble."""
+        """The next request does not contain it; the bot's own deletions have no effect."""
         await answered(here, text="@nebula my secret word")
         await here.discord.delete(here.shown(GENERAL)[0])
-        await answered(here, "#random")  # by then it has arrived
+        await answered(here, "#random")  # the deletion has arrived by then
         await answered(here, text="@nebula what did I say?")
         assert all("secret" not in message.content for message in here.nebula.requests[-1].messages)
 
-    async def test_a_question_that_waits_is_not_asked(self, here: DiscordRoom) -> None:
+    async def test_a_deleted_waiting_question_is_not_asked(self, here: DiscordRoom) -> None:
         """It is removed from the queue."""
         question = await in_line(here)
         await here.discord.delete(question)

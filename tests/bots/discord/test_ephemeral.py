@@ -68,7 +68,7 @@ class TestWhisper:
         assert here.said("@ann") == [f"-# In <#{question.channel}>: {SENTENCE}"]
         assert not here.said(GENERAL)
 
-    async def test_who_takes_no_direct_messages_gets_a_reply(self, here: DiscordRoom) -> None:
+    async def test_without_direct_messages_the_person_gets_a_reply(self, here: DiscordRoom) -> None:
         """Without direct messages (50007) the sentence is a reply in the channel."""
         here.people["eve"] = here.discord.add_member(here.guild, "eve", dms=False)
         question = await here.say("eve", GENERAL, "hello")
@@ -83,16 +83,16 @@ class TestWhisper:
         with pytest.raises(PlatformError):
             await here.platform.open(address(here, question)).send_ephemeral(SENTENCE)
 
-    async def test_in_a_direct_message_it_is_said_there(self, here: DiscordRoom) -> None:
-        """Where nobody else is, no channel need be named."""
+    async def test_in_a_direct_message_it_stays_there(self, here: DiscordRoom) -> None:
+        """In a direct message the sentence does not name the channel."""
         channel = here.place("@ann")
         place = Place("discord", "-", channel.id, direct=True)
         surface = here.platform.open(Address(place, Placement.CHANNEL, author=here.people["ann"].id))
         await surface.send_ephemeral(SENTENCE)
         assert here.said("@ann") == [f"-# {SENTENCE}"]
 
-    async def test_a_response_that_is_still_deferred_goes(self, here: DiscordRoom) -> None:
-        """Nobody keeps seeing "thinking"; only the person is told."""
+    async def test_a_deferred_response_is_deleted(self, here: DiscordRoom) -> None:
+        """ "Thinking" disappears for everybody; only the person gets the sentence."""
         shown = await pending(here)
         await here.platform.open(response(here, shown)).send_ephemeral(SENTENCE)
         assert shown.original is None
@@ -100,7 +100,7 @@ class TestWhisper:
         assert (sentence.content, sentence.ephemeral_for) == (f"-# {SENTENCE}", here.people["ann"].id)
 
     async def test_an_answered_response_stays_as_it_is(self, here: DiscordRoom) -> None:
-        """Once there is an answer, the sentence is a followup that one person sees."""
+        """Once there is an answer, the sentence is a followup for one person."""
         here.nebula.answer_next("The answer.")
         shown = await here.slash("ann", GENERAL, "ask", prompt="hello")
         await here.until(lambda: shown.original is not None and shown.original.content.endswith("The answer."))
@@ -136,7 +136,7 @@ class TestDelete:
         assert here.discord.threads(here.place(GENERAL))
 
     async def test_an_answer_whose_thread_could_not_be_opened(self, here: DiscordRoom) -> None:
-        """The answer is in the channel, and is found there."""
+        """The answer is in the channel, where the surface finds it."""
         question = await here.say("ann", GENERAL, "hello")
         here.discord.overwrite(
             here.place(GENERAL),
@@ -149,7 +149,7 @@ class TestDelete:
         await here.platform.open(where).delete(posted)
         assert not here.shown(GENERAL)
 
-    async def test_an_answer_in_a_thread_where_the_question_is_too(self, here: DiscordRoom) -> None:
+    async def test_an_answer_in_the_thread_of_its_question(self, here: DiscordRoom) -> None:
         """The message is deleted even if the thread was archived meanwhile."""
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")
         question = await here.say("ann", thread, "hello")
@@ -159,7 +159,7 @@ class TestDelete:
         await here.platform.open(where).delete(posted)
         assert not here.shown(thread)
 
-    async def test_what_is_gone_is_no_error(self, here: DiscordRoom) -> None:
+    async def test_a_missing_message_is_no_error(self, here: DiscordRoom) -> None:
         """Somebody already deleted the message, or its whole channel."""
         question = await here.say("ann", GENERAL, "hello")
         where = address(here, question, placement=Placement.THREAD)
@@ -170,7 +170,7 @@ class TestDelete:
             here.discord.remove_channel(channel)
         await here.platform.open(where).delete(posted)
 
-    async def test_an_answer_to_a_command_beside_its_token(self, here: DiscordRoom) -> None:
+    async def test_an_answer_to_a_command_outside_its_token(self, here: DiscordRoom) -> None:
         """Messages that the token does not know are deleted as ordinary ones."""
         here.nebula.answer_next("The answer.")
         shown = await here.slash("ann", GENERAL, "ask", prompt="hello")

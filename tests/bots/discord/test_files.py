@@ -22,7 +22,7 @@ def answer_seconds() -> float:
 
 @pytest_asyncio.fixture
 async def here(redis_client: Redis, answer_seconds: float) -> AsyncIterator[DiscordRoom]:
-    """A room in which Ann and Bob asked something."""
+    """A room in which Ann and Bob have asked something."""
     async with room(redis_client, answer_seconds=answer_seconds) as stage:
         stage.people["eve"] = stage.discord.add_member(stage.guild, "eve", dms=False)
         for who in ("ann", "bob", "eve"):
@@ -31,7 +31,7 @@ async def here(redis_client: Redis, answer_seconds: float) -> AsyncIterator[Disc
 
 
 async def content(message: DiscordMessage) -> str:
-    """What the file of a message holds, as a client downloads it."""
+    """The content of a message's file, as a client downloads it."""
     [file] = message.attachments
     assert file.name.endswith(".jsonl")
     async with aiohttp.ClientSession() as session, session.get(file.url) as response:
@@ -39,7 +39,7 @@ async def content(message: DiscordMessage) -> str:
 
 
 @pytest.mark.parametrize("answer_seconds", [HANG_SECONDS, 0.0])
-async def test_a_slash_command_brings_a_file(here: DiscordRoom) -> None:
+async def test_a_slash_command_returns_a_file(here: DiscordRoom) -> None:
     """One person sees it, even if the command took so long that it was deferred."""
     shown = await here.slash("ann", GENERAL, "export")
     [message] = await here.until(lambda: [one for one in shown.messages if one.attachments])
@@ -66,7 +66,7 @@ async def test_an_optional_choice(here: DiscordRoom, who: str, whose: str, allow
 
 
 async def test_a_file_for_a_mention_is_a_direct_message(here: DiscordRoom) -> None:
-    """The channel only reads where the file went."""
+    """The channel only sees where the file is."""
     await here.say("ann", GENERAL, "@nebula !export")
     await here.until(lambda: SENT in here.said(GENERAL))
     [message] = here.shown("@ann")
@@ -74,14 +74,14 @@ async def test_a_file_for_a_mention_is_a_direct_message(here: DiscordRoom) -> No
     assert not any(one.attachments for one in here.shown(GENERAL))
 
 
-async def test_who_takes_no_direct_messages_is_told_what_to_do(here: DiscordRoom) -> None:
-    """What may be private is not shown in the channel instead."""
+async def test_without_direct_messages_the_person_reads_what_to_do(here: DiscordRoom) -> None:
+    """A file that may be private is not shown in the channel instead."""
     await here.say("eve", GENERAL, "@nebula !export")
     await here.until(lambda: NOT_SENT in here.said(GENERAL))
     assert not any(one.attachments for one in here.shown(GENERAL))
 
 
-async def test_in_a_direct_message_it_comes_there(here: DiscordRoom) -> None:
+async def test_in_a_direct_message_the_reply_has_the_file(here: DiscordRoom) -> None:
     """The reply has the file."""
     await here.answered("ann", "@ann", "a word alone", "Alone.")
     asked = await here.say("ann", "@ann", "!export")
@@ -90,8 +90,8 @@ async def test_in_a_direct_message_it_comes_there(here: DiscordRoom) -> None:
     assert "a word alone" in await content(message)
 
 
-async def test_a_file_that_is_refused_leaves_a_sentence(here: DiscordRoom) -> None:
-    """Discord accepts no file of that size: the person is told so instead of "the command failed"."""
+async def test_a_refused_file_is_explained(here: DiscordRoom) -> None:
+    """Discord accepts no file of that size: the person reads that instead of "the command failed"."""
     here.discord.faults.error("POST /interactions/*", 400, code=40005)
     shown = await here.slash("ann", GENERAL, "export")
     [message] = await here.until(lambda: shown.messages)

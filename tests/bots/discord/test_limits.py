@@ -20,7 +20,7 @@ RESPOND = "PATCH /webhooks/{application}/{token}/messages/*"
 TYPING = "POST /channels/{channel}/typing"
 WORDS = "word " * 80 + "end"
 ALL_OLD = replace(QUICK, old_age_seconds=-1.0)  # every message counts as old
-SLOW = "w " * 900 + "end"  # at a slow pace for longer than any machine needs to show it, until it is let go
+SLOW = "w " * 900 + "end"  # at a slow pace for longer than any machine needs to show it, until the test releases it
 
 
 def refused(here: DiscordRoom) -> list[DiscordCall]:
@@ -108,7 +108,7 @@ async def test_a_limit_of_the_whole_bot_holds_every_call(
         assert not [call for call in here.discord.calls if refusal.at < call.at < refusal.at + 0.5]
 
 
-async def test_a_limit_that_others_used_up_is_not_taken_for_ours(redis_client: Redis) -> None:
+async def test_a_shared_limit_is_not_taken_for_ours(redis_client: Redis) -> None:
     """The bot waits out a `shared` 429; its count of the channel's own limit stays, here and in other processes."""
     async with room(redis_client) as here:
         here.discord.faults.rate_limit(EDIT, 0.2, times=2, scope="shared")
@@ -130,15 +130,15 @@ async def test_old_messages_are_edited_less_often(redis_client: Redis) -> None:
 
 
 @pytest.mark.parametrize("known", [False, True])
-async def test_an_old_edit_that_is_refused_is_waited_out(redis_client: Redis, known: bool) -> None:
+async def test_a_refused_edit_of_an_old_message_is_repeated(redis_client: Redis, known: bool) -> None:
     """The headers beside code 30046 do not describe this limit: it costs a pause, and the end arrives."""
-    kept = ALL_OLD if known else QUICK  # known: that the message is old, though not what that means today
+    kept = ALL_OLD if known else QUICK  # the bot knows that the message is old, but not today's limit for it
     limits = replace(NO_DISCORD_LIMITS, edit=DiscordLimit(50, 5.0), old_edit=DiscordLimit(1, 1.0), old_age=-1.0)
     stands: float | None = None
     async with room(redis_client, limits=limits, kept=kept, clock=lambda: stands or time.monotonic()) as here:
         await answered(here, "one end")
         stands = time.monotonic()
-        for word in ("two", "three"):  # each is at least one edit, while Discord's clock stands still
+        for word in ("two", "three"):  # each causes at least one edit, while Discord's clock stands still
             here.nebula.answer_next(f"{word} end")
             await here.press("ann", here.shown(GENERAL)[0], "Regenerate")
             await here.until(partial(edited, here, f"{word} end"))
@@ -150,10 +150,10 @@ async def test_an_old_edit_that_is_refused_is_waited_out(redis_client: Redis, kn
         assert {call.code for call in refused(here)} == {30046}
 
 
-async def test_typing_is_shown_once_for_a_channel_and_only_until_there_is_text(
+async def test_typing_is_shown_once_per_channel_until_there_is_text(
     redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two questions in one channel cause one typing call; after the first word there are no more."""
+    """Two questions in one channel cause one typing call, and none after the first word."""
     monkeypatch.setattr(assistant, "STATUS_REPEAT_SECONDS", 0.05)
     monkeypatch.setattr(rest, "_TYPING_SECONDS", 60.0)
 
@@ -184,8 +184,8 @@ async def test_typing_is_shown_once_for_a_channel_and_only_until_there_is_text(
         assert typed(here) <= shown + 1  # one may have been under way
 
 
-async def test_a_refused_typing_call_costs_nothing(redis_client: Redis) -> None:
-    """If Discord refuses to show the bot as typing, the answer still comes, and at once."""
+async def test_a_refused_typing_call_does_not_delay_the_answer(redis_client: Redis) -> None:
+    """If Discord refuses the typing call, the answer still comes at once."""
     async with room(redis_client) as here:
         here.discord.faults.rate_limit(TYPING, 60, None)
         held = here.nebula.hold(0)

@@ -25,7 +25,7 @@ RANDOM = "#random"
 
 
 class DurableRedis:
-    """A Redis that can be killed; it then loses what was not on disk."""
+    """A Redis that can be killed; it then loses everything that was not on disk."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -51,7 +51,7 @@ class DurableRedis:
 
 @pytest.fixture
 def server() -> Iterator[DurableRedis]:
-    """A running server of the test's own."""
+    """Run a Redis only for this test."""
     with TemporaryDirectory(prefix="nb-") as folder:  # not tmp_path: a socket's path must be short
         found = DurableRedis(folder)
         found.start()
@@ -63,7 +63,7 @@ def server() -> Iterator[DurableRedis]:
 
 @pytest_asyncio.fixture
 async def here(server: DurableRedis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DiscordRoom]:
-    """A room on that server, where people are told early."""
+    """A room with that Redis, where people learn of an outage early."""
     monkeypatch.setattr(ordering, "AWAY_SECONDS", 0.2)
     monkeypatch.setattr(ordering, "PAUSE_SECONDS", 0.5)
     async with connection(server.url) as redis, room(redis) as stage:
@@ -76,7 +76,7 @@ def away(here: DiscordRoom, where: str) -> int:
 
 
 def answers(here: DiscordRoom, where: str) -> list[str]:
-    """What else the place shows."""
+    """All other messages that the place shows."""
     return [text for text in here.said(where) if AWAY not in text]
 
 
@@ -121,7 +121,7 @@ async def test_a_command_waits_for_redis(here: DiscordRoom, server: DurableRedis
     assert len(here.nebula.requests) == 1
 
 
-async def test_a_mention_behind_a_command_is_told_too(here: DiscordRoom, server: DurableRedis) -> None:
+async def test_a_mention_after_a_command_is_explained_too(here: DiscordRoom, server: DurableRedis) -> None:
     """Each command shows the sentence itself, and the channel shows it once as well."""
     server.kill()
     for answer in ("One.", "Two."):
@@ -136,8 +136,8 @@ async def test_a_mention_behind_a_command_is_told_too(here: DiscordRoom, server:
     assert shown.original.content.endswith("One.")
 
 
-async def test_two_processes_say_it_once(server: DurableRedis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both have the question and neither has Redis: the person reads one sentence and one answer."""
+async def test_two_processes_explain_it_once(server: DurableRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have the question and neither reaches Redis: the person reads one sentence and one answer."""
     monkeypatch.setattr(ordering, "AWAY_SECONDS", 0.3)
     async with (
         connection(server.url) as redis,
@@ -156,7 +156,7 @@ async def test_two_processes_say_it_once(server: DurableRedis, monkeypatch: pyte
     assert len(here.nebula.requests) == 1
 
 
-async def test_what_is_beyond_the_memory_is_refused(
+async def test_questions_beyond_the_limit_are_refused(
     here: DiscordRoom, server: DurableRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If too many questions wait, the next person is asked to try again; those that wait are answered."""
@@ -172,10 +172,10 @@ async def test_what_is_beyond_the_memory_is_refused(
     assert here.said(RANDOM) == [StoreError.notice]
 
 
-async def test_a_bot_that_ends_meanwhile_ends_in_order(
+async def test_a_bot_ends_cleanly_during_an_outage(
     server: DurableRedis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Questions that still wait do not delay the end, and leave no traceback; the next process finds them."""
+    """Waiting questions neither delay the end nor cause a traceback; the next process finds them."""
     monkeypatch.setattr(ordering, "AWAY_SECONDS", 0.1)
     async with discord_server() as discord, NebulaServer() as model:
         here, config = DiscordRoom(discord, model), config_for(discord, model)
@@ -193,7 +193,7 @@ async def test_a_bot_that_ends_meanwhile_ends_in_order(
     assert not [record for record in caplog.records if record.exc_info]
 
 
-async def test_a_command_whose_token_ends_meanwhile(here: DiscordRoom, server: DurableRedis) -> None:
+async def test_a_command_whose_token_expires_meanwhile(here: DiscordRoom, server: DurableRedis) -> None:
     """The question continues without it: the answer is a message of its own."""
     server.kill()
     here.nebula.answer_next("The answer.")

@@ -47,18 +47,18 @@ async def answered(here: DiscordRoom, answer: str, who: str = "ann", where: str 
 
 
 def known(here: DiscordRoom) -> str:
-    """Everything that the model was last told."""
+    """Everything in the model's last request."""
     return "\n".join(message.content for message in here.nebula.requests[-1].messages)
 
 
 def public(here: DiscordRoom) -> list[DiscordMessage]:
-    """Everything of the bot's that people other than Ann can see."""
+    """All messages of the bot that people other than Ann can see."""
     places = [*here.discord.channels(here.guild), here.discord.open_dm(here.people["bob"])]
     return [message for place in places for message in here.shown(place)]
 
 
 def complete(messages: list[DiscordMessage]) -> bool:
-    """Whether the long answer is there, each paragraph once and in order."""
+    """Whether the long answer is complete, each paragraph once and in order."""
     text = "\n".join(message.content for message in messages)
     places = [text.find(f"Paragraph {number:02}.") for number in range(14)]
     return text.endswith("End.") and -1 not in places and places == sorted(places) and text.count("Paragraph") == 14
@@ -98,7 +98,7 @@ class TestPrivate:
             assert not public(here)
 
     @pytest.mark.parametrize("finish", ["stop", "length"])
-    async def test_a_private_answer_has_a_stop_button_and_no_other(self, here: DiscordRoom, finish: str) -> None:
+    async def test_a_private_answer_has_only_a_stop_button(self, here: DiscordRoom, finish: str) -> None:
         """Buttons that could not work afterwards are not offered."""
         here.nebula.pace = 20
         here.nebula.answer_next("word " * 20 + "end", finish=finish)
@@ -150,10 +150,11 @@ class TestPrivate:
             assert not public(here)
 
     @pytest.mark.parametrize(("status", "code"), DEAD_TOKENS)
-    async def test_without_its_token_a_private_answer_goes_on_as_a_direct_message(
+    async def test_without_its_token_a_private_answer_continues_as_a_direct_message(
         self, here: DiscordRoom, status: int, code: int
     ) -> None:
-        """Never in the channel; the message that can't be edited any more comes again in full, and can be stopped."""
+        """The channel never shows it; the message that can't be edited any more is sent again in full, and can be
+        stopped."""
         here.discord.faults.error(RESPOND, status, None, code=code, before=1)
         here.nebula.pace = 20
         here.nebula.answer_next("a secret " * 100)
@@ -168,7 +169,7 @@ class TestPrivate:
         assert not public(here)
 
     async def test_a_private_answer_of_several_messages_outlives_its_token(self, redis_client: Redis) -> None:
-        """The posted part stays where it is; the rest comes as direct messages, in order."""
+        """The posted part stays; the rest comes as direct messages, in order."""
         async with room(redis_client) as here:
             here.discord.faults.error(FOLLOW_UP, 401, None, code=50027, before=1)
             here.discord.faults.error(RESPOND, 401, None, code=50027, before=4)
@@ -181,7 +182,7 @@ class TestPrivate:
             assert all(f"Paragraph {number:02}." in text for number in range(14))
             assert not public(here)
 
-    async def test_who_takes_no_direct_messages_loses_the_answer_and_no_secret(
+    async def test_without_direct_messages_the_answer_is_lost_but_stays_private(
         self, redis_client: Redis, caplog: pytest.LogCaptureFixture
     ) -> None:
         """The turn ends with a log line and nothing in the channel, and the next question is answered."""
@@ -203,9 +204,7 @@ class TestPrivate:
         assert any("can no longer be shown" in text and "50007" in text for text in told)
         assert not any("secret" in text for text in told)
 
-    async def test_a_private_question_that_was_deferred_too_late_is_answered_in_private(
-        self, here: DiscordRoom
-    ) -> None:
+    async def test_a_private_question_deferred_too_late_is_answered_in_private(self, here: DiscordRoom) -> None:
         """Without a token, only a direct message can hold the answer."""
         here.discord.faults.error("POST /interactions/*", 404, code=10062)
         here.nebula.answer_next("A secret.")
@@ -213,7 +212,7 @@ class TestPrivate:
         await here.until(lambda: any(text.endswith("A secret.") for text in here.said("@ann")))
         assert not public(here)
 
-    async def test_a_private_turn_is_gone_on_with_by_another_process(self, redis_client: Redis) -> None:
+    async def test_another_process_continues_a_private_turn(self, redis_client: Redis) -> None:
         """The next process finishes it in the same message, for the same person alone."""
         async with discord_server() as discord, NebulaServer(pace=20) as model:
             here, config = DiscordRoom(discord, model), config_for(discord, model)
@@ -233,7 +232,7 @@ class TestPrivate:
 class TestTokens:
     """What happens to an answer whose command's token expires."""
 
-    async def test_an_answer_leaves_its_token_before_that_ends(
+    async def test_an_answer_leaves_its_token_before_it_expires(
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The same message is edited in time as an ordinary one: no call is refused, and the buttons stay."""
@@ -260,7 +259,7 @@ class TestTokens:
             assert not [call for call in here.discord.calls if call.status >= 400]
 
     @pytest.mark.parametrize(("status", "code"), DEAD_TOKENS)
-    async def test_an_answer_whose_token_dies_early_goes_on_in_the_same_message(
+    async def test_an_answer_whose_token_dies_early_continues_in_the_same_message(
         self, here: DiscordRoom, status: int, code: int
     ) -> None:
         """The token is tried only once more; the end arrives with its button, and the answer can be regenerated."""
@@ -293,7 +292,7 @@ class TestTokens:
         await here.slash("ann", GENERAL, "ask", prompt="a lot")
         await here.until(lambda: complete(here.shown(GENERAL)))
 
-    async def test_a_message_that_goes_with_a_dead_token_is_taken_away(self, here: DiscordRoom) -> None:
+    async def test_a_superfluous_message_of_a_dead_token_is_deleted(self, here: DiscordRoom) -> None:
         """A shorter answer that replaces a long one leaves none of the other messages behind."""
         here.nebula.answer_next(LONG)
         shown = await here.slash("ann", GENERAL, "ask", prompt="a lot")
@@ -318,7 +317,7 @@ class TestTokens:
         assert complete(here.shown(GENERAL))
         assert not any(here.buttons(message) for message in here.shown(GENERAL)[:-1])
 
-    async def test_a_response_somebody_deletes_ends_its_turn(self, here: DiscordRoom) -> None:
+    async def test_a_deleted_response_ends_its_turn(self, here: DiscordRoom) -> None:
         """It is not posted again, and the next question is answered."""
         here.nebula.pace = 20
         here.nebula.answer_next("a long tale " * 20)
@@ -335,7 +334,7 @@ class TestTokens:
 class TestWaiting:
     """A command that waits for its turn."""
 
-    async def test_the_place_in_line_gives_way_to_the_answer(self, here: DiscordRoom) -> None:
+    async def test_the_answer_replaces_the_place_in_the_queue(self, here: DiscordRoom) -> None:
         """The deferred response shows how many questions come first, and then the answer."""
         here.nebula.fault(NebulaFault(stall_after=3))
         await here.say("ann", GENERAL, "@nebula talk")
@@ -352,7 +351,7 @@ class TestWaiting:
 
     @pytest.mark.parametrize("kind", ["late", "slow"])
     async def test_a_slow_status_never_overwrites_the_answer(self, here: DiscordRoom, kind: str) -> None:
-        """The turn begins while the status is on its way: the answer is shown after it, and stays."""
+        """The turn begins while the status is in flight: the answer is shown after it, and stays."""
         here.nebula.fault(NebulaFault(stall_after=3))
         await here.say("ann", GENERAL, "@nebula talk")
         await here.until(lambda: here.shown(GENERAL) and STOP in here.buttons(here.shown(GENERAL)[0]))

@@ -1,4 +1,4 @@
-"""Reactions on waiting questions, over the wire: what Discord shows, in whatever order things happen."""
+"""Reactions on waiting questions, at the wire: what Discord shows, for any order of events."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,11 +29,11 @@ class Desk:
         self.discord, self.reactions, self.questions = discord, reactions, questions
 
     def add(self, number: int) -> None:
-        """Ask for the reaction on a question."""
+        """Request the reaction on a question."""
         self.reactions.add(self.questions[number].channel, self.questions[number].id)
 
     def remove(self, number: int, *, adopted: bool = False) -> None:
-        """Ask for its removal."""
+        """Request its removal."""
         self.reactions.remove(self.questions[number].channel, self.questions[number].id, adopted=adopted)
 
     def shown(self, number: int) -> bool:
@@ -83,7 +83,7 @@ async def desk() -> AsyncIterator[Desk]:
 
 
 async def test_a_reaction_is_set_once_and_removed_once(desk: Desk) -> None:
-    """However often each is asked for."""
+    """However often each is requested."""
     desk.add(0)
     desk.add(0)
     await desk.discord.until(lambda: desk.shown(0))
@@ -109,8 +109,8 @@ async def test_a_reaction_removed_before_its_turn_is_never_set(desk: Desk) -> No
     assert desk.calls(1) == []
 
 
-async def test_a_refusal_for_haste_is_waited_out_once(desk: Desk) -> None:
-    """A reaction that Discord delays once is set; one that it delays again is given up, and so is a removal."""
+async def test_a_rate_limited_reaction_is_repeated_once(desk: Desk) -> None:
+    """A reaction that Discord delays once is set; if Discord delays it again, the bot gives it up, like a removal."""
     desk.discord.faults.rate_limit(SET, 0.01)
     desk.add(0)
     await desk.discord.until(lambda: desk.shown(0))
@@ -129,7 +129,7 @@ async def test_a_refusal_for_haste_is_waited_out_once(desk: Desk) -> None:
     assert desk.calls(1) == [("PUT", 429), ("PUT", 429)]
 
 
-async def test_a_long_refusal_holds_nobody_up(desk: Desk) -> None:
+async def test_a_long_refusal_delays_no_other_reaction(desk: Desk) -> None:
     """A reaction for which Discord asks to wait a minute is given up; the next one is set."""
     desk.discord.faults.rate_limit(SET, 60)
     desk.add(0)
@@ -139,7 +139,7 @@ async def test_a_long_refusal_holds_nobody_up(desk: Desk) -> None:
 
 
 async def test_a_reaction_removed_while_it_is_delayed_is_never_set(desk: Desk) -> None:
-    """Its turn began during Discord's pause."""
+    """The question's turn began during Discord's pause."""
     desk.discord.faults.rate_limit(SET, 0.1)
     desk.add(0)
     desk.add(1)
@@ -151,7 +151,7 @@ async def test_a_reaction_removed_while_it_is_delayed_is_never_set(desk: Desk) -
     assert desk.calls(0) == [("PUT", 429)]
 
 
-async def test_another_channel_does_not_wait_for_what_is_put_off(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_delayed_reaction_does_not_delay_another_channel(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pause that Discord asks for affects only that channel."""
     monkeypatch.setattr(reactions_module, "LONGEST_WAIT_SECONDS", 10 * HANG_SECONDS)
     desk.discord.faults.rate_limit(SET, 5 * HANG_SECONDS)
@@ -164,7 +164,7 @@ async def test_another_channel_does_not_wait_for_what_is_put_off(desk: Desk, mon
 
 
 async def test_a_reaction_whose_response_was_lost_is_removed(desk: Desk) -> None:
-    """The call may have succeeded; here it has."""
+    """The call may have succeeded, as it has here."""
     desk.discord.faults.reset(SET)
     desk.add(0)
     desk.add(1)
@@ -186,7 +186,7 @@ async def test_a_reaction_without_permission_is_not_removed(desk: Desk) -> None:
     assert desk.calls(0) == [("PUT", 403)]
 
 
-async def test_reactions_of_another_process_are_removed_by_who_adopts_the_question() -> None:
+async def test_the_process_that_adopts_a_question_removes_its_reaction() -> None:
     """A reaction stays while its process stops; the next process removes it only from an adopted question."""
     async with standing() as (desk, http):
         async with serving(http, desk.reactions):
@@ -201,7 +201,7 @@ async def test_reactions_of_another_process_are_removed_by_who_adopts_the_questi
         assert desk.shown(0)
 
 
-async def test_what_is_due_is_taken_away_before_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reactions_to_remove_are_removed_before_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """No other process knows of the reaction on a question that was answered here."""
     monkeypatch.setattr(reactions_module, "CLOSE_SECONDS", HANG_SECONDS)
     async with standing() as (desk, http):

@@ -1,4 +1,4 @@
-"""How an answer ends in Discord, at the wire: as the channel's settings want, as a file, and despite failures."""
+"""How an answer ends in Discord, at the wire: by the channel's settings, as a file, and despite failures."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -54,13 +54,13 @@ async def answered(here: DiscordRoom, answer: str, *, command: bool = False, **h
 
 
 def is_whole(messages: list[DiscordMessage]) -> bool:
-    """Whether the long answer is there, each paragraph once and its end last."""
+    """Whether the long answer is complete, each paragraph once and its end last."""
     text = "\n".join(message.content for message in messages)
     return text.endswith("End.") and all(text.count(paragraph.strip()) == 1 for paragraph in PARAGRAPHS)
 
 
 async def content(message: DiscordMessage) -> str:
-    """What the file of a message holds, as a client downloads it."""
+    """The content of a message's file, as a client downloads it."""
     [file] = message.attachments
     async with aiohttp.ClientSession() as session, session.get(file.url) as response:
         return (await response.read()).decode()
@@ -71,7 +71,7 @@ class TestLooks:
 
     @COMMAND
     async def test_the_footer_tells_model_tokens_and_time(self, here: DiscordRoom, command: bool) -> None:
-        """With `footer on` the end of a reply has it in small print, and no earlier frame does."""
+        """With `footer on` the end of a reply has them in small print, and no earlier frame does."""
         await here.used("max", GENERAL, "set", parameter="footer", value="on")
         here.nebula.pace = 40
         [reply] = await answered(here, "word " * 20 + "end", command=command)
@@ -80,7 +80,7 @@ class TestLooks:
         assert not any("tokens" in frame.content for frame in reply.frames[:-1])
 
     @pytest.mark.parametrize("how", ["hidden", "timer", "summary"])
-    async def test_what_is_shown_of_a_thought_is_what_the_room_wants(self, here: DiscordRoom, how: str) -> None:
+    async def test_a_thought_is_shown_as_the_setting_says(self, here: DiscordRoom, how: str) -> None:
         """Nothing, how long it took, or its newest lines; never as part of the answer."""
         await here.used("max", GENERAL, "model set", name=THINKER)
         await here.used("max", GENERAL, "set", parameter="reasoning", value=how)
@@ -116,7 +116,7 @@ class TestLooks:
         assert list(here.buttons(reply)) == [AGAIN]
 
     @COMMAND
-    async def test_link_previews_stay_away(self, here: DiscordRoom, command: bool) -> None:
+    async def test_link_previews_stay_suppressed(self, here: DiscordRoom, command: bool) -> None:
         """Neither an edit nor a further message nor a new answer brings link previews back."""
         here.nebula.pace = 1000
         messages = await answered(here, "https://example.com " + LONG, command=command)
@@ -126,8 +126,8 @@ class TestLooks:
         await here.until(lambda: AGAIN in here.buttons(here.shown(GENERAL)[-1]) and "org" in here.said(GENERAL)[0])
         assert all(message.flags & SUPPRESS_EMBEDS for message in here.shown(GENERAL))
 
-    async def test_how_an_answer_ended_is_said(self, here: DiscordRoom) -> None:
-        """A filtered answer says so below its text."""
+    async def test_the_end_of_an_answer_is_explained(self, here: DiscordRoom) -> None:
+        """A filtered answer has a sentence below its text."""
         [reply] = await answered(here, "So far", finish="content_filter")
         assert reply.content.splitlines() == ["So far", f"-# {FILTERED}"]
 
@@ -159,7 +159,7 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("command", "status", "code"), [(False, 413, 40005), (False, 403, 50013), (True, 413, 40005), (True, 413, 0)]
     )
-    async def test_where_no_file_is_taken_all_of_it_comes_in_messages(
+    async def test_if_no_file_is_accepted_the_whole_text_comes_in_messages(
         self, redis_client: Redis, command: bool, status: int, code: int
     ) -> None:
         """Too large, or not allowed: then the answer takes as many messages as it needs, and none mentions a file."""
@@ -172,7 +172,7 @@ class TestFiles:
             assert not any("file" in message.content or message.attachments for message in here.shown(GENERAL))
             assert list(here.buttons(here.shown(GENERAL)[-1])) == [AGAIN]
 
-    async def test_without_the_right_to_attach_all_of_it_comes_in_messages(self, redis_client: Redis) -> None:
+    async def test_without_permission_to_attach_the_whole_text_comes_in_messages(self, redis_client: Redis) -> None:
         """A channel may deny only files."""
         async with room(redis_client, changes={"reply_pages": 1}) as here:
             denied = Permission.ATTACH_FILES
@@ -192,7 +192,7 @@ class TestFiles:
             assert len(files) == 1
             assert len(here.shown(GENERAL)) == 2
 
-    async def test_a_file_gives_way_to_another_answer(self, redis_client: Redis) -> None:
+    async def test_another_answer_removes_the_file(self, redis_client: Redis) -> None:
         """Regenerate removes the old file."""
         async with room(redis_client, changes={"reply_pages": 1}) as here:
             await ask_long(here, command=False)
@@ -214,7 +214,7 @@ class TestInterruptedReplies:
 
     @COMMAND
     @pytest.mark.parametrize("fault", ["reset", "503"])
-    async def test_the_last_frame_lands(self, here: DiscordRoom, command: bool, fault: str) -> None:
+    async def test_the_last_frame_is_shown(self, here: DiscordRoom, command: bool, fault: str) -> None:
         """The very last edit fails or its response is lost: the end is still visible, in one message."""
         route = RESPOND if command else EDIT
         await here.used("max", GENERAL, "set", parameter="streaming", value="off")
@@ -244,7 +244,7 @@ class TestInterruptedReplies:
         await here.bot.intake.idle()
         assert is_whole(here.shown(GENERAL))
 
-    async def test_an_earlier_message_that_is_deleted_is_not_missed(self, here: DiscordRoom) -> None:
+    async def test_a_deleted_earlier_message_does_not_stop_the_reply(self, here: DiscordRoom) -> None:
         """A person deletes the first of several messages: the rest is finished."""
         here.nebula.fault(NebulaFault(stall_after=800))
         here.nebula.answer_next("word " * 900)
@@ -256,10 +256,11 @@ class TestInterruptedReplies:
         await here.until(lambda: AGAIN in here.buttons(last))
         assert len(here.shown(GENERAL)) == 2
 
-    async def test_a_right_that_is_taken_away_in_the_middle(
+    async def test_a_permission_lost_during_an_answer(
         self, here: DiscordRoom, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The posted text says that no more can follow, the model's request ends, and other places are served."""
+        """The posted text says that no more can follow, the model's request ends, and the bot answers in other
+        places."""
         here.nebula.pace = 400
         here.nebula.answer_next(LONG * 20)
         await ask(here, command=False)
@@ -277,7 +278,7 @@ class TestInterruptedReplies:
         await here.until(lambda: here.said("#random") == ["Hi."])
 
     @COMMAND
-    async def test_an_archived_thread_is_opened_again(self, here: DiscordRoom, command: bool) -> None:
+    async def test_an_archived_thread_is_reopened(self, here: DiscordRoom, command: bool) -> None:
         """Somebody closes the thread in the middle of an answer: the answer still ends there."""
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")
         held = here.nebula.hold(5)
@@ -290,7 +291,7 @@ class TestInterruptedReplies:
         assert len(here.shown(thread)) == 1
 
     async def test_a_locked_thread_ends_the_turn(self, here: DiscordRoom, caplog: pytest.LogCaptureFixture) -> None:
-        """Nothing can be written there any more: a log line, and the channel is served as before."""
+        """Nothing can be written there any more: there is a log line, and the bot still answers in the channel."""
         caplog.set_level(logging.INFO, "core")
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")
         held = here.nebula.hold(5)

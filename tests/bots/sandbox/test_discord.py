@@ -1,4 +1,4 @@
-"""The sandbox's Discord, as the unmodified discord.py sees it."""
+"""The sandbox's Discord as the unmodified discord.py sees it."""
 
 import asyncio
 import io
@@ -34,7 +34,7 @@ QUICK = replace(DISCORD_LIMITS, post=DiscordLimit(5, 0.2), edit=DiscordLimit(5, 
 
 
 class RecordingClient(discord.Client):
-    """A client that keeps the events it was sent."""
+    """A client that records its events."""
 
     def __init__(self, intents: discord.Intents | None = None, **options: Any) -> None:
         quiet = discord.Intents(guilds=True, guild_messages=True, dm_messages=True)
@@ -98,7 +98,7 @@ async def open_stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[
 
 @pytest.fixture
 async def stage(open_stage: Callable[..., Awaitable[Stage]]) -> Stage:
-    """The usual scene, without rate limits."""
+    """The usual server, without rate limits."""
     return await open_stage()
 
 
@@ -108,7 +108,7 @@ async def running(stage: Stage, bot: RecordingClient) -> AsyncIterator[Recording
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(bot.start(stage.server.token))
         try:
-            # Where this machine is slow a guild comes after discord.py took all for known.
+            # On a slow machine a guild arrives after discord.py has considered all as known.
             await bot.news.until(lambda: bot.ready and all(guild.id in bot.available for guild in bot.guilds))
             yield bot
         finally:
@@ -133,7 +133,7 @@ def text_channel(bot: RecordingClient, channel: DiscordChannel) -> discord.TextC
 
 
 async def seen(bot: RecordingClient, count: int) -> None:
-    """Wait until the bot has seen so many messages."""
+    """Wait until the bot has seen this many messages."""
     await bot.news.until(lambda: len(bot.seen) >= count)
 
 
@@ -209,7 +209,7 @@ async def test_content_is_shown_with_the_intent(open_stage: Callable[..., Awaita
 
 @pytest.mark.parametrize("unlocks", [False, True])
 async def test_a_mention_of_the_bots_role(open_stage: Callable[..., Awaitable[Stage]], unlocks: bool) -> None:
-    """The client's picker may insert the managed role; whether that shows the content is a choice."""
+    """The client's picker may insert the managed role; an option decides whether that shows the content."""
     stage = await open_stage(role_mention_unlocks=unlocks)
     async with running(stage, RecordingClient()) as bot:
         await stage.server.say(stage.ada, stage.channel, "@Nebula hi", mention_bot_role=True)
@@ -219,7 +219,7 @@ async def test_a_mention_of_the_bots_role(open_stage: Callable[..., Awaitable[St
         assert bool(bot.seen[0].content) is unlocks
 
 
-async def test_a_dropped_connection_is_resumed_and_what_was_missed_is_replayed(stage: Stage) -> None:
+async def test_a_dropped_connection_is_resumed_and_missed_events_are_replayed(stage: Stage) -> None:
     """After a drop the client resumes; the message said meanwhile arrives once."""
     async with running(stage, RecordingClient()) as bot:
         stage.server.gateway.drop()
@@ -270,7 +270,7 @@ async def test_two_connections_get_every_event(stage: Stage) -> None:
 
 
 async def test_events_can_be_sent_several_times(stage: Stage) -> None:
-    """With `duplicate` each event comes so many times, as Discord's delivery allows."""
+    """With `duplicate` each event arrives that many times, as Discord's delivery allows."""
     async with running(stage, RecordingClient()) as bot:
         stage.server.gateway.duplicate = 3
         await stage.server.say(stage.ada, stage.channel, "@Nebula thrice")
@@ -327,7 +327,7 @@ async def test_members_are_sent_on_request(open_stage: Callable[..., Awaitable[S
         assert {member.display_name for member in bot.guilds[0].members} == {"Nebula", "Ada", "Olivia"}
 
 
-async def test_an_invalidated_session_identifies_anew(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_invalidated_session_identifies_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opcode 9 with false makes the client identify again, and its old session is gone."""
 
     async def at_once(self: discord.Client, shard_id: int | None, *, initial: bool = False) -> None:
@@ -409,7 +409,7 @@ async def test_messages_are_checked(stage: Stage, body: dict[str, Any], status: 
 
 
 async def test_unknown_and_forbidden_targets_have_their_codes(stage: Stage) -> None:
-    """10003, 10008, 50001, 50013, 50005 and 50083 come where Discord sends them."""
+    """10003, 10008, 50001, 50013, 50005 and 50083 come in the same cases as in Discord."""
     server = stage.server
     hidden = server.add_channel(stage.guild, "hidden")
     server.overwrite(hidden, Overwrite(stage.guild.id, deny=Permission.VIEW_CHANNEL))
@@ -471,7 +471,7 @@ async def test_files_history_typing_reactions_and_deletion(stage: Stage) -> None
     ],
 )
 async def test_live_pings_are_recorded(stage: Stage, content: str, allowed: Any, pings: set[str]) -> None:
-    """A ping is what allowed_mentions lets through outside code; an edit is looked at anew."""
+    """A ping is a mention outside code that allowed_mentions permits; an edit is checked again."""
     role = stage.server.add_role(stage.guild, "crew")
 
     def fill(text: str) -> str:
@@ -504,7 +504,7 @@ async def test_a_thread_can_be_started_once_on_a_message(stage: Stage) -> None:
 
 
 async def test_a_direct_message_can_be_opened_by_the_bot(stage: Stage) -> None:
-    """POST /users/@me/channels gives the channel of the person; who takes none answers 50007."""
+    """POST /users/@me/channels returns the channel of the person; 50007 for somebody who accepts no direct messages."""
     shy = stage.server.add_member(stage.guild, "Shy", dms=False)
     async with running(stage, RecordingClient()) as bot:
         await (await bot.fetch_user(int(stage.ada.id))).send("hello")
@@ -515,7 +515,7 @@ async def test_a_direct_message_can_be_opened_by_the_bot(stage: Stage) -> None:
 
 
 async def test_guilds_members_and_channels_can_be_fetched(stage: Stage) -> None:
-    """What is fetched is what there is; what there is not has its code."""
+    """A request returns existing objects, and an error code for missing ones."""
     server = stage.server
     async with running(stage, RecordingClient()) as bot:
         guild = await bot.fetch_guild(int(stage.guild.id))
@@ -559,7 +559,7 @@ async def test_typed_names_become_mentions_outside_code(stage: Stage) -> None:
     assert set(said.mentions) == {stage.ada.id, other}
 
 
-async def test_people_edit_delete_reply_and_other_bots_speak(stage: Stage) -> None:
+async def test_people_edit_delete_and_reply_and_other_bots_write(stage: Stage) -> None:
     """An edit, a link preview, a reply and another bot's words reach the bot as Discord sends them."""
     server = stage.server
     robot = server.add_member(stage.guild, "Robot", bot=True)
@@ -791,7 +791,7 @@ async def register(stage: Stage, *commands: dict[str, Any]) -> tuple[int, Any]:
 
 
 async def test_options_of_every_type_are_checked_and_resolved(stage: Stage) -> None:
-    """Numbers, flags, choices and people arrive in their types; what does not fit never leaves the client."""
+    """Numbers, flags, choices and people arrive with their types; the client refuses values that do not fit."""
     types = {"text": 3, "count": 4, "loud": 5, "who": 6, "where": 7, "crew": 8, "heat": 10}
     options: list[dict[str, Any]] = [{"name": name, "description": "x", "type": kind} for name, kind in types.items()]
     options[0]["choices"] = [{"name": "A", "value": "a"}]
@@ -835,7 +835,7 @@ async def test_options_of_every_type_are_checked_and_resolved(stage: Stage) -> N
         },
     ],
 )
-async def test_commands_that_discord_would_not_take(stage: Stage, command: dict[str, Any]) -> None:
+async def test_commands_that_discord_refuses(stage: Stage, command: dict[str, Any]) -> None:
     """Bad names, descriptions and option lists are 50035, and nothing is registered."""
     status, answer = await register(stage, command)
     assert (status, answer["code"]) == (400, 50035)
@@ -867,10 +867,10 @@ async def test_commands_are_offered_where_and_to_whom_they_should_be(stage: Stag
 # Rate limits and faults
 
 
-async def test_posts_and_edits_share_a_bucket_name_and_are_counted_apart(
+async def test_posts_and_edits_share_a_bucket_name_but_not_its_count(
     open_stage: Callable[..., Awaitable[Stage]],
 ) -> None:
-    """POST and PATCH tell the same bucket; each has five calls of its own; the sixth is a 429 that says how long."""
+    """POST and PATCH name the same bucket, but each has its own five calls; the sixth is a 429 with a wait."""
     stage = await open_stage(limits=DiscordLimits(), clock=lambda: 0.0)
     path = f"/channels/{stage.channel.id}/messages"
     _, message, posted = await call(stage, "POST", path, content="0")
@@ -913,7 +913,7 @@ async def test_edits_of_old_messages_have_a_limit_of_their_own(open_stage: Calla
 
 
 async def test_the_global_limit(open_stage: Callable[..., Awaitable[Stage]]) -> None:
-    """Over the global limit a 429 says so."""
+    """Above the global limit the 429 says that it is global."""
     stage = await open_stage(limits=replace(DISCORD_LIMITS, everything=DiscordLimit(1, 5.0)), clock=lambda: 0.0)
     await call(stage, "GET", "/users/@me")
     status, body, headers = await call(stage, "GET", "/users/@me")
@@ -921,7 +921,8 @@ async def test_the_global_limit(open_stage: Callable[..., Awaitable[Stage]]) -> 
 
 
 async def test_faults_hit_the_route_they_name(stage: Stage) -> None:
-    """A rate limit, an error with a code, a slow answer and a Cloudflare page come as often as asked, then no more."""
+    """A rate limit, an error with a code, a slow answer and a Cloudflare page come the given number of times, then no
+    more."""
     route, path = "POST /channels/{channel}/messages", f"/channels/{stage.channel.id}/messages"
     stage.server.faults.rate_limit(route, 0.25)
     stage.server.faults.error(route, 400, code=200000)
@@ -946,7 +947,7 @@ async def test_a_fault_can_last_until_it_is_cleared(stage: Stage) -> None:
 
 
 async def test_a_reset_after_the_message_was_stored(stage: Stage) -> None:
-    """The connection breaks off, the message is there all the same."""
+    """The connection breaks, but the message is there."""
     async with running(stage, RecordingClient()) as bot:
         stage.server.faults.reset("POST /channels/{channel}/messages")
         with pytest.raises(aiohttp.ClientError):
@@ -975,7 +976,7 @@ async def test_a_request_is_applied_half_way_through_its_latency(stage: Stage) -
     assert min(message.frames[0].at - asked, answered - message.frames[0].at) > 0.049
 
 
-async def test_what_is_late_is_overtaken(stage: Stage) -> None:
+async def test_a_late_request_is_overtaken(stage: Stage) -> None:
     """A late request is applied after one that was sent later."""
     path = f"/channels/{stage.channel.id}/messages"
     held = stage.server.faults.hold("POST *", late=True)
@@ -989,8 +990,8 @@ async def test_what_is_late_is_overtaken(stage: Stage) -> None:
     assert [message.content for message in stage.server.messages(stage.channel)] == ["two", "one"]
 
 
-async def test_an_answer_is_kept_until_it_is_let_go(stage: Stage) -> None:
-    """What was asked is done; later requests are answered before."""
+async def test_a_held_answer_is_sent_at_its_release(stage: Stage) -> None:
+    """The request takes effect; later requests are answered before it."""
     path = f"/channels/{stage.channel.id}/messages"
     held = stage.server.faults.hold("POST *")
     async with asyncio.TaskGroup() as tasks:
@@ -1003,8 +1004,8 @@ async def test_an_answer_is_kept_until_it_is_let_go(stage: Stage) -> None:
     assert kept.result()[0] == 200
 
 
-async def test_windows_end_by_the_clock_that_is_given(open_stage: Callable[..., Awaitable[Stage]]) -> None:
-    """A window goes on as long as the clock stands, and sooner than Discord's where the limits are faster."""
+async def test_windows_end_by_the_given_clock(open_stage: Callable[..., Awaitable[Stage]]) -> None:
+    """A window does not end while the clock stands still, and ends sooner than Discord's with faster limits."""
     now = 0.0
     stage = await open_stage(limits=DiscordLimits().faster(5), clock=lambda: now)
     path, found = f"/channels/{stage.channel.id}/messages", []
@@ -1015,8 +1016,8 @@ async def test_windows_end_by_the_clock_that_is_given(open_stage: Callable[..., 
     assert found == [(200, 1.0), (200, 1.0), (200, 0.5), (200, 0.5), (200, 0.5), (429, 0.01), (200, 1.0)]
 
 
-async def test_whoever_may_write_in_a_thread_may_open_it_again(stage: Stage) -> None:
-    """A person's archived thread is opened by the bot, unless it is locked."""
+async def test_everybody_who_may_write_in_a_thread_may_reopen_it(stage: Stage) -> None:
+    """The bot can reopen a person's archived thread, unless it is locked."""
     thread = stage.server.archive(stage.server.add_thread(stage.channel, "Aside"))
     path = f"/channels/{thread.id}"
     assert (await call(stage, "PATCH", path, archived=False))[0] == 200

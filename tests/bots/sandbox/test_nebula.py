@@ -163,7 +163,7 @@ async def test_the_catalog_has_the_documented_envelope(server: NebulaServer, htt
         assert R1 in {item["id"] for item in (await response.json())["data"]}
 
 
-async def test_faults_take_turns_and_end(server: NebulaServer, http: aiohttp.ClientSession) -> None:
+async def test_faults_come_in_order_and_end(server: NebulaServer, http: aiohttp.ClientSession) -> None:
     """Twice one fault, once the other, then none; `None` lasts until `heal`."""
     server.fault(NebulaFault(status=500, body="{}"), times=2)
     server.fault(NebulaFault(status=402, body="{}"))
@@ -198,7 +198,7 @@ async def test_a_cut_is_a_reset(server: NebulaServer, http: aiohttp.ClientSessio
 
 
 async def test_a_held_stream_continues_when_released(server: NebulaServer, http: aiohttp.ClientSession) -> None:
-    """The rest comes at once, whatever the pace, even if the stream was only paced and not yet held."""
+    """The rest comes at once at any pace, even if the stream was only paced and not yet held."""
     server.pace = 0.001
     for after in (1, None):
         held = server.hold(after)

@@ -158,7 +158,7 @@ class SlackRoom:
 
 
 class _Hasty(RateLimiter):
-    """Works like the real one, but a hundred times as fast: these tests are not about rate limits."""
+    """Works like the real one, but a hundred times as fast, because these tests are not about rate limits."""
 
     def ticket(self) -> Ticket:
         return _HastyTicket(self)

@@ -1,4 +1,4 @@
-"""Slack's native streams at the wire: how a reply grows, and reaches its end whatever Slack does to it."""
+"""Slack's native streams at the wire: how a reply grows, and reaches its end despite any fault of Slack."""
 
 import asyncio
 import itertools
