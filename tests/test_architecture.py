@@ -191,3 +191,13 @@ def test_files_are_short_and_described(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(text))
     assert docstring
     assert len(docstring.splitlines()[0]) > 20
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    """The name of a class says which one it is, without a look at the imports."""
+    found: dict[str, list[Path]] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(path)
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}

@@ -34,7 +34,7 @@ TRANSITIONS: dict[tuple[BreakerState, BreakerEvent], BreakerState] = {
 }
 
 
-class Permit:
+class BreakerPermit:
     """Permission for one request. Report its outcome with `answered`, `failed` or `given_up`."""
 
     __slots__ = ()
@@ -56,7 +56,7 @@ class CircuitBreaker:
         self._next_pause = pause
         self._in_row = 0
         self._opens = 0.0  # when a probe may be sent
-        self._probe: Permit | None = None
+        self._probe: BreakerPermit | None = None
         self.state = BreakerState.CLOSED
 
     def wait(self, now: float) -> float:
@@ -69,12 +69,12 @@ class CircuitBreaker:
             case BreakerState.PROBING:
                 return self._next_pause
 
-    def enter(self, now: float) -> Permit | None:
+    def enter(self, now: float) -> BreakerPermit | None:
         """A permit to ask; None while the breaker is open or another request probes."""
         if self.wait(now) > 0:
             return None
         self._step(BreakerEvent.PAUSED)
-        permit = Permit()
+        permit = BreakerPermit()
         if self.state is BreakerState.PROBING:
             self._probe = permit
         return permit
@@ -84,7 +84,7 @@ class CircuitBreaker:
         self._step(BreakerEvent.ANSWERED)
         self._in_row, self._next_pause, self._probe = 0, self._pause, None
 
-    def failed(self, permit: Permit, now: float) -> None:
+    def failed(self, permit: BreakerPermit, now: float) -> None:
         """The server has not answered. Once the breaker is open, only the failure of a probe counts."""
         if self.state is BreakerState.CLOSED:
             self._in_row += 1
@@ -96,7 +96,7 @@ class CircuitBreaker:
             self._next_pause = min(2 * self._next_pause, self._longest)
             self._in_row, self._probe = 0, None
 
-    def given_up(self, permit: Permit, now: float) -> None:
+    def given_up(self, permit: BreakerPermit, now: float) -> None:
         """The request ended without an outcome. If it was the probe, the next one may be sent at once."""
         if permit is self._probe and self._step(BreakerEvent.GIVEN_UP):
             self._opens, self._probe = now, None

@@ -21,7 +21,7 @@ from core.domain.errors import (
 from core.domain.ports import ChatModel
 from core.nebula.account_limits import AccountRateLimits, Reservation
 from core.nebula.catalog import api_name
-from core.nebula.circuit_breaker import CircuitBreaker, Permit
+from core.nebula.circuit_breaker import BreakerPermit, CircuitBreaker
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ class ResilientModel:
         except TimeoutError as error:
             raise RateLimited("no capacity within the deadline", ours=True) from error
 
-    def _report(self, call: _Call, permit: Permit, error: ModelError) -> None:
+    def _report(self, call: _Call, permit: BreakerPermit, error: ModelError) -> None:
         """Report a failure to the breaker. After the first token the breaker already knows that the server is up."""
         if call.begun or (isinstance(error, RateLimited) and error.ours):
             return

@@ -13,7 +13,7 @@ from bots.discord.api.http import Http
 from bots.discord.api.names import direct
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import IdentifyQueue, Shard
-from bots.discord.inbound.backfill import Backfill
+from bots.discord.inbound.backfill import DiscordBackfill
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import MessageEdits, by_a_program, is_partial
 from bots.discord.inbound.interactions import ANSWER_SECONDS, Interactions
@@ -74,7 +74,7 @@ class GatewayClient(discord.Client):
         self._places, self._responses, self._ordering = Places(rest), Responses(rest), ordering
         self._interactions = Interactions(dispatcher, http, self._places, ordering, managers, answer_seconds)
         self._edits = MessageEdits(self, dispatcher, rest, self._places, ordering)
-        self.backfill = Backfill(self, dispatcher, rest, self._places, ordering, shard)
+        self.backfill = DiscordBackfill(self, dispatcher, rest, self._places, ordering, shard)
         # discord.py fails on a partial message, and the connection with it.
         parsers = self._connection.parsers
         self._parse_update, parsers["MESSAGE_UPDATE"] = parsers["MESSAGE_UPDATE"], self._on_message_update

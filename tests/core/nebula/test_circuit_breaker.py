@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.nebula.circuit_breaker import BreakerState, CircuitBreaker, Permit
+from core.nebula.circuit_breaker import BreakerPermit, BreakerState, CircuitBreaker
 
 
 def new_breaker(failures: int = 3) -> CircuitBreaker:
     return CircuitBreaker(failures, pause=10, longest=60, draw=lambda: 0.0)
 
 
-def enter(breaker: CircuitBreaker, now: float) -> Permit:
+def enter(breaker: CircuitBreaker, now: float) -> BreakerPermit:
     found = breaker.enter(now)
     assert found is not None
     return found
@@ -89,7 +89,7 @@ def test_it_recovers_from_any_state(events: list[tuple[str, float]]) -> None:
     """There is never more than one probe, nobody waits longer than the longest pause, and when all requests have
     ended, a probe may be sent after the announced wait."""
     breaker = CircuitBreaker(2, pause=1, longest=16)
-    now, out = 0.0, list[Permit]()
+    now, out = 0.0, list[BreakerPermit]()
     for event, passed in events:
         now += passed
         match event:
