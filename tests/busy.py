@@ -17,7 +17,7 @@ from pathlib import Path
 from core.store.redis.embedded import bound
 
 LOOPS = 4  # twice the number of cores that the tests need
-LOOP = [sys.executable, "-I", "-S", "-c", "while True: pass"]
+BUSY_LOOP = [sys.executable, "-I", "-S", "-c", "while True: pass"]
 ROOT = Path(__file__).parents[1]
 
 
@@ -27,7 +27,7 @@ def busy(loops: int) -> Iterator[None]:
     with ExitStack() as stack:
         for _ in range(loops):
             loop = stack.enter_context(
-                subprocess.Popen(bound(LOOP), start_new_session=True)
+                subprocess.Popen(bound(BUSY_LOOP), start_new_session=True)
             )  # only the tests shall receive Ctrl-C
             stack.callback(loop.kill)
         yield

@@ -13,7 +13,7 @@ __all__ = ["redis_client", "redis_server", "redis_url"]
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-LONG = ("tests/chaos/test_short.py", "tests/scenarios/")  # each test starts the program at least once
+LONG_TESTS = ("tests/chaos/test_short.py", "tests/scenarios/")  # each test starts the program at least once
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
     if workers > 1:
-        items[:] = dealt(items, [item for item in items if item.nodeid.startswith(LONG)], workers)
+        items[:] = dealt(items, [item for item in items if item.nodeid.startswith(LONG_TESTS)], workers)
 
 
 def dealt(items: Sequence[pytest.Item], long: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:

@@ -26,9 +26,9 @@ from tests.ports import free_port
 SERVICE = "nebula"
 # A replica follows within milliseconds. With the usual settings both sides wait for the next full second: the replica
 # before it loads what it was sent, and after a diskless copy the primary before it sends more.
-AT_ONCE = ("--repl-diskless-sync", "no", "--repl-diskless-load", "on-empty-db")
+SYNC_AT_ONCE = ("--repl-diskless-sync", "no", "--repl-diskless-load", "on-empty-db")
 SLOTS = 16_384
-PATIENCE = HANG_SECONDS  # the longest wait for a topology
+TOPOLOGY_WAIT_SECONDS = HANG_SECONDS  # the longest wait for a topology
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +86,7 @@ class Nodes:
 @contextmanager
 def guarded_primary(password: str = "", sentinel_password: str = "") -> Iterator[Guarded]:
     """Start a primary with a synchronised replica, and a Sentinel that knows both and decides alone."""
-    settings = list(AT_ONCE)
+    settings = list(SYNC_AT_ONCE)
     if password:
         settings += ["--requirepass", password, "--masterauth", password]
     with ExitStack() as stack:
@@ -128,7 +128,7 @@ class Nursery:
 
     def _bear(self, many: int) -> None:
         settings = ("--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-require-full-coverage")
-        more = ("no", "--cluster-replica-validity-factor", "0", *AT_ONCE)
+        more = ("no", "--cluster-replica-validity-factor", "0", *SYNC_AT_ONCE)
         while len(self._nodes) < many:
             node = started(*settings, *more, "--cluster-port", str(free_port()))
             self._nodes.append(self._stack.enter_context(node))
@@ -231,7 +231,7 @@ def _arrives(primary: RedisProcess) -> bool:
 
 async def until(holds: Callable[[], object]) -> None:
     """Like `_until`, without blocking the event loop."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TOPOLOGY_WAIT_SECONDS):
         while True:
             with suppress(RedisError, OSError):
                 if holds():
@@ -274,7 +274,7 @@ def _asks(node: RedisProcess, *command: Any) -> Any:
 
 def _until(holds: Callable[[], bool]) -> None:
     """Wait until the condition holds. A server that is not there yet is no error."""
-    stop = time.monotonic() + PATIENCE
+    stop = time.monotonic() + TOPOLOGY_WAIT_SECONDS
     while True:
         with suppress(RedisError, OSError, ValueError):
             if holds():

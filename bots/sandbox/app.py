@@ -15,7 +15,7 @@ from bots.sandbox.slack.server import SlackServer
 from bots.sandbox.terminal.discord import DiscordScreen
 from bots.sandbox.terminal.faults import FaultSwitches
 from bots.sandbox.terminal.slack import SlackScreen
-from bots.sandbox.terminal.terminal import WELCOME, Terminal
+from bots.sandbox.terminal.terminal import SANDBOX_WELCOME, Terminal
 from bots.slack.app import Slack
 from core.settings.config import Config
 
@@ -65,5 +65,5 @@ async def sandbox(config: Config) -> None:
             await platform.ready.wait()
         await discord.until(lambda: discord.commands.registered)  # otherwise the first typed line might be refused
         answers = "the real Nebula answers" if model_server is None else "a stand-in answers instead of a real model"
-        print(f"{store.where}; {answers}.\n{WELCOME}", flush=True)
+        print(f"{store.where}; {answers}.\n{SANDBOX_WELCOME}", flush=True)
         await Terminal(screens, FaultSwitches(slack, discord, model_server), bot.intake.idle).serve()

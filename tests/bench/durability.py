@@ -21,11 +21,12 @@ from core.store.redis.client import connection
 from core.store.redis.embedded import EmbeddedServer, embedded
 from tests.bench.durability_replica import CONVERSATIONS
 from tests.bench.table import Table, ms, percentile, ratio, us
-from tests.bench.wire import PATIENCE, Addresses, BenchScene, BenchWire, process
+from tests.bench.wire import BENCH_WAIT_SECONDS, Addresses, BenchScene, BenchWire, process
 
-ROUNDS, TURNS, ALONE, AT_ONCE = 6, 90, 15, 40  # in each round: concurrent turns, and turns one after the other
+# In each round: concurrent turns, and turns one after the other
+ROUNDS, CONCURRENT_TURNS, ALONE, MAX_CONCURRENT = 6, 90, 15, 40
 LEAST, LONGEST = 3, 25.0  # the fewest rounds, and seconds after which none begins any more, for a busy machine
-ANSWER = "ok"
+MODEL_ANSWER = "ok"
 REPLICAS = 3
 
 
@@ -66,7 +67,7 @@ class _Replica:
         return await self._rests.get()
 
     async def ready(self) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(BENCH_WAIT_SECONDS):
             await self._ready.get()
 
     async def read(self, number: int, done: "asyncio.Queue[_Done]") -> None:
@@ -78,7 +79,7 @@ class _Replica:
                     self._ready.put_nowait(None)
                 case "rest", [seconds]:
                     self._rests.put_nowait(float(seconds))
-                case "done", [_, asked, text] if text == ANSWER:
+                case "done", [_, asked, text] if text == MODEL_ANSWER:
                     done.put_nowait(_Done(number, float(asked)))
                 case _:
                     raise RuntimeError(f"a replica said: {line!r}")
@@ -113,7 +114,7 @@ class _Path:
         """Wait for the processes and run the first turns, which are slower. Nothing is recorded."""
         for replica in self.replicas:
             await replica.ready()
-        await self._turns(CONVERSATIONS, AT_ONCE)
+        await self._turns(CONVERSATIONS, MAX_CONCURRENT)
         await self._rest()
 
     async def alone(self, servers: BenchWire) -> None:
@@ -128,18 +129,18 @@ class _Path:
     async def at_once(self) -> None:
         """Keep this many questions running at once: ask the next one as soon as one has its answer."""
         bots, server = await self._rest()
-        done = await self._turns(TURNS, AT_ONCE)
+        done = await self._turns(CONCURRENT_TURNS, MAX_CONCURRENT)
         bots_after, server_after = await self._rest()
         own = [after - before for before, after in zip(bots, bots_after, strict=True)]
-        self.bot.append(sum(own) / TURNS)
-        self.server.append((server_after - server) / TURNS)
+        self.bot.append(sum(own) / CONCURRENT_TURNS)
+        self.server.append((server_after - server) / CONCURRENT_TURNS)
         self.served.update(each.replica for each in done)
         self.spent.update({number: round(seconds * 1e3) for number, seconds in enumerate(own)})
 
     async def _turns(self, turns: int, at_once: int) -> list[_Done]:
         """Send each question to the next replica, and in the next conversation."""
         done: list[_Done] = []
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(BENCH_WAIT_SECONDS):
             for _ in range(min(turns, at_once)):
                 self._ask()
             for left in range(turns - at_once, -at_once, -1):
@@ -166,7 +167,7 @@ async def measure() -> Table:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="nb-")))
         pipe, addresses = await stack.enter_async_context(process(_Scene, 1))
         servers = BenchWire(pipe, addresses)
-        await servers.answers(ANSWER)
+        await servers.answers(MODEL_ANSWER)
         redis = [await stack.enter_async_context(embedded(folder / name)) for name in ("one", "three")]
         kinds = (
             ("in process, nothing kept", 1, None),
@@ -186,14 +187,15 @@ async def measure() -> Table:
                 await path.alone(servers)
                 await path.at_once()
     bare = paths[0]
-    exchanges = (CONVERSATIONS + rounds * (TURNS + ALONE)) // CONVERSATIONS
+    exchanges = (CONVERSATIONS + rounds * (CONCURRENT_TURNS + ALONE)) // CONVERSATIONS
     return Table(
         "Overhead of durability",
         "The same assistant, client and surfaces in memory: with queue, lease, history, settings and shared budgets in "
         f"Redis (embedded {redis[0].version} with its append-only file), and without all that. The model answers at "
         f"once, in a process of its own. {rounds} rounds, the paths in turn in each: {ALONE} questions one after the "
-        f"other for the time from event to model request, then {TURNS} with {AT_ONCE} at once for the turns per CPU "
-        f"second; {CONVERSATIONS} conversations, each question to the next replica and the next conversation.",
+        f"other for the time from event to model request, then {CONCURRENT_TURNS} with {MAX_CONCURRENT} at once "
+        f"for the turns per CPU second; {CONVERSATIONS} conversations, "
+        "each question to the next replica and the next conversation.",
         (
             "path",
             "event to request, median ms",

@@ -26,7 +26,7 @@ from tests.bench.turns import answered
 from tests.core.room import MemorySurface
 
 CONVERSATIONS = 80
-QUESTION = "How does a hash table work, and when is it slow?"
+QUESTION_TEXT = "How does a hash table work, and when is it slow?"
 
 
 @dataclass
@@ -53,7 +53,9 @@ class _Rooms:
     def question(self, number: int) -> Question:
         self._asked[number] = time.monotonic()
         place = Place(self.name, "W", f"C{number % CONVERSATIONS}")
-        return Question(f"bench/{number}", place, Author("U", "bob"), QUESTION, message=str(number), at=time.time())
+        return Question(
+            f"bench/{number}", place, Author("U", "bob"), QUESTION_TEXT, message=str(number), at=time.time()
+        )
 
     def open(self, address: Address) -> Surface:
         number, pace = int(address.message), RateLimit(f"bench/{address.place.channel}", 1000, 1.0, spread=False)

@@ -14,29 +14,29 @@ from tests.bench.floor import floor
 from tests.bench.table import Table, ms, percentile, ratio
 from tests.bench.wire import AskKind, BenchWire, wire
 
-TURNS, WARM = 150, 10
-EVENTS = {AskKind.SLACK: "slack", AskKind.DISCORD: "discord", AskKind.DISCORD_SLASH: "discord"}
+LATENCY_TURNS, LATENCY_WARM_UP = 150, 10
+EVENT_LABELS = {AskKind.SLACK: "slack", AskKind.DISCORD: "discord", AskKind.DISCORD_SLASH: "discord"}
 
 
 async def measure() -> Table:
     """About 10 s."""
     with TemporaryDirectory(prefix="nb-") as folder:
-        async with wire(channels=TURNS + WARM) as servers:
+        async with wire(channels=LATENCY_TURNS + LATENCY_WARM_UP) as servers:
             await servers.answers("ok")
             config = servers.addresses.config(Path(folder))
             bot = await _bot(servers, config)
             least = await _floor(servers, config)
     rows = []
-    for event in EVENTS:
+    for event in EVENT_LABELS:
         ours, theirs = bot[event], least[event]
         median = statistics.median(ours), statistics.median(theirs)
         p95 = percentile(ours, 0.95), percentile(theirs, 0.95)
         rows.append((event.value, *map(ms, (median[0], p95[0], median[1], p95[1])), ratio(*median), ratio(*p95)))
     return Table(
         "Time from event to model request",
-        f"From the moment the platform sends the event until Nebula has the request's headers: {TURNS} turns each, one "
-        "after the other, each in a channel of its own; the whole bot in one process, embedded Redis, the platforms "
-        "and Nebula in another process. Floor: a bare WebSocket that asks Nebula with the same client at once.",
+        f"From the moment the platform sends the event until Nebula has the request's headers: "
+        f"{LATENCY_TURNS} turns each, one after the other, each in a channel of its own; the whole bot in one process, "
+        "embedded Redis, the platforms and Nebula in another process. Floor: a bare WebSocket that asks Nebula with the same client at once.",
         ("event", "median ms", "p95 ms", "floor median ms", "floor p95 ms", "median : floor", "p95 : floor"),
         tuple(rows),
     )
@@ -52,13 +52,13 @@ async def _bot(servers: BenchWire, config: Config) -> dict[AskKind, list[float]]
         await slack.ready.wait()
         await discord.ready.wait()
         await servers.connected()
-        return {event: await _times(servers, event, bot.intake.idle) for event in EVENTS}
+        return {event: await _times(servers, event, bot.intake.idle) for event in EVENT_LABELS}
 
 
 async def _floor(servers: BenchWire, config: Config) -> dict[AskKind, list[float]]:
     found = {}
     async with nebula(config) as model:
-        for event, platform in EVENTS.items():
+        for event, platform in EVENT_LABELS.items():
             async with floor(model, config.nebula_model, servers.addresses, platform) as least:
 
                 async def settled(answered: Callable[[], Awaitable[object]] = least.answered.wait) -> None:
@@ -70,8 +70,8 @@ async def _floor(servers: BenchWire, config: Config) -> dict[AskKind, list[float
 
 async def _times(servers: BenchWire, event: AskKind, settled: Callable[[], Awaitable[None]]) -> list[float]:
     times = []
-    for number in range(WARM + TURNS):
+    for number in range(LATENCY_WARM_UP + LATENCY_TURNS):
         asked = await servers.ask(event, number)
         await settled()
         times.append(asked.requested - asked.said)
-    return times[WARM:]
+    return times[LATENCY_WARM_UP:]

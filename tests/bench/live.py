@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.bench.live_cases import CASES, LiveCase
+from tests.bench.live_cases import LIVE_CASES, LiveCase
 from tests.bench.live_ideal import age, clairvoyant, ideal
 from tests.bench.live_run import FAST, LENGTH, play, read_rate
 from tests.bench.live_scene import ROUND_TRIP, Watched
@@ -24,9 +24,9 @@ from tests.bench.table import Table
 STREAM = "stream"  # the case that measures the reading of the model's stream
 DELAY = 10.0  # seconds that an edit takes in this case
 TOLERANCE = 0.05
-LONGEST = 150.0  # seconds for one case
+LIVE_CASE_SECONDS = 150.0  # seconds for one case
 
-COLUMNS = (
+LIVE_COLUMNS = (
     "case",
     "mean age, s",
     "ideal, s",
@@ -97,9 +97,9 @@ def judged(case: LiveCase, seen: Watched) -> Result:
 
 async def _measured(name: str) -> Result:
     """Measure one case; a failure becomes a row."""
-    case = CASES[name]
+    case = LIVE_CASES[name]
     try:
-        async with asyncio.timeout(LONGEST):
+        async with asyncio.timeout(LIVE_CASE_SECONDS):
             seen = await play(case)
     except Exception as error:  # noqa: BLE001 - one case that breaks must not hide the figures of the others
         print(f"{name}: {error!r}", file=sys.stderr)
@@ -111,8 +111,8 @@ async def _stream() -> Result:
     """Check that a slow platform does not slow down the reading of the model's stream."""
     title = f"Reading {FAST} tokens/s, {LENGTH:,} tokens, on Discord"
     try:
-        async with asyncio.timeout(LONGEST):
-            quick, slow = [await read_rate(CASES["discord-1"], delay) for delay in (0.0, DELAY)]
+        async with asyncio.timeout(LIVE_CASE_SECONDS):
+            quick, slow = [await read_rate(LIVE_CASES["discord-1"], delay) for delay in (0.0, DELAY)]
     except Exception as error:  # noqa: BLE001 - as above
         return Result((title, f"broke: {error!r}"), "", 1)
     reached = math.isclose(slow, quick, rel_tol=TOLERANCE)
@@ -124,13 +124,13 @@ def _tables(results: dict[str, Result]) -> list[Table]:
     tables = []
     replies = [result for name, result in results.items() if name != STREAM]
     if replies:
-        rows = tuple(each.row + ("",) * (len(COLUMNS) - len(each.row)) for each in replies)
+        rows = tuple(each.row + ("",) * (len(LIVE_COLUMNS) - len(each.row)) for each in replies)
         setting = (
             "Mean age of the newest visible token, from a reply's first token to its last, over all replies; ideal and "
             "clairvoyant as live_ideal.py defines them. Final text: from the last token to the complete text. First "
             "text: from the first token. Notes: calls of the platform, all answers with 429 among them."
         )
-        tables.append(Table("What people see while the model writes", setting, COLUMNS, rows, _notes(replies)))
+        tables.append(Table("What people see while the model writes", setting, LIVE_COLUMNS, rows, _notes(replies)))
     if STREAM in results:
         row = results[STREAM].row
         columns = ("case", "tokens/s", f"{DELAY:g} s an edit: tokens/s", "ratio")
@@ -154,7 +154,7 @@ async def _all(names: Sequence[str]) -> dict[str, Result]:
 
 def main(names: list[str]) -> int:
     """Run the cases with these names, or all; returns the exit status."""
-    known = (*CASES, STREAM)
+    known = (*LIVE_CASES, STREAM)
     if unknown := set(names) - set(known):
         print(f"There is no case {', '.join(sorted(unknown))}; there are {', '.join(known)}.", file=sys.stderr)
         return 2

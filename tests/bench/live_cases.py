@@ -126,7 +126,7 @@ def _native(title: str, replies: int, goal: Goal) -> LiveCase:
     return replace(case, streaming="auto", method="chat.appendStream")
 
 
-CASES: dict[str, LiveCase] = {
+LIVE_CASES: dict[str, LiveCase] = {
     "discord-1": _discord("Discord, 1 reply", 1, Goal(1.25, 0.4)),
     "discord-4": _discord("Discord, 4 replies in one channel", 4, Goal(1.25, 5, 3), together=True),
     "discord-8": _discord("Discord, 8 replies in one channel", 8, Goal(1.35, 10), together=True),

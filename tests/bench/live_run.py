@@ -22,7 +22,7 @@ from core.store.settings import SettingsStore
 from tests.bench.live_cases import LiveCase
 from tests.bench.live_scene import LiveWire, Watched, live_wire
 from tests.bench.turns import answered
-from tests.bench.wire import PATIENCE, AskKind
+from tests.bench.wire import BENCH_WAIT_SECONDS, AskKind
 
 FAST, LENGTH = 400, 2_000  # tokens per second, and tokens, of the answer that is read while the platform is slow
 
@@ -64,7 +64,7 @@ async def read_rate(case: LiveCase, delay: float) -> float:
         if delay:
             await servers.slow(delay)
         await servers.ask_many(case.event, 1)
-        async with asyncio.timeout(LENGTH / FAST * 3 + PATIENCE):
+        async with asyncio.timeout(LENGTH / FAST * 3 + BENCH_WAIT_SECONDS):
             await meters[0].over.wait()
     (first, begin), *_, (last, _) = meters[0].read
     return (LENGTH - begin) / (last - first)

@@ -15,7 +15,7 @@ from bots.sandbox.slack.server import SlackServer
 from core.domain.chat import ChatMessage
 from core.domain.conversation import Place
 from tests.bench.live_ideal import Sight
-from tests.bench.wire import PATIENCE, AskKind, BenchScene, BenchWire, process
+from tests.bench.wire import BENCH_WAIT_SECONDS, AskKind, BenchScene, BenchWire, process
 
 ROUND_TRIP = 0.05  # seconds of a round trip between the bot and a platform
 DISCORD_HALVED, SLACK_HALVED = DiscordLimit(2, 5.0), SlackLimit(25)  # of edits
@@ -129,10 +129,12 @@ class LiveScene(BenchScene):
 
     async def ready(self, event: AskKind, bots: int) -> None:
         if event in (AskKind.SLACK, AskKind.SLACK_DIRECT):
-            await self._slack.until(lambda: self._slack.sockets == bots, PATIENCE)
+            await self._slack.until(lambda: self._slack.sockets == bots, BENCH_WAIT_SECONDS)
         else:
             sessions, commands = self._discord.gateway, self._discord.commands
-            await self._discord.until(lambda: len(sessions.sessions) == bots and bool(commands.registered), PATIENCE)
+            await self._discord.until(
+                lambda: len(sessions.sessions) == bots and bool(commands.registered), BENCH_WAIT_SECONDS
+            )
         self._known = len(self._calls())
 
     def team(self) -> str:
@@ -156,7 +158,7 @@ class LiveScene(BenchScene):
 
     async def watch(self, replies: int, patience: float) -> Watched:
         with suppress(TimeoutError):
-            told = self._tokens / (self.nebula.pace or 1) + PATIENCE
+            told = self._tokens / (self.nebula.pace or 1) + BENCH_WAIT_SECONDS
             await self.nebula.until(lambda: sum(each.finished for each in self.nebula.requests) >= replies, told)
             platform = self._slack if self._slack.sockets else self._discord
             await platform.until(lambda: self._complete(replies), patience)

@@ -17,8 +17,8 @@ from tests.bench.table import Table
 from tests.bench.tap import Tap, Trip, tap
 from tests.bench.wire import AskKind, AskTimes, BenchWire, wire
 
-WARM = 2  # turns of each kind to load the scripts and open the connections
-PACE, SHORT, LONG = 20, 20, 180  # tokens per second, and tokens of answers that take one second and nine
+LOADING_TURNS = 2  # turns of each kind to load the scripts and open the connections
+PACE, SHORT_TOKENS, LONG = 20, 20, 180  # tokens per second, and tokens of answers that take one second and nine
 SWEEP = {"TIME", "ZRANGEBYSCORE"}  # the search for lapsed turns, once a second in any case
 
 
@@ -32,7 +32,7 @@ class _Turn:
 async def measure() -> Table:
     """About 15 s."""
     with TemporaryDirectory(prefix="nb-") as folder:
-        async with wire(channels=WARM + 1) as servers, embedded(Path(folder)) as server:
+        async with wire(channels=LOADING_TURNS + 1) as servers, embedded(Path(folder)) as server:
             config = servers.addresses.config(Path(folder))
             slack, discord = Slack(config), Discord(config)
             async with (
@@ -47,9 +47,9 @@ async def measure() -> Table:
                 rows = []
                 for event in AskKind:
                     await servers.answers("ok")
-                    for number in range(WARM):
+                    for number in range(LOADING_TURNS):
                         await _turn(servers, bot, line, event, number)
-                    rows.append(await _row(servers, bot, line, event, SHORT))
+                    rows.append(await _row(servers, bot, line, event, SHORT_TOKENS))
                 rows.append(await _row(servers, bot, line, AskKind.DISCORD, LONG))
     return Table(
         "Redis round trips per turn",
@@ -68,7 +68,7 @@ async def measure() -> Table:
 
 async def _row(servers: BenchWire, bot: Bot, line: Tap, event: AskKind, answer: int) -> tuple[str, ...]:
     await servers.answers("word " * answer, PACE)
-    turn = await _turn(servers, bot, line, event, WARM)
+    turn = await _turn(servers, bot, line, event, LOADING_TURNS)
     own = [trip for trip in turn.trips if not SWEEP & set(trip.commands)]
     end = next(index for index, trip in enumerate(own) if trip.name == "commit")
     start = [trip for trip in own[:end] if trip.at <= turn.asked.requested]

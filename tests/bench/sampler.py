@@ -25,7 +25,7 @@ PURPOSES: Mapping[str, str] = {
     "bots.discord": "calling Discord",
     "discord": "hearing Discord",
 }
-LOOP = "the event loop: sockets, timers, HTTP framing"
+EVENT_LOOP = "the event loop: sockets, timers, HTTP framing"
 
 
 def sample(path: str) -> None:
@@ -53,7 +53,7 @@ def _purpose(frame: FrameType | None) -> str:
             if name.startswith(beginning):
                 return purpose
         frame = frame.f_back
-    return LOOP
+    return EVENT_LOOP
 
 
 if __name__ == "__main__":

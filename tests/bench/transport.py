@@ -17,8 +17,8 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from core.nebula.response import ResponseDecoder
 
-STREAMS, RATE, SECONDS = 50, 30, 4.0  # paced: streams, events per second of each, seconds
-BURST = 15_000  # events of one stream
+STREAMS, EVENTS_PER_SECOND, STREAM_SECONDS = 50, 30, 4.0  # paced: streams, events per second of each, seconds
+BURST_EVENTS = 15_000  # events of one stream
 POOL, SOAK = 10, 3.0  # connections, seconds of cancelling
 EVENT = (
     b'data: {"id":"chatcmpl-86800105604e81c7918d10b45fd46fa3","created":1740006821,"model":"meta-llama/Llama-3.1-8B-'
@@ -38,11 +38,11 @@ def _serve(pipe: Connection) -> None:
                 chunk = b"%x\r\n%s\r\n" % (len(EVENT), EVENT)
                 if path == b"/paced":
                     start = time.monotonic()
-                    for number in range(int(RATE * SECONDS)):
-                        await asyncio.sleep(start + number / RATE - time.monotonic())
+                    for number in range(int(EVENTS_PER_SECOND * STREAM_SECONDS)):
+                        await asyncio.sleep(start + number / EVENTS_PER_SECOND - time.monotonic())
                         writer.write(chunk)
                 elif path == b"/burst":
-                    for _ in range(BURST):
+                    for _ in range(BURST_EVENTS):
                         writer.write(chunk)
                         await writer.drain()
                 elif path == b"/hang":
@@ -141,7 +141,7 @@ async def main() -> None:
     """Measure and print."""
     transports = {"httpx, own transport": _default, "httpx on aiohttp": _on_aiohttp}
     limits = httpx.Limits(max_connections=STREAMS + 8)
-    paced, burst = int(STREAMS * RATE * SECONDS), BURST
+    paced, burst = int(STREAMS * EVENTS_PER_SECOND * STREAM_SECONDS), BURST_EVENTS
     async with _server() as base:
         costs = {
             "bare asyncio (floor)": (
@@ -159,7 +159,7 @@ async def main() -> None:
                 costs[name] = (await _cost([read("/paced")] * STREAMS, paced), await _cost([read("/burst")], burst))
         unit = costs["httpx, own transport"]
         print(f"CPU per chunk, as a ratio to httpx on its own transport ({unit[0]:.0f} and {unit[1]:.0f} us)")
-        print(f"{'':24}{f'{STREAMS} streams at {RATE}/s':>20}{'one, unpaced':>16}")
+        print(f"{'':24}{f'{STREAMS} streams at {EVENTS_PER_SECOND}/s':>20}{'one, unpaced':>16}")
         for name, (slow, fast) in costs.items():
             print(f"{name:24}{slow / unit[0]:20.2f}{fast / unit[1]:16.2f}")
         print(f"After {SOAK:.0f} s of cancelling with a full pool, requests of {POOL} that still work:")

@@ -22,7 +22,7 @@ from bots.slack.manifest import EVENTS
 from core.domain.chat import ChatMessage
 from core.settings.config import Config
 
-PATIENCE = 20.0  # the longest wait for something that the bot does
+BENCH_WAIT_SECONDS = 20.0  # the longest wait for something that the bot does
 
 
 class AskKind(StrEnum):
@@ -157,21 +157,21 @@ class BenchScene:
 
     async def connected(self) -> None:
         discord = self._discord
-        await self._slack.until(lambda: self._slack.sockets > 0, PATIENCE)
-        await discord.until(lambda: bool(discord.gateway.sessions and discord.commands.registered), PATIENCE)
+        await self._slack.until(lambda: self._slack.sockets > 0, BENCH_WAIT_SECONDS)
+        await discord.until(lambda: bool(discord.gateway.sessions and discord.commands.registered), BENCH_WAIT_SECONDS)
 
     async def ask(self, event: AskKind, number: int) -> tuple[float, float]:
         before = len(self.nebula.requests)
         said = time.monotonic()
         await self._say(event, number)
-        await self.nebula.until(lambda: len(self.nebula.requests) > before, PATIENCE)
+        await self.nebula.until(lambda: len(self.nebula.requests) > before, BENCH_WAIT_SECONDS)
         return said, self.nebula.requests[before].at
 
     async def ask_many(self, event: AskKind, many: int) -> None:
         before = len(self.nebula.requests)
         for number in range(many):
             await self._say(event, number)
-        await self.nebula.until(lambda: len(self.nebula.requests) >= before + many, PATIENCE)
+        await self.nebula.until(lambda: len(self.nebula.requests) >= before + many, BENCH_WAIT_SECONDS)
 
     def streams(self) -> int:
         return sum(not (each.finished or each.closed_early) for each in self.nebula.requests)

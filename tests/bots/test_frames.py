@@ -98,7 +98,7 @@ def discord_content(markdown: str) -> str:
     return discord.content_of(Page(markdown)) if markdown else ""
 
 
-SHOWN = {
+PLATFORM_VIEWS = {
     "Discord": PlatformView(discord_content, judges.discord_pings, 2_000),
     "Discord, small": PlatformView(discord_content, judges.discord_pings, 280),
     "Slack": PlatformView(to_slack_markdown, judges.slack_pings, 12_000),
@@ -168,7 +168,7 @@ def without_boxes(text: str) -> str:
 @pytest.mark.parametrize("way", ["Discord, small", "Slack, small"])
 def test_every_frame_of_every_document(way: str, name: str) -> None:
     """Frames fit, parse and ping nobody, closed pages stay as they are, and the last frame holds everything."""
-    text, shown, pages = TEXTS[name], SHOWN[way], Pages()
+    text, shown, pages = TEXTS[name], PLATFORM_VIEWS[way], Pages()
     for length in prefixes(text, way + name):
         grown = flow(pages, text[:length], shown.fits, final=False)
         assert grown.closed[: len(pages.closed)] == pages.closed
@@ -184,7 +184,7 @@ def test_every_frame_of_every_document(way: str, name: str) -> None:
 @pytest.mark.parametrize("way", ["Discord", "Slack"])
 def test_a_long_answer_at_the_platform_s_own_limit(way: str) -> None:
     """The same for ten thousand characters of everything, measured as the surface measures it."""
-    shown, pages = SHOWN[way], Pages()
+    shown, pages = PLATFORM_VIEWS[way], Pages()
     own = {"Discord": discord.fits, "Slack": slack.fits}[way]
     chance = random.Random(1)
     for length in sorted(chance.sample(range(1, len(LONGEST)), 40)):

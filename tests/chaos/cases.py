@@ -15,8 +15,8 @@ FREEZE_SECONDS = 8.0
 LONG_WORDS = 400  # words of an answer that the model writes while the store is frozen: 13 seconds
 LONG_ROOMS = 4
 MAX_GAP_RATIO = 2.5  # relative to the longest gap before
-ROUNDS = 2  # of a rolling restart
-ROOMS, FEW_ROOMS = 60, 10
+RESTART_ROUNDS = 2  # of a rolling restart
+RESTART_ROOMS, FEW_ROOMS = 60, 10
 # Seconds for each question: the fastest rate that two cores can bear beside the starting processes.
 KILLED_EACH_SECONDS, LOST_EACH_SECONDS, COPIED_EACH_SECONDS = 0.65, 0.5, 0.4
 ROLLED_EACH_SECONDS, SHORT_EACH_SECONDS = 0.5, 0.65
@@ -36,7 +36,7 @@ async def replicas_killed(seed: int, turns: int = 300) -> Outcome:
             scene.kills.append(await replica.kill())
             await replica.start()
 
-    async with scene(seed, 3, ROOMS) as found:
+    async with scene(seed, 3, RESTART_ROOMS) as found:
         await found.play(turns, turns * KILLED_EACH_SECONDS, killing)
         rows, evidence = await found.rows()
         row, late = found.takeover()
@@ -64,7 +64,7 @@ async def store_lost(seed: int, turns: int = 200) -> Outcome:
             await scene.world.store.start()
             lost += 1
 
-    async with scene(seed, 3, ROOMS) as found:
+    async with scene(seed, 3, RESTART_ROOMS) as found:
         await found.play(turns, seconds, losing)
         rows, evidence = await found.rows()
         changes, ends = seen.screen_changes(seen.shown(found.world, found.load))
@@ -109,7 +109,7 @@ def _gaps(changes: list[float], end: float, begin: float, thaw: float) -> tuple[
 
 async def delivered_often(seed: int, turns: int = 120) -> Outcome:
     """c: every event comes one to four times, to two connected replicas."""
-    async with scene(seed, 2, ROOMS, copies=4) as found:
+    async with scene(seed, 2, RESTART_ROOMS, copies=4) as found:
         await found.play(turns, turns * COPIED_EACH_SECONDS)
         rows, evidence = await found.rows()
         row, again = _begun_once(found)
@@ -128,14 +128,14 @@ async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
     seconds = turns * ROLLED_EACH_SECONDS
 
     async def rolling(scene: ChaosScene) -> None:
-        for replica in scene.world.replicas * ROUNDS:
+        for replica in scene.world.replicas * RESTART_ROUNDS:
             await scene.pause(seconds / 15)
             stops.append(Kill(time.monotonic(), replica.key))
             statuses.append(await replica.stop())
             await replica.start()
             await scene.world.connected()
 
-    async with scene(seed, 2, ROOMS) as found:
+    async with scene(seed, 2, RESTART_ROOMS) as found:
         await found.play(turns, seconds, rolling)
         rows, evidence = await found.rows()
         row, again = _begun_once(found)
@@ -191,7 +191,7 @@ class ChaosCase:
     play: Callable[..., Awaitable[Outcome]]
 
 
-CASES = {
+CHAOS_CASES = {
     "a": ChaosCase("3 replicas, one killed every 2 s", replicas_killed),
     "b": ChaosCase("Redis killed every 5 s and frozen", store_lost),
     "c": ChaosCase("every event 1 to 4 times, 2 replicas", delivered_often),

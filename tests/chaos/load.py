@@ -18,7 +18,7 @@ ASK_SHARE, THREAD_SHARE, AT_ONCE_SHARE = 0.1, 0.3, 0.3
 DIRECT_EVERY = 5  # every fifth room is a direct message
 DELIVERY_TIMEOUT_SECONDS = HANG_SECONDS  # until the store has a question: until then its platform delivers it again
 COMMAND_TIMEOUT_SECONDS = 8.0  # until the store has a command, which nobody delivers again
-POLL_SECONDS = 0.1  # between two checks of the store
+STORE_POLL_SECONDS = 0.1  # between two checks of the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Load:
         async def ask(number: int, rng: random.Random) -> Put:
             # Discord does not keep events while nobody is connected.
             while not (self._world.serving and discord.gateway.sessions and discord.commands.registered):
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(STORE_POLL_SECONDS)
             discord.gateway.duplicate = rng.randint(1, self._copies)
             try:
                 if not direct and rng.random() < ASK_SHARE:
@@ -173,12 +173,12 @@ class Load:
             self._world.note(f"question {number} is {put.turn}")
             end = clock() + (DELIVERY_TIMEOUT_SECONDS if put.must else COMMAND_TIMEOUT_SECONDS)
             while put.turn not in self._known and clock() < end:
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(STORE_POLL_SECONDS)
 
     async def _look(self) -> None:
         while True:
             await self.look()
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(STORE_POLL_SECONDS)
 
     async def look(self) -> None:
         """Record which questions the store has accepted; does nothing while it is away."""

@@ -11,12 +11,16 @@ from core.turns.intake import GAVE_UP
 from tests.chaos.judge import AskedQuestion, Kept, Said, Verdict, answer_to, judge, number_in, percentile, question
 from tests.chaos.takeover import Kill, Request, TakeoverTime, longest_gap, takeovers
 
-ASKED = (AskedQuestion(1, "slack/T/C", 6), AskedQuestion(2, "slack/T/C", 4), AskedQuestion(3, "discord/G/D", 5))
+ASKED_QUESTIONS = (
+    AskedQuestion(1, "slack/T/C", 6),
+    AskedQuestion(2, "slack/T/C", 4),
+    AskedQuestion(3, "discord/G/D", 5),
+)
 SAID = tuple(
     Said(f"m{each.number}", each.room, answer_to(each.number, each.words), each.number, first=float(each.number))
-    for each in ASKED
+    for each in ASKED_QUESTIONS
 )
-KEPT = tuple(Kept(each.room, each.number, answer_to(each.number, each.words)) for each in ASKED)
+KEPT = tuple(Kept(each.room, each.number, answer_to(each.number, each.words)) for each in ASKED_QUESTIONS)
 
 
 def kinds(verdict: Verdict) -> list[tuple[str, int]]:
@@ -24,7 +28,7 @@ def kinds(verdict: Verdict) -> list[tuple[str, int]]:
 
 
 def judged(
-    asked: Sequence[AskedQuestion] = ASKED, said: Sequence[Said] = SAID, kept: Sequence[Kept] = KEPT
+    asked: Sequence[AskedQuestion] = ASKED_QUESTIONS, said: Sequence[Said] = SAID, kept: Sequence[Kept] = KEPT
 ) -> list[tuple[str, int]]:
     return kinds(judge(asked, said, kept))
 
@@ -35,7 +39,7 @@ def half(number: int) -> str:
 
 def test_all_is_well() -> None:
     """Whole replies, each once, in order and remembered: no findings."""
-    verdict = judge(ASKED, SAID, KEPT)
+    verdict = judge(ASKED_QUESTIONS, SAID, KEPT)
     assert (verdict.complete, verdict.closed, verdict.stubs, verdict.findings) == ((1, 2, 3), (), (), ())
 
 
@@ -91,7 +95,7 @@ def test_second_reply_is_reported() -> None:
 def test_stub_in_the_documented_gap_is_counted_apart() -> None:
     """The beginning of an answer, in a post of the kind that a kill may leave behind; a wrong text is no stub."""
     stub = replace(SAID[0], id="m4", text=half(1), first=0.5, gap=True)
-    verdict = judge(ASKED, (*SAID, stub), KEPT)
+    verdict = judge(ASKED_QUESTIONS, (*SAID, stub), KEPT)
     assert (verdict.stubs, kinds(verdict)) == (("m4",), [])
     assert judged(said=(*SAID, replace(stub, text="w1x3"))) == [("double", 1)]
     assert judged(said=(*SAID, replace(stub, text=answer_to(1, 6)))) == [("double", 1)]
@@ -101,9 +105,9 @@ def test_stub_in_the_documented_gap_is_counted_apart() -> None:
 def test_closed_reply_is_not_whole() -> None:
     """A sentence of the bot closes a reply, with or without a beginning of the answer above it."""
     for text in (GAVE_UP, f"{half(3)}\n{GAVE_UP}"):
-        verdict = judge(ASKED, (*SAID[:2], replace(SAID[2], text=text)), KEPT[:2])
+        verdict = judge(ASKED_QUESTIONS, (*SAID[:2], replace(SAID[2], text=text)), KEPT[:2])
         assert (verdict.complete, verdict.closed, verdict.findings) == ((1, 2), (3,), ())
-    verdict = judge(ASKED, (*SAID[:2], replace(SAID[2], text=f"w3x1 w3x0\n{GAVE_UP}")), KEPT[:2])
+    verdict = judge(ASKED_QUESTIONS, (*SAID[:2], replace(SAID[2], text=f"w3x1 w3x0\n{GAVE_UP}")), KEPT[:2])
     assert kinds(verdict) == [("incomplete", 3)]
 
 
@@ -117,7 +121,7 @@ def test_bare_sentence_goes_to_the_question_that_lacks_a_reply() -> None:
     reply."""
     for replies_to in (1, 0):
         sentence = Said("m4", "slack/T/C", GAVE_UP, replies_to)
-        verdict = judge(ASKED, (SAID[0], SAID[2], sentence), (KEPT[0], KEPT[2]))
+        verdict = judge(ASKED_QUESTIONS, (SAID[0], SAID[2], sentence), (KEPT[0], KEPT[2]))
         assert (verdict.complete, verdict.closed, verdict.findings) == ((1, 3), (2,), ())
     assert judged(said=(*SAID, Said("m4", "slack/T/C", GAVE_UP, 1, gap=True))) == [("double", 1)]
     assert judged(said=(*SAID, Said("m4", "slack/T/C", GAVE_UP))) == [("stray", 0)]
@@ -126,7 +130,7 @@ def test_bare_sentence_goes_to_the_question_that_lacks_a_reply() -> None:
 def test_lost_command_may_show_thinking() -> None:
     """Its process died after it showed "thinking" and before it stored the command: nobody answers it, and Discord ends
     the sign."""
-    asked = (*ASKED[:2], replace(ASKED[2], accepted=False, must=False))
+    asked = (*ASKED_QUESTIONS[:2], replace(ASKED_QUESTIONS[2], accepted=False, must=False))
     assert judged(asked, (*SAID[:2], Said("m3", "discord/G/D", "", 3, streams=True)), KEPT[:2]) == []
 
 
@@ -138,9 +142,9 @@ def test_message_that_belongs_to_no_question_is_reported() -> None:
 
 def test_question_that_was_not_accepted() -> None:
     """A question is lost if the platform delivers it again; a command is not, but neither may be answered."""
-    asked = (*ASKED[:2], replace(ASKED[2], accepted=False))
+    asked = (*ASKED_QUESTIONS[:2], replace(ASKED_QUESTIONS[2], accepted=False))
     assert ("lost", 3) in judged(asked, SAID[:2], KEPT[:2])
-    asked = (*ASKED[:2], replace(ASKED[2], accepted=False, must=False))
+    asked = (*ASKED_QUESTIONS[:2], replace(ASKED_QUESTIONS[2], accepted=False, must=False))
     assert judged(asked, SAID[:2], KEPT[:2]) == []
     assert ("unasked", 3) in judged(asked, SAID, KEPT[:2])
 

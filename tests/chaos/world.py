@@ -23,7 +23,7 @@ from tests.chaos.takeover import Kill
 from tests.scenarios.program import PROGRAM, environment
 
 LEASE_SECONDS = 7.0
-DRAIN_SECONDS = 20.0
+REPLICA_DRAIN_SECONDS = 20.0
 TOKENS_PER_SECOND = 60.0  # of the model
 # Slack delivers again at once, after 1 min and after 5 min; sooner here, to keep a run short.
 SLACK_RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
@@ -124,7 +124,7 @@ class Replica:
         """Send SIGTERM; returns the exit status. Raises TimeoutError."""
         with suppress(ProcessLookupError):
             self._process.terminate()
-        async with asyncio.timeout(DRAIN_SECONDS + PROCESS_TIMEOUT_SECONDS):
+        async with asyncio.timeout(REPLICA_DRAIN_SECONDS + PROCESS_TIMEOUT_SECONDS):
             return await self._process.wait()
 
     @property
@@ -161,7 +161,7 @@ class ChaosWorld:
             "DISCORD_GATEWAY_URL": self.discord.gateway_url,
             "REDIS_URL": self.store.url,
             "LEASE_SECONDS": f"{LEASE_SECONDS:g}",
-            "DRAIN_SECONDS": f"{DRAIN_SECONDS:g}",
+            "REPLICA_DRAIN_SECONDS": f"{REPLICA_DRAIN_SECONDS:g}",
             "LOG_LEVEL": "INFO",  # contains CONNECTED_LOG_LINES
         }
 

@@ -19,7 +19,7 @@ from core.inbound.buttons import NOT_YOURS
 from tests.bounds import HANG_SECONDS
 from tests.scenarios.program import PROGRAM, environment, run
 
-QUESTION, ANSWER = "\x1b[6n", b"\x1b[20;1R"  # Cursor Position Report, ECMA-48
+POSITION_QUERY, POSITION_REPORT = "\x1b[6n", b"\x1b[20;1R"  # Cursor Position Report, ECMA-48
 
 
 class PseudoTerminal:
@@ -54,8 +54,8 @@ class PseudoTerminal:
         try:
             self.raw += self._decoder.decode(os.read(self._handle, 65536))
             # Answer like a terminal where the cursor is. Without it, the program waits a second at each prompt.
-            asked = self.raw.count(QUESTION)
-            os.write(self._handle, ANSWER * (asked - self._reports))
+            asked = self.raw.count(POSITION_QUERY)
+            os.write(self._handle, POSITION_REPORT * (asked - self._reports))
             self._reports = asked
         except OSError:  # the program closed its end
             asyncio.get_running_loop().remove_reader(self._handle)

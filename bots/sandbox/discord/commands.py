@@ -13,7 +13,7 @@ from bots.sandbox.discord.wire import DiscordWire
 
 SUB, GROUP, STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, MENTIONABLE, NUMBER = range(1, 11)
 CHAT_INPUT = 1
-NAME = re.compile(r"[-_'\w]{1,32}")
+COMMAND_NAME = re.compile(r"[-_'\w]{1,32}")
 MAX_STRING = 6000  # characters (interactions/application-commands)
 IN_GUILD, IN_DM = 0, 1
 
@@ -196,7 +196,7 @@ class DiscordCommands:
 
 def _check(path: str, command: Json, chat: bool) -> None:
     name = str(command.get("name", ""))
-    if chat and (not NAME.fullmatch(name) or name != name.lower()):
+    if chat and (not COMMAND_NAME.fullmatch(name) or name != name.lower()):
         message = "Command name is invalid"
         raise invalid(f"{path}.name", "APPLICATION_COMMAND_INVALID_NAME", message)
     if chat:

@@ -10,7 +10,7 @@ from bots.sandbox.discord.routes import Routes
 from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.values import (
-    EVERYONE,
+    EVERYONE_PERMISSIONS,
     THREADS,
     ChannelKind,
     DiscordChannel,
@@ -41,7 +41,7 @@ class DiscordPlaces:
         name: str,
         *,
         owner: str = "Olivia",
-        bot_permissions: Permission = EVERYONE,
+        bot_permissions: Permission = EVERYONE_PERMISSIONS,
         shard: tuple[int, int] | None = None,
     ) -> Guild:
         """Add a guild with @everyone, an owner by name, and the bot with its managed role (which has the bot's name).
@@ -53,7 +53,7 @@ class DiscordPlaces:
         guild = Guild(world.new_id(shard), name, boss.id)
         own = Role(world.new_id(), guild.id, world.bot.name, bot_permissions, bot=world.bot.id)
         world.users[boss.id], world.guilds[guild.id] = boss, guild
-        world.roles[guild.id] = Role(guild.id, guild.id, "@everyone", EVERYONE)
+        world.roles[guild.id] = Role(guild.id, guild.id, "@everyone", EVERYONE_PERMISSIONS)
         world.roles[own.id] = own
         world.members[guild.id, boss.id] = Member(boss.id, guild.id)
         world.members[guild.id, world.bot.id] = Member(world.bot.id, guild.id, (own.id,))

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bots.sandbox.discord.values import Json
 
-KEPT = 5_000  # events that a session can replay
+MAX_KEPT_EVENTS = 5_000  # events that a session can replay
 
 
 class Intent(IntFlag):
@@ -54,7 +54,7 @@ class Session:
     socket: Socket | None = None
     resumable: bool = True
     sequence: int = 0
-    log: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    log: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=MAX_KEPT_EVENTS))
 
     @property
     def content(self) -> bool:

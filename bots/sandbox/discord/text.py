@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from bots.sandbox.discord.values import Json
 
 # Discord's parser ignores mentions inside code; an unclosed fence is no code.
-CODE = re.compile(r"```.*?```|``.+?``|`[^`\n]+`", re.DOTALL)
-USER = re.compile(r"<@!?(\d{15,20})>")
-ROLE = re.compile(r"<@&(\d{15,20})>")
+CODE_SPAN = re.compile(r"```.*?```|``.+?``|`[^`\n]+`", re.DOTALL)
+USER_MENTION = re.compile(r"<@!?(\d{15,20})>")
+ROLE_MENTION = re.compile(r"<@&(\d{15,20})>")
 TEXT_DISPLAY = 10
 
 
@@ -38,9 +38,9 @@ def mentions(text: str, allowed: Json | None = None, *, users_only: bool = False
 
     Without one, all mentions are live, or with `users_only` (interactions and webhooks) only those of users.
     """
-    live = CODE.sub(" ", text)
-    users = tuple(dict.fromkeys(USER.findall(live)))
-    roles = tuple(dict.fromkeys(ROLE.findall(live)))
+    live = CODE_SPAN.sub(" ", text)
+    users = tuple(dict.fromkeys(USER_MENTION.findall(live)))
+    roles = tuple(dict.fromkeys(ROLE_MENTION.findall(live)))
     everyone, here = "@everyone" in live, "@here" in live
     if allowed is None:
         return Mentions(users) if users_only else Mentions(users, roles, everyone, here)
@@ -76,7 +76,7 @@ def resolve(text: str, names: Mapping[str, str]) -> str:
     longest = sorted(table, key=len, reverse=True)
     pattern = re.compile(r"(?<![\w<])(?:" + "|".join(map(re.escape, longest)) + r")(?!\w)", re.IGNORECASE)
     pieces, end = [], 0
-    for code in CODE.finditer(text):
+    for code in CODE_SPAN.finditer(text):
         pieces += [pattern.sub(lambda hit: table[hit[0].lower()], text[end : code.start()]), code[0]]
         end = code.end()
     return "".join(pieces) + pattern.sub(lambda hit: table[hit[0].lower()], text[end:])

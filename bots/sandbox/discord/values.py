@@ -52,7 +52,7 @@ class Permission(IntFlag):
     ALL = (1 << 51) - 1
 
 
-EVERYONE = (
+EVERYONE_PERMISSIONS = (
     Permission.ADD_REACTIONS
     | Permission.VIEW_CHANNEL
     | Permission.SEND_MESSAGES

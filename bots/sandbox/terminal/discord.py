@@ -7,7 +7,7 @@ from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.text import walk
 from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, DiscordRefuses, Json, Modal, Permission
-from bots.sandbox.terminal.screen import BOT, CHANNELS, PEOPLE, Dialog, Seen
+from bots.sandbox.terminal.screen import BOT, CHANNEL_NAMES, PEOPLE, Dialog, Seen
 
 # Option types, interactions/application-commands#application-command-option-type.
 _SUBCOMMAND, _STRING = 1, 3
@@ -26,7 +26,7 @@ class DiscordScreen:
         guild = server.add_guild("Sandbox")
         rights = {"ann": Permission.MANAGE_CHANNELS | Permission.MANAGE_GUILD, "bob": Permission.NONE}
         self._people = {name: server.add_member(guild, name, permissions=rights[name]) for name in PEOPLE}
-        self._rooms = {room: server.add_channel(guild, room[1:]) for room in CHANNELS}
+        self._rooms = {room: server.add_channel(guild, room[1:]) for room in CHANNEL_NAMES}
         self._private = {name: server.open_dm(user) for name, user in self._people.items()}
         self._interaction: Interaction | None = None
 

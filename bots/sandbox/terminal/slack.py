@@ -5,7 +5,7 @@ from collections.abc import Callable
 from bots.sandbox.slack.people import InteractionResult
 from bots.sandbox.slack.server import SlackServer
 from bots.sandbox.slack.values import Json, SlackMessage, View, block_elements
-from bots.sandbox.terminal.screen import BOT, CHANNELS, PEOPLE, Dialog, Seen
+from bots.sandbox.terminal.screen import BOT, CHANNEL_NAMES, PEOPLE, Dialog, Seen
 
 _STOP = "Stop"  # Slack's own button below a streaming message
 
@@ -19,7 +19,7 @@ class SlackScreen:
         self.server = server
         self._people = {name: server.add_user(name, admin=name == "ann") for name in PEOPLE}
         ann = self._people["ann"]
-        self._rooms = {room: server.add_channel(room[1:], ann) for room in CHANNELS}
+        self._rooms = {room: server.add_channel(room[1:], ann) for room in CHANNEL_NAMES}
         for channel in self._rooms.values():
             for person in self._people.values():
                 server.join(person, channel)

@@ -32,7 +32,7 @@ def _quick(window: Window) -> Window:
     return replace(window, seconds=window.seconds / FASTER)
 
 
-QUICK = BotLimits(
+QUICK_BOT_LIMITS = BotLimits(
     post=_quick(LIMITS.post),
     edit=_quick(LIMITS.edit),
     old_edit=_quick(LIMITS.old_edit),
@@ -179,7 +179,7 @@ async def room(
     limits: DiscordLimits | None = None,
     before: Callable[[DiscordRoom], None] = lambda _: None,
     changes: dict[str, Any] | None = None,
-    kept: BotLimits = QUICK,
+    kept: BotLimits = QUICK_BOT_LIMITS,
     answer_seconds: float = HANG_SECONDS,
     **options: Any,
 ) -> AsyncIterator[DiscordRoom]:
@@ -200,7 +200,11 @@ async def room(
 
 @asynccontextmanager
 async def running(
-    stage: DiscordRoom, redis: "Redis", config: Config, answer_seconds: float = HANG_SECONDS, limits: BotLimits = QUICK
+    stage: DiscordRoom,
+    redis: "Redis",
+    config: Config,
+    answer_seconds: float = HANG_SECONDS,
+    limits: BotLimits = QUICK_BOT_LIMITS,
 ) -> AsyncIterator[None]:
     """Run the bot from its log-in to its end. A second one at the same time is a second replica, a later one a
     restart."""

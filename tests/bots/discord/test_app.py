@@ -25,7 +25,7 @@ from core.store.redis.client import connection
 from core.turns import queue_position
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
-POST = "POST /channels/{channel}/messages"
+POST_ROUTE = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 EDIT_RESPONSE = "PATCH /webhooks/{application}/{token}/messages/*"
 
@@ -327,7 +327,7 @@ class TestReplies:
 
     async def test_a_post_whose_answer_was_lost_is_not_posted_twice(self, here: DiscordRoom) -> None:
         """If the connection breaks after Discord accepted the message, the bot finds it again and updates it."""
-        here.discord.faults.reset(POST, times=2)
+        here.discord.faults.reset(POST_ROUTE, times=2)
         here.nebula.pace = 50
         here.nebula.answer_next("word " * 40 + "end")
         await here.say("ann", GENERAL, "@nebula hello")

@@ -23,7 +23,7 @@ from core.store.redis.client import connection
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
 STOP, AGAIN, GOING_ON = "Stop", "Regenerate", "Continue"
-CALLBACK = "POST /interactions/{id}/{token}/callback"
+CALLBACK_ROUTE = "POST /interactions/{id}/{token}/callback"
 
 
 @pytest_asyncio.fixture
@@ -361,7 +361,7 @@ class TestProcesses:
             await settled(here)
 
             def taken() -> list[int]:
-                return sorted(call.status for call in here.discord.calls if call.route == CALLBACK)
+                return sorted(call.status for call in here.discord.calls if call.route == CALLBACK_ROUTE)
 
             await here.until(lambda: len(taken()) == 4)
             assert taken() == [204, 204, 400, 400]

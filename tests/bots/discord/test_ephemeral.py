@@ -17,7 +17,7 @@ from core.domain.page import Page
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 
 SENTENCE = "You may not ask here."
-POST = "POST /channels/{channel}/messages"
+POST_ROUTE = "POST /channels/{channel}/messages"
 FOLLOW_UP = "POST /webhooks/{application}/{token}"
 
 
@@ -79,7 +79,7 @@ class TestWhisper:
     async def test_it_fails_when_nothing_works(self, here: DiscordRoom) -> None:
         """Neither a direct message nor a reply works: the caller gets the error."""
         question = await here.say("ann", GENERAL, "hello")
-        here.discord.faults.error(POST, 503, times=2)
+        here.discord.faults.error(POST_ROUTE, 503, times=2)
         with pytest.raises(PlatformError):
             await here.platform.open(address(here, question)).send_ephemeral(SENTENCE)
 

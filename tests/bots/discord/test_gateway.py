@@ -16,7 +16,7 @@ from bots.sandbox.nebula.server import NebulaServer
 from core.settings.config import WrongConfig
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
-POST = "POST /channels/{channel}/messages"
+POST_ROUTE = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 RANDOM = "#random"
 
@@ -117,7 +117,7 @@ class TestLostPlaces:
         here.discord.remove_channel(here.place(GENERAL))
         await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
         await here.bot.intake.idle()
-        refused = [call for call in here.discord.calls if call.code == 10003 and call.route in (POST, EDIT)]
+        refused = [call for call in here.discord.calls if call.code == 10003 and call.route in (POST_ROUTE, EDIT)]
         assert len(refused) == 1
         here.nebula.pace = 0
         await here.answered("ann", RANDOM, "@nebula hello", "Hi.")
@@ -133,7 +133,7 @@ class TestLostPlaces:
         [told] = await here.until(lambda: here.said("@ada"))
         assert f"I may not write in <#{here.place(GENERAL).id}>" in told
         await here.bot.intake.idle()
-        assert [call.code for call in here.discord.calls if call.route == POST] == [50013, 0]
+        assert [call.code for call in here.discord.calls if call.route == POST_ROUTE] == [50013, 0]
         here.nebula.answer_next("Hi.")
         await here.say("ann", RANDOM, "@nebula hello")
         await here.until(lambda: here.said(RANDOM) == ["Hi."])

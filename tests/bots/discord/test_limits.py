@@ -12,14 +12,14 @@ from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimit, Discord
 from bots.sandbox.discord.values import DiscordCall
 from core.domain.rates import RateLimit
 from core.turns import assistant
-from tests.bots.discord.harness import FASTER, GENERAL, QUICK, DiscordRoom, room
+from tests.bots.discord.harness import FASTER, GENERAL, QUICK_BOT_LIMITS, DiscordRoom, room
 
-POST = "POST /channels/{channel}/messages"
+POST_ROUTE = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 RESPOND = "PATCH /webhooks/{application}/{token}/messages/*"
 TYPING = "POST /channels/{channel}/typing"
-WORDS = "word " * 80 + "end"
-ALL_OLD = replace(QUICK, old_age_seconds=-1.0)  # every message counts as old
+EIGHTY_WORDS = "word " * 80 + "end"
+ALL_OLD = replace(QUICK_BOT_LIMITS, old_age_seconds=-1.0)  # every message counts as old
 SLOW = "w " * 900 + "end"  # at a slow pace for longer than any machine needs to show it, until the test releases it
 
 
@@ -33,7 +33,7 @@ def edited(here: DiscordRoom, answer: str) -> bool:
     return bool(refused(here)) or here.said(GENERAL) == [answer]
 
 
-async def answered(here: DiscordRoom, answer: str = WORDS) -> None:
+async def answered(here: DiscordRoom, answer: str = EIGHTY_WORDS) -> None:
     """Wait for a streamed answer to end."""
     here.nebula.answer_next(answer)
     await here.say("ann", GENERAL, "@nebula question")
@@ -98,7 +98,7 @@ async def test_a_limit_of_the_whole_bot_holds_every_call(
             here.discord.faults.cloudflare(EDIT)
         else:
             here.discord.faults.rate_limit(EDIT, 0.5, scope="global")
-        here.nebula.answer_next(WORDS)
+        here.nebula.answer_next(EIGHTY_WORDS)
         await here.say("ann", GENERAL, "@nebula question")
         await here.until(lambda: refused(here))
         await here.say("bob", "#random", "@nebula question")
@@ -114,8 +114,10 @@ async def test_a_shared_limit_is_not_taken_for_ours(redis_client: Redis) -> None
         here.discord.faults.rate_limit(EDIT, 0.2, times=2, scope="shared")
         here.nebula.pace = 40
         await answered(here)
-        pace = RateLimit(f"discord/edit/{here.place(GENERAL).id}", QUICK.edit.calls, QUICK.edit.seconds)
-        assert here.bot.assistant._limiter.bucket(pace).window.calls == QUICK.edit.calls
+        pace = RateLimit(
+            f"discord/edit/{here.place(GENERAL).id}", QUICK_BOT_LIMITS.edit.calls, QUICK_BOT_LIMITS.edit.seconds
+        )
+        assert here.bot.assistant._limiter.bucket(pace).window.calls == QUICK_BOT_LIMITS.edit.calls
         keys = [key async for key in redis_client.scan_iter(match=f"nb:b:*{pace.scope}*")]
         limits = [await redis_client.hget(key, "limit") for key in keys if await redis_client.type(key) == b"hash"]
         assert [limit.split()[0] for limit in limits if limit] in ([], [b"5"])
@@ -132,7 +134,7 @@ async def test_old_messages_are_edited_less_often(redis_client: Redis) -> None:
 @pytest.mark.parametrize("known", [False, True])
 async def test_a_refused_edit_of_an_old_message_is_repeated(redis_client: Redis, known: bool) -> None:
     """The headers beside code 30046 do not describe this limit: it costs a pause, and the end arrives."""
-    kept = ALL_OLD if known else QUICK  # the bot knows that the message is old, but not today's limit for it
+    kept = ALL_OLD if known else QUICK_BOT_LIMITS  # the bot knows that the message is old, but not today's limit for it
     limits = replace(NO_DISCORD_LIMITS, edit=DiscordLimit(50, 5.0), old_edit=DiscordLimit(1, 1.0), old_age=-1.0)
     stands: float | None = None
     async with room(redis_client, limits=limits, kept=kept, clock=lambda: stands or time.monotonic()) as here:
@@ -174,7 +176,7 @@ async def test_typing_is_shown_once_per_channel_until_there_is_text(
         monkeypatch.setattr(rest, "_TYPING_SECONDS", 0.0)
         here.nebula.pace = 40
         held = here.nebula.hold(0)
-        here.nebula.answer_next(WORDS)
+        here.nebula.answer_next(EIGHTY_WORDS)
         await here.say("ann", "#random", "@nebula three")
         await here.until(lambda: typed(here) > 4)
         held.release()

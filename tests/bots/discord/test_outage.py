@@ -20,7 +20,7 @@ from core.store.redis.client import connection
 from core.store.redis.embedded import find_server
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
-POST = "POST /channels/{channel}/messages"
+POST_ROUTE = "POST /channels/{channel}/messages"
 RANDOM = "#random"
 
 
@@ -148,7 +148,7 @@ async def test_two_processes_explain_it_once(server: DurableRedis, monkeypatch: 
         server.kill()
         here.nebula.answer_next("The answer.")
         await here.say("ann", GENERAL, "@nebula hello")
-        await here.until(lambda: sum(call.route == POST for call in here.discord.calls) == 2)
+        await here.until(lambda: sum(call.route == POST_ROUTE for call in here.discord.calls) == 2)
         assert away(here, GENERAL) == 1
         server.start()
         await here.until(lambda: answers(here, GENERAL) == ["The answer."])

@@ -17,13 +17,13 @@ from bots.sandbox.discord.values import DiscordMessage
 from tests.bounds import HANG_SECONDS
 
 SET = "PUT /channels/{channel}/messages/{message}/reactions/*"
-UNSET = "DELETE /channels/{channel}/messages/{message}/reactions/*"
-ELSEWHERE = 3
-QUICK = Limits(reaction_seconds=0.01)
+DELETE_REACTION = "DELETE /channels/{channel}/messages/{message}/reactions/*"
+OTHER_CHANNEL_QUESTION = 3
+QUICK_REACTIONS = Limits(reaction_seconds=0.01)
 
 
 class Desk:
-    """Questions, three in one channel and `ELSEWHERE` one in another, and the reactions on them."""
+    """Questions, three in one channel and `OTHER_CHANNEL_QUESTION` one in another, and the reactions on them."""
 
     def __init__(self, discord: DiscordServer, reactions: Reactions, questions: tuple[DiscordMessage, ...]) -> None:
         self.discord, self.reactions, self.questions = discord, reactions, questions
@@ -72,7 +72,7 @@ async def standing() -> AsyncIterator[tuple[Desk, Http]]:
         places = (*[channels[0]] * 3, channels[1])
         questions = tuple([await discord.say(ann, place, "a question") for place in places])
         http = Http(discord.api_url, discord.token)
-        yield Desk(discord, Reactions(Rest(http), QUICK), questions), http
+        yield Desk(discord, Reactions(Rest(http), QUICK_REACTIONS), questions), http
 
 
 @pytest_asyncio.fixture
@@ -115,7 +115,7 @@ async def test_a_rate_limited_reaction_is_repeated_once(desk: Desk) -> None:
     desk.add(0)
     await desk.discord.until(lambda: desk.shown(0))
     assert desk.calls(0) == [("PUT", 429), ("PUT", 204)]
-    desk.discord.faults.rate_limit(UNSET, 0.01)
+    desk.discord.faults.rate_limit(DELETE_REACTION, 0.01)
     desk.remove(0)
     await desk.discord.until(lambda: not desk.shown(0))
     assert desk.calls(0)[2:] == [("DELETE", 429), ("DELETE", 204)]
@@ -158,8 +158,8 @@ async def test_a_delayed_reaction_does_not_delay_another_channel(desk: Desk, mon
     desk.add(0)
     desk.add(1)
     await desk.discord.until(lambda: desk.calls(0))
-    desk.add(ELSEWHERE)
-    await desk.discord.until(lambda: desk.shown(ELSEWHERE))
+    desk.add(OTHER_CHANNEL_QUESTION)
+    await desk.discord.until(lambda: desk.shown(OTHER_CHANNEL_QUESTION))
     assert not desk.calls(1)
 
 
@@ -193,7 +193,7 @@ async def test_the_process_that_adopts_a_question_removes_its_reaction() -> None
             desk.add(0)
             desk.add(1)
             await desk.discord.until(lambda: desk.shown(0) and desk.shown(1))
-        desk.reactions = Reactions(Rest(http), QUICK)
+        desk.reactions = Reactions(Rest(http), QUICK_REACTIONS)
         async with serving(http, desk.reactions):
             desk.remove(0)
             desk.remove(1, adopted=True)

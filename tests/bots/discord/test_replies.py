@@ -14,13 +14,13 @@ from core.reply.layout import FILTERED, IN_FILE, NO_MORE, WILL_BE_FILE
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 
 STOP, AGAIN = "Stop", "Regenerate"
-POST = "POST /channels/{channel}/messages"
+POST_ROUTE = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 RESPOND = "PATCH /webhooks/{application}/{token}/messages/*"
 FOLLOW_UP = "POST /webhooks/{application}/{token}"
 THINKER = "deepseek-ai/DeepSeek-R1-Distill-Llama-70B"
 PARAGRAPHS = [f"Paragraph {number:02}. " + "word " * 60 for number in range(20)]
-LONG = "\n\n".join(PARAGRAPHS) + "\n\nEnd."
+LONG_ANSWER = "\n\n".join(PARAGRAPHS) + "\n\nEnd."
 COMMAND = pytest.mark.parametrize("command", [False, True])
 
 
@@ -119,9 +119,9 @@ class TestLooks:
     async def test_link_previews_stay_suppressed(self, here: DiscordRoom, command: bool) -> None:
         """Neither an edit nor a further message nor a new answer brings link previews back."""
         here.nebula.pace = 1000
-        messages = await answered(here, "https://example.com " + LONG, command=command)
+        messages = await answered(here, "https://example.com " + LONG_ANSWER, command=command)
         assert len(messages) >= 3
-        here.nebula.answer_next("https://example.org " + LONG)
+        here.nebula.answer_next("https://example.org " + LONG_ANSWER)
         await here.press("ann", messages[-1], AGAIN)
         await here.until(lambda: AGAIN in here.buttons(here.shown(GENERAL)[-1]) and "org" in here.said(GENERAL)[0])
         assert all(message.flags & SUPPRESS_EMBEDS for message in here.shown(GENERAL))
@@ -140,7 +140,7 @@ class TestFiles:
         """Its beginning stays readable in the channel, the file below has the exact text, and neither pings."""
         async with room(redis_client, changes={"reply_pages": 2}) as here:
             ann = here.people["ann"].id
-            answer = f"@everyone <@{ann}> ünïcode 👩‍🌾\n\n{LONG}"
+            answer = f"@everyone <@{ann}> ünïcode 👩‍🌾\n\n{LONG_ANSWER}"
             held = here.nebula.hold(900)
             here.nebula.answer_next(answer)
             await ask(here, command=command)
@@ -164,8 +164,10 @@ class TestFiles:
     ) -> None:
         """Too large, or not allowed: then the answer takes as many messages as it needs, and none mentions a file."""
         async with room(redis_client, changes={"reply_pages": 2}) as here:
-            here.discord.faults.error(FOLLOW_UP if command else POST, status, code=code, before=1 if command else 2)
-            here.nebula.answer_next(LONG)
+            here.discord.faults.error(
+                FOLLOW_UP if command else POST_ROUTE, status, code=code, before=1 if command else 2
+            )
+            here.nebula.answer_next(LONG_ANSWER)
             await ask(here, command=command)
             await here.until(lambda: is_whole(here.shown(GENERAL)))
             await here.bot.intake.idle()
@@ -178,7 +180,7 @@ class TestFiles:
             denied = Permission.ATTACH_FILES
             rules = (Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied))
             here.discord.overwrite(here.place(GENERAL), *rules)
-            here.nebula.answer_next(LONG)
+            here.nebula.answer_next(LONG_ANSWER)
             await ask(here, command=False)
             await here.until(lambda: is_whole(here.shown(GENERAL)))
 
@@ -186,7 +188,7 @@ class TestFiles:
     async def test_a_file_whose_answer_was_lost_is_not_sent_twice(self, redis_client: Redis, command: bool) -> None:
         """If the connection breaks after Discord accepted the file, the bot finds it again."""
         async with room(redis_client, changes={"reply_pages": 1}) as here:
-            here.discord.faults.reset(FOLLOW_UP if command else POST, times=2, before=0 if command else 1)
+            here.discord.faults.reset(FOLLOW_UP if command else POST_ROUTE, times=2, before=0 if command else 1)
             await ask_long(here, command=command)
             files = [message for message in here.shown(GENERAL) if message.attachments]
             assert len(files) == 1
@@ -203,7 +205,7 @@ class TestFiles:
 
 async def ask_long(here: DiscordRoom, *, command: bool) -> None:
     """The long answer with its file, until the end."""
-    here.nebula.answer_next(LONG)
+    here.nebula.answer_next(LONG_ANSWER)
     await ask(here, command=command)
     await here.until(lambda: any(message.attachments for message in here.shown(GENERAL)))
     await here.bot.intake.idle()
@@ -235,10 +237,10 @@ class TestInterruptedReplies:
         """Each post fails once, or its response is lost once."""
         for before in (0, 1, 1):
             if fault == "reset":
-                here.discord.faults.reset(POST, before=before)
+                here.discord.faults.reset(POST_ROUTE, before=before)
             else:
-                here.discord.faults.error(POST, 503, before=before)
-        here.nebula.answer_next(LONG)
+                here.discord.faults.error(POST_ROUTE, 503, before=before)
+        here.nebula.answer_next(LONG_ANSWER)
         await ask(here, command=False)
         await here.until(lambda: is_whole(here.shown(GENERAL)))
         await here.bot.intake.idle()
@@ -262,7 +264,7 @@ class TestInterruptedReplies:
         """The posted text says that no more can follow, the model's request ends, and the bot answers in other
         places."""
         here.nebula.pace = 400
-        here.nebula.answer_next(LONG * 20)
+        here.nebula.answer_next(LONG_ANSWER * 20)
         await ask(here, command=False)
         await here.until(lambda: here.shown(GENERAL))
         denied = Permission.SEND_MESSAGES

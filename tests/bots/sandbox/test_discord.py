@@ -29,8 +29,8 @@ from bots.sandbox.discord.values import (
 )
 from tests.bounds import HANG_SECONDS
 
-FREE = None
-QUICK = replace(DISCORD_LIMITS, post=DiscordLimit(5, 0.2), edit=DiscordLimit(5, 0.2))
+UNLIMITED = None
+QUICK_SERVER_LIMITS = replace(DISCORD_LIMITS, post=DiscordLimit(5, 0.2), edit=DiscordLimit(5, 0.2))
 
 
 class RecordingClient(discord.Client):
@@ -88,7 +88,7 @@ async def open_stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[
     async with AsyncExitStack() as stack:
 
         async def start(**options: Any) -> Stage:
-            server = await stack.enter_async_context(DiscordServer(**({"limits": FREE} | options)))
+            server = await stack.enter_async_context(DiscordServer(**({"limits": UNLIMITED} | options)))
             monkeypatch.setattr(discord.http.Route, "BASE", server.api_url)
             monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(server.gateway_url))
             return Stage(server)
@@ -892,7 +892,7 @@ async def test_posts_and_edits_share_a_bucket_name_but_not_its_count(
 
 async def test_discord_py_waits_for_the_window(open_stage: Callable[..., Awaitable[Stage]]) -> None:
     """Paced by the headers, discord.py meets no 429."""
-    stage = await open_stage(limits=QUICK)
+    stage = await open_stage(limits=QUICK_SERVER_LIMITS)
     async with running(stage, RecordingClient()) as bot:
         message = await text_channel(bot, stage.channel).send("0")
         for number in range(7):

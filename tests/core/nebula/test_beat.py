@@ -7,7 +7,7 @@ from core.domain.beat import QUICK_READS, Beat
 from core.domain.chat import ChatMessage, ChatRequest
 from core.nebula.client import Nebula
 
-ASK = ChatRequest("Llama3.3-70B", (ChatMessage("user", "Hello?"),))
+GREETING_REQUEST = ChatRequest("Llama3.3-70B", (ChatMessage("user", "Hello?"),))
 
 
 async def test_a_stream_is_quick_after_several_pieces_in_quick_succession() -> None:
@@ -47,7 +47,7 @@ async def test_gathered_pieces_are_read_together_and_at_once_on_request(server: 
     beat, wanted = Beat(), 0
     async with (
         Nebula(api_key="key", base_url=server.base_url, platform_url=server.platform_url) as model,
-        model.stream(ASK, beat) as stream,
+        model.stream(GREETING_REQUEST, beat) as stream,
         asyncio.TaskGroup() as group,
     ):
 
@@ -71,7 +71,7 @@ async def test_a_quick_stream_comes_in_few_pieces(server: NebulaServer) -> None:
     server.answer_next(words)
     async with (
         Nebula(api_key="key", base_url=server.base_url, platform_url=server.platform_url) as model,
-        model.stream(ASK) as stream,
+        model.stream(GREETING_REQUEST) as stream,
     ):
         deltas = [delta.text async for delta in stream]
     assert "".join(deltas) == words

@@ -39,8 +39,8 @@ from tests.bounds import HANG_SECONDS
 
 PAYLOADS = Path(__file__).parents[2] / "payloads" / "nebula"
 SECRET = "the user's secret words"
-ASK = ChatRequest("Llama3.3-70B", (ChatMessage("system", "Be brief."), ChatMessage("user", SECRET)))
-ASK_R1 = ChatRequest("DeepSeek-R1-Distill-Qwen-32B", ASK.messages)
+PROMPTED_REQUEST = ChatRequest("Llama3.3-70B", (ChatMessage("system", "Be brief."), ChatMessage("user", SECRET)))
+ASK_R1 = ChatRequest("DeepSeek-R1-Distill-Qwen-32B", PROMPTED_REQUEST.messages)
 
 
 @pytest.fixture
@@ -65,16 +65,18 @@ def client(server: NebulaServer, **settings: Any) -> Nebula:
     return Nebula(base_url=server.base_url, platform_url=server.platform_url, **usual | settings)
 
 
-async def read(model: Nebula, request: ChatRequest = ASK) -> list[Delta]:
+async def read(model: Nebula, request: ChatRequest = PROMPTED_REQUEST) -> list[Delta]:
     async with model.stream(request) as deltas:
         return [delta async for delta in deltas]
 
 
-async def whole(model: Nebula, request: ChatRequest = ASK) -> str:
+async def whole(model: Nebula, request: ChatRequest = PROMPTED_REQUEST) -> str:
     return "".join(delta.text for delta in await read(model, request))
 
 
-async def failing(model: Nebula, kind: type[ModelError], request: ChatRequest = ASK) -> tuple[str, ModelError]:
+async def failing(
+    model: Nebula, kind: type[ModelError], request: ChatRequest = PROMPTED_REQUEST
+) -> tuple[str, ModelError]:
     """The text before the expected error, and the error."""
     text = ""
 
@@ -108,22 +110,22 @@ async def test_a_request_carries_the_documented_fields(server: NebulaServer, mod
     [request] = server.requests
     assert request.key == "ak_secret"
     assert request.model == "meta-llama/Llama-3.3-70B-Instruct"
-    assert request.messages == ASK.messages
+    assert request.messages == PROMPTED_REQUEST.messages
     assert (request.stream, request.include_usage, request.max_tokens) == (True, True, None)
     assert set(request.fields) == {"model", "messages", "max_tokens", "stream", "stream_options"}
 
 
 async def test_parameters_are_sent_when_set(server: NebulaServer, model: Nebula) -> None:
     """temperature, top_p and max_tokens arrive as set, even if they are zero."""
-    await read(model, ChatRequest("Llama3.1-8B", ASK.messages, temperature=0.0, top_p=0.5, max_tokens=7))
+    await read(model, ChatRequest("Llama3.1-8B", PROMPTED_REQUEST.messages, temperature=0.0, top_p=0.5, max_tokens=7))
     [request] = server.requests
     assert (request.temperature, request.top_p, request.max_tokens) == (0.0, 0.5, 7)
 
 
 async def test_other_model_names_pass_through(server: NebulaServer, model: Nebula) -> None:
     """Short names match in any letter case; all other names stay unchanged."""
-    await read(model, ChatRequest("llama3.1-8b", ASK.messages))
-    await failing(model, UnknownModel, ChatRequest("Vendor/New-Model", ASK.messages))
+    await read(model, ChatRequest("llama3.1-8b", PROMPTED_REQUEST.messages))
+    await failing(model, UnknownModel, ChatRequest("Vendor/New-Model", PROMPTED_REQUEST.messages))
     assert [request.model for request in server.requests] == ["meta-llama/Llama-3.1-8B-Instruct", "Vendor/New-Model"]
 
 
@@ -157,7 +159,7 @@ async def test_a_stream_comes_in_pieces_and_ends_with_finish_and_usage(server: N
     held = server.hold(after=2)
     server.answer_next("one two three four")
     deltas: list[Delta] = []
-    async with model.stream(ASK) as stream:
+    async with model.stream(PROMPTED_REQUEST) as stream:
         async for delta in stream:
             deltas.append(delta)
             if "".join(each.text for each in deltas) == "one two":
@@ -238,7 +240,7 @@ def added(body: bytes, cuts: list[int]) -> tuple[str, str]:
     return total([*filter(None, deltas), answer.close()])
 
 
-UNEXPECTED = ["Okay so ", "first. hmm …\n", "</think>", "\n\n", "The answer ", "is 43."]
+UNOPENED_THOUGHT = ["Okay so ", "first. hmm …\n", "</think>", "\n\n", "The answer ", "is 43."]
 
 
 @pytest.mark.parametrize("bytewise", [False, True])
@@ -246,14 +248,14 @@ async def test_a_model_that_thinks_unexpectedly_ends_with_its_answer(
     server: NebulaServer, model: Nebula, bytewise: bool
 ) -> None:
     """A closing tag alone, from a model not known to think aloud, turns the text before it into thought."""
-    server.fault(NebulaFault(body=events(*UNEXPECTED), bytewise=bytewise))
+    server.fault(NebulaFault(body=events(*UNOPENED_THOUGHT), bytewise=bytewise))
     assert total(await read(model)) == ("The answer is 43.", "Okay so first. hmm …\n")
 
 
-@given(st.lists(st.integers(0, len(events(*UNEXPECTED))), max_size=12))
+@given(st.lists(st.integers(0, len(events(*UNOPENED_THOUGHT))), max_size=12))
 def test_reads_of_any_size_give_the_same_answer(cuts: list[int]) -> None:
     """Many pieces in one read, or one piece in many reads: the thought and the answer are the same."""
-    assert added(events(*UNEXPECTED), cuts) == ("The answer is 43.", "Okay so first. hmm …\n")
+    assert added(events(*UNOPENED_THOUGHT), cuts) == ("The answer is 43.", "Okay so first. hmm …\n")
 
 
 async def test_an_answer_without_its_thought_grows(server: NebulaServer, model: Nebula) -> None:
@@ -426,7 +428,7 @@ async def test_refusals_are_mapped(server: NebulaServer, status: int, body: str,
 
 async def test_an_unknown_model_is_named(model: Nebula) -> None:
     """The error has the requested name."""
-    _, error = await failing(model, UnknownModel, ChatRequest("no/such", ASK.messages))
+    _, error = await failing(model, UnknownModel, ChatRequest("no/such", PROMPTED_REQUEST.messages))
     assert isinstance(error, UnknownModel)
     assert error.model == "no/such"
 
@@ -623,7 +625,7 @@ async def test_complete_retries_too(server: NebulaServer, model: Nebula) -> None
     """The same rules hold without a stream."""
     server.fault(NebulaFault(status=502))
     server.answer_next("fine")
-    assert (await model.complete(ASK)).text == "fine"
+    assert (await model.complete(PROMPTED_REQUEST)).text == "fine"
 
 
 async def test_attempts_are_bounded(server: NebulaServer, model: Nebula) -> None:
@@ -690,7 +692,7 @@ async def test_leaving_the_context_closes_the_request(server: NebulaServer, mode
     """A stopped answer stops on the server too, even while the server is silent."""
     server.answer_next("one two three")
     server.fault(NebulaFault(stall_after=2))
-    async with model.stream(ASK) as deltas:
+    async with model.stream(PROMPTED_REQUEST) as deltas:
         async for delta in deltas:
             if delta.text:
                 break

@@ -34,7 +34,7 @@ from tests.core.core_harness import ROOM, process
 
 MODEL = "meta-llama/Llama-3.3-70B-Instruct"
 SPARE = "meta-llama/Llama-3.1-8B-Instruct"
-ASK = ChatRequest(MODEL, (ChatMessage("user", "Hello"),), max_tokens=100)
+CAPPED_REQUEST = ChatRequest(MODEL, (ChatMessage("user", "Hello"),), max_tokens=100)
 DOWN = NebulaFault(status=503, body="{}")
 SILENT = NebulaFault(stall_after=0)
 NO_LIMITS = Tier()
@@ -60,12 +60,12 @@ async def resilient(
             yield ResilientModel(client, account, **settings)
 
 
-async def read(model: ResilientModel, request: ChatRequest = ASK) -> list[Delta]:
+async def read(model: ResilientModel, request: ChatRequest = CAPPED_REQUEST) -> list[Delta]:
     async with model.stream(request) as deltas:
         return [delta async for delta in deltas]
 
 
-async def failing(model: ResilientModel, kind: type[ModelError], request: ChatRequest = ASK) -> ModelError:
+async def failing(model: ResilientModel, kind: type[ModelError], request: ChatRequest = CAPPED_REQUEST) -> ModelError:
     with pytest.raises(kind) as caught:
         await read(model, request)
     assert type(caught.value) is kind
@@ -119,7 +119,7 @@ async def test_the_estimate_is_settled_with_the_tokens_of_the_answer(redis_url: 
     """Afterwards only the tokens that the server counted stay used up."""
     server.answer_next("one two three")
     async with resilient(server, redis_url, Tier(tokens_per_minute=10_000)) as model, connection(redis_url) as redis:
-        await read(model, ChatRequest(MODEL, ASK.messages, max_tokens=1500))
+        await read(model, ChatRequest(MODEL, CAPPED_REQUEST.messages, max_tokens=1500))
         limit = QuotaLimit.smooth("account/tokens", 10_000, 60)
         assert isinstance(await Quotas(redis).take("rest", [Demand(limit, 1980)]), Granted)
 
@@ -172,7 +172,7 @@ async def test_a_refusal_holds_all_processes(redis_url: str, server: NebulaServe
         await failing(one, RateLimited)
         assert "in about 5 min" in (await failing(two, RateLimited)).notice
         assert len(server.requests) == 1
-        assert text(await read(two, ChatRequest(SPARE, ASK.messages)))
+        assert text(await read(two, ChatRequest(SPARE, CAPPED_REQUEST.messages)))
 
 
 async def test_a_short_refusal_is_waited_out(redis_url: str, server: NebulaServer) -> None:
@@ -217,7 +217,7 @@ async def test_a_failing_server_is_not_asked(server: NebulaServer) -> None:
 async def other_model(server: NebulaServer, model: ResilientModel) -> list[Delta]:
     """Each model has its own breaker."""
     server.heal()
-    return await read(model, ChatRequest(SPARE, ASK.messages))
+    return await read(model, ChatRequest(SPARE, CAPPED_REQUEST.messages))
 
 
 async def test_one_request_probes_the_server(server: NebulaServer) -> None:
@@ -348,7 +348,7 @@ async def test_the_deadline_ends_with_the_first_token(server: NebulaServer) -> N
     server.answer_next("one two three four five six")
     async with resilient(server, deadline=3.0) as model:
         begun = asyncio.get_running_loop().time()
-        async with model.stream(ASK) as deltas:
+        async with model.stream(CAPPED_REQUEST) as deltas:
             found = [await anext(deltas)]
             while asyncio.get_running_loop().time() < begun + 3.1:  # the deadline passes
                 await asyncio.sleep(0.05)
@@ -361,7 +361,7 @@ async def test_a_stopped_answer_is_not_a_failure(server: NebulaServer) -> None:
     """Leaving an answer closes its request, and the model can be asked again."""
     server.fault(NebulaFault(stall_after=1))
     async with resilient(server) as model:
-        async with model.stream(ASK) as deltas:
+        async with model.stream(CAPPED_REQUEST) as deltas:
             await anext(deltas)
         await server.until(lambda: server.requests[0].closed_early)
         assert text(await read(model))

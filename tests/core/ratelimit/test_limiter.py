@@ -12,7 +12,7 @@ from core.domain.rates import RateLimit, RateLimitStatus
 from core.ratelimit.limiter import CallRequest, Decision, RateLimiter, Ticket
 from core.store.ratelimits import RedisRateLimit
 
-QUICK = RateLimit("scope", 4, 0.2)
+QUICK_LIMIT = RateLimit("scope", 4, 0.2)
 
 
 def now() -> float:
@@ -42,8 +42,8 @@ async def test_limit_holds_in_every_window(final: bool) -> None:
     limiter, made = RateLimiter(), list[float]()
     async with asyncio.TaskGroup() as group:
         for _ in range(3):
-            group.create_task(calls(limiter.ticket(), QUICK, 4, made, final=final))
-    assert within(made, QUICK)
+            group.create_task(calls(limiter.ticket(), QUICK_LIMIT, 4, made, final=final))
+    assert within(made, QUICK_LIMIT)
 
 
 async def test_limit_holds_over_processes(redis_client: Redis) -> None:
@@ -293,8 +293,8 @@ async def test_without_redis_each_process_counts_alone() -> None:
     """An outage neither stops replies nor makes them exceed the limit."""
     made = list[float]()
     limiter = RateLimiter(_Lost())  # type: ignore[arg-type]
-    await calls(limiter.ticket(), QUICK, 8, made, final=True)
-    assert within(made, QUICK)
+    await calls(limiter.ticket(), QUICK_LIMIT, 8, made, final=True)
+    assert within(made, QUICK_LIMIT)
     with suppress(SlowDown):
-        async with await limiter.permit(QUICK):
+        async with await limiter.permit(QUICK_LIMIT):
             raise SlowDown("429", 0.01)

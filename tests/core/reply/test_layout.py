@@ -22,7 +22,7 @@ from core.reply.state import Phase, Reply
 from tests.core.reply.test_publisher import publishing
 from tests.core.room import MemorySurface
 
-ASKED = Reply().to(Phase.THINKING, asked=0.0)
+THINKING_REPLY = Reply().to(Phase.THINKING, asked=0.0)
 
 
 def fits(page: Page) -> bool:
@@ -35,22 +35,22 @@ def shown(reply: Reply, now: float = 0.0, style: ReplyStyle = ReplyStyle()) -> t
 
 def written(text: str, **values: object) -> Reply:
     """A reply with this text that is still growing."""
-    return ASKED.add(Delta(text=text, **values), 1.0)  # type: ignore[arg-type]
+    return THINKING_REPLY.add(Delta(text=text, **values), 1.0)  # type: ignore[arg-type]
 
 
 def test_a_silent_model_is_shown_as_thinking() -> None:
     """At first nothing, since typing or a status shows it; after a while a line with the time."""
-    assert shown(ASKED, SILENCE_SECONDS - 1) == ()
-    assert [page.head for page in shown(ASKED, SILENCE_SECONDS + 2)] == ["Thinking… 10 s"]
-    assert [page.head for page in shown(ASKED, 75.0)] == ["Thinking… 1 min 15 s"]
+    assert shown(THINKING_REPLY, SILENCE_SECONDS - 1) == ()
+    assert [page.head for page in shown(THINKING_REPLY, SILENCE_SECONDS + 2)] == ["Thinking… 10 s"]
+    assert [page.head for page in shown(THINKING_REPLY, 75.0)] == ["Thinking… 1 min 15 s"]
 
 
 def test_a_surface_with_a_status_shows_no_message_without_text() -> None:
     """If the platform itself shows that the model thinks, no message is posted for it."""
     style = ReplyStyle(by_status=True)
-    assert shown(ASKED, 75.0, style) == ()
-    assert shown(ASKED.add(Delta(thought="hm"), 1.0), 75.0, style) == ()
-    assert shown(ASKED.to(Phase.FAILED, "It broke."), 75.0, style) != ()
+    assert shown(THINKING_REPLY, 75.0, style) == ()
+    assert shown(THINKING_REPLY.add(Delta(thought="hm"), 1.0), 75.0, style) == ()
+    assert shown(THINKING_REPLY.to(Phase.FAILED, "It broke."), 75.0, style) != ()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_surface_with_a_status_shows_no_message_without_text() -> None:
 def test_a_thought_is_shown_as_the_setting_says(reasoning: Reasoning, during: str, after: str) -> None:
     """The room chooses: nothing, only its time, or its newest lines as well; never inside the answer."""
     style = ReplyStyle(reasoning=reasoning)
-    thinking = ASKED.add(Delta(thought="Let me\nsee."), 1.0)
+    thinking = THINKING_REPLY.add(Delta(thought="Let me\nsee."), 1.0)
     assert "".join(page.head for page in shown(thinking, 6.5, style)) == during
     answering = thinking.add(Delta(text="Answer"), 7.0)
     (page,) = shown(answering, 8.0, style)
@@ -73,7 +73,7 @@ def test_a_thought_is_shown_as_the_setting_says(reasoning: Reasoning, during: st
 
 def test_a_long_thought_is_cut_to_its_newest_words() -> None:
     """A summary is small print, not another answer."""
-    thinking = ASKED.add(Delta(thought="word " * 500 + "the end."), 1.0)
+    thinking = THINKING_REPLY.add(Delta(thought="word " * 500 + "the end."), 1.0)
     (page,) = shown(thinking, 2.0, ReplyStyle(reasoning=Reasoning.SUMMARY))
     assert page.head.endswith("the end.")
     assert len(page.head) < THOUGHT_CHARACTERS + 30

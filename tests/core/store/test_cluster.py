@@ -33,7 +33,7 @@ from tests.redis_topologies import SLOTS, Nodes, Nursery, RedisProcess, cluster,
 
 ANN = Author("U1", "Ann")
 PLACES = [Place("slack", "T1", f"C{number}", "17.1") for number in range(20)]
-UNSET: dict[str, Any] = {}
+NO_SETTINGS: dict[str, Any] = {}
 PLATFORM_DEFAULTS = {"slack": PlatformDefaults(Memory.CHANNEL, Placement.THREAD)}
 
 
@@ -124,7 +124,7 @@ async def test_every_step_of_turns(nodes: Nodes) -> None:
 async def test_every_step_of_settings_rate_limits_and_ratings(nodes: Nodes) -> None:
     """Settings, counts and votes of twenty channels, whose scopes are in different slots, are found again."""
     async with connection(nodes.url) as redis:
-        settings, limits = SettingsStore(redis, Config(**UNSET), PLATFORM_DEFAULTS), RedisRateLimit(redis)
+        settings, limits = SettingsStore(redis, Config(**NO_SETTINGS), PLATFORM_DEFAULTS), RedisRateLimit(redis)
         ratings = Ratings(redis, 60)
 
         async def use(place: Place) -> None:
@@ -308,7 +308,7 @@ async def test_a_lost_node_takes_only_its_own_slots(nursery: Nursery, how: signa
     with cluster(nursery=nursery) as nodes:
         async with connection(nodes.url, answer_timeout=0.5, connect_timeout=0.5) as redis:
             await check(redis)
-            turns, settings = Turns(redis, partitions=8), SettingsStore(redis, Config(**UNSET), PLATFORM_DEFAULTS)
+            turns, settings = Turns(redis, partitions=8), SettingsStore(redis, Config(**NO_SETTINGS), PLATFORM_DEFAULTS)
             lost = nodes.primaries[0]
             on_it = {place.name for place in PLACES if _on_first(turns, place)}
             assert 0 < len(on_it) < len(PLACES)

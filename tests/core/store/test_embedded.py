@@ -22,7 +22,7 @@ from tests.bounds import HANG_SECONDS
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 
 # A process that uses the directory until it is killed or its standard input ends.
-USER = """
+USER_PROGRAM = """
 import asyncio, os, sys
 from pathlib import Path
 from core.store.redis.embedded import embedded
@@ -49,7 +49,7 @@ def data() -> Iterator[Path]:
 @asynccontextmanager
 async def user(data: Path, many: int = 1) -> AsyncIterator[Process]:
     """Another process, or several, that enter the directory; they share their standard input and output."""
-    program = (sys.executable, "-c", USER, str(data), str(many))
+    program = (sys.executable, "-c", USER_PROGRAM, str(data), str(many))
     process = await asyncio.create_subprocess_exec(*program, stdin=PIPE, stdout=PIPE, start_new_session=True)
     try:
         yield process

@@ -14,7 +14,7 @@ MOST = 6  # questions in an example
 PROCESSES = st.integers(0, 2)
 BOXES = st.sampled_from((*CHANNELS[:1] * 3, *CHANNELS))
 PICKS = st.integers(0, 11)  # picks one of the existing
-SHOWN = st.integers(0, 2)  # how many characters of the reply are on screen; 0: no message yet
+SHOWN_CHARACTERS = st.integers(0, 2)  # how many characters of the reply are on screen; 0: no message yet
 
 
 def shown(of: Held | Ended, characters: int) -> Progress:
@@ -72,13 +72,13 @@ class Queue(RuleBasedStateMachine):
         self.bench.claim(process, self._box(channel))
 
     @precondition(lambda self: self.bench.held)
-    @rule(pick=PICKS, characters=SHOWN)
+    @rule(pick=PICKS, characters=SHOWN_CHARACTERS)
     def renew(self, pick: int, characters: int) -> None:
         held = self._one(pick)
         self.bench.renew(held, shown(held, characters))
 
     @precondition(lambda self: self.bench.held)
-    @rule(pick=PICKS, characters=SHOWN, twice=st.booleans())
+    @rule(pick=PICKS, characters=SHOWN_CHARACTERS, twice=st.booleans())
     def release(self, pick: int, characters: int, twice: bool) -> None:
         held = self._one(pick)
         self.bench.release(held, shown(held, characters), twice=twice)
@@ -89,7 +89,7 @@ class Queue(RuleBasedStateMachine):
         self.bench.commit(self._one(pick), answered=answered, merged=merged, lost=lost)
 
     @precondition(lambda self: self.bench.ended)
-    @rule(pick=PICKS, characters=SHOWN, step=st.sampled_from(("commit", "renew", "release")))
+    @rule(pick=PICKS, characters=SHOWN_CHARACTERS, step=st.sampled_from(("commit", "renew", "release")))
     def late(self, pick: int, characters: int, step: str) -> None:
         """A call that a process sent before it knew that its commit was applied, or a repeated commit."""
         ended = self.bench.ended[-1 - pick % len(self.bench.ended)]

@@ -22,7 +22,7 @@ from core.store.turns import Claimed, Turns
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import ANN, ROOM, Process, eventually, process
 
-ELSEWHERE = Place("other", "W1", "C9")
+OTHER_PLATFORM = Place("other", "W1", "C9")
 
 
 async def left_behind(redis: "Redis") -> Question:
@@ -63,12 +63,12 @@ async def test_turn_of_a_platform_not_served_here_is_left_alone(
 ) -> None:
     """A process takes over only turns that it can answer: the console takes none of Slack's."""
     turns = Turns(redis_client)
-    await turns.accept(ELSEWHERE.name, Question("other/1", ELSEWHERE, ANN, "hi", message="1"), "r")
-    await redis_client.zadd("nb:{0}:leases", {ELSEWHERE.name: 1})
+    await turns.accept(OTHER_PLATFORM.name, Question("other/1", OTHER_PLATFORM, ANN, "hi", message="1"), "r")
+    await redis_client.zadd("nb:{0}:leases", {OTHER_PLATFORM.name: 1})
     behind = await left_behind(redis_client)
     async with process(redis_client, server) as bot:
         await bot.settled(behind)
-        assert await redis_client.hget(f"nb:{{0}}:c:{ELSEWHERE.name}", "attempts") == b"1"
+        assert await redis_client.hget(f"nb:{{0}}:c:{OTHER_PLATFORM.name}", "attempts") == b"1"
 
 
 async def test_late_renewal_does_not_hold_an_idle_conversation(redis_client: Redis) -> None:
