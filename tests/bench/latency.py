@@ -34,9 +34,10 @@ async def measure() -> Table:
         rows.append((event.value, *map(ms, (median[0], p95[0], median[1], p95[1])), ratio(*median), ratio(*p95)))
     return Table(
         "Time from event to model request",
-        f"From the moment the platform sends the event until Nebula has the request's headers: "
+        "From the moment the platform sends the event until Nebula has the request's headers: "
         f"{LATENCY_TURNS} turns each, one after the other, each in a channel of its own; the whole bot in one process, "
-        "embedded Redis, the platforms and Nebula in another process. Floor: a bare WebSocket that asks Nebula with the same client at once.",
+        "embedded Redis, the platforms and Nebula in another process. Floor: a bare WebSocket "
+        "that asks Nebula with the same client at once.",
         ("event", "median ms", "p95 ms", "floor median ms", "floor p95 ms", "median : floor", "p95 : floor"),
         tuple(rows),
     )
