@@ -8,16 +8,20 @@ from redis.asyncio import Redis
 
 from core.access.admission import Admission
 from core.access.allowlist import AccessList
-from core.access.quotas import UserQuotas
+from core.access.quotas import UserLimits, UserQuotas
 from core.commands.handlers import Handlers
+from core.domain.options import Switch
 from core.domain.ports import ChatModel, Platform
 from core.inbound.buttons import ButtonActions
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.edits import EditHandler
-from core.nebula.account_limits import TIERS, AccountRateLimits, Tier
 from core.nebula.client import Nebula
-from core.nebula.resilient import ResilientModel
 from core.nebula.retries import Before
+from core.nebula.wrappers.account_limits import TIERS, AccountRateLimits, Tier
+from core.nebula.wrappers.breaking import Breakers, BreakingModel
+from core.nebula.wrappers.deadline import DeadlineModel
+from core.nebula.wrappers.fallback import FallbackModel
+from core.nebula.wrappers.rate_limited import RateLimitedModel
 from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config
 from core.settings.parameters import DAY_SECONDS
@@ -32,10 +36,16 @@ from core.store.redis.client import connection
 from core.store.redis.embedded import embedded
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
+from core.turns.accepted import AcceptedQuestions
 from core.turns.assistant import Assistant
-from core.turns.intake import Intake
+from core.turns.background import Background
+from core.turns.inbox import Inbox
 from core.turns.lease import HANDOVER_SECONDS
+from core.turns.runner import TurnRunner
+from core.turns.surfaces import Surfaces
 
+# How long a request waits for a model that the server has refused, if there is a fallback.
+HOLD_WAIT_SECONDS = 5.0
 CROWDED = "All conversations are on one node of the Cluster. Set REDIS_PARTITIONS to a multiple of its number of nodes."
 
 
@@ -53,7 +63,8 @@ class Bot:
     """The parts of the core that platforms and commands use."""
 
     dispatcher: Dispatcher
-    intake: Intake
+    inbox: Inbox
+    runner: TurnRunner
     assistant: Assistant
 
 
@@ -73,11 +84,11 @@ async def storage(config: Config) -> AsyncIterator[Storage]:
 
 
 @asynccontextmanager
-async def chat_model(config: Config, redis: "Redis") -> AsyncIterator[ResilientModel]:
-    """The model that answers questions: the Nebula API within the account's limits, with a breaker and a fallback."""
+async def chat_model(config: Config, redis: "Redis", breakers: Breakers | None = None) -> AsyncIterator[ChatModel]:
+    """The model that answers questions: the Nebula API within the account's limits, with breakers and a fallback."""
     account = account_limits(config, redis)
     async with nebula(config, account.reserve_retry) as client:
-        yield resilient(config, client, account)
+        yield wrapped(config, client, account, breakers or Breakers())
 
 
 def nebula(config: Config, before_retry: Before | None = None) -> Nebula:
@@ -104,10 +115,22 @@ def account_limits(config: Config, redis: "Redis") -> AccountRateLimits:
     return AccountRateLimits(Quotas(redis, remember=900), limits, patience=config.nebula_patience_seconds)
 
 
-def resilient(config: Config, model: ChatModel, account: AccountRateLimits) -> ResilientModel:
-    """This model within these limits, with a breaker and a fallback."""
-    return ResilientModel(
-        model, account, fallback=config.nebula_fallback_model, deadline=config.nebula_deadline_seconds
+def wrapped(config: Config, model: ChatModel, account: AccountRateLimits, breakers: Breakers) -> ChatModel:
+    """This model within these limits, with these breakers and a fallback.
+
+    The order, from the inside: the deadline ends a silent request, which its breaker must see as a failure. The breaker
+    decides at the moment of sending, after the wait for capacity: meanwhile it may have opened, and a probe must not
+    wait. The breaker is looked at before that wait too, so that nobody waits for nothing. The fallback is
+    outermost: its request needs the permit of another breaker and capacity of its own. It sets both deadlines, because
+    waiting, the first model and the second share one. A request that has a fallback does not wait long for a model that
+    the server has refused, so the account is there twice.
+    """
+    breaking = BreakingModel(DeadlineModel(model), breakers)
+    return FallbackModel(
+        RateLimitedModel(breaking, account, before_wait=breakers.check, hold_wait=HOLD_WAIT_SECONDS),
+        RateLimitedModel(breaking, account, before_wait=breakers.check),
+        fallback=config.nebula_fallback_model,
+        deadline=config.nebula_deadline_seconds,
     )
 
 
@@ -130,29 +153,36 @@ def assemble(
     )
     turns = Turns(redis, retention, config.redis_partitions, config.encryption)
     records = ConversationLookups(turns.mailboxes)
-    settings = SettingsStore(redis, config, {platform.name: platform.defaults for platform in platforms})
+    settings = SettingsStore(redis, config.defaults, {platform.name: platform.defaults for platform in platforms})
     ratings = Ratings(redis, retention.keep)
-    access = AccessList.of(config)
-    admission = Admission(access, UserQuotas(Quotas(redis), config), longest=config.question_characters)
+    access = AccessList(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
+    people = UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
+    admission = Admission(access, UserQuotas(Quotas(redis), people), longest=config.question_characters)
     limiter = limiter or RateLimiter(RedisRateLimit(redis))
     assistant = Assistant(model, limiter, context=config.nebula_context_tokens, pages=config.reply_pages)
-    intake = Intake(
+    surfaces = Surfaces({platform.name: platform for platform in platforms})
+    accepted, background = AcceptedQuestions(turns), Background()
+    runner = TurnRunner(
         turns,
         settings,
         assistant,
-        {platform.name: platform for platform in platforms},
-        admission=admission,
+        surfaces,
+        accepted,
+        background,
+        quota=admission.quota,
         drain_seconds=config.drain_seconds,
         handover_seconds=handover,
         attempts=config.turn_attempts,
         at_once=config.turns_at_once,
     )
+    inbox = Inbox(turns, records, settings, admission, runner, surfaces, accepted, background)
     dispatcher = Dispatcher(
-        intake,
-        Handlers(settings, turns, ratings, model),
-        ButtonActions(intake, turns, settings, ratings, access),
-        EditHandler(intake, records, settings, admission),
+        inbox,
+        turns,
+        Handlers(settings, turns, records, ratings, model),
+        ButtonActions(inbox, turns, records, settings, ratings, access),
+        EditHandler(inbox, turns, records, settings, admission, surfaces, background),
         Presence(redis, config.missed_minutes * 60),
         access,
     )
-    return Bot(dispatcher, intake, assistant)
+    return Bot(dispatcher, inbox, runner, assistant)

@@ -2,8 +2,6 @@
 
 import logging
 
-import stamina.instrumentation
-
 
 def configure(level: str) -> None:
     """Set up logging for this process. `level` is for our own loggers; libraries log from WARNING upwards."""
@@ -12,6 +10,5 @@ def configure(level: str) -> None:
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
     )
-    stamina.instrumentation.set_on_retry_hooks([])  # whoever retries logs that itself, with the cause
     for name in ("core", "bots"):
         logging.getLogger(name).setLevel(level)

@@ -1,4 +1,4 @@
-"""`nebula-bot run`: serves every platform that has tokens, until the process is stopped."""
+"""`nebula-bot run`: serves platforms until the process is stopped."""
 
 import asyncio
 import logging
@@ -6,39 +6,36 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
 from bots import health
+from bots.adapter import Adapter
 from bots.alive import alive
 from bots.compose import Bot, assemble, chat_model, storage
 from core.domain.ports import ChatModel
-from core.nebula.resilient import ResilientModel
+from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
 from core.store.redis.client import ping
-
-if TYPE_CHECKING:
-    from bots.discord.app import Discord
-    from bots.slack.app import Slack
 
 log = logging.getLogger(__name__)
 
 
-async def run(config: Config, *, listen: bool = True) -> None:
-    """Serve until SIGTERM or SIGINT; running replies then get DRAIN_SECONDS. Raises WrongConfig and StoreError.
+async def run(config: Config, platforms: Sequence[Adapter], *, listen: bool = True) -> None:
+    """Serve these platforms until SIGTERM or SIGINT; running replies then get DRAIN_SECONDS.
 
-    Without `listen` the process receives no events, and only runs turns that other processes leave behind.
+    Without `listen` the process receives no events, and only runs turns that other processes leave behind. Raises
+    WrongConfig and StoreError.
     """
-    platforms = configured(config)
-    async with stopping() as stop, storage(config) as store, chat_model(config, store.redis) as model:
+    breakers = Breakers()
+    async with stopping() as stop, storage(config) as store, chat_model(config, store.redis, breakers) as model:
         log.info("%s", store.where)
         for warning in store.warnings:
             log.warning("%s", warning)
-        checked = checks(config, store.redis, model, platforms if listen else ())
+        checked = checks(store.redis, breakers, platforms if listen else (), config.health_silence_seconds)
         # The health server comes first, so that it answers probes from the start to the end of the last reply.
         async with (
-            health.health(config, [health.running(stop), *checked]),
+            health.health(config.health_port, config.health_host, [health.running(stop), *checked]),
             serving(config, store.redis, model, platforms, listen=listen),
             alive(config.data_dir),
         ):
@@ -49,40 +46,23 @@ async def run(config: Config, *, listen: bool = True) -> None:
             log.info("stopping: running replies get %g s to finish", config.drain_seconds)
 
 
-def configured(config: Config) -> list["Slack | Discord"]:
-    """The platforms that have tokens. The libraries of the others are not even imported."""
-    platforms: list[Slack | Discord] = []
-    if config.has_slack:
-        from bots.slack import app as slack
-
-        platforms.append(slack.Slack(config))
-    if config.has_discord:
-        from bots.discord import app as discord
-
-        platforms.append(discord.Discord(config))
-    return platforms
-
-
-def checks(
-    config: Config, redis: "Redis", model: ResilientModel, platforms: Sequence["Slack | Discord"]
-) -> list[health.Checker]:
-    """The checks that must pass before this process can answer questions."""
-    silence = config.health_silence_seconds
+def checks(redis: "Redis", breakers: Breakers, platforms: Sequence[Adapter], silence: float) -> list[health.Checker]:
+    """The checks that must pass before this process can answer questions. `silence`: see `health.platform`."""
     return [
         health.redis(lambda: ping(redis)),
-        health.breaker(lambda: model.unavailable),
+        health.breaker(breakers.unavailable),
         *(health.platform(platform, silence) for platform in platforms),
     ]
 
 
 @asynccontextmanager
 async def serving(
-    config: Config, redis: "Redis", model: ChatModel, platforms: Sequence["Slack | Discord"], *, listen: bool = True
+    config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Adapter], *, listen: bool = True
 ) -> AsyncIterator[Bot]:
     """Run the bot on these platforms. With `listen` it receives their events."""
     bot = assemble(config, redis, model, platforms)
     async with asyncio.TaskGroup() as group:
-        async with bot.intake.open():
+        async with bot.runner.open():
             tasks = [group.create_task(each.run(bot.dispatcher) if listen else each.work()) for each in platforms]
             yield bot
         # Every reply has ended or been handed back: only now may the connections that show them close.

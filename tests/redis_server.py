@@ -18,6 +18,7 @@ from redis.retry import Retry
 
 from core.store.redis.client import connection
 from core.store.redis.embedded import bound, find_server
+from tests.bounds import HANG_SECONDS
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +53,6 @@ def redis_url(redis_server: str) -> str:
 
 @pytest_asyncio.fixture
 async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
-    """A client of the empty server, with the bot's settings."""
-    async with connection(redis_url) as client:
+    """A client of the empty server, which waits for an answer as long as a busy machine takes."""
+    async with connection(redis_url, answer_timeout=HANG_SECONDS, connect_timeout=HANG_SECONDS) as client:
         yield client

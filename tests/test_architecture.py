@@ -2,6 +2,7 @@
 names."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,8 @@ ALLOWED: dict[str, set[str]] = {
     "core.store.redis": {"core.domain", "core.metrics"},
     "core.store": {"core.domain", "core.settings", "core.ratelimit", "core.store.redis"},
     "core.reply": {"core.domain", "core.markdown", "core.ratelimit", "core.metrics"},
-    "core.nebula": {"core.domain", "core.prompt", "core.store", "core.metrics"},
+    "core.nebula": {"core.domain", "core.metrics"},
+    "core.nebula.wrappers": {"core.domain", "core.prompt", "core.store", "core.nebula"},
     "core.access": {"core.domain", "core.settings", "core.store"},
     "core.commands": {"core.domain", "core.settings", "core.store"},
     "core.turns": {
@@ -45,9 +47,11 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.access", "core.commands", "core.inbound"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect", "bots.slack.outbound"),
     },
+    "bots.adapter": {"core.domain", "core.inbound", "core.settings"},
     "bots.slack.manifest": {"core.commands"},
+    "bots.slack.config": {"core.settings", "bots.adapter"},
     "bots.slack.app": {
-        *("core.domain", "core.inbound", "core.settings", "bots.slack.manifest"),
+        *("core.domain", "core.inbound", "core.settings", "bots.slack.manifest", "bots.slack.config"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.inbound", "bots.slack.outbound"),
     },
     "bots.discord.dialect": {"core.markdown"},
@@ -61,8 +65,9 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.commands", "core.inbound", "core.settings", "bots.proxy"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect", "bots.discord.outbound"),
     },
+    "bots.discord.config": {"core.settings", "bots.adapter"},
     "bots.discord.app": {
-        *("core.domain", "core.inbound", "core.settings"),
+        *("core.domain", "core.inbound", "core.settings", "bots.discord.config"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
     },
     "bots.console": {"core.domain", "core.commands", "core.settings", "core.store", "bots.compose", "bots.interrupt"},
@@ -72,7 +77,8 @@ ALLOWED: dict[str, set[str]] = {
     "bots.sandbox.discord": {"bots.sandbox.hold"},
     "bots.sandbox.terminal": {"bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.interrupt"},
     "bots.sandbox.app": {
-        *("core.settings", "bots.compose", "bots.run", "bots.slack.app", "bots.discord.app"),
+        *("core.settings", "bots.adapter", "bots.compose", "bots.run"),
+        *("bots.slack.app", "bots.slack.config", "bots.discord.app", "bots.discord.config"),
         *("bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.sandbox.terminal"),
     },
     "bots.proxy": set(),
@@ -83,14 +89,19 @@ ALLOWED: dict[str, set[str]] = {
     # Where concrete classes are chosen.
     "bots.compose": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.store.redis", "core.nebula"),
-        *("core.access", "core.commands", "core.turns", "core.inbound"),
+        *("core.nebula.wrappers", "core.access", "core.commands", "core.turns", "core.inbound"),
     },
     "bots.run": {
-        *("core.domain", "core.settings", "core.store.redis", "core.nebula"),
-        *("bots.alive", "bots.compose", "bots.health", "bots.slack.app", "bots.discord.app"),
+        *("core.domain", "core.settings", "core.store.redis", "core.nebula.wrappers"),
+        *("bots.adapter", "bots.alive", "bots.compose", "bots.health"),
+    },
+    "bots.platforms": {
+        *("core.settings", "bots.adapter"),
+        *("bots.slack.app", "bots.slack.config", "bots.discord.app", "bots.discord.config"),
     },
     "bots.cli": {
-        *("core.domain", "core.settings", "bots.alive", "bots.logs", "bots.run", "bots.slack.manifest"),
+        *("core.domain", "core.settings", "bots.alive", "bots.logs", "bots.platforms", "bots.run"),
+        "bots.slack.manifest",
         *("bots.console", "bots.sandbox.app"),
     },
     "bots.__main__": {"bots.cli"},
@@ -102,7 +113,7 @@ DOORS: dict[str, set[str]] = {
     "msgspec": {"core.nebula"},
     "redis": {"core.store", "core.store.redis", "bots.compose", "bots.run"},
     "markdown_it": {"core.markdown", "bots.slack.dialect"},
-    "wcwidth": {"core.markdown", "bots.slack.dialect", "bots.discord.dialect"},
+    "wcwidth": {"core.markdown", "bots.slack.dialect"},
     "cryptography": {"core.settings"},
     "prometheus_client": {"core.metrics", "bots.health"},
     "slack_bolt": {"bots.slack.api", "bots.slack.inbound", "bots.slack.app"},
@@ -113,6 +124,10 @@ DOORS: dict[str, set[str]] = {
     },
     "rich": {"bots.console", "bots.sandbox.terminal"},
     "prompt_toolkit": {"bots.console", "bots.sandbox.terminal"},
+}
+# Where private names of libraries are used; each such file says in which version it was verified.
+PRIVATE = {
+    *("bots.slack.api.private_api", "bots.discord.api.private_api", "core.nebula.private_api", "core.store.redis"),
 }
 FILES, LINES = 12, 400  # files per package, lines per file
 # Each simulates a whole platform: it has many routes, but one idea.
@@ -153,6 +168,43 @@ def test_packages_import_only_what_the_table_allows(path: Path) -> None:
             assert theirs in ALLOWED.get(own, set()) | {own}, f"{path} imports {name}"
         else:
             assert own in DOORS.get(root, {own}), f"{path} imports {root}"
+
+
+def private_names(tree: ast.Module) -> Iterator[str]:
+    """The private names that a file uses without defining them: of a library's objects, or of another file's."""
+    own: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                own.add(name)
+            case ast.Attribute(value=ast.Name("self" | "cls"), attr=name, ctx=ast.Store()):
+                own.add(name)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name("self" | "cls")) | ast.Attribute(value=ast.Name("os"), attr="_exit"):
+                continue
+            case ast.Attribute(attr=name) | ast.Call(func=ast.Name("getattr"), args=[_, ast.Constant(str(name)), *_]):
+                used = [name]
+            case ast.ImportFrom(module=module, names=names):
+                used = [*(module or "").split("."), *(alias.name for alias in names)]
+            case _:
+                continue
+        yield from (name for name in used if name.startswith("_") and not name.endswith("__") and name not in own)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_private_names_of_libraries_are_gathered(path: Path) -> None:
+    """A private name is used in the file that defines it; those of libraries are gathered in one file per package."""
+    if not PRIVATE & {module(path), module(path.parent)}:
+        assert not list(private_names(ast.parse((ROOT / path).read_text())))
+
+
+def test_private_names_were_verified_in_the_pinned_versions() -> None:
+    """The versions that these files name are the ones in requirements.lock: who changes a pin looks at them again."""
+    texts = [(ROOT / path).read_text() for path in SOURCES if PRIVATE & {module(path), module(path.parent)}]
+    verified = {pin for text in texts for pin in re.findall(r"[\w.-]+==\d[\w.]*\w", text)}
+    assert verified
+    assert verified <= {line.split(" ")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
 
 
 def test_the_table_has_no_cycle() -> None:

@@ -5,6 +5,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
@@ -16,13 +17,15 @@ from bots.compose import Bot, assemble, chat_model, storage
 from bots.console.surface import ConsolePlatform
 from bots.interrupt import interrupt
 from core.commands.registry import COMMANDS, Invocation, find, parse
-from core.domain.conversation import Author, Place, Question, Rights
+from core.domain.conversation import Author, Conversation, Place, Rights
 from core.domain.errors import NebulaBotError, UserError
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.settings.config import Config
 from core.store.turns import Queued
 
 PLACE = Place(platform="console", workspace="-", channel="terminal", direct=True)
-CONVERSATION = PLACE.name
+CONVERSATION = Conversation(PLACE.name)
 YOU = Author(id="you", name="you")
 WELCOME = "Ask anything. `/help` lists the commands, Ctrl-C stops an answer, Ctrl-D quits."
 
@@ -33,18 +36,18 @@ async def console(config: Config) -> None:
     platform = ConsolePlatform(screen)
     async with storage(config) as store, chat_model(config, store.redis) as model:
         bot = assemble(config, store.redis, model, [platform])
-        async with bot.intake.open():
+        async with bot.runner.open():
             if sys.stdin.isatty():
                 screen.print(f"{store.where}. ", Markdown(WELCOME), style="dim")
-            async for line in _lines(config):
+            async for line in _lines(config.data_dir / "console-history"):
                 if line.startswith("/"):
                     await _command(bot, screen, platform, line[1:])
                 else:
                     await _ask(bot, screen, platform, line)
 
 
-async def _lines(config: Config) -> AsyncIterator[str]:
-    """The input: at a terminal with editing and history, otherwise line by line."""
+async def _lines(history: Path) -> AsyncIterator[str]:
+    """The input: at a terminal with editing, and with a history in this file; otherwise line by line."""
     if not sys.stdin.isatty():
         while line := await asyncio.to_thread(sys.stdin.readline):
             if line.strip():
@@ -52,7 +55,7 @@ async def _lines(config: Config) -> AsyncIterator[str]:
         return
     words = WordCompleter([f"/{command.name}" for command in COMMANDS] + ["/quit"], sentence=True)
     session: PromptSession[str] = PromptSession(
-        history=FileHistory(str(config.data_dir / "console-history")), completer=words, complete_while_typing=False
+        history=FileHistory(str(history)), completer=words, complete_while_typing=False
     )
     while True:
         try:
@@ -86,14 +89,14 @@ def _say(screen: Console, text: str) -> None:
 
 
 async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) -> None:
-    question = Question(id=f"console/{uuid.uuid4().hex}", place=PLACE, author=YOU, text=text, at=time.time())
+    question = Question(TurnId(f"console/{uuid.uuid4().hex}"), PLACE, YOU, text, at=time.time())
     stop = Invocation(find("stop"), PLACE, YOU)
     try:
         async with asyncio.TaskGroup() as group:
             with interrupt(lambda: group.create_task(bot.dispatcher.invoked(stop, _all_rights))):
                 if isinstance(await bot.dispatcher.ask(question), Queued):
                     _say(screen, "Your question is queued until the current answer is finished.")
-                await bot.intake.settled(CONVERSATION)
+                await bot.runner.settled(CONVERSATION)
     except* NebulaBotError as failed:
         screen.print(*(str(getattr(error, "notice", error)) for error in failed.exceptions), style="red")
     finally:

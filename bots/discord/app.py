@@ -7,8 +7,6 @@ from contextlib import suppress
 import aiohttp
 import discord
 from discord.backoff import ExponentialBackoff
-from discord.gateway import DiscordWebSocket
-from discord.http import Route
 from yarl import URL
 
 from bots.discord.api.connection import connection_of
@@ -16,9 +14,11 @@ from bots.discord.api.http import Http
 from bots.discord.api.library_log import in_one_sentence
 from bots.discord.api.limits import LIMITS, Limits
 from bots.discord.api.names import NAME
+from bots.discord.api.private_api import hide_voice_warnings, use_addresses
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import IdentifyQueue, Shard, shards_of
 from bots.discord.components.commands import register
+from bots.discord.config import DiscordConfig
 from bots.discord.inbound.client import GatewayClient
 from bots.discord.inbound.interactions import ANSWER_SECONDS
 from bots.discord.inbound.ordering import ArrivalOrder
@@ -29,7 +29,7 @@ from core.domain.conversation import Address
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import Connection, Surface
 from core.inbound.dispatcher import Dispatcher
-from core.settings.config import Config, WrongConfig
+from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +71,14 @@ class NeverConnected(Exception):
 
 
 class Discord:
-    """Implements `core.domain.ports.Platform`. `ready` is set once the gateway has sent the guilds."""
+    """Implements `bots.adapter.Adapter`. `ready` is set once the gateway has sent the guilds."""
 
     name = NAME
     defaults = PlatformDefaults(memory=Memory.THREAD, replies=Placement.CHANNEL)
 
-    def __init__(self, config: Config, *, limits: Limits = LIMITS, answer_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self, config: DiscordConfig, *, limits: Limits = LIMITS, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
         """`limits`: Discord's rate limits. `answer_seconds`: how long a command may take before it is deferred."""
         self._limits, self._answer_seconds = limits, answer_seconds
         self._managers = frozenset(config.discord_managers)
@@ -105,10 +107,8 @@ class Discord:
 
         Raises WrongConfig if Discord refuses the token or the intents. Connection failures are retried.
         """
-        # discord.py has no public setting for its addresses; it reads these each time it uses them.
-        Route.BASE = self._base
-        DiscordWebSocket.DEFAULT_GATEWAY = self._gateway
-        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+        use_addresses(self._base, self._gateway)
+        hide_voice_warnings()
         async with self._http.open():
             try:
                 async with asyncio.TaskGroup() as group:

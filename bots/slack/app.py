@@ -1,12 +1,12 @@
 """The Slack platform: connects to Slack, listens to its events and opens surfaces for replies."""
 
 import asyncio
-import itertools
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import chain, repeat
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
@@ -21,6 +21,7 @@ from bots.slack.api.identity import Identity
 from bots.slack.api.patience import PATIENCE, Patience
 from bots.slack.api.people import People
 from bots.slack.components import buttons, forms
+from bots.slack.config import SlackConfig
 from bots.slack.inbound.backfill import SlackBackfill
 from bots.slack.inbound.buttons import ButtonPresses
 from bots.slack.inbound.commands import Commands
@@ -34,16 +35,17 @@ from bots.slack.outbound.status import Eyes
 from bots.slack.outbound.streaming_surface import StreamingSurface
 from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address
-from core.domain.errors import PlatformError, SlowDown, Unreachable
+from core.domain.errors import PlatformError
 from core.domain.options import Memory, Placement, PlatformDefaults, Streaming
 from core.domain.ports import Connection
+from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
-from core.settings.config import Config, WrongConfig
+from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 
 # Pauses between attempts to reach Slack at the start; the last one repeats without end.
-_RETRY_SECONDS = (0.2, 1, 2, 5, 10, 30)
+_RETRY_SECONDS = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 # Bolt reads SLACK_BOT_TOKEN from the environment and then warns about the client that we pass to it.
 sdk_log.addFilter(lambda record: "`token` will be unused" not in record.getMessage())
@@ -52,12 +54,12 @@ _ANYTHING = re.compile(r".*", re.DOTALL)
 
 
 class Slack:
-    """Implements core.domain.ports.Platform over slack-bolt, with Socket Mode or, if configured, HTTP."""
+    """Implements `bots.adapter.Adapter` over slack-bolt, with Socket Mode or, if configured, HTTP."""
 
     name = "slack"
     defaults = PlatformDefaults(memory=Memory.CHANNEL, replies=Placement.THREAD)
 
-    def __init__(self, config: Config, *, patience: Patience = PATIENCE) -> None:
+    def __init__(self, config: SlackConfig, *, patience: Patience = PATIENCE) -> None:
         """`patience`: time limits other than Slack's own, for tests."""
         token = config.slack_bot_token
         self._config = config
@@ -83,7 +85,7 @@ class Slack:
 
     def connection(self) -> Connection:
         """Return the state of the sockets; over HTTP, whether we listen."""
-        return Connection(self.ready.is_set()) if self._config.slack_over_http else self._connections.connection()
+        return Connection(self.ready.is_set()) if self._config.over_http else self._connections.connection()
 
     async def run(self, dispatcher: Dispatcher) -> None:
         """Serve until cancelled, then close within a few seconds.
@@ -165,18 +167,16 @@ class Slack:
 
     async def _patiently(self, call: Callable[[], Awaitable[AsyncSlackResponse]], refused: str) -> AsyncSlackResponse:
         """Retry a call for as long as Slack is unreachable. Raises WrongConfig with `refused` if Slack refuses it."""
-        for attempt in itertools.count():
-            try:
-                return await self._web.call(call())
-            except (Unreachable, SlowDown) as error:
-                if attempt == 0:
-                    log.warning("Slack can't be reached (%s); retrying until it answers", error)
-                usual = _RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)]
-                pause = error.retry_after if isinstance(error, SlowDown) else usual
-                await asyncio.sleep(pause)
-            except PlatformError as error:
-                raise WrongConfig((refused.format(error),)) from error
-        raise AssertionError
+
+        def failed(error: Exception, attempt: int) -> None:
+            if attempt == 1:
+                log.warning("Slack can't be reached (%s); retrying until it answers", error)
+
+        pauses = chain(_RETRY_SECONDS, repeat(_RETRY_SECONDS[-1]))
+        try:
+            return await retried(lambda: self._web.call(call()), pauses, failed=failed)
+        except PlatformError as error:
+            raise WrongConfig((refused.format(error),)) from error
 
     def _app(self, me: Identity, listeners: Listeners, commands: Commands, button_presses: ButtonPresses) -> AsyncApp:
         """Create the Bolt app with our listeners; both transports use the same one."""
@@ -201,7 +201,7 @@ class Slack:
             client=AsyncWebClient(base_url=self._config.slack_api_url, logger=sdk_log, retry_handlers=[]),
             authorize=authorize,
             signing_secret=secret.get_secret_value() if secret else "",
-            request_verification_enabled=self._config.slack_over_http,
+            request_verification_enabled=self._config.over_http,
             ignoring_self_events_enabled=False,  # somebody may delete one of our answers
         )
         app.middleware(listeners.event)
@@ -217,7 +217,7 @@ class Slack:
     @asynccontextmanager
     async def _transport(self, app: AsyncApp, presence: SlackPresence) -> AsyncIterator[None]:
         config = self._config
-        if config.slack_over_http:
+        if config.over_http:
             async with transport.http(app, config.slack_host, config.slack_port or 0):
                 yield
             return

@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from core.access.allowlist import EVERYBODY, AccessList
-from core.domain.conversation import Question
+from core.domain.question import Declined, Question
+from core.domain.turn_id import unasked
 
 EMPTY = "Ask me something: write your question in the same message. `!help` shows what else I can do."
 ONLY_FILES = "I can read only text, not files or images. Please write your question as text."
@@ -54,20 +55,19 @@ class Admission:
         return self._access.refusal(question.author, question.place) or await self.quota.take(question)
 
     def judged(self, question: Question) -> Question:
-        """Return the question, refused if it is empty or too long; a text that is too long is not even stored."""
+        """Return the question, declined if it is empty or too long; a text that is too long is not even stored."""
         text = question.text.strip()
         if not text:
             why = ONLY_FILES if question.attachments else EMPTY
-            return _refused(question, question.refusal or why)
+            return _declined(question, question.declined or Declined(why))
         if len(text) > self._longest:
             notice = (
                 f"Your message has {len(text):,} characters; I take at most {self._longest:,}. "
                 "Please shorten it or send it in parts."
             )
-            return _refused(question, notice)
+            return _declined(question, Declined(notice))
         return replace(question, text=text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
-def _refused(question: Question, notice: str) -> Question:
-    """Use a derived id, so that an edit that fixes the message is accepted as a new question."""
-    return replace(question, id=f"{question.id}/unasked", text="", refusal=notice)
+def _declined(question: Question, why: Declined) -> Question:
+    return replace(question, id=unasked(question.id), text="", kind=why)

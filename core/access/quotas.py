@@ -1,10 +1,10 @@
 """User quotas: how much each person and channel may use, checked before a question and charged after its answer."""
 
 import logging
+from dataclasses import dataclass
 
-from core.domain.conversation import Question
 from core.domain.errors import StoreError, when
-from core.settings.config import Config
+from core.domain.question import Question
 from core.settings.parameters import DAY_SECONDS
 from core.store.quotas import Demand, QuotaLimit, QuotaRefused, Quotas
 
@@ -15,13 +15,23 @@ PERSON = "person"
 CHANNEL = "channel"
 
 
+@dataclass(frozen=True, slots=True)
+class UserLimits:
+    """Questions an hour and tokens a day, of each person and of each channel; None: as many as they like."""
+
+    person_requests: int | None = None
+    person_tokens: int | None = None
+    channel_requests: int | None = None
+    channel_tokens: int | None = None
+
+
 class UserQuotas:
     """The limits set by whoever runs the bot. While Redis can't be reached, nothing is limited."""
 
-    def __init__(self, quotas: Quotas, config: Config) -> None:
+    def __init__(self, quotas: Quotas, limits: UserLimits) -> None:
         self._quotas = quotas
-        self._requests = {PERSON: config.person_requests, CHANNEL: config.channel_requests}
-        self._tokens = {PERSON: config.person_tokens, CHANNEL: config.channel_tokens}
+        self._requests = {PERSON: limits.person_requests, CHANNEL: limits.channel_requests}
+        self._tokens = {PERSON: limits.person_tokens, CHANNEL: limits.channel_tokens}
 
     async def take(self, question: Question) -> str:
         """Count a question, once however often it is delivered; return "", or the sentence that refuses it.
@@ -30,7 +40,7 @@ class UserQuotas:
         """
         demands = [Demand(limit, 1) for limit in self._limits(question, "requests")]
         demands += [Demand(limit, 0) for limit in self._limits(question, "tokens")]
-        if not demands or question.refusal:
+        if not demands or question.declined:
             return ""
         try:
             match await self._quotas.take(f"people/{question.id}", demands):
@@ -54,7 +64,7 @@ class UserQuotas:
         # without the workspace: a direct message on Discord has none, and would give a second allowance
         scopes = {PERSON: f"{place.platform}/{question.author.id}"}
         if not place.direct:
-            scopes[CHANNEL] = place.scopes[1]
+            scopes[CHANNEL] = place.channel_scope
         per, seconds = (self._requests, HOUR_SECONDS) if unit == "requests" else (self._tokens, DAY_SECONDS)
         return [
             QuotaLimit.refilled(f"{kind}/{unit}/{scope}", most, seconds)

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from core.commands.history import HistoryCommands
 from core.commands.registry import COMMANDS, Invocation, usage
 from core.commands.responses import Form, Response, RightsOf
-from core.domain.conversation import Question, Rights
+from core.domain.conversation import Conversation, Rights
 from core.domain.errors import UserError
 from core.domain.options import Memory
 from core.domain.ports import ChatModel
 from core.settings.parameters import DAY_SECONDS, PARAMETERS, ChannelSettings, Layer, Origin, Stored, checked, parameter
-from core.settings.routing import conversation_of
+from core.settings.routing import conversation_at
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
@@ -27,9 +27,11 @@ _MAX_LISTED = 60
 class Handlers:
     """One method for each command. They raise UserError if something can't be done, and StoreError if Redis fails."""
 
-    def __init__(self, settings: SettingsStore, turns: Turns, ratings: Ratings, model: ChatModel) -> None:
+    def __init__(
+        self, settings: SettingsStore, turns: Turns, records: ConversationLookups, ratings: Ratings, model: ChatModel
+    ) -> None:
         self._settings = settings
-        self._turns, self._records = turns, ConversationLookups(turns.mailboxes)
+        self._turns, self._records = turns, records
         self._history = HistoryCommands(self._records, settings)
         self._ratings = ratings
         self._model = model
@@ -65,8 +67,8 @@ class Handlers:
             return await own(invocation, rights)
         return await self._handlers[command.name](invocation)
 
-    async def known(self, scope: str) -> tuple[str, ...]:
-        """Return the names of the conversations below a scope."""
+    async def known(self, scope: str) -> tuple[Conversation, ...]:
+        """Return the conversations below a scope."""
         return await self._records.conversations(scope)
 
     async def models(self, typed: str) -> tuple[str, ...]:
@@ -128,19 +130,19 @@ class Handlers:
 
     async def stop(self, invocation: Invocation, rights: RightsOf) -> Response:
         settings = await self._settings.of(invocation.place)
-        for private in (True, False):  # the person's own private answer first
-            conversation = conversation_of(_here(invocation, private=private), settings)
+        for person in (invocation.author.id, ""):  # the person's own private answer first
+            conversation = conversation_at(invocation.place, settings, person=person)
             if running := await self._records.running(conversation):
                 break
         else:
             return Response("I am not writing anything here.")
-        if running.mention.author.id != invocation.author.id and await rights() is Rights.NONE:
+        if running.question.author.id != invocation.author.id and await rights() is Rights.NONE:
             raise UserError("Only the person who asked and those who manage this channel can stop this answer.")
-        await self._turns.stop(conversation, running.mention.id)
+        await self._turns.stop(conversation, running.question.id)
         return Response("Stopping. What I have written so far stays.")
 
     async def ratings(self, invocation: Invocation) -> Response:
-        found = await self._ratings.of(invocation.place.scopes[1])
+        found = await self._ratings.of(invocation.place.channel_scope)
         if not found:
             return Response("Nobody has rated an answer here yet.")
         return Response("\n".join(f"- `{each.model or 'unknown'}`: 👍 {each.good}, 👎 {each.bad}" for each in found))
@@ -195,11 +197,6 @@ class Handlers:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
         hint = f"Did you mean `{known[near[0]]}`? " if near else ""
         return name, f"\n\nThis model is not on Nebula's list. {hint}I will try it anyway."
-
-
-def _here(invocation: Invocation, *, private: bool = False) -> Question:
-    """A question that the person could ask in this place."""
-    return Question(id="", place=invocation.place, author=invocation.author, text="", private=private)
 
 
 def _check(rights: Rights, invocation: Invocation) -> None:

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from core.commands.registry import Invocation
 from core.commands.responses import Response, ResponseFile, RightsOf
-from core.domain.conversation import Question, Rights
+from core.domain.conversation import Conversation, Rights
 from core.domain.errors import UserError
-from core.settings.routing import conversation_of
+from core.settings.routing import conversation_at
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
 
@@ -33,13 +33,11 @@ class HistoryCommands:
         """Forget what the person, or anybody, asked in this channel and its threads."""
         mine = await self._only_mine(invocation, rights)
         count = 0
-        for conversation in await self._records.conversations(invocation.place.scopes[1]):
-            if not mine:
+        for conversation in await self._records.conversations(invocation.place.channel_scope):
+            if not mine or conversation.owner == invocation.author.id:
                 count += await self._records.reset(conversation)
-            elif "/private/" not in conversation:
+            elif not conversation.owner:
                 count += await self._records.forget(conversation, invocation.author.id)
-            elif conversation.endswith(f"/private/{invocation.author.id}"):
-                count += await self._records.reset(conversation)
         await self._records.erase()
         whose = "of yours" if mine else "of this channel and its threads"
         return Response(
@@ -50,11 +48,11 @@ class HistoryCommands:
         """Export the same as a file, one exchange per line. Only their owner gets private exchanges."""
         mine = await self._only_mine(invocation, rights)
         lines: list[str] = []
-        for conversation in await self._records.conversations(invocation.place.scopes[1]):
-            if "/private/" in conversation and not conversation.endswith(f"/private/{invocation.author.id}"):
+        for conversation in await self._records.conversations(invocation.place.channel_scope):
+            if not conversation.visible_to(invocation.author.id):
                 continue
             lines += [
-                json.dumps({"conversation": conversation, **asdict(exchange)}, ensure_ascii=False)
+                json.dumps({"conversation": conversation.name, **asdict(exchange)}, ensure_ascii=False)
                 for exchange in await self._records.history(conversation)
                 if not mine or invocation.author.id in (exchange.author.id, *exchange.others)
             ]
@@ -73,10 +71,9 @@ class HistoryCommands:
             raise UserError(_MANAGERS_ONLY.format(invocation.command.name))
         return whose == MINE
 
-    async def _conversation(self, invocation: Invocation, *, private: bool = False) -> str:
+    async def _conversation(self, invocation: Invocation, *, private: bool = False) -> Conversation:
         settings = await self._settings.of(invocation.place)
-        asked = Question("", invocation.place, invocation.author, "", private=private)
-        return conversation_of(asked, settings)
+        return conversation_at(invocation.place, settings, person=invocation.author.id if private else "")
 
 
 def _exchanges(count: int) -> str:

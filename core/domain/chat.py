@@ -24,13 +24,17 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A request to the model. None leaves a parameter to the server's default."""
+    """A request to the model. None leaves a parameter to the server's default.
+
+    `deadline`: until when it may wait to be sent and, streamed, for its first token, on the event loop's clock.
+    """
 
     model: str
     messages: tuple[ChatMessage, ...]
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
+    deadline: float | None = None
 
 
 class Finish(StrEnum):

@@ -1,9 +1,13 @@
-"""The values of a conversation: places, people, questions, and the exchanges of its history."""
+"""Places, people, and conversations with the exchanges of their history."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from core.domain.options import Placement, Streaming
+from core.domain.turn_id import TurnId
+
+# Ids contain no slash, so no channel or thread has this in its name.
+_PRIVATE = "/private/"
 
 
 class Rights(StrEnum):
@@ -36,6 +40,11 @@ class Place:
         """The narrowest scope, which identifies this place."""
         return self.scopes[-1]
 
+    @property
+    def channel_scope(self) -> str:
+        """The scope of the channel, also for a thread in it."""
+        return self.scopes[1]
+
 
 @dataclass(frozen=True, slots=True)
 class Author:
@@ -52,6 +61,41 @@ class Author:
 
 
 @dataclass(frozen=True, slots=True)
+class Conversation:
+    """What is remembered together: the dialogue of a channel or thread, or of one person there in private."""
+
+    scope: str  # the name of the channel or thread
+    owner: str = ""  # id of the only person who sees it; "" if everybody there does
+
+    @property
+    def name(self) -> str:
+        """The name in Redis and in the buttons under a reply."""
+        return f"{self.scope}{_PRIVATE}{self.owner}" if self.owner else self.scope
+
+    @property
+    def channel(self) -> str:
+        """The platform's id of the channel, as in Place."""
+        return self.scope.split("/")[2]
+
+    @classmethod
+    def named(cls, name: str) -> "Conversation":
+        """The conversation with this name."""
+        scope, _, owner = name.partition(_PRIVATE)
+        return cls(scope, owner)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def is_in(self, scope: str) -> bool:
+        """Whether it is the conversation of this channel or thread, or of a thread or person in it."""
+        return f"{self.scope}/".startswith(f"{scope}/")
+
+    def visible_to(self, person: str) -> bool:
+        """Whether this person may read it, if they may read the channel."""
+        return self.owner in ("", person)
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
     """A file attached to a message. `size` is in bytes, `kind` is a MIME type."""
 
@@ -62,57 +106,29 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Regeneration:
-    """An answer to replace: the turn that gave it, and the messages that show it."""
+class ResponseToken:
+    """The token with which a platform lets us answer a command, and when it expires (epoch seconds)."""
 
-    turn: str
-    messages: tuple[str, ...]
-    answered: bool = True  # false if the old reply was only a notice
+    token: str
+    expires: float
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question to the bot, as text that the model can read: ids resolved to names, entities decoded.
-
-    `id` is the same for every delivery of the same question, and differs between questions.
-    `message` is the platform's id of the question's message, "" if it has none (a slash command).
-    `interaction` is the token with which a platform lets us answer a command, valid until `expires` (epoch seconds).
-    `refusal`, if set, is the sentence that answers the question instead of the model.
-    `after` is the turn whose answer the model should continue.
-    `private`: only the author sees question and answer, and they are remembered separately. `redo` names the answer to
-    this question that the new one replaces; `version` counts how often that has happened.
-    """
-
-    id: str
-    place: Place
-    author: Author
-    text: str
-    message: str = ""
-    at: float = 0.0  # epoch seconds, by the platform's clock
-    attachments: tuple[Attachment, ...] = ()
-    interaction: str = ""
-    expires: float = 0.0
-    refusal: str = ""
-    private: bool = False
-    redo: Regeneration | None = None
-    after: str = ""
-    version: int = 0
-    others: tuple[str, ...] = ()  # ids of the other people whose questions this one includes
+NOWHERE = Conversation("")
+NO_TURN = TurnId("")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Everything that a platform needs to reply, in any process: plain data, stored with the turn."""
+    """Everything that a platform needs to reply, in any process: plain data."""
 
     place: Place
     placement: Placement
     message: str = ""
-    interaction: str = ""
-    expires: float = 0.0
+    interaction: ResponseToken | None = None
     author: str = ""  # id of the person who asked
     adopted: bool = False  # another process accepted the question and may have shown its status
-    conversation: str = ""  # the conversation that the buttons under the reply name
-    turn: str = ""  # id of the question: a regenerated or continued answer is another turn
+    conversation: Conversation = NOWHERE  # the one that the buttons under the reply name
+    turn: TurnId = NO_TURN  # a regenerated or continued answer is another turn
     private: bool = False  # only the person who asked may see the reply
     streaming: Streaming = Streaming.AUTO
 
@@ -121,7 +137,7 @@ class Address:
 class Exchange:
     """A question and its answer in the history. `messages` are the platform's ids of both, the question's first."""
 
-    turn: str
+    turn: TurnId
     author: Author
     question: str
     answer: str

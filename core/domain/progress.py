@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.domain.conversation import Question
+from core.domain.question import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,8 @@ NOTHING_SHOWN = Progress()
 
 @dataclass(frozen=True, slots=True)
 class AnsweredQuestion:
-    """A question and the messages of its reply. `offer` is the one among them that says that the question has changed.
+    """A question and the messages of its reply. `offer`: the one among them that says that the question has changed."""
 
-    The field `mention` holds the question: the name is stored in Redis.
-    """
-
-    mention: Question
+    question: Question
     messages: tuple[str, ...]
     offer: str = ""

@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 
 from core.access.allowlist import EVERYBODY, AccessList
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Author, Place, Question, Regeneration, Rights
+from core.domain.conversation import Author, Conversation, Place, Rights
 from core.domain.page import Action
 from core.domain.ports import full, waiting
 from core.domain.progress import AnsweredQuestion
-from core.settings.routing import conversation_of
+from core.domain.question import Continue, Question, Regenerate
+from core.domain.turn_id import TurnId, asked_anew, continued, regenerated
+from core.settings.routing import conversation_at
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
 from core.store.turns import Duplicate, Full, Queued, Refused, Turns
-from core.turns.intake import Intake
+from core.turns.inbox import Inbox
 
 OVER = "This answer has already ended."
 NOT_YOURS = "Only the person who asked and those who manage this channel can do that."
@@ -29,23 +31,29 @@ GO_ON = "Go on exactly where you stopped. Repeat nothing."
 @dataclass(frozen=True, slots=True)
 class ButtonPress:
     """A button that somebody pressed: the conversation it names and the message it is under. `id` is the same for every
-    delivery of one press, and "" where a platform delivers a press once."""
+    delivery of one press, and None where a platform delivers a press once."""
 
-    conversation: str
+    conversation: Conversation
     message: str
     place: Place
     author: Author
-    id: str = ""
+    id: TurnId | None = None
 
 
 class ButtonActions:
     """Keeps nothing itself: a button names its conversation, and everything else is in Redis."""
 
     def __init__(
-        self, intake: Intake, turns: Turns, settings: SettingsStore, ratings: Ratings, access: AccessList = EVERYBODY
+        self,
+        inbox: Inbox,
+        turns: Turns,
+        records: ConversationLookups,
+        settings: SettingsStore,
+        ratings: Ratings,
+        access: AccessList = EVERYBODY,
     ) -> None:
-        self._intake, self._turns, self._settings, self._ratings = intake, turns, settings, ratings
-        self._records, self._access = ConversationLookups(turns.mailboxes), access
+        self._inbox, self._turns, self._records = inbox, turns, records
+        self._settings, self._ratings, self._access = settings, ratings, access
         self._actions: dict[Action, Callable[[ButtonPress, RightsOf], Awaitable[Response | None]]] = {
             Action.STOP: self._stop,
             Action.AGAIN: self._regenerate,
@@ -58,10 +66,9 @@ class ButtonActions:
 
         Raises StoreError.
         """
-        here = f"{press.conversation}/".startswith(f"{press.place.scopes[1]}/")
         # A private answer may go on as a direct message, but it keeps its conversation's name.
-        own = press.place.direct and press.conversation.endswith(f"/private/{press.author.id}")
-        if not (here or own):
+        own = press.place.direct and press.conversation.owner == press.author.id
+        if not (press.conversation.is_in(press.place.channel_scope) or own):
             return Response(FORGOTTEN)  # none of our buttons in this place names that conversation
         if refusal := self._access.refusal(press.author, press.place):
             return Response(refusal)
@@ -73,13 +80,12 @@ class ButtonActions:
         """Somebody ended the reply in this message with the platform's own control; with "", the reply about to come in
         this thread. Raises StoreError."""
         settings = await self._settings.of(place)
-        nobody = Author("", "")
         # The reply may have opened this thread: then the question is outside it.
         for each in (place, replace(place, thread="")):
-            conversation = conversation_of(Question("", each, nobody, ""), settings)
+            conversation = conversation_at(each, settings)
             running = await self._records.running(conversation)
-            if running and (message in running.messages if message else _is_root(place.thread, running.mention)):
-                await self._turns.stop(conversation, running.mention.id)
+            if running and (message in running.messages if message else _is_root(place.thread, running.question)):
+                await self._turns.stop(conversation, running.question.id)
                 return
 
     async def rated(self, press: ButtonPress, *, good: bool) -> Response | None:
@@ -87,7 +93,7 @@ class ButtonActions:
         if refusal := self._access.refusal(press.author, press.place):
             return Response(refusal)
         known = await self._records.exchange(press.conversation, press.message)
-        scope = press.place.scopes[1]
+        scope = press.place.channel_scope
         await self._ratings.rate(scope, press.message, known.model if known else "", press.author.id, good=good)
         return Response("Thank you, noted.")
 
@@ -95,16 +101,16 @@ class ButtonActions:
         running = await self._records.running(press.conversation)
         if running is None or not await self._is_of(press, running):
             return Response(OVER)
-        if not await _is_allowed(press, running.mention, rights):
+        if not await _is_allowed(press, running.question, rights):
             return Response(NOT_YOURS)
-        return None if await self._turns.stop(press.conversation, running.mention.id) else Response(OVER)
+        return None if await self._turns.stop(press.conversation, running.question.id) else Response(OVER)
 
     async def _regenerate(self, press: ButtonPress, rights: RightsOf) -> Response | None:
         """Ask the same question once more; the new answer comes in the same messages and replaces the old one."""
         previous = await self._records.ended(press.conversation, press.message)
         if previous is None:
             return await self._unknown(press)
-        if not await _is_allowed(press, previous.mention, rights):
+        if not await _is_allowed(press, previous.question, rights):
             return Response(NOT_YOURS)
         answered = await self._records.exchange(press.conversation, previous.messages[0]) is not None
         return await self._ask(press, regeneration(previous, answered=answered))
@@ -114,18 +120,18 @@ class ButtonActions:
         previous = await self._records.ended(press.conversation, press.message)
         if previous is None:
             return await self._unknown(press)
-        old = previous.mention
+        old = previous.question
         return await self._ask(
             press,
             Question(
-                id=f"{old.id}+",
+                id=continued(old.id),
                 place=old.place,
                 author=press.author,
                 text=GO_ON,
                 message=old.message,
                 at=time.time(),
+                kind=Continue(old.id),
                 private=old.private,
-                after=old.id,
             ),
         )
 
@@ -137,18 +143,18 @@ class ButtonActions:
     async def _is_of(self, press: ButtonPress, running: AnsweredQuestion) -> bool:
         """Whether the message is part of the running reply. A reply without messages yet may become the one in this
         message."""
-        redo = running.mention.redo
-        if messages := running.messages or (redo.messages if redo else ()):
+        replaces = running.question.replaces
+        if messages := running.messages or (replaces.messages if replaces else ()):
             return press.message in messages
         return await self._records.ended(press.conversation, press.message) is None
 
     async def _ask(self, press: ButtonPress, question: Question) -> Response | None:
-        acceptance = await self._intake.accept(question)
+        acceptance = await self._inbox.accept(question)
         if isinstance(acceptance, Duplicate) and not await self._records.waits(press.conversation, question.id):
-            if question.after and await self._records.answered(press.conversation, question.id):
+            if question.continues and await self._records.answered(press.conversation, question.id):
                 return Response(CONTINUED)
             # An earlier attempt came to nothing.
-            acceptance = await self._intake.accept(replace(question, id=f"{question.id}.{secrets.token_hex(3)}"))
+            acceptance = await self._inbox.accept(replace(question, id=asked_anew(question.id, secrets.token_hex(3))))
         match acceptance:
             case Duplicate():
                 return Response(UNDER_WAY)
@@ -164,15 +170,12 @@ class ButtonActions:
 
 def regeneration(previous: AnsweredQuestion, *, answered: bool) -> Question:
     """The same question once more. `answered`: an answer exists, and stays until there is a new one."""
-    old = previous.mention
-    version = old.version + 1
-    # A second press asks for the same version, and is recognised as a duplicate.
-    name = f"{old.id.partition('#')[0]}#{version}"
-    return replace(old, id=name, version=version, redo=Regeneration(old.id, previous.messages, answered))
+    old = previous.question
+    return replace(old, id=regenerated(old.id), kind=Regenerate(old.id, previous.messages, answered))
 
 
 async def _is_allowed(press: ButtonPress, question: Question, rights: RightsOf) -> bool:
-    return press.author.id in (question.author.id, *question.others) or await rights() is not Rights.NONE
+    return question.asked_by(press.author.id) or await rights() is not Rights.NONE
 
 
 def _is_root(thread: str, question: Question) -> bool:

@@ -10,14 +10,16 @@ from core.access.allowlist import EVERYBODY, AccessList
 from core.commands.handlers import Handlers
 from core.commands.registry import Invocation, parse
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Place, Question
+from core.domain.conversation import Conversation, Place
 from core.domain.errors import NebulaBotError, StoreError, UserError
 from core.domain.page import Action
+from core.domain.question import Question
+from core.domain.turn_id import Step, step_of
 from core.inbound.buttons import ButtonActions, ButtonPress
 from core.inbound.edits import EditHandler
 from core.store.presence import Presence
-from core.store.turns import Acceptance
-from core.turns.intake import Intake
+from core.store.turns import Acceptance, Turns
+from core.turns.inbox import Inbox
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +36,15 @@ class Dispatcher:
 
     def __init__(
         self,
-        intake: Intake,
+        inbox: Inbox,
+        turns: Turns,
         handlers: Handlers,
         buttons: ButtonActions,
         edits: EditHandler,
         presence: Presence,
         access: AccessList = EVERYBODY,
     ) -> None:
-        self._intake, self._handlers, self._buttons = intake, handlers, buttons
+        self._inbox, self._turns, self._handlers, self._buttons = inbox, turns, handlers, buttons
         self._edits, self._presence, self._access = edits, presence, access
 
     async def heard(self, question: Question, rights: RightsOf) -> Response | None:
@@ -52,18 +55,18 @@ class Dispatcher:
         """
         text = question.text.strip()
         if not self._is_command(text):
-            await self._intake.accept(question)
+            await self._inbox.accept(question)
             return None
         if refusal := self._access.refusal(question.author, question.place):
-            return Response(refusal) if await self._intake.once(f"{question.id}/command") else None
+            return Response(refusal) if await self._turns.once(step_of(question.id, Step.COMMAND)) else None
         try:
             invocation = parse(text.removeprefix(COMMAND_MARK), question.place, question.author)
         except UserError as error:
-            return Response(error.notice) if await self._intake.once(f"{question.id}/command") else None
+            return Response(error.notice) if await self._turns.once(step_of(question.id, Step.COMMAND)) else None
         if invocation.command.name == "ask":
-            await self._intake.accept(replace(question, text=invocation.argument("prompt")))
+            await self._inbox.accept(replace(question, text=invocation.argument("prompt")))
             return None
-        if not await self._intake.once(f"{question.id}/command"):
+        if not await self._turns.once(step_of(question.id, Step.COMMAND)):
             return None
         return await self.invoked(invocation, rights)
 
@@ -90,8 +93,8 @@ class Dispatcher:
         with suppress(StoreError):
             await self._presence.present(name)
 
-    async def known(self, scope: str) -> tuple[str, ...]:
-        """Names of the remembered conversations below a scope (`discord/-`). Scans every key, so call it rarely. Raises
+    async def known(self, scope: str) -> tuple[Conversation, ...]:
+        """The remembered conversations below a scope (`discord/-`). Scans every key, so call it rarely. Raises
         StoreError."""
         return await self._handlers.known(scope)
 
@@ -101,7 +104,7 @@ class Dispatcher:
         Raises StoreError.
         """
         if not self._is_command(question.text):
-            await self._intake.accept(question)
+            await self._inbox.accept(question)
 
     async def invoked(self, invocation: Invocation, rights: RightsOf) -> Response:
         """A command other than `ask`. Never raises: the response says what went wrong."""
@@ -126,7 +129,7 @@ class Dispatcher:
 
     async def ask(self, question: Question) -> Acceptance:
         """A question from a command of the platform. Raises StoreError."""
-        return await self._intake.accept(question)
+        return await self._inbox.accept(question)
 
     async def models(self, typed: str) -> tuple[str, ...]:
         """Names of models that contain the typed text."""

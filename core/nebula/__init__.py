@@ -1,1 +1,1 @@
-"""The model behind the Nebula API: its wire, its failures, and what is done about them."""
+"""The model behind the Nebula API: its wire, its failures, and its client."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 import aiohttp
 import httpx
@@ -16,7 +16,7 @@ from core import metrics
 from core.domain.beat import Beat
 from core.domain.chat import Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
 from core.domain.errors import BrokenStream, ModelTimeout, ServerTrouble
-from core.nebula import catalog
+from core.nebula import catalog, private_api
 from core.nebula.failures import AttemptFailed, from_response, refuses_usage_option
 from core.nebula.response import ResponseDecoder
 from core.nebula.retries import Before, RetryPolicy
@@ -151,7 +151,10 @@ class Nebula:
         clock = asyncio.get_running_loop().time
         deadline = clock() + (self._first_token if streamed else self._whole)
         decoder = ResponseDecoder(model)
-        async with self._ask(request, model, streamed, deadline) as response, aclosing(_pieces(response)) as body:
+        async with (
+            self._ask(request, model, streamed, deadline) as response,
+            aclosing(private_api.pieces(response)) as body,
+        ):
             while not decoder.ended:
                 if beat:
                     await _gather(beat, response)
@@ -247,7 +250,7 @@ async def _gather(beat: Beat, response: httpx.Response) -> None:
     if not beat.quick:
         beat.read()
         return
-    connection = _connection(response)
+    connection = private_api.connection(response)
     if connection:
         connection.pause_reading()
     try:
@@ -256,22 +259,6 @@ async def _gather(beat: Beat, response: httpx.Response) -> None:
         if connection and not connection.is_closing():
             connection.resume_reading()
     beat.read()
-
-
-def _connection(response: httpx.Response) -> asyncio.ReadTransport | None:
-    """The connection below a response, by private names of httpx 0.28 and httpx-aiohttp 0.2; None if other versions
-    name it differently."""
-    try:
-        connection = response.stream._stream._aiohttp_response.connection  # type: ignore[union-attr]
-    except AttributeError:
-        return None
-    return cast("asyncio.ReadTransport", connection.transport) if connection else None
-
-
-def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The raw body, without the two layers in which httpx decodes and splits it: the request accepts no encoding. It is
-    a generator, though httpx does not promise that, and must be closed like one."""
-    return cast("AsyncGenerator[bytes, None]", aiter(cast("httpx.AsyncByteStream", response.stream)))
 
 
 async def _next(body: AsyncIterator[bytes], deadline: float) -> bytes | None:
@@ -285,7 +272,7 @@ async def _error_body(response: httpx.Response) -> bytes:
     body = bytearray()
     deadline = asyncio.get_running_loop().time() + ERROR_BODY_SECONDS
     with suppress(TimeoutError, *_CONNECTION_ERRORS):
-        async with aclosing(_pieces(response)) as pieces:
+        async with aclosing(private_api.pieces(response)) as pieces:
             while len(body) < ERROR_BODY_BYTES and (data := await _next(pieces, deadline)) is not None:
                 body += data
     return bytes(body)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from core.domain.chat import ChatMessage, ChatRequest
-from core.domain.conversation import Author, Exchange, Question
+from core.domain.conversation import Author, Exchange
 from core.domain.errors import ContextTooLong
+from core.domain.question import Question
 from core.prompt.tokens import TokenEstimator
 from core.settings.parameters import ChannelSettings
 

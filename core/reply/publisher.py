@@ -55,6 +55,7 @@ from core.domain.page import Page
 from core.domain.ports import Surface
 from core.domain.progress import NOTHING_SHOWN, Progress
 from core.domain.rates import RateLimit
+from core.domain.retry import retried
 from core.ratelimit.limiter import Permit, RateLimiter
 from core.reply.latest import Latest
 from core.reply.layout import PLAIN, ReplyLayout, ReplyStyle
@@ -249,13 +250,14 @@ class ReplyPublisher:
         async with permit:
             await self._listener.check()
             if new := changed >= len(self.messages):
-                self.messages.append(await self._surface.post(page))
+                posted = await self._surface.post(page)
+                self.messages.append(posted.id)
                 self._shown.append(page)
             else:
-                if moved := await self._surface.edit(self.messages[changed], page):
-                    self.messages[changed], new = moved, True
-                self._shown[changed] = page
-            permit.learn(self._surface.told)
+                posted = await self._surface.edit(self.messages[changed], page)
+                new = posted.id != self.messages[changed]
+                self.messages[changed], self._shown[changed] = posted.id, page
+            permit.learn(posted.rate_limit)
         self._observe_age(reply)
         if new:
             await self._listener.on_post(self._report(reply), page)
@@ -332,18 +334,17 @@ class ReplyPublisher:
             self._shown.pop()
 
     async def _delete(self, message: str) -> None:
-        for pause in _BACKOFF_SECONDS:
+        async def delete() -> None:
             await self._listener.check()
-            try:
-                await self._surface.delete(message)
-                return
-            except (SlowDown, Unreachable) as error:
-                log.info("could not delete a superfluous message yet: %s", error)
-                await asyncio.sleep(error.retry_after if isinstance(error, SlowDown) else pause)
-            except PlatformError as error:
-                log.warning("could not delete a superfluous message: %s", error)
-                return
-        log.warning("could not delete a superfluous message")
+            await self._surface.delete(message)
+
+        def failed(error: Exception, attempt: int) -> None:
+            log.info("could not delete a superfluous message yet: %s", error)
+
+        try:
+            await retried(delete, _BACKOFF_SECONDS, failed=failed)
+        except PlatformError as error:
+            log.warning("could not delete a superfluous message: %s", error)
 
 
 def _past(deadline: float | None) -> bool:

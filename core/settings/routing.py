@@ -1,20 +1,27 @@
 """Routing: which conversation a question belongs to, and where its reply goes."""
 
-from core.domain.conversation import Address, Question
+from core.domain.conversation import Address, Conversation, Place
 from core.domain.options import Memory, Placement
+from core.domain.question import Question
 from core.settings.parameters import ChannelSettings
 
 
-def conversation_of(question: Question, settings: ChannelSettings) -> str:
-    """Name the conversation of a question: it sees this conversation's history and waits for its running turn."""
-    place = question.place
-    if question.private:
-        return f"{place.name}/private/{question.author.id}"
+def conversation_of(question: Question, settings: ChannelSettings) -> Conversation:
+    """The conversation of a question: it sees this conversation's history and waits for its running turn."""
+    person = question.author.id if question.private else ""
+    return conversation_at(question.place, settings, message=question.message, person=person)
+
+
+def conversation_at(place: Place, settings: ChannelSettings, *, message: str = "", person: str = "") -> Conversation:
+    """The conversation of what is asked in this place. `message`: the one that asks, if a message does. `person`: who
+    alone sees question and answer; "" if everybody does."""
+    if person:
+        return Conversation(place.name, person)
     if settings.memory is Memory.CHANNEL:
-        return place.scopes[1]
-    opens_thread = settings.replies is Placement.THREAD and question.message and not place.thread and not place.direct
+        return Conversation(place.channel_scope)
+    opens_thread = settings.replies is Placement.THREAD and message and not place.thread and not place.direct
     # On both platforms the thread that the reply will open is named after the message to which it belongs.
-    return f"{place.name}/{question.message}" if opens_thread else place.name
+    return Conversation(f"{place.name}/{message}" if opens_thread else place.name)
 
 
 def address_of(question: Question, settings: ChannelSettings, *, adopted: bool = False) -> Address:
@@ -24,7 +31,6 @@ def address_of(question: Question, settings: ChannelSettings, *, adopted: bool =
         placement=settings.replies,
         message=question.message,
         interaction=question.interaction,
-        expires=question.expires,
         author=question.author.id,
         adopted=adopted,
         conversation=conversation_of(question, settings),

@@ -6,21 +6,103 @@ An entry is `<words>|<value>`. The Lua steps find it by its words, which are pla
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.domain.conversation import Exchange, Question
+from core.domain.conversation import Attachment, Author, Conversation, Exchange, Place, ResponseToken
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
+from core.domain.question import NEW, Continue, Declined, Kind, Question, Regenerate
+from core.domain.turn_id import TurnId
 from core.settings.encryption import Encryption, Unreadable
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_QUESTION = TypeAdapter(Question)
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A question as it is stored. The names are those of the first version, which other processes may still run."""
+
+    id: TurnId
+    place: Place
+    author: Author
+    text: str
+    message: str = ""
+    at: float = 0.0
+    attachments: tuple[Attachment, ...] = ()
+    interaction: str = ""
+    expires: float = 0.0
+    refusal: str = ""
+    private: bool = False
+    redo: Regenerate | None = None
+    after: str = ""
+    others: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, question: Question) -> "_Question":
+        command, continues, declined = question.interaction, question.continues, question.declined
+        return cls(
+            id=question.id,
+            place=question.place,
+            author=question.author,
+            text=question.text,
+            message=question.message,
+            at=question.at,
+            attachments=question.attachments,
+            interaction=command.token if command else "",
+            expires=command.expires if command else 0.0,
+            refusal=declined.sentence if declined else "",
+            private=question.private,
+            redo=question.replaces,
+            after=continues.turn if continues else "",
+            others=question.others,
+        )
+
+    def read(self) -> Question:
+        return Question(
+            id=self.id,
+            place=self.place,
+            author=self.author,
+            text=self.text,
+            message=self.message,
+            at=self.at,
+            attachments=self.attachments,
+            interaction=ResponseToken(self.interaction, self.expires) if self.interaction else None,
+            kind=self._kind(),
+            private=self.private,
+            others=self.others,
+        )
+
+    def _kind(self) -> Kind:
+        if self.refusal:
+            return Declined(self.refusal)
+        if self.redo:
+            return self.redo
+        return Continue(TurnId(self.after)) if self.after else NEW
+
+
+@dataclass(frozen=True, slots=True)
+class _AnsweredQuestion:
+    """An answered question as it is stored."""
+
+    mention: _Question
+    messages: tuple[str, ...]
+    offer: str = ""
+
+    @classmethod
+    def of(cls, answered: AnsweredQuestion) -> "_AnsweredQuestion":
+        return cls(_Question.of(answered.question), answered.messages, answered.offer)
+
+    def read(self) -> AnsweredQuestion:
+        return AnsweredQuestion(self.mention.read(), self.messages, self.offer)
+
+
+_QUESTION = TypeAdapter(_Question)
 _EXCHANGE = TypeAdapter(Exchange)
-_ANSWERED_QUESTION = TypeAdapter(AnsweredQuestion)
+_ANSWERED_QUESTION = TypeAdapter(_AnsweredQuestion)
 _PROGRESS = TypeAdapter(Progress)
 
 
@@ -30,45 +112,46 @@ class Entries:
     def __init__(self, encryption: Encryption) -> None:
         self._encryption = encryption
 
-    def question(self, conversation: str, question: Question) -> bytes:
+    def question(self, conversation: Conversation, question: Question) -> bytes:
         """An entry of the inbox. Its words are the question's id and message, and the messages it replaces with `~`."""
-        replaced = (f"~{each}" for each in question.redo.messages) if question.redo else ()
-        value = _QUESTION.dump_json(question, exclude_defaults=True)
+        replaced = (f"~{each}" for each in question.replaces.messages) if question.replaces else ()
+        value = _QUESTION.dump_json(_Question.of(question), exclude_defaults=True)
         return self._entry(conversation, (question.id, question.message, *replaced), value)
 
-    def exchange(self, conversation: str, exchange: Exchange) -> bytes:
+    def exchange(self, conversation: Conversation, exchange: Exchange) -> bytes:
         """An entry of the history. Its words are the turn, the messages and, after `@`, the time, since it expires."""
         words = (exchange.turn, *exchange.messages, f"@{time.time():.0f}")
         return self._entry(conversation, words, _EXCHANGE.dump_json(exchange, exclude_defaults=True))
 
-    def answered_question(self, conversation: str, answered: AnsweredQuestion) -> bytes:
+    def answered_question(self, conversation: Conversation, answered: AnsweredQuestion) -> bytes:
         """An entry of the answers that can be regenerated. Its words are the question's id and all messages."""
-        words = (answered.mention.id, answered.mention.message, *answered.messages)
-        return self._entry(conversation, words, _ANSWERED_QUESTION.dump_json(answered, exclude_defaults=True))
+        words = (answered.question.id, answered.question.message, *answered.messages)
+        value = _ANSWERED_QUESTION.dump_json(_AnsweredQuestion.of(answered), exclude_defaults=True)
+        return self._entry(conversation, words, value)
 
-    def read_question(self, conversation: str, entry: bytes) -> Question:
+    def read_question(self, conversation: Conversation, entry: bytes) -> Question:
         """The reverse of `question`. Raises ValidationError, and Unreadable without the key."""
-        return _QUESTION.validate_json(self._value(conversation, entry))
+        return _QUESTION.validate_json(self._value(conversation, entry)).read()
 
-    def questions(self, conversation: str, entries: Iterable[bytes]) -> tuple[Question, ...]:
+    def questions(self, conversation: Conversation, entries: Iterable[bytes]) -> tuple[Question, ...]:
         """The questions that can be read."""
-        return tuple(self._readable(conversation, _QUESTION, entries))
+        return tuple(each.read() for each in self._readable(conversation, _QUESTION, entries))
 
-    def exchanges(self, conversation: str, entries: Iterable[bytes]) -> tuple[Exchange, ...]:
+    def exchanges(self, conversation: Conversation, entries: Iterable[bytes]) -> tuple[Exchange, ...]:
         """The exchanges that can be read."""
         return tuple(self._readable(conversation, _EXCHANGE, entries))
 
-    def answered_questions(self, conversation: str, entries: Iterable[bytes]) -> tuple[AnsweredQuestion, ...]:
+    def answered_questions(self, conversation: Conversation, entries: Iterable[bytes]) -> tuple[AnsweredQuestion, ...]:
         """The answered questions that can be read."""
-        return tuple(self._readable(conversation, _ANSWERED_QUESTION, entries))
+        return tuple(each.read() for each in self._readable(conversation, _ANSWERED_QUESTION, entries))
 
-    def _entry(self, conversation: str, words: Iterable[str], value: bytes) -> bytes:
-        return ",".join(words).encode() + b"|" + self._encryption.encrypt(value, conversation)
+    def _entry(self, conversation: Conversation, words: Iterable[str], value: bytes) -> bytes:
+        return ",".join(words).encode() + b"|" + self._encryption.encrypt(value, conversation.name)
 
-    def _value(self, conversation: str, entry: bytes) -> bytes:
-        return self._encryption.decrypt(entry.partition(b"|")[2], conversation)
+    def _value(self, conversation: Conversation, entry: bytes) -> bytes:
+        return self._encryption.decrypt(entry.partition(b"|")[2], conversation.name)
 
-    def _readable(self, conversation: str, kind: TypeAdapter[T], entries: Iterable[bytes]) -> Iterator[T]:
+    def _readable(self, conversation: Conversation, kind: TypeAdapter[T], entries: Iterable[bytes]) -> Iterator[T]:
         """Skip entries that another version wrote; log only the error's type, because its text quotes the input."""
         for entry in entries:
             try:

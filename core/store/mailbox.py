@@ -7,6 +7,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from redis.asyncio import Redis
 
+from core.domain.conversation import Conversation
 from core.settings.encryption import NO_ENCRYPTION, Encryption
 from core.store.entries import Entries
 from core.store.redis.client import guarded
@@ -124,7 +125,7 @@ def _lapsed(leases: str, /, *, most: int, beginnings: Sequence[str]) -> Any:
 class Mailboxes:
     """Runs the steps. `partitions`: the number of Cluster slots that hold the conversations; it must never change.
 
-    Each step is one Lua call. It takes the conversation's name first and raises StoreError.
+    Each step is one Lua call. It takes the conversation first and raises StoreError.
     """
 
     def __init__(
@@ -141,9 +142,9 @@ class Mailboxes:
         self.forget, self.retain = self._step(_forget), self._step(_retain)
         self._lapsed = load(redis, _lapsed)
 
-    def key(self, kind: str, conversation: str) -> str:
+    def key(self, kind: str, conversation: Conversation) -> str:
         """The key of the state `c`, the inbox `i`, the history `h` or the answers that can be regenerated `e`."""
-        return f"nb:{self.tag(conversation)}:{kind}:{conversation}"
+        return f"nb:{self.tag(conversation.name)}:{kind}:{conversation.name}"
 
     def tag(self, name: str) -> str:
         """The partition as a Cluster hash tag, which puts all keys of a conversation into one slot."""
@@ -155,20 +156,20 @@ class Mailboxes:
             found: list[bytes] = await self._lapsed(f"nb:{{{partition}}}:leases", most=at_most, beginnings=beginnings)
         return found
 
-    def _step(self, stub: Callable[P, Any]) -> Callable[Concatenate[str, P], Awaitable[Any]]:
+    def _step(self, stub: Callable[P, Any]) -> Callable[Concatenate[Conversation, P], Awaitable[Any]]:
         """A step as a call with its conversation. It fills in the keys and arguments that come first in every step."""
         script = Script(stub, self._common)
         run = self.redis.register_script(script.text)
 
-        async def step(conversation: str, /, *keys: P.args, **args: P.kwargs) -> Any:
+        async def step(conversation: Conversation, /, *keys: P.args, **args: P.kwargs) -> Any:
             limits = self.limits
             first_keys, first_args = self._common.pack(
                 self.key("c", conversation),
                 self.key("i", conversation),
                 self.key("h", conversation),
                 self.key("e", conversation),
-                f"nb:{self.tag(conversation)}:leases",
-                name=conversation,
+                f"nb:{self.tag(conversation.name)}:leases",
+                name=conversation.name,
                 lease_ms=ms(limits.lease),
                 longest_ms=ms(limits.keep),
                 window=limits.exchanges,

@@ -51,7 +51,9 @@ def _refused(state: str, /, *, hold_ms: int, limit: int, stay_ms: int) -> Any:
 class RedisRateLimit:
     """Implements SharedRateLimit: each step is one Lua call in its scope's slot. All raise StoreError."""
 
-    def __init__(self, redis: "Redis") -> None:
+    def __init__(self, redis: "Redis", *, answer_timeout: float = ANSWER_TIMEOUT_SECONDS) -> None:
+        """`answer_timeout`: see ANSWER_TIMEOUT_SECONDS."""
+        self._answer_timeout = answer_timeout
         self._admit, self._refused = load(redis, _admit), load(redis, _refused)
         self._process = uuid.uuid4().hex
         self._unreachable_until = -math.inf
@@ -88,7 +90,7 @@ class RedisRateLimit:
         if time.monotonic() < self._unreachable_until:
             raise StoreError("Redis did not answer a moment ago")
         try:
-            async with guarded(ANSWER_TIMEOUT_SECONDS):
+            async with guarded(self._answer_timeout):
                 yield
         except StoreError as error:
             if self._unreachable_until == -math.inf:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from core.domain.conversation import Exchange, Question
+from core.domain.conversation import Conversation, Exchange
 from core.domain.errors import StoreError
 from core.domain.progress import AnsweredQuestion
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.store.entries import has, read_progress
 from core.store.mailbox import Mailboxes, ms
 from core.store.redis.client import guarded
@@ -42,7 +44,7 @@ class ConversationLookups:
         self._mailboxes = mailboxes
         self._redis, self._entries = mailboxes.redis, mailboxes.entries
 
-    async def running(self, conversation: str) -> AnsweredQuestion | None:
+    async def running(self, conversation: Conversation) -> AnsweredQuestion | None:
         """The running question of this conversation, with the messages of its reply, as far as they are known."""
         async with guarded(), self._redis.pipeline(transaction=False) as pipe:
             pipe.lindex(self._mailboxes.key("i", conversation), 0)
@@ -51,13 +53,13 @@ class ConversationLookups:
         questions = self._entries.questions(conversation, [entry] if entry is not None else [])
         return next((AnsweredQuestion(each, read_progress(progress).messages) for each in questions), None)
 
-    async def ended(self, conversation: str, message: str) -> AnsweredQuestion | None:
+    async def ended(self, conversation: Conversation, message: str) -> AnsweredQuestion | None:
         """The question that was recently answered in this message; None if it is forgotten."""
         entries = await self._list("e", conversation, message)
         answered = self._entries.answered_questions(conversation, entries)
         return next((each for each in answered if message in each.messages), None)
 
-    async def asked(self, conversation: str, message: str) -> tuple[State, AnsweredQuestion] | None:
+    async def asked(self, conversation: Conversation, message: str) -> tuple[State, AnsweredQuestion] | None:
         """The question in this message if it waits, runs or was recently answered; None if there is none."""
         async with guarded(), self._redis.pipeline(transaction=False) as pipe:
             for kind in "ie":
@@ -68,51 +70,51 @@ class ConversationLookups:
                 for question in self._entries.questions(conversation, [entry]):
                     return (State.WAITING if place else State.RUNNING), AnsweredQuestion(question, ())
         found = self._entries.answered_questions(conversation, (entry for entry in ended if has(entry, message)))
-        return next(((State.ENDED, each) for each in found if each.mention.message == message), None)
+        return next(((State.ENDED, each) for each in found if each.question.message == message), None)
 
-    async def waits(self, conversation: str, turn: str) -> bool:
+    async def waits(self, conversation: Conversation, turn: TurnId) -> bool:
         """Whether the question of this turn waits or runs."""
         return bool(await self._list("i", conversation, turn))
 
-    async def answered(self, conversation: str, turn: str) -> bool:
+    async def answered(self, conversation: Conversation, turn: TurnId) -> bool:
         """Whether the answer of this turn is in the history."""
         return bool(await self._list("h", conversation, turn))
 
-    async def exchange(self, conversation: str, message: str) -> Exchange | None:
+    async def exchange(self, conversation: Conversation, message: str) -> Exchange | None:
         """The exchange that this message belongs to; None if there is none in the history."""
         entries = await self._list("h", conversation, message)
         return next(iter(self._entries.exchanges(conversation, entries)), None)
 
-    async def edit(self, conversation: str, question: Question) -> State | None:
+    async def edit(self, conversation: Conversation, question: Question) -> State | None:
         """Change a waiting question and return WAITING; otherwise only return RUNNING, or None if it is gone."""
         entry = self._entries.question(conversation, question)
         found = await self._mailboxes.edit(conversation, word=question.id, entry=entry)
         return {b"WAITING": State.WAITING, b"RUNNING": State.RUNNING}.get(found)
 
-    async def revise(self, conversation: str, answered: AnsweredQuestion) -> bool:
+    async def revise(self, conversation: Conversation, answered: AnsweredQuestion) -> bool:
         """Change an answered question, for when its answer is regenerated; False if it was forgotten."""
         entry = self._entries.answered_question(conversation, answered)
-        return bool(await self._mailboxes.revise(conversation, word=answered.mention.id, entry=entry))
+        return bool(await self._mailboxes.revise(conversation, word=answered.question.id, entry=entry))
 
-    async def delete(self, conversation: str, message: str) -> DeletedMessage:
+    async def delete(self, conversation: Conversation, message: str) -> DeletedMessage:
         """Forget the question or answer of a deleted message, and end its turn if it runs."""
         running, waiting, exchange, answered = await self._mailboxes.delete(conversation, word=message)
         exchanges = self._entries.exchanges(conversation, filter(None, [exchange]))
         found = self._entries.answered_questions(conversation, filter(None, [answered]))
         return DeletedMessage(bool(running), int(waiting), next(iter(exchanges), None), next(iter(found), None))
 
-    async def reset(self, conversation: str) -> int:
+    async def reset(self, conversation: Conversation) -> int:
         """Forget the history of a conversation; returns how many exchanges it had."""
         return int(await self._mailboxes.reset(conversation))
 
-    async def forget(self, conversation: str, person: str) -> int:
+    async def forget(self, conversation: Conversation, person: str) -> int:
         """Forget this person's questions in a conversation and their answers; returns how many exchanges it forgot."""
         entries = await self._list("h", conversation), await self._list("e", conversation)
         mine = [
             *_of(entries[0], lambda entry: self._entries.exchanges(conversation, [entry]), person),
             *_of(
                 entries[1],
-                lambda entry: tuple(each.mention for each in self._entries.answered_questions(conversation, [entry])),
+                lambda entry: tuple(each.question for each in self._entries.answered_questions(conversation, [entry])),
                 person,
             ),
         ]
@@ -126,20 +128,20 @@ class ConversationLookups:
         for conversation in await self.conversations(scope):
             await self._mailboxes.retain(conversation, keep_ms=ms(keep))
 
-    async def history(self, conversation: str) -> tuple[Exchange, ...]:
+    async def history(self, conversation: Conversation) -> tuple[Exchange, ...]:
         """The history of a conversation, oldest first."""
         return self._entries.exchanges(conversation, await self._list("h", conversation))
 
-    async def conversations(self, scope: str) -> tuple[str, ...]:
+    async def conversations(self, scope: str) -> tuple[Conversation, ...]:
         """The conversations of a channel: its own, its threads' and private ones."""
         scope_glob = _GLOB.sub(r"\\\1", scope)
         found = set()
         async with guarded(30.0):  # it looks at every key once, in small steps
             async for key in self._redis.scan_iter(match=f"nb:{{*}}:c:{scope_glob}*", count=1000):
                 name = key.decode().split(":c:", 1)[1]
-                if name == scope or name.startswith(f"{scope}/"):
-                    found.add(name)
-        return tuple(sorted(found))
+                if (conversation := Conversation.named(name)).is_in(scope):
+                    found.add(conversation)
+        return tuple(sorted(found, key=lambda each: each.name))
 
     async def erase(self) -> None:
         """Have the server rewrite its log without what was forgotten; if we may not, its next rewrite does it."""
@@ -147,7 +149,7 @@ class ConversationLookups:
             async with guarded():
                 await self._redis.bgrewriteaof()
 
-    async def _list(self, kind: str, conversation: str, word: str = "") -> list[bytes]:
+    async def _list(self, kind: str, conversation: Conversation, word: str = "") -> list[bytes]:
         """The entries of a list; with `word`, only those that have it."""
         async with guarded():
             entries: list[Any] = await self._redis.lrange(self._mailboxes.key(kind, conversation), 0, -1)

@@ -1,12 +1,15 @@
 """Signals in Redis: messages that a process must hear at once. A signal may get lost, so its content is also stored."""
 
-import asyncio
 import logging
 from collections.abc import Callable
+from itertools import repeat
 
 from redis.asyncio import Redis
 
+from core.domain.conversation import Conversation
 from core.domain.errors import StoreError
+from core.domain.retry import retried
+from core.domain.turn_id import TurnId
 from core.store.redis.client import guarded
 
 log = logging.getLogger(__name__)
@@ -22,22 +25,27 @@ class Signals:
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
 
-    async def listen(self, stop: Callable[[str], object], free: Callable[[str], object]) -> None:
+    async def listen(self, stop: Callable[[TurnId], object], free: Callable[[Conversation], object]) -> None:
         """Until cancelled, call `stop` with each turn that somebody wants to stop, and `free` with each conversation
         that a process hands back. After an outage, listen again."""
-        while True:
-            try:
+
+        async def listen() -> None:
+            async with guarded():
+                await self._redis.initialize()  # a Cluster's client must know the nodes before it can choose one
+            async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
                 async with guarded():
-                    await self._redis.initialize()  # a Cluster's client must know the nodes before it can choose one
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
-                    async with guarded():
-                        await channel.subscribe(STOP, FREE)
-                    while True:
-                        async with guarded(_READ_TIMEOUT_SECONDS + 1, measured=False):
-                            signal = await channel.get_message(timeout=_READ_TIMEOUT_SECONDS)
-                        if signal:
-                            call = stop if signal["channel"] == STOP.encode() else free
-                            call(signal["data"].decode("utf-8", "replace"))
-            except StoreError as error:
-                log.debug("can't receive signals at the moment: %s", error)
-                await asyncio.sleep(_RETRY_SECONDS)
+                    await channel.subscribe(STOP, FREE)
+                while True:
+                    async with guarded(_READ_TIMEOUT_SECONDS + 1, measured=False):
+                        signal = await channel.get_message(timeout=_READ_TIMEOUT_SECONDS)
+                    if signal:
+                        name = signal["data"].decode("utf-8", "replace")
+                        if signal["channel"] == STOP.encode():
+                            stop(TurnId(name))
+                        else:
+                            free(Conversation.named(name))
+
+        def failed(error: Exception, attempt: int) -> None:
+            log.debug("can't receive signals at the moment: %s", error)
+
+        await retried(listen, repeat(_RETRY_SECONDS), on=StoreError, failed=failed)

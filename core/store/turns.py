@@ -11,9 +11,11 @@ from typing import Any
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
-from core.domain.conversation import Exchange, Question
+from core.domain.conversation import Conversation, Exchange
 from core.domain.errors import Stale, StoreError
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
+from core.domain.question import NEW, Question
+from core.domain.turn_id import TurnId
 from core.settings.encryption import NO_ENCRYPTION, Encryption, Unreadable
 from core.store.entries import has, progress_entry, read_progress
 from core.store.mailbox import DEFAULT_RETENTION, Mailboxes, Retention, ms
@@ -25,15 +27,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A claimed question, `mention`. `fence` proves the claim, `attempt` counts from 1, `epoch` counts resets.
+    """A claimed question. `fence` proves the claim, `attempt` counts from 1, `epoch` counts resets.
 
     `also`: questions that are answered with it, and `entries` their entries in the inbox. `retracted`: its question was
     deleted, so the visible part of its reply must be removed. `asked`: when we sent the claim, by our monotonic clock;
     the lease may have begun then, however late we read the answer.
     """
 
-    conversation: str
-    mention: Question
+    conversation: Conversation
+    question: Question
     fence: int
     attempt: int
     epoch: int
@@ -107,7 +109,13 @@ class Turns:
         self._redis = redis
 
     async def accept(
-        self, conversation: str, question: Question, request: str, keep: float | None = None, *, claim: bool = True
+        self,
+        conversation: Conversation,
+        question: Question,
+        request: str,
+        keep: float | None = None,
+        *,
+        claim: bool = True,
     ) -> Acceptance:
         """Queue a question once. If nobody holds its conversation, claim it, or leave it to others without `claim`.
 
@@ -119,7 +127,7 @@ class Turns:
         asked = time.monotonic()
         reply = await self.mailboxes.accept(
             conversation,
-            f"nb:{self.mailboxes.tag(conversation)}:d:{question.id}",
+            f"nb:{self.mailboxes.tag(conversation.name)}:d:{question.id}",
             request=request,
             entry=entry,
             dedupe_ms=ms(limits.dedupe),
@@ -141,7 +149,7 @@ class Turns:
                     turn = None
                 return Claimed(turn) if turn else Queued(ahead=0)
 
-    async def once(self, event: str) -> bool:
+    async def once(self, event: TurnId) -> bool:
         """True for the first call with this event's id across all processes."""
         key, call = f"nb:{self.mailboxes.tag(event)}:d:{event}", uuid.uuid4().hex
         async with guarded():
@@ -150,12 +158,12 @@ class Turns:
             # The client repeats a command whose answer was lost: then the key exists and holds our own call.
             return bool(await self._redis.get(key) == call.encode())
 
-    async def waiting(self, conversation: str) -> int:
+    async def waiting(self, conversation: Conversation) -> int:
         """How many questions wait in this conversation, including the running one."""
         async with guarded():
             return int(await self._redis.llen(self.mailboxes.key("i", conversation)))
 
-    async def line(self, conversation: str) -> tuple[tuple[Question, bytes], ...]:
+    async def line(self, conversation: Conversation) -> tuple[tuple[Question, bytes], ...]:
         """The waiting questions of this conversation with their entries, the running one first, up to the first that
         can't be read."""
         found: list[tuple[Question, bytes]] = []
@@ -166,21 +174,21 @@ class Turns:
             found.append((questions[0], entry))
         return tuple(found)
 
-    async def ahead(self, conversation: str, question: Question) -> int | None:
+    async def ahead(self, conversation: Conversation, question: Question) -> int | None:
         """How many questions come before this one, including the running one; None if it no longer waits."""
         entries = await self._inbox(conversation)
         return next((place for place, entry in enumerate(entries) if has(entry, question.id)), None)
 
-    async def _inbox(self, conversation: str) -> list[bytes]:
+    async def _inbox(self, conversation: Conversation) -> list[bytes]:
         async with guarded():
             entries: list[Any] = await self._redis.lrange(self.mailboxes.key("i", conversation), 0, -1)
         return entries
 
-    async def stop(self, conversation: str, turn: str) -> bool:
+    async def stop(self, conversation: Conversation, turn: TurnId) -> bool:
         """Have this turn ended by the process that holds it; False if it does not run."""
         return bool(await self.mailboxes.stop(conversation, turn=turn))
 
-    async def claim(self, conversation: str) -> Turn | None:
+    async def claim(self, conversation: Conversation) -> Turn | None:
         """The next turn of a conversation whose lease expired or was handed back; None if there is none to take.
 
         If the question is encrypted with a key that we do not have, hands the turn back and raises Unreadable.
@@ -189,7 +197,7 @@ class Turns:
         reply = await self.mailboxes.claim(conversation)
         return await self._turn(conversation, reply[1], asked) if reply[0] == b"CLAIMED" else None
 
-    async def lapsed(self, beginnings: Sequence[str] = ("",), at_most: int = 100) -> tuple[str, ...]:
+    async def lapsed(self, beginnings: Sequence[str] = ("",), at_most: int = 100) -> tuple[Conversation, ...]:
         """Conversations whose lease expired and whose name begins with one of these; within a partition the earliest
         expired first. A partition out of reach does not hide the others. Raises StoreError if all are out of reach."""
         partitions = range(self.mailboxes.partitions)
@@ -198,21 +206,22 @@ class Turns:
         errors = [answer for answer in answers if isinstance(answer, BaseException)]
         if errors and (len(errors) == len(partitions) or not isinstance(errors[0], StoreError)):
             raise errors[0]
-        return tuple(name.decode() for names in answers if not isinstance(names, BaseException) for name in names)
+        found = (name.decode() for names in answers if not isinstance(names, BaseException) for name in names)
+        return tuple(map(Conversation.named, found))
 
     async def renew(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> Renewed:
         """Prolong the lease and store the progress. Raises Stale if another process holds the lease."""
         found = await self.mailboxes.renew(
-            turn.conversation, fence=turn.fence, turn=turn.mention.id, progress=progress_entry(progress)
+            turn.conversation, fence=turn.fence, turn=turn.question.id, progress=progress_entry(progress)
         )
         if not found:
-            raise Stale(turn.mention.id)
+            raise Stale(turn.question.id)
         return Renewed(stop=found >= 2, retract=found == 3)
 
     async def release(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> bool:
         """Hand an unfinished turn back, for any process to continue at once; False if it had ended or was lost."""
         found = await self.mailboxes.release(
-            turn.conversation, fence=turn.fence, turn=turn.mention.id, progress=progress_entry(progress)
+            turn.conversation, fence=turn.fence, turn=turn.question.id, progress=progress_entry(progress)
         )
         return bool(found == 1)
 
@@ -228,14 +237,14 @@ class Turns:
         `messages`: those that show the reply; with them it can be regenerated. If another process holds the turn,
         raises Stale and writes nothing.
         """
-        conversation, question = turn.conversation, turn.mention
+        conversation, question = turn.conversation, turn.question
         entry = b"" if exchange is None else self._entries.exchange(conversation, exchange)
         again = b""
         if messages:
             again = self._entries.answered_question(
-                conversation, AnsweredQuestion(replace(question, redo=None), messages)
+                conversation, AnsweredQuestion(replace(question, kind=NEW) if question.replaces else question, messages)
             )
-        replaces = question.redo.turn if question.redo else ""
+        replaces = question.replaces.turn if question.replaces else ""
         entries = turn.entries or (b"",) * len(turn.also)
         also = [each for other, entry in zip(turn.also, entries, strict=True) for each in (other.id, entry)]
         asked = time.monotonic()
@@ -247,7 +256,7 @@ class Turns:
         except Unreadable:
             return None
 
-    async def _turn(self, conversation: str, state: Sequence[Any], asked: float) -> Turn | None:
+    async def _turn(self, conversation: Conversation, state: Sequence[Any], asked: float) -> Turn | None:
         """The turn in a snapshot. Drops a question that can't be read (from another version): it would block its
         conversation forever."""
         while True:
@@ -268,7 +277,7 @@ class Turns:
 
     async def _commit(
         self,
-        conversation: str,
+        conversation: Conversation,
         fence: int,
         turn: str,
         entry: bytes,
@@ -291,15 +300,14 @@ class Turns:
             also=also,
         )
 
-    def _read(self, conversation: str, state: Sequence[Any], asked: float) -> Turn:
+    def _read(self, conversation: Conversation, state: Sequence[Any], asked: float) -> Turn:
         entry, fence, attempts, epoch, progress, retracted, history = state
         question = self._entries.read_question(conversation, entry)
-        before = (
-            Progress(question.redo.messages) if question.redo else NOTHING_SHOWN
-        )  # it continues in the old messages
+        # A new answer continues in the messages of the old one.
+        before = Progress(question.replaces.messages) if question.replaces else NOTHING_SHOWN
         return Turn(
             conversation=conversation,
-            mention=question,
+            question=question,
             fence=int(fence),
             attempt=int(attempts),
             epoch=int(epoch),

@@ -15,6 +15,8 @@ from core.domain.conversation import Author, Exchange
 from core.domain.errors import Gone, ModelError, NebulaBotError, PlatformError
 from core.domain.options import Streaming, Switch
 from core.domain.ports import NO_STATUS, ChatModel, QuestionStatus, Status, Surface
+from core.domain.question import Continue, Regenerate
+from core.domain.turn_id import TurnId
 from core.prompt.build import build
 from core.prompt.tokens import TokenEstimator
 from core.ratelimit.limiter import RateLimiter
@@ -65,9 +67,9 @@ class Assistant:
         self._context = context
         self._max_pages = pages
         self._estimator = TokenEstimator()
-        self._running: dict[str, asyncio.Timeout] = {}  # by the question's id
+        self._running: dict[TurnId, asyncio.Timeout] = {}
 
-    def stop(self, turn: str) -> bool:
+    def stop(self, turn: TurnId) -> bool:
         """End the model's request for this question and keep the text so far. False if none runs here."""
         scope = self._running.pop(turn, None)  # a second stop finds none
         if scope is None:
@@ -89,8 +91,8 @@ class Assistant:
         `listener` learns what of the reply is on screen. With `refusal`, that sentence is the whole reply and the model
         is not asked. Raises Stale.
         """
-        question = turn.mention
-        fresh = question.at and turn.attempt == 1 and not question.redo
+        question = turn.question
+        fresh = question.at and turn.attempt == 1 and not question.replaces
         with metrics.turn(question.place.platform, time.time() - question.at if fresh else None) as measured:
             return await self._answer(turn, settings, surface, listener, refusal, measured)
 
@@ -112,10 +114,11 @@ class Assistant:
             live=settings.streaming is not Streaming.OFF,
             by_status=surface.by_status,
             append_only=surface.append_only,
-            again=not turn.mention.private,
+            again=not turn.question.private,
         )
-        keep = turn.mention.redo is not None and turn.mention.redo.answered
-        heading, halt = _heading(turn), partial(self.stop, turn.mention.id)
+        replaces = turn.question.replaces
+        keep = replaces is not None and replaces.answered
+        heading, halt = _heading(turn), partial(self.stop, turn.question.id)
         publisher = ReplyPublisher(
             cell,
             surface,
@@ -127,7 +130,7 @@ class Assistant:
             style=style,
             halt=halt,
             keep=keep,
-            platform=turn.mention.place.platform,
+            platform=turn.question.place.platform,
         )
         gone = False
         try:
@@ -139,17 +142,17 @@ class Assistant:
             measured.end = "refused" if refusal else cell.value.phase.value
         except* PlatformError as lost:
             # Somebody deleted the reply or its channel, or revoked our right to write: nobody reads the answer.
-            log.warning("turn %s: its reply can no longer be shown: %s", turn.mention.id, lost.exceptions[0])
+            log.warning("turn %s: its reply can no longer be shown: %s", turn.question.id, lost.exceptions[0])
             gone = lost.subgroup(Gone) is not None
             measured.end = "lost"
         with suppress(PlatformError):
             await surface.status(NO_STATUS)
         reply, messages = cell.value, tuple(publisher.messages)
-        asked_for_again = messages if not gone and reply.asked is not None and not turn.mention.private else ()
+        asked_for_again = messages if not gone and reply.asked is not None and not turn.question.private else ()
         stopped, tokens = reply.phase is Phase.STOPPED, self._cost(reply, settings.model)
         if not reply.text or not messages or gone:  # do not remember what was taken away
             return TurnResult(None, asked_for_again, stopped, tokens)
-        question = turn.mention
+        question = turn.question
         exchange = Exchange(
             turn=question.id,
             author=Author(question.author.id, question.author.name),
@@ -179,21 +182,21 @@ class Assistant:
         cell.set(cell.value.to(Phase.THINKING, asked=time.monotonic()))
         try:
             async with asyncio.timeout(None) as scope:
-                self._running[turn.mention.id] = scope
+                self._running[turn.question.id] = scope
                 await self._stream(turn, settings, cell, beat)
             cell.close(cell.value.to(Phase.DONE, ended=time.monotonic()))
         except TimeoutError:  # our own scope, ended by stop(): the model's timeouts are ModelErrors
             cell.close(cell.value.to(Phase.STOPPED, ended=time.monotonic()))
         except ModelError as error:
-            log.warning("turn %s: %s: %s", turn.mention.id, type(error).__name__, error)
+            log.warning("turn %s: %s: %s", turn.question.id, type(error).__name__, error)
             cell.close(cell.value.to(Phase.FAILED, error.notice))
         except Exception:
             # A defect of ours must not leave people with a reply that never ends.
-            log.exception("turn %s failed", turn.mention.id)
+            log.exception("turn %s failed", turn.question.id)
             cell.close(cell.value.to(Phase.FAILED, NebulaBotError.notice))
         finally:
-            self._running.pop(turn.mention.id, None)
-            _measure(cell.value, turn.mention.place.platform)
+            self._running.pop(turn.question.id, None)
+            _measure(cell.value, turn.question.place.platform)
 
     async def _stream(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat) -> None:
         catalog = await self._model.catalog()
@@ -202,7 +205,7 @@ class Assistant:
         request = build(
             settings,
             _history_before(turn),
-            turn.mention,
+            turn.question,
             model=model,
             context=(info.context if info else None) or self._context,
             max_output=info.max_output if info else None,
@@ -229,19 +232,23 @@ def _measure(reply: Reply, platform: str) -> None:
 def _history_before(turn: Turn) -> tuple[Exchange, ...]:
     """The history that the question refers to. Regenerate: without the answer to be replaced and everything after it.
     Continue: up to the answer to be continued."""
-    question, history = turn.mention, turn.history
-    if redo := question.redo:
-        known = any(each.turn == redo.turn for each in history)
-        return tuple(takewhile(lambda each: each.turn != redo.turn if known else each.at <= question.at, history))
-    places = [place for place, each in enumerate(history) if each.turn == question.after]
-    return history[: places[-1] + 1] if places else history
+    question, history = turn.question, turn.history
+    match question.kind:
+        case Regenerate(turn=old):
+            known = any(each.turn == old for each in history)
+            return tuple(takewhile(lambda each: each.turn != old if known else each.at <= question.at, history))
+        case Continue(turn=old):
+            places = [place for place, each in enumerate(history) if each.turn == old]
+            return history[: places[-1] + 1] if places else history
+        case _:
+            return history
 
 
 def _heading(turn: Turn) -> str:
     """Small print above the reply: the question of a command, which nobody else could read; which files were not read;
     whether the reply answers several questions."""
-    question = turn.mention
-    if question.refusal:
+    question = turn.question
+    if question.declined:
         return ""
     lines = []
     if turn.also:

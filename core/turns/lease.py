@@ -109,7 +109,7 @@ class Lease:
             raise
         except (StoreError, TimeoutError) as error:
             self._reachable = False
-            log.warning("turn %s: could not renew the lease: %s", self._turn.mention.id, error)
+            log.warning("turn %s: could not renew the lease: %s", self._turn.question.id, error)
             return
         self._reachable, self._ends = True, asked + self._turns.limits.lease - CLOCK_TICK_SECONDS
         self.retracted = self.retracted or renewed.retract

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from cachetools import TTLCache
+
 from core import metrics
+from core.domain.conversation import Conversation
 from core.domain.errors import StoreError
 from core.settings.encryption import Unreadable
 from core.store.turns import Turn, Turns
@@ -15,6 +17,7 @@ log = logging.getLogger(__name__)
 
 # When to try a conversation again whose next question this process cannot decrypt; processes with its key go first.
 UNREADABLE_RETRY_SECONDS = 30.0
+_MAX_UNREADABLE = 10_000  # conversations kept in memory
 
 
 class Takeover:
@@ -23,12 +26,13 @@ class Takeover:
     def __init__(self, turns: Turns, platforms: Iterable[str]) -> None:
         self._turns = turns
         self._prefixes = tuple(f"{name}/" for name in platforms)
-        self._unreadable: dict[str, float] = {}  # conversation without a key here -> when to try it again (monotonic)
+        # Conversations without a key here, until they are tried again.
+        self._unreadable: TTLCache[Conversation, None] = TTLCache(_MAX_UNREADABLE, UNREADABLE_RETRY_SECONDS)
         self.backlog = False  # some conversations wait, but this process has no room for them
         self._free = asyncio.Event()
         self._closing = asyncio.Event()
 
-    def hint(self, conversation: str = "") -> None:
+    def hint(self, conversation: Conversation | None = None) -> None:
         """Look now: somebody handed a conversation back, or there is room again. A hint may get lost."""
         self._free.set()
 
@@ -37,7 +41,7 @@ class Takeover:
         self._closing.set()
         self._free.set()
 
-    async def run(self, wanted: Callable[[str], bool], serve: Callable[[Turn], object]) -> None:
+    async def run(self, wanted: Callable[[Conversation], bool], serve: Callable[[Turn], object]) -> None:
         """Until closed, `serve` every turn that nobody holds in conversations that are `wanted`."""
         pause = min(1.0, self._turns.limits.lease / 4)
         trouble = ""
@@ -50,7 +54,7 @@ class Takeover:
                     await _wait(self._closing, self._turns.limits.lease / 2)
                 self.backlog = False
                 for conversation in lapsed:
-                    if self._closing.is_set() or time.monotonic() < self._unreadable.get(conversation, 0.0):
+                    if self._closing.is_set() or conversation in self._unreadable:
                         continue
                     if wanted(conversation):
                         await self._take(conversation, serve)
@@ -63,16 +67,16 @@ class Takeover:
             if not self._closing.is_set():
                 await _wait(self._free, pause)
 
-    async def _take(self, conversation: str, serve: Callable[[Turn], object]) -> None:
+    async def _take(self, conversation: Conversation, serve: Callable[[Turn], object]) -> None:
         try:
             turn = await self._turns.claim(conversation)
         except Unreadable:
-            self._unreadable[conversation] = time.monotonic() + UNREADABLE_RETRY_SECONDS
+            self._unreadable[conversation] = None
             return
         self._unreadable.pop(conversation, None)
         if turn is None:
             return
-        log.info("taking over %s, attempt %d", turn.mention.id, turn.attempt)
+        log.info("taking over %s, attempt %d", turn.question.id, turn.attempt)
         if self._closing.is_set():
             await self._turns.release(turn)
         else:

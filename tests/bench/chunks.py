@@ -12,9 +12,11 @@ import httpx
 from bots.compose import nebula
 from bots.sandbox.nebula.fake_model import tokens
 from core.domain.chat import ChatMessage, ChatRequest
-from core.domain.conversation import Author, Place, Question
+from core.domain.conversation import Author, Place
 from core.domain.options import Memory, Placement, PlatformDefaults
+from core.domain.question import Question
 from core.domain.rates import RateLimit
+from core.domain.turn_id import TurnId
 from core.nebula.client import Nebula
 from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
@@ -94,9 +96,9 @@ def markdown(chunks: int) -> str:
 @asynccontextmanager
 async def _reads(servers: BenchWire) -> AsyncIterator[dict[str, Read]]:
     """The ways to read one stream, the floor first. Each returns the number of characters of the answer."""
-    config = servers.addresses.config(Path("unused"))
+    config = servers.addresses.config(Path("unused")).core
     place = Place("bench", "W", "C")
-    settings = resolve(place, config, PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL), ())
+    settings = resolve(place, config.defaults, PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL), ())
     async with nebula(config) as model:
         yield {
             "floor: a bare socket, json.loads": lambda number: bare(config),
@@ -150,7 +152,7 @@ async def _decoded(model: Nebula, config: Config) -> int:
 
 async def _answered(model: Nebula, settings: ChannelSettings, place: Place, number: int, edits: int) -> int:
     """A whole turn without Redis."""
-    mention = Question(f"bench/{number}", place, Author("U", "Ann"), CHUNKS_QUESTION, message="Q")
+    mention = Question(TurnId(f"bench/{number}"), place, Author("U", "Ann"), CHUNKS_QUESTION, message="Q")
     room = MemorySurface(post_pace=GENEROUS, edit_pace=RateLimit(f"bench/{number}", edits, 5.0))
     exchange = await answered(Assistant(model, RateLimiter(), context=32_768), mention, settings, room)
     return len(exchange.answer) if exchange else 0

@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bots.compose import assemble, chat_model, nebula, storage
-from core.domain.conversation import Address, Author, Place, Question, Rights
+from bots.platforms import load
+from core.domain.conversation import Address, Author, Place, Rights
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import NO_STATUS, QuestionStatus, Surface
+from core.domain.question import Question
 from core.domain.rates import RateLimit
+from core.domain.turn_id import TurnId
 from core.ratelimit.limiter import RateLimiter
-from core.settings.config import Config, load
+from core.settings.config import Config
 from core.settings.parameters import resolve
 from core.turns.assistant import Assistant
 from tests.bench.turns import answered
@@ -54,7 +57,7 @@ class _Rooms:
         self._asked[number] = time.monotonic()
         place = Place(self.name, "W", f"C{number % CONVERSATIONS}")
         return Question(
-            f"bench/{number}", place, Author("U", "bob"), QUESTION_TEXT, message=str(number), at=time.time()
+            TurnId(f"bench/{number}"), place, Author("U", "bob"), QUESTION_TEXT, message=str(number), at=time.time()
         )
 
     def open(self, address: Address) -> Surface:
@@ -85,8 +88,8 @@ async def _durable(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
     async with storage(config) as store, chat_model(config, store.redis) as model:
         await model.catalog()
         bot = assemble(config, store.redis, model, [rooms])
-        async with bot.intake.open():
-            yield _Path(lambda mention: bot.dispatcher.heard(mention, rights), bot.intake.idle)
+        async with bot.runner.open():
+            yield _Path(lambda mention: bot.dispatcher.heard(mention, rights), bot.runner.idle)
 
 
 @asynccontextmanager
@@ -96,7 +99,7 @@ async def _bare(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
     running: set[asyncio.Task[object]] = set()
 
     async def ask(mention: Question) -> None:
-        settings = resolve(mention.place, config, rooms.defaults, ())
+        settings = resolve(mention.place, config.defaults, rooms.defaults, ())
         surface = rooms.open(Address(mention.place, settings.replies, mention.message))
         running.add(task := group.create_task(answered(assistant, mention, settings, surface)))
         task.add_done_callback(running.discard)
@@ -112,7 +115,7 @@ async def _bare(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
 
 
 async def _main(*, durable: bool) -> None:
-    config, rooms = load(None), _Rooms()
+    config, rooms = load(None).of(Config), _Rooms()
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     async with (

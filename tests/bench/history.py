@@ -11,7 +11,9 @@ from tempfile import TemporaryDirectory
 
 from redis.asyncio import Redis
 
-from core.domain.conversation import Author, Exchange, Place, Question
+from core.domain.conversation import Author, Conversation, Exchange, Place
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.settings.encryption import NO_ENCRYPTION
 from core.store.entries import Entries
 from core.store.mailbox import Retention
@@ -25,7 +27,9 @@ HISTORY_TURNS, WARM_UP_TURNS = 300, 30
 WINDOW_SIZES = {10: (10, 100_000), 100: (10, 100, 100_000)}
 FULL_CHANNELS = 1_000  # channels of the store with the most exchanges
 ANN = Author("U1", "Ann")
-EXCHANGE = Exchange("bench", ANN, "How does it work? " * 7, "It keeps its entries in an array. " * 18, ("q", "a"), 1.0)
+EXCHANGE = Exchange(
+    TurnId("bench"), ANN, "How does it work? " * 7, "It keeps its entries in an array. " * 18, ("q", "a"), 1.0
+)
 NUMBERS = count()
 
 
@@ -50,7 +54,7 @@ async def measure() -> Table:
             many = await _many(redis, FULL_CHANNELS)
             rows.append(_row("1,000 in all, in 10 channels", 100, few, few))
             rows.append(_row(f"{FULL_CHANNELS * 100:,} in all, in {FULL_CHANNELS:,} channels", 100, many, few))
-    size = len(Entries(NO_ENCRYPTION).exchange("bench", EXCHANGE))
+    size = len(Entries(NO_ENCRYPTION).exchange(Conversation("bench"), EXCHANGE))
     return Table(
         "Cost of a turn by the exchanges stored",
         f"Accept, claim, read the history and commit, {HISTORY_TURNS} turns one after the other, embedded "
@@ -87,7 +91,7 @@ async def _many(redis: "Redis", channels: int) -> _Cost:
 
 
 async def _seed(redis: "Redis", conversation: str, exchanges: int) -> None:
-    entry = Entries(NO_ENCRYPTION).exchange(conversation, EXCHANGE)
+    entry = Entries(NO_ENCRYPTION).exchange(Conversation(conversation), EXCHANGE)
     for begun in range(0, exchanges, 1000):
         await redis.rpush(f"nb:{{0}}:h:{conversation}", *[entry] * min(1000, exchanges - begun))
     while (await redis.info("persistence"))["aof_rewrite_in_progress"]:
@@ -103,12 +107,12 @@ async def _turns(redis: "Redis", conversations: list[str], reading: Retention, w
             server, client = await _server_cpu(redis), time.process_time()
         conversation = conversations[number * 7 % len(conversations)]
         name = f"bench/{next(NUMBERS)}"
-        mention = Question(name, Place("bench", "W", "C"), ANN, EXCHANGE.question, message="q")
+        mention = Question(TurnId(name), Place("bench", "W", "C"), ANN, EXCHANGE.question, message="q")
         start = time.perf_counter()
-        accepted = await accepting.accept(conversation, mention, name)
+        accepted = await accepting.accept(Conversation(conversation), mention, name)
         assert isinstance(accepted, Claimed)
         assert len(accepted.turn.history) > 0
-        await committing.commit(accepted.turn, replace(EXCHANGE, turn=name))
+        await committing.commit(accepted.turn, replace(EXCHANGE, turn=TurnId(name)))
         times.append(time.perf_counter() - start)
     client = time.process_time() - client
     server = await _server_cpu(redis) - server

@@ -9,10 +9,10 @@ from bots.compose import chat_model, nebula, storage
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
-from core.settings.config import Config
 from tests.bench.floor import floor
 from tests.bench.table import Table, ms, percentile, ratio
 from tests.bench.wire import AskKind, BenchWire, wire
+from tests.configuration import Configuration
 
 LATENCY_TURNS, LATENCY_WARM_UP = 150, 10
 EVENT_LABELS = {AskKind.SLACK: "slack", AskKind.DISCORD: "discord", AskKind.DISCORD_SLASH: "discord"}
@@ -43,24 +43,24 @@ async def measure() -> Table:
     )
 
 
-async def _bot(servers: BenchWire, config: Config) -> dict[AskKind, list[float]]:
-    slack, discord = Slack(config), Discord(config)
+async def _bot(servers: BenchWire, config: Configuration) -> dict[AskKind, list[float]]:
+    slack, discord = Slack(config.slack), Discord(config.discord)
     async with (
-        storage(config) as store,
-        chat_model(config, store.redis) as model,
-        serving(config, store.redis, model, [slack, discord]) as bot,
+        storage(config.core) as store,
+        chat_model(config.core, store.redis) as model,
+        serving(config.core, store.redis, model, [slack, discord]) as bot,
     ):
         await slack.ready.wait()
         await discord.ready.wait()
         await servers.connected()
-        return {event: await _times(servers, event, bot.intake.idle) for event in EVENT_LABELS}
+        return {event: await _times(servers, event, bot.runner.idle) for event in EVENT_LABELS}
 
 
-async def _floor(servers: BenchWire, config: Config) -> dict[AskKind, list[float]]:
+async def _floor(servers: BenchWire, config: Configuration) -> dict[AskKind, list[float]]:
     found = {}
-    async with nebula(config) as model:
+    async with nebula(config.core) as model:
         for event, platform in EVENT_LABELS.items():
-            async with floor(model, config.nebula_model, servers.addresses, platform) as least:
+            async with floor(model, config.core.nebula_model, servers.addresses, platform) as least:
 
                 async def settled(answered: Callable[[], Awaitable[object]] = least.answered.wait) -> None:
                     await answered()

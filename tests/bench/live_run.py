@@ -8,21 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bots.compose import Bot, account_limits, nebula, resilient, storage
+from bots.compose import Bot, account_limits, nebula, storage, wrapped
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
 from core.domain.beat import Beat
 from core.domain.chat import Catalog, ChatRequest, Completion, Delta
-from core.domain.conversation import Address, Author, Question
+from core.domain.conversation import Address, Author
 from core.domain.ports import ChatModel
-from core.settings.config import Config
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
+from core.nebula.wrappers.breaking import Breakers
 from core.settings.parameters import Stored, resolve
 from core.store.settings import SettingsStore
 from tests.bench.live_cases import LiveCase
 from tests.bench.live_scene import LiveWire, Watched, live_wire
 from tests.bench.turns import answered
 from tests.bench.wire import BENCH_WAIT_SECONDS, AskKind
+from tests.configuration import Configuration
 
 FAST, LENGTH = 400, 2_000  # tokens per second, and tokens, of the answer that is read while the platform is slow
 
@@ -47,7 +50,7 @@ async def play(case: LiveCase) -> Watched:
         watched = await servers.watch(case.replies, case.patience)
         with suppress(TimeoutError):
             async with asyncio.timeout(5):  # for the commits; a reply that hangs has been seen as incomplete before
-                await asyncio.gather(*(each.bot.intake.idle() for each in bots))
+                await asyncio.gather(*(each.bot.runner.idle() for each in bots))
         return watched
 
 
@@ -78,38 +81,41 @@ async def _stage(
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="nb-"))
         servers = await stack.enter_async_context(live_wire(case.replies))
-        config = servers.addresses.config(Path(folder))
+        sections = servers.addresses.config(Path(folder))
+        config = sections.core
         store = await stack.enter_async_context(storage(config))
         bots = []
         for _ in range(case.replicas):
             account = account_limits(config, store.redis)
             client = seen(await stack.enter_async_context(nebula(config, account.reserve_retry)))
-            model = resilient(config, client, account)
-            platform = _platform(case, config)
+            model = wrapped(config, client, account, Breakers())
+            platform = _platform(case, sections)
             bot = await stack.enter_async_context(serving(config, store.redis, model, [platform]))
             await platform.ready.wait()
             bots.append(_Served(bot, platform))
         if case.streaming:
-            settings = SettingsStore(store.redis, config, {})
+            settings = SettingsStore(store.redis, config.defaults, {})
             scope = f"slack/{await servers.team()}"
             await settings.write(scope, "streaming", Stored(case.streaming, "bench", time.time()))
         await servers.ready(case.event, case.replicas)
         yield servers, bots
 
 
-def _platform(case: LiveCase, config: Config) -> Slack | Discord:
-    return Slack(config) if case.event in (AskKind.SLACK, AskKind.SLACK_DIRECT) else Discord(config)
+def _platform(case: LiveCase, config: Configuration) -> Slack | Discord:
+    return Slack(config.slack) if case.event in (AskKind.SLACK, AskKind.SLACK_DIRECT) else Discord(config.discord)
 
 
 async def _together(servers: LiveWire, served: _Served, case: LiveCase) -> Watched:
     """All replies in one channel at once: the assistant answers on surfaces of the platform, without the intake."""
-    config = servers.addresses.config(Path("unused"))
+    config = servers.addresses.config(Path("unused")).core
     asked = [await servers.post_unheard(number) for number in range(case.replies)]
     async with asyncio.TaskGroup() as group:
         running = []
         for number, each in enumerate(asked):
-            mention = Question(f"bench/{number}", each.place, Author("U", "bob"), each.text, message=each.message)
-            settings = resolve(each.place, config, served.platform.defaults, ())
+            mention = Question(
+                TurnId(f"bench/{number}"), each.place, Author("U", "bob"), each.text, message=each.message
+            )
+            settings = resolve(each.place, config.defaults, served.platform.defaults, ())
             surface = served.platform.open(Address(each.place, settings.replies, each.message))
             running.append(group.create_task(answered(served.bot.assistant, mention, settings, surface)))
         watched = await servers.watch(case.replies, case.patience)

@@ -34,12 +34,12 @@ async def measure() -> Table:
     with TemporaryDirectory(prefix="nb-") as folder:
         async with wire(channels=LOADING_TURNS + 1) as servers, embedded(Path(folder)) as server:
             config = servers.addresses.config(Path(folder))
-            slack, discord = Slack(config), Discord(config)
+            slack, discord = Slack(config.slack), Discord(config.discord)
             async with (
                 tap(server.data / SOCKET, Path(folder, "tap")) as line,
                 connection(f"unix://{folder}/tap") as redis,
-                chat_model(config, redis) as model,
-                serving(config, redis, model, [slack, discord]) as bot,
+                chat_model(config.core, redis) as model,
+                serving(config.core, redis, model, [slack, discord]) as bot,
             ):
                 await slack.ready.wait()
                 await discord.ready.wait()
@@ -59,8 +59,8 @@ async def measure() -> Table:
         tuple(rows),
         (
             "While it runs: one for each message that the reply takes, so that another process could go on with it, "
-            f"one each third of the lease ({config.lease_seconds:g} s) to renew it, and one for each budget that a "
-            "call to the platform draws on (its own, and mostly the whole bot's).",
+            f"one each third of the lease ({config.core.lease_seconds:g} s) to renew it, and one for each budget that "
+            "a call to the platform draws on (its own, and mostly the whole bot's).",
             "Beside all turns, a process looks for lapsed ones once a second, with one round trip for each partition.",
         ),
     )
@@ -81,7 +81,7 @@ async def _row(servers: BenchWire, bot: Bot, line: Tap, event: AskKind, answer: 
 async def _turn(servers: BenchWire, bot: Bot, line: Tap, event: AskKind, number: int) -> _Turn:
     known = len(line.trips)
     asked = await servers.ask(event, number)
-    await bot.intake.idle()
+    await bot.runner.idle()
     return _Turn(asked, time.monotonic(), line.trips[known:])
 
 

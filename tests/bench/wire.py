@@ -20,7 +20,7 @@ from bots.sandbox.slack.limits import NO_SLACK_LIMITS, SlackLimit
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import EVENTS
 from core.domain.chat import ChatMessage
-from core.settings.config import Config
+from tests.configuration import Configuration, configured
 
 BENCH_WAIT_SECONDS = 20.0  # the longest wait for something that the bot does
 
@@ -61,18 +61,11 @@ class Addresses:
             "DISCORD_TOKEN": self.discord_token,
         }
 
-    def config(self, data: Path) -> Config:
+    def config(self, data: Path) -> Configuration:
         """The same as a configuration, independent of the environment."""
         values: dict[str, Any] = {name.lower(): value for name, value in self.environment().items()}
-        values["NEBULA_API_KEY"] = values.pop("nebula_api_key")  # the only field that has another name outside
-        values |= {
-            "redis_url": None,
-            "slack_signing_secret": None,
-            "data_dir": data,
-            "drain_seconds": 0,
-            "_env_file": None,
-        }
-        return Config(**values)
+        values |= {"redis_url": None, "slack_signing_secret": None, "data_dir": data, "drain_seconds": 0}
+        return configured(**values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack import limits as slack_limits
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.app import Slack
-from core.settings.config import Config
+from core.nebula.wrappers.breaking import Breakers
 from core.store.redis.client import connection
 from tests.bounds import HANG_SECONDS
+from tests.configuration import configured
 from tests.ports import free_port
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
@@ -70,12 +71,17 @@ class HealthServers:
         **changes: Any,
     ) -> AsyncIterator[Bot]:
         """Run the bot with its port open; with `ready`, wait until it reports that it is ready."""
-        values = {name if name == "NEBULA_API_KEY" else name.lower(): value for name, value in self.settings.items()}
-        config = Config(**{**values, "health_port": self.port, "drain_seconds": 0, **changes})
-        served = [kind(config) for kind in platforms]
-        async with connection(redis_url) as redis, chat_model(config, redis) as model:
-            wanted = [*more, *checks(config, redis, model, served)]
-            async with health.health(config, wanted), serving(config, redis, model, served) as bot:
+        values = {name.lower(): value for name, value in self.settings.items()}
+        sections = configured(**{**values, "health_port": self.port, "drain_seconds": 0, **changes})
+        config = sections.core
+        served = [Slack(sections.slack) if kind is Slack else Discord(sections.discord) for kind in platforms]
+        breakers = Breakers()
+        async with connection(redis_url) as redis, chat_model(config, redis, breakers) as model:
+            wanted = [*more, *checks(redis, breakers, served, config.health_silence_seconds)]
+            async with (
+                health.health(config.health_port, config.health_host, wanted),
+                serving(config, redis, model, served) as bot,
+            ):
                 if ready:
                     await self.until_ready(200)
                 yield bot

@@ -19,7 +19,7 @@ from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.slack import faults
 from bots.slack.api import transport
 from bots.slack.app import Slack
-from core.settings.config import Config, WrongConfig
+from core.settings.environment import WrongConfig
 from core.store.redis.embedded import bound, find_server
 from tests.bots.health_harness import HealthServers, place
 from tests.bounds import HANG_SECONDS
@@ -83,11 +83,10 @@ async def test_the_port_is_off_by_default_and_bound_to_loopback(
 
 async def test_a_port_in_use_is_reported() -> None:
     """The sentence names the variable and the port."""
-    values: dict[str, Any] = {"health_port": free_port()}
-    config = Config(**values)
-    async with health.health(config, []):
-        with pytest.raises(WrongConfig, match=f"HEALTH_PORT: cannot open port {config.health_port} on 127.0.0.1"):
-            async with health.health(config, []):
+    port = free_port()
+    async with health.health(port, "127.0.0.1", []):
+        with pytest.raises(WrongConfig, match=f"HEALTH_PORT: cannot open port {port} on 127.0.0.1"):
+            async with health.health(port, "127.0.0.1", []):
                 raise AssertionError("it was opened twice")
 
 
@@ -234,7 +233,7 @@ async def test_a_finished_turn_is_counted(here: HealthServers, redis_url: str) -
         here.nebula.answer_next("one two three")
         await here.ask_slack()
         await here.answered("one two three")
-        await bot.intake.idle()
+        await bot.runner.idle()
         for name, labels in names.items():
             assert await here.value(name, **labels) > before[name], name
         assert await here.value("turns_total", platform="slack", end="done") == before["turns_total"] + 1
@@ -306,7 +305,7 @@ async def test_refused_calls_are_counted(here: HealthServers, redis_url: str) ->
         await here.until_value(lambda now: now > discord, "platform_rate_limited_total", platform="discord")
         await here.until_value(lambda now: now == slack + 1, "platform_rate_limited_total", platform="slack")
         assert await here.value("model_failures_total", error="RateLimited") == model + 1
-        await bot.intake.idle()
+        await bot.runner.idle()
 
 
 async def test_no_label_identifies_anybody(here: HealthServers, redis_url: str) -> None:
@@ -316,7 +315,7 @@ async def test_no_label_identifies_anybody(here: HealthServers, redis_url: str) 
         await here.discord.say(here.ada, here.room, "@Nebula hello")
         for platform in ("slack", "discord"):
             await here.until_value(lambda done: done > 0, "turns_total", platform=platform, end="done")
-        await bot.intake.idle()
+        await bot.runner.idle()
         series = await here.series()
         for name, labels in series:
             assert name.startswith("nebula_bot_")
@@ -336,5 +335,5 @@ async def test_a_nebula_that_keeps_failing_is_reported(here: HealthServers, redi
         for _ in range(5):
             await here.ask_slack()
             await here.slack.until(lambda: not here.slack.pending)
-            await bot.intake.idle()
+            await bot.runner.idle()
         assert "nebula: circuit breaker open after repeated failures" in await here.until_ready(503)

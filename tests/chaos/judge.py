@@ -10,7 +10,7 @@ from itertools import combinations
 from core.domain.errors import ModelError, NebulaBotError, StoreError
 from core.inbound.dispatcher import AWAY
 from core.reply.layout import WRITING
-from core.turns.intake import GAVE_UP
+from core.turns.runner import GAVE_UP
 
 _WORD = re.compile(r"\bw(\d+)x(\d+|end)\b")
 _QUESTION = re.compile(r"question (\d+)")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from core.reply.layout import WRITING
-from core.turns.intake import GAVE_UP
+from core.turns.runner import GAVE_UP
 from tests.chaos.judge import AskedQuestion, Kept, Said, Verdict, answer_to, judge, number_in, percentile, question
 from tests.chaos.takeover import Kill, Request, TakeoverTime, longest_gap, takeovers
 

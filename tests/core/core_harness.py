@@ -9,26 +9,31 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from bots.compose import account_limits, assemble, resilient
+from bots.compose import account_limits, assemble, wrapped
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.responses import Response
-from core.domain.conversation import Address, Author, Place, Question, Rights
+from core.domain.conversation import Address, Author, Conversation, Place, Rights
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Action
 from core.domain.ports import Surface
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import Dispatcher
 from core.nebula.client import Nebula
+from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
 from core.store.mailbox import Retention
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
 from core.turns.assistant import Assistant
-from core.turns.intake import Intake
+from core.turns.inbox import Inbox
+from core.turns.runner import TurnRunner
 from tests.bounds import HANG_SECONDS
 from tests.core.room import MemorySurface
 
 ROOM = Place("test", "W1", "C1")
+HERE = Conversation(ROOM.name)
 NUMBERS = count()  # numbers of questions, so that no id is used twice
 ANN, BOB = Author("U1", "Ann"), Author("U2", "Bob")
 
@@ -58,7 +63,8 @@ class Process:
     """One process of the bot."""
 
     dispatcher: Dispatcher
-    intake: Intake
+    inbox: Inbox
+    runner: TurnRunner
     assistant: Assistant
     turns: Turns
     settings: SettingsStore
@@ -67,7 +73,7 @@ class Process:
     def question(self, text: str, place: Place = ROOM, author: Author = ANN, **values: Any) -> Question:
         number = next(NUMBERS)
         return Question(
-            f"test/{place.name}/{number}", place, author, text, message=f"q{number}", at=float(number), **values
+            TurnId(f"test/{place.name}/{number}"), place, author, text, message=f"q{number}", at=float(number), **values
         )
 
     async def say(
@@ -83,14 +89,14 @@ class Process:
     async def answer(self, text: str, place: Place = ROOM, author: Author = ANN) -> str:
         """Ask, and return the finished reply."""
         question = self.question(text, place, author)
-        await self.intake.accept(question)
-        await self.intake.idle()
+        await self.inbox.accept(question)
+        await self.runner.idle()
         return self.shown(question)
 
     async def settled(self, question: Question) -> None:
         """Wait until this question has its answer, from any process."""
         async with asyncio.timeout(HANG_SECONDS):
-            while not self.shown(question) or await self.turns.waiting(question.place.name):
+            while not self.shown(question) or await self.turns.waiting(Conversation(question.place.name)):
                 await asyncio.sleep(0.01)
 
     async def press(self, action: Action, message: str, author: Author = ANN, place: Place = ROOM) -> Response | None:
@@ -99,7 +105,9 @@ class Process:
         async def rights() -> Rights:
             return Rights.NONE
 
-        return await self.dispatcher.pressed(action, ButtonPress(place.name, message, place, author), rights)
+        return await self.dispatcher.pressed(
+            action, ButtonPress(Conversation(place.name), message, place, author), rights
+        )
 
     async def command(self, text: str, place: Place = ROOM, rights: Rights = Rights.CHANNEL) -> str:
         response = await self.say(f"!{text}", place, rights=rights)
@@ -145,11 +153,11 @@ async def process(
             )
         )
         values = config.model_copy(update={"lease_seconds": lease, "drain_seconds": drain})
-        bot = assemble(values, redis, resilient(config, nebula, account), [rooms], handover=handover)
-        await stack.enter_async_context(bot.intake.open())
+        bot = assemble(values, redis, wrapped(config, nebula, account, Breakers()), [rooms], handover=handover)
+        await stack.enter_async_context(bot.runner.open())
         turns = Turns(redis, Retention(lease=lease), encryption=config.encryption)
-        settings = SettingsStore(redis, config, {rooms.name: rooms.defaults})
-        yield Process(bot.dispatcher, bot.intake, bot.assistant, turns, settings, rooms)
+        settings = SettingsStore(redis, config.defaults, {rooms.name: rooms.defaults})
+        yield Process(bot.dispatcher, bot.inbox, bot.runner, bot.assistant, turns, settings, rooms)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

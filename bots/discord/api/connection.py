@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import discord
 from discord.gateway import DiscordWebSocket
 
+from bots.discord.api.private_api import last_received
 from core.domain.ports import Connection
 
 
@@ -23,6 +24,5 @@ def connection_of(clients: Iterable[discord.Client]) -> Connection:
 
 def _age(socket: DiscordWebSocket | None) -> float | None:
     """Seconds since this socket last received anything; None if there is no socket or it is closed."""
-    # discord.py offers no public access to the time of the last received data.
-    beat = socket._keep_alive if socket is not None and socket.open else None
-    return max(0.0, time.perf_counter() - beat._last_recv) if beat is not None else None
+    at = last_received(socket) if socket is not None and socket.open else None
+    return max(0.0, time.perf_counter() - at) if at is not None else None

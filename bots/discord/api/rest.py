@@ -4,12 +4,12 @@ Nothing that we send can ping anybody: `allowed_mentions` goes with every conten
 """
 
 import hashlib
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+from cachetools import TTLCache
 
 from bots.discord.api.http import ApiResponse, File, Http
 from core.domain.errors import Unreachable
@@ -23,7 +23,7 @@ _ARCHIVE_MINUTES = 1440  # minutes until a silent thread is archived
 ORIGINAL = "@original"
 # The indicator lasts ten seconds (docs.discord.com, Trigger Typing Indicator); we renew it at most this often.
 _TYPING_SECONDS = 5.0
-_REMEMBERED = 10_000
+_MAX_TYPED = 10_000  # channels kept in memory
 _NONCE_LENGTH = 24  # in characters; Discord takes up to 25 (docs.discord.com, Create Message)
 
 
@@ -69,7 +69,8 @@ class Rest:
 
     def __init__(self, http: Http) -> None:
         self._http = http
-        self._typed: dict[str, float] = {}  # by channel: when we last showed the bot as typing
+        # Channels in which we have just shown the bot as typing.
+        self._typed: TTLCache[str, None] = TTLCache(_MAX_TYPED, _TYPING_SECONDS)
 
     async def post(
         self,
@@ -155,12 +156,9 @@ class Rest:
 
     async def type(self, channel: str) -> None:
         """Show the bot as typing for ten seconds; one call serves all replies under way in the channel."""
-        now = time.monotonic()
-        if now - self._typed.get(channel, -math.inf) < _TYPING_SECONDS:
+        if channel in self._typed:
             return
-        if len(self._typed) >= _REMEMBERED:
-            self._typed.clear()
-        self._typed[channel] = now
+        self._typed[channel] = None
         await self._http.call("POST", f"/channels/{channel}/typing")
 
     async def message(self, channel: str, message: str) -> dict[str, Any]:

@@ -3,15 +3,16 @@
 Both are plain data; there is no state that a restart could lose.
 """
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from bots.discord.api.http import Http
 from core.commands.registry import COMMANDS, Argument, Command, Invocation, find
 from core.domain.conversation import Author, Place
-from core.domain.errors import Gone, PlatformError, Rejected, SlowDown, Unreachable
+from core.domain.errors import Gone, PlatformError, Rejected
+from core.domain.retry import retried
 from core.settings.parameters import Layer
 
 log = logging.getLogger(__name__)
@@ -53,15 +54,14 @@ async def register(http: Http, application: str) -> None:
 
     If a call got no answer, or not in time, try again: at a bot's first start there are no old commands.
     """
-    for pause in (*PAUSE_SECONDS, None):
-        try:
-            await _register(http, f"/applications/{application}/commands")
-            return
-        except PlatformError as error:
-            log.warning("could not register the slash commands: %s", error)
-            if pause is None or not isinstance(error, SlowDown | Unreachable):
-                return
-            await asyncio.sleep(max(pause, error.retry_after if isinstance(error, SlowDown) else 0.0))
+
+    def failed(error: Exception, attempt: int = 0) -> None:
+        log.warning("could not register the slash commands: %s", error)
+
+    try:
+        await retried(partial(_register, http, f"/applications/{application}/commands"), PAUSE_SECONDS, failed=failed)
+    except PlatformError as error:
+        failed(error)
 
 
 async def _register(http: Http, path: str) -> None:

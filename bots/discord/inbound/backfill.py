@@ -5,20 +5,24 @@ import logging
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 import discord
 
 from bots.discord.api.connection import connection_of
 from bots.discord.api.names import NAME, NO_GUILD
+from bots.discord.api.private_api import channel_of
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import Shard
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import read
 from bots.discord.inbound.messages import asks, question_of
 from bots.discord.inbound.ordering import ArrivalOrder
-from core.domain.conversation import Question
-from core.domain.errors import PlatformError, SlowDown, StoreError, Unreachable
+from core.domain.errors import PlatformError, StoreError
+from core.domain.question import Question
+from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
@@ -126,9 +130,9 @@ class DiscordBackfill:
         if not self._shard.first:
             return []
         scope = f"{NAME}/{NO_GUILD}"
-        names = {name.split("/")[2] for name in await self._dispatcher.known(scope)}
+        names = {each.channel for each in await self._dispatcher.known(scope)}
         numbers = sorted((int(name) for name in names if name.isdigit()), reverse=True)[:DIRECT]
-        return [self._client._connection._get_guild_channel(_dm(number))[0] for number in numbers]
+        return [channel_of(self._client, _dm(number)) for number in numbers]
 
     async def _through(self, channel: Any, since: int) -> int:
         """Pass on the questions in a channel after an id, oldest first."""
@@ -165,22 +169,11 @@ class DiscordBackfill:
 
     async def _page(self, channel: int, since: int) -> list[dict[str, Any]]:
         """The messages after an id, fetched slowly: answers that are being written need the same limits."""
-        for left in reversed(range(_TRIES)):
-            try:
-                page, rate_limit = await self._rest.messages_after(str(channel), str(since), PAGE)
-            except SlowDown as error:
-                if not left:
-                    raise
-                await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, error.retry_after))
-            except Unreachable:
-                if not left:
-                    raise
-                await asyncio.sleep(_PAUSE_SECONDS)
-            else:
-                if rate_limit and rate_limit.remaining <= 1:
-                    await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, rate_limit.reset_after))
-                return page
-        raise AssertionError  # the last attempt returns or raises
+        call = partial(self._rest.messages_after, str(channel), str(since), PAGE)
+        page, rate_limit = await retried(call, repeat(_PAUSE_SECONDS, _TRIES - 1), longest=_LONGEST_PAUSE_SECONDS)
+        if rate_limit and rate_limit.remaining <= 1:
+            await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, rate_limit.reset_after))
+        return page
 
 
 def _readable(guilds: Iterable[discord.Guild]) -> list[Any]:
@@ -199,7 +192,7 @@ def _readable(guilds: Iterable[discord.Guild]) -> list[Any]:
     return found
 
 
-def _dm(channel: int) -> Any:
+def _dm(channel: int) -> dict[str, Any]:
     """What a message in a channel with direct messages says about its place."""
     return {"channel_id": str(channel)}
 

@@ -1,6 +1,7 @@
 """Maps Discord channels to Places."""
 
 import discord
+from cachetools import FIFOCache
 
 from bots.discord.api.names import NAME, NO_GUILD
 from bots.discord.api.rest import Rest
@@ -15,7 +16,7 @@ class Places:
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
-        self._parents: dict[int, str] = {}
+        self._parents: FIFOCache[int, str] = FIFOCache(_REMEMBERED)
 
     async def of_message(self, message: discord.Message) -> Place:
         """Where a message is."""
@@ -55,7 +56,5 @@ class Places:
                 parent = await self._rest.parent(str(channel))
             except PlatformError:
                 return ""
-            if len(self._parents) >= _REMEMBERED:
-                del self._parents[next(iter(self._parents))]
             self._parents[channel] = parent
         return self._parents[channel]

@@ -2,15 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Collection
 from typing import Any
 
 import discord
-from discord.http import Route
 
 from bots.discord.api.http import Http
 from bots.discord.api.names import direct
+from bots.discord.api.private_api import Parser, api_address, set_guild_timeout, wrap_parser
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import IdentifyQueue, Shard
 from bots.discord.inbound.backfill import DiscordBackfill
@@ -64,7 +63,7 @@ class GatewayClient(discord.Client):
             chunk_guilds_at_startup=False,
             guild_ready_timeout=GUILDS_SECONDS,
             heartbeat_timeout=SILENCE_SECONDS,
-            proxy=proxy_for(Route.BASE),
+            proxy=proxy_for(api_address()),
             shard_id=shard.id,
             shard_count=shard.count,
         )
@@ -75,11 +74,9 @@ class GatewayClient(discord.Client):
         self._interactions = Interactions(dispatcher, http, self._places, ordering, managers, answer_seconds)
         self._edits = MessageEdits(self, dispatcher, rest, self._places, ordering)
         self.backfill = DiscordBackfill(self, dispatcher, rest, self._places, ordering, shard)
-        # discord.py fails on a partial message, and the connection with it.
-        parsers = self._connection.parsers
-        self._parse_update, parsers["MESSAGE_UPDATE"] = parsers["MESSAGE_UPDATE"], self._on_message_update
-        for event in ("READY", "GUILD_CREATE"):
-            parsers[event] = partial(self._on_guild_event, parsers[event])
+        wrap_parser(self, "MESSAGE_UPDATE", self._on_message_update)
+        wrap_parser(self, "READY", self._on_guild_event)
+        wrap_parser(self, "GUILD_CREATE", self._on_guild_event)
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         if not initial:  # the first attempt waited before it connected
@@ -129,22 +126,20 @@ class GatewayClient(discord.Client):
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         await self._interactions.handle(interaction)
 
-    def _on_guild_event(self, parse: Callable[[Any], None], data: Any) -> None:
-        """Set how long discord.py waits for further guilds; it reads this after each guild.
-
-        It would wait that long after the last guild even if no further guild is expected.
-        """
+    def _on_guild_event(self, parse: Parser, data: Any) -> None:
+        """Read the event; then let discord.py wait for further guilds only if some are expected."""
         parse(data)
         waits = any(guild.unavailable for guild in self.guilds)
-        self._connection.guild_ready_timeout = GUILDS_SECONDS if waits else 0.0
+        set_guild_timeout(self, GUILDS_SECONDS if waits else 0.0)
 
-    def _on_message_update(self, data: dict[str, Any]) -> None:
+    def _on_message_update(self, parse: Parser, data: dict[str, Any]) -> None:
+        """Read the event, unless it is partial: discord.py fails on those, and the connection with it."""
         if by_a_program(data):
             return  # each of our own edits comes back as an event; don't parse it for nobody
         if is_partial(data):
             self.dispatch("partial_message_edit", data)
         else:
-            self._parse_update(data)
+            parse(data)
 
     async def _say_away(self, message: discord.Message) -> None:
         """Say once per channel, among all processes, that Redis is away."""

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import discord
+from cachetools import FIFOCache
 
+from bots.discord.api.private_api import channel_of, message_from
 from bots.discord.api.rest import Rest
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.messages import asks, question_of
@@ -32,8 +34,9 @@ class MessageEdits:
     ) -> None:
         self._client, self._dispatcher, self._rest = client, dispatcher, rest
         self._places, self._ordering = places, ordering
-        self._edited: dict[int, str] = {}  # by message: when it was last changed, as Discord writes it
-        self._deleted: dict[int, None] = {}
+        # By message: when it was last changed, as Discord writes it.
+        self._edited: FIFOCache[int, str] = FIFOCache(_REMEMBERED)
+        self._deleted: FIFOCache[int, None] = FIFOCache(_REMEMBERED)
 
     async def edited(self, data: dict[str, Any], message: discord.Message | None = None) -> None:
         """Somebody may have changed a message; previews, pins and threads cause the same event.
@@ -43,7 +46,7 @@ class MessageEdits:
         number, channel, at = int(data["id"]), int(data["channel_id"]), data.get("edited_timestamp")
         if not at or at == self._edited.get(number) or _age(at) > _OLD_SECONDS:
             return
-        _remember(self._edited, number, at)
+        self._edited[number] = at
         me = self._client.user
 
         async def step() -> None:
@@ -63,7 +66,7 @@ class MessageEdits:
         for message in sorted(set(messages)):
             if message in self._deleted:
                 continue
-            _remember(self._deleted, message, None)
+            self._deleted[message] = None
 
             async def step(message: int = message) -> None:
                 place = await self._places.of_channel(self._client, channel, guild)
@@ -81,7 +84,7 @@ class MessageEdits:
         except PlatformError as error:
             log.info("could not read a changed message: %s", error)
             return None
-        channel, _ = self._client._connection._get_guild_channel(data)  # type: ignore[arg-type]
+        channel = channel_of(self._client, data)
         # Only the gateway sends the guild and the author's roles.
         beside = {name: value for name, value in data.items() if name in ("guild_id", "member")}
         return read(self._client, channel, {**found, **beside})
@@ -100,7 +103,7 @@ def is_partial(data: dict[str, Any]) -> bool:
 def read(client: discord.Client, channel: Any, data: dict[str, Any]) -> discord.Message | None:
     """Parse a message of the REST API; None if discord.py can't read it."""
     try:
-        return discord.Message(state=client._connection, channel=channel, data=data)  # type: ignore[arg-type]
+        return message_from(client, channel, data)
     except (AttributeError, KeyError, TypeError, ValueError):
         log.debug("could not read a message", exc_info=True)
         return None
@@ -112,11 +115,3 @@ def _age(stamp: str) -> float:
         return time.time() - discord.utils.parse_time(stamp).timestamp()
     except ValueError:
         return 0.0
-
-
-def _remember(seen: dict[int, Any], key: int, value: Any) -> None:
-    """Store the newest entry and drop the oldest."""
-    seen.pop(key, None)
-    if len(seen) >= _REMEMBERED:
-        del seen[next(iter(seen))]
-    seen[key] = value

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import discord
+from cachetools import FIFOCache
 
 from bots.discord.api.callbacks import Callback
 from bots.discord.api.http import Answered, Http, TokenExpired
@@ -23,9 +24,11 @@ from bots.discord.inbound.people import author_of, rights_of
 from bots.discord.outbound.responses import contents_of, file_of
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Place, Question, Rights
+from core.domain.conversation import Conversation, Place, ResponseToken, Rights
 from core.domain.errors import PlatformError, Rejected, StoreError, UserError
 from core.domain.page import Action
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import AWAY, Dispatcher
 from core.settings.parameters import Layer
@@ -58,15 +61,13 @@ class Interactions:
         self._http, self._rest, self._answer_seconds = http, Rest(http), answer_seconds
         self._dispatcher, self._places, self._ordering = dispatcher, places, ordering
         self._managers = managers
-        self._seen: dict[int, None] = {}
+        self._seen: FIFOCache[int, None] = FIFOCache(_SEEN)
 
     async def handle(self, interaction: discord.Interaction) -> None:
         """Handle one interaction; ignore a second delivery."""
         if interaction.id in self._seen:
             return
         self._seen[interaction.id] = None
-        if len(self._seen) > _SEEN:
-            del self._seen[next(iter(self._seen))]
         data: Any = interaction.data or {}
         callback = Callback(self._http, interaction)
         if interaction.type is discord.InteractionType.autocomplete:
@@ -115,13 +116,12 @@ class Interactions:
         """Defer, and store the question; the turn does the rest."""
         asked = interaction.created_at.timestamp()
         question = Question(
-            id=f"{NAME}/i/{interaction.id}",
+            id=TurnId(f"{NAME}/i/{interaction.id}"),
             place=place,
             author=author_of(interaction.user),
             text=prompt,
             at=asked,
-            interaction=str(callback.token),
-            expires=asked + TOKEN_SECONDS,
+            interaction=ResponseToken(str(callback.token), asked + TOKEN_SECONDS),
             private=private,
         )
         async with asyncio.TaskGroup() as group:
@@ -129,7 +129,7 @@ class Interactions:
 
             async def ask() -> None:
                 good = await deferring
-                await self._dispatcher.ask(question if good else replace(question, interaction="", expires=0.0))
+                await self._dispatcher.ask(question if good else replace(question, interaction=None))
 
             async def say(sentence: str) -> None:
                 if await deferring:
@@ -156,7 +156,7 @@ class Interactions:
             await self._show_late(callback, running.result())
 
     async def _press(
-        self, interaction: discord.Interaction, callback: Callback, action: Action, conversation: str
+        self, interaction: discord.Interaction, callback: Callback, action: Action, conversation: Conversation
     ) -> None:
         """Handle a button under a reply: its response is for the person alone, its effect shows in the reply.
 

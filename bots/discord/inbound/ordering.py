@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
+from itertools import chain, repeat
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from core.domain.errors import PlatformError, StoreError
+from core.domain.retry import backoff, retried
 
 log = logging.getLogger(__name__)
 
@@ -79,23 +81,17 @@ class ArrivalOrder:
             task.cancel()
 
     async def _store(self, channel: int, step: Callable[[], Awaitable[T]], quiet: asyncio.Lock) -> T:
-        loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + STORE_TIMEOUT_SECONDS, PAUSE_SECONDS / 20
-        lock = self._locks.setdefault(channel, asyncio.Lock())
-        async with lock:
-            try:
-                async with quiet:
-                    return self._done(await step())
-            except StoreError as error:
-                self._failed(error)
-            while True:
-                if loop.time() + pause > deadline:
-                    raise StoreError(f"Redis was away for {STORE_TIMEOUT_SECONDS:g} s")
-                await asyncio.sleep(pause)
-                pause = min(PAUSE_SECONDS, pause * 2)
-                with suppress(StoreError):
-                    async with self._tries, quiet:
-                        return self._done(await step())
+        clock = asyncio.get_running_loop().time
+        deadline, pauses = clock() + STORE_TIMEOUT_SECONDS, backoff(PAUSE_SECONDS / 20, PAUSE_SECONDS)
+        # The first attempt does not wait for those of others.
+        tries: Iterator[AbstractAsyncContextManager[None]] = chain((nullcontext(),), repeat(self._tries))
+
+        async def attempt() -> T:
+            async with next(tries), quiet:
+                return self._done(await step())
+
+        async with self._locks.setdefault(channel, asyncio.Lock()):
+            return await retried(attempt, pauses, on=StoreError, within=deadline - clock(), failed=self._failed)
 
     def _done(self, found: T) -> T:
         if self._away:
@@ -104,7 +100,7 @@ class ArrivalOrder:
             self._announced.clear()
         return found
 
-    def _failed(self, error: StoreError) -> None:
+    def _failed(self, error: Exception, attempt: int) -> None:
         if not self._away:
             log.warning("could not store what people say; it waits for Redis: %s", error)
         self._away = True

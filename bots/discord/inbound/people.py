@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import discord
 
+from bots.discord.api.private_api import role_ids
 from core.domain.conversation import Author, Rights
 
 EVERYONE = "everyone"
@@ -15,11 +16,8 @@ def author_of(user: discord.User | discord.Member) -> Author:
 
 
 def roles_of(user: discord.User | discord.Member) -> tuple[str, ...]:
-    """The ids of somebody's roles without @everyone; none if they are not a member or Discord does not send the roles.
-
-    discord.py's own list leaves out the roles of a guild that is not known (yet).
-    """
-    return tuple(str(role) for role in getattr(user, "_roles", ()))
+    """The ids of somebody's roles without @everyone; none if they are not a member, or their roles are unknown."""
+    return tuple(str(role) for role in role_ids(user))
 
 
 def rights_of(

@@ -6,6 +6,8 @@ from collections import deque
 from contextlib import suppress
 from enum import Enum, auto
 
+from cachetools import FIFOCache
+
 from bots.discord.api.limits import LIMITS, Limits
 from bots.discord.api.rest import Rest
 from core.domain.errors import PlatformError, SlowDown, Unreachable
@@ -35,7 +37,8 @@ class Reactions:
 
     def __init__(self, rest: Rest, limits: Limits = LIMITS) -> None:
         self._rest, self._spacing_seconds = rest, limits.reaction_seconds
-        self._states: dict[_Key, _State] = {}
+        # The one evicted first is the one whose state changed the longest time ago.
+        self._states: FIFOCache[_Key, _State] = FIFOCache(_REMEMBERED)
         self._queues: dict[str, deque[_Key]] = {}  # by channel, each with a task that works on it
         self._group: asyncio.TaskGroup | None = None
 
@@ -63,8 +66,6 @@ class Reactions:
         key = channel, message, emoji
         if self._group is None or key in self._states:
             return
-        if len(self._states) >= _REMEMBERED:
-            del self._states[next(iter(self._states))]
         self._states[key] = _State.WANTED
         self._enqueue(key)
 

@@ -15,7 +15,7 @@ from bots.sandbox.slack.state import Workspace
 from bots.sandbox.slack.values import Delivery, Json
 
 
-class Background:
+class BackgroundTasks:
     """The tasks of a server. It is no TaskGroup because a test fixture enters and leaves the server in different
     tasks."""
 
@@ -102,7 +102,7 @@ class Deliverer:
         self.http: RequestUrl | None = None
         self.redeliveries = 0
         self.retry_delays = tuple(retry_delays)
-        self.background = Background()
+        self.background = BackgroundTasks()
         self.open = 0  # events neither acknowledged nor given up yet
         self._ws = ws
         self._sockets = sockets

@@ -8,11 +8,13 @@ from contextlib import suppress
 from typing import TypeVar
 
 import aiohttp
+from cachetools import FIFOCache
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bots.proxy import proxy_for
+from bots.slack.api.private_api import upload_content
 from core import metrics
 from core.domain.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, Unreachable
 
@@ -76,13 +78,11 @@ class OwnDeletions:
     """The messages that this process deleted, by channel and ts: Slack reports them as if a person had done it."""
 
     def __init__(self) -> None:
-        self._messages: dict[tuple[str, str], None] = {}
+        self._messages: FIFOCache[tuple[str, str], None] = FIFOCache(_MAX_DELETIONS)
 
     def note(self, channel: str, message: str) -> None:
         """Call this before deleting the message: the event may arrive before the response to the call."""
-        self._messages[channel, message] = None
-        while len(self._messages) > _MAX_DELETIONS:
-            del self._messages[next(iter(self._messages))]
+        self._messages.setdefault((channel, message))
 
     def __contains__(self, message: tuple[str, str]) -> bool:
         return message in self._messages
@@ -143,9 +143,8 @@ class Web:
 
     async def upload(self, url: str, content: bytes) -> None:
         """Send a file's content to the address that Slack assigned to it. Raises Unreachable."""
-        client = self.client  # one step of its files_upload_v2, which would start over on each attempt
-        sent = client._upload_file(
-            url=url, data=content, logger=sdk_log, timeout=_CALL_TIMEOUT_SECONDS, proxy=proxy_for(url), ssl=client.ssl
+        sent = upload_content(
+            self.client, url, content, logger=sdk_log, seconds=_CALL_TIMEOUT_SECONDS, proxy=proxy_for(url)
         )
         status = (await self.call(sent)).status
         if status != 200:

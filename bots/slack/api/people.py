@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from cachetools import FIFOCache
+
 from bots.slack.api.client import Web, code_of
 from bots.slack.api.identity import Identity
 from bots.slack.api.patience import PATIENCE
@@ -32,8 +34,8 @@ class _Cache(Generic[T]):
 
     def __init__(self, look_up: Callable[[str], Awaitable[T]]) -> None:
         self._look_up = look_up
-        self._known: dict[str, tuple[float, T]] = {}
-        self._failed: dict[str, float] = {}
+        self._known: FIFOCache[str, tuple[float, T]] = FIFOCache(_MAX_ENTRIES)
+        self._failed: FIFOCache[str, float] = FIFOCache(_MAX_ENTRIES)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def get(self, key: str, fresh: float, *, stale: bool = False) -> T | None:
@@ -50,10 +52,10 @@ class _Cache(Generic[T]):
                 found = await self._look_up(key)
             except PlatformError as error:
                 log.warning("Slack: a lookup failed: %s: %s", type(error).__name__, error)
-                _remember(self._failed, key, now)
+                self._failed[key] = now
                 return value if stale else None
             self._failed.pop(key, None)
-            _remember(self._known, key, (now, found))
+            self._known[key] = now, found
             return found
 
     def known(self, key: str) -> T | None:
@@ -124,14 +126,6 @@ class People:
     async def _channel(self, channel: str) -> Mapping[str, Any]:
         answer = await self._web.call(self._web.client.conversations_info(channel=channel))
         return _object(answer.get("channel"))
-
-
-def _remember(kept: dict[str, T], key: str, value: T) -> None:
-    """Keep a value; drop the oldest beyond `_MAX_ENTRIES`."""
-    kept.pop(key, None)
-    kept[key] = value
-    while len(kept) > _MAX_ENTRIES:
-        del kept[next(iter(kept))]
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -18,7 +18,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bots.proxy import proxy_for
 from bots.slack.api.client import sdk_log
 from bots.slack.api.connection import SocketConnections
-from core.settings.config import WrongConfig
+from bots.slack.api.private_api import background_tasks, set_address
+from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class Sockets:
             for _ in range(count)
         ]
         self._clients: list[SocketModeClient] = [handler.client for handler in self._handlers]
-        self._clients[0].wss_uri = url
+        set_address(self._clients[0], url)
         for client in self._clients:
             # The SDK sends everything through HTTP(S)_PROXY and ignores NO_PROXY.
             client.proxy = proxy_for(url)
@@ -117,14 +118,13 @@ class Sockets:
             self._on_connected()
 
     async def _watch(self) -> None:
-        """Discard used addresses, and log lost connections. The SDK would retry a failed address forever, although
-        each works only once and only for a short time (docs.slack.dev/apis/events-api/using-socket-mode)."""
+        """Discard used addresses, and log lost connections."""
         down = 0
         while True:
             await asyncio.sleep(PING_SECONDS)
             for client in self._clients:
                 if client.current_session is None or client.current_session.closed:
-                    client.wss_uri = None  # makes the SDK request a new one
+                    set_address(client, None)
             if not self._connections.connection().up:
                 down += 1
             elif down:
@@ -135,17 +135,12 @@ class Sockets:
                 log.error("Slack: no connection; retrying until there is one. Check that Socket Mode is on in your app")
 
     async def _close(self) -> None:
-        tasks = [
-            task
-            for each in self._clients
-            for task in (each.message_processor, each.current_session_monitor, each.message_receiver)
-        ]
+        tasks = [task for each in self._clients for task in background_tasks(each)]
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
                 # A client that is still connecting has no session yet, and ends by itself.
                 await asyncio.gather(*(handler.close_async() for handler in self._handlers), return_exceptions=True)  # type: ignore[no-untyped-call]
-                # close_async cancels these tasks without awaiting them; they would outlive us
-                await asyncio.gather(*(task for task in tasks if task), return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
         except TimeoutError:
             log.warning("Slack: a socket did not close in time")
 

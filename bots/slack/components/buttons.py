@@ -1,35 +1,35 @@
-"""Buttons under replies as Block Kit: their labels, and what a press means. Their values must outlive restarts."""
+"""Buttons under replies as Block Kit, and what a press means. Their values must outlive restarts."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from core.domain.page import Action
+from core.domain.conversation import Conversation
+from core.domain.page import LABELS, Action
 
 Json = dict[str, Any]
 
 _PREFIX = "nebula_reply_"
 PRESSED = re.compile(f"^{_PREFIX}.*$")
 RATED = "nebula_rating"
-_LABELS = {Action.STOP: "Stop", Action.AGAIN: "Regenerate", Action.GO_ON: "Continue"}
 _GOOD, _BAD = "good", "bad"
 
 
-def row(actions: Iterable[Action], conversation: str) -> list[Json]:
+def row(actions: Iterable[Action], conversation: Conversation) -> list[Json]:
     """Return the row of buttons for these actions in this conversation; no block if there are no actions."""
     elements = [
         {
             "type": "button",
-            "text": {"type": "plain_text", "text": _LABELS[action]},
+            "text": {"type": "plain_text", "text": LABELS[action]},
             "action_id": f"{_PREFIX}{action}",
-            "value": conversation,
+            "value": conversation.name,
         }
         for action in actions
     ]
     return [{"type": "actions", "elements": elements}] if elements else []
 
 
-def thumbs(conversation: str) -> Json:
+def thumbs(conversation: Conversation) -> Json:
     """Return the thumbs with which people rate an answer (docs.slack.dev: blocks/context-actions-block)."""
 
     def button(label: str, vote: str) -> Json:
@@ -45,14 +45,15 @@ def thumbs(conversation: str) -> Json:
     return {"type": "context_actions", "elements": [feedback]}
 
 
-def pressed(action: Mapping[str, Any]) -> tuple[Action, str]:
+def pressed(action: Mapping[str, Any]) -> tuple[Action, Conversation]:
     """Return the action and conversation of a pressed button. Raises ValueError if the button is not ours."""
-    return Action(str(action.get("action_id", "")).removeprefix(_PREFIX)), str(action.get("value", ""))
+    name = str(action.get("action_id", "")).removeprefix(_PREFIX)
+    return Action(name), Conversation.named(str(action.get("value", "")))
 
 
-def rated(action: Mapping[str, Any]) -> tuple[bool, str]:
+def rated(action: Mapping[str, Any]) -> tuple[bool, Conversation]:
     """Return whether the vote is positive, and the conversation. Raises ValueError if the button is not ours."""
-    vote, _, conversation = str(action.get("value", "")).partition(" ")
+    vote, _, name = str(action.get("value", "")).partition(" ")
     if vote not in (_GOOD, _BAD):
         raise ValueError("not our vote")
-    return vote == _GOOD, conversation
+    return vote == _GOOD, Conversation.named(name)

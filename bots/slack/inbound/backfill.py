@@ -11,8 +11,9 @@ from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.api.identity import Identity
 from bots.slack.inbound.events import RawQuestion, raw_question
-from core.domain.conversation import Question
 from core.domain.errors import PlatformError, SlowDown, Unreachable
+from core.domain.question import Question
+from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
@@ -146,15 +147,12 @@ class SlackBackfill:
 
     async def _call(self, method: Any, **arguments: Any) -> Any:
         """Make one call when its turn comes, and retry it while that may help. Raises PlatformError."""
-        for attempt in range(1, _MAX_ATTEMPTS):
+
+        async def call() -> Any:
             await self._wait_for_turn()
-            try:
-                return await self._web.call(method(**arguments))
-            except SlowDown as slow:
-                await asyncio.sleep(slow.retry_after)
-            except Unreachable:
-                await asyncio.sleep(_PAUSE_SECONDS * attempt)
-        return await self._web.call(method(**arguments))
+            return await self._web.call(method(**arguments))
+
+        return await retried(call, (_PAUSE_SECONDS * attempt for attempt in range(1, _MAX_ATTEMPTS)))
 
     async def _wait_for_turn(self) -> None:
         if len(self._calls) >= _CALLS:

@@ -13,7 +13,8 @@ from bots.slack.components import buttons
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.outbound import responses
 from core.commands.responses import Response
-from core.domain.conversation import Place
+from core.domain.conversation import Conversation, Place
+from core.domain.turn_id import TurnId
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import Dispatcher
 
@@ -61,14 +62,14 @@ class ButtonPresses:
         good, conversation = buttons.rated(body["actions"][0])
         return await self._dispatcher.rated(await self._press(body, conversation), good=good)
 
-    async def _press(self, body: Json, conversation: str) -> ButtonPress:
+    async def _press(self, body: Json, conversation: Conversation) -> ButtonPress:
         channel = str(body["channel"]["id"])
         place = Place("slack", self._me.team, channel, direct=channel.startswith("D"))
         user = body["user"]
         teams = (str(user.get("team_id") or ""),)
         author = await self._people.author(self._me, str(user["id"]), str(user.get("name") or ""), teams)
         message, at = str(body["container"]["message_ts"]), str(body["actions"][0].get("action_ts") or "")
-        name = f"slack/{self._me.team}/{channel}/{message}/{user['id']}/{at}" if at else ""
+        name = TurnId(f"slack/{self._me.team}/{channel}/{message}/{user['id']}/{at}") if at else None
         return ButtonPress(conversation, message, place, author, name)
 
     async def _answer(self, body: Json, handler: Callable[[Json], Awaitable[Response | None]]) -> None:

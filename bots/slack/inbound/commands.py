@@ -21,9 +21,11 @@ from bots.slack.outbound.surface import SlackSurface
 from core.access.admission import EMPTY
 from core.commands.registry import Invocation, parse
 from core.commands.responses import Form, Response
-from core.domain.conversation import Address, Author, Place, Question
+from core.domain.conversation import Address, Author, Place
 from core.domain.errors import NebulaBotError, PlatformError, StoreError, UserError
 from core.domain.options import Placement
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
@@ -122,7 +124,7 @@ class Commands:
         if await self._people.absent(place.channel):
             return INVITE
         question = Question(
-            f"slack/{self._me.team}/{place.channel}/command/{trigger}", place, invocation.author, prompt
+            TurnId(f"slack/{self._me.team}/{place.channel}/command/{trigger}"), place, invocation.author, prompt
         )
         try:
             await self._dispatcher.ask(question)

@@ -7,6 +7,7 @@ from typing import Any
 
 from bots.slack.api.identity import Identity
 from core.domain.conversation import Attachment, Place
+from core.domain.turn_id import TurnId
 
 # Subtypes of messages that people write; all others are edits, joins, other apps and so on
 # (docs.slack.dev/reference/events/message).
@@ -17,7 +18,7 @@ _WRITTEN = {None, "file_share", "thread_broadcast", "me_message"}
 class RawQuestion:
     """A question as Slack delivered it, with unresolved ids and markup. `teams`: the author's workspaces."""
 
-    id: str
+    id: TurnId
     place: Place
     user: str
     text: str
@@ -86,7 +87,7 @@ def raw_question(event: Mapping[str, Any], me: Identity, *, mentioned: bool = Tr
     teams = (*(event.get(field) for field in ("user_team", "source_team", "team")), profile.get("team"))
     whose = tuple({str(team): None for team in teams if team})
     return RawQuestion(
-        f"slack/{me.team}/{channel}/{ts}", place, user, text, ts, _attachments(event.get("files")), whose
+        TurnId(f"slack/{me.team}/{channel}/{ts}"), place, user, text, ts, _attachments(event.get("files")), whose
     )
 
 

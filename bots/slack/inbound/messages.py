@@ -22,9 +22,10 @@ from bots.slack.outbound.private_file import FileSharer
 from bots.slack.outbound.surface import SlackSurface
 from core.commands.registry import parse
 from core.commands.responses import Response
-from core.domain.conversation import Address, Place, Question
+from core.domain.conversation import Address, Place
 from core.domain.errors import StoreError
 from core.domain.options import Placement, Streaming
+from core.domain.question import Question
 from core.inbound.dispatcher import COMMAND_MARK, Dispatcher
 
 log = logging.getLogger(__name__)

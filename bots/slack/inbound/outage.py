@@ -1,9 +1,9 @@
 """Tells each channel once that the bot can't store questions during an outage."""
 
 import logging
-import math
-import time
 from collections.abc import Callable
+
+from cachetools import TTLCache
 
 from bots.slack.inbound.events import RawQuestion
 from bots.slack.outbound.surface import SlackSurface
@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 # Time before we tell a channel again during the same outage.
 REPEAT_SECONDS = 300.0
+# Channels kept in memory.
+_MAX_CHANNELS = 10_000
 
 
 class Outage:
@@ -23,18 +25,18 @@ class Outage:
 
     def __init__(self, surface: Callable[[Address], SlackSurface]) -> None:
         self._surface = surface
-        self._told_at: dict[str, float] = {}
+        self._told: TTLCache[str, None] = TTLCache(_MAX_CHANNELS, REPEAT_SECONDS)
 
     def over(self, channel: str) -> None:
         """End the outage of this channel: something could be stored."""
-        self._told_at.pop(channel, None)
+        self._told.pop(channel, None)
 
     async def tell(self, raw: RawQuestion) -> None:
         """Tell only the person who asked, unless we told somebody there recently; best effort."""
-        place, now = raw.place, time.monotonic()
-        if now - self._told_at.get(place.channel, -math.inf) < REPEAT_SECONDS:
+        place = raw.place
+        if place.channel in self._told:
             return
-        self._told_at[place.channel] = now
+        self._told[place.channel] = None
         address = Address(place, Placement.THREAD, raw.message, author=raw.user, streaming=Streaming.OFF)
         try:
             await self._surface(address).send_ephemeral(AWAY)

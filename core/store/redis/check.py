@@ -54,7 +54,7 @@ async def _server(client: Redis) -> dict[str, Any]:
 async def _cluster(client: Cluster) -> list[dict[str, Any]]:
     """What each primary says about itself. Raises StoreError if a slot has no primary."""
     await client.initialize()
-    served = len(client.nodes_manager.slots_cache)
+    served = client.served_slots()
     if served < SLOTS:
         raise StoreError(
             f"The Redis Cluster at {client.address.where} serves only {served} of {SLOTS} slots: assign all slots "

@@ -19,6 +19,14 @@ from redis.exceptions import (
 
 from core.store.redis.url import RedisAddress, RedisKind
 
+# What this package uses of redis-py's Cluster beyond its documented interface, verified in 8.1.0: all of it is here.
+#   redis._parsers.AsyncCommandsParser  without it the bot does not start; without its `node`, no look-up of the slots
+#   commands_parser                     else the table of commands is loaded with each look-up of the slots
+#   _execute_command                    else callers that find no free connection try again until they get one
+#   _initialize                         else a process asks again who serves a lost slot only after another failure
+#   last_failed_node_name               in `initialize`: without it TypeError; in errors: the lost node is asked again
+#   nodes_manager: slots_cache, aclose  without them AttributeError, at the start and at the end
+# tests/core/store/test_cluster.py loses and moves nodes of a real Cluster, and so notices a changed meaning.
 SLOTS = 16_384
 BUSY_RETRY_SECONDS = 0.01  # until a caller redirected to a node without a free connection tries again
 
@@ -70,6 +78,10 @@ class Cluster(RedisCluster):
             queue = self._waiting[target_node.name] = asyncio.Semaphore(target_node.max_connections)
         async with queue:
             return await super()._execute_command(target_node, *args, **options)
+
+    def served_slots(self) -> int:
+        """How many slots have a node, as far as the client knows."""
+        return len(self.nodes_manager.slots_cache)
 
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> "ConcurrentPipeline":
         """Commands that are sent together, each to its own node."""

@@ -19,8 +19,8 @@ from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.text import walk
 from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, DiscordUpload, DiscordUser, Permission
 from bots.sandbox.nebula.server import NebulaServer
-from core.settings.config import Config
 from tests.bounds import HANG_SECONDS
+from tests.configuration import Configuration, configured
 
 T = TypeVar("T")
 GENERAL = "#general"
@@ -108,7 +108,7 @@ class DiscordRoom:
         await self.say(who, where, text)
         await self.until(lambda: any(text.endswith(answer) for text in self.said(where)))
         if settle:
-            await self.bot.intake.idle()
+            await self.bot.runner.idle()
         assert len(self.nebula.requests) == before + 1
         return self.asked()
 
@@ -153,10 +153,10 @@ class DiscordRoom:
         return await self.discord.until(condition, timeout)
 
 
-def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> Config:
+def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> Configuration:
     """The configuration of a bot that uses these servers."""
     values: dict[str, Any] = {
-        "NEBULA_API_KEY": "key",
+        "nebula_api_key": "key",
         "nebula_base_url": model.base_url,
         "nebula_platform_url": model.platform_url,
         "discord_token": discord.token,
@@ -164,7 +164,7 @@ def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> C
         "discord_gateway_url": discord.gateway_url,
         "drain_seconds": 0,
     }
-    return Config(**{**values, **changes})
+    return configured(**{**values, **changes})
 
 
 def discord_server(**options: Any) -> DiscordServer:
@@ -202,16 +202,16 @@ async def room(
 async def running(
     stage: DiscordRoom,
     redis: "Redis",
-    config: Config,
+    config: Configuration,
     answer_seconds: float = HANG_SECONDS,
     limits: BotLimits = QUICK_BOT_LIMITS,
 ) -> AsyncIterator[None]:
     """Run the bot from its log-in to its end. A second one at the same time is a second replica, a later one a
     restart."""
-    platform = Discord(config, limits=limits, answer_seconds=answer_seconds)
-    async with chat_model(config, redis) as model, asyncio.TaskGroup() as group:
-        bot = assemble(config, redis, model, [platform])
-        async with bot.intake.open():
+    platform = Discord(config.discord, limits=limits, answer_seconds=answer_seconds)
+    async with chat_model(config.core, redis) as model, asyncio.TaskGroup() as group:
+        bot = assemble(config.core, redis, model, [platform])
+        async with bot.runner.open():
             serving = group.create_task(platform.run(bot.dispatcher))
             ready = group.create_task(platform.ready.wait())
             await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)

@@ -20,9 +20,9 @@ from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import COMMANDS
 from core.domain.errors import StoreError
-from core.settings.config import WrongConfig
+from core.settings.environment import WrongConfig
 from core.store.redis.client import connection
-from core.turns import queue_position
+from core.turns import accepted
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
 POST_ROUTE = "POST /channels/{channel}/messages"
@@ -171,7 +171,7 @@ class TestQuestions:
             here.nebula.answer_next(f"Part {part}.")
             shown = await here.slash("ann", "@ann", "ask", prompt=f"{part} " + "word " * 1190)
             await here.until(_ends(shown, f"Part {part}."))
-            await here.bot.intake.idle()
+            await here.bot.runner.idle()
         assert (await here.answered("ann", "@ann", "what was it?", "Long.")).endswith("what was it?")
 
     async def test_two_simultaneous_questions_are_answered_in_order(self, here: DiscordRoom) -> None:
@@ -212,7 +212,7 @@ class TestQuestions:
     async def test_a_waiting_question_shows_its_place(self, here: DiscordRoom, monkeypatch: pytest.MonkeyPatch) -> None:
         """A number beside the eyes shows how many come before it; it changes as the queue moves, and disappears with
         the turn."""
-        monkeypatch.setattr(queue_position, "POLL_SECONDS", 0.05)
+        monkeypatch.setattr(accepted, "POLL_SECONDS", 0.05)
         here.nebula.fault(NebulaFault(stall_after=3), times=3)
         await here.say("ann", GENERAL, "@nebula first")
         await here.until(lambda: here.shown(GENERAL))
@@ -271,7 +271,7 @@ class TestReplies:
         here.nebula.answer_next("Here:\n\n```python\n" + "\n".join(lines) + "\n```\n\nThat was it.")
         await here.say("ann", GENERAL, "@nebula a long program")
         await here.until(lambda: here.said(GENERAL) and here.said(GENERAL)[-1].endswith("That was it."))
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         said = here.said(GENERAL)
         assert len(said) >= 3
         assert all(len(text) <= 2000 and text.count("```") % 2 == 0 for text in said)
@@ -289,7 +289,7 @@ class TestReplies:
         await here.until(lambda: len(here.shown(GENERAL)) > before)
         held.release()
         await here.until(lambda: any("The answer." in text for text in here.said(GENERAL)))
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         reply = here.shown(GENERAL)[-1]
         assert "Thinking…" in reply.frames[0].content
         assert reply.content.startswith("-# Thought for")
@@ -343,7 +343,7 @@ class TestReplies:
         await here.discord.delete(here.shown(GENERAL)[0])
         here.nebula.pace = 0
         await here.nebula.until(lambda: here.nebula.requests[0].closed_early or here.nebula.requests[0].finished)
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         here.nebula.answer_next("Next.")
         await here.say("bob", GENERAL, "@nebula next")
         await here.until(lambda: here.said(GENERAL) == ["Next."])
@@ -422,7 +422,7 @@ class TestThreads:
         await here.say("ann", GENERAL, "@nebula what is a thread? " + "x" * 200)
         [thread] = await here.until(lambda: here.discord.threads(here.place(GENERAL)))
         await here.until(lambda: here.said(thread) == ["Inside."])
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert thread.name.startswith("what is a thread? xxx")
         await here.answered("ann", thread, "@nebula and then?", "Deeper.")
         assert any("what is a thread?" in message.content for message in here.nebula.requests[-1].messages)
@@ -460,7 +460,7 @@ class TestCommands:
         assert not shown.ephemeral
         assert shown.original is not None
         assert "-# ann: What is the answer?" in shown.original.content
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         await here.answered("bob", GENERAL, "@nebula why?", "Because.")
         assert any("What is the answer?" in message.content for message in here.nebula.requests[-1].messages)
 
@@ -471,7 +471,7 @@ class TestCommands:
         )
         shown = await here.slash("ann", GENERAL, "ask", prompt="a lot")
         await here.until(lambda: shown.followups and shown.followups[-1].content.endswith("End."))
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert len(shown.followups) >= 2
         together = "\n".join(message.content for message in shown.messages)
         assert all(f"Paragraph {number}." in together for number in range(20))
@@ -872,7 +872,7 @@ class TestConnection:
         here.nebula.answer_next("topsecret answer")
         shown = await here.slash("ann", GENERAL, "ask", prompt="topsecret question")
         await here.until(lambda: shown.original is not None and "answer" in shown.original.content)
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         text = "\n".join(record.getMessage() for record in caplog.records)
         assert "503" in text
         assert "topsecret" not in text

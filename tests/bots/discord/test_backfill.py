@@ -58,7 +58,7 @@ async def test_missed_questions_are_answered(here: DiscordRoom, redis_client: Re
     await here.say("ann", thread, "@nebula three")
     async with bot(here, redis_client):
         await here.until(lambda: len(here.shown(GENERAL)) == 2 and here.shown(thread))
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert here.shown(GENERAL)[0].reference == first.id
         asked = [request.messages[-1].content for request in here.nebula.requests]
         assert asked.index("ann: one") < asked.index("bob: two")
@@ -96,7 +96,7 @@ async def test_direct_messages_are_found_too(here: DiscordRoom, redis_client: Re
     await here.say("ann", "@ann", "two")
     async with bot(here, redis_client):
         await here.until(lambda: here.said("@ann") == ["Heard.", "Found."])
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
     assert len(here.nebula.requests) == 2
 
 

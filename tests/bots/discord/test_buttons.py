@@ -15,6 +15,7 @@ from bots.discord.components.buttons import buttons_of
 from bots.sandbox.discord.values import DiscordChannel, DiscordMessage
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
+from core.domain.conversation import Conversation
 from core.domain.errors import StoreError
 from core.domain.page import Action
 from core.inbound.buttons import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY
@@ -84,7 +85,7 @@ async def settled(here: DiscordRoom, where: str | DiscordChannel = GENERAL) -> N
     """Wait until every turn in this place has ended, in any process."""
     place = here.place(where)
     parts = (place.guild or "-", place.parent, place.id)
-    await here.bot.intake.settled("/".join(("discord", *filter(None, parts))))
+    await here.bot.runner.settled(Conversation("/".join(("discord", *filter(None, parts)))))
 
 
 def texts(here: DiscordRoom) -> list[str]:
@@ -178,7 +179,7 @@ class TestStop:
         custom_id = here.buttons(message)[STOP]
         await here.press("ann", message, STOP)
         await here.until(lambda: AGAIN in here.buttons(message))
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         here.discord._messages.touch(message)  # a client that has not shown the end yet
         pressed = await here.discord.press(here.people["ann"], message, custom_id)
         [sentence] = await here.until(lambda: pressed.followups)
@@ -195,7 +196,7 @@ class TestRegenerate:
         here.nebula.answer_next("A new one.")
         await here.press("ann", message, AGAIN)
         await here.until(lambda: here.said(GENERAL)[0].endswith("A new one."))
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert [one.id for one in here.shown(GENERAL)] == [message.id]
         assert texts(here) == ["ann: question"]
         assert list(here.buttons(message)) == [AGAIN]
@@ -209,7 +210,7 @@ class TestRegenerate:
         here.nebula.answer_next("Short.")
         await here.press("ann", second, AGAIN)
         await here.until(lambda: here.said(GENERAL) == ["Short."])
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         here.nebula.answer_next("other " * 600 + "end")
         await here.press("ann", first, AGAIN)
         await here.until(lambda: len(here.said(GENERAL)) == 2 and here.said(GENERAL)[1].endswith("end"))
@@ -233,7 +234,7 @@ class TestRegenerate:
         assert await here.told("ann", message, AGAIN) == UNDER_WAY
         held.release()
         await here.until(lambda: here.said(GENERAL) == ["Another."])
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert len(here.nebula.requests) == 2
 
     async def test_while_another_answer_is_written_the_old_one_stays(self, here: DiscordRoom) -> None:
@@ -268,7 +269,7 @@ class TestContinue:
         here.nebula.answer_next("The other half.")
         await here.press("ann", message, GOING_ON)
         await here.until(lambda: len(here.said(GENERAL)) == 2 and here.said(GENERAL)[1].endswith("The other half."))
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert "The first half" in here.said(GENERAL)[0]
         assert texts(here) == ["ann: question", "The first half", f"ann: {GO_ON}"]
 
@@ -296,14 +297,14 @@ class TestButtonPlaces:
             await here.say("ann", GENERAL, "@nebula question")
             [place] = await here.until(lambda: here.discord.threads(here.place(GENERAL)))
             await here.until(lambda: AGAIN in here.buttons(here.shown(place)[0]) if here.shown(place) else False)
-            await here.bot.intake.idle()
+            await here.bot.runner.idle()
             message = here.shown(place)[0]
         if where != "the reply's thread":
             message = await ended(here, "An old answer.", place)
         here.nebula.answer_next("A new one.")
         await here.press("ann", message, AGAIN)
         await here.until(lambda: here.said(place)[0].endswith("A new one."))
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         going = await begun(here, place)
         await here.press("ann", going, STOP)
         await here.until(lambda: here.said(place)[-1].endswith(STOPPED))
@@ -323,7 +324,7 @@ class TestButtonPlaces:
         """With ids of real length the button ids stay within Discord's 100 characters in every kind of place."""
         name = f"discord/{conversation.format('1' * 19)}"
         actions = [Action.STOP] if "private" in name else list(Action)
-        found = buttons_of(actions, name)
+        found = buttons_of(actions, Conversation(name))
         assert len(found) == len(actions)
         assert all(len(button.id) <= 100 for button in found)
 
@@ -407,7 +408,7 @@ class TestFailedPresses:
         here.discord._messages.edit(message, {"components": [row]})
         pressed = await here.press("ann", message, "Odd")
         await here.until(lambda: pressed.acknowledged)
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert len(here.nebula.requests) == 1
         assert here.said(GENERAL)[0] == "The answer."
         assert not [record for record in caplog.records if record.exc_info]
@@ -427,7 +428,7 @@ class TestFailedPresses:
         here.nebula.answer_next("Elsewhere.")
         await here.say("bob", "#random", "@nebula hello")
         await here.until(lambda: here.said("#random") == ["Elsewhere."])
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         [other] = here.shown("#random")
         row = {"type": 1, "components": [{"type": 2, "style": 2, "label": "Foreign", "custom_id": foreign}]}
         here.discord._messages.edit(other, {"components": [row]})

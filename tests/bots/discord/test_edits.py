@@ -13,6 +13,7 @@ from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.state import iso
 from bots.sandbox.discord.values import DiscordChannel, DiscordMessage
 from bots.sandbox.nebula.faults import NebulaFault
+from core.domain.conversation import Conversation
 from core.inbound.edits import CHANGED
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, room, running
 
@@ -42,7 +43,7 @@ async def settled(here: DiscordRoom, where: str | DiscordChannel = GENERAL) -> N
     """Wait until every turn in this place has ended, in any process."""
     channel = here.place(where)
     parts = filter(None, (channel.guild or "-", channel.parent, channel.id))
-    await here.bot.intake.settled("/".join(("discord", *parts)))
+    await here.bot.runner.settled(Conversation("/".join(("discord", *parts))))
 
 
 async def in_line(here: DiscordRoom) -> DiscordMessage:
@@ -189,7 +190,7 @@ class TestDeleted:
         question = await here.say("ann", GENERAL, "@nebula question")
         [thread] = await here.until(lambda: here.discord.threads(here.place(GENERAL)))
         await here.until(lambda: here.shown(thread) and AGAIN in here.buttons(here.shown(thread)[-1]))
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         await here.discord.delete(question)
         await here.until(lambda: not here.shown(thread))
         assert len(here.shown(GENERAL)) == before

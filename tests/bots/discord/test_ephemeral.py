@@ -10,10 +10,11 @@ from redis.asyncio import Redis
 from bots.discord.api.rest import Token
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, Overwrite, Permission
-from core.domain.conversation import Address, Place
+from core.domain.conversation import Address, Place, ResponseToken
 from core.domain.errors import PlatformError
 from core.domain.options import Placement
 from core.domain.page import Page
+from core.domain.turn_id import TurnId
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 
 SENTENCE = "You may not ask here."
@@ -38,15 +39,16 @@ def address(
     """The address of an answer to a message."""
     guild = question.guild or "-"
     place = Place("discord", guild, thread.parent if thread else question.channel, thread.id if thread else "")
-    return Address(place, placement, question.id, author=question.author.id, turn=f"discord/x/{question.id}")
+    return Address(place, placement, question.id, author=question.author.id, turn=TurnId(f"discord/x/{question.id}"))
 
 
 def response(here: DiscordRoom, shown: Interaction, *, private: bool = False) -> Address:
     """The address of an answer to a command."""
     place = Place("discord", shown.channel.guild or "-", shown.channel.id, direct=not shown.channel.guild)
     token = str(Token(here.discord.application_id, shown.token))
-    expires = time.time() + 800
-    return Address(place, Placement.CHANNEL, "", token, expires, shown.user.id, private=private, turn="discord/i/1")
+    command = ResponseToken(token, time.time() + 800)
+    turn = TurnId("discord/i/1")
+    return Address(place, Placement.CHANNEL, "", command, shown.user.id, private=private, turn=turn)
 
 
 async def pending(here: DiscordRoom, *, private: bool = False) -> Interaction:
@@ -131,7 +133,7 @@ class TestDelete:
         posted = await here.platform.open(where).post(Page("The answer."))
         [thread] = here.discord.threads(here.place(GENERAL))
         await here.discord.delete(question)
-        await here.platform.open(where).delete(posted)
+        await here.platform.open(where).delete(posted.id)
         assert not here.shown(thread)
         assert here.discord.threads(here.place(GENERAL))
 
@@ -146,7 +148,7 @@ class TestDelete:
         where = address(here, question, placement=Placement.THREAD)
         posted = await here.platform.open(where).post(Page("The answer."))
         assert here.said(GENERAL) == ["The answer."]
-        await here.platform.open(where).delete(posted)
+        await here.platform.open(where).delete(posted.id)
         assert not here.shown(GENERAL)
 
     async def test_an_answer_in_the_thread_of_its_question(self, here: DiscordRoom) -> None:
@@ -156,7 +158,7 @@ class TestDelete:
         where = address(here, question, thread=thread)
         posted = await here.platform.open(where).post(Page("The answer."))
         here.discord.archive(thread)
-        await here.platform.open(where).delete(posted)
+        await here.platform.open(where).delete(posted.id)
         assert not here.shown(thread)
 
     async def test_a_missing_message_is_no_error(self, here: DiscordRoom) -> None:
@@ -165,10 +167,10 @@ class TestDelete:
         where = address(here, question, placement=Placement.THREAD)
         posted = await here.platform.open(where).post(Page("The answer."))
         for _ in range(2):
-            await here.platform.open(where).delete(posted)
+            await here.platform.open(where).delete(posted.id)
         for channel in (*here.discord.threads(here.place(GENERAL)), here.place(GENERAL)):
             here.discord.remove_channel(channel)
-        await here.platform.open(where).delete(posted)
+        await here.platform.open(where).delete(posted.id)
 
     async def test_an_answer_to_a_command_outside_its_token(self, here: DiscordRoom) -> None:
         """Messages that the token does not know are deleted as ordinary ones."""
@@ -177,6 +179,6 @@ class TestDelete:
         await here.until(lambda: shown.original is not None and shown.original.content.endswith("The answer."))
         plain = await here.platform.open(address(here, await here.say("ann", GENERAL, "hi"))).post(Page("Plain."))
         assert shown.original is not None
-        for message in (plain, shown.original.id):
+        for message in (plain.id, shown.original.id):
             await here.platform.open(response(here, shown)).delete(message)
         assert not here.shown(GENERAL)

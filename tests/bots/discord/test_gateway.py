@@ -13,7 +13,7 @@ from bots.sandbox.discord import gateway as discord_gateway
 from bots.sandbox.discord.gateway import Gateway
 from bots.sandbox.discord.values import Overwrite, Permission
 from bots.sandbox.nebula.server import NebulaServer
-from core.settings.config import WrongConfig
+from core.settings.environment import WrongConfig
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
 POST_ROUTE = "POST /channels/{channel}/messages"
@@ -116,7 +116,7 @@ class TestLostPlaces:
         await here.until(lambda: here.shown(GENERAL))
         here.discord.remove_channel(here.place(GENERAL))
         await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         refused = [call for call in here.discord.calls if call.code == 10003 and call.route in (POST_ROUTE, EDIT)]
         assert len(refused) == 1
         here.nebula.pace = 0
@@ -132,7 +132,7 @@ class TestLostPlaces:
         await here.say("ada", GENERAL, "@nebula hello")
         [told] = await here.until(lambda: here.said("@ada"))
         assert f"I may not write in <#{here.place(GENERAL).id}>" in told
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert [call.code for call in here.discord.calls if call.route == POST_ROUTE] == [50013, 0]
         here.nebula.answer_next("Hi.")
         await here.say("ann", RANDOM, "@nebula hello")
@@ -151,6 +151,6 @@ class TestLostPlaces:
         [told] = await here.until(lambda: here.said("@ada"))
         assert "I may not write in" in told
         await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert len(here.said("@ada")) == 1
         assert len([call for call in here.discord.calls if call.code == 50001 and call.route == EDIT]) <= 2

@@ -38,7 +38,7 @@ async def answered(here: DiscordRoom, answer: str = EIGHTY_WORDS) -> None:
     here.nebula.answer_next(answer)
     await here.say("ann", GENERAL, "@nebula question")
     await here.until(lambda: any(text.endswith("end") for text in here.said(GENERAL)))
-    await here.bot.intake.idle()
+    await here.bot.runner.idle()
 
 
 async def test_a_command_that_streams_exceeds_no_limit(redis_client: Redis) -> None:
@@ -65,7 +65,7 @@ async def test_many_channels_at_once_exceed_no_limit(redis_client: Redis) -> Non
         await here.until(
             lambda: all(text.endswith("end") for each in channels for text in here.said(each)[-1:] or [""])
         )
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert all(len(here.shown(channel)) == 1 for channel in channels)
         assert not refused(here)
 
@@ -146,22 +146,21 @@ async def test_a_refused_edit_of_an_old_message_is_repeated(redis_client: Redis,
             await here.until(partial(edited, here, f"{word} end"))
             if refused(here):
                 break
-            await here.bot.intake.idle()
+            await here.bot.runner.idle()
         stands = None
         await here.until(lambda: here.said(GENERAL) == [f"{word} end"])
         assert {call.code for call in refused(here)} == {30046}
 
 
-async def test_typing_is_shown_once_per_channel_until_there_is_text(
-    redis_client: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two questions in one channel cause one typing call, and none after the first word."""
+def typed(here: DiscordRoom) -> int:
+    """How often the bot was shown as typing."""
+    return sum(call.route == TYPING for call in here.discord.calls)
+
+
+async def test_typing_is_shown_once_for_a_channel(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two questions in one channel cause one typing call."""
     monkeypatch.setattr(assistant, "STATUS_REPEAT_SECONDS", 0.05)
     monkeypatch.setattr(rest, "_TYPING_SECONDS", 60.0)
-
-    def typed(here: DiscordRoom) -> int:
-        return sum(call.route == TYPING for call in here.discord.calls)
-
     async with room(redis_client) as here:
         await here.used("max", GENERAL, "set", parameter="replies", value="thread")
         held = here.nebula.hold(0, times=2)
@@ -171,13 +170,19 @@ async def test_typing_is_shown_once_per_channel_until_there_is_text(
         await here.until(lambda: typed(here))
         held.release()
         await here.until(lambda: [len(here.said(each)) for each in here.discord.threads(here.place(GENERAL))] == [1, 1])
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert typed(here) == 1
-        monkeypatch.setattr(rest, "_TYPING_SECONDS", 0.0)
+
+
+async def test_typing_is_shown_only_until_there_is_text(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first word there are no more typing calls."""
+    monkeypatch.setattr(assistant, "STATUS_REPEAT_SECONDS", 0.05)
+    monkeypatch.setattr(rest, "_TYPING_SECONDS", 0.0)
+    async with room(redis_client) as here:
         here.nebula.pace = 40
         held = here.nebula.hold(0)
         here.nebula.answer_next(EIGHTY_WORDS)
-        await here.say("ann", "#random", "@nebula three")
+        await here.say("ann", "#random", "@nebula one")
         await here.until(lambda: typed(here) > 4)
         held.release()
         await here.until(lambda: here.shown("#random"))
@@ -196,7 +201,7 @@ async def test_a_refused_typing_call_does_not_delay_the_answer(redis_client: Red
         await here.until(lambda: refused(here))
         held.release()
         await here.until(lambda: here.said(GENERAL) == ["The end"])
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert {call.route for call in refused(here)} == {TYPING}
 
 

@@ -94,7 +94,7 @@ async def test_questions_wait_for_redis_and_are_answered_once(here: DiscordRoom,
     await here.say("bob", GENERAL, "@nebula two")
     server.start()
     await here.until(lambda: answers(here, GENERAL) == ["Before.", "One.", "Two."])
-    await here.bot.intake.idle()
+    await here.bot.runner.idle()
     assert [request.messages[-1].content for request in here.nebula.requests[1:]] == ["ann: one", "bob: two"]
     assert away(here, GENERAL) == 1
     assert not away(here, RANDOM)
@@ -115,7 +115,7 @@ async def test_a_command_waits_for_redis(here: DiscordRoom, server: DurableRedis
     await here.until(lambda: shown.original is not None and AWAY in shown.original.content)
     server.start()
     await here.until(lambda: shown.original is not None and shown.original.content.endswith("The answer."))
-    await here.bot.intake.idle()
+    await here.bot.runner.idle()
     assert len(shown.messages) == 1
     assert shown.ephemeral is private
     assert len(here.nebula.requests) == 1
@@ -152,7 +152,7 @@ async def test_two_processes_explain_it_once(server: DurableRedis, monkeypatch: 
         assert away(here, GENERAL) == 1
         server.start()
         await here.until(lambda: answers(here, GENERAL) == ["The answer."])
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
     assert len(here.nebula.requests) == 1
 
 

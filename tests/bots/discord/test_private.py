@@ -42,7 +42,7 @@ async def answered(here: DiscordRoom, answer: str, who: str = "ann", where: str 
     here.nebula.answer_next(answer)
     shown = await asked(here, who, where)
     await here.until(lambda: bool(shown.messages) and shown.messages[-1].content.endswith(answer[-10:]))
-    await here.bot.intake.idle()
+    await here.bot.runner.idle()
     return shown
 
 
@@ -93,7 +93,7 @@ class TestPrivate:
             here.nebula.answer_next(LONG_PRIVATE_ANSWER)
             shown = await asked(here)
             await here.until(lambda: any(message.attachments for message in shown.messages))
-            await here.bot.intake.idle()
+            await here.bot.runner.idle()
             assert all(message.ephemeral_for == here.people["ann"].id for message in shown.messages)
             assert not public(here)
 
@@ -177,7 +177,7 @@ class TestPrivate:
             here.nebula.answer_next(LONG_PRIVATE_ANSWER)
             shown = await asked(here)
             await here.until(lambda: here.said("@ann") and here.said("@ann")[-1].endswith("End."))
-            await here.bot.intake.idle()
+            await here.bot.runner.idle()
             text = "\n".join([*(message.content for message in shown.messages), *here.said("@ann")])
             assert all(f"Paragraph {number:02}." in text for number in range(14))
             assert not public(here)
@@ -194,7 +194,7 @@ class TestPrivate:
             shown = await asked(here, "eve")
             await here.until(lambda: shown.original and "secret" in shown.original.content)
             await here.until(lambda: any(call.code == 50007 for call in here.discord.calls))
-            await here.bot.intake.idle()
+            await here.bot.runner.idle()
             here.discord.faults.clear()
             here.nebula.pace = 0
             assert not public(here)
@@ -224,7 +224,7 @@ class TestPrivate:
             model.answer_next("The whole secret.")
             async with running(here, redis_client, config):
                 await here.until(lambda: shown.original and shown.original.content.endswith("The whole secret."))
-                await here.bot.intake.idle()
+                await here.bot.runner.idle()
             assert len(shown.messages) == 1
             assert not public(here)
 
@@ -249,7 +249,7 @@ class TestTokens:
             assert list(here.buttons(shown.original)) == [STOP]
             await here.press("ann", shown.original, STOP)
             await here.until(lambda: shown.original and AGAIN in here.buttons(shown.original))
-            await here.bot.intake.idle()
+            await here.bot.runner.idle()
             here.nebula.pace = 0
             here.nebula.answer_next("Another.")
             await here.press("ann", shown.original, AGAIN)
@@ -270,7 +270,7 @@ class TestTokens:
         await here.until(lambda: shown.original and shown.original.content.endswith("end"))
         assert shown.original
         assert list(here.buttons(shown.original)) == [AGAIN]
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         here.nebula.pace = 0
         here.nebula.answer_next("Another.")
         await here.press("ann", shown.original, AGAIN)
@@ -297,7 +297,7 @@ class TestTokens:
         here.nebula.answer_next(LONG_PRIVATE_ANSWER)
         shown = await here.slash("ann", GENERAL, "ask", prompt="a lot")
         await here.until(lambda: complete(here.shown(GENERAL)) and AGAIN in here.buttons(here.shown(GENERAL)[-1]))
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         here.discord.faults.error("DELETE /webhooks/*", 401, None, code=50027)
         here.nebula.answer_next("Short.")
         await here.press("ann", shown.messages[-1], AGAIN)
@@ -313,7 +313,7 @@ class TestTokens:
         here.nebula.answer_next(LONG_PRIVATE_ANSWER)
         await here.slash("ann", GENERAL, "ask", prompt="a lot")
         await here.until(lambda: complete(here.shown(GENERAL)))
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert complete(here.shown(GENERAL))
         assert not any(here.buttons(message) for message in here.shown(GENERAL)[:-1])
 
@@ -325,7 +325,7 @@ class TestTokens:
         await here.until(lambda: shown.original and "tale" in shown.original.content)
         assert shown.original
         await here.discord.delete(shown.original)
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         here.nebula.pace = 0
         await here.answered("bob", GENERAL, "@nebula next", "Next.")
         assert here.said(GENERAL) == ["Next."]
@@ -363,7 +363,7 @@ class TestWaiting:
         await here.nebula.until(lambda: len(here.nebula.requests) == 2 and here.nebula.requests[1].finished)
         await here.answered("max", "#random", "@nebula hello", "Hi.", settle=False)  # time enough for an answer
         status.release()
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert shown.original
         assert shown.original.content.endswith("You too.")
         assert any("one is ahead of it" in frame.content for frame in shown.original.frames)

@@ -49,7 +49,7 @@ async def answered(here: DiscordRoom, answer: str, *, command: bool = False, **h
         return [message for message in here.shown(GENERAL) if message.id not in before]
 
     await here.until(lambda: bool(found()) and AGAIN in here.buttons(found()[-1]))
-    await here.bot.intake.idle()
+    await here.bot.runner.idle()
     return found()
 
 
@@ -147,7 +147,7 @@ class TestFiles:
             await here.until(lambda: len(here.said(GENERAL)) == 2 and WILL_BE_FILE in here.said(GENERAL)[1])
             held.release()
             await here.until(lambda: any(message.attachments for message in here.shown(GENERAL)))
-            await here.bot.intake.idle()
+            await here.bot.runner.idle()
             first, second, below = here.shown(GENERAL)
             assert "Paragraph 00" in first.content
             assert IN_FILE in second.content
@@ -170,7 +170,7 @@ class TestFiles:
             here.nebula.answer_next(LONG_ANSWER)
             await ask(here, command=command)
             await here.until(lambda: is_whole(here.shown(GENERAL)))
-            await here.bot.intake.idle()
+            await here.bot.runner.idle()
             assert not any("file" in message.content or message.attachments for message in here.shown(GENERAL))
             assert list(here.buttons(here.shown(GENERAL)[-1])) == [AGAIN]
 
@@ -208,7 +208,7 @@ async def ask_long(here: DiscordRoom, *, command: bool) -> None:
     here.nebula.answer_next(LONG_ANSWER)
     await ask(here, command=command)
     await here.until(lambda: any(message.attachments for message in here.shown(GENERAL)))
-    await here.bot.intake.idle()
+    await here.bot.runner.idle()
 
 
 class TestInterruptedReplies:
@@ -228,7 +228,7 @@ class TestInterruptedReplies:
             here.discord.faults.error(route, 503, times=2)
         here.nebula.answer_next("A new one.")
         await here.press("ann", reply, AGAIN)
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         await here.until(lambda: here.said(GENERAL)[-1].endswith("A new one."))
         assert len(here.shown(GENERAL)) == before + 1
 
@@ -243,7 +243,7 @@ class TestInterruptedReplies:
         here.nebula.answer_next(LONG_ANSWER)
         await ask(here, command=False)
         await here.until(lambda: is_whole(here.shown(GENERAL)))
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert is_whole(here.shown(GENERAL))
 
     async def test_a_deleted_earlier_message_does_not_stop_the_reply(self, here: DiscordRoom) -> None:
@@ -272,7 +272,7 @@ class TestInterruptedReplies:
             here.place(GENERAL), Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied)
         )
         await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         assert here.said(GENERAL)[-1].endswith(NO_MORE)
         assert any("50013" in record.getMessage() for record in caplog.records)
         here.nebula.answer_next("Hi.")
@@ -302,6 +302,6 @@ class TestInterruptedReplies:
         await here.until(lambda: here.shown(thread))
         here.discord.archive(thread, locked=True)
         held.release()
-        await here.bot.intake.idle()
+        await here.bot.runner.idle()
         await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
         assert any("can no longer be shown" in record.getMessage() for record in caplog.records)

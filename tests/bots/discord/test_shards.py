@@ -9,9 +9,11 @@ from redis.asyncio import Redis
 
 from bots.discord.api import shards
 from bots.discord.api.shards import Shard, shards_of
+from bots.platforms import load
 from bots.sandbox.discord.values import DiscordChannel
 from bots.sandbox.nebula.server import NebulaServer
-from core.settings.config import WrongConfig, load
+from core.domain.conversation import Conversation
+from core.settings.environment import WrongConfig
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
 SIGN_IN_SECONDS = 0.3
@@ -49,7 +51,7 @@ async def all_events_are_answered_once(here: DiscordRoom, places: list[DiscordCh
         await here.until(lambda: [text.endswith(answer) for text in here.said(where)].count(True) == 1)
         await here.until(lambda: AGAIN in here.buttons(here.shown(where)[-1]))
         channel = here.place(where)
-        await here.bot.intake.settled(f"discord/{channel.guild or '-'}/{channel.id}")
+        await here.bot.runner.settled(Conversation(f"discord/{channel.guild or '-'}/{channel.id}"))
 
     for place in places:
         here.nebula.answer_next("To a mention.")

@@ -15,14 +15,15 @@ from bots.sandbox.slack.server import SlackServer
 from bots.sandbox.slack.values import SlackCall, SlackFile, SlackMessage, View
 from bots.slack.api.patience import Patience
 from bots.slack.app import Slack
+from bots.slack.config import SlackConfig
 from core.domain.rates import RateLimit
 from core.inbound.dispatcher import Dispatcher
 from core.ratelimit.limiter import Permit, RateLimiter, Ticket
 from core.reply import publisher
-from core.settings.config import Config
 from core.store.redis.client import connection
-from core.turns.intake import Intake
+from core.turns.runner import TurnRunner
 from tests.bounds import HANG_SECONDS
+from tests.configuration import Configuration, configured
 from tests.ports import free_port
 
 T = TypeVar("T")
@@ -44,10 +45,10 @@ class SlackRoom:
         self.nebula = nebula
         self.people: dict[str, str] = {}
         self.channels: dict[str, str] = {}
-        self.config: Config
+        self.config: SlackConfig
         self.platform: Slack
         self.dispatcher: Dispatcher
-        self.intake: Intake
+        self.runner: TurnRunner
         self.running: asyncio.Task[None]
 
     def drawn(self) -> int:
@@ -154,7 +155,7 @@ class SlackRoom:
         """Wait until all events are handled and no turn is running."""
         await self.until(lambda: not self.slack.pending)
         async with asyncio.timeout(HANG_SECONDS):
-            await self.intake.idle()
+            await self.runner.idle()
 
 
 class _Hasty(RateLimiter):
@@ -175,17 +176,17 @@ class _HastyTicket(Ticket):
         return await super().permit(quick, final=final)
 
 
-def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any) -> Config:
+def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any) -> Configuration:
     """Return the configuration for these servers."""
     values: dict[str, Any] = {
         "slack_bot_token": slack.bot_token,
         "slack_app_token": slack.app_token,
         "slack_api_url": slack.api_url,
-        "NEBULA_API_KEY": "key",
+        "nebula_api_key": "key",
     }
     if nebula is not None:
         values |= {"nebula_base_url": nebula.base_url, "nebula_platform_url": nebula.platform_url}
-    return Config(**{**values, **more})
+    return configured(**{**values, **more})
 
 
 def same(dispatcher: Dispatcher) -> Dispatcher:
@@ -235,7 +236,7 @@ async def slack_room(
         async with process(
             room, redis_url, lease=lease, inbox=inbox, dispatcher=dispatcher, patience=patience, **config
         ) as bot:
-            room.config, room.platform, room.intake, room.running = bot
+            room.config, room.platform, room.runner, room.running = bot
             if http:
                 room.slack.deliver_to(f"http://127.0.0.1:{room.config.slack_port}/slack/events")
             yield room
@@ -257,23 +258,23 @@ async def process(
     dispatcher: Callable[[Dispatcher], Dispatcher] = same,
     patience: Patience = ENDLESS,
     **config: Any,
-) -> AsyncIterator[tuple[Config, Slack, Intake, asyncio.Task[None]]]:
+) -> AsyncIterator[tuple[SlackConfig, Slack, TurnRunner, asyncio.Task[None]]]:
     """Run a process of the bot, connected to the room; several may share it and Redis."""
     values = settings(room.slack, room.nebula, **config)
-    platform = Slack(values, patience=patience)
+    platform = Slack(values.slack, patience=patience)
     async with (
         _hasty_publishers(),
         connection(redis_url) as redis,
-        chat_model(values, redis) as model,
+        chat_model(values.core, redis) as model,
     ):
         timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2}
-        bot = assemble(values.model_copy(update=timing), redis, model, [platform], _Hasty())
-        room.dispatcher, intake = dispatcher(bot.dispatcher), bot.intake
-        async with intake.open(), asyncio.TaskGroup() as group:
+        bot = assemble(values.core.model_copy(update=timing), redis, model, [platform], _Hasty())
+        room.dispatcher, runner = dispatcher(bot.dispatcher), bot.runner
+        async with runner.open(), asyncio.TaskGroup() as group:
             running = group.create_task(platform.run(room.dispatcher))
             try:
                 async with asyncio.timeout(HANG_SECONDS):
                     await platform.ready.wait()
-                yield values, platform, intake, running
+                yield values.slack, platform, runner, running
             finally:
                 running.cancel()

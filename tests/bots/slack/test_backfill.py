@@ -38,11 +38,11 @@ async def alone(redis_url: str, **server: Any) -> AsyncIterator[SlackRoom]:
 @asynccontextmanager
 async def back(room: SlackRoom, redis_url: str) -> AsyncIterator[Witness]:
     """Start the next process, and wait until it has looked back."""
-    async with process(room, redis_url, dispatcher=Returned) as (_, _, intake, _):
+    async with process(room, redis_url, dispatcher=Returned) as (_, _, runner, _):
         seen = witness(room.dispatcher)
         if not seen.noted:
             await seen.closed()
-        await intake.idle()
+        await runner.idle()
         yield seen
 
 
@@ -107,10 +107,10 @@ async def test_a_question_in_an_older_thread_is_found(
                 return 0.0 if self.noted else 1800.0
 
         await room.say("ann", channel, "@nebula one", root.ts)
-        async with process(room, redis_url, dispatcher=Later) as (_, _, intake, _):
+        async with process(room, redis_url, dispatcher=Later) as (_, _, runner, _):
             seen = witness(room.dispatcher)
             await seen.closed()
-            await intake.idle()
+            await runner.idle()
         assert [(question.text, question.place.thread) for question in seen.late] == [("one", root.ts)]
         assert len(room.said(channel, root.ts)) == 2
 
@@ -190,14 +190,14 @@ async def test_looking_back_is_retried(redis_url: str, monkeypatch: pytest.Monke
     async with alone(redis_url) as room:
         await room.say("ann", "#general", "@nebula one")
         room.slack.faults.add(LISTED, faults.server_error(), times=None)
-        async with process(room, redis_url, dispatcher=Returned) as (_, _, intake, _):
+        async with process(room, redis_url, dispatcher=Returned) as (_, _, runner, _):
             seen = witness(room.dispatcher)
             await room.until(lambda: len(room.calls(LISTED)) > 6)
             assert seen.noted == []
             seen.broken = 1
             room.slack.faults.clear()
             await seen.closed()
-            await intake.idle()
+            await runner.idle()
         assert len(room.said("#general")) == 2
 
 

@@ -20,6 +20,7 @@ from core.domain.conversation import Address, Place
 from core.domain.errors import BrokenStream
 from core.domain.options import Placement
 from core.domain.page import Page
+from core.domain.turn_id import TurnId
 from core.reply.layout import STOPPED
 from tests.bots.slack.harness import SlackRoom, empty_room, process, slack_room
 from tests.scenarios.program import started
@@ -556,9 +557,11 @@ async def test_a_new_process_recognizes_its_own_stream_in_a_channel(redis_url: s
             markdown_text="half",
         )
         place = Place("slack", room.slack.team, root.channel, root.ts)
-        address = Address(place, Placement.THREAD, root.ts, author=room.people["bob"], turn="turn", adopted=True)
+        address = Address(
+            place, Placement.THREAD, root.ts, author=room.people["bob"], turn=TurnId("turn"), adopted=True
+        )
         surface = SlackSurface(web, Eyes(web), Capabilities(), address)
-        assert await surface.post(Page("whole")) == left["ts"]
+        assert (await surface.post(Page("whole"))).id == left["ts"]
         assert room.shown("#general") == ["whole"]
         assert len(room.calls("auth.test")) == 1
         await web.close()

@@ -215,7 +215,7 @@ async def test_any_of_our_messages_can_be_deleted(redis_url: str) -> None:
         stream = await web.client.chat_startStream(
             channel=root.channel, thread_ts=root.ts, recipient_user_id="U1", recipient_team_id="T1", markdown_text="x"
         )
-        messages = [await maker.post(Page("one")), await in_thread.post(Page("two")), str(stream["ts"])]
+        messages = [(await maker.post(Page("one"))).id, (await in_thread.post(Page("two"))).id, str(stream["ts"])]
         messages += [await maker.attach("three.md", b"three"), room.said("@ann")[0].ts]
         for _ in range(2):
             for message in messages:

@@ -3,9 +3,10 @@
 import asyncio
 
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Place, Question
+from core.domain.conversation import Place
 from core.domain.errors import StoreError
 from core.domain.page import Action
+from core.domain.question import Question
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import Dispatcher
 from tests.bounds import HANG_SECONDS

@@ -61,6 +61,6 @@ async def test_missed_question_is_answered_and_a_missed_command_is_not(bot: Proc
     mention = bot.question("still there?")
     for _ in range(2):
         await bot.dispatcher.missed(mention)
-        await bot.intake.idle()
+        await bot.runner.idle()
     await bot.dispatcher.missed(bot.question("!reset"))
     assert len(server.requests) == 1

@@ -13,13 +13,13 @@ from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response
-from core.domain.conversation import Place, Rights
+from core.domain.conversation import Conversation, Place, Rights
 from core.domain.page import Action
 from core.settings.encryption import Encryption, Unreadable, WrongKey
 from core.store.records import ConversationLookups
 from core.store.turns import Turns
-from core.turns.intake import GAVE_UP
-from tests.core.core_harness import ANN, BOB, ROOM, Process, process
+from core.turns.runner import GAVE_UP
+from tests.core.core_harness import ANN, BOB, HERE, ROOM, Process, process
 
 THREAD = Place("test", "W1", "C1", "T7")
 
@@ -34,7 +34,9 @@ async def used(bot: Process, text: str, rights: Rights = Rights.NONE) -> Respons
 
 
 async def questions(bot: Process, conversation: str = ROOM.name) -> list[str]:
-    return [each.question for each in await ConversationLookups(bot.turns.mailboxes).history(conversation)]
+    return [
+        each.question for each in await ConversationLookups(bot.turns.mailboxes).history(Conversation(conversation))
+    ]
 
 
 async def talk(bot: Process) -> None:
@@ -42,8 +44,8 @@ async def talk(bot: Process) -> None:
     await bot.answer("of Ann")
     await bot.answer("of Bob", author=BOB)
     for author in (ANN, BOB):
-        await bot.intake.accept(bot.question("secret", author=author, private=True))
-        await bot.intake.idle()
+        await bot.inbox.accept(bot.question("secret", author=author, private=True))
+        await bot.runner.idle()
     await bot.command("set memory thread")
     await bot.answer("of Ann in a thread", THREAD)
 
@@ -72,11 +74,11 @@ async def test_running_question_that_is_forgotten_is_not_stored(bot: Process, se
     """If the author deletes everything while the model writes an answer, that answer is not stored either."""
     held = server.hold(after=3)
     server.answer_next("word " * 30)
-    await bot.intake.accept(mention := bot.question("running"))
+    await bot.inbox.accept(mention := bot.question("running"))
     await bot.rooms.rooms[mention.message].until("word")
     await used(bot, "forget me")
     held.release()
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert await questions(bot) == []
 
 
@@ -158,10 +160,10 @@ async def test_question_that_cannot_be_decrypted_is_kept(redis_client: Redis, se
     async with process(redis_client, server, encryption_keys=right) as bot:
         pass
     question = bot.question("encrypted")
-    await bot.intake.accept(question)  # accepted while the process was closing
+    await bot.inbox.accept(question)  # accepted while the process was closing
     async with process(redis_client, server, rooms=bot.rooms) as blind:
         await blind.answer("hello", Place("test", "W1", "C2"))
-        assert await blind.turns.waiting(ROOM.name) == 1
+        assert await blind.turns.waiting(HERE) == 1
     await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
     async with process(redis_client, server, rooms=bot.rooms, encryption_keys=right) as successor:
         await successor.settled(question)
@@ -193,10 +195,10 @@ async def test_process_without_the_key_uses_up_no_attempt(redis_client: Redis, s
     async with process(redis_client, server, encryption_keys=right) as bot:
         pass
     question = bot.question("encrypted")
-    await bot.intake.accept(question)  # accepted while the process was closing
+    await bot.inbox.accept(question)  # accepted while the process was closing
     for _ in range(5):
         with pytest.raises(Unreadable):
-            await Turns(redis_client).claim(ROOM.name)
+            await Turns(redis_client).claim(HERE)
     async with process(redis_client, server, rooms=bot.rooms, encryption_keys=right) as successor:
         await successor.settled(question)
     assert GAVE_UP not in bot.shown(question)
@@ -215,16 +217,16 @@ async def test_answer_to_several_questions_belongs_to_all_who_asked(bot: Process
     await bot.command("set overlap merge")
     server.fault(NebulaFault(stall_after=3))
     server.answer_next("first " * 20)
-    await bot.intake.accept(first := bot.question("first"))
+    await bot.inbox.accept(first := bot.question("first"))
     await bot.rooms.rooms[first.message].until("first")
     second = bot.question("second", author=BOB)
     for mention in (second, bot.question("secret of Ann")):
-        await bot.intake.accept(mention)
-    await bot.turns.stop(ROOM.name, first.id)
-    await bot.intake.idle()
+        await bot.inbox.accept(mention)
+    await bot.turns.stop(HERE, first.id)
+    await bot.runner.idle()
     [message] = bot.rooms.rooms[second.message].messages
     assert await bot.press(Action.AGAIN, message, ANN) is None
-    await bot.intake.idle()
+    await bot.runner.idle()
     await used(bot, "forget me")
     async for name in redis_keys(bot):
         dump: Any = await bot.turns.mailboxes.redis.dump(name)

@@ -8,13 +8,15 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Author, Place, Question, Rights
+from core.domain.conversation import Author, Place, Rights
 from core.domain.page import Action
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.inbound.buttons import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY, ButtonPress
 from core.reply.layout import CUT, STOPPED
 from core.settings.routing import conversation_of
 from tests.bounds import HANG_SECONDS
-from tests.core.core_harness import ANN, BOB, ROOM, Process, Rooms, eventually, process
+from tests.core.core_harness import ANN, BOB, HERE, ROOM, Process, Rooms, eventually, process
 
 
 async def press(
@@ -43,8 +45,8 @@ async def asked(
     """A question with its finished answer."""
     server.answer_next(answer, finish=finish)
     question = bot.question(text)
-    await bot.intake.accept(question)
-    await bot.intake.idle()
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
     return question
 
 
@@ -57,11 +59,11 @@ async def test_buttons_follow_the_reply(bot: Process, server: NebulaServer) -> N
     server.fault(NebulaFault(stall_after=2))
     server.answer_next("one two three four")
     question = bot.question("talk")
-    await bot.intake.accept(question)
+    await bot.inbox.accept(question)
     await eventually(lambda: "one" in bot.shown(question))
     assert actions(bot, question) == (Action.STOP,)
     assert await press(bot, Action.STOP, question) == ""
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert bot.shown(question).endswith(STOPPED)
     assert actions(bot, question) == (Action.AGAIN,)
     cut = await asked(bot, server, "and then", finish="length")
@@ -81,10 +83,10 @@ async def test_stop_reaches_the_process_that_writes(redis_client: Redis, server:
         server.fault(NebulaFault(stall_after=2))
         server.answer_next("one two three four")
         question = here.question("talk")
-        await here.intake.accept(question)
+        await here.inbox.accept(question)
         await eventually(lambda: "one" in here.shown(question))
         assert await press(there, Action.STOP, question) == ""
-        await here.intake.idle()
+        await here.runner.idle()
         await server.until(lambda: server.requests[0].closed_early)
         assert here.shown(question).endswith(STOPPED)
 
@@ -94,11 +96,11 @@ async def test_stop_without_a_signal_is_found_at_the_lease_renewal(redis_client:
     async with process(redis_client, server, lease=1) as bot:
         server.fault(NebulaFault(stall_after=1))
         question = bot.question("talk")
-        await bot.intake.accept(question)
+        await bot.inbox.accept(question)
         await server.until(lambda: len(server.requests) == 1)
         await redis_client.hset(f"nb:{{0}}:c:{ROOM.name}", "stop", question.id)
         async with asyncio.timeout(HANG_SECONDS):
-            await bot.intake.idle()
+            await bot.runner.idle()
         assert bot.shown(question).endswith(STOPPED)
 
 
@@ -112,11 +114,11 @@ async def test_only_the_author_or_a_manager_may_press(bot: Process, server: Nebu
     if action is Action.STOP:
         server.fault(NebulaFault(stall_after=1))
         question = bot.question("talk")
-        await bot.intake.accept(question)
+        await bot.inbox.accept(question)
         await eventually(lambda: bool(bot.rooms.rooms[question.message].messages))
     assert await press(bot, action, question, BOB) == NOT_YOURS
     assert await press(bot, action, question, BOB, rights=Rights.CHANNEL) == ""
-    await bot.intake.idle()
+    await bot.runner.idle()
 
 
 async def test_regenerate_replaces_the_answer(bot: Process, server: NebulaServer) -> None:
@@ -125,7 +127,7 @@ async def test_regenerate_replaces_the_answer(bot: Process, server: NebulaServer
     await asked(bot, server, "later", "second")
     server.answer_next("a new answer")
     assert await press(bot, Action.AGAIN, first) == ""
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert bot.shown(first) == "a new answer"
     again = server.requests[-1].messages
     assert [each.content for each in again[1:]] == ["Ann: first"]  # neither the old answer nor what followed it
@@ -140,7 +142,7 @@ async def test_regenerate_works_again_and_again(bot: Process, server: NebulaServ
     for version in ("v1", "v2"):
         server.answer_next(version)
         assert await press(bot, Action.AGAIN, question) == ""
-        await bot.intake.idle()
+        await bot.runner.idle()
         assert bot.shown(question) == version
 
 
@@ -148,11 +150,11 @@ async def test_a_failed_answer_can_be_asked_for_again(bot: Process, server: Nebu
     """A question that got an error sentence instead of an answer is not lost: one press asks it again."""
     server.fault(NebulaFault(status=400, body='{"error":{"message":"no"}}'))
     question = bot.question("question")
-    await bot.intake.accept(question)
-    await bot.intake.idle()
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
     server.answer_next("this time")
     assert await press(bot, Action.AGAIN, question) == ""
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert bot.shown(question) == "this time"
 
 
@@ -163,7 +165,7 @@ async def test_two_presses_are_one(bot: Process, server: NebulaServer) -> None:
     pressed = [await press(bot, Action.AGAIN, question) for _ in range(2)]
     held.release()
     assert pressed == ["", UNDER_WAY]
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert len(server.requests) == 2
 
 
@@ -173,7 +175,7 @@ async def test_continue_adds_a_message_below(bot: Process, server: NebulaServer)
     assert bot.shown(question).endswith(CUT)
     server.answer_next("the other half")
     assert await press(bot, Action.GO_ON, question, BOB) == ""
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert "the other half" in bot.shown(question)
     assert server.requests[-1].messages[-1].content == f"Bob: {GO_ON}"
     assert await press(bot, Action.GO_ON, question) == CONTINUED
@@ -187,7 +189,7 @@ async def test_buttons_survive_a_restart(redis_client: Redis, server: NebulaServ
     async with process(redis_client, server, rooms=rooms) as after:
         server.answer_next("new")
         assert await press(after, Action.AGAIN, question) == ""
-        await after.intake.idle()
+        await after.runner.idle()
         assert after.shown(question) == "new"
 
 
@@ -211,7 +213,7 @@ async def test_thumbs_are_counted(bot: Process, server: NebulaServer) -> None:
     question = await asked(bot, server, "answer")
     message = next(iter(bot.rooms.rooms[question.message].messages))
     for person, good in ((ANN, True), (ANN, False), (ANN, False), (BOB, True)):
-        await bot.dispatcher.rated(ButtonPress(ROOM.name, message, ROOM, person), good=good)
+        await bot.dispatcher.rated(ButtonPress(HERE, message, ROOM, person), good=good)
     assert await bot.command("ratings") == "- `meta-llama/Llama-3.3-70B-Instruct`: 👍 1, 👎 1"
 
 
@@ -219,7 +221,7 @@ async def test_no_key_is_left_without_a_ttl(bot: Process, server: NebulaServer, 
     """Answers that can be regenerated, votes and rate limits all expire."""
     question = await asked(bot, server, "answer")
     message = next(iter(bot.rooms.rooms[question.message].messages))
-    await bot.dispatcher.rated(ButtonPress(ROOM.name, message, ROOM, ANN), good=True)
+    await bot.dispatcher.rated(ButtonPress(HERE, message, ROOM, ANN), good=True)
     keys: list[Any] = await redis_client.keys("*")
     assert any(b":e:" in key for key in keys)
     assert any(key.startswith(b"nb:b:") for key in keys)
@@ -232,20 +234,20 @@ async def test_private_answers_can_be_stopped_and_forgotten(bot: Process, server
     """`stop` ends the person's own private answer, and `reset` forgets their private history with the channel's."""
     server.fault(NebulaFault(stall_after=1))
     question = bot.question("my secret", private=True)
-    await bot.intake.accept(question)
+    await bot.inbox.accept(question)
     await eventually(lambda: bool(bot.rooms.rooms[question.message].messages))
     assert "Stopping" in await bot.command("stop")
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert bot.shown(question).endswith(STOPPED)
     for private in (False, True):
         server.answer_next("fine")
-        await bot.intake.accept(bot.question("And now?", private=private))
-        await bot.intake.idle()
+        await bot.inbox.accept(bot.question("And now?", private=private))
+        await bot.runner.idle()
         assert ("my secret" in repr(server.requests[-1].messages)) is private
     await bot.command("reset")
     server.answer_next("fine")
-    await bot.intake.accept(bot.question("And now?", private=True))
-    await bot.intake.idle()
+    await bot.inbox.accept(bot.question("And now?", private=True))
+    await bot.runner.idle()
     assert "my secret" not in repr(server.requests[-1].messages)
 
 
@@ -254,14 +256,14 @@ async def test_a_failed_regeneration_keeps_the_answer(bot: Process, server: Nebu
     question = await asked(bot, server, "the good answer")
     server.fault(NebulaFault(status=400, body='{"error":{"message":"no"}}'))
     assert await press(bot, Action.AGAIN, question) == ""
-    await bot.intake.idle()
+    await bot.runner.idle()
     old, notice = bot.rooms.rooms[question.message].messages.values()
     assert (old.text, notice.text, notice.actions) == ("the good answer", "", (Action.AGAIN,))
     await asked(bot, server, "ok", "next")
     assert "the good answer" in repr(server.requests[-1].messages)
     server.answer_next("a better one")
     assert await press(bot, Action.AGAIN, question) == ""
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert next(iter(bot.rooms.rooms[question.message].messages.values())).text == "a better one"
 
 
@@ -272,7 +274,7 @@ async def test_a_regeneration_stopped_before_its_first_word_changes_nothing(bot:
     assert await press(bot, Action.AGAIN, question) == ""
     await server.until(lambda: len(server.requests) == 2)
     assert await press(bot, Action.STOP, question) == ""
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert bot.shown(question) == "the good answer"
 
 
@@ -282,11 +284,11 @@ async def test_a_late_stop_spares_the_next_answer(bot: Process, server: NebulaSe
     held = server.hold(after=0)
     server.answer_next("the next answer")
     following = bot.question("next")
-    await bot.intake.accept(following)
+    await bot.inbox.accept(following)
     await server.until(lambda: len(server.requests) == 2)
     assert await press(bot, Action.STOP, done) == OVER
     held.release()
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert bot.shown(following) == "the next answer"
 
 
@@ -296,7 +298,7 @@ async def test_continue_under_an_older_answer_continues_that_answer(bot: Process
     await asked(bot, server, "something else", "other")
     server.answer_next("the other half")
     assert await press(bot, Action.GO_ON, cut) == ""
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert [each.content for each in server.requests[-1].messages[-2:]] == ["the first half", f"Ann: {GO_ON}"]
 
 
@@ -305,10 +307,10 @@ async def test_a_continuation_that_failed_can_be_tried_again(bot: Process, serve
     cut = await asked(bot, server, "the first half", finish="length")
     server.fault(NebulaFault(status=400, body='{"error":{"message":"no"}}'))
     assert await press(bot, Action.GO_ON, cut) == ""
-    await bot.intake.idle()
+    await bot.runner.idle()
     server.answer_next("the other half")
     assert await press(bot, Action.GO_ON, cut) == ""
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert "the other half" in bot.shown(cut)
 
 
@@ -317,7 +319,7 @@ async def test_a_press_with_a_full_inbox_is_refused_with_a_sentence(redis_client
     async with process(redis_client, server, inbox_limit=1) as bot:
         question = await asked(bot, server, "answer")
         server.fault(NebulaFault(stall_after=1))
-        await bot.intake.accept(bot.question("long"))
+        await bot.inbox.accept(bot.question("long"))
         await server.until(lambda: len(server.requests) == 2)
         assert "are waiting here" in await press(bot, Action.AGAIN, question)
         assert bot.shown(question) == "answer"
@@ -332,7 +334,7 @@ async def test_unreadable_entries_are_skipped(
     await redis_client.lpush(f"nb:{{0}}:e:{ROOM.name}", b'm|{"id":"x","text":"secret words"}')
     server.answer_next("new")
     assert await press(bot, Action.AGAIN, question) == ""
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert bot.shown(question) == "new"
     assert "secret words" not in caplog.text
 
@@ -341,12 +343,12 @@ async def test_replayed_press_is_one_press(bot: Process, server: NebulaServer) -
     """A platform that delivers a press again, even after its answer, gets no second answer."""
     question = await asked(bot, server, "Once.")
     message = next(iter(bot.rooms.rooms[question.message].messages))
-    press = ButtonPress(ROOM.name, message, ROOM, ANN, "slack/T1/C1/press/1")
+    press = ButtonPress(HERE, message, ROOM, ANN, TurnId("slack/T1/C1/press/1"))
 
     async def rights() -> Rights:
         return Rights.NONE
 
     for _ in range(2):
         await bot.dispatcher.pressed(Action.AGAIN, press, rights)
-        await bot.intake.idle()
+        await bot.runner.idle()
     assert len(server.requests) == 2

@@ -8,11 +8,12 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Question, Rights
+from core.domain.conversation import Rights
 from core.domain.page import Action
+from core.domain.question import Question
 from core.inbound.edits import CHANGED
 from core.store.records import ConversationLookups
-from tests.core.core_harness import ROOM, Process, eventually, process
+from tests.core.core_harness import HERE, ROOM, Process, eventually, process
 
 
 def asked(server: NebulaServer) -> list[str]:
@@ -20,7 +21,7 @@ def asked(server: NebulaServer) -> list[str]:
 
 
 async def remembered(bot: Process) -> list[str]:
-    return [each.question for each in await ConversationLookups(bot.turns.mailboxes).history(ROOM.name)]
+    return [each.question for each in await ConversationLookups(bot.turns.mailboxes).history(HERE)]
 
 
 async def busy(bot: Process, server: NebulaServer) -> Question:
@@ -28,21 +29,21 @@ async def busy(bot: Process, server: NebulaServer) -> Question:
     server.fault(NebulaFault(stall_after=3))
     server.answer_next("first " * 10)
     first = bot.question("first")
-    await bot.intake.accept(first)
+    await bot.inbox.accept(first)
     await bot.rooms.rooms[first.message].until("first")
     return first
 
 
 async def finish(bot: Process, running: Question) -> None:
-    await bot.turns.stop(ROOM.name, running.id)
-    await bot.intake.idle()
+    await bot.turns.stop(HERE, running.id)
+    await bot.runner.idle()
 
 
 async def test_question_that_waits_is_changed(bot: Process, server: NebulaServer) -> None:
     """A question that is corrected before its turn gets an answer to the corrected text."""
     first = await busy(bot, server)
     second = bot.question("what is teh time")
-    await bot.intake.accept(second)
+    await bot.inbox.accept(second)
     await bot.dispatcher.edited(replace(second, text="what is the time"), asks=True)
     await finish(bot, first)
     assert asked(server)[1:] == ["Ann: what is the time"]
@@ -52,15 +53,15 @@ async def test_changed_question_can_be_asked_again(bot: Process, server: NebulaS
     """After the answer, a sentence with a button offers a new answer, which replaces the old one and the sentence."""
     question = bot.question("how old is teh sun")
     server.answer_next("A typing error.")
-    await bot.intake.accept(question)
-    await bot.intake.idle()
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
     await bot.dispatcher.edited(replace(question, text="how old is the sun"), asks=True)
     room = bot.rooms.rooms[question.message]
     await eventually(lambda: any(page.foot == CHANGED for page in room.messages.values()))
     offer = list(room.messages)[-1]
     server.answer_next("Old.")
     assert await bot.press(Action.AGAIN, offer) is None
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert [page.text for page in room.messages.values()] == ["Old."]
     assert asked(server)[-1] == "Ann: how old is the sun"
     assert await remembered(bot) == ["how old is the sun"]
@@ -69,8 +70,8 @@ async def test_changed_question_can_be_asked_again(bot: Process, server: NebulaS
 async def test_offer_is_made_once(bot: Process, server: NebulaServer) -> None:
     """Further edits only change what the button would ask; the same text again changes nothing."""
     question = bot.question("one")
-    await bot.intake.accept(question)
-    await bot.intake.idle()
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
     room = bot.rooms.rooms[question.message]
     await bot.dispatcher.edited(question, asks=True)
     for text in ("two", "three"):
@@ -84,12 +85,12 @@ async def test_edits_rerun_asks_a_changed_question_at_once(bot: Process, server:
     """With `edits rerun` the new answer needs no press."""
     await bot.command("set edits rerun")
     question = bot.question("one")
-    await bot.intake.accept(question)
-    await bot.intake.idle()
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
     server.answer_next("Anew.")
     await bot.dispatcher.edited(replace(question, text="two"), asks=True)
     await eventually(lambda: bot.rooms.rooms[question.message].text == "Anew.")
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert await remembered(bot) == ["two"]
 
 
@@ -109,7 +110,7 @@ async def test_message_that_becomes_a_question_is_answered(bot: Process, server:
     await bot.dispatcher.edited(question, asks=False)
     assert not server.requests
     await bot.dispatcher.edited(question, asks=True)
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert len(server.requests) == 1
 
 
@@ -117,9 +118,9 @@ async def test_deleted_question_leaves_the_queue(bot: Process, server: NebulaSer
     """A question deleted while it waits is not answered, even if it is delivered again."""
     first = await busy(bot, server)
     second = bot.question("never mind")
-    await bot.intake.accept(second)
+    await bot.inbox.accept(second)
     await bot.dispatcher.deleted(ROOM, second.message)
-    await bot.intake.accept(second)
+    await bot.inbox.accept(second)
     await finish(bot, first)
     assert len(server.requests) == 1
 
@@ -128,8 +129,8 @@ async def test_deleting_a_question_deletes_its_answer(bot: Process, server: Nebu
     """The answer disappears from the screen and the history; earlier and later exchanges stay."""
     questions = [bot.question(text) for text in ("one", "two", "three")]
     for question in questions:
-        await bot.intake.accept(question)
-        await bot.intake.idle()
+        await bot.inbox.accept(question)
+        await bot.runner.idle()
     await bot.dispatcher.deleted(ROOM, questions[1].message)
     await eventually(lambda: not bot.rooms.rooms[questions[1].message].messages)
     assert bot.rooms.rooms[questions[0].message].messages
@@ -140,9 +141,9 @@ async def test_question_deleted_during_its_answer_ends_it(bot: Process, server: 
     """The model's request ends, its messages go, nothing is remembered, and the next question has its turn."""
     first = await busy(bot, server)
     second = bot.question("second")
-    await bot.intake.accept(second)
+    await bot.inbox.accept(second)
     await bot.dispatcher.deleted(ROOM, first.message)
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert not bot.rooms.rooms[first.message].messages
     assert bot.rooms.rooms[second.message].messages
     assert await remembered(bot) == ["second"]
@@ -162,8 +163,8 @@ async def test_question_deleted_after_a_crash_is_not_answered(redis_client: Redi
 async def test_deleted_answer_is_forgotten(bot: Process, server: NebulaServer) -> None:
     """The exchange is forgotten; the question's message belongs to the person."""
     question = bot.question("one")
-    await bot.intake.accept(question)
-    await bot.intake.idle()
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
     room = bot.rooms.rooms[question.message]
     [message] = room.messages
     await bot.dispatcher.deleted(ROOM, message)
@@ -175,8 +176,8 @@ async def test_message_deleted_by_a_new_answer_is_no_deletion(bot: Process, serv
     """Our own deletions also come back as events: they must not cost the exchange its place in the history."""
     server.answer_next("long " * 700)  # long enough for two messages
     question = bot.question("one")
-    await bot.intake.accept(question)
-    await bot.intake.idle()
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
     await bot.answer("two")
     room = bot.rooms.rooms[question.message]
     first, second = list(room.messages)
@@ -186,7 +187,7 @@ async def test_message_deleted_by_a_new_answer_is_no_deletion(bot: Process, serv
     await eventually(lambda: "short" in room.messages[first].text)
     await bot.dispatcher.deleted(ROOM, second)
     held.release()
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert await remembered(bot) == ["one", "two"]
 
 
@@ -195,7 +196,7 @@ async def test_question_no_longer_for_the_bot_is_not_answered(bot: Process, serv
     first = await busy(bot, server)
     for text, asks in (("never mind", False), ("!help", True)):
         waiting = bot.question("second")
-        await bot.intake.accept(waiting)
+        await bot.inbox.accept(waiting)
         await bot.dispatcher.edited(replace(waiting, text=text), asks=asks)
     await finish(bot, first)
     assert len(server.requests) == 1
@@ -210,7 +211,7 @@ async def test_corrected_message_is_answered(bot: Process, server: NebulaServer,
         return Rights.NONE
 
     await bot.dispatcher.heard(question, rights)
-    await bot.intake.idle()
+    await bot.runner.idle()
     await bot.dispatcher.edited(replace(question, text="what is the time"), asks=True)
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert asked(server) == ["Ann: what is the time"]

@@ -3,9 +3,11 @@
 import pytest
 
 from core.domain.chat import ChatRequest
-from core.domain.conversation import Author, Exchange, Place, Question
+from core.domain.conversation import Author, Exchange, Place
 from core.domain.errors import ContextTooLong
 from core.domain.options import Memory, Placement
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.prompt.build import ROOM_RULE, build
 from core.prompt.tokens import TokenEstimator
 from core.settings.parameters import ChannelSettings
@@ -19,13 +21,13 @@ def settings(max_tokens: int | None = None) -> ChannelSettings:
 
 
 def exchange(number: int, size: int = 1) -> Exchange:
-    return Exchange(f"t{number}", BOB, f"q{number}" * size, f"a{number}" * size, (), 0)
+    return Exchange(TurnId(f"t{number}"), BOB, f"q{number}" * size, f"a{number}" * size, (), 0)
 
 
 def request(
     place: Place = ROOM, history: tuple[Exchange, ...] = (), text: str = "why?", context: int = 8192, **kwargs: int
 ) -> ChatRequest:
-    question = Question("m", place, ANN, text)
+    question = Question(TurnId("m"), place, ANN, text)
     return build(settings(**kwargs), history, question, model="m", context=context, estimator=TokenEstimator())
 
 
@@ -76,7 +78,7 @@ def test_long_answers_leave_room_for_the_question() -> None:
 
 def test_answer_is_not_longer_than_the_model_allows() -> None:
     """A server refuses more than the model's own maximum, so the channel's value is reduced to it."""
-    question = Question("m", ROOM, ANN, "why?")
+    question = Question(TurnId("m"), ROOM, ANN, "why?")
     for wish, sent in ((20_000, 10_000), (500, 500), (None, None)):
         made = build(
             settings(wish), (), question, model="m", context=131_072, max_output=10_000, estimator=TokenEstimator()

@@ -11,6 +11,7 @@ from core.domain.errors import SlowDown, StoreError
 from core.domain.rates import RateLimit, RateLimitStatus
 from core.ratelimit.limiter import CallRequest, Decision, RateLimiter, Ticket
 from core.store.ratelimits import RedisRateLimit
+from tests.bounds import HANG_SECONDS
 
 QUICK_LIMIT = RateLimit("scope", 4, 0.2)
 
@@ -53,7 +54,7 @@ async def test_limit_holds_over_processes(redis_client: Redis) -> None:
     async with redis_client.monitor() as wire:
         async with asyncio.TaskGroup() as group:
             for each in made.values():
-                limiter = RateLimiter(RedisRateLimit(redis_client))
+                limiter = RateLimiter(_shared(redis_client))
                 for final in (False, True):
                     group.create_task(calls(limiter.ticket(), limit, 6, each, final=final))
         await redis_client.set("end", 1)
@@ -71,7 +72,7 @@ async def test_limit_holds_over_processes(redis_client: Redis) -> None:
 async def test_calls_requested_in_advance_count(redis_client: Redis) -> None:
     """However many calls one process asks for at once, no more are sent than the limit allows, and others find some
     left."""
-    shared, left = RedisRateLimit(redis_client), 0
+    shared, left = _shared(redis_client), 0
     while not (decision := await shared.admit("wide", CallRequest(50, 600.0, 50, 600.0, 1, 4))).wait:
         assert decision.ahead <= 4
         left += 1 + decision.ahead
@@ -82,7 +83,7 @@ async def test_calls_requested_in_advance_count(redis_client: Redis) -> None:
 async def test_every_sent_call_was_counted(redis_client: Redis) -> None:
     """Two busy processes under a wide limit make no more calls than Redis counted."""
     limit, made = RateLimit("wide", 50, 0.4, spread=False), list[float]()
-    shareds = [_Counted(redis_client) for _ in range(2)]
+    shareds = [_Counted(redis_client, answer_timeout=HANG_SECONDS) for _ in range(2)]
     async with asyncio.TaskGroup() as group:
         for shared in shareds:
             limiter = RateLimiter(shared)
@@ -94,7 +95,7 @@ async def test_every_sent_call_was_counted(redis_client: Redis) -> None:
 
 async def test_a_burst_requests_nothing_in_advance(redis_client: Redis) -> None:
     """Twenty replies that begin at once use twenty calls and no more, so that others find the rest."""
-    limit, shared = RateLimit("wide", 50, 600.0, spread=False), _Counted(redis_client)
+    limit, shared = RateLimit("wide", 50, 600.0, spread=False), _Counted(redis_client, answer_timeout=HANG_SECONDS)
     limiter = RateLimiter(shared)
     await asyncio.gather(*(limiter.ticket().permit(limit) for _ in range(20)))
     assert shared.counted == 20
@@ -222,7 +223,7 @@ async def test_a_refusal_of_the_whole_bot_holds_all() -> None:
 async def test_a_refusal_reaches_all_processes(redis_client: Redis) -> None:
     """If the platform asks one process to wait, the others wait as well, and continue with the lower limit."""
     limit = RateLimit("shared", 40, 1.0)
-    here, there = RateLimiter(RedisRateLimit(redis_client)), RateLimiter(RedisRateLimit(redis_client))
+    here, there = RateLimiter(_shared(redis_client)), RateLimiter(_shared(redis_client))
     with suppress(SlowDown):
         async with await here.permit(limit):
             raise SlowDown("429", 0.1)
@@ -234,7 +235,7 @@ async def test_a_refusal_reaches_all_processes(redis_client: Redis) -> None:
 
 async def test_the_longest_pause_and_the_lowest_limit_stay(redis_client: Redis) -> None:
     """A short pause that another process reports does not end a long one."""
-    shared, request = RedisRateLimit(redis_client), CallRequest(40, 1.0, 40, 1.0, 1)
+    shared, request = _shared(redis_client), CallRequest(40, 1.0, 40, 1.0, 1)
     await shared.refused("scope", 30, 10)
     await shared.refused("scope", 1, 20)
     decision = await shared.admit("scope", request)
@@ -245,7 +246,7 @@ async def test_the_longest_pause_and_the_lowest_limit_stay(redis_client: Redis) 
 async def test_ended_replies_take_no_share(redis_client: Redis) -> None:
     """Replies that make their last call leave the whole limit at once to replies of other processes."""
     limit = RateLimit("shared", 40, 1.0)
-    here, there = RateLimiter(RedisRateLimit(redis_client)), RateLimiter(RedisRateLimit(redis_client))
+    here, there = RateLimiter(_shared(redis_client)), RateLimiter(_shared(redis_client))
     tickets = [here.ticket() for _ in range(3)]
     for ticket in tickets:
         async with await ticket.permit(limit):
@@ -266,6 +267,11 @@ async def test_the_stated_limit_is_learnt() -> None:
     start = now()
     await limiter.permit(limit, final=True)
     assert now() - start >= 0.2
+
+
+def _shared(redis: Redis) -> RedisRateLimit:
+    """Limits that are shared however long a busy machine takes for an answer: nobody counts alone."""
+    return RedisRateLimit(redis, answer_timeout=HANG_SECONDS)
 
 
 class _Counted(RedisRateLimit):

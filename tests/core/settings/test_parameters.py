@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from core.domain.conversation import Author, Place, Question
+from core.domain.conversation import Author, Place
 from core.domain.errors import UserError
 from core.domain.options import Memory, Placement, PlatformDefaults
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.settings.config import Config
 from core.settings.parameters import Layer, Stored, checked, parameter
 from core.settings.routing import address_of, conversation_of
@@ -18,7 +20,7 @@ PLATFORM_DEFAULTS = {"slack": PlatformDefaults(Memory.CHANNEL, Placement.THREAD)
 
 
 def store(redis: Redis, **environment: Any) -> SettingsStore:
-    return SettingsStore(redis, Config(**environment), PLATFORM_DEFAULTS)
+    return SettingsStore(redis, Config(**environment).defaults, PLATFORM_DEFAULTS)
 
 
 def value(text: str) -> Stored:
@@ -99,9 +101,9 @@ async def test_conversation(redis_client: Redis, place: Place, memory: str, repl
     settings = store(redis_client)
     await settings.write(place.scopes[1], "memory", value(memory))
     await settings.write(place.scopes[1], "replies", value(replies))
-    question = Question("m", place, Author("U1", "Ann"), "hi", message="17")
+    question = Question(TurnId("m"), place, Author("U1", "Ann"), "hi", message="17")
     resolved = await settings.of(place)
-    assert conversation_of(question, resolved) == conversation
+    assert conversation_of(question, resolved).name == conversation
     assert address_of(question, resolved).message == "17"
 
 

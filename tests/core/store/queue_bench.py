@@ -9,9 +9,10 @@ from typing import Any, Self, TypeVar, cast
 
 from redis.asyncio import Redis
 
-from core.domain.conversation import Exchange, Question
+from core.domain.conversation import Conversation, Exchange
 from core.domain.errors import Stale
 from core.domain.progress import NOTHING_SHOWN, Progress
+from core.domain.question import Question
 from core.store.entries import read_progress
 from core.store.mailbox import Retention
 from core.store.records import ConversationLookups
@@ -119,13 +120,13 @@ class Bench:
         model, box.fence = box.fence, self._server.run(self._fence(box.name))
         assert box.fence > before
         turn = expected.turn if isinstance(expected, Claimed) else expected
-        if not isinstance(turn, Turn) or (turn.conversation, turn.fence) != (box.name, model):
+        if not isinstance(turn, Turn) or (turn.conversation.name, turn.fence) != (box.name, model):
             return expected
         turn = replace(turn, fence=box.fence)
         return cast(T, Claimed(turn) if isinstance(expected, Claimed) else turn)
 
     async def _fence(self, name: str) -> int:
-        return int(await self._server.redis.hget(self.turns.mailboxes.key("c", name), "fence") or 0)
+        return int(await self._server.redis.hget(self.turns.mailboxes.key("c", Conversation(name)), "fence") or 0)
 
     def _take(self, process: int, turn: Turn | None) -> None:
         """A process learns that it holds a turn. A repeated answer names the same turn again."""
@@ -134,7 +135,7 @@ class Bench:
 
     @staticmethod
     def _same(held: Held, process: int, turn: Turn) -> bool:
-        return (held.process, held.turn.fence, held.turn.mention.id) == (process, turn.fence, turn.mention.id)
+        return (held.process, held.turn.fence, held.turn.question.id) == (process, turn.fence, turn.question.id)
 
     def accept(self, process: int, asked: Question, *, lost: bool = False) -> Acceptance | None:
         """A new request, or a redelivery if the question was accepted before. `lost`: its answer does not arrive."""
@@ -149,7 +150,7 @@ class Bench:
     def _accept(self, process: int, asked: Question, request: str, lost: bool) -> Acceptance | None:
         box = self.boxes[asked.place.name]
         waiting = len(box.line)
-        found = self.both(self.turns.accept(box.name, asked, request), lambda: box.accept(asked, request))
+        found = self.both(self.turns.accept(Conversation(box.name), asked, request), lambda: box.accept(asked, request))
         if isinstance(found, Full):
             assert len(box.line) == waiting
         if isinstance(found, Claimed) and not lost:
@@ -158,14 +159,14 @@ class Bench:
 
     def claim(self, process: int, box: Box) -> Turn | None:
         """Take over a conversation, if it is free."""
-        turn = self.both(self.turns.claim(box.name), box.claim)
+        turn = self.both(self.turns.claim(Conversation(box.name)), box.claim)
         self._take(process, turn)
         return turn
 
     def look(self) -> None:
         """Check which conversations are free: handed back, or with an expired lease."""
         free = {box.name for box in self.boxes.values() if box.lease in (LeaseState.FREE, LeaseState.LAPSED)}
-        assert set(self._server.run(self.turns.lapsed())) == free
+        assert {each.name for each in self._server.run(self.turns.lapsed())} == free
 
     def lapse(self, box: Box) -> None:
         """The lease expires unnoticed by its holder, as if that process were paused."""
@@ -183,13 +184,13 @@ class Bench:
         """A process is gone with all its knowledge; its leases expire."""
         for held in [each for each in self.held if each.process == process]:
             self.held.remove(held)
-            box = self.boxes[held.turn.conversation]
+            box = self.boxes[held.turn.conversation.name]
             if box.fence == held.turn.fence:
                 self.lapse(box)
 
     def renew(self, held: Held, progress: Progress = NOTHING_SHOWN) -> None:
         """The holder renews its lease; one that has lost it gives up."""
-        box = self.boxes[held.turn.conversation]
+        box = self.boxes[held.turn.conversation.name]
         if self.both(self.turns.renew(held.turn, progress), lambda: box.renew(held.turn, progress)) is None:
             self.held.remove(held)
 
@@ -201,31 +202,31 @@ class Bench:
 
     def release_late(self, turn: Turn, progress: Progress) -> None:
         """A release arrives, no matter what has happened to the turn."""
-        box = self.boxes[turn.conversation]
+        box = self.boxes[turn.conversation.name]
         self.both(self.turns.release(turn, progress), lambda: box.release(turn, progress))
 
     def renew_late(self, turn: Turn, progress: Progress) -> None:
         """A renewal arrives after its turn has ended."""
-        box = self.boxes[turn.conversation]
+        box = self.boxes[turn.conversation.name]
         self.both(self.turns.renew(turn, progress), lambda: box.renew(turn, progress))
 
     def commit(self, held: Held, *, answered: bool = True, merged: int = 0, lost: bool = False) -> None:
         """The holder ends its turn and also answers `merged` waiting questions; `lost`: its answer is lost."""
-        box = self.boxes[held.turn.conversation]
+        box = self.boxes[held.turn.conversation.name]
         also = tuple(box.line[1 : 1 + merged]) if box.runs(held.turn) else ()
         turn = replace(held.turn, also=also)
         # A deleted question gets no answer.
         exchange = said(turn) if answered and not box.retracted else None
         self.held.remove(held)
-        ended = Ended(held.process, turn, exchange, (reply(turn.mention),) if exchange else ())
+        ended = Ended(held.process, turn, exchange, (reply(turn.question),) if exchange else ())
         if box.runs(turn):
             self.ended.append(ended)
-            self.commits.update([turn.mention.id, *(each.id for each in also)])
+            self.commits.update([turn.question.id, *(each.id for each in also)])
         self.commit_again(ended, lost=lost)
 
     def commit_again(self, ended: Ended, *, lost: bool = False) -> None:
         """A commit arrives, perhaps for a second time."""
-        turn, box = ended.turn, self.boxes[ended.turn.conversation]
+        turn, box = ended.turn, self.boxes[ended.turn.conversation.name]
         following = self.both(
             self.turns.commit(turn, ended.exchange, ended.messages),
             lambda: box.commit(turn, ended.exchange, ended.messages),
@@ -241,7 +242,7 @@ class Bench:
             self.lapse(box)
             if box.line:
                 assert self.claim(99, box)
-            while held := next((each for each in self.held if each.turn.conversation == box.name), None):
+            while held := next((each for each in self.held if each.turn.conversation.name == box.name), None):
                 self.commit(held)
             assert not box.line
             assert [each for each in box.requests if each not in box.deleted] == box.committed
@@ -253,7 +254,8 @@ class Bench:
         """Check what must hold between any two steps."""
         for box in self.boxes.values():
             box.check()
-            newest = [each for each in self.held if each.turn.conversation == box.name and each.turn.fence >= box.fence]
+            held = [each for each in self.held if each.turn.conversation.name == box.name]
+            newest = [each for each in held if each.turn.fence >= box.fence]
             assert len(newest) <= 1, "one holder, whose fence is the newest"
             assert not newest or newest[0].turn.fence == box.fence
         self._server.run(self._compare())
@@ -263,18 +265,18 @@ class Bench:
         async with redis.pipeline(transaction=False) as pipe:
             for box in self.boxes.values():
                 for kind in "ihe":
-                    pipe.lrange(mailboxes.key(kind, box.name), 0, -1)
+                    pipe.lrange(mailboxes.key(kind, Conversation(box.name)), 0, -1)
                 pipe.zscore(self._leases(box.name), box.name)
-                pipe.hmget(mailboxes.key("c", box.name), "fence", "attempts", "epoch", "progress")
+                pipe.hmget(mailboxes.key("c", Conversation(box.name)), "fence", "attempts", "epoch", "progress")
             pipe.eval(_TTLS, 0)
             *found, ttls = await pipe.execute()
         for place, box in enumerate(self.boxes.values()):
             inbox, history, ended, score, (*numbers, progress) = found[5 * place : 5 * place + 5]
             assert [int(each or 0) for each in numbers] == [box.fence, box.attempts, box.epoch]
             assert read_progress(progress) == box.progress
-            assert list(mailboxes.entries.questions(box.name, inbox)) == box.line
-            assert list(mailboxes.entries.exchanges(box.name, history)) == box.history
-            assert list(mailboxes.entries.answered_questions(box.name, ended)) == box.ended
+            assert list(mailboxes.entries.questions(Conversation(box.name), inbox)) == box.line
+            assert list(mailboxes.entries.exchanges(Conversation(box.name), history)) == box.history
+            assert list(mailboxes.entries.answered_questions(Conversation(box.name), ended)) == box.ended
             assert _lease(score) == box.lease
             tags = {key.split(b":")[1] for key in ttls[::2] if box.name.encode() in key}
             assert len(tags) <= 1, "all keys of a conversation share one hash tag"

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from enum import StrEnum
 
-from core.domain.conversation import Author, Exchange, Place, Question
+from core.domain.conversation import Author, Conversation, Exchange, Place
 from core.domain.errors import Stale
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.store.mailbox import Retention
 from core.store.records import DeletedMessage, State
 from core.store.turns import Acceptance, Claimed, Duplicate, Full, Queued, Renewed, Turn
@@ -26,7 +28,7 @@ def question(channel: str, number: int) -> Question:
     """The question with this number in a channel; two people take turns asking."""
     place = Place("slack", "T1", channel)
     author = AUTHORS[number % len(AUTHORS)]
-    return Question(f"{place.name}/{number}", place, author, f"why {number}?", message=f"{channel}.{number}")
+    return Question(TurnId(f"{place.name}/{number}"), place, author, f"why {number}?", message=f"{channel}.{number}")
 
 
 def reply(asked: Question) -> str:
@@ -36,7 +38,7 @@ def reply(asked: Question) -> str:
 
 def said(turn: Turn) -> Exchange:
     """The exchange of a turn, whichever process answered it."""
-    asked = turn.mention
+    asked = turn.question
     messages = (asked.message, *(each.message for each in turn.also), reply(asked))
     return Exchange(asked.id, asked.author, asked.text, f"because of {turn.fence}", messages, 1.0)
 
@@ -101,8 +103,8 @@ class Box:
     def turn(self) -> Turn:
         """The running turn, as a claim must return it now."""
         return Turn(
-            conversation=self.name,
-            mention=self.line[0],
+            conversation=Conversation(self.name),
+            question=self.line[0],
             fence=self.fence,
             attempt=self.attempts,
             epoch=self.epoch,
@@ -113,12 +115,12 @@ class Box:
 
     def runs(self, turn: Turn) -> bool:
         """Whether exactly this claim of this question is the newest."""
-        return turn.fence == self.fence and bool(self.line) and self.line[0].id == turn.mention.id
+        return turn.fence == self.fence and bool(self.line) and self.line[0].id == turn.question.id
 
     def renew(self, turn: Turn, progress: Progress) -> Renewed:
         """Prolong the lease; do nothing for a turn that ended under the newest fence."""
         if turn.fence != self.fence:
-            raise Stale(turn.mention.id)
+            raise Stale(turn.question.id)
         if not self.runs(turn):
             return Renewed()
         self.lease = LeaseState.LIVE
@@ -144,18 +146,18 @@ class Box:
         """End the turn once; a repetition only returns what comes next."""
         if self.runs(turn):
             self._end(turn, exchange, messages)
-        elif self.last != turn.mention.id:
-            raise Stale(turn.mention.id)
+        elif self.last != turn.question.id:
+            raise Stale(turn.question.id)
         elif turn.fence != self.fence:
             return None
         self.lease = LeaseState.LIVE if self.line else LeaseState.NONE
         return self.turn() if self.line else None
 
     def _end(self, turn: Turn, exchange: Exchange | None, messages: tuple[str, ...]) -> None:
-        answered = {turn.mention.id, *(each.id for each in turn.also)}
+        answered = {turn.question.id, *(each.id for each in turn.also)}
         self.committed += [each.id for each in self.line if each.id in answered]
         self.line = [each for each in self.line if each.id not in answered]
-        self.last, self.claimant = turn.mention.id, ""
+        self.last, self.claimant = turn.question.id, ""
         self.progress, self.stopped, self.retracted = NOTHING_SHOWN, False, False
         self.attempts = int(bool(self.line))
         if turn.epoch != self.epoch:
@@ -163,7 +165,7 @@ class Box:
         if exchange:
             self.history = [*self.history, exchange][-self.limits.exchanges :]
         if messages:
-            self.ended = [AnsweredQuestion(turn.mention, messages), *self.ended][: self.limits.ended]
+            self.ended = [AnsweredQuestion(turn.question, messages), *self.ended][: self.limits.ended]
 
     def stop(self, turn: str) -> bool:
         """Mark the running turn as stopped, if it is this one."""
@@ -189,7 +191,7 @@ class Box:
         self.deleted.update(each.id for each in gone)
         self.line = [each for each in self.line if each not in gone]
         exchange = next((each for each in self.history if message in each.messages), None)
-        shown = next((each for each in self.ended if message in (each.mention.message, *each.messages)), None)
+        shown = next((each for each in self.ended if message in (each.question.message, *each.messages)), None)
         self.history = [each for each in self.history if each is not exchange]
         self.ended = [each for each in self.ended if each is not shown]
         return DeletedMessage(running, len(gone), exchange, shown)
@@ -206,7 +208,7 @@ class Box:
         kept = [each for each in self.history if each.author.id != person]
         count = len(self.history) - len(kept)
         self.history = kept
-        self.ended = [each for each in self.ended if each.mention.author.id != person]
+        self.ended = [each for each in self.ended if each.question.author.id != person]
         self.epoch += any(each.author.id == person for each in self.line)
         return count
 

@@ -12,10 +12,12 @@ from redis.crc import key_slot
 
 from bots.compose import storage
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Author, Exchange, Place, Question
+from core.domain.conversation import Author, Conversation, Exchange, Place
 from core.domain.errors import StoreError
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.progress import Progress
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.ratelimit.limiter import CallRequest
 from core.settings.config import Config
 from core.settings.parameters import Stored
@@ -62,7 +64,7 @@ def nodes(healthy: Nodes) -> Nodes:
 
 
 def question(place: Place, number: int) -> Question:
-    return Question(id=f"{place.name}/{number}", place=place, author=ANN, text="why?", message=str(number))
+    return Question(id=TurnId(f"{place.name}/{number}"), place=place, author=ANN, text="why?", message=str(number))
 
 
 def listeners(node: RedisProcess) -> int:
@@ -79,35 +81,35 @@ def connections(node: RedisProcess, name: str = "") -> int:
 async def converse(turns: Turns, place: Place) -> None:
     """Everything that can happen in one conversation."""
     name = place.name
-    first = await turns.accept(name, question(place, 1), "request 1")
+    first = await turns.accept(Conversation(name), question(place, 1), "request 1")
     assert isinstance(first, Claimed)
-    assert await turns.accept(name, question(place, 1), "request 1 again") == Duplicate()
-    assert await turns.accept(name, question(place, 2), "request 2") == Queued(ahead=1)
-    assert await turns.waiting(name) == 2
-    assert await turns.ahead(name, question(place, 2)) == 1
+    assert await turns.accept(Conversation(name), question(place, 1), "request 1 again") == Duplicate()
+    assert await turns.accept(Conversation(name), question(place, 2), "request 2") == Queued(ahead=1)
+    assert await turns.waiting(Conversation(name)) == 2
+    assert await turns.ahead(Conversation(name), question(place, 2)) == 1
     assert await turns.renew(first.turn, Progress(("m1",), 3)) == Renewed()
-    running = await ConversationLookups(turns.mailboxes).running(name)
+    running = await ConversationLookups(turns.mailboxes).running(Conversation(name))
     assert running
     assert running.messages == ("m1",)
-    assert await ConversationLookups(turns.mailboxes).waits(name, question(place, 1).id)
-    assert await turns.stop(name, question(place, 1).id)
+    assert await ConversationLookups(turns.mailboxes).waits(Conversation(name), question(place, 1).id)
+    assert await turns.stop(Conversation(name), question(place, 1).id)
     assert await turns.renew(first.turn) == Renewed(stop=True)
     exchange = Exchange(question(place, 1).id, ANN, "why?", "because", ("1", "m1"), 1.0)
     second = await turns.commit(first.turn, exchange, ("m1",))
     assert second
     assert second.history == (exchange,)
-    assert await ConversationLookups(turns.mailboxes).answered(name, question(place, 1).id)
-    assert await ConversationLookups(turns.mailboxes).exchange(name, "m1") == exchange
-    assert await ConversationLookups(turns.mailboxes).ended(name, "m1")
+    assert await ConversationLookups(turns.mailboxes).answered(Conversation(name), question(place, 1).id)
+    assert await ConversationLookups(turns.mailboxes).exchange(Conversation(name), "m1") == exchange
+    assert await ConversationLookups(turns.mailboxes).ended(Conversation(name), "m1")
     await turns.release(second, Progress(("m2",), 1))
-    assert name in await turns.lapsed()
-    again = await turns.claim(name)
+    assert Conversation(name) in await turns.lapsed()
+    again = await turns.claim(Conversation(name))
     assert again
     assert again.progress.messages == ("m2",)
-    assert await ConversationLookups(turns.mailboxes).reset(name) == 1
+    assert await ConversationLookups(turns.mailboxes).reset(Conversation(name)) == 1
     assert await turns.commit(again, None) is None
-    assert await turns.once(f"{name}/event")
-    assert not await turns.once(f"{name}/event")
+    assert await turns.once(TurnId(f"{name}/event"))
+    assert not await turns.once(TurnId(f"{name}/event"))
 
 
 async def test_every_step_of_turns(nodes: Nodes) -> None:
@@ -124,7 +126,10 @@ async def test_every_step_of_turns(nodes: Nodes) -> None:
 async def test_every_step_of_settings_rate_limits_and_ratings(nodes: Nodes) -> None:
     """Settings, counts and votes of twenty channels, whose scopes are in different slots, are found again."""
     async with connection(nodes.url) as redis:
-        settings, limits = SettingsStore(redis, Config(**NO_SETTINGS), PLATFORM_DEFAULTS), RedisRateLimit(redis)
+        settings, limits = (
+            SettingsStore(redis, Config(**NO_SETTINGS).defaults, PLATFORM_DEFAULTS),
+            RedisRateLimit(redis),
+        )
         ratings = Ratings(redis, 60)
 
         async def use(place: Place) -> None:
@@ -147,11 +152,11 @@ async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
     heard: list[str] = []
     async with connection(nodes.url) as redis, connection(nodes.url) as other, asyncio.TaskGroup() as group:
         turns = Turns(redis, partitions=8)
-        listening = group.create_task(Turns(other).signals.listen(heard.append, heard.append))
+        listening = group.create_task(Turns(other).signals.listen(heard.append, lambda _: None))
         await until(lambda: any(map(listeners, nodes.primaries)))
         for place in PLACES:
-            await turns.accept(place.name, question(place, 1), "request")
-            assert await turns.stop(place.name, question(place, 1).id)
+            await turns.accept(Conversation(place.name), question(place, 1), "request")
+            assert await turns.stop(Conversation(place.name), question(place, 1).id)
         await until(lambda: len(heard) == len(PLACES))
         listening.cancel()
     assert sorted(heard) == sorted(question(place, 1).id for place in PLACES)
@@ -162,17 +167,17 @@ async def test_conversation_moves_with_its_slot_to_another_node(nodes: Nodes) ->
     place = PLACES[0]
     async with connection(nodes.url) as redis:
         turns = Turns(redis, partitions=8)
-        assert isinstance(await turns.accept(place.name, question(place, 1), "request 1"), Claimed)
-        slot = key_slot(turns.mailboxes.key("c", place.name).encode())
+        assert isinstance(await turns.accept(Conversation(place.name), question(place, 1), "request 1"), Claimed)
+        slot = key_slot(turns.mailboxes.key("c", Conversation(place.name)).encode())
         owner = nodes.primaries[slot * 3 // SLOTS]
         target = next(node for node in nodes.primaries if node is not owner)
         try:
             await asyncio.to_thread(move, nodes, slot, owner, target)
-            assert await turns.accept(place.name, question(place, 2), "request 2") == Queued(ahead=1)
-            assert await turns.waiting(place.name) == 2
+            assert await turns.accept(Conversation(place.name), question(place, 2), "request 2") == Queued(ahead=1)
+            assert await turns.waiting(Conversation(place.name)) == 2
         finally:
             await asyncio.to_thread(move, nodes, slot, target, owner)
-        assert await turns.accept(place.name, question(place, 3), "request 3") == Queued(ahead=2)
+        assert await turns.accept(Conversation(place.name), question(place, 3), "request 3") == Queued(ahead=2)
 
 
 async def test_question_is_answered(nodes: Nodes) -> None:
@@ -308,7 +313,10 @@ async def test_a_lost_node_takes_only_its_own_slots(nursery: Nursery, how: signa
     with cluster(nursery=nursery) as nodes:
         async with connection(nodes.url, answer_timeout=0.5, connect_timeout=0.5) as redis:
             await check(redis)
-            turns, settings = Turns(redis, partitions=8), SettingsStore(redis, Config(**NO_SETTINGS), PLATFORM_DEFAULTS)
+            turns, settings = (
+                Turns(redis, partitions=8),
+                SettingsStore(redis, Config(**NO_SETTINGS).defaults, PLATFORM_DEFAULTS),
+            )
             lost = nodes.primaries[0]
             on_it = {place.name for place in PLACES if _on_first(turns, place)}
             assert 0 < len(on_it) < len(PLACES)
@@ -318,7 +326,7 @@ async def test_a_lost_node_takes_only_its_own_slots(nursery: Nursery, how: signa
                 async def accept(place: Place, number: int) -> None:
                     while True:
                         try:
-                            await turns.accept(place.name, question(place, number), "request")
+                            await turns.accept(Conversation(place.name), question(place, number), "request")
                             return
                         except StoreError:
                             # On a busy machine a call to a live node may run out of time too; the next one finds it.
@@ -343,7 +351,7 @@ async def test_a_lost_node_takes_only_its_own_slots(nursery: Nursery, how: signa
 
 
 def _on_first(turns: Turns, place: Place) -> bool:
-    return key_slot(turns.mailboxes.key("c", place.name).encode()) < SLOTS // 3
+    return key_slot(turns.mailboxes.key("c", Conversation(place.name)).encode()) < SLOTS // 3
 
 
 def _error(answer: object) -> bool:
@@ -355,7 +363,7 @@ async def test_listener_moves_to_another_node(nursery: Nursery) -> None:
     heard: list[str] = []
     with cluster(nursery=nursery) as nodes:
         async with connection(nodes.url) as redis, asyncio.TaskGroup() as group:
-            listening = group.create_task(Turns(redis).signals.listen(heard.append, heard.append))
+            listening = group.create_task(Turns(redis).signals.listen(heard.append, lambda _: None))
             await until(lambda: any(map(listeners, nodes.primaries)))
             first = next(node for node in nodes.primaries if listeners(node))
             first.kill()
@@ -374,17 +382,17 @@ async def test_replica_takes_over(nursery: Nursery) -> None:
         async with connection(nodes.url) as redis:
             turns = Turns(redis, Retention(lease=0.5), partitions=8)
             place = next(place for place in PLACES if _on_first(turns, place))
-            key = turns.mailboxes.key("c", place.name)
-            await turns.accept(place.name, question(place, 1), "request")
+            key = turns.mailboxes.key("c", Conversation(place.name))
+            await turns.accept(Conversation(place.name), question(place, 1), "request")
             await until(lambda: _holds(nodes.replicas[0], key))
             nodes.primaries[0].kill()
             async with asyncio.timeout(HANG_SECONDS):
                 while True:
                     with suppress(StoreError):
-                        if turn := await turns.claim(place.name):
+                        if turn := await turns.claim(Conversation(place.name)):
                             break
                     await asyncio.sleep(0.05)
-    assert turn.mention == question(place, 1)
+    assert turn.question == question(place, 1)
 
 
 def _holds(replica: RedisProcess, key: str) -> bool:

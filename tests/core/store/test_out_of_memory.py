@@ -2,8 +2,10 @@
 
 import pytest
 
-from core.domain.conversation import Author, Exchange, Place, Question
+from core.domain.conversation import Author, Conversation, Exchange, Place
 from core.domain.errors import StoreError
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.store.redis.client import connection
 from core.store.turns import Claimed, Turns
 from tests.redis_topologies import server
@@ -13,7 +15,7 @@ ANN = Author("U1", "Ann")
 
 
 def question(number: int) -> Question:
-    return Question(id=f"slack/T1/C1/{number}", place=PLACE, author=ANN, text="why?", message=str(number))
+    return Question(id=TurnId(f"slack/T1/C1/{number}"), place=PLACE, author=ANN, text="why?", message=str(number))
 
 
 async def test_a_refused_question_leaves_no_trace() -> None:
@@ -23,10 +25,10 @@ async def test_a_refused_question_leaves_no_trace() -> None:
             turns = Turns(redis)
             await redis.config_set("maxmemory", "1")
             with pytest.raises(StoreError, match="maxmemory"):
-                await turns.accept(PLACE.name, question(1), "request")
+                await turns.accept(Conversation(PLACE.name), question(1), "request")
             assert await redis.keys() == []
             await redis.config_set("maxmemory", "0")
-            assert isinstance(await turns.accept(PLACE.name, question(1), "request again"), Claimed)
+            assert isinstance(await turns.accept(Conversation(PLACE.name), question(1), "request again"), Claimed)
 
 
 async def test_a_running_turn_can_be_committed() -> None:
@@ -34,9 +36,9 @@ async def test_a_running_turn_can_be_committed() -> None:
     with server() as full:
         async with connection(f"redis://127.0.0.1:{full.port}") as redis:
             turns = Turns(redis)
-            first = await turns.accept(PLACE.name, question(1), "request 1")
+            first = await turns.accept(Conversation(PLACE.name), question(1), "request 1")
             assert isinstance(first, Claimed)
-            await turns.accept(PLACE.name, question(2), "request 2")
+            await turns.accept(Conversation(PLACE.name), question(2), "request 2")
             await redis.config_set("maxmemory", "1")
             exchange = Exchange(question(1).id, ANN, "why?", "because", ("1", "m1"), 1.0)
             second = await turns.commit(first.turn, exchange, ("m1",))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from core.domain.conversation import Conversation
 from core.domain.progress import Progress
 from tests.core.store.queue_bench import Bench, BlockingRedis, Held
 from tests.core.store.queue_model import question, reply
@@ -33,7 +34,7 @@ Step = Callable[[RunningTurn], object]
 def renew(process: int) -> Step:
     def step(scene: RunningTurn) -> None:
         if held := scene.holding(process):
-            scene.bench.renew(held, Progress((reply(held.turn.mention),), 1 + process))
+            scene.bench.renew(held, Progress((reply(held.turn.question),), 1 + process))
 
     return step
 
@@ -41,7 +42,7 @@ def renew(process: int) -> Step:
 def release(process: int) -> Step:
     def step(scene: RunningTurn) -> None:
         if held := scene.holding(process):
-            scene.bench.release(held, Progress((reply(held.turn.mention),), 3), twice=True)
+            scene.bench.release(held, Progress((reply(held.turn.question),), 3), twice=True)
 
     return step
 
@@ -68,7 +69,7 @@ def late(name: str) -> Step:
     def step(scene: RunningTurn) -> None:
         if ended := next((each for each in scene.bench.ended if each.process == HOLDER), None):
             call = scene.bench.renew_late if name == "renew" else scene.bench.release_late
-            call(ended.turn, Progress((reply(ended.turn.mention),), 9))
+            call(ended.turn, Progress((reply(ended.turn.question),), 9))
 
     return step
 
@@ -106,7 +107,7 @@ def accept_again(scene: RunningTurn) -> None:
 def delete(message: str) -> Step:
     def step(scene: RunningTurn) -> None:
         scene.bench.both(
-            scene.bench.records.delete(scene.box.name, message),
+            scene.bench.records.delete(Conversation(scene.box.name), message),
             lambda: scene.box.delete(message),
         )
 
@@ -114,7 +115,7 @@ def delete(message: str) -> Step:
 
 
 def reset(scene: RunningTurn) -> None:
-    scene.bench.both(scene.bench.records.reset(scene.box.name), scene.box.reset)
+    scene.bench.both(scene.bench.records.reset(Conversation(scene.box.name)), scene.box.reset)
 
 
 def interleavings(scripts: Sequence[Sequence[Step]]) -> Iterator[tuple[Step, ...]]:

@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from core.domain.conversation import Author
+from core.domain.conversation import Author, Conversation
 from core.domain.progress import Progress
 from tests.core.store.queue_bench import CHANNELS, LIMITS, Bench, BlockingRedis, Ended, Held
 from tests.core.store.queue_model import AUTHORS, Box, question, reply, reworded
@@ -19,7 +19,7 @@ SHOWN_CHARACTERS = st.integers(0, 2)  # how many characters of the reply are on 
 
 def shown(of: Held | Ended, characters: int) -> Progress:
     """The progress of a reply."""
-    return Progress((reply(of.turn.mention),), characters) if characters else Progress()
+    return Progress((reply(of.turn.question),), characters) if characters else Progress()
 
 
 class Queue(RuleBasedStateMachine):
@@ -112,13 +112,13 @@ class Queue(RuleBasedStateMachine):
         box, asked = self._box(channel), question(channel, self._known(channel, pick))
         turns, records = self.bench.turns, self.bench.records
         if step == "stop":
-            self.bench.both(turns.stop(box.name, asked.id), lambda: box.stop(asked.id))
+            self.bench.both(turns.stop(Conversation(box.name), asked.id), lambda: box.stop(asked.id))
         elif step == "edit":
             changed = reworded(asked)
-            self.bench.both(records.edit(box.name, changed), lambda: box.edit(changed))
+            self.bench.both(records.edit(Conversation(box.name), changed), lambda: box.edit(changed))
         else:
             word = asked.message if step == "delete" else reply(asked)
-            self.bench.both(records.delete(box.name, word), lambda: box.delete(word))
+            self.bench.both(records.delete(Conversation(box.name), word), lambda: box.delete(word))
 
     @precondition(lambda self: self.bench.ended)
     @rule(channel=BOXES, person=st.sampled_from((None, *AUTHORS)))
@@ -126,9 +126,9 @@ class Queue(RuleBasedStateMachine):
         """Forget a person's exchanges, or all exchanges of a channel."""
         box, records = self._box(channel), self.bench.records
         if person is None:
-            self.bench.both(records.reset(box.name), box.reset)
+            self.bench.both(records.reset(Conversation(box.name)), box.reset)
         else:
-            self.bench.both(records.forget(box.name, person.id), lambda: box.forget(person.id))
+            self.bench.both(records.forget(Conversation(box.name), person.id), lambda: box.forget(person.id))
 
     @invariant()
     def holds(self) -> None:

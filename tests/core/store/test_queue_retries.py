@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
+from core.domain.conversation import Conversation
 from core.domain.errors import Stale
 from core.domain.progress import Progress
 from core.store.records import ConversationLookups
 from core.store.turns import Claimed, Queued, Turn, Turns
 from tests.core.store.queue_model import question, said
 
-HERE = question("C1", 0).place.name
+HERE = Conversation(question("C1", 0).place.name)
 
 
 async def begun(turns: Turns, count: int) -> Turn:
@@ -50,7 +51,7 @@ async def test_turn_cancelled_at_its_commit_leaves_no_progress(redis_client: Red
     await turns.release(turn, Progress(("r0",), 70))
     following = await turns.claim(HERE)
     assert following
-    assert (following.mention, following.attempt) == (question("C1", 1), 1)
+    assert (following.question, following.attempt) == (question("C1", 1), 1)
     assert following.progress == Progress()
 
 
@@ -86,8 +87,8 @@ async def test_question_accepted_again_is_answered_once(redis_client: Redis) -> 
     turns = Turns(redis_client)
     turn = await begun(turns, 1)
     await turns.commit(turn, said(turn))
-    await redis_client.delete(f"nb:{turns.mailboxes.tag(HERE)}:d:{turn.mention.id}")
-    anew = await turns.accept(HERE, turn.mention, "an edit, an hour later")
+    await redis_client.delete(f"nb:{turns.mailboxes.tag(HERE.name)}:d:{turn.question.id}")
+    anew = await turns.accept(HERE, turn.question, "an edit, an hour later")
     assert isinstance(anew, Claimed)
     await turns.renew(anew.turn, Progress(("r0",), 5))
     assert await turns.commit(anew.turn, said(anew.turn)) is None

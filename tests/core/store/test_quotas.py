@@ -4,17 +4,17 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from core.access.quotas import UserQuotas
-from core.domain.conversation import Author, Place, Question
+from core.access.quotas import UserLimits, UserQuotas
+from core.domain.conversation import Author, Place
 from core.domain.errors import StoreError
-from core.settings.config import Config
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.store.quotas import Demand, Granted, QuotaLimit, QuotaRefused, Quotas
 from core.store.redis.client import connection
 
@@ -201,12 +201,11 @@ async def test_no_window_is_above_a_smooth_limit(redis_url: str, costs: list[int
 
 
 def question(name: str, author: str = "U1", channel: str = "C1", *, direct: bool = False) -> Question:
-    return Question(name, Place("slack", "T1", channel, direct=direct), Author(author, "Ann"), "Hello")
+    return Question(TurnId(name), Place("slack", "T1", channel, direct=direct), Author(author, "Ann"), "Hello")
 
 
 def people(quotas: Quotas, **limits: int) -> UserQuotas:
-    values: dict[str, Any] = dict(limits)
-    return UserQuotas(quotas, Config(**values))
+    return UserQuotas(quotas, UserLimits(**limits))
 
 
 async def test_a_person_is_told_when_to_ask_again(quotas: Quotas) -> None:

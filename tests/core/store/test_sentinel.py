@@ -9,8 +9,10 @@ from typing import cast
 
 import pytest
 
-from core.domain.conversation import Author, Place, Question
+from core.domain.conversation import Author, Conversation, Place
 from core.domain.errors import StoreError
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.store.mailbox import Retention
 from core.store.redis.check import check
 from core.store.redis.client import connection, guarded
@@ -19,7 +21,7 @@ from tests.bounds import HANG_SECONDS
 from tests.redis_topologies import SERVICE, Guarded, RedisProcess, guarded_primary, server, until
 
 PLACE = Place("slack", "T1", "C1")
-HERE = PLACE.name
+HERE = Conversation(PLACE.name)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,9 @@ def healthy() -> Iterator[Guarded]:
 
 
 def question(number: int) -> Question:
-    return Question(id=f"{HERE}/{number}", place=PLACE, author=Author("U1", "Ann"), text="why?", message=str(number))
+    return Question(
+        id=TurnId(f"{HERE}/{number}"), place=PLACE, author=Author("U1", "Ann"), text="why?", message=str(number)
+    )
 
 
 def asks(one: RedisProcess, *command: object) -> object:
@@ -50,7 +54,7 @@ async def claimed(turns: Turns) -> Question:
         while True:
             with suppress(StoreError):
                 if turn := await turns.claim(HERE):
-                    return turn.mention
+                    return turn.question
             await asyncio.sleep(0.05)
 
 
@@ -194,7 +198,9 @@ async def test_hung_primary_is_abandoned() -> None:
                 os.kill(topology.primary.process.pid, signal.SIGCONT)
             await until(lambda: asks(topology.primary, "ROLE")[0] == "slave")  # type: ignore[index]
             for number in range(100, 120):
-                assert isinstance(await turns.accept(f"{HERE}/{number}", question(number), "request"), Claimed)
+                assert isinstance(
+                    await turns.accept(Conversation(f"{HERE}/{number}"), question(number), "request"), Claimed
+                )
 
 
 async def test_stop_is_heard_after_a_failover() -> None:
@@ -202,7 +208,7 @@ async def test_stop_is_heard_after_a_failover() -> None:
     heard: list[str] = []
     with guarded_primary() as topology:
         async with connection(topology.url) as redis, asyncio.TaskGroup() as group:
-            listening = group.create_task(Turns(redis).signals.listen(heard.append, heard.append))
+            listening = group.create_task(Turns(redis).signals.listen(heard.append, lambda _: None))
             await until(lambda: topology.primary.listeners("nb:stop"))
             topology.primary.kill()
             await until(lambda: topology.replica.listeners("nb:stop"))

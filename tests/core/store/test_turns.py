@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from core.domain.conversation import Author, Exchange, Place, Question
+from core.domain.conversation import Author, Conversation, Exchange, Place
 from core.domain.errors import Stale
 from core.domain.progress import Progress
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.store.mailbox import Retention
 from core.store.records import ConversationLookups
 from core.store.turns import Claimed, Duplicate, Full, Queued, Turn, Turns
@@ -17,15 +19,15 @@ from tests.bounds import HANG_SECONDS
 
 PLACE = Place("slack", "T1", "C1")
 ANN = Author("U1", "Ann")
-HERE = PLACE.name
+HERE = Conversation(PLACE.name)
 
 
 def question(number: int, text: str = "why?") -> Question:
-    return Question(id=f"slack/T1/C1/{number}", place=PLACE, author=ANN, text=text, message=str(number))
+    return Question(id=TurnId(f"slack/T1/C1/{number}"), place=PLACE, author=ANN, text=text, message=str(number))
 
 
 def said(turn: Turn, answer: str = "because") -> Exchange:
-    asked = turn.mention
+    asked = turn.question
     return Exchange(asked.id, ANN, asked.text, answer, (asked.message, "r" + asked.message), 1.0)
 
 
@@ -44,7 +46,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
 async def test_first_question_is_claimed_at_once(redis_client: Redis) -> None:
     """In a free conversation, accepting is claiming: one round trip from event to turn."""
     turn = await claimed(Turns(redis_client), 1)
-    assert turn.mention == question(1)
+    assert turn.question == question(1)
     assert (turn.attempt, turn.history, turn.progress) == (1, (), Progress())
 
 
@@ -78,10 +80,10 @@ async def test_second_question_waits_for_the_first(redis_client: Redis) -> None:
     assert await turns.accept(HERE, question(3), "request 3") == Queued(ahead=2)
     second = await turns.commit(first, said(first))
     assert second
-    assert second.mention == question(2)
+    assert second.question == question(2)
     third = await turns.commit(second, said(second))
     assert third
-    assert third.mention == question(3)
+    assert third.question == question(3)
     assert await turns.commit(third, said(third)) is None
 
 
@@ -90,7 +92,7 @@ async def test_other_conversations_run_at_the_same_time(redis_client: Redis) -> 
     turns = Turns(redis_client)
     await claimed(turns, 1)
     elsewhere = replace(question(2), place=Place("slack", "T1", "C2"))
-    assert isinstance(await turns.accept(elsewhere.place.name, elsewhere, "request 2"), Claimed)
+    assert isinstance(await turns.accept(Conversation(elsewhere.place.name), elsewhere, "request 2"), Claimed)
 
 
 async def test_full_inbox_refuses(redis_client: Redis) -> None:
@@ -217,8 +219,8 @@ async def test_reset_forgets_the_past_and_the_running_turn(redis_client: Redis) 
 async def test_event_happens_once(redis_client: Redis) -> None:
     """An event that is not a question is also recognised by its id."""
     turns = Turns(redis_client)
-    assert await turns.once("slack/T1/C1/7")
-    assert not await turns.once("slack/T1/C1/7")
+    assert await turns.once(TurnId("slack/T1/C1/7"))
+    assert not await turns.once(TurnId("slack/T1/C1/7"))
 
 
 async def test_partitions_keep_each_step_in_one_slot(redis_client: Redis) -> None:
@@ -226,10 +228,10 @@ async def test_partitions_keep_each_step_in_one_slot(redis_client: Redis) -> Non
     turns = Turns(redis_client, partitions=8)
     names = [f"slack/T1/C{number}" for number in range(20)]
     for number, name in enumerate(names):
-        acceptance = await turns.accept(name, question(number), f"request {number}")
+        acceptance = await turns.accept(Conversation(name), question(number), f"request {number}")
         assert isinstance(acceptance, Claimed)
         await turns.release(acceptance.turn)
-    assert sorted(await turns.lapsed()) == sorted(names)
+    assert {each.name for each in await turns.lapsed()} == set(names)
     tags: dict[str, set[bytes]] = {}
     async for key in redis_client.scan_iter("nb:*:[cih]:*"):
         _, tag, _, name = key.split(b":", 3)
@@ -244,8 +246,8 @@ async def test_no_key_is_left_without_a_ttl(redis_client: Redis) -> None:
     await turns.commit(turn := await claimed(turns, 1), said(turn))
     await turns.accept(HERE, question(2), "request 2")
     await turns.accept(HERE, question(3), "request 3")
-    await ConversationLookups(turns.mailboxes).reset("slack/T1/C9")
-    await turns.once("event")
+    await ConversationLookups(turns.mailboxes).reset(Conversation("slack/T1/C9"))
+    await turns.once(TurnId("event"))
     async for key in redis_client.scan_iter():
         assert await redis_client.pttl(key) > 0, key
 

@@ -8,18 +8,20 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Author, Place, Question
+from core.domain.conversation import Author, Conversation, Place
 from core.domain.errors import Stale, StoreError
 from core.domain.page import Action
 from core.domain.progress import Progress
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.inbound.edits import CHANGED
 from core.reply.layout import PAUSED
 from core.store.mailbox import Retention
 from core.store.turns import Claimed, Queued, Turns
-from core.turns.intake import GAVE_UP
 from core.turns.lease import Lease
+from core.turns.runner import GAVE_UP
 from tests.bounds import HANG_SECONDS
-from tests.core.core_harness import ROOM, Process, Rooms, eventually, process
+from tests.core.core_harness import HERE, ROOM, Process, Rooms, eventually, process
 
 
 async def busy(bot: Process, server: NebulaServer) -> Question:
@@ -27,7 +29,7 @@ async def busy(bot: Process, server: NebulaServer) -> Question:
     server.fault(NebulaFault(stall_after=3))
     server.answer_next("word " * 20)
     question = bot.question("talk")
-    await bot.intake.accept(question)
+    await bot.inbox.accept(question)
     await bot.rooms.rooms[question.message].until("word")
     return question
 
@@ -62,12 +64,12 @@ async def test_frozen_process_checks_its_lease_before_it_shows_anything(redis_cl
     """After a pause the lease has expired by our own clock: before its next frame the process asks Redis, and never
     sends it."""
     turns = Turns(redis_client, Retention(lease=0.05))
-    accepted = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
+    accepted = await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
     lease = Lease(turns, accepted.turn, lambda: None)
     await lease.check()
     async with asyncio.timeout(HANG_SECONDS):
-        while not await turns.claim(ROOM.name):
+        while not await turns.claim(HERE):
             await asyncio.sleep(0.01)
     with pytest.raises(Stale):
         await lease.check()
@@ -76,10 +78,10 @@ async def test_frozen_process_checks_its_lease_before_it_shows_anything(redis_cl
 async def test_process_frozen_after_its_claim_checks_its_lease_too(redis_client: Redis) -> None:
     """The lease begins with the claim, not when the process learns of it."""
     turns = Turns(redis_client, Retention(lease=0.05))
-    accepted = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
+    accepted = await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
     async with asyncio.timeout(HANG_SECONDS):
-        while not await turns.claim(ROOM.name):
+        while not await turns.claim(HERE):
             await asyncio.sleep(0.01)
     with pytest.raises(Stale):
         await Lease(turns, accepted.turn, lambda: None).check()
@@ -91,16 +93,16 @@ async def test_abandoned_question_can_be_asked_again(redis_client: Redis, server
     async with process(redis_client, server, rooms=rooms) as bot:
         pass
     question = bot.question("poison")
-    await bot.intake.accept(question)
+    await bot.inbox.accept(question)
     for _ in range(3):
-        assert await bot.turns.claim(ROOM.name)
+        assert await bot.turns.claim(HERE)
         await redis_client.zadd("nb:{0}:leases", {ROOM.name: 0})
     async with process(redis_client, server, rooms=rooms) as successor:
         await successor.settled(question)
         [(message, page)] = rooms.rooms[question.message].messages.items()
         assert (page.foot, page.actions) == (GAVE_UP, (Action.AGAIN,))
         assert await successor.press(Action.AGAIN, message) is None
-        await successor.intake.idle()
+        await successor.runner.idle()
         assert GAVE_UP not in successor.shown(question)
     assert len(server.requests) == 1
 
@@ -111,8 +113,8 @@ async def test_number_of_attempts_is_a_setting(redis_client: Redis, server: Nebu
     async with process(redis_client, server, rooms=rooms) as bot:
         pass
     question = bot.question("poison")
-    await bot.intake.accept(question)
-    assert await bot.turns.claim(ROOM.name)
+    await bot.inbox.accept(question)
+    assert await bot.turns.claim(HERE)
     await redis_client.zadd("nb:{0}:leases", {ROOM.name: 0})
     async with process(redis_client, server, rooms=rooms, turn_attempts=1) as successor:
         await successor.settled(question)
@@ -125,12 +127,12 @@ async def test_process_leaves_turns_above_its_limit_to_others(redis_client: Redi
     async with process(redis_client, server, rooms=rooms, turns_at_once=1) as small:
         question = await busy(small, server)
         other = small.question("hello", Place("test", "W1", "C2"))
-        assert isinstance(await small.intake.accept(other), Queued)
+        assert isinstance(await small.inbox.accept(other), Queued)
         async with process(redis_client, server, rooms=rooms) as large:
             await large.settled(other)
         third = small.question("hello", Place("test", "W1", "C3"))
-        await small.intake.accept(third)
-        await small.turns.stop(ROOM.name, question.id)
+        await small.inbox.accept(third)
+        await small.turns.stop(HERE, question.id)
         await small.settled(third)
 
 
@@ -139,11 +141,11 @@ async def test_refused_person_is_told_and_nothing_is_stored(redis_client: Redis,
     async with process(redis_client, server, access_deny="U1") as bot:
         question = bot.question("hi")
         for _ in range(2):
-            await bot.intake.accept(question)
+            await bot.inbox.accept(question)
         room = bot.rooms.rooms[question.message]
         await eventually(lambda: bool(room.whispers))
         assert room.whispers == ["You can't use this bot here. Ask whoever runs it for access."]
-        assert await bot.turns.waiting(ROOM.name) == 0
+        assert await bot.turns.waiting(HERE) == 0
         assert "can't use this bot" in await bot.command("settings")
     assert not server.requests
 
@@ -152,8 +154,8 @@ async def test_people_of_other_organisations_need_permission(redis_client: Redis
     """Off by default: their questions cost money, and the model sees what the channel has said."""
     guest = Author("U9", "Guest", external=True)
     async with process(redis_client, server) as bot:
-        await bot.intake.accept(bot.question("hi", author=guest))
-        await bot.intake.idle()
+        await bot.inbox.accept(bot.question("hi", author=guest))
+        await bot.runner.idle()
         assert not server.requests
     async with process(redis_client, server, access_external="on") as bot:
         assert await bot.answer("hi", author=guest)
@@ -163,44 +165,51 @@ async def test_full_memory_of_redis_loses_nothing(redis_client: Redis, server: N
     """New questions are refused, because the platform delivers them again; running turns are renewed, stopped and
     committed."""
     turns = Turns(redis_client)
-    accepted = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
+    accepted = await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
     await redis_client.config_set("maxmemory", "1mb")
     try:
         with pytest.raises(StoreError):
-            await turns.accept(ROOM.name, Question("m2", ROOM, Author("U1", "Ann"), "hi"), "r2")
+            await turns.accept(HERE, Question(TurnId("m2"), ROOM, Author("U1", "Ann"), "hi"), "r2")
         await turns.renew(accepted.turn, Progress(("reply",)))
-        assert await turns.stop(ROOM.name, "m1")
+        assert await turns.stop(HERE, TurnId("m1"))
         assert (await turns.renew(accepted.turn)).stop
         await turns.commit(accepted.turn, None)
     finally:
         await redis_client.config_set("maxmemory", "0")
-    assert isinstance(await turns.accept(ROOM.name, Question("m2", ROOM, Author("U1", "Ann"), "hi"), "r3"), Claimed)
+    assert isinstance(
+        await turns.accept(HERE, Question(TurnId("m2"), ROOM, Author("U1", "Ann"), "hi"), "r3"),
+        Claimed,
+    )
 
 
 async def test_lapsed_turns_of_other_platforms_do_not_hide_ours(redis_client: Redis) -> None:
     """We find our own turns, however many others wait for a process that serves their platform."""
     turns = Turns(redis_client, Retention(lease=0.001))
     for number in range(150):
-        await turns.accept(f"other/{number}", Question(f"o{number}", ROOM, Author("U1", "Ann"), "hi"), f"r{number}")
-    await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r")
+        await turns.accept(
+            Conversation(f"other/{number}"),
+            Question(TurnId(f"o{number}"), ROOM, Author("U1", "Ann"), "hi"),
+            f"r{number}",
+        )
+    await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r")
 
-    async def found() -> tuple[str, ...]:
+    async def found() -> tuple[Conversation, ...]:
         return await turns.lapsed(("test/",))
 
     async with asyncio.timeout(HANG_SECONDS):
-        while await found() != (ROOM.name,):
+        while await found() != (HERE,):
             await asyncio.sleep(0.01)
 
 
 async def test_token_of_a_claim_is_never_given_out_twice(redis_client: Redis) -> None:
     """A server that lost its last writes must not give the holder's own token to another process."""
     turns = Turns(redis_client)
-    first = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
+    first = await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(first, Claimed)
     await redis_client.hset(f"nb:{{0}}:c:{ROOM.name}", "fence", 0)  # as if the replica had not received the claim
     await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
-    second = await turns.claim(ROOM.name)
+    second = await turns.claim(HERE)
     assert second
     assert second.fence > first.turn.fence
     with pytest.raises(Stale):
@@ -210,13 +219,13 @@ async def test_token_of_a_claim_is_never_given_out_twice(redis_client: Redis) ->
 async def test_holder_continues_after_the_server_lost_its_claim(redis_client: Redis) -> None:
     """If nobody claimed since, the holder's renewal puts its token back, and its answer is remembered."""
     turns = Turns(redis_client)
-    first = await turns.accept(ROOM.name, Question("m1", ROOM, Author("U1", "Ann"), "hi"), "r1")
+    first = await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(first, Claimed)
     await redis_client.delete(f"nb:{{0}}:c:{ROOM.name}")
     await turns.renew(first.turn)
-    assert await turns.claim(ROOM.name) is None
+    assert await turns.claim(HERE) is None
     assert await turns.commit(first.turn, None) is None
-    assert await turns.waiting(ROOM.name) == 0
+    assert await turns.waiting(HERE) == 0
 
 
 async def test_longest_wait_comes_first(redis_client: Redis, server: NebulaServer) -> None:
@@ -227,7 +236,7 @@ async def test_longest_wait_comes_first(redis_client: Redis, server: NebulaServe
         questions = [bot.question("hello", place) for place in places for _ in range(3)]
         last = bot.question("patient", Place("test", "W1", "Z"))
         for question in (*questions[:6], last, *questions[6:]):
-            await bot.intake.accept(question)
+            await bot.inbox.accept(question)
         await bot.settled(last)
         assert len(server.requests) <= 12
         for question in questions:
@@ -244,14 +253,14 @@ async def test_question_received_while_closing_does_not_delay_the_end(
         server.fault(NebulaFault(stall_after=3))
         server.answer_next("word " * 20)
         running = holder.question("long", other)
-        await holder.intake.accept(running)
+        await holder.inbox.accept(running)
         await rooms.rooms[running.message].until("word")
         async with process(redis_client, server, rooms=rooms) as bot:
             pass
         late = bot.question("late", other)
         async with asyncio.timeout(HANG_SECONDS):
-            assert isinstance(await bot.intake.accept(late), Queued)
-        await holder.turns.stop(other.name, running.id)
+            assert isinstance(await bot.inbox.accept(late), Queued)
+        await holder.turns.stop(Conversation(other.name), running.id)
         await holder.settled(late)
 
 
@@ -260,7 +269,7 @@ async def test_complete_answer_is_not_marked_as_interrupted(redis_client: Redis,
     async with process(redis_client, server, drain=0) as bot:
         server.answer_next("whole")
         question = bot.question("talk")
-        await bot.intake.accept(question)
+        await bot.inbox.accept(question)
         await bot.rooms.rooms[question.message].until("whole")
     assert bot.shown(question) == "whole"
 
@@ -270,8 +279,8 @@ async def test_edit_received_by_two_processes_is_offered_once(redis_client: Redi
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as one, process(redis_client, server, rooms=rooms) as two:
         question = one.question("teh")
-        await one.intake.accept(question)
-        await one.intake.idle()
+        await one.inbox.accept(question)
+        await one.runner.idle()
         edited = replace(question, text="the")
         await asyncio.gather(one.dispatcher.edited(edited, asks=True), two.dispatcher.edited(edited, asks=True))
         room = rooms.rooms[question.message]

@@ -8,19 +8,21 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Exchange, Place, Question
+from core.domain.conversation import Conversation, Exchange, Place
 from core.domain.errors import Forbidden, SlowDown
 from core.domain.options import Memory, Placement
 from core.domain.ports import QuestionStatus
 from core.domain.progress import Progress
+from core.domain.question import Question
 from core.domain.rates import RateLimit
+from core.domain.turn_id import TurnId
 from core.prompt.build import build
 from core.prompt.tokens import TokenEstimator
 from core.ratelimit.limiter import RateLimiter
 from core.settings.parameters import ChannelSettings
 from core.store.turns import Claimed, Turns
 from tests.bounds import HANG_SECONDS
-from tests.core.core_harness import ANN, ROOM, Process, eventually, process
+from tests.core.core_harness import ANN, HERE, ROOM, Process, eventually, process
 
 OTHER_PLATFORM = Place("other", "W1", "C9")
 
@@ -29,8 +31,8 @@ async def left_behind(redis: "Redis") -> Question:
     """A question whose process has ended. The sweep visits leases that ran out earlier first: once this question is
     answered, the sweep has passed all of them."""
     place = Place("test", "W1", "C7")
-    question = Question("test/left", place, ANN, "still here?", message="left")
-    await Turns(redis).accept(place.name, question, "r")
+    question = Question(TurnId("test/left"), place, ANN, "still here?", message="left")
+    await Turns(redis).accept(Conversation(place.name), question, "r")
     await redis.zadd("nb:{0}:leases", {place.name: 2})
     return question
 
@@ -42,7 +44,7 @@ async def test_entry_that_does_not_parse_does_not_end_the_process(redis_client: 
     behind = await left_behind(redis_client)
     async with process(redis_client, server) as bot:
         await bot.settled(behind)
-        assert await bot.turns.waiting("test/W1/C1") == 0
+        assert await bot.turns.waiting(Conversation("test/W1/C1")) == 0
         assert await bot.answer("hi", Place("test", "W1", "C2"))
 
 
@@ -63,7 +65,9 @@ async def test_turn_of_a_platform_not_served_here_is_left_alone(
 ) -> None:
     """A process takes over only turns that it can answer: the console takes none of Slack's."""
     turns = Turns(redis_client)
-    await turns.accept(OTHER_PLATFORM.name, Question("other/1", OTHER_PLATFORM, ANN, "hi", message="1"), "r")
+    await turns.accept(
+        Conversation(OTHER_PLATFORM.name), Question(TurnId("other/1"), OTHER_PLATFORM, ANN, "hi", message="1"), "r"
+    )
     await redis_client.zadd("nb:{0}:leases", {OTHER_PLATFORM.name: 1})
     behind = await left_behind(redis_client)
     async with process(redis_client, server) as bot:
@@ -74,24 +78,24 @@ async def test_turn_of_a_platform_not_served_here_is_left_alone(
 async def test_late_renewal_does_not_hold_an_idle_conversation(redis_client: Redis) -> None:
     """A renewal that is in flight during the commit leaves no lease behind."""
     turns = Turns(redis_client)
-    acceptance = await turns.accept(ROOM.name, Question("m1", ROOM, ANN, "hi"), "r1")
+    acceptance = await turns.accept(HERE, Question(TurnId("m1"), ROOM, ANN, "hi"), "r1")
     assert isinstance(acceptance, Claimed)
     await turns.commit(acceptance.turn, None)
     await turns.renew(acceptance.turn)
     assert await redis_client.zscore("nb:{0}:leases", ROOM.name) is None
-    assert isinstance(await turns.accept(ROOM.name, Question("m2", ROOM, ANN, "hi"), "r2"), Claimed)
+    assert isinstance(await turns.accept(HERE, Question(TurnId("m2"), ROOM, ANN, "hi"), "r2"), Claimed)
 
 
 async def test_late_progress_is_not_the_next_turns(redis_client: Redis) -> None:
     """Messages of an answered turn do not become those of the next turn."""
     turns = Turns(redis_client)
-    first = await turns.accept(ROOM.name, Question("m1", ROOM, ANN, "hi"), "r1")
+    first = await turns.accept(HERE, Question(TurnId("m1"), ROOM, ANN, "hi"), "r1")
     assert isinstance(first, Claimed)
-    await turns.accept(ROOM.name, Question("m2", ROOM, ANN, "hi"), "r2")
+    await turns.accept(HERE, Question(TurnId("m2"), ROOM, ANN, "hi"), "r2")
     await turns.commit(first.turn, None)
     await turns.renew(first.turn, Progress(("reply of m1",)))
     await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
-    taken = await turns.claim(ROOM.name)
+    taken = await turns.claim(HERE)
     assert taken
     assert taken.progress == Progress()
 
@@ -99,11 +103,11 @@ async def test_late_progress_is_not_the_next_turns(redis_client: Redis) -> None:
 async def test_repeated_release_has_no_effect(redis_client: Redis) -> None:
     """A repeated release, or a release after the commit, changes nothing."""
     turns = Turns(redis_client)
-    first = await turns.accept(ROOM.name, Question("m1", ROOM, ANN, "hi"), "r1")
+    first = await turns.accept(HERE, Question(TurnId("m1"), ROOM, ANN, "hi"), "r1")
     assert isinstance(first, Claimed)
     await turns.release(first.turn)
     await turns.release(first.turn)
-    taken = await turns.claim(ROOM.name)
+    taken = await turns.claim(HERE)
     assert taken
     assert taken.attempt == 1
 
@@ -111,7 +115,7 @@ async def test_repeated_release_has_no_effect(redis_client: Redis) -> None:
 async def test_release_after_the_end_leaves_nothing(redis_client: Redis) -> None:
     """A cancellation right after the commit leaves no lease behind, and every key has a TTL."""
     turns = Turns(redis_client)
-    first = await turns.accept(ROOM.name, Question("m1", ROOM, ANN, "hi"), "r1")
+    first = await turns.accept(HERE, Question(TurnId("m1"), ROOM, ANN, "hi"), "r1")
     assert isinstance(first, Claimed)
     await turns.commit(first.turn, None)
     await turns.release(first.turn)
@@ -130,8 +134,8 @@ async def test_answer_that_nobody_saw_is_not_remembered(bot: Process, server: Ne
     server.answer_next("word " * 100)
     question = bot.question("talk")
     bot.rooms.rooms[question.message].faults.append(Forbidden("no"))
-    await bot.intake.accept(question)
-    await bot.intake.idle()
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
     await bot.answer("next")
     assert len(server.requests[-1].messages) == 2
 
@@ -139,9 +143,11 @@ async def test_answer_that_nobody_saw_is_not_remembered(bot: Process, server: Ne
 async def test_prompt_and_answer_fit_the_window_together() -> None:
     """The prompt and max_tokens fit into the context together."""
     settings = ChannelSettings("p", "m", None, None, 6000, Memory.CHANNEL, Placement.CHANNEL)
-    history = [Exchange(str(i), ANN, "x" * 700, "y" * 700, (), 0) for i in range(100)]
+    history = [Exchange(TurnId(str(i)), ANN, "x" * 700, "y" * 700, (), 0) for i in range(100)]
     estimator = TokenEstimator()
-    request = build(settings, history, Question("1", ROOM, ANN, "q"), model="m", context=8192, estimator=estimator)
+    request = build(
+        settings, history, Question(TurnId("1"), ROOM, ANN, "q"), model="m", context=8192, estimator=estimator
+    )
     used = sum(estimator.count("m", each.content) for each in request.messages)
     assert used + (request.max_tokens or 0) <= 8192
 
@@ -164,7 +170,7 @@ async def test_notice_that_fails_does_not_end_the_process(redis_client: Redis, s
     async with process(redis_client, server) as bot:
         server.fault(NebulaFault(stall_after=1))
         first, second = bot.question("one"), bot.question("two")
-        await bot.intake.accept(first)
+        await bot.inbox.accept(first)
 
         failed = asyncio.Event()
 
@@ -173,7 +179,7 @@ async def test_notice_that_fails_does_not_end_the_process(redis_client: Redis, s
             raise RuntimeError("a defect of an adapter")
 
         bot.rooms.rooms[second.message].status = broken  # type: ignore[method-assign]
-        await bot.intake.accept(second)
+        await bot.inbox.accept(second)
         async with asyncio.timeout(HANG_SECONDS):
             await failed.wait()
         await server.until(lambda: len(server.requests) == 1)  # now there is a request to stop
@@ -198,7 +204,7 @@ async def test_shutdown_begins_no_new_turns(redis_client: Redis, server: NebulaS
     server.answer_next("word " * 20)
     async with process(redis_client, server) as bot:
         for text in ("one", "two"):
-            await bot.intake.accept(bot.question(text))
+            await bot.inbox.accept(bot.question(text))
         await server.until(lambda: len(server.requests) == 1)
         asyncio.get_running_loop().call_soon(held.release)  # once the process has begun to close
     assert len(server.requests) == 1
@@ -208,10 +214,10 @@ async def test_waiting_notice_does_not_delay_a_shutdown(redis_client: Redis, ser
     """A platform that asks for a pause of half a minute does not keep the process alive."""
     async with asyncio.timeout(HANG_SECONDS), process(redis_client, server, inbox_limit=1, drain=0) as bot:
         server.fault(NebulaFault(stall_after=1))
-        await bot.intake.accept(bot.question("first"))
+        await bot.inbox.accept(bot.question("first"))
         refused = bot.question("one too many")
         bot.rooms.rooms[refused.message].faults = [SlowDown("429", 10 * HANG_SECONDS)]
-        await bot.intake.accept(refused)
+        await bot.inbox.accept(refused)
         await eventually(lambda: not bot.rooms.rooms[refused.message].faults)
 
 
@@ -221,11 +227,11 @@ async def test_own_turn_is_not_taken_over(redis_client: Redis, server: NebulaSer
         held = server.hold(after=10)
         server.answer_next("word " * 60 + "end")
         question = bot.question("talk")
-        await bot.intake.accept(question)
+        await bot.inbox.accept(question)
         await eventually(lambda: len(bot.shown(question)) > 20)  # posted, and its progress stored
         await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})  # as after an outage longer than the lease
         await bot.settled(await left_behind(redis_client))
         held.release()
-        await bot.intake.idle()
+        await bot.runner.idle()
         assert bot.shown(question).endswith("end")
     assert len(server.requests) == 2  # one of them for the question left behind

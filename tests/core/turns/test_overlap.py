@@ -8,10 +8,10 @@ from redis.asyncio import Redis
 from bots.sandbox.hold import Hold
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Question
+from core.domain.question import Question
 from core.reply.layout import STOPPED
 from core.store.records import ConversationLookups
-from tests.core.core_harness import BOB, ROOM, Process, eventually, process
+from tests.core.core_harness import BOB, HERE, Process, eventually, process
 
 
 async def busy(bot: Process, server: NebulaServer, held: Hold | None = None) -> Question:
@@ -19,7 +19,7 @@ async def busy(bot: Process, server: NebulaServer, held: Hold | None = None) -> 
     server.fault(NebulaFault(hold_after=3, hold=held or Hold()))
     server.answer_next("first " * 20)
     first = bot.question("first")
-    await bot.intake.accept(first)
+    await bot.inbox.accept(first)
     await bot.rooms.rooms[first.message].until("first")
     return first
 
@@ -31,16 +31,16 @@ async def test_questions_that_wait_are_answered_together(bot: Process, server: N
     first = await busy(bot, server)
     second, third = bot.question("second"), bot.question("third", author=BOB)
     for question in (second, third):
-        await bot.intake.accept(question)
+        await bot.inbox.accept(question)
     server.answer_next("To both.")
-    await bot.turns.stop(ROOM.name, first.id)
-    await bot.intake.idle()
+    await bot.turns.stop(HERE, first.id)
+    await bot.runner.idle()
     assert [each.messages[-1].content for each in server.requests[1:]] == ["Ann: second\n\nBob: third"]
     assert "To both." in bot.shown(second)
     assert bot.shown(third) == ""
-    [_, both] = await ConversationLookups(bot.turns.mailboxes).history(ROOM.name)
+    [_, both] = await ConversationLookups(bot.turns.mailboxes).history(HERE)
     assert both.messages[:2] == (second.message, third.message)
-    assert await bot.turns.waiting(ROOM.name) == 0
+    assert await bot.turns.waiting(HERE) == 0
 
 
 async def test_merged_questions_survive_a_crash(redis_client: Redis, server: NebulaServer) -> None:
@@ -49,16 +49,16 @@ async def test_merged_questions_survive_a_crash(redis_client: Redis, server: Neb
         await bot.command("set overlap merge")
         first = await busy(bot, server)
         for text in ("second", "third"):
-            await bot.intake.accept(bot.question(text))
+            await bot.inbox.accept(bot.question(text))
         server.fault(NebulaFault(stall_after=3))
         server.answer_next("both " * 100)
-        await bot.turns.stop(ROOM.name, first.id)
+        await bot.turns.stop(HERE, first.id)
         await eventually(lambda: len(server.requests) == 2)
     async with process(redis_client, server, rooms=bot.rooms) as successor:
         await eventually(lambda: len(server.requests) == 3)
-        await successor.intake.idle()
+        await successor.runner.idle()
     assert server.requests[-1].messages[-1].content == "Ann: second\n\nAnn: third"
-    assert await successor.turns.waiting(ROOM.name) == 0
+    assert await successor.turns.waiting(HERE) == 0
 
 
 async def test_newer_question_interrupts(bot: Process, server: NebulaServer) -> None:
@@ -68,8 +68,8 @@ async def test_newer_question_interrupts(bot: Process, server: NebulaServer) -> 
     first = await busy(bot, server)
     server.answer_next("Newer.")
     second = bot.question("second")
-    await bot.intake.accept(second)
-    await bot.intake.idle()
+    await bot.inbox.accept(second)
+    await bot.runner.idle()
     assert STOPPED in bot.shown(first)
     assert bot.shown(first).startswith("first")
     assert bot.shown(second) == "Newer."
@@ -81,9 +81,9 @@ async def test_nothing_is_interrupted_by_default(bot: Process, server: NebulaSer
     await bot.command(f"set overlap {overlap}")
     held = Hold()
     first = await busy(bot, server, held)
-    await bot.intake.accept(bot.question("second"))
+    await bot.inbox.accept(bot.question("second"))
     held.release()
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert bot.shown(first).count("first") == 20
 
 
@@ -93,13 +93,13 @@ async def test_question_edited_during_a_merged_answer_gets_its_own(bot: Process,
     first = await busy(bot, server)
     second, third = bot.question("second"), bot.question("third")
     for question in (second, third):
-        await bot.intake.accept(question)
+        await bot.inbox.accept(question)
     server.fault(NebulaFault(stall_after=3))
     server.answer_next("both " * 100)
-    await bot.turns.stop(ROOM.name, first.id)
+    await bot.turns.stop(HERE, first.id)
     await bot.rooms.rooms[second.message].until("both")
     await bot.dispatcher.edited(replace(third, text="a third one"), asks=True)
-    await bot.turns.stop(ROOM.name, second.id)
-    await bot.intake.idle()
+    await bot.turns.stop(HERE, second.id)
+    await bot.runner.idle()
     asked = [each.messages[-1].content for each in server.requests[1:]]
     assert asked == ["Ann: second\n\nAnn: third", "Ann: a third one"]

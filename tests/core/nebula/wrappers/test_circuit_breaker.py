@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.nebula.circuit_breaker import BreakerPermit, BreakerState, CircuitBreaker
+from core.nebula.wrappers.circuit_breaker import BreakerPermit, BreakerState, CircuitBreaker
 
 
 def new_breaker(failures: int = 3) -> CircuitBreaker:

@@ -14,9 +14,9 @@ from core.domain.errors import BadKey, NoCredits, SlowDown
 from core.domain.ports import Status
 from core.reply.layout import SPENT, STOPPED
 from core.store.turns import Duplicate, Full, Queued
-from core.turns.intake import GAVE_UP
+from core.turns.runner import GAVE_UP
 from tests.bounds import HANG_SECONDS
-from tests.core.core_harness import BOB, ROOM, Process, Rooms, eventually, process
+from tests.core.core_harness import BOB, HERE, ROOM, Process, Rooms, eventually, process
 
 
 async def test_question_is_answered_and_remembered(bot: Process, server: NebulaServer) -> None:
@@ -38,11 +38,11 @@ async def test_channels_are_kept_apart(bot: Process, server: NebulaServer) -> No
 async def test_redelivery_is_answered_once(bot: Process, server: NebulaServer) -> None:
     """Four deliveries of one question cause one request and one reply."""
     question = bot.question("hello")
-    await bot.intake.accept(question)
+    await bot.inbox.accept(question)
     for _ in range(3):
-        assert await bot.intake.accept(question) == Duplicate()
-    await bot.intake.idle()
-    assert await bot.intake.accept(question) == Duplicate()
+        assert await bot.inbox.accept(question) == Duplicate()
+    await bot.runner.idle()
+    assert await bot.inbox.accept(question) == Duplicate()
     assert len(server.requests) == 1
 
 
@@ -52,11 +52,11 @@ async def test_questions_of_a_room_are_answered_in_order(bot: Process, server: N
     held = server.hold(after=3)
     server.answer_next("word " * 20)
     first, second = bot.question("one"), bot.question("two", author=BOB)
-    await bot.intake.accept(first)
-    assert await bot.intake.accept(second) == Queued(ahead=1)
+    await bot.inbox.accept(first)
+    assert await bot.inbox.accept(second) == Queued(ahead=1)
     await eventually(lambda: Status.QUEUED in bot.rooms.rooms[second.message].statuses)
     held.release()
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert "word word" in repr(server.requests[1].messages)
     assert bot.shown(second)
 
@@ -64,10 +64,10 @@ async def test_questions_of_a_room_are_answered_in_order(bot: Process, server: N
 async def test_rooms_do_not_wait_for_each_other(bot: Process, server: NebulaServer) -> None:
     """A long answer in one channel does not delay another channel."""
     server.fault(NebulaFault(stall_after=1))
-    await bot.intake.accept(bot.question("never ends"))
+    await bot.inbox.accept(bot.question("never ends"))
     await server.until(lambda: len(server.requests) == 1)
     elsewhere = bot.question("quick", Place("test", "W1", "C2"))
-    await bot.intake.accept(elsewhere)
+    await bot.inbox.accept(elsewhere)
     await eventually(lambda: "quick" in bot.shown(elsewhere))
     await bot.command("stop")
 
@@ -76,9 +76,9 @@ async def test_full_inbox_is_refused_with_a_sentence(redis_client: Redis, server
     """Beyond the limit a question is refused with a visible sentence."""
     async with process(redis_client, server, inbox_limit=1) as bot:
         server.fault(NebulaFault(stall_after=1))
-        await bot.intake.accept(bot.question("first"))
+        await bot.inbox.accept(bot.question("first"))
         refused = bot.question("one too many")
-        assert await bot.intake.accept(refused) == Full(waiting=1)
+        assert await bot.inbox.accept(refused) == Full(waiting=1)
         await eventually(lambda: "questions are waiting here" in bot.shown(refused))
         await bot.command("stop")
 
@@ -134,8 +134,8 @@ async def test_question_without_use_gets_a_sentence(
     """If the model has nothing to work with, the bot answers itself, and the history stays as it is."""
     files_of = (Attachment("cat.png", "image/png", "https://x/cat.png", 9),) if files else ()
     question = bot.question(text, attachments=files_of)
-    await bot.intake.accept(question)
-    await bot.intake.idle()
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
     assert sentence in bot.shown(question)
     assert not server.requests
     await bot.answer("hi")
@@ -183,10 +183,10 @@ async def test_stop_ends_the_request(bot: Process, server: NebulaServer) -> None
     server.answer_next("word " * 50)
     server.fault(NebulaFault(stall_after=10))
     question = bot.question("talk")
-    await bot.intake.accept(question)
+    await bot.inbox.accept(question)
     await eventually(lambda: "word word" in bot.shown(question))
     assert "Stopping" in await bot.command("stop")
-    await bot.intake.idle()
+    await bot.runner.idle()
     await server.until(lambda: server.requests[0].closed_early)
     assert bot.shown(question).startswith("word word")
     assert bot.shown(question).endswith(STOPPED)
@@ -199,11 +199,11 @@ async def test_deleted_reply_ends_the_request(bot: Process, server: NebulaServer
     server.pace = 200  # slowly enough that the deletion comes in the middle
     server.answer_next("word " * 50_000)
     question = bot.question("talk")
-    await bot.intake.accept(question)
+    await bot.inbox.accept(question)
     await eventually(lambda: "word word" in bot.shown(question))
     bot.rooms.rooms[question.message].messages.clear()
     held.release()
-    await bot.intake.idle()
+    await bot.runner.idle()
     await server.until(lambda: server.requests[0].closed_early)
     assert await bot.answer("next")
     assert "word word" not in repr(server.requests[-1].messages)  # a deleted reply is not stored
@@ -215,7 +215,7 @@ async def test_shutdown_lets_a_reply_finish(redis_client: Redis, server: NebulaS
     server.answer_next("word " * 40 + "end")
     async with process(redis_client, server) as bot:
         question = bot.question("talk")
-        await bot.intake.accept(question)
+        await bot.inbox.accept(question)
         await eventually(lambda: "word" in bot.shown(question))
         # The model continues in the event loop's next pass: by then the process is closing.
         asyncio.get_running_loop().call_soon(held.release)
@@ -228,12 +228,12 @@ async def test_restart_continues_the_same_message(redis_client: Redis, server: N
     server.fault(NebulaFault(stall_after=3))
     async with process(redis_client, server, rooms=rooms, drain=0) as bot:
         question = bot.question("talk")
-        await bot.intake.accept(question)
+        await bot.inbox.accept(question)
         await eventually(lambda: bool(bot.shown(question)))
     before = set(rooms.rooms[question.message].messages)
     async with process(redis_client, server, rooms=rooms) as successor:
         await eventually(lambda: len(server.requests) == 2 and server.requests[1].finished)
-        await successor.intake.idle()
+        await successor.runner.idle()
         assert set(rooms.rooms[question.message].messages) == before
         assert "talk" in successor.shown(question)
         await successor.answer("next")
@@ -257,7 +257,7 @@ async def test_question_during_shutdown_is_answered_after_it(redis_client: Redis
     async with process(redis_client, server, rooms=rooms) as bot:
         pass
     question = bot.question("late")
-    await bot.intake.accept(question)
+    await bot.inbox.accept(question)
     assert not server.requests
     async with process(redis_client, server, rooms=rooms) as successor:
         await eventually(lambda: "late" in successor.shown(question))
@@ -269,9 +269,9 @@ async def test_turn_that_keeps_failing_is_closed(redis_client: Redis, server: Ne
     async with process(redis_client, server, rooms=rooms) as bot:
         pass
     question = bot.question("poison")
-    await bot.intake.accept(question)
+    await bot.inbox.accept(question)
     for _ in range(3):
-        turn = await bot.turns.claim(ROOM.name)
+        turn = await bot.turns.claim(HERE)
         assert turn
         await redis_client.zadd("nb:{0}:leases", {ROOM.name: 0})
     async with process(redis_client, server, rooms=rooms) as successor:
@@ -294,7 +294,7 @@ async def test_command_is_carried_out_once(bot: Process) -> None:
 async def test_plain_help_is_a_command(bot: Process, server: NebulaServer, text: str) -> None:
     """A message that says just "help" gets help without asking the model."""
     assert await bot.say(text)
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert not server.requests
 
 
@@ -302,7 +302,7 @@ async def test_plain_help_is_a_command(bot: Process, server: NebulaServer, text:
 async def test_question_is_no_command(bot: Process, server: NebulaServer, text: str) -> None:
     """A question that only looks like a command goes to the model."""
     assert await bot.say(text) is None
-    await bot.intake.idle()
+    await bot.runner.idle()
     assert server.requests[0].messages[-1].content == f"Ann: {text}"
 
 
@@ -310,8 +310,8 @@ async def test_unread_files_are_named(bot: Process, server: NebulaServer) -> Non
     """The reply names a file that was not read."""
     server.answer_next("Sure.")
     question = bot.question("Sum it up", attachments=(Attachment("report.pdf", "application/pdf", "https://x/r", 9),))
-    await bot.intake.accept(question)
-    await bot.intake.idle()
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
     assert bot.shown(question) == "I can read text only, so I skipped report.pdf.\nSure."
 
 
@@ -319,10 +319,10 @@ async def test_refusal_for_a_full_inbox_waits_for_the_platform(redis_client: Red
     """If the platform is too busy for the sentence, it comes later."""
     async with process(redis_client, server, inbox_limit=1) as bot:
         server.fault(NebulaFault(stall_after=1))
-        await bot.intake.accept(bot.question("first"))
+        await bot.inbox.accept(bot.question("first"))
         refused = bot.question("one too many")
         bot.rooms.rooms[refused.message].faults = [SlowDown("429", 0.01), SlowDown("429", 0.01)]
-        await bot.intake.accept(refused)
+        await bot.inbox.accept(refused)
         await eventually(lambda: "questions are waiting here" in bot.shown(refused))
         await bot.command("stop")
 
@@ -331,9 +331,9 @@ async def test_order_holds_under_load(bot: Process, server: NebulaServer) -> Non
     """Many questions at once in one room are answered in the order in which they were accepted."""
     questions = [bot.question(f"question {number}") for number in range(12)]
     for question in questions:
-        await bot.intake.accept(question)
-    await bot.intake.idle()
+        await bot.inbox.accept(question)
+    await bot.runner.idle()
     asked = [request.messages[-1].content for request in server.requests]
     assert asked == [f"Ann: question {number}" for number in range(12)]
     async with asyncio.timeout(HANG_SECONDS):
-        await bot.intake.idle()
+        await bot.runner.idle()

@@ -1,12 +1,14 @@
-"""QueuePositions: shows waiting questions their place in line until their turns begin, here or in another process."""
+"""AcceptedQuestions: the questions that this process accepted; it shows those that wait their place in line."""
 
 import asyncio
 from contextlib import suppress
 
 from core import metrics
-from core.domain.conversation import Question
+from core.domain.conversation import Conversation
 from core.domain.errors import StoreError
 from core.domain.ports import NO_STATUS, QuestionStatus, Status, Surface
+from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.reply.notices import show_status
 from core.store.turns import Turns
 
@@ -23,15 +25,29 @@ class _Waiting:
         self.surface, self.over = surface, asyncio.Event()
 
 
-class QueuePositions:
-    """The waiting questions that this process accepted."""
+class AcceptedQuestions:
+    """Until its turn ends, a question is in here. Others were accepted by another process, which may have shown their
+    status."""
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
-        self._waiting: dict[str, _Waiting] = {}  # by the question's id
+        self._ids: set[TurnId] = set()
+        self._waiting: dict[TurnId, _Waiting] = {}
 
     def __len__(self) -> int:
+        """How many of them wait."""
         return len(self._waiting)
+
+    def __contains__(self, turn: TurnId) -> bool:
+        return turn in self._ids
+
+    def add(self, turn: TurnId) -> None:
+        """This process accepts a question."""
+        self._ids.add(turn)
+
+    def discard(self, turn: TurnId) -> None:
+        """Its turn ended, or is not ours."""
+        self._ids.discard(turn)
 
     def begun(self, question: Question) -> Surface | None:
         """End the wait, because the question's turn begins.
@@ -44,8 +60,13 @@ class QueuePositions:
         waiting.over.set()
         return waiting.surface
 
-    async def show(self, question: Question, conversation: str, surface: Surface) -> bool:
-        """Show the question's place in line until the wait is over. True if its turn began in this process."""
+    async def wait(self, question: Question, conversation: Conversation, surface: Surface) -> None:
+        """Show the question's place in line until its turn begins, here or in another process."""
+        if not await self._show(question, conversation, surface):
+            self.discard(question.id)
+
+    async def _show(self, question: Question, conversation: Conversation, surface: Surface) -> bool:
+        """Show its place until the wait is over. True if its turn began in this process."""
         waiting = self._waiting[question.id] = _Waiting(surface)
         shown, since = 0, 0.0
         gauge = metrics.WAITING.labels(question.place.platform)

@@ -1,4 +1,4 @@
-"""Intake: accepts each question once, queues it in Redis, and runs it wherever its conversation is held.
+"""TurnRunner: runs turns in this process, from the claim to the commit, and takes over those that others left.
 
 The algorithm in one page. A *conversation* is a mailbox in Redis: a line of questions, a history, and a lease with a
 fencing token. A *turn* is the question at the head of the line, under a lease. Every change of a mailbox is one Lua
@@ -50,30 +50,28 @@ only if it still reads as it did: a question edited meanwhile keeps its place in
 
 import asyncio
 import logging
-import uuid
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 
-import stamina
-
-from core.access.admission import Admission
-from core.domain.conversation import Question
+from core.access.admission import UNLIMITED, Quota
+from core.domain.conversation import Conversation
 from core.domain.errors import PlatformError, Stale, StoreError
 from core.domain.options import Overlap
-from core.domain.ports import NO_STATUS, Platform, Surface, full
+from core.domain.ports import NO_STATUS, Surface
+from core.domain.retry import backoff, retried
 from core.prompt.build import together
-from core.reply.notices import retract, say, send_ephemeral, show_status
-from core.settings.parameters import DAY_SECONDS, ChannelSettings
-from core.settings.routing import address_of, conversation_of
-from core.store.records import ConversationLookups
+from core.reply.notices import retract, show_status
+from core.settings.parameters import ChannelSettings
 from core.store.settings import SettingsStore
-from core.store.turns import Acceptance, Claimed, Full, Queued, Refused, Turn, Turns
+from core.store.turns import Turn, Turns
+from core.turns.accepted import AcceptedQuestions
 from core.turns.assistant import Assistant, Refusal, TurnResult
+from core.turns.background import Background
 from core.turns.lease import HANDOVER_SECONDS, Lease
-from core.turns.queue_position import QueuePositions
+from core.turns.surfaces import Surfaces
 from core.turns.takeover import Takeover
 
 log = logging.getLogger(__name__)
@@ -81,17 +79,19 @@ log = logging.getLogger(__name__)
 GAVE_UP = "I tried this several times and was interrupted each time. Please ask again."
 
 
-class Intake:
-    """Accepts questions, and runs turns while its context is open."""
+class TurnRunner:
+    """Runs turns while its context is open."""
 
     def __init__(
         self,
         turns: Turns,
         settings: SettingsStore,
         assistant: Assistant,
-        platforms: Mapping[str, Platform],
+        surfaces: Surfaces,
+        accepted: AcceptedQuestions,
+        background: Background,
         *,
-        admission: Admission | None = None,
+        quota: Quota = UNLIMITED,
         drain_seconds: float = 20,
         handover_seconds: float = HANDOVER_SECONDS,
         attempts: int = 3,
@@ -101,145 +101,67 @@ class Intake:
         then have to take over the rest. `attempts`: after this many, a sentence closes the turn. `at_once`: how many
         turns run in this process; further ones are left to other processes, or wait."""
         self._turns = turns
-        self._records = ConversationLookups(turns.mailboxes)
         self._settings = settings
         self._assistant = assistant
-        self._platforms = platforms
-        self._admission = admission or Admission()
+        self._surfaces = surfaces
+        self._accepted = accepted
+        self._background = background
+        self._quota = quota
         self._drain_seconds, self._handover_seconds = drain_seconds, handover_seconds
         self._attempts, self._at_once = attempts, at_once
-        self._serving: dict[asyncio.Task[None], str] = {}  # task -> its conversation
-        self._tasks: set[asyncio.Task[None]] = set()  # those above, and statuses and notices on their way
-        self._accepted: set[str] = set()  # ids of waiting or running questions that this process accepted
-        self._positions = QueuePositions(turns)
-        self._takeover = Takeover(turns, platforms)
-        self._closing = self._ended = False
+        self._running: dict[asyncio.Task[None], Conversation] = {}
+        self._takeover = Takeover(turns, surfaces)
+        self.closing = False  # nothing new begins
         self._group: asyncio.TaskGroup
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Run turns until the caller leaves the context; then let running replies finish in time, and hand back the
         rest."""
-        async with asyncio.TaskGroup() as self._group:
-            self._group.create_task(self._takeover.run(self._wanted, self._serve))
+        async with asyncio.TaskGroup() as self._group, self._background.open():
+            self._group.create_task(self._takeover.run(self._wanted, self.run))
             signals = self._group.create_task(self._turns.signals.listen(self._assistant.stop, self._takeover.hint))
             try:
                 yield
             finally:
-                self._closing = True
+                self.closing = True
                 self._takeover.close()
-                if self._serving:
-                    await asyncio.wait(self._serving, timeout=self._drain_seconds)
+                if self._running:
+                    await asyncio.wait(self._running, timeout=self._drain_seconds)
                 signals.cancel()
-                self._ended = True
-                for task in tuple(self._tasks):
+                for task in tuple(self._running):
                     task.cancel()
 
     async def idle(self) -> None:
         """Wait until no turn runs in this process."""
-        while self._serving:
-            await asyncio.wait(self._serving)
+        while self._running:
+            await asyncio.wait(self._running)
 
-    async def settled(self, conversation: str) -> None:
+    async def settled(self, conversation: Conversation) -> None:
         """Wait until no question of this conversation waits or runs, here or in another process. Raises StoreError."""
         await self.idle()
         while await self._turns.waiting(conversation):
             await asyncio.sleep(0.2)
             await self.idle()
 
-    async def accept(self, question: Question) -> Acceptance:
-        """Queue a question, and run it if it is next. Once this has returned, the question cannot get lost.
+    @property
+    def has_room(self) -> bool:
+        """Whether this process may claim another turn."""
+        return not (self.closing or self._takeover.backlog or len(self._running) >= self._at_once)
 
-        Takes two round trips, the settings of the place and the accepting step, and one more where quotas limit
-        people's use. Raises StoreError.
-        """
-        settings = await self._settings.of(question.place)
-        if sentence := await self._admission.refusal(question):
-            if await self._turns.once(f"{question.id}/refused"):
-                self.in_background(send_ephemeral(self._surface(question, settings), sentence))
-            return Refused(sentence)
-        question = self._admission.judged(question)
-        known = question.id in self._accepted
-        self._accepted.add(question.id)  # before the step: the turn may begin before the step's answer arrives
-        conversation = conversation_of(question, settings)
-        keep = None if settings.retention is None else settings.retention * DAY_SECONDS
-        acceptance: Acceptance | None = None
-        try:
-            claim = not (self._closing or self._takeover.backlog or len(self._serving) >= self._at_once)
-            acceptance = await self._turns.accept(conversation, question, uuid.uuid4().hex, keep, claim=claim)
-        finally:
-            if not (known or isinstance(acceptance, Claimed | Queued)):
-                self._accepted.discard(question.id)
-        if self._closing:
-            if isinstance(acceptance, Claimed):  # closing began meanwhile
-                await self._turns.release(acceptance.turn)
-            return acceptance
-        match acceptance:
-            case Claimed(turn) if turn.mention.id == question.id:
-                self._serve(turn, settings)
-            case Claimed(turn):  # the claim is for a question that a dead process left waiting
-                self._serve(turn)
-                self._show_waiting(question, settings)
-            case Queued():
-                self._show_waiting(question, settings)
-                if settings.overlap is Overlap.INTERRUPT and not question.redo:
-                    await self._interrupt(conversation, question)
-            case Full(waiting) if not (question.redo or question.after):  # for a button, the caller tells the person
-                self.in_background(say(self._surface(question, settings), full(waiting)))
-        return acceptance
-
-    async def once(self, event: str) -> bool:
-        """True for the first call with this event's id in all processes. Raises StoreError."""
-        return await self._turns.once(event)
-
-    def surface(self, question: Question, settings: ChannelSettings, turn: str) -> Surface:
-        """The surface for something beside the reply to this question, such as an offer; `turn` tells it from the
-        reply."""
-        address = replace(address_of(question, settings), turn=turn)
-        return self._platforms[question.place.platform].open(address)
-
-    def in_background(self, work: Coroutine[None, None, None]) -> None:
-        """Run something beside the turns. Shutdown cancels it; after shutdown it does not begin."""
-        if self._ended:  # nobody would cancel it: it could delay the shutdown or outlive it
-            work.close()
-            return
-        self._tasks.add(task := self._group.create_task(work))
-        task.add_done_callback(self._tasks.discard)
-
-    async def _interrupt(self, conversation: str, question: Question) -> None:
-        """End the running answer in favour of a newer question. Best effort: the newer one is answered in any case."""
-        with suppress(StoreError):
-            running = await self._records.running(conversation)
-            if running and running.mention.id != question.id:
-                await self._turns.stop(conversation, running.mention.id)
-
-    def _surface(self, question: Question, settings: ChannelSettings) -> Surface:
-        address = address_of(question, settings, adopted=question.id not in self._accepted)
-        return self._platforms[question.place.platform].open(address)
-
-    def _show_waiting(self, question: Question, settings: ChannelSettings) -> None:
-        if not question.redo:  # the old answer stays on screen until the new turn begins
-            surface = self._surface(question, settings)
-            self.in_background(self._wait(question, conversation_of(question, settings), surface))
-
-    async def _wait(self, question: Question, conversation: str, surface: Surface) -> None:
-        if not await self._positions.show(question, conversation, surface):  # its turn ran in another process
-            self._accepted.discard(question.id)
-
-    def _serve(self, turn: Turn, settings: ChannelSettings | None = None) -> None:
-        self._serving[task := self._group.create_task(self._run_conversation(turn, settings))] = turn.conversation
-        self._tasks.add(task)
+    def run(self, turn: Turn, settings: ChannelSettings | None = None) -> None:
+        """Run a claimed turn, and after it those that wait in its conversation. `settings`: if already read."""
+        self._running[task := self._group.create_task(self._run_conversation(turn, settings))] = turn.conversation
         task.add_done_callback(self._on_done)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        del self._serving[task]
+        del self._running[task]
         self._takeover.hint()  # a waiting conversation now has room
 
-    def _wanted(self, conversation: str) -> bool:
+    def _wanted(self, conversation: Conversation) -> bool:
         """Whether to take over a conversation that nobody holds. Not one of ours whose lease ran out while Redis was
         away: its holder renews it."""
-        return len(self._serving) < self._at_once and conversation not in self._serving.values()
+        return len(self._running) < self._at_once and conversation not in self._running.values()
 
     async def _run_conversation(self, first: Turn, settings: ChannelSettings | None) -> None:
         """Run the turns of one conversation one after the other, until none waits."""
@@ -249,30 +171,32 @@ class Intake:
                 try:
                     following = await self._run_turn(turn, settings)
                 finally:
-                    self._accepted.discard(turn.mention.id)
+                    self._accepted.discard(turn.question.id)
             except Stale:
-                log.warning("turn %s: another process took it over", turn.mention.id)
+                log.warning("turn %s: another process took it over", turn.question.id)
                 return
             except StoreError as error:
-                log.error("turn %s: interrupted until Redis is back: %s", turn.mention.id, error)
+                log.error("turn %s: interrupted until Redis is back: %s", turn.question.id, error)
                 return
             except Exception:
                 # A defect of ours: the lease runs out, and after several attempts a sentence closes the turn.
-                log.exception("turn %s failed", turn.mention.id)
+                log.exception("turn %s failed", turn.question.id)
                 return
             if following is None:
                 return
             turn, settings = following, None
-            if self._closing:
+            if self.closing:
                 with suppress(StoreError):
                     await self._turns.release(turn)
                 return
 
     async def _run_turn(self, turn: Turn, settings: ChannelSettings | None) -> Turn | None:
         """Run one turn under its lease up to its commit, and return the next turn. Raises Stale and StoreError."""
-        question = turn.mention
+        question = turn.question
         settings = settings or await self._settings.of(question.place)
-        surface = self._positions.begun(question) or self._surface(question, settings)
+        surface = self._accepted.begun(question) or self._surfaces.reply(
+            question, settings, adopted=question.id not in self._accepted
+        )
         stop = partial(self._assistant.stop, question.id)
         lease = Lease(self._turns, turn, stop, handover_seconds=self._handover_seconds)
         try:
@@ -280,11 +204,14 @@ class Intake:
                 holding = group.create_task(lease.hold())
                 turn = await self._merge_waiting(turn, settings)
                 result = await self._answer(turn, settings, surface, lease)
-                async for attempt in stamina.retry_context(on=_is_transient, attempts=None, timeout=300, wait_max=1):
-                    if attempt.num > 1:
-                        log.warning("turn %s: retrying the commit", question.id)
-                    with attempt:
-                        following = await self._turns.commit(turn, result.exchange, result.messages)
+                following = await retried(
+                    partial(self._turns.commit, turn, result.exchange, result.messages),
+                    backoff(0.1, 1.0),
+                    on=StoreError,
+                    unless=Stale,
+                    within=300,
+                    failed=lambda error, attempt: log.warning("turn %s: retrying the commit", question.id),
+                )
                 holding.cancel()
         except asyncio.CancelledError:
             with suppress(StoreError, PlatformError, TimeoutError):
@@ -296,7 +223,7 @@ class Intake:
                     raise kind(question.id) from failures
             raise
         with suppress(StoreError):
-            await self._admission.quota.charge(question, result.tokens)
+            await self._quota.charge(question, result.tokens)
         return following
 
     async def _answer(self, turn: Turn, settings: ChannelSettings, surface: Surface, lease: Lease) -> TurnResult:
@@ -304,8 +231,8 @@ class Intake:
         result = TurnResult(None)
         if not lease.retracted:
             refusal = None
-            if turn.mention.refusal:
-                refusal = Refusal(turn.mention.refusal)
+            if declined := turn.question.declined:
+                refusal = Refusal(declined.sentence)
             elif turn.attempt > self._attempts:
                 refusal = Refusal(GAVE_UP, again=True)
             result = await self._assistant.answer(turn, settings, surface, lease, refusal=refusal)
@@ -318,25 +245,15 @@ class Intake:
 
     async def _merge_waiting(self, turn: Turn, settings: ChannelSettings) -> Turn:
         """The turn together with the questions behind it that it answers as well."""
-        head = turn.mention
-        if settings.overlap is Overlap.QUEUE or not _is_plain(head):
+        head = turn.question
+        if settings.overlap is Overlap.QUEUE or not head.is_plain:
             return turn
         line = await self._turns.line(turn.conversation)
-        behind = tuple(takewhile(lambda each: _is_plain(each[0]) and each[0].place == head.place, line[1:]))
+        behind = tuple(takewhile(lambda each: each[0].is_plain and each[0].place == head.place, line[1:]))
         also = tuple(question for question, _ in behind)
         for each in also:
             self._accepted.discard(each.id)
-            if surface := self._positions.begun(each):
-                self.in_background(show_status(surface, NO_STATUS))
+            if surface := self._accepted.begun(each):
+                self._background.start(show_status(surface, NO_STATUS))
         entries = tuple(entry for _, entry in behind)
-        return replace(turn, mention=together(head, also), also=also, entries=entries)
-
-
-def _is_plain(question: Question) -> bool:
-    """Whether this is an ordinary question to the model, which can be answered together with others."""
-    return not (question.redo or question.after or question.refusal or question.interaction)
-
-
-def _is_transient(error: Exception) -> bool:
-    """Whether the same step may succeed later."""
-    return isinstance(error, StoreError) and not isinstance(error, Stale)
+        return replace(turn, question=together(head, also), also=also, entries=entries)

@@ -1,0 +1,84 @@
+"""Questions: what somebody asks the bot, and what kind of question it is."""
+
+from dataclasses import dataclass
+
+from core.domain.conversation import Attachment, Author, Place, ResponseToken
+from core.domain.turn_id import TurnId
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """A question to the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regenerate:
+    """The same question once more: the turn whose answer the new one replaces, and the messages that show it."""
+
+    turn: TurnId
+    messages: tuple[str, ...]
+    answered: bool = True  # false if the old reply was only a notice
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """The model should go on with the answer of this turn."""
+
+    turn: TurnId
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Not a question for the model: this sentence answers it."""
+
+    sentence: str
+
+
+Kind = New | Regenerate | Continue | Declined
+NEW = New()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question to the bot, as text that the model can read: ids resolved to names, entities decoded.
+
+    `message`: the platform's id of the question's message, "" if it has none (a slash command).
+    `interaction`: how to answer the command that asked, if one did. `private`: only the author sees question and
+    answer, and they are remembered separately.
+    """
+
+    id: TurnId
+    place: Place
+    author: Author
+    text: str
+    message: str = ""
+    at: float = 0.0  # epoch seconds, by the platform's clock
+    attachments: tuple[Attachment, ...] = ()
+    interaction: ResponseToken | None = None
+    kind: Kind = NEW
+    private: bool = False
+    others: tuple[str, ...] = ()  # ids of the other people whose questions this one includes
+
+    @property
+    def replaces(self) -> Regenerate | None:
+        """The answer that the new one replaces."""
+        return self.kind if isinstance(self.kind, Regenerate) else None
+
+    @property
+    def continues(self) -> Continue | None:
+        """The answer that the new one continues."""
+        return self.kind if isinstance(self.kind, Continue) else None
+
+    @property
+    def declined(self) -> Declined | None:
+        """The sentence that answers it instead of the model."""
+        return self.kind if isinstance(self.kind, Declined) else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is an ordinary message to the model, which can be answered together with others."""
+        return isinstance(self.kind, New) and self.interaction is None
+
+    def asked_by(self, person: str) -> bool:
+        """Whether this person asked it, or one of the questions that it includes."""
+        return person == self.author.id or person in self.others

@@ -1,0 +1,97 @@
+"""Inbox: accepts each question once and queues it in Redis; whoever has room runs its turn."""
+
+import uuid
+from contextlib import suppress
+
+from core.access.admission import Admission
+from core.domain.conversation import Conversation
+from core.domain.errors import StoreError
+from core.domain.options import Overlap
+from core.domain.ports import Surface, full
+from core.domain.question import Question
+from core.domain.turn_id import Step, step_of
+from core.reply.notices import say, send_ephemeral
+from core.settings.parameters import DAY_SECONDS, ChannelSettings
+from core.settings.routing import conversation_of
+from core.store.records import ConversationLookups
+from core.store.settings import SettingsStore
+from core.store.turns import Acceptance, Claimed, Full, Queued, Refused, Turns
+from core.turns.accepted import AcceptedQuestions
+from core.turns.background import Background
+from core.turns.runner import TurnRunner
+from core.turns.surfaces import Surfaces
+
+
+class Inbox:
+    """Where questions arrive."""
+
+    def __init__(
+        self,
+        turns: Turns,
+        records: ConversationLookups,
+        settings: SettingsStore,
+        admission: Admission,
+        runner: TurnRunner,
+        surfaces: Surfaces,
+        accepted: AcceptedQuestions,
+        background: Background,
+    ) -> None:
+        self._turns, self._records, self._settings, self._admission = turns, records, settings, admission
+        self._runner, self._surfaces = runner, surfaces
+        self._accepted, self._background = accepted, background
+
+    async def accept(self, question: Question) -> Acceptance:
+        """Queue a question, and run it if it is next. Once this has returned, the question cannot get lost.
+
+        Takes two round trips, the settings of the place and the accepting step, and one more where quotas limit
+        people's use. Raises StoreError.
+        """
+        settings = await self._settings.of(question.place)
+        if sentence := await self._admission.refusal(question):
+            if await self._turns.once(step_of(question.id, Step.REFUSED)):
+                self._background.start(send_ephemeral(self._surface(question, settings), sentence))
+            return Refused(sentence)
+        question = self._admission.judged(question)
+        known = question.id in self._accepted
+        self._accepted.add(question.id)  # before the step: the turn may begin before the step's answer arrives
+        conversation = conversation_of(question, settings)
+        keep = None if settings.retention is None else settings.retention * DAY_SECONDS
+        acceptance: Acceptance | None = None
+        try:
+            claim = self._runner.has_room
+            acceptance = await self._turns.accept(conversation, question, uuid.uuid4().hex, keep, claim=claim)
+        finally:
+            if not (known or isinstance(acceptance, Claimed | Queued)):
+                self._accepted.discard(question.id)
+        if self._runner.closing:
+            if isinstance(acceptance, Claimed):  # closing began meanwhile
+                await self._turns.release(acceptance.turn)
+            return acceptance
+        match acceptance:
+            case Claimed(turn) if turn.question.id == question.id:
+                self._runner.run(turn, settings)
+            case Claimed(turn):  # the claim is for a question that a dead process left waiting
+                self._runner.run(turn)
+                self._show_waiting(question, settings)
+            case Queued():
+                self._show_waiting(question, settings)
+                if settings.overlap is Overlap.INTERRUPT and not question.replaces:
+                    await self._interrupt(conversation, question)
+            case Full(waiting) if not (question.replaces or question.continues):  # a button's caller tells the person
+                self._background.start(say(self._surface(question, settings), full(waiting)))
+        return acceptance
+
+    async def _interrupt(self, conversation: Conversation, question: Question) -> None:
+        """End the running answer in favour of a newer question. Best effort: the newer one is answered in any case."""
+        with suppress(StoreError):
+            running = await self._records.running(conversation)
+            if running and running.question.id != question.id:
+                await self._turns.stop(conversation, running.question.id)
+
+    def _surface(self, question: Question, settings: ChannelSettings) -> Surface:
+        return self._surfaces.reply(question, settings, adopted=question.id not in self._accepted)
+
+    def _show_waiting(self, question: Question, settings: ChannelSettings) -> None:
+        if not question.replaces:  # the old answer stays on screen until the new turn begins
+            surface = self._surface(question, settings)
+            self._background.start(self._accepted.wait(question, conversation_of(question, settings), surface))

@@ -1,0 +1,37 @@
+"""Surfaces: opens the surface of a reply, or of something beside it, on the question's platform."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from core.domain.conversation import Address
+from core.domain.ports import Platform, Surface
+from core.domain.question import Question
+from core.domain.turn_id import Step, TurnId, step_of
+from core.settings.parameters import ChannelSettings
+from core.settings.routing import address_of
+
+
+class Surfaces:
+    """Opens surfaces on the platforms that this process serves. No method does IO."""
+
+    def __init__(self, platforms: Mapping[str, Platform]) -> None:
+        self._platforms = platforms
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the platforms."""
+        return iter(self._platforms)
+
+    def reply(self, question: Question, settings: ChannelSettings, *, adopted: bool) -> Surface:
+        """Where the reply to this question appears. `adopted`: another process accepted the question."""
+        return self._open(address_of(question, settings, adopted=adopted))
+
+    def beside(self, question: Question, settings: ChannelSettings, step: Step) -> Surface:
+        """Where something beside the reply to this question appears, such as an offer."""
+        return self.at(address_of(question, settings), question.id, step)
+
+    def at(self, address: Address, turn: TurnId, step: Step) -> Surface:
+        """Where something beside the reply to this address appears. Its turn id tells it from the reply."""
+        return self._open(replace(address, turn=step_of(turn, step)))
+
+    def _open(self, address: Address) -> Surface:
+        return self._platforms[address.place.platform].open(address)
