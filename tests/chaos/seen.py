@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.domain.conversation import Conversation
 from core.settings.encryption import NO_ENCRYPTION
 from core.store.entries import Entries
 from tests.chaos.judge import Kept, Said, number_in
@@ -104,8 +105,8 @@ async def kept(world: ChaosWorld) -> tuple[Kept, ...]:
     """All histories."""
     found: list[Kept] = []
     async for key in world.store.client.scan_iter("nb:*:h:*", count=1000):
-        conversation = key.decode().partition(":h:")[2]
-        room = "/".join(conversation.split("/")[:3])
+        conversation = Conversation.named(key.decode().partition(":h:")[2])
+        room = "/".join(conversation.scope.split("/")[:3])
         entries: list[Any] = await world.store.client.lrange(key, 0, -1)
         exchanges = Entries(NO_ENCRYPTION).exchanges(conversation, entries)
         found += [Kept(room, number_in(each.question), each.answer) for each in exchanges]

@@ -238,7 +238,7 @@ class TestRegenerate:
         assert len(here.nebula.requests) == 2
 
     async def test_while_another_answer_is_written_the_old_one_stays(self, here: DiscordRoom) -> None:
-        """The repeated question waits for its turn like any other; only the person who pressed is told so."""
+        """The repeated question waits for its turn like any other; only the person who pressed reads that."""
         message = await ended(here, "The answer.", command=True)
         other = await begun(here, who="bob")
         assert "one is ahead of it" in await here.told("ann", message, AGAIN)
