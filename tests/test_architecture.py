@@ -1,4 +1,5 @@
-"""The rules of the house that a machine can check: who imports whom, how large packages and files are."""
+"""The project's rules that a program can check: imports between packages, the size of packages and files, class
+names."""
 
 import ast
 import re
@@ -10,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path.relative_to(ROOT) for folder in ("core", "bots") for path in (ROOT / folder).rglob("*.py"))
 
-# What each package may import of ours, beside itself. There is no exception.
+# Which of our packages each package may import, beside itself. There is no exception.
 ALLOWED: dict[str, set[str]] = {
     "core.domain": set(),
     "core.metrics": set(),
@@ -105,7 +106,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.__main__": {"bots.cli"},
 }
-# Libraries that have one door each: who may import them.
+# Libraries that only a few packages may import.
 DOORS: dict[str, set[str]] = {
     "httpx": {"core.nebula"},
     "httpx_aiohttp": {"core.nebula"},
@@ -128,8 +129,8 @@ DOORS: dict[str, set[str]] = {
 PRIVATE = {
     *("bots.slack.api.private_api", "bots.discord.api.private_api", "core.nebula.private_api", "core.store.redis"),
 }
-FILES, LINES = 12, 400  # of a package, of a file
-# Each plays a whole platform: its routes are many, its idea is one.
+FILES, LINES = 12, 400  # files per package, lines per file
+# Each simulates a whole platform: it has many routes, but one idea.
 SERVERS = {"bots.sandbox.slack", "bots.sandbox.discord"}
 
 
@@ -156,8 +157,8 @@ def imports(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)
-def test_who_imports_whom(path: Path) -> None:
-    """Each package imports what the table allows, and a library that has one door is imported there alone."""
+def test_packages_import_only_what_the_table_allows(path: Path) -> None:
+    """Each package imports only what the table allows, and only the named packages import these libraries."""
     own = package(module(path))
     assert own or path.name == "__init__.py", f"{path} is in no package of the table"
     for name in imports(path):
@@ -206,8 +207,8 @@ def test_private_names_were_verified_in_the_pinned_versions() -> None:
     assert verified <= {line.split(" ")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
 
 
-def test_the_table_has_no_circle() -> None:
-    """There is an order in which each package comes after all that it may import."""
+def test_the_table_has_no_cycle() -> None:
+    """In some order, each package comes after all packages that it may import."""
     left = {name: set(allowed) for name, allowed in ALLOWED.items()}
     while free := [name for name, allowed in left.items() if not allowed & left.keys()]:
         for name in free:
@@ -216,7 +217,7 @@ def test_the_table_has_no_circle() -> None:
 
 
 def test_the_table_allows_nothing_that_is_not_used() -> None:
-    """What nobody imports any more is taken out of the table."""
+    """The table contains no import that nobody uses."""
     used: dict[str, set[str]] = {name: set() for name in ALLOWED}
     for path in SOURCES:
         if own := package(module(path)):
@@ -225,8 +226,8 @@ def test_the_table_allows_nothing_that_is_not_used() -> None:
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in SOURCES}), ids=str)
-def test_a_package_is_one_idea(folder: Path) -> None:
-    """Each package says its idea in one sentence and has few files, so that its names can be read at once."""
+def test_packages_are_small_and_described(folder: Path) -> None:
+    """Each package states its idea in one sentence and has few files, so that its names can be read at once."""
     docstring = ast.get_docstring(ast.parse((ROOT / folder / "__init__.py").read_text()))
     assert docstring
     assert len(docstring.splitlines()) == 1
@@ -235,10 +236,20 @@ def test_a_package_is_one_idea(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)
-def test_one_file_one_idea(path: Path) -> None:
-    """No file is above 400 lines, and each begins with one sentence that says what it is."""
+def test_files_are_short_and_described(path: Path) -> None:
+    """No file has more than 400 lines, and each begins with one sentence that says what it is."""
     text = (ROOT / path).read_text()
     assert len(text.splitlines()) <= LINES
     docstring = ast.get_docstring(ast.parse(text))
     assert docstring
     assert len(docstring.splitlines()[0]) > 20
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    """The name of a class says which one it is, without a look at the imports."""
+    found: dict[str, list[Path]] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(path)
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}

@@ -17,13 +17,13 @@ from bots.sandbox.slack.server import SlackServer
 from bots.sandbox.terminal.discord import DiscordScreen
 from bots.sandbox.terminal.faults import FaultSwitches
 from bots.sandbox.terminal.slack import SlackScreen
-from bots.sandbox.terminal.terminal import WELCOME, Terminal
+from bots.sandbox.terminal.terminal import SANDBOX_WELCOME, Terminal
 from bots.slack.app import Slack
 from bots.slack.config import SlackConfig
 from core.settings.config import Config
 from core.settings.environment import Environment
 
-# How fast the fake model writes at a terminal: all at once would hide how a reply grows. In a pipe nobody sees that.
+# How fast the fake model writes at a terminal, so that people see a reply grow. In a pipe nobody sees that.
 FAKE_TOKENS_PER_SECOND = 60.0
 
 
@@ -60,9 +60,9 @@ async def sandbox(environment: Environment) -> None:
         bot = await stack.enter_async_context(serving(local, store.redis, model, platforms))
         for platform in platforms:
             await platform.ready.wait()
-        await discord.until(lambda: discord.commands.registered)  # otherwise the first line typed might be refused
+        await discord.until(lambda: discord.commands.registered)  # otherwise the first typed line might be refused
         answers = "the real Nebula answers" if model_server is None else "a stand-in answers instead of a real model"
-        print(f"{store.where}; {answers}.\n{WELCOME}", flush=True)
+        print(f"{store.where}; {answers}.\n{SANDBOX_WELCOME}", flush=True)
         await Terminal(screens, FaultSwitches(slack, discord, model_server), bot.runner.idle).serve()
 
 

@@ -22,11 +22,11 @@ from bots.slack.api.patience import PATIENCE, Patience
 from bots.slack.api.people import People
 from bots.slack.components import buttons, forms
 from bots.slack.config import SlackConfig
-from bots.slack.inbound.backfill import Backfill
+from bots.slack.inbound.backfill import SlackBackfill
 from bots.slack.inbound.buttons import ButtonPresses
 from bots.slack.inbound.commands import Commands
 from bots.slack.inbound.messages import Listeners
-from bots.slack.inbound.presence import Presence
+from bots.slack.inbound.presence import SlackPresence
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.manifest import FOR_HISTORY, OPTIONAL, SCOPES
@@ -114,8 +114,8 @@ class Slack:
                 self._patience,
             )
             button_presses = ButtonPresses(dispatcher, me, self._web, self._capabilities, self._people, tasks)
-            backfill = Backfill(dispatcher, me, self._web, self._capabilities, listeners.question)
-            presence = Presence(dispatcher, f"slack/{me.team}", self.connection, backfill.look_back)
+            backfill = SlackBackfill(dispatcher, me, self._web, self._capabilities, listeners.question)
+            presence = SlackPresence(dispatcher, f"slack/{me.team}", self.connection, backfill.look_back)
             app = self._app(me, listeners, commands, button_presses)
             async with self._transport(app, presence), tasks.open(), presence.running():
                 self.ready.set()
@@ -215,7 +215,7 @@ class Slack:
         return app
 
     @asynccontextmanager
-    async def _transport(self, app: AsyncApp, presence: Presence) -> AsyncIterator[None]:
+    async def _transport(self, app: AsyncApp, presence: SlackPresence) -> AsyncIterator[None]:
         config = self._config
         if config.over_http:
             async with transport.http(app, config.slack_host, config.slack_port or 0):

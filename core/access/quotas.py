@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from core.domain.errors import StoreError, when
 from core.domain.question import Question
 from core.settings.parameters import DAY_SECONDS
-from core.store.quotas import Demand, Limit, Quotas, Refused
+from core.store.quotas import Demand, QuotaLimit, QuotaRefused, Quotas
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class UserQuotas:
             return ""
         try:
             match await self._quotas.take(f"people/{question.id}", demands):
-                case Refused(Limit() as limit, wait):
+                case QuotaRefused(QuotaLimit() as limit, wait):
                     return _sentence(limit, wait)
         except StoreError as error:
             log.warning("a question is not counted: %s", error)
@@ -58,7 +58,7 @@ class UserQuotas:
         except StoreError as error:
             log.warning("the tokens of an answer are not counted: %s", error)
 
-    def _limits(self, question: Question, unit: str) -> list[Limit]:
+    def _limits(self, question: Question, unit: str) -> list[QuotaLimit]:
         """The limits that apply to this question; a direct message's channel is its author's alone, so it has none."""
         place = question.place
         # without the workspace: a direct message on Discord has none, and would give a second allowance
@@ -67,13 +67,13 @@ class UserQuotas:
             scopes[CHANNEL] = place.channel_scope
         per, seconds = (self._requests, HOUR_SECONDS) if unit == "requests" else (self._tokens, DAY_SECONDS)
         return [
-            Limit.refilled(f"{kind}/{unit}/{scope}", most, seconds)
+            QuotaLimit.refilled(f"{kind}/{unit}/{scope}", most, seconds)
             for kind, scope in scopes.items()
             if (most := per[kind]) is not None
         ]
 
 
-def _sentence(limit: Limit, wait: float) -> str:
+def _sentence(limit: QuotaLimit, wait: float) -> str:
     kind, unit = limit.name.split("/")[:2]
     things = f"question{'s' * (limit.most != 1)} an hour" if unit == "requests" else "tokens a day"
     most = f"{limit.most:,.0f} {things}"

@@ -1,4 +1,4 @@
-"""A bot with an open health port: the sandbox's Slack, Discord and Nebula, a real Redis, and probes from outside."""
+"""A bot with an open health port, the sandbox's Slack, Discord and Nebula, a real Redis, and probes from outside."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -29,7 +29,7 @@ Series = tuple[str, tuple[tuple[str, str], ...]]
 
 
 @dataclass
-class Place:
+class HealthServers:
     """The three servers, with a person in #general on both platforms, and the port to probe."""
 
     slack: SlackServer
@@ -122,7 +122,7 @@ class Place:
                 await asyncio.sleep(0.02)
 
     async def ask_slack(self, text: str = "hello") -> None:
-        """Ask a question in #general; the test checks what becomes of it."""
+        """Ask a question in #general; the test checks the outcome."""
         await self.slack.say(self.ann, self.channel, f"@nebula {text}")
 
     async def answered(self, ending: str) -> None:
@@ -131,12 +131,14 @@ class Place:
 
 
 @asynccontextmanager
-async def place() -> AsyncIterator[Place]:
+async def place() -> AsyncIterator[HealthServers]:
     """Start all the servers, without rate limits."""
     async with AsyncExitStack() as stack:
-        slack = await stack.enter_async_context(SlackServer(limits=slack_limits.OFF, retry_delays=(0.0, 0.5, 1.0)))
+        slack = await stack.enter_async_context(
+            SlackServer(limits=slack_limits.NO_SLACK_LIMITS, retry_delays=(0.0, 0.5, 1.0))
+        )
         discord = await stack.enter_async_context(
-            DiscordServer(limits=discord_limits.OFF, interaction_deadline=HANG_SECONDS)
+            DiscordServer(limits=discord_limits.NO_DISCORD_LIMITS, interaction_deadline=HANG_SECONDS)
         )
         model = await stack.enter_async_context(NebulaServer())
-        yield Place(slack, discord, model, await stack.enter_async_context(aiohttp.ClientSession()))
+        yield HealthServers(slack, discord, model, await stack.enter_async_context(aiohttp.ClientSession()))

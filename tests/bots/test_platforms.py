@@ -28,8 +28,8 @@ def problems(tmp_path: Path, text: str) -> str:
     return "\n".join(wrong.value.problems)
 
 
-def test_nothing_set_is_fine() -> None:
-    """Without any variable the defaults are those that the documents give, and no platform is on."""
+def test_the_defaults_are_valid() -> None:
+    """Without any variable the documented defaults apply, and no platform is on."""
     environment = load(None)
     config = environment.of(Config)
     assert config.nebula_base_url == "https://inference.nebulablock.com/v1"
@@ -49,7 +49,7 @@ def test_both_names_of_the_key(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert key.get_secret_value() == "ak_1"
 
 
-def test_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a shell or container sets wins over .env; an empty value counts as unset."""
     (tmp_path / ".env").write_text("NEBULA_MODEL=from-file\nNEBULA_TOP_P=\nLOG_LEVEL=debug\n")
     monkeypatch.setenv("NEBULA_MODEL", "from-env")
@@ -85,7 +85,7 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("half", "other"), [("SLACK_PORT=3000", "SLACK_SIGNING_SECRET"), ("SLACK_SIGNING_SECRET=s", "SLACK_PORT")]
 )
-def test_half_of_http_is_named(tmp_path: Path, half: str, other: str) -> None:
+def test_a_missing_http_variable_is_named(tmp_path: Path, half: str, other: str) -> None:
     """If only one of the two variables for HTTP is set, the other one is reported as missing."""
     found = problems(tmp_path, f"NEBULA_API_KEY=ak\nSLACK_BOT_TOKEN=xoxb-1\n{half}\n")
     assert f"{other} is missing" in found

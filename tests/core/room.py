@@ -1,4 +1,4 @@
-"""A surface in memory. It records what people would see, frame by frame, and can raise a platform's faults."""
+"""A surface in memory. It records frame by frame what people would see, and can raise a platform's faults."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ GENEROUS = RateLimit("room", 1000, 1.0, spread=False)
 
 
 @dataclass
-class Room:
+class MemorySurface:
     """Implements core.domain.ports.Surface. Each of the next calls raises one of `faults`."""
 
     limit: int = 2000

@@ -9,10 +9,10 @@ from unittest.mock import patch
 
 from bots.compose import assemble, chat_model
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack.limits import OFF
-from bots.sandbox.slack.people import Answer, Submission
+from bots.sandbox.slack.limits import NO_SLACK_LIMITS
+from bots.sandbox.slack.people import InteractionResult, Submission
 from bots.sandbox.slack.server import SlackServer
-from bots.sandbox.slack.values import Call, File, Message, View
+from bots.sandbox.slack.values import SlackCall, SlackFile, SlackMessage, View
 from bots.slack.api.patience import Patience
 from bots.slack.app import Slack
 from bots.slack.config import SlackConfig
@@ -37,7 +37,7 @@ ENDLESS = Patience(names=HANG_SECONDS, form=HANG_SECONDS)
 DRAWING = {"chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream"}
 
 
-class Room:
+class SlackRoom:
     """Names people by name, channels as `#general` and direct messages as `@ann`."""
 
     def __init__(self, slack: SlackServer, nebula: NebulaServer) -> None:
@@ -101,12 +101,12 @@ class Room:
         return self.slack.open_dm(self.people[channel[1:]]) if channel[0] == "@" else self.channels[channel]
 
     async def say(
-        self, who: str, channel: str, text: str, thread: str = "", *, files: Iterable[File] = (), **how: Any
-    ) -> Message:
+        self, who: str, channel: str, text: str, thread: str = "", *, files: Iterable[SlackFile] = (), **how: Any
+    ) -> SlackMessage:
         """Write as a person; `thread` is the ts of the root. `how` as in SlackServer.say."""
         return await self.slack.say(self.people[who], self.where(channel), text, thread, files=files, **how)
 
-    async def slash(self, who: str, channel: str, text: str, command: str = "/nebula") -> Answer:
+    async def slash(self, who: str, channel: str, text: str, command: str = "/nebula") -> InteractionResult:
         """Use the slash command as a person."""
         return await self.slack.slash(self.people[who], self.where(channel), command, text)
 
@@ -119,7 +119,7 @@ class Room:
         (block,) = view.blocks
         return await self.slack.submit(self.people[who], view, {block["element"]["action_id"]: text})
 
-    def said(self, channel: str, thread: str | None = None) -> tuple[Message, ...]:
+    def said(self, channel: str, thread: str | None = None) -> tuple[SlackMessage, ...]:
         """Return the bot's messages, oldest first, in a channel and all its threads, or in one thread."""
         return tuple(m for m in self.slack.messages(self.where(channel), thread) if m.user == self.slack.bot_user)
 
@@ -127,7 +127,7 @@ class Room:
         """Return what people read of those messages."""
         return [message.shown for message in self.said(channel, thread)]
 
-    def calls(self, method: str) -> tuple[Call, ...]:
+    def calls(self, method: str) -> tuple[SlackCall, ...]:
         """Return the calls of this method so far, including refused ones."""
         return tuple(call for call in self.slack.calls if call.method == method)
 
@@ -135,10 +135,10 @@ class Room:
         """Wait for the first true value of the predicate. Raises TimeoutError."""
         return await self.slack.until(predicate, timeout)
 
-    async def answered(self, channel: str, ending: str, thread: str | None = None) -> Message:
+    async def answered(self, channel: str, ending: str, thread: str | None = None) -> SlackMessage:
         """Wait for the bot's first message that shows this text."""
 
-        def find() -> Message | None:
+        def find() -> SlackMessage | None:
             return next((m for m in self.said(channel, thread) if ending in m.shown), None)
 
         found = await self.until(find)
@@ -159,7 +159,7 @@ class Room:
 
 
 class _Hasty(RateLimiter):
-    """Works like the real one, but a hundred times as fast: these tests are not about rate limits."""
+    """Works like the real one, but a hundred times as fast, because these tests are not about rate limits."""
 
     def ticket(self) -> Ticket:
         return _HastyTicket(self)
@@ -195,12 +195,12 @@ def same(dispatcher: Dispatcher) -> Dispatcher:
 
 
 @asynccontextmanager
-async def empty_room(server: dict[str, Any] | None = None) -> AsyncIterator[Room]:
+async def empty_room(server: dict[str, Any] | None = None) -> AsyncIterator[SlackRoom]:
     """Create the room of `slack_room`, without a bot."""
     patient = {"ack_timeout": HANG_SECONDS, "trigger_seconds": HANG_SECONDS}
-    options: dict[str, Any] = {"limits": OFF, "retry_delays": (0.05, 0.1, 0.2), **patient} | (server or {})
+    options: dict[str, Any] = {"limits": NO_SLACK_LIMITS, "retry_delays": (0.05, 0.1, 0.2), **patient} | (server or {})
     async with SlackServer(**options) as slack, NebulaServer() as nebula:
-        room = Room(slack, nebula)
+        room = SlackRoom(slack, nebula)
         for name in ("ann", "bob"):
             room.person(name)
         room.person("eve", admin=True)
@@ -219,7 +219,7 @@ async def slack_room(
     dispatcher: Callable[[Dispatcher], Dispatcher] = same,
     patience: Patience = ENDLESS,
     **config: Any,
-) -> AsyncIterator[Room]:
+) -> AsyncIterator[SlackRoom]:
     """A room with ann and bob, who have no special rights, the admin eve, and #general, which ann created.
 
     `server`: arguments of SlackServer; by default it has no rate limits and no deadlines of three seconds, and
@@ -250,7 +250,7 @@ async def _hasty_publishers() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def process(
-    room: Room,
+    room: SlackRoom,
     redis_url: str,
     *,
     lease: float = 20,

@@ -24,7 +24,7 @@ from core.commands.responses import Response, RightsOf
 from core.domain.question import Question
 from core.inbound.dispatcher import Dispatcher
 from core.settings.environment import WrongConfig
-from tests.bots.slack.harness import RETRIES, Room, settings, slack_room
+from tests.bots.slack.harness import RETRIES, SlackRoom, settings, slack_room
 from tests.bots.slack.witness import Witness
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
@@ -216,7 +216,7 @@ async def test_every_kind_of_disconnect_is_followed_by_a_new_socket(redis_url: s
     ids=["503", "internal_error", "refused", "html", "429"],
 )
 async def test_a_reconnection_that_fails_is_tried_until_it_works(
-    redis_url: str, fault: faults.Fault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    redis_url: str, fault: faults.SlackFault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever Slack replies meanwhile; one line says that there is no connection, one that there is again."""
     monkeypatch.setattr(transport, "PING_SECONDS", 0.2)
@@ -395,7 +395,7 @@ async def test_a_port_in_use_is_reported(redis_url: str) -> None:
             await Slack(room.config).run(_Nobody())
 
 
-async def _answers(room: Room) -> None:
+async def _answers(room: SlackRoom) -> None:
     await room.say("ann", "#general", "@nebula hello")
     await room.quiet()
     assert len(room.said("#general")) == 1

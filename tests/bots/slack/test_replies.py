@@ -82,7 +82,7 @@ async def test_a_rate_limit_loses_nothing(redis_url: str) -> None:
     [faults.server_error(), faults.page("<html>busy</html>"), faults.page("busy"), faults.refused("fatal_error")],
     ids=["503", "html", "text", "fatal_error"],
 )
-async def test_failed_calls_are_retried(redis_url: str, fault: faults.Fault) -> None:
+async def test_failed_calls_are_retried(redis_url: str, fault: faults.SlackFault) -> None:
     """A server error, or an HTML page in place of a response, is temporary."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("chat.postMessage", fault)

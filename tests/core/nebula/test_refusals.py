@@ -109,8 +109,8 @@ OVERFLOWS = [
     ("This model's maximum prompt length is 131072 but the request contains 537812 tokens.", 131072, 537812),
     ("the input length exceeds the context length", None, None),
     (
-        "This model's maximum context length is 4096 tokens. However, your prompt contains 30000031 characters (more than"
-        " 53248 characters, which is the upper bound for 4096 input tokens).",
+        "This model's maximum context length is 4096 tokens. However, your prompt contains 30000031 characters (more"
+        " than 53248 characters, which is the upper bound for 4096 input tokens).",
         *(4096, None),
     ),
     ("input exceeds the maximum allowed input length 4096", 4096, None),
