@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import repeat
@@ -204,9 +204,10 @@ class ConversationLookups:
         async with self._scanning:
             if again or not self._indexed:
                 await self._scan()
-                async with guarded():
-                    await self._redis.set(INDEXED, 1)
                 self._indexed = True
+                with suppress(StoreError):  # its memory may be full; then other processes look too
+                    async with guarded():
+                        await self._redis.set(INDEXED, 1)
 
     async def _scan(self) -> None:
         keys = self._redis.scan_iter(match=f"{FIRST}:{{*}}:c:*", count=SCAN_KEYS)  # older versions know no other space
