@@ -8,8 +8,9 @@ from redis.asyncio import Redis
 
 from core.access.admission import Admission
 from core.access.allowlist import AccessList
-from core.access.quotas import UserQuotas
+from core.access.quotas import UserLimits, UserQuotas
 from core.commands.handlers import Handlers
+from core.domain.options import Switch
 from core.domain.ports import ChatModel, Platform
 from core.inbound.buttons import ButtonActions
 from core.inbound.dispatcher import Dispatcher
@@ -165,10 +166,13 @@ def assemble(
     spaces = spaces or Spaces()
     turns = Turns(redis, retention, config.redis_partitions, config.encryption, spaces)
     records = ConversationLookups(turns.mailboxes)
-    settings = SettingsStore(redis, config, {platform.name: platform.defaults for platform in platforms}, spaces)
+    settings = SettingsStore(
+        redis, config.defaults, {platform.name: platform.defaults for platform in platforms}, spaces
+    )
     ratings = Ratings(redis, retention.keep, spaces)
-    access = AccessList.of(config)
-    admission = Admission(access, UserQuotas(Quotas(redis), config, spaces.own), longest=config.question_characters)
+    access = AccessList(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
+    people = UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
+    admission = Admission(access, UserQuotas(Quotas(redis), people, spaces.own), longest=config.question_characters)
     limiter = limiter or RateLimiter(RedisRateLimit(redis))
     assistant = Assistant(model, limiter, context=config.nebula_context_tokens, pages=config.reply_pages)
     surfaces = Surfaces({platform.name: platform for platform in platforms})

@@ -11,7 +11,7 @@ from aiohttp import web
 from core import metrics
 from core.domain.errors import StoreError
 from core.domain.ports import Connected
-from core.settings.config import Config, WrongConfig
+from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 
@@ -34,23 +34,23 @@ Checker = Callable[[], Awaitable[Check]]
 
 
 @asynccontextmanager
-async def health(config: Config, checks: Sequence[Checker]) -> AsyncIterator[None]:
-    """Serve while the context is open, if HEALTH_PORT is set. Raises WrongConfig if the port cannot be opened.
+async def health(port: int | None, host: str, checks: Sequence[Checker]) -> AsyncIterator[None]:
+    """Serve on this port while the context is open; None: do not serve. Raises WrongConfig if it cannot be opened.
 
     /healthz answers as long as the event loop runs. /readyz has one line per check, and status 503 while one fails.
     """
-    if config.health_port is None:
+    if port is None:
         yield
         return
     runner = web.AppRunner(_application(checks), access_log=None, shutdown_timeout=_CLOSING_SECONDS)
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, config.health_host, config.health_port).start()
+            await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            problem = f"HEALTH_PORT: cannot open port {config.health_port} on {config.health_host} ({error.strerror})."
+            problem = f"HEALTH_PORT: cannot open port {port} on {host} ({error.strerror})."
             raise WrongConfig((f"{problem} Choose another port, or remove the setting.",)) from error
-        log.info("serving health and metrics on http://%s:%d", config.health_host, config.health_port)
+        log.info("serving health and metrics on http://%s:%d", host, port)
         yield
     finally:
         await runner.cleanup()

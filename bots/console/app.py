@@ -5,6 +5,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
@@ -38,15 +39,15 @@ async def console(config: Config) -> None:
         async with bot.runner.open():
             if sys.stdin.isatty():
                 screen.print(f"{store.where}. ", Markdown(WELCOME), style="dim")
-            async for line in _lines(config):
+            async for line in _lines(config.data_dir / "console-history"):
                 if line.startswith("/"):
                     await _command(bot, screen, platform, line[1:])
                 else:
                     await _ask(bot, screen, platform, line)
 
 
-async def _lines(config: Config) -> AsyncIterator[str]:
-    """The input: at a terminal with editing and history, otherwise line by line."""
+async def _lines(history: Path) -> AsyncIterator[str]:
+    """The input: at a terminal with editing, and with a history in this file; otherwise line by line."""
     if not sys.stdin.isatty():
         while line := await asyncio.to_thread(sys.stdin.readline):
             if line.strip():
@@ -54,7 +55,7 @@ async def _lines(config: Config) -> AsyncIterator[str]:
         return
     words = WordCompleter([f"/{command.name}" for command in COMMANDS] + ["/quit"], sentence=True)
     session: PromptSession[str] = PromptSession(
-        history=FileHistory(str(config.data_dir / "console-history")), completer=words, complete_while_typing=False
+        history=FileHistory(str(history)), completer=words, complete_while_typing=False
     )
     while True:
         try:

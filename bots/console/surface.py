@@ -12,8 +12,8 @@ from core.domain.conversation import Address
 from core.domain.errors import Rejected
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Page
-from core.domain.ports import QuestionStatus, Status, Surface
-from core.domain.rates import RateLimit, RateLimitStatus
+from core.domain.ports import Posted, QuestionStatus, Status, Surface
+from core.domain.rates import RateLimit
 
 # A page must leave this many lines free on the screen, so that it can be redrawn in place.
 _SPARE_LINES = 6
@@ -23,7 +23,6 @@ _RATE_LIMIT = RateLimit("console", 20, 1.0, shared=False)
 class ConsoleSurface:
     """One reply in the terminal. If the output is a file or pipe, only finished pages are printed."""
 
-    told: RateLimitStatus | None = None
     by_status = True
     append_only = False
 
@@ -43,15 +42,16 @@ class ConsoleSurface:
     def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         return _RATE_LIMIT
 
-    async def post(self, page: Page) -> str:
+    async def post(self, page: Page) -> Posted:
         if self._pages:
             self.close()
         self._pages += 1
         self._show(page)
-        return str(self._pages)
+        return Posted(str(self._pages))
 
-    async def edit(self, message: str, page: Page) -> None:
+    async def edit(self, message: str, page: Page) -> Posted:
         self._show(page)
+        return Posted(message)
 
     async def delete(self, message: str) -> None:
         """Do nothing: printed text stays."""

@@ -18,6 +18,7 @@ from bots.discord.api.private_api import hide_voice_warnings, use_addresses
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import IdentifyQueue, Shard, shards_of
 from bots.discord.components.commands import register
+from bots.discord.config import DiscordConfig
 from bots.discord.inbound.client import GatewayClient
 from bots.discord.inbound.interactions import ANSWER_SECONDS
 from bots.discord.inbound.ordering import ArrivalOrder
@@ -30,7 +31,7 @@ from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import Connection, Surface
 from core.domain.retry import backoff, retried
 from core.inbound.dispatcher import Dispatcher
-from core.settings.config import Config, WrongConfig
+from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +73,14 @@ class NeverConnected(Exception):
 
 
 class Discord:
-    """Implements `core.domain.ports.Platform`. `ready` is set once the gateway has sent the guilds."""
+    """Implements `bots.adapter.Adapter`. `ready` is set once the gateway has sent the guilds."""
 
     name = NAME
     defaults = PlatformDefaults(memory=Memory.THREAD, replies=Placement.CHANNEL)
 
-    def __init__(self, config: Config, *, limits: Limits = LIMITS, answer_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self, config: DiscordConfig, *, limits: Limits = LIMITS, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
         """`limits`: Discord's rate limits. `answer_seconds`: how long a command may take before it is deferred."""
         self._limits, self._answer_seconds = limits, answer_seconds
         self._managers = frozenset(config.discord_managers)

@@ -21,11 +21,12 @@ from bots.slack.api.identity import Identity
 from bots.slack.api.patience import PATIENCE, Patience
 from bots.slack.api.people import People
 from bots.slack.components import buttons, forms
-from bots.slack.inbound.backfill import Backfill
+from bots.slack.config import SlackConfig
+from bots.slack.inbound.backfill import SlackBackfill
 from bots.slack.inbound.buttons import ButtonPresses
 from bots.slack.inbound.commands import Commands
 from bots.slack.inbound.messages import Listeners
-from bots.slack.inbound.presence import Presence
+from bots.slack.inbound.presence import SlackPresence
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.manifest import FOR_HISTORY, OPTIONAL, SCOPES
@@ -39,7 +40,7 @@ from core.domain.options import Memory, Placement, PlatformDefaults, Streaming
 from core.domain.ports import Connection
 from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
-from core.settings.config import Config, WrongConfig
+from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +54,12 @@ _ANYTHING = re.compile(r".*", re.DOTALL)
 
 
 class Slack:
-    """Implements core.domain.ports.Platform over slack-bolt, with Socket Mode or, if configured, HTTP."""
+    """Implements `bots.adapter.Adapter` over slack-bolt, with Socket Mode or, if configured, HTTP."""
 
     name = "slack"
     defaults = PlatformDefaults(memory=Memory.CHANNEL, replies=Placement.THREAD)
 
-    def __init__(self, config: Config, *, patience: Patience = PATIENCE) -> None:
+    def __init__(self, config: SlackConfig, *, patience: Patience = PATIENCE) -> None:
         """`patience`: time limits other than Slack's own, for tests."""
         token = config.slack_bot_token
         self._config = config
@@ -85,7 +86,7 @@ class Slack:
 
     def connection(self) -> Connection:
         """Return the state of the sockets; over HTTP, whether we listen."""
-        return Connection(self.ready.is_set()) if self._config.slack_over_http else self._connections.connection()
+        return Connection(self.ready.is_set()) if self._config.over_http else self._connections.connection()
 
     async def sign_in(self) -> tuple[str, str]:
         """The scope of the workspace and the bot's id there, which a new token does not change. Raises WrongConfig."""
@@ -119,8 +120,8 @@ class Slack:
                 self._patience,
             )
             button_presses = ButtonPresses(dispatcher, me, self._web, self._capabilities, self._people, tasks)
-            backfill = Backfill(dispatcher, me, self._web, self._capabilities, listeners.question)
-            presence = Presence(dispatcher, f"slack/{me.team}", self.connection, backfill.look_back)
+            backfill = SlackBackfill(dispatcher, me, self._web, self._capabilities, listeners.question)
+            presence = SlackPresence(dispatcher, f"slack/{me.team}", self.connection, backfill.look_back)
             app = self._app(me, listeners, commands, button_presses)
             async with self._transport(app, presence), tasks.open(), presence.running():
                 self.ready.set()
@@ -210,7 +211,7 @@ class Slack:
             client=AsyncWebClient(base_url=self._config.slack_api_url, logger=sdk_log, retry_handlers=[]),
             authorize=authorize,
             signing_secret=secret.get_secret_value() if secret else "",
-            request_verification_enabled=self._config.slack_over_http,
+            request_verification_enabled=self._config.over_http,
             ignoring_self_events_enabled=False,  # somebody may delete one of our answers
         )
         app.middleware(listeners.event)
@@ -224,9 +225,9 @@ class Slack:
         return app
 
     @asynccontextmanager
-    async def _transport(self, app: AsyncApp, presence: Presence) -> AsyncIterator[None]:
+    async def _transport(self, app: AsyncApp, presence: SlackPresence) -> AsyncIterator[None]:
         config = self._config
-        if config.slack_over_http:
+        if config.over_http:
             async with transport.http(app, config.slack_host, config.slack_port or 0):
                 yield
             return

@@ -124,7 +124,7 @@ class PlatformError(NebulaBotError):
 
 class SlowDown(PlatformError):
     """`retry_after`: seconds. `everywhere`: the limit is the whole bot's, not that of this place. `shared`: others used
-    the limit up, so this says nothing about our own. `told`: what the platform said about the limit."""
+    the limit up, so this says nothing about our own. `rate_limit`: what the platform said about it."""
 
     def __init__(
         self,
@@ -133,13 +133,13 @@ class SlowDown(PlatformError):
         *,
         everywhere: bool = False,
         shared: bool = False,
-        told: RateLimitStatus | None = None,
+        rate_limit: RateLimitStatus | None = None,
     ) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
         self.everywhere = everywhere
         self.shared = shared
-        self.told = told
+        self.rate_limit = rate_limit
 
 
 class Frozen(PlatformError):

@@ -105,6 +105,12 @@ def flow(pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool, a
         pages = _close(pages, view, point or force_break(markdown, floor))
 
 
+def split(text: str, fits: Callable[[str], bool]) -> tuple[str, ...]:
+    """A complete text as the Markdown of its pages; none if there is nothing to see."""
+    pages = flow(Pages(), text, fits, final=True)
+    return tuple(page for page in (*pages.closed, pages.open) if page)
+
+
 def _close(pages: Pages, view: "_View", point: BreakPoint) -> Pages:
     lead = point.lead if len(point.lead) * 2 <= point.end or len(point.lead) < 16 else ""
     return Pages(

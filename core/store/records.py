@@ -45,7 +45,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Deleted:
+class DeletedMessage:
     """What a deleted message was: the question of a running turn, `waiting` ones, or what was stored of an answer."""
 
     running: bool
@@ -127,7 +127,7 @@ class ConversationLookups:
         async with self._place():
             return bool(await self._mailboxes.revise(conversation, word=answered.question.id, entry=entry))
 
-    async def delete(self, conversation: Conversation, message: str) -> Deleted:
+    async def delete(self, conversation: Conversation, message: str) -> DeletedMessage:
         """Forget the question or answer of a deleted message, and end its turn if it runs."""
         async with self._place():
             running, waiting, exchange, answered = await self._mailboxes.delete(conversation, word=message)
@@ -135,7 +135,7 @@ class ConversationLookups:
             await self.erase()
         exchanges = self._entries.exchanges(conversation, filter(None, [exchange]))
         found = self._entries.answered_questions(conversation, filter(None, [answered]))
-        return Deleted(bool(running), int(waiting), next(iter(exchanges), None), next(iter(found), None))
+        return DeletedMessage(bool(running), int(waiting), next(iter(exchanges), None), next(iter(found), None))
 
     async def reset(self, conversation: Conversation) -> int:
         """Forget the history of a conversation; returns how many exchanges it had."""

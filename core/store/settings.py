@@ -8,8 +8,7 @@ from redis.asyncio import Redis
 
 from core.domain.conversation import Place
 from core.domain.options import PlatformDefaults
-from core.settings.config import Config
-from core.settings.parameters import ChannelSettings, Layer, Stored, resolve
+from core.settings.parameters import ChannelSettings, Layer, OperatorDefaults, Stored, resolve
 from core.store.redis.client import guarded
 from core.store.redis.spaces import Spaces
 
@@ -31,16 +30,20 @@ class SettingsStore:
     """Reads and writes the settings of workspaces, channels and threads. All calls raise StoreError."""
 
     def __init__(
-        self, redis: "Redis", config: Config, defaults: Mapping[str, PlatformDefaults], spaces: Spaces | None = None
+        self,
+        redis: "Redis",
+        operator: OperatorDefaults,
+        defaults: Mapping[str, PlatformDefaults],
+        spaces: Spaces | None = None,
     ) -> None:
-        """`defaults` of each platform, by its name."""
+        """`operator`: what whoever runs the bot chose. `defaults`: those of each platform, by its name."""
         self._redis, self._spaces = redis, spaces or Spaces()
-        self._config = config
+        self._operator = operator
         self._defaults = defaults
 
     async def of(self, place: Place) -> ChannelSettings:
         """The settings in effect in this place, each with its origin; one round trip."""
-        return resolve(place, self._config, self._defaults[place.platform], await self._read(place))
+        return resolve(place, self._operator, self._defaults[place.platform], await self._read(place))
 
     async def _read(self, place: Place) -> Sequence[tuple[Layer, dict[str, Stored]]]:
         """The stored settings for this place, widest layer first; one round trip."""

@@ -103,7 +103,7 @@ class Assistant:
         surface: Surface,
         listener: CheckpointListener,
         refusal: Refusal | None,
-        measured: metrics.Turn,
+        measured: metrics.MeasuredTurn,
     ) -> TurnResult:
         cell, beat = Latest(Reply()), Beat()
         style = ReplyStyle(

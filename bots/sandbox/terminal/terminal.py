@@ -15,9 +15,9 @@ from rich.text import Text
 
 from bots.interrupt import interrupt
 from bots.sandbox.terminal.faults import FaultSwitches
-from bots.sandbox.terminal.screen import BOT, PEOPLE, ROOMS, Screen, Seen
+from bots.sandbox.terminal.screen import BOT, PEOPLE, ROOM_NAMES, Screen, Seen
 
-WELCOME = """\
+SANDBOX_WELCOME = """\
 Try `@nebula hello`, or a command: `/nebula help` in Slack, `/help` in Discord. `:discord` and `:slack` switch the
 platform, `:in dm` the room, `:as bob` the person; `:press regenerate` presses a button; `:help` shows more, such as
 faults that you can switch on. Ctrl-C stops an answer, Ctrl-D quits."""
@@ -39,7 +39,7 @@ While the bot writes an answer, Ctrl-C presses its Stop button."""
 # Discord's small print, which other Markdown does not have.
 _SMALL_PRINT = re.compile(r"^-# (.*)$", re.MULTILINE)
 # How long to wait for the first sign of an answer: longer than even a busy machine needs. Ctrl-C ends the wait.
-ANSWER_SECONDS = 60.0
+REPLY_WAIT_SECONDS = 60.0
 _STOP = "stop"
 
 
@@ -50,7 +50,7 @@ class Terminal:
         """`idle`: returns when the bot has no running turn."""
         self._screens = {screen.name: screen for screen in screens}
         self._screen = screens[0]
-        self._room, self._person, self._thread = ROOMS[0], PEOPLE[0], ""
+        self._room, self._person, self._thread = ROOM_NAMES[0], PEOPLE[0], ""
         self._faults = faults
         self._idle = idle
         self._console = Console(highlight=False)
@@ -98,7 +98,7 @@ class Terminal:
         rest = rest.strip()
         if word in self._screens:
             self._screen, self._thread = self._screens[word], ""
-        elif word == "in" and rest in ROOMS:
+        elif word == "in" and rest in ROOM_NAMES:
             self._room, self._thread = rest, ""
         elif word == "as" and rest in PEOPLE:
             self._person, self._thread = rest, ""
@@ -154,7 +154,7 @@ class Terminal:
 
         async def settled() -> None:
             try:
-                await self._screen.until(lambda: bool(fresh()) or self._screen.dialog() is not None, ANSWER_SECONDS)
+                await self._screen.until(lambda: bool(fresh()) or self._screen.dialog() is not None, REPLY_WAIT_SECONDS)
             except TimeoutError:
                 self._console.print("(no answer)", style="dim")
             await self._idle()

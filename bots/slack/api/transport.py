@@ -19,7 +19,7 @@ from bots.proxy import proxy_for
 from bots.slack.api.client import sdk_log
 from bots.slack.api.connection import SocketConnections
 from bots.slack.api.private_api import background_tasks, set_address
-from core.settings.config import WrongConfig
+from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from functools import lru_cache
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from wcwidth import grapheme_boundary_before, wcswidth
+from wcwidth import grapheme_boundary_before
 
 from core.markdown.blocks import blocks
 from core.markdown.math import escape_formulas
-from core.markdown.tables import cells
+from core.markdown.tables import cells, drawn
 from core.markdown.text import UNSEEN, sound, without_fences
 
 _PARSER = MarkdownIt("commonmark", {"maxNesting": 60}).enable(["table", "strikethrough"])
@@ -86,7 +86,8 @@ class _Writer:
                     table = token.type == "table_open"
                     if table:
                         rows = [[_bare(cell) for cell in row] for row in next(self.tables, ())]
-                        self._put(_fenced(_aligned(rows)) if self.marks else escape("\n".join(map(" | ".join, rows))))
+                        bare = escape("\n".join(map(" | ".join, rows)))
+                        self._put(_fenced("\n".join(drawn(rows))) if self.marks else bare)
                 case "inline" if not table:
                     self._put(self._inline(token, heading=self.tokens[i - 1].type == "heading_open"))
                 case "fence" | "code_block":
@@ -212,17 +213,3 @@ def _words(children: Sequence[Token]) -> str:
 
 def _fenced(code: str) -> str:
     return f"```\n{escape(without_fences(code))}\n```"
-
-
-def _aligned(rows: list[list[str]]) -> str:
-    if not rows:
-        return ""
-    widths = [max(max(wcswidth(row[i]), 0) for row in rows) for i in range(len(rows[0]))]
-    out = [
-        " │ ".join(
-            cell + " " * (width - max(wcswidth(cell), 0)) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-    out.insert(1, "─┼─".join("─" * width for width in widths))
-    return "\n".join(out)

@@ -39,7 +39,7 @@ _CALLS, _MINUTE_SECONDS = 40, 60.0
 _MAX_ATTEMPTS, _PAUSE_SECONDS = 5, 1.0
 
 
-class Backfill:
+class SlackBackfill:
     """Reads past messages. `to_question` turns a message that it found into a question."""
 
     def __init__(

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 NOTE_SECONDS, SHORTEST_GAP_SECONDS = 30.0, 45.0
 
 
-class Presence:
+class SlackPresence:
     """One workspace, named `slack/T1`. `connection` returns whether events can arrive; `look_back` accepts the
     questions of that many seconds, and raises StoreError or PlatformError if it should be tried again."""
 

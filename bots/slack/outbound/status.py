@@ -50,13 +50,12 @@ class Eyes:
         try:
             await self.web.call(self.web.client.reactions_add(channel=channel, timestamp=message, name=EYES))
         except PlatformError as error:
-            unwanted = self._on.pop(key) is _Eyes.UNWANTED
-            if code_of(error) == "already_reacted" and not unwanted:
-                self._on[key] = _Eyes.THERE
-            elif permanent(error):
-                self._works = False
-                log.warning("Slack: can't add reactions: %s", error)
-            return
+            if code_of(error) != "already_reacted":
+                del self._on[key]
+                if permanent(error):
+                    self._works = False
+                    log.warning("Slack: can't add reactions: %s", error)
+                return
         if self._on[key] is _Eyes.UNWANTED:
             await self._remove(key)
         else:

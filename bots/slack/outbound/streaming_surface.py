@@ -23,6 +23,7 @@ from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address
 from core.domain.errors import Gone, Halted, PlatformError, Rejected, SlowDown, Unreachable
 from core.domain.page import Page
+from core.domain.ports import Posted
 from core.domain.rates import RateLimit
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class StreamingSurface(SlackSurface):
                 self._refused(error)
         return await super().show(page, extra)
 
-    async def edit(self, message: str, page: Page) -> None:
+    async def edit(self, message: str, page: Page) -> Posted:
         match self._step(message, page):
             case _Step.ADD:
                 await self._add(message, self._streams[message], page)
@@ -117,6 +118,7 @@ class StreamingSurface(SlackSurface):
                 await self._mend(message, page)
             case _Step.EDIT:
                 await super().edit(message, page)
+        return Posted(message)
 
     async def delete(self, message: str) -> None:
         if message in self._streams:

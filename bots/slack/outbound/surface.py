@@ -14,8 +14,8 @@ from core.domain.conversation import Address
 from core.domain.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, Unreachable
 from core.domain.options import Placement
 from core.domain.page import Action, Page
-from core.domain.ports import QuestionStatus, Status, waiting
-from core.domain.rates import RateLimit, RateLimitStatus
+from core.domain.ports import Posted, QuestionStatus, Status, waiting
+from core.domain.rates import RateLimit
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +35,9 @@ _FILE_PREFIX = "file:"
 
 
 class SlackSurface:
-    """Implements core.domain.ports.Surface; message ids are `ts`."""
+    """Implements core.domain.ports.Surface; message ids are `ts`. Slack reports nothing about its limits except
+    Retry-After."""
 
-    told: RateLimitStatus | None = None  # Slack reports nothing about its limits except Retry-After
     by_status = append_only = False
 
     def __init__(self, web: Web, eyes: Eyes, capabilities: Capabilities, address: Address) -> None:
@@ -74,14 +74,14 @@ class SlackSurface:
         """Return the rate limit for a post or an edit."""
         return self._post_limit if message is None else self._edit_limit
 
-    async def post(self, page: Page, extra: tuple[blocks.Json, ...] = ()) -> str:
-        """Show a new message, with `extra` blocks below it, and return its ts. Raises PlatformError."""
+    async def post(self, page: Page, extra: tuple[blocks.Json, ...] = ()) -> Posted:
+        """Show a new message, with `extra` blocks below it. Raises PlatformError."""
         if self._unconfirmed:
             self._found, self._unconfirmed = await self._find(), False
         if message := self._found:
-            await self.edit(message, page)
+            posted = await self.edit(message, page)
             self._found = ""
-            return message
+            return posted
         try:
             message = await self.show(page, extra)
         except Unreachable:
@@ -92,7 +92,7 @@ class SlackSurface:
                 await undeliverable.tell(self._web, self._address, error)
             raise
         self._known.add(message)
-        return message
+        return Posted(message)
 
     async def show(self, page: Page, extra: tuple[blocks.Json, ...]) -> str:
         """Post a message and return its ts. Raises PlatformError."""
@@ -107,7 +107,7 @@ class SlackSurface:
         self._texts[message] = text
         return message
 
-    async def edit(self, message: str, page: Page) -> None:
+    async def edit(self, message: str, page: Page) -> Posted:
         """Replace the content of a message. Raises PlatformError."""
         self._known.add(message)
         text = blocks.fallback(page)
@@ -123,6 +123,7 @@ class SlackSurface:
                 raise
             await self.end_stream(message)
             await self._send(self._web.client.chat_update, page, text, (), **where)
+        return Posted(message)
 
     async def delete(self, message: str) -> None:
         """Delete a message or file; if it is already gone, do nothing. Raises PlatformError."""

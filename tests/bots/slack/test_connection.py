@@ -18,12 +18,13 @@ from bots.sandbox.slack import faults
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.api import transport
 from bots.slack.app import Slack
+from bots.slack.config import SlackConfig
 from bots.slack.manifest import OPTIONAL, SCOPES
 from core.commands.responses import Response, RightsOf
 from core.domain.question import Question
 from core.inbound.dispatcher import Dispatcher
-from core.settings.config import Config, WrongConfig
-from tests.bots.slack.harness import RETRIES, Room, settings, slack_room
+from core.settings.environment import WrongConfig
+from tests.bots.slack.harness import RETRIES, SlackRoom, settings, slack_room
 from tests.bots.slack.witness import Witness
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
@@ -43,7 +44,7 @@ class _Nobody(Dispatcher):
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[Slack]:
+async def running(config: SlackConfig) -> AsyncIterator[Slack]:
     """Run the platform alone, and stop it at the end."""
     platform = Slack(config)
     async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
@@ -63,7 +64,7 @@ async def test_a_refused_token_is_reported(wrong: dict[str, Any], sentence: str)
     """The bot does not retry forever what can't succeed; the sentence names the variable and where to look."""
     async with SlackServer() as slack:
         with pytest.raises(WrongConfig) as caught:
-            await Slack(settings(slack, **wrong)).run(_Nobody())
+            await Slack(settings(slack, **wrong).slack).run(_Nobody())
     (problem,) = caught.value.problems
     assert problem.startswith(sentence)
     assert "wrong" not in problem
@@ -74,7 +75,7 @@ async def test_the_bot_waits_for_an_unreachable_slack(method: str, caplog: pytes
     """The bot does not give up after a 503 at the start, and logs one line about it."""
     async with SlackServer() as slack:
         slack.faults.add(method, faults.server_error())
-        async with running(settings(slack)) as platform:
+        async with running(settings(slack).slack) as platform:
             await platform.ready.wait()
         assert [record for record in caplog.messages if "can't be reached" in record]
         assert len([call for call in slack.calls if call.method == method]) == 2
@@ -83,7 +84,7 @@ async def test_the_bot_waits_for_an_unreachable_slack(method: str, caplog: pytes
 async def test_stopping_while_slack_is_unreachable(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody listens at the address; the bot still stops when asked to."""
     async with SlackServer() as slack:
-        config = settings(slack, slack_api_url=f"http://127.0.0.1:{free_port()}/api/")
+        config = settings(slack, slack_api_url=f"http://127.0.0.1:{free_port()}/api/").slack
     async with running(config) as platform, asyncio.timeout(HANG_SECONDS):
         while not caplog.messages:
             await asyncio.sleep(0)
@@ -106,14 +107,14 @@ async def test_missing_scopes_are_named(caplog: pytest.LogCaptureFixture) -> Non
         url = str(server.make_url("/api/"))
         values: dict[str, Any] = {"slack_bot_token": "xoxb-1", "slack_app_token": "xapp-1", "slack_api_url": url}
         with pytest.raises(WrongConfig, match=r"Slack refuses SLACK_APP_TOKEN \(missing_scope: connections:write\)"):
-            await Slack(Config(**values)).run(_Nobody())
+            await Slack(SlackConfig(**values)).run(_Nobody())
     assert "lacks the scopes ['reactions:write']" in caplog.text
 
 
 async def test_scopes_that_were_added_later_are_optional(caplog: pytest.LogCaptureFixture) -> None:
     """An app with an older manifest starts without a warning; one line says what it misses."""
     caplog.set_level(logging.INFO)
-    async with SlackServer(scopes=frozenset(SCOPES) - OPTIONAL) as slack, running(settings(slack)) as platform:
+    async with SlackServer(scopes=frozenset(SCOPES) - OPTIONAL) as slack, running(settings(slack).slack) as platform:
         await platform.ready.wait()
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
     assert len([line for line in caplog.messages if "can't read channel messages" in line]) == 1
@@ -121,7 +122,7 @@ async def test_scopes_that_were_added_later_are_optional(caplog: pytest.LogCaptu
 
 async def test_unknown_scopes_cause_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     """If a server does not report the app's scopes, there is nothing to warn about."""
-    async with SlackServer() as slack, running(settings(slack)) as platform:
+    async with SlackServer() as slack, running(settings(slack).slack) as platform:
         await platform.ready.wait()
     assert not [record for record in caplog.messages if "lacks" in record]
 
@@ -215,7 +216,7 @@ async def test_every_kind_of_disconnect_is_followed_by_a_new_socket(redis_url: s
     ids=["503", "internal_error", "refused", "html", "429"],
 )
 async def test_a_reconnection_that_fails_is_tried_until_it_works(
-    redis_url: str, fault: faults.Fault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    redis_url: str, fault: faults.SlackFault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever Slack replies meanwhile; one line says that there is no connection, one that there is again."""
     monkeypatch.setattr(transport, "PING_SECONDS", 0.2)
@@ -296,7 +297,7 @@ async def test_a_first_socket_that_does_not_open_gets_a_new_address(monkeypatch:
     monkeypatch.setattr(transport, "PING_SECONDS", 0.05)
     async with SlackServer() as slack:
         slack.faults.add("socket", faults.server_error(), times=3)
-        async with running(settings(slack)) as platform:
+        async with running(settings(slack).slack) as platform:
             await platform.ready.wait()
         assert len([call for call in slack.calls if call.method == "apps.connections.open"]) > 1
 
@@ -322,7 +323,7 @@ async def test_an_unavailable_socket_does_not_delay_the_others(monkeypatch: pyte
     async with SlackServer() as slack:
         slack.faults.add("apps.connections.open", faults.slow(0))
         slack.faults.add("apps.connections.open", faults.server_error(), times=None)
-        async with running(settings(slack, slack_sockets=3)) as platform:
+        async with running(settings(slack, slack_sockets=3).slack) as platform:
             await platform.ready.wait()
             await slack.until(lambda: len([c for c in slack.calls if c.method == "apps.connections.open"]) > 5)
             assert slack.sockets == 1
@@ -394,7 +395,7 @@ async def test_a_port_in_use_is_reported(redis_url: str) -> None:
             await Slack(room.config).run(_Nobody())
 
 
-async def _answers(room: Room) -> None:
+async def _answers(room: SlackRoom) -> None:
     await room.say("ann", "#general", "@nebula hello")
     await room.quiet()
     assert len(room.said("#general")) == 1

@@ -1,4 +1,4 @@
-"""The history of a channel: exported, deleted, kept no longer than people want, and encrypted if there are keys."""
+"""The history of a channel: export, deletion, retention and encryption."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response
@@ -71,19 +71,19 @@ async def test_managers_can_delete_everything(bot: Process) -> None:
         assert await questions(bot, conversation) == []
 
 
-async def test_forgotten_question_that_runs_is_not_remembered(bot: Process, server: NebulaServer) -> None:
-    """An answer that is being written when its author deletes everything leaves nothing behind either."""
+async def test_running_question_that_is_forgotten_is_not_stored(bot: Process, server: NebulaServer) -> None:
+    """If the author deletes everything while the model writes an answer, that answer is not stored either."""
     held = server.hold(after=3)
     server.answer_next("word " * 30)
     await bot.inbox.accept(mention := bot.question("running"))
     await bot.rooms.rooms[mention.message].until("word")
     await used(bot, "forget me")
-    held.let_go()
+    held.release()
     await bot.runner.idle()
     assert await questions(bot) == []
 
 
-async def test_export_has_everything_remembered(bot: Process) -> None:
+async def test_export_contains_all_stored_exchanges(bot: Process) -> None:
     """One line per exchange: everybody gets their own, managers get all, nobody gets private questions of others."""
     await talk(bot)
     mine = await used(bot, "export me")
@@ -104,15 +104,15 @@ async def test_empty_export_is_a_sentence(bot: Process) -> None:
     assert (await used(bot, "export")).text == "There is nothing to export here."
 
 
-async def test_retention_is_the_channels(bot: Process, redis_client: Redis) -> None:
-    """The keys of a conversation live as long as the channel's setting says."""
+async def test_retention_is_set_per_channel(bot: Process, redis_client: Redis) -> None:
+    """The keys of a conversation expire after the time in the channel's setting."""
     await bot.command("set retention 2")
     await bot.answer("hi")
     for kind in "che":
         assert 86_400_000 < await redis_client.pttl(f"nb:{{0}}:{kind}:{ROOM.name}") <= 2 * 86_400_000
 
 
-async def test_what_is_too_old_is_neither_read_nor_kept(bot: Process, redis_client: Redis) -> None:
+async def test_expired_exchanges_are_neither_read_nor_kept(bot: Process, redis_client: Redis) -> None:
     """This also holds in a busy channel, where the keys never expire."""
     await bot.answer("old")
     await bot.answer("new")
@@ -255,7 +255,7 @@ async def test_retention_applies_at_once(bot: Process, redis_client: Redis) -> N
 async def test_answer_to_several_questions_belongs_to_all_who_asked(bot: Process, server: NebulaServer) -> None:
     """Each author of several questions answered together may ask again, and `forget` deletes the exchange."""
     await bot.command("set overlap merge")
-    server.fault(Fault(stall_after=3))
+    server.fault(NebulaFault(stall_after=3))
     server.answer_next("first " * 20)
     await bot.inbox.accept(first := bot.question("first"))
     await bot.rooms.rooms[first.message].until("first")

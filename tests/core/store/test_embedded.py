@@ -1,4 +1,4 @@
-"""The private server: real processes that start, join, die and hang, and that others replace."""
+"""The private server: real processes that start it, join it, die, hang and are replaced."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from tests.bounds import HANG_SECONDS
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 
 # A process that uses the directory until it is killed or its standard input ends.
-USER = """
+USER_PROGRAM = """
 import asyncio, os, sys
 from pathlib import Path
 from core.store.redis.embedded import embedded
@@ -49,7 +49,7 @@ def data() -> Iterator[Path]:
 @asynccontextmanager
 async def user(data: Path, many: int = 1) -> AsyncIterator[Process]:
     """Another process, or several, that enter the directory; they share their standard input and output."""
-    program = (sys.executable, "-c", USER, str(data), str(many))
+    program = (sys.executable, "-c", USER_PROGRAM, str(data), str(many))
     process = await asyncio.create_subprocess_exec(*program, stdin=PIPE, stdout=PIPE, start_new_session=True)
     try:
         yield process
@@ -174,7 +174,7 @@ async def test_only_the_owner_may_enter(data: Path) -> None:
         assert (await client.config_get("port"))["port"] == "0"
 
 
-async def test_nothing_is_thrown_away(data: Path) -> None:
+async def test_no_data_is_discarded(data: Path) -> None:
     """The server writes every change to disk within a second and refuses writes rather than evict."""
     async with embedded(data) as server, connection(server.url) as client:
         settings = await client.config_get("appendonly", "appendfsync", "maxmemory-policy")
@@ -220,7 +220,7 @@ async def test_a_killed_server_is_replaced(data: Path) -> None:
         assert (data / LOG).read_text().count("Ready to accept connections") == 2
 
 
-async def test_who_joined_takes_over(data: Path) -> None:
+async def test_another_user_takes_over(data: Path) -> None:
     """When the starter exits, its server ends; another user of the directory starts its own server and continues."""
     async with AsyncExitStack() as starter:
         await starter.enter_async_context(embedded(data))
@@ -324,7 +324,7 @@ async def test_program_that_is_no_server(data: Path, tmp_path: Path) -> None:
             pass
 
 
-async def test_data_dir_that_cannot_be(tmp_path: Path) -> None:
+async def test_invalid_data_dir_is_an_error(tmp_path: Path) -> None:
     """A DATA_DIR that is a file is an error that names it."""
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"DATA_DIR .*file can't be used"):
@@ -349,7 +349,7 @@ async def test_frozen_server(data: Path) -> None:
         assert await pid(client) == frozen
 
 
-async def test_frozen_server_does_not_hold_up_the_exit(data: Path) -> None:
+async def test_frozen_server_does_not_delay_the_exit(data: Path) -> None:
     """A server that hangs at the end is killed after the timeout, and what it acknowledged is kept."""
     async with embedded(data, stop_timeout=0.2) as server, connection(server.url) as client:
         await client.set("key", "value")

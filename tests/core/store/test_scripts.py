@@ -43,7 +43,7 @@ def _load_all() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_every_script_declares_what_it_reads() -> None:
+def test_every_script_declares_its_keys_and_arguments() -> None:
     """All scripts load, and only those without keys and arguments of their own have no header."""
     _load_all()
     silent = {path.stem for path in LUA.glob("*.lua")} - {name for name, _ in DECLARED}

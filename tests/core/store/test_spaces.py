@@ -88,7 +88,7 @@ async def test_stop_ends_only_the_answer_of_its_bot(redis_client: Redis, server:
             await each.rooms.rooms[question.message].until("word")
         await first.command("stop")
         await first.runner.idle()
-        held.let_go()
+        held.release()
         await second.runner.idle()
         assert not first.shown(question).endswith("end")
         assert second.shown(question).endswith("end")

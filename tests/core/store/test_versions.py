@@ -80,7 +80,7 @@ async def test_settings_of_another_version(redis_client: Redis) -> None:
     scope, nothing = f"nb:s:{ROOM.name}", dict[str, Any]()
     await redis_client.hset(scope, mapping={b"model": b'{"value":"m"}', b"top_p": b"7", b"\xff": b'{"value":"x"}'})
     defaults = {"test": PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)}
-    settings = await SettingsStore(redis_client, Config(**nothing), defaults).of(ROOM)
+    settings = await SettingsStore(redis_client, Config(**nothing).defaults, defaults).of(ROOM)
     assert (settings.model, settings.top_p, settings.origin("model").layer) == ("m", None, Layer.CHANNEL)
 
 

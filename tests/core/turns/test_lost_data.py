@@ -9,13 +9,12 @@ from redis.asyncio import Redis
 
 from bots.sandbox.hold import Hold
 from bots.sandbox.nebula.server import NebulaServer
-from core.access.quotas import UserQuotas
+from core.access.quotas import UserLimits, UserQuotas
 from core.domain.conversation import Place
 from core.domain.errors import StoreError
 from core.domain.ports import Status
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
-from core.settings.config import Config
 from core.store.quotas import Quotas
 from core.store.records import ConversationLookups
 from core.turns.runner import LOST
@@ -44,7 +43,7 @@ async def test_flushed_questions_are_answered(redis_client: Redis, server: Nebul
         async with asyncio.timeout(HANG_SECONDS):
             while await redis_client.llen(f"nb:{{0}}:i:{ROOM.name}") < 3:
                 await asyncio.sleep(0.02)
-        held.let_go()
+        held.release()
         for each in questions:
             await bot.settled(each)
         assert bot.shown(questions[0]).endswith("end")
@@ -68,7 +67,7 @@ async def test_lost_reply_ends_in_a_sentence(redis_client: Redis, server: Nebula
             newer = other.question("newer")
             await other.inbox.accept(newer)
             await eventually(lambda: LOST in bot.shown(lost))
-            held.let_go()
+            held.release()
             await other.settled(newer)
 
 
@@ -79,7 +78,7 @@ async def test_read_only_server(redis_client: Redis, server: NebulaServer) -> No
         try:
             with pytest.raises(StoreError):
                 await bot.inbox.accept(again := bot.question("refused"))
-            held.let_go()
+            held.release()
             await bot.rooms.rooms[questions[0].message].until("end")
         finally:
             await redis_client.replicaof("NO", "ONE")
@@ -108,13 +107,13 @@ async def test_people_can_forget_when_memory_is_full(redis_client: Redis, server
 
 async def test_question_that_cannot_be_counted_waits(redis_client: Redis) -> None:
     """The operator's limits hold while Redis can't count; where there are none, nothing is asked of it."""
-    limited = Config.model_validate({"person_requests": 1})
+    limited = UserLimits(person_requests=1)
     question = Question(TurnId("test/1"), ROOM, ANN, "hi")
     await redis_client.replicaof("127.0.0.1", 1)
     try:
         with pytest.raises(StoreError):
             await UserQuotas(Quotas(redis_client), limited).take(question)
-        assert await UserQuotas(Quotas(redis_client), Config.model_validate({})).take(question) == ""
+        assert await UserQuotas(Quotas(redis_client), UserLimits()).take(question) == ""
     finally:
         await redis_client.replicaof("NO", "ONE")
     quotas = UserQuotas(Quotas(redis_client), limited)

@@ -99,7 +99,7 @@ async def test_stop_and_reset_clear_the_line(redis_client: Redis, server: Nebula
 async def test_the_stop_button_clears_the_line(redis_client: Redis, server: NebulaServer) -> None:
     """The reply on screen ends in the sentence, in the same message."""
     async with process(redis_client, server) as bot:
-        message = await bot.rooms.rooms["q900"].post(Page("half an ans"))
+        message = (await bot.rooms.rooms["q900"].post(Page("half an ans"))).id
         await redis_client.hset(STATE, "progress", json.dumps({"messages": [message], "characters": 11}))
         await put(redis_client, JUNK[1])
         await bot.answer("hello", Place("test", "W1", "C2"))
@@ -127,7 +127,7 @@ async def test_progress_of_another_version(
     async with process(redis_client, server) as bot:
         turns = Turns(redis_client)
         question = bot.question("hi")
-        message = await bot.rooms.rooms[question.message].post(Page(""))
+        message = (await bot.rooms.rooms[question.message].post(Page(""))).id
         await turns.accept(HERE, question, "r")
         await redis_client.hset(STATE, "progress", progress.replace(b'"M"', json.dumps(message).encode()))
         await redis_client.zadd(LEASES, {ROOM.name: 1})
