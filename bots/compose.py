@@ -38,7 +38,7 @@ from core.store.redis.setup import Setup, agree
 from core.store.redis.spaces import Spaces
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
-from core.store.windows import Windows
+from core.store.windows import ModelWindows
 from core.turns.accepted import AcceptedQuestions
 from core.turns.assistant import Assistant
 from core.turns.background import Background
@@ -176,7 +176,7 @@ def assemble(
     admission = Admission(access, UserQuotas(Quotas(redis), people, spaces.own), longest=config.question_characters)
     limiter = limiter or RateLimiter(RedisRateLimit(redis))
     assistant = Assistant(
-        model, limiter, context=config.nebula_context_tokens, pages=config.reply_pages, windows=Windows(redis)
+        model, limiter, context=config.nebula_context_tokens, pages=config.reply_pages, windows=ModelWindows(redis)
     )
     surfaces = Surfaces({platform.name: platform for platform in platforms})
     accepted, background = AcceptedQuestions(turns), Background()

@@ -13,7 +13,7 @@ _MAX_NAME_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ModelWindow:
     """`tokens`: how large a request may be, None if no refusal told. `ratio`: the server's count of tokens over our
     guess."""
 
@@ -21,19 +21,19 @@ class Window:
     ratio: float | None = None
 
 
-class Windows:
+class ModelWindows:
     """Reads and writes what was learnt. All calls raise StoreError."""
 
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
 
-    async def of(self, model: str) -> Window:
+    async def of(self, model: str) -> ModelWindow:
         """What is known of this model."""
         async with guarded():
             found: list[Any] = await self._redis.hmget(_key(model), ["tokens", "ratio"])
-        return Window(_int(found[0]), _float(found[1]))
+        return ModelWindow(_int(found[0]), _float(found[1]))
 
-    async def learn(self, model: str, window: Window) -> None:
+    async def learn(self, model: str, window: ModelWindow) -> None:
         """Record what is not None, for a day."""
         values = {"tokens": window.tokens, "ratio": None if window.ratio is None else round(window.ratio, 3)}
         known: dict[Any, Any] = {name: str(value) for name, value in values.items() if value is not None}

@@ -25,7 +25,7 @@ from core.reply.publisher import CheckpointListener, ReplyPublisher
 from core.reply.state import Phase, Reply
 from core.settings.parameters import ChannelSettings
 from core.store.turns import Turn
-from core.store.windows import Windows
+from core.store.windows import ModelWindows
 from core.turns.fitting import Asked, Sizes
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,13 @@ class Assistant:
     """Answers turns with a model. Between turns it keeps only its estimates of token counts."""
 
     def __init__(
-        self, model: ChatModel, limiter: RateLimiter, *, context: int, pages: int = 10, windows: Windows | None = None
+        self,
+        model: ChatModel,
+        limiter: RateLimiter,
+        *,
+        context: int,
+        pages: int = 10,
+        windows: ModelWindows | None = None,
     ) -> None:
         """`context`: the model's window in tokens, where the catalog does not say. `pages`: the most messages of a
         reply; a longer text becomes a file. `windows`: what refusals taught about the models, for all processes; None

@@ -13,7 +13,7 @@ from core.domain.question import Question
 from core.prompt.build import build
 from core.prompt.tokens import TokenEstimator
 from core.settings.parameters import ChannelSettings
-from core.store.windows import Window, Windows
+from core.store.windows import ModelWindow, ModelWindows
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +35,12 @@ class Asked:
 class Sizes:
     """What is known of the sizes of requests: the estimates of this process, and what refusals taught any process."""
 
-    def __init__(self, windows: Windows | None, context: int) -> None:
+    def __init__(self, windows: ModelWindows | None, context: int) -> None:
         """`windows`: None for what this process learns alone. `context`: a model's window in tokens, where the catalog
         does not say."""
         self._windows, self._context = windows, context
         self.estimator = TokenEstimator()
-        self._known: TTLCache[str, Window] = TTLCache(_MAX_MODELS, _KNOWN_SECONDS)
+        self._known: TTLCache[str, ModelWindow] = TTLCache(_MAX_MODELS, _KNOWN_SECONDS)
 
     async def fitting(self, asked: Asked, catalog: Catalog) -> "Fitting":
         """The requests for one question."""
@@ -54,8 +54,8 @@ class Sizes:
 
     async def learn(self, model: str, tokens: int | None) -> None:
         """Remember a model's window, if one is given, and the ratio of its counts and our guesses."""
-        window = Window(tokens, self.estimator.ratio(model))
-        self._known[model] = Window(tokens or self._known.get(model, Window()).tokens)
+        window = ModelWindow(tokens, self.estimator.ratio(model))
+        self._known[model] = ModelWindow(tokens or self._known.get(model, ModelWindow()).tokens)
         if self._windows is None:
             return
         try:
@@ -63,13 +63,13 @@ class Sizes:
         except StoreError as error:
             log.warning("can't remember the window of a model: %s", error)
 
-    async def _of(self, model: str) -> Window:
+    async def _of(self, model: str) -> ModelWindow:
         if (known := self._known.get(model)) is None:
             try:
-                known = await self._windows.of(model) if self._windows else Window()
+                known = await self._windows.of(model) if self._windows else ModelWindow()
             except StoreError as error:
                 log.warning("can't read the window of a model: %s", error)
-                known = Window()
+                known = ModelWindow()
             # the ratio is taken over once: since then, answers may have taught a smaller one
             self._known[model] = replace(known, ratio=None)
         return known

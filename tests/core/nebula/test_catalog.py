@@ -90,6 +90,7 @@ def test_a_list_is_bounded() -> None:
 
 def test_no_list_is_an_error() -> None:
     """An error in its place is no empty catalog."""
-    for value in ({"error": "x"}, "x", None, {"data": {"data": {"data": {"data": {}}}}}):
+    values: list[object] = [{"error": "x"}, "x", None, {"data": {"data": {"data": {"data": {}}}}}]
+    for value in values:
         with pytest.raises(ValueError):
             parse(value)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from bots.sandbox.nebula.faults import Fault, Received
+from bots.sandbox.nebula.faults import NebulaFault, Received
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.chat import ChatMessage, ChatRequest
 from core.domain.errors import (
@@ -206,7 +206,7 @@ async def test_attempts_pause_even_if_the_server_asks_for_no_pause(
     server: NebulaServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """`Retry-After: 0` must not spend all attempts at once: the backoff holds."""
-    server.fault(Fault(status=503, headers={"retry-after": "0"}), times=2)
+    server.fault(NebulaFault(status=503, headers={"retry-after": "0"}), times=2)
     async with Nebula(api_key="k", base_url=server.base_url, platform_url=server.platform_url, backoff=0.2) as model:
         assert await text(model) == "Fine."
     pauses = [float(pause) for pause in re.findall(r"retrying in ([\d.]+) s", caplog.text)]
@@ -294,7 +294,9 @@ async def test_the_other_name_of_the_limit_is_used(server: NebulaServer, model: 
 
 async def test_a_wrong_value_is_still_told(server: NebulaServer, model: Nebula) -> None:
     """What people set is not dropped silently."""
-    server.fault(Fault(status=400, body='{"error":{"message":"temperature must be between 0 and 2"}}'), times=None)
+    server.fault(
+        NebulaFault(status=400, body='{"error":{"message":"temperature must be between 0 and 2"}}'), times=None
+    )
     with pytest.raises(BadRequest):
         await text(model)
     assert len(server.requests) == 1
@@ -303,7 +305,7 @@ async def test_a_wrong_value_is_still_told(server: NebulaServer, model: Nebula) 
 async def test_an_encoded_answer_is_refused(server: NebulaServer, model: Nebula) -> None:
     """We accept no encoding: a small body could become a huge one."""
     body = gzip.compress(b'data: {"choices":[{"delta":{"content":"' + b"x" * 1_000_000 + b'"}}]}\n\n')
-    server.fault(Fault(body=body, headers={"content-encoding": "gzip", "content-type": "text/event-stream"}))
+    server.fault(NebulaFault(body=body, headers={"content-encoding": "gzip", "content-type": "text/event-stream"}))
     with pytest.raises(ServerTrouble):
         await text(model)
     assert len(server.requests) == 1
@@ -327,6 +329,7 @@ async def serve(response: bytes) -> tuple[asyncio.Server, str]:
         b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n" + gzip.compress(b'{"data":[{"id":"m"}]}'),
         b'HTTP/1.1 200 OK\r\n\r\n{"data":["' + b"x" * (9 << 20) + b'"]}',
     ],
+    ids=["encoded", "endless"],
 )
 async def test_a_list_of_models_is_bounded(response: bytes) -> None:
     """Neither an encoded list nor an endless one is read."""

@@ -7,10 +7,10 @@ import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault, Received
+from bots.sandbox.nebula.faults import NebulaFault, Received
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Place
-from core.store.windows import Window, Windows
+from core.store.windows import ModelWindow, ModelWindows
 from tests.core.core_harness import process
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
@@ -92,7 +92,7 @@ async def test_what_a_refusal_taught_serves_other_rooms_and_processes(redis_clie
             async with process(redis_client, server, NEBULA_MODEL=MODEL) as bot:
                 for _ in range(6):
                     assert (await bot.answer("some words " * 40, DIRECT)).startswith("Fine.")
-        windows = await Windows(redis_client).of(MODEL)
+        windows = await ModelWindows(redis_client).of(MODEL)
         assert windows.tokens == 1500
         assert 0 < await redis_client.ttl(f"nb:m:{MODEL}") <= 86_400
         refused = [server.refuse(received) is not None for received in server.requests]
@@ -117,7 +117,7 @@ async def test_a_refusal_for_speed_is_none_for_length(redis_client: Redis) -> No
         async with process(redis_client, server, NEBULA_MODEL=MODEL) as bot:
             await bot.answer("one", DIRECT)
             words = '{"message":"ThrottlingException: Too many tokens, please wait before trying again."}'
-            server.fault(Fault(status=400, body=words, headers={"retry-after": "0.01"}))
+            server.fault(NebulaFault(status=400, body=words, headers={"retry-after": "0.01"}))
             assert await bot.answer("two", DIRECT) == "Fine."
         assert [len(received.messages) for received in server.requests] == [2, 4, 4]
 
@@ -138,4 +138,4 @@ async def test_an_answer_limit_that_does_not_fit_is_lowered(redis_client: Redis)
 async def test_what_another_version_wrote_is_ignored(redis_client: Redis) -> None:
     """Values that can't be read count as unknown."""
     await redis_client.hset("nb:m:m", mapping={"tokens": "many", "ratio": "nan"})
-    assert await Windows(redis_client).of("m") == Window()
+    assert await ModelWindows(redis_client).of("m") == ModelWindow()
