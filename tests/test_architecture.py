@@ -12,10 +12,11 @@ SOURCES = sorted(path.relative_to(ROOT) for folder in ("core", "bots") for path 
 
 # What each package may import of ours, beside itself. There is no exception.
 ALLOWED: dict[str, set[str]] = {
-    "core.domain": set(),
+    "core.text": set(),
+    "core.domain": {"core.text"},
     "core.metrics": set(),
-    "core.markdown": set(),
-    "core.settings": {"core.domain"},
+    "core.markdown": {"core.text"},
+    "core.settings": {"core.domain", "core.text"},
     "core.ratelimit": {"core.domain"},
     "core.prompt": {"core.domain", "core.settings"},
     "core.store.redis": {"core.domain", "core.metrics"},
@@ -66,19 +67,24 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.inbound", "core.settings"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
     },
-    "bots.console": {"core.domain", "core.commands", "core.settings", "core.store", "bots.compose", "bots.interrupt"},
+    "bots.console": {
+        *("core.domain", "core.commands", "core.settings", "core.store", "core.text"),
+        *("bots.compose", "bots.interrupt"),
+    },
     "bots.sandbox.hold": set(),
     "bots.sandbox.nebula": {"core.domain", "bots.sandbox.hold"},
     "bots.sandbox.slack": set(),
     "bots.sandbox.discord": {"bots.sandbox.hold"},
-    "bots.sandbox.terminal": {"bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.interrupt"},
+    "bots.sandbox.terminal": {
+        *("core.text", "bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.interrupt"),
+    },
     "bots.sandbox.app": {
         *("core.settings", "bots.compose", "bots.run", "bots.slack.app", "bots.discord.app"),
         *("bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.sandbox.terminal"),
     },
     "bots.proxy": set(),
     "bots.interrupt": set(),
-    "bots.logs": set(),
+    "bots.logs": {"core.text"},
     "bots.alive": {"core.settings"},
     "bots.health": {"core.domain", "core.settings", "core.metrics"},
     # Where concrete classes are chosen.
