@@ -3,9 +3,10 @@
 import argparse
 import asyncio
 import gc
+import resource
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import uvloop
@@ -71,6 +72,7 @@ def _start(options: argparse.Namespace) -> int:
         return 0
     config = load()
     logs.configure(config.log_level)
+    _allow_files()
     if options.command == "health":
         from bots.alive import healthy
 
@@ -101,6 +103,13 @@ def _chosen(options: argparse.Namespace, config: Config) -> Coroutine[None, None
     if options.command == "run":
         print(GO_LIVE, flush=True)
     return sandbox(config)
+
+
+def _allow_files() -> None:
+    """Open as many files as this machine allows: each connection is one, and the usual limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS allows fewer than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager

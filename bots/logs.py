@@ -17,7 +17,7 @@ class HarmlessFormatter(logging.Formatter):
     """Writes control characters out: a name with an escape sequence or a line break in it can drive no terminal, and
     forge no line. A traceback keeps its lines."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is the library's
+    def formatMessage(self, record: logging.LogRecord) -> str:
         return escaped(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:

@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.settings", "core.store", "core.access", "core.commands", "core.reply", "core.turns"),
     },
     "bots.slack.dialect": {"core.markdown"},
-    "bots.slack.api": {"core.domain", "core.settings", "core.metrics", "bots.proxy"},
+    "bots.slack.api": {"core.domain", "core.settings", "core.metrics", "bots.http_port", "bots.proxy"},
     "bots.slack.components": {
         *("core.domain", "core.commands", "core.markdown", "core.settings"),
         "bots.slack.dialect",
@@ -83,10 +83,11 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.sandbox.terminal"),
     },
     "bots.proxy": set(),
+    "bots.http_port": set(),
     "bots.interrupt": set(),
     "bots.logs": {"core.text"},
     "bots.alive": {"core.settings"},
-    "bots.health": {"core.domain", "core.settings", "core.metrics"},
+    "bots.health": {"core.domain", "core.settings", "core.metrics", "bots.http_port"},
     # Where concrete classes are chosen.
     "bots.compose": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.store.redis", "core.nebula"),

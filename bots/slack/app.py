@@ -98,7 +98,16 @@ class Slack:
             incoming_text = IncomingText(self._people, me.user)
             share_file = partial(share_privately, self._web, self._capabilities)
             listeners = Listeners(
-                dispatcher, me, self._people, incoming_text, tasks, self.open, share_file, self._web.own_deletions
+                dispatcher,
+                me,
+                self._people,
+                incoming_text,
+                tasks,
+                self.open,
+                share_file,
+                self._web.own_deletions,
+                # the search comes later: by then there is a presence
+                lambda seconds: presence.withheld(min(seconds, 60 * self._config.missed_minutes)),
             )
             commands = Commands(
                 dispatcher,
@@ -180,7 +189,6 @@ class Slack:
     def _app(self, me: Identity, listeners: Listeners, commands: Commands, button_presses: ButtonPresses) -> AsyncApp:
         """Create the Bolt app with our listeners; both transports use the same one."""
         token = self._config.slack_bot_token
-        secret = self._config.slack_signing_secret
         known = AuthorizeResult(
             enterprise_id=None,
             team_id=me.team,
@@ -199,8 +207,7 @@ class Slack:
             name="nebula-bot",
             client=AsyncWebClient(base_url=self._config.slack_api_url, logger=sdk_log, retry_handlers=[]),
             authorize=authorize,
-            signing_secret=secret.get_secret_value() if secret else "",
-            request_verification_enabled=self._config.slack_over_http,
+            request_verification_enabled=False,  # the transport has done it
             ignoring_self_events_enabled=False,  # somebody may delete one of our answers
         )
         app.middleware(listeners.event)
@@ -217,7 +224,8 @@ class Slack:
     async def _transport(self, app: AsyncApp, presence: Presence) -> AsyncIterator[None]:
         config = self._config
         if config.slack_over_http:
-            async with transport.http(app, config.slack_host, config.slack_port or 0):
+            secret = config.slack_signing_secret.get_secret_value() if config.slack_signing_secret else ""
+            async with transport.http(app, secret, config.slack_host, config.slack_port or 0):
                 yield
             return
         token = config.slack_app_token.get_secret_value() if config.slack_app_token else ""

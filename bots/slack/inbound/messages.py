@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from weakref import WeakValueDictionary
@@ -30,6 +31,8 @@ from core.inbound.dispatcher import COMMAND_MARK, Dispatcher
 
 log = logging.getLogger(__name__)
 
+_MINUTE_SECONDS = 60.0
+
 
 class Listeners:
     """Receives events as a Bolt middleware, because Bolt acknowledges events before its listeners run."""
@@ -44,7 +47,9 @@ class Listeners:
         surface: Callable[[Address], SlackSurface],
         share_file: FileSharer,
         own_deletions: OwnDeletions,
+        withheld: Callable[[float], None],
     ) -> None:
+        """`withheld`: called with the seconds for which Slack kept events from us."""
         self._dispatcher = dispatcher
         self._me = me
         self._people = people
@@ -52,18 +57,35 @@ class Listeners:
         self._tasks = tasks
         self._surface = surface
         self._share_file = share_file
-        self._own_deletions = own_deletions
+        self._own_deletions, self._withheld = own_deletions, withheld
         self._outage = Outage(surface)
         self._order: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def event(self, body: dict[str, Any], next: Callable[[], Awaitable[Any]]) -> BoltResponse | None:
         """Acknowledge an event when it is stored or does not concern us. Otherwise Slack sends it again
         (docs.slack.dev/apis/events-api: at once, after a minute, after five)."""
+        if body.get("type") == "app_rate_limited":
+            self._rate_limited(body)
+            return BoltResponse(status=200, body="")
         if body.get("type") != "event_callback":
             await next()
             return None
-        stored = not self._tasks.closing and await self._tasks.start(self._received(body.get("event") or {}))
+        event = body.get("event")
+        if not isinstance(event, dict):
+            log.warning("Slack: an event has a form that can't be read")
+            return BoltResponse(status=200, body="")
+        stored = not self._tasks.closing and await self._tasks.start(self._received(event))
         return BoltResponse(status=200 if stored else 503, body="")
+
+    def _rate_limited(self, body: dict[str, Any]) -> None:
+        """Slack delivers no events of ours for a minute, and says so each minute (docs.slack.dev/apis/events-api: more
+        than 30,000 in an hour): look for the questions among them."""
+        minute = body.get("minute_rate_limited")
+        since = (
+            float(minute) if isinstance(minute, int) and 0 < minute <= time.time() else time.time() - _MINUTE_SECONDS
+        )
+        log.warning("Slack: there are too many events, so it withholds some; looking for questions among them")
+        self._withheld(time.time() - since)
 
     async def _received(self, event: dict[str, Any]) -> bool:
         if event.get("type") == "agent_session_stopped":
