@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
         "bots.slack.dialect",
     },
     "bots.slack.outbound": {
-        *("core.domain", "core.commands", "core.reply"),
+        *("core.domain", "core.commands", "core.reply", "core.text"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect"),
     },
     "bots.slack.inbound": {

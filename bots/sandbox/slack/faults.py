@@ -17,6 +17,7 @@ class Fault:
 
     status: int = 0
     error: str = ""
+    details: tuple[str, ...] = ()  # what the platform says beside its code
     body: str = ""  # sent as it is, in place of the platform's usual answer
     retry_after: int | None = None
     before: float = 0  # wait before the call is done
@@ -41,9 +42,9 @@ def server_error(status: int = 503) -> Fault:
     return Fault(status=status, body="upstream trouble")
 
 
-def refused(error: str) -> Fault:
-    """The platform's own error code; the call is not done."""
-    return Fault(error=error)
+def refused(error: str, *details: str) -> Fault:
+    """The platform's own error code, and what it says beside it; the call is not done."""
+    return Fault(error=error, details=details)
 
 
 def page(body: str, status: int = 200) -> Fault:

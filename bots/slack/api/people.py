@@ -10,7 +10,8 @@ from weakref import WeakValueDictionary
 
 from cachetools import FIFOCache
 
-from bots.slack.api.client import Web, code_of
+from bots.slack.api.client import Web
+from bots.slack.api.errors import code_of
 from bots.slack.api.identity import Identity
 from bots.slack.api.patience import PATIENCE
 from core.domain.conversation import Author, Place, Rights
