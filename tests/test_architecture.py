@@ -34,7 +34,9 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.settings", "core.store", "core.access", "core.commands", "core.reply", "core.turns"),
     },
     "bots.slack.dialect": {"core.markdown"},
-    "bots.slack.api": {"core.domain", "core.settings", "core.metrics", "bots.http_port", "bots.proxy"},
+    "bots.slack.api": {
+        *("core.domain", "core.settings", "core.metrics", "core.text", "bots.http_port", "bots.proxy"),
+    },
     "bots.slack.components": {
         *("core.domain", "core.commands", "core.markdown", "core.settings"),
         "bots.slack.dialect",
@@ -44,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect"),
     },
     "bots.slack.inbound": {
-        *("core.domain", "core.access", "core.commands", "core.inbound"),
+        *("core.domain", "core.access", "core.commands", "core.inbound", "core.text"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect", "bots.slack.outbound"),
     },
     "bots.slack.manifest": {"core.commands"},

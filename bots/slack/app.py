@@ -1,6 +1,7 @@
 """The Slack platform: connects to Slack, listens to its events and opens surfaces for replies."""
 
 import asyncio
+import hmac
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +36,7 @@ from bots.slack.outbound.streaming_surface import StreamingSurface
 from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address
 from core.domain.errors import PlatformError
-from core.domain.options import Memory, Placement, PlatformDefaults, Streaming
+from core.domain.options import Memory, Placement, PlatformDefaults, Streaming, Switch
 from core.domain.ports import Connection
 from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
@@ -78,7 +79,7 @@ class Slack:
         """
         direct = address.place.direct
         native = address.streaming is Streaming.NATIVE or (address.streaming is Streaming.AUTO and direct)
-        native = native and self._capabilities.streams(direct=direct)
+        native = native and self._config.slack_streams is Switch.ON and self._capabilities.streams(direct=direct)
         kind = StreamingSurface if native and address.message else SlackSurface
         return kind(self._web, self._eyes, self._capabilities, address)
 
@@ -97,6 +98,9 @@ class Slack:
             tasks = TaskSupervisor()
             incoming_text = IncomingText(self._people, me.user)
             share_file = partial(share_privately, self._web, self._capabilities)
+            # All processes know the token, and nobody else does.
+            token = self._config.slack_bot_token
+            form_key = hmac.digest(token.get_secret_value().encode() if token else b"", b"nebula form", "sha256")
             listeners = Listeners(
                 dispatcher,
                 me,
@@ -108,6 +112,7 @@ class Slack:
                 self._web.own_deletions,
                 # the search comes later: by then there is a presence
                 lambda seconds: presence.withheld(min(seconds, 60 * self._config.missed_minutes)),
+                form_key,
             )
             commands = Commands(
                 dispatcher,
@@ -120,9 +125,10 @@ class Slack:
                 self.open,
                 share_file,
                 self._patience,
+                form_key,
             )
             button_presses = ButtonPresses(dispatcher, me, self._web, self._capabilities, self._people, tasks)
-            backfill = Backfill(dispatcher, me, self._web, self._capabilities, listeners.question)
+            backfill = Backfill(dispatcher, me, self._web, self._capabilities, listeners.accepts, listeners.question)
             presence = Presence(dispatcher, f"slack/{me.team}", self.connection, backfill.look_back)
             app = self._app(me, listeners, commands, button_presses)
             async with self._transport(app, presence), tasks.open(), presence.running():

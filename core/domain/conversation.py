@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from core.domain.options import Placement, Streaming
 from core.domain.turn_id import TurnId
-from core.text import one_line
+from core.text import harmless, one_line
 
 # Ids contain no slash, so no channel or thread has this in its name.
 _PRIVATE = "/private/"
@@ -101,7 +101,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file attached to a message. `name` is made harmless, `size` is in bytes, `kind` is a MIME type."""
+    """A file attached to a message. All of it is made harmless; `size` is in bytes, `kind` is a MIME type."""
 
     name: str
     kind: str
@@ -110,6 +110,8 @@ class Attachment:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", one_line(self.name))
+        object.__setattr__(self, "kind", one_line(self.kind))
+        object.__setattr__(self, "url", harmless(self.url))
 
 
 @dataclass(frozen=True, slots=True)

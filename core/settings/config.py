@@ -148,6 +148,7 @@ class Config(BaseSettings):
     slack_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     slack_host: str = "0.0.0.0"
     slack_sockets: int = Field(1, ge=1, le=10)
+    slack_streams: Annotated[Switch, BeforeValidator(_lower)] = Switch.ON
     slack_api_url: Http = "https://slack.com/api/"
     slack_managers: Annotated[
         Words, _managers(r"(?i)[UW][A-Z0-9]*[0-9][A-Z0-9]*", "admins", "creators", "everyone")

@@ -45,6 +45,10 @@ _REDUNDANT = (
 # working, and when Slack closes it we ask for another. (Errors in listeners are logged with a different message.)
 _NOT_REPLACED = "Failed to run message listeners"
 
+# Bolt logs this, with a traceback, when a request lacks a field that it looks at. (What our own middleware does is done
+# in tasks, which log their failures themselves.)
+_NOT_READ = "Failed to run a middleware function"
+
 
 def _condense(record: logging.LogRecord) -> bool:
     """Log filter: drop redundant SDK lines, and drop the traceback where only the connection failed."""
@@ -52,6 +56,10 @@ def _condense(record: logging.LogRecord) -> bool:
     if message.startswith(_NOT_REPLACED):
         cause = type(record.exc_info[1]).__name__ if record.exc_info else ""
         record.msg, record.args, record.exc_info = "Slack: a socket could not be replaced yet (%s)", (cause,), None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    if message.startswith(_NOT_READ):
+        cause = type(record.exc_info[1]).__name__ if record.exc_info else ""
+        record.msg, record.args, record.exc_info = "Slack: a request has a form that can't be read (%s)", (cause,), None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
     return not message.startswith(_REDUNDANT)
 
@@ -69,6 +77,8 @@ class _Handler(AsyncSocketModeHandler):
             # Nothing is lost: Slack sends an event again and we recognize its id; a person who gave a command or
             # pressed a button sees that it failed.
             log.warning("Slack: the socket closed before a request was acknowledged (%s)", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - listeners raise nothing, so Bolt could not read it
+            log.warning("Slack: a request has a form that can't be read (%s)", type(error).__name__)
 
 
 class Sockets:
