@@ -106,7 +106,7 @@ async def test_a_refused_message_downgrades_itself_alone(redis_url: str) -> None
 
 async def test_a_message_that_fails_in_both_forms_says_nothing(redis_url: str) -> None:
     """Only when the plain form passes, the refusal was about the richer one."""
-    async with slack_room(redis_url) as room:
+    async with slack_room(redis_url, reply_streaming="off", reply_buttons="off") as room:
         room.slack.faults.add(POST, faults.refused("invalid_blocks", "unsupported type: markdown"), times=2)
         room.nebula.answer_next("word " * 5)
         await hello(room, 2)
@@ -122,6 +122,27 @@ async def test_several_refusals_in_a_row_are_believed(redis_url: str) -> None:
             await hello(room)
         await hello(room)
         assert kinds(room) == ["markdown", "section"] * STRIKES + ["section"]
+
+
+async def test_nothing_that_is_posted_unfurls(redis_url: str) -> None:
+    """An address in a prompt, in a reply or in a response to a command is never fetched without a click."""
+    async with slack_room(redis_url) as room:
+        answer = await room.slash("ann", "#general", "prompt set See https://target.example/")
+        await room.until(lambda: answer.messages)
+        await hello(room)
+        assert len(room.said("#general")) == 2
+        assert not [message for message in room.said("#general") if message.unfurls]
+
+
+async def test_slacks_own_streaming_can_be_switched_off(redis_url: str) -> None:
+    """By whoever runs the bot, whatever a channel sets: streams have no switch for previews."""
+    async with slack_room(redis_url, slack_streams="off") as room:
+        await room.say("ann", "@ann", "!set streaming native")
+        await room.quiet()
+        await room.say("ann", "@ann", "hello")
+        await room.quiet()
+        assert room.calls(POST)
+        assert not room.calls("chat.startStream")
 
 
 @pytest.mark.parametrize(
