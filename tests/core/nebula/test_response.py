@@ -233,6 +233,8 @@ FAMILIES = [
     "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>",
     "<|start|>assistant<|channel|>analysis<|message|>Hm.<|channel|>final<|message|>Yes.",
     "<|channel|>final<|message|>Yes.<|end|>",
+    "<|im_start|>assistant\nYes.<|im_end|>",
+    "<|start_header_id|>assistant<|end_header_id|>\n\nYes.<|eot_id|>",
     "analysisHm.assistantfinalYes.",
 ]
 
