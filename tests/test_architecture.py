@@ -52,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.adapter": {"core.domain", "core.inbound", "core.settings"},
     "bots.slack.manifest": {"core.commands"},
-    "bots.slack.config": {"core.settings", "bots.adapter"},
+    "bots.slack.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.slack.app": {
         *("core.domain", "core.inbound", "core.settings", "bots.slack.manifest", "bots.slack.config"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.inbound", "bots.slack.outbound"),

@@ -118,7 +118,7 @@ class Slack:
                 share_file,
                 self._web.own_deletions,
                 # the search comes later: by then there is a presence
-                lambda seconds: presence.withheld(min(seconds, 60 * self._config.missed_minutes)),
+                lambda seconds: presence.withheld(min(seconds, dispatcher.look_back)),
                 form_key,
             )
             commands = Commands(

@@ -51,7 +51,7 @@ class Click:
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
+class SubmittedForm:
     """A submitted form."""
 
     person: Person
@@ -84,10 +84,10 @@ def click(body: Json, me: Identity) -> Click:
     )
 
 
-def submission(body: Json) -> Submission:
+def submission(body: Json) -> SubmittedForm:
     """Read a submitted form."""
     view = nested(body, "view")
-    return Submission(_person(body), view, string(view.get("private_metadata")))
+    return SubmittedForm(_person(body), view, string(view.get("private_metadata")))
 
 
 def place(channel: Any, me: Identity, thread: str = "") -> Place:
