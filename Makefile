@@ -35,7 +35,7 @@ unit: .venv/.dev       ## the tests alone
 	$(BIN)/pytest $(AT_ONCE) --cov --cov-report=term:skip-covered
 
 test-busy: .venv/.dev  ## the tests ten times (RUNS=…) beside busy loops, until a run is red
-	$(BIN)/python -m tests.busy --runs $(RUNS) -- -q $(AT_ONCE) --cov --cov-report=
+	$(BIN)/python -m tests.busy --runs $(RUNS) -- -q $(AT_ONCE) --no-cov
 
 bench: .venv/.dev      ## speed, as ratios from one run
 	$(BIN)/python -m tests.bench

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from core.settings.config import Config, WrongConfig
+from core.settings.environment import WrongConfig
 
 # The health check passes if the event loop touched the file within this time.
 ALIVE_SECONDS = 30.0
@@ -42,7 +42,7 @@ async def alive(data_dir: Path) -> AsyncIterator[None]:
             beating.cancel()
 
 
-def healthy(config: Config) -> bool:
+def healthy(data_dir: Path) -> bool:
     """Whether a bot with this DATA_DIR was alive within ALIVE_SECONDS."""
-    path = config.data_dir / "alive"
+    path = data_dir / "alive"
     return path.exists() and time.time() - path.stat().st_mtime < ALIVE_SECONDS

@@ -3,31 +3,34 @@
 import argparse
 import asyncio
 import gc
+import resource
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import uvloop
 
 from bots import logs
+from bots.platforms import PLATFORMS, Table, adapters, load, switched_on
 from core.domain.errors import NebulaBotError
-from core.settings.config import Config, WrongConfig, load
+from core.settings.config import Config
+from core.settings.environment import Environment, WrongConfig
 
 _E = TypeVar("_E", bound=BaseException)
 
 GO_LIVE = """\
 No platform tokens are set, so this is the sandbox: a simulated Slack and Discord, on this machine only.
-To go live, put into .env:  NEBULA_API_KEY  and  SLACK_BOT_TOKEN + SLACK_APP_TOKEN  and/or  DISCORD_TOKEN.
-README.md explains both set-ups; `nebula-bot manifest slack` prints the app manifest for Slack."""
+To go live, put into .env:  NEBULA_API_KEY  and  {tokens}.
+README.md explains each set-up; `nebula-bot manifest slack` prints the app manifest for Slack."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, platforms: Table = PLATFORMS) -> int:
     """Run a command and return the exit status: 0 success, 1 failure, 2 wrong usage or configuration."""
-    options = _parser().parse_args(arguments)
+    options = _parser(platforms).parse_args(arguments)
     status = 0
     try:
-        status = _start(options)
+        status = _start(options, platforms)
     except* WrongConfig as wrong:
         problems = [f"  - {problem}" for error in _leaves(wrong) for problem in error.problems]
         print("nebula-bot: the configuration is not valid:", *problems, sep="\n", file=sys.stderr)
@@ -40,10 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(platforms: Table) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nebula-bot",
-        description="An AI chat bot for Slack and Discord. Settings come from the environment and .env.",
+        description=f"An AI chat bot for {' and '.join(each.config.title for each in platforms)}. "
+        "Settings come from the environment and .env.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", help="serve every platform that has tokens; without any, open the sandbox")
@@ -61,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _start(options: argparse.Namespace) -> int:
+def _start(options: argparse.Namespace, platforms: Table) -> int:
     # Each command imports only what it needs: the manifest needs no Discord, the console no platform at all.
     if options.command == "manifest":
         from bots.slack.manifest import manifest
@@ -69,38 +73,48 @@ def _start(options: argparse.Namespace) -> int:
         agent, history = not options.no_agent, not options.no_history
         print(manifest(socket_mode=not options.http, agent=agent, history=history))
         return 0
-    config = load()
+    environment = load(platforms=platforms)
+    config = environment.of(Config)
     logs.configure(config.log_level)
+    _allow_files()
     if options.command == "health":
         from bots.alive import healthy
 
-        return 0 if healthy(config) else 1
+        return 0 if healthy(config.data_dir) else 1
     # uvloop spends half the CPU time per packet that asyncio's own loop does.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_chosen(options, config))
+        runner.run(_chosen(options, environment, platforms))
     return 0
 
 
-def _chosen(options: argparse.Namespace, config: Config) -> Coroutine[None, None, None]:
+def _chosen(options: argparse.Namespace, environment: Environment, platforms: Table) -> Coroutine[None, None, None]:
     """The coroutine of a command that serves until it is stopped. Raises WrongConfig first if settings are missing."""
-    platforms = config.has_slack or config.has_discord
-    if options.command == "worker" and not platforms:
+    config = environment.of(Config)
+    serves = bool(switched_on(environment, platforms))
+    if options.command == "worker" and not serves:
         raise WrongConfig(("A worker needs the tokens of the platforms where it shows replies. Put them into .env.",))
     if options.command == "console" and config.nebula_api_key is None:
         raise WrongConfig(("NEBULA_API_KEY is missing: create a key at nebulablock.com and put it into .env.",))
     with _loading():
-        if options.command == "worker" or (options.command == "run" and platforms):
+        if options.command == "worker" or (options.command == "run" and serves):
             from bots.run import run
 
-            return run(config, listen=options.command == "run")
+            return run(config, adapters(environment, platforms), listen=options.command == "run")
         if options.command == "console":
             from bots.console.app import console
 
             return console(config)
         from bots.sandbox.app import sandbox
     if options.command == "run":
-        print(GO_LIVE, flush=True)
-    return sandbox(config)
+        print(GO_LIVE.format(tokens="  and/or  ".join(each.config.tokens for each in platforms)), flush=True)
+    return sandbox(environment)
+
+
+def _allow_files() -> None:
+    """Open as many files as this machine allows: each connection is one, and the usual limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS allows fewer than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`nebula-bot run`: serves every platform that has tokens, until the process is stopped."""
+"""`nebula-bot run`: serves platforms until the process is stopped."""
 
 import asyncio
 import logging
@@ -6,40 +6,44 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import repeat
 
 from redis.asyncio import Redis
 
 from bots import health
+from bots.adapter import Adapter, SignsIn
 from bots.alive import alive
 from bots.compose import Bot, assemble, chat_model, storage
+from core.domain.errors import StoreError
 from core.domain.ports import ChatModel
+from core.domain.retry import retried
 from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
 from core.store.redis.client import ping
-
-if TYPE_CHECKING:
-    from bots.discord.app import Discord
-    from bots.slack.app import Slack
+from core.store.redis.spaces import FIRST, Spaces
 
 log = logging.getLogger(__name__)
 
+# Until the next attempt to find out which part of Redis is this bot's.
+SETTLE_RETRY_SECONDS = 1.0
 
-async def run(config: Config, *, listen: bool = True) -> None:
-    """Serve until SIGTERM or SIGINT; running replies then get DRAIN_SECONDS. Raises WrongConfig and StoreError.
 
-    Without `listen` the process receives no events, and only runs turns that other processes leave behind.
+async def run(config: Config, platforms: Sequence[Adapter], *, listen: bool = True) -> None:
+    """Serve these platforms until SIGTERM or SIGINT; running replies then get DRAIN_SECONDS.
+
+    Without `listen` the process receives no events, and only runs turns that other processes leave behind. Raises
+    WrongConfig and StoreError.
     """
-    platforms = configured(config)
     breakers = Breakers()
     async with stopping() as stop, storage(config) as store, chat_model(config, store.redis, breakers) as model:
         log.info("%s", store.where)
         for warning in store.warnings:
             log.warning("%s", warning)
-        checked = checks(config, store.redis, breakers, platforms if listen else ())
+        checked = checks(store.redis, breakers, platforms if listen else (), config.health_silence_seconds)
         # The health server comes first, so that it answers probes from the start to the end of the last reply.
         async with (
-            health.health(config, [health.running(stop), *checked]),
+            health.health(config.health_port, config.health_host, [health.running(stop), *checked]),
             serving(config, store.redis, model, platforms, listen=listen),
             alive(config.data_dir),
         ):
@@ -50,25 +54,8 @@ async def run(config: Config, *, listen: bool = True) -> None:
             log.info("stopping: running replies get %g s to finish", config.drain_seconds)
 
 
-def configured(config: Config) -> list["Slack | Discord"]:
-    """The platforms that have tokens. The libraries of the others are not even imported."""
-    platforms: list[Slack | Discord] = []
-    if config.has_slack:
-        from bots.slack import app as slack
-
-        platforms.append(slack.Slack(config))
-    if config.has_discord:
-        from bots.discord import app as discord
-
-        platforms.append(discord.Discord(config))
-    return platforms
-
-
-def checks(
-    config: Config, redis: "Redis", breakers: Breakers, platforms: Sequence["Slack | Discord"]
-) -> list[health.Checker]:
-    """The checks that must pass before this process can answer questions."""
-    silence = config.health_silence_seconds
+def checks(redis: "Redis", breakers: Breakers, platforms: Sequence[Adapter], silence: float) -> list[health.Checker]:
+    """The checks that must pass before this process can answer questions. `silence`: see `health.platform`."""
     return [
         health.redis(lambda: ping(redis)),
         health.breaker(breakers.unavailable),
@@ -78,13 +65,25 @@ def checks(
 
 @asynccontextmanager
 async def serving(
-    config: Config, redis: "Redis", model: ChatModel, platforms: Sequence["Slack | Discord"], *, listen: bool = True
+    config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Adapter], *, listen: bool = True
 ) -> AsyncIterator[Bot]:
     """Run the bot on these platforms. With `listen` it receives their events."""
-    bot = assemble(config, redis, model, platforms)
+    spaces = Spaces(each.name for each in platforms if isinstance(each, SignsIn))
+    bot = assemble(config, redis, model, platforms, spaces=spaces)
+
+    async def serve(platform: Adapter) -> None:
+        if isinstance(platform, SignsIn):
+            scope, own_id = await platform.sign_in()
+            settle = partial(spaces.settle, redis, platform.name, scope, own_id)
+            await retried(settle, repeat(SETTLE_RETRY_SECONDS), on=StoreError)
+            if (prefix := spaces.prefix(scope)) != FIRST:
+                log.warning("%s: another bot used this Redis first; this one's keys begin with %s", scope, prefix)
+        await (platform.run(bot.dispatcher) if listen else platform.work())
+
     async with asyncio.TaskGroup() as group:
         async with bot.runner.open():
-            tasks = [group.create_task(each.run(bot.dispatcher) if listen else each.work()) for each in platforms]
+            tasks = [group.create_task(serve(each)) for each in platforms]
+            tasks.append(group.create_task(bot.records.tidy()))
             yield bot
         # Every reply has ended or been handed back: only now may the connections that show them close.
         for task in tasks:

@@ -84,20 +84,20 @@ TAKEOVERS = Counter(
 
 
 @dataclass(slots=True)
-class Turn:
+class MeasuredTurn:
     """A running turn. `end` says how it ended; unless somebody sets it, another process has to continue the turn."""
 
     end: str = "interrupted"
 
 
 @contextmanager
-def turn(platform: str, waited: float | None) -> Iterator[Turn]:
+def turn(platform: str, waited: float | None) -> Iterator[MeasuredTurn]:
     """Count a turn, first as running and then by its end. `waited`: seconds since the question, None if unknown."""
     if waited is not None:
         WAIT_SECONDS.labels(platform).observe(
             max(0.0, waited)
         )  # two clocks: the question may seem to come from the future
-    running, measured = RUNNING.labels(platform), Turn()
+    running, measured = RUNNING.labels(platform), MeasuredTurn()
     running.inc()
     try:
         yield measured

@@ -1,7 +1,8 @@
-"""`make test-busy`: the tests many times in a row on a machine that has much else to do, until one run is red.
+"""`make test-busy`: runs the tests many times on a busy machine, until one run is red.
 
-`python -m tests.busy --runs 10 -- -n 3` runs pytest with what stands behind the dashes. The exit status is 1 when a run
-was red. Times are told as shares of the first run's: of themselves they say more of the machine than of the tests.
+`python -m tests.busy --runs 10 -- -n 3` passes what follows the dashes to pytest. The exit status is 1 if a run was
+red. Times are printed relative to the first run, because absolute times say more about the machine than about the
+tests.
 """
 
 import argparse
@@ -15,28 +16,30 @@ from pathlib import Path
 
 from core.store.redis.embedded import bound
 
-LOOPS = 4  # twice the cores that the tests must do with
-LOOP = [sys.executable, "-I", "-S", "-c", "while True: pass"]
+LOOPS = 4  # twice the number of cores that the tests need
+BUSY_LOOP = [sys.executable, "-I", "-S", "-c", "while True: pass"]
 ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
 def busy(loops: int) -> Iterator[None]:
-    """So many processes that do nothing, as fast as they can; on Linux they end with this one, whatever ends it."""
+    """Run this many busy loops. On Linux they end with this process, whatever ends it."""
     with ExitStack() as stack:
         for _ in range(loops):
-            loop = stack.enter_context(subprocess.Popen(bound(LOOP), start_new_session=True))  # Ctrl-C is for the tests
+            loop = stack.enter_context(
+                subprocess.Popen(bound(BUSY_LOOP), start_new_session=True)
+            )  # only the tests shall receive Ctrl-C
             stack.callback(loop.kill)
         yield
 
 
 def green(arguments: Sequence[str]) -> bool:
-    """One run of the tests."""
+    """Run the tests once; returns whether all passed."""
     return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, check=False).returncode == 0
 
 
 def runs(many: int, arguments: Sequence[str]) -> bool:
-    """Run the tests so many times, or until a run is red; whether all were green."""
+    """Run the tests this many times, or until a run is red; returns whether all were green."""
     first = 0.0
     for number in range(1, many + 1):
         begun = time.monotonic()
@@ -56,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--loops", type=int, default=LOOPS, help="busy loops beside the tests")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, behind --")
     told = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the loops end with `make`, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the loops also end with `make`
     with busy(told.loops):
         return 0 if runs(told.runs, told.pytest) else 1
 

@@ -1,6 +1,6 @@
 """`python -m tests.pictures`: renders the pictures of README from sessions with the real program in its sandbox.
 
-It runs `nebula-bot sandbox` in a fresh folder, types at it, and writes what the terminal shows to docs/*.svg.
+It runs `nebula-bot sandbox` in a new folder, types into it, and writes what the terminal shows to docs/*.svg.
 """
 
 import argparse
@@ -33,9 +33,9 @@ IN_THE_CODE = 192  # tokens of the answer to DISCORD after which its code block 
 
 
 def screen(written: str) -> list[str]:
-    """The lines that a terminal shows after this output, colours included.
+    """The lines that a terminal shows after this output, with colours.
 
-    rich redraws whole lines: beside colours it only moves up, erases a line, and hides the cursor.
+    rich redraws whole lines: apart from colours, it only moves up, erases a line and hides the cursor.
     """
     lines, row = [""], 0
     for part in re.split(r"(\n|\r|\x1b\[\d*A|\x1b\[2K|\x1b\[\?25[lh])", written):
@@ -71,7 +71,7 @@ async def slack(folder: Path) -> str:
 
 
 async def discord(folder: Path) -> str:
-    """A reply in Discord while the model, held in the middle of its code, still writes it."""
+    """A reply in Discord that still grows: the model is held in the middle of its code."""
     async with NebulaServer() as nebula:
         model = {
             "NEBULA_API_KEY": "ak",
@@ -87,8 +87,8 @@ async def discord(folder: Path) -> str:
             out = b""
             while not in_the_code(out):
                 out += await process.stdout.read(65536)
-            held.let_go()
-            await process.communicate(b"")  # the input ends
+            held.release()
+            await process.communicate(b"")  # end of the input
     return from_prompt(out.decode(errors="ignore"))
 
 
@@ -99,7 +99,7 @@ def in_the_code(out: bytes) -> bool:
 
 
 def from_prompt(out: str) -> str:
-    """What follows the welcome, from the first prompt on."""
+    """The output after the welcome, from the first prompt on."""
     return out[max(out.find("\x1b[1mslack #general"), 0) :]
 
 

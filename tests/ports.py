@@ -1,4 +1,4 @@
-"""Ports for servers that a test has to name before they listen."""
+"""Ports for servers whose port a test must know before they listen."""
 
 import random
 import socket

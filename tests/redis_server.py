@@ -1,6 +1,6 @@
 """A real Redis for the tests: one private server process per test worker, empty at the start of every test.
 
-The fixtures are taken in by tests/conftest.py.
+tests/conftest.py imports the fixtures.
 """
 
 import os
@@ -44,7 +44,7 @@ def redis_server() -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(redis_server: str) -> str:
-    """The server's address, after all it held was dropped, scripts included."""
+    """The server's address, after a reset that also removes its scripts."""
     with BlockingRedis.from_url(redis_server) as client:
         client.flushall()
         client.script_flush()

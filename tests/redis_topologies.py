@@ -1,6 +1,6 @@
-"""Real topologies for the tests: a primary with a replica and Sentinels, and a Cluster, of the same server program.
+"""Real topologies for the tests, with the same server program: a primary with a replica and Sentinels, and a Cluster.
 
-Everything is tuned to be quick: losses are noticed within half a second. Nothing is kept on disk.
+Everything is tuned for speed: a loss is noticed within half a second. Nothing is kept on disk.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ from tests.ports import free_port
 SERVICE = "nebula"
 # A replica follows within milliseconds. With the usual settings both sides wait for the next full second: the replica
 # before it loads what it was sent, and after a diskless copy the primary before it sends more.
-AT_ONCE = ("--repl-diskless-sync", "no", "--repl-diskless-load", "on-empty-db")
+SYNC_AT_ONCE = ("--repl-diskless-sync", "no", "--repl-diskless-load", "on-empty-db")
 SLOTS = 16_384
-PATIENCE = HANG_SECONDS  # for a topology to be as it should
+TOPOLOGY_WAIT_SECONDS = HANG_SECONDS  # the longest wait for a topology
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Server:
+class RedisProcess:
     """A process that listens on this port of 127.0.0.1."""
 
     port: int
@@ -41,7 +41,7 @@ class Server:
 
     @contextmanager
     def talk(self) -> Iterator["Redis"]:
-        """A blocking client that answers texts and gives up at once."""
+        """A blocking client that returns strings and does not retry."""
         retry = Retry(NoBackoff(), 0)
         with Redis(
             port=self.port,
@@ -69,24 +69,24 @@ class Guarded:
     """A primary, its replica, and the Sentinels that look after them."""
 
     url: str
-    primary: Server
-    replica: Server
-    sentinels: tuple[Server, ...]
+    primary: RedisProcess
+    replica: RedisProcess
+    sentinels: tuple[RedisProcess, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """The primaries of a Cluster in the order of their slots, and what spares there are."""
+    """The primaries of a Cluster in the order of their slots, and its spare nodes."""
 
     url: str
-    primaries: tuple[Server, ...]
-    replicas: tuple[Server, ...] = ()
+    primaries: tuple[RedisProcess, ...]
+    replicas: tuple[RedisProcess, ...] = ()
 
 
 @contextmanager
 def guarded_primary(password: str = "", sentinel_password: str = "") -> Iterator[Guarded]:
-    """A primary with a replica that has caught up, and a Sentinel that knows both and decides alone."""
-    settings = list(AT_ONCE)
+    """Start a primary with a synchronised replica, and a Sentinel that knows both and decides alone."""
+    settings = list(SYNC_AT_ONCE)
     if password:
         settings += ["--requirepass", password, "--masterauth", password]
     with ExitStack() as stack:
@@ -101,14 +101,14 @@ def guarded_primary(password: str = "", sentinel_password: str = "") -> Iterator
 
 
 class Nursery:
-    """Nodes of Clusters to come, started ahead: a primary takes no writes in the first two seconds of its life
-    (CLUSTER_WRITABLE_DELAY in the server's source), which are over for these when they are needed."""
+    """Starts nodes of Clusters in advance. A primary accepts no writes in its first two seconds (CLUSTER_WRITABLE_DELAY
+    in the server's source); for these nodes that time is over when a test needs them."""
 
     def __init__(self, ahead: int = 0) -> None:
-        """`ahead`: how many nodes grow up meanwhile."""
+        """`ahead`: how many nodes to start in advance."""
         self._ahead = ahead
         self._stack = ExitStack()
-        self._nodes: list[Server] = []
+        self._nodes: list[RedisProcess] = []
 
     def __enter__(self) -> Self:
         self._stack.__enter__()
@@ -117,8 +117,8 @@ class Nursery:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def take(self, many: int) -> list[Server]:
-        """So many nodes, as soon as they answer; whoever takes them kills them."""
+    def take(self, many: int) -> list[RedisProcess]:
+        """Return this many nodes, as soon as they answer. The caller must kill them."""
         self._bear(many)
         taken, self._nodes = self._nodes[:many], self._nodes[many:]
         self._bear(self._ahead)
@@ -128,7 +128,7 @@ class Nursery:
 
     def _bear(self, many: int) -> None:
         settings = ("--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-require-full-coverage")
-        more = ("no", "--cluster-replica-validity-factor", "0", *AT_ONCE)
+        more = ("no", "--cluster-replica-validity-factor", "0", *SYNC_AT_ONCE)
         while len(self._nodes) < many:
             node = started(*settings, *more, "--cluster-port", str(free_port()))
             self._nodes.append(self._stack.enter_context(node))
@@ -136,9 +136,8 @@ class Nursery:
 
 @contextmanager
 def cluster(replicas: int = 0, *, slots: int = SLOTS, nursery: Nursery | None = None) -> Iterator[Nodes]:
-    """Three primaries that share the first `slots` slots, and replicas of the first of them.
-
-    It goes on with what it has when a node is lost.
+    """Start three primaries that share the first `slots` slots, and replicas of the first one. The Cluster continues
+    without a lost node.
     """
     with ExitStack() as stack:
         nodes = (nursery or stack.enter_context(Nursery())).take(3 + replicas)
@@ -167,16 +166,16 @@ def cluster(replicas: int = 0, *, slots: int = SLOTS, nursery: Nursery | None = 
 
 
 @contextmanager
-def server(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[Server]:
-    """A server process on a free port with these settings, once it answers."""
+def server(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[RedisProcess]:
+    """Start a server process on a free port with these settings, and wait until it answers."""
     with started(*settings, program=program, password=password) as found:
         _until(lambda: bool(_asks(found, "PING")))
         yield found
 
 
 @contextmanager
-def started(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[Server]:
-    """The same, which may not answer yet."""
+def started(*settings: str, program: tuple[str, ...] = (), password: str = "") -> Iterator[RedisProcess]:
+    """The same, without waiting for its answer."""
     port = free_port()
     with TemporaryDirectory(prefix="nb-") as folder:
         command = [str(find_server(os.environ.get("REDIS_SERVER")))]
@@ -190,13 +189,13 @@ def started(*settings: str, program: tuple[str, ...] = (), password: str = "") -
             command += ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder, *plain, *settings]
         with Path(folder, "log").open("wb") as log, subprocess.Popen(bound(command), stdout=log, stderr=log) as process:
             try:
-                yield Server(port, process, password)
+                yield RedisProcess(port, process, password)
             finally:
                 process.kill()
 
 
 @contextmanager
-def _sentinel(primary: Server, password: str) -> Iterator[Server]:
+def _sentinel(primary: RedisProcess, password: str) -> Iterator[RedisProcess]:
     lines = [
         f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} 1",
         f"sentinel down-after-milliseconds {SERVICE} 400",
@@ -207,32 +206,32 @@ def _sentinel(primary: Server, password: str) -> Iterator[Server]:
     if password:
         lines.append(f"requirepass {password}")
     with server(program=tuple(lines), password=password) as found:
-        with suppress(RedisError):  # servers before 7.0 know no such command, and take a few seconds longer
-            # A replica that was silent for five pings is not promoted: not too short on a busy machine.
+        with suppress(RedisError):  # servers before 7.0 lack this command, and take a few seconds longer
+            # Not too short for a busy machine: a replica that was silent for five pings is not promoted.
             pace = {"INFO-PERIOD": 100, "PING-PERIOD": 150, "ASK-PERIOD": 50, "PUBLISH-PERIOD": 100}
             _asks(found, "SENTINEL", "DEBUG", *(word for item in pace.items() for word in item))
         yield found
 
 
-def _followed(sentinel: Server) -> bool:
-    """Whether the Sentinel heard from the replica itself that it follows."""
+def _followed(sentinel: RedisProcess) -> bool:
+    """Whether the replica itself has told the Sentinel that it follows."""
     with sentinel.talk() as client:
         (replica,) = client.sentinel_slaves(SERVICE)
         return bool(replica["master-link-status"] == "ok")
 
 
-def _arrives(primary: Server) -> bool:
-    """Whether what is written reaches the replica: one whose link is up may not be sent anything yet."""
+def _arrives(primary: RedisProcess) -> bool:
+    """Whether writes reach the replica. Even if its link is up, the primary may not send anything yet."""
     with primary.talk() as client:
         client.set("arrives", 1)
-        followers = int(client.wait(1, 1000))  # on the connection that wrote: on others it waits for nothing
+        followers = int(client.wait(1, 1000))  # on the connection that wrote, because on others WAIT waits for nothing
         client.delete("arrives")
         return followers == 1
 
 
 async def until(holds: Callable[[], object]) -> None:
-    """As `_until`, while the event loop goes on."""
-    async with asyncio.timeout(PATIENCE):
+    """Like `_until`, without blocking the event loop."""
+    async with asyncio.timeout(TOPOLOGY_WAIT_SECONDS):
         while True:
             with suppress(RedisError, OSError):
                 if holds():
@@ -240,8 +239,9 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(0.02)
 
 
-def move(nodes: Nodes, slot: int, owner: Server, target: Server) -> None:
-    """Give a slot, with its keys, to another node; all are told (https://redis.io/docs/latest/commands/cluster-setslot/)."""
+def move(nodes: Nodes, slot: int, owner: RedisProcess, target: RedisProcess) -> None:
+    """Move a slot with its keys to another node, and tell all nodes
+    (https://redis.io/docs/latest/commands/cluster-setslot/)."""
     names = {each: _asks(each, "CLUSTER", "MYID") for each in (owner, target)}
     _asks(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", names[owner])
     _asks(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", names[target])
@@ -251,30 +251,30 @@ def move(nodes: Nodes, slot: int, owner: Server, target: Server) -> None:
         _asks(each, "CLUSTER", "SETSLOT", slot, "NODE", names[target])
 
 
-def _known(node: Server) -> int:
+def _known(node: RedisProcess) -> int:
     return int(_asks(node, "CLUSTER INFO")["cluster_known_nodes"])
 
 
-def _served(node: Server) -> int:
+def _served(node: RedisProcess) -> int:
     with node.talk() as client:
         info: Any = client.execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call]
         return int(info["cluster_slots_ok"]) if info["cluster_state"] == "ok" else 0
 
 
-def _has_replicas(node: Server, many: int) -> bool:
+def _has_replicas(node: RedisProcess, many: int) -> bool:
     with node.talk() as client:
         nodes: Any = client.execute_command("CLUSTER NODES")  # type: ignore[no-untyped-call]
         return str(nodes).count("slave") >= many
 
 
-def _asks(node: Server, *command: Any) -> Any:
+def _asks(node: RedisProcess, *command: Any) -> Any:
     with node.talk() as client:
         return client.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 def _until(holds: Callable[[], bool]) -> None:
-    """Wait until this holds; a server that is not there yet does not count as an error."""
-    stop = time.monotonic() + PATIENCE
+    """Wait until the condition holds. A server that is not there yet is no error."""
+    stop = time.monotonic() + TOPOLOGY_WAIT_SECONDS
     while True:
         with suppress(RedisError, OSError, ValueError):
             if holds():

@@ -1,4 +1,5 @@
-"""The rules of the house that a machine can check: who imports whom, how large packages and files are."""
+"""The project's rules that a program can check: imports between packages, the size of packages and files, class
+names."""
 
 import ast
 import re
@@ -10,12 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(path.relative_to(ROOT) for folder in ("core", "bots") for path in (ROOT / folder).rglob("*.py"))
 
-# What each package may import of ours, beside itself. There is no exception.
+# Which of our packages each package may import, beside itself. There is no exception.
 ALLOWED: dict[str, set[str]] = {
-    "core.domain": set(),
+    "core.text": set(),
+    "core.domain": {"core.text"},
     "core.metrics": set(),
-    "core.markdown": set(),
-    "core.settings": {"core.domain"},
+    "core.markdown": {"core.text"},
+    "core.settings": {"core.domain", "core.text"},
     "core.ratelimit": {"core.domain"},
     "core.prompt": {"core.domain", "core.settings"},
     "core.store.redis": {"core.domain", "core.metrics"},
@@ -33,22 +35,26 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.settings", "core.store", "core.access", "core.commands", "core.reply", "core.turns"),
     },
     "bots.slack.dialect": {"core.markdown"},
-    "bots.slack.api": {"core.domain", "core.settings", "core.metrics", "bots.proxy"},
+    "bots.slack.api": {
+        *("core.domain", "core.settings", "core.metrics", "core.text", "bots.http_port", "bots.proxy"),
+    },
     "bots.slack.components": {
         *("core.domain", "core.commands", "core.markdown", "core.settings"),
         "bots.slack.dialect",
     },
     "bots.slack.outbound": {
-        *("core.domain", "core.commands", "core.reply"),
+        *("core.domain", "core.commands", "core.reply", "core.text"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect"),
     },
     "bots.slack.inbound": {
-        *("core.domain", "core.access", "core.commands", "core.inbound"),
+        *("core.domain", "core.access", "core.commands", "core.inbound", "core.text"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect", "bots.slack.outbound"),
     },
+    "bots.adapter": {"core.domain", "core.inbound", "core.settings"},
     "bots.slack.manifest": {"core.commands"},
+    "bots.slack.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.slack.app": {
-        *("core.domain", "core.inbound", "core.settings", "bots.slack.manifest"),
+        *("core.domain", "core.inbound", "core.settings", "bots.slack.manifest", "bots.slack.config"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.inbound", "bots.slack.outbound"),
     },
     "bots.discord.dialect": {"core.markdown"},
@@ -62,25 +68,33 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.commands", "core.inbound", "core.settings", "bots.proxy"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect", "bots.discord.outbound"),
     },
+    "bots.discord.config": {"core.settings", "bots.adapter"},
     "bots.discord.app": {
-        *("core.domain", "core.inbound", "core.settings"),
+        *("core.domain", "core.inbound", "core.settings", "bots.discord.config"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
     },
-    "bots.console": {"core.domain", "core.commands", "core.settings", "core.store", "bots.compose", "bots.interrupt"},
+    "bots.console": {
+        *("core.domain", "core.commands", "core.settings", "core.store", "core.text"),
+        *("bots.compose", "bots.interrupt"),
+    },
     "bots.sandbox.hold": set(),
     "bots.sandbox.nebula": {"core.domain", "bots.sandbox.hold"},
     "bots.sandbox.slack": set(),
     "bots.sandbox.discord": {"bots.sandbox.hold"},
-    "bots.sandbox.terminal": {"bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.interrupt"},
+    "bots.sandbox.terminal": {
+        *("core.text", "bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.interrupt"),
+    },
     "bots.sandbox.app": {
-        *("core.settings", "bots.compose", "bots.run", "bots.slack.app", "bots.discord.app"),
+        *("core.settings", "bots.adapter", "bots.compose", "bots.run"),
+        *("bots.slack.app", "bots.slack.config", "bots.discord.app", "bots.discord.config"),
         *("bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.sandbox.terminal"),
     },
     "bots.proxy": set(),
+    "bots.http_port": set(),
     "bots.interrupt": set(),
-    "bots.logs": set(),
+    "bots.logs": {"core.text"},
     "bots.alive": {"core.settings"},
-    "bots.health": {"core.domain", "core.settings", "core.metrics"},
+    "bots.health": {"core.domain", "core.settings", "core.metrics", "bots.http_port"},
     # Where concrete classes are chosen.
     "bots.compose": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.store.redis", "core.nebula"),
@@ -88,22 +102,27 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.run": {
         *("core.domain", "core.settings", "core.store.redis", "core.nebula.wrappers"),
-        *("bots.alive", "bots.compose", "bots.health", "bots.slack.app", "bots.discord.app"),
+        *("bots.adapter", "bots.alive", "bots.compose", "bots.health"),
+    },
+    "bots.platforms": {
+        *("core.settings", "bots.adapter"),
+        *("bots.slack.app", "bots.slack.config", "bots.discord.app", "bots.discord.config"),
     },
     "bots.cli": {
-        *("core.domain", "core.settings", "bots.alive", "bots.logs", "bots.run", "bots.slack.manifest"),
+        *("core.domain", "core.settings", "bots.alive", "bots.logs", "bots.platforms", "bots.run"),
+        "bots.slack.manifest",
         *("bots.console", "bots.sandbox.app"),
     },
     "bots.__main__": {"bots.cli"},
 }
-# Libraries that have one door each: who may import them.
+# Libraries that only a few packages may import.
 DOORS: dict[str, set[str]] = {
     "httpx": {"core.nebula"},
     "httpx_aiohttp": {"core.nebula"},
     "msgspec": {"core.nebula"},
     "redis": {"core.store", "core.store.redis", "bots.compose", "bots.run"},
     "markdown_it": {"core.markdown", "bots.slack.dialect"},
-    "wcwidth": {"core.markdown", "bots.slack.dialect", "bots.discord.dialect"},
+    "wcwidth": {"core.markdown", "bots.slack.dialect"},
     "cryptography": {"core.settings"},
     "prometheus_client": {"core.metrics", "bots.health"},
     "slack_bolt": {"bots.slack.api", "bots.slack.inbound", "bots.slack.app"},
@@ -119,8 +138,8 @@ DOORS: dict[str, set[str]] = {
 PRIVATE = {
     *("bots.slack.api.private_api", "bots.discord.api.private_api", "core.nebula.private_api", "core.store.redis"),
 }
-FILES, LINES = 12, 400  # of a package, of a file
-# Each plays a whole platform: its routes are many, its idea is one.
+FILES, LINES = 12, 400  # files per package, lines per file
+# Each simulates a whole platform: it has many routes, but one idea.
 SERVERS = {"bots.sandbox.slack", "bots.sandbox.discord"}
 
 
@@ -147,8 +166,8 @@ def imports(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)
-def test_who_imports_whom(path: Path) -> None:
-    """Each package imports what the table allows, and a library that has one door is imported there alone."""
+def test_packages_import_only_what_the_table_allows(path: Path) -> None:
+    """Each package imports only what the table allows, and only the named packages import these libraries."""
     own = package(module(path))
     assert own or path.name == "__init__.py", f"{path} is in no package of the table"
     for name in imports(path):
@@ -197,8 +216,8 @@ def test_private_names_were_verified_in_the_pinned_versions() -> None:
     assert verified <= {line.split(" ")[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
 
 
-def test_the_table_has_no_circle() -> None:
-    """There is an order in which each package comes after all that it may import."""
+def test_the_table_has_no_cycle() -> None:
+    """In some order, each package comes after all packages that it may import."""
     left = {name: set(allowed) for name, allowed in ALLOWED.items()}
     while free := [name for name, allowed in left.items() if not allowed & left.keys()]:
         for name in free:
@@ -207,7 +226,7 @@ def test_the_table_has_no_circle() -> None:
 
 
 def test_the_table_allows_nothing_that_is_not_used() -> None:
-    """What nobody imports any more is taken out of the table."""
+    """The table contains no import that nobody uses."""
     used: dict[str, set[str]] = {name: set() for name in ALLOWED}
     for path in SOURCES:
         if own := package(module(path)):
@@ -216,8 +235,8 @@ def test_the_table_allows_nothing_that_is_not_used() -> None:
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in SOURCES}), ids=str)
-def test_a_package_is_one_idea(folder: Path) -> None:
-    """Each package says its idea in one sentence and has few files, so that its names can be read at once."""
+def test_packages_are_small_and_described(folder: Path) -> None:
+    """Each package states its idea in one sentence and has few files, so that its names can be read at once."""
     docstring = ast.get_docstring(ast.parse((ROOT / folder / "__init__.py").read_text()))
     assert docstring
     assert len(docstring.splitlines()) == 1
@@ -226,10 +245,20 @@ def test_a_package_is_one_idea(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)
-def test_one_file_one_idea(path: Path) -> None:
-    """No file is above 400 lines, and each begins with one sentence that says what it is."""
+def test_files_are_short_and_described(path: Path) -> None:
+    """No file has more than 400 lines, and each begins with one sentence that says what it is."""
     text = (ROOT / path).read_text()
     assert len(text.splitlines()) <= LINES
     docstring = ast.get_docstring(ast.parse(text))
     assert docstring
     assert len(docstring.splitlines()[0]) > 20
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    """The name of a class says which one it is, without a look at the imports."""
+    found: dict[str, list[Path]] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(path)
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}

@@ -12,8 +12,9 @@ from core.domain.conversation import Address
 from core.domain.errors import Rejected
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Page
-from core.domain.ports import QuestionStatus, Status, Surface
-from core.domain.rates import RateLimit, RateLimitStatus
+from core.domain.ports import Posted, QuestionStatus, Status, Surface
+from core.domain.rates import RateLimit
+from core.text import harmless
 
 # A page must leave this many lines free on the screen, so that it can be redrawn in place.
 _SPARE_LINES = 6
@@ -23,9 +24,9 @@ _RATE_LIMIT = RateLimit("console", 20, 1.0, shared=False)
 class ConsoleSurface:
     """One reply in the terminal. If the output is a file or pipe, only finished pages are printed."""
 
-    told: RateLimitStatus | None = None
     by_status = True
     append_only = False
+    own_name = ""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -43,15 +44,16 @@ class ConsoleSurface:
     def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         return _RATE_LIMIT
 
-    async def post(self, page: Page) -> str:
+    async def post(self, page: Page) -> Posted:
         if self._pages:
             self.close()
         self._pages += 1
         self._show(page)
-        return str(self._pages)
+        return Posted(str(self._pages))
 
-    async def edit(self, message: str, page: Page) -> None:
+    async def edit(self, message: str, page: Page) -> Posted:
         self._show(page)
+        return Posted(message)
 
     async def delete(self, message: str) -> None:
         """Do nothing: printed text stays."""
@@ -64,7 +66,7 @@ class ConsoleSurface:
             self._draw(Spinner("dots", Text("thinking", style="dim")))
 
     async def send_ephemeral(self, sentence: str) -> None:
-        self._console.print(sentence, style="dim italic", markup=False, highlight=False)
+        self._console.print(harmless(sentence), style="dim italic", markup=False, highlight=False)
 
     def close(self) -> None:
         """Finish the page as it is."""
@@ -108,16 +110,23 @@ class ConsolePlatform:
             self.surface = None
 
 
+def markdown(text: str) -> Markdown:
+    """Return Markdown as a terminal may show it: without control characters, and with the address of each link in
+    sight, as a terminal's own links hide where they lead."""
+    return Markdown(harmless(text), hyperlinks=False)
+
+
 def _rendered(page: Page) -> RenderableType:
     parts: list[RenderableType] = []
     if page.head:
-        parts.append(Text(page.head, style="dim italic"))
+        parts.append(Text(harmless(page.head), style="dim italic"))
     if page.text:
-        parts.append(Markdown(page.text))
+        parts.append(markdown(page.text))
     if page.foot:
-        parts.append(Text(page.foot, style="dim italic"))
+        parts.append(Text(harmless(page.foot), style="dim italic"))
     return Group(*parts)
 
 
 def _plain(page: Page) -> str:
-    return "\n".join(filter(None, (page.head and f"({page.head})", page.text, page.foot and f"({page.foot})")))
+    parts = (page.head and f"({page.head})", page.text, page.foot and f"({page.foot})")
+    return harmless("\n".join(filter(None, parts)))

@@ -6,8 +6,10 @@ from contextlib import AsyncExitStack
 
 from pydantic import SecretStr
 
+from bots.adapter import Adapter
 from bots.compose import chat_model, storage
 from bots.discord.app import Discord
+from bots.discord.config import DiscordConfig
 from bots.run import serving
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.server import NebulaServer
@@ -15,16 +17,19 @@ from bots.sandbox.slack.server import SlackServer
 from bots.sandbox.terminal.discord import DiscordScreen
 from bots.sandbox.terminal.faults import FaultSwitches
 from bots.sandbox.terminal.slack import SlackScreen
-from bots.sandbox.terminal.terminal import WELCOME, Terminal
+from bots.sandbox.terminal.terminal import SANDBOX_WELCOME, Terminal
 from bots.slack.app import Slack
+from bots.slack.config import SlackConfig
 from core.settings.config import Config
+from core.settings.environment import Environment
 
-# How fast the fake model writes at a terminal: all at once would hide how a reply grows. In a pipe nobody sees that.
+# How fast the fake model writes at a terminal, so that people see a reply grow. In a pipe nobody sees that.
 FAKE_TOKENS_PER_SECOND = 60.0
 
 
-async def sandbox(config: Config) -> None:
+async def sandbox(environment: Environment) -> None:
     """Open the sandbox and serve the terminal, or piped input, until it ends."""
+    config = environment.of(Config)
     if not config.given("log_level"):
         logging.getLogger("core").setLevel(logging.WARNING)
         logging.getLogger("bots").setLevel(logging.WARNING)
@@ -33,18 +38,7 @@ async def sandbox(config: Config) -> None:
         discord = await stack.enter_async_context(DiscordServer())
         screens = (SlackScreen(slack), DiscordScreen(discord))
         local = config.model_copy(
-            update={
-                "slack_bot_token": SecretStr(slack.bot_token),
-                "slack_app_token": SecretStr(slack.app_token),
-                "slack_signing_secret": None,
-                "slack_api_url": slack.api_url,
-                "discord_token": SecretStr(discord.token),
-                "discord_api_url": discord.api_url,
-                "discord_gateway_url": discord.gateway_url,
-                "data_dir": config.data_dir / "sandbox",
-                "redis_url": None,
-                "drain_seconds": 0,
-            }
+            update={"data_dir": config.data_dir / "sandbox", "redis_url": None, "drain_seconds": 0}
         )
         model_server = None
         if config.nebula_api_key is None:
@@ -59,11 +53,37 @@ async def sandbox(config: Config) -> None:
             )
         store = await stack.enter_async_context(storage(local))
         model = await stack.enter_async_context(chat_model(local, store.redis))
-        platforms: list[Slack | Discord] = [Slack(local), Discord(local)]
+        platforms: list[Adapter] = [
+            Slack(_on_slack(environment.of(SlackConfig), slack)),
+            Discord(_on_discord(environment.of(DiscordConfig), discord)),
+        ]
         bot = await stack.enter_async_context(serving(local, store.redis, model, platforms))
         for platform in platforms:
             await platform.ready.wait()
-        await discord.until(lambda: discord.commands.registered)  # otherwise the first line typed might be refused
+        await discord.until(lambda: discord.commands.registered)  # otherwise the first typed line might be refused
         answers = "the real Nebula answers" if model_server is None else "a stand-in answers instead of a real model"
-        print(f"{store.where}; {answers}.\n{WELCOME}", flush=True)
+        print(f"{store.where}; {answers}.\n{SANDBOX_WELCOME}", flush=True)
         await Terminal(screens, FaultSwitches(slack, discord, model_server), bot.runner.idle).serve()
+
+
+def _on_slack(config: SlackConfig, server: SlackServer) -> SlackConfig:
+    """The person's own settings for Slack, but on this server."""
+    return config.model_copy(
+        update={
+            "slack_bot_token": SecretStr(server.bot_token),
+            "slack_app_token": SecretStr(server.app_token),
+            "slack_signing_secret": None,
+            "slack_api_url": server.api_url,
+        }
+    )
+
+
+def _on_discord(config: DiscordConfig, server: DiscordServer) -> DiscordConfig:
+    """The person's own settings for Discord, but on this server."""
+    return config.model_copy(
+        update={
+            "discord_token": SecretStr(server.token),
+            "discord_api_url": server.api_url,
+            "discord_gateway_url": server.gateway_url,
+        }
+    )

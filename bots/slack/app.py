@@ -1,6 +1,7 @@
 """The Slack platform: connects to Slack, listens to its events and opens surfaces for replies."""
 
 import asyncio
+import hmac
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,11 +22,12 @@ from bots.slack.api.identity import Identity
 from bots.slack.api.patience import PATIENCE, Patience
 from bots.slack.api.people import People
 from bots.slack.components import buttons, forms
-from bots.slack.inbound.backfill import Backfill
+from bots.slack.config import SlackConfig
+from bots.slack.inbound.backfill import SlackBackfill
 from bots.slack.inbound.buttons import ButtonPresses
 from bots.slack.inbound.commands import Commands
 from bots.slack.inbound.messages import Listeners
-from bots.slack.inbound.presence import Presence
+from bots.slack.inbound.presence import SlackPresence
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.manifest import FOR_HISTORY, OPTIONAL, SCOPES
@@ -35,11 +37,11 @@ from bots.slack.outbound.streaming_surface import StreamingSurface
 from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address
 from core.domain.errors import PlatformError
-from core.domain.options import Memory, Placement, PlatformDefaults, Streaming
+from core.domain.options import Memory, Placement, PlatformDefaults, Streaming, Switch
 from core.domain.ports import Connection
 from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
-from core.settings.config import Config, WrongConfig
+from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +55,12 @@ _ANYTHING = re.compile(r".*", re.DOTALL)
 
 
 class Slack:
-    """Implements core.domain.ports.Platform over slack-bolt, with Socket Mode or, if configured, HTTP."""
+    """Implements `bots.adapter.Adapter` over slack-bolt, with Socket Mode or, if configured, HTTP."""
 
     name = "slack"
     defaults = PlatformDefaults(memory=Memory.CHANNEL, replies=Placement.THREAD)
 
-    def __init__(self, config: Config, *, patience: Patience = PATIENCE) -> None:
+    def __init__(self, config: SlackConfig, *, patience: Patience = PATIENCE) -> None:
         """`patience`: time limits other than Slack's own, for tests."""
         token = config.slack_bot_token
         self._config = config
@@ -68,6 +70,7 @@ class Slack:
         self._capabilities = Capabilities()
         self._connections = SocketConnections()
         self._patience = patience
+        self._me: Identity | None = None
         self.ready = asyncio.Event()  # set while events can arrive
 
     def open(self, address: Address) -> SlackSurface:
@@ -78,13 +81,18 @@ class Slack:
         """
         direct = address.place.direct
         native = address.streaming is Streaming.NATIVE or (address.streaming is Streaming.AUTO and direct)
-        native = native and self._capabilities.streams(direct=direct)
+        native = native and self._config.slack_streams is Switch.ON and self._capabilities.streams(direct=direct)
         kind = StreamingSurface if native and address.message else SlackSurface
         return kind(self._web, self._eyes, self._capabilities, address)
 
     def connection(self) -> Connection:
         """Return the state of the sockets; over HTTP, whether we listen."""
-        return Connection(self.ready.is_set()) if self._config.slack_over_http else self._connections.connection()
+        return Connection(self.ready.is_set()) if self._config.over_http else self._connections.connection()
+
+    async def sign_in(self) -> tuple[str, str]:
+        """The scope of the workspace and the bot's id there, which a new token does not change. Raises WrongConfig."""
+        me = await self._identity()
+        return f"slack/{me.team}", me.user
 
     async def run(self, dispatcher: Dispatcher) -> None:
         """Serve until cancelled, then close within a few seconds.
@@ -97,8 +105,21 @@ class Slack:
             tasks = TaskSupervisor()
             incoming_text = IncomingText(self._people, me.user)
             share_file = partial(share_privately, self._web, self._capabilities)
+            # All processes know the token, and nobody else does.
+            token = self._config.slack_bot_token
+            form_key = hmac.digest(token.get_secret_value().encode() if token else b"", b"nebula form", "sha256")
             listeners = Listeners(
-                dispatcher, me, self._people, incoming_text, tasks, self.open, share_file, self._web.own_deletions
+                dispatcher,
+                me,
+                self._people,
+                incoming_text,
+                tasks,
+                self.open,
+                share_file,
+                self._web.own_deletions,
+                # the search comes later: by then there is a presence
+                lambda seconds: presence.withheld(min(seconds, dispatcher.look_back)),
+                form_key,
             )
             commands = Commands(
                 dispatcher,
@@ -111,10 +132,13 @@ class Slack:
                 self.open,
                 share_file,
                 self._patience,
+                form_key,
             )
             button_presses = ButtonPresses(dispatcher, me, self._web, self._capabilities, self._people, tasks)
-            backfill = Backfill(dispatcher, me, self._web, self._capabilities, listeners.question)
-            presence = Presence(dispatcher, f"slack/{me.team}", self.connection, backfill.look_back)
+            backfill = SlackBackfill(
+                dispatcher, me, self._web, self._capabilities, listeners.accepts, listeners.question
+            )
+            presence = SlackPresence(dispatcher, f"slack/{me.team}", self.connection, backfill.look_back)
             app = self._app(me, listeners, commands, button_presses)
             async with self._transport(app, presence), tasks.open(), presence.running():
                 self.ready.set()
@@ -132,7 +156,9 @@ class Slack:
             await self._web.close()
 
     async def _identity(self) -> Identity:
-        """Ask Slack whom the bot token belongs to, and which scopes it has."""
+        """Ask Slack, once, whom the bot token belongs to, and which scopes it has."""
+        if self._me:
+            return self._me
         answer = await self._patiently(
             lambda: self._web.client.auth_test(),
             "Slack refuses SLACK_BOT_TOKEN ({}): copy the Bot User OAuth Token from OAuth & Permissions on your "
@@ -150,9 +176,11 @@ class Slack:
                 log.info(
                     "Slack: the app can't read channel messages: it misses edits, deletions, and mentions while offline"
                 )
-        self._capabilities.me = str(answer["user_id"])
+        self._capabilities.me, self._capabilities.name = str(answer["user_id"]), str(answer.get("user") or "")
         enterprise = str(answer.get("enterprise_id") or "")
-        return Identity(str(answer["team_id"]), self._capabilities.me, str(answer.get("bot_id") or ""), enterprise)
+        bot = str(answer.get("bot_id") or "")
+        self._me = Identity(str(answer["team_id"]), self._capabilities.me, bot, enterprise)
+        return self._me
 
     async def _socket_address(self) -> str:
         """Ask Slack for a new Socket Mode address; the SDK itself would retry a refused token forever."""
@@ -180,7 +208,6 @@ class Slack:
     def _app(self, me: Identity, listeners: Listeners, commands: Commands, button_presses: ButtonPresses) -> AsyncApp:
         """Create the Bolt app with our listeners; both transports use the same one."""
         token = self._config.slack_bot_token
-        secret = self._config.slack_signing_secret
         known = AuthorizeResult(
             enterprise_id=None,
             team_id=me.team,
@@ -199,8 +226,7 @@ class Slack:
             name="nebula-bot",
             client=AsyncWebClient(base_url=self._config.slack_api_url, logger=sdk_log, retry_handlers=[]),
             authorize=authorize,
-            signing_secret=secret.get_secret_value() if secret else "",
-            request_verification_enabled=self._config.slack_over_http,
+            request_verification_enabled=False,  # the transport has done it
             ignoring_self_events_enabled=False,  # somebody may delete one of our answers
         )
         app.middleware(listeners.event)
@@ -214,10 +240,11 @@ class Slack:
         return app
 
     @asynccontextmanager
-    async def _transport(self, app: AsyncApp, presence: Presence) -> AsyncIterator[None]:
+    async def _transport(self, app: AsyncApp, presence: SlackPresence) -> AsyncIterator[None]:
         config = self._config
-        if config.slack_over_http:
-            async with transport.http(app, config.slack_host, config.slack_port or 0):
+        if config.over_http:
+            secret = config.slack_signing_secret.get_secret_value() if config.slack_signing_secret else ""
+            async with transport.http(app, secret, config.slack_host, config.slack_port or 0):
                 yield
             return
         token = config.slack_app_token.get_secret_value() if config.slack_app_token else ""

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 
 from core.domain.conversation import Author, Place
-from core.domain.options import Switch
-from core.settings.config import Config
 
 DENIED = "You can't use this bot here. Ask whoever runs it for access."
 EXTERNAL = "Only members of this workspace can use this bot here."
@@ -17,11 +15,6 @@ class AccessList:
         """`allow`: if it lists anything, nothing else is allowed. `deny` overrides it. `external`: whether people from
         other organisations may ask."""
         self._allow, self._deny, self._external = frozenset(allow), frozenset(deny), external
-
-    @classmethod
-    def of(cls, config: Config) -> "AccessList":
-        """Build the access list that the configuration describes."""
-        return cls(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
 
     def refusal(self, author: Author, place: Place) -> str:
         """Return the sentence for an author who may not ask in this place, "" for one who may."""

@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict
 
 from core.commands.registry import Invocation
-from core.commands.responses import File, Response, RightsOf
+from core.commands.responses import Response, ResponseFile, RightsOf
 from core.domain.conversation import Conversation, Rights
 from core.domain.errors import UserError
 from core.settings.routing import conversation_at
@@ -60,7 +60,7 @@ class HistoryCommands:
             return Response("There is nothing to export here.")
         name = f"nebula-{time.strftime('%Y-%m-%d', time.gmtime())}.jsonl"
         content = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
-        return Response(f"This is what I remember: {_exchanges(len(lines))}.", file=File(name, content))
+        return Response(f"This is what I remember: {_exchanges(len(lines))}.", file=ResponseFile(name, content))
 
     async def _only_mine(self, invocation: Invocation, rights: RightsOf) -> bool:
         """Whether the command covers only the person's own questions; raises UserError if they may not use `all`."""

@@ -17,7 +17,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class ResponseFile:
     """A file attached to a response."""
 
     name: str
@@ -31,7 +31,7 @@ class Response:
     text: str
     public: bool = False
     form: Form | None = None
-    file: File | None = None
+    file: ResponseFile | None = None
 
 
 RightsOf = Callable[[], Awaitable[Rights]]

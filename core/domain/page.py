@@ -12,6 +12,10 @@ class Action(StrEnum):
     GO_ON = "go-on"  # continue an answer that reached its length limit
 
 
+# The words on the buttons, on every platform.
+LABELS = {Action.STOP: "Stop", Action.AGAIN: "Regenerate", Action.GO_ON: "Continue"}
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One message of a reply: `text` in standard Markdown as the model wrote it, `head` and `foot` in small print.

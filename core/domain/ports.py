@@ -62,17 +62,25 @@ def full(ahead: int) -> str:
 NO_STATUS = QuestionStatus(Status.NONE)
 
 
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """The message that shows a page now. `rate_limit`: what the platform's response said about that call's limit."""
+
+    id: str
+    rate_limit: RateLimitStatus | None = None
+
+
 class Surface(Protocol):
     """Where one reply appears: one writer posts and edits its messages here.
 
-    All calls raise PlatformError. `told`: what the platform's last response said about that call's limit.
-    `by_status`: only `status` shows that the model is thinking, never a message without text. `append_only`: the
-    surface can't take back what a growing page has shown.
+    All calls raise PlatformError. `by_status`: only `status` shows that the model is thinking, never a message without
+    text. `append_only`: the surface can't take back what a growing page has shown. `own_name`: the bot's name as people
+    see it here, "" if it is not known.
     """
 
-    told: RateLimitStatus | None
     by_status: bool
     append_only: bool
+    own_name: str
 
     def fits(self, page: Page) -> bool:
         """Whether the page, translated into the platform's dialect, keeps the platform's limits on length."""
@@ -83,12 +91,12 @@ class Surface(Protocol):
         how many seconds each of several limits would delay it."""
         ...
 
-    async def post(self, page: Page) -> str:
-        """Post a new message and return its id."""
+    async def post(self, page: Page) -> Posted:
+        """Post a new message."""
         ...
 
-    async def edit(self, message: str, page: Page) -> str | None:
-        """Replace the content of a message. Returns another id if the content had to go into another message."""
+    async def edit(self, message: str, page: Page) -> Posted:
+        """Replace the content of a message. Returns another message if the content had to go into that one."""
         ...
 
     async def delete(self, message: str) -> None:

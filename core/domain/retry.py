@@ -20,6 +20,9 @@ from core.domain.errors import SlowDown, Unreachable
 
 T = TypeVar("T")
 
+# The longest pause before a message that people wait for is sent again, whatever the platform asks for.
+_MAX_PAUSE_SECONDS = 30.0
+
 Errors = type[Exception] | tuple[type[Exception], ...]
 
 
@@ -61,3 +64,12 @@ def backoff(first: float, longest: float) -> Iterator[float]:
     while True:
         yield random.uniform(first / 2, first)
         first = min(2 * first, longest)
+
+
+async def patiently(call: Callable[[], Awaitable[T]], attempts: int = 4) -> T:
+    """Make a call that shows people something, and repeat it while the platform asks for a pause or can't be reached.
+    Raises PlatformError.
+
+    A message whose response was lost may be shown twice; that is better than not at all.
+    """
+    return await retried(call, range(1, attempts), longest=_MAX_PAUSE_SECONDS)

@@ -17,7 +17,7 @@ from core.inbound.buttons import regeneration
 from core.reply.notices import retract
 from core.settings.parameters import ChannelSettings
 from core.settings.routing import address_of, conversation_at, conversation_of
-from core.store.records import ConversationLookups, Deleted, State
+from core.store.records import ConversationLookups, DeletedMessage, State
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
 from core.turns.background import Background
@@ -120,7 +120,7 @@ class EditHandler:
         """Post a message with a button. It counts as one of the answer's messages, so a new answer replaces it too."""
         surface = self._surfaces.beside(previous.question, settings, Step.CHANGED)
         with suppress(PlatformError, StoreError):
-            message = await surface.post(Page("", foot=CHANGED, actions=(Action.AGAIN,)))
+            message = (await surface.post(Page("", foot=CHANGED, actions=(Action.AGAIN,)))).id
             await self._records.revise(
                 conversation, replace(previous, messages=(*previous.messages, message), offer=message)
             )
@@ -137,7 +137,7 @@ class EditHandler:
 
 
 def _reply_to(
-    message: str, found: Deleted, place: Place, settings: ChannelSettings, conversation: Conversation
+    message: str, found: DeletedMessage, place: Place, settings: ChannelSettings, conversation: Conversation
 ) -> tuple[Address, tuple[str, ...]]:
     """Where the reply to a deleted question is, and its messages; none if an answer was deleted, or is not known."""
     if found.shown:

@@ -126,6 +126,12 @@ def step(
         return _close(pages, view, markdown, point or force_break(markdown, fits, floor)), False
 
 
+def split(text: str, fits: Callable[[str], bool]) -> tuple[str, ...]:
+    """A complete text as the Markdown of its pages; none if there is nothing to see."""
+    pages = flow(Pages(), text, fits, final=True)
+    return tuple(page for page in (*pages.closed, pages.open) if page)
+
+
 def _most(markdown: str) -> int:
     """How many characters of the text one page may hold at most, whatever the platform's limit."""
     if markdown.count("\n") <= MOST_LINES:

@@ -1,6 +1,9 @@
-"""Cells of a table and their alignment."""
+"""Cells of a table, their alignment, and the table drawn with characters of one width."""
+
+from collections.abc import Sequence
 
 from markdown_it.rules_block.table import escapedSplit
+from wcwidth import wcswidth
 
 from core.markdown.blocks import Leaf
 from core.markdown.nesting import dedent, lines
@@ -32,6 +35,25 @@ def complete(leaf: Leaf, text: str) -> str:
             line = f"{line.removesuffix(inner)}| {row} |{inner[len(inner.rstrip()) :]}"
         out.append(line)
     return "".join(out)
+
+
+def drawn(rows: Sequence[Sequence[str]], align: Sequence[str] = ()) -> list[str]:
+    """The lines of a table drawn with characters of one width; the second one is a rule as long as the table is wide.
+    `align` is as `alignment` returns it; without it all columns are aligned left."""
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    out = [" │ ".join(map(_padded, row, widths, align or [""] * len(row))).rstrip() for row in rows]
+    out.insert(1, "─┼─".join("─" * width for width in widths))
+    return out
+
+
+def _width(text: str) -> int:
+    return max(wcswidth(text), 0) or len(text)
+
+
+def _padded(text: str, width: int, align: str) -> str:
+    space = width - _width(text)
+    left = {"right": space, "center": space // 2}.get(align, 0)
+    return " " * left + text + " " * (space - left)
 
 
 def _lines(leaf: Leaf, text: str) -> list[str]:

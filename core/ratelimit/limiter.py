@@ -206,7 +206,7 @@ class Permit:
         self._land()
         if isinstance(error, SlowDown):
             blamed = self.within if self.within and error.everywhere else self
-            blamed.learn(error.told)
+            blamed.learn(error.rate_limit)
             await blamed._bucket.refused(error)
             blamed._bucket.serve()
 

@@ -1,12 +1,12 @@
 """Notices: shows our own sentences and question statuses beside the replies; what can't be shown ends up in the log."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from core.domain.errors import PlatformError, SlowDown, Unreachable
+from core.domain.errors import PlatformError
 from core.domain.page import Page
 from core.domain.ports import QuestionStatus, Surface
+from core.domain.retry import patiently
 
 log = logging.getLogger(__name__)
 
@@ -25,29 +25,23 @@ async def show_status(surface: Surface, status: QuestionStatus) -> None:
 
 async def say(surface: Surface, notice: str) -> None:
     """Show a sentence to everybody; wait when the platform is busy."""
-    await _patiently(lambda: surface.post(Page("", foot=notice)))
+    await _best_effort(lambda: surface.post(Page("", foot=notice)))
 
 
 async def send_ephemeral(surface: Surface, notice: str) -> None:
     """Show a sentence to the person who asked."""
-    await _patiently(lambda: surface.send_ephemeral(notice))
+    await _best_effort(lambda: surface.send_ephemeral(notice))
 
 
 async def retract(surface: Surface, messages: tuple[str, ...]) -> None:
     """Delete messages, the last one first."""
     for message in reversed(messages):
-        await _patiently(lambda message=message: surface.delete(message))  # type: ignore[misc]
+        await _best_effort(lambda message=message: surface.delete(message))  # type: ignore[misc]
 
 
-async def _patiently(call: Callable[[], Awaitable[object]]) -> None:
+async def _best_effort(call: Callable[[], Awaitable[object]]) -> None:
     try:
-        for attempt in range(1, MAX_ATTEMPTS):
-            try:
-                await call()
-                return
-            except (SlowDown, Unreachable) as error:
-                await asyncio.sleep(min(30.0, error.retry_after if isinstance(error, SlowDown) else attempt))
-        await call()
+        await patiently(call, MAX_ATTEMPTS)
     except PlatformError as error:
         log.warning("could not show a notice: %s", error)
     except Exception:

@@ -270,13 +270,14 @@ class ReplyPublisher:
         async with permit:
             await self._listener.check()
             if new := changed >= len(self.messages):
-                self.messages.append(await self._surface.post(page))
+                posted = await self._surface.post(page)
+                self.messages.append(posted.id)
                 self._shown.append(page)
             else:
-                if moved := await self._surface.edit(self.messages[changed], page):
-                    self.messages[changed], new = moved, True
-                self._shown[changed] = page
-            permit.learn(self._surface.told)
+                posted = await self._surface.edit(self.messages[changed], page)
+                new = posted.id != self.messages[changed]
+                self.messages[changed], self._shown[changed] = posted.id, page
+            permit.learn(posted.rate_limit)
         self._observe_age(reply)
         if new:
             await self._listener.on_post(self._report(reply), page)

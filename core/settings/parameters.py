@@ -1,14 +1,15 @@
 """The settings of a channel: the table of parameters, and how each value is found, together with its origin."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
 from core.domain.conversation import Place
 from core.domain.errors import UserError
 from core.domain.options import EditPolicy, Memory, Overlap, Placement, PlatformDefaults, Reasoning, Streaming, Switch
-from core.settings.config import Config
+from core.text import harmless
 
 DAY_SECONDS = 86_400.0
 
@@ -67,13 +68,32 @@ class ChannelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorDefaults:
+    """The values in effect where nobody set others in the chat, each by the name of its parameter. `given`: names of
+    those that the operator chose; the others are the bot's own. `retention` is in days."""
+
+    prompt: str
+    model: str
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    streaming: Streaming
+    reasoning: Reasoning
+    buttons: Switch
+    footer: Switch
+    overlap: Overlap
+    edits: EditPolicy
+    retention: float
+    given: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """One thing that people can set. `parse` raises ValueError, saying what the value must be."""
 
     name: str
     title: str
     parse: Callable[[str], Any]
-    field: str = ""  # the field of Config for the environment layer
     choices: tuple[str, ...] = ()
 
 
@@ -111,6 +131,7 @@ def _one_of(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
 
 def _text(longest: int) -> Callable[[str], str]:
     def parse(text: str) -> str:
+        text = harmless(text)
         if not 1 <= len(text) <= longest:
             raise ValueError(f"a text of 1 to {longest:,} characters")
         return text
@@ -120,42 +141,36 @@ def _text(longest: int) -> Callable[[str], str]:
 
 def _name(text: str) -> str:
     text = text.strip("\"'` ")
-    if not 1 <= len(text) <= 200 or "`" in text or len(text.split()) != 1:
-        raise ValueError("the name of a model, without spaces")
+    if not re.fullmatch(r"[!-_a-~]{1,200}", text):  # printable ASCII without spaces and backticks
+        raise ValueError("the name of a model: letters, digits and signs, without spaces")
     return text
 
 
 PARAMETERS: tuple[Parameter, ...] = (
-    Parameter("prompt", "system prompt", _text(12_000), "nebula_system_prompt"),
-    Parameter("model", "model that answers", _name, "nebula_model"),
-    Parameter(
-        "temperature", "how freely words are chosen: 0 = focused, 2 = random", _number(0, 2), "nebula_temperature"
-    ),
-    Parameter("top_p", "share of the likeliest words to choose from", _number(0.01, 1), "nebula_top_p"),
-    Parameter("max_tokens", "longest answer, in tokens", _count(1, 1_000_000), "nebula_max_tokens"),
-    Parameter("memory", "what shares a memory: the channel, or each thread", _one_of(Memory), "", tuple(Memory)),
-    Parameter("replies", "where replies go: a thread, or the channel", _one_of(Placement), "", tuple(Placement)),
-    Parameter("streaming", "how replies grow on screen", _one_of(Streaming), "reply_streaming", tuple(Streaming)),
+    Parameter("prompt", "system prompt", _text(12_000)),
+    Parameter("model", "model that answers", _name),
+    Parameter("temperature", "how freely words are chosen: 0 = focused, 2 = random", _number(0, 2)),
+    Parameter("top_p", "share of the likeliest words to choose from", _number(0.01, 1)),
+    Parameter("max_tokens", "longest answer, in tokens", _count(1, 1_000_000)),
+    Parameter("memory", "what shares a memory: the channel, or each thread", _one_of(Memory), tuple(Memory)),
+    Parameter("replies", "where replies go: a thread, or the channel", _one_of(Placement), tuple(Placement)),
+    Parameter("streaming", "how replies grow on screen", _one_of(Streaming), tuple(Streaming)),
     Parameter(
         "reasoning",
         "how much of the model's thinking is shown",
         _one_of(Reasoning),
-        "reply_reasoning",
         tuple(Reasoning),
     ),
-    Parameter("buttons", "buttons under replies", _one_of(Switch), "reply_buttons", tuple(Switch)),
-    Parameter("footer", "model, tokens and time under replies", _one_of(Switch), "reply_footer", tuple(Switch)),
-    Parameter(
-        "overlap", "what happens to questions during an answer", _one_of(Overlap), "reply_overlap", tuple(Overlap)
-    ),
+    Parameter("buttons", "buttons under replies", _one_of(Switch), tuple(Switch)),
+    Parameter("footer", "model, tokens and time under replies", _one_of(Switch), tuple(Switch)),
+    Parameter("overlap", "what happens to questions during an answer", _one_of(Overlap), tuple(Overlap)),
     Parameter(
         "edits",
         "what happens to an answer when its question changes",
         _one_of(EditPolicy),
-        "reply_edits",
         tuple(EditPolicy),
     ),
-    Parameter("retention", "how many days I remember things", _number(0.01, 3650), "history_days"),
+    Parameter("retention", "how many days I remember things", _number(0.01, 3650)),
 )
 _BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
@@ -178,20 +193,18 @@ def checked(wanted: Parameter, text: str) -> str:
 
 
 def resolve(
-    place: Place, config: Config, defaults: PlatformDefaults, stored: Sequence[tuple[Layer, Mapping[str, Stored]]]
+    place: Place,
+    operator: OperatorDefaults,
+    defaults: PlatformDefaults,
+    stored: Sequence[tuple[Layer, Mapping[str, Stored]]],
 ) -> ChannelSettings:
     """Find the values in effect in this place: the narrowest layer that sets a value wins.
 
     A stored value that no longer parses (from a newer or older version) is ignored.
     """
-    values: dict[str, Any] = {}
-    origins: dict[str, Origin] = {}
-    for each in PARAMETERS:
-        if each.field:
-            values[each.name] = getattr(config, each.field)
-        origins[each.name] = Origin(
-            Layer.ENVIRONMENT if each.field and config.given(each.field) else Layer.DEFAULT,
-        )
+    values: dict[str, Any] = {each.name: getattr(operator, each.name) for each in fields(operator)}
+    given = values.pop("given")
+    origins = {each.name: Origin(Layer.ENVIRONMENT if each.name in given else Layer.DEFAULT) for each in PARAMETERS}
     values["memory"] = defaults.memory
     # In a direct message there is nobody else to disturb: the reply goes next to the question.
     values["replies"] = Placement.CHANNEL if place.direct else defaults.replies

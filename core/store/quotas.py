@@ -19,7 +19,7 @@ _TAG = "nb:{q}"
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class QuotaLimit:
     """A bucket that allows `most` at once and refills by `per_second`; 0.0: all of it at 00:00 UTC."""
 
     name: str
@@ -27,18 +27,18 @@ class Limit:
     per_second: float
 
     @classmethod
-    def smooth(cls, name: str, most: float, seconds: float) -> "Limit":
+    def smooth(cls, name: str, most: float, seconds: float) -> "QuotaLimit":
         """A limit that no window of this many seconds exceeds: a fifth at once, the rest evenly. A full bucket that
         refills at the rate of the whole limit would let twice as much into one window."""
         return cls(name, 0.2 * most, 0.8 * most / seconds)
 
     @classmethod
-    def refilled(cls, name: str, most: float, seconds: float) -> "Limit":
+    def refilled(cls, name: str, most: float, seconds: float) -> "QuotaLimit":
         """A limit that can be used up at once and refills within this many seconds."""
         return cls(name, most, most / seconds)
 
     @classmethod
-    def daily(cls, name: str, most: float) -> "Limit":
+    def daily(cls, name: str, most: float) -> "QuotaLimit":
         """A limit for each day in UTC."""
         return cls(name, most, 0.0)
 
@@ -47,7 +47,7 @@ class Limit:
 class Demand:
     """What to use under a limit. A cost of 0 only requires that there is no debt."""
 
-    limit: Limit
+    limit: QuotaLimit
     cost: float
 
 
@@ -59,10 +59,10 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class QuotaRefused:
     """Nothing was used. `limit` refused, None for a hold; there is room in `wait` seconds."""
 
-    limit: Limit | None
+    limit: QuotaLimit | None
     wait: float
 
 
@@ -114,7 +114,7 @@ class Quotas:
         hold: str = "",
         held: float | None = None,
         step: float = 0.2,
-    ) -> Granted | Refused:
+    ) -> Granted | QuotaRefused:
         """Reserve the demands under all limits, or nothing under any.
 
         Requests get their start times in the order of the calls; one that would start later than in `patience` seconds
@@ -135,7 +135,7 @@ class Quotas:
             )
         if granted:
             return Granted(wait / 1000)
-        return Refused(demands[which - 1].limit if which else None, wait / 1000)
+        return QuotaRefused(demands[which - 1].limit if which else None, wait / 1000)
 
     async def settle(self, request: str, differences: Sequence[Demand], *, taken: bool = True) -> None:
         """Use more, even if that makes a debt, or give back where the cost is negative; once per `request`.

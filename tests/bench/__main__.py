@@ -20,7 +20,7 @@ async def _transports() -> None:
     print("```")
 
 
-CASES: dict[str, Callable[[], Awaitable[Table | None]]] = {
+BENCH_CASES: dict[str, Callable[[], Awaitable[Table | None]]] = {
     "latency": latency.measure,
     "durability": durability.measure,
     "chunks": chunks.measure,
@@ -32,14 +32,14 @@ CASES: dict[str, Callable[[], Awaitable[Table | None]]] = {
     "stalls": stalls.measure,
     "transports": _transports,
 }
-LONGEST = 230.0  # seconds for all cases
+ALL_CASES_SECONDS = 230.0  # seconds for all cases
 
 
 async def _case(name: str, seconds: float) -> bool:
-    """Measure and print one case; false if it did not end in time."""
+    """Measure and print one case; returns false if it did not end in time."""
     try:
         async with asyncio.timeout(seconds):
-            table = await CASES[name]()
+            table = await BENCH_CASES[name]()
     except TimeoutError:
         print(f"The case {name} did not end in time.", file=sys.stderr)
         return False
@@ -48,9 +48,9 @@ async def _case(name: str, seconds: float) -> bool:
 
 
 def main(names: list[str]) -> int:
-    """Run the cases of these names, or all; returns the exit status."""
-    if unknown := set(names) - set(CASES):
-        print(f"There is no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}.", file=sys.stderr)
+    """Run the cases with these names, or all; returns the exit status."""
+    if unknown := set(names) - set(BENCH_CASES):
+        print(f"There is no case {', '.join(sorted(unknown))}; there are {', '.join(BENCH_CASES)}.", file=sys.stderr)
         return 2
     begun = time.monotonic()
     print(
@@ -59,7 +59,7 @@ def main(names: list[str]) -> int:
         "Ratios and rates of one run; absolute times are this machine's.\n",
         flush=True,
     )
-    done = [asyncio.run(_case(name, begun + LONGEST - time.monotonic())) for name in names or CASES]
+    done = [asyncio.run(_case(name, begun + ALL_CASES_SECONDS - time.monotonic())) for name in names or BENCH_CASES]
     print(f"{time.monotonic() - begun:.0f} s in all.")
     return 0 if all(done) else 1
 

@@ -1,4 +1,4 @@
-"""Streamed chunks per second of one core, from Nebula's socket through decoder, reply and painter."""
+"""Streamed chunks per second on one core: from Nebula's socket through decoder, reply and painter."""
 
 import asyncio
 import json
@@ -26,12 +26,13 @@ from core.settings.parameters import ChannelSettings, resolve
 from core.turns.assistant import Assistant
 from tests.bench.table import Table
 from tests.bench.turns import answered
-from tests.bench.wire import Wire, wire
-from tests.core.room import GENEROUS, Room
+from tests.bench.wire import BenchWire, wire
+from tests.core.room import GENEROUS, MemorySurface
 
-BURST = 10_000  # chunks of the stream that comes as fast as it can
-STREAMS, RATE, SECONDS = 50, 30, 3  # of the paced ones: streams, chunks a second of each, seconds
-ROUNDS = 3  # the best one counts: other work on the machine only ever slows down
+BURST_CHUNKS = 10_000  # chunks of the stream without pacing
+# Paced streams: how many, chunks per second of each, seconds
+STREAMS, PACED_RATE, PACED_SECONDS = 50, 30, 3
+MEASURED_ROUNDS = 3  # the best one counts, because other work on the machine can only slow a round down
 
 PARAGRAPHS = """\
 A hash table keeps its entries in an array, and a **hash function** turns a key into a place in it. Looking up a key \
@@ -46,7 +47,7 @@ def bucket(key: str, size: int) -> int:
 ```
 
 """
-QUESTION = "How does a hash table work?"
+CHUNKS_QUESTION = "How does a hash table work?"
 
 Read = Callable[[int], Awaitable[int]]
 
@@ -55,21 +56,22 @@ async def measure() -> Table:
     """About 45 s."""
     async with wire(channels=0) as servers, _reads(servers) as reads:
         alone, paced = dict.fromkeys(reads, 0.0), dict.fromkeys(reads, 0.0)
-        await servers.answers(markdown(BURST))
+        await servers.answers(markdown(BURST_CHUNKS))
         for read in reads.values():
             await read(0)  # connects, imports, fills caches
-        for name, read in [*reads.items()] * ROUNDS:
-            alone[name] = max(alone[name], await _rate([read(1)], BURST))
-        await servers.answers(markdown(RATE * SECONDS), RATE)
-        for name, read in [*reads.items()] * ROUNDS:
-            rate = await _rate([read(number) for number in range(STREAMS)], RATE * SECONDS)
+        for name, read in [*reads.items()] * MEASURED_ROUNDS:
+            alone[name] = max(alone[name], await _rate([read(1)], BURST_CHUNKS))
+        await servers.answers(markdown(PACED_RATE * PACED_SECONDS), PACED_RATE)
+        for name, read in [*reads.items()] * MEASURED_ROUNDS:
+            rate = await _rate([read(number) for number in range(STREAMS)], PACED_RATE * PACED_SECONDS)
             paced[name] = max(paced[name], rate)
     floor = next(iter(reads))
     return Table(
         "Streamed chunks per second of one core",
         f"Chunks of one token by the CPU time of the bot's process; Nebula in another process. Alone: one stream, "
-        f"{BURST:,} chunks as fast as they come. Paced: {STREAMS} streams at once, {RATE} chunks a second each, "
-        f"for {SECONDS} s. Best of {ROUNDS} rounds. Rooms are in memory; messages hold 2,000 characters.",
+        f"{BURST_CHUNKS:,} chunks as fast as they come. Paced: {STREAMS} streams at once, "
+        f"{PACED_RATE} chunks a second each, for {PACED_SECONDS} s. Best of {MEASURED_ROUNDS} rounds. "
+        "Rooms are in memory; messages hold 2,000 characters.",
         ("path", "alone: chunks/s", "to the floor", f"{STREAMS} paced: chunks/s", "to the floor"),
         tuple(
             (
@@ -86,17 +88,17 @@ async def measure() -> Table:
 
 
 def markdown(chunks: int) -> str:
-    """Markdown of exactly so many tokens."""
+    """Markdown of exactly this many tokens."""
     pieces = tokens(PARAGRAPHS.rstrip() + "\n\n")
     return "".join((pieces * (chunks // len(pieces) + 1))[:chunks])
 
 
 @asynccontextmanager
-async def _reads(servers: Wire) -> AsyncIterator[dict[str, Read]]:
-    """The ways to read one stream, the floor first; each returns the characters of the answer."""
-    config = servers.addresses.config(Path("unused"))
+async def _reads(servers: BenchWire) -> AsyncIterator[dict[str, Read]]:
+    """The ways to read one stream, the floor first. Each returns the number of characters of the answer."""
+    config = servers.addresses.config(Path("unused")).core
     place = Place("bench", "W", "C")
-    settings = resolve(place, config, PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL), ())
+    settings = resolve(place, config.defaults, PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL), ())
     async with nebula(config) as model:
         yield {
             "floor: a bare socket, json.loads": lambda number: bare(config),
@@ -117,12 +119,11 @@ async def _rate(reads: Sequence[Awaitable[int]], chunks: int) -> float:
 
 
 async def bare(config: Config) -> int:
-    """Characters of one answer, read from a socket: the least there is to do.
-
-    As HTTP/1.0, so that the events come without framing.
+    """Read one answer from a socket, which is the least work possible; returns its number of characters. HTTP/1.0 sends
+    the events without framing.
     """
     url = httpx.URL(config.nebula_base_url)
-    messages = [{"role": "user", "content": QUESTION}]
+    messages = [{"role": "user", "content": CHUNKS_QUESTION}]
     body = json.dumps({"model": config.nebula_model, "stream": True, "messages": messages}).encode()
     head = f"POST {url.path}/chat/completions HTTP/1.0\r\nHost: bench\r\nAuthorization: Bearer bench\r\n"
     reader, writer = await asyncio.open_connection(url.host, url.port)
@@ -142,7 +143,7 @@ async def bare(config: Config) -> int:
 
 async def _decoded(model: Nebula, config: Config) -> int:
     cell = Latest(Reply())
-    request = ChatRequest(config.nebula_model, (ChatMessage("user", QUESTION),))
+    request = ChatRequest(config.nebula_model, (ChatMessage("user", CHUNKS_QUESTION),))
     async with model.stream(request) as deltas:
         async for delta in deltas:
             cell.set(cell.value.add(delta, time.monotonic()))
@@ -150,8 +151,8 @@ async def _decoded(model: Nebula, config: Config) -> int:
 
 
 async def _answered(model: Nebula, settings: ChannelSettings, place: Place, number: int, edits: int) -> int:
-    """A whole turn but for Redis."""
-    mention = Question(TurnId(f"bench/{number}"), place, Author("U", "Ann"), QUESTION, message="Q")
-    room = Room(post_pace=GENEROUS, edit_pace=RateLimit(f"bench/{number}", edits, 5.0))
+    """A whole turn without Redis."""
+    mention = Question(TurnId(f"bench/{number}"), place, Author("U", "Ann"), CHUNKS_QUESTION, message="Q")
+    room = MemorySurface(post_pace=GENEROUS, edit_pace=RateLimit(f"bench/{number}", edits, 5.0))
     exchange = await answered(Assistant(model, RateLimiter(), context=32_768), mention, settings, room)
     return len(exchange.answer) if exchange else 0

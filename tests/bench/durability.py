@@ -1,4 +1,5 @@
-"""What durability costs: the bot over Redis, as one replica and as three, beside the same parts with nothing kept."""
+"""The cost of durability: the bot with Redis, as one replica and as three, compared to the same parts without
+storage."""
 
 import asyncio
 import os
@@ -20,16 +21,17 @@ from core.store.redis.client import connection
 from core.store.redis.embedded import EmbeddedServer, embedded
 from tests.bench.durability_replica import CONVERSATIONS
 from tests.bench.table import Table, ms, percentile, ratio, us
-from tests.bench.wire import PATIENCE, Addresses, Scene, Wire, process
+from tests.bench.wire import BENCH_WAIT_SECONDS, Addresses, BenchScene, BenchWire, process
 
-ROUNDS, TURNS, ALONE, AT_ONCE = 6, 90, 15, 40  # in each round: turns at once, and turns one after the other
-LEAST, LONGEST = 3, 25.0  # rounds in any case, and seconds after which no other one begins: on a busy machine
-ANSWER = "ok"
+# In each round: concurrent turns, and turns one after the other
+ROUNDS, CONCURRENT_TURNS, ALONE, MAX_CONCURRENT = 6, 90, 15, 40
+LEAST, LONGEST = 3, 25.0  # the fewest rounds, and seconds after which none begins any more, for a busy machine
+MODEL_ANSWER = "ok"
 REPLICAS = 3
 
 
-class _Scene(Scene):
-    """Tells when the model was asked."""
+class _Scene(BenchScene):
+    """Reports when the model was asked."""
 
     def requests(self) -> int:
         return len(self.nebula.requests)
@@ -40,14 +42,14 @@ class _Scene(Scene):
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """A reply: by which replica, and when its question was read there; 0 when another one had read it."""
+    """A reply: its replica, and when that replica read the question, 0 if another one had read it."""
 
     replica: int
     asked: float
 
 
 class _Replica:
-    """A process that answers."""
+    """A process that answers questions."""
 
     def __init__(self, running: asyncio.subprocess.Process) -> None:
         assert running.stdin
@@ -60,16 +62,16 @@ class _Replica:
         self._input.write(f"{number}\n".encode())
 
     async def rest(self) -> float:
-        """Wait until nothing runs there; returns its CPU time so far, in seconds."""
+        """Wait until nothing runs in the process; returns its CPU time until now, in seconds."""
         self._input.write(b"rest\n")
         return await self._rests.get()
 
     async def ready(self) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(BENCH_WAIT_SECONDS):
             await self._ready.get()
 
     async def read(self, number: int, done: "asyncio.Queue[_Done]") -> None:
-        """Pass on what it says, until cancelled."""
+        """Read the lines of the process until cancelled."""
         async for line in self._output:
             word, *rest = line.decode().strip().split(" ", 3)
             match word, rest:
@@ -77,7 +79,7 @@ class _Replica:
                     self._ready.put_nowait(None)
                 case "rest", [seconds]:
                     self._rests.put_nowait(float(seconds))
-                case "done", [_, asked, text] if text == ANSWER:
+                case "done", [_, asked, text] if text == MODEL_ANSWER:
                     done.put_nowait(_Done(number, float(asked)))
                 case _:
                     raise RuntimeError(f"a replica said: {line!r}")
@@ -95,7 +97,7 @@ class _Replica:
 
 @dataclass
 class _Path:
-    """One way to answer, with what was measured of it; without Redis when nothing is kept."""
+    """One way to answer, with its measurements. Without Redis nothing is stored."""
 
     name: str
     replicas: list[_Replica]
@@ -109,14 +111,14 @@ class _Path:
     spent: Counter[int] = field(default_factory=Counter)  # milliseconds of CPU by replica
 
     async def warm(self) -> None:
-        """Wait for the processes, and load what the first turns load; nothing is noted."""
+        """Wait for the processes and run the first turns, which are slower. Nothing is recorded."""
         for replica in self.replicas:
             await replica.ready()
-        await self._turns(CONVERSATIONS, AT_ONCE)
+        await self._turns(CONVERSATIONS, MAX_CONCURRENT)
         await self._rest()
 
-    async def alone(self, servers: Wire) -> None:
-        """Questions one after the other, each when all is over with the one before."""
+    async def alone(self, servers: BenchWire) -> None:
+        """Ask questions one after the other, each after the end of the turn before."""
         since, asked = await servers.call("requests"), []
         for _ in range(ALONE):
             asked += [each.asked for each in await self._turns(1, 1)]
@@ -125,20 +127,20 @@ class _Path:
         self.delays += [at - begun for begun, at in zip(asked, requested, strict=True)]
 
     async def at_once(self) -> None:
-        """So many questions at once, the next one as soon as one has its answer."""
+        """Keep this many questions running at once: ask the next one as soon as one has its answer."""
         bots, server = await self._rest()
-        done = await self._turns(TURNS, AT_ONCE)
+        done = await self._turns(CONCURRENT_TURNS, MAX_CONCURRENT)
         bots_after, server_after = await self._rest()
         own = [after - before for before, after in zip(bots, bots_after, strict=True)]
-        self.bot.append(sum(own) / TURNS)
-        self.server.append((server_after - server) / TURNS)
+        self.bot.append(sum(own) / CONCURRENT_TURNS)
+        self.server.append((server_after - server) / CONCURRENT_TURNS)
         self.served.update(each.replica for each in done)
         self.spent.update({number: round(seconds * 1e3) for number, seconds in enumerate(own)})
 
     async def _turns(self, turns: int, at_once: int) -> list[_Done]:
-        """Each question goes to the next replica in turn, and to the next conversation."""
+        """Send each question to the next replica, and in the next conversation."""
         done: list[_Done] = []
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(BENCH_WAIT_SECONDS):
             for _ in range(min(turns, at_once)):
                 self._ask()
             for left in range(turns - at_once, -at_once, -1):
@@ -152,20 +154,20 @@ class _Path:
         self.replicas[number % len(self.replicas)].ask(number)
 
     async def _rest(self) -> tuple[list[float], float]:
-        """Seconds of CPU so far, of each replica and of Redis, once nothing runs."""
+        """The CPU seconds until now of each replica and of Redis, once nothing runs."""
         bots = [await replica.rest() for replica in self.replicas]
         info = await self.redis.info("cpu") if self.redis else {}
         return bots, float(info.get("used_cpu_user", 0)) + float(info.get("used_cpu_sys", 0))
 
 
 async def measure() -> Table:
-    """About 20 s where nothing else runs."""
+    """Takes about 20 s if nothing else runs."""
     begun = time.monotonic()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="nb-")))
         pipe, addresses = await stack.enter_async_context(process(_Scene, 1))
-        servers = Wire(pipe, addresses)
-        await servers.answers(ANSWER)
+        servers = BenchWire(pipe, addresses)
+        await servers.answers(MODEL_ANSWER)
         redis = [await stack.enter_async_context(embedded(folder / name)) for name in ("one", "three")]
         kinds = (
             ("in process, nothing kept", 1, None),
@@ -185,14 +187,15 @@ async def measure() -> Table:
                 await path.alone(servers)
                 await path.at_once()
     bare = paths[0]
-    exchanges = (CONVERSATIONS + rounds * (TURNS + ALONE)) // CONVERSATIONS
+    exchanges = (CONVERSATIONS + rounds * (CONCURRENT_TURNS + ALONE)) // CONVERSATIONS
     return Table(
         "Overhead of durability",
         "The same assistant, client and surfaces in memory: with queue, lease, history, settings and shared budgets in "
         f"Redis (embedded {redis[0].version} with its append-only file), and without all that. The model answers at "
         f"once, in a process of its own. {rounds} rounds, the paths in turn in each: {ALONE} questions one after the "
-        f"other for the time from event to model request, then {TURNS} with {AT_ONCE} at once for the turns per CPU "
-        f"second; {CONVERSATIONS} conversations, each question to the next replica and the next conversation.",
+        f"other for the time from event to model request, then {CONCURRENT_TURNS} with {MAX_CONCURRENT} at once "
+        f"for the turns per CPU second; {CONVERSATIONS} conversations, "
+        "each question to the next replica and the next conversation.",
         (
             "path",
             "event to request, median ms",
@@ -231,7 +234,7 @@ def _row(path: _Path, bare: _Path) -> tuple[str, ...]:
 
 
 def _rate(costs: Sequence[float], floor: Sequence[float]) -> tuple[str, str]:
-    """Turns per second of these costs, and their ratio to what the floor does in the same round."""
+    """Turns per second at these costs, and their ratio to the floor in the same round."""
     ratios = [least / cost for cost, least in zip(costs, floor, strict=True)]
     return f"{1 / statistics.median(costs):.0f}", f"{statistics.median(ratios):.2f} ×"
 
@@ -244,7 +247,7 @@ def _shares(counts: Counter[int]) -> str:
 async def _path(
     name: str, replicas: int, redis: EmbeddedServer | None, at: Addresses, folder: Path
 ) -> AsyncIterator[_Path]:
-    """So many processes, started; `warm` waits for them."""
+    """Start this many processes; `warm` waits for them."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(Path(__file__).parents[2]),

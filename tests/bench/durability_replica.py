@@ -1,8 +1,8 @@
-"""A process that answers numbered questions on surfaces in memory: as a replica over Redis, or with nothing kept.
+"""A process that answers numbered questions on surfaces in memory, as a replica with Redis or without storage.
 
 Run by tests.bench.durability. A line on stdin is a question's number, or `rest`; stdin's end is the end. On stdout:
-`ready` once; `done NUMBER ASKED TEXT` when a reply is complete, with the moment at which its question was read here, on
-the monotonic clock; `rest SECONDS`, the CPU time of this process, when nothing runs here any more.
+`ready` once; `done NUMBER ASKED TEXT` when a reply is complete, with the moment when this process read the question, on
+the monotonic clock; `rest SECONDS`, the CPU time of this process, once nothing runs here any more.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bots.compose import assemble, chat_model, nebula, storage
+from bots.platforms import load
 from core.domain.conversation import Address, Author, Place, Rights
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import NO_STATUS, QuestionStatus, Surface
@@ -21,19 +22,19 @@ from core.domain.question import Question
 from core.domain.rates import RateLimit
 from core.domain.turn_id import TurnId
 from core.ratelimit.limiter import RateLimiter
-from core.settings.config import Config, load
+from core.settings.config import Config
 from core.settings.parameters import resolve
 from core.turns.assistant import Assistant
 from tests.bench.turns import answered
-from tests.core.room import Room
+from tests.core.room import MemorySurface
 
 CONVERSATIONS = 80
-QUESTION = "How does a hash table work, and when is it slow?"
+QUESTION_TEXT = "How does a hash table work, and when is it slow?"
 
 
 @dataclass
-class _Reply(Room):
-    """A surface that tells when its reply is complete."""
+class _Reply(MemorySurface):
+    """A surface that reports when its reply is complete."""
 
     over: Callable[[str], object] = field(kw_only=True)
 
@@ -44,7 +45,7 @@ class _Reply(Room):
 
 
 class _Rooms:
-    """A platform in memory; each channel has a budget of its own, shared by all processes as on the real ones."""
+    """A platform in memory. Each channel has its own budget, which all processes share, as on the real platforms."""
 
     name = "bench"
     defaults = PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)
@@ -56,14 +57,14 @@ class _Rooms:
         self._asked[number] = time.monotonic()
         place = Place(self.name, "W", f"C{number % CONVERSATIONS}")
         return Question(
-            TurnId(f"bench/{number}"), place, Author("U", "bob"), QUESTION, message=str(number), at=time.time()
+            TurnId(f"bench/{number}"), place, Author("U", "bob"), QUESTION_TEXT, message=str(number), at=time.time()
         )
 
     def open(self, address: Address) -> Surface:
         number, pace = int(address.message), RateLimit(f"bench/{address.place.channel}", 1000, 1.0, spread=False)
 
         def over(text: str) -> None:
-            asked = self._asked.pop(number, 0.0)  # 0: by another process
+            asked = self._asked.pop(number, 0.0)  # 0: another process read it
             _tell(f"done {number} {asked} {text}")
 
         return _Reply(post_pace=pace, edit_pace=pace, over=over)
@@ -79,7 +80,7 @@ class _Path:
 
 @asynccontextmanager
 async def _durable(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
-    """The whole core as it is composed for use."""
+    """The whole core, composed as in the program."""
 
     async def rights() -> Rights:
         return Rights.NONE
@@ -93,12 +94,12 @@ async def _durable(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
 
 @asynccontextmanager
 async def _bare(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
-    """The same assistant, client and surfaces: no queue, no lease, no history, no settings from Redis, and budgets that
-    this process counts alone."""
+    """The same assistant, client and surfaces, but no queue, lease, history or settings in Redis; only this process
+    counts the budgets."""
     running: set[asyncio.Task[object]] = set()
 
     async def ask(mention: Question) -> None:
-        settings = resolve(mention.place, config, rooms.defaults, ())
+        settings = resolve(mention.place, config.defaults, rooms.defaults, ())
         surface = rooms.open(Address(mention.place, settings.replies, mention.message))
         running.add(task := group.create_task(answered(assistant, mention, settings, surface)))
         task.add_done_callback(running.discard)
@@ -114,7 +115,7 @@ async def _bare(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
 
 
 async def _main(*, durable: bool) -> None:
-    config, rooms = load(None), _Rooms()
+    config, rooms = load(None).of(Config), _Rooms()
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     async with (

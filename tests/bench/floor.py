@@ -17,7 +17,7 @@ _INTENTS = 1 << 0 | 1 << 9 | 1 << 12  # guilds, guild messages, direct messages
 
 
 class Floor:
-    """Asks the model with the bot's own client; no SDK, no Redis, no settings, no history, no reply."""
+    """Asks the model with the bot's own client, without SDK, Redis, settings, history and reply."""
 
     def __init__(self, model: Nebula, name: str) -> None:
         self._model, self._name = model, name
@@ -39,7 +39,7 @@ class Floor:
                     await socket.send_str(json.dumps({"envelope_id": body["envelope_id"]}))
 
     async def discord(self, session: aiohttp.ClientSession, at: Addresses) -> None:
-        """Serve the gateway until cancelled; less than the time after which it wants a heartbeat."""
+        """Serve the gateway until cancelled, which must be before its first heartbeat is due."""
         async with session.ws_connect(f"{at.gateway}?v=10&encoding=json") as socket:
             async for frame in socket:
                 body: dict[str, Any] = json.loads(frame.data)
@@ -68,7 +68,7 @@ class Floor:
 
 @asynccontextmanager
 async def floor(model: Nebula, name: str, at: Addresses, platform: str) -> AsyncIterator[Floor]:
-    """The floor on one platform, "slack" or "discord", connected."""
+    """Connect the floor to one platform, "slack" or "discord"."""
     least = Floor(model, name)
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
         serving = group.create_task((least.slack if platform == "slack" else least.discord)(session, at))

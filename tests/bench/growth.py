@@ -1,4 +1,4 @@
-"""What a delta costs in a reply that is short and in one that is long already: it must not grow with the text."""
+"""The cost of a delta in a short reply and in a long one: it must not grow with the text."""
 
 import statistics
 import time
@@ -8,14 +8,14 @@ from core.reply.latest import Latest
 from core.reply.state import Reply
 from tests.bench.table import Table, ratio
 
-SIZES = (1_000, 5_000, 20_000)
+REPLY_SIZES = (1_000, 5_000, 20_000)
 REPEATS = 5
 
 
 async def measure() -> Table:
     """About 2 s."""
-    costs = {size: statistics.median(_cost(size) for _ in range(REPEATS)) for size in SIZES}
-    last = {size: statistics.median(_cost(100, size) for _ in range(REPEATS)) for size in SIZES}
+    costs = {size: statistics.median(_cost(size) for _ in range(REPEATS)) for size in REPLY_SIZES}
+    last = {size: statistics.median(_cost(100, size) for _ in range(REPEATS)) for size in REPLY_SIZES}
     return Table(
         "Cost of a delta by the length of the reply",
         f"`Reply.add` and `Latest.set` alone, 5 characters a delta, median of {REPEATS} runs.",
@@ -24,17 +24,17 @@ async def measure() -> Table:
             (
                 f"{size:,} deltas, {5 * size:,} characters",
                 f"{costs[size]:,.0f}",
-                ratio(costs[size], costs[SIZES[0]]),
+                ratio(costs[size], costs[REPLY_SIZES[0]]),
                 f"{last[size]:,.0f}",
-                ratio(last[size], last[SIZES[0]]),
+                ratio(last[size], last[REPLY_SIZES[0]]),
             )
-            for size in SIZES
+            for size in REPLY_SIZES
         ),
     )
 
 
 def _cost(deltas: int, after: int = 0) -> float:
-    """Nanoseconds per delta, for so many of them after so many others."""
+    """Nanoseconds per delta, for `deltas` of them after `after` others."""
     cell, delta = Latest(Reply().add(Delta("word " * max(1, after)), 0.0)), Delta(" word")
     start = time.perf_counter_ns()
     for _ in range(deltas):

@@ -1,4 +1,4 @@
-"""Cost of a turn in Redis by how much is stored already: it must be flat."""
+"""The cost of a turn in Redis by the amount of stored data: it must be constant."""
 
 import asyncio
 import math
@@ -22,9 +22,10 @@ from core.store.redis.embedded import embedded
 from core.store.turns import Claimed, Turns
 from tests.bench.table import Table, ratio, us
 
-TURNS, WARM = 300, 30
-SIZES = {10: (10, 100_000), 100: (10, 100, 100_000)}  # exchanges in one channel, by the window
-CHANNELS = 1_000  # of the store that holds the most exchanges, in all of them together
+HISTORY_TURNS, WARM_UP_TURNS = 300, 30
+# Exchanges stored in one channel, by the size of the window
+WINDOW_SIZES = {10: (10, 100_000), 100: (10, 100, 100_000)}
+FULL_CHANNELS = 1_000  # channels of the store with the most exchanges
 ANN = Author("U1", "Ann")
 EXCHANGE = Exchange(
     TurnId("bench"), ANN, "How does it work? " * 7, "It keeps its entries in an array. " * 18, ("q", "a"), 1.0
@@ -46,17 +47,17 @@ async def measure() -> Table:
     with TemporaryDirectory(prefix="nb-") as folder:
         async with embedded(Path(folder)) as server, connection(server.url, answer_timeout=10) as redis:
             rows = []
-            for window, sizes in SIZES.items():
+            for window, sizes in WINDOW_SIZES.items():
                 costs = {size: await _one(redis, size, window) for size in sizes}
                 rows += [_row(f"{size:,} in the channel", window, costs[size], costs[sizes[0]]) for size in sizes]
             few = await _many(redis, 10)
-            many = await _many(redis, CHANNELS)
+            many = await _many(redis, FULL_CHANNELS)
             rows.append(_row("1,000 in all, in 10 channels", 100, few, few))
-            rows.append(_row(f"{CHANNELS * 100:,} in all, in {CHANNELS:,} channels", 100, many, few))
+            rows.append(_row(f"{FULL_CHANNELS * 100:,} in all, in {FULL_CHANNELS:,} channels", 100, many, few))
     size = len(Entries(NO_ENCRYPTION).exchange(Conversation("bench"), EXCHANGE))
     return Table(
         "Cost of a turn by the exchanges stored",
-        f"Accept, claim, read the history and commit, {TURNS} turns one after the other, embedded "
+        f"Accept, claim, read the history and commit, {HISTORY_TURNS} turns one after the other, embedded "
         f"{server.version} with its append-only file, {size:,} bytes an exchange. The window is what "
         "a turn reads at most (HISTORY_EXCHANGES); CPU of the bot includes decoding it.",
         ("stored exchanges", "window", "median us", "ratio", "server CPU us", "ratio", "bot CPU us", "ratio"),
@@ -74,14 +75,14 @@ def _row(name: str, window: int, cost: _Cost, floor: _Cost) -> tuple[str, ...]:
 
 
 async def _one(redis: "Redis", stored: int, window: int) -> _Cost:
-    """All in one channel. A commit keeps as many as there are, so that the list stays as long as it is."""
+    """Store all exchanges in one channel. A commit keeps their number, so that the list does not grow."""
     await redis.flushall()
     await _seed(redis, "bench", stored)
     return await _turns(redis, ["bench"], Retention(exchanges=window), Retention(exchanges=stored))
 
 
 async def _many(redis: "Redis", channels: int) -> _Cost:
-    """A hundred in each of these channels, as with the limits in use."""
+    """Store a hundred exchanges in each of these channels, as many as the program keeps."""
     await redis.flushall()
     names = [f"bench/{number}" for number in range(channels)]
     for name in names:
@@ -101,8 +102,8 @@ async def _turns(redis: "Redis", conversations: list[str], reading: Retention, w
     accepting, committing = Turns(redis, reading), Turns(redis, writing)
     times: list[float] = []
     server = client = math.nan
-    for number in range(WARM + TURNS):
-        if number == WARM:
+    for number in range(WARM_UP_TURNS + HISTORY_TURNS):
+        if number == WARM_UP_TURNS:
             server, client = await _server_cpu(redis), time.process_time()
         conversation = conversations[number * 7 % len(conversations)]
         name = f"bench/{next(NUMBERS)}"
@@ -115,7 +116,7 @@ async def _turns(redis: "Redis", conversations: list[str], reading: Retention, w
         times.append(time.perf_counter() - start)
     client = time.process_time() - client
     server = await _server_cpu(redis) - server
-    return _Cost(statistics.median(times[WARM:]), server / TURNS, client / TURNS)
+    return _Cost(statistics.median(times[WARM_UP_TURNS:]), server / HISTORY_TURNS, client / HISTORY_TURNS)
 
 
 async def _server_cpu(redis: "Redis") -> float:

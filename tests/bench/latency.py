@@ -1,4 +1,4 @@
-"""Time from an event on the platform to the model's request, against the least that a bot could do."""
+"""The time from an event on the platform to the model's request, compared to the least that a bot could do."""
 
 import statistics
 from collections.abc import Awaitable, Callable
@@ -9,57 +9,58 @@ from bots.compose import chat_model, nebula, storage
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
-from core.settings.config import Config
 from tests.bench.floor import floor
 from tests.bench.table import Table, ms, percentile, ratio
-from tests.bench.wire import Event, Wire, wire
+from tests.bench.wire import AskKind, BenchWire, wire
+from tests.configuration import Configuration
 
-TURNS, WARM = 150, 10
-EVENTS = {Event.SLACK: "slack", Event.DISCORD: "discord", Event.DISCORD_SLASH: "discord"}
+LATENCY_TURNS, LATENCY_WARM_UP = 150, 10
+EVENT_LABELS = {AskKind.SLACK: "slack", AskKind.DISCORD: "discord", AskKind.DISCORD_SLASH: "discord"}
 
 
 async def measure() -> Table:
     """About 10 s."""
     with TemporaryDirectory(prefix="nb-") as folder:
-        async with wire(channels=TURNS + WARM) as servers:
+        async with wire(channels=LATENCY_TURNS + LATENCY_WARM_UP) as servers:
             await servers.answers("ok")
             config = servers.addresses.config(Path(folder))
             bot = await _bot(servers, config)
             least = await _floor(servers, config)
     rows = []
-    for event in EVENTS:
+    for event in EVENT_LABELS:
         ours, theirs = bot[event], least[event]
         median = statistics.median(ours), statistics.median(theirs)
         p95 = percentile(ours, 0.95), percentile(theirs, 0.95)
         rows.append((event.value, *map(ms, (median[0], p95[0], median[1], p95[1])), ratio(*median), ratio(*p95)))
     return Table(
         "Time from event to model request",
-        f"From the moment the platform sends the event until Nebula has the request's headers: {TURNS} turns each, one "
-        "after the other, each in a channel of its own; the whole bot in one process, embedded Redis, the platforms "
-        "and Nebula in another process. Floor: a bare WebSocket that asks Nebula with the same client at once.",
+        "From the moment the platform sends the event until Nebula has the request's headers: "
+        f"{LATENCY_TURNS} turns each, one after the other, each in a channel of its own; the whole bot in one process, "
+        "embedded Redis, the platforms and Nebula in another process. Floor: a bare WebSocket "
+        "that asks Nebula with the same client at once.",
         ("event", "median ms", "p95 ms", "floor median ms", "floor p95 ms", "median : floor", "p95 : floor"),
         tuple(rows),
     )
 
 
-async def _bot(servers: Wire, config: Config) -> dict[Event, list[float]]:
-    slack, discord = Slack(config), Discord(config)
+async def _bot(servers: BenchWire, config: Configuration) -> dict[AskKind, list[float]]:
+    slack, discord = Slack(config.slack), Discord(config.discord)
     async with (
-        storage(config) as store,
-        chat_model(config, store.redis) as model,
-        serving(config, store.redis, model, [slack, discord]) as bot,
+        storage(config.core) as store,
+        chat_model(config.core, store.redis) as model,
+        serving(config.core, store.redis, model, [slack, discord]) as bot,
     ):
         await slack.ready.wait()
         await discord.ready.wait()
         await servers.connected()
-        return {event: await _times(servers, event, bot.runner.idle) for event in EVENTS}
+        return {event: await _times(servers, event, bot.runner.idle) for event in EVENT_LABELS}
 
 
-async def _floor(servers: Wire, config: Config) -> dict[Event, list[float]]:
+async def _floor(servers: BenchWire, config: Configuration) -> dict[AskKind, list[float]]:
     found = {}
-    async with nebula(config) as model:
-        for event, platform in EVENTS.items():
-            async with floor(model, config.nebula_model, servers.addresses, platform) as least:
+    async with nebula(config.core) as model:
+        for event, platform in EVENT_LABELS.items():
+            async with floor(model, config.core.nebula_model, servers.addresses, platform) as least:
 
                 async def settled(answered: Callable[[], Awaitable[object]] = least.answered.wait) -> None:
                     await answered()
@@ -68,10 +69,10 @@ async def _floor(servers: Wire, config: Config) -> dict[Event, list[float]]:
     return found
 
 
-async def _times(servers: Wire, event: Event, settled: Callable[[], Awaitable[None]]) -> list[float]:
+async def _times(servers: BenchWire, event: AskKind, settled: Callable[[], Awaitable[None]]) -> list[float]:
     times = []
-    for number in range(WARM + TURNS):
+    for number in range(LATENCY_WARM_UP + LATENCY_TURNS):
         asked = await servers.ask(event, number)
         await settled()
         times.append(asked.requested - asked.said)
-    return times[WARM:]
+    return times[LATENCY_WARM_UP:]

@@ -1,7 +1,8 @@
-"""`make bench-live`: what people see while the model writes, against an ideal pacer with the same limits; six minutes.
+"""`make bench-live`: what people see while the model writes, compared to an ideal pacer with the same limits; six
+minutes.
 
 `python -m tests.bench.live discord-1 slack-5` runs some of the cases. Limits are the platforms' real ones, a round trip
-to them takes 50 ms, and a reply is 600 tokens at 60 a second. Exit status 1 when a target is missed.
+to them takes 50 ms, and a reply is 600 tokens at 60 a second. The exit status is 1 if a target is missed.
 """
 
 import asyncio
@@ -14,18 +15,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.bench.live_cases import CASES, Case
+from tests.bench.live_cases import LIVE_CASES, LiveCase
 from tests.bench.live_ideal import age, clairvoyant, ideal
 from tests.bench.live_run import FAST, LENGTH, play, read_rate
 from tests.bench.live_scene import ROUND_TRIP, Watched
 from tests.bench.table import Table
 
 STREAM = "stream"  # the case that measures the reading of the model's stream
-DELAY = 10.0  # seconds that an edit takes in it
+DELAY = 10.0  # seconds that an edit takes in this case
 TOLERANCE = 0.05
-LONGEST = 150.0  # seconds for one case
+LIVE_CASE_SECONDS = 150.0  # seconds for one case
 
-COLUMNS = (
+LIVE_COLUMNS = (
     "case",
     "mean age, s",
     "ideal, s",
@@ -41,7 +42,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A row of the table, what was called, and how many of the targets were missed."""
+    """A row of the table, the calls, and the number of missed targets."""
 
     row: tuple[str, ...]
     note: str
@@ -49,7 +50,7 @@ class Result:
 
 
 class _Targets:
-    """Figures with their targets beside them; counts those that were missed."""
+    """Figures beside their targets; counts the missed targets."""
 
     def __init__(self) -> None:
         self.missed = 0
@@ -62,7 +63,7 @@ class _Targets:
         return f"{found:.{digits}f} (≤ {most:g}) {'✓' if reached else '✗'}"
 
 
-def judged(case: Case, seen: Watched) -> Result:
+def judged(case: LiveCase, seen: Watched) -> Result:
     """The figures of a run beside their targets."""
     if not all(reply.written for reply in seen.replies):
         return Result((case.title, "the model was not asked for every reply"), "", 1)
@@ -95,10 +96,10 @@ def judged(case: Case, seen: Watched) -> Result:
 
 
 async def _measured(name: str) -> Result:
-    """One case, whatever happens in it."""
-    case = CASES[name]
+    """Measure one case; a failure becomes a row."""
+    case = LIVE_CASES[name]
     try:
-        async with asyncio.timeout(LONGEST):
+        async with asyncio.timeout(LIVE_CASE_SECONDS):
             seen = await play(case)
     except Exception as error:  # noqa: BLE001 - one case that breaks must not hide the figures of the others
         print(f"{name}: {error!r}", file=sys.stderr)
@@ -107,11 +108,11 @@ async def _measured(name: str) -> Result:
 
 
 async def _stream() -> Result:
-    """The model's stream is read as fast beside a slow platform as beside a quick one."""
+    """Check that a slow platform does not slow down the reading of the model's stream."""
     title = f"Reading {FAST} tokens/s, {LENGTH:,} tokens, on Discord"
     try:
-        async with asyncio.timeout(LONGEST):
-            quick, slow = [await read_rate(CASES["discord-1"], delay) for delay in (0.0, DELAY)]
+        async with asyncio.timeout(LIVE_CASE_SECONDS):
+            quick, slow = [await read_rate(LIVE_CASES["discord-1"], delay) for delay in (0.0, DELAY)]
     except Exception as error:  # noqa: BLE001 - as above
         return Result((title, f"broke: {error!r}"), "", 1)
     reached = math.isclose(slow, quick, rel_tol=TOLERANCE)
@@ -123,13 +124,13 @@ def _tables(results: dict[str, Result]) -> list[Table]:
     tables = []
     replies = [result for name, result in results.items() if name != STREAM]
     if replies:
-        rows = tuple(each.row + ("",) * (len(COLUMNS) - len(each.row)) for each in replies)
+        rows = tuple(each.row + ("",) * (len(LIVE_COLUMNS) - len(each.row)) for each in replies)
         setting = (
             "Mean age of the newest visible token, from a reply's first token to its last, over all replies; ideal and "
             "clairvoyant as live_ideal.py defines them. Final text: from the last token to the complete text. First "
             "text: from the first token. Notes: calls of the platform, all answers with 429 among them."
         )
-        tables.append(Table("What people see while the model writes", setting, COLUMNS, rows, _notes(replies)))
+        tables.append(Table("What people see while the model writes", setting, LIVE_COLUMNS, rows, _notes(replies)))
     if STREAM in results:
         row = results[STREAM].row
         columns = ("case", "tokens/s", f"{DELAY:g} s an edit: tokens/s", "ratio")
@@ -152,8 +153,8 @@ async def _all(names: Sequence[str]) -> dict[str, Result]:
 
 
 def main(names: list[str]) -> int:
-    """Run the cases of these names, or all; returns the exit status."""
-    known = (*CASES, STREAM)
+    """Run the cases with these names, or all; returns the exit status."""
+    known = (*LIVE_CASES, STREAM)
     if unknown := set(names) - set(known):
         print(f"There is no case {', '.join(sorted(unknown))}; there are {', '.join(known)}.", file=sys.stderr)
         return 2

@@ -1,19 +1,17 @@
-"""The ideal pacer of `make bench-live`: what could be seen of replies under the same limits, as a pure simulation.
+"""The ideal pacer of `make bench-live`: a pure simulation of what people could see of replies under the same limits.
 
-It knows no more than a bot does: the tokens written so far, and the limits.
+It knows only what a bot knows: the tokens written until now, and the limits.
 
-- Each budget is spent at an even rate, `calls` in `seconds`, never more than that in any rolling window: no call is
-  kept in reserve, no margin added to the window, and deciding takes no time.
-- Whoever has the oldest visible token goes next; of those who have none, whose first token is the oldest.
-- A message's first text is a call from the budget of posts and goes as soon as the rolling window allows it; all
-  later ones are edits at the even rate.
-- A call carries the newest token at the time it leaves. It is applied half a round trip later and answered a whole
-  one later; until then the same reply makes no other call.
-- A reply is cut into messages where the bot cut it. What goes beyond a message's end is a post again, once the message
-  is shown to its end.
+- Each budget is spent at an even rate, `calls` in `seconds`, never more than that in any rolling window: it keeps no
+call in reserve, adds no margin to the window, and decides in no time. - The reply with the oldest visible token goes
+next; among replies with none, the one with the oldest first token. - A message's first text is a call from the budget
+of posts, as soon as the rolling window allows it. All later texts are edits at the even rate. - A call contains the
+newest token of the time when it is sent. It takes effect half a round trip later and is answered after a whole one;
+until then the same reply makes no other call. - A reply is cut into messages where the bot cut it. Text beyond a
+message's end is a new post, once the message is completely shown.
 
-The clairvoyant differs in one thing: it knows how long the replies will run and spreads over that time all the calls
-that the window allows within it. Where the window is longer than the replies, it bursts.
+The clairvoyant pacer differs in one thing: it knows how long the replies will run, and spreads all calls that the
+window allows within that time over it. If the window is longer than the replies, it bursts.
 """
 
 import math
@@ -25,7 +23,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """From `at` on (seconds) the first `tokens` tokens of a reply could be seen."""
+    """From `at` on (seconds), people could see the first `tokens` tokens of a reply."""
 
     at: float
     tokens: int
@@ -42,9 +40,9 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A reply to be shown: when each of its tokens was written, and what its calls are taken from.
+    """A reply to show: when each of its tokens was written, and the budgets of its calls.
 
-    `starts`: how many tokens stand before each of its messages.
+    `starts`: how many tokens precede each of its messages.
     """
 
     written: tuple[float, ...]
@@ -68,22 +66,22 @@ def age(written: Sequence[float], sights: Sequence[Sight]) -> float:
 
 
 def ideal(streams: Sequence[Stream], trip: float) -> list[tuple[Sight, ...]]:
-    """What would be seen of each reply with the ideal pacer; `trip` is a round trip in seconds."""
+    """What people would see of each reply with the ideal pacer. `trip`: a round trip in seconds."""
     return _played(streams, trip, lambda budget: budget.seconds / budget.calls)
 
 
 def clairvoyant(streams: Sequence[Stream], trip: float) -> list[tuple[Sight, ...]]:
-    """The same with one that knows the end of the replies."""
+    """The same with a pacer that knows the end of the replies."""
     runs = max(stream.written[-1] for stream in streams) - min(stream.written[0] for stream in streams)
     return _played(streams, trip, lambda budget: min(budget.seconds, runs) / budget.calls)
 
 
 @dataclass(slots=True)
 class _Shown:
-    """A reply as far as it has come."""
+    """The state of a reply in the simulation."""
 
     stream: Stream
-    sent: int = 0  # tokens that the last call carried
+    sent: int = 0  # tokens in the last call
     free: float = -math.inf  # when that call is answered
     sights: list[Sight] = field(default_factory=list)
 
@@ -98,7 +96,7 @@ class _Shown:
 
     @property
     def end(self) -> int:
-        """How many tokens can be shown up to the end of the message that the next call is about."""
+        """How many tokens fit up to the end of the message of the next call."""
         return next((start for start in self.stream.starts if start > self.sent), len(self.stream.written))
 
     @property

@@ -1,4 +1,4 @@
-"""One case of `make bench-live` played: the bots in this process, the servers in another."""
+"""Plays one case of `make bench-live`, with the bots in this process and the servers in another one."""
 
 import asyncio
 import time
@@ -19,15 +19,15 @@ from core.domain.ports import ChatModel
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.nebula.wrappers.breaking import Breakers
-from core.settings.config import Config
 from core.settings.parameters import Stored, resolve
 from core.store.settings import SettingsStore
-from tests.bench.live_cases import Case
+from tests.bench.live_cases import LiveCase
 from tests.bench.live_scene import LiveWire, Watched, live_wire
 from tests.bench.turns import answered
-from tests.bench.wire import PATIENCE, Event
+from tests.bench.wire import BENCH_WAIT_SECONDS, AskKind
+from tests.configuration import Configuration
 
-FAST, LENGTH = 400, 2_000  # tokens a second, and of the answer, that is read while the platform is slow
+FAST, LENGTH = 400, 2_000  # tokens per second, and tokens, of the answer that is read while the platform is slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class _Served:
     platform: Slack | Discord
 
 
-async def play(case: Case) -> Watched:
-    """Run the replies of a case to their end, or until nobody would wait for it any more."""
+async def play(case: LiveCase) -> Watched:
+    """Run the replies of a case until they end or the wait for them runs out."""
     async with _stage(case) as (servers, bots):
         await servers.says(case.tokens, case.pace)
         if case.halved:
@@ -49,13 +49,13 @@ async def play(case: Case) -> Watched:
         await servers.ask_many(case.event, case.replies)
         watched = await servers.watch(case.replies, case.patience)
         with suppress(TimeoutError):
-            async with asyncio.timeout(5):  # for the commit; what hangs then was seen to be incomplete
+            async with asyncio.timeout(5):  # for the commits; a reply that hangs has been seen as incomplete before
                 await asyncio.gather(*(each.bot.runner.idle() for each in bots))
         return watched
 
 
-async def read_rate(case: Case, delay: float) -> float:
-    """Tokens a second that the bot reads of a fast model while the platform answers edits `delay` seconds late."""
+async def read_rate(case: LiveCase, delay: float) -> float:
+    """Tokens per second that the bot reads from a fast model while the platform answers edits `delay` seconds late."""
     meters: list[_Meter] = []
 
     def metered(model: ChatModel) -> ChatModel:
@@ -67,7 +67,7 @@ async def read_rate(case: Case, delay: float) -> float:
         if delay:
             await servers.slow(delay)
         await servers.ask_many(case.event, 1)
-        async with asyncio.timeout(LENGTH / FAST * 3 + PATIENCE):
+        async with asyncio.timeout(LENGTH / FAST * 3 + BENCH_WAIT_SECONDS):
             await meters[0].over.wait()
     (first, begin), *_, (last, _) = meters[0].read
     return (LENGTH - begin) / (last - first)
@@ -75,46 +75,47 @@ async def read_rate(case: Case, delay: float) -> float:
 
 @asynccontextmanager
 async def _stage(
-    case: Case, seen: Callable[[ChatModel], ChatModel] = lambda model: model
+    case: LiveCase, seen: Callable[[ChatModel], ChatModel] = lambda model: model
 ) -> AsyncIterator[tuple[LiveWire, Sequence[_Served]]]:
-    """Servers and bots of a case, fresh, so that no budget is used up yet."""
+    """New servers and bots for a case, so that all budgets are unused."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="nb-"))
         servers = await stack.enter_async_context(live_wire(case.replies))
-        config = servers.addresses.config(Path(folder))
+        sections = servers.addresses.config(Path(folder))
+        config = sections.core
         store = await stack.enter_async_context(storage(config))
         bots = []
         for _ in range(case.replicas):
             account = account_limits(config, store.redis)
             client = seen(await stack.enter_async_context(nebula(config, account.reserve_retry)))
             model = wrapped(config, client, account, Breakers())
-            platform = _platform(case, config)
+            platform = _platform(case, sections)
             bot = await stack.enter_async_context(serving(config, store.redis, model, [platform]))
             await platform.ready.wait()
             bots.append(_Served(bot, platform))
         if case.streaming:
-            settings = SettingsStore(store.redis, config, {})
+            settings = SettingsStore(store.redis, config.defaults, {})
             scope = f"slack/{await servers.team()}"
             await settings.write(scope, "streaming", Stored(case.streaming, "bench", time.time()))
         await servers.ready(case.event, case.replicas)
         yield servers, bots
 
 
-def _platform(case: Case, config: Config) -> Slack | Discord:
-    return Slack(config) if case.event in (Event.SLACK, Event.SLACK_DIRECT) else Discord(config)
+def _platform(case: LiveCase, config: Configuration) -> Slack | Discord:
+    return Slack(config.slack) if case.event in (AskKind.SLACK, AskKind.SLACK_DIRECT) else Discord(config.discord)
 
 
-async def _together(servers: LiveWire, served: _Served, case: Case) -> Watched:
+async def _together(servers: LiveWire, served: _Served, case: LiveCase) -> Watched:
     """All replies in one channel at once: the assistant answers on surfaces of the platform, without the intake."""
-    config = servers.addresses.config(Path("unused"))
-    asked = [await servers.written_to_nobody(number) for number in range(case.replies)]
+    config = servers.addresses.config(Path("unused")).core
+    asked = [await servers.post_unheard(number) for number in range(case.replies)]
     async with asyncio.TaskGroup() as group:
         running = []
         for number, each in enumerate(asked):
             mention = Question(
                 TurnId(f"bench/{number}"), each.place, Author("U", "bob"), each.text, message=each.message
             )
-            settings = resolve(each.place, config, served.platform.defaults, ())
+            settings = resolve(each.place, config.defaults, served.platform.defaults, ())
             surface = served.platform.open(Address(each.place, settings.replies, each.message))
             running.append(group.create_task(answered(served.bot.assistant, mention, settings, surface)))
         watched = await servers.watch(case.replies, case.patience)
@@ -124,7 +125,7 @@ async def _together(servers: LiveWire, served: _Served, case: Case) -> Watched:
 
 
 class _Meter:
-    """A model that notes when how many tokens of its answer had been read."""
+    """A model that records when how many tokens of its answer had been read."""
 
     def __init__(self, model: ChatModel) -> None:
         self._model = model

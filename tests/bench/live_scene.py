@@ -1,4 +1,4 @@
-"""The servers of `make bench-live` with their real limits, and what people saw there of every reply."""
+"""The servers of `make bench-live` with their real limits, and what people saw of every reply."""
 
 import asyncio
 import re
@@ -8,29 +8,27 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
-from bots.sandbox.discord.limits import OBSERVED
-from bots.sandbox.discord.limits import Limit as DiscordLimit
+from bots.sandbox.discord.limits import DISCORD_LIMITS, DiscordLimit
 from bots.sandbox.discord.server import DiscordServer
-from bots.sandbox.slack.limits import REAL
-from bots.sandbox.slack.limits import Limit as SlackLimit
+from bots.sandbox.slack.limits import SLACK_LIMITS, SlackLimit
 from bots.sandbox.slack.server import SlackServer
 from core.domain.chat import ChatMessage
 from core.domain.conversation import Place
 from tests.bench.live_ideal import Sight
-from tests.bench.wire import PATIENCE, Event, Scene, Wire, process
+from tests.bench.wire import BENCH_WAIT_SECONDS, AskKind, BenchScene, BenchWire, process
 
-ROUND_TRIP = 0.05  # seconds between the bot and a platform, there and back
+ROUND_TRIP = 0.05  # seconds of a round trip between the bot and a platform
 DISCORD_HALVED, SLACK_HALVED = DiscordLimit(2, 5.0), SlackLimit(25)  # of edits
-LETTERS = ascii_lowercase  # reply number n says "a1 a2 a3 …" with the letter n in place of the a
+LETTERS = ascii_lowercase  # reply number n is "a1 a2 a3 …", with the n-th letter instead of "a"
 _QUESTION = re.compile(r"Question ([a-z])\b")
 _TOKEN = re.compile(r"\b([a-z])(\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One reply: when the model's server wrote each token, and what could be seen when (monotonic seconds).
+class ShownReply:
+    """One reply: when the model's server wrote each token, and what people could see when (monotonic seconds).
 
-    `starts`: how many tokens stand before each of its messages.
+    `starts`: how many tokens precede each of its messages.
     """
 
     written: tuple[float, ...]
@@ -39,12 +37,12 @@ class Shown:
 
     @property
     def first(self) -> float:
-        """When the first text could be seen; never is infinite."""
+        """When people could first see text; infinite if never."""
         return next((sight.at for sight in self.sights if sight.tokens), float("inf"))
 
     @property
     def complete(self) -> float:
-        """From when on the whole text could be seen."""
+        """Since when people could see the whole text."""
         found = float("inf")
         for sight in reversed(self.sights):
             if sight.tokens < len(self.written):
@@ -55,68 +53,69 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """All replies of a run, the platform's calls by method or route, and of them those answered with 429."""
+    """All replies of a run, the platform's calls by method or route, and how many of them got 429."""
 
-    replies: tuple[Shown, ...]
+    replies: tuple[ShownReply, ...]
     calls: tuple[tuple[str, int], ...]
     refused: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question that nobody heard: where it stands, the id of its message, and its words."""
+class UnheardQuestion:
+    """A question that the bot did not receive: its place, the id of its message, and its text."""
 
     place: Place
     message: str
     text: str
 
 
-class LiveWire(Wire):
+class LiveWire(BenchWire):
     """The servers, as seen from the bench's process."""
 
     async def says(self, tokens: int, pace: float) -> None:
-        """How long the model's answers are, and at how many tokens a second they come."""
+        """Set the number of tokens of the model's answers and how many it writes per second."""
         await self.call("says", tokens, pace)
 
-    async def ready(self, event: Event, bots: int) -> None:
-        """Wait for so many bots on the platform of this event; from now on calls count."""
+    async def ready(self, event: AskKind, bots: int) -> None:
+        """Wait for this many bots on the platform of this event. From now on calls count."""
         await self.call("ready", event, bots)
 
     async def team(self) -> str:
         """Slack's workspace."""
         return str(await self.call("team"))
 
-    async def written_to_nobody(self, number: int) -> Asked:
-        """Question `number`, put into Discord's first channel without a mention."""
-        found: Asked = await self.call("written_to_nobody", number)
+    async def post_unheard(self, number: int) -> UnheardQuestion:
+        """Post question `number` in Discord's first channel, without a mention."""
+        found: UnheardQuestion = await self.call("post_unheard", number)
         return found
 
     async def halve(self, seconds: float) -> None:
-        """After so many seconds, Discord and Slack take about half as many edits, without a word."""
+        """After this many seconds, Discord and Slack accept about half as many edits, without any notice."""
         await self.call("halve", seconds)
 
     async def slow(self, seconds: float) -> None:
-        """Discord answers every edit so much later."""
+        """Let Discord answer every edit this many seconds late."""
         await self.call("slow", seconds)
 
     async def watch(self, replies: int, patience: float) -> Watched:
-        """What was seen once so many replies stand there to their end, or so long after the model's last token."""
+        """Wait until this many replies are complete, at most this long after the model's last token; returns what
+        people saw."""
         found: Watched = await self.call("watch", replies, patience)
         return found
 
 
 @asynccontextmanager
 async def live_wire(channels: int) -> AsyncIterator[LiveWire]:
-    """The servers in a process of their own."""
+    """Start the servers in their own process."""
     async with process(LiveScene, channels) as (pipe, addresses):
         yield LiveWire(pipe, addresses)
 
 
-class LiveScene(Scene):
+class LiveScene(BenchScene):
     """The same in the servers' process."""
 
-    slack_limits = REAL
-    discord_limits = OBSERVED
+    slack_limits = SLACK_LIMITS
+    discord_limits = DISCORD_LIMITS
 
     def __init__(self, slack: SlackServer, discord: DiscordServer, channels: int) -> None:
         super().__init__(slack, discord, channels)
@@ -128,27 +127,29 @@ class LiveScene(Scene):
     def says(self, tokens: int, pace: float) -> None:
         self._tokens, self.nebula.pace = tokens, pace
 
-    async def ready(self, event: Event, bots: int) -> None:
-        if event in (Event.SLACK, Event.SLACK_DIRECT):
-            await self._slack.until(lambda: self._slack.sockets == bots, PATIENCE)
+    async def ready(self, event: AskKind, bots: int) -> None:
+        if event in (AskKind.SLACK, AskKind.SLACK_DIRECT):
+            await self._slack.until(lambda: self._slack.sockets == bots, BENCH_WAIT_SECONDS)
         else:
             sessions, commands = self._discord.gateway, self._discord.commands
-            await self._discord.until(lambda: len(sessions.sessions) == bots and bool(commands.registered), PATIENCE)
+            await self._discord.until(
+                lambda: len(sessions.sessions) == bots and bool(commands.registered), BENCH_WAIT_SECONDS
+            )
         self._known = len(self._calls())
 
     def team(self) -> str:
         return self._slack.team
 
-    async def written_to_nobody(self, number: int) -> Asked:
+    async def post_unheard(self, number: int) -> UnheardQuestion:
         channel = self._channels[0]
         message = await self._discord.say(self._bob, channel, self._question(number))
-        return Asked(Place("discord", channel.guild, channel.id), message.id, message.content)
+        return UnheardQuestion(Place("discord", channel.guild, channel.id), message.id, message.content)
 
     def halve(self, seconds: float) -> None:
         async def later() -> None:
             await asyncio.sleep(seconds)
-            self._discord.limits = replace(OBSERVED, edit=DISCORD_HALVED)
-            self._slack.limits = {**REAL, "chat.update": SLACK_HALVED}
+            self._discord.limits = replace(DISCORD_LIMITS, edit=DISCORD_HALVED)
+            self._slack.limits = {**SLACK_LIMITS, "chat.update": SLACK_HALVED}
 
         self._later.add(asyncio.get_running_loop().create_task(later()))
 
@@ -157,7 +158,7 @@ class LiveScene(Scene):
 
     async def watch(self, replies: int, patience: float) -> Watched:
         with suppress(TimeoutError):
-            told = self._tokens / (self.nebula.pace or 1) + PATIENCE
+            told = self._tokens / (self.nebula.pace or 1) + BENCH_WAIT_SECONDS
             await self.nebula.until(lambda: sum(each.finished for each in self.nebula.requests) >= replies, told)
             platform = self._slack if self._slack.sockets else self._discord
             await platform.until(lambda: self._complete(replies), patience)
@@ -180,14 +181,14 @@ class LiveScene(Scene):
         return [(call.route, call.status) for call in self._discord.calls]
 
     def _complete(self, replies: int) -> bool:
-        """Whether so many replies are visible to their last token."""
+        """Whether this many replies are visible to their last token."""
         seen: Counter[str] = Counter()
         for frames in self._messages():
             seen.update(letter for letter, _ in set(_TOKEN.findall(frames[-1][1])))
         return sum(many >= self._tokens for many in seen.values()) >= replies
 
-    def _shown(self, letter: str) -> Shown:
-        """What could be seen of one reply: its tokens up to the first that is missing, over all its messages."""
+    def _shown(self, letter: str) -> ShownReply:
+        """What people could see of one reply: its tokens up to the first missing one, over all its messages."""
         written = next((each.written for each in self.nebula.requests if _asked(each.messages) == letter), ())
         found = []
         for name, frames in enumerate(self._messages()):
@@ -201,7 +202,7 @@ class LiveScene(Scene):
             there = {number for each in visible.values() for number in each}
             sights.append(Sight(at, next(number for number in range(len(there) + 1) if number + 1 not in there)))
         starts = {0, *(min(numbers) - 1 for numbers in visible.values() if numbers)}
-        return Shown(written, tuple(sights), tuple(sorted(starts)))
+        return ShownReply(written, tuple(sights), tuple(sorted(starts)))
 
     def _messages(self) -> Iterator[list[tuple[float, str]]]:
         """What each message of the bot showed, and from when on."""
@@ -216,6 +217,6 @@ class LiveScene(Scene):
 
 
 def _asked(messages: Sequence[ChatMessage]) -> str:
-    """The letter of the question that the model was asked."""
+    """The letter of the question in the model's request."""
     found = _QUESTION.findall(messages[-1].content)
     return found[-1] if found else ""

@@ -1,4 +1,4 @@
-"""The bot as it is run, in a process of its own, and what that process costs."""
+"""The bot as a process of its own, and the cost of that process."""
 
 import asyncio
 import os
@@ -13,8 +13,8 @@ RUN = ("-c", "import sys; from bots.cli import main; sys.exit(main(['run']))")
 
 @asynccontextmanager
 async def program(settings: Mapping[str, str], folder: Path, *arguments: str) -> AsyncIterator[int]:
-    """`nebula-bot run`, knowing nothing of this process's environment; its process id. `arguments`: of Python, where
-    it is to be started otherwise."""
+    """Run `nebula-bot run` without this process's environment; yields its process id. `arguments`: for Python, to start
+    it in another way."""
     own = {"DATA_DIR": str(folder), "DRAIN_SECONDS": "0", "LOG_LEVEL": "WARNING", **settings}
     paths = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
     process = await asyncio.create_subprocess_exec(
@@ -33,14 +33,14 @@ async def program(settings: Mapping[str, str], folder: Path, *arguments: str) ->
 
 
 def resident(process: int) -> int:
-    """Bytes of the resident set."""
+    """Bytes of the process's resident set."""
     return int(_ps(process, "rss")) * 1024
 
 
 def cpu_seconds(process: int) -> float:
-    """Seconds of CPU time so far."""
+    """The process's CPU time until now, in seconds."""
     schedule = Path(f"/proc/{process}/schedstat")
-    if schedule.exists():  # finer than what ps tells; of the main thread, which is where the loop runs
+    if schedule.exists():  # finer than the output of ps; for the main thread, where the loop runs
         return int(schedule.read_text().split()[0]) / 1e9
     seconds = 0.0
     for part in _ps(process, "time").split(":"):

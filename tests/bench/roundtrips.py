@@ -1,4 +1,4 @@
-"""Redis round trips of one turn: to start it, while it runs, to finish it."""
+"""The Redis round trips of one turn: at its start, while it runs, and at its end."""
 
 import time
 from collections import Counter
@@ -15,16 +15,16 @@ from core.store.redis.client import connection
 from core.store.redis.embedded import SOCKET, embedded
 from tests.bench.table import Table
 from tests.bench.tap import Tap, Trip, tap
-from tests.bench.wire import Asked, Event, Wire, wire
+from tests.bench.wire import AskKind, AskTimes, BenchWire, wire
 
-WARM = 2  # turns of each kind that load the scripts and open the connections
-PACE, SHORT, LONG = 20, 20, 180  # tokens a second, and of an answer of a second and of nine
-SWEEP = {"TIME", "ZRANGEBYSCORE"}  # the look for lapsed turns, once a second whatever runs
+LOADING_TURNS = 2  # turns of each kind to load the scripts and open the connections
+PACE, SHORT_TOKENS, LONG = 20, 20, 180  # tokens per second, and tokens of answers that take one second and nine
+SWEEP = {"TIME", "ZRANGEBYSCORE"}  # the search for lapsed turns, once a second in any case
 
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    asked: Asked
+    asked: AskTimes
     over: float
     trips: Sequence[Trip]
 
@@ -32,25 +32,25 @@ class _Turn:
 async def measure() -> Table:
     """About 15 s."""
     with TemporaryDirectory(prefix="nb-") as folder:
-        async with wire(channels=WARM + 1) as servers, embedded(Path(folder)) as server:
+        async with wire(channels=LOADING_TURNS + 1) as servers, embedded(Path(folder)) as server:
             config = servers.addresses.config(Path(folder))
-            slack, discord = Slack(config), Discord(config)
+            slack, discord = Slack(config.slack), Discord(config.discord)
             async with (
                 tap(server.data / SOCKET, Path(folder, "tap")) as line,
                 connection(f"unix://{folder}/tap") as redis,
-                chat_model(config, redis) as model,
-                serving(config, redis, model, [slack, discord]) as bot,
+                chat_model(config.core, redis) as model,
+                serving(config.core, redis, model, [slack, discord]) as bot,
             ):
                 await slack.ready.wait()
                 await discord.ready.wait()
                 await servers.connected()
                 rows = []
-                for event in Event:
+                for event in AskKind:
                     await servers.answers("ok")
-                    for number in range(WARM):
+                    for number in range(LOADING_TURNS):
                         await _turn(servers, bot, line, event, number)
-                    rows.append(await _row(servers, bot, line, event, SHORT))
-                rows.append(await _row(servers, bot, line, Event.DISCORD, LONG))
+                    rows.append(await _row(servers, bot, line, event, SHORT_TOKENS))
+                rows.append(await _row(servers, bot, line, AskKind.DISCORD, LONG))
     return Table(
         "Redis round trips per turn",
         "Counted on the socket between the whole bot and its Redis, connections and scripts warm. Start: until Nebula "
@@ -59,16 +59,16 @@ async def measure() -> Table:
         tuple(rows),
         (
             "While it runs: one for each message that the reply takes, so that another process could go on with it, "
-            f"one each third of the lease ({config.lease_seconds:g} s) to renew it, and one for each budget that a "
-            "call to the platform draws on (its own, and mostly the whole bot's).",
+            f"one each third of the lease ({config.core.lease_seconds:g} s) to renew it, and one for each budget that "
+            "a call to the platform draws on (its own, and mostly the whole bot's).",
             "Beside all turns, a process looks for lapsed ones once a second, with one round trip for each partition.",
         ),
     )
 
 
-async def _row(servers: Wire, bot: Bot, line: Tap, event: Event, answer: int) -> tuple[str, ...]:
+async def _row(servers: BenchWire, bot: Bot, line: Tap, event: AskKind, answer: int) -> tuple[str, ...]:
     await servers.answers("word " * answer, PACE)
-    turn = await _turn(servers, bot, line, event, WARM)
+    turn = await _turn(servers, bot, line, event, LOADING_TURNS)
     own = [trip for trip in turn.trips if not SWEEP & set(trip.commands)]
     end = next(index for index, trip in enumerate(own) if trip.name == "commit")
     start = [trip for trip in own[:end] if trip.at <= turn.asked.requested]
@@ -78,7 +78,7 @@ async def _row(servers: Wire, bot: Bot, line: Tap, event: Event, answer: int) ->
     return (length, str(len(start)), str(len(running)), str(len(finish)), which)
 
 
-async def _turn(servers: Wire, bot: Bot, line: Tap, event: Event, number: int) -> _Turn:
+async def _turn(servers: BenchWire, bot: Bot, line: Tap, event: AskKind, number: int) -> _Turn:
     known = len(line.trips)
     asked = await servers.ask(event, number)
     await bot.runner.idle()

@@ -1,4 +1,4 @@
-"""Where a process's CPU time goes: its stack is looked at every few milliseconds of CPU time and told to a file."""
+"""Finds out where a process spends its CPU time: samples its stack every few milliseconds of CPU time, into a file."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-EVERY = 0.004  # CPU seconds between two looks
-# The first name that a module on the stack begins with, from its innermost call outwards, says what the time was for.
+EVERY = 0.004  # CPU seconds between two samples
+# The stack is searched from its innermost call outwards; the first module whose name begins with one of these counts.
 PURPOSES: Mapping[str, str] = {
     "core.nebula": "reading the model's stream",
     "core.domain": "reading the model's stream",
@@ -25,11 +25,11 @@ PURPOSES: Mapping[str, str] = {
     "bots.discord": "calling Discord",
     "discord": "hearing Discord",
 }
-LOOP = "the event loop: sockets, timers, HTTP framing"
+EVENT_LOOP = "the event loop: sockets, timers, HTTP framing"
 
 
 def sample(path: str) -> None:
-    """Begin; the counts are in the file from the next SIGUSR1 on, those since the one before."""
+    """Start. Each SIGUSR1 writes the counts since the one before to the file."""
     counts: Counter[str] = Counter()
 
     def look(_: int, frame: FrameType | None) -> None:
@@ -53,7 +53,7 @@ def _purpose(frame: FrameType | None) -> str:
             if name.startswith(beginning):
                 return purpose
         frame = frame.f_back
-    return LOOP
+    return EVENT_LOOP
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What one case found. `setting` says how it was measured, `notes` how to read it."""
+    """The result of one case. `setting` says how it was measured, `notes` how to read it."""
 
     title: str
     setting: str
@@ -32,7 +32,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of them does not exceed."""
+    """The smallest value that at least this share of the values does not exceed."""
     ordered = sorted(values)
     return ordered[math.ceil(share * len(ordered)) - 1]
 
@@ -48,5 +48,5 @@ def us(seconds: float) -> str:
 
 
 def ratio(value: float, floor: float) -> str:
-    """How many times the floor."""
+    """A multiple of the floor."""
     return f"{value / floor:.1f} ×"

@@ -1,4 +1,4 @@
-"""A tap between a bot and its Redis: every round trip over the socket, with the commands it carried."""
+"""A tap between a bot and its Redis: records every round trip over the socket, with its commands."""
 
 import asyncio
 import hashlib
@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-SIZE = 1 << 20  # bytes of one read
+SIZE = 1 << 20  # bytes per read
 
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """One round trip: when it left the bot (monotonic seconds), and what it asked for."""
+    """One round trip: when the bot sent it (monotonic seconds), and its commands."""
 
     at: float
     commands: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """A script by its name, a pipeline by its length: `accept`, `3 x HGETALL`."""
+        """The name of its script, or its commands with their number: `accept`, `3 x HGETALL`."""
         first = self.commands[0] if self.commands else "?"
         return first if len(self.commands) < 2 else f"{len(self.commands)} x {first}"
 
 
 class Tap:
-    """What went over the socket, oldest first."""
+    """The round trips over the socket, oldest first."""
 
     def __init__(self, server: Path) -> None:
         self.trips: list[Trip] = []
@@ -35,9 +35,11 @@ class Tap:
         self._steps = _steps()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection of the bot, to its end."""
+        """Serve one connection of the bot until its end."""
         there, back = await asyncio.open_unix_connection(self._server, limit=SIZE)
-        waiting = False  # for the server: what the bot sends now belongs to the same round trip
+        waiting = (
+            False  # wait for the server: until it answers, everything that the bot sends belongs to the same round trip
+        )
 
         async def asked() -> None:
             nonlocal waiting
@@ -78,7 +80,7 @@ class Tap:
 
 
 def _steps() -> dict[str, str]:
-    """The names of the Lua steps by the digest that EVALSHA names them with."""
+    """The names of the Lua steps by their digests, which EVALSHA uses."""
     folder = files("core.store") / "lua"
     shared = ["", *((folder / f"{name}.lua").read_text() for name in ("common", "bucket"))]
     names = [each.name.removesuffix(".lua") for each in folder.iterdir() if each.name.endswith(".lua")]
@@ -92,7 +94,7 @@ def _digest(script: str) -> str:
 
 @asynccontextmanager
 async def tap(server: Path, socket: Path) -> AsyncIterator[Tap]:
-    """A tap that listens on `socket` and talks to `server`, both unix sockets."""
+    """Run a tap that listens on `socket` and connects to `server`, both unix sockets."""
     found = Tap(server)
     listener = await asyncio.start_unix_server(found.serve, socket, limit=SIZE)
     try:

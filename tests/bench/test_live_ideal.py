@@ -1,4 +1,4 @@
-"""The ideal pacer of `make bench-live` against figures that can be reckoned by hand."""
+"""Tests of the ideal pacer of `make bench-live` against figures calculated by hand."""
 
 from itertools import pairwise
 
@@ -21,7 +21,7 @@ def mean(many: int, edit: Budget) -> float:
 
 
 def test_age_is_integrated_exactly() -> None:
-    """A triangle before the first sight, trapezoids after it; a sight after the last token counts for nothing."""
+    """A triangle before the first sight, trapezoids after it; a sight after the last token does not count."""
     written = (10.0, 11.0, 12.0, 14.0)
     assert age(written, ()) == pytest.approx(2.0)  # from 0 to 4
     # 0 to 1 until 11; then token 2 is 0.5 old at 11.5 and 2.5 old at 13.5; then token 3, 1.5 to 2 old
@@ -30,19 +30,19 @@ def test_age_is_integrated_exactly() -> None:
     assert age(written, seen) == pytest.approx(areas / 4)
 
 
-def test_a_text_that_is_taken_back_is_not_seen_any_more() -> None:
+def test_a_removed_text_is_not_seen_any_more() -> None:
     """A sight with fewer tokens than the one before makes the reply older again."""
     written = (0.0, 1.0, 2.0)
     assert age(written, (Sight(0.0, 1), Sight(1.0, 2), Sight(1.0, 1))) == pytest.approx(1.0)
 
 
-def test_one_reply_is_seen_at_an_even_rate() -> None:
-    """Age runs from half a round trip to that and an interval; the first edit follows the post at once."""
+def test_one_reply_updates_at_an_even_rate() -> None:
+    """The age runs from half a round trip to that plus an interval; the first edit follows the post at once."""
     assert mean(1, Budget("edit", 5, 5.0)) == pytest.approx(0.525, abs=0.03)
 
 
 def test_replies_share_a_budget_in_turn() -> None:
-    """With as many replies as edits in the window, each is seen once in it."""
+    """With as many replies as edits in the window, people see each of them once per window."""
     seen = ideal(streams(5, Budget("edit", 5, 5.0)), TRIP)
     for sights in seen:
         edits = [sight.at for sight in sights[1:] if sight.at < SECONDS]
@@ -51,7 +51,7 @@ def test_replies_share_a_budget_in_turn() -> None:
 
 
 def test_no_window_holds_more_than_the_limit() -> None:
-    """Neither of edits nor of posts, which come in a burst; and a reply waits for its call's answer."""
+    """Neither edits nor posts, which come in a burst, exceed it; and a reply waits for its call's answer."""
     post, edit = Budget("post", 3, 4.0), Budget("edit", 50, 1.0)
     wanted = [Stream(TOKENS, post, edit)] * 5
     for pacer in (ideal, clairvoyant):
@@ -64,8 +64,8 @@ def test_no_window_holds_more_than_the_limit() -> None:
             assert sights[-1].tokens == len(TOKENS)
 
 
-def test_the_clairvoyant_bursts_where_the_window_is_longer_than_the_reply() -> None:
-    """50 calls a minute are 50 calls in ten seconds to whoever knows that the reply ends then."""
+def test_the_clairvoyant_bursts_if_the_window_is_longer_than_the_reply() -> None:
+    """50 calls a minute are 50 calls in ten seconds if the pacer knows that the reply ends then."""
     wanted = streams(1, Budget("edit", 50, 60.0))
     (even,), (burst,) = ideal(wanted, TRIP), clairvoyant(wanted, TRIP)
     assert len([sight for sight in even if sight.at < SECONDS]) == pytest.approx(SECONDS / 1.2, abs=2)
@@ -82,7 +82,7 @@ def test_a_second_message_is_a_post() -> None:
 
 
 def test_a_command_posts_and_edits_from_one_budget() -> None:
-    """The first text leaves at once, the edits follow at the even rate of the same budget."""
+    """The first text is sent at once; the edits follow at the even rate of the same budget."""
     budget = Budget("token", 5, 2.0)
     (seen,) = ideal([Stream(TOKENS, budget, budget)], TRIP)
     assert [sight.at for sight in seen[:3]] == pytest.approx([0.025, 0.425, 0.825])

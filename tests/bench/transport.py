@@ -1,8 +1,8 @@
-"""httpx on its own transport against httpx on aiohttp's, side by side: `python -m tests.bench.transport`.
+"""httpx on its own transport compared to httpx on aiohttp's: `python -m tests.bench.transport`.
 
-Three questions: CPU per chunk of 50 paced streams, CPU per chunk of one stream as fast as it comes, and whether the
-client still works after requests were cancelled with its pool full (https://github.com/encode/httpcore/issues/1093).
-A bare asyncio connection is the floor. Only the ratios mean something; all of it takes less than 40 seconds.
+Three questions: CPU per chunk of 50 paced streams, CPU per chunk of one stream without pacing, and whether the client
+still works after requests were cancelled with its pool full (https://github.com/encode/httpcore/issues/1093). A bare
+asyncio connection is the floor. Only the ratios are meaningful. The run takes less than 40 seconds.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from core.nebula.response import ResponseDecoder
 
-STREAMS, RATE, SECONDS = 50, 30, 4.0  # paced: streams, events per second of each, seconds
-BURST = 15_000  # events of one stream
+STREAMS, EVENTS_PER_SECOND, STREAM_SECONDS = 50, 30, 4.0  # paced: streams, events per second of each, seconds
+BURST_EVENTS = 15_000  # events of one stream
 POOL, SOAK = 10, 3.0  # connections, seconds of cancelling
 EVENT = (
     b'data: {"id":"chatcmpl-86800105604e81c7918d10b45fd46fa3","created":1740006821,"model":"meta-llama/Llama-3.1-8B-'
@@ -28,7 +28,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding
 
 
 def _serve(pipe: Connection) -> None:
-    """The server, in a process of its own so that its CPU time is not counted."""
+    """Run the server, in its own process so that its CPU time does not count."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -38,11 +38,11 @@ def _serve(pipe: Connection) -> None:
                 chunk = b"%x\r\n%s\r\n" % (len(EVENT), EVENT)
                 if path == b"/paced":
                     start = time.monotonic()
-                    for number in range(int(RATE * SECONDS)):
-                        await asyncio.sleep(start + number / RATE - time.monotonic())
+                    for number in range(int(EVENTS_PER_SECOND * STREAM_SECONDS)):
+                        await asyncio.sleep(start + number / EVENTS_PER_SECOND - time.monotonic())
                         writer.write(chunk)
                 elif path == b"/burst":
-                    for _ in range(BURST):
+                    for _ in range(BURST_EVENTS):
                         writer.write(chunk)
                         await writer.drain()
                 elif path == b"/hang":
@@ -71,7 +71,7 @@ def _on_aiohttp(limits: httpx.Limits) -> httpx.AsyncClient:
 
 
 async def _read(client: httpx.AsyncClient, url: str) -> int:
-    """Read one stream the way the Nebula client does; returns the characters of its text."""
+    """Read one stream as the Nebula client does; returns the number of characters of its text."""
     answer, size = ResponseDecoder("bench"), 0
     async with client.stream("GET", url) as response:
         async for data in response.aiter_bytes():
@@ -113,7 +113,7 @@ async def _soak(make: Callable[[httpx.Limits], httpx.AsyncClient], base: str) ->
                 await asyncio.sleep(pause)
                 task.cancel()
                 await asyncio.sleep(0)
-                task.cancel()  # twice, as a stop during a shutdown does
+                task.cancel()  # twice, like a stop during a shutdown
                 await asyncio.wait([task])
                 if not task.cancelled():
                     task.exception()
@@ -141,7 +141,7 @@ async def main() -> None:
     """Measure and print."""
     transports = {"httpx, own transport": _default, "httpx on aiohttp": _on_aiohttp}
     limits = httpx.Limits(max_connections=STREAMS + 8)
-    paced, burst = int(STREAMS * RATE * SECONDS), BURST
+    paced, burst = int(STREAMS * EVENTS_PER_SECOND * STREAM_SECONDS), BURST_EVENTS
     async with _server() as base:
         costs = {
             "bare asyncio (floor)": (
@@ -159,7 +159,7 @@ async def main() -> None:
                 costs[name] = (await _cost([read("/paced")] * STREAMS, paced), await _cost([read("/burst")], burst))
         unit = costs["httpx, own transport"]
         print(f"CPU per chunk, as a ratio to httpx on its own transport ({unit[0]:.0f} and {unit[1]:.0f} us)")
-        print(f"{'':24}{f'{STREAMS} streams at {RATE}/s':>20}{'one, unpaced':>16}")
+        print(f"{'':24}{f'{STREAMS} streams at {EVENTS_PER_SECOND}/s':>20}{'one, unpaced':>16}")
         for name, (slow, fast) in costs.items():
             print(f"{name:24}{slow / unit[0]:20.2f}{fast / unit[1]:16.2f}")
         print(f"After {SOAK:.0f} s of cancelling with a full pool, requests of {POOL} that still work:")

@@ -1,4 +1,4 @@
-"""A turn without Redis: the assistant answers a mention on a surface, and nobody keeps how far it came."""
+"""A turn without Redis: the assistant answers a mention on a surface, and nothing stores its progress."""
 
 from core.domain.conversation import Conversation, Exchange
 from core.domain.page import Page
@@ -11,7 +11,7 @@ from core.turns.assistant import Assistant
 
 
 class _Nobody:
-    """Keeps no progress."""
+    """Stores no progress."""
 
     def on_edit(self, progress: Progress, page: Page) -> None:
         pass
@@ -26,6 +26,6 @@ class _Nobody:
 async def answered(
     assistant: Assistant, mention: Question, settings: ChannelSettings, surface: Surface
 ) -> Exchange | None:
-    """Answer to the end, as a conversation of its own."""
+    """Answer completely, in a conversation of its own."""
     turn = Turn(Conversation(mention.id), mention, 1, 1, 0, (), NOTHING_SHOWN)
     return (await assistant.answer(turn, settings, surface, _Nobody())).exchange

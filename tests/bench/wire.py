@@ -1,4 +1,4 @@
-"""Slack, Discord and Nebula of the sandbox in a process of their own, so that their CPU time is not the bot's."""
+"""The sandbox's Slack, Discord and Nebula in a process of their own, so that their CPU time is not the bot's."""
 
 import asyncio
 import inspect
@@ -13,20 +13,20 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bots.sandbox.discord.limits import Limits
+from bots.sandbox.discord.limits import DiscordLimits
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack.limits import OFF, Limit
+from bots.sandbox.slack.limits import NO_SLACK_LIMITS, SlackLimit
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import EVENTS
 from core.domain.chat import ChatMessage
-from core.settings.config import Config
+from tests.configuration import Configuration, configured
 
-PATIENCE = 20.0  # seconds for anything that the bot must have done by then
+BENCH_WAIT_SECONDS = 20.0  # the longest wait for something that the bot does
 
 
-class Event(StrEnum):
-    """What a person does."""
+class AskKind(StrEnum):
+    """How a person asks."""
 
     SLACK = "Slack mention"
     SLACK_DIRECT = "Slack direct message"
@@ -36,7 +36,7 @@ class Event(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the servers are, and the tokens they take."""
+    """The addresses of the servers, and the tokens that they accept."""
 
     nebula: str
     platform: str
@@ -61,30 +61,23 @@ class Addresses:
             "DISCORD_TOKEN": self.discord_token,
         }
 
-    def config(self, data: Path) -> Config:
-        """The same as a configuration, whatever the environment says."""
+    def config(self, data: Path) -> Configuration:
+        """The same as a configuration, independent of the environment."""
         values: dict[str, Any] = {name.lower(): value for name, value in self.environment().items()}
-        values["NEBULA_API_KEY"] = values.pop("nebula_api_key")  # the only field with another name outside
-        values |= {
-            "redis_url": None,
-            "slack_signing_secret": None,
-            "data_dir": data,
-            "drain_seconds": 0,
-            "_env_file": None,
-        }
-        return Config(**values)
+        values |= {"redis_url": None, "slack_signing_secret": None, "data_dir": data, "drain_seconds": 0}
+        return configured(**values)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """When an event was sent and when the model's request came, in seconds of the system's monotonic clock."""
+class AskTimes:
+    """When the event was sent, and when the model received its request, in seconds of the system's monotonic clock."""
 
     said: float
     requested: float
 
 
-class Wire:
-    """The servers, as seen from the bench's process."""
+class BenchWire:
+    """The servers, as the bench's process sees them."""
 
     def __init__(self, pipe: "Connection[Any, Any]", addresses: Addresses) -> None:
         self._pipe = pipe
@@ -92,38 +85,39 @@ class Wire:
         self.addresses = addresses
 
     async def answers(self, text: str, pace: float = 0.0) -> None:
-        """What the model says from now on, at so many tokens a second (0: at once)."""
+        """Set the model's answer from now on, at this many tokens per second (0: at once)."""
         await self.call("answers", text, pace)
 
     async def connected(self) -> None:
         """Wait for a bot that is connected to both platforms and has registered its commands."""
         await self.call("connected")
 
-    async def ask(self, event: Event, number: int) -> Asked:
-        """Somebody asks in channel `number`; returns once the model was asked."""
+    async def ask(self, event: AskKind, number: int) -> AskTimes:
+        """Let somebody ask in channel `number`; returns once the model has been asked."""
         said, requested = await self.call("ask", event, number)
-        return Asked(said, requested)
+        return AskTimes(said, requested)
 
-    async def ask_many(self, event: Event, many: int) -> None:
-        """So many people ask at once, each in a channel of their own; returns once the model was asked by all."""
+    async def ask_many(self, event: AskKind, many: int) -> None:
+        """Let this many people ask at once, each in another channel; returns once the model has received all
+        requests."""
         await self.call("ask_many", event, many)
 
     async def streams(self) -> int:
-        """How many answers are being streamed."""
+        """How many answers the model streams now."""
         return int(await self.call("streams"))
 
     async def call(self, name: str, *arguments: object) -> Any:
-        """What the scene's method of this name returns; one call at a time."""
+        """Call the scene's method of this name and return its result; one call at a time."""
         async with self._lock:
             self._pipe.send((name, arguments))
             return await asyncio.to_thread(self._pipe.recv)
 
 
-class Scene:
-    """The same in the servers' process: its public methods are what Wire calls."""
+class BenchScene:
+    """The same in the servers' process: its public methods are what BenchWire calls."""
 
-    slack_limits: Mapping[str, Limit] = OFF
-    discord_limits: Limits | None = None
+    slack_limits: Mapping[str, SlackLimit] = NO_SLACK_LIMITS
+    discord_limits: DiscordLimits | None = None
 
     def __init__(self, slack: SlackServer, discord: DiscordServer, channels: int) -> None:
         self._slack, self._discord = slack, discord
@@ -156,21 +150,21 @@ class Scene:
 
     async def connected(self) -> None:
         discord = self._discord
-        await self._slack.until(lambda: self._slack.sockets > 0, PATIENCE)
-        await discord.until(lambda: bool(discord.gateway.sessions and discord.commands.registered), PATIENCE)
+        await self._slack.until(lambda: self._slack.sockets > 0, BENCH_WAIT_SECONDS)
+        await discord.until(lambda: bool(discord.gateway.sessions and discord.commands.registered), BENCH_WAIT_SECONDS)
 
-    async def ask(self, event: Event, number: int) -> tuple[float, float]:
+    async def ask(self, event: AskKind, number: int) -> tuple[float, float]:
         before = len(self.nebula.requests)
         said = time.monotonic()
         await self._say(event, number)
-        await self.nebula.until(lambda: len(self.nebula.requests) > before, PATIENCE)
+        await self.nebula.until(lambda: len(self.nebula.requests) > before, BENCH_WAIT_SECONDS)
         return said, self.nebula.requests[before].at
 
-    async def ask_many(self, event: Event, many: int) -> None:
+    async def ask_many(self, event: AskKind, many: int) -> None:
         before = len(self.nebula.requests)
         for number in range(many):
             await self._say(event, number)
-        await self.nebula.until(lambda: len(self.nebula.requests) >= before + many, PATIENCE)
+        await self.nebula.until(lambda: len(self.nebula.requests) >= before + many, BENCH_WAIT_SECONDS)
 
     def streams(self) -> int:
         return sum(not (each.finished or each.closed_early) for each in self.nebula.requests)
@@ -181,23 +175,23 @@ class Scene:
     def _question(self, number: int) -> str:
         return "How does a hash table work, and when is it slow?"
 
-    async def _say(self, event: Event, number: int) -> None:
+    async def _say(self, event: AskKind, number: int) -> None:
         question = self._question(number)
         match event:
-            case Event.SLACK:
+            case AskKind.SLACK:
                 await self._slack.say(self._ann, self._rooms[number], f"@nebula {question}")
-            case Event.SLACK_DIRECT:
+            case AskKind.SLACK_DIRECT:
                 person, direct = self._direct[number]
                 await self._slack.say(person, direct, question)
-            case Event.DISCORD:
+            case AskKind.DISCORD:
                 text = f"@{self._discord.bot_user.name} {question}"
                 await self._discord.say(self._bob, self._channels[number], text)
-            case Event.DISCORD_SLASH:
+            case AskKind.DISCORD_SLASH:
                 await self._discord.slash(self._bob, self._channels[number], "ask", {"prompt": question})
 
 
-def _serve(pipe: "Connection[Any, Any]", kind: type[Scene], channels: int) -> None:
-    # A bot that is ended in the middle of an answer leaves a request that fails; that is no news.
+def _serve(pipe: "Connection[Any, Any]", kind: type[BenchScene], channels: int) -> None:
+    # A bot that ends in the middle of an answer leaves a request that fails, which is expected.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
     async def main() -> None:
@@ -217,20 +211,20 @@ def _serve(pipe: "Connection[Any, Any]", kind: type[Scene], channels: int) -> No
 
 
 @asynccontextmanager
-async def wire(channels: int) -> AsyncIterator[Wire]:
-    """The servers, with so many channels on each platform and no rate limits."""
-    async with process(Scene, channels) as (pipe, addresses):
-        yield Wire(pipe, addresses)
+async def wire(channels: int) -> AsyncIterator[BenchWire]:
+    """Start the servers, with this many channels on each platform and no rate limits."""
+    async with process(BenchScene, channels) as (pipe, addresses):
+        yield BenchWire(pipe, addresses)
 
 
 @asynccontextmanager
-async def process(kind: type[Scene], channels: int) -> AsyncIterator[tuple["Connection[Any, Any]", Addresses]]:
-    """The process of the servers with a scene of this kind in it: the pipe to it, and where they are."""
+async def process(kind: type[BenchScene], channels: int) -> AsyncIterator[tuple["Connection[Any, Any]", Addresses]]:
+    """Start a process with the servers and a scene of this class; yields the pipe to it and the servers' addresses."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, kind, channels), daemon=True)
     process.start()
-    theirs.close()  # so that the end of the servers ends our waiting for them
+    theirs.close()  # so that the end of the servers also ends a wait for their answer
     try:
         yield ours, await asyncio.to_thread(ours.recv)
     finally:

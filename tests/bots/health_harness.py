@@ -1,4 +1,4 @@
-"""A bot with an open health port: the sandbox's Slack, Discord and Nebula, a real Redis, and probes from outside."""
+"""A bot with an open health port, the sandbox's Slack, Discord and Nebula, a real Redis, and probes from outside."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -20,16 +20,16 @@ from bots.sandbox.slack import limits as slack_limits
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.app import Slack
 from core.nebula.wrappers.breaking import Breakers
-from core.settings.config import Config
 from core.store.redis.client import connection
 from tests.bounds import HANG_SECONDS
+from tests.configuration import configured
 from tests.ports import free_port
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
 
 
 @dataclass
-class Place:
+class HealthServers:
     """The three servers, with a person in #general on both platforms, and the port to probe."""
 
     slack: SlackServer
@@ -71,13 +71,17 @@ class Place:
         **changes: Any,
     ) -> AsyncIterator[Bot]:
         """Run the bot with its port open; with `ready`, wait until it reports that it is ready."""
-        values = {name if name == "NEBULA_API_KEY" else name.lower(): value for name, value in self.settings.items()}
-        config = Config(**{**values, "health_port": self.port, "drain_seconds": 0, **changes})
-        served = [kind(config) for kind in platforms]
+        values = {name.lower(): value for name, value in self.settings.items()}
+        sections = configured(**{**values, "health_port": self.port, "drain_seconds": 0, **changes})
+        config = sections.core
+        served = [Slack(sections.slack) if kind is Slack else Discord(sections.discord) for kind in platforms]
         breakers = Breakers()
         async with connection(redis_url) as redis, chat_model(config, redis, breakers) as model:
-            wanted = [*more, *checks(config, redis, breakers, served)]
-            async with health.health(config, wanted), serving(config, redis, model, served) as bot:
+            wanted = [*more, *checks(redis, breakers, served, config.health_silence_seconds)]
+            async with (
+                health.health(config.health_port, config.health_host, wanted),
+                serving(config, redis, model, served) as bot,
+            ):
                 if ready:
                     await self.until_ready(200)
                 yield bot
@@ -118,7 +122,7 @@ class Place:
                 await asyncio.sleep(0.02)
 
     async def ask_slack(self, text: str = "hello") -> None:
-        """Ask a question in #general; the test checks what becomes of it."""
+        """Ask a question in #general; the test checks the outcome."""
         await self.slack.say(self.ann, self.channel, f"@nebula {text}")
 
     async def answered(self, ending: str) -> None:
@@ -127,12 +131,14 @@ class Place:
 
 
 @asynccontextmanager
-async def place() -> AsyncIterator[Place]:
+async def place() -> AsyncIterator[HealthServers]:
     """Start all the servers, without rate limits."""
     async with AsyncExitStack() as stack:
-        slack = await stack.enter_async_context(SlackServer(limits=slack_limits.OFF, retry_delays=(0.0, 0.5, 1.0)))
+        slack = await stack.enter_async_context(
+            SlackServer(limits=slack_limits.NO_SLACK_LIMITS, retry_delays=(0.0, 0.5, 1.0))
+        )
         discord = await stack.enter_async_context(
-            DiscordServer(limits=discord_limits.OFF, interaction_deadline=HANG_SECONDS)
+            DiscordServer(limits=discord_limits.NO_DISCORD_LIMITS, interaction_deadline=HANG_SECONDS)
         )
         model = await stack.enter_async_context(NebulaServer())
-        yield Place(slack, discord, model, await stack.enter_async_context(aiohttp.ClientSession()))
+        yield HealthServers(slack, discord, model, await stack.enter_async_context(aiohttp.ClientSession()))

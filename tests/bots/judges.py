@@ -1,4 +1,4 @@
-"""Judges of what people are shown, written without the code under test: pings, half-arrived Markdown, losses."""
+"""Judges of the visible text, written without the code under test: pings, incomplete Markdown, losses."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from markdown_it.token import Token
 from wcwidth import iter_graphemes
 
 HOLD = 290
-"""Characters within which a mark must find its end or be held back; later it may be taken for plain text."""
+"""Within this many characters, a mark must be closed or held back; later it may count as plain text."""
 
 _PARSER = MarkdownIt("commonmark", {"maxNesting": 60}).enable(["table", "strikethrough"]).disable("text_join")
 _PARSER.validateLink = lambda url: True  # type: ignore[method-assign]
@@ -25,7 +25,7 @@ _BLANK = re.compile(r"\n[ \t>]*\n")
 _ADDRESS = re.compile(r"https?://\S+")
 
 _DISCORD_PING = re.compile(r"<@[!&]?\d|@everyone|@here", re.IGNORECASE)
-# In code what has the form of a token, elsewhere its beginning; `<!--` and `<!DOCTYPE html>` are no tokens of Slack's.
+# In code the form of a token, elsewhere only its beginning; `<!--` and `<!DOCTYPE html>` are no tokens of Slack.
 _SLACK_TOKEN = re.compile(r"<(?:![ \t]*\w+[ \t]*[\^|>]|[@#][A-Z0-9]+[|>]|subteam)")
 _SLACK_BEGIN = re.compile(r"<(?:!(?!--)|[@#]|subteam)")
 _SLACK_LINK = re.compile(r"<[^\s<>|][^<>|\n]{0,200}\|[^<>\n]{0,200}>")
@@ -45,12 +45,12 @@ _HALF = {
 
 
 def discord_pings(text: str) -> list[str]:
-    """What could notify somebody in Discord, wherever it stands."""
+    """Everything in a text that could notify somebody in Discord."""
     return _DISCORD_PING.findall(text)
 
 
 def slack_pings(markdown: str) -> list[str]:
-    """What Slack could read as a token of its own, wherever it stands, and links that would be one."""
+    """Everything in a text that Slack could read as one of its tokens, and links that would become one."""
     found = _SLACK_TOKEN.findall(markdown)
     for token in _parsed(markdown):
         for child in token.children or []:
@@ -63,17 +63,17 @@ def slack_pings(markdown: str) -> list[str]:
 
 
 def mrkdwn_pings(text: str) -> list[str]:
-    """In mrkdwn: any angle that does not belong to a link of ours to an address."""
+    """In mrkdwn: any angle bracket that does not belong to a link of ours."""
     return re.findall(r"<[^<>]{0,20}", _OWN_LINK.sub("", text))
 
 
 def bare_ampersands(text: str) -> list[str]:
-    """In mrkdwn and in plain text: signs that are no entity."""
+    """In mrkdwn and in plain text: ampersands that begin no entity."""
     return re.findall(r"&(?!amp;|lt;|gt;).{0,8}", text)
 
 
 def fence_is_open(markdown: str) -> bool:
-    """Whether a fence has no end, as Markdown reads it."""
+    """Whether Markdown reads a fence as unclosed."""
     last = next((token for token in reversed(_parsed(markdown)) if token.nesting == 0), None)
     if last is None or last.type != "fence" or last.map is None:
         return False
@@ -83,7 +83,7 @@ def fence_is_open(markdown: str) -> bool:
 
 
 def discord_leaves_open(text: str) -> bool:
-    """Whether a block of code has no end, as Discord reads it: three backticks anywhere begin it, and end it."""
+    """Whether Discord reads a code block as unclosed: three backticks anywhere begin and end one."""
     at = 0
     while at < len(text):
         if text[at] == "\\":
@@ -104,7 +104,7 @@ def discord_leaves_open(text: str) -> bool:
 
 
 def unfinished(frame: str, prefix: str) -> list[str]:
-    """What in the paragraph that is being written lacks its end, so that a reader of this frame would see bare marks.
+    """The unclosed marks in the paragraph that is being written, which a reader of this frame would see as characters.
 
     `prefix` is the text so far.
     """
@@ -131,7 +131,7 @@ def unfinished(frame: str, prefix: str) -> list[str]:
 
 
 def half_row(frame: str, prefix: str) -> bool:
-    """Whether the frame ends with a row of a table, or with what may become its head, that has not arrived whole."""
+    """Whether the frame ends with an incomplete row of a table, or of what may become its head."""
     line = frame.rstrip("\n").rsplit("\n", 1)[-1]
     tokens = _parsed(frame)
     if tokens and tokens[-1].type == "table_close":
@@ -143,24 +143,24 @@ def half_row(frame: str, prefix: str) -> bool:
 
 
 def _source(token: Token) -> str:
-    """A piece of a paragraph as text; what parsed is a space."""
+    """A piece of a paragraph as text, with a space for everything that was parsed."""
     if token.type == "text":
         return token.content
     return "\n" if token.type in ("softbreak", "hardbreak") else " "
 
 
 def graphemes(text: str) -> list[str]:
-    """What a reader sees, one by one, without white space."""
+    """The characters that a reader sees, without white space."""
     return [grapheme for grapheme in iter_graphemes(text) if not grapheme.isspace()]
 
 
 def letters(text: str) -> str:
-    """Letters and digits alone."""
+    """Only the letters and digits of a text."""
     return "".join(filter(str.isalnum, text))
 
 
 def missing(part: Iterable[str], whole: Iterable[str]) -> str:
-    """What of `part` is not found in `whole`, in order and with other things between; empty if all is."""
+    """The rest of `part` that is not in `whole`, in order and with gaps; empty if all of it is."""
     rest, seen = iter(whole), ""
     for item in part:
         seen = seen[-40:] + item

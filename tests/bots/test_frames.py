@@ -1,8 +1,9 @@
-"""Whatever a model writes: at every moment what is shown fits, parses and pings nobody; in the end all of it is there.
+"""For any text of a model, the visible part always fits, parses and pings nobody; in the end it is complete.
 
 Each document is laid out as it grows, page by page, as the surfaces do it, and judged by `judges`, which knows nothing
-of the code under test. Short documents are checked after every character; long ones are checked in a stretch around
-each kind of border and at sampled lengths. FRAMES=all checks every prefix of every document, which takes some minutes.
+of the code under test. Short documents are checked after every character; long ones around each kind of border and at
+sampled lengths. FRAMES=all checks every prefix of every document, which takes some minutes.
+
 
 """
 
@@ -81,7 +82,7 @@ BORDERS += [
 
 
 @dataclass(frozen=True)
-class Shown:
+class PlatformView:
     """A way to show a page: at most `most`, as `size` counts."""
 
     show: Callable[[str], str]
@@ -97,11 +98,11 @@ def discord_content(markdown: str) -> str:
     return discord.content_of(Page(markdown)) if markdown else ""
 
 
-SHOWN = {
-    "Discord": Shown(discord_content, judges.discord_pings, 2_000),
-    "Discord, small": Shown(discord_content, judges.discord_pings, 280),
-    "Slack": Shown(to_slack_markdown, judges.slack_pings, 12_000),
-    "Slack, small": Shown(to_slack_markdown, judges.slack_pings, 350),
+PLATFORM_VIEWS = {
+    "Discord": PlatformView(discord_content, judges.discord_pings, 2_000),
+    "Discord, small": PlatformView(discord_content, judges.discord_pings, 280),
+    "Slack": PlatformView(to_slack_markdown, judges.slack_pings, 12_000),
+    "Slack, small": PlatformView(to_slack_markdown, judges.slack_pings, 350),
 }
 
 
@@ -118,7 +119,7 @@ def prefixes(text: str, seed: str) -> list[int]:
     return sorted(found - {0})
 
 
-def check_frame(page: str, shown: Shown, prefix: str) -> None:
+def check_frame(page: str, shown: PlatformView, prefix: str) -> None:
     """Check one page of a growing text."""
     out = shown.show(page)
     assert shown.size(out) <= shown.most
@@ -134,13 +135,13 @@ def check_frame(page: str, shown: Shown, prefix: str) -> None:
         assert not judges.unfinished(out, prefix)
 
 
-def check_whole(pages: Pages, text: str, shown: Shown) -> None:
+def check_whole(pages: Pages, text: str, shown: PlatformView) -> None:
     """Check all pages of a complete text: nothing is missing, before and after the translation."""
     texts = [*pages.closed, pages.open]
     edges = [*pages.starts, len(text)]
     for number, page in enumerate(texts):
         source = squeezed(text[edges[number] : edges[number + 1]])
-        # At its end a page may leave out the quote marker or the number that the next page writes again.
+        # A page may omit a quote marker or number at its end, because the next page writes it again.
         assert source in squeezed(page) or re.sub(r"(>*\d{1,9}[.)]|>+)$", "", source) in squeezed(page)
         assert not judges.fence_is_open(page)
         out = shown.show(page)
@@ -159,7 +160,7 @@ def squeezed(text: str) -> str:
 
 
 def without_boxes(text: str) -> str:
-    """Discord gets symbols in place of the boxes of tasks."""
+    """Discord gets symbols instead of the boxes of tasks."""
     return re.sub(r"\[[ xX]\] ", "", text)
 
 
@@ -167,7 +168,7 @@ def without_boxes(text: str) -> str:
 @pytest.mark.parametrize("way", ["Discord, small", "Slack, small"])
 def test_every_frame_of_every_document(way: str, name: str) -> None:
     """Frames fit, parse and ping nobody, closed pages stay as they are, and the last frame holds everything."""
-    text, shown, pages = TEXTS[name], SHOWN[way], Pages()
+    text, shown, pages = TEXTS[name], PLATFORM_VIEWS[way], Pages()
     for length in prefixes(text, way + name):
         grown = flow(pages, text[:length], shown.fits, final=False)
         assert grown.closed[: len(pages.closed)] == pages.closed
@@ -183,7 +184,7 @@ def test_every_frame_of_every_document(way: str, name: str) -> None:
 @pytest.mark.parametrize("way", ["Discord", "Slack"])
 def test_a_long_answer_at_the_platform_s_own_limit(way: str) -> None:
     """The same for ten thousand characters of everything, measured as the surface measures it."""
-    shown, pages = SHOWN[way], Pages()
+    shown, pages = PLATFORM_VIEWS[way], Pages()
     own = {"Discord": discord.fits, "Slack": slack.fits}[way]
     chance = random.Random(1)
     for length in sorted(chance.sample(range(1, len(LONGEST)), 40)):
@@ -218,7 +219,7 @@ def test_mrkdwn_and_plain_text(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "limit"), [*((name, 700) for name in TEXTS), ("all", 900), ("all", 9_000)])
 def test_a_stream_is_only_added_to(name: str, limit: int) -> None:
-    """What a page shows always begins with what it showed before, to its last word, and never pings."""
+    """The text of a page always begins with its earlier text, until the last word, and never pings."""
     text = LONGEST if name == "all" else TEXTS[name]
     fits = partial(_within, limit)
     shown: dict[int, str] = {}

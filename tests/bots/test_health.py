@@ -12,16 +12,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from bots import health
 from bots.discord.app import Discord
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.slack import faults
 from bots.slack.api import transport
 from bots.slack.app import Slack
-from core.settings.config import Config, WrongConfig
+from core.settings.environment import WrongConfig
 from core.store.redis.embedded import bound, find_server
-from tests.bots.health_harness import Place, place
+from tests.bots.health_harness import HealthServers, place
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
 from tests.scenarios.program import started
@@ -30,7 +31,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 @pytest.fixture
-async def here() -> AsyncIterator[Place]:
+async def here() -> AsyncIterator[HealthServers]:
     async with place() as found:
         yield found
 
@@ -70,7 +71,7 @@ async def connected(process: asyncio.subprocess.Process) -> None:
 @on_linux
 @pytest.mark.parametrize("on", [False, True])
 async def test_the_port_is_off_by_default_and_bound_to_loopback(
-    here: Place, redis_url: str, tmp_path: Path, on: bool
+    here: HealthServers, redis_url: str, tmp_path: Path, on: bool
 ) -> None:
     """Without HEALTH_PORT the program does not listen; with it, only at that port of 127.0.0.1."""
     settings = here.settings | {"REDIS_URL": redis_url} | ({"HEALTH_PORT": str(here.port)} if on else {})
@@ -83,15 +84,14 @@ async def test_the_port_is_off_by_default_and_bound_to_loopback(
 
 async def test_a_port_in_use_is_reported() -> None:
     """The sentence names the variable and the port."""
-    values: dict[str, Any] = {"health_port": free_port()}
-    config = Config(**values)
-    async with health.health(config, []):
-        with pytest.raises(WrongConfig, match=f"HEALTH_PORT: cannot open port {config.health_port} on 127.0.0.1"):
-            async with health.health(config, []):
+    port = free_port()
+    async with health.health(port, "127.0.0.1", []):
+        with pytest.raises(WrongConfig, match=f"HEALTH_PORT: cannot open port {port} on 127.0.0.1"):
+            async with health.health(port, "127.0.0.1", []):
                 raise AssertionError("it was opened twice")
 
 
-async def test_ready_means_redis_and_both_platforms(here: Place, redis_url: str) -> None:
+async def test_ready_requires_redis_and_both_platforms(here: HealthServers, redis_url: str) -> None:
     """It is alive at once, and ready once everything is connected, with one line each."""
     async with here.bot(redis_url):
         assert await here.get("/healthz") == (200, "ok\n")
@@ -102,7 +102,7 @@ async def test_ready_means_redis_and_both_platforms(here: Place, redis_url: str)
         assert re.fullmatch(r"discord: last heard \d+ s ago", discord)
 
 
-async def test_alive_but_not_ready_before_the_platforms_are_connected(here: Place, redis_url: str) -> None:
+async def test_alive_but_not_ready_before_the_platforms_are_connected(here: HealthServers, redis_url: str) -> None:
     """While Slack is still unreachable, the process should get no questions, but must not be restarted."""
     here.slack.faults.add("auth.test", faults.server_error(), times=None)
     async with here.bot(redis_url, ready=False):
@@ -126,7 +126,7 @@ def redis_at(folder: str) -> Iterator[str]:
             server.kill()
 
 
-async def test_not_ready_while_redis_is_away(here: Place) -> None:
+async def test_not_ready_while_redis_is_away(here: HealthServers) -> None:
     """A killed Redis makes it unready, but still alive; a new Redis makes it ready again."""
     with TemporaryDirectory(prefix="nb-") as folder:  # tmp_path would be too long for a socket
         with redis_at(folder) as url:
@@ -143,7 +143,7 @@ async def test_not_ready_while_redis_is_away(here: Place) -> None:
 
 
 @pytest.mark.usefixtures("quick_pings")
-async def test_not_ready_while_slack_is_away(here: Place, redis_url: str) -> None:
+async def test_not_ready_while_slack_is_away(here: HealthServers, redis_url: str) -> None:
     """Lost sockets make it unready until Slack accepts new ones."""
     async with here.bot(redis_url):
         here.slack.faults.add("apps.connections.open", faults.server_error(), times=None)
@@ -153,14 +153,14 @@ async def test_not_ready_while_slack_is_away(here: Place, redis_url: str) -> Non
         await here.until_ready(200, "slack: last heard")
 
 
-async def test_a_lost_socket_is_noticed_before_the_next_ping(here: Place, redis_url: str) -> None:
+async def test_a_lost_socket_is_noticed_before_the_next_ping(here: HealthServers, redis_url: str) -> None:
     """Pings are rare, so the loss of the only socket is noticed without one."""
     async with here.bot(redis_url, platforms=(Slack,)):
         here.slack.drop_sockets()
         await here.until_ready(503, "slack: not connected")
 
 
-async def test_not_ready_while_discord_is_away(here: Place, redis_url: str) -> None:
+async def test_not_ready_while_discord_is_away(here: HealthServers, redis_url: str) -> None:
     """A gateway that closes and refuses handshakes makes it unready until it accepts the bot again."""
     async with here.bot(redis_url):
         here.discord.gateway.refuse = 1_000_000
@@ -171,7 +171,9 @@ async def test_not_ready_while_discord_is_away(here: Place, redis_url: str) -> N
 
 
 @pytest.mark.parametrize("platform", [Slack, Discord])
-async def test_a_silent_connection_is_not_ready(here: Place, redis_url: str, platform: type[Slack | Discord]) -> None:
+async def test_a_silent_connection_is_not_ready(
+    here: HealthServers, redis_url: str, platform: type[Slack | Discord]
+) -> None:
     """An open socket is not enough: its last sign of life must be at most HEALTH_SILENCE_SECONDS old."""
     async with here.bot(redis_url, platforms=(platform,), ready=False, health_silence_seconds=0.001):
         *others, last = await here.until_ready(503, f"{platform.name}: last heard")
@@ -180,14 +182,14 @@ async def test_a_silent_connection_is_not_ready(here: Place, redis_url: str, pla
 
 
 @pytest.mark.usefixtures("quick_pings")
-async def test_a_quiet_workspace_is_not_silent(here: Place, redis_url: str) -> None:
+async def test_a_quiet_workspace_is_not_silent(here: HealthServers, redis_url: str) -> None:
     """If nobody writes, an answered ping is a sign of life too, and makes an unready bot ready again."""
     async with here.bot(redis_url, platforms=(Slack,), ready=False, health_silence_seconds=0.1):
         for status in (200, 503, 200, 503, 200):
             await here.until_ready(status, "slack: last heard")
 
 
-async def test_slack_over_http_is_ready_when_it_listens(here: Place, redis_url: str) -> None:
+async def test_slack_over_http_is_ready_when_it_listens(here: HealthServers, redis_url: str) -> None:
     """In that mode Slack calls the bot and sends no heartbeats."""
     http: dict[str, Any] = {
         "slack_signing_secret": here.slack.signing_secret,
@@ -198,7 +200,7 @@ async def test_slack_over_http_is_ready_when_it_listens(here: Place, redis_url: 
         assert "slack: listening" in await here.until_ready(200)
 
 
-async def test_not_ready_while_stopping(here: Place, redis_url: str) -> None:
+async def test_not_ready_while_stopping(here: HealthServers, redis_url: str) -> None:
     """A stopping process still answers probes, and reports that it is stopping."""
     stop = asyncio.Event()
     async with here.bot(redis_url, more=(health.running(stop),)):
@@ -206,7 +208,7 @@ async def test_not_ready_while_stopping(here: Place, redis_url: str) -> None:
         assert (await here.until_ready(503))[0] == "process: stopping"
 
 
-async def test_not_ready_while_the_breaker_is_open(here: Place, redis_url: str) -> None:
+async def test_not_ready_while_the_breaker_is_open(here: HealthServers, redis_url: str) -> None:
     """The state of Nebula's breaker counts like the other checks."""
     broken = False
     async with here.bot(redis_url, more=(health.breaker(lambda: broken),)):
@@ -216,7 +218,7 @@ async def test_not_ready_while_the_breaker_is_open(here: Place, redis_url: str) 
         await here.until_ready(200, "nebula: ok")
 
 
-async def test_a_finished_turn_is_counted(here: Place, redis_url: str) -> None:
+async def test_a_finished_turn_is_counted(here: HealthServers, redis_url: str) -> None:
     """Its end, tokens, wait, time to first token, age of frames and steps in Redis are measured."""
     names = {
         "turns_total": {"platform": "slack", "end": "done"},
@@ -241,12 +243,12 @@ async def test_a_finished_turn_is_counted(here: Place, redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["failed", "refused", "interrupted"])
-async def test_turns_are_counted_by_their_end(here: Place, redis_url: str, end: str) -> None:
+async def test_turns_are_counted_by_their_end(here: HealthServers, redis_url: str, end: str) -> None:
     """The model failed, or there was nothing to ask, or the process stopped before the answer was complete."""
     async with here.bot(redis_url):
         before = await here.value("turns_total", platform="slack", end=end)
         if end == "failed":
-            here.nebula.fault(Fault(status=400))
+            here.nebula.fault(NebulaFault(status=400))
         here.nebula.pace = 5
         await here.ask_slack("" if end == "refused" else "hello")
         if end == "interrupted":
@@ -258,7 +260,7 @@ async def test_turns_are_counted_by_their_end(here: Place, redis_url: str, end: 
             assert await here.value("turns_total", platform="slack", end=end) == before + 1
 
 
-async def test_a_takeover_is_counted(here: Place, redis_url: str) -> None:
+async def test_a_takeover_is_counted(here: HealthServers, redis_url: str) -> None:
     """The next process takes over a turn that a stopped process handed back, and counts that."""
     here.nebula.pace = 5
     async with here.bot(redis_url):
@@ -272,9 +274,9 @@ async def test_a_takeover_is_counted(here: Place, redis_url: str) -> None:
         assert await here.value("takeovers_total") == before + 1
 
 
-async def test_the_queue_is_shown(here: Place, redis_url: str) -> None:
+async def test_the_queue_is_shown(here: HealthServers, redis_url: str) -> None:
     """One question runs and another waits; after the first is stopped and the second answered, both counts are 0."""
-    here.nebula.fault(Fault(stall_after=5))
+    here.nebula.fault(NebulaFault(stall_after=5))
     here.nebula.answer_next("one two three four five six")
     async with here.bot(redis_url):
         stopped = await here.value("turns_total", platform="slack", end="stopped")
@@ -290,7 +292,7 @@ async def test_the_queue_is_shown(here: Place, redis_url: str) -> None:
         await here.until_value(lambda waiting: waiting == 0, "turns_waiting", platform="slack")
 
 
-async def test_refused_calls_are_counted(here: Place, redis_url: str) -> None:
+async def test_refused_calls_are_counted(here: HealthServers, redis_url: str) -> None:
     """A 429 of each platform is counted, and a failure of the model's API, under the error's class."""
     async with here.bot(redis_url) as bot:
         slack = await here.value("platform_rate_limited_total", platform="slack")
@@ -298,7 +300,7 @@ async def test_refused_calls_are_counted(here: Place, redis_url: str) -> None:
         model = await here.value("model_failures_total", error="RateLimited")
         here.slack.faults.add("chat.postMessage", faults.rate_limited(1))
         here.discord.faults.rate_limit("POST /channels/{channel}/messages", 0.05)
-        here.nebula.fault(Fault(status=429, headers={"Retry-After": "0"}))
+        here.nebula.fault(NebulaFault(status=429, headers={"Retry-After": "0"}))
         await here.ask_slack()
         await here.discord.say(here.ada, here.room, "@Nebula hello")
         await here.until_value(lambda now: now > discord, "platform_rate_limited_total", platform="discord")
@@ -307,7 +309,7 @@ async def test_refused_calls_are_counted(here: Place, redis_url: str) -> None:
         await bot.runner.idle()
 
 
-async def test_no_label_identifies_anybody(here: Place, redis_url: str) -> None:
+async def test_no_label_identifies_anybody(here: HealthServers, redis_url: str) -> None:
     """After turns on both platforms every label is one of a few plain words; no person or channel is identified."""
     async with here.bot(redis_url) as bot:
         await here.ask_slack()
@@ -327,12 +329,31 @@ async def test_no_label_identifies_anybody(here: Place, redis_url: str) -> None:
             assert secret not in text
 
 
-async def test_a_nebula_that_keeps_failing_is_reported(here: Place, redis_url: str) -> None:
+async def test_a_nebula_that_keeps_failing_is_reported(here: HealthServers, redis_url: str) -> None:
     """While the breaker is open, the bot is not ready and says why."""
-    here.nebula.fault(Fault(status=503, body="{}"), times=None)
+    here.nebula.fault(NebulaFault(status=503, body="{}"), times=None)
     async with here.bot(redis_url) as bot:
         for _ in range(5):
             await here.ask_slack()
             await here.slack.until(lambda: not here.slack.pending)
             await bot.runner.idle()
         assert "nebula: circuit breaker open after repeated failures" in await here.until_ready(503)
+
+
+@pytest.mark.parametrize(("owner", "prefix"), [("", b"nb:"), ("another bot", b"nb~")])
+async def test_a_bot_that_was_not_first_has_its_own_keys(
+    here: HealthServers, redis_url: str, redis_client: Redis, owner: str, prefix: bytes
+) -> None:
+    """On both platforms, by the ids that these give; what it stores begins with its own name."""
+    if owner:
+        await redis_client.set("nb:owner:{slack/T0NEBULA}", owner)
+        await redis_client.set("nb:owner:{discord}", owner)
+    async with here.bot(redis_url) as bot:
+        await here.ask_slack()
+        await here.discord.say(here.ada, here.room, "@Nebula hello")
+        async with asyncio.timeout(HANG_SECONDS):
+            while len(kept := [key async for key in redis_client.scan_iter("nb*:h:*")]) < 2:
+                await asyncio.sleep(0.02)
+        await bot.runner.idle()
+    assert all(key.startswith(prefix) for key in kept)
+    assert len({key.split(b":h:")[1].split(b"/")[0] for key in kept}) == 2

@@ -1,8 +1,8 @@
-"""`make chaos`: kills, outages, copies and restarts under load, to see whether anybody loses a reply; 10 minutes at
-most.
+"""`make chaos`: checks that nobody loses a reply despite kills, outages, copied events and restarts; at most 10
+minutes.
 
 `python -m tests.chaos --case a --seed 2 --turns 100` runs one case; `--short` runs a little of everything in half a
-minute. The exit status is 1 if anything is not as it must be; then the logs stay in the folder that the output names.
+minute. The exit status is 1 if a check fails; the logs then stay in the folder that the output names.
 """
 
 import argparse
@@ -14,16 +14,16 @@ import time
 from collections.abc import Sequence
 
 from tests.bench.table import Table
-from tests.chaos.cases import CASES, SHORT, Case
+from tests.chaos.cases import CHAOS_CASES, SHORT, ChaosCase
 from tests.chaos.scene import Outcome, Row
 from tests.chaos.world import LEASE_SECONDS, python
 
 CASE_TIMEOUT_SECONDS = 320.0
 MAX_EVIDENCE_LINES = 25  # printed at most
-COLUMNS = ("case", "what", "asked", "found", "result")
+CHAOS_COLUMNS = ("case", "what", "asked", "found", "result")
 
 
-async def played(name: str, case: Case, seed: int, turns: int | None) -> Outcome | str:
+async def played(name: str, case: ChaosCase, seed: int, turns: int | None) -> Outcome | str:
     """Play one case; if it breaks, return a sentence."""
     begun = time.monotonic()
     try:
@@ -36,7 +36,7 @@ async def played(name: str, case: Case, seed: int, turns: int | None) -> Outcome
     return found
 
 
-async def run(cases: dict[str, Case], seed: int, turns: int | None) -> bool:
+async def run(cases: dict[str, ChaosCase], seed: int, turns: int | None) -> bool:
     """Run the cases and print the results; returns whether all passed."""
     outcomes = {name: await played(name, case, seed, turns) for name, case in cases.items()}
     rows: list[tuple[str, ...]] = []
@@ -50,7 +50,7 @@ async def run(cases: dict[str, Case], seed: int, turns: int | None) -> bool:
         f"LEASE_SECONDS={LEASE_SECONDS:g}; the platforms' real limits; "
         "4 % of their calls and 5 % of the model's fail."
     )
-    print(Table("What is left of it after chaos", setting, COLUMNS, tuple(rows)))
+    print(Table("What is left of it after chaos", setting, CHAOS_COLUMNS, tuple(rows)))
     for name, found in outcomes.items():
         if isinstance(found, Outcome) and not found.ok:
             print(f"\n{name}: logs in {found.folder}", *found.evidence[:MAX_EVIDENCE_LINES], sep="\n  ")
@@ -63,11 +63,11 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--short", action="store_true", help="a little of everything, half a minute")
-    parser.add_argument("--case", action="append", choices=sorted(CASES), help="run this case; repeatable")
+    parser.add_argument("--case", action="append", choices=sorted(CHAOS_CASES), help="run this case; repeatable")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--turns", type=int, help="questions in each case")
     options = parser.parse_args(arguments)
-    cases = {"short": SHORT} if options.short else {name: CASES[name] for name in options.case or CASES}
+    cases = {"short": SHORT} if options.short else {name: CHAOS_CASES[name] for name in options.case or CHAOS_CASES}
     begun = time.monotonic()
     well = asyncio.run(run(cases, options.seed, options.turns))
     print(f"\n{time.monotonic() - begun:.0f} s in all. {'Nothing was lost.' if well else 'See FAIL above.'}")

@@ -6,18 +6,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.chaos import seen
-from tests.chaos.scene import Outcome, Row, Scene, outcome, scene
+from tests.chaos.scene import ChaosScene, Outcome, Row, outcome, scene
 from tests.chaos.takeover import Kill, longest_gap, takeovers
 from tests.chaos.world import TOKENS_PER_SECOND
 
 KILL_SECONDS, STORE_KILL_SECONDS = 2.0, 5.0  # between two kills of a replica, of the store
 FREEZE_SECONDS = 8.0
-LONG_WORDS = 400  # words of an answer that is being written while the store is frozen: 13 seconds
+LONG_WORDS = 400  # words of an answer that the model writes while the store is frozen: 13 seconds
 LONG_ROOMS = 4
-MAX_GAP_RATIO = 2.5  # to the longest gap before
-ROUNDS = 2  # of a rolling restart
-ROOMS, FEW_ROOMS = 60, 10
-# Seconds for each question: as fast as two cores can bear beside the starting processes.
+MAX_GAP_RATIO = 2.5  # relative to the longest gap before
+RESTART_ROUNDS = 2  # of a rolling restart
+RESTART_ROOMS, FEW_ROOMS = 60, 10
+# Seconds for each question: the fastest rate that two cores can bear beside the starting processes.
 KILLED_EACH_SECONDS, LOST_EACH_SECONDS, COPIED_EACH_SECONDS = 0.65, 0.5, 0.4
 ROLLED_EACH_SECONDS, SHORT_EACH_SECONDS = 0.5, 0.65
 
@@ -25,9 +25,9 @@ ROLLED_EACH_SECONDS, SHORT_EACH_SECONDS = 0.5, 0.65
 async def replicas_killed(seed: int, turns: int = 300) -> Outcome:
     """a: a replica is killed every 2 s and restarted at once."""
 
-    async def killing(scene: Scene) -> None:
+    async def killing(scene: ChaosScene) -> None:
         while await scene.pause(KILL_SECONDS):
-            # Discord sends an event once: another replica must be connected to have heard it.
+            # Discord sends an event once: another replica must be connected to receive it.
             while len(serving := scene.world.serving) < 2:
                 if not await scene.pause(0.1):
                     return
@@ -36,7 +36,7 @@ async def replicas_killed(seed: int, turns: int = 300) -> Outcome:
             scene.kills.append(await replica.kill())
             await replica.start()
 
-    async with scene(seed, 3, ROOMS) as found:
+    async with scene(seed, 3, RESTART_ROOMS) as found:
         await found.play(turns, turns * KILLED_EACH_SECONDS, killing)
         rows, evidence = await found.rows()
         row, late = found.takeover()
@@ -51,7 +51,7 @@ async def store_lost(seed: int, turns: int = 200) -> Outcome:
     lost, seconds = 0, turns * LOST_EACH_SECONDS
     frozen: list[tuple[float, float, list[int]]] = []
 
-    async def losing(scene: Scene) -> None:
+    async def losing(scene: ChaosScene) -> None:
         nonlocal lost
         thirds = [time.monotonic() + seconds * share for share in (0.3, 0.65)]
         while await scene.pause(STORE_KILL_SECONDS):
@@ -64,7 +64,7 @@ async def store_lost(seed: int, turns: int = 200) -> Outcome:
             await scene.world.store.start()
             lost += 1
 
-    async with scene(seed, 3, ROOMS) as found:
+    async with scene(seed, 3, RESTART_ROOMS) as found:
         await found.play(turns, seconds, losing)
         rows, evidence = await found.rows()
         changes, ends = seen.screen_changes(seen.shown(found.world, found.load))
@@ -87,8 +87,8 @@ async def store_lost(seed: int, turns: int = 200) -> Outcome:
     return outcome(found, rows, evidence)
 
 
-async def _freeze(scene: Scene, first: int) -> tuple[float, float, list[int]]:
-    """Freeze the store while long answers are being written; returns the start, the end and the questions."""
+async def _freeze(scene: ChaosScene, first: int) -> tuple[float, float, list[int]]:
+    """Freeze the store while the model writes long answers; returns the start, the end and the questions."""
     numbers = list(range(first, first + LONG_ROOMS))
     await scene.load.put_long(scene.load.more_rooms(LONG_ROOMS), numbers, LONG_WORDS)
     await scene.pause(LONG_WORDS / 2 / TOKENS_PER_SECOND)  # a quarter of the answer: a word is two tokens
@@ -109,7 +109,7 @@ def _gaps(changes: list[float], end: float, begin: float, thaw: float) -> tuple[
 
 async def delivered_often(seed: int, turns: int = 120) -> Outcome:
     """c: every event comes one to four times, to two connected replicas."""
-    async with scene(seed, 2, ROOMS, copies=4) as found:
+    async with scene(seed, 2, RESTART_ROOMS, copies=4) as found:
         await found.play(turns, turns * COPIED_EACH_SECONDS)
         rows, evidence = await found.rows()
         row, again = _begun_once(found)
@@ -127,15 +127,15 @@ async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
     stops: list[Kill] = []
     seconds = turns * ROLLED_EACH_SECONDS
 
-    async def rolling(scene: Scene) -> None:
-        for replica in scene.world.replicas * ROUNDS:
+    async def rolling(scene: ChaosScene) -> None:
+        for replica in scene.world.replicas * RESTART_ROUNDS:
             await scene.pause(seconds / 15)
             stops.append(Kill(time.monotonic(), replica.key))
             statuses.append(await replica.stop())
             await replica.start()
             await scene.world.connected()
 
-    async with scene(seed, 2, ROOMS) as found:
+    async with scene(seed, 2, RESTART_ROOMS) as found:
         await found.play(turns, seconds, rolling)
         rows, evidence = await found.rows()
         row, again = _begun_once(found)
@@ -153,8 +153,8 @@ async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
     return outcome(found, rows, evidence)
 
 
-def _begun_once(scene: Scene) -> tuple[Row, list[str]]:
-    """Whether the model began each answer once, not counting requests that it refused; and the evidence."""
+def _begun_once(scene: ChaosScene) -> tuple[Row, list[str]]:
+    """Whether the model began each answer once, without the requests that it refused; and the evidence."""
     again = {number: many for number, many in seen.attempts(scene.world).items() if many != 1}
     row = Row("answers that were begun more or less than once", "0", str(len(again)), not again)
     return row, [f"question {number} was begun {many} times" for number, many in again.items()]
@@ -165,7 +165,7 @@ async def short(seed: int, turns: int = 24) -> Outcome:
 
     seconds = turns * SHORT_EACH_SECONDS
 
-    async def little(scene: Scene) -> None:
+    async def little(scene: ChaosScene) -> None:
         first, second = scene.world.replicas
         await scene.pause(seconds / 8)
         scene.kills.append(await first.kill())
@@ -184,17 +184,17 @@ async def short(seed: int, turns: int = 24) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class ChaosCase:
     """A case with its title. `play` takes the seed and, optionally, the number of questions."""
 
     title: str
     play: Callable[..., Awaitable[Outcome]]
 
 
-CASES = {
-    "a": Case("3 replicas, one killed every 2 s", replicas_killed),
-    "b": Case("Redis killed every 5 s and frozen", store_lost),
-    "c": Case("every event 1 to 4 times, 2 replicas", delivered_often),
-    "d": Case("rolling restart of 2 replicas", rolling_restart),
+CHAOS_CASES = {
+    "a": ChaosCase("3 replicas, one killed every 2 s", replicas_killed),
+    "b": ChaosCase("Redis killed every 5 s and frozen", store_lost),
+    "c": ChaosCase("every event 1 to 4 times, 2 replicas", delivered_often),
+    "d": ChaosCase("rolling restart of 2 replicas", rolling_restart),
 }
-SHORT = Case("a little of everything", short)
+SHORT = ChaosCase("a little of everything", short)

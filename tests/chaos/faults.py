@@ -4,11 +4,11 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from bots.sandbox.nebula.faults import Fault as ModelFault
-from bots.sandbox.slack.faults import Fault, applied_then_slow, rate_limited, server_error, slow
-from tests.chaos.world import World
+from bots.sandbox.nebula.faults import NebulaFault as ModelFault
+from bots.sandbox.slack.faults import SlackFault, applied_then_slow, rate_limited, server_error, slow
+from tests.chaos.world import ChaosWorld
 
-MAX_CALLS = 3000  # how many of each kind to prepare faults for
+MAX_CALLS = 3000  # how many calls of each kind to prepare faults for
 CALL_SHARE = 0.04  # of a platform's calls
 MODEL_SHARE = 0.05  # of the model's requests: 503 before the first token
 DROP_SECONDS = (6.0, 12.0)  # between two breaks of all sockets of a platform
@@ -18,11 +18,11 @@ _DISCORD = ("POST /channels/*/messages", "PATCH /channels/*/messages/*", "PATCH 
 _OK = ModelFault()
 
 
-def switch_on(world: World, rng: random.Random) -> None:
+def switch_on(world: ChaosWorld, rng: random.Random) -> None:
     """Make posts and edits get 429, 500 and slow answers, and requests to the model 503."""
     for method in _SLACK:
         for before in _spaces(rng, CALL_SHARE):
-            world.slack.faults.add(method, Fault(), times=before)
+            world.slack.faults.add(method, SlackFault(), times=before)
             world.slack.faults.add(
                 method, rng.choice((rate_limited(1), server_error(500), slow(1), applied_then_slow(1)))
             )
@@ -41,7 +41,7 @@ def switch_on(world: World, rng: random.Random) -> None:
         world.nebula.fault(ModelFault(status=503, body="{}"))
 
 
-async def drop_sockets(world: World, rng: random.Random) -> None:
+async def drop_sockets(world: ChaosWorld, rng: random.Random) -> None:
     """Break all sockets of one platform or the other from time to time, until cancelled."""
     while True:
         await asyncio.sleep(rng.uniform(*DROP_SECONDS))

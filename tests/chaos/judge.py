@@ -1,4 +1,4 @@
-"""Judge of a chaos run: compares the questions, the screen and the histories word by word."""
+"""The judge of a chaos run: compares questions, screen and histories word by word."""
 
 import math
 import re
@@ -18,7 +18,7 @@ _QUESTION = re.compile(r"question (\d+)")
 _ERRORS: tuple[type[NebulaBotError], ...] = (NebulaBotError, StoreError, ModelError, *ModelError.__subclasses__())
 _PLAIN = [each.notice for each in _ERRORS if isinstance(each.notice, str)]
 SENTENCES = (GAVE_UP, *_PLAIN, "Nebula's rate limit", "Nebula is not responding at the moment")
-_MAX_MESSAGES = 8  # of one reply, to try in all combinations
+_MAX_MESSAGES = 8  # of one reply, whose combinations are all tried
 
 
 def answer_to(number: int, words: int) -> str:
@@ -38,7 +38,7 @@ def number_in(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedQuestion:
     """A question. `words`: the length of its answer. Sequences of these have the order in which a room was asked."""
 
     number: int
@@ -50,7 +50,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message of the bot in its final state. `hangs_on`: the question that it replies to on the platform, 0 for none.
+    """A message of the bot in its final state. `replies_to`: the question that it replies to, 0 for none.
 
     `first`: when the first words of an answer could be read in it, in monotonic seconds. `gap`: whether a post of this
     kind may stay behind if the process dies before it learns the message's id.
@@ -59,7 +59,7 @@ class Said:
     id: str
     room: str
     text: str
-    hangs_on: int = 0
+    replies_to: int = 0
     streams: bool = False
     first: float = math.inf
     gap: bool = False
@@ -76,7 +76,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it must be."""
+    """Something wrong."""
 
     kind: str
     number: int
@@ -93,7 +93,7 @@ class Verdict:
     findings: tuple[Finding, ...]
 
 
-def judge(asked: Sequence[Asked], said: Iterable[Said], kept: Iterable[Kept]) -> Verdict:
+def judge(asked: Sequence[AskedQuestion], said: Iterable[Said], kept: Iterable[Kept]) -> Verdict:
     """Check that each accepted question has exactly one reply, whole or closed with a sentence, in order and
     remembered."""
     findings: list[Finding] = []
@@ -110,7 +110,7 @@ def judge(asked: Sequence[Asked], said: Iterable[Said], kept: Iterable[Kept]) ->
             replies[about].append(message)
         else:
             findings.append(Finding("stray", about, f"{message.room} {message.id}: {message.text[:80]!r}"))
-    for message in sorted(sentences, key=lambda each: (not each.hangs_on, each.id)):
+    for message in sorted(sentences, key=lambda each: (not each.replies_to, each.id)):
         about = _meant(message, asked, replies)
         if about:
             replies[about].append(message)
@@ -156,7 +156,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def _about(message: Said) -> int:
     words = _WORD.search(message.text)
-    return int(words[1]) if words else message.hangs_on or number_in(message.text)
+    return int(words[1]) if words else message.replies_to or number_in(message.text)
 
 
 def _is_sentence(message: Said) -> bool:
@@ -164,7 +164,7 @@ def _is_sentence(message: Said) -> bool:
     return not _WORD.search(message.text) and any(sentence in message.text for sentence in SENTENCES)
 
 
-def _meant(message: Said, asked: Sequence[Asked], replies: Mapping[int, Sequence[Said]]) -> int:
+def _meant(message: Said, asked: Sequence[AskedQuestion], replies: Mapping[int, Sequence[Said]]) -> int:
     """The question that a bare sentence closes: in a thread it need not be the thread's first."""
     about = _about(message)
     open_ = [
@@ -176,7 +176,7 @@ def _meant(message: Said, asked: Sequence[Asked], replies: Mapping[int, Sequence
     return about if about in open_ else next(iter(bare or open_), about)
 
 
-def _whole(each: Asked) -> str:
+def _whole(each: AskedQuestion) -> str:
     return answer_to(each.number, each.words)
 
 
@@ -198,7 +198,7 @@ def _chain(mine: Sequence[Said], whole: str) -> tuple[Said, ...]:
     return ()
 
 
-def _closing(mine: Sequence[Said], each: Asked) -> tuple[Said, ...]:
+def _closing(mine: Sequence[Said], each: AskedQuestion) -> tuple[Said, ...]:
     """The messages of a reply that ends with a sentence instead of all its words."""
     for last in mine:
         if any(sentence in last.text for sentence in SENTENCES):
@@ -209,27 +209,27 @@ def _closing(mine: Sequence[Said], each: Asked) -> tuple[Said, ...]:
     return ()
 
 
-def _noise(each: Asked, chain: Sequence[Said]) -> list[Finding]:
-    """Text beside the words of a whole answer; a command's question above its answer is correct."""
+def _noise(each: AskedQuestion, chain: Sequence[Said]) -> list[Finding]:
+    """Text beside the words of a whole answer, except a command's question above its answer."""
     rests = [_rest(message.text) for message in chain]
     said = [rest for rest in rests if rest and number_in(rest) != each.number]
     return [Finding("open" if WRITING in rest else "noise", each.number, rest[:120]) for rest in said]
 
 
-def _is_stub(message: Said, each: Asked) -> bool:
+def _is_stub(message: Said, each: AskedQuestion) -> bool:
     """Whether it contains the beginning of the answer, but not all of it."""
     return _is_beginning(message, each) and not _is_sentence(message) and _words(message.text) != _whole(each)
 
 
-def _is_beginning(message: Said, each: Asked) -> bool:
+def _is_beginning(message: Said, each: AskedQuestion) -> bool:
     return _begins(_words(message.text), each)
 
 
-def _begins(words: str, each: Asked) -> bool:
+def _begins(words: str, each: AskedQuestion) -> bool:
     return f"{_whole(each)} ".startswith(f"{words} " if words else "")
 
 
-def _order(asked: Sequence[Asked], first: Mapping[int, float]) -> list[Finding]:
+def _order(asked: Sequence[AskedQuestion], first: Mapping[int, float]) -> list[Finding]:
     """On screen, answers begin in the order of their questions."""
     findings, latest = [], dict[str, tuple[float, int]]()
     for each in asked:
@@ -242,7 +242,7 @@ def _order(asked: Sequence[Asked], first: Mapping[int, float]) -> list[Finding]:
     return findings
 
 
-def _history(asked: Sequence[Asked], whole: set[int], closed: set[int], kept: Sequence[Kept]) -> list[Finding]:
+def _history(asked: Sequence[AskedQuestion], whole: set[int], closed: set[int], kept: Sequence[Kept]) -> list[Finding]:
     """Histories contain whole answers once and in order, and of a closed reply at most the text that was shown."""
     findings = []
     entries: dict[int, list[Kept]] = defaultdict(list)

@@ -6,19 +6,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from bots.sandbox.discord.values import Channel, Guild
+from bots.sandbox.discord.values import DiscordChannel, Guild
 from core.domain.chat import ChatMessage
 from core.domain.errors import StoreError
 from core.store.redis.client import guarded
 from tests.bounds import HANG_SECONDS
-from tests.chaos.judge import Asked, answer_to, number_in, question
-from tests.chaos.world import World
+from tests.chaos.judge import AskedQuestion, answer_to, number_in, question
+from tests.chaos.world import ChaosWorld
 
 ASK_SHARE, THREAD_SHARE, AT_ONCE_SHARE = 0.1, 0.3, 0.3
 DIRECT_EVERY = 5  # every fifth room is a direct message
-DELIVERY_TIMEOUT_SECONDS = HANG_SECONDS  # until the store knows a question: its platform delivers it again until then
-COMMAND_TIMEOUT_SECONDS = 8.0  # until the store knows a command, which nobody delivers again
-POLL_SECONDS = 0.1  # between two checks of the store
+DELIVERY_TIMEOUT_SECONDS = HANG_SECONDS  # until the store has a question: until then its platform delivers it again
+COMMAND_TIMEOUT_SECONDS = 8.0  # until the store has a command, which nobody delivers again
+STORE_POLL_SECONDS = 0.1  # between two checks of the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ChaosRoom:
     """A conversation. `name`: the beginning of its name in the store. `ask` asks a question in it."""
 
     name: str
@@ -51,10 +51,12 @@ class Load:
         self.put: dict[int, Put] = {}
         self._rng, self._lengths, self._copies = rng, lengths, copies
         self._words: dict[int, int] = {}
-        self.rooms: dict[str, Channel | None] = {}  # by their name in the store; with Discord's own value for its rooms
+        self.rooms: dict[
+            str, DiscordChannel | None
+        ] = {}  # by their name in the store; with Discord's own value for its rooms
         self._rooms: dict[int, str] = {}
         self._known: set[str] = set()  # turns that the store has accepted
-        self._world: World
+        self._world: ChaosWorld
         self._guild: Guild
 
     def say(self, messages: tuple[ChatMessage, ...]) -> str:
@@ -66,12 +68,12 @@ class Load:
         """The length of the answer to this question; drawn on the first call."""
         return self._words.setdefault(number, self._rng.randint(*self._lengths))
 
-    def enter(self, world: World, slack: int, discord: int) -> tuple[list[Room], list[Room]]:
+    def enter(self, world: ChaosWorld, slack: int, discord: int) -> tuple[list[ChaosRoom], list[ChaosRoom]]:
         """Open this many rooms on each platform."""
         self._world = world
         ann = world.slack.add_user("ann")
         self._guild = world.discord.add_guild("Guild")
-        ours: list[Room] = []
+        ours: list[ChaosRoom] = []
         for index in range(slack):
             direct = index % DIRECT_EVERY == DIRECT_EVERY - 1
             user = world.slack.add_user(f"sue{index}") if direct else ann
@@ -79,11 +81,11 @@ class Load:
             ours.append(self._slack_room(user, channel, direct))
         return ours, [self._discord_room(index % DIRECT_EVERY == DIRECT_EVERY - 1) for index in range(discord)]
 
-    def more_rooms(self, many: int) -> list[Room]:
+    def more_rooms(self, many: int) -> list[ChaosRoom]:
         """Open this many more channels in Discord."""
         return [self._discord_room(direct=False) for _ in range(many)]
 
-    def _slack_room(self, user: str, channel: str, direct: bool) -> Room:
+    def _slack_room(self, user: str, channel: str, direct: bool) -> ChaosRoom:
         slack = self._world.slack
         name = f"slack/{slack.team}/{channel}"
         self.rooms[name] = None
@@ -102,9 +104,9 @@ class Load:
                 roots.append(message.ts)
             return Put(f"{name}/{message.ts}", must=True, opens="" if thread or direct else message.ts)
 
-        return Room(name, ask)
+        return ChaosRoom(name, ask)
 
-    def _discord_room(self, direct: bool) -> Room:
+    def _discord_room(self, direct: bool) -> ChaosRoom:
         discord, index = self._world.discord, len(self.rooms)
         user = discord.add_member(self._guild, f"bob{index}")
         place = discord.open_dm(user) if direct else discord.add_channel(self._guild, f"room{index}")
@@ -114,7 +116,7 @@ class Load:
         async def ask(number: int, rng: random.Random) -> Put:
             # Discord does not keep events while nobody is connected.
             while not (self._world.serving and discord.gateway.sessions and discord.commands.registered):
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(STORE_POLL_SECONDS)
             discord.gateway.duplicate = rng.randint(1, self._copies)
             try:
                 if not direct and rng.random() < ASK_SHARE:
@@ -127,12 +129,12 @@ class Load:
             finally:
                 discord.gateway.duplicate = 1
 
-        return Room(name, ask)
+        return ChaosRoom(name, ask)
 
-    async def talk(self, shares: Sequence[tuple[Sequence[Room], int]], seconds: float, first: int = 1) -> None:
+    async def talk(self, shares: Sequence[tuple[Sequence[ChaosRoom], int]], seconds: float, first: int = 1) -> None:
         """Ask this many questions in each group of rooms, spread over this time and numbered from `first`."""
         plans: dict[str, list[tuple[float, int]]] = {}
-        rooms: dict[str, Room] = {}
+        rooms: dict[str, ChaosRoom] = {}
         number = first
         for group, many in shares:
             for index in range(many):
@@ -151,14 +153,14 @@ class Load:
             await asyncio.wait(talks)
             looking.cancel()
 
-    async def put_long(self, rooms: Sequence[Room], numbers: Sequence[int], words: int) -> None:
+    async def put_long(self, rooms: Sequence[ChaosRoom], numbers: Sequence[int], words: int) -> None:
         """Ask a question with a long answer in each of these rooms, now."""
         for room, number in zip(rooms, numbers, strict=True):
             self._words[number] = words
             self._rooms[number] = room.name
             self.put[number] = await room.ask(number, random.Random(number))
 
-    async def _converse(self, room: Room, plan: list[tuple[float, int]], begun: float, rng: random.Random) -> None:
+    async def _converse(self, room: ChaosRoom, plan: list[tuple[float, int]], begun: float, rng: random.Random) -> None:
         """One room: each question comes at its time, but not before the store has the previous one."""
         clock = asyncio.get_running_loop().time
         times = sorted(at for at, _ in plan)
@@ -171,24 +173,24 @@ class Load:
             self._world.note(f"question {number} is {put.turn}")
             end = clock() + (DELIVERY_TIMEOUT_SECONDS if put.must else COMMAND_TIMEOUT_SECONDS)
             while put.turn not in self._known and clock() < end:
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(STORE_POLL_SECONDS)
 
     async def _look(self) -> None:
         while True:
             await self.look()
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(STORE_POLL_SECONDS)
 
     async def look(self) -> None:
-        """Learn which questions the store has accepted; nothing while it is away."""
+        """Record which questions the store has accepted; does nothing while it is away."""
         with suppress(StoreError):
-            async with guarded():  # which a cancellation always ends; redis-py alone may swallow one
+            async with guarded():  # a cancellation always ends it, whereas redis-py alone may swallow one
                 async for key in self._world.store.client.scan_iter("nb:*:d:*", count=1000):
                     self._known.add(key.decode().partition(":d:")[2])
 
-    def asked(self) -> tuple[Asked, ...]:
+    def asked(self) -> tuple[AskedQuestion, ...]:
         """All questions, room by room in the order in which they were asked."""
         return tuple(
-            Asked(number, self._rooms[number], self.words(number), put.turn in self._known, put.must)
+            AskedQuestion(number, self._rooms[number], self.words(number), put.turn in self._known, put.must)
             for number, put in sorted(self.put.items())
         )
 

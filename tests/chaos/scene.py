@@ -18,13 +18,13 @@ from redis.exceptions import RedisError
 from tests.bounds import HANG_SECONDS
 from tests.chaos import faults, seen
 from tests.chaos.judge import Verdict, judge, percentile
-from tests.chaos.load import Load, Room
+from tests.chaos.load import ChaosRoom, Load
 from tests.chaos.takeover import Kill, takeovers
-from tests.chaos.world import World, world
+from tests.chaos.world import ChaosWorld, world
 
 SETTLE_TIMEOUT_SECONDS = HANG_SECONDS  # until every question must have its reply
 MAX_STUB_SHARE = 0.01  # of the questions
-MAX_TAKEOVER_SECONDS = 10.0  # for 95 of 100 takeovers
+MAX_TAKEOVER_SECONDS = 10.0  # for 95 % of the takeovers
 ANSWER_WORDS = (20, 75)  # fewest and most words of an answer, two tokens each: 1 to 3 seconds
 _ROOT = Path(__file__).parents[2]
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ |+].*\n)+.*")
@@ -55,28 +55,30 @@ class Outcome:
         return all(row.ok is not False for row in self.rows)
 
 
-class Scene:
+class ChaosScene:
     """A world, its load, and what was done to it."""
 
-    def __init__(self, world: World, load: Load, rng: random.Random, slack: list[Room], discord: list[Room]) -> None:
+    def __init__(
+        self, world: ChaosWorld, load: Load, rng: random.Random, slack: list[ChaosRoom], discord: list[ChaosRoom]
+    ) -> None:
         self.world, self.load, self.rng = world, load, rng
         self.slack, self.discord = slack, discord
         self.kills: list[Kill] = []
-        self.over = asyncio.Event()  # set when nothing more is to happen
+        self.over = asyncio.Event()  # set when nothing more shall happen
         self._begun = time.monotonic()
 
     async def pause(self, seconds: float) -> bool:
-        """Wait for this time; false when nothing more is to happen."""
+        """Wait for this time; returns false if nothing more shall happen."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.over.wait()
         return not self.over.is_set()
 
-    async def play(self, turns: int, seconds: float, *happenings: Callable[["Scene"], Awaitable[None]]) -> None:
+    async def play(self, turns: int, seconds: float, *happenings: Callable[["ChaosScene"], Awaitable[None]]) -> None:
         """Ask this many questions in about this time, a quarter of them in Slack, during these happenings; then settle.
 
-        Slack's limit on edits, 50 a minute in a workspace, allows no more of them there: replies would wait for their
-        final frames longer than a replica lives.
+        Slack's limit on edits, 50 a minute in a workspace, allows no more there: replies would wait for their final
+        frames longer than a replica lives.
         """
         async with asyncio.TaskGroup() as group:
             ending = group.create_task(self._end(seconds))
@@ -93,7 +95,7 @@ class Scene:
         self.over.set()
 
     async def settle(self) -> None:
-        """Wait until no question waits any more, for SETTLE_TIMEOUT_SECONDS at most."""
+        """Wait until no question waits any more, at most SETTLE_TIMEOUT_SECONDS."""
         end = time.monotonic() + SETTLE_TIMEOUT_SECONDS
         while time.monotonic() < end:
             await self.load.look()
@@ -147,7 +149,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(seed: int, replicas: int, rooms: int, copies: int = 1) -> AsyncIterator[Scene]:
+async def scene(seed: int, replicas: int, rooms: int, copies: int = 1) -> AsyncIterator[ChaosScene]:
     """A world with half of the rooms on each platform and with faults."""
     rng = random.Random(seed)
     load = Load(rng, ANSWER_WORDS, copies)
@@ -156,13 +158,13 @@ async def scene(seed: int, replicas: int, rooms: int, copies: int = 1) -> AsyncI
         async with world(folder, replicas, load.say) as found:
             slack, discord = load.enter(found, rooms // 2, rooms // 2)
             faults.switch_on(found, rng)
-            yield Scene(found, load, rng, slack, discord)
+            yield ChaosScene(found, load, rng, slack, discord)
     except BaseException:
         print(f"the logs are in {folder}", file=sys.stderr)
         raise
 
 
-def outcome(scene: Scene, rows: Sequence[Row], evidence: Sequence[str]) -> Outcome:
+def outcome(scene: ChaosScene, rows: Sequence[Row], evidence: Sequence[str]) -> Outcome:
     """Close a case; the logs of one that passed are deleted."""
     found = Outcome(tuple(rows), tuple(evidence), scene.world.folder)
     if found.ok:
@@ -172,7 +174,7 @@ def outcome(scene: Scene, rows: Sequence[Row], evidence: Sequence[str]) -> Outco
     return found
 
 
-async def _run(happening: Callable[[Scene], Awaitable[None]], scene: Scene) -> None:
+async def _run(happening: Callable[[ChaosScene], Awaitable[None]], scene: ChaosScene) -> None:
     await happening(scene)
 
 

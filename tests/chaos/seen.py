@@ -1,4 +1,4 @@
-"""What a chaos run leaves to be seen: the bot's messages, the store's histories, the model's requests."""
+"""The observable results of a chaos run: the bot's messages, the store's histories, the model's requests."""
 
 import math
 import re
@@ -7,31 +7,33 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.domain.conversation import Conversation
 from core.settings.encryption import NO_ENCRYPTION
 from core.store.entries import Entries
 from tests.chaos.judge import Kept, Said, number_in
 from tests.chaos.load import Load
 from tests.chaos.takeover import Request
-from tests.chaos.world import World
+from tests.chaos.world import ChaosWorld
 
 _WORD = re.compile(r"\bw(\d+)x")
-FOR_GOOD = "nb:s:"  # people's settings never expire
+# People's settings never expire, nor what all processes must agree on.
+FOR_GOOD = ("nb:s:", "nb:setup", "nb:owner:", "nb:indexed")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownMessage:
     """A message of the bot with everything it showed: (monotonic seconds, text)."""
 
     said: Said
     frames: tuple[tuple[float, str], ...]
 
 
-def shown(world: World, load: Load) -> tuple[Shown, ...]:
+def shown(world: ChaosWorld, load: Load) -> tuple[ShownMessage, ...]:
     """Every message of the bot that everybody can see."""
     return (*_in_slack(world, load), *_in_discord(world, load))
 
 
-def _in_slack(world: World, load: Load) -> Iterator[Shown]:
+def _in_slack(world: ChaosWorld, load: Load) -> Iterator[ShownMessage]:
     turns, messages = load.by_turn(), load.by_message()
     for name in load.rooms:
         platform, _, channel = name.split("/")
@@ -40,7 +42,7 @@ def _in_slack(world: World, load: Load) -> Iterator[Shown]:
                 continue
             turn = str(each.metadata.get("event_payload", {}).get("turn", ""))
             frames = tuple((frame.at, frame.shown) for frame in each.frames)
-            yield Shown(
+            yield ShownMessage(
                 Said(
                     each.ts,
                     name,
@@ -54,7 +56,7 @@ def _in_slack(world: World, load: Load) -> Iterator[Shown]:
             )
 
 
-def _in_discord(world: World, load: Load) -> Iterator[Shown]:
+def _in_discord(world: ChaosWorld, load: Load) -> Iterator[ShownMessage]:
     turns, messages = load.by_turn(), load.by_message()
     for name, place in load.rooms.items():
         for each in world.discord.messages(place) if name.startswith("discord/") and place else ():
@@ -62,20 +64,22 @@ def _in_discord(world: World, load: Load) -> Iterator[Shown]:
                 continue
             frames = tuple((frame.at, frame.content) for frame in each.frames)
             command = f"discord/i/{(each.interaction or {}).get('id')}"
-            hangs_on = turns.get(command) or messages.get(each.reference, 0)
-            yield Shown(Said(each.id, name, each.content, hangs_on, each.loading, first=_first(frames)), frames)
+            replies_to = turns.get(command) or messages.get(each.reference, 0)
+            yield ShownMessage(
+                Said(each.id, name, each.content, replies_to, each.loading, first=_first(frames)), frames
+            )
 
 
 def _first(frames: Sequence[tuple[float, str]]) -> float:
     return next((at for at, text in frames if _WORD.search(text)), math.inf)
 
 
-def screen_changes(seen: Sequence[Shown]) -> tuple[dict[int, list[float]], dict[int, float]]:
-    """When the reply to each question changed on screen, and since when its last word can be read."""
+def screen_changes(seen: Sequence[ShownMessage]) -> tuple[dict[int, list[float]], dict[int, float]]:
+    """When the reply to each question changed on screen, and since when its last word was visible."""
     changes: dict[int, list[float]] = defaultdict(list)
     ends: dict[int, float] = {}
     for each in seen:
-        about = {int(number) for _, text in each.frames for number in _WORD.findall(text)} or {each.said.hangs_on}
+        about = {int(number) for _, text in each.frames for number in _WORD.findall(text)} or {each.said.replies_to}
         for number in about:
             changes[number] += [at for at, _ in each.frames]
             whole = [at for at, text in each.frames if f"w{number}xend" in text]
@@ -84,13 +88,13 @@ def screen_changes(seen: Sequence[Shown]) -> tuple[dict[int, list[float]], dict[
     return changes, ends
 
 
-def requests(world: World) -> tuple[Request, ...]:
-    """Who asked the model what."""
+def requests(world: ChaosWorld) -> tuple[Request, ...]:
+    """Which process asked the model which question."""
     found = world.nebula.requests
     return tuple(Request(each.at, each.key, number_in(each.messages[-1].content)) for each in found if each.messages)
 
 
-def attempts(world: World) -> dict[int, int]:
+def attempts(world: ChaosWorld) -> dict[int, int]:
     """How often the model began to answer each question."""
     found: dict[int, int] = defaultdict(int)
     for each in world.nebula.requests:
@@ -98,25 +102,25 @@ def attempts(world: World) -> dict[int, int]:
     return found
 
 
-async def kept(world: World) -> tuple[Kept, ...]:
+async def kept(world: ChaosWorld) -> tuple[Kept, ...]:
     """All histories."""
     found: list[Kept] = []
     async for key in world.store.client.scan_iter("nb:*:h:*", count=1000):
-        conversation = key.decode().partition(":h:")[2]
-        room = "/".join(conversation.split("/")[:3])
+        conversation = Conversation.named(key.decode().partition(":h:")[2])
+        room = "/".join(conversation.scope.split("/")[:3])
         entries: list[Any] = await world.store.client.lrange(key, 0, -1)
         exchanges = Entries(NO_ENCRYPTION).exchanges(conversation, entries)
         found += [Kept(room, number_in(each.question), each.answer) for each in exchanges]
     return tuple(found)
 
 
-async def waiting(world: World) -> int:
-    """How many questions wait or are being answered."""
+async def waiting(world: ChaosWorld) -> int:
+    """How many questions wait or run."""
     keys = [key async for key in world.store.client.scan_iter("nb:*:i:*", count=1000)]
     return sum([await world.store.client.llen(key) for key in keys])
 
 
-async def endless(world: World) -> tuple[str, ...]:
+async def endless(world: ChaosWorld) -> tuple[str, ...]:
     """Keys that would never expire."""
     keys = [key async for key in world.store.client.scan_iter("*", count=1000)]
     lives = [(key.decode(), await world.store.client.pttl(key)) for key in keys]

@@ -1,4 +1,5 @@
-"""Takeovers in a chaos run: who held a turn when its process was killed, and when another process went on with it."""
+"""Takeovers in a chaos run: which process held a turn when it was killed, and when another process continued the
+turn."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Takeover:
+class TakeoverTime:
     """How long a question's turn had no holder after a kill. `by`: the key of the process that took it, "" if
     unknown."""
 
@@ -41,7 +42,7 @@ def takeovers(
     requests: Sequence[Request],
     changes: Mapping[int, Sequence[float]],
     ends: Mapping[int, float],
-) -> tuple[Takeover, ...]:
+) -> tuple[TakeoverTime, ...]:
     """For each killed process, the turns it held. `changes`: when the reply to a question changed on screen; `ends`:
     since when it was whole."""
     found = []
@@ -56,7 +57,7 @@ def takeovers(
             asked = [(each.at, each.key) for each in requests if each.number == number and each.at > kill.at]
             seen = [(at, "") for at in changes.get(number, ()) if at > kill.at + _IN_FLIGHT_SECONDS]
             at, by = min([*asked, *seen], default=(math.inf, ""))
-            found.append(Takeover(number, at - kill.at, by))
+            found.append(TakeoverTime(number, at - kill.at, by))
     return tuple(found)
 
 

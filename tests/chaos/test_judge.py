@@ -1,4 +1,4 @@
-"""Tests of the judge of chaos runs: it finds everything that may go wrong, and nothing else."""
+"""Tests of the judge of chaos runs: it finds every error, and nothing else."""
 
 import math
 from collections.abc import Sequence
@@ -8,15 +8,19 @@ import pytest
 
 from core.reply.layout import WRITING
 from core.turns.runner import GAVE_UP
-from tests.chaos.judge import Asked, Kept, Said, Verdict, answer_to, judge, number_in, percentile, question
-from tests.chaos.takeover import Kill, Request, Takeover, longest_gap, takeovers
+from tests.chaos.judge import AskedQuestion, Kept, Said, Verdict, answer_to, judge, number_in, percentile, question
+from tests.chaos.takeover import Kill, Request, TakeoverTime, longest_gap, takeovers
 
-ASKED = (Asked(1, "slack/T/C", 6), Asked(2, "slack/T/C", 4), Asked(3, "discord/G/D", 5))
+ASKED_QUESTIONS = (
+    AskedQuestion(1, "slack/T/C", 6),
+    AskedQuestion(2, "slack/T/C", 4),
+    AskedQuestion(3, "discord/G/D", 5),
+)
 SAID = tuple(
     Said(f"m{each.number}", each.room, answer_to(each.number, each.words), each.number, first=float(each.number))
-    for each in ASKED
+    for each in ASKED_QUESTIONS
 )
-KEPT = tuple(Kept(each.room, each.number, answer_to(each.number, each.words)) for each in ASKED)
+KEPT = tuple(Kept(each.room, each.number, answer_to(each.number, each.words)) for each in ASKED_QUESTIONS)
 
 
 def kinds(verdict: Verdict) -> list[tuple[str, int]]:
@@ -24,7 +28,7 @@ def kinds(verdict: Verdict) -> list[tuple[str, int]]:
 
 
 def judged(
-    asked: Sequence[Asked] = ASKED, said: Sequence[Said] = SAID, kept: Sequence[Kept] = KEPT
+    asked: Sequence[AskedQuestion] = ASKED_QUESTIONS, said: Sequence[Said] = SAID, kept: Sequence[Kept] = KEPT
 ) -> list[tuple[str, int]]:
     return kinds(judge(asked, said, kept))
 
@@ -35,7 +39,7 @@ def half(number: int) -> str:
 
 def test_all_is_well() -> None:
     """Whole replies, each once, in order and remembered: no findings."""
-    verdict = judge(ASKED, SAID, KEPT)
+    verdict = judge(ASKED_QUESTIONS, SAID, KEPT)
     assert (verdict.complete, verdict.closed, verdict.stubs, verdict.findings) == ((1, 2, 3), (), (), ())
 
 
@@ -77,7 +81,7 @@ def test_whole_reply_that_still_says_it_grows_is_reported() -> None:
 
 
 def test_stream_that_was_not_ended_is_reported() -> None:
-    """A message that streams, or shows that the model thinks, for ever."""
+    """A message that streams for ever, or shows for ever that the model thinks."""
     assert judged(said=(*SAID[:2], replace(SAID[2], streams=True))) == [("open", 3)]
 
 
@@ -91,19 +95,19 @@ def test_second_reply_is_reported() -> None:
 def test_stub_in_the_documented_gap_is_counted_apart() -> None:
     """The beginning of an answer, in a post of the kind that a kill may leave behind; a wrong text is no stub."""
     stub = replace(SAID[0], id="m4", text=half(1), first=0.5, gap=True)
-    verdict = judge(ASKED, (*SAID, stub), KEPT)
+    verdict = judge(ASKED_QUESTIONS, (*SAID, stub), KEPT)
     assert (verdict.stubs, kinds(verdict)) == (("m4",), [])
     assert judged(said=(*SAID, replace(stub, text="w1x3"))) == [("double", 1)]
     assert judged(said=(*SAID, replace(stub, text=answer_to(1, 6)))) == [("double", 1)]
     assert ("incomplete", 1) in judged(said=(*SAID[1:], stub))
 
 
-def test_closed_reply_is_no_whole_one() -> None:
+def test_closed_reply_is_not_whole() -> None:
     """A sentence of the bot closes a reply, with or without a beginning of the answer above it."""
     for text in (GAVE_UP, f"{half(3)}\n{GAVE_UP}"):
-        verdict = judge(ASKED, (*SAID[:2], replace(SAID[2], text=text)), KEPT[:2])
+        verdict = judge(ASKED_QUESTIONS, (*SAID[:2], replace(SAID[2], text=text)), KEPT[:2])
         assert (verdict.complete, verdict.closed, verdict.findings) == ((1, 2), (3,), ())
-    verdict = judge(ASKED, (*SAID[:2], replace(SAID[2], text=f"w3x1 w3x0\n{GAVE_UP}")), KEPT[:2])
+    verdict = judge(ASKED_QUESTIONS, (*SAID[:2], replace(SAID[2], text=f"w3x1 w3x0\n{GAVE_UP}")), KEPT[:2])
     assert kinds(verdict) == [("incomplete", 3)]
 
 
@@ -113,19 +117,20 @@ def test_whole_reply_and_sentence_beside_it_is_reported() -> None:
 
 
 def test_bare_sentence_goes_to_the_question_that_lacks_a_reply() -> None:
-    """In a thread it replies to the first question, in a direct message to none; it closes a question that has
-    nothing."""
-    for hangs_on in (1, 0):
-        sentence = Said("m4", "slack/T/C", GAVE_UP, hangs_on)
-        verdict = judge(ASKED, (SAID[0], SAID[2], sentence), (KEPT[0], KEPT[2]))
+    """In a thread it replies to the first question, in a direct message to none. It closes a question without a
+    reply."""
+    for replies_to in (1, 0):
+        sentence = Said("m4", "slack/T/C", GAVE_UP, replies_to)
+        verdict = judge(ASKED_QUESTIONS, (SAID[0], SAID[2], sentence), (KEPT[0], KEPT[2]))
         assert (verdict.complete, verdict.closed, verdict.findings) == ((1, 3), (2,), ())
     assert judged(said=(*SAID, Said("m4", "slack/T/C", GAVE_UP, 1, gap=True))) == [("double", 1)]
     assert judged(said=(*SAID, Said("m4", "slack/T/C", GAVE_UP))) == [("stray", 0)]
 
 
-def test_command_that_was_lost_may_be_thought_about() -> None:
-    """Its process died between the sign and the store: nobody answers it, and Discord ends the sign itself."""
-    asked = (*ASKED[:2], replace(ASKED[2], accepted=False, must=False))
+def test_lost_command_may_show_thinking() -> None:
+    """Its process died after it showed "thinking" and before it stored the command: nobody answers it, and Discord ends
+    the sign."""
+    asked = (*ASKED_QUESTIONS[:2], replace(ASKED_QUESTIONS[2], accepted=False, must=False))
     assert judged(asked, (*SAID[:2], Said("m3", "discord/G/D", "", 3, streams=True)), KEPT[:2]) == []
 
 
@@ -137,9 +142,9 @@ def test_message_that_belongs_to_no_question_is_reported() -> None:
 
 def test_question_that_was_not_accepted() -> None:
     """A question is lost if the platform delivers it again; a command is not, but neither may be answered."""
-    asked = (*ASKED[:2], replace(ASKED[2], accepted=False))
+    asked = (*ASKED_QUESTIONS[:2], replace(ASKED_QUESTIONS[2], accepted=False))
     assert ("lost", 3) in judged(asked, SAID[:2], KEPT[:2])
-    asked = (*ASKED[:2], replace(ASKED[2], accepted=False, must=False))
+    asked = (*ASKED_QUESTIONS[:2], replace(ASKED_QUESTIONS[2], accepted=False, must=False))
     assert judged(asked, SAID[:2], KEPT[:2]) == []
     assert ("unasked", 3) in judged(asked, SAID, KEPT[:2])
 
@@ -151,7 +156,8 @@ def test_order_on_screen_is_judged() -> None:
 
 
 def test_history_is_judged() -> None:
-    """Forgotten, doubled, changed, in another room, in another order, of nobody's question: the judge finds each."""
+    """The judge finds exchanges that are missing, doubled, changed, in another room, out of order or without a
+    question."""
     assert judged(kept=KEPT[:2]) == [("forgotten", 3)]
     assert judged(kept=(*KEPT, KEPT[2])) == [("remembered twice", 3)]
     assert judged(kept=(*KEPT[:2], replace(KEPT[2], answer=half(3)))) == [("remembered wrong", 3)]
@@ -167,10 +173,10 @@ def test_history_of_a_closed_reply() -> None:
     assert judged(said=said, kept=(*KEPT[:2], replace(KEPT[2], answer="w3x1"))) == [("remembered wrong", 3)]
 
 
-def test_takeover_is_the_time_until_somebody_else_goes_on() -> None:
+def test_takeover_is_the_time_until_another_process_continues() -> None:
     """It lasts from the kill to the next request of another process for the same question."""
     requests = (Request(0.0, "k1", 1), Request(0.0, "k2", 2), Request(8.0, "k2", 1))
-    assert takeovers((Kill(1.0, "k1"),), requests, {}, {}) == (Takeover(1, 7.0, "k2"),)
+    assert takeovers((Kill(1.0, "k1"),), requests, {}, {}) == (TakeoverTime(1, 7.0, "k2"),)
 
 
 def test_takeover_ends_with_a_sign_on_screen() -> None:
@@ -179,14 +185,14 @@ def test_takeover_ends_with_a_sign_on_screen() -> None:
     assert found.seconds == 3.0
 
 
-def test_takeover_of_nobody_is_infinite() -> None:
-    """A turn that nobody went on with."""
+def test_takeover_by_nobody_is_infinite() -> None:
+    """No process continued the turn."""
     (found,) = takeovers((Kill(1.0, "k1"),), (Request(0.0, "k1", 1),), {}, {})
     assert found.seconds == math.inf
 
 
 def test_what_was_not_held_is_not_taken_over() -> None:
-    """Replies that were whole, and turns that another process held by then."""
+    """Whole replies, and turns that another process already held."""
     requests = (Request(0.0, "k1", 1), Request(0.0, "k1", 2), Request(0.5, "k2", 2))
     assert takeovers((Kill(1.0, "k1"),), requests, {}, {1: 0.9}) == ()
 

@@ -1,4 +1,4 @@
-"""The short form of `make chaos` as a test: real processes, a real Redis, kills and copies, in half a minute."""
+"""The short form of `make chaos` as a test: real processes, a real Redis, kills and copied events, in half a minute."""
 
 import pytest
 

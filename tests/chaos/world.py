@@ -23,7 +23,7 @@ from tests.chaos.takeover import Kill
 from tests.scenarios.program import PROGRAM, environment
 
 LEASE_SECONDS = 7.0
-DRAIN_SECONDS = 20.0
+REPLICA_DRAIN_SECONDS = 20.0
 TOKENS_PER_SECOND = 60.0  # of the model
 # Slack delivers again at once, after 1 min and after 5 min; sooner here, to keep a run short.
 SLACK_RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
@@ -32,7 +32,7 @@ CONNECTED_LOG_LINES = (b"Slack: connected", b"on Discord as")  # logged by a pro
 
 
 class Store:
-    """A Redis of our own that writes every step to its file before it answers."""
+    """A private Redis that writes every step to its file before it answers."""
 
     def __init__(self, folder: Path) -> None:
         self.url = f"unix://{folder}/redis.sock"
@@ -64,7 +64,7 @@ class Store:
         await self._process.wait()
 
     def freeze(self) -> None:
-        """Send SIGSTOP: connections stay open, answers do not come."""
+        """Send SIGSTOP: connections stay open, but it does not answer."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -80,8 +80,7 @@ class Store:
 
 
 class Replica:
-    """A slot for a process of the program. Each of its processes has its own API key, by which the model tells them
-    apart."""
+    """A slot for a process of the program. Each process has its own API key, by which the model distinguishes them."""
 
     def __init__(self, name: str, folder: Path, settings: Callable[[str], dict[str, str]]) -> None:
         self.name = name
@@ -125,7 +124,7 @@ class Replica:
         """Send SIGTERM; returns the exit status. Raises TimeoutError."""
         with suppress(ProcessLookupError):
             self._process.terminate()
-        async with asyncio.timeout(DRAIN_SECONDS + PROCESS_TIMEOUT_SECONDS):
+        async with asyncio.timeout(REPLICA_DRAIN_SECONDS + PROCESS_TIMEOUT_SECONDS):
             return await self._process.wait()
 
     @property
@@ -139,7 +138,7 @@ class Replica:
         return self._serves and self._process.returncode is None
 
 
-class World:
+class ChaosWorld:
     """The servers, the store and the replicas together."""
 
     def __init__(
@@ -162,7 +161,7 @@ class World:
             "DISCORD_GATEWAY_URL": self.discord.gateway_url,
             "REDIS_URL": self.store.url,
             "LEASE_SECONDS": f"{LEASE_SECONDS:g}",
-            "DRAIN_SECONDS": f"{DRAIN_SECONDS:g}",
+            "REPLICA_DRAIN_SECONDS": f"{REPLICA_DRAIN_SECONDS:g}",
             "LOG_LEVEL": "INFO",  # contains CONNECTED_LOG_LINES
         }
 
@@ -188,14 +187,16 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, replicas: int, say: Callable[[tuple[ChatMessage, ...]], str]) -> AsyncIterator[World]:
-    """Everything running and connected. `say` returns the model's answers. All logs are in `folder`, whose path is
+async def world(
+    folder: Path, replicas: int, say: Callable[[tuple[ChatMessage, ...]], str]
+) -> AsyncIterator[ChaosWorld]:
+    """Start and connect everything. `say` returns the model's answers. All logs are in `folder`, whose path is
     short."""
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(SlackServer(retry_delays=SLACK_RETRY_SECONDS))
         discord = await stack.enter_async_context(DiscordServer())
         nebula = await stack.enter_async_context(NebulaServer(answer=say, pace=TOKENS_PER_SECOND))
-        found = World(folder, slack, discord, nebula, replicas)
+        found = ChaosWorld(folder, slack, discord, nebula, replicas)
         stack.push_async_callback(found.store.close)
         await found.store.start()
         for replica in found.replicas:

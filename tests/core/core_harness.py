@@ -1,4 +1,4 @@
-"""The whole core with a real Redis and an emulated Nebula API; rooms in memory take the place of a platform."""
+"""The whole core with a real Redis and an emulated Nebula API; surfaces in memory replace a platform."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -24,35 +24,36 @@ from core.nebula.client import Nebula
 from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
 from core.store.mailbox import Retention
+from core.store.redis.spaces import Spaces
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
 from core.turns.assistant import Assistant
 from core.turns.inbox import Inbox
 from core.turns.runner import TurnRunner
 from tests.bounds import HANG_SECONDS
-from tests.core.room import Room
+from tests.core.room import MemorySurface
 
 ROOM = Place("test", "W1", "C1")
 HERE = Conversation(ROOM.name)
-NUMBERS = count()  # of questions: no id is used twice
+NUMBERS = count()  # numbers of questions, so that no id is used twice
 ANN, BOB = Author("U1", "Ann"), Author("U2", "Bob")
 
 
-class _Named(dict[str, Room]):
-    """Creates a room on first access."""
+class _Named(dict[str, MemorySurface]):
+    """Creates a surface on first access."""
 
-    def __missing__(self, name: str) -> Room:
-        room = self[name] = Room(name=name)
+    def __missing__(self, name: str) -> MemorySurface:
+        room = self[name] = MemorySurface(name=name)
         return room
 
 
 @dataclass
 class Rooms:
-    """A platform whose surfaces are rooms, one for each question."""
+    """A platform with surfaces in memory, one for each question."""
 
     name: str = "test"
     defaults: PlatformDefaults = PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)  # noqa: RUF009 - frozen
-    rooms: dict[str, Room] = field(default_factory=lambda: _Named())
+    rooms: dict[str, MemorySurface] = field(default_factory=lambda: _Named())
 
     def open(self, address: Address) -> Surface:
         return self.rooms[address.message]
@@ -79,7 +80,7 @@ class Process:
     async def say(
         self, text: str, place: Place = ROOM, author: Author = ANN, rights: Rights = Rights.CHANNEL
     ) -> Response | None:
-        """Do what the adapter does with a message."""
+        """Do what an adapter does with a message."""
 
         async def of() -> Rights:
             return rights
@@ -94,13 +95,13 @@ class Process:
         return self.shown(question)
 
     async def settled(self, question: Question) -> None:
-        """Wait until this question has its answer, whichever process gives it."""
+        """Wait until this question has its answer, from any process."""
         async with asyncio.timeout(HANG_SECONDS):
             while not self.shown(question) or await self.turns.waiting(Conversation(question.place.name)):
                 await asyncio.sleep(0.01)
 
     async def press(self, action: Action, message: str, author: Author = ANN, place: Place = ROOM) -> Response | None:
-        """Press a button under this message of the channel's conversation."""
+        """Press a button under this message in the channel's conversation."""
 
         async def rights() -> Rights:
             return Rights.NONE
@@ -130,12 +131,13 @@ async def process(
     drain: float = HANG_SECONDS,
     handover: float = 0,
     lease: float = 20,
+    bot_id: str = "",
     **environment: Any,
 ) -> AsyncIterator[Process]:
-    """A running process of the bot; several may share Redis and rooms.
+    """Run a process of the bot; several may share Redis and rooms.
 
     `drain`: seconds that running replies get at shutdown. `handover`: seconds to watch afterwards whether another
-    process takes the ones handed back.
+    process takes over those handed back. `bot_id`: which of several bots it is.
     """
     config = Config(nebula_context_tokens=8192, **environment)
     rooms = rooms or Rooms()
@@ -153,10 +155,14 @@ async def process(
             )
         )
         values = config.model_copy(update={"lease_seconds": lease, "drain_seconds": drain})
-        bot = assemble(values, redis, wrapped(config, nebula, account, Breakers()), [rooms], handover=handover)
+        spaces = Spaces()
+        if bot_id:
+            await spaces.settle(redis, rooms.name, f"{rooms.name}/W1", bot_id)
+        model = wrapped(config, nebula, account, Breakers())
+        bot = assemble(values, redis, model, [rooms], handover=handover, spaces=spaces)
         await stack.enter_async_context(bot.runner.open())
-        turns = Turns(redis, Retention(lease=lease), encryption=config.encryption)
-        settings = SettingsStore(redis, config, {rooms.name: rooms.defaults})
+        turns = Turns(redis, Retention(lease=lease), encryption=config.encryption, spaces=spaces)
+        settings = SettingsStore(redis, config.defaults, {rooms.name: rooms.defaults}, spaces)
         yield Process(bot.dispatcher, bot.inbox, bot.runner, bot.assistant, turns, settings, rooms)
 
 

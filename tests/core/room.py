@@ -1,4 +1,4 @@
-"""A surface in memory. It records what people would see, frame by frame, and can raise a platform's faults."""
+"""A surface in memory. It records frame by frame what people would see, and can raise a platform's faults."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 
 from core.domain.errors import Gone, PlatformError
 from core.domain.page import Page
-from core.domain.ports import QuestionStatus, Status
-from core.domain.rates import RateLimit, RateLimitStatus
+from core.domain.ports import Posted, QuestionStatus, Status
+from core.domain.rates import RateLimit
 from tests.bounds import HANG_SECONDS
 
 GENEROUS = RateLimit("room", 1000, 1.0, spread=False)
 
 
 @dataclass
-class Room:
+class MemorySurface:
     """Implements core.domain.ports.Surface. Each of the next calls raises one of `faults`."""
 
     limit: int = 2000
     name: str = ""  # prefix of its messages' ids
     by_status: bool = False
     append_only: bool = False
-    told: RateLimitStatus | None = None
+    own_name: str = "nebula"
     post_pace: RateLimit = GENEROUS
     edit_pace: RateLimit = GENEROUS
     messages: dict[str, Page] = field(default_factory=dict)
@@ -48,17 +48,18 @@ class Room:
     def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         return self.post_pace if message is None else self.edit_pace
 
-    async def post(self, page: Page) -> str:
+    async def post(self, page: Page) -> Posted:
         await self._call()
         message = f"{self.name}m{len(self.frames)}"
         await self._show(message, page)
-        return message
+        return Posted(message)
 
-    async def edit(self, message: str, page: Page) -> None:
+    async def edit(self, message: str, page: Page) -> Posted:
         await self._call()
         if message not in self.messages:
             raise Gone(message)
         await self._show(message, page)
+        return Posted(message)
 
     async def delete(self, message: str) -> None:
         if self.delete_faults:

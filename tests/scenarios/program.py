@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,19 +24,23 @@ def environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(root), "HOME": str(folder), "DATA_DIR": str(folder / "data"), **settings}
 
 
-async def run(folder: Path, *arguments: str, said: str = "", **settings: str) -> tuple[int, str, str]:
+async def run(
+    folder: Path, *arguments: str, said: str = "", program: Sequence[str] = PROGRAM, **settings: str
+) -> tuple[int, str, str]:
     """Run a command to its end; returns its exit status, standard output and standard error."""
-    async with started(folder, *arguments, **settings) as process:
+    async with started(folder, *arguments, program=program, **settings) as process:
         out, err = await process.communicate(said.encode())
         assert process.returncode is not None
         return process.returncode, out.decode(), err.decode()
 
 
 @asynccontextmanager
-async def started(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Process]:
+async def started(
+    folder: Path, *arguments: str, program: Sequence[str] = PROGRAM, **settings: str
+) -> AsyncIterator[Process]:
     """Start a command; it is killed at the end of the context if it still runs."""
     process = await asyncio.create_subprocess_exec(
-        *PROGRAM, *arguments, cwd=folder, env=environment(folder, settings), stdin=PIPE, stdout=PIPE, stderr=PIPE
+        *program, *arguments, cwd=folder, env=environment(folder, settings), stdin=PIPE, stdout=PIPE, stderr=PIPE
     )
     try:
         yield process

@@ -11,15 +11,16 @@ from xml.etree import ElementTree
 import pytest
 
 from bots.cli import main
+from bots.platforms import sections
 from core.commands.registry import COMMANDS
-from core.settings.config import Config
 from core.settings.encryption import Encryption
 from core.settings.parameters import PARAMETERS
 from tests.pictures import screen
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(str(path.relative_to(ROOT)) for folder in ("", "docs") for path in (ROOT / folder).glob("*.md"))
-SETTINGS = {name.upper() for name in Config.model_fields}
+FIELDS = {name.upper(): field for each in sections() for name, field in each.model_fields.items()}
+SETTINGS = set(FIELDS)
 OTHERS = {"NEBULA_API_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}  # a second name; those that libraries read
 PROGRAMS = ("make ", "nebula-bot ", "manifest ", ".venv/bin/", "python ", "docker ", "cp ", "openssl ", "git ")
 
@@ -129,7 +130,7 @@ def test_every_variable_that_is_named_exists() -> None:
 def test_table_shows_the_defaults() -> None:
     """A default in docs/settings.md is the one in force without the variable; an empty one means that there is none."""
     for name, shown, *_ in (cells for cells in rows("docs/settings.md") if cells[0].startswith("`")):
-        default = Config.model_fields[name.strip("`").lower()].default
+        default = FIELDS[name.strip("`")].default
         if not shown.startswith("`"):
             assert default in (None, "", ()) or shown == "a short one", name
             continue

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import signal
+import subprocess
+import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -21,7 +24,7 @@ from tests.scenarios.program import run, started
 
 
 @dataclass
-class World:
+class ProgramServers:
     """All three servers, and the settings that point the program to them."""
 
     slack: SlackServer
@@ -48,12 +51,14 @@ class World:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def world() -> AsyncIterator[ProgramServers]:
     async with AsyncExitStack() as stack:
-        slack = await stack.enter_async_context(SlackServer(limits=slack_limits.OFF, retry_delays=(0.0, 0.5, 1.0)))
-        discord = await stack.enter_async_context(DiscordServer(limits=discord_limits.OFF))
+        slack = await stack.enter_async_context(
+            SlackServer(limits=slack_limits.NO_SLACK_LIMITS, retry_delays=(0.0, 0.5, 1.0))
+        )
+        discord = await stack.enter_async_context(DiscordServer(limits=discord_limits.NO_DISCORD_LIMITS))
         nebula = await stack.enter_async_context(NebulaServer())
-        yield World(slack, discord, nebula)
+        yield ProgramServers(slack, discord, nebula)
 
 
 async def logged(process: Process, *words: str) -> str:
@@ -71,7 +76,7 @@ async def logged(process: Process, *words: str) -> str:
 CONNECTED = ("Slack: connected", "on Discord as")
 
 
-async def test_both_platforms_are_served(world: World, tmp_path: Path) -> None:
+async def test_both_platforms_are_served(world: ProgramServers, tmp_path: Path) -> None:
     """One process answers in Slack and Discord, logs where its data is, and exits with status 0 on SIGTERM."""
     ann = world.slack.add_user("ann")
     general = world.slack.add_channel("general", ann)
@@ -96,7 +101,7 @@ async def test_both_platforms_are_served(world: World, tmp_path: Path) -> None:
         assert secret not in log
 
 
-async def test_a_killed_reply_is_finished_after_restart(world: World, tmp_path: Path) -> None:
+async def test_a_killed_reply_is_finished_after_restart(world: ProgramServers, tmp_path: Path) -> None:
     """After SIGKILL in the middle of a reply, the next start completes it in the same message."""
     ann = world.slack.add_user("ann")
     general = world.slack.add_channel("general", ann)
@@ -122,7 +127,7 @@ async def test_a_killed_reply_is_finished_after_restart(world: World, tmp_path: 
     assert [message.content for message in world.nebula.requests[-1].messages][1:3] == ["ann: tell me", "All of it."]
 
 
-async def test_running_reply_is_finished_at_shutdown(world: World, tmp_path: Path) -> None:
+async def test_running_reply_is_finished_at_shutdown(world: ProgramServers, tmp_path: Path) -> None:
     """After SIGTERM in the middle of a reply, the reply gets time to finish; then the process exits with status 0."""
     guild = world.discord.add_guild("Guild")
     bob = world.discord.add_member(guild, "bob")
@@ -140,7 +145,7 @@ async def test_running_reply_is_finished_at_shutdown(world: World, tmp_path: Pat
         process.send_signal(signal.SIGTERM)
         await logged(process, "stopping: running replies get")
         assert "end." not in reply()
-        held.let_go()
+        held.release()
         await process.communicate()
     assert process.returncode == 0
     assert reply().endswith("end.")
@@ -158,7 +163,7 @@ async def test_wrong_configuration_is_reported_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("which", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DISCORD_TOKEN"])
-async def test_refused_token_is_named(world: World, tmp_path: Path, which: str) -> None:
+async def test_refused_token_is_named(world: ProgramServers, tmp_path: Path, which: str) -> None:
     """If a platform refuses a token, the program exits with status 2 and a sentence that names the token."""
     settings = {**world.settings, which: world.settings[which] + "x"}
     status, _, err = await run(tmp_path, "run", **settings)
@@ -167,7 +172,7 @@ async def test_refused_token_is_named(world: World, tmp_path: Path, which: str) 
     assert "Traceback" not in err
 
 
-async def test_an_unreachable_redis_is_named(world: World, tmp_path: Path) -> None:
+async def test_an_unreachable_redis_is_named(world: ProgramServers, tmp_path: Path) -> None:
     """Without its Redis the program exits with status 1 and says what to check."""
     status, _, err = await run(tmp_path, "run", **world.settings, REDIS_URL="redis://127.0.0.1:1/0")
     assert status == 1
@@ -176,7 +181,7 @@ async def test_an_unreachable_redis_is_named(world: World, tmp_path: Path) -> No
     assert "Traceback" not in err
 
 
-async def test_an_unwritable_data_dir_is_named(world: World, tmp_path: Path, redis_url: str) -> None:
+async def test_an_unwritable_data_dir_is_named(world: ProgramServers, tmp_path: Path, redis_url: str) -> None:
     """If DATA_DIR is no directory, the program exits with status 2 and names the setting."""
     (tmp_path / "file").touch()
     status, _, err = await run(
@@ -201,7 +206,7 @@ async def test_first_conversation_can_be_scripted(tmp_path: Path) -> None:
     assert (err, "(no answer)" in out) == ("", False)
 
 
-async def test_console_answers_a_pipe(world: World, tmp_path: Path) -> None:
+async def test_console_answers_a_pipe(world: ProgramServers, tmp_path: Path) -> None:
     """The console takes questions and commands from a pipe, and remembers them in the next run."""
     settings = {name: value for name, value in world.settings.items() if name.startswith("NEBULA_")}
     world.nebula.answer_next("Hello, Ann.")
@@ -234,7 +239,7 @@ async def test_manifest_is_printed(tmp_path: Path) -> None:
     assert json.loads(out)["settings"]["socket_mode_enabled"] is False
 
 
-async def test_health_follows_the_bot(world: World, tmp_path: Path) -> None:
+async def test_health_follows_the_bot(world: ProgramServers, tmp_path: Path) -> None:
     """A container's health check passes while the bot runs, and only then."""
     assert (await run(tmp_path, "health"))[0] == 1
     async with started(tmp_path, "run", **world.settings) as process:
@@ -242,7 +247,7 @@ async def test_health_follows_the_bot(world: World, tmp_path: Path) -> None:
         assert (await run(tmp_path, "health"))[0] == 0
 
 
-async def test_worker_finishes_what_others_leave_behind(world: World, tmp_path: Path) -> None:
+async def test_worker_finishes_what_others_leave_behind(world: ProgramServers, tmp_path: Path) -> None:
     """A process that receives no events finishes the reply of a killed process, in the same message."""
     ann = world.slack.add_user("ann")
     general = world.slack.add_channel("general", ann)
@@ -262,7 +267,7 @@ async def test_worker_finishes_what_others_leave_behind(world: World, tmp_path: 
             assert await worker.wait() == 0
 
 
-def _replies(world: World, channel: str, thread: str) -> list[str]:
+def _replies(world: ProgramServers, channel: str, thread: str) -> list[str]:
     return [each.shown for each in world.slack.messages(channel, thread) if each.user == world.slack.bot_user]
 
 
@@ -271,3 +276,20 @@ async def test_worker_needs_tokens(tmp_path: Path) -> None:
     status, _, err = await run(tmp_path, "worker", NEBULA_API_KEY="ak")
     assert status == 2
     assert "tokens" in err
+
+
+def test_the_program_may_open_as_many_files_as_the_machine_allows(tmp_path: Path) -> None:
+    """Each connection is a file, and the usual limit is low: a command raises it before it begins."""
+    code = (
+        "import resource as r; hard = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (64, hard));"
+        "from bots.cli import main; main(['health']); print(r.getrlimit(r.RLIMIT_NOFILE)[0] == hard)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True\n"

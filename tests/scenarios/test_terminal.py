@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.inbound.buttons import NOT_YOURS
 from tests.bounds import HANG_SECONDS
 from tests.scenarios.program import PROGRAM, environment, run
 
-QUESTION, ANSWER = "\x1b[6n", b"\x1b[20;1R"  # Cursor Position Report, ECMA-48
+POSITION_QUERY, POSITION_REPORT = "\x1b[6n", b"\x1b[20;1R"  # Cursor Position Report, ECMA-48
 
 
-class Screen:
+class PseudoTerminal:
     """The person's side of a terminal. `seen`: all that was written to it, without colours and cursor moves."""
 
     def __init__(self, handle: int, process: Process) -> None:
@@ -54,8 +54,8 @@ class Screen:
         try:
             self.raw += self._decoder.decode(os.read(self._handle, 65536))
             # Answer like a terminal where the cursor is. Without it, the program waits a second at each prompt.
-            asked = self.raw.count(QUESTION)
-            os.write(self._handle, ANSWER * (asked - self._reports))
+            asked = self.raw.count(POSITION_QUERY)
+            os.write(self._handle, POSITION_REPORT * (asked - self._reports))
             self._reports = asked
         except OSError:  # the program closed its end
             asyncio.get_running_loop().remove_reader(self._handle)
@@ -63,7 +63,7 @@ class Screen:
 
 
 @asynccontextmanager
-async def at_terminal(folder: Path, command: str, **settings: str) -> AsyncIterator[Screen]:
+async def at_terminal(folder: Path, command: str, **settings: str) -> AsyncIterator[PseudoTerminal]:
     ours, theirs = pty.openpty()
     variables = {**environment(folder, settings), "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
     process = await asyncio.create_subprocess_exec(
@@ -71,7 +71,7 @@ async def at_terminal(folder: Path, command: str, **settings: str) -> AsyncItera
     )
     os.close(theirs)
     try:
-        yield Screen(ours, process)
+        yield PseudoTerminal(ours, process)
     finally:
         asyncio.get_running_loop().remove_reader(ours)
         if process.returncode is None:
@@ -135,7 +135,7 @@ async def test_sandbox_stops_and_regenerates(tmp_path: Path, platform: str, ques
     """A reply is redrawn many times before its end. Ctrl-C presses the Stop button below it; later another button is
     pressed by name."""
     async with NebulaServer() as nebula, at_terminal(tmp_path, "sandbox", **model(nebula)) as screen:
-        nebula.fault(Fault(stall_after=30))
+        nebula.fault(NebulaFault(stall_after=30))
         await screen.until("Ctrl-D quits")
         screen.type(f"{platform}\r")
         await screen.until("You are ann in")
@@ -165,7 +165,7 @@ async def test_reply_grows_at_the_terminal(tmp_path: Path) -> None:
         screen.type("@nebula hello\r")
         await screen.until("stand-in model")
         assert "You said" not in screen.seen
-        held.let_go()
+        held.release()
         await screen.until("You said {len(question)} characters.")
         await screen.until("›")
         screen.type(":quit\r")
@@ -236,3 +236,22 @@ async def test_sandbox_takes_discord_options_by_name(tmp_path: Path) -> None:
     assert "Nebula (only you see this): -# ann: what did I say: nothing?" in out
     assert "discord refuses: there is no button 'regenerate' to press" in out
     assert "discord refuses: private: 'maybe' does not fit" in out
+
+
+@pytest.mark.parametrize(("command", "asks"), [("console", ""), ("sandbox", "@nebula ")])
+async def test_nothing_that_a_model_writes_drives_the_terminal(tmp_path: Path, command: str, asks: str) -> None:
+    """No clipboard, no title, no cleared screen, no link that hides where it leads, and no bell."""
+    nasty = "Begin \x1b]52;c;ZXZpbA==\x07 \x1b]0;title\x1b\\ \x1b[2J\x1b[3J \x9b2J \x9d8;;https://evil.example\x9c x "
+    async with NebulaServer() as nebula:
+        nebula.answer_next(nasty + "[label](https://target.example/) the end.")
+        async with at_terminal(tmp_path, command, **model(nebula)) as screen:
+            await screen.until("Ctrl-D quits")
+            await screen.until("›")
+            screen.type(f"{asks}hello\r")
+            await screen.until("the end.")
+            await screen.until("›")
+            screen.type("\x04")
+            assert await screen.process.wait() == 0
+    shown = screen.raw[screen.raw.index("Begin") :]
+    assert "https://target.example/" in shown
+    assert not re.search("\x1b\\]|\x1b\\[[23]J|[\x07\x0b\x0c\x80-\x9f]", shown)

@@ -179,7 +179,7 @@ def _error(what: str, response: aiohttp.ClientResponse, answer: Any) -> Platform
             # An answer that is not from Discord is Cloudflare's: it bans the address for every call.
             everywhere=not body or body.get("global") is True,
             shared=not mine,
-            told=_rate_limit_status(headers) if mine and code != _OLD_EDITS else None,
+            rate_limit=_rate_limit_status(headers) if mine and code != _OLD_EDITS else None,
         )
     if response.status >= 500:
         return Unreachable(detail)

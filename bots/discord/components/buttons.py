@@ -1,4 +1,4 @@
-"""Buttons under replies: their labels, and what comes back when somebody presses one. Their ids outlive restarts."""
+"""Buttons under replies, and what comes back when somebody presses one. Their ids outlive restarts."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 from bots.discord.api.names import NAME
 from bots.discord.api.rest import Button
 from core.domain.conversation import Conversation
-from core.domain.page import Action
+from core.domain.page import LABELS, Action
 
-_LABELS = {Action.STOP: "Stop", Action.AGAIN: "Regenerate", Action.GO_ON: "Continue"}
 _PREFIX = "reply:"
 # Length of an id (docs.discord.com, Component Reference); three snowflakes and a word are shorter.
 _LONGEST_LENGTH = 100
@@ -17,7 +16,7 @@ _LONGEST_LENGTH = 100
 def buttons_of(actions: Iterable[Action], conversation: Conversation) -> tuple[Button, ...]:
     """The buttons for these actions on a reply in this conversation."""
     name = conversation.name.removeprefix(f"{NAME}/")
-    found = (Button(f"{_PREFIX}{action}:{name}", _LABELS[action]) for action in actions)
+    found = (Button(f"{_PREFIX}{action}:{name}", LABELS[action]) for action in actions)
     return tuple(button for button in found if len(button.id) <= _LONGEST_LENGTH)
 
 

@@ -158,7 +158,8 @@ def _atom(atom: Atom, text: str) -> str:
             return text
 
 
-_CODE = re.compile(r"(?s)```.*?```|(?<!`)``(?!`).+?``|`[^`\n]+`")
+# Inside code Discord recognises neither mentions nor its other tokens.
+CODE = re.compile(r"(?s)```.*?```|(?<!`)``(?!`).+?``|`[^`\n]+`")
 _TOKEN = re.compile(
     r"<(?:@!?(?P<user>\d+)|@&(?P<role>\d+)|#(?P<channel>\d+)|a?(?P<emoji>:\w+:)\d+"
     r"|/(?P<command>[^:<>]+):\d+|t:(?P<time>-?\d{1,15})(?::(?P<style>[tTdDfFsSR]))?)>"
@@ -188,11 +189,16 @@ def from_discord(text: str, user_name: _Names, role_name: _Names, channel_name: 
             case _:
                 return found["emoji"]
 
+    return outside_code(text, _TOKEN, word)
+
+
+def outside_code(text: str, pattern: re.Pattern[str], word: str | Callable[[re.Match[str]], str]) -> str:
+    """The text with every match of a pattern replaced, except in code."""
     parts, at = [], 0
-    for code in _CODE.finditer(text):
-        parts += [_TOKEN.sub(word, text[at : code.start()]), code[0]]
+    for code in CODE.finditer(text):
+        parts += [pattern.sub(word, text[at : code.start()]), code[0]]
         at = code.end()
-    return "".join([*parts, _TOKEN.sub(word, text[at:])])
+    return "".join([*parts, pattern.sub(word, text[at:])])
 
 
 def _moment(seconds: int, style: str) -> str:

@@ -4,12 +4,10 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
-from wcwidth import wcswidth
-
 from core.markdown.blocks import Leaf
 from core.markdown.nesting import continuation
 from core.markdown.spans import inline
-from core.markdown.tables import Cells, alignment, cells
+from core.markdown.tables import Cells, alignment, cells, drawn
 
 WIDTH = 72
 """Columns that a code block shows without wrapping lines; a wider table becomes a list."""
@@ -20,13 +18,9 @@ _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 def table(leaf: Leaf, text: str, block: Callable[[Leaf, list[str]], str], prose: Callable[[str], str]) -> str:
     """Translate the table in `text`. `block` makes lines a code block; `prose` translates text outside of one."""
     found = cells(leaf, text)
-    rows = [[_plain(cell) if cell else "" for cell in row] for row in found]
-    widths = [max(_width(row[i]) for row in rows) for i in range(len(rows[0]))]
-    if sum(widths) + 3 * (len(widths) - 1) > WIDTH:
+    body = drawn([[_plain(cell) if cell else "" for cell in row] for row in found], alignment(leaf, text))
+    if len(body[1]) > WIDTH:
         return leaf.head + f"\n{continuation(leaf.nest)}".join(_records(found, prose))
-    align = alignment(leaf, text)
-    body = [" │ ".join(map(_pad, row, widths, align)).rstrip() for row in rows]
-    body.insert(1, "─┼─".join("─" * width for width in widths))
     return block(leaf, body)
 
 
@@ -62,14 +56,3 @@ def _plain(cell: str) -> str:
             text = " "
         out, at = out + words(at, atom.start) + text, atom.end
     return (out + words(at, len(cell))).strip()
-
-
-@lru_cache(maxsize=1024)
-def _width(text: str) -> int:
-    return max(wcswidth(text), 0) or len(text)
-
-
-def _pad(text: str, width: int, align: str) -> str:
-    space = width - _width(text)
-    left = {"right": space, "center": space // 2}.get(align, 0)
-    return " " * left + text + " " * (space - left)

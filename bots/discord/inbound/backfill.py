@@ -38,7 +38,7 @@ _TRIES, _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5, 5.0, 60.0
 _EPOCH_MS = 1_420_070_400_000  # start of the time in Discord's ids (docs.discord.com, Snowflakes)
 
 
-class Backfill:
+class DiscordBackfill:
     """The backfill of one client. It runs in the background and never delays a live event."""
 
     def __init__(

@@ -12,7 +12,7 @@ from bots.discord.api.names import direct
 from bots.discord.api.private_api import Parser, api_address, set_guild_timeout, wrap_parser
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import IdentifyQueue, Shard
-from bots.discord.inbound.backfill import Backfill
+from bots.discord.inbound.backfill import DiscordBackfill
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import MessageEdits, by_a_program, is_partial
 from bots.discord.inbound.interactions import ANSWER_SECONDS, Interactions
@@ -73,7 +73,7 @@ class GatewayClient(discord.Client):
         self._places, self._responses, self._ordering = Places(rest), Responses(rest), ordering
         self._interactions = Interactions(dispatcher, http, self._places, ordering, managers, answer_seconds)
         self._edits = MessageEdits(self, dispatcher, rest, self._places, ordering)
-        self.backfill = Backfill(self, dispatcher, rest, self._places, ordering, shard)
+        self.backfill = DiscordBackfill(self, dispatcher, rest, self._places, ordering, shard)
         wrap_parser(self, "MESSAGE_UPDATE", self._on_message_update)
         wrap_parser(self, "READY", self._on_guild_event)
         wrap_parser(self, "GUILD_CREATE", self._on_guild_event)

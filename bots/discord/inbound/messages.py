@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import discord
 
 from bots.discord.api.names import NAME, direct
-from bots.discord.dialect.markdown import from_discord
+from bots.discord.dialect.markdown import CODE, from_discord, outside_code
 from bots.discord.inbound.people import author_of
 from core.domain.conversation import Attachment, Place
 from core.domain.question import MAX_TEXT_CHARACTERS, NEW, Declined, Question
@@ -14,8 +14,6 @@ from core.domain.turn_id import TurnId
 
 _QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
 _WITHHELD = "I can't read messages that mention my role. Pick me (@{name}, the bot) from the list instead, or use /ask."
-# Discord does not recognise mentions inside code.
-_CODE = re.compile(r"```.*?```|``.+?``|`[^`\n]+`", re.DOTALL)
 
 
 def asks(message: discord.Message, me: discord.ClientUser) -> bool:
@@ -34,7 +32,7 @@ def asks(message: discord.Message, me: discord.ClientUser) -> bool:
         return False
     # A reply to one of the bot's messages mentions the bot without naming it in the text.
     literal = re.compile(f"<@!?{me.id}>")
-    return not literal.search(message.content) or bool(literal.search(_CODE.sub(" ", message.content)))
+    return not literal.search(message.content) or bool(literal.search(CODE.sub(" ", message.content)))
 
 
 def own_role(message: discord.Message) -> discord.Role | None:
@@ -94,8 +92,4 @@ def _unaddressed(text: str, message: discord.Message, me: discord.ClientUser) ->
     own = own_role(message)
     # White space is looked at once, from its beginning on, however much of it there is.
     address = re.compile(rf"(?:(?<![ \t])[ \t]++)?<@(?:!?{me.id}{f'|&{own.id}' if own else ''})>[ \t]*")
-    parts, at = [], 0
-    for code in _CODE.finditer(text):
-        parts += [address.sub(" ", text[at : code.start()]), code[0]]
-        at = code.end()
-    return "".join([*parts, address.sub(" ", text[at:])]).strip()
+    return outside_code(text, address, " ").strip()

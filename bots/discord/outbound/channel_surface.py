@@ -17,7 +17,7 @@ from core.domain.conversation import Address
 from core.domain.errors import Forbidden, Gone, PlatformError, Rejected
 from core.domain.options import Placement
 from core.domain.page import Page
-from core.domain.ports import QuestionStatus, Status
+from core.domain.ports import Posted, QuestionStatus, Status
 from core.domain.rates import RateLimit, RateLimitStatus
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,8 @@ class ChannelSurface:
         self._rest, self._reactions, self._adopted, self._limits = rest, reactions, address.adopted, limits
         place = address.place
         self._conversation = address.conversation
-        self.told: RateLimitStatus | None = None
         self.by_status = self.append_only = False
+        self.own_name = ""
         self._home = place.thread or place.channel  # where the question is
         self._question = address.message
         self._author, self._direct, self._undeliverable_told = address.author, place.direct, False
@@ -87,11 +87,11 @@ class ChannelSurface:
             return self._posts
         return self._old_edits if age(message) > self._limits.old_age_seconds else self._edits
 
-    async def post(self, page: Page) -> str:
+    async def post(self, page: Page) -> Posted:
         if self._unopened and not self._known:
             await self._open_thread()
         content, buttons = content_of(page), buttons_of(page.actions, self._conversation)
-        self.told = None
+        rate_limit = None
         if not self._found:
             try:
                 sent = await self._send(content, buttons)
@@ -99,18 +99,18 @@ class ChannelSurface:
                 if not self._known:  # otherwise the posted part says that no more can follow
                     await self._tell_undeliverable()
                 raise
-            self.told = sent.rate_limit
+            rate_limit = sent.rate_limit
             if sent.content.strip() == content.strip():
                 self._known.add(sent.id)
-                return sent.id
+                return Posted(sent.id, rate_limit)
             # An attempt that seemed to fail, or that a process made before it crashed, had arrived after all.
             self._found = sent.id
         await self._edit(self._channel, self._found, content, buttons)
         found, self._found = self._found, ""
         self._known.add(found)
-        return found
+        return Posted(found, rate_limit)
 
-    async def edit(self, message: str, page: Page) -> None:
+    async def edit(self, message: str, page: Page) -> Posted:
         content, buttons = content_of(page), buttons_of(page.actions, self._conversation)
         try:
             rate_limit = await self._edit(self._channel, message, content, buttons)
@@ -123,8 +123,8 @@ class ChannelSurface:
             # Another process posted this reply, and could not open a thread: the message is in the channel.
             rate_limit = await self._edit(self._home, message, content, buttons)
             self._aim(self._home)
-        self.told = rate_limit if age(message) <= self._limits.old_age_seconds else None
         self._known.add(message)
+        return Posted(message, rate_limit if age(message) <= self._limits.old_age_seconds else None)
 
     async def delete(self, message: str) -> None:
         # A new surface does not know whether the thread could be opened, or was opened for this message.
@@ -141,7 +141,6 @@ class ChannelSurface:
 
     async def attach(self, name: str, content: bytes) -> str:
         sent = await self._send("", (), File(name, content))
-        self.told = sent.rate_limit
         self._known.add(sent.id)
         return sent.id
 

@@ -24,8 +24,8 @@ from bots.discord.outbound.reactions import Reactions
 from core.domain.conversation import Address, Place
 from core.domain.errors import Forbidden, Gone, Unreachable
 from core.domain.page import Page
-from core.domain.ports import QuestionStatus, Status, waiting
-from core.domain.rates import RateLimit, RateLimitStatus
+from core.domain.ports import Posted, QuestionStatus, Status, waiting
+from core.domain.rates import RateLimit
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ class InteractionSurface:
         self._rest, self._reactions, self._limits = rest, reactions, limits
         self._address = address
         self._conversation = address.conversation
-        self.told: RateLimitStatus | None = None
         self.by_status = self.append_only = False
+        self.own_name = ""
         token, self._expires = (command.token, command.expires) if (command := address.interaction) else ("", 0.0)
         self._token = Token.parse(token)
         self._channel_surface = ChannelSurface(rest, replace(address, interaction=None), reactions, limits)
@@ -61,34 +61,28 @@ class InteractionSurface:
             return self._calls
         return self._channel_surface.rate_limit(message, page, wait)
 
-    async def post(self, page: Page) -> str:
+    async def post(self, page: Page) -> Posted:
         if self._live():
             try:
-                return self._note_sent(await self._post(page))
+                return self._posted(await self._post(page))
             except TokenExpired as error:
                 self._lose_token(error)
             except Forbidden as error:
                 log.info("could not send a followup, continuing with ordinary messages: %s", error)
         return await self._post_elsewhere(page)
 
-    async def edit(self, message: str, page: Page) -> str | None:
+    async def edit(self, message: str, page: Page) -> Posted:
         if message in self._elsewhere:
-            await self._channel_surface.edit(message, page)
-            self.told = self._channel_surface.told
-            return None
+            return await self._channel_surface.edit(message, page)
         if self._live():
             try:
                 known = ORIGINAL if message == self._original else message
-                self._note_sent(await self._answer(page, known))
+                return self._posted(await self._answer(page, known))
             except TokenExpired as error:
                 self._lose_token(error)
-            else:
-                return None
         if not self._address.private:  # a message that only one person sees can't be edited without the token
             with suppress(Gone, Forbidden):
-                await self._channel_surface.edit(message, page)
-                self.told = self._channel_surface.told
-                return None
+                return await self._channel_surface.edit(message, page)
         return await self._post_elsewhere(page)
 
     async def delete(self, message: str) -> None:
@@ -107,7 +101,7 @@ class InteractionSurface:
     async def attach(self, name: str, content: bytes) -> str:
         if self._live():
             try:
-                return self._note_sent(await self._follow_up("", (), File(name, content)))
+                return self._posted(await self._follow_up("", (), File(name, content))).id
             except TokenExpired as error:
                 self._lose_token(error)
         await self._aim_elsewhere()
@@ -189,11 +183,10 @@ class InteractionSurface:
         except (Forbidden, Gone):
             return ""
 
-    async def _post_elsewhere(self, page: Page) -> str:
+    async def _post_elsewhere(self, page: Page) -> Posted:
         await self._aim_elsewhere()
         posted = await self._channel_surface.post(page)
-        self.told = self._channel_surface.told
-        self._elsewhere.add(posted)
+        self._elsewhere.add(posted.id)
         return posted
 
     async def _aim_elsewhere(self) -> None:
@@ -208,10 +201,9 @@ class InteractionSurface:
     def _buttons(self, page: Page) -> tuple[Button, ...]:
         return buttons_of(page.actions, self._conversation)
 
-    def _note_sent(self, sent: Sent) -> str:
-        self.told = sent.rate_limit
+    def _posted(self, sent: Sent) -> Posted:
         self._last = sent.id
-        return sent.id
+        return Posted(sent.id, sent.rate_limit)
 
     def _live(self) -> bool:
         if not self._token_lost and time.time() >= self._expires:

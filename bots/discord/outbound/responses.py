@@ -1,6 +1,5 @@
 """Shows the response to a command that came as a message: as a reply to that message."""
 
-import asyncio
 import logging
 import secrets
 
@@ -13,9 +12,10 @@ from bots.discord.components.forms import opener
 from bots.discord.dialect.markdown import small
 from bots.discord.outbound.channel_surface import content_of, fits
 from core.commands.responses import Response
-from core.domain.errors import PlatformError, SlowDown, Unreachable
+from core.domain.errors import PlatformError
 from core.domain.page import Page
-from core.markdown.paginate import Pages, flow
+from core.domain.retry import patiently
+from core.markdown.paginate import split
 
 log = logging.getLogger(__name__)
 
@@ -23,15 +23,11 @@ SENT = "I sent it to you in a direct message."
 NOT_SENT = (
     "I couldn't send you a direct message. Use the slash command instead, or allow direct messages from this server."
 )
-_ATTEMPTS = 4
-_LONGEST_WAIT_SECONDS = 30.0
 
 
 def contents_of(response: Response) -> tuple[str, ...]:
     """A response as messages within Discord's limit; at least one."""
-    pages = flow(Pages(), response.text, lambda text: fits(Page(text)), final=True)
-    texts = (*pages.closed, pages.open) if pages.open else pages.closed
-    return tuple(content_of(Page(text)) for text in texts) or ("…",)
+    return tuple(content_of(Page(text)) for text in split(response.text, lambda text: fits(Page(text)))) or ("…",)
 
 
 class Responses:
@@ -75,16 +71,9 @@ class Responses:
         buttons = (opener(response.form),) if response and response.form else ()
         file = file_of(response) if response else None
         nonce = secrets.token_hex(8)  # the same for every attempt, so that the message appears once
-        for left in reversed(range(_ATTEMPTS)):
-            try:
-                await self._rest.post(channel, content, nonce=nonce, reply_to=reply_to, buttons=buttons, file=file)
-            except (SlowDown, Unreachable) as error:
-                if not left:
-                    raise
-                wait = error.retry_after if isinstance(error, SlowDown) else _ATTEMPTS - left
-                await asyncio.sleep(min(wait, _LONGEST_WAIT_SECONDS))
-            else:
-                return
+        await patiently(
+            lambda: self._rest.post(channel, content, nonce=nonce, reply_to=reply_to, buttons=buttons, file=file)
+        )
 
 
 def file_of(response: Response) -> File | None:

@@ -1,33 +1,33 @@
-"""The commands that the app registered, and how a person's call of one becomes interaction data."""
+"""The commands that the app has registered, and the interaction data of a person's call."""
 
 import re
 from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from bots.sandbox.discord.rest import Answer, Ask, Endpoint
-from bots.sandbox.discord.state import World
+from bots.sandbox.discord.rest import Endpoint, RestAnswer, RestRequest
+from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.validation import ApiError, invalid, text
-from bots.sandbox.discord.values import Channel, DiscordRefuses, Json, Permission, Role, User
-from bots.sandbox.discord.wire import Wire
+from bots.sandbox.discord.values import DiscordChannel, DiscordRefuses, DiscordUser, Json, Permission, Role
+from bots.sandbox.discord.wire import DiscordWire
 
 SUB, GROUP, STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, MENTIONABLE, NUMBER = range(1, 11)
 CHAT_INPUT = 1
-NAME = re.compile(r"[-_'\w]{1,32}")
+COMMAND_NAME = re.compile(r"[-_'\w]{1,32}")
 MAX_STRING = 6000  # characters (interactions/application-commands)
 IN_GUILD, IN_DM = 0, 1
 
 
-class Commands:
+class DiscordCommands:
     """The registered commands. `puts` counts bulk overwrites."""
 
-    def __init__(self, world: World, wire: Wire, application: str) -> None:
+    def __init__(self, world: DiscordWorld, wire: DiscordWire, application: str) -> None:
         self._world, self._wire, self._application = world, wire, application
         self._stored: dict[str, list[Json]] = {}  # by guild, "" for the global ones
         self.puts = 0
 
     def endpoints(self) -> list[Endpoint]:
-        """The routes to register them."""
+        """The routes to read and register commands."""
         return [
             Endpoint(method, path, handler, limit, "application")
             for path in (
@@ -39,18 +39,18 @@ class Commands:
 
     @property
     def registered(self) -> tuple[Json, ...]:
-        """All commands as stored, guild by guild after the global ones."""
+        """All commands as stored: the global ones, then those of each guild."""
         return tuple(command for commands in self._stored.values() for command in commands)
 
-    def _get(self, ask: Ask) -> Answer:
-        return Answer(self._stored.get(self._scope(ask), []))
+    def _get(self, ask: RestRequest) -> RestAnswer:
+        return RestAnswer(self._stored.get(self._scope(ask), []))
 
-    def _scope(self, ask: Ask) -> str:
+    def _scope(self, ask: RestRequest) -> str:
         if ask.path["application"] != self._application:
             raise ApiError(20012)
         return ask.path.get("guild", "")
 
-    def _put(self, ask: Ask) -> Answer:
+    def _put(self, ask: RestRequest) -> RestAnswer:
         guild = self._scope(ask)
         asked = ask.body if isinstance(ask.body, list) else []
         known = {(old["name"], old["type"]): old["id"] for old in self._stored.get(guild, [])}
@@ -64,7 +64,7 @@ class Commands:
             _check(str(index), command, command.get("type", CHAT_INPUT) == CHAT_INPUT)
         self._stored[guild] = [self._store(command, guild, known) for command in asked]
         self.puts += 1
-        return Answer(self._stored[guild])
+        return RestAnswer(self._stored[guild])
 
     def _store(self, command: Json, guild: str, known: Mapping[tuple[str, int], str]) -> Json:
         kind = command.get("type", CHAT_INPUT)
@@ -110,11 +110,11 @@ class Commands:
         return top, leaf
 
     def data(
-        self, user: User, channel: Channel, path: str, values: Mapping[str, Any], focused: str = ""
+        self, user: DiscordUser, channel: DiscordChannel, path: str, values: Mapping[str, Any], focused: str = ""
     ) -> tuple[str, Json]:
         """The name and data of an INTERACTION_CREATE, checked as the client checks it. Raises DiscordRefuses.
 
-        With `focused` (an option that is being typed) it is an autocomplete: the others may be missing.
+        With `focused` (an option that is being typed) it is an autocomplete, and other options may be missing.
         """
         top, leaf = self.find(path, channel.guild)
         self._allowed(user, channel, top)
@@ -143,7 +143,7 @@ class Commands:
             data["resolved"] = resolved
         return " ".join(words), data
 
-    def _allowed(self, user: User, channel: Channel, command: Json) -> None:
+    def _allowed(self, user: DiscordUser, channel: DiscordChannel, command: Json) -> None:
         where = IN_GUILD if channel.guild else IN_DM
         if command.get("contexts") is not None and where not in command["contexts"]:
             raise DiscordRefuses(f"/{command['name']} is not offered here")
@@ -178,7 +178,7 @@ class Commands:
             raise DiscordRefuses(f"{name}: {value!r} is none of {', '.join(map(str, choices))}")
         return value
 
-    def _resolve(self, value: User | Channel | Role | str, guild: str, resolved: dict[str, Json]) -> str:
+    def _resolve(self, value: DiscordUser | DiscordChannel | Role | str, guild: str, resolved: dict[str, Json]) -> str:
         number = value if isinstance(value, str) else value.id
         if user := self._world.users.get(number):
             resolved.setdefault("users", {})[number] = self._wire.user(user)
@@ -196,7 +196,7 @@ class Commands:
 
 def _check(path: str, command: Json, chat: bool) -> None:
     name = str(command.get("name", ""))
-    if chat and (not NAME.fullmatch(name) or name != name.lower()):
+    if chat and (not COMMAND_NAME.fullmatch(name) or name != name.lower()):
         message = "Command name is invalid"
         raise invalid(f"{path}.name", "APPLICATION_COMMAND_INVALID_NAME", message)
     if chat:
@@ -218,7 +218,7 @@ def _check(path: str, command: Json, chat: bool) -> None:
 
 
 def _tidy(option: Json) -> Json:
-    """An option as Discord gives it back: what is empty or false was dropped."""
+    """An option as Discord returns it, without empty and false values."""
     kept = {name: value for name, value in option.items() if value is not None and value is not False and value != []}
     if "options" in kept:
         kept["options"] = [_tidy(inner) for inner in kept["options"]]

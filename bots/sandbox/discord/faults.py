@@ -11,20 +11,20 @@ from bots.sandbox.hold import Hold
 class FaultKind(StrEnum):
     """What goes wrong."""
 
-    RATE_LIMIT = "rate limit"  # 429 that is no bucket's
+    RATE_LIMIT = "rate limit"  # 429 outside every bucket
     CLOUDFLARE = "cloudflare"  # 429 in HTML, without Via
     ERROR = "error"  # any status with a JSON error, not applied
     SLOW = "slow"  # applied, answered late
-    LATE = "late"  # applied late: what was sent after it may be applied before it
+    LATE = "late"  # applied late, perhaps after requests that were sent after it
     RESET = "reset"  # applied, then the connection is reset instead of an answer
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class DiscordFault:
     """One fault, for `times` requests (None: until cleared) to routes like "PATCH /channels/{channel}/messages/*".
 
-    `seconds` is the retry_after of a rate limit or the delay of what is slow or late, which may have a `hold` instead;
-    `scope` is user, shared or global; `before` requests pass unharmed first.
+    `seconds` is the retry_after of a rate limit, or the delay of a slow or late request, which may have a `hold`
+    instead; `scope` is user, shared or global; the first `before` requests pass.
     """
 
     kind: FaultKind
@@ -39,59 +39,59 @@ class Fault:
     hold: Hold | None = None
 
     async def wait(self) -> None:
-        """The delay of what is slow or late."""
+        """Delay a slow or late request."""
         if self.hold:
             await self.hold.wait()
         else:
             await asyncio.sleep(self.seconds)
 
 
-class Faults:
-    """The faults that are switched on, oldest first; a request meets at most one."""
+class DiscordFaults:
+    """The active faults, oldest first. A request meets at most one."""
 
     def __init__(self) -> None:
-        self._faults: list[Fault] = []
+        self._faults: list[DiscordFault] = []
 
     def rate_limit(
         self, route: str, retry_after: float, times: int | None = 1, *, scope: str = "user", before: int = 0
     ) -> None:
         """Answer 429 with `retry_after` seconds; `scope` global also says so in the body."""
-        self._add(Fault(FaultKind.RATE_LIMIT, route, times, retry_after, scope, before=before))
+        self._add(DiscordFault(FaultKind.RATE_LIMIT, route, times, retry_after, scope, before=before))
 
     def cloudflare(self, route: str, times: int | None = 1, *, before: int = 0) -> None:
         """Answer 429 as Cloudflare does to a banned address: HTML, no Via, no retry_after."""
-        self._add(Fault(FaultKind.CLOUDFLARE, route, times, before=before))
+        self._add(DiscordFault(FaultKind.CLOUDFLARE, route, times, before=before))
 
     def error(
         self, route: str, status: int, times: int | None = 1, *, code: int = 0, message: str = "", before: int = 0
     ) -> None:
         """Answer with `status` (5xx, or 4xx with a JSON `code`) without doing anything."""
-        self._add(Fault(FaultKind.ERROR, route, times, status=status, code=code, message=message, before=before))
+        self._add(DiscordFault(FaultKind.ERROR, route, times, status=status, code=code, message=message, before=before))
 
     def slow(self, route: str, seconds: float, times: int | None = 1, *, before: int = 0) -> None:
-        """Do what is asked and answer `seconds` later."""
-        self._add(Fault(FaultKind.SLOW, route, times, seconds, before=before))
+        """Apply the request and answer it `seconds` later."""
+        self._add(DiscordFault(FaultKind.SLOW, route, times, seconds, before=before))
 
     def late(self, route: str, seconds: float, times: int | None = 1, *, before: int = 0) -> None:
-        """Do what is asked `seconds` later, and answer then."""
-        self._add(Fault(FaultKind.LATE, route, times, seconds, before=before))
+        """Apply the request `seconds` later, then answer it."""
+        self._add(DiscordFault(FaultKind.LATE, route, times, seconds, before=before))
 
     def hold(self, route: str, *, late: bool = False, before: int = 0) -> Hold:
-        """Do what one request asks and keep the answer until it is let go; `late`: also do it only then."""
+        """Apply one request, and keep its answer back until the hold is released. `late`: keep its effect back too."""
         held = Hold()
-        self._add(Fault(FaultKind.LATE if late else FaultKind.SLOW, route, before=before, hold=held))
+        self._add(DiscordFault(FaultKind.LATE if late else FaultKind.SLOW, route, before=before, hold=held))
         return held
 
     def reset(self, route: str, times: int | None = 1, *, before: int = 0) -> None:
-        """Do what is asked, then reset the connection: the caller can't know that it worked."""
-        self._add(Fault(FaultKind.RESET, route, times, before=before))
+        """Apply the request, then reset the connection: the caller can't know that it took effect."""
+        self._add(DiscordFault(FaultKind.RESET, route, times, before=before))
 
     def clear(self) -> None:
-        """Switch all off."""
+        """Remove all faults."""
         self._faults.clear()
 
-    def meet(self, route: str) -> Fault | None:
-        """The fault that this request meets, used up by one."""
+    def meet(self, route: str) -> DiscordFault | None:
+        """Take the fault that this request meets."""
         for index, fault in enumerate(self._faults):
             if not fnmatchcase(route, fault.route):
                 continue
@@ -108,5 +108,5 @@ class Faults:
             return fault
         return None
 
-    def _add(self, fault: Fault) -> None:
+    def _add(self, fault: DiscordFault) -> None:
         self._faults.append(fault)

@@ -9,15 +9,15 @@ from secrets import token_hex
 
 from aiohttp import WSMsgType, web
 
-from bots.sandbox.discord.limits import Limit
+from bots.sandbox.discord.limits import DiscordLimit
 from bots.sandbox.discord.sessions import Intent, Session, Socket
-from bots.sandbox.discord.state import World
+from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.values import Guild, Json
-from bots.sandbox.discord.wire import Wire
+from bots.sandbox.discord.wire import DiscordWire
 
 KNOWN_INTENTS = (1 << 22) - 1 | 1 << 24 | 1 << 25
 HEARTBEAT_MS = 41_250
-SENDS = Limit(120, 60.0)  # events/gateway#rate-limiting
+SENDS = DiscordLimit(120, 60.0)  # events/gateway#rate-limiting
 HEARTBEAT, IDENTIFY, PRESENCE, VOICE, RESUME = 1, 2, 3, 4, 6  # opcodes (topics/opcodes-and-status-codes#gateway)
 RECONNECT, MEMBERS, INVALID, HELLO, ACK = 7, 8, 9, 10, 11
 
@@ -31,13 +31,13 @@ class _Close(Exception):
 
 
 class Gateway:
-    """All sessions. `duplicate` is how often each event is sent, `refuse` how many handshakes fail from now on.
+    """All sessions. `duplicate`: how often each event is sent. `refuse`: how many of the next handshakes fail.
 
-    `latency`: seconds by which an event is delayed on its way. `unsharded`: whether a client may sign in without
-    naming a shard. `away`: guilds by id of which a client is told nothing when it signs in, as in an outage of theirs.
+    `latency`: the delay of each event, in seconds. `unsharded`: whether a client may identify without a shard. `away`:
+    ids of guilds about which a client learns nothing when it identifies, as in an outage of these guilds.
     """
 
-    def __init__(self, world: World, wire: Wire, token: str, privileged: Intent) -> None:
+    def __init__(self, world: DiscordWorld, wire: DiscordWire, token: str, privileged: Intent) -> None:
         self._world, self._wire, self._token, self._privileged = world, wire, token, privileged
         self.url = ""
         self.latency = 0.0
@@ -48,7 +48,7 @@ class Gateway:
         self.identifies = 0
         self.identified: list[tuple[int, int, float]] = []  # shard, number of shards, monotonic seconds
         self.resumes = 0
-        self.closes: list[int] = []  # the codes with which clients left
+        self.closes: list[int] = []  # the close codes that clients sent
         self._sessions: list[Session] = []
         self._sockets: set[Socket] = set()
 
@@ -76,11 +76,11 @@ class Gateway:
                     self._event(session, event, payload)
 
     def guild_create(self, guild: Guild) -> None:
-        """Tell the sessions of a guild that the bot joined."""
+        """Send GUILD_CREATE to the sessions of a guild that the bot has joined."""
         self.dispatch("GUILD_CREATE", lambda one: self._guild(one, guild), guild=guild.id, guild_intent=Intent.GUILDS)
 
     def drop(self, *, resumable: bool = True, code: int = 4000) -> None:
-        """Close all connections with `code` (0: abort them); sessions that are not resumable are forgotten."""
+        """Close all connections with `code` (0: abort them). Sessions that can't be resumed are forgotten."""
         for socket in tuple(self._sockets):
             if socket.session:
                 self._leave(socket.session)
@@ -90,7 +90,7 @@ class Gateway:
                 self._forget(session)
 
     def fall_silent(self) -> None:
-        """All connections stay open, and nothing is sent on them any more, acknowledgements included."""
+        """Keep all connections open, but send nothing on them any more, not even acknowledgements."""
         for socket in self._sockets:
             socket.silent = True
 
@@ -106,7 +106,7 @@ class Gateway:
                 self._forget(session)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One connection."""
+        """Serve one connection."""
         if self.refuse > 0:
             self.refuse -= 1
             return web.Response(status=503)
@@ -139,11 +139,11 @@ class Gateway:
         if code is not None and not socket.ended:
             self.closes.append(code)
             if code in (1000, 1001) and socket.session:
-                # A client that closes so ends its session (events/gateway#initiating-a-disconnect).
+                # With this close code a client ends its session (events/gateway#initiating-a-disconnect).
                 self._forget(socket.session)
 
     async def _write(self, socket: Socket) -> None:
-        # The reader ends when the peer goes; a send that races with it is lost, as it would be on the wire.
+        # The reader ends when the peer disconnects. A send that races with it is lost, as it would be on the wire.
         with suppress(ConnectionError):
             while (item := await socket.queue.get()) is not None:
                 due, text = item

@@ -1,4 +1,4 @@
-"""Interactions: what a person triggers, how the app answers within its time, and the webhook that edits the answer."""
+"""Interactions: a person triggers one, the app answers in time, and a webhook edits the answer."""
 
 import time
 from collections.abc import Callable
@@ -7,12 +7,21 @@ from secrets import token_urlsafe
 
 from bots.sandbox.discord.gateway import Gateway
 from bots.sandbox.discord.messages import Messages
-from bots.sandbox.discord.rest import Answer, Ask, Endpoint, form
-from bots.sandbox.discord.state import World
+from bots.sandbox.discord.rest import Endpoint, RestAnswer, RestRequest, form
+from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.text import walk
 from bots.sandbox.discord.validation import MAX_FILE, ApiError, check_choices, check_modal, invalid
-from bots.sandbox.discord.values import EPHEMERAL, LOADING, Channel, Choice, Json, Message, Modal, User
-from bots.sandbox.discord.wire import Wire
+from bots.sandbox.discord.values import (
+    EPHEMERAL,
+    LOADING,
+    Choice,
+    DiscordChannel,
+    DiscordMessage,
+    DiscordUser,
+    Json,
+    Modal,
+)
+from bots.sandbox.discord.wire import DiscordWire
 
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5  # interaction types
 MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, CHOICES, MODAL = 4, 5, 6, 7, 8, 9  # callback types
@@ -28,13 +37,13 @@ INPUTS = frozenset({3, 4, 5, 6, 7, 8, 19, 21, 22, 23})
 
 @dataclass(slots=True, eq=False)
 class Interaction:
-    """One interaction and what became of it: a live view, for tests and for the terminal."""
+    """One interaction and its outcome until now: a live view, for tests and for the terminal."""
 
     id: str
     token: str
     type: int
-    user: User
-    channel: Channel
+    user: DiscordUser
+    channel: DiscordChannel
     name: str  # the command, or the custom id
     at: float  # monotonic seconds
     source: str = ""  # the message that a component or its modal belongs to
@@ -43,16 +52,16 @@ class Interaction:
     message_ids: list[str] = field(default_factory=list)
     modal: Modal | None = None
     choices: tuple[Choice, ...] | None = None
-    find: Callable[[str, str], Message | None] = lambda channel, message: None
+    find: Callable[[str, str], DiscordMessage | None] = lambda channel, message: None
 
     @property
     def acknowledged(self) -> bool:
-        """Whether the app answered at all."""
+        """Whether the app has answered."""
         return self.answer != 0
 
     @property
     def deferred(self) -> bool:
-        """Whether it was deferred first."""
+        """Whether the first answer deferred it."""
         return self.answer in (DEFERRED, DEFERRED_UPDATE)
 
     @property
@@ -61,18 +70,18 @@ class Interaction:
         return self.original is not None and self.original.loading
 
     @property
-    def original(self) -> Message | None:
-        """The original response as it stands; None before it, and once it is deleted."""
+    def original(self) -> DiscordMessage | None:
+        """The original response as it is now; None before it exists, and once it is deleted."""
         return self.find(self.channel.id, self.original_id)
 
     @property
-    def followups(self) -> tuple[Message, ...]:
-        """The followups as they stand, oldest first."""
+    def followups(self) -> tuple[DiscordMessage, ...]:
+        """The followups as they are now, oldest first."""
         found = [self.find(self.channel.id, message) for message in self.message_ids]
         return tuple(message for message in found if message)
 
     @property
-    def messages(self) -> tuple[Message, ...]:
+    def messages(self) -> tuple[DiscordMessage, ...]:
         """The original response and the followups."""
         return (*((self.original,) if self.original else ()), *self.followups)
 
@@ -82,10 +91,12 @@ class Interaction:
         return self.original is not None and bool(self.original.ephemeral_for)
 
 
-class Interactions:
+class DiscordInteractions:
     """Sends interactions and serves their endpoints. `deadline` and `lifetime` are in seconds."""
 
-    def __init__(self, world: World, wire: Wire, gateway: Gateway, messages: Messages, application: str) -> None:
+    def __init__(
+        self, world: DiscordWorld, wire: DiscordWire, gateway: Gateway, messages: Messages, application: str
+    ) -> None:
         self._world, self._wire, self._gateway, self._messages = world, wire, gateway, messages
         self._application = application
         self._live: dict[str, Interaction] = {}  # by token
@@ -93,7 +104,7 @@ class Interactions:
         self.lifetime = 900.0
 
     def endpoints(self) -> list[Endpoint]:
-        """The routes of callbacks and of the interaction's webhook; none of them takes the bot's token."""
+        """The routes of callbacks and of the interaction's webhook. None of them needs the bot's token."""
         hook = "/webhooks/{application}/{token}"
         original, message = hook + "/messages/@original", hook + "/messages/{message}"
         return [
@@ -110,8 +121,10 @@ class Interactions:
             ),
         ]
 
-    def send(self, kind: int, user: User, channel: Channel, name: str, data: Json, source: str = "") -> Interaction:
-        """Send INTERACTION_CREATE; the answer is seen in what is returned."""
+    def send(
+        self, kind: int, user: DiscordUser, channel: DiscordChannel, name: str, data: Json, source: str = ""
+    ) -> Interaction:
+        """Send INTERACTION_CREATE. The returned interaction shows the app's answer."""
         token = token_urlsafe(64)
         interaction = Interaction(
             self._world.new_id(), token, kind, user, channel, name, time.monotonic(), source, find=self._find
@@ -150,10 +163,10 @@ class Interactions:
         self._gateway.dispatch("INTERACTION_CREATE", lambda _: payload, guild=channel.guild)
         return interaction
 
-    def _find(self, channel: str, message: str) -> Message | None:
+    def _find(self, channel: str, message: str) -> DiscordMessage | None:
         return self._world.messages(channel).get(message)
 
-    def _callback(self, ask: Ask) -> Answer:
+    def _callback(self, ask: RestRequest) -> RestAnswer:
         one = self._live.get(ask.path["token"])
         if one is None or one.id != ask.path["id"]:
             raise ApiError(10062)
@@ -184,7 +197,7 @@ class Interactions:
             one.modal = Modal(data["custom_id"], data["title"], fields, tuple(data["components"]))
         one.answer = kind
         if ask.query.get("with_response") not in ("1", "true"):
-            return Answer()
+            return RestAnswer()
         resource: Json = {"type": kind}
         shown: Json = {"id": one.id, "type": one.type}
         if message := one.original:
@@ -194,9 +207,11 @@ class Interactions:
                 "response_message_loading": message.loading,
                 "response_message_ephemeral": bool(message.ephemeral_for),
             }
-        return Answer({"interaction": shown, "resource": resource})
+        return RestAnswer({"interaction": shown, "resource": resource})
 
-    def _write(self, one: Interaction, data: Json, ask: Ask, type: int = 0, *, loading: bool = False) -> Message:
+    def _write(
+        self, one: Interaction, data: Json, ask: RestRequest, type: int = 0, *, loading: bool = False
+    ) -> DiscordMessage:
         asked = int(data.get("flags") or 0)
         metadata: Json = {
             "id": one.id,
@@ -206,7 +221,7 @@ class Interactions:
         }
         if one.type == COMMAND:
             metadata["name"] = one.name
-        template = Message(
+        template = DiscordMessage(
             "",
             one.channel.id,
             self._world.bot,
@@ -221,7 +236,7 @@ class Interactions:
         body = {} if loading else data
         return self._messages.create(one.channel, self._world.bot, body, ask.files, interaction=True, template=template)
 
-    def _hook(self, ask: Ask) -> Interaction:
+    def _hook(self, ask: RestRequest) -> Interaction:
         one = self._live.get(ask.path["token"])
         if one is None or ask.path["application"] != self._application or not one.acknowledged:
             raise ApiError(10015)
@@ -229,7 +244,7 @@ class Interactions:
             raise ApiError(50027)
         return one
 
-    def _message(self, ask: Ask) -> tuple[Interaction, Message]:
+    def _message(self, ask: RestRequest) -> tuple[Interaction, DiscordMessage]:
         one = self._hook(ask)
         wanted = ask.path.get("message", one.original_id)
         message = self._find(one.channel.id, wanted)
@@ -237,27 +252,27 @@ class Interactions:
             raise ApiError(10008)
         return one, message
 
-    def _show(self, message: Message) -> Json:
+    def _show(self, message: DiscordMessage) -> Json:
         return self._wire.message(message, content=True)
 
-    def _get(self, ask: Ask) -> Answer:
-        return Answer(self._show(self._message(ask)[1]))
+    def _get(self, ask: RestRequest) -> RestAnswer:
+        return RestAnswer(self._show(self._message(ask)[1]))
 
-    def _edit(self, ask: Ask) -> Answer:
+    def _edit(self, ask: RestRequest) -> RestAnswer:
         _, message = self._message(ask)
-        return Answer(self._show(self._messages.edit(message, form(ask), ask.files, interaction=True)))
+        return RestAnswer(self._show(self._messages.edit(message, form(ask), ask.files, interaction=True)))
 
-    def _delete(self, ask: Ask) -> Answer:
+    def _delete(self, ask: RestRequest) -> RestAnswer:
         self._messages.delete(self._message(ask)[1])
-        return Answer()
+        return RestAnswer()
 
-    def _followup(self, ask: Ask) -> Answer:
+    def _followup(self, ask: RestRequest) -> RestAnswer:
         one = self._hook(ask)
         body = form(ask)
         original = one.original
         if original is not None and original.loading:
-            # Deprecated but in force: the first followup to a deferral fills in the loading message.
-            return Answer(self._show(self._messages.edit(original, body, ask.files, interaction=True)))
+            # Deprecated, but still so: the first followup to a deferral fills in the loading message.
+            return RestAnswer(self._show(self._messages.edit(original, body, ask.files, interaction=True)))
         message = self._write(one, body, ask)
         one.message_ids.append(message.id)
-        return Answer(self._show(message))
+        return RestAnswer(self._show(message))

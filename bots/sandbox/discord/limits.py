@@ -1,4 +1,4 @@
-"""The rate limits of the sandbox's Discord: fixed windows per route and channel, and the headers that tell of them."""
+"""The rate limits of the sandbox's Discord: fixed windows per route and channel, and their headers."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from bots.sandbox.discord.values import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class DiscordLimit:
     """At most `calls` in a window of `seconds`, which begins with its first call."""
 
     calls: int
@@ -18,45 +18,45 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DiscordLimits:
     """What the sandbox allows; None lifts a limit.
 
-    Discord tells its numbers in headers alone; these are the ones observed: messages 5 per 5 s and channel
+    Discord publishes its numbers only in headers. These have been observed: messages 5 per 5 s and channel
     (discord-api-docs issue 2761), interactions 5 per 2 s and token (issue 2701), 3 edits per 6 s and channel of
     messages older than `old_age` seconds (issue 4413), 50 per second in all (topics/rate-limits).
     """
 
-    post: Limit | None = Limit(5, 5.0)
-    edit: Limit | None = Limit(5, 5.0)
-    delete: Limit | None = Limit(5, 1.0)
-    read: Limit | None = Limit(50, 1.0)
-    typing: Limit | None = Limit(5, 5.0)
-    reaction: Limit | None = Limit(1, 0.25)
-    thread: Limit | None = Limit(5, 5.0)
-    webhook_post: Limit | None = Limit(5, 2.0)
-    webhook_edit: Limit | None = Limit(5, 2.0)
-    commands: Limit | None = Limit(5, 20.0)
-    old_edit: Limit | None = Limit(3, 6.0)
-    everything: Limit | None = Limit(50, 1.0)
+    post: DiscordLimit | None = DiscordLimit(5, 5.0)
+    edit: DiscordLimit | None = DiscordLimit(5, 5.0)
+    delete: DiscordLimit | None = DiscordLimit(5, 1.0)
+    read: DiscordLimit | None = DiscordLimit(50, 1.0)
+    typing: DiscordLimit | None = DiscordLimit(5, 5.0)
+    reaction: DiscordLimit | None = DiscordLimit(1, 0.25)
+    thread: DiscordLimit | None = DiscordLimit(5, 5.0)
+    webhook_post: DiscordLimit | None = DiscordLimit(5, 2.0)
+    webhook_edit: DiscordLimit | None = DiscordLimit(5, 2.0)
+    commands: DiscordLimit | None = DiscordLimit(5, 20.0)
+    old_edit: DiscordLimit | None = DiscordLimit(3, 6.0)
+    everything: DiscordLimit | None = DiscordLimit(50, 1.0)
     old_age: float = 3600.0
 
-    def faster(self, times: float) -> "Limits":
-        """The same calls in windows that end so many times sooner."""
+    def faster(self, times: float) -> "DiscordLimits":
+        """The same numbers of calls, in windows shorter by this factor."""
         quick: dict[str, Any] = {}
         for name in (each.name for each in fields(self)):
             limit = getattr(self, name)
-            if isinstance(limit, Limit):
+            if isinstance(limit, DiscordLimit):
                 quick[name] = replace(limit, seconds=limit.seconds / times)
         return replace(self, **quick)
 
 
-OBSERVED = Limits()
-"""The limits as observed."""
+DISCORD_LIMITS = DiscordLimits()
+"""The limits that have been observed."""
 
-OFF = Limits(None, None, None, None, None, None, None, None, None, None, None, None)
+NO_DISCORD_LIMITS = DiscordLimits(None, None, None, None, None, None, None, None, None, None, None, None)
 """No limits at all."""
 
-# POST and PATCH of a channel's messages tell the same bucket and are counted apart (discord-api-docs issue 8073).
+# POST and PATCH of a channel's messages name the same bucket but are counted apart (discord-api-docs issue 8073).
 BUCKETS: Mapping[str, str] = MappingProxyType(
     {
         "post": "80c17d2f203122d936070c88c8d10f33",
@@ -80,8 +80,8 @@ class _Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a call may pass, and the headers that go with the answer either way. `retry_after` is in seconds."""
+class LimitVerdict:
+    """Whether a call is allowed, and the headers of the answer in either case. `retry_after` is in seconds."""
 
     ok: bool
     headers: Mapping[str, str]
@@ -95,26 +95,26 @@ class Verdict:
         return {"message": text, "retry_after": self.retry_after, "global": self.everywhere}
 
 
-class Limiter:
-    """Counts calls. `limits` may be replaced while running; windows that have begun go on with what was used.
+class DiscordLimiter:
+    """Counts calls. `limits` may be replaced at any time; windows that have begun keep their counts.
 
-    `clock` tells seconds: windows end by it, and the headers go by it.
+    `clock` returns seconds; windows and headers use it.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limits: DiscordLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits, self._clock = limits, clock
         self._windows: dict[tuple[str, str], _Window] = {}
 
-    def take(self, name: str, key: str, *, counted_globally: bool) -> Verdict:
+    def take(self, name: str, key: str, *, counted_globally: bool) -> LimitVerdict:
         """Count one call of the limit `name` ("" for none) and the resource `key`."""
         if counted_globally and (limit := self.limits.everything):
             wait = self._take(limit, "everything", "")[1]
             if wait:
                 headers = {"X-RateLimit-Global": "true", **refused(wait, "global")}
-                return Verdict(False, headers, round(wait, 3), everywhere=True)
+                return LimitVerdict(False, headers, round(wait, 3), everywhere=True)
         limit = getattr(self.limits, name) if name else None
         if limit is None:
-            return Verdict(True, {})
+            return LimitVerdict(True, {})
         window, wait = self._take(limit, name, key)
         headers = {
             "X-RateLimit-Limit": str(limit.calls),
@@ -124,15 +124,16 @@ class Limiter:
             "X-RateLimit-Bucket": BUCKETS[name],
         }
         if wait:
-            return Verdict(False, headers | refused(wait, "user"), round(wait, 3))
-        return Verdict(True, headers)
+            return LimitVerdict(False, headers | refused(wait, "user"), round(wait, 3))
+        return LimitVerdict(True, headers)
 
     def take_old_edit(self, channel: str) -> float:
-        """Count one edit of an old message; the seconds to wait, 0 when it may pass. No header tells of it."""
+        """Count one edit of an old message. Returns the seconds to wait, 0 if it is allowed. No header shows this
+        limit."""
         limit = self.limits.old_edit
         return self._take(limit, "old_edit", channel)[1] if limit else 0.0
 
-    def _take(self, limit: Limit, name: str, key: str) -> tuple[_Window, float]:
+    def _take(self, limit: DiscordLimit, name: str, key: str) -> tuple[_Window, float]:
         now = self._clock()
         window = self._windows.setdefault((name, key), _Window())
         if now >= window.ends:
@@ -144,5 +145,5 @@ class Limiter:
 
 
 def refused(retry_after: float, scope: str) -> dict[str, str]:
-    """The headers of a 429. Without Via, clients take it for a ban by Cloudflare."""
+    """The headers of a 429. Without Via, clients take the answer for a ban by Cloudflare."""
     return {"Via": "1.1 google", "Retry-After": str(max(1, round(retry_after))), "X-RateLimit-Scope": scope}

@@ -1,4 +1,4 @@
-"""The one place where messages change: written, edited, deleted, reacted to, stored and told to the gateway."""
+"""Creates, edits and deletes messages, stores their reactions, and sends the events of these changes."""
 
 import time
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bots.sandbox.discord.gateway import Gateway
 from bots.sandbox.discord.sessions import Intent, Session
-from bots.sandbox.discord.state import World
+from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.text import Mentions, display_text, mentions
 from bots.sandbox.discord.validation import ApiError, check_message, invalid
 from bots.sandbox.discord.values import (
@@ -15,16 +15,16 @@ from bots.sandbox.discord.values import (
     SUPPRESS_EMBEDS,
     SUPPRESS_NOTIFICATIONS,
     THREADS,
-    Attachment,
-    Channel,
-    Frame,
+    DiscordAttachment,
+    DiscordChannel,
+    DiscordFrame,
+    DiscordMessage,
+    DiscordUpload,
+    DiscordUser,
     Json,
-    Message,
     Reaction,
-    Upload,
-    User,
 )
-from bots.sandbox.discord.wire import Wire, emoji
+from bots.sandbox.discord.wire import DiscordWire, emoji
 
 SETTABLE = SUPPRESS_EMBEDS | SUPPRESS_NOTIFICATIONS | COMPONENTS_V2
 REPLY = 19  # resources/message#message-object-message-types
@@ -33,26 +33,26 @@ REPLY = 19  # resources/message#message-object-message-types
 class Messages:
     """Changes messages. `files_url` is where attachments are served."""
 
-    def __init__(self, world: World, wire: Wire, gateway: Gateway) -> None:
+    def __init__(self, world: DiscordWorld, wire: DiscordWire, gateway: Gateway) -> None:
         self._world, self._wire, self._gateway = world, wire, gateway
         self.files_url = ""
 
     def create(
         self,
-        channel: Channel,
-        author: User,
+        channel: DiscordChannel,
+        author: DiscordUser,
         body: Json,
-        files: Sequence[Upload] = (),
+        files: Sequence[DiscordUpload] = (),
         *,
         interaction: bool = False,
-        template: Message | None = None,
-    ) -> Message:
+        template: DiscordMessage | None = None,
+    ) -> DiscordMessage:
         """Store a message and send MESSAGE_CREATE. `interaction` changes the default of allowed_mentions.
 
-        `template` brings what a body can't: type, flags, interaction data, the one person who sees it. A template
-        that is loading may be empty. Raises ApiError.
+        `template` holds what a body can't: type, flags, interaction data, the only person who sees the message. A
+        template that is loading may be empty. Raises ApiError.
         """
-        base = template or Message("", channel.id, author, "", 0.0)
+        base = template or DiscordMessage("", channel.id, author, "", 0.0)
         content = str(body.get("content") or "")
         embeds, components = tuple(body.get("embeds") or ()), tuple(body.get("components") or ())
         flags = int(body.get("flags") or 0) & SETTABLE | base.flags
@@ -84,8 +84,10 @@ class Messages:
         self._tell("MESSAGE_CREATE", message)
         return message
 
-    def edit(self, message: Message, body: Json, files: Sequence[Upload] = (), *, interaction: bool = False) -> Message:
-        """Change what `body` names, keep the rest, and send MESSAGE_UPDATE. Raises ApiError."""
+    def edit(
+        self, message: DiscordMessage, body: Json, files: Sequence[DiscordUpload] = (), *, interaction: bool = False
+    ) -> DiscordMessage:
+        """Change the fields in `body`, keep the others, and send MESSAGE_UPDATE. Raises ApiError."""
         content = str(body["content"] or "") if "content" in body else message.content
         embeds = tuple(body["embeds"] or ()) if "embeds" in body else message.embeds
         components = tuple(body["components"] or ()) if "components" in body else message.components
@@ -114,12 +116,12 @@ class Messages:
         self._tell("MESSAGE_UPDATE", changed)
         return changed
 
-    def touch(self, message: Message) -> None:
-        """Store a message changed in what is no text (flags, previews) and send MESSAGE_UPDATE."""
+    def touch(self, message: DiscordMessage) -> None:
+        """Store a message after a change of flags or previews, and send MESSAGE_UPDATE."""
         self._world.put(message)
         self._tell("MESSAGE_UPDATE", message)
 
-    def delete(self, message: Message) -> None:
+    def delete(self, message: DiscordMessage) -> None:
         """Delete a message and send MESSAGE_DELETE."""
         self._world.remove(message)
         payload: Json = {"id": message.id, "channel_id": message.channel}
@@ -128,7 +130,7 @@ class Messages:
         if not message.ephemeral_for:
             self._send("MESSAGE_DELETE", message.guild, payload, Intent.GUILD_MESSAGES, Intent.DIRECT_MESSAGES)
 
-    def purge(self, messages: Sequence[Message]) -> None:
+    def purge(self, messages: Sequence[DiscordMessage]) -> None:
         """Delete messages of one channel at once and send MESSAGE_DELETE_BULK."""
         for message in messages:
             self._world.remove(message)
@@ -138,8 +140,8 @@ class Messages:
             payload["guild_id"] = first.guild
         self._send("MESSAGE_DELETE_BULK", first.guild, payload, Intent.GUILD_MESSAGES, Intent.NONE)
 
-    def react(self, user: User, message: Message, name: str, *, add: bool) -> None:
-        """Add or take away a reaction and tell of it."""
+    def react(self, user: DiscordUser, message: DiscordMessage, name: str, *, add: bool) -> None:
+        """Add or remove a reaction, and send its event."""
         counts = {reaction.emoji: reaction.users for reaction in message.reactions}
         users = counts.get(name, ())
         if (user.id in users) is add:
@@ -160,8 +162,8 @@ class Messages:
         event = "MESSAGE_REACTION_ADD" if add else "MESSAGE_REACTION_REMOVE"
         self._send(event, message.guild, payload, Intent.GUILD_REACTIONS, Intent.DIRECT_REACTIONS)
 
-    def type(self, channel: Channel, user: User) -> None:
-        """Show somebody as typing and tell of it."""
+    def type(self, channel: DiscordChannel, user: DiscordUser) -> None:
+        """Show somebody as typing, and send the event."""
         self._world.type(channel.id, user.id)
         payload: Json = {"channel_id": channel.id, "user_id": user.id, "timestamp": int(time.time())}
         if channel.guild:
@@ -169,14 +171,14 @@ class Messages:
             payload["member"] = self._wire.member(self._world.members[channel.guild, user.id])
         self._send("TYPING_START", channel.guild, payload, Intent.GUILD_TYPING, Intent.DIRECT_TYPING)
 
-    def update_thread(self, thread: Channel) -> None:
+    def update_thread(self, thread: DiscordChannel) -> None:
         """Store a changed thread or channel and send its update."""
         self._world.channels[thread.id] = thread
         event = "THREAD_UPDATE" if thread.kind in THREADS else "CHANNEL_UPDATE"
         self._send(event, thread.guild, self._wire.channel(thread), Intent.GUILDS, Intent.NONE)
         self._world.watch.changed()
 
-    def _reference(self, channel: Channel, body: Json) -> tuple[str, Message | None]:
+    def _reference(self, channel: DiscordChannel, body: Json) -> tuple[str, DiscordMessage | None]:
         asked = body.get("message_reference")
         if not asked:
             return "", None
@@ -194,7 +196,7 @@ class Messages:
         components: Sequence[Json],
         allowed: Json | None,
         interaction: bool,
-        replied: Message | None,
+        replied: DiscordMessage | None,
     ) -> Mentions:
         both = {"users", "roles"} & set((allowed or {}).get("parse") or ())
         for name in both:
@@ -206,8 +208,8 @@ class Messages:
             live = replace(live, users=(*live.users, replied.author.id))
         return live
 
-    def _frame(self, message: Message, live: Mentions) -> Message:
-        frame = Frame(time.monotonic(), message.content, message.embeds, message.components, live.pings)
+    def _frame(self, message: DiscordMessage, live: Mentions) -> DiscordMessage:
+        frame = DiscordFrame(time.monotonic(), message.content, message.embeds, message.components, live.pings)
         return replace(
             message,
             mentions=tuple(user for user in live.users if user in self._world.users),
@@ -217,16 +219,16 @@ class Messages:
             frames=(*message.frames, frame),
         )
 
-    def _store(self, message: Message, files: Sequence[Upload]) -> tuple[Attachment, ...]:
+    def _store(self, message: DiscordMessage, files: Sequence[DiscordUpload]) -> tuple[DiscordAttachment, ...]:
         stored = []
         for file in files:
             number = self._world.new_id()
             self._world.files[number] = file.data
             url = f"{self.files_url}/attachments/{message.channel}/{number}/{file.name}"
-            stored.append(Attachment(number, file.name, file.kind, len(file.data), url))
+            stored.append(DiscordAttachment(number, file.name, file.kind, len(file.data), url))
         return tuple(stored)
 
-    def _tell(self, event: str, message: Message) -> None:
+    def _tell(self, event: str, message: DiscordMessage) -> None:
         if message.ephemeral_for:
             return
 
@@ -246,8 +248,8 @@ class Messages:
             event, lambda _: payload, guild=guild, guild_intent=guild_intent, direct_intent=direct_intent
         )
 
-    def visible(self, channel: str, message: str) -> Message:
-        """A message that the REST API shows: not one that is ephemeral. Raises ApiError 10008."""
+    def visible(self, channel: str, message: str) -> DiscordMessage:
+        """A message that the REST API shows, so no ephemeral one. Raises ApiError 10008."""
         found = self._world.messages(channel).get(message)
         if found is None or found.ephemeral_for:
             raise ApiError(10008)

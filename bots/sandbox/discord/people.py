@@ -4,47 +4,64 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bots.sandbox.discord.commands import Commands
+from bots.sandbox.discord.commands import DiscordCommands
 from bots.sandbox.discord.gateway import Gateway
-from bots.sandbox.discord.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL_SUBMIT, Interaction, Interactions
+from bots.sandbox.discord.interactions import (
+    AUTOCOMPLETE,
+    COMMAND,
+    COMPONENT,
+    MODAL_SUBMIT,
+    DiscordInteractions,
+    Interaction,
+)
 from bots.sandbox.discord.messages import Messages
 from bots.sandbox.discord.routes import Routes
-from bots.sandbox.discord.scenario import Places
-from bots.sandbox.discord.state import World
+from bots.sandbox.discord.scenario import DiscordPlaces
+from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.text import resolve, walk
 from bots.sandbox.discord.validation import MAX_CONTENT, ApiError
-from bots.sandbox.discord.values import Channel, Choice, DiscordRefuses, Json, Kind, Message, Permission, Upload, User
-from bots.sandbox.discord.wire import Wire
+from bots.sandbox.discord.values import (
+    ChannelKind,
+    Choice,
+    DiscordChannel,
+    DiscordMessage,
+    DiscordRefuses,
+    DiscordUpload,
+    DiscordUser,
+    Json,
+    Permission,
+)
+from bots.sandbox.discord.wire import DiscordWire
 
 
-class People(Places):
-    """Acts for people as Discord's client would, and refuses with DiscordRefuses what it would refuse."""
+class DiscordPeople(DiscordPlaces):
+    """Acts for people as Discord's client would. Raises DiscordRefuses for everything that the client would refuse."""
 
     def __init__(
         self,
-        world: World,
-        wire: Wire,
+        world: DiscordWorld,
+        wire: DiscordWire,
         gateway: Gateway,
         messages: Messages,
         routes: Routes,
-        commands: Commands,
-        interactions: Interactions,
+        commands: DiscordCommands,
+        interactions: DiscordInteractions,
     ) -> None:
         super().__init__(world, wire, gateway, messages, routes)
         self.commands, self._interactions = commands, interactions
 
     async def say(
         self,
-        user: User,
-        channel: Channel,
+        user: DiscordUser,
+        channel: DiscordChannel,
         text: str,
         *,
-        reply_to: Message | None = None,
+        reply_to: DiscordMessage | None = None,
         ping: bool = True,
-        attachments: Sequence[Upload] = (),
+        attachments: Sequence[DiscordUpload] = (),
         mention_bot_role: bool = False,
-    ) -> Message:
-        """A message as a person types it: @Name, @role and #channel outside code become mentions.
+    ) -> DiscordMessage:
+        """Write a message as a person types it: @Name, @role and #channel outside code become mentions.
 
         A reply pings its author unless `ping` is false. `mention_bot_role` makes @Bot the bot's role instead of the
         bot, as the client's picker often does.
@@ -54,13 +71,19 @@ class People(Places):
         return self._write(user, place, content, reply_to, ping, attachments)
 
     async def bot_says(
-        self, bot: User, channel: Channel, text: str, *, reply_to: Message | None = None, ping: bool = True
-    ) -> Message:
-        """A message of another bot, word by word: mentions are written as <@id>."""
+        self,
+        bot: DiscordUser,
+        channel: DiscordChannel,
+        text: str,
+        *,
+        reply_to: DiscordMessage | None = None,
+        ping: bool = True,
+    ) -> DiscordMessage:
+        """Write another bot's message unchanged: mentions are written as <@id>."""
         return self._write(bot, self._writable(bot, channel), text, reply_to, ping, ())
 
-    async def edit(self, message: Message, text: str) -> Message:
-        """The author changes a message; typed names become mentions."""
+    async def edit(self, message: DiscordMessage, text: str) -> DiscordMessage:
+        """The author edits a message; typed names become mentions."""
         current, place = self._current(message), self._world.channels[message.channel]
         content = resolve(text, self._names(message.author, place, False))
         replied = self._world.messages(place.id).get(current.reference)
@@ -72,53 +95,55 @@ class People(Places):
         except ApiError as error:
             raise DiscordRefuses(str(error)) from error
 
-    async def preview(self, message: Message, url: str) -> Message:
+    async def preview(self, message: DiscordMessage, url: str) -> DiscordMessage:
         """Discord adds a link preview: MESSAGE_UPDATE of a message that nobody edited."""
         changed = replace(self._current(message), embeds=({"type": "link", "url": url, "title": url},))
         self._messages.touch(changed)
         return changed
 
-    async def delete(self, message: Message) -> None:
+    async def delete(self, message: DiscordMessage) -> None:
         """Somebody deletes a message."""
         self._messages.delete(self._current(message))
 
-    async def purge(self, messages: Sequence[Message]) -> None:
+    async def purge(self, messages: Sequence[DiscordMessage]) -> None:
         """A moderator deletes several messages of a channel at once."""
         self._messages.purge([self._current(message) for message in messages])
 
-    async def react(self, user: User, message: Message, emoji: str, *, add: bool = True) -> None:
-        """A person adds or takes away a reaction."""
+    async def react(self, user: DiscordUser, message: DiscordMessage, emoji: str, *, add: bool = True) -> None:
+        """A person adds or removes a reaction."""
         self._messages.react(user, self._current(message), emoji, add=add)
 
-    async def start_typing(self, user: User, channel: Channel) -> None:
-        """A person types."""
+    async def start_typing(self, user: DiscordUser, channel: DiscordChannel) -> None:
+        """A person starts typing."""
         self._messages.type(channel, user)
 
     async def slash(
-        self, user: User, channel: Channel, path: str, options: Mapping[str, Any] | None = None
+        self, user: DiscordUser, channel: DiscordChannel, path: str, options: Mapping[str, Any] | None = None
     ) -> Interaction:
-        """A person uses a command like "prompt set"; what is returned shows what becomes of it."""
+        """A person uses a command like "prompt set". The returned interaction shows the outcome."""
         place = self._seen(user, channel)
         name, data = self.commands.data(user, place, path, options or {})
         return self._interactions.send(COMMAND, user, place, name, data)
 
     async def autocomplete(
         self,
-        user: User,
-        channel: Channel,
+        user: DiscordUser,
+        channel: DiscordChannel,
         path: str,
         option: str,
         typed: str,
         others: Mapping[str, Any] | None = None,
     ) -> tuple[Choice, ...]:
-        """The suggestions while a person types into an option; TimeoutError when none come in time."""
+        """Return the suggestions while a person types into an option. Raises TimeoutError if none come in time."""
         place = self._seen(user, channel)
         name, data = self.commands.data(user, place, path, {**(others or {}), option: typed}, focused=option)
         asked = self._interactions.send(AUTOCOMPLETE, user, place, name, data)
         await self.until(lambda: asked.choices is not None, self._interactions.deadline)
         return asked.choices or ()
 
-    async def press(self, user: User, message: Message, custom_id: str, values: Sequence[str] = ()) -> Interaction:
+    async def press(
+        self, user: DiscordUser, message: DiscordMessage, custom_id: str, values: Sequence[str] = ()
+    ) -> Interaction:
         """A person presses a button, or chooses `values` in a select."""
         current = self._current(message)
         if current.ephemeral_for not in ("", user.id):
@@ -133,7 +158,7 @@ class People(Places):
         return self._interactions.send(COMPONENT, user, place, custom_id, data, source=current.id)
 
     async def submit_modal(self, opened: Interaction, values: Mapping[str, Any]) -> Interaction:
-        """The person fills in the form that `opened` brought, by the custom ids of its inputs, and sends it."""
+        """The person fills in and sends the form that `opened` opened. `values` are by the custom ids of its inputs."""
         modal = opened.modal
         if modal is None:
             raise DiscordRefuses("no form is open")
@@ -146,13 +171,13 @@ class People(Places):
 
     def _write(
         self,
-        user: User,
-        place: Channel,
+        user: DiscordUser,
+        place: DiscordChannel,
         content: str,
-        reply_to: Message | None,
+        reply_to: DiscordMessage | None,
         ping: bool,
-        attachments: Sequence[Upload],
-    ) -> Message:
+        attachments: Sequence[DiscordUpload],
+    ) -> DiscordMessage:
         if len(content) > MAX_CONTENT:
             raise DiscordRefuses(f"{len(content)} characters are too many ({MAX_CONTENT} is the most): attach a file")
         allowed = self._allowed(user, place) | {"replied_user": ping}
@@ -164,14 +189,15 @@ class People(Places):
         except ApiError as error:
             raise DiscordRefuses(str(error)) from error
 
-    def _allowed(self, user: User, place: Channel) -> Json:
+    def _allowed(self, user: DiscordUser, place: DiscordChannel) -> Json:
         may = self._world.permissions(user.id, place) & Permission.MENTION_EVERYONE
         return {"parse": ["users", "roles", "everyone"] if may else ["users", "roles"]}
 
-    def _names(self, user: User, place: Channel, bot_role: bool) -> dict[str, str]:
-        """What somebody can name here, with the mention it becomes; a person's name goes before a role's."""
+    def _names(self, user: DiscordUser, place: DiscordChannel, bot_role: bool) -> dict[str, str]:
+        """The names that a text can use here, each with its mention. A person's name precedes the same name of a
+        role."""
         world = self._world
-        if place.kind is Kind.DM:
+        if place.kind is ChannelKind.DM:
             return {f"@{one.name}": f"<@{one.id}>" for one in (user, world.bot)}
         roles = [role for role in world.roles_of(place.guild) if role.id != role.guild]
         users = [world.users[member.user] for member in world.members_of(place.guild)]
@@ -183,19 +209,19 @@ class People(Places):
             names[f"@{world.bot.name}"] = f"<@&{role.id}>"
         return names
 
-    def _seen(self, user: User, channel: Channel) -> Channel:
+    def _seen(self, user: DiscordUser, channel: DiscordChannel) -> DiscordChannel:
         place = self._world.channels[channel.id]
         if not self._world.permissions(user.id, place) & Permission.VIEW_CHANNEL:
             raise DiscordRefuses(f"{user.name} does not see this channel")
         return place
 
-    def _writable(self, user: User, channel: Channel) -> Channel:
+    def _writable(self, user: DiscordUser, channel: DiscordChannel) -> DiscordChannel:
         place = self._seen(user, channel)
         if not self._world.may_send(user.id, place) or (place.archived and place.locked):
             raise DiscordRefuses(f"{user.name} may not write here")
         return place
 
-    def _current(self, message: Message) -> Message:
+    def _current(self, message: DiscordMessage) -> DiscordMessage:
         current = self.message(message)
         if current is None:
             raise DiscordRefuses("the message is gone")
@@ -203,7 +229,7 @@ class People(Places):
 
 
 def _filled(part: Json, values: Mapping[str, Any]) -> Json:
-    """A modal's component as it comes back: its type, its custom id and what was entered."""
+    """A modal's component as the client returns it: its type, its custom id and its value."""
     shown: Json = {"type": part["type"], "id": part.get("id", 1)}
     if "components" in part:
         return shown | {"components": [_filled(inner, values) for inner in part["components"]]}

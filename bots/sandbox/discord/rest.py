@@ -1,4 +1,4 @@
-"""The REST API's frame: requests are read, delayed, limited, authorised, answered as Discord does and recorded."""
+"""The common part of the REST API: reads, delays, limits, authorises, answers and records requests as Discord does."""
 
 import asyncio
 import json
@@ -12,29 +12,29 @@ from typing import Any
 
 from aiohttp import BodyPartReader, web
 
-from bots.sandbox.discord.faults import Fault, FaultKind, Faults
-from bots.sandbox.discord.limits import Limiter, refused
-from bots.sandbox.discord.state import World
+from bots.sandbox.discord.faults import DiscordFault, DiscordFaults, FaultKind
+from bots.sandbox.discord.limits import DiscordLimiter, refused
+from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.validation import MAX_FILE, ApiError, invalid
-from bots.sandbox.discord.values import Call, Json, Upload
+from bots.sandbox.discord.values import DiscordCall, DiscordUpload, Json
 
 PREFIX = "/api/v10"
 CLOUDFLARE = "<!doctype html><html><head><title>Access denied</title></head><body>error code: 1015</body></html>"
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """One request as handlers see it: path and query parameters, JSON body, files."""
+class RestRequest:
+    """One request for a handler: path and query parameters, JSON body, files."""
 
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Any
-    files: tuple[Upload, ...] = ()
+    files: tuple[DiscordUpload, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a handler answers; None goes out as 204 without a body."""
+class RestAnswer:
+    """A handler's answer. The payload None is sent as 204 without a body."""
 
     payload: Any = None
     status: int = 200
@@ -42,14 +42,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One route: `limit` names its rate limit, counted per `key` (a path parameter); `bot` demands the bot's token.
+    """One route: `limit` names its rate limit, counted per `key` (a path parameter); `bot`: whether it needs the bot's
+    token.
 
-    What demands no token is no part of the global limit either (topics/rate-limits#global-rate-limit).
+    A route without the token does not count towards the global limit either (topics/rate-limits#global-rate-limit).
     """
 
     method: str
     path: str
-    handler: Callable[[Ask], Answer]
+    handler: Callable[[RestRequest], RestAnswer]
     limit: str = ""
     key: str = "channel"
     bot: bool = True
@@ -70,20 +71,20 @@ class _Out:
     html: str = ""
 
 
-class Rest:
-    """Serves endpoints. `invalid` counts what Discord's ban looks at (401, 403, 429).
+class DiscordRest:
+    """Serves endpoints. `invalid` counts the answers that lead to a ban by Discord (401, 403, 429).
 
     `latency`: seconds of a round trip, half of them before a request is applied and half before its answer leaves.
     """
 
-    def __init__(self, world: World, token: str, limiter: Limiter, faults: Faults) -> None:
+    def __init__(self, world: DiscordWorld, token: str, limiter: DiscordLimiter, faults: DiscordFaults) -> None:
         self._world, self._token, self._limiter, self._faults = world, token, limiter, faults
         self.latency = 0.0
         self.invalid = 0
-        self.calls: list[Call] = []
+        self.calls: list[DiscordCall] = []
 
     def add(self, app: web.Application, endpoints: Sequence[Endpoint]) -> None:
-        """Put endpoints, and an answer for all other paths, into an application."""
+        """Add endpoints, and an answer for all other paths, to an application."""
         for endpoint in endpoints:
             app.router.add_route(endpoint.method, PREFIX + endpoint.path, self._serve(endpoint))
         app.router.add_get("/attachments/{channel}/{file}/{name}", self._file)
@@ -101,7 +102,7 @@ class Rest:
         async def serve(request: web.Request) -> web.Response:
             at = time.monotonic()
             body: Any = {}
-            files: tuple[Upload, ...] = ()
+            files: tuple[DiscordUpload, ...] = ()
             broken: ApiError | None = None
             try:
                 body, files = await _read(request)
@@ -109,12 +110,12 @@ class Rest:
                 broken = error
             fault = self._faults.meet(endpoint.route)
             if fault and fault.hold:
-                self._world.watch.changed()  # that it is met
+                self._world.watch.changed()  # wakes a test that waits until a request meets this hold
             if self.latency:
                 await asyncio.sleep(self.latency / 2)
             if fault and fault.kind is FaultKind.LATE:
                 await fault.wait()
-            ask = Ask(request.match_info, request.query, body, files)
+            ask = RestRequest(request.match_info, request.query, body, files)
             out = self._answer(endpoint, ask, request.headers.get("Authorization", ""), fault, broken)
             code = out.payload.get("code", 0) if isinstance(out.payload, dict) and out.status >= 400 else 0
             self._record(endpoint.method, endpoint.route, request.path, body, at, out.status, code)
@@ -129,7 +130,12 @@ class Rest:
         return serve
 
     def _answer(
-        self, endpoint: Endpoint, ask: Ask, authorization: str, fault: Fault | None, broken: ApiError | None
+        self,
+        endpoint: Endpoint,
+        ask: RestRequest,
+        authorization: str,
+        fault: DiscordFault | None,
+        broken: ApiError | None,
     ) -> _Out:
         if fault and (out := _refusal(fault)):
             return out
@@ -153,11 +159,11 @@ class Rest:
     def _record(self, method: str, route: str, path: str, body: Any, at: float, status: int, code: int) -> None:
         self.invalid += status in (401, 403, 429)
         recorded: Json = body if isinstance(body, dict) else {"items": body}
-        self.calls.append(Call(method, route, path, recorded, at, status, code))
+        self.calls.append(DiscordCall(method, route, path, recorded, at, status, code))
         self._world.watch.changed()
 
 
-def _refusal(fault: Fault) -> _Out | None:
+def _refusal(fault: DiscordFault) -> _Out | None:
     if fault.kind is FaultKind.CLOUDFLARE:
         return _Out(429, None, html=CLOUDFLARE)
     if fault.kind is FaultKind.RATE_LIMIT:
@@ -174,13 +180,13 @@ def _refusal(fault: Fault) -> _Out | None:
     return None
 
 
-async def _read(request: web.Request) -> tuple[Any, tuple[Upload, ...]]:
+async def _read(request: web.Request) -> tuple[Any, tuple[DiscordUpload, ...]]:
     """The JSON body and the files of a request (reference#uploading-files)."""
     if not request.content_type.startswith("multipart/"):
         raw = await request.read()
         return _decode(raw), ()
     body: Any = {}
-    files: list[Upload] = []
+    files: list[DiscordUpload] = []
     async for part in await request.multipart():
         if not isinstance(part, BodyPartReader):
             continue
@@ -189,7 +195,7 @@ async def _read(request: web.Request) -> tuple[Any, tuple[Upload, ...]]:
             body = _decode(data)
         else:
             name = part.filename or "unknown"
-            files.append(Upload(name, data, mimetypes.guess_type(name)[0] or "application/octet-stream"))
+            files.append(DiscordUpload(name, data, mimetypes.guess_type(name)[0] or "application/octet-stream"))
     if any(len(file.data) > MAX_FILE for file in files):
         raise ApiError(40005)
     return body, tuple(files)
@@ -203,7 +209,7 @@ def _decode(raw: bytes) -> Any:
 
 
 def _reset(request: web.Request) -> None:
-    """Drop the connection with a RST, so that the peer sees ECONNRESET and not an orderly end."""
+    """Abort the connection with a RST, so that the peer sees ECONNRESET and not an orderly end."""
     transport = request.transport
     if transport is not None:
         raw = transport.get_extra_info("socket")
@@ -216,12 +222,12 @@ def _response(out: _Out) -> web.Response:
         return web.Response(status=out.status, text=out.html, content_type="text/html")
     if out.payload is None:
         return web.Response(status=out.status, headers=out.headers)
-    # Clients compare the type as a whole: with a charset behind it discord.py reads the body as text.
+    # Clients compare the whole type: with a charset after it, discord.py reads the body as text.
     body = json.dumps(out.payload).encode()
     return web.Response(status=out.status, body=body, headers=out.headers | {"Content-Type": "application/json"})
 
 
-def form(ask: Ask) -> Json:
+def form(ask: RestRequest) -> Json:
     """The body, which must be an object. Raises ApiError 50035."""
     if not isinstance(ask.body, dict):
         raise invalid("_", "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")

@@ -1,29 +1,44 @@
-"""The REST endpoints of a bot: itself, guilds, channels, messages, reactions and threads."""
+"""The REST endpoints for a bot: itself, guilds, channels, messages, reactions and threads."""
 
 import time
 from dataclasses import replace
 from urllib.parse import unquote
 
 from bots.sandbox.discord.gateway import Gateway
-from bots.sandbox.discord.limits import Limiter
+from bots.sandbox.discord.limits import DiscordLimiter
 from bots.sandbox.discord.messages import Messages
-from bots.sandbox.discord.rest import Answer, Ask, Endpoint, form
+from bots.sandbox.discord.rest import Endpoint, RestAnswer, RestRequest, form
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.state import World, created
+from bots.sandbox.discord.state import DiscordWorld, created
 from bots.sandbox.discord.validation import ApiError, invalid, text
-from bots.sandbox.discord.values import HAS_THREAD, THREADS, Channel, Guild, Json, Kind, Message, Permission
-from bots.sandbox.discord.wire import Wire
+from bots.sandbox.discord.values import (
+    HAS_THREAD,
+    THREADS,
+    ChannelKind,
+    DiscordChannel,
+    DiscordMessage,
+    Guild,
+    Json,
+    Permission,
+)
+from bots.sandbox.discord.wire import DiscordWire
 
-TALK = frozenset({Kind.TEXT, Kind.DM, Kind.VOICE, Kind.ANNOUNCEMENT}) | THREADS
+TALK = frozenset({ChannelKind.TEXT, ChannelKind.DM, ChannelKind.VOICE, ChannelKind.ANNOUNCEMENT}) | THREADS
 ARCHIVE_AFTER = frozenset({60, 1440, 4320, 10_080})  # minutes
 MEMBERS_FLAG, CONTENT_FLAG = 1 << 15, 1 << 19  # application flags: limited privileged intents
 
 
 class Routes:
-    """What the bot may ask over REST. `privileged` are the intents switched on in the developer portal."""
+    """The requests that the bot may make. `privileged` are the intents switched on in the developer portal."""
 
     def __init__(
-        self, world: World, wire: Wire, gateway: Gateway, messages: Messages, limiter: Limiter, privileged: Intent
+        self,
+        world: DiscordWorld,
+        wire: DiscordWire,
+        gateway: Gateway,
+        messages: Messages,
+        limiter: DiscordLimiter,
+        privileged: Intent,
     ) -> None:
         self._world, self._wire, self._gateway, self._messages = world, wire, gateway, messages
         self._limiter, self._content = limiter, bool(privileged & Intent.MESSAGE_CONTENT)
@@ -33,9 +48,9 @@ class Routes:
         """The table of routes."""
         message = "/channels/{channel}/messages/{message}"
         return [
-            Endpoint("GET", "/gateway", lambda _: Answer({"url": self._gateway.url}), bot=False),
+            Endpoint("GET", "/gateway", lambda _: RestAnswer({"url": self._gateway.url}), bot=False),
             Endpoint("GET", "/gateway/bot", self._gateway_bot),
-            Endpoint("GET", "/users/@me", lambda _: Answer(self._wire.user(self._world.bot))),
+            Endpoint("GET", "/users/@me", lambda _: RestAnswer(self._wire.user(self._world.bot))),
             Endpoint("GET", "/users/@me/guilds", self._my_guilds),
             Endpoint("POST", "/users/@me/channels", self._open_dm),
             Endpoint("GET", "/users/{user}", self._user),
@@ -60,8 +75,8 @@ class Routes:
             Endpoint("PUT", "/channels/{channel}/thread-members/@me", self._join),
         ]
 
-    def place(self, ask: Ask, needs: Permission = Permission.VIEW_CHANNEL) -> Channel:
-        """The channel of a request, if the bot sees it and may do what is needed. Raises ApiError."""
+    def place(self, ask: RestRequest, needs: Permission = Permission.VIEW_CHANNEL) -> DiscordChannel:
+        """The channel of a request, if the bot sees it and has the permissions. Raises ApiError otherwise."""
         channel = self._world.channels.get(ask.path["channel"])
         if channel is None:
             raise ApiError(10003)
@@ -72,61 +87,61 @@ class Routes:
             raise ApiError(50013)
         return channel
 
-    def _gateway_bot(self, _: Ask) -> Answer:
+    def _gateway_bot(self, _: RestRequest) -> RestAnswer:
         remaining = max(0, 1000 - self._gateway.identifies)
         start = {"total": 1000, "remaining": remaining, "reset_after": 86_400_000, "max_concurrency": 1}
-        return Answer({"url": self._gateway.url, "shards": 1, "session_start_limit": start})
+        return RestAnswer({"url": self._gateway.url, "shards": 1, "session_start_limit": start})
 
-    def _application(self, _: Ask) -> Answer:
-        return Answer(self._wire.application(flags=self._flags))
+    def _application(self, _: RestRequest) -> RestAnswer:
+        return RestAnswer(self._wire.application(flags=self._flags))
 
-    def _my_guilds(self, _: Ask) -> Answer:
-        return Answer([{"id": one.id, "name": one.name, "icon": None} for one in self._world.guilds.values()])
+    def _my_guilds(self, _: RestRequest) -> RestAnswer:
+        return RestAnswer([{"id": one.id, "name": one.name, "icon": None} for one in self._world.guilds.values()])
 
-    def _user(self, ask: Ask) -> Answer:
+    def _user(self, ask: RestRequest) -> RestAnswer:
         user = self._world.users.get(ask.path["user"])
         if user is None:
             raise ApiError(10013)
-        return Answer(self._wire.user(user))
+        return RestAnswer(self._wire.user(user))
 
-    def _open_dm(self, ask: Ask) -> Answer:
+    def _open_dm(self, ask: RestRequest) -> RestAnswer:
         user = self._world.users.get(str(form(ask).get("recipient_id")))
         if user is None or user.id == self._world.bot.id:
             raise ApiError(50007 if user else 10013)
-        return Answer(self._wire.channel(self._world.dm_with(user.id)))
+        return RestAnswer(self._wire.channel(self._world.dm_with(user.id)))
 
-    def _server(self, ask: Ask) -> Guild:
+    def _server(self, ask: RestRequest) -> Guild:
         guild = self._world.guilds.get(ask.path["guild"])
         if guild is None:
             raise ApiError(10004)
         return guild
 
-    def _guild(self, ask: Ask) -> Answer:
-        return Answer(self._wire.guild(self._server(ask), create=False))
+    def _guild(self, ask: RestRequest) -> RestAnswer:
+        return RestAnswer(self._wire.guild(self._server(ask), create=False))
 
-    def _channels(self, ask: Ask) -> Answer:
+    def _channels(self, ask: RestRequest) -> RestAnswer:
         guild = self._server(ask).id
         found = [one for one in self._world.channels.values() if one.guild == guild and one.kind not in THREADS]
-        return Answer([self._wire.channel(channel) for channel in found])
+        return RestAnswer([self._wire.channel(channel) for channel in found])
 
-    def _roles(self, ask: Ask) -> Answer:
-        return Answer([self._wire.role(role) for role in self._world.roles_of(self._server(ask).id)])
+    def _roles(self, ask: RestRequest) -> RestAnswer:
+        return RestAnswer([self._wire.role(role) for role in self._world.roles_of(self._server(ask).id)])
 
-    def _member(self, ask: Ask) -> Answer:
+    def _member(self, ask: RestRequest) -> RestAnswer:
         member = self._world.members.get((self._server(ask).id, ask.path["user"]))
         if member is None:
             raise ApiError(10007 if ask.path["user"] in self._world.users else 10013)
-        return Answer(self._wire.member(member))
+        return RestAnswer(self._wire.member(member))
 
-    def _channel(self, ask: Ask) -> Answer:
-        return Answer(self._wire.channel(self.place(ask)))
+    def _channel(self, ask: RestRequest) -> RestAnswer:
+        return RestAnswer(self._wire.channel(self.place(ask)))
 
-    def _change_channel(self, ask: Ask) -> Answer:
+    def _change_channel(self, ask: RestRequest) -> RestAnswer:
         channel, body = self.place(ask), form(ask)
         thread = channel.kind in THREADS
         own = thread and channel.owner == self._world.bot.id and not channel.locked
         metadata = body.get("thread_metadata") or body
-        # Whoever may write in a thread may open it again, unless it is locked (resources/channel#modify-channel).
+        # Everybody who may write in a thread may reopen it, unless it is locked (resources/channel#modify-channel).
         opened = thread and metadata.get("archived") is False and not channel.locked
         if opened and not self._world.may_send(self._world.bot.id, channel):
             raise ApiError(50013)
@@ -141,34 +156,34 @@ class Routes:
             locked=bool(metadata.get("locked", channel.locked)),
         )
         self._messages.update_thread(channel)
-        return Answer(self._wire.channel(channel))
+        return RestAnswer(self._wire.channel(channel))
 
-    def _writable(self, ask: Ask) -> Channel:
+    def _writable(self, ask: RestRequest) -> DiscordChannel:
         channel = self.place(ask)
         if channel.kind not in TALK:
             raise ApiError(50008)
         if not self._world.may_send(self._world.bot.id, channel):
             raise ApiError(50013)
-        if channel.kind is Kind.DM and not self._world.users[channel.recipient].dms:
+        if channel.kind is ChannelKind.DM and not self._world.users[channel.recipient].dms:
             raise ApiError(50007)
         if channel.archived and channel.locked:
             raise ApiError(160005)
         return channel
 
-    def _type(self, ask: Ask) -> Answer:
+    def _type(self, ask: RestRequest) -> RestAnswer:
         self._messages.type(self._writable(ask), self._world.bot)
-        return Answer()
+        return RestAnswer()
 
-    def _show(self, message: Message) -> Json:
+    def _show(self, message: DiscordMessage) -> Json:
         return self._wire.message(message, content=self._content)
 
-    def _list(self, ask: Ask) -> Answer:
+    def _list(self, ask: RestRequest) -> RestAnswer:
         channel = self.place(ask)
         limit = int(ask.query.get("limit", 50))
         if not 1 <= limit <= 100:
             raise invalid("limit", "NUMBER_TYPE_MAX", "int value should be between 1 and 100.")
         if not self._world.permissions(self._world.bot.id, channel) & Permission.READ_MESSAGE_HISTORY:
-            return Answer([])
+            return RestAnswer([])
         found = [one for one in self._world.messages(channel.id).values() if not one.ephemeral_for]
         if "after" in ask.query:
             found = [one for one in found if int(one.id) > int(ask.query["after"])][:limit]
@@ -178,29 +193,29 @@ class Routes:
             middle = int(ask.query["around"])
             near = sorted(found, key=lambda one: abs(int(one.id) - middle))[:limit]
             found = [one for one in found if one in near]
-        return Answer([self._show(one) for one in reversed(found[-limit:])])
+        return RestAnswer([self._show(one) for one in reversed(found[-limit:])])
 
-    def _get(self, ask: Ask) -> Answer:
+    def _get(self, ask: RestRequest) -> RestAnswer:
         channel = self.place(ask, Permission.READ_MESSAGE_HISTORY)
-        return Answer(self._show(self._messages.visible(channel.id, ask.path["message"])))
+        return RestAnswer(self._show(self._messages.visible(channel.id, ask.path["message"])))
 
-    def _post(self, ask: Ask) -> Answer:
+    def _post(self, ask: RestRequest) -> RestAnswer:
         channel, body = self._writable(ask), form(ask)
         held = self._world.permissions(self._world.bot.id, channel)
         nonce = str(body.get("nonce") or "")
         text("nonce", nonce, 25)
         if nonce and body.get("enforce_nonce"):
-            # "Checked in the past few minutes": a retry of a post that went through gets the first message again.
+            # "Checked in the past few minutes": a retry of a successful post returns the first message again.
             for message in reversed(self._world.messages(channel.id).values()):
                 if message.nonce == nonce and message.author.id == self._world.bot.id:
-                    return Answer(self._show(message))
+                    return RestAnswer(self._show(message))
         if body.get("message_reference") and not held & Permission.READ_MESSAGE_HISTORY:
             raise ApiError(160002)
         if ask.files and not held & Permission.ATTACH_FILES:
             raise ApiError(50013)
-        return Answer(self._show(self._messages.create(channel, self._world.bot, body, ask.files)))
+        return RestAnswer(self._show(self._messages.create(channel, self._world.bot, body, ask.files)))
 
-    def _edit(self, ask: Ask) -> Answer:
+    def _edit(self, ask: RestRequest) -> RestAnswer:
         channel = self.place(ask)
         message = self._messages.visible(channel.id, ask.path["message"])
         if message.author.id != self._world.bot.id:
@@ -211,17 +226,17 @@ class Routes:
             wait = self._limiter.take_old_edit(channel.id)
             if wait:
                 raise ApiError(30046, status=429, retry_after=wait)
-        return Answer(self._show(self._messages.edit(message, form(ask), ask.files)))
+        return RestAnswer(self._show(self._messages.edit(message, form(ask), ask.files)))
 
-    def _delete(self, ask: Ask) -> Answer:
+    def _delete(self, ask: RestRequest) -> RestAnswer:
         channel = self.place(ask)
         message = self._messages.visible(channel.id, ask.path["message"])
         if message.author.id != self._world.bot.id:
             self.place(ask, Permission.MANAGE_MESSAGES)
         self._messages.delete(message)
-        return Answer()
+        return RestAnswer()
 
-    def _react(self, ask: Ask, add: bool) -> Answer:
+    def _react(self, ask: RestRequest, add: bool) -> RestAnswer:
         channel = self.place(ask, Permission.READ_MESSAGE_HISTORY)
         message = self._messages.visible(channel.id, ask.path["message"])
         name = unquote(ask.path["emoji"])
@@ -232,42 +247,52 @@ class Routes:
         if channel.archived:
             raise ApiError(50083)
         self._messages.react(self._world.bot, message, name, add=add)
-        return Answer()
+        return RestAnswer()
 
-    def _thread_from(self, ask: Ask) -> Answer:
+    def _thread_from(self, ask: RestRequest) -> RestAnswer:
         channel = self.place(ask, Permission.CREATE_PUBLIC_THREADS)
-        if channel.kind not in (Kind.TEXT, Kind.ANNOUNCEMENT):
+        if channel.kind not in (ChannelKind.TEXT, ChannelKind.ANNOUNCEMENT):
             raise ApiError(50024)
         message = self._messages.visible(channel.id, ask.path["message"])
         if message.id in self._world.channels:
             raise ApiError(160004)
-        return self._start(channel, form(ask), message, Kind.PUBLIC_THREAD)
+        return self._start(channel, form(ask), message, ChannelKind.PUBLIC_THREAD)
 
-    def _thread(self, ask: Ask) -> Answer:
+    def _thread(self, ask: RestRequest) -> RestAnswer:
         body = form(ask)
-        kind = Kind.PUBLIC_THREAD if body.get("type") == Kind.PUBLIC_THREAD else Kind.PRIVATE_THREAD
-        public = kind is Kind.PUBLIC_THREAD
+        kind = (
+            ChannelKind.PUBLIC_THREAD if body.get("type") == ChannelKind.PUBLIC_THREAD else ChannelKind.PRIVATE_THREAD
+        )
+        public = kind is ChannelKind.PUBLIC_THREAD
         needs = Permission.CREATE_PUBLIC_THREADS if public else Permission.CREATE_PRIVATE_THREADS
         channel = self.place(ask, needs)
-        if channel.kind is not Kind.TEXT:
+        if channel.kind is not ChannelKind.TEXT:
             raise ApiError(50024)
         return self._start(channel, body, None, kind)
 
-    def _start(self, channel: Channel, body: Json, message: Message | None, kind: Kind) -> Answer:
+    def _start(
+        self, channel: DiscordChannel, body: Json, message: DiscordMessage | None, kind: ChannelKind
+    ) -> RestAnswer:
         text("name", str(body.get("name") or ""), 100, 1)
         archive = int(body.get("auto_archive_duration") or 1440)
         if archive not in ARCHIVE_AFTER:
             raise invalid("auto_archive_duration", "BASE_TYPE_CHOICES", "Value must be one of (60, 1440, 4320, 10080).")
         thread = self.start_thread(channel, str(body["name"]), self._world.bot.id, message, kind, archive)
-        return Answer(self._wire.channel(thread), 201)
+        return RestAnswer(self._wire.channel(thread), 201)
 
     def start_thread(
-        self, channel: Channel, name: str, owner: str, message: Message | None, kind: Kind, archive: int = 1440
-    ) -> Channel:
-        """Create a thread and tell of it; on a message it takes the message's id (topics/threads)."""
+        self,
+        channel: DiscordChannel,
+        name: str,
+        owner: str,
+        message: DiscordMessage | None,
+        kind: ChannelKind,
+        archive: int = 1440,
+    ) -> DiscordChannel:
+        """Create a thread and send its event. A thread on a message has the message's id (topics/threads)."""
         number = message.id if message else self._world.new_id()
         starter = message.id if message else ""
-        thread = Channel(
+        thread = DiscordChannel(
             number, name, kind, channel.guild, channel.id, owner=owner, starter=starter, auto_archive=archive
         )
         self._world.channels[thread.id] = thread
@@ -280,6 +305,6 @@ class Routes:
         self._world.watch.changed()
         return thread
 
-    def _join(self, ask: Ask) -> Answer:
+    def _join(self, ask: RestRequest) -> RestAnswer:
         self.place(ask)
-        return Answer()
+        return RestAnswer()

@@ -1,4 +1,4 @@
-"""Setting the scene: guilds, roles, members, channels and threads of the sandbox's Discord, and looking at them."""
+"""Creates and shows the guilds, roles, members, channels and threads of the sandbox's Discord."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,29 +8,31 @@ from bots.sandbox.discord.gateway import Gateway
 from bots.sandbox.discord.messages import Messages
 from bots.sandbox.discord.routes import Routes
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.state import World
+from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.values import (
-    EVERYONE,
+    EVERYONE_PERMISSIONS,
     THREADS,
-    Channel,
+    ChannelKind,
+    DiscordChannel,
+    DiscordMessage,
+    DiscordUser,
     Guild,
-    Kind,
     Member,
-    Message,
     Overwrite,
     Permission,
     Role,
-    User,
 )
-from bots.sandbox.discord.wire import Wire
+from bots.sandbox.discord.wire import DiscordWire
 
 T = TypeVar("T")
 
 
-class Places:
-    """Who and what there is. What is added while the bot is connected is told to it."""
+class DiscordPlaces:
+    """All guilds, channels and users. A connected bot receives the events of what is added."""
 
-    def __init__(self, world: World, wire: Wire, gateway: Gateway, messages: Messages, routes: Routes) -> None:
+    def __init__(
+        self, world: DiscordWorld, wire: DiscordWire, gateway: Gateway, messages: Messages, routes: Routes
+    ) -> None:
         self._world, self._wire, self.gateway = world, wire, gateway
         self._messages, self._routes = messages, routes
 
@@ -39,19 +41,19 @@ class Places:
         name: str,
         *,
         owner: str = "Olivia",
-        bot_permissions: Permission = EVERYONE,
+        bot_permissions: Permission = EVERYONE_PERMISSIONS,
         shard: tuple[int, int] | None = None,
     ) -> Guild:
-        """A guild with @everyone, an owner by name, and the bot with its managed role (which has the bot's name).
+        """Add a guild with @everyone, an owner by name, and the bot with its managed role (which has the bot's name).
 
-        `shard`: its number, and of how many, if it is to be in a certain one.
+        `shard`: the number of its shard and the number of shards, if it must be in a certain one.
         """
         world = self._world
-        boss = User(world.new_id(), owner)
+        boss = DiscordUser(world.new_id(), owner)
         guild = Guild(world.new_id(shard), name, boss.id)
         own = Role(world.new_id(), guild.id, world.bot.name, bot_permissions, bot=world.bot.id)
         world.users[boss.id], world.guilds[guild.id] = boss, guild
-        world.roles[guild.id] = Role(guild.id, guild.id, "@everyone", EVERYONE)
+        world.roles[guild.id] = Role(guild.id, guild.id, "@everyone", EVERYONE_PERMISSIONS)
         world.roles[own.id] = own
         world.members[guild.id, boss.id] = Member(boss.id, guild.id)
         world.members[guild.id, world.bot.id] = Member(world.bot.id, guild.id, (own.id,))
@@ -59,7 +61,7 @@ class Places:
         return guild
 
     def add_role(self, guild: Guild, name: str, permissions: Permission = Permission.NONE) -> Role:
-        """A role."""
+        """Add a role."""
         role = Role(self._world.new_id(), guild.id, name, permissions)
         self._world.roles[role.id] = role
         payload = {"guild_id": guild.id, "role": self._wire.role(role)}
@@ -69,15 +71,16 @@ class Places:
     def add_member(
         self,
         guild: Guild,
-        who: str | User,
+        who: str | DiscordUser,
         *,
         permissions: Permission = Permission.NONE,
         roles: Sequence[Role] = (),
         bot: bool = False,
         dms: bool = True,
-    ) -> User:
-        """A person (or another bot) by name, or one from another guild; `permissions` become a role of their own."""
-        user = who if isinstance(who, User) else User(self._world.new_id(), who, bot, dms)
+    ) -> DiscordUser:
+        """Add a person (or another bot) by name, or one from another guild. `permissions` become a role of their
+        own."""
+        user = who if isinstance(who, DiscordUser) else DiscordUser(self._world.new_id(), who, bot, dms)
         self._world.users[user.id] = user
         held = [*roles, self.add_role(guild, f"{user.name}'s role", permissions)] if permissions else roles
         member = Member(user.id, guild.id, tuple(role.id for role in held))
@@ -87,57 +90,64 @@ class Places:
         return user
 
     def add_channel(
-        self, guild: Guild, name: str, kind: Kind = Kind.TEXT, *, overwrites: Sequence[Overwrite] = ()
-    ) -> Channel:
-        """A channel."""
+        self, guild: Guild, name: str, kind: ChannelKind = ChannelKind.TEXT, *, overwrites: Sequence[Overwrite] = ()
+    ) -> DiscordChannel:
+        """Add a channel."""
         position = sum(channel.guild == guild.id for channel in self._world.channels.values())
-        channel = Channel(self._world.new_id(), name, kind, guild.id, overwrites=tuple(overwrites), position=position)
+        channel = DiscordChannel(
+            self._world.new_id(), name, kind, guild.id, overwrites=tuple(overwrites), position=position
+        )
         self._world.channels[channel.id] = channel
         payload = self._wire.channel(channel)
         self.gateway.dispatch("CHANNEL_CREATE", lambda _: payload, guild=guild.id, guild_intent=Intent.GUILDS)
         return channel
 
     def add_thread(
-        self, channel: Channel, name: str, *, owner: User | None = None, message: Message | None = None
-    ) -> Channel:
-        """A public thread that a person (the guild's owner by default) starts, on a message or by itself."""
+        self,
+        channel: DiscordChannel,
+        name: str,
+        *,
+        owner: DiscordUser | None = None,
+        message: DiscordMessage | None = None,
+    ) -> DiscordChannel:
+        """Add a public thread that a person (by default the guild's owner) starts, on a message or without one."""
         boss = owner.id if owner else self._world.guilds[channel.guild].owner
         current = message and self._world.messages(channel.id)[message.id]
-        return self._routes.start_thread(channel, name, boss, current, Kind.PUBLIC_THREAD)
+        return self._routes.start_thread(channel, name, boss, current, ChannelKind.PUBLIC_THREAD)
 
-    def overwrite(self, channel: Channel, *overwrites: Overwrite) -> Channel:
+    def overwrite(self, channel: DiscordChannel, *overwrites: Overwrite) -> DiscordChannel:
         """Replace a channel's permission overwrites."""
         return self._change(replace(self._world.channels[channel.id], overwrites=overwrites))
 
-    def archive(self, thread: Channel, *, locked: bool = False) -> Channel:
-        """Archive a thread, and lock it too."""
+    def archive(self, thread: DiscordChannel, *, locked: bool = False) -> DiscordChannel:
+        """Archive a thread, and optionally lock it."""
         return self._change(replace(self._world.channels[thread.id], archived=True, locked=locked))
 
-    def _change(self, channel: Channel) -> Channel:
+    def _change(self, channel: DiscordChannel) -> DiscordChannel:
         self._messages.update_thread(channel)
         return channel
 
-    def remove_channel(self, channel: Channel) -> None:
-        """Somebody deletes a channel, with all that was said in it."""
+    def remove_channel(self, channel: DiscordChannel) -> None:
+        """Somebody deletes a channel with all its messages."""
         payload = self._wire.channel(self._world.channels.pop(channel.id))
         self.gateway.dispatch("CHANNEL_DELETE", lambda _: payload, guild=channel.guild, guild_intent=Intent.GUILDS)
 
-    def open_dm(self, user: User) -> Channel:
+    def open_dm(self, user: DiscordUser) -> DiscordChannel:
         """The direct channel between a person and the bot."""
         return self._world.dm_with(user.id)
 
-    def threads(self, channel: Channel) -> tuple[Channel, ...]:
-        """The threads of a channel as they stand, oldest first."""
+    def threads(self, channel: DiscordChannel) -> tuple[DiscordChannel, ...]:
+        """The threads of a channel as they are now, oldest first."""
         found = self._world.channels.values()
         return tuple(one for one in found if one.kind in THREADS and one.parent == channel.id)
 
-    def channels(self, guild: Guild) -> tuple[Channel, ...]:
-        """The channels of a guild as they stand, without threads."""
+    def channels(self, guild: Guild) -> tuple[DiscordChannel, ...]:
+        """The channels of a guild as they are now, without threads."""
         found = self._world.channels.values()
         return tuple(one for one in found if one.guild == guild.id and one.kind not in THREADS)
 
-    def user(self, number: str) -> User:
-        """Somebody by id."""
+    def user(self, number: str) -> DiscordUser:
+        """The user with this id."""
         return self._world.users[number]
 
     def bot_role(self, guild: Guild) -> Role:
@@ -147,18 +157,19 @@ class Places:
             raise LookupError(f"the bot has no role in {guild.name}")
         return role
 
-    def messages(self, channel: Channel) -> tuple[Message, ...]:
-        """The messages of a channel as they stand, oldest first, ephemeral ones too."""
+    def messages(self, channel: DiscordChannel) -> tuple[DiscordMessage, ...]:
+        """The messages of a channel as they are now, oldest first, including ephemeral ones."""
         return tuple(self._world.messages(channel.id).values())
 
-    def message(self, message: Message) -> Message | None:
-        """A message as it stands now; None once it is deleted."""
+    def message(self, message: DiscordMessage) -> DiscordMessage | None:
+        """A message as it is now; None once it is deleted."""
         return self._world.messages(message.channel).get(message.id)
 
-    def typing(self, channel: Channel) -> bool:
+    def typing(self, channel: DiscordChannel) -> bool:
         """Whether the bot is shown as typing: within ten seconds of its call and until its next message."""
         return self._world.typing(channel.id, self._world.bot.id)
 
     async def until(self, predicate: Callable[[], T | None], timeout: float = 120.0) -> T:
-        """The first truthy answer of `predicate`, asked now and on each change. TimeoutError after `timeout` s."""
+        """Return the first true value of `predicate`, which is checked now and after each change. Raises TimeoutError
+        after `timeout` seconds."""
         return await self._world.watch.until(predicate, timeout)

@@ -1,4 +1,4 @@
-"""The sandbox's Discord: a server on loopback that speaks REST v10 and the gateway as Discord documents them."""
+"""A simulated Discord on loopback, with REST v10 and the gateway as Discord documents them."""
 
 import time
 from base64 import b64encode
@@ -10,68 +10,68 @@ from typing import Self
 
 from aiohttp import web
 
-from bots.sandbox.discord.commands import Commands
-from bots.sandbox.discord.faults import Faults
+from bots.sandbox.discord.commands import DiscordCommands
+from bots.sandbox.discord.faults import DiscordFaults
 from bots.sandbox.discord.gateway import Gateway
-from bots.sandbox.discord.interactions import Interactions
-from bots.sandbox.discord.limits import OBSERVED, OFF, Limiter, Limits
+from bots.sandbox.discord.interactions import DiscordInteractions
+from bots.sandbox.discord.limits import DISCORD_LIMITS, NO_DISCORD_LIMITS, DiscordLimiter, DiscordLimits
 from bots.sandbox.discord.messages import Messages
-from bots.sandbox.discord.people import People
-from bots.sandbox.discord.rest import PREFIX, Rest
+from bots.sandbox.discord.people import DiscordPeople
+from bots.sandbox.discord.rest import PREFIX, DiscordRest
 from bots.sandbox.discord.routes import Routes
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.state import World
-from bots.sandbox.discord.values import Call, User
-from bots.sandbox.discord.wire import Wire
+from bots.sandbox.discord.state import DiscordWorld
+from bots.sandbox.discord.values import DiscordCall, DiscordUser
+from bots.sandbox.discord.wire import DiscordWire
 
 MAX_REQUEST = 25 * 1024 * 1024  # bytes (reference#uploading-files)
 
 
-class DiscordServer(People):
+class DiscordServer(DiscordPeople):
     """An asynchronous context manager: inside it the server listens on a free port of 127.0.0.1.
 
     `limits` are the rate limits, None for none. `privileged` are the intents that the app was granted.
     `interaction_deadline` and `interaction_lifetime` are in seconds: how long an interaction waits for its first
     answer, and how long its token lives. Whether a mention of the bot's role alone lets an app without the content
-    intent read a message is not documented; `role_mention_unlocks` chooses. `clock`: by which the limits' windows end.
+    intent read a message is not documented; `role_mention_unlocks` chooses. `clock`: ends the windows of the limits.
     """
 
     def __init__(
         self,
         *,
-        limits: Limits | None = OBSERVED,
+        limits: DiscordLimits | None = DISCORD_LIMITS,
         privileged: Intent = Intent.NONE,
         interaction_deadline: float = 3.0,
         interaction_lifetime: float = 900.0,
         role_mention_unlocks: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        world = World()
+        world = DiscordWorld()
         self.application_id = world.new_id()
         self.token = f"{b64encode(world.bot.id.encode()).decode()}.sandbx.{token_urlsafe(28)}"
         self.api_url = ""
         self.gateway_url = ""
-        self.faults = Faults()
-        self._limiter = Limiter(limits or OFF, clock)
-        wire = Wire(world, self.application_id, role_mention_unlocks=role_mention_unlocks)
+        self.faults = DiscordFaults()
+        self._limiter = DiscordLimiter(limits or NO_DISCORD_LIMITS, clock)
+        wire = DiscordWire(world, self.application_id, role_mention_unlocks=role_mention_unlocks)
         gateway = Gateway(world, wire, self.token, privileged)
         messages = Messages(world, wire, gateway)
         routes = Routes(world, wire, gateway, messages, self._limiter, privileged)
-        commands = Commands(world, wire, self.application_id)
-        interactions = Interactions(world, wire, gateway, messages, self.application_id)
+        commands = DiscordCommands(world, wire, self.application_id)
+        interactions = DiscordInteractions(world, wire, gateway, messages, self.application_id)
         interactions.deadline, interactions.lifetime = interaction_deadline, interaction_lifetime
         super().__init__(world, wire, gateway, messages, routes, commands, interactions)
-        self._rest = Rest(world, self.token, self._limiter, self.faults)
+        self._rest = DiscordRest(world, self.token, self._limiter, self.faults)
         self._stack = AsyncExitStack()
 
     @property
-    def bot_user(self) -> User:
+    def bot_user(self) -> DiscordUser:
         """The bot."""
         return self._world.bot
 
     @property
-    def calls(self) -> tuple[Call, ...]:
-        """All REST requests, in the order they were answered."""
+    def calls(self) -> tuple[DiscordCall, ...]:
+        """All REST requests, in the order of their answers."""
         return tuple(self._rest.calls)
 
     @property
@@ -80,17 +80,17 @@ class DiscordServer(People):
         return self._rest.invalid
 
     @property
-    def limits(self) -> Limits:
-        """The rate limits in force; may be replaced while running (None: no limits)."""
+    def limits(self) -> DiscordLimits:
+        """The rate limits in force. They may be replaced at any time (None: no limits)."""
         return self._limiter.limits
 
     @limits.setter
-    def limits(self, limits: Limits | None) -> None:
-        self._limiter.limits = limits or OFF
+    def limits(self, limits: DiscordLimits | None) -> None:
+        self._limiter.limits = limits or NO_DISCORD_LIMITS
 
     @property
     def interaction_lifetime(self) -> float:
-        """How long the token of an interaction lives; when it is shortened, those that are older end."""
+        """How many seconds the token of an interaction lives. Shortening it ends the tokens that are older."""
         return self._interactions.lifetime
 
     @interaction_lifetime.setter
@@ -99,7 +99,8 @@ class DiscordServer(People):
 
     @property
     def latency(self) -> float:
-        """Seconds of a round trip: a request takes half before it is applied, its answer half; an event takes half."""
+        """Seconds of a round trip: half of it before a request is applied, half for its answer; half of it for an
+        event."""
         return self._rest.latency
 
     @latency.setter

@@ -1,4 +1,4 @@
-"""What the gateway knows of one connection and of one session, which may outlive it."""
+"""The gateway's state of one connection, and of one session, which may outlive its connection."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bots.sandbox.discord.values import Json
 
-KEPT = 5_000  # events that a session can replay
+MAX_KEPT_EVENTS = 5_000  # events that a session can replay
 
 
 class Intent(IntFlag):
@@ -32,7 +32,7 @@ class Intent(IntFlag):
 
 @dataclass(slots=True, eq=False)
 class Socket:
-    """One connection; what is put in `queue` is sent in order. None ends it."""
+    """One connection. It sends the frames in `queue` in order; None ends it."""
 
     ws: web.WebSocketResponse
     transport: asyncio.Transport | None
@@ -40,12 +40,12 @@ class Socket:
     session: "Session | None" = None
     received: list[float] = field(default_factory=list)
     ended: bool = False  # whether the server closed it
-    silent: bool = False  # it stays open, and nothing is sent any more
+    silent: bool = False  # it stays open, but sends nothing any more
 
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """An identified session, which outlives its connection: the events it was sent are kept for a resume."""
+    """An identified session, which outlives its connection: it keeps its events for a resume."""
 
     id: str
     intents: Intent
@@ -54,21 +54,21 @@ class Session:
     socket: Socket | None = None
     resumable: bool = True
     sequence: int = 0
-    log: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    log: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=MAX_KEPT_EVENTS))
 
     @property
     def content(self) -> bool:
-        """Whether it was given the message content intent."""
+        """Whether it has the message content intent."""
         return bool(self.intents & Intent.MESSAGE_CONTENT)
 
     def add(self, event: str, payload: Json) -> str:
-        """The next frame of this session, kept."""
+        """Number an event as the next frame of this session, and keep it."""
         self.sequence += 1
         text = json.dumps({"op": 0, "s": self.sequence, "t": event, "d": payload})
         self.log.append((self.sequence, text))
         return text
 
     def since(self, sequence: int) -> list[str] | None:
-        """The frames after `sequence`; None when some of them are no longer kept."""
+        """The frames after `sequence`; None if some of them are no longer kept."""
         missed = [text for number, text in self.log if number > sequence]
         return missed if len(missed) == self.sequence - sequence else None

@@ -1,4 +1,4 @@
-"""The world of the sandbox's Discord: who and what exists, who may do what, and a bell for every change."""
+"""The state of the sandbox's Discord: guilds, channels, users, permissions, and a signal for every change."""
 
 import asyncio
 import time
@@ -6,7 +6,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from bots.sandbox.discord.values import THREADS, Channel, Guild, Kind, Member, Message, Permission, Role, User
+from bots.sandbox.discord.values import (
+    THREADS,
+    ChannelKind,
+    DiscordChannel,
+    DiscordMessage,
+    DiscordUser,
+    Guild,
+    Member,
+    Permission,
+    Role,
+)
 
 EPOCH = 1_420_070_400_000  # the first millisecond of 2015 (reference#snowflakes)
 TYPING_SECONDS = 10.0  # resources/channel#trigger-typing-indicator
@@ -14,18 +24,19 @@ T = TypeVar("T")
 
 
 class Watch:
-    """Wakes those who wait for a state, each time something changed."""
+    """Wakes all that wait for a state, at each change."""
 
     def __init__(self) -> None:
         self._bell = asyncio.Event()
 
     def changed(self) -> None:
-        """Ring: every waiting predicate is looked at again."""
+        """Let every waiting predicate be checked again."""
         bell, self._bell = self._bell, asyncio.Event()
         bell.set()
 
     async def until(self, predicate: Callable[[], T | None], timeout: float = 120.0) -> T:
-        """The first truthy answer of `predicate`, asked now and after each change; TimeoutError after `timeout` s."""
+        """Return the first true value of `predicate`, which is checked now and after each change. Raises TimeoutError
+        after `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout):
                 while not (answer := predicate()):
@@ -35,48 +46,49 @@ class Watch:
             raise TimeoutError(f"the sandbox's Discord did not come to that state within {timeout:g} s") from None
 
 
-class World:
+class DiscordWorld:
     """All state, in plain dictionaries by id; values are frozen and replaced."""
 
     def __init__(self) -> None:
         self.watch = Watch()
         self.guilds: dict[str, Guild] = {}
         self.roles: dict[str, Role] = {}
-        self.users: dict[str, User] = {}
+        self.users: dict[str, DiscordUser] = {}
         self.members: dict[tuple[str, str], Member] = {}  # (guild, user)
-        self.channels: dict[str, Channel] = {}
+        self.channels: dict[str, DiscordChannel] = {}
         self.files: dict[str, bytes] = {}  # by attachment id
-        self._messages: dict[str, dict[str, Message]] = {}
+        self._messages: dict[str, dict[str, DiscordMessage]] = {}
         self._typing: dict[tuple[str, str], float] = {}  # (channel, user) -> since
         self._timers: set[asyncio.TimerHandle] = set()
         self._last = 0
-        self.bot = User(self.new_id(), "Nebula", bot=True)
+        self.bot = DiscordUser(self.new_id(), "Nebula", bot=True)
         self.users[self.bot.id] = self.bot
 
     def new_id(self, shard: tuple[int, int] | None = None) -> str:
-        """A new snowflake, greater than all before; `shard`: one that belongs to this shard of so many."""
+        """A new snowflake, greater than all before. `shard`: the number of the shard that it must belong to, and the
+        number of shards."""
         self._last = max(self._last + 1, (int(time.time() * 1000) - EPOCH) << 22)
         while shard and (self._last >> 22) % shard[1] != shard[0]:
             self._last += 1 << 22
         return str(self._last)
 
-    def messages(self, channel: str) -> dict[str, Message]:
+    def messages(self, channel: str) -> dict[str, DiscordMessage]:
         """The messages of a channel by id, oldest first."""
         return self._messages.setdefault(channel, {})
 
-    def put(self, message: Message) -> None:
+    def put(self, message: DiscordMessage) -> None:
         """Store a new or changed message. A message ends its author's typing indicator."""
         self.messages(message.channel)[message.id] = message
         self._typing.pop((message.channel, message.author.id), None)
         self.watch.changed()
 
-    def remove(self, message: Message) -> None:
-        """Take a message away."""
+    def remove(self, message: DiscordMessage) -> None:
+        """Remove a message."""
         self.messages(message.channel).pop(message.id, None)
         self.watch.changed()
 
     def type(self, channel: str, user: str) -> None:
-        """Begin, or go on, typing for ten seconds."""
+        """Start or continue typing for ten seconds."""
         self._typing[channel, user] = time.monotonic()
         timers = self._timers
 
@@ -94,16 +106,16 @@ class World:
         return since is not None and time.monotonic() - since < TYPING_SECONDS
 
     def close(self) -> None:
-        """Drop the timers."""
+        """Cancel the timers."""
         for timer in self._timers:
             timer.cancel()
 
-    def dm_with(self, user: str) -> Channel:
-        """The direct channel between the bot and somebody, opened at need."""
+    def dm_with(self, user: str) -> DiscordChannel:
+        """The direct channel between the bot and somebody; opens it if needed."""
         for channel in self.channels.values():
-            if channel.kind is Kind.DM and channel.recipient == user:
+            if channel.kind is ChannelKind.DM and channel.recipient == user:
                 return channel
-        channel = Channel(self.new_id(), self.users[user].name, Kind.DM, recipient=user)
+        channel = DiscordChannel(self.new_id(), self.users[user].name, ChannelKind.DM, recipient=user)
         self.channels[channel.id] = channel
         return channel
 
@@ -119,9 +131,9 @@ class World:
         """The bot's managed role in a guild."""
         return next((role for role in self.roles_of(guild) if role.bot == self.bot.id), None)
 
-    def permissions(self, user: str, channel: Channel) -> Permission:
-        """What a user may do in a channel (topics/permissions#permission-overwrites); nothing for a stranger."""
-        if channel.kind is Kind.DM:
+    def permissions(self, user: str, channel: DiscordChannel) -> Permission:
+        """What a user may do in a channel (topics/permissions#permission-overwrites); nothing if not a member."""
+        if channel.kind is ChannelKind.DM:
             return Permission.ALL if user in (channel.recipient, self.bot.id) else Permission.NONE
         member = self.members.get((channel.guild, user))
         if member is None:
@@ -146,14 +158,14 @@ class World:
             base = base & ~own.deny | own.allow
         return base if base & Permission.VIEW_CHANNEL else Permission.NONE
 
-    def may_send(self, user: str, channel: Channel) -> bool:
-        """Whether somebody may write here; in threads another permission counts than in channels (topics/threads)."""
+    def may_send(self, user: str, channel: DiscordChannel) -> bool:
+        """Whether somebody may write here. Threads need another permission than channels (topics/threads)."""
         needed = Permission.SEND_MESSAGES_IN_THREADS if channel.kind in THREADS else Permission.SEND_MESSAGES
         return bool(self.permissions(user, channel) & needed)
 
 
 def created(snowflake: str) -> float:
-    """When an id was made, in epoch seconds."""
+    """When an id was created, in epoch seconds."""
     return ((int(snowflake) >> 22) + EPOCH) / 1000
 
 

@@ -1,4 +1,4 @@
-"""What mentions a text holds: typed names turned into ids, and whom a text notifies."""
+"""Mentions in a text: turns typed names into ids, and finds whom a text notifies."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from bots.sandbox.discord.values import Json
 
-# Discord's parser takes no mention inside code; an unclosed fence is no code.
-CODE = re.compile(r"```.*?```|``.+?``|`[^`\n]+`", re.DOTALL)
-USER = re.compile(r"<@!?(\d{15,20})>")
-ROLE = re.compile(r"<@&(\d{15,20})>")
+# Discord's parser ignores mentions inside code; an unclosed fence is no code.
+CODE_SPAN = re.compile(r"```.*?```|``.+?``|`[^`\n]+`", re.DOTALL)
+USER_MENTION = re.compile(r"<@!?(\d{15,20})>")
+ROLE_MENTION = re.compile(r"<@&(\d{15,20})>")
 TEXT_DISPLAY = 10
 
 
@@ -34,13 +34,13 @@ class Mentions:
 
 
 def mentions(text: str, allowed: Json | None = None, *, users_only: bool = False) -> Mentions:
-    """Whom `text` notifies, given an allowed_mentions object (resources/message#allowed-mentions-object).
+    """Whom `text` notifies under an allowed_mentions object (resources/message#allowed-mentions-object).
 
-    Without one everything is live, or, with `users_only` (interactions and webhooks), users alone.
+    Without one, all mentions are live, or with `users_only` (interactions and webhooks) only those of users.
     """
-    live = CODE.sub(" ", text)
-    users = tuple(dict.fromkeys(USER.findall(live)))
-    roles = tuple(dict.fromkeys(ROLE.findall(live)))
+    live = CODE_SPAN.sub(" ", text)
+    users = tuple(dict.fromkeys(USER_MENTION.findall(live)))
+    roles = tuple(dict.fromkeys(ROLE_MENTION.findall(live)))
     everyone, here = "@everyone" in live, "@here" in live
     if allowed is None:
         return Mentions(users) if users_only else Mentions(users, roles, everyone, here)
@@ -59,7 +59,7 @@ def display_text(components: Iterable[Json]) -> str:
 
 
 def walk(components: Iterable[Json]) -> Iterable[Json]:
-    """All components, the nested ones too, parents first."""
+    """All components including nested ones, parents first."""
     for component in components:
         yield component
         yield from walk(component.get("components") or ())
@@ -67,9 +67,8 @@ def walk(components: Iterable[Json]) -> Iterable[Json]:
 
 
 def resolve(text: str, names: Mapping[str, str]) -> str:
-    """`text` as the client sends it: each typed name (with its @ or #) outside code becomes its mention.
-
-    Longer names win, case does not matter, and a name inside a word (an e-mail address) stays.
+    """`text` as the client sends it: each typed name (with its @ or #) outside code becomes its mention. Longer names
+    take precedence, case does not matter, and a name inside a word (an e-mail address) stays.
     """
     if not names:
         return text
@@ -77,7 +76,7 @@ def resolve(text: str, names: Mapping[str, str]) -> str:
     longest = sorted(table, key=len, reverse=True)
     pattern = re.compile(r"(?<![\w<])(?:" + "|".join(map(re.escape, longest)) + r")(?!\w)", re.IGNORECASE)
     pieces, end = [], 0
-    for code in CODE.finditer(text):
+    for code in CODE_SPAN.finditer(text):
         pieces += [pattern.sub(lambda hit: table[hit[0].lower()], text[end : code.start()]), code[0]]
         end = code.end()
     return "".join(pieces) + pattern.sub(lambda hit: table[hit[0].lower()], text[end:])

@@ -1,4 +1,4 @@
-"""What Discord accepts as a message, and the errors it answers with."""
+"""Checks messages and modals as Discord does, with Discord's errors."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from bots.sandbox.discord.values import COMPONENTS_V2, Json
 MAX_CONTENT = 2000  # code points (resources/message#create-message)
 MAX_FILE = 10 * 1024 * 1024  # bytes (reference#uploading-files)
 MAX_V2_BYTES = 10_170  # UTF-8 bytes + 12 per text display (discord-api-docs issue 8554)
-BUTTON, SELECTS = 2, frozenset({3, 5, 6, 7, 8})
+BUTTON_COMPONENT, SELECTS = 2, frozenset({3, 5, 6, 7, 8})
 LINK, PREMIUM = 5, 6  # button styles without a custom id
 
 MESSAGES = {
@@ -47,7 +47,7 @@ EXCEPTIONS = {40005: 413, 50006: 400, 50008: 400, 50024: 400, 50027: 401, 50035:
 
 
 class ApiError(Exception):
-    """An error answer: Discord's JSON `code` with the HTTP `status` that goes with it."""
+    """An error answer: Discord's JSON `code` and its HTTP `status`."""
 
     def __init__(
         self, code: int, *, status: int = 0, message: str = "", errors: Json | None = None, retry_after: float = 0.0
@@ -87,7 +87,7 @@ def text(path: str, value: str, most: int, least: int = 0) -> None:
 
 
 def check_message(content: str, embeds: Sequence[Json], components: Sequence[Json], flags: int, files: int) -> None:
-    """Raise what Discord would for a message that stands like this after a create or an edit."""
+    """Raise Discord's error for a message that would be like this after a create or an edit."""
     text("content", content, MAX_CONTENT)
     _check_embeds(embeds)
     _check_components(components, v2=bool(flags & COMPONENTS_V2))
@@ -136,11 +136,11 @@ def _check_components(components: Sequence[Json], *, v2: bool) -> None:
         kind = part.get("type")
         if kind == 1 and not 1 <= len(part.get("components") or ()) <= 5:
             raise invalid("components.0.components", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 5 in length.")
-        if kind == BUTTON:
+        if kind == BUTTON_COMPONENT:
             text("components.0.components.0.label", str(part.get("label") or ""), 80)
         if kind in SELECTS and len(part.get("options") or ()) > 25:
             raise invalid("components.0.components.0.options", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
-        if kind in SELECTS or (kind == BUTTON and part.get("style") not in (LINK, PREMIUM)):
+        if kind in SELECTS or (kind == BUTTON_COMPONENT and part.get("style") not in (LINK, PREMIUM)):
             custom_id = str(part.get("custom_id") or "")
             text("components.0.components.0.custom_id", custom_id, 100, 1)
             if custom_id in custom_ids:

@@ -1,18 +1,18 @@
-"""The frozen values of the sandbox's Discord: guilds, channels, people, messages and what was called."""
+"""The frozen values of the sandbox's Discord: guilds, channels, people, messages and calls."""
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any
 
 Json = dict[str, Any]
-"""A JSON object as it goes over the wire; the sandbox stores embeds and components as the app sent them."""
+"""A JSON object on the wire. The sandbox stores embeds and components as the app sent them."""
 
 
 class DiscordRefuses(Exception):
-    """What Discord's own client would not let a person do; the message says why."""
+    """Discord's own client would not let a person do this; the message says why."""
 
 
-class Kind(IntEnum):
+class ChannelKind(IntEnum):
     """Channel types (resources/channel#channel-object-channel-types)."""
 
     TEXT = 0
@@ -26,7 +26,7 @@ class Kind(IntEnum):
     FORUM = 15
 
 
-THREADS = frozenset({Kind.ANNOUNCEMENT_THREAD, Kind.PUBLIC_THREAD, Kind.PRIVATE_THREAD})
+THREADS = frozenset({ChannelKind.ANNOUNCEMENT_THREAD, ChannelKind.PUBLIC_THREAD, ChannelKind.PRIVATE_THREAD})
 
 
 class Permission(IntFlag):
@@ -52,7 +52,7 @@ class Permission(IntFlag):
     ALL = (1 << 51) - 1
 
 
-EVERYONE = (
+EVERYONE_PERMISSIONS = (
     Permission.ADD_REACTIONS
     | Permission.VIEW_CHANNEL
     | Permission.SEND_MESSAGES
@@ -67,8 +67,8 @@ EVERYONE = (
 
 
 @dataclass(frozen=True, slots=True)
-class User:
-    """A person or a bot. `dms` is false for somebody who takes no direct messages."""
+class DiscordUser:
+    """A person or a bot. `dms` is false for somebody who accepts no direct messages."""
 
     id: str
     name: str
@@ -89,7 +89,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A user in a guild; `roles` are ids, @everyone left out."""
+    """A user in a guild. `roles` are ids, without @everyone."""
 
     user: str
     guild: str
@@ -115,12 +115,12 @@ class Overwrite:
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
-    """A channel, thread or direct message (`recipient` is the person). `starter` is the message a thread hangs on."""
+class DiscordChannel:
+    """A channel, thread or direct message (`recipient` is the person). `starter` is the message of a thread."""
 
     id: str
     name: str
-    kind: Kind = Kind.TEXT
+    kind: ChannelKind = ChannelKind.TEXT
     guild: str = ""
     parent: str = ""
     owner: str = ""
@@ -134,7 +134,7 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class DiscordUpload:
     """A file that a person attaches."""
 
     name: str
@@ -143,7 +143,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class DiscordAttachment:
     """A file of a message. `size` is in bytes."""
 
     id: str
@@ -162,7 +162,7 @@ class Reaction:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class DiscordFrame:
     """What a message showed from `at` on (monotonic seconds)."""
 
     at: float
@@ -173,30 +173,30 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A message as it stands, and all it showed before.
+class DiscordMessage:
+    """A message as it is now, with everything that it showed before.
 
-    `pings` holds "everyone", "here", "user:ID" and "role:ID" for what would notify somebody, whatever the author's
-    permissions; "user:ID" also for a reply that pings its author. `reference` is the message replied to, "" for none.
-    `ephemeral_for` is the only person who sees the message, "" for everybody. `response` is the token of the
+    `pings` holds "everyone", "here", "user:ID" and "role:ID" for all mentions that would notify somebody, whatever the
+    author's permissions; "user:ID" also for a reply that pings its author. `reference` is the message replied to, ""
+    for none. `ephemeral_for` is the only person who sees the message, "" for everybody. `response` is the token of the
     interaction it belongs to.
     """
 
     id: str
     channel: str
-    author: User
+    author: DiscordUser
     content: str
     at: float
     guild: str = ""
     type: int = 0
     embeds: tuple[Json, ...] = ()
     components: tuple[Json, ...] = ()
-    attachments: tuple[Attachment, ...] = ()
+    attachments: tuple[DiscordAttachment, ...] = ()
     reference: str = ""
     reactions: tuple[Reaction, ...] = ()
     flags: int = 0
     pings: frozenset[str] = frozenset()
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[DiscordFrame, ...] = ()
     mentions: tuple[str, ...] = ()
     mention_roles: tuple[str, ...] = ()
     mention_everyone: bool = False
@@ -222,7 +222,7 @@ SUPPRESS_NOTIFICATIONS, COMPONENTS_V2 = 1 << 12, 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class DiscordCall:
     """One REST request: `route` is "METHOD /template", `at` its arrival (monotonic seconds), `code` Discord's error."""
 
     method: str

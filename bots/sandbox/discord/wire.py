@@ -2,33 +2,34 @@
 
 import time
 
-from bots.sandbox.discord.state import World, created, iso
+from bots.sandbox.discord.state import DiscordWorld, created, iso
 from bots.sandbox.discord.values import (
     HAS_THREAD,
     THREADS,
-    Attachment,
-    Channel,
+    ChannelKind,
+    DiscordAttachment,
+    DiscordChannel,
+    DiscordMessage,
+    DiscordUser,
     Guild,
     Json,
-    Kind,
     Member,
-    Message,
     Role,
-    User,
 )
 
 MANAGED = 1  # position of roles above @everyone
 
 
-class Wire:
-    """Builds payloads from the world. `unlocks` tells whether a mention of the bot's role shows it the content."""
+class DiscordWire:
+    """Builds payloads from the world. `role_mention_unlocks`: whether a mention of the bot's role shows it the
+    content."""
 
-    def __init__(self, world: World, application: str, *, role_mention_unlocks: bool) -> None:
+    def __init__(self, world: DiscordWorld, application: str, *, role_mention_unlocks: bool) -> None:
         self._world = world
         self._application = application
         self._role_unlocks = role_mention_unlocks
 
-    def user(self, user: User) -> Json:
+    def user(self, user: DiscordUser) -> Json:
         """A user object."""
         payload: Json = {
             "id": user.id,
@@ -71,11 +72,11 @@ class Wire:
         }
         return payload | {"tags": {"bot_id": role.bot}} if role.bot else payload
 
-    def channel(self, channel: Channel) -> Json:
+    def channel(self, channel: DiscordChannel) -> Json:
         """A channel, thread or DM object."""
         last = next(reversed(self._world.messages(channel.id)), None)
         payload: Json = {"id": channel.id, "type": int(channel.kind), "last_message_id": last, "flags": 0}
-        if channel.kind is Kind.DM:
+        if channel.kind is ChannelKind.DM:
             return payload | {"recipients": [self.user(self._world.users[channel.recipient])]}
         payload |= {
             "guild_id": channel.guild,
@@ -115,7 +116,7 @@ class Wire:
         }
 
     def guild(self, guild: Guild, *, everybody: bool = False, create: bool = True) -> Json:
-        """A guild object; with `create` as GUILD_CREATE has it, where only the bot's member shows without intents."""
+        """A guild object; with `create` as in GUILD_CREATE, which without intents lists only the bot as a member."""
         world = self._world
         payload: Json = {
             "id": guild.id,
@@ -157,7 +158,7 @@ class Wire:
             "soundboard_sounds": [],
         }
 
-    def attachment(self, file: Attachment) -> Json:
+    def attachment(self, file: DiscordAttachment) -> Json:
         """An attachment object."""
         return {
             "id": file.id,
@@ -168,16 +169,17 @@ class Wire:
             "content_type": file.kind,
         }
 
-    def reveals(self, message: Message) -> bool:
-        """Whether an app without the content intent reads it (events/gateway#message-content-intent)."""
+    def reveals(self, message: DiscordMessage) -> bool:
+        """Whether an app without the content intent receives the content (events/gateway#message-content-intent)."""
         bot = self._world.bot.id
         if not message.guild or message.author.id == bot or bot in message.mentions:
             return True
         role = self._world.bot_role(message.guild)
         return self._role_unlocks and role is not None and role.id in message.mention_roles
 
-    def message(self, message: Message, *, content: bool, event: bool = False, reference: bool = True) -> Json:
-        """A message object; without `content` (the intent) censored as Discord does; `event` adds guild and member."""
+    def message(self, message: DiscordMessage, *, content: bool, event: bool = False, reference: bool = True) -> Json:
+        """A message object. Without `content` (the intent) it lacks what Discord removes; `event` adds guild and
+        member."""
         world = self._world
         shown = content or self.reveals(message)
         payload: Json = {
@@ -256,7 +258,7 @@ class Wire:
             "interactions_endpoint_url": None,
         }
 
-    def thread_member(self, thread: Channel, user: str) -> Json:
+    def thread_member(self, thread: DiscordChannel, user: str) -> Json:
         """A thread member object."""
         return {"id": thread.id, "user_id": user, "join_timestamp": iso(time.time()), "flags": 0}
 

@@ -24,7 +24,7 @@ class Thought(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """What the model says. `finish` None: the stream has no finish_reason."""
 
     text: str
@@ -34,7 +34,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class NebulaFault:
     """How one request goes wrong. Positions are tokens of the answer, including its thought.
 
     `body`: replaces the answer, byte by byte; with status 200 it replays a recording, whose type is in `headers`.

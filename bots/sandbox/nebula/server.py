@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 
 from bots.sandbox.hold import Hold
 from bots.sandbox.nebula.fake_model import MODELS, fake_answer, fake_thought, tokens
-from bots.sandbox.nebula.faults import Answer, Fault, Received, Thought
+from bots.sandbox.nebula.faults import ModelAnswer, NebulaFault, Received, Thought
 from bots.sandbox.nebula.writer import Between, Cut, Writer, deltas
 from core.domain.chat import ChatMessage
 
@@ -22,7 +22,7 @@ MAX_BODY_BYTES = 32 << 20  # of a request
 
 @dataclass
 class _Switched:
-    fault: Fault
+    fault: NebulaFault
     times: int | None
 
 
@@ -48,13 +48,15 @@ class NebulaServer:
         self.pace, self.first_token = pace, first_token
         self.between: Between | None = None  # for requests from now on
         self._received: list[Received] = []
-        self._scripted: deque[Answer] = deque()
+        self._scripted: deque[ModelAnswer] = deque()
         self._switched: deque[_Switched] = deque()
         self._changed = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self.base_url = self.platform_url = ""
         self.catalog_requests = 0
         self.refuse_catalog = False  # both lists of models return 503
+        # refuses requests in its own words: returns a response, or None to answer
+        self.refuse: Callable[[Received], web.Response | None] = lambda received: None
         self._connections: set[object] = set()
 
     async def __aenter__(self) -> Self:
@@ -90,9 +92,9 @@ class NebulaServer:
         self, text: str, *, thought: str = "", style: Thought = Thought.TAGS, finish: str | None = "stop"
     ) -> None:
         """Script the answer to the next request that has none yet."""
-        self._scripted.append(Answer(text, thought, style, finish))
+        self._scripted.append(ModelAnswer(text, thought, style, finish))
 
-    def fault(self, fault: Fault, times: int | None = 1) -> None:
+    def fault(self, fault: NebulaFault, times: int | None = 1) -> None:
         """Apply a fault to the next requests (None: to all, until `heal`). Several faults apply one after another."""
         self._switched.append(_Switched(fault, times))
 
@@ -102,7 +104,7 @@ class NebulaServer:
 
     def hold(self, after: int | None = None, times: int | None = 1) -> Hold:
         """Hold the next streams after this many tokens. After release the rest comes at once, whatever the pace."""
-        self.fault(Fault(hold_after=after, hold=(held := Hold())), times)
+        self.fault(NebulaFault(hold_after=after, hold=(held := Hold())), times)
         return held
 
     async def until(self, predicate: Callable[[], bool], timeout: float = 120.0) -> None:
@@ -143,7 +145,7 @@ class NebulaServer:
         return response
 
     async def _send(
-        self, request: web.Request, received: Received, answer: Answer, fault: Fault, number: int
+        self, request: web.Request, received: Received, answer: ModelAnswer, fault: NebulaFault, number: int
     ) -> web.StreamResponse:
         said = deltas(answer)
         finish = answer.finish
@@ -167,17 +169,17 @@ class NebulaServer:
         await response.write_eof()
         return response
 
-    def _answer(self, received: Received, fault: Fault) -> Answer:
+    def _answer(self, received: Received, fault: NebulaFault) -> ModelAnswer:
         if fault.empty:
-            return Answer("")
+            return ModelAnswer("")
         if self._scripted:
             return self._scripted.popleft()
         thinks = "r1" in received.model.lower()
-        return Answer(self._say(received.messages), fake_thought(received.messages) if thinks else "")
+        return ModelAnswer(self._say(received.messages), fake_thought(received.messages) if thinks else "")
 
-    def _due(self) -> Fault:
+    def _due(self) -> NebulaFault:
         if not self._switched:
-            return Fault()
+            return NebulaFault()
         switched = self._switched[0]
         if switched.times is not None:
             switched.times -= 1
@@ -218,6 +220,8 @@ class NebulaServer:
             return refusal
         if body is None:
             return _error(400, "Invalid JSON payload", "invalid_request_error")
+        if own := self.refuse(received):
+            return own
         if not received.messages:
             return _error(400, "Missing required parameter: 'messages'.", "invalid_request_error", "messages")
         model = next((item for item in MODELS if item[0] == received.model), None)
@@ -273,7 +277,7 @@ def _message(item: dict[str, Any]) -> ChatMessage:
     return ChatMessage(cast(Any, item.get("role")), content if isinstance(content, str) else "")
 
 
-def _raw(fault: Fault) -> web.Response:
+def _raw(fault: NebulaFault) -> web.Response:
     body = fault.body.encode() if isinstance(fault.body, str) else fault.body or b""
     headers = CIMultiDict(fault.headers)
     headers.setdefault("Content-Type", "application/json")

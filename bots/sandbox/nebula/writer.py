@@ -8,7 +8,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from bots.sandbox.nebula.fake_model import tokens
-from bots.sandbox.nebula.faults import Answer, Fault, Thought
+from bots.sandbox.nebula.faults import ModelAnswer, NebulaFault, Thought
 
 NOISE = (
     b": ping\n\n",
@@ -28,7 +28,7 @@ class Cut(Exception):
     """The connection must be reset now."""
 
 
-def deltas(answer: Answer) -> list[dict[str, str]]:
+def deltas(answer: ModelAnswer) -> list[dict[str, str]]:
     """Split the answer into the deltas of its chunks."""
     if not answer.thought:
         return [{"content": piece} for piece in tokens(answer.text)]
@@ -43,7 +43,7 @@ def deltas(answer: Answer) -> list[dict[str, str]]:
 class Writer:
     """One stream to one client. `written`: when each token was sent, in seconds on the loop's clock."""
 
-    def __init__(self, response: web.StreamResponse, fault: Fault, model: str, number: int) -> None:
+    def __init__(self, response: web.StreamResponse, fault: NebulaFault, model: str, number: int) -> None:
         self._response, self._fault = response, fault
         self.written: list[float] = []
         self._head = {

@@ -1,4 +1,4 @@
-"""The arguments of one Web API call, whichever way they were encoded."""
+"""The arguments of one Web API call, in any encoding."""
 
 import json
 from collections.abc import Mapping
@@ -6,36 +6,36 @@ from typing import Any
 
 from aiohttp import web
 
-from bots.sandbox.slack.blocks import Refusal
+from bots.sandbox.slack.blocks import SlackRefusal
 
 
 class Args:
-    """Arguments by name; forms and JSON bodies look the same."""
+    """Arguments by name. Forms and JSON bodies give the same result."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self.raw = {name: value for name, value in raw.items() if value is not None}
 
     @classmethod
     async def of(cls, request: web.Request) -> "Args":
-        """The arguments in query and body. Raises Refusal with invalid_json or invalid_form_data."""
+        """The arguments in query and body. Raises SlackRefusal with invalid_json or invalid_form_data."""
         raw: dict[str, Any] = dict(request.query)
         if request.content_type == "application/json":
             try:
                 body = json.loads(await request.text() or "{}")
             except ValueError:
-                raise Refusal("invalid_json") from None
+                raise SlackRefusal("invalid_json") from None
             if not isinstance(body, dict):
-                raise Refusal("json_not_object")
+                raise SlackRefusal("json_not_object")
             raw |= body
         elif request.method == "POST":
             try:
                 raw |= dict(await request.post())
             except ValueError:
-                raise Refusal("invalid_form_data") from None
+                raise SlackRefusal("invalid_form_data") from None
         return cls(raw)
 
     def has(self, name: str) -> bool:
-        """Whether it was given and is not empty."""
+        """Whether the argument was given and is not empty."""
         return self.raw.get(name) not in (None, "", [])
 
     def text(self, name: str) -> str:
@@ -44,9 +44,9 @@ class Args:
         return value if isinstance(value, str) else str(value)
 
     def needed(self, name: str) -> str:
-        """A string that must not be missing. Raises Refusal with invalid_arguments."""
+        """A required string. Raises SlackRefusal with invalid_arguments."""
         if not self.has(name):
-            raise Refusal("invalid_arguments", f"missing required field: {name}")
+            raise SlackRefusal("invalid_arguments", f"missing required field: {name}")
         return self.text(name)
 
     def flag(self, name: str, default: bool) -> bool:
@@ -60,11 +60,11 @@ class Args:
         return int(text) if text.isdigit() else default
 
     def json(self, name: str, error: str) -> Any:
-        """A list or object, in a form as JSON text. Raises Refusal with `error` when it can't be read."""
+        """A list or object, in a form as JSON text. Raises SlackRefusal with `error` when it can't be read."""
         value = self.raw.get(name)
         if isinstance(value, str):
             try:
                 return json.loads(value)
             except ValueError:
-                raise Refusal(error, f"{name} is not JSON") from None
+                raise SlackRefusal(error, f"{name} is not JSON") from None
         return value

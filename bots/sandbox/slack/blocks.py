@@ -1,4 +1,4 @@
-"""Checks blocks and views as Slack does, with its limits and error codes."""
+"""Checks blocks and views as Slack does, with Slack's limits and error codes."""
 
 import copy
 from collections.abc import Callable
@@ -11,7 +11,7 @@ MARKDOWN_LIMIT = 12_000  # characters, over all markdown blocks of a payload (re
 _SEE = "[json-pointer:/blocks]"
 
 
-class Refusal(Exception):
+class SlackRefusal(Exception):
     """Slack's `{"ok": false}` answer with its error code."""
 
     def __init__(self, code: str, *details: str, **extra: Any) -> None:
@@ -21,7 +21,7 @@ class Refusal(Exception):
         self.extra = extra
 
     def body(self) -> Json:
-        """The answer on the wire."""
+        """The answer's JSON body."""
         body: Json = {"ok": False, "error": self.code, **self.extra}
         if self.details:
             body["errors"] = list(self.details)
@@ -30,11 +30,11 @@ class Refusal(Exception):
 
 
 def checked_blocks(blocks: Any, *, most: int = 50, too_many: str = "invalid_blocks", home: bool = False) -> list[Json]:
-    """A copy of the blocks with a block_id on each. Raises Refusal: invalid_blocks, or msg_too_long for Markdown."""
+    """A copy of the blocks, each with a block_id. Raises SlackRefusal: invalid_blocks, or msg_too_long for Markdown."""
     if not isinstance(blocks, list):
-        raise Refusal("invalid_blocks", f"must be an array {_SEE}")
+        raise SlackRefusal("invalid_blocks", f"must be an array {_SEE}")
     if len(blocks) > most:
-        raise Refusal(too_many, f"no more than {most} items allowed {_SEE}")
+        raise SlackRefusal(too_many, f"no more than {most} items allowed {_SEE}")
     copied: list[Json] = copy.deepcopy(blocks)
     seen: set[str] = set()
     for number, block in enumerate(copied):
@@ -50,14 +50,16 @@ def checked_blocks(blocks: Any, *, most: int = 50, too_many: str = "invalid_bloc
         _need(block["block_id"] not in seen, f"block_id {block['block_id']} already exists", where)
         seen.add(block["block_id"])
     if sum(len(block["text"]) for block in copied if block["type"] == "markdown") > MARKDOWN_LIMIT:
-        raise Refusal("msg_too_long", f"markdown blocks hold more than {MARKDOWN_LIMIT} characters together {_SEE}")
+        raise SlackRefusal(
+            "msg_too_long", f"markdown blocks hold more than {MARKDOWN_LIMIT} characters together {_SEE}"
+        )
     return copied
 
 
 def checked_view(view: Any) -> Json:
-    """A copy of a modal or home view. Raises Refusal with invalid_arguments."""
+    """A copy of a modal or home view. Raises SlackRefusal with invalid_arguments."""
     if not isinstance(view, dict) or view.get("type") not in ("modal", "home"):
-        raise Refusal("invalid_arguments", "invalid view type [json-pointer:/view/type]")
+        raise SlackRefusal("invalid_arguments", "invalid view type [json-pointer:/view/type]")
     try:
         if view["type"] == "modal":
             _text(view.get("title"), "[json-pointer:/view/title]", 24, ("plain_text",))
@@ -69,14 +71,14 @@ def checked_view(view: Any) -> Json:
         blocks = checked_blocks(view.get("blocks"), most=100, home=True)
         has_input = any(block["type"] == "input" for block in blocks)
         _need(not has_input or "submit" in view, "submit is needed with input blocks", "[json-pointer:/view]")
-    except Refusal as refusal:
-        raise Refusal("invalid_arguments", *refusal.details) from None
+    except SlackRefusal as refusal:
+        raise SlackRefusal("invalid_arguments", *refusal.details) from None
     return {**copy.deepcopy(view), "blocks": blocks}
 
 
 def _need(holds: bool, complaint: str, where: str) -> None:
     if not holds:
-        raise Refusal("invalid_blocks", f"{complaint} {where}")
+        raise SlackRefusal("invalid_blocks", f"{complaint} {where}")
 
 
 def _length(value: Any, where: str, most: int, least: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Hands events, commands and interactions to the app, over Socket Mode or signed HTTP, again when not acknowledged."""
+"""Delivers events, commands and interactions to the app over Socket Mode or signed HTTP, and redelivers events."""
 
 import asyncio
 import hashlib
@@ -10,26 +10,27 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from bots.sandbox.slack.socket import Ack, Sockets
+from bots.sandbox.slack.socket import Ack, SlackSockets
 from bots.sandbox.slack.state import Workspace
 from bots.sandbox.slack.values import Delivery, Json
 
 
-class Background:
-    """The tasks of a server. No TaskGroup: a test fixture enters and leaves the server in two different tasks."""
+class BackgroundTasks:
+    """The tasks of a server. It is no TaskGroup because a test fixture enters and leaves the server in different
+    tasks."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: list[Exception] = []
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Run until done or until `close`."""
+        """Run a task until it ends or until `close`."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
     async def close(self) -> None:
-        """Cancel what still runs. Raises what went wrong as an ExceptionGroup."""
+        """Cancel the running tasks. Raises the failures of all tasks as an ExceptionGroup."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -42,8 +43,8 @@ class Background:
             self._failures.append(problem)
 
 
-class Http:
-    """The request URL of the app: every POST carries a v0 signature. `timeout` in seconds."""
+class RequestUrl:
+    """The app's request URL. Every POST carries a v0 signature. `timeout` is in seconds."""
 
     def __init__(self, url: str, secret: str, session: aiohttp.ClientSession, timeout: float) -> None:
         self._url = url
@@ -52,7 +53,7 @@ class Http:
         self._timeout = aiohttp.ClientTimeout(total=timeout)
 
     async def send(self, kind: str, payload: Json, attempt: int, reason: str) -> Ack:
-        """One POST: JSON for events, a form for commands and interactions."""
+        """Send one POST: JSON for events, a form for commands and interactions."""
         if kind == "events_api":
             body, content_type = json.dumps(payload), "application/json"
         else:
@@ -79,7 +80,7 @@ class Http:
             return Ack("connection_failed")
 
     async def verify(self) -> bool:
-        """The url_verification handshake, as when the URL is entered in the app's settings."""
+        """Perform the url_verification handshake, as Slack does when the URL is entered in the app's settings."""
         ask = {"type": "url_verification", "token": "verification-token", "challenge": "sandbox-challenge"}
         ack = await self.send("events_api", ask, 0, "")
         return not ack.problem and "sandbox-challenge" in (ack.body.get("challenge"), ack.body.get("text"))
@@ -91,18 +92,18 @@ class Http:
 
 
 class Deliverer:
-    """Delivers over HTTP when a request URL is set, else over the sockets.
+    """Delivers over HTTP if a request URL is set, otherwise over the sockets.
 
-    `retry_delays` are the seconds before each redelivery of an event that was not acknowledged (at once, 1 min and
-    5 min in the Events API); `redeliveries` makes that many more copies of every later event, acknowledged or not.
+    `retry_delays` are the seconds before each redelivery of an event that was not acknowledged (at once, 1 min and 5
+    min in the Events API); `redeliveries`: how many more copies of every later event to send, acknowledged or not.
     """
 
-    def __init__(self, ws: Workspace, sockets: Sockets, retry_delays: Sequence[float]) -> None:
-        self.http: Http | None = None
+    def __init__(self, ws: Workspace, sockets: SlackSockets, retry_delays: Sequence[float]) -> None:
+        self.http: RequestUrl | None = None
         self.redeliveries = 0
         self.retry_delays = tuple(retry_delays)
-        self.background = Background()
-        self.open = 0  # events whose delivery is not settled yet
+        self.background = BackgroundTasks()
+        self.open = 0  # events neither acknowledged nor given up yet
         self._ws = ws
         self._sockets = sockets
 
@@ -112,7 +113,7 @@ class Deliverer:
         self.background.spawn(self._event(body, self.redeliveries))
 
     async def ask(self, kind: str, name: str, payload: Json) -> Ack:
-        """Deliver a command or an interaction: one attempt."""
+        """Deliver a command or an interaction, in one attempt."""
         return await self._attempt(kind, name, payload, 0, "")
 
     async def _event(self, body: Json, redeliveries: int) -> None:

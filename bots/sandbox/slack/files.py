@@ -5,10 +5,10 @@ from dataclasses import replace
 from aiohttp import web
 
 from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import Refusal
+from bots.sandbox.slack.blocks import SlackRefusal
 from bots.sandbox.slack.events import Events
 from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import File, Json, Message
+from bots.sandbox.slack.values import Json, SlackFile, SlackMessage
 from bots.sandbox.slack.wire import file_json
 
 LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head><body>Sign in</body></html>"
@@ -21,7 +21,7 @@ class Files:
         self.base = ""
         self._ws = ws
         self._events = events
-        self._started: dict[str, File] = {}
+        self._started: dict[str, SlackFile] = {}
         self.methods = {
             "files.info": self.info,
             "files.delete": self.delete,
@@ -33,15 +33,15 @@ class Files:
         """files.info."""
         self._ws.require("files:read")
         if args.text("file") not in self._ws.files:
-            raise Refusal("file_not_found")
+            raise SlackRefusal("file_not_found")
         return {"file": file_json(self._ws.files[args.text("file")], self.base)}
 
     def delete(self, args: Args) -> Json:
-        """files.delete: the file goes, and with it the message that held nothing else."""
+        """files.delete: removes the file, and its message if that held nothing else."""
         ws, file = self._ws, args.needed("file")
         ws.require("files:write")
         if ws.files.pop(file, None) is None:
-            raise Refusal("file_not_found")
+            raise SlackRefusal("file_not_found")
         for messages in ws.messages.values():
             for message in [each for each in messages.values() if any(one.id == file for one in each.files)]:
                 ws.remove(message)
@@ -52,13 +52,13 @@ class Files:
         """files.getUploadURLExternal."""
         self._ws.require("files:write")
         if not args.number("length", 0):
-            raise Refusal("invalid_arguments", "missing required field: length")
-        file = File(args.needed("filename"), b"", id=self._ws.new_id("F"), user=self._ws.bot_user)
+            raise SlackRefusal("invalid_arguments", "missing required field: length")
+        file = SlackFile(args.needed("filename"), b"", id=self._ws.new_id("F"), user=self._ws.bot_user)
         self._started[file.id] = file
         return {"upload_url": f"{self.base}/upload/{file.id}", "file_id": file.id}
 
     async def upload(self, request: web.Request) -> web.Response:
-        """The bytes, raw or as the one part of a form."""
+        """Receive the bytes, raw or as the only part of a form."""
         file = self._started.get(request.match_info["file"])
         if not file:
             return web.Response(status=404)
@@ -70,29 +70,30 @@ class Files:
         return web.Response(text=f"OK - {len(data)}")
 
     def complete(self, args: Args) -> Json:
-        """files.completeUploadExternal: shares the files in a message of the app when a channel is named."""
+        """files.completeUploadExternal: shares the files in a message of the app if the call names a channel."""
         ws = self._ws
         ws.require("files:write")
         wanted = args.json("files", "invalid_arguments")
         if not isinstance(wanted, list) or not wanted:
-            raise Refusal("invalid_arguments", "missing required field: files")
+            raise SlackRefusal("invalid_arguments", "missing required field: files")
         ids = [str(item.get("id")) for item in wanted if isinstance(item, dict)]
-        if any(not self._started.get(file, File("", b"")).data for file in ids):
-            raise Refusal("file_not_found")
+        if any(not self._started.get(file, SlackFile("", b"")).data for file in ids):
+            raise SlackRefusal("file_not_found")
         place = args.text("channel_id") or args.text("channels")
         channel = ws.joined(place).id if place else ""
         thread = ws.root(channel, args.text("thread_ts")) if channel else ""
         files = tuple(self._started.pop(file) for file in ids)
         ws.files |= {file.id: file for file in files}
         if channel:
-            fresh = Message(ws.new_ts(), channel, ws.bot_user, ws.bot_id, thread_ts=thread, files=files)
+            fresh = SlackMessage(ws.new_ts(), channel, ws.bot_user, ws.bot_id, thread_ts=thread, files=files)
             message = ws.put(ws.compose(replace(fresh, subtype="file_share"), args.text("initial_comment")))
             ws.set_status(channel, thread or message.ts, "")
             self._events.said(message)
         return {"files": [file_json(file, self.base) for file in files]}
 
     async def download(self, request: web.Request, token: str) -> web.Response:
-        """The content for whoever has the token; else Slack's login page with status 200 (slackapi/bolt-js#2585)."""
+        """Send the content to a client with the token, otherwise Slack's login page with status 200
+        (slackapi/bolt-js#2585)."""
         file = self._ws.files.get(request.match_info["file"])
         if request.headers.get("Authorization") != f"Bearer {token}":
             return web.Response(text=LOGIN_PAGE, content_type="text/html")

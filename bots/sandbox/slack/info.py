@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import Refusal
+from bots.sandbox.slack.blocks import SlackRefusal
 from bots.sandbox.slack.events import Events
 from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Channel, Json, Message
+from bots.sandbox.slack.values import Json, SlackChannel, SlackMessage
 from bots.sandbox.slack.wire import DOMAIN, bot_json, channel_json, replies_page, user_json
 
 _SCOPES = {"channel": "channels", "group": "groups", "im": "im", "mpim": "mpim"}
@@ -16,7 +16,8 @@ _TYPES = {"public_channel": "channel", "private_channel": "group", "im": "im", "
 
 
 class Info:
-    """Reads of the workspace, and small marks on messages. `url` is the workspace's address in auth.test."""
+    """Methods that read the workspace, and those for reactions and statuses. `url` is the workspace's address in
+    auth.test."""
 
     def __init__(self, ws: Workspace, events: Events) -> None:
         self._ws = ws
@@ -50,7 +51,7 @@ class Info:
         return {"team": {"id": self._ws.team, "name": "Sandbox", "domain": DOMAIN, "icon": {}}}
 
     def bot(self, args: Args) -> Json:
-        """bots.info: our own bot, or another that spoke here."""
+        """bots.info: our own bot, or another one that has written here."""
         self._ws.require("users:read")
         wanted = args.text("bot") or self._ws.bot_id
         if wanted == self._ws.bot_id:
@@ -58,7 +59,7 @@ class Info:
         for person in self._ws.people.values():
             if person.bot_id == wanted:
                 return {"bot": {"id": wanted, "name": person.name, "user_id": person.id, "deleted": False}}
-        raise Refusal("bot_not_found")
+        raise SlackRefusal("bot_not_found")
 
     def user(self, args: Args) -> Json:
         """users.info."""
@@ -66,7 +67,7 @@ class Info:
         return {"user": user_json(self._ws, self._ws.person(args.text("user")))}
 
     def users(self, args: Args) -> Json:
-        """users.list, in pages when a limit is given."""
+        """users.list, in pages if a limit is given."""
         self._ws.require("users:read")
         people = list(self._ws.people.values())
         start = int(args.text("cursor") or 0)
@@ -82,7 +83,7 @@ class Info:
         return {"channel": channel_json(self._ws, channel)}
 
     def conversations(self, args: Args) -> Json:
-        """users.conversations: those of the types named that the bot is in, in pages."""
+        """users.conversations: the bot's conversations of the named types, in pages."""
         ws = self._ws
         kinds = {_TYPES.get(each.strip(), "") for each in (args.text("types") or "public_channel").split(",")}
         for kind in kinds:
@@ -96,13 +97,13 @@ class Info:
         return {"channels": listed, "response_metadata": {"next_cursor": str(end) if end < len(found) else ""}}
 
     def open(self, args: Args) -> Json:
-        """conversations.open: a direct message with one person, or a group of them."""
+        """conversations.open: a direct message with one person, or a group message with several."""
         ws = self._ws
         if args.has("channel"):
             return {"channel": channel_json(ws, ws.visible(args.text("channel")))}
         users = [user for user in args.text("users").split(",") if user]
         if not users:
-            raise Refusal("users_list_not_supplied")
+            raise SlackRefusal("users_list_not_supplied")
         ws.require("im:write" if len(users) == 1 else "mpim:write")
         for user in users:
             ws.person(user)
@@ -123,7 +124,7 @@ class Info:
         self._require(channel, "history")
         found = self._ws.messages[channel.id].get(args.needed("ts"))
         if not found:
-            raise Refusal("thread_not_found")
+            raise SlackRefusal("thread_not_found")
         return self._page(self._between(self._ws.thread(channel.id, found.thread_ts or found.ts), args), args)
 
     def react(self, args: Args) -> Json:
@@ -135,7 +136,7 @@ class Info:
         return self.reaction(args, self._ws.bot_user, present=False)
 
     def reaction(self, args: Args, user: str, *, present: bool) -> Json:
-        """Somebody's reaction, put on or taken off. Raises Refusal with already_reacted or no_reaction."""
+        """Add or remove somebody's reaction. Raises SlackRefusal with already_reacted or no_reaction."""
         ws = self._ws
         ws.require("reactions:write")
         message = ws.message(ws.visible(args.text("channel")).id, args.needed("timestamp"))
@@ -143,7 +144,7 @@ class Info:
         reactions = dict(message.reactions)
         who = reactions.get(name, ())
         if (user in who) is present:
-            raise Refusal("already_reacted" if present else "no_reaction")
+            raise SlackRefusal("already_reacted" if present else "no_reaction")
         reactions[name] = (*who, user) if present else tuple(other for other in who if other != user)
         ws.put(replace(message, reactions=tuple((key, value) for key, value in reactions.items() if value)))
         item = {"type": "message", "channel": message.channel, "ts": message.ts}
@@ -152,27 +153,27 @@ class Info:
         return {}
 
     def status(self, args: Args) -> Json:
-        """assistant.threads.setStatus; "" takes the status away."""
+        """assistant.threads.setStatus; "" clears the status."""
         self._ws.require("chat:write", "assistant:write")
         channel = self._ws.joined(args.text("channel_id")).id
         thread = args.needed("thread_ts")
         if thread not in self._ws.messages[channel]:
-            raise Refusal("invalid_thread_ts")
+            raise SlackRefusal("invalid_thread_ts")
         if args.has("loading_messages") and len(args.json("loading_messages", "invalid_arguments")) > 10:
-            raise Refusal("invalid_arguments", "no more than 10 loading_messages")
+            raise SlackRefusal("invalid_arguments", "no more than 10 loading_messages")
         self._ws.set_status(channel, thread, args.text("status"))
         return {}
 
-    def _require(self, channel: Channel, right: str) -> None:
+    def _require(self, channel: SlackChannel, right: str) -> None:
         self._ws.require(f"{_SCOPES[channel.kind]}:{right}")
 
-    def _between(self, messages: Sequence[Message], args: Args) -> list[Message]:
+    def _between(self, messages: Sequence[SlackMessage], args: Args) -> list[SlackMessage]:
         oldest, latest = float(args.text("oldest") or 0), float(args.text("latest") or "inf")
         if args.flag("inclusive", False):
             return [m for m in messages if oldest <= float(m.ts) <= latest]
         return [m for m in messages if oldest < float(m.ts) < latest]
 
-    def _page(self, messages: Sequence[Message], args: Args) -> Json:
+    def _page(self, messages: Sequence[SlackMessage], args: Args) -> Json:
         part, cursor = replies_page(messages, min(args.number("limit", 100), 1000), args.text("cursor"))
         listed = [self._events.json(message) for message in part]
         if args.flag("include_all_metadata", False):

@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class SlackLimit:
     """At most `calls` in any window of `seconds`."""
 
     calls: int
     seconds: float = 60.0
 
 
-T2, T3, T4, SPECIAL = Limit(20), Limit(50), Limit(100), Limit(600)
+T2, T3, T4, SPECIAL = SlackLimit(20), SlackLimit(50), SlackLimit(100), SlackLimit(600)
 
 PER_CHANNEL = "chat.postMessage in one channel"
 
-# docs.slack.dev/apis/web-api/rate-limits and the methods' own pages. Tiers are "20+ per minute" and so on: the number
-# is what Slack promises. "Special" numbers are unpublished beyond "several hundred a minute".
-REAL: Mapping[str, Limit] = {
-    PER_CHANNEL: Limit(5, 5.0),  # about one a second, with a short burst
-    "chat.postMessage": Limit(300),
+# docs.slack.dev/apis/web-api/rate-limits and the methods' own pages. Tiers are "20+ per minute" and so on: Slack
+# promises this number. "Special" numbers are unpublished beyond "several hundred a minute".
+SLACK_LIMITS: Mapping[str, SlackLimit] = {
+    PER_CHANNEL: SlackLimit(5, 5.0),  # about one a second, with a short burst
+    "chat.postMessage": SlackLimit(300),
     "chat.postEphemeral": T4,
     "chat.update": T3,
     "chat.delete": T3,
@@ -50,18 +50,19 @@ REAL: Mapping[str, Limit] = {
     "assistant.threads.setStatus": SPECIAL,
 }
 
-OFF: Mapping[str, Limit] = {}
+NO_SLACK_LIMITS: Mapping[str, SlackLimit] = {}
 
 
-class Limiter:
+class SlackLimiter:
     """Counts calls; refused calls do not count."""
 
-    def __init__(self, table: Mapping[str, Limit]) -> None:
+    def __init__(self, table: Mapping[str, SlackLimit]) -> None:
         self.table = dict(table)
         self._calls: dict[tuple[str, str], deque[float]] = {}
 
     def admit(self, method: str, channel: str, now: float) -> float:
-        """0 when the call may be done (and is counted), else the seconds to wait. `now` in seconds of any clock."""
+        """Count the call and return 0 if it is allowed, otherwise return the seconds to wait. `now`: seconds of any
+        clock."""
         keys = [(method, "")] + ([(PER_CHANNEL, channel)] if method == "chat.postMessage" else [])
         limited = [(key, limit) for key in keys if (limit := self.table.get(key[0]))]
         waits = [self._wait(key, limit, now) for key, limit in limited]
@@ -71,7 +72,7 @@ class Limiter:
             self._calls[key].append(now)
         return 0.0
 
-    def _wait(self, key: tuple[str, str], limit: Limit, now: float) -> float:
+    def _wait(self, key: tuple[str, str], limit: SlackLimit, now: float) -> float:
         calls = self._calls.setdefault(key, deque())
         while calls and calls[0] <= now - limit.seconds:
             calls.popleft()

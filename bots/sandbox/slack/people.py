@@ -1,4 +1,4 @@
-"""What people and other bots do in the sandbox's Slack: speak, edit, delete, react, use commands, press and submit."""
+"""What people and other bots do in the sandbox's Slack: write, edit, delete, react, use commands, press and submit."""
 
 import time
 import uuid
@@ -7,53 +7,53 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import Refusal, checked_view
+from bots.sandbox.slack.blocks import SlackRefusal, checked_view
 from bots.sandbox.slack.delivery import Deliverer
 from bots.sandbox.slack.events import Events
 from bots.sandbox.slack.info import Info
-from bots.sandbox.slack.response_urls import Address, Responses
+from bots.sandbox.slack.response_urls import ResponseUrl, ResponseUrls
 from bots.sandbox.slack.state import Workspace
 from bots.sandbox.slack.streaming import Streams
 from bots.sandbox.slack.text import escape, typed
-from bots.sandbox.slack.values import File, Json, Message, Person, View, block_elements
+from bots.sandbox.slack.values import Json, SlackFile, SlackMessage, SlackUser, View, block_elements
 from bots.sandbox.slack.views import Views
 from bots.sandbox.slack.wire import DOMAIN, view_json
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back for a command or a press. `problem` is "" or why the app gave no acknowledgement in time."""
+class InteractionResult:
+    """The app's answer to a command or a press. `problem` says why the app did not acknowledge it in time, or is ""."""
 
     problem: str
     trigger_id: str
     response_url: str
-    _responses: Responses
-    _address: Address
+    _responses: ResponseUrls
+    _address: ResponseUrl
 
     @property
-    def messages(self) -> tuple[Message, ...]:
-        """The answers as they show now, ephemeral ones with `only_for`; grows while the app answers."""
+    def messages(self) -> tuple[SlackMessage, ...]:
+        """The messages of the answer as they are now; ephemeral ones have `only_for`. The app may still add some."""
         return self._responses.messages(self._address)
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What came back for a modal. `errors` are by block_id; `closed` says whether the modal went away."""
+    """The app's answer to a modal. `errors` are by block_id; `closed` says whether the modal closed."""
 
     problem: str
     closed: bool
     errors: Mapping[str, str]
 
 
-class People:
-    """The hands of everybody in the workspace."""
+class SlackPeople:
+    """Acts for everybody in the workspace."""
 
     def __init__(
         self,
         ws: Workspace,
         events: Events,
         deliverer: Deliverer,
-        responses: Responses,
+        responses: ResponseUrls,
         views: Views,
         info: Info,
         streams: Streams,
@@ -67,12 +67,12 @@ class People:
         self._streams = streams
 
     def typed(self, text: str) -> str:
-        """What the client sends for what somebody typed."""
+        """The text that the client sends for what somebody typed."""
         people = {person.name: person.id for person in self._ws.people.values()}
         return typed(text, people, {channel.name: channel.id for channel in self._ws.channels.values()})
 
     def join(self, user: str, channel: str) -> None:
-        """Enter a channel, or stay in it. Raises ValueError for other people's direct messages."""
+        """Join a channel, if not a member yet. Raises ValueError for other people's direct messages."""
         found = self._ws.channels[channel]
         if user not in found.members:
             if found.kind in ("im", "mpim"):
@@ -82,8 +82,10 @@ class People:
             joined = {"type": "member_joined_channel", "user": user, "channel": channel, "channel_type": kind}
             self._events.other(joined | {"team": self._ws.team})
 
-    def say(self, fresh: Message, text: str, files: Iterable[File], both: bool, first: bool, dm: bool) -> Message:
-        """A new message in a channel or thread, told to the app."""
+    def say(
+        self, fresh: SlackMessage, text: str, files: Iterable[SlackFile], both: bool, first: bool, dm: bool
+    ) -> SlackMessage:
+        """Write a message in a channel or thread, and send it to the app."""
         ws = self._ws
         self.join(fresh.user, fresh.channel)
         stored = tuple(replace(file, id=file.id or ws.new_id("F"), user=fresh.user) for file in files)
@@ -97,7 +99,7 @@ class People:
         self._events.said(message, both=both, mention_first=first, dm_mention=dm)
         return message
 
-    def edit(self, user: str, channel: str, ts: str, text: str) -> Message:
+    def edit(self, user: str, channel: str, ts: str, text: str) -> SlackMessage:
         """Change one's own message."""
         ws = self._ws
         old = self._own(user, channel, ts)
@@ -112,13 +114,13 @@ class People:
         self._ws.remove(old)
         self._events.deleted(old)
 
-    def react(self, user: str, message: Message, name: str) -> None:
-        """Put a reaction on a message."""
+    def react(self, user: str, message: SlackMessage, name: str) -> None:
+        """Add a reaction to a message."""
         args = Args({"channel": message.channel, "timestamp": message.ts, "name": name})
         self._info.reaction(args, user, present=True)
 
-    def stop_stream(self, user: str, message: Message) -> None:
-        """Press the Stop button of a streaming reply, or of a thread in which none streams yet."""
+    def stop_stream(self, user: str, message: SlackMessage) -> None:
+        """Press the Stop button of a streaming reply, or of a thread in which no reply streams yet."""
         stopped = [message.ts] if self._streams.stopped_by_user(message.channel, message.ts) else []
         where = {"channel": message.channel, "thread_ts": message.thread_ts or message.ts, "user": user}
         self._events.other({"type": "agent_session_stopped", **where, "streaming_message_ts": stopped})
@@ -127,8 +129,8 @@ class People:
         """Look at the app's home or messages tab."""
         self._events.other({"type": "app_home_opened", "user": user, "channel": self._ws.open_im(user), "tab": tab})
 
-    async def slash(self, user: str, channel: str, command: str, text: str) -> Answer:
-        """Use a slash command; returns when the app acknowledged or 3 s are over."""
+    async def slash(self, user: str, channel: str, command: str, text: str) -> InteractionResult:
+        """Use a slash command. Returns when the app has acknowledged it, or after 3 s."""
         ws = self._ws
         self.join(user, channel)
         where, who = ws.channels[channel], ws.person(user)
@@ -152,8 +154,8 @@ class People:
         }
         return await self._ask("slash_commands", command, payload, address)
 
-    async def press(self, user: str, message: Message, action_id: str, value: str) -> Answer:
-        """Use a button, or choose the option with this value. Raises LookupError when there is no such element."""
+    async def press(self, user: str, message: SlackMessage, action_id: str, value: str) -> InteractionResult:
+        """Use a button, or choose the option with this value. Raises LookupError if there is no such element."""
         ws = self._ws
         block, element = self._element(message, action_id)
         address = self._responses.new(message.channel, user, message)
@@ -178,7 +180,7 @@ class People:
         return await self._ask("interactive", "block_actions", payload, address)
 
     async def submit(self, user: str, view: View, values: Mapping[str, str]) -> Submission:
-        """Fill in a modal and submit it. Raises ValueError when the client would not let it go."""
+        """Fill in a modal and submit it. Raises ValueError if the client would not submit it."""
         state = self._state(view, values)
         payload = {**self._head("view_submission", user), "view": view_json(self._ws, view, state), "response_urls": []}
         ack = await self._deliverer.ask("interactive", "view_submission", payload)
@@ -196,19 +198,19 @@ class People:
         self._ws.changed()
         return Submission("", True, {})
 
-    async def _ask(self, kind: str, name: str, payload: Json, address: Address) -> Answer:
+    async def _ask(self, kind: str, name: str, payload: Json, address: ResponseUrl) -> InteractionResult:
         ack = await self._deliverer.ask(kind, name, payload)
         problem = ack.problem
         if ack.body.get("text") or ack.body.get("blocks"):
             try:
                 self._responses.answer(address, ack.body)
-            except Refusal:
+            except SlackRefusal:
                 problem = "invalid_command_response"
-        return Answer(problem, payload["trigger_id"], payload["response_url"], self._responses, address)
+        return InteractionResult(problem, payload["trigger_id"], payload["response_url"], self._responses, address)
 
     def _head(self, kind: str, user: str) -> Json:
         ws = self._ws
-        who: Person = ws.person(user)
+        who: SlackUser = ws.person(user)
         return {
             "type": kind,
             "user": {"id": user, "username": who.name, "name": who.name, "team_id": who.team or ws.team},
@@ -221,13 +223,13 @@ class People:
             "action_ts": f"{time.time():.6f}",
         }
 
-    def _own(self, user: str, channel: str, ts: str) -> Message:
+    def _own(self, user: str, channel: str, ts: str) -> SlackMessage:
         old = self._ws.message(channel, ts)
         if old.user != user:
             raise ValueError(f"{user} did not write {ts}")
         return old
 
-    def _element(self, message: Message, action_id: str) -> tuple[Json, Json]:
+    def _element(self, message: SlackMessage, action_id: str) -> tuple[Json, Json]:
         for block in message.blocks:
             for element in block_elements(block):
                 if element.get("action_id") == action_id:

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import Refusal
+from bots.sandbox.slack.blocks import SlackRefusal
 from bots.sandbox.slack.chat import Chat, content, unfurls
 from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Json, Message
+from bots.sandbox.slack.values import Json, SlackMessage
 
 MOST_USES = 5  # docs.slack.dev/interactivity/handling-user-interaction
 
 
 @dataclass(slots=True)
-class Address:
-    """One response_url: where its answers go, and which messages they became."""
+class ResponseUrl:
+    """One response_url: where its answers go, and the messages that they created."""
 
     id: str
     channel: str
@@ -27,68 +27,68 @@ class Address:
     sent: list[str] = field(default_factory=list)
 
 
-class Responses:
-    """All response_urls that were given out. `base` is the server's address."""
+class ResponseUrls:
+    """All response_urls that have been issued. `base` is the server's address."""
 
     def __init__(self, ws: Workspace, chat: Chat) -> None:
         self.base = ""
         self.seconds = 1800.0
         self._ws = ws
         self._chat = chat
-        self._addresses: dict[str, Address] = {}
+        self._addresses: dict[str, ResponseUrl] = {}
 
-    def new(self, channel: str, user: str, original: Message | None = None) -> Address:
-        """A fresh address."""
+    def new(self, channel: str, user: str, original: SlackMessage | None = None) -> ResponseUrl:
+        """A new response_url."""
         until = self._ws.now() + self.seconds
-        address = Address(self._ws.new_id("R"), channel, user, until)
+        address = ResponseUrl(self._ws.new_id("R"), channel, user, until)
         address.original = (original.ts, original.only_for) if original else None
         self._addresses[address.id] = address
         return address
 
-    def url(self, address: Address) -> str:
+    def url(self, address: ResponseUrl) -> str:
         """The absolute URL, as payloads carry it."""
         return f"{self.base}/response/{address.id}"
 
     async def handle(self, request: web.Request) -> web.Response:
-        """One POST to a response_url."""
+        """Handle one POST to a response_url."""
         address = self._addresses.get(request.match_info["address"])
         try:
             if not address:
-                raise Refusal("invalid_url")
+                raise SlackRefusal("invalid_url")
             if address.uses >= MOST_USES:
-                raise Refusal("used_url")
+                raise SlackRefusal("used_url")
             if self._ws.now() > address.until:
-                raise Refusal("expired_url")
+                raise SlackRefusal("expired_url")
             body = json.loads(await request.text())
             self.answer(address, body)
             address.uses += 1
-        except Refusal as refusal:
+        except SlackRefusal as refusal:
             gone = refusal.code.endswith("_url")
             return web.json_response(refusal.body(), status=404 if gone else 400)
         except ValueError:
             return web.json_response({"ok": False, "error": "invalid_payload"}, status=400)
         return web.json_response({"ok": True})
 
-    def answer(self, address: Address, body: Json) -> None:
-        """Show an answer, from the URL or from the acknowledgement. Raises Refusal."""
+    def answer(self, address: ResponseUrl, body: Json) -> None:
+        """Show an answer, from the URL or from the acknowledgement. Raises SlackRefusal."""
         ws = self._ws
         original = self._original(address)
         if body.get("delete_original"):
             if not original:
-                raise Refusal("message_not_found")
+                raise SlackRefusal("message_not_found")
             if original.only_for:
                 ws.hidden.remove(original)
                 ws.changed()
             else:
                 ws.remove(original)
             return
-        # markdown_text is not known here, so a body with nothing else has no text (vercel/chat#440)
+        # response_urls do not support markdown_text, so a body with nothing else has no text (vercel/chat#440)
         args = Args({name: value for name, value in body.items() if name != "markdown_text"})
         said = content(args)
         if body.get("replace_original") and original:
             self._chat.rewrite(original, said)
             return
-        # in a thread only if the body says so (docs.slack.dev/interactivity/handling-user-interaction)
+        # in a thread only if the body names it (docs.slack.dev/interactivity/handling-user-interaction)
         thread = ws.root(address.channel, args.text("thread_ts"))
         if body.get("response_type") == "in_channel":
             message = self._chat.own(address.channel, thread, said, unfurls(args))
@@ -97,13 +97,13 @@ class Responses:
         address.sent.append(message.ts)
         address.original = address.original or (message.ts, message.only_for)
 
-    def messages(self, address: Address) -> tuple[Message, ...]:
-        """What the answers show now, oldest first."""
+    def messages(self, address: ResponseUrl) -> tuple[SlackMessage, ...]:
+        """The messages of the answers as they are now, oldest first."""
         ws = self._ws
         known = {message.ts: message for message in ws.hidden} | ws.messages[address.channel]
         return tuple(known[ts] for ts in address.sent if ts in known)
 
-    def _original(self, address: Address) -> Message | None:
+    def _original(self, address: ResponseUrl) -> SlackMessage | None:
         if not address.original:
             return None
         ts, only_for = address.original

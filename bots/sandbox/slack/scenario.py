@@ -1,71 +1,71 @@
-"""What happens in the sandbox's Slack: people come, channels open and close, and everybody does what people do."""
+"""Sets up the sandbox's Slack (people, bots, channels) and lets people act in it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from bots.sandbox.slack.events import Events
-from bots.sandbox.slack.people import Answer, People, Submission
+from bots.sandbox.slack.people import InteractionResult, SlackPeople, Submission
 from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Channel, File, Message, Person, View
+from bots.sandbox.slack.values import SlackChannel, SlackFile, SlackMessage, SlackUser, View
 
 
 class Crowd:
-    """The part of SlackServer that stands for people. They, channels and messages are named by their ids."""
+    """The part of SlackServer that acts for people. Ids name people, channels and messages."""
 
     bot_user: str
     _ws: Workspace
     _events: Events
-    _people: People
+    _people: SlackPeople
 
     # --- people and places ---
 
     def add_user(self, name: str, *, admin: bool = False, owner: bool = False, team: str = "") -> str:
-        """Somebody joins the workspace, or with `team` comes from another one by Slack Connect; returns their id."""
-        return self._ws.add_person(Person(self._ws.new_id("U"), name, admin, owner, team=team))
+        """Add somebody to the workspace, or from the workspace `team` through Slack Connect. Returns the user's id."""
+        return self._ws.add_person(SlackUser(self._ws.new_id("U"), name, admin, owner, team=team))
 
     def add_bot(self, name: str) -> str:
-        """Another app's bot joins the workspace; returns its user id."""
-        return self._ws.add_person(Person(self._ws.new_id("U"), name, bot_id=self._ws.new_id("B")))
+        """Add another app's bot to the workspace. Returns its user id."""
+        return self._ws.add_person(SlackUser(self._ws.new_id("U"), name, bot_id=self._ws.new_id("B")))
 
     def add_channel(self, name: str, creator: str, *, private: bool = False, bot_in: bool = True) -> str:
-        """Everybody is in the new channel; our bot with `bot_in`."""
+        """Add a channel with everybody in it, and our bot if `bot_in`."""
         members = frozenset(self._ws.people) - (frozenset() if bot_in else {self.bot_user})
         kind = "group" if private else "channel"
-        return self._ws.add_channel(Channel(self._ws.new_id("C"), name, kind, creator, members))
+        return self._ws.add_channel(SlackChannel(self._ws.new_id("C"), name, kind, creator, members))
 
     def open_dm(self, user: str) -> str:
         """The direct message between somebody and the bot."""
         return self._ws.open_im(user)
 
     def add_group_dm(self, users: Iterable[str]) -> str:
-        """A group message of these people and the bot."""
+        """Open a group message of these people and the bot."""
         return self._ws.open_group([self.bot_user, *users])
 
     def join(self, user: str, channel: str) -> None:
-        """Somebody, or our bot, enters a channel."""
+        """Somebody, or our bot, joins a channel."""
         self._people.join(user, channel)
 
     def leave(self, user: str, channel: str) -> None:
-        """Somebody, or our bot, is taken out of a channel."""
+        """Somebody, or our bot, is removed from a channel."""
         found = self._ws.channels[channel]
         self._ws.add_channel(replace(found, members=found.members - {user}))
 
     def archive(self, channel: str) -> None:
-        """Nothing can be written in this channel any more."""
+        """Archive a channel: nobody can write in it any more."""
         self._ws.add_channel(replace(self._ws.channels[channel], archived=True))
 
     def vanish(self, channel: str) -> None:
-        """A channel is deleted with all that was said in it."""
+        """Delete a channel with all its messages."""
         del self._ws.channels[channel]
         self._ws.messages[channel].clear()
         self._ws.changed()
 
-    def user(self, user: str) -> Person:
-        """Who this is."""
+    def user(self, user: str) -> SlackUser:
+        """The user with this id."""
         return self._ws.people[user]
 
-    def channel(self, channel: str) -> Channel:
-        """What channel this is."""
+    def channel(self, channel: str) -> SlackChannel:
+        """The channel with this id."""
         return self._ws.channels[channel]
 
     # --- what people do ---
@@ -77,59 +77,59 @@ class Crowd:
         text: str,
         thread: str = "",
         *,
-        files: Iterable[File] = (),
+        files: Iterable[SlackFile] = (),
         edited: bool = False,
         client_msg_id: str = "",
         as_both: bool = True,
         mention_first: bool = True,
         dm_mention: bool = False,
-    ) -> Message:
-        """Somebody writes; the text is as typed (`@nebula hi`), `thread` is the ts of the root.
+    ) -> SlackMessage:
+        """Somebody writes a message. `text` is as typed (`@nebula hi`), `thread` is the ts of the root.
 
         `as_both` also sends message.* for a mention in a channel, before app_mention unless `mention_first`.
         """
         stamp = self._ws.new_ts() if edited else ""
-        fresh = Message("", channel, user, thread_ts=thread, client_msg_id=client_msg_id, edited=stamp)
+        fresh = SlackMessage("", channel, user, thread_ts=thread, client_msg_id=client_msg_id, edited=stamp)
         return self._people.say(fresh, text, files, as_both, mention_first, dm_mention)
 
-    async def bot_says(self, bot: str, channel: str, text: str, thread: str = "") -> Message:
-        """Another bot (see `add_bot`) writes: bot_id and subtype bot_message."""
+    async def bot_says(self, bot: str, channel: str, text: str, thread: str = "") -> SlackMessage:
+        """Another bot (see `add_bot`) writes a message, with bot_id and subtype bot_message."""
         bot_id = self._ws.person(bot).bot_id
-        fresh = Message("", channel, bot, bot_id, thread_ts=thread, subtype="bot_message")
+        fresh = SlackMessage("", channel, bot, bot_id, thread_ts=thread, subtype="bot_message")
         return self._people.say(fresh, text, (), True, True, False)
 
-    async def edit(self, user: str, channel: str, ts: str, text: str) -> Message:
-        """Somebody changes their own message: message_changed, and app_mention again when it names the bot."""
+    async def edit(self, user: str, channel: str, ts: str, text: str) -> SlackMessage:
+        """Somebody changes their own message: message_changed, and app_mention again if it names the bot."""
         return self._people.edit(user, channel, ts, text)
 
     async def delete(self, user: str, channel: str, ts: str) -> None:
         """Somebody deletes their own message: message_deleted."""
         self._people.delete(user, channel, ts)
 
-    async def unfurl(self, message: Message) -> None:
-        """A link preview comes to a message: message_changed, with the text as it was."""
+    async def unfurl(self, message: SlackMessage) -> None:
+        """Add a link preview to a message: message_changed, with an unchanged text."""
         self._events.changed(message, message)
 
-    async def react(self, user: str, message: Message, name: str) -> None:
-        """Somebody puts a reaction on a message."""
+    async def react(self, user: str, message: SlackMessage, name: str) -> None:
+        """Somebody adds a reaction to a message."""
         self._people.react(user, message, name)
 
     async def open_home(self, user: str, tab: str = "home") -> None:
-        """Somebody looks at the app's tab home or messages."""
+        """Somebody opens the app's tab home or messages."""
         self._people.open_home(user, tab)
 
-    async def stop_stream(self, user: str, message: Message) -> None:
-        """Somebody stops a streaming reply (later appends get stopped_by_user), or the one to come under a message."""
+    async def stop_stream(self, user: str, message: SlackMessage) -> None:
+        """Somebody stops a streaming reply (later appends get stopped_by_user), or the next reply to a message."""
         self._people.stop_stream(user, message)
 
-    async def slash(self, user: str, channel: str, command: str, text: str) -> Answer:
-        """Somebody uses a slash command; returns when it was acknowledged, or after `ack_timeout`."""
+    async def slash(self, user: str, channel: str, command: str, text: str) -> InteractionResult:
+        """Somebody uses a slash command. Returns when it has been acknowledged, or after `ack_timeout`."""
         return await self._people.slash(user, channel, command, text)
 
-    async def press(self, user: str, message: Message, action_id: str, value: str = "") -> Answer:
+    async def press(self, user: str, message: SlackMessage, action_id: str, value: str = "") -> InteractionResult:
         """Somebody uses a button, or chooses the option with this value."""
         return await self._people.press(user, message, action_id, value)
 
     async def submit(self, user: str, view: View, values: Mapping[str, str]) -> Submission:
-        """Somebody fills in a modal, values by action_id, and submits it."""
+        """Somebody fills in a modal (values by action_id) and submits it."""
         return await self._people.submit(user, view, values)

@@ -1,4 +1,4 @@
-"""A Slack of our own on loopback: one workspace with its Web API, Socket Mode, request URLs, people and limits."""
+"""A simulated Slack on loopback: one workspace with its Web API, Socket Mode, request URLs, people and limits."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
@@ -10,19 +10,19 @@ from aiohttp import web
 from bots.sandbox.slack.api import CONNECT, Api, Method
 from bots.sandbox.slack.args import Args
 from bots.sandbox.slack.chat import Chat
-from bots.sandbox.slack.delivery import Deliverer, Http
+from bots.sandbox.slack.delivery import Deliverer, RequestUrl
 from bots.sandbox.slack.events import SUBSCRIPTIONS, Events
-from bots.sandbox.slack.faults import Faults
+from bots.sandbox.slack.faults import SlackFaults
 from bots.sandbox.slack.files import Files
 from bots.sandbox.slack.info import Info
-from bots.sandbox.slack.limits import REAL, Limit, Limiter
-from bots.sandbox.slack.people import People
-from bots.sandbox.slack.response_urls import Responses
+from bots.sandbox.slack.limits import SLACK_LIMITS, SlackLimit, SlackLimiter
+from bots.sandbox.slack.people import SlackPeople
+from bots.sandbox.slack.response_urls import ResponseUrls
 from bots.sandbox.slack.scenario import Crowd
-from bots.sandbox.slack.socket import Sockets
+from bots.sandbox.slack.socket import SlackSockets
 from bots.sandbox.slack.state import Workspace
 from bots.sandbox.slack.streaming import Streams
-from bots.sandbox.slack.values import Call, Delivery, Json, Message, View
+from bots.sandbox.slack.values import Delivery, Json, SlackCall, SlackMessage, View
 from bots.sandbox.slack.views import Views
 
 T = TypeVar("T")
@@ -30,19 +30,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class SlackServer(Crowd):
-    """The server, as an async context manager. People, channels and messages are named by their ids.
+    """The server, as an async context manager. Ids name people, channels and messages.
 
-    `limits`: rate limits per method (slack_limits.OFF for none); `scopes`: the app's scopes, None for all;
-    `subscriptions`: the events it subscribes to; `ack_timeout`, `retry_delays`, the lifetimes of streams,
-    of trigger_ids and of response_urls in seconds; `stream_cap` in UTF-8 bytes; `unknown_blocks`: the types of blocks
-    that this Slack does not know.
+    `limits`: rate limits per method (limits.NO_SLACK_LIMITS for none); `scopes`: the app's scopes, None for all;
+    `subscriptions`: the events it subscribes to; `ack_timeout`, `retry_delays`, the lifetimes of streams, of
+    trigger_ids and of response_urls in seconds; `stream_cap` in UTF-8 bytes; `unknown_blocks`: types of blocks that
+    this Slack refuses.
     """
 
     def __init__(
         self,
         *,
         bot_name: str = "nebula",
-        limits: Mapping[str, Limit] = REAL,
+        limits: Mapping[str, SlackLimit] = SLACK_LIMITS,
         scopes: frozenset[str] | None = None,
         subscriptions: frozenset[str] = SUBSCRIPTIONS,
         ack_timeout: float = 3.0,
@@ -57,11 +57,11 @@ class SlackServer(Crowd):
         self.app_token = "xapp-sandbox-app"
         self.signing_secret = "sandbox-signing-secret"
         self.api_url = ""
-        self.faults = Faults()
+        self.faults = SlackFaults()
         self._ws = ws = Workspace(bot_name, scopes)
         self.team, self.bot_user, self.bot_id = ws.team, ws.bot_user, ws.bot_id
         self._ack_timeout = ack_timeout
-        self._sockets = Sockets(ws, ack_timeout)
+        self._sockets = SlackSockets(ws, ack_timeout)
         self._deliverer = Deliverer(ws, self._sockets, retry_delays)
         self._events = Events(ws, self._deliverer, subscriptions)
         self._streams = streams = Streams(ws, self._events, stream_cap, stream_lifetime)
@@ -69,15 +69,15 @@ class SlackServer(Crowd):
         info = Info(ws, self._events)
         self._files = Files(ws, self._events)
         views = Views(ws)
-        self._responses = Responses(ws, chat)
+        self._responses = ResponseUrls(ws, chat)
         self._responses.seconds = response_seconds
         ws.trigger_seconds = trigger_seconds
         methods: dict[str, Method] = {CONNECT: self._connect, **chat.methods, **streams.methods, **info.methods}
         methods |= self._files.methods | views.methods
         tokens = {self.bot_token: False, self.app_token: True}
-        self._limiter = Limiter(limits)
+        self._limiter = SlackLimiter(limits)
         self._api = Api(ws, self.faults, self._limiter, methods, tokens, unknown_blocks)
-        self._people = People(ws, self._events, self._deliverer, self._responses, views, info, streams)
+        self._people = SlackPeople(ws, self._events, self._deliverer, self._responses, views, info, streams)
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 2**20)
@@ -108,13 +108,13 @@ class SlackServer(Crowd):
 
     # --- watching ---
 
-    def messages(self, channel: str, thread: str | None = None) -> tuple[Message, ...]:
-        """All messages of a channel, oldest first; with `thread` that root and its replies."""
+    def messages(self, channel: str, thread: str | None = None) -> tuple[SlackMessage, ...]:
+        """All messages of a channel, oldest first, or those of `thread`: the root and its replies."""
         found = self._ws.messages[channel].values() if thread is None else self._ws.thread(channel, thread)
         return tuple(found)
 
-    def ephemerals(self, channel: str, user: str = "") -> tuple[Message, ...]:
-        """The messages in a channel that one person sees alone."""
+    def ephemerals(self, channel: str, user: str = "") -> tuple[SlackMessage, ...]:
+        """The messages in a channel that only this person sees."""
         return tuple(m for m in self._ws.hidden if m.channel == channel and user in ("", m.only_for))
 
     def status(self, channel: str, thread: str) -> str:
@@ -127,62 +127,64 @@ class SlackServer(Crowd):
         return tuple(self._ws.views.values())
 
     @property
-    def limits(self) -> Mapping[str, Limit]:
-        """The rate limits in force, by method; may be replaced while running, calls made until then count on."""
+    def limits(self) -> Mapping[str, SlackLimit]:
+        """The rate limits in force, by method. They may be replaced at any time; earlier calls still count."""
         return self._limiter.table
 
     @limits.setter
-    def limits(self, limits: Mapping[str, Limit]) -> None:
+    def limits(self, limits: Mapping[str, SlackLimit]) -> None:
         self._limiter.table = dict(limits)
 
     @property
-    def calls(self) -> tuple[Call, ...]:
-        """Every call of the Web API so far."""
+    def calls(self) -> tuple[SlackCall, ...]:
+        """All calls of the Web API until now."""
         return tuple(self._ws.calls)
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
-        """Every settled attempt to hand something to the app."""
+        """All attempts to deliver something to the app that have ended."""
         return tuple(self._ws.deliveries)
 
     @property
     def pending(self) -> int:
-        """Events that are not settled: neither acknowledged nor given up."""
+        """The number of events that are neither acknowledged nor given up."""
         return self._deliverer.open
 
     @property
     def sockets(self) -> int:
-        """Open Socket Mode connections."""
+        """The number of open Socket Mode connections."""
         return self._sockets.count
 
     async def until(self, predicate: Callable[[], T], timeout: float = 120.0) -> T:
-        """The first true value of the predicate, looked at after every change. Raises TimeoutError (seconds)."""
+        """Return the first true value of the predicate, which is checked after every change. Raises TimeoutError after
+        `timeout` seconds."""
         return await self._ws.until(predicate, timeout)
 
-    def lies_back(self, seconds: float) -> None:
-        """What is said from now on bears the time of so many seconds ago, as far as it came after all that was said."""
+    def backdate(self, seconds: float) -> None:
+        """Date all further messages this many seconds back, but never before an earlier message."""
         self._ws.ago = seconds
 
     # --- transport and its faults ---
 
     def deliver_to(self, url: str) -> None:
-        """HTTP mode: from now on everything is POSTed here, signed; "" goes back to Socket Mode."""
-        self._deliverer.http = Http(url, self.signing_secret, self._session, self._ack_timeout) if url else None
+        """Use HTTP mode: POST everything to this URL, signed, from now on. "" returns to Socket Mode."""
+        self._deliverer.http = RequestUrl(url, self.signing_secret, self._session, self._ack_timeout) if url else None
 
     async def verify_url(self) -> bool:
-        """The url_verification handshake with the request URL."""
+        """Perform the url_verification handshake with the request URL."""
         return self._deliverer.http is not None and await self._deliverer.http.verify()
 
     def redeliver(self, copies: int) -> None:
-        """Deliver every event this many more times, acknowledged or not; 0 stops it."""
+        """Deliver every later event this many more times, acknowledged or not; 0 ends this."""
         self._deliverer.redeliveries = copies
 
-    def give_up_waiting(self) -> None:
-        """Take the time for every acknowledgement that a socket still owes as over; without one Slack comes again."""
+    def expire_acknowledgements(self) -> None:
+        """Let the time for every outstanding acknowledgement on a socket run out, so that Slack redelivers the
+        events."""
         self._sockets.give_up()
 
     def end_streams(self) -> None:
-        """End all streams that are open, as Slack does when their lifetime is over."""
+        """End all open streams, as Slack does when their lifetime is over."""
         self._streams.end_all()
 
     async def disconnect_sockets(self, reason: str = "refresh_requested", *, most: int = 10) -> None:
@@ -190,11 +192,11 @@ class SlackServer(Crowd):
         await self._sockets.disconnect(reason, most)
 
     def mute_sockets(self) -> None:
-        """From now on nothing comes back over the open sockets, as from a peer that lost its network."""
+        """Answer nothing over the open sockets from now on, like a peer that lost its network."""
         self._sockets.mute()
 
     def drop_sockets(self) -> None:
-        """Cut every socket without a word."""
+        """Cut every socket without a close frame."""
         self._sockets.drop()
 
     def _connect(self, args: Args) -> Json:
@@ -206,11 +208,11 @@ class SlackServer(Crowd):
         return await self._files.download(request, self.bot_token)
 
     def _faulty(self, name: str, serve: Handler) -> Handler:
-        """A request that is no call of the Web API, with the latency and the faults of this name."""
+        """Serve a request outside the Web API, with the latency and the faults of this name."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             fault = await self._api.delay(name)
-            answer = self._api.spoiled(fault) if fault.refuses else await serve(request)
+            answer = self._api.fault_response(fault) if fault.refuses else await serve(request)
             await self._api.finish(fault, request)
             return answer
 

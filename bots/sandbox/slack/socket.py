@@ -1,4 +1,4 @@
-"""Socket Mode: the WebSockets of the app, envelopes over any of them, and their acknowledgements."""
+"""Socket Mode: the app's WebSockets, the envelopes sent over any of them, and their acknowledgements."""
 
 import asyncio
 import json
@@ -16,15 +16,15 @@ MOST_SOCKETS = 10  # docs.slack.dev/apis/events-api/using-socket-mode
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """What became of one attempt: `problem` is "" or Slack's retry reason; `final` forbids another attempt."""
+    """The outcome of one attempt: `problem` is "" or Slack's retry reason; `final` forbids another attempt."""
 
     problem: str = ""
     body: Json = field(default_factory=dict)
     final: bool = False
 
 
-class Sockets:
-    """The open sockets of the app. `ack_timeout` in seconds."""
+class SlackSockets:
+    """The app's open sockets. `ack_timeout` is in seconds."""
 
     def __init__(self, ws: Workspace, ack_timeout: float) -> None:
         self._ws = ws
@@ -40,7 +40,7 @@ class Sockets:
         return len(self._open)
 
     def ticket(self) -> str:
-        """A ticket for one connection."""
+        """Issue a ticket for one connection."""
         ticket = uuid.uuid4().hex
         self._tickets.add(ticket)
         return ticket
@@ -76,7 +76,7 @@ class Sockets:
         return socket
 
     async def send(self, kind: str, payload: Json, attempt: int, reason: str) -> Ack:
-        """One attempt over any one of the sockets."""
+        """Make one attempt over any one of the sockets."""
         if not self._open:
             return Ack("connection_failed")
         socket = self._pick.choice(list(self._open))
@@ -99,24 +99,25 @@ class Sockets:
             del self._waiting[envelope]
 
     async def disconnect(self, reason: str, most: int) -> None:
-        """Tell `most` sockets to go: warning, refresh_requested or link_disabled. Closing is left to the client."""
+        """Ask at most `most` sockets to disconnect: warning, refresh_requested or link_disabled. The client closes
+        them."""
         for socket in list(self._open)[:most]:
             await socket.send_json({"type": "disconnect", "reason": reason, "debug_info": {"host": "sandbox"}})
 
     def give_up(self) -> None:
-        """Wait no longer for any acknowledgement, as if its time were over."""
+        """End the wait for every acknowledgement, as if its time were over."""
         for _, future in self._waiting.values():
             if not future.done():
                 future.set_result(Ack("timeout"))
 
     def mute(self) -> None:
-        """Hear nothing over the open sockets any more, so that no ping is answered; nobody is told."""
+        """Read nothing from the open sockets any more, so that no ping is answered. The client gets no notice."""
         for request in self._open.values():
             if isinstance(transport := request.transport, asyncio.ReadTransport):
                 transport.pause_reading()
 
     def drop(self) -> None:
-        """Cut every socket without a word."""
+        """Cut every socket without a close frame."""
         for socket, request in list(self._open.items()):
             if request.transport:
                 request.transport.abort()

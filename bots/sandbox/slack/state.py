@@ -1,4 +1,4 @@
-"""The workspace behind the sandbox's Slack: people, channels and messages, and waiting for them to change."""
+"""The workspace of the sandbox's Slack: people, channels and messages, with a way to wait for changes."""
 
 import asyncio
 import itertools
@@ -7,17 +7,27 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
-from bots.sandbox.slack.blocks import Refusal
+from bots.sandbox.slack.blocks import SlackRefusal
 from bots.sandbox.slack.text import block_pings, live_pings, readable, shown_blocks
-from bots.sandbox.slack.values import Call, Channel, Delivery, File, Frame, Json, Message, Person, View
+from bots.sandbox.slack.values import (
+    Delivery,
+    Json,
+    SlackCall,
+    SlackChannel,
+    SlackFile,
+    SlackFrame,
+    SlackMessage,
+    SlackUser,
+    View,
+)
 
 T = TypeVar("T")
 
-_STATUS_SECONDS = 120.0  # a status that is not renewed goes away (reference/methods/assistant.threads.setStatus)
+_STATUS_SECONDS = 120.0  # a status that is not renewed disappears (reference/methods/assistant.threads.setStatus)
 
 
 class Workspace:
-    """One Slack workspace with one app of ours in it. Every change wakes those who wait in `until`."""
+    """One Slack workspace with our app in it. Every change wakes all that wait in `until`."""
 
     def __init__(self, bot_name: str, scopes: frozenset[str] | None) -> None:
         self.team = "T0NEBULA"
@@ -27,21 +37,21 @@ class Workspace:
         self.bot_name = bot_name
         self.scopes = scopes
         self.trigger_seconds = 3.0  # reference/methods/views.open
-        self.ago = 0.0  # so many seconds lie back what is said from now on
-        self.people: dict[str, Person] = {}
-        self.channels: dict[str, Channel] = {}
-        self.messages: dict[str, dict[str, Message]] = {}  # by channel, then by ts, oldest first
-        self.hidden: list[Message] = []  # ephemeral messages
-        self.files: dict[str, File] = {}
+        self.ago = 0.0  # how many seconds new messages are dated back
+        self.people: dict[str, SlackUser] = {}
+        self.channels: dict[str, SlackChannel] = {}
+        self.messages: dict[str, dict[str, SlackMessage]] = {}  # by channel, then by ts, oldest first
+        self.hidden: list[SlackMessage] = []  # ephemeral messages
+        self.files: dict[str, SlackFile] = {}
         self.views: dict[str, View] = {}
-        self.calls: list[Call] = []
+        self.calls: list[SlackCall] = []
         self.deliveries: list[Delivery] = []
         self._status: dict[tuple[str, str], tuple[str, float]] = {}
         self._triggers: dict[str, tuple[float, bool, str]] = {}
         self._waiters: set[asyncio.Event] = set()
         self._numbers = itertools.count(1)
         self._last_ts = 0
-        self.add_person(Person(self.bot_user, bot_name, bot_id=self.bot_id))
+        self.add_person(SlackUser(self.bot_user, bot_name, bot_id=self.bot_id))
 
     # --- change and time ---
 
@@ -50,12 +60,13 @@ class Workspace:
         return time.monotonic()
 
     def changed(self) -> None:
-        """Wake everybody who waits."""
+        """Wake all that wait in `until`."""
         for event in self._waiters:
             event.set()
 
     async def until(self, predicate: Callable[[], T], timeout: float) -> T:
-        """The first true value of the predicate, looked at after every change. Raises TimeoutError (`timeout` in s)."""
+        """Return the first true value of the predicate, which is checked after every change. Raises TimeoutError after
+        `timeout` seconds."""
         event = asyncio.Event()
         self._waiters.add(event)
         try:
@@ -77,30 +88,30 @@ class Workspace:
         return f"last messages {said[-5:]}, last calls {calls}, last deliveries {self.deliveries[-5:]}"
 
     def new_id(self, letter: str) -> str:
-        """A fresh id such as U00000001."""
+        """A new id such as U00000001."""
         return f"{letter}{next(self._numbers):08d}"
 
     def new_ts(self) -> str:
-        """A timestamp in Slack's form, later than every one before it."""
+        """A timestamp in Slack's form, later than all before it."""
         self._last_ts = max(self._last_ts + 1, time.time_ns() // 1000 - round(self.ago * 1_000_000))
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
     # --- people and channels ---
 
-    def add_person(self, person: Person) -> str:
-        """Let somebody join the workspace; returns the id."""
+    def add_person(self, person: SlackUser) -> str:
+        """Add somebody to the workspace. Returns the id."""
         self.people[person.id] = person
         self.changed()
         return person.id
 
-    def person(self, user: str) -> Person:
-        """Raises Refusal with user_not_found."""
+    def person(self, user: str) -> SlackUser:
+        """Raises SlackRefusal with user_not_found."""
         if user not in self.people:
-            raise Refusal("user_not_found")
+            raise SlackRefusal("user_not_found")
         return self.people[user]
 
-    def add_channel(self, channel: Channel) -> str:
-        """Open a conversation; returns the id."""
+    def add_channel(self, channel: SlackChannel) -> str:
+        """Open a conversation. Returns the id."""
         self.channels[channel.id] = channel
         self.messages.setdefault(channel.id, {})
         self.changed()
@@ -113,7 +124,7 @@ class Workspace:
             if channel.kind == "im" and user in channel.members:
                 return channel.id
         members = frozenset((user, self.bot_user))
-        return self.add_channel(Channel(self.new_id("D"), "", "im", user, members))
+        return self.add_channel(SlackChannel(self.new_id("D"), "", "im", user, members))
 
     def open_group(self, users: Iterable[str]) -> str:
         """The group message of exactly these people."""
@@ -122,35 +133,36 @@ class Workspace:
             if channel.kind == "mpim" and channel.members == members:
                 return channel.id
         name = "mpdm-" + "--".join(self.person(user).name for user in sorted(members)) + "-1"
-        return self.add_channel(Channel(self.new_id("G"), name, "mpim", self.bot_user, members))
+        return self.add_channel(SlackChannel(self.new_id("G"), name, "mpim", self.bot_user, members))
 
-    def visible(self, channel: str) -> Channel:
-        """A conversation that the app can see. Raises Refusal with channel_not_found."""
+    def visible(self, channel: str) -> SlackChannel:
+        """A conversation that the app can see. Raises SlackRefusal with channel_not_found."""
         found = self.channels.get(channel)
         if not found or (found.kind != "channel" and self.bot_user not in found.members):
-            raise Refusal("channel_not_found")
+            raise SlackRefusal("channel_not_found")
         return found
 
-    def joined(self, channel: str) -> Channel:
-        """A conversation that the app is in; a user's id stands for their DM. Raises Refusal."""
+    def joined(self, channel: str) -> SlackChannel:
+        """A conversation that the app is in; a user's id means the direct message with that person. Raises
+        SlackRefusal."""
         if channel in self.people and channel != self.bot_user:
             channel = self.open_im(channel)
         found = self.visible(channel)
         if self.bot_user not in found.members:
-            raise Refusal("not_in_channel")
+            raise SlackRefusal("not_in_channel")
         return found
 
-    def writable(self, channel: str) -> Channel:
-        """A conversation that the app may write in. Raises Refusal."""
+    def writable(self, channel: str) -> SlackChannel:
+        """A conversation that the app may write in. Raises SlackRefusal."""
         found = self.joined(channel)
         if found.archived:
-            raise Refusal("is_archived")
+            raise SlackRefusal("is_archived")
         return found
 
     def require(self, *scopes: str) -> None:
-        """Raises Refusal with missing_scope unless the app has one of the scopes."""
+        """Raises SlackRefusal with missing_scope unless the app has one of the scopes."""
         if self.scopes is not None and not self.scopes.intersection(scopes):
-            raise Refusal("missing_scope", needed=scopes[0], provided=",".join(sorted(self.scopes)))
+            raise SlackRefusal("missing_scope", needed=scopes[0], provided=",".join(sorted(self.scopes)))
 
     def names(self) -> dict[str, str]:
         """Every id with the name that people see for it."""
@@ -161,54 +173,54 @@ class Workspace:
     # --- messages ---
 
     def compose(
-        self, message: Message, text: str, blocks: Iterable[Json] = (), *, mrkdwn: bool = True, parse: str = "none"
-    ) -> Message:
-        """The message with this content: what is shown, whom it pings, and one more frame."""
+        self, message: SlackMessage, text: str, blocks: Iterable[Json] = (), *, mrkdwn: bool = True, parse: str = "none"
+    ) -> SlackMessage:
+        """The message with this content: what it shows, whom it pings, and one more frame."""
         content = tuple(blocks)
         names = self.names()
         shown = shown_blocks(content, names) if content else readable(text, names, markdown=False)
         pings = block_pings(content) + (live_pings(text, markdown=False, parse=parse) if mrkdwn else ())
-        frames = (*message.frames, Frame(self.now(), shown))
+        frames = (*message.frames, SlackFrame(self.now(), shown))
         return replace(message, text=text, blocks=content, shown=shown, pings=pings, frames=frames)
 
-    def put(self, message: Message) -> Message:
+    def put(self, message: SlackMessage) -> SlackMessage:
         """Store a message, new or changed."""
         self.messages[message.channel][message.ts] = message
         self.changed()
         return message
 
-    def message(self, channel: str, ts: str) -> Message:
-        """Raises Refusal with message_not_found."""
+    def message(self, channel: str, ts: str) -> SlackMessage:
+        """Raises SlackRefusal with message_not_found."""
         found = self.messages.get(channel, {}).get(ts)
         if not found or found.subtype == "tombstone":
-            raise Refusal("message_not_found")
+            raise SlackRefusal("message_not_found")
         return found
 
     def root(self, channel: str, thread_ts: str) -> str:
-        """The thread to write into, "" for none. Raises Refusal when nothing can be written under that message."""
+        """The thread to write into, "" for none. Raises SlackRefusal if the message can't have replies."""
         if not thread_ts:
             return ""
         found = self.messages[channel].get(thread_ts)
         if not found:
-            raise Refusal("thread_not_found")
+            raise SlackRefusal("thread_not_found")
         if found.thread_ts not in ("", thread_ts):
-            raise Refusal("cannot_reply_to_message")
+            raise SlackRefusal("cannot_reply_to_message")
         return thread_ts
 
-    def thread(self, channel: str, thread_ts: str) -> list[Message]:
+    def thread(self, channel: str, thread_ts: str) -> list[SlackMessage]:
         """A root and its replies, oldest first."""
         return [m for m in self.messages[channel].values() if thread_ts in (m.ts, m.thread_ts)]
 
-    def remove(self, message: Message) -> None:
-        """Delete; a root with replies stays as a tombstone."""
+    def remove(self, message: SlackMessage) -> None:
+        """Delete a message; a root with replies stays as a tombstone."""
         if len(self.thread(message.channel, message.ts)) > 1:
-            gone = Message(message.ts, message.channel, subtype="tombstone", text="This message was deleted.")
+            gone = SlackMessage(message.ts, message.channel, subtype="tombstone", text="This message was deleted.")
             self.messages[message.channel][message.ts] = replace(gone, shown=gone.text)
         else:
             del self.messages[message.channel][message.ts]
         self.changed()
 
-    def hide(self, message: Message) -> Message:
+    def hide(self, message: SlackMessage) -> SlackMessage:
         """Store an ephemeral message, new or changed."""
         self.hidden = [m for m in self.hidden if m.ts != message.ts] + [message]
         self.changed()
@@ -217,7 +229,7 @@ class Workspace:
     # --- status and triggers ---
 
     def set_status(self, channel: str, thread_ts: str, status: str) -> None:
-        """Show a status in a thread; "" takes it away."""
+        """Show a status in a thread; "" clears it."""
         self._status[channel, thread_ts] = (status, self.now() + _STATUS_SECONDS)
         self.changed()
 
@@ -233,13 +245,13 @@ class Workspace:
         return trigger
 
     def spend_trigger(self, trigger: str) -> str:
-        """The person behind a trigger_id. Raises Refusal when it is unknown, too old or used."""
+        """The person behind a trigger_id. Raises SlackRefusal if it is unknown, too old or used."""
         if trigger not in self._triggers:
-            raise Refusal("invalid_trigger_id")
+            raise SlackRefusal("invalid_trigger_id")
         end, used, user = self._triggers[trigger]
         if used:
-            raise Refusal("exchanged_trigger_id")
+            raise SlackRefusal("exchanged_trigger_id")
         if self.now() > end:
-            raise Refusal("expired_trigger_id")
+            raise SlackRefusal("expired_trigger_id")
         self._triggers[trigger] = (end, True, user)
         return user

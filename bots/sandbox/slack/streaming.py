@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import MARKDOWN_LIMIT, Refusal, checked_blocks
+from bots.sandbox.slack.blocks import MARKDOWN_LIMIT, SlackRefusal, checked_blocks
 from bots.sandbox.slack.events import Events
 from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Json, Message
+from bots.sandbox.slack.values import Json, SlackMessage
 
 
 @dataclass(slots=True)
@@ -19,10 +19,9 @@ class _Stream:
 
 
 class Streams:
-    """Messages that grow. `cap` in UTF-8 bytes per message, `lifetime` in seconds.
-
-    Slack documents neither. The cap was measured between 10,600 and 11,300 bytes (openclaw/openclaw#143882), the
-    lifetime at 5 minutes (slackapi/python-slack-sdk#1859).
+    """Messages that grow. `cap` is in UTF-8 bytes per message, `lifetime` in seconds. Slack documents neither. The cap
+    was measured between 10,600 and 11,300 bytes (openclaw/openclaw#143882), the lifetime at 5 minutes
+    (slackapi/python-slack-sdk#1859).
     """
 
     def __init__(self, ws: Workspace, events: Events, cap: int, lifetime: float) -> None:
@@ -38,20 +37,20 @@ class Streams:
         }
 
     def start(self, args: Args) -> Json:
-        """A recipient is required outside direct messages; a thread always."""
+        """chat.startStream: always requires a thread, and outside direct messages a recipient."""
         ws = self._ws
         ws.require("chat:write")
         channel = ws.writable(args.text("channel"))
         if channel.kind != "im":
             for name in ("recipient_team_id", "recipient_user_id"):
                 if not args.has(name):
-                    raise Refusal(f"missing_{name}")
+                    raise SlackRefusal(f"missing_{name}")
             ws.person(args.text("recipient_user_id"))
         thread = ws.root(channel.id, args.needed("thread_ts"))
         piece, weight = self._piece(args, needed=False)
         if weight > self.cap:
-            raise Refusal("msg_too_long")
-        fresh = Message(ws.new_ts(), channel.id, ws.bot_user, ws.bot_id, thread_ts=thread, streaming="in_progress")
+            raise SlackRefusal("msg_too_long")
+        fresh = SlackMessage(ws.new_ts(), channel.id, ws.bot_user, ws.bot_id, thread_ts=thread, streaming="in_progress")
         self._streams[channel.id, fresh.ts] = _Stream(ws.now(), piece, weight)
         message = self._show(fresh, piece, ())
         ws.set_status(channel.id, thread, "")
@@ -59,7 +58,7 @@ class Streams:
         return {"channel": channel.id, "ts": message.ts}
 
     def append(self, args: Args) -> Json:
-        """Refused after the end, after the lifetime, after a person's stop, and beyond the cap."""
+        """chat.appendStream: refused after the end, after the lifetime, after a person's stop, and beyond the cap."""
         message, stream = self._open(args)
         piece, weight = self._piece(args, needed=True)
         self._grow(stream, piece, weight)
@@ -67,7 +66,7 @@ class Streams:
         return {"channel": message.channel, "ts": message.ts}
 
     def stop(self, args: Args) -> Json:
-        """Finish, with a last piece and with blocks under the text."""
+        """chat.stopStream: finishes the message, with an optional last piece and blocks under the text."""
         message, stream = self._open(args)
         blocks: list[Json] = []
         if args.has("blocks"):
@@ -79,7 +78,8 @@ class Streams:
         return {"channel": done.channel, "ts": done.ts, "message": self._events.json(done)}
 
     def stopped_by_user(self, channel: str, ts: str) -> bool:
-        """A person pressed Stop: later calls are refused, what was said stays. False when nothing streams there."""
+        """End a stream because a person pressed Stop: its text stays, and later calls are refused. Returns False if
+        nothing streams there."""
         stream, message = self._streams.get((channel, ts)), self._ws.message(channel, ts)
         if stream is None or message.streaming != "in_progress":
             return False
@@ -88,28 +88,28 @@ class Streams:
         return True
 
     def end_all(self) -> None:
-        """End every stream that is open, as if its lifetime were over."""
+        """End every open stream, as if its lifetime were over."""
         for channel, ts in self._streams:
             message = self._ws.messages[channel].get(ts)
             if message and message.streaming == "in_progress":
                 self._ws.put(replace(message, streaming="completed"))
 
-    def _open(self, args: Args) -> tuple[Message, _Stream]:
+    def _open(self, args: Args) -> tuple[SlackMessage, _Stream]:
         ws = self._ws
         ws.require("chat:write")
         channel = ws.visible(args.text("channel")).id
         message = self.expire(channel, args.needed("ts"))
         if message.bot != ws.bot_id:
-            raise Refusal("message_not_owned_by_app")
+            raise SlackRefusal("message_not_owned_by_app")
         stream = self._streams.get((channel, message.ts))
         if stream and stream.stopped_by_user:
-            raise Refusal("stopped_by_user")
+            raise SlackRefusal("stopped_by_user")
         if not stream or message.streaming != "in_progress":
-            raise Refusal("message_not_in_streaming_state")
+            raise SlackRefusal("message_not_in_streaming_state")
         return message, stream
 
-    def expire(self, channel: str, ts: str) -> Message:
-        """The message, its stream closed when its lifetime is over."""
+    def expire(self, channel: str, ts: str) -> SlackMessage:
+        """The message; its stream is closed first if its lifetime is over."""
         message = self._ws.message(channel, ts)
         stream = self._streams.get((channel, ts))
         if stream and message.streaming == "in_progress" and self._ws.now() - stream.started > self.lifetime:
@@ -118,7 +118,7 @@ class Streams:
 
     def _grow(self, stream: _Stream, piece: str, weight: int) -> None:
         if stream.weight + weight > self.cap:
-            raise Refusal("msg_too_long")
+            raise SlackRefusal("msg_too_long")
         stream.text += piece
         stream.weight += weight
 
@@ -126,9 +126,9 @@ class Streams:
         text = args.text("markdown_text")
         chunks: Any = args.json("chunks", "invalid_chunks") or []
         if text and chunks:
-            raise Refusal("invalid_arguments", "markdown_text and chunks exclude each other")
+            raise SlackRefusal("invalid_arguments", "markdown_text and chunks exclude each other")
         if needed and not text and not chunks:
-            raise Refusal("no_text")
+            raise SlackRefusal("no_text")
         weight = 0
         for chunk in chunks:
             kind = chunk.get("type") if isinstance(chunk, dict) else None
@@ -137,11 +137,11 @@ class Streams:
             elif kind in ("task_update", "plan_update", "blocks"):
                 weight += 2 * len(str(chunk).encode())  # task JSON weighs double (openclaw/openclaw#143882)
             else:
-                raise Refusal("invalid_chunks")
+                raise SlackRefusal("invalid_chunks")
         if len(text) > MARKDOWN_LIMIT:
-            raise Refusal("msg_too_long")
+            raise SlackRefusal("msg_too_long")
         return text, weight + len(text.encode())
 
-    def _show(self, message: Message, text: str, blocks: tuple[Json, ...]) -> Message:
+    def _show(self, message: SlackMessage, text: str, blocks: tuple[Json, ...]) -> SlackMessage:
         said = ({"type": "markdown", "text": text, "block_id": "stream"},) if text else ()
         return self._ws.put(self._ws.compose(message, text, (*said, *blocks), mrkdwn=False))

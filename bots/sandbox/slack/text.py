@@ -1,4 +1,4 @@
-"""What a text means in Slack's client: what a person reads, whom it pings, and what typing turns into on the wire."""
+"""Texts in Slack's client: what a person reads, whom a text pings, and what the client sends for typed text."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -41,7 +41,7 @@ def outside_code(text: str, change: Callable[[str], str], *, markdown: bool = Tr
 
 
 def live_pings(text: str, *, markdown: bool, parse: str = "none") -> tuple[str, ...]:
-    """Everything in the text that notifies people; `@channel` written plainly does so with parse=full alone."""
+    """Everything in the text that notifies people. A plain `@channel` does so only with parse=full."""
     found: list[str] = []
 
     def collect(part: str) -> str:
@@ -82,7 +82,7 @@ def readable(text: str, names: Mapping[str, str], *, markdown: bool) -> str:
 
 
 def typed(text: str, people: Mapping[str, str], channels: Mapping[str, str]) -> str:
-    """What the wire carries when a person types this: entities, and names outside code turned into ids.
+    """The text that the client sends when a person types this: with entities, and with ids for names outside code.
 
     `people` and `channels` map names to ids.
     """
@@ -99,13 +99,13 @@ def typed(text: str, people: Mapping[str, str], channels: Mapping[str, str]) -> 
 
 
 def _names(sign: str, names: Iterable[str]) -> re.Pattern[str]:
-    # longest first, so that "ann" does not win over "ann marie"
+    # longest first, so that "ann marie" is not taken for "ann"
     choice = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) or r"(?!)"
     return re.compile(rf"(?<![\w<{sign}/])" + sign + rf"({choice})(?![\w])", re.IGNORECASE)
 
 
 def rich_text(text: str) -> list[dict[str, Any]]:
-    """A small rich_text block for a person's message, as the events carry it next to the text."""
+    """A small rich_text block for a person's message, as the events carry it beside the text."""
     elements: list[dict[str, Any]] = []
     for part in re.split(r"(<@[UW][A-Z0-9]+>)", text):
         if match := re.fullmatch(r"<@([UW][A-Z0-9]+)>", part):
@@ -117,7 +117,7 @@ def rich_text(text: str) -> list[dict[str, Any]]:
 
 
 def shown_blocks(blocks: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> str:
-    """The Markdown that a person reads in the blocks; buttons are no text."""
+    """The Markdown that a person reads in the blocks, without their buttons."""
     parts = [_block_text(block, names) for block in blocks]
     return "\n\n".join(part for part in parts if part)
 
@@ -133,7 +133,7 @@ def block_pings(blocks: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def texts(value: Any) -> list[tuple[str, str]]:
-    """Every text object or markdown block inside, with its kind."""
+    """Every text object or markdown block in the value, with its type."""
     if isinstance(value, list):
         return [found for item in value for found in texts(item)]
     if not isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The values that the sandbox's Slack hands out: messages as people see them, calls, deliveries, views."""
+"""The values that the sandbox's Slack returns: messages as people see them, calls, deliveries, views."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class SlackUser:
     """A member of the workspace, or of another `team`; `bot_id` is set for apps."""
 
     id: str
@@ -20,7 +20,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
+class SlackChannel:
     """A conversation. `kind`: channel (public), group (private), im or mpim, as events name it."""
 
     id: str
@@ -32,7 +32,7 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class SlackFile:
     """A file; `data` is its content."""
 
     name: str
@@ -43,21 +43,21 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """What a message showed from one moment on; `at` in monotonic seconds."""
+class SlackFrame:
+    """What a message showed from the moment `at` on (monotonic seconds)."""
 
     at: float
     shown: str
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SlackMessage:
     """A snapshot of a message.
 
     `shown` is the Markdown that a person reads; `pings` are those that a client would act on; `unfurls` says whether
     link previews were left on; `only_for` names the one person who sees an ephemeral message; `edits` counts updates,
     and `edited` says whether people see the "(edited)" label; `streaming` is "", in_progress or completed; `metadata`
-    is what the app attached to it, for apps.
+    is what the app attached for apps.
     """
 
     ts: str
@@ -70,11 +70,11 @@ class Message:
     thread_ts: str = ""
     subtype: str = ""
     client_msg_id: str = ""
-    files: tuple[File, ...] = ()
+    files: tuple[SlackFile, ...] = ()
     reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
     edits: int = 0
     edited: str = ""  # ts of the last edit with a label
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[SlackFrame, ...] = ()
     pings: tuple[str, ...] = ()
     unfurls: bool = False
     only_for: str = ""
@@ -90,7 +90,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """An open modal, or somebody's App Home. `errors` are those that the app gave for its fields, by block_id."""
+    """An open modal, or somebody's App Home. `errors` are the app's errors for its fields, by block_id."""
 
     id: str
     user: str
@@ -104,8 +104,8 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A call of the Web API. `at` in monotonic seconds on arrival; `error` is Slack's code, or "" when it was done."""
+class SlackCall:
+    """A call of the Web API. `at`: its arrival in monotonic seconds; `error`: Slack's error code, or "" for success."""
 
     method: str
     arguments: Mapping[str, Any]
@@ -116,9 +116,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt to hand something to the app: kind events_api, slash_commands or interactive.
+    """One attempt to deliver something to the app. `kind`: events_api, slash_commands or interactive.
 
-    `problem` is "" when the app acknowledged it, else Slack's retry reason.
+    `problem` is "" if the app acknowledged it, otherwise Slack's retry reason.
     """
 
     kind: str

@@ -1,7 +1,7 @@
 """Modals and the App Home: views.open, views.update and views.publish."""
 
 from bots.sandbox.slack.args import Args
-from bots.sandbox.slack.blocks import Refusal, checked_view
+from bots.sandbox.slack.blocks import SlackRefusal, checked_view
 from bots.sandbox.slack.state import Workspace
 from bots.sandbox.slack.values import Json, View
 from bots.sandbox.slack.wire import view_json
@@ -15,7 +15,7 @@ class Views:
         self.methods = {"views.open": self.open, "views.update": self.update, "views.publish": self.publish}
 
     def open(self, args: Args) -> Json:
-        """views.open, with a trigger_id that is fresh and unused."""
+        """views.open, with a new trigger_id."""
         raw = self._checked(args)
         trigger = args.needed("trigger_id")
         return self._answer(self.put(raw, self._ws.spend_trigger(trigger)))
@@ -24,7 +24,7 @@ class Views:
         """views.update by view_id."""
         old = self._ws.views.get(args.text("view_id"))
         if not old:
-            raise Refusal("not_found")
+            raise SlackRefusal("not_found")
         return self._answer(self.put(self._checked(args), old.user, old.id))
 
     def publish(self, args: Args) -> Json:

@@ -4,12 +4,12 @@ import time
 from collections.abc import Sequence
 
 from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import Channel, File, Json, Message, Person, View
+from bots.sandbox.slack.values import Json, SlackChannel, SlackFile, SlackMessage, SlackUser, View
 
 DOMAIN = "sandbox"
 
 
-def user_json(ws: Workspace, person: Person) -> Json:
+def user_json(ws: Workspace, person: SlackUser) -> Json:
     """A user object (reference/objects/user-object)."""
     team = person.team or ws.team
     profile = {"real_name": person.name, "display_name": person.name, "team": team}
@@ -36,7 +36,7 @@ def user_json(ws: Workspace, person: Person) -> Json:
     }
 
 
-def channel_json(ws: Workspace, channel: Channel) -> Json:
+def channel_json(ws: Workspace, channel: SlackChannel) -> Json:
     """A conversation object (reference/objects/conversation-object)."""
     body: Json = {
         "id": channel.id,
@@ -66,7 +66,7 @@ def channel_json(ws: Workspace, channel: Channel) -> Json:
     }
 
 
-def file_json(file: File, base: str) -> Json:
+def file_json(file: SlackFile, base: str) -> Json:
     """A file object; `base` is the server's address."""
     url = f"{base}/files-pri/{file.id}/{file.name}"
     return {
@@ -84,7 +84,7 @@ def file_json(file: File, base: str) -> Json:
     }
 
 
-def message_json(ws: Workspace, message: Message, base: str) -> Json:
+def message_json(ws: Workspace, message: SlackMessage, base: str) -> Json:
     """A message as the Web API returns it."""
     person = ws.people.get(message.user)
     team = person.team if person and person.team else ws.team
@@ -159,8 +159,8 @@ def event_body(ws: Workspace, event: Json) -> Json:
     }
 
 
-def replies_page(messages: Sequence[Message], limit: int, cursor: str) -> tuple[Sequence[Message], str]:
-    """One page of a list and the cursor of the next, "" at the end."""
+def replies_page(messages: Sequence[SlackMessage], limit: int, cursor: str) -> tuple[Sequence[SlackMessage], str]:
+    """One page of a list, and the cursor of the next page ("" at the end)."""
     start = int(cursor) if cursor.isdigit() else 0
     end = start + max(1, limit)
     return messages[start:end], str(end) if end < len(messages) else ""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.text import walk
-from bots.sandbox.discord.values import Channel, DiscordRefuses, Json, Message, Modal, Permission
-from bots.sandbox.terminal.screen import BOT, CHANNELS, PEOPLE, Dialog, Seen
+from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, DiscordRefuses, Json, Modal, Permission
+from bots.sandbox.terminal.screen import BOT, CHANNEL_NAMES, PEOPLE, Dialog, Seen
 
 # Option types, interactions/application-commands#application-command-option-type.
 _SUBCOMMAND, _STRING = 1, 3
@@ -26,7 +26,7 @@ class DiscordScreen:
         guild = server.add_guild("Sandbox")
         rights = {"ann": Permission.MANAGE_CHANNELS | Permission.MANAGE_GUILD, "bob": Permission.NONE}
         self._people = {name: server.add_member(guild, name, permissions=rights[name]) for name in PEOPLE}
-        self._rooms = {room: server.add_channel(guild, room[1:]) for room in CHANNELS}
+        self._rooms = {room: server.add_channel(guild, room[1:]) for room in CHANNEL_NAMES}
         self._private = {name: server.open_dm(user) for name, user in self._people.items()}
         self._interaction: Interaction | None = None
 
@@ -47,7 +47,7 @@ class DiscordScreen:
     def seen(self, person: str, room: str) -> tuple[Seen, ...]:
         return tuple(self._seen(message, self._channel(person, room, "")) for message in self._messages(person, room))
 
-    def _messages(self, person: str, room: str) -> list[Message]:
+    def _messages(self, person: str, room: str) -> list[DiscordMessage]:
         """The messages that this person sees in the room and its threads, oldest first."""
         channel, user = self._channel(person, room, ""), self._people[person].id
         places = (channel, *self.server.threads(channel))
@@ -55,7 +55,7 @@ class DiscordScreen:
         shown = [each for each in found if each.ephemeral_for in ("", user) and not each.loading]
         return sorted(shown, key=lambda each: int(each.id))
 
-    def _seen(self, message: Message, room: Channel) -> Seen:
+    def _seen(self, message: DiscordMessage, room: DiscordChannel) -> Seen:
         files = (f"[{each.name}]" for each in message.attachments)
         return Seen(
             message.id,
@@ -108,14 +108,14 @@ class DiscordScreen:
                 values[option] = value
         return name, values
 
-    def _channel(self, person: str, room: str, thread: str) -> Channel:
+    def _channel(self, person: str, room: str, thread: str) -> DiscordChannel:
         if room == "dm":
             return self._private[person]
         channel = self._rooms[room]
         return next((each for each in self.server.threads(channel) if each.id == thread), channel)
 
 
-def _buttons(message: Message) -> dict[str, str]:
+def _buttons(message: DiscordMessage) -> dict[str, str]:
     """The buttons of a message: label to id."""
     parts = (part for part in walk(message.components) if part.get("type") == _BUTTON)
     return {str(part["label"]): str(part["custom_id"]) for part in parts}

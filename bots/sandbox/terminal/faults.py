@@ -1,7 +1,7 @@
 """Faults of the sandbox's servers that a person can switch on by name."""
 
 from bots.sandbox.discord.server import DiscordServer
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack.faults import rate_limited, server_error, slow
 from bots.sandbox.slack.server import SlackServer
@@ -48,7 +48,11 @@ class FaultSwitches:
                 return self._of_model(name)
 
     def _of_model(self, name: str) -> str:
-        faults = {"cut": Fault(cut_after=20), "stall": Fault(stall_after=20), "busy": Fault(status=503, body="{}")}
+        faults = {
+            "cut": NebulaFault(cut_after=20),
+            "stall": NebulaFault(stall_after=20),
+            "busy": NebulaFault(status=503, body="{}"),
+        }
         if name not in faults:
             return "There is no such fault. `:help` lists them."
         if self._model is None:

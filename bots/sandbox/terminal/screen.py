@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 PEOPLE = ("ann", "bob")  # ann manages the channels, bob does not
-CHANNELS = ("#general", "#random")
-ROOMS = (*CHANNELS, "dm")
+CHANNEL_NAMES = ("#general", "#random")
+ROOM_NAMES = (*CHANNEL_NAMES, "dm")
 BOT = re.compile(r"@nebula\b", re.IGNORECASE)
 
 

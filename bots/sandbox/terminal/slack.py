@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from bots.sandbox.slack.people import Answer
+from bots.sandbox.slack.people import InteractionResult
 from bots.sandbox.slack.server import SlackServer
-from bots.sandbox.slack.values import Json, Message, View, block_elements
-from bots.sandbox.terminal.screen import BOT, CHANNELS, PEOPLE, Dialog, Seen
+from bots.sandbox.slack.values import Json, SlackMessage, View, block_elements
+from bots.sandbox.terminal.screen import BOT, CHANNEL_NAMES, PEOPLE, Dialog, Seen
 
 _STOP = "Stop"  # Slack's own button below a streaming message
 
@@ -19,12 +19,12 @@ class SlackScreen:
         self.server = server
         self._people = {name: server.add_user(name, admin=name == "ann") for name in PEOPLE}
         ann = self._people["ann"]
-        self._rooms = {room: server.add_channel(room[1:], ann) for room in CHANNELS}
+        self._rooms = {room: server.add_channel(room[1:], ann) for room in CHANNEL_NAMES}
         for channel in self._rooms.values():
             for person in self._people.values():
                 server.join(person, channel)
         self._private = {name: server.open_dm(user) for name, user in self._people.items()}
-        self._answers: list[tuple[str, Answer]] = []
+        self._answers: list[tuple[str, InteractionResult]] = []
         self._views: set[str] = set()
 
     async def say(self, person: str, room: str, text: str, thread: str) -> None:
@@ -53,12 +53,12 @@ class SlackScreen:
         problems = [each for where, each in self._answers if where == channel and each.problem]
         return (*found, *(Seen(each.trigger_id, "slack", each.problem, True) for each in problems))
 
-    def _messages(self, user: str, channel: str) -> list[Message]:
+    def _messages(self, user: str, channel: str) -> list[SlackMessage]:
         """The messages that this person sees in a channel and its threads, oldest first."""
         found = (*self.server.messages(channel), *self.server.ephemerals(channel, user))
         return sorted(found, key=lambda each: float(each.ts))
 
-    def _seen(self, message: Message) -> Seen:
+    def _seen(self, message: SlackMessage) -> Seen:
         bot = message.user == self.server.bot_user or bool(message.bot)
         files = (f"[{each.name}]" for each in message.files)
         reactions = " ".join(f":{name}:" for name, _ in message.reactions)
@@ -91,7 +91,7 @@ class SlackScreen:
         return self._private[person] if room == "dm" else self._rooms[room]
 
 
-def _buttons(message: Message) -> dict[str, tuple[str, str]]:
+def _buttons(message: SlackMessage) -> dict[str, tuple[str, str]]:
     """The buttons of a message: label to action and value."""
     found: dict[str, tuple[str, str]] = {}
     for element in (each for block in message.blocks for each in block_elements(block)):

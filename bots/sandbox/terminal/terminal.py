@@ -15,9 +15,10 @@ from rich.text import Text
 
 from bots.interrupt import interrupt
 from bots.sandbox.terminal.faults import FaultSwitches
-from bots.sandbox.terminal.screen import BOT, PEOPLE, ROOMS, Screen, Seen
+from bots.sandbox.terminal.screen import BOT, PEOPLE, ROOM_NAMES, Screen, Seen
+from core.text import harmless, one_line
 
-WELCOME = """\
+SANDBOX_WELCOME = """\
 Try `@nebula hello`, or a command: `/nebula help` in Slack, `/help` in Discord. `:discord` and `:slack` switch the
 platform, `:in dm` the room, `:as bob` the person; `:press regenerate` presses a button; `:help` shows more, such as
 faults that you can switch on. Ctrl-C stops an answer, Ctrl-D quits."""
@@ -39,7 +40,7 @@ While the bot writes an answer, Ctrl-C presses its Stop button."""
 # Discord's small print, which other Markdown does not have.
 _SMALL_PRINT = re.compile(r"^-# (.*)$", re.MULTILINE)
 # How long to wait for the first sign of an answer: longer than even a busy machine needs. Ctrl-C ends the wait.
-ANSWER_SECONDS = 60.0
+REPLY_WAIT_SECONDS = 60.0
 _STOP = "stop"
 
 
@@ -50,7 +51,7 @@ class Terminal:
         """`idle`: returns when the bot has no running turn."""
         self._screens = {screen.name: screen for screen in screens}
         self._screen = screens[0]
-        self._room, self._person, self._thread = ROOMS[0], PEOPLE[0], ""
+        self._room, self._person, self._thread = ROOM_NAMES[0], PEOPLE[0], ""
         self._faults = faults
         self._idle = idle
         self._console = Console(highlight=False)
@@ -84,7 +85,7 @@ class Terminal:
                 elif not (line := await asyncio.to_thread(sys.stdin.readline)):
                     return
                 else:
-                    self._console.print(here + line.rstrip(), markup=False, style="bold")
+                    self._console.print(here + harmless(line.rstrip()), markup=False, style="bold")
             except KeyboardInterrupt:
                 continue
             except EOFError:
@@ -98,7 +99,7 @@ class Terminal:
         rest = rest.strip()
         if word in self._screens:
             self._screen, self._thread = self._screens[word], ""
-        elif word == "in" and rest in ROOMS:
+        elif word == "in" and rest in ROOM_NAMES:
             self._room, self._thread = rest, ""
         elif word == "as" and rest in PEOPLE:
             self._person, self._thread = rest, ""
@@ -135,12 +136,13 @@ class Terminal:
         try:
             await action
         except Exception as refusal:  # noqa: BLE001 - anything that the platform's own client would refuse
-            self._console.print(f"{self._screen.name} refuses: {refusal}", markup=False, style="red")
+            self._console.print(harmless(f"{self._screen.name} refuses: {refusal}"), markup=False, style="red")
             return
         if watched:
             await self._watch(before)
         if dialog := self._screen.dialog():
-            self._console.print(f"[dialog “{dialog.title}”] {dialog.value}\nYour text, in one line:", markup=False)
+            asked = f"[dialog “{one_line(dialog.title)}”] {harmless(dialog.value)}\nYour text, in one line:"
+            self._console.print(asked, markup=False)
             if text := await anext(lines, ""):
                 await self._do(self._screen.submit(text), lines)
 
@@ -154,7 +156,7 @@ class Terminal:
 
         async def settled() -> None:
             try:
-                await self._screen.until(lambda: bool(fresh()) or self._screen.dialog() is not None, ANSWER_SECONDS)
+                await self._screen.until(lambda: bool(fresh()) or self._screen.dialog() is not None, REPLY_WAIT_SECONDS)
             except TimeoutError:
                 self._console.print("(no answer)", style="dim")
             await self._idle()
@@ -194,16 +196,19 @@ class Terminal:
         where = "  ↳ " if message.thread else "  "
         note = f" ({message.note})" if message.note else ""
         text = "\n".join(filter(None, (message.text, _buttons(message)))).replace("\n", "\n    ")
-        self._console.print(f"{where}{message.author}{note}: {text}", markup=False, soft_wrap=True)
+        self._console.print(harmless(f"{where}{one_line(message.author)}{note}: {text}"), markup=False, soft_wrap=True)
 
     def _rendered(self, messages: list[Seen]) -> RenderableType:
         parts: list[RenderableType] = []
         for each in messages:
-            note = f"  {each.note}" if each.note else ""
+            note = f"  {one_line(each.note)}" if each.note else ""
             left = 4 if each.thread else 2
-            parts.append(Padding(Text.assemble((each.author, "bold magenta"), (note, "dim")), (0, 0, 0, left)))
-            text = _SMALL_PRINT.sub(r"*\1*\n", each.text)
-            parts.append(Padding(Markdown(text), (0, 0, 0, left + 2)))
+            parts.append(
+                Padding(Text.assemble((one_line(each.author), "bold magenta"), (note, "dim")), (0, 0, 0, left))
+            )
+            text = _SMALL_PRINT.sub(r"*\1*\n", harmless(each.text))
+            # no links of the terminal's own, which hide where they lead
+            parts.append(Padding(Markdown(text, hyperlinks=False), (0, 0, 0, left + 2)))
             if each.buttons:
                 parts.append(Padding(Text(_buttons(each), "dim"), (0, 0, 0, left + 2)))
         return Group(*parts)
@@ -211,4 +216,4 @@ class Terminal:
 
 def _buttons(message: Seen) -> str:
     """The buttons below a message, as text."""
-    return " ".join(f"[{label}]" for label in message.buttons)
+    return " ".join(f"[{one_line(label)}]" for label in message.buttons)

@@ -6,7 +6,7 @@ from typing import Any
 
 from bots.slack.dialect.markdown import LIMIT, plain, to_mrkdwn, to_slack_markdown
 from core.domain.page import Page
-from core.markdown.paginate import Pages, flow
+from core.markdown.paginate import split
 
 Json = dict[str, Any]
 
@@ -50,8 +50,7 @@ def fallback(page: Page) -> str:
 
 def pages(text: str) -> tuple[Page, ...]:
     """Split a complete text into messages, at least one."""
-    laid = flow(Pages(), text, lambda part: _within(to_slack_markdown(part)), final=True)
-    return tuple(Page(part) for part in (*laid.closed, laid.open) if part) or (Page("…"),)
+    return tuple(map(Page, split(text, lambda part: _within(to_slack_markdown(part))))) or (Page("…"),)
 
 
 def button(label: str, action: str, value: str) -> Json:
@@ -77,9 +76,7 @@ def _sections(text: str) -> list[Json]:
     def fits(part: str) -> bool:
         return len(part) <= 2 * SECTION_CHARACTERS and len(to_mrkdwn(part)) <= SECTION_CHARACTERS
 
-    laid = flow(Pages(), text, fits, final=True)
-    parts = [to_mrkdwn(part) for part in (*laid.closed, laid.open) if part]
-    return [{"type": "section", "text": {"type": "mrkdwn", "text": part}} for part in parts]
+    return [{"type": "section", "text": {"type": "mrkdwn", "text": to_mrkdwn(part)}} for part in split(text, fits)]
 
 
 def _context(mrkdwn: str) -> Json:

@@ -1,18 +1,17 @@
-"""Buttons under replies as Block Kit: their labels, and what a press means. Their values must outlive restarts."""
+"""Buttons under replies as Block Kit, and what a press means. Their values must outlive restarts."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.domain.conversation import Conversation
-from core.domain.page import Action
+from core.domain.page import LABELS, Action
 
 Json = dict[str, Any]
 
 _PREFIX = "nebula_reply_"
 PRESSED = re.compile(f"^{_PREFIX}.*$")
 RATED = "nebula_rating"
-_LABELS = {Action.STOP: "Stop", Action.AGAIN: "Regenerate", Action.GO_ON: "Continue"}
 _GOOD, _BAD = "good", "bad"
 
 
@@ -21,7 +20,7 @@ def row(actions: Iterable[Action], conversation: Conversation) -> list[Json]:
     elements = [
         {
             "type": "button",
-            "text": {"type": "plain_text", "text": _LABELS[action]},
+            "text": {"type": "plain_text", "text": LABELS[action]},
             "action_id": f"{_PREFIX}{action}",
             "value": conversation.name,
         }

@@ -7,12 +7,12 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from wcwidth import grapheme_boundary_before, wcswidth
+from wcwidth import grapheme_boundary_before
 
 from core.markdown.blocks import block_parser, blocks
 from core.markdown.math import escape_formulas
 from core.markdown.spans import bounded
-from core.markdown.tables import Cells, cells
+from core.markdown.tables import Cells, cells, drawn
 from core.markdown.text import UNSEEN, sound, without_fences
 
 # Blocks first: a text is measured at many lengths, in which most paragraphs are the same, so they are remembered.
@@ -88,7 +88,8 @@ class _Writer:
                     self.around.pop()
                 case "table":
                     rows = [[_bare(cell) if cell else "" for cell in row] for row in next(tables, ())]
-                    self._put(_fenced(_aligned(rows)) if self.marks else escape("\n".join(map(" | ".join, rows))))
+                    bare = escape("\n".join(map(" | ".join, rows)))
+                    self._put(_fenced("\n".join(drawn(rows))) if self.marks else bare)
                 case "inline":
                     self._put(self._inline(token, heading=self.tokens[i - 1].type == "heading_open"))
                 case "fence" | "code_block":
@@ -228,17 +229,3 @@ def _words(children: Sequence[Token]) -> str:
 
 def _fenced(code: str) -> str:
     return f"```\n{escape(without_fences(code))}\n```"
-
-
-def _aligned(rows: list[list[str]]) -> str:
-    if not rows:
-        return ""
-    widths = [max(max(wcswidth(row[i]), 0) for row in rows) for i in range(len(rows[0]))]
-    out = [
-        " │ ".join(
-            cell + " " * (width - max(wcswidth(cell), 0)) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-    out.insert(1, "─┼─".join("─" * width for width in widths))
-    return "\n".join(out)

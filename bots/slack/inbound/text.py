@@ -5,6 +5,7 @@ import re
 from bots.slack.api.people import People
 from bots.slack.dialect.markdown import CODE, from_slack
 from core.domain.question import MAX_TEXT_CHARACTERS
+from core.text import harmless
 
 _USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
 _CHANNEL = re.compile(r"<#([CDG][A-Z0-9]+)\|?>")
@@ -29,4 +30,4 @@ class IncomingText:
         names = await self._people.names([*users, *own], _CHANNEL.findall(text))
         me = "@" + (names.get(self._bot) or "me").replace("\\", "")
         text = "".join(self._own.sub(rf"\1{me}" if code % 2 else "", piece) for code, piece in enumerate(pieces))
-        return from_slack(text, names.get, names.get)
+        return harmless(from_slack(text, names.get, names.get))

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
-from bots.slack.outbound.responses import patiently
 from bots.slack.outbound.upload import Upload
 from core.commands.responses import Response
 from core.domain.conversation import Place
 from core.domain.errors import PlatformError
+from core.domain.retry import patiently
 
 log = logging.getLogger(__name__)
 

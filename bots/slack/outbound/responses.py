@@ -1,8 +1,6 @@
 """Shows responses to commands: to the person who gave the command, to the room, or in the thread of a message."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -11,16 +9,14 @@ from bots.slack.api.client import Web
 from bots.slack.components import blocks
 from bots.slack.outbound.surface import SlackSurface
 from core.commands.responses import Response
-from core.domain.errors import PlatformError, Rejected, SlowDown, Unreachable
+from core.domain.errors import PlatformError, Rejected
 from core.domain.page import Page
+from core.domain.retry import patiently
 
 log = logging.getLogger(__name__)
 
 # A response_url works five times (docs.slack.dev/interactivity/handling-user-interaction).
 _MAX_RESPONSES = 5
-# How often we try to send one message, and the longest pause between two attempts.
-_MAX_ATTEMPTS = 4
-_MAX_PAUSE_SECONDS = 30.0
 
 
 async def by_url(web: Web, capabilities: Capabilities, url: str, response: Response, thread: str = "") -> bool:
@@ -52,21 +48,10 @@ async def _send(web: Web, capabilities: Capabilities, url: str, kind: str, page:
     async def send(markdown: bool) -> None:
         shown = blocks.blocks(page, markdown=markdown)
         body: dict[str, Any] = {"response_type": kind, "replace_original": False, "blocks": shown, **where}
+        body |= {"unfurl_links": False, "unfurl_media": False}
         await web.respond(url, {**body, "text": blocks.fallback(page)})
 
     try:
-        await patiently(lambda: send(capabilities.markdown))
+        await patiently(lambda: send(capabilities.markdown.works()))
     except Rejected:
         await send(False)
-
-
-async def patiently(call: Callable[[], Awaitable[Any]]) -> None:
-    """Retry a call that Slack delays or fails; a response shown twice is better than none. Raises PlatformError."""
-    for attempt in range(1, _MAX_ATTEMPTS):
-        try:
-            await call()
-            return
-        except (SlowDown, Unreachable) as error:
-            pause = error.retry_after if isinstance(error, SlowDown) else attempt
-            await asyncio.sleep(min(pause, _MAX_PAUSE_SECONDS))
-    await call()

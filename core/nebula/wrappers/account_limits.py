@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from core.domain.chat import ChatRequest, Usage
 from core.domain.errors import ModelError, RateLimited, StoreError
 from core.prompt.tokens import TokenEstimator
-from core.store.quotas import Demand, Granted, Limit, Quotas, Refused
+from core.store.quotas import Demand, Granted, QuotaLimit, QuotaRefused, Quotas
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +55,10 @@ class AccountRateLimits:
         """`patience`: how long a request may wait for capacity, in seconds. `minute`: how many seconds a minute has."""
         self._quotas, self._patience = quotas, patience
         rpm, tpm, rpd = tier.requests_per_minute, tier.tokens_per_minute, tier.requests_per_day
-        self._requests = [Limit.smooth("account/requests", rpm, minute)] if rpm else []
+        self._requests = [QuotaLimit.smooth("account/requests", rpm, minute)] if rpm else []
         if rpd:
-            self._requests.append(Limit.daily("account/day", rpd))
-        self._tokens = Limit.smooth("account/tokens", tpm, minute) if tpm else None
+            self._requests.append(QuotaLimit.daily("account/day", rpd))
+        self._tokens = QuotaLimit.smooth("account/tokens", tpm, minute) if tpm else None
         # After a hold, waiting requests leave no faster than the limit allows; without a limit, not all at once.
         self._step = 1 / self._requests[0].per_second if rpm else 0.2
         self._estimator = TokenEstimator()
@@ -125,9 +125,9 @@ class AccountRateLimits:
                         return
                     case Granted(wait):
                         await asyncio.sleep(wait)  # then check again: a hold may have begun meanwhile
-                    case Refused(limit, wait) if wait > left or limit is None:
+                    case QuotaRefused(limit, wait) if wait > left or limit is None:
                         raise _refusal(limit, wait)
-                    case Refused(wait=wait):  # a new day begins soon; spread the requests over its first second
+                    case QuotaRefused(wait=wait):  # a new day begins soon; spread the requests over its first second
                         await asyncio.sleep(wait + random.uniform(0, 1))
         except StoreError as failure:
             self._stop_counting(failure)
@@ -156,7 +156,7 @@ class AccountRateLimits:
         return prompt + (request.max_tokens or DEFAULT_OUTPUT_TOKENS)
 
 
-def _refusal(limit: Limit | None, wait: float) -> RateLimited:
+def _refusal(limit: QuotaLimit | None, wait: float) -> RateLimited:
     """`ours` only for a limit: all models share the account, but a hold concerns one model alone."""
     return RateLimited(
         f"no capacity for {wait:.0f} s under {limit.name if limit else 'a hold'}", wait, ours=limit is not None

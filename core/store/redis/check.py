@@ -12,7 +12,7 @@ from core.domain.errors import StoreError
 from core.store.redis.client import STEP_TIMEOUT_SECONDS, detail
 from core.store.redis.cluster import SLOTS, Cluster
 from core.store.redis.primary import Primary, SentinelPool
-from core.store.redis.url import Address, Kind
+from core.store.redis.url import RedisAddress, RedisKind
 
 OLDEST_VERSION = (6, 2)
 
@@ -35,7 +35,7 @@ async def check(client: Redis, *, seconds: float = STEP_TIMEOUT_SECONDS) -> Serv
         async with asyncio.timeout(seconds):
             infos = await _cluster(kind) if isinstance(kind, Cluster) else [await _server(kind)]
     except (RedisError, RedisClusterException, OSError) as error:
-        if address.kind is Kind.SENTINEL and (wrong := await _sentinels(client, address)):
+        if address.kind is RedisKind.SENTINEL and (wrong := await _sentinels(client, address)):
             raise StoreError(wrong) from None
         raise StoreError(_advice(error, address)) from None
     # A node with another version or other settings may take over any slot.
@@ -70,7 +70,7 @@ async def _node(client: Cluster, node: Any) -> dict[str, Any]:
     return info
 
 
-async def _sentinels(client: Redis, address: Address) -> str | None:
+async def _sentinels(client: Redis, address: RedisAddress) -> str | None:
     """What is wrong with the Sentinels or with what they know; None if nothing is."""
     manager = cast(SentinelPool, client.connection_pool).sentinel_manager
     answers = await asyncio.gather(*(each.sentinel_masters() for each in manager.sentinels), return_exceptions=True)
@@ -104,7 +104,7 @@ async def _sentinels(client: Redis, address: Address) -> str | None:
     return None
 
 
-def _info(info: dict[str, Any], address: Address) -> ServerInfo:
+def _info(info: dict[str, Any], address: RedisAddress) -> ServerInfo:
     """What the server says about itself. Raises StoreError if the bot can't use it."""
     where = address.where
     version = str(info.get("redis_version", "0"))  # for Valkey, the version of Redis that it is compatible with
@@ -114,7 +114,7 @@ def _info(info: dict[str, Any], address: Address) -> ServerInfo:
         raise StoreError(
             f"There is a Sentinel at {where}: begin REDIS_URL with redis+sentinel:// and end it with the service."
         )
-    if info.get("cluster_enabled") and address.kind is not Kind.CLUSTER:
+    if info.get("cluster_enabled") and address.kind is not RedisKind.CLUSTER:
         raise StoreError(f"Redis at {where} is a node of a Cluster: begin REDIS_URL with redis+cluster://.")
     if info.get("role") == "slave":
         raise StoreError(f"Redis at {where} is a replica, which accepts no writes: put the primary into REDIS_URL.")
@@ -125,7 +125,7 @@ def _info(info: dict[str, Any], address: Address) -> ServerInfo:
     return ServerInfo("Redis", version, warnings)
 
 
-def _advice(error: Exception, address: Address) -> str:
+def _advice(error: Exception, address: RedisAddress) -> str:
     where = address.where
     cause = error.__cause__ or error  # over a unix socket redis-py wraps a failed handshake in a ConnectionError
     said = detail(error)

@@ -18,7 +18,7 @@ from core import metrics
 from core.domain.errors import StoreError
 from core.store.redis.cluster import Cluster
 from core.store.redis.primary import Primary, SentinelPool
-from core.store.redis.url import Address, Kind, parse
+from core.store.redis.url import RedisAddress, RedisKind, parse
 
 MAX_CONNECTIONS = 20  # per process and server; a caller waits for a free one instead of failing
 ANSWER_TIMEOUT_SECONDS = 2.0  # for one answer from the server, and for a free connection
@@ -58,25 +58,25 @@ def connect(
     }
     try:
         match address.kind:
-            case Kind.SERVER:
+            case RedisKind.SERVER:
                 return _primary(
                     BlockingConnectionPool.from_url(address.url, timeout=answer_timeout, **settings), address
                 )
-            case Kind.SENTINEL:
+            case RedisKind.SENTINEL:
                 return _primary(_sentinels(address, {"timeout": answer_timeout, **settings}), address)
-            case Kind.CLUSTER:
+            case RedisKind.CLUSTER:
                 # It has the same commands as a client for one server, but no common type.
                 return cast(Redis, _cluster(address, settings))
     except (ValueError, TypeError, RedisClusterException):  # the address has an unknown option
         raise StoreError("REDIS_URL has an invalid option after the ?: correct or remove it.") from None
 
 
-def _primary(pool: BlockingConnectionPool, address: Address) -> Primary:
+def _primary(pool: BlockingConnectionPool, address: RedisAddress) -> Primary:
     pool.connection_class(**pool.connection_kwargs)  # otherwise only the first caller would find an invalid option
     return Primary.at(pool, address)
 
 
-def _sentinels(address: Address, settings: dict[str, Any]) -> SentinelPool:
+def _sentinels(address: RedisAddress, settings: dict[str, Any]) -> SentinelPool:
     sentinel_settings = {
         "socket_timeout": SENTINEL_TIMEOUT_SECONDS,
         "socket_connect_timeout": SENTINEL_TIMEOUT_SECONDS,
@@ -88,7 +88,7 @@ def _sentinels(address: Address, settings: dict[str, Any]) -> SentinelPool:
     return SentinelPool(address.service, manager, ssl=address.tls, **options)  # type: ignore[no-untyped-call]
 
 
-def _cluster(address: Address, settings: dict[str, Any]) -> Cluster:
+def _cluster(address: RedisAddress, settings: dict[str, Any]) -> Cluster:
     nodes = [ClusterNode(*each) for each in address.hosts]
     client = Cluster(startup_nodes=nodes, ssl=address.tls, **Cluster.OPTIONS, **settings | dict(address.options))
     client.address = address

@@ -17,7 +17,7 @@ from redis.exceptions import (
     TimeoutError,
 )
 
-from core.store.redis.url import Address, Kind
+from core.store.redis.url import RedisAddress, RedisKind
 
 # What this package uses of redis-py's Cluster beyond its documented interface, verified in 8.1.0: all of it is here.
 #   redis._parsers.AsyncCommandsParser  without it the bot does not start; without its `node`, no look-up of the slots
@@ -40,7 +40,7 @@ class Cluster(RedisCluster):
     # slot that moved: by default the library would then sometimes close all connections.
     OPTIONS: dict[str, Any] = {"require_full_coverage": False, "reinitialize_steps": 0}  # noqa: RUF012
 
-    address: Address = Address(Kind.CLUSTER, "", "localhost:6379")
+    address: RedisAddress = RedisAddress(RedisKind.CLUSTER, "", "localhost:6379")
     _failed: str | None = None
 
     def __init__(self, **options: Any) -> None:

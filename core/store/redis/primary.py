@@ -7,7 +7,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.exceptions import ResponseError
 
-from core.store.redis.url import Address, Kind
+from core.store.redis.url import RedisAddress, RedisKind
 
 # In servers before 7.0 the error of a script contains the refusal of its command.
 _READONLY = re.compile(r"^READONLY|-READONLY|^You can't write against a read only")
@@ -16,10 +16,10 @@ _READONLY = re.compile(r"^READONLY|-READONLY|^You can't write against a read onl
 class Primary(Redis):
     """redis-py's client, with its address."""
 
-    address: Address = Address(Kind.SERVER, "", "localhost:6379")
+    address: RedisAddress = RedisAddress(RedisKind.SERVER, "", "localhost:6379")
 
     @classmethod
-    def at(cls, pool: BlockingConnectionPool, address: Address) -> "Primary":
+    def at(cls, pool: BlockingConnectionPool, address: RedisAddress) -> "Primary":
         """A client that owns this pool."""
         client = cast(Primary, cls.from_pool(pool))  # it has this class, though not in its annotation
         client.address = address

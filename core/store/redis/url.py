@@ -29,7 +29,7 @@ CLUSTER_EXAMPLE = (
 _HOST = re.compile(r"(?P<host>\[[0-9a-fA-F:.%]+\]|[^\[\]:@/\s]+)(?::(?P<port>\d{1,5}))?")
 
 
-class Kind(StrEnum):
+class RedisKind(StrEnum):
     """What an address leads to."""
 
     SERVER = "server"
@@ -39,24 +39,24 @@ class Kind(StrEnum):
 
 # The prefix that everybody uses says the kind; `rediss` says that the servers use TLS.
 SCHEMES = {
-    "redis": Kind.SERVER,
-    "rediss": Kind.SERVER,
-    "unix": Kind.SERVER,
-    "redis+sentinel": Kind.SENTINEL,
-    "rediss+sentinel": Kind.SENTINEL,
-    "redis+cluster": Kind.CLUSTER,
-    "rediss+cluster": Kind.CLUSTER,
+    "redis": RedisKind.SERVER,
+    "rediss": RedisKind.SERVER,
+    "unix": RedisKind.SERVER,
+    "redis+sentinel": RedisKind.SENTINEL,
+    "rediss+sentinel": RedisKind.SENTINEL,
+    "redis+cluster": RedisKind.CLUSTER,
+    "rediss+cluster": RedisKind.CLUSTER,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class RedisAddress:
     """A parsed address. `hosts`: Sentinels, or some of the Cluster's nodes. `options` and `sentinel`: for redis-py.
 
     `options` and `sentinel` include credentials; `where` names the address for people without user and password.
     """
 
-    kind: Kind
+    kind: RedisKind
     url: str = field(repr=False)
     where: str
     hosts: tuple[tuple[str, int], ...] = ()
@@ -66,45 +66,49 @@ class Address:
     sentinel: tuple[tuple[str, Any], ...] = field(default=(), repr=False)
 
 
-def parse(url: str) -> Address:
+def parse(url: str) -> RedisAddress:
     """Parse an address. Raises StoreError, which shows how an address must look and quotes no part of this one."""
     scheme, _, rest = url.partition("://")
     kind = SCHEMES.get(scheme.lower())
     if kind is None or "://" not in url:
         *most, last = (f"{each}://" for each in SCHEMES)
         raise StoreError(f"REDIS_URL must begin with {', '.join(most)} or {last}.")
-    example = {Kind.SERVER: SERVER_EXAMPLE, Kind.SENTINEL: SENTINEL_EXAMPLE, Kind.CLUSTER: CLUSTER_EXAMPLE}[kind]
+    example = {
+        RedisKind.SERVER: SERVER_EXAMPLE,
+        RedisKind.SENTINEL: SENTINEL_EXAMPLE,
+        RedisKind.CLUSTER: CLUSTER_EXAMPLE,
+    }[kind]
     try:
-        return _server(url) if kind is Kind.SERVER else _several(kind, scheme.lower().partition("+")[0], rest)
+        return _server(url) if kind is RedisKind.SERVER else _several(kind, scheme.lower().partition("+")[0], rest)
     except ValueError:
         # Without the cause, which may quote part of the password.
         raise StoreError(example) from None
 
 
-def _server(url: str) -> Address:
+def _server(url: str) -> RedisAddress:
     options: dict[str, Any] = dict(parse_url(url))
     where = str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', SERVER_PORT)}")
-    return Address(Kind.SERVER, url, where)
+    return RedisAddress(RedisKind.SERVER, url, where)
 
 
-def _several(kind: Kind, scheme: str, rest: str) -> Address:
+def _several(kind: RedisKind, scheme: str, rest: str) -> RedisAddress:
     """Parse an address with a list of hosts; redis-py gets the first. Raises ValueError."""
     place, _, query = rest.partition("?")
     authority, _, path = place.partition("/")
     login, at, hosts = authority.rpartition("@")
-    default = SENTINEL_PORT if kind is Kind.SENTINEL else SERVER_PORT
+    default = SENTINEL_PORT if kind is RedisKind.SENTINEL else SERVER_PORT
     listed = tuple(_host(each, default) for each in hosts.split(","))
     names = ", ".join(_name(*each) for each in listed)
-    service, _, database = path.strip("/").partition("/") if kind is Kind.SENTINEL else ("", "", path.strip("/"))
+    service, _, database = path.strip("/").partition("/") if kind is RedisKind.SENTINEL else ("", "", path.strip("/"))
     service = unquote(service)
-    if kind is Kind.SENTINEL and not service:
+    if kind is RedisKind.SENTINEL and not service:
         raise ValueError("no service")
-    if database and not (kind is Kind.SENTINEL and database.isdecimal()):
+    if database and not (kind is RedisKind.SENTINEL and database.isdecimal()):
         raise ValueError("no such database")
     url = f"{scheme}://{login}{at}{_name(*listed[0])}/{database or 0}" + (f"?{query}" if query else "")
     options: dict[str, Any] = dict(parse_url(url))
     tls = options.pop("connection_class", None) is SSLConnection
-    for ours in ("host", "port") if kind is Kind.SENTINEL else ("host", "port", "db"):
+    for ours in ("host", "port") if kind is RedisKind.SENTINEL else ("host", "port", "db"):
         options.pop(ours, None)
     # Sentinels may have their own user and password, and TLS; they never get those of the servers.
     sentinel = {
@@ -116,8 +120,8 @@ def _several(kind: Kind, scheme: str, rest: str) -> Address:
         sentinel["ssl"] = str(sentinel["ssl"]).lower() in ("1", "true", "yes")
         if sentinel["ssl"]:
             sentinel |= {name: value for name, value in options.items() if name.startswith("ssl_")}
-    where = f"{service} (Sentinel at {names})" if kind is Kind.SENTINEL else names
-    return Address(kind, url, where, listed, service, tls, tuple(options.items()), tuple(sentinel.items()))
+    where = f"{service} (Sentinel at {names})" if kind is RedisKind.SENTINEL else names
+    return RedisAddress(kind, url, where, listed, service, tls, tuple(options.items()), tuple(sentinel.items()))
 
 
 def _host(text: str, default: int) -> tuple[str, int]:

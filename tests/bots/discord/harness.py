@@ -14,17 +14,17 @@ from bots.discord.api.limits import LIMITS, Window
 from bots.discord.api.limits import Limits as BotLimits
 from bots.discord.app import Discord
 from bots.sandbox.discord.interactions import Interaction
-from bots.sandbox.discord.limits import Limits
+from bots.sandbox.discord.limits import DiscordLimits
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.text import walk
-from bots.sandbox.discord.values import Channel, Message, Permission, Upload, User
+from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, DiscordUpload, DiscordUser, Permission
 from bots.sandbox.nebula.server import NebulaServer
-from core.settings.config import Config
 from tests.bounds import HANG_SECONDS
+from tests.configuration import Configuration, configured
 
 T = TypeVar("T")
 GENERAL = "#general"
-# On both sides of the wire the windows of Discord's limits are this many times shorter here.
+# In these tests the windows of Discord's limits are this many times shorter, for the server and for the bot.
 FASTER = 5.0
 
 
@@ -32,7 +32,7 @@ def _quick(window: Window) -> Window:
     return replace(window, seconds=window.seconds / FASTER)
 
 
-QUICK = BotLimits(
+QUICK_BOT_LIMITS = BotLimits(
     post=_quick(LIMITS.post),
     edit=_quick(LIMITS.edit),
     old_edit=_quick(LIMITS.old_edit),
@@ -43,8 +43,8 @@ QUICK = BotLimits(
 """The limits that the bot keeps in tests."""
 
 
-class Room:
-    """Speaks for people in places, both by name: `#general` is a channel, `@ann` the direct channel with Ann."""
+class DiscordRoom:
+    """Acts for people in places, both by name: `#general` is a channel, `@ann` the direct channel with Ann."""
 
     def __init__(self, discord: DiscordServer, model: NebulaServer) -> None:
         self.discord, self.nebula = discord, model
@@ -56,23 +56,23 @@ class Room:
         self.people["max"] = discord.add_member(self.guild, "max", permissions=Permission.MANAGE_CHANNELS)
         self.people["ada"] = discord.add_member(self.guild, "ada", permissions=Permission.ADMINISTRATOR)
 
-    def place(self, where: str | Channel) -> Channel:
+    def place(self, where: str | DiscordChannel) -> DiscordChannel:
         """Return a channel by name."""
-        if isinstance(where, Channel):
+        if isinstance(where, DiscordChannel):
             return where
         return self.discord.open_dm(self.people[where[1:]]) if where.startswith("@") else self.channels[where]
 
     async def say(
         self,
         who: str,
-        where: str | Channel,
+        where: str | DiscordChannel,
         text: str,
         *,
-        reply_to: Message | None = None,
+        reply_to: DiscordMessage | None = None,
         ping: bool = True,
-        attachments: Sequence[Upload] = (),
+        attachments: Sequence[DiscordUpload] = (),
         role: bool = False,
-    ) -> Message:
+    ) -> DiscordMessage:
         """Write a message as a person; `role` mentions the bot by its role."""
         return await self.discord.say(
             self.people[who],
@@ -84,20 +84,22 @@ class Room:
             mention_bot_role=role,
         )
 
-    async def slash(self, who: str, where: str | Channel, path: str, **options: object) -> Interaction:
+    async def slash(self, who: str, where: str | DiscordChannel, path: str, **options: object) -> Interaction:
         """Use a slash command as soon as it is registered."""
         name = path.split()[0]
         await self.until(lambda: any(command["name"] == name for command in self.discord.commands.registered))
         return await self.discord.slash(self.people[who], self.place(where), path, options)
 
-    async def used(self, who: str, where: str | Channel, path: str, **options: str) -> str:
+    async def used(self, who: str, where: str | DiscordChannel, path: str, **options: str) -> str:
         """Use a slash command and return what it shows, all messages together."""
         shown = await self.slash(who, where, path, **options)
         await self.until(lambda: shown.original is not None and not shown.loading)
         return "\n".join(message.content for message in shown.messages)
 
-    async def answered(self, who: str, where: str | Channel, text: str, answer: str, *, settle: bool = True) -> str:
-        """Ask a question, wait for its whole scripted answer, and return what the model was asked last.
+    async def answered(
+        self, who: str, where: str | DiscordChannel, text: str, answer: str, *, settle: bool = True
+    ) -> str:
+        """Ask a question, wait for its whole scripted answer, and return the text of the model's last request.
 
         With `settle`, also wait until no other turn runs.
         """
@@ -110,29 +112,29 @@ class Room:
         assert len(self.nebula.requests) == before + 1
         return self.asked()
 
-    def buttons(self, message: Message) -> dict[str, str]:
+    def buttons(self, message: DiscordMessage) -> dict[str, str]:
         """The buttons that a message has now: their ids by their labels."""
         current = self.discord.message(message)
         parts = walk(current.components) if current else ()
         return {str(part["label"]): str(part["custom_id"]) for part in parts if part.get("type") == 2}
 
-    async def press(self, who: str, message: Message, label: str) -> Interaction:
+    async def press(self, who: str, message: DiscordMessage, label: str) -> Interaction:
         """Press a button as soon as it is there."""
         await self.until(lambda: label in self.buttons(message))
         return await self.discord.press(self.people[who], message, self.buttons(message)[label])
 
-    async def told(self, who: str, message: Message, label: str) -> str:
+    async def told(self, who: str, message: DiscordMessage, label: str) -> str:
         """Press a button; return the sentence that only this person sees."""
         pressed = await self.press(who, message, label)
         [sentence] = await self.until(lambda: pressed.followups)
         assert sentence.ephemeral_for == self.people[who].id
         return sentence.content
 
-    def said(self, where: str | Channel) -> list[str]:
+    def said(self, where: str | DiscordChannel) -> list[str]:
         """What the bot shows in a place, one entry per message."""
         return [message.content for message in self.shown(where)]
 
-    def shown(self, where: str | Channel) -> list[Message]:
+    def shown(self, where: str | DiscordChannel) -> list[DiscordMessage]:
         """The bot's messages in a place that everybody sees."""
         found = self.discord.messages(self.place(where))
         return [one for one in found if one.author.id == self.me.id and not one.ephemeral_for]
@@ -142,7 +144,7 @@ class Room:
         return self.nebula.requests[-1].messages[-1].content
 
     @property
-    def me(self) -> User:
+    def me(self) -> DiscordUser:
         """The bot's user."""
         return self.discord.bot_user
 
@@ -151,10 +153,10 @@ class Room:
         return await self.discord.until(condition, timeout)
 
 
-def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> Config:
+def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> Configuration:
     """The configuration of a bot that uses these servers."""
     values: dict[str, Any] = {
-        "NEBULA_API_KEY": "key",
+        "nebula_api_key": "key",
         "nebula_base_url": model.base_url,
         "nebula_platform_url": model.platform_url,
         "discord_token": discord.token,
@@ -162,7 +164,7 @@ def config_for(discord: DiscordServer, model: NebulaServer, **changes: Any) -> C
         "discord_gateway_url": discord.gateway_url,
         "drain_seconds": 0,
     }
-    return Config(**{**values, **changes})
+    return configured(**{**values, **changes})
 
 
 def discord_server(**options: Any) -> DiscordServer:
@@ -174,36 +176,41 @@ def discord_server(**options: Any) -> DiscordServer:
 async def room(
     redis: "Redis",
     *,
-    limits: Limits | None = None,
-    before: Callable[[Room], None] = lambda _: None,
+    limits: DiscordLimits | None = None,
+    before: Callable[[DiscordRoom], None] = lambda _: None,
     changes: dict[str, Any] | None = None,
-    kept: BotLimits = QUICK,
+    kept: BotLimits = QUICK_BOT_LIMITS,
     answer_seconds: float = HANG_SECONDS,
     **options: Any,
-) -> AsyncIterator[Room]:
+) -> AsyncIterator[DiscordRoom]:
     """Run everything.
 
     `before` is called before the bot connects; `changes` go into the configuration, `options` to the server; `limits`
-    are written as Discord has them, `kept` are those that the bot keeps.
+    are the server's, as Discord has them; `kept` are those that the bot keeps.
     """
     quick = limits.faster(FASTER) if limits else None
     async with discord_server(limits=quick, **options) as discord, NebulaServer() as model:
-        stage = Room(discord, model)
+        stage = DiscordRoom(discord, model)
         before(stage)
         async with running(stage, redis, config_for(discord, model, **(changes or {})), answer_seconds, kept):
             yield stage
             with suppress(RedisError, OSError):
-                await redis.flushall()  # nobody is left to continue what still runs, so we don't wait for it
+                await redis.flushall()  # no other process could continue running turns, so we don't wait for them
 
 
 @asynccontextmanager
 async def running(
-    stage: Room, redis: "Redis", config: Config, answer_seconds: float = HANG_SECONDS, limits: BotLimits = QUICK
+    stage: DiscordRoom,
+    redis: "Redis",
+    config: Configuration,
+    answer_seconds: float = HANG_SECONDS,
+    limits: BotLimits = QUICK_BOT_LIMITS,
 ) -> AsyncIterator[None]:
-    """The bot, from its log-in to its end; a second one beside it is a second replica or a restart."""
-    platform = Discord(config, limits=limits, answer_seconds=answer_seconds)
-    async with chat_model(config, redis) as model, asyncio.TaskGroup() as group:
-        bot = assemble(config, redis, model, [platform])
+    """Run the bot from its log-in to its end. A second one at the same time is a second replica, a later one a
+    restart."""
+    platform = Discord(config.discord, limits=limits, answer_seconds=answer_seconds)
+    async with chat_model(config.core, redis) as model, asyncio.TaskGroup() as group:
+        bot = assemble(config.core, redis, model, [platform])
         async with bot.runner.open():
             serving = group.create_task(platform.run(bot.dispatcher))
             ready = group.create_task(platform.ready.wait())

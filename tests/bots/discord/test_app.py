@@ -1,4 +1,4 @@
-"""The Discord adapter at the wire: an unmodified discord.py and the whole core against the sandbox's Discord."""
+"""The Discord adapter at the wire: an unmodified discord.py and the whole core with the sandbox's Discord."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -13,25 +13,25 @@ from bots.discord.app import invite_url
 from bots.discord.components import commands
 from bots.discord.inbound import ordering
 from bots.sandbox.discord.interactions import Interaction
-from bots.sandbox.discord.limits import OFF, Limits
+from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimits
 from bots.sandbox.discord.sessions import Intent
-from bots.sandbox.discord.values import Channel, Message, Overwrite, Permission, Upload
-from bots.sandbox.nebula.faults import Fault, Thought
+from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, DiscordUpload, Overwrite, Permission
+from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import COMMANDS
 from core.domain.errors import StoreError
-from core.settings.config import WrongConfig
+from core.settings.environment import WrongConfig
 from core.store.redis.client import connection
 from core.turns import accepted
-from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
-POST = "POST /channels/{channel}/messages"
+POST_ROUTE = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 EDIT_RESPONSE = "PATCH /webhooks/{application}/{token}/messages/*"
 
 
 @pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[Room]:
+async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
     """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
@@ -45,7 +45,7 @@ def _ends(shown: Interaction, text: str) -> Callable[[], bool]:
 class TestQuestions:
     """Which messages are questions, and what the model reads."""
 
-    async def test_a_mention_is_answered_with_a_reply(self, here: Room) -> None:
+    async def test_a_mention_is_answered_with_a_reply(self, here: DiscordRoom) -> None:
         """The reply to a mention pings nobody, and the model does not read the mention itself."""
         here.nebula.answer_next("Hello **Ann**!")
         question = await here.say("ann", GENERAL, "@nebula hello")
@@ -56,7 +56,7 @@ class TestQuestions:
         assert reply.reference == question.id
         assert not reply.pings
 
-    async def test_the_bots_own_role_is_a_mention(self, redis_client: Redis) -> None:
+    async def test_a_mention_of_the_bots_role_is_a_mention(self, redis_client: Redis) -> None:
         """Clients offer the bot's managed role next to the bot; mentioning it asks the bot."""
         async with room(redis_client, role_mention_unlocks=True) as here:
             here.nebula.answer_next("Yes.")
@@ -65,14 +65,14 @@ class TestQuestions:
             assert here.asked().endswith("are you there?")
             assert "<@" not in here.asked()
 
-    async def test_a_role_mention_whose_text_is_hidden_is_answered_with_what_to_do(self, here: Room) -> None:
+    async def test_a_role_mention_with_hidden_text_is_explained(self, here: DiscordRoom) -> None:
         """If the role mention does not reveal the text, the person learns whom to mention; the model is not asked."""
         await here.say("ann", GENERAL, "@nebula are you there?", role=True)
         await here.until(lambda: here.said(GENERAL))
         assert f"mention my role. Pick me (@{here.me.name}, the bot)" in here.said(GENERAL)[0]
         assert not here.nebula.requests
 
-    async def test_a_reply_that_pings_the_bot_is_a_mention(self, here: Room) -> None:
+    async def test_a_reply_that_pings_the_bot_is_a_mention(self, here: DiscordRoom) -> None:
         """A reply to one of the bot's messages asks the bot, without its name in the text."""
         await here.answered("ann", GENERAL, "@nebula one?", "First.")
         here.nebula.answer_next("Second.")
@@ -80,7 +80,7 @@ class TestQuestions:
         await here.until(lambda: here.said(GENERAL) == ["First.", "Second."])
         assert here.asked().endswith("and two?")
 
-    async def test_only_what_is_put_to_the_bot_is_answered(self, here: Room) -> None:
+    async def test_messages_to_nobody_or_others_are_not_answered(self, here: DiscordRoom) -> None:
         """Ignored: @everyone, a mention inside code, plain talk, a silent reply, another bot's mention."""
         other = here.discord.add_member(here.guild, "Rival", bot=True)
         await here.say("ann", GENERAL, "nothing for the bot")
@@ -93,7 +93,7 @@ class TestQuestions:
         await here.answered("bob", GENERAL, "@nebula and that?", "That one.")
         assert here.said(GENERAL) == ["This one.", "That one."]
 
-    async def test_an_edited_question_is_not_answered_again(self, here: Room) -> None:
+    async def test_an_edited_question_is_not_answered_again(self, here: DiscordRoom) -> None:
         """Editing a mention does not ask again."""
         here.nebula.answer_next("Once.")
         question = await here.say("ann", GENERAL, "@nebula hello")
@@ -102,11 +102,11 @@ class TestQuestions:
         await here.answered("bob", GENERAL, "@nebula next", "Next.")
         assert here.said(GENERAL) == ["Once.", "Next."]
 
-    async def test_a_direct_message_needs_no_mention(self, here: Room) -> None:
+    async def test_a_direct_message_needs_no_mention(self, here: DiscordRoom) -> None:
         """In a direct message everything is a question."""
         assert (await here.answered("ann", "@ann", "hello there", "Hi.")).endswith("hello there")
 
-    async def test_names_take_the_place_of_ids(self, here: Room) -> None:
+    async def test_names_replace_ids(self, here: DiscordRoom) -> None:
         """The model reads names where Discord writes ids, in any script."""
         here.discord.add_role(here.guild, "Gärtner")
         asked = await here.answered("ann", GENERAL, "@nebula wer ist @bob in #random bei @Gärtner? 👩‍🌾 שלום", "Er.")
@@ -114,8 +114,8 @@ class TestQuestions:
         for word in ("bob", "random", "Gärtner", "👩‍🌾 שלום"):
             assert word in asked
 
-    async def test_a_forwarded_message_is_part_of_the_question(self, here: Room) -> None:
-        """The text of a forwarded message is in a snapshot beside the message's own, and is read with it."""
+    async def test_a_forwarded_message_is_part_of_the_question(self, here: DiscordRoom) -> None:
+        """The text of a forwarded message is in a snapshot beside the message's own text, and the model reads both."""
         snapshot = {"content": "the forwarded words", "embeds": [], "attachments": [], "type": 0, "mentions": []}
         snapshot |= {"timestamp": "2026-11-22T10:00:00+00:00", "edited_timestamp": None, "flags": 0, "components": []}
         payload: dict[str, Any] = {
@@ -131,7 +131,7 @@ class TestQuestions:
         await here.until(lambda: here.said("@ann") == ["Read."])
         assert here.asked().endswith("the forwarded words")
 
-    async def test_a_message_from_a_guild_that_is_not_known_yet_is_answered(self, here: Room) -> None:
+    async def test_a_message_from_an_unknown_guild_is_answered(self, here: DiscordRoom) -> None:
         """During an outage a message may come before its guild; it is answered even with only the required fields."""
         channel = here.place(GENERAL)
         question = await here.say("ann", GENERAL, "just a message to reply to")
@@ -148,11 +148,11 @@ class TestQuestions:
         here.discord.gateway.dispatch("MESSAGE_CREATE", lambda _: payload, guild=here.guild.id)
         await here.until(lambda: here.said(GENERAL) == ["Still here."])
 
-    async def test_an_empty_mention_and_an_image_are_answered_without_the_model(self, here: Room) -> None:
+    async def test_an_empty_mention_and_an_image_are_answered_without_the_model(self, here: DiscordRoom) -> None:
         """A mention without text gets help on how to ask; an image alone gets a request for text."""
         await here.say("ann", GENERAL, "@nebula")
         await here.until(lambda: here.said(GENERAL))
-        await here.say("ann", GENERAL, "@nebula", attachments=[Upload("a.png", b"png", "image/png")])
+        await here.say("ann", GENERAL, "@nebula", attachments=[DiscordUpload("a.png", b"png", "image/png")])
         await here.until(lambda: len(here.said(GENERAL)) == 2)
         assert "write your question" in here.said(GENERAL)[0]
         assert "only text" in here.said(GENERAL)[1]
@@ -165,8 +165,8 @@ class TestQuestions:
             await here.until(lambda: any("6,000 characters" in text for text in here.said(GENERAL)))
             assert not here.nebula.requests
 
-    async def test_a_hundred_thousand_characters_in_parts_are_taken(self, here: Room) -> None:
-        """A text of 100,000 characters, in as many commands as Discord's limit needs, is accepted and remembered."""
+    async def test_a_hundred_thousand_characters_in_parts_are_accepted(self, here: DiscordRoom) -> None:
+        """A text of 100,000 characters is accepted and stored, in as many commands as Discord's limit needs."""
         for part in range(17):
             here.nebula.answer_next(f"Part {part}.")
             shown = await here.slash("ann", "@ann", "ask", prompt=f"{part} " + "word " * 1190)
@@ -174,8 +174,8 @@ class TestQuestions:
             await here.bot.runner.idle()
         assert (await here.answered("ann", "@ann", "what was it?", "Long.")).endswith("what was it?")
 
-    async def test_two_questions_at_once_are_answered_in_their_order(self, here: Room) -> None:
-        """The second question waits with a reaction until the first is answered; then the reaction goes."""
+    async def test_two_simultaneous_questions_are_answered_in_order(self, here: DiscordRoom) -> None:
+        """The second question has a reaction until the first is answered; then the reaction disappears."""
         held = here.nebula.hold(0)
         here.nebula.answer_next("One.")
         here.nebula.answer_next("Two.")
@@ -183,7 +183,7 @@ class TestQuestions:
         waiting = await here.say("bob", GENERAL, "@nebula second")
         marked = await here.until(lambda: (found := here.discord.message(waiting)) and found.reactions)
         assert ("👀", (here.me.id,)) in [(each.emoji, each.users) for each in marked or ()]
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL) == ["One.", "Two."])
         await here.until(lambda: (found := here.discord.message(waiting)) and not found.reactions)
         first, second = here.nebula.requests
@@ -192,8 +192,8 @@ class TestQuestions:
 
     async def test_every_question_of_a_burst_gets_its_reaction_at_discords_pace(self, redis_client: Redis) -> None:
         """Every waiting question gets its reaction, Discord refuses none, and each is removed again."""
-        async with room(redis_client, limits=replace(OFF, reaction=Limits().reaction)) as here:
-            here.nebula.fault(Fault(stall_after=3))
+        async with room(redis_client, limits=replace(NO_DISCORD_LIMITS, reaction=DiscordLimits().reaction)) as here:
+            here.nebula.fault(NebulaFault(stall_after=3))
             first = await here.say("ann", GENERAL, "@nebula first")
             await here.until(lambda: here.shown(GENERAL))
             waiting = [await here.say("bob", GENERAL, f"@nebula question {number}") for number in range(3)]
@@ -209,15 +209,16 @@ class TestQuestions:
             assert len(put) >= 3
             assert put == taken
 
-    async def test_a_waiting_question_shows_its_place(self, here: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Beside the eyes stands how many come before it; that changes when the line moves, and goes with its turn."""
+    async def test_a_waiting_question_shows_its_place(self, here: DiscordRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A number beside the eyes shows how many come before it; it changes as the queue moves, and disappears with
+        the turn."""
         monkeypatch.setattr(accepted, "POLL_SECONDS", 0.05)
-        here.nebula.fault(Fault(stall_after=3), times=3)
+        here.nebula.fault(NebulaFault(stall_after=3), times=3)
         await here.say("ann", GENERAL, "@nebula first")
         await here.until(lambda: here.shown(GENERAL))
         second, third = [await here.say("bob", GENERAL, f"@nebula question {number}") for number in range(2)]
 
-        def reactions_on(message: Message) -> set[str]:
+        def reactions_on(message: DiscordMessage) -> set[str]:
             found = here.discord.message(message)
             return {each.emoji for each in found.reactions} if found else set()
 
@@ -228,7 +229,7 @@ class TestQuestions:
         await here.press("bob", here.shown(GENERAL)[1], "Stop")
         await here.until(lambda: not reactions_on(third))
 
-    async def test_a_redelivered_event_is_answered_once(self, here: Room) -> None:
+    async def test_a_redelivered_event_is_answered_once(self, here: DiscordRoom) -> None:
         """The gateway may deliver an event several times; a message and a command are still answered once."""
         here.discord.gateway.duplicate = 3
         await here.answered("ann", GENERAL, "@nebula hello", "Once.")
@@ -238,20 +239,20 @@ class TestQuestions:
         await here.answered("ann", GENERAL, "@nebula again", "Again.")
         assert len(here.nebula.requests) == 3
 
-    async def test_the_bot_is_seen_typing_until_it_answers(self, here: Room) -> None:
-        """While the model has been asked and there is nothing to show yet, Discord shows the bot as typing."""
+    async def test_the_bot_types_until_it_answers(self, here: DiscordRoom) -> None:
+        """Discord shows the bot as typing from the model's request until there is something to show."""
         held = here.nebula.hold(0)
         here.nebula.answer_next("Done.")
         await here.say("ann", GENERAL, "@nebula hello")
         await here.until(lambda: here.discord.typing(here.place(GENERAL)))
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL) == ["Done."])
 
 
 class TestReplies:
     """How an answer is shown."""
 
-    async def test_the_models_text_pings_nobody(self, here: Room) -> None:
+    async def test_the_models_text_pings_nobody(self, here: DiscordRoom) -> None:
         """Neither the first frame nor an edit lets the model's words ping a person, a role or everybody."""
         ann, role = here.people["ann"].id, here.discord.bot_role(here.guild).id
         here.nebula.pace = 100
@@ -264,7 +265,7 @@ class TestReplies:
         for message in here.shown(GENERAL):
             assert all(not frame.pings for frame in message.frames)
 
-    async def test_a_long_answer_goes_over_several_messages(self, here: Room) -> None:
+    async def test_a_long_answer_goes_over_several_messages(self, here: DiscordRoom) -> None:
         """No message exceeds the limit, every line of code is there, and each message closes its fence."""
         lines = [f"print('line {number:04}')" for number in range(300)]
         here.nebula.answer_next("Here:\n\n```python\n" + "\n".join(lines) + "\n```\n\nThat was it.")
@@ -278,7 +279,7 @@ class TestReplies:
         assert all(together.count(line) == 1 for line in lines)
         assert [message.reference != "" for message in here.shown(GENERAL)] == [True] + [False] * (len(said) - 1)
 
-    async def test_thinking_aloud_is_shown_as_such_and_kept_out_of_the_answer(self, here: Room) -> None:
+    async def test_thinking_aloud_is_shown_but_not_in_the_answer(self, here: DiscordRoom) -> None:
         """A model's thoughts are not shown; afterwards small print says for how long it thought."""
         held = here.nebula.hold(10)
         here.nebula.answer_next("The answer.", thought="secret thought " * 8, style=Thought.TAGS)
@@ -286,7 +287,7 @@ class TestReplies:
         before = len(here.shown(GENERAL))
         await here.say("ann", GENERAL, "@nebula think")
         await here.until(lambda: len(here.shown(GENERAL)) > before)
-        held.let_go()
+        held.release()
         await here.until(lambda: any("The answer." in text for text in here.said(GENERAL)))
         await here.bot.runner.idle()
         reply = here.shown(GENERAL)[-1]
@@ -298,19 +299,19 @@ class TestReplies:
 
     async def test_a_steady_stream_exceeds_no_rate_limit(self, redis_client: Redis) -> None:
         """An answer that streams for seconds causes no 429, and its end is visible as soon as the model ends."""
-        async with room(redis_client, limits=Limits()) as here:
+        async with room(redis_client, limits=DiscordLimits()) as here:
             here.nebula.pace = 20
             held = here.nebula.hold()
             here.nebula.answer_next(" ".join(f"w{number:03}" for number in range(300)))
             await here.say("ann", GENERAL, "@nebula go on")
             await here.until(lambda: here.shown(GENERAL) and len(here.shown(GENERAL)[0].frames) > 7)
-            held.let_go()
+            held.release()
             await here.until(lambda: any(text.endswith("w299") for text in here.said(GENERAL)))
             assert here.nebula.requests[0].finished
             assert not [call for call in here.discord.calls if call.status == 429]
 
     @pytest.mark.parametrize("fault", ["429", "503", "reset"])
-    async def test_the_end_of_an_answer_lands_in_spite_of_failing_edits(self, here: Room, fault: str) -> None:
+    async def test_the_end_of_an_answer_is_shown_despite_failing_edits(self, here: DiscordRoom, fault: str) -> None:
         """Edits are refused or cut off for a while; the reply still ends complete, in one message."""
         match fault:
             case "429":
@@ -324,16 +325,16 @@ class TestReplies:
         await here.say("ann", GENERAL, "@nebula hello")
         await here.until(lambda: len(here.said(GENERAL)) == 1 and here.said(GENERAL)[0].endswith("end"))
 
-    async def test_a_post_whose_answer_was_lost_is_not_posted_twice(self, here: Room) -> None:
+    async def test_a_post_whose_answer_was_lost_is_not_posted_twice(self, here: DiscordRoom) -> None:
         """If the connection breaks after Discord accepted the message, the bot finds it again and updates it."""
-        here.discord.faults.reset(POST, times=2)
+        here.discord.faults.reset(POST_ROUTE, times=2)
         here.nebula.pace = 50
         here.nebula.answer_next("word " * 40 + "end")
         await here.say("ann", GENERAL, "@nebula hello")
         await here.until(lambda: any(text.endswith("end") for text in here.said(GENERAL)))
         assert len(here.said(GENERAL)) == 1
 
-    async def test_a_reply_that_somebody_deletes_ends_its_turn(self, here: Room) -> None:
+    async def test_a_reply_that_somebody_deletes_ends_its_turn(self, here: DiscordRoom) -> None:
         """Nobody reads the deleted message: it is not posted again, and the next question is answered."""
         here.nebula.pace = 20
         here.nebula.answer_next("a long tale " * 10)
@@ -347,16 +348,16 @@ class TestReplies:
         await here.say("bob", GENERAL, "@nebula next")
         await here.until(lambda: here.said(GENERAL) == ["Next."])
 
-    async def test_without_the_right_to_read_history_the_answer_is_no_reply(self, here: Room) -> None:
+    async def test_without_the_right_to_read_history_the_answer_is_no_reply(self, here: DiscordRoom) -> None:
         """Discord refuses the reference, not the answer."""
         rule = Overwrite(here.guild.id, deny=Permission.READ_MESSAGE_HISTORY)
         here.discord.overwrite(here.place(GENERAL), rule, Overwrite(here.me.id, deny=Permission.READ_MESSAGE_HISTORY))
         await here.answered("ann", GENERAL, "@nebula hello", "Plain.")
         assert here.shown(GENERAL)[0].reference == ""
 
-    async def test_what_the_model_can_not_do_is_said(self, here: Room) -> None:
+    async def test_a_failure_of_the_model_is_explained(self, here: DiscordRoom) -> None:
         """A failing model leads to a sentence, never to silence."""
-        here.nebula.fault(Fault(status=401, body="{}"), times=None)
+        here.nebula.fault(NebulaFault(status=401, body="{}"), times=None)
         await here.say("ann", GENERAL, "@nebula hello")
         await here.until(lambda: here.said(GENERAL))
         assert "API key" in here.said(GENERAL)[0]
@@ -365,7 +366,7 @@ class TestReplies:
 class TestThreads:
     """Threads and where replies go."""
 
-    async def test_a_thread_remembers_by_itself_and_inherits_the_settings(self, here: Room) -> None:
+    async def test_a_thread_has_its_own_history_and_inherits_the_settings(self, here: DiscordRoom) -> None:
         """A thread has its parent's prompt and not its history; the channel does not know what was said in it."""
         await here.used("max", GENERAL, "prompt set", text="Speak like a pirate.")
         await here.answered("ann", GENERAL, "@nebula channel talk", "Ay.")
@@ -381,13 +382,11 @@ class TestThreads:
         assert any("channel talk" in text for text in outside)
         assert not any("thread talk" in text for text in outside)
 
-    async def test_a_thread_that_the_gateway_did_not_tell_of_has_its_parents_settings(
-        self, redis_client: Redis
-    ) -> None:
+    async def test_a_thread_unknown_to_the_gateway_has_its_parents_settings(self, redis_client: Redis) -> None:
         """Archived threads are missing from a guild's list; the first message in one is answered as in any thread."""
-        threads: list[Channel] = []
+        threads: list[DiscordChannel] = []
 
-        def archived(stage: Room) -> None:
+        def archived(stage: DiscordRoom) -> None:
             threads.append(stage.discord.archive(stage.discord.add_thread(stage.place(GENERAL), "Old")))
 
         async with room(redis_client, before=archived) as here:
@@ -406,8 +405,8 @@ class TestThreads:
             await here.until(lambda: here.said(threads[0]) == ["Arr."])
             assert "pirate" in here.nebula.requests[-1].messages[0].content
 
-    async def test_channels_are_kept_apart(self, here: Room) -> None:
-        """Another channel knows neither the prompt nor the history of this one."""
+    async def test_channels_are_kept_apart(self, here: DiscordRoom) -> None:
+        """Another channel has neither the prompt nor the history of this one."""
         await here.used("max", GENERAL, "prompt set", text="Speak like a pirate.")
         await here.answered("ann", GENERAL, "@nebula here", "Ay.")
         await here.answered("ann", "#random", "@nebula there", "Yes.")
@@ -416,7 +415,7 @@ class TestThreads:
         assert "here\n" not in elsewhere
         assert len(here.nebula.requests[-1].messages) == 2
 
-    async def test_replies_may_open_a_thread(self, here: Room) -> None:
+    async def test_replies_may_open_a_thread(self, here: DiscordRoom) -> None:
         """With `replies thread` the answer opens a thread named after the question, which remembers it."""
         await here.used("max", GENERAL, "set", parameter="replies", value="thread")
         here.nebula.answer_next("Inside.")
@@ -429,7 +428,7 @@ class TestThreads:
         assert any("what is a thread?" in message.content for message in here.nebula.requests[-1].messages)
         assert not [message for message in here.shown(GENERAL) if "Inside" in message.content]
 
-    async def test_a_thread_that_is_there_already_is_used(self, here: Room) -> None:
+    async def test_an_existing_thread_is_used(self, here: DiscordRoom) -> None:
         """Somebody else opened a thread under the question first."""
         await here.used("max", GENERAL, "set", parameter="replies", value="thread")
         here.nebula.first_token = 0.1
@@ -438,8 +437,8 @@ class TestThreads:
         thread = here.discord.add_thread(here.place(GENERAL), "Mine", message=question)
         await here.until(lambda: here.said(thread) == ["In yours."])
 
-    async def test_where_no_thread_may_be_opened_the_channel_serves(self, here: Room) -> None:
-        """Without the right, or in a place that has no threads, the reply goes into the channel."""
+    async def test_without_a_thread_the_reply_is_in_the_channel(self, here: DiscordRoom) -> None:
+        """Without permission, or in a place that has no threads, the reply is in the channel."""
         denied = Permission.CREATE_PUBLIC_THREADS
         rules = (Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied))
         here.discord.overwrite(here.place(GENERAL), *rules)
@@ -452,7 +451,7 @@ class TestThreads:
 class TestCommands:
     """Slash commands, and the same commands after a mention."""
 
-    async def test_ask_fills_in_the_deferred_response(self, here: Room) -> None:
+    async def test_ask_fills_in_the_deferred_response(self, here: DiscordRoom) -> None:
         """`/ask` is deferred for everybody, shows who asked what, grows by edits, and enters the history."""
         here.nebula.answer_next("Forty-two.")
         shown = await here.slash("ann", GENERAL, "ask", prompt="What is the answer?")
@@ -465,7 +464,7 @@ class TestCommands:
         await here.answered("bob", GENERAL, "@nebula why?", "Because.")
         assert any("What is the answer?" in message.content for message in here.nebula.requests[-1].messages)
 
-    async def test_a_long_answer_to_ask_goes_on_in_followups(self, here: Room) -> None:
+    async def test_a_long_answer_to_ask_continues_in_followups(self, here: DiscordRoom) -> None:
         """Text that does not fit into the response follows in further messages."""
         here.nebula.answer_next(
             "\n\n".join(f"Paragraph {number}. " + "word " * 60 for number in range(20)) + "\n\nEnd."
@@ -485,13 +484,13 @@ class TestCommands:
             shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
             await here.until(lambda: shown.original is not None and "word" in shown.original.content)
             here.discord.interaction_lifetime = 0.0
-            held.let_go()
+            held.release()
             await here.until(lambda: shown.original is not None and shown.original.content.endswith("end"))
             assert len(here.shown(GENERAL)) == 1
             assert any(call.code == 50027 for call in here.discord.calls)
 
-    async def test_an_answer_whose_message_is_lost_with_its_token_is_posted_anew(self, redis_client: Redis) -> None:
-        """What can't be edited any more is not lost: the text comes in a new message."""
+    async def test_an_answer_whose_message_is_lost_with_its_token_is_posted_again(self, redis_client: Redis) -> None:
+        """The text of a message that can't be edited any more comes in a new message."""
         async with room(redis_client) as here:
             here.discord.faults.error(EDIT, 404, None, code=10008)
             held = here.nebula.hold(5)
@@ -499,20 +498,21 @@ class TestCommands:
             shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
             await here.until(lambda: shown.original is not None and "word" in shown.original.content)
             here.discord.interaction_lifetime = 0.0
-            held.let_go()
+            held.release()
             await here.until(lambda: any(not each.response for each in here.shown(GENERAL)))
             here.discord.faults.clear()
             await here.until(lambda: here.said(GENERAL)[-1].endswith("end"))
 
-    async def test_a_defer_that_came_too_late_is_answered_in_the_channel(self, here: Room) -> None:
+    async def test_a_command_deferred_too_late_is_answered_in_the_channel(self, here: DiscordRoom) -> None:
         """Discord dropped the command before it was acknowledged; an ordinary message answers the question."""
         here.discord.faults.error("POST /interactions/*", 404, code=10062)
         here.nebula.answer_next("Late.")
         await here.slash("ann", GENERAL, "ask", prompt="hello")
         await here.until(lambda: any("Late." in text for text in here.said(GENERAL)))
 
-    async def test_the_prompt_can_be_set_shown_and_cleared(self, here: Room) -> None:
-        """A changed prompt works at once and is announced to everybody; only the person who looks at it sees it."""
+    async def test_the_prompt_can_be_set_shown_and_cleared(self, here: DiscordRoom) -> None:
+        """A changed prompt takes effect at once and is announced to everybody; a prompt that somebody asks to see is
+        shown to them alone."""
         assert "pirate" in await here.used("max", GENERAL, "prompt set", text="You are a pirate.")
         await here.answered("ann", GENERAL, "@nebula hello", "Ay.")
         assert "pirate" in here.nebula.requests[-1].messages[0].content
@@ -524,7 +524,7 @@ class TestCommands:
         assert "set for this channel by max" in shown.original.content
         assert "pirate" not in await here.used("max", GENERAL, "prompt clear")
 
-    async def test_prompt_set_without_text_opens_a_form(self, here: Room) -> None:
+    async def test_prompt_set_without_text_opens_a_form(self, here: DiscordRoom) -> None:
         """The form shows the current prompt, and accepts one of several lines."""
         await here.used("max", GENERAL, "prompt set", text="You are a pirate.")
         opened = await here.slash("max", GENERAL, "prompt set")
@@ -536,8 +536,9 @@ class TestCommands:
         assert sent.original is not None
         assert "You are a cook.\nBe brief." in sent.original.content
 
-    async def test_a_form_behind_a_mention_is_opened_by_a_button(self, here: Room) -> None:
-        """A message can't open a form; `!prompt set` without text shows a button that does, for those who may."""
+    async def test_a_button_opens_the_form_after_a_mention(self, here: DiscordRoom) -> None:
+        """A message can't open a form; `!prompt set` without text shows a button that does, for people with
+        permission."""
         await here.say("max", GENERAL, "@nebula !prompt set")
         [message] = await here.until(lambda: here.shown(GENERAL))
         refused = await here.discord.press(here.people["ann"], message, "open:prompt set")
@@ -550,7 +551,7 @@ class TestCommands:
         await here.answered("ann", GENERAL, "@nebula hello", "Yes, chef.")
         assert "cook" in here.nebula.requests[-1].messages[0].content
 
-    async def test_models_are_listed_suggested_and_set(self, here: Room) -> None:
+    async def test_models_are_listed_suggested_and_set(self, here: DiscordRoom) -> None:
         """The catalog is listed and suggested while typing; afterwards the chosen model answers."""
         assert "Qwen/Qwen2.5-Coder-32B-Instruct" in await here.used("ann", GENERAL, "model list")
         max_, channel = here.people["max"], here.place(GENERAL)
@@ -561,7 +562,7 @@ class TestCommands:
         await here.answered("ann", GENERAL, "@nebula code", "def f(): ...")
         assert here.nebula.requests[-1].model == "Qwen/Qwen2.5-Coder-32B-Instruct"
 
-    async def test_settings_are_set_and_shown_with_their_origin(self, here: Room) -> None:
+    async def test_settings_are_set_and_shown_with_their_origin(self, here: DiscordRoom) -> None:
         """A setting shows who set it; a wrong value is refused with the allowed ones."""
         await here.used("max", GENERAL, "set", parameter="temperature", value="0.3")
         shown = await here.used("ann", GENERAL, "settings")
@@ -570,7 +571,7 @@ class TestCommands:
         await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
         assert here.nebula.requests[-1].temperature == 0.3
 
-    async def test_reset_forgets_and_help_helps(self, here: Room) -> None:
+    async def test_reset_forgets_and_help_lists_the_commands(self, here: DiscordRoom) -> None:
         """After a reset the model reads nothing from before; help names every command."""
         await here.answered("ann", GENERAL, "@nebula remember", "I do.")
         assert "1 question and answer" in await here.used("max", GENERAL, "reset")
@@ -579,7 +580,7 @@ class TestCommands:
         text = await here.used("ann", GENERAL, "help")
         assert all(word in text for word in ("prompt set", "model list", "reset", "settings"))
 
-    async def test_the_same_commands_work_behind_a_mention(self, here: Room) -> None:
+    async def test_the_same_commands_work_after_a_mention(self, here: DiscordRoom) -> None:
         """`!` makes a message a command; an unknown one or a wrong value is answered with what to write."""
         await here.say("max", GENERAL, "@nebula !set temperature 0.5")
         await here.until(lambda: len(here.said(GENERAL)) == 1)
@@ -594,7 +595,7 @@ class TestCommands:
         assert not here.nebula.requests
 
     async def test_a_command_that_takes_long_is_deferred(self, redis_client: Redis) -> None:
-        """Discord learns in time that the bot is working; only the person sees that, and then the response."""
+        """The bot acknowledges the command in time; only the person sees that, and then the response."""
         async with room(redis_client, answer_seconds=0) as here:
             shown = await here.slash("ann", GENERAL, "prompt show")
             await here.until(lambda: shown.original is not None and "System prompt" in shown.original.content)
@@ -602,8 +603,8 @@ class TestCommands:
             assert shown.ephemeral
             assert not shown.followups
 
-    async def test_only_a_change_that_was_made_is_public_when_it_took_long(self, redis_client: Redis) -> None:
-        """A refusal is for the person alone even if it comes late; everybody sees what was changed."""
+    async def test_a_deferred_command_shows_only_a_change_in_public(self, redis_client: Redis) -> None:
+        """Only the person sees a refusal, even if it comes late; everybody sees a change."""
         async with room(redis_client, answer_seconds=0) as here:
             refused = await here.slash("max", GENERAL, "set", parameter="temperature", value="hot")
             await here.until(
@@ -619,8 +620,8 @@ class TestCommands:
             assert "0.3" in told.content
             assert not told.ephemeral_for
 
-    async def test_a_scope_can_be_chosen(self, here: Room) -> None:
-        """`scope` chooses whose setting changes: the whole server's (by admins), a thread's or its channel's."""
+    async def test_a_scope_can_be_chosen(self, here: DiscordRoom) -> None:
+        """`scope` chooses the scope of a change: the whole server (for admins), a thread or its channel."""
         changed = {"parameter": "temperature", "value": "0.7", "scope": "workspace"}
         assert "Only admins" in await here.used("max", GENERAL, "set", **changed)
         assert "of this workspace" in await here.used("ada", GENERAL, "set", **changed)
@@ -632,7 +633,7 @@ class TestCommands:
         assert "of this thread" in await here.used("ada", thread, "prompt set", text="Be brief.", scope="thread")
         assert "This thread no longer has its own" in await here.used("ada", thread, "prompt clear", scope="thread")
 
-    async def test_a_form_keeps_the_scope_that_was_chosen(self, here: Room) -> None:
+    async def test_a_form_keeps_the_chosen_scope(self, here: DiscordRoom) -> None:
         """`/prompt set` without text but with a scope opens a form whose text is set in that scope."""
         opened = await here.slash("ada", GENERAL, "prompt set", scope="workspace")
         await here.until(lambda: opened.modal)
@@ -641,8 +642,8 @@ class TestCommands:
         assert sent.original is not None
         assert "of this workspace" in sent.original.content
 
-    async def test_an_empty_form_is_answered_with_a_sentence(self, here: Room) -> None:
-        """Discord takes no form as the answer to a form."""
+    async def test_an_empty_form_is_answered_with_a_sentence(self, here: DiscordRoom) -> None:
+        """Discord accepts no form as the answer to a form."""
         opened = await here.slash("max", GENERAL, "prompt set")
         await here.until(lambda: opened.modal)
         sent = await here.discord.submit_modal(opened, {"text": " \n "})
@@ -651,7 +652,7 @@ class TestCommands:
         assert sent.original.content == "Write the prompt into the form."
         assert sent.ephemeral
 
-    async def test_a_response_that_is_too_long_for_one_message_is_cut(self, here: Room) -> None:
+    async def test_a_response_that_is_too_long_for_one_message_is_cut(self, here: DiscordRoom) -> None:
         """A prompt of 5,000 characters is shown in full, over several messages, to the person alone."""
         text = "\n".join(f"Rule {number}: be kind and say so." for number in range(150))
         await here.used("max", GENERAL, "prompt set", text=text)
@@ -664,7 +665,7 @@ class TestCommands:
 class TestRights:
     """Who may change what."""
 
-    async def test_managers_change_a_channel_and_others_read(self, here: Room) -> None:
+    async def test_managers_change_a_channel_and_others_read(self, here: DiscordRoom) -> None:
         """Changes need Manage Channels, by command and by mention; reading is free."""
         assert "may not change" in await here.used("ann", GENERAL, "set", parameter="temperature", value="1")
         assert "temperature" in await here.used("ann", GENERAL, "settings")
@@ -673,7 +674,7 @@ class TestRights:
         await here.say("max", GENERAL, "@nebula !set temperature 1")
         await here.until(lambda: any("`1`" in text for text in here.said(GENERAL)))
 
-    async def test_the_rights_of_this_very_channel_count(self, here: Room) -> None:
+    async def test_the_permissions_of_the_channel_count(self, here: DiscordRoom) -> None:
         """Manage Channels in one channel counts only there, for messages too."""
         here.discord.overwrite(here.place(GENERAL), Overwrite(here.people["ann"].id, Permission.MANAGE_CHANNELS))
         await here.say("ann", GENERAL, "@nebula !set temperature 1")
@@ -681,7 +682,7 @@ class TestRights:
         await here.say("ann", "#random", "@nebula !set temperature 1")
         await here.until(lambda: any("may not change" in text for text in here.said("#random")))
 
-    async def test_admins_change_the_whole_server(self, here: Room) -> None:
+    async def test_admins_change_the_whole_server(self, here: DiscordRoom) -> None:
         """`--workspace` is for people who manage the server; its settings apply in every channel."""
         await here.say("max", GENERAL, "@nebula !set --workspace temperature 1")
         await here.until(lambda: any("Only admins" in text for text in here.said(GENERAL)))
@@ -689,8 +690,8 @@ class TestRights:
         await here.until(lambda: any("0.7" in text for text in here.said(GENERAL)))
         assert "0.7" in await here.used("ann", "#random", "settings")
 
-    async def test_in_a_direct_message_everybody_is_at_home(self, here: Room) -> None:
-        """A direct channel of one's own needs no permissions."""
+    async def test_in_a_direct_message_everybody_may_change_settings(self, here: DiscordRoom) -> None:
+        """Changes in one's own direct channel need no permissions."""
         assert "0.2" in await here.used("ann", "@ann", "set", parameter="temperature", value="0.2")
 
     async def test_everyone_may_manage(self, redis_client: Redis) -> None:
@@ -701,7 +702,7 @@ class TestRights:
     async def test_a_listed_role_manages(self, redis_client: Redis) -> None:
         """A role counts for the people who have it."""
         async with discord_server() as discord, NebulaServer() as model:
-            here = Room(discord, model)
+            here = DiscordRoom(discord, model)
             role = discord.add_role(here.guild, "cooks")
             here.people["eve"] = discord.add_member(here.guild, "eve", roles=[role])
             config = config_for(discord, model, discord_managers=(role.id, here.people["bob"].id))
@@ -716,7 +717,7 @@ class TestRights:
 class TestConnection:
     """Logging in, staying connected, and leaving."""
 
-    async def test_no_privileged_intent_is_asked_for(self, here: Room) -> None:
+    async def test_no_privileged_intent_is_requested(self, here: DiscordRoom) -> None:
         """The bot needs only guilds, guild messages and direct messages."""
         [session] = here.discord.gateway.sessions
         assert session.intents == Intent.GUILDS | Intent.GUILD_MESSAGES | Intent.DIRECT_MESSAGES
@@ -733,22 +734,22 @@ class TestConnection:
                 await here.used("ann", GENERAL, "help")
             assert here.discord.commands.puts == 1
 
-    async def test_failing_to_register_commands_keeps_nobody_from_answers(self, redis_client: Redis) -> None:
+    async def test_mentions_are_answered_without_registered_commands(self, redis_client: Redis) -> None:
         """The bot still answers mentions."""
 
-        def broken(stage: Room) -> None:
+        def broken(stage: DiscordRoom) -> None:
             stage.discord.faults.error("PUT /applications/*", 500, None)
 
         async with room(redis_client, before=broken) as here:
             await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
 
-    async def test_commands_are_registered_in_spite_of_trouble(
+    async def test_commands_are_registered_despite_failures(
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A call that Discord did not answer is repeated: nobody should have to restart the bot to get its commands."""
+        """A call without an answer is repeated: nobody should have to restart the bot to get its commands."""
         monkeypatch.setattr(commands, "PAUSE_SECONDS", (0.01,) * 3)
 
-        def troubled(stage: Room) -> None:
+        def troubled(stage: DiscordRoom) -> None:
             stage.discord.faults.error("GET /applications/*/commands", 503)
             stage.discord.faults.rate_limit("PUT /applications/*", 0.01)
             stage.discord.faults.error("PUT /applications/*", 503)
@@ -758,9 +759,9 @@ class TestConnection:
             assert here.discord.commands.puts == 1
 
     async def test_history_survives_a_restart(self, redis_client: Redis) -> None:
-        """A restarted bot remembers; the one that stopped had closed its connection properly."""
+        """A restarted bot has the history; the stopped one had closed its connection properly."""
         async with discord_server() as discord, NebulaServer() as model:
-            here, config = Room(discord, model), config_for(discord, model)
+            here, config = DiscordRoom(discord, model), config_for(discord, model)
             async with running(here, redis_client, config):
                 await here.answered("ann", GENERAL, "@nebula my name is Ann", "Noted.")
             assert await here.until(lambda: discord.gateway.closes) == [1000]
@@ -777,7 +778,7 @@ class TestConnection:
             await here.answered("ann", GENERAL, "@nebula last", "Three.")
             assert len(here.nebula.requests) == 3
 
-    async def test_a_dropped_connection_is_resumed(self, here: Room) -> None:
+    async def test_a_dropped_connection_is_resumed(self, here: DiscordRoom) -> None:
         """Messages written while the socket was down are answered once it is back."""
         here.discord.gateway.drop()
         here.nebula.answer_next("Back.")
@@ -792,7 +793,7 @@ class TestConnection:
         monkeypatch.setattr("discord.backoff.ExponentialBackoff.delay", lambda _: 0.01)
         monkeypatch.setattr("bots.discord.app.RETRY_SECONDS", 0.01)
 
-        def away(stage: Room) -> None:
+        def away(stage: DiscordRoom) -> None:
             stage.discord.gateway.refuse = 2
 
         async with room(redis_client, before=away) as here:
@@ -821,7 +822,7 @@ class TestConnection:
     async def test_a_refused_token_is_a_wrong_configuration(self, redis_client: Redis) -> None:
         """The sentence names the variable and says what to do; it does not contain the token."""
         async with discord_server() as discord, NebulaServer() as model:
-            here = Room(discord, model)
+            here = DiscordRoom(discord, model)
             with pytest.raises(ExceptionGroup) as caught:
                 async with running(here, redis_client, config_for(discord, model, discord_token="wrong-token")):
                     pass
@@ -830,13 +831,13 @@ class TestConnection:
             assert "DISCORD_TOKEN" in error.problems[0]
             assert "wrong-token" not in error.problems[0]
 
-    async def test_a_bot_without_a_server_tells_how_to_invite_it(
+    async def test_a_bot_without_a_server_logs_its_invitation(
         self, redis_client: Redis, caplog: pytest.LogCaptureFixture
     ) -> None:
         """The first start logs the address that adds the bot to a server with the permissions it needs."""
         caplog.set_level(logging.INFO, "bots.discord")
 
-        def alone(stage: Room) -> None:
+        def alone(stage: DiscordRoom) -> None:
             stage.discord._world.guilds.clear()
 
         async with room(redis_client, before=alone) as here:
@@ -845,14 +846,16 @@ class TestConnection:
         assert any(url in record.getMessage() for record in caplog.records)
         assert any(record.getMessage().endswith("in 0 servers") for record in caplog.records)
 
-    async def test_one_server_is_no_servers(self, redis_client: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_one_server_is_singular_in_the_log(
+        self, redis_client: Redis, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """The log uses the singular for one server."""
         caplog.set_level(logging.INFO, "bots.discord")
         async with room(redis_client):
             pass
         assert any(record.getMessage().endswith("in 1 server") for record in caplog.records)
 
-    async def test_without_memory_the_person_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_without_redis_the_person_gets_a_sentence(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Discord does not deliver an event again; if Redis stays away, the question gets a sentence, not silence."""
         monkeypatch.setattr(ordering, "STORE_TIMEOUT_SECONDS", 0.2)
         async with connection("unix:///nowhere/redis.sock") as nowhere, room(nowhere) as here:
@@ -861,8 +864,8 @@ class TestConnection:
             await here.until(_ends(await here.slash("ann", GENERAL, "ask", prompt="hello"), StoreError.notice))
             assert StoreError.notice in await here.used("ann", GENERAL, "settings")
 
-    async def test_no_text_and_no_token_is_logged(self, here: Room, caplog: pytest.LogCaptureFixture) -> None:
-        """The words of people and models stay out of the log, whether things work or fail."""
+    async def test_no_text_and_no_token_is_logged(self, here: DiscordRoom, caplog: pytest.LogCaptureFixture) -> None:
+        """The log contains no text of people or models, neither in success nor in failure."""
         caplog.set_level(logging.DEBUG, "bots")
         caplog.set_level(logging.DEBUG, "core")
         here.discord.faults.error(EDIT_RESPONSE, 503, times=1)
@@ -877,10 +880,10 @@ class TestConnection:
         assert here.discord.token not in text
 
 
-async def test_a_turn_is_gone_on_with_by_another_process(redis_client: Redis) -> None:
-    """A bot that goes down in the middle of an answer hands it back; the next one finishes it in the same message."""
+async def test_another_process_continues_a_turn(redis_client: Redis) -> None:
+    """A bot that stops in the middle of an answer hands it back; the next one finishes it in the same message."""
     async with discord_server() as discord, NebulaServer(pace=20) as model:
-        here, config = Room(discord, model), config_for(discord, model)
+        here, config = DiscordRoom(discord, model), config_for(discord, model)
         model.answer_next("a long tale " * 40)
         async with running(here, redis_client, config):
             await here.say("ann", GENERAL, "@nebula a tale")

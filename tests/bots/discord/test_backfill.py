@@ -1,4 +1,4 @@
-"""Questions that people asked while no bot was connected to Discord, at the wire: found, and answered once."""
+"""Questions asked while no bot was connected to Discord, at the wire: the bot finds them and answers each once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,10 +9,10 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.inbound import client
-from bots.sandbox.discord.values import Channel, Overwrite, Permission
+from bots.sandbox.discord.values import DiscordChannel, Overwrite, Permission
 from bots.sandbox.nebula.server import NebulaServer
 from core.access.allowlist import DENIED
-from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, running
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, running
 from tests.bounds import HANG_SECONDS
 
 LIST = "GET /channels/{channel}/messages"
@@ -20,10 +20,10 @@ RANDOM = "#random"
 
 
 @pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[Room]:
+async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
     """A room whose bot does not run now, but was recorded as present."""
     async with discord_server() as discord, NebulaServer() as model:
-        stage = Room(discord, model)
+        stage = DiscordRoom(discord, model)
         async with running(stage, redis_client, config_for(discord, model)):
             await present(redis_client)
         yield stage
@@ -36,17 +36,17 @@ async def present(redis: Redis, name: str = "discord") -> None:
             await asyncio.sleep(0.01)
 
 
-def bot(here: Room, redis: Redis, **changes: Any) -> Any:
+def bot(here: DiscordRoom, redis: Redis, **changes: Any) -> Any:
     """Start a bot now."""
     return running(here, redis, config_for(here.discord, here.nebula, **changes))
 
 
-def lists(here: Room) -> list[str]:
+def lists(here: DiscordRoom) -> list[str]:
     """The channels whose messages were listed."""
     return [call.path.split("/")[-2] for call in here.discord.calls if call.route == LIST]
 
 
-async def test_what_was_asked_meanwhile_is_answered(here: Room, redis_client: Redis) -> None:
+async def test_missed_questions_are_answered(here: DiscordRoom, redis_client: Redis) -> None:
     """In channels and threads, oldest first; only questions, each once, and no commands."""
     thread = here.discord.add_thread(here.place(GENERAL), "Aside")
     for answer in ("An answer.",) * 3:
@@ -70,7 +70,7 @@ async def test_what_was_asked_meanwhile_is_answered(here: Room, redis_client: Re
 
 
 async def test_a_new_session_looks_back_and_a_resumed_one_does_not(
-    here: Room, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+    here: DiscordRoom, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Discord replays missed events only if it kept the session."""
     monkeypatch.setattr(client, "NEW_SESSION_SECONDS", 0.05)
@@ -88,8 +88,8 @@ async def test_a_new_session_looks_back_and_a_resumed_one_does_not(
         assert lists(here) == [here.place(GENERAL).id]
 
 
-async def test_direct_messages_are_found_too(here: Room, redis_client: Redis) -> None:
-    """Only where somebody talked with the bot before: the gateway does not list these channels."""
+async def test_direct_messages_are_found_too(here: DiscordRoom, redis_client: Redis) -> None:
+    """The bot finds those of people who have talked with it before: the gateway does not list these channels."""
     async with bot(here, redis_client):
         await here.answered("ann", "@ann", "one", "Heard.")
     here.nebula.answer_next("Found.")
@@ -100,8 +100,8 @@ async def test_direct_messages_are_found_too(here: Room, redis_client: Redis) ->
     assert len(here.nebula.requests) == 2
 
 
-async def test_many_messages_are_looked_through_in_pages(here: Room, redis_client: Redis) -> None:
-    """A question after two hundred messages of others is found; the bot waits out Discord's rate limits."""
+async def test_many_messages_are_searched_in_pages(here: DiscordRoom, redis_client: Redis) -> None:
+    """The bot finds a question after two hundred other messages, and waits out Discord's rate limits."""
     for number in range(210):
         await here.say("bob", GENERAL, f"message {number}")
     here.nebula.answer_next("Found.")
@@ -112,15 +112,15 @@ async def test_many_messages_are_looked_through_in_pages(here: Room, redis_clien
     assert len(lists(here)) == 4
 
 
-async def test_channels_that_can_not_be_read_are_passed_over(here: Room, redis_client: Redis) -> None:
-    """The bot does not even ask where it may not look; a refusal in one channel does not affect others."""
+async def test_unreadable_channels_are_skipped(here: DiscordRoom, redis_client: Redis) -> None:
+    """The bot does not even request channels that it may not read; a refusal in one channel does not affect others."""
     hidden = here.discord.add_channel(here.guild, "hidden")
     await here.say("ann", hidden, "@nebula in vain")
     denied = Permission.READ_MESSAGE_HISTORY
     here.discord.overwrite(hidden, Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied))
     here.nebula.answer_next("Found.")
     await here.say("ann", GENERAL, "@nebula hello")
-    await here.say("ann", RANDOM, "@nebula hello")  # the newest goes first
+    await here.say("ann", RANDOM, "@nebula hello")  # the newest is first
     here.discord.faults.error(LIST, 403, code=50001)
     async with bot(here, redis_client):
         await here.until(lambda: here.said(GENERAL) == ["Found."])
@@ -128,7 +128,7 @@ async def test_channels_that_can_not_be_read_are_passed_over(here: Room, redis_c
     assert not here.said(RANDOM)
 
 
-async def test_roles_count_for_what_was_missed_too(here: Room, redis_client: Redis) -> None:
+async def test_roles_count_for_missed_questions_too(here: DiscordRoom, redis_client: Redis) -> None:
     """The list of messages does not contain roles, so the bot looks them up."""
     role = here.discord.add_role(here.guild, "guests")
     here.people["eve"] = here.discord.add_member(here.guild, "eve", roles=[role])
@@ -139,14 +139,14 @@ async def test_roles_count_for_what_was_missed_too(here: Room, redis_client: Red
         await here.until(lambda: here.said(GENERAL) == ["You may."])
         [refused] = await here.until(lambda: here.said("@eve"))
         assert DENIED in refused
-        # The same applies to what comes through the gateway.
+        # The same applies to messages from the gateway.
         await here.say("eve", GENERAL, "@nebula and now?")
         await here.until(lambda: len(here.said("@eve")) == 2)
         assert DENIED in await here.used("eve", GENERAL, "settings")
     assert len(here.nebula.requests) == 1
 
 
-async def test_two_processes_that_look_back_answer_once(here: Room, redis_client: Redis) -> None:
+async def test_two_processes_that_look_back_answer_once(here: DiscordRoom, redis_client: Redis) -> None:
     """Both processes find the question."""
     here.nebula.answer_next("Found.")
     await here.say("ann", GENERAL, "@nebula hello")
@@ -156,7 +156,7 @@ async def test_two_processes_that_look_back_answer_once(here: Room, redis_client
     assert len(here.nebula.requests) == 2
 
 
-async def test_looking_back_can_be_switched_off(here: Room, redis_client: Redis) -> None:
+async def test_looking_back_can_be_switched_off(here: DiscordRoom, redis_client: Redis) -> None:
     """Then nothing is read."""
     await here.say("ann", GENERAL, "@nebula hello")
     async with bot(here, redis_client, missed_minutes=0):
@@ -164,10 +164,10 @@ async def test_looking_back_can_be_switched_off(here: Room, redis_client: Redis)
     assert not lists(here)
 
 
-async def test_a_guild_of_which_the_gateway_tells_late_is_looked_through_then(
-    here: Room, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+async def test_a_guild_that_arrives_late_is_searched_then(
+    here: DiscordRoom, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its channels were unknown when the others were looked through, and those did not have to wait for it."""
+    """Its channels were unknown when the others were searched, and the others did not wait for it."""
     monkeypatch.setattr(client, "GUILDS_SECONDS", 0.05)
     other = here.discord.add_guild("Elsewhere")
     here.discord.add_member(other, here.people["ann"])
@@ -188,9 +188,9 @@ async def test_a_guild_of_which_the_gateway_tells_late_is_looked_through_then(
 
 
 async def test_the_first_start_answers_nothing_old(redis_client: Redis) -> None:
-    """A bot that is new to its servers does not go through what was said before it came."""
+    """A new bot does not search messages from before its first start."""
     async with discord_server() as discord, NebulaServer() as model:
-        here = Room(discord, model)
+        here = DiscordRoom(discord, model)
         await here.say("ann", GENERAL, "@nebula hello")
         async with bot(here, redis_client):
             await present(redis_client)
@@ -198,11 +198,11 @@ async def test_the_first_start_answers_nothing_old(redis_client: Redis) -> None:
         assert not lists(here)
 
 
-async def test_each_shard_looks_through_its_own_guilds(redis_client: Redis) -> None:
-    """A shard that was away alone finds what was asked in its guilds."""
+async def test_each_shard_searches_its_own_guilds(redis_client: Redis) -> None:
+    """A shard that alone was away finds the questions in its guilds."""
     async with discord_server() as discord, NebulaServer() as model:
-        here = Room(discord, model)
-        halls: list[Channel] = []
+        here = DiscordRoom(discord, model)
+        halls: list[DiscordChannel] = []
         for number in range(2):
             guild = discord.add_guild(f"Guild {number}", shard=(number, 2))
             discord.add_member(guild, here.people["ann"])

@@ -1,4 +1,4 @@
-"""Buttons under replies in Discord, at the wire: who may press them, and what happens in whichever process."""
+"""Buttons under replies in Discord, at the wire: who may press them, and their effect in any process."""
 
 import asyncio
 import logging
@@ -12,8 +12,8 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.components.buttons import buttons_of
-from bots.sandbox.discord.values import Channel, Message
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.discord.values import DiscordChannel, DiscordMessage
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Conversation
 from core.domain.errors import StoreError
@@ -21,30 +21,32 @@ from core.domain.page import Action
 from core.inbound.buttons import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY
 from core.reply.layout import CUT, STOPPED
 from core.store.redis.client import connection
-from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
 STOP, AGAIN, GOING_ON = "Stop", "Regenerate", "Continue"
-CALLBACK = "POST /interactions/{id}/{token}/callback"
+CALLBACK_ROUTE = "POST /interactions/{id}/{token}/callback"
 
 
 @pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[Room]:
+async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
     """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
 
 
-async def begun(here: Room, where: str | Channel = GENERAL, who: str = "ann", *, command: bool = False) -> Message:
-    """A reply whose model says three words and then nothing more."""
+async def begun(
+    here: DiscordRoom, where: str | DiscordChannel = GENERAL, who: str = "ann", *, command: bool = False
+) -> DiscordMessage:
+    """A reply whose model writes three words and then nothing more."""
     before = {message.id for message in here.shown(where)}
-    here.nebula.fault(Fault(stall_after=3))
+    here.nebula.fault(NebulaFault(stall_after=3))
     here.nebula.answer_next("one two three four")
     if command:
         await here.slash(who, where, "ask", prompt="talk")
     else:
         await here.say(who, where, "@nebula talk")
 
-    def found() -> Message | None:
+    def found() -> DiscordMessage | None:
         fresh = [message for message in here.shown(where) if message.id not in before]
         return next((message for message in fresh if "one" in message.content and STOP in here.buttons(message)), None)
 
@@ -54,9 +56,14 @@ async def begun(here: Room, where: str | Channel = GENERAL, who: str = "ann", *,
 
 
 async def ended(
-    here: Room, answer: str, where: str | Channel = GENERAL, *, finish: str = "stop", command: bool = False
-) -> Message:
-    """The last message of a reply that is complete."""
+    here: DiscordRoom,
+    answer: str,
+    where: str | DiscordChannel = GENERAL,
+    *,
+    finish: str = "stop",
+    command: bool = False,
+) -> DiscordMessage:
+    """The last message of a complete reply."""
     before = {message.id for message in here.shown(where)}
     here.nebula.answer_next(answer, finish=finish)
     if command:
@@ -64,7 +71,7 @@ async def ended(
     else:
         await here.say("ann", where, "@nebula question")
 
-    def found() -> Message | None:
+    def found() -> DiscordMessage | None:
         fresh = [one for one in here.shown(where) if one.id not in before]
         return fresh[-1] if fresh and AGAIN in here.buttons(fresh[-1]) else None
 
@@ -74,15 +81,15 @@ async def ended(
     return message
 
 
-async def settled(here: Room, where: str | Channel = GENERAL) -> None:
-    """Wait until every turn in this place is over, in whichever process it runs."""
+async def settled(here: DiscordRoom, where: str | DiscordChannel = GENERAL) -> None:
+    """Wait until every turn in this place has ended, in any process."""
     place = here.place(where)
     parts = (place.guild or "-", place.parent, place.id)
     await here.bot.runner.settled(Conversation("/".join(("discord", *filter(None, parts)))))
 
 
-def texts(here: Room) -> list[str]:
-    """What the model was asked last, without the system prompt."""
+def texts(here: DiscordRoom) -> list[str]:
+    """The texts of the model's last request, without the system prompt."""
     return [message.content for message in here.nebula.requests[-1].messages[1:]]
 
 
@@ -132,7 +139,7 @@ class TestStop:
     """The button under a reply that is being written."""
 
     @pytest.mark.parametrize("command", [False, True])
-    async def test_stop_ends_the_answer(self, here: Room, command: bool) -> None:
+    async def test_stop_ends_the_answer(self, here: DiscordRoom, command: bool) -> None:
         """The model's request ends, the text stays with a note about it, and Regenerate replaces Stop."""
         message = await begun(here, command=command)
         assert list(here.buttons(message)) == [STOP]
@@ -145,8 +152,8 @@ class TestStop:
         assert not pressed.followups
 
     @pytest.mark.parametrize("command", [False, True])
-    async def test_only_who_asked_or_manages_may_stop(self, here: Room, command: bool) -> None:
-        """Another person's press is refused, visibly to them alone; whoever manages the channel may stop the answer."""
+    async def test_only_the_author_or_a_manager_may_stop(self, here: DiscordRoom, command: bool) -> None:
+        """Another person's press is refused, visibly to them alone; managers of the channel may stop the answer."""
         message = await begun(here, command=command)
         assert await here.told("bob", message, STOP) == NOT_YOURS
         assert not here.nebula.requests[0].closed_early
@@ -154,9 +161,9 @@ class TestStop:
         await here.press("max", message, STOP)
         await here.until(lambda: here.said(GENERAL)[0].endswith(STOPPED))
 
-    async def test_earlier_pages_of_a_long_reply_lose_their_button(self, here: Room) -> None:
+    async def test_earlier_pages_of_a_long_reply_lose_their_button(self, here: DiscordRoom) -> None:
         """Stop is only under the newest message of a reply, and so are the buttons that replace it."""
-        here.nebula.fault(Fault(stall_after=700))
+        here.nebula.fault(NebulaFault(stall_after=700))
         here.nebula.answer_next("word " * 800)
         await here.say("ann", GENERAL, "@nebula a lot")
         await here.until(lambda: len(here.shown(GENERAL)) == 2 and STOP in here.buttons(here.shown(GENERAL)[1]))
@@ -166,8 +173,8 @@ class TestStop:
         await here.until(lambda: AGAIN in here.buttons(second))
         assert not here.buttons(first)
 
-    async def test_a_stop_that_comes_too_late_gets_a_sentence(self, here: Room) -> None:
-        """A press that was on its way when the answer ended gets a sentence."""
+    async def test_a_stop_that_comes_too_late_gets_a_sentence(self, here: DiscordRoom) -> None:
+        """A press that was in flight when the answer ended gets a sentence."""
         message = await begun(here)
         custom_id = here.buttons(message)[STOP]
         await here.press("ann", message, STOP)
@@ -183,7 +190,7 @@ class TestRegenerate:
     """The button that asks for another answer."""
 
     @pytest.mark.parametrize("command", [False, True])
-    async def test_the_new_answer_takes_the_place_of_the_old(self, here: Room, command: bool) -> None:
+    async def test_the_new_answer_replaces_the_old(self, here: DiscordRoom, command: bool) -> None:
         """The new answer comes in the same message, and the model remembers it instead of the old one."""
         message = await ended(here, "An old answer.", command=command)
         here.nebula.answer_next("A new one.")
@@ -196,7 +203,7 @@ class TestRegenerate:
         await here.answered("bob", GENERAL, "@nebula and then?", "Then.")
         assert texts(here) == ["ann: question", "A new one.", "bob: and then?"]
 
-    async def test_messages_that_the_new_answer_does_not_need_go(self, here: Room) -> None:
+    async def test_messages_that_the_new_answer_does_not_need_are_deleted(self, here: DiscordRoom) -> None:
         """A long answer that becomes short leaves one message; a longer one posts the messages it needs."""
         await ended(here, "word " * 700 + "end")
         first, second = here.shown(GENERAL)
@@ -209,7 +216,7 @@ class TestRegenerate:
         await here.until(lambda: len(here.said(GENERAL)) == 2 and here.said(GENERAL)[1].endswith("end"))
         assert not any("word" in text for text in here.said(GENERAL))
 
-    async def test_only_who_asked_or_manages_may_replace_an_answer(self, here: Room) -> None:
+    async def test_only_the_author_or_a_manager_may_replace_an_answer(self, here: DiscordRoom) -> None:
         """Another person's press is refused, visibly to them alone, and the answer stays."""
         message = await ended(here, "The answer.")
         assert await here.told("bob", message, AGAIN) == NOT_YOURS
@@ -217,7 +224,7 @@ class TestRegenerate:
         await here.press("max", message, AGAIN)
         await here.until(lambda: here.said(GENERAL) == ["Another."])
 
-    async def test_a_second_press_is_told_that_it_is_under_way(self, here: Room) -> None:
+    async def test_a_second_press_learns_that_the_first_is_running(self, here: DiscordRoom) -> None:
         """Two presses ask the model once."""
         message = await ended(here, "The answer.")
         held = here.nebula.hold(0)
@@ -225,13 +232,13 @@ class TestRegenerate:
         await here.press("ann", message, AGAIN)
         await here.nebula.until(lambda: len(here.nebula.requests) == 2)
         assert await here.told("ann", message, AGAIN) == UNDER_WAY
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL) == ["Another."])
         await here.bot.runner.idle()
         assert len(here.nebula.requests) == 2
 
-    async def test_while_another_answer_is_written_the_old_one_stays(self, here: Room) -> None:
-        """The repeated question waits for its turn like any other; only the person who pressed is told so."""
+    async def test_while_another_answer_is_written_the_old_one_stays(self, here: DiscordRoom) -> None:
+        """The repeated question waits for its turn like any other; only the person who pressed reads that."""
         message = await ended(here, "The answer.", command=True)
         other = await begun(here, who="bob")
         assert "one is ahead of it" in await here.told("ann", message, AGAIN)
@@ -243,7 +250,7 @@ class TestRegenerate:
         await here.until(lambda: here.said(GENERAL)[0].endswith("Another."))
         assert not any("is waiting for its turn" in frame.content for frame in here.shown(GENERAL)[0].frames)
 
-    async def test_a_forgotten_question_gets_a_sentence(self, here: Room) -> None:
+    async def test_a_forgotten_question_gets_a_sentence(self, here: DiscordRoom) -> None:
         """After a reset the question can't be asked again."""
         message = await ended(here, "The answer.")
         await here.used("max", GENERAL, "reset")
@@ -254,7 +261,7 @@ class TestContinue:
     """The button under an answer that reached its length limit."""
 
     @pytest.mark.parametrize("command", [False, True])
-    async def test_continue_posts_the_rest_below(self, here: Room, command: bool) -> None:
+    async def test_continue_posts_the_rest_below(self, here: DiscordRoom, command: bool) -> None:
         """The old answer stays; the rest comes in a message of its own, and both are remembered."""
         message = await ended(here, "The first half", finish="length", command=command)
         assert list(here.buttons(message)) == [GOING_ON, AGAIN]
@@ -266,7 +273,7 @@ class TestContinue:
         assert "The first half" in here.said(GENERAL)[0]
         assert texts(here) == ["ann: question", "The first half", f"ann: {GO_ON}"]
 
-    async def test_a_second_continue_asks_nothing(self, here: Room) -> None:
+    async def test_a_second_continue_asks_nothing(self, here: DiscordRoom) -> None:
         """An answer that was already continued is not continued twice."""
         message = await ended(here, "The first half", finish="length")
         here.nebula.answer_next("The other half.")
@@ -275,13 +282,13 @@ class TestContinue:
         assert await here.told("ann", message, GOING_ON) == CONTINUED
 
 
-class TestPlaces:
+class TestButtonPlaces:
     """Buttons in every kind of place."""
 
     @pytest.mark.parametrize("where", ["@ann", "a thread", "the reply's thread"])
-    async def test_buttons_work_wherever_the_bot_answers(self, here: Room, where: str) -> None:
+    async def test_buttons_work_wherever_the_bot_answers(self, here: DiscordRoom, where: str) -> None:
         """In a direct message, in a thread, and in the thread that the reply itself opens."""
-        place: str | Channel = where
+        place: str | DiscordChannel = where
         if where == "a thread":
             place = here.discord.add_thread(here.place(GENERAL), "Aside")
         elif where == "the reply's thread":
@@ -302,7 +309,7 @@ class TestPlaces:
         await here.press("ann", going, STOP)
         await here.until(lambda: here.said(place)[-1].endswith(STOPPED))
 
-    async def test_a_room_without_buttons(self, here: Room) -> None:
+    async def test_a_room_without_buttons(self, here: DiscordRoom) -> None:
         """With `buttons off` no reply has any, neither while it is written nor afterwards."""
         await here.used("max", GENERAL, "set", parameter="buttons", value="off")
         before = len(here.shown(GENERAL))
@@ -328,7 +335,7 @@ class TestProcesses:
     async def test_buttons_outlive_a_restart(self, redis_client: Redis) -> None:
         """A later process regenerates what an earlier one wrote, also in reply to a command."""
         async with discord_server() as discord, NebulaServer() as model:
-            here, config = Room(discord, model), config_for(discord, model)
+            here, config = DiscordRoom(discord, model), config_for(discord, model)
             async with running(here, redis_client, config):
                 messages = [await ended(here, "Old."), await ended(here, "Older.", command=True)]
             async with running(here, redis_client, config):
@@ -338,7 +345,7 @@ class TestProcesses:
                 await here.until(lambda: all(text.endswith("New.") for text in here.said(GENERAL)))
         assert [one.id for one in here.shown(GENERAL)] == [message.id for message in messages]
 
-    async def test_one_of_two_replicas_does_what_a_press_says(
+    async def test_one_of_two_replicas_handles_a_press(
         self, redis_client: Redis, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Both get the event: there is one new answer, one acknowledgement, and no error message."""
@@ -355,7 +362,7 @@ class TestProcesses:
             await settled(here)
 
             def taken() -> list[int]:
-                return sorted(call.status for call in here.discord.calls if call.route == CALLBACK)
+                return sorted(call.status for call in here.discord.calls if call.route == CALLBACK_ROUTE)
 
             await here.until(lambda: len(taken()) == 4)
             assert taken() == [204, 204, 400, 400]
@@ -367,7 +374,7 @@ class TestProcesses:
         assert not [record for record in told if record.levelno >= logging.WARNING]
 
     async def test_stop_reaches_the_replica_that_writes(self, redis_client: Redis) -> None:
-        """Whichever process receives the press, the model's request ends where it runs."""
+        """No matter which process receives the press, the model's request ends in the process that runs it."""
         async with room(redis_client) as here, running(here, redis_client, config_for(here.discord, here.nebula)):
             for _ in range(3):
                 await here.press("ann", await begun(here), STOP)
@@ -376,10 +383,10 @@ class TestProcesses:
             assert [text.endswith(STOPPED) for text in here.said(GENERAL)] == [True] * 3
 
 
-class TestTrouble:
-    """Only the person learns what went wrong with a press, and it never ends in "interaction failed"."""
+class TestFailedPresses:
+    """Only the person sees why a press failed, and it never ends in "interaction failed"."""
 
-    async def test_without_memory_the_person_is_told(self, redis_url: str, tmp_path: Path) -> None:
+    async def test_without_redis_the_person_gets_a_sentence(self, redis_url: str, tmp_path: Path) -> None:
         """While Redis is away a press gets a sentence; when Redis is back, the same button works."""
         door = Door(redis_url.removeprefix("unix://"), str(tmp_path / "door"))
         async with door, connection(f"unix://{door.path}") as redis, room(redis) as here:
@@ -392,10 +399,10 @@ class TestTrouble:
             await here.until(lambda: here.said(GENERAL) == ["Another."])
 
     @pytest.mark.parametrize("custom_id", ["reply:", "reply:fly:1/2", "reply:stop", "nonsense", "reply:again:"])
-    async def test_a_garbled_button_is_taken_and_ignored(
-        self, here: Room, custom_id: str, caplog: pytest.LogCaptureFixture
+    async def test_an_unknown_button_is_acknowledged_and_ignored(
+        self, here: DiscordRoom, custom_id: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A button of another version, or of nobody, is acknowledged; no traceback, no new question."""
+        """A button of another version, or an unknown one, is acknowledged; no traceback, no new question."""
         message = await ended(here, "The answer.")
         row = {"type": 1, "components": [{"type": 2, "style": 2, "label": "Odd", "custom_id": custom_id}]}
         here.discord._messages.edit(message, {"components": [row]})
@@ -406,7 +413,7 @@ class TestTrouble:
         assert here.said(GENERAL)[0] == "The answer."
         assert not [record for record in caplog.records if record.exc_info]
 
-    async def test_a_press_whose_acknowledgement_fails_is_done(self, here: Room) -> None:
+    async def test_a_press_whose_acknowledgement_fails_takes_effect(self, here: DiscordRoom) -> None:
         """If Discord does not accept the acknowledgement, the answer still comes."""
         message = await ended(here, "The answer.")
         here.discord.faults.error("POST /interactions/*", 503)
@@ -414,7 +421,7 @@ class TestTrouble:
         await here.press("ann", message, AGAIN)
         await here.until(lambda: here.said(GENERAL) == ["Another."])
 
-    async def test_a_button_of_another_channel_does_nothing(self, here: Room) -> None:
+    async def test_a_button_of_another_channel_does_nothing(self, here: DiscordRoom) -> None:
         """An id that names a conversation in another place is refused with a sentence."""
         message = await ended(here, "The answer.")
         foreign = here.buttons(message)[AGAIN]

@@ -1,4 +1,4 @@
-"""Tests the translation of standard Markdown to Discord's, and of Discord's tokens to words."""
+"""The translation of standard Markdown to Discord's, and of Discord's tokens to words."""
 
 import re
 
@@ -17,7 +17,7 @@ LIVE = re.compile(r"@everyone|@here|<@[!&]?\d")
         "```py\nx = 1\n```\n\n| not a table\n\n&amp; &lt; a < b & c\n",
     ],
 )
-def test_what_discord_knows_passes_untouched(text: str) -> None:
+def test_supported_markdown_is_unchanged(text: str) -> None:
     """Byte for byte."""
     assert to_discord(text) == text
 
@@ -51,8 +51,8 @@ def test_what_discord_knows_passes_untouched(text: str) -> None:
         ("It costs $5, or $6_a_", "It costs $5, or $6_a_"),
     ],
 )
-def test_what_discord_does_not_know(markdown: str, discord: str) -> None:
-    """It becomes the nearest thing that Discord does have."""
+def test_unsupported_markdown_is_translated(markdown: str, discord: str) -> None:
+    """It becomes the closest form that Discord supports."""
     assert to_discord(markdown) == discord
 
 
@@ -134,7 +134,7 @@ def test_no_mention_is_live(ping: str, around: str) -> None:
 @pytest.mark.parametrize(
     "hidden", ["#### <**@1**>", "| <**@1**> |\n|---|\n| <`@1`> |", "#### @**everyone**", "| @**here** |\n|---|"]
 )
-def test_no_mention_comes_together(hidden: str) -> None:
+def test_no_mention_is_created(hidden: str) -> None:
     """Removing marks creates none."""
     assert not LIVE.search(to_discord(hidden))
 

@@ -1,4 +1,4 @@
-"""People change and delete messages in Discord, at the wire: the bot's answers follow."""
+"""Edited and deleted messages in Discord, at the wire: the bot's answers follow the change."""
 
 import time
 from collections.abc import AsyncIterator
@@ -11,24 +11,26 @@ from redis.asyncio import Redis
 
 from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.state import iso
-from bots.sandbox.discord.values import Channel, Message
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.discord.values import DiscordChannel, DiscordMessage
+from bots.sandbox.nebula.faults import NebulaFault
 from core.domain.conversation import Conversation
 from core.inbound.edits import CHANGED
-from tests.bots.discord.harness import GENERAL, Room, config_for, room, running
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, room, running
 
 AGAIN = "Regenerate"
 READ = "GET /channels/{channel}/messages/{message}"
 
 
 @pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[Room]:
+async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
     """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
 
 
-async def answered(here: Room, where: str | Channel = GENERAL, text: str = "@nebula question") -> Message:
+async def answered(
+    here: DiscordRoom, where: str | DiscordChannel = GENERAL, text: str = "@nebula question"
+) -> DiscordMessage:
     """A question of Ann's with its whole answer."""
     here.nebula.answer_next("The answer.")
     question = await here.say("ann", where, text)
@@ -37,16 +39,16 @@ async def answered(here: Room, where: str | Channel = GENERAL, text: str = "@neb
     return question
 
 
-async def settled(here: Room, where: str | Channel = GENERAL) -> None:
-    """Wait until every turn in this place is over, in whichever process it runs."""
+async def settled(here: DiscordRoom, where: str | DiscordChannel = GENERAL) -> None:
+    """Wait until every turn in this place has ended, in any process."""
     channel = here.place(where)
     parts = filter(None, (channel.guild or "-", channel.parent, channel.id))
     await here.bot.runner.settled(Conversation("/".join(("discord", *parts))))
 
 
-async def in_line(here: Room) -> Message:
+async def in_line(here: DiscordRoom) -> DiscordMessage:
     """A question of Bob's that waits behind another one."""
-    here.nebula.fault(Fault(stall_after=3))
+    here.nebula.fault(NebulaFault(stall_after=3))
     await here.say("ann", GENERAL, "@nebula first")
     await here.until(lambda: here.shown(GENERAL))
     question = await here.say("bob", GENERAL, "@nebula second")
@@ -54,7 +56,7 @@ async def in_line(here: Room) -> Message:
     return question
 
 
-async def first_is_over(here: Room) -> None:
+async def first_is_over(here: DiscordRoom) -> None:
     """Let the first answer end, after everything that happened before in the channel has arrived."""
     third = await here.say("ann", GENERAL, "@nebula third")
     await here.until(lambda: (found := here.discord.message(third)) and found.reactions)
@@ -63,7 +65,7 @@ async def first_is_over(here: Room) -> None:
     await here.press("ann", here.shown(GENERAL)[0], "Stop")
 
 
-async def partly(here: Room, question: Message, text: str, **fields: Any) -> None:
+async def partly(here: DiscordRoom, question: DiscordMessage, text: str, **fields: Any) -> None:
     """Send a partial MESSAGE_UPDATE."""
     changed = replace(question, content=text, edited=time.time())
     here.discord._world.put(changed)
@@ -79,7 +81,7 @@ class TestEdited:
     """Somebody changes a message."""
 
     @pytest.mark.parametrize("part", [False, True])
-    async def test_a_question_that_waits_is_asked_as_it_reads_now(self, here: Room, part: bool) -> None:
+    async def test_a_waiting_question_is_asked_with_its_new_text(self, here: DiscordRoom, part: bool) -> None:
         """Also if the update is partial, so that the bot has to read the message."""
         question = await in_line(here)
         if part:
@@ -91,8 +93,8 @@ class TestEdited:
         asked = [request.messages[-1].content for request in here.nebula.requests]
         assert asked == ["ann: first", "bob: changed", "ann: third"]
 
-    async def test_an_answered_question_is_offered_to_be_asked_again(self, here: Room) -> None:
-        """A message with a button offers to ask the question as it reads now; each change is offered once."""
+    async def test_the_bot_offers_to_ask_a_changed_question_again(self, here: DiscordRoom) -> None:
+        """A message with a button offers to ask the changed question; each change is offered once."""
         here.discord.gateway.duplicate = 2
         question = await answered(here)
         await here.discord.edit(question, "@nebula changed")
@@ -113,7 +115,7 @@ class TestEdited:
             assert here.said(GENERAL) == ["The answer.", f"-# {CHANGED}"]
 
     @pytest.mark.parametrize("part", [False, True])
-    async def test_a_message_that_becomes_a_question_is_answered(self, here: Room, part: bool) -> None:
+    async def test_a_message_that_becomes_a_question_is_answered(self, here: DiscordRoom, part: bool) -> None:
         """It mentions the bot only after the change."""
         question = await here.say("ann", GENERAL, "hello")
         here.nebula.answer_next("The answer.")
@@ -124,7 +126,7 @@ class TestEdited:
         await here.until(lambda: here.said(GENERAL) == ["The answer."])
         assert here.shown(GENERAL)[0].reference == question.id
 
-    async def test_what_is_no_change_of_the_text_is_passed_over(self, here: Room) -> None:
+    async def test_updates_without_a_new_text_are_ignored(self, here: DiscordRoom) -> None:
         """Link previews, even of a message that was changed before, pins of old messages, and our own edits."""
         question = await answered(here)
         await here.discord.preview(question, "http://example.org")
@@ -138,7 +140,7 @@ class TestEdited:
         assert len(here.said("#random")) == 1
         assert changed.edited
 
-    async def test_a_change_that_cannot_be_read_is_dropped(self, here: Room) -> None:
+    async def test_a_change_that_cannot_be_read_is_dropped(self, here: DiscordRoom) -> None:
         """The connection stays up, and the next question is answered."""
         question = await here.say("ann", GENERAL, "hello")
         here.discord.faults.error(READ, 404, code=10008)
@@ -148,7 +150,7 @@ class TestEdited:
         assert here.discord.gateway.identifies == 1
         assert not here.discord.gateway.resumes
 
-    async def test_a_direct_message_that_is_changed(self, here: Room) -> None:
+    async def test_a_direct_message_that_is_changed(self, here: DiscordRoom) -> None:
         """Also if the update is partial and the channel is unknown."""
         question = await answered(here, "@ann", "question")
         await here.discord.edit(question, "changed")
@@ -162,9 +164,11 @@ class TestDeleted:
         ("where", "how"),  # Discord has no bulk deletion of direct messages
         [("channel", "one"), ("channel", "many"), ("thread", "one"), ("thread", "many"), ("direct", "one")],
     )
-    async def test_with_a_question_its_answer_goes(self, here: Room, where: str, how: str) -> None:
-        """Wherever it was; nothing of it is remembered."""
-        place: str | Channel = GENERAL
+    async def test_deleting_a_question_deletes_its_answer_everywhere(
+        self, here: DiscordRoom, where: str, how: str
+    ) -> None:
+        """This holds in any place; the history keeps nothing of it."""
+        place: str | DiscordChannel = GENERAL
         if where == "thread":
             place = here.discord.add_thread(here.place(GENERAL), "Aside")
         elif where == "direct":
@@ -178,7 +182,7 @@ class TestDeleted:
         await answered(here, place, "@nebula what did I say?")
         assert all("secret" not in message.content for message in here.nebula.requests[-1].messages)
 
-    async def test_an_answer_in_the_thread_that_it_opened_goes(self, here: Room) -> None:
+    async def test_an_answer_in_its_own_thread_is_deleted(self, here: DiscordRoom) -> None:
         """Discord keeps the thread; our messages in it are deleted, and so is what we remember."""
         await here.used("max", GENERAL, "set", parameter="replies", value="thread")
         before = len(here.shown(GENERAL))
@@ -191,15 +195,15 @@ class TestDeleted:
         await here.until(lambda: not here.shown(thread))
         assert len(here.shown(GENERAL)) == before
 
-    async def test_a_deleted_answer_is_forgotten(self, here: Room) -> None:
-        """The next question is asked as if there had been none; the bot's own deletions cause no trouble."""
+    async def test_a_deleted_answer_is_forgotten(self, here: DiscordRoom) -> None:
+        """The next request does not contain it; the bot's own deletions have no effect."""
         await answered(here, text="@nebula my secret word")
         await here.discord.delete(here.shown(GENERAL)[0])
-        await answered(here, "#random")  # by then it has arrived
+        await answered(here, "#random")  # the deletion has arrived by then
         await answered(here, text="@nebula what did I say?")
         assert all("secret" not in message.content for message in here.nebula.requests[-1].messages)
 
-    async def test_a_question_that_waits_is_not_asked(self, here: Room) -> None:
+    async def test_a_deleted_waiting_question_is_not_asked(self, here: DiscordRoom) -> None:
         """It is removed from the queue."""
         question = await in_line(here)
         await here.discord.delete(question)

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from bots.discord.inbound import interactions
 from bots.discord.outbound.responses import NOT_SENT, SENT
-from bots.sandbox.discord.values import Message
-from tests.bots.discord.harness import GENERAL, Room, room
+from bots.sandbox.discord.values import DiscordMessage
+from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 from tests.bounds import HANG_SECONDS
 
 
@@ -21,8 +21,8 @@ def answer_seconds() -> float:
 
 
 @pytest_asyncio.fixture
-async def here(redis_client: Redis, answer_seconds: float) -> AsyncIterator[Room]:
-    """A room in which Ann and Bob asked something."""
+async def here(redis_client: Redis, answer_seconds: float) -> AsyncIterator[DiscordRoom]:
+    """A room in which Ann and Bob have asked something."""
     async with room(redis_client, answer_seconds=answer_seconds) as stage:
         stage.people["eve"] = stage.discord.add_member(stage.guild, "eve", dms=False)
         for who in ("ann", "bob", "eve"):
@@ -30,8 +30,8 @@ async def here(redis_client: Redis, answer_seconds: float) -> AsyncIterator[Room
         yield stage
 
 
-async def content(message: Message) -> str:
-    """What the file of a message holds, as a client downloads it."""
+async def content(message: DiscordMessage) -> str:
+    """The content of a message's file, as a client downloads it."""
     [file] = message.attachments
     assert file.name.endswith(".jsonl")
     async with aiohttp.ClientSession() as session, session.get(file.url) as response:
@@ -39,7 +39,7 @@ async def content(message: Message) -> str:
 
 
 @pytest.mark.parametrize("answer_seconds", [HANG_SECONDS, 0.0])
-async def test_a_slash_command_brings_a_file(here: Room) -> None:
+async def test_a_slash_command_returns_a_file(here: DiscordRoom) -> None:
     """One person sees it, even if the command took so long that it was deferred."""
     shown = await here.slash("ann", GENERAL, "export")
     [message] = await here.until(lambda: [one for one in shown.messages if one.attachments])
@@ -52,7 +52,7 @@ async def test_a_slash_command_brings_a_file(here: Room) -> None:
 @pytest.mark.parametrize(
     ("who", "whose", "allowed"), [("ann", "all", False), ("max", "all", True), ("ann", "me", True)]
 )
-async def test_an_optional_choice(here: Room, who: str, whose: str, allowed: bool) -> None:
+async def test_an_optional_choice(here: DiscordRoom, who: str, whose: str, allowed: bool) -> None:
     """Discord knows the choices of an optional option; the chosen value arrives and is checked."""
     command = next(one for one in here.discord.commands.registered if one["name"] == "export")
     [option] = command["options"]
@@ -65,8 +65,8 @@ async def test_an_optional_choice(here: Room, who: str, whose: str, allowed: boo
         assert ("a word of bob" in await content(message)) is (whose == "all")
 
 
-async def test_a_file_for_a_mention_is_a_direct_message(here: Room) -> None:
-    """The channel only reads where the file went."""
+async def test_a_file_for_a_mention_is_a_direct_message(here: DiscordRoom) -> None:
+    """The channel only sees where the file is."""
     await here.say("ann", GENERAL, "@nebula !export")
     await here.until(lambda: SENT in here.said(GENERAL))
     [message] = here.shown("@ann")
@@ -74,14 +74,14 @@ async def test_a_file_for_a_mention_is_a_direct_message(here: Room) -> None:
     assert not any(one.attachments for one in here.shown(GENERAL))
 
 
-async def test_who_takes_no_direct_messages_is_told_what_to_do(here: Room) -> None:
-    """What may be private is not shown in the channel instead."""
+async def test_without_direct_messages_the_person_reads_what_to_do(here: DiscordRoom) -> None:
+    """A file that may be private is not shown in the channel instead."""
     await here.say("eve", GENERAL, "@nebula !export")
     await here.until(lambda: NOT_SENT in here.said(GENERAL))
     assert not any(one.attachments for one in here.shown(GENERAL))
 
 
-async def test_in_a_direct_message_it_comes_there(here: Room) -> None:
+async def test_in_a_direct_message_the_reply_has_the_file(here: DiscordRoom) -> None:
     """The reply has the file."""
     await here.answered("ann", "@ann", "a word alone", "Alone.")
     asked = await here.say("ann", "@ann", "!export")
@@ -90,8 +90,8 @@ async def test_in_a_direct_message_it_comes_there(here: Room) -> None:
     assert "a word alone" in await content(message)
 
 
-async def test_a_file_that_is_refused_leaves_a_sentence(here: Room) -> None:
-    """Discord accepts no file of that size: the person is told so instead of "the command failed"."""
+async def test_a_refused_file_is_explained(here: DiscordRoom) -> None:
+    """Discord accepts no file of that size: the person reads that instead of "the command failed"."""
     here.discord.faults.error("POST /interactions/*", 400, code=40005)
     shown = await here.slash("ann", GENERAL, "export")
     [message] = await here.until(lambda: shown.messages)
@@ -99,7 +99,7 @@ async def test_a_file_that_is_refused_leaves_a_sentence(here: Room) -> None:
     assert interactions.TOO_LARGE in message.content
 
 
-async def test_forget_forgets(here: Room) -> None:
+async def test_forget_forgets(here: DiscordRoom) -> None:
     """By default the bot forgets what this person asked, and nothing else."""
     await here.used("ann", GENERAL, "forget")
     await here.answered("bob", GENERAL, "@nebula what do you know?", "Little.")

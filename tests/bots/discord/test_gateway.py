@@ -1,4 +1,5 @@
-"""The connection to Discord at the wire: whatever happens to it, questions are answered once or an operator is told."""
+"""The connection to Discord at the wire: despite any failure, questions are answered once, or the operator reads why
+not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,10 +13,10 @@ from bots.sandbox.discord import gateway as discord_gateway
 from bots.sandbox.discord.gateway import Gateway
 from bots.sandbox.discord.values import Overwrite, Permission
 from bots.sandbox.nebula.server import NebulaServer
-from core.settings.config import WrongConfig
-from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
+from core.settings.environment import WrongConfig
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
-POST = "POST /channels/{channel}/messages"
+POST_ROUTE = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 RANDOM = "#random"
 
@@ -29,7 +30,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[Room]:
+async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
     """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
@@ -51,8 +52,9 @@ class TestSessions:
             pytest.param(lambda gateway: gateway.drop(code=4009, resumable=False), False, id="4009"),
         ],
     )
-    async def test_it_is_made_again(self, here: Room, trouble: Callable[[Gateway], None], resumed: bool) -> None:
-        """It is resumed if Discord keeps the session, and otherwise new; the next question is answered."""
+    async def test_it_is_restored(self, here: DiscordRoom, trouble: Callable[[Gateway], None], resumed: bool) -> None:
+        """The bot resumes if Discord keeps the session, and otherwise identifies again; it answers the next
+        question."""
         gateway = here.discord.gateway
         [before] = gateway.sessions
         trouble(gateway)
@@ -60,10 +62,8 @@ class TestSessions:
         await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
         assert (gateway.resumes, gateway.identifies) == ((1, 1) if resumed else (0, 2))
 
-    async def test_a_connection_that_fell_silent_is_given_up(
-        self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """No acknowledgement or event comes any more, yet nothing is closed: what people say then is answered."""
+    async def test_a_silent_connection_is_replaced(self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+        """No acknowledgement or event comes any more, but nothing is closed: questions from that time are answered."""
         monkeypatch.setattr(client, "SILENCE_SECONDS", 0.4)
         monkeypatch.setattr(discord_gateway, "HEARTBEAT_MS", 100)
         async with room(redis_client) as here:
@@ -76,12 +76,12 @@ class TestSessions:
     @pytest.mark.parametrize(
         ("code", "says"), [(4004, "DISCORD_TOKEN"), (4011, "DISCORD_SHARDS"), (4013, "intents"), (4014, "Intents")]
     )
-    async def test_what_no_retry_mends_ends_the_bot(self, redis_client: Redis, code: int, says: str) -> None:
-        """The bot ends with a sentence that says what to do, instead of signing in again and again."""
+    async def test_a_permanent_failure_ends_the_bot(self, redis_client: Redis, code: int, says: str) -> None:
+        """The bot ends with a sentence that says what to do, instead of identifying again and again."""
         async with discord_server() as discord, NebulaServer() as model:
 
             async def serve() -> None:
-                async with running(Room(discord, model), redis_client, config_for(discord, model)):
+                async with running(DiscordRoom(discord, model), redis_client, config_for(discord, model)):
                     discord.gateway.drop(code=code, resumable=False)
                     await asyncio.Event().wait()  # the bot ends first
 
@@ -92,23 +92,23 @@ class TestSessions:
             assert says in error.problems[0]
             assert discord.gateway.identifies == 1
 
-    async def test_an_answer_goes_on_while_the_connection_is_away(self, here: Room) -> None:
-        """Writing needs no gateway: the answer is complete before the connection is back."""
+    async def test_an_answer_continues_without_the_connection(self, here: DiscordRoom) -> None:
+        """Editing needs no gateway: the answer is complete before the connection is back."""
         held = here.nebula.hold(5)
         here.nebula.answer_next("word " * 20 + "end")
         await here.say("ann", GENERAL, "@nebula hello")
         await here.until(lambda: here.shown(GENERAL))
         here.discord.gateway.refuse = 1_000_000
         here.discord.gateway.drop()
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL)[0].endswith("end"))
         assert not here.discord.gateway.sessions
 
 
-class TestPlaces:
+class TestLostPlaces:
     """A place that is lost while an answer is written."""
 
-    async def test_a_channel_that_vanished_ends_the_turn(self, here: Room) -> None:
+    async def test_a_deleted_channel_ends_the_turn(self, here: DiscordRoom) -> None:
         """One refused call, no endless retries; the model's request is closed, and other channels are served."""
         here.nebula.pace = 50
         here.nebula.answer_next("word " * 500)
@@ -117,12 +117,12 @@ class TestPlaces:
         here.discord.remove_channel(here.place(GENERAL))
         await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
         await here.bot.runner.idle()
-        refused = [call for call in here.discord.calls if call.code == 10003 and call.route in (POST, EDIT)]
+        refused = [call for call in here.discord.calls if call.code == 10003 and call.route in (POST_ROUTE, EDIT)]
         assert len(refused) == 1
         here.nebula.pace = 0
         await here.answered("ann", RANDOM, "@nebula hello", "Hi.")
 
-    async def test_where_the_bot_may_not_write_the_person_is_told(self, here: Room) -> None:
+    async def test_a_missing_permission_is_explained_to_the_person(self, here: DiscordRoom) -> None:
         """The turn ends at the first refusal (50013), and a direct message tells the person why."""
         denied = Permission.SEND_MESSAGES
         here.discord.overwrite(
@@ -133,12 +133,12 @@ class TestPlaces:
         [told] = await here.until(lambda: here.said("@ada"))
         assert f"I may not write in <#{here.place(GENERAL).id}>" in told
         await here.bot.runner.idle()
-        assert [call.code for call in here.discord.calls if call.route == POST] == [50013, 0]
+        assert [call.code for call in here.discord.calls if call.route == POST_ROUTE] == [50013, 0]
         here.nebula.answer_next("Hi.")
         await here.say("ann", RANDOM, "@nebula hello")
         await here.until(lambda: here.said(RANDOM) == ["Hi."])
 
-    async def test_a_channel_that_is_closed_to_the_bot_ends_the_turn(self, here: Room) -> None:
+    async def test_losing_access_to_a_channel_ends_the_turn(self, here: DiscordRoom) -> None:
         """In the middle of an answer the bot loses access to the channel (50001): it tells the person and stops."""
         here.nebula.pace = 50
         here.nebula.answer_next("word " * 500)

@@ -8,32 +8,32 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.discord.api import http, rest
-from bots.sandbox.discord.limits import OFF, Limit, Limits
-from bots.sandbox.discord.values import Call
+from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimit, DiscordLimits
+from bots.sandbox.discord.values import DiscordCall
 from core.domain.rates import RateLimit
 from core.turns import assistant
-from tests.bots.discord.harness import FASTER, GENERAL, QUICK, Room, room
+from tests.bots.discord.harness import FASTER, GENERAL, QUICK_BOT_LIMITS, DiscordRoom, room
 
-POST = "POST /channels/{channel}/messages"
+POST_ROUTE = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 RESPOND = "PATCH /webhooks/{application}/{token}/messages/*"
 TYPING = "POST /channels/{channel}/typing"
-WORDS = "word " * 80 + "end"
-ALL_OLD = replace(QUICK, old_age_seconds=-1.0)  # every message counts as old
-SLOW = "w " * 900 + "end"  # at a slow pace for longer than any machine needs to show it, until it is let go
+EIGHTY_WORDS = "word " * 80 + "end"
+ALL_OLD = replace(QUICK_BOT_LIMITS, old_age_seconds=-1.0)  # every message counts as old
+SLOW = "w " * 900 + "end"  # at a slow pace for longer than any machine needs to show it, until the test releases it
 
 
-def refused(here: Room) -> list[Call]:
+def refused(here: DiscordRoom) -> list[DiscordCall]:
     """The calls that exceeded a limit."""
     return [call for call in here.discord.calls if call.status == 429]
 
 
-def edited(here: Room, answer: str) -> bool:
+def edited(here: DiscordRoom, answer: str) -> bool:
     """Whether an edit was refused or the answer is complete."""
     return bool(refused(here)) or here.said(GENERAL) == [answer]
 
 
-async def answered(here: Room, answer: str = WORDS) -> None:
+async def answered(here: DiscordRoom, answer: str = EIGHTY_WORDS) -> None:
     """Wait for a streamed answer to end."""
     here.nebula.answer_next(answer)
     await here.say("ann", GENERAL, "@nebula question")
@@ -43,20 +43,20 @@ async def answered(here: Room, answer: str = WORDS) -> None:
 
 async def test_a_command_that_streams_exceeds_no_limit(redis_client: Redis) -> None:
     """The token's own limit is kept like a channel's."""
-    async with room(redis_client, limits=Limits()) as here:
+    async with room(redis_client, limits=DiscordLimits()) as here:
         here.nebula.pace = 20
         held = here.nebula.hold()
         here.nebula.answer_next(SLOW)
         await here.slash("ann", GENERAL, "ask", prompt="question")
         await here.until(lambda: here.shown(GENERAL) and len(here.shown(GENERAL)[0].frames) > 7)
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL)[0].endswith("end"))
         assert not refused(here)
 
 
 async def test_many_channels_at_once_exceed_no_limit(redis_client: Redis) -> None:
     """Twenty answers that stream at the same time keep their channels' limits and that of the whole bot."""
-    async with room(redis_client, limits=Limits()) as here:
+    async with room(redis_client, limits=DiscordLimits()) as here:
         channels = [here.discord.add_channel(here.guild, f"room-{number}") for number in range(20)]
         here.nebula.pace = 45
         for channel in channels:
@@ -72,15 +72,15 @@ async def test_many_channels_at_once_exceed_no_limit(redis_client: Redis) -> Non
 
 async def test_a_lower_limit_is_learnt_from_its_headers(redis_client: Redis) -> None:
     """Discord halves the limit in the middle of an answer: at most one refusal, and the end arrives."""
-    async with room(redis_client, limits=Limits()) as here:
+    async with room(redis_client, limits=DiscordLimits()) as here:
         here.nebula.pace = 20
         held = here.nebula.hold()
         here.nebula.answer_next(SLOW)
         await here.say("ann", GENERAL, "@nebula question")
         await here.until(lambda: here.shown(GENERAL) and len(here.shown(GENERAL)[0].frames) >= 3)
-        here.discord.limits = Limits(edit=Limit(2, 5.0)).faster(FASTER)
+        here.discord.limits = DiscordLimits(edit=DiscordLimit(2, 5.0)).faster(FASTER)
         await here.until(lambda: len(here.shown(GENERAL)[0].frames) >= 7)
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL)[0].endswith("end"))
         assert len(refused(here)) <= 1
 
@@ -98,7 +98,7 @@ async def test_a_limit_of_the_whole_bot_holds_every_call(
             here.discord.faults.cloudflare(EDIT)
         else:
             here.discord.faults.rate_limit(EDIT, 0.5, scope="global")
-        here.nebula.answer_next(WORDS)
+        here.nebula.answer_next(EIGHTY_WORDS)
         await here.say("ann", GENERAL, "@nebula question")
         await here.until(lambda: refused(here))
         await here.say("bob", "#random", "@nebula question")
@@ -108,14 +108,16 @@ async def test_a_limit_of_the_whole_bot_holds_every_call(
         assert not [call for call in here.discord.calls if refusal.at < call.at < refusal.at + 0.5]
 
 
-async def test_a_limit_that_others_used_up_is_not_taken_for_ours(redis_client: Redis) -> None:
+async def test_a_shared_limit_is_not_taken_for_ours(redis_client: Redis) -> None:
     """The bot waits out a `shared` 429; its count of the channel's own limit stays, here and in other processes."""
     async with room(redis_client) as here:
         here.discord.faults.rate_limit(EDIT, 0.2, times=2, scope="shared")
         here.nebula.pace = 40
         await answered(here)
-        pace = RateLimit(f"discord/edit/{here.place(GENERAL).id}", QUICK.edit.calls, QUICK.edit.seconds)
-        assert here.bot.assistant._limiter.bucket(pace).window.calls == QUICK.edit.calls
+        pace = RateLimit(
+            f"discord/edit/{here.place(GENERAL).id}", QUICK_BOT_LIMITS.edit.calls, QUICK_BOT_LIMITS.edit.seconds
+        )
+        assert here.bot.assistant._limiter.bucket(pace).window.calls == QUICK_BOT_LIMITS.edit.calls
         keys = [key async for key in redis_client.scan_iter(match=f"nb:b:*{pace.scope}*")]
         limits = [await redis_client.hget(key, "limit") for key in keys if await redis_client.type(key) == b"hash"]
         assert [limit.split()[0] for limit in limits if limit] in ([], [b"5"])
@@ -123,22 +125,22 @@ async def test_a_limit_that_others_used_up_is_not_taken_for_ours(redis_client: R
 
 async def test_old_messages_are_edited_less_often(redis_client: Redis) -> None:
     """A new answer in a message older than an hour keeps the limit that no header mentions."""
-    async with room(redis_client, limits=Limits(old_age=-1.0), kept=ALL_OLD) as here:
+    async with room(redis_client, limits=DiscordLimits(old_age=-1.0), kept=ALL_OLD) as here:
         here.nebula.pace = 40
         await answered(here)
         assert not refused(here)
 
 
 @pytest.mark.parametrize("known", [False, True])
-async def test_an_old_edit_that_is_refused_is_waited_out(redis_client: Redis, known: bool) -> None:
+async def test_a_refused_edit_of_an_old_message_is_repeated(redis_client: Redis, known: bool) -> None:
     """The headers beside code 30046 do not describe this limit: it costs a pause, and the end arrives."""
-    kept = ALL_OLD if known else QUICK  # known: that the message is old, though not what that means today
-    limits = replace(OFF, edit=Limit(50, 5.0), old_edit=Limit(1, 1.0), old_age=-1.0)
+    kept = ALL_OLD if known else QUICK_BOT_LIMITS  # the bot knows that the message is old, but not today's limit for it
+    limits = replace(NO_DISCORD_LIMITS, edit=DiscordLimit(50, 5.0), old_edit=DiscordLimit(1, 1.0), old_age=-1.0)
     stands: float | None = None
     async with room(redis_client, limits=limits, kept=kept, clock=lambda: stands or time.monotonic()) as here:
         await answered(here, "one end")
         stands = time.monotonic()
-        for word in ("two", "three"):  # each is at least one edit, while Discord's clock stands still
+        for word in ("two", "three"):  # each causes at least one edit, while Discord's clock stands still
             here.nebula.answer_next(f"{word} end")
             await here.press("ann", here.shown(GENERAL)[0], "Regenerate")
             await here.until(partial(edited, here, f"{word} end"))
@@ -150,12 +152,12 @@ async def test_an_old_edit_that_is_refused_is_waited_out(redis_client: Redis, kn
         assert {call.code for call in refused(here)} == {30046}
 
 
-def typed(here: Room) -> int:
+def typed(here: DiscordRoom) -> int:
     """How often the bot was shown as typing."""
     return sum(call.route == TYPING for call in here.discord.calls)
 
 
-async def test_typing_is_shown_once_for_a_channel(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_typing_is_shown_once_per_channel(redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two questions in one channel cause one typing call."""
     monkeypatch.setattr(assistant, "STATUS_REPEAT_SECONDS", 0.05)
     monkeypatch.setattr(rest, "_TYPING_SECONDS", 60.0)
@@ -166,7 +168,7 @@ async def test_typing_is_shown_once_for_a_channel(redis_client: Redis, monkeypat
         await here.say("bob", GENERAL, "@nebula two")
         await here.nebula.until(lambda: len(here.nebula.requests) == 2)
         await here.until(lambda: typed(here))
-        held.let_go()
+        held.release()
         await here.until(lambda: [len(here.said(each)) for each in here.discord.threads(here.place(GENERAL))] == [1, 1])
         await here.bot.runner.idle()
         assert typed(here) == 1
@@ -179,25 +181,25 @@ async def test_typing_is_shown_only_until_there_is_text(redis_client: Redis, mon
     async with room(redis_client) as here:
         here.nebula.pace = 40
         held = here.nebula.hold(0)
-        here.nebula.answer_next(WORDS)
+        here.nebula.answer_next(EIGHTY_WORDS)
         await here.say("ann", "#random", "@nebula one")
         await here.until(lambda: typed(here) > 4)
-        held.let_go()
+        held.release()
         await here.until(lambda: here.shown("#random"))
         shown = typed(here)
         await here.until(lambda: here.said("#random")[0].endswith("end"))
         assert typed(here) <= shown + 1  # one may have been under way
 
 
-async def test_a_refused_typing_call_costs_nothing(redis_client: Redis) -> None:
-    """If Discord refuses to show the bot as typing, the answer still comes, and at once."""
+async def test_a_refused_typing_call_does_not_delay_the_answer(redis_client: Redis) -> None:
+    """If Discord refuses the typing call, the answer still comes at once."""
     async with room(redis_client) as here:
         here.discord.faults.rate_limit(TYPING, 60, None)
         held = here.nebula.hold(0)
         here.nebula.answer_next("The end")
         await here.say("ann", GENERAL, "@nebula question")
         await here.until(lambda: refused(here))
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(GENERAL) == ["The end"])
         await here.bot.runner.idle()
         assert {call.route for call in refused(here)} == {TYPING}
@@ -205,7 +207,7 @@ async def test_a_refused_typing_call_costs_nothing(redis_client: Redis) -> None:
 
 async def test_typing_calls_exceed_no_limit_of_their_own(redis_client: Redis) -> None:
     """Questions that follow each other quickly do not each cause a typing call."""
-    async with room(redis_client, limits=replace(OFF, typing=Limit(2, 5.0 * FASTER))) as here:
+    async with room(redis_client, limits=replace(NO_DISCORD_LIMITS, typing=DiscordLimit(2, 5.0 * FASTER))) as here:
         for number in range(5):
             await here.answered("ann", GENERAL, f"@nebula {number}", f"Answer {number}.")
         assert not refused(here)

@@ -18,14 +18,14 @@ from core.domain.errors import StoreError
 from core.inbound.dispatcher import AWAY
 from core.store.redis.client import connection
 from core.store.redis.embedded import find_server
-from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
-POST = "POST /channels/{channel}/messages"
+POST_ROUTE = "POST /channels/{channel}/messages"
 RANDOM = "#random"
 
 
-class Server:
-    """A Redis that can be killed; it then loses what was not on disk."""
+class DurableRedis:
+    """A Redis that can be killed; it then loses everything that was not on disk."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -50,10 +50,10 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    """A running server of the test's own."""
+def server() -> Iterator[DurableRedis]:
+    """Run a Redis only for this test."""
     with TemporaryDirectory(prefix="nb-") as folder:  # not tmp_path: a socket's path must be short
-        found = Server(folder)
+        found = DurableRedis(folder)
         found.start()
         try:
             yield found
@@ -62,25 +62,25 @@ def server() -> Iterator[Server]:
 
 
 @pytest_asyncio.fixture
-async def here(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
-    """A room on that server, where people are told early."""
+async def here(server: DurableRedis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DiscordRoom]:
+    """A room with that Redis, where people learn of an outage early."""
     monkeypatch.setattr(ordering, "AWAY_SECONDS", 0.2)
     monkeypatch.setattr(ordering, "PAUSE_SECONDS", 0.5)
     async with connection(server.url) as redis, room(redis) as stage:
         yield stage
 
 
-def away(here: Room, where: str) -> int:
+def away(here: DiscordRoom, where: str) -> int:
     """How often a place shows that Redis is away."""
     return sum(AWAY in text for text in here.said(where))
 
 
-def answers(here: Room, where: str) -> list[str]:
-    """What else the place shows."""
+def answers(here: DiscordRoom, where: str) -> list[str]:
+    """All other messages that the place shows."""
     return [text for text in here.said(where) if AWAY not in text]
 
 
-async def test_questions_wait_for_redis_and_are_answered_once(here: Room, server: Server) -> None:
+async def test_questions_wait_for_redis_and_are_answered_once(here: DiscordRoom, server: DurableRedis) -> None:
     """One sentence per channel and outage; then every question is answered once.
 
     Each channel's order is kept, even where the later question would be tried again sooner.
@@ -107,7 +107,7 @@ async def test_questions_wait_for_redis_and_are_answered_once(here: Room, server
 
 
 @pytest.mark.parametrize("private", [False, True])
-async def test_a_command_waits_for_redis(here: Room, server: Server, private: bool) -> None:
+async def test_a_command_waits_for_redis(here: DiscordRoom, server: DurableRedis, private: bool) -> None:
     """Its deferred response shows the sentence, and then the answer."""
     server.kill()
     here.nebula.answer_next("The answer.")
@@ -121,7 +121,7 @@ async def test_a_command_waits_for_redis(here: Room, server: Server, private: bo
     assert len(here.nebula.requests) == 1
 
 
-async def test_a_mention_behind_a_command_is_told_too(here: Room, server: Server) -> None:
+async def test_a_mention_after_a_command_is_explained_too(here: DiscordRoom, server: DurableRedis) -> None:
     """Each command shows the sentence itself, and the channel shows it once as well."""
     server.kill()
     for answer in ("One.", "Two."):
@@ -136,8 +136,8 @@ async def test_a_mention_behind_a_command_is_told_too(here: Room, server: Server
     assert shown.original.content.endswith("One.")
 
 
-async def test_two_processes_say_it_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both have the question and neither has Redis: the person reads one sentence and one answer."""
+async def test_two_processes_explain_it_once(server: DurableRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have the question and neither reaches Redis: the person reads one sentence and one answer."""
     monkeypatch.setattr(ordering, "AWAY_SECONDS", 0.3)
     async with (
         connection(server.url) as redis,
@@ -148,7 +148,7 @@ async def test_two_processes_say_it_once(server: Server, monkeypatch: pytest.Mon
         server.kill()
         here.nebula.answer_next("The answer.")
         await here.say("ann", GENERAL, "@nebula hello")
-        await here.until(lambda: sum(call.route == POST for call in here.discord.calls) == 2)
+        await here.until(lambda: sum(call.route == POST_ROUTE for call in here.discord.calls) == 2)
         assert away(here, GENERAL) == 1
         server.start()
         await here.until(lambda: answers(here, GENERAL) == ["The answer."])
@@ -156,8 +156,8 @@ async def test_two_processes_say_it_once(server: Server, monkeypatch: pytest.Mon
     assert len(here.nebula.requests) == 1
 
 
-async def test_what_is_beyond_the_memory_is_refused(
-    here: Room, server: Server, monkeypatch: pytest.MonkeyPatch
+async def test_questions_beyond_the_limit_are_refused(
+    here: DiscordRoom, server: DurableRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If too many questions wait, the next person is asked to try again; those that wait are answered."""
     monkeypatch.setattr(ordering, "MOST_WAITING", 1)
@@ -172,13 +172,13 @@ async def test_what_is_beyond_the_memory_is_refused(
     assert here.said(RANDOM) == [StoreError.notice]
 
 
-async def test_a_bot_that_ends_meanwhile_ends_in_order(
-    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_a_bot_ends_cleanly_during_an_outage(
+    server: DurableRedis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Questions that still wait do not delay the end, and leave no traceback; the next process finds them."""
+    """Waiting questions neither delay the end nor cause a traceback; the next process finds them."""
     monkeypatch.setattr(ordering, "AWAY_SECONDS", 0.1)
     async with discord_server() as discord, NebulaServer() as model:
-        here, config = Room(discord, model), config_for(discord, model)
+        here, config = DiscordRoom(discord, model), config_for(discord, model)
         async with connection(server.url) as redis, running(here, redis, config):
             await here.answered("ann", GENERAL, "@nebula before", "Before.")
             while not await redis.exists("nb:p:{discord}"):
@@ -193,7 +193,7 @@ async def test_a_bot_that_ends_meanwhile_ends_in_order(
     assert not [record for record in caplog.records if record.exc_info]
 
 
-async def test_a_command_whose_token_ends_meanwhile(here: Room, server: Server) -> None:
+async def test_a_command_whose_token_expires_meanwhile(here: DiscordRoom, server: DurableRedis) -> None:
     """The question continues without it: the answer is a message of its own."""
     server.kill()
     here.nebula.answer_next("The answer.")

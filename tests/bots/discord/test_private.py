@@ -11,33 +11,33 @@ from redis.asyncio import Redis
 from bots.discord.inbound import interactions
 from bots.discord.outbound import interaction_surface
 from bots.sandbox.discord.interactions import Interaction
-from bots.sandbox.discord.values import SUPPRESS_EMBEDS, Message
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.discord.values import SUPPRESS_EMBEDS, DiscordMessage
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.reply.layout import STOPPED
-from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
 STOP, AGAIN = "Stop", "Regenerate"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 RESPOND = "PATCH /webhooks/{application}/{token}/messages/*"
 FOLLOW_UP = "POST /webhooks/{application}/{token}"
 DEAD_TOKENS = [(401, 50027), (404, 10015)]
-LONG = "\n\n".join(f"Paragraph {number:02}. " + "word " * 60 for number in range(14)) + "\n\nEnd."
+LONG_PRIVATE_ANSWER = "\n\n".join(f"Paragraph {number:02}. " + "word " * 60 for number in range(14)) + "\n\nEnd."
 
 
 @pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[Room]:
+async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
     """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
 
 
-async def asked(here: Room, who: str = "ann", where: str = GENERAL, prompt: str = "topsecret?") -> Interaction:
+async def asked(here: DiscordRoom, who: str = "ann", where: str = GENERAL, prompt: str = "topsecret?") -> Interaction:
     """Ask a private question."""
     return await here.slash(who, where, "ask", prompt=prompt, private=True)
 
 
-async def answered(here: Room, answer: str, who: str = "ann", where: str = GENERAL) -> Interaction:
+async def answered(here: DiscordRoom, answer: str, who: str = "ann", where: str = GENERAL) -> Interaction:
     """Ask a private question and wait for its whole answer."""
     here.nebula.answer_next(answer)
     shown = await asked(here, who, where)
@@ -46,19 +46,19 @@ async def answered(here: Room, answer: str, who: str = "ann", where: str = GENER
     return shown
 
 
-def known(here: Room) -> str:
-    """Everything that the model was last told."""
+def known(here: DiscordRoom) -> str:
+    """Everything in the model's last request."""
     return "\n".join(message.content for message in here.nebula.requests[-1].messages)
 
 
-def public(here: Room) -> list[Message]:
-    """Everything of the bot's that people other than Ann can see."""
+def public(here: DiscordRoom) -> list[DiscordMessage]:
+    """All messages of the bot that people other than Ann can see."""
     places = [*here.discord.channels(here.guild), here.discord.open_dm(here.people["bob"])]
     return [message for place in places for message in here.shown(place)]
 
 
-def complete(messages: list[Message]) -> bool:
-    """Whether the long answer is there, each paragraph once and in order."""
+def complete(messages: list[DiscordMessage]) -> bool:
+    """Whether the long answer is complete, each paragraph once and in order."""
     text = "\n".join(message.content for message in messages)
     places = [text.find(f"Paragraph {number:02}.") for number in range(14)]
     return text.endswith("End.") and -1 not in places and places == sorted(places) and text.count("Paragraph") == 14
@@ -67,15 +67,15 @@ def complete(messages: list[Message]) -> bool:
 class TestPrivate:
     """`/ask private:True`."""
 
-    async def test_a_private_answer_is_seen_by_one_person(self, here: Room) -> None:
+    async def test_a_private_answer_is_seen_by_one_person(self, here: DiscordRoom) -> None:
         """The response and its followups are for the person alone, from the first status to the last word."""
-        shown = await answered(here, LONG)
+        shown = await answered(here, LONG_PRIVATE_ANSWER)
         assert len(shown.messages) >= 3
         assert complete(list(shown.messages))
         assert all(message.ephemeral_for == here.people["ann"].id for message in shown.messages)
         assert not public(here)
 
-    async def test_a_private_question_is_remembered_apart(self, here: Room) -> None:
+    async def test_a_private_question_is_remembered_apart(self, here: DiscordRoom) -> None:
         """Each person has one private history per channel; the channel's own history does not include it."""
         await answered(here, "The secret answer.")
         for who, where in (("bob", GENERAL), ("ann", "#random")):
@@ -90,7 +90,7 @@ class TestPrivate:
     async def test_the_file_of_a_private_answer_is_private(self, redis_client: Redis) -> None:
         """An answer that is too long for messages comes as a file that the person alone sees."""
         async with room(redis_client, changes={"reply_pages": 1}) as here:
-            here.nebula.answer_next(LONG)
+            here.nebula.answer_next(LONG_PRIVATE_ANSWER)
             shown = await asked(here)
             await here.until(lambda: any(message.attachments for message in shown.messages))
             await here.bot.runner.idle()
@@ -98,7 +98,7 @@ class TestPrivate:
             assert not public(here)
 
     @pytest.mark.parametrize("finish", ["stop", "length"])
-    async def test_a_private_answer_has_a_stop_button_and_no_other(self, here: Room, finish: str) -> None:
+    async def test_a_private_answer_has_only_a_stop_button(self, here: DiscordRoom, finish: str) -> None:
         """Buttons that could not work afterwards are not offered."""
         here.nebula.pace = 20
         here.nebula.answer_next("word " * 20 + "end", finish=finish)
@@ -108,9 +108,9 @@ class TestPrivate:
         assert shown.original
         assert "end" in shown.original.content
 
-    async def test_a_private_answer_can_be_stopped(self, here: Room) -> None:
+    async def test_a_private_answer_can_be_stopped(self, here: DiscordRoom) -> None:
         """The button under a private answer ends it."""
-        here.nebula.fault(Fault(stall_after=3))
+        here.nebula.fault(NebulaFault(stall_after=3))
         shown = await asked(here)
         await here.until(lambda: shown.original and STOP in here.buttons(shown.original))
         assert shown.original
@@ -119,16 +119,16 @@ class TestPrivate:
         await here.until(lambda: shown.original and STOPPED in shown.original.content)
         assert not here.buttons(shown.original)
 
-    async def test_two_private_questions_do_not_wait_for_each_other(self, here: Room) -> None:
+    async def test_two_private_questions_do_not_wait_for_each_other(self, here: DiscordRoom) -> None:
         """A private question waits only for its own author's questions, and shows that to nobody else."""
-        here.nebula.fault(Fault(stall_after=3))
+        here.nebula.fault(NebulaFault(stall_after=3))
         await here.say("bob", GENERAL, "@nebula talk")
         await here.until(lambda: here.shown(GENERAL))
         before = public(here)
         here.nebula.answer_next("At once.")
         other = await asked(here)
         await here.until(lambda: other.original and other.original.content.endswith("At once."))
-        here.nebula.fault(Fault(stall_after=3))
+        here.nebula.fault(NebulaFault(stall_after=3))
         running = await asked(here)
         await here.until(lambda: running.original and STOP in here.buttons(running.original))
         waiting = await asked(here)
@@ -142,7 +142,7 @@ class TestPrivate:
     async def test_too_many_private_questions_are_refused_in_private(self, redis_client: Redis) -> None:
         """Only the person sees the sentence about it."""
         async with room(redis_client, changes={"inbox_limit": 1}) as here:
-            here.nebula.fault(Fault(stall_after=3))
+            here.nebula.fault(NebulaFault(stall_after=3))
             running = await asked(here)
             await here.until(lambda: running.original and STOP in here.buttons(running.original))
             refused = await asked(here)
@@ -150,10 +150,11 @@ class TestPrivate:
             assert not public(here)
 
     @pytest.mark.parametrize(("status", "code"), DEAD_TOKENS)
-    async def test_without_its_token_a_private_answer_goes_on_as_a_direct_message(
-        self, here: Room, status: int, code: int
+    async def test_without_its_token_a_private_answer_continues_as_a_direct_message(
+        self, here: DiscordRoom, status: int, code: int
     ) -> None:
-        """Never in the channel; the message that can't be edited any more comes again in full, and can be stopped."""
+        """The channel never shows it; the message that can't be edited any more is sent again in full, and can be
+        stopped."""
         here.discord.faults.error(RESPOND, status, None, code=code, before=1)
         here.nebula.pace = 20
         here.nebula.answer_next("a secret " * 100)
@@ -168,12 +169,12 @@ class TestPrivate:
         assert not public(here)
 
     async def test_a_private_answer_of_several_messages_outlives_its_token(self, redis_client: Redis) -> None:
-        """The posted part stays where it is; the rest comes as direct messages, in order."""
+        """The posted part stays; the rest comes as direct messages, in order."""
         async with room(redis_client) as here:
             here.discord.faults.error(FOLLOW_UP, 401, None, code=50027, before=1)
             here.discord.faults.error(RESPOND, 401, None, code=50027, before=4)
             here.nebula.pace = 1000
-            here.nebula.answer_next(LONG)
+            here.nebula.answer_next(LONG_PRIVATE_ANSWER)
             shown = await asked(here)
             await here.until(lambda: here.said("@ann") and here.said("@ann")[-1].endswith("End."))
             await here.bot.runner.idle()
@@ -181,7 +182,7 @@ class TestPrivate:
             assert all(f"Paragraph {number:02}." in text for number in range(14))
             assert not public(here)
 
-    async def test_who_takes_no_direct_messages_loses_the_answer_and_no_secret(
+    async def test_without_direct_messages_the_answer_is_lost_but_stays_private(
         self, redis_client: Redis, caplog: pytest.LogCaptureFixture
     ) -> None:
         """The turn ends with a log line and nothing in the channel, and the next question is answered."""
@@ -203,7 +204,7 @@ class TestPrivate:
         assert any("can no longer be shown" in text and "50007" in text for text in told)
         assert not any("secret" in text for text in told)
 
-    async def test_a_private_question_that_was_deferred_too_late_is_answered_in_private(self, here: Room) -> None:
+    async def test_a_private_question_deferred_too_late_is_answered_in_private(self, here: DiscordRoom) -> None:
         """Without a token, only a direct message can hold the answer."""
         here.discord.faults.error("POST /interactions/*", 404, code=10062)
         here.nebula.answer_next("A secret.")
@@ -211,10 +212,10 @@ class TestPrivate:
         await here.until(lambda: any(text.endswith("A secret.") for text in here.said("@ann")))
         assert not public(here)
 
-    async def test_a_private_turn_is_gone_on_with_by_another_process(self, redis_client: Redis) -> None:
+    async def test_another_process_continues_a_private_turn(self, redis_client: Redis) -> None:
         """The next process finishes it in the same message, for the same person alone."""
         async with discord_server() as discord, NebulaServer(pace=20) as model:
-            here, config = Room(discord, model), config_for(discord, model)
+            here, config = DiscordRoom(discord, model), config_for(discord, model)
             model.answer_next("a long secret " * 40)
             async with running(here, redis_client, config):
                 shown = await asked(here)
@@ -231,7 +232,7 @@ class TestPrivate:
 class TestTokens:
     """What happens to an answer whose command's token expires."""
 
-    async def test_an_answer_leaves_its_token_before_that_ends(
+    async def test_an_answer_leaves_its_token_before_it_expires(
         self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The same message is edited in time as an ordinary one: no call is refused, and the buttons stay."""
@@ -258,8 +259,8 @@ class TestTokens:
             assert not [call for call in here.discord.calls if call.status >= 400]
 
     @pytest.mark.parametrize(("status", "code"), DEAD_TOKENS)
-    async def test_an_answer_whose_token_dies_early_goes_on_in_the_same_message(
-        self, here: Room, status: int, code: int
+    async def test_an_answer_whose_token_dies_early_continues_in_the_same_message(
+        self, here: DiscordRoom, status: int, code: int
     ) -> None:
         """The token is tried only once more; the end arrives with its button, and the answer can be regenerated."""
         here.discord.faults.error(RESPOND, status, None, code=code, before=1)
@@ -277,23 +278,23 @@ class TestTokens:
         assert len(here.shown(GENERAL)) == 1
         assert sum(call.status == status for call in here.discord.calls) == 2  # once per answer
 
-    async def test_a_token_that_dies_before_the_first_word(self, here: Room) -> None:
+    async def test_a_token_that_dies_before_the_first_word(self, here: DiscordRoom) -> None:
         """The answer is in a message of its own."""
         here.discord.faults.error(RESPOND, 404, None, code=10015)
         here.nebula.answer_next("Here.")
         await here.slash("ann", GENERAL, "ask", prompt="hello")
         await here.until(lambda: any(text.endswith("Here.") for text in here.said(GENERAL)))
 
-    async def test_a_token_that_dies_between_two_messages(self, here: Room) -> None:
+    async def test_a_token_that_dies_between_two_messages(self, here: DiscordRoom) -> None:
         """The text continues in ordinary messages, each part once."""
         here.discord.faults.error(FOLLOW_UP, 401, None, code=50027, before=1)
-        here.nebula.answer_next(LONG)
+        here.nebula.answer_next(LONG_PRIVATE_ANSWER)
         await here.slash("ann", GENERAL, "ask", prompt="a lot")
         await here.until(lambda: complete(here.shown(GENERAL)))
 
-    async def test_a_message_that_goes_with_a_dead_token_is_taken_away(self, here: Room) -> None:
+    async def test_a_superfluous_message_of_a_dead_token_is_deleted(self, here: DiscordRoom) -> None:
         """A shorter answer that replaces a long one leaves none of the other messages behind."""
-        here.nebula.answer_next(LONG)
+        here.nebula.answer_next(LONG_PRIVATE_ANSWER)
         shown = await here.slash("ann", GENERAL, "ask", prompt="a lot")
         await here.until(lambda: complete(here.shown(GENERAL)) and AGAIN in here.buttons(here.shown(GENERAL)[-1]))
         await here.bot.runner.idle()
@@ -303,20 +304,20 @@ class TestTokens:
         await here.until(lambda: len(here.said(GENERAL)) == 1 and here.said(GENERAL)[0].endswith("Short."))
 
     @pytest.mark.parametrize("fault", ["reset", "503"])
-    async def test_a_followup_whose_answer_was_lost_is_not_posted_twice(self, here: Room, fault: str) -> None:
+    async def test_a_followup_whose_answer_was_lost_is_not_posted_twice(self, here: DiscordRoom, fault: str) -> None:
         """Webhooks have no nonce: the bot looks for a message that seemed to fail before sending it again."""
         if fault == "reset":
             here.discord.faults.reset(FOLLOW_UP, times=2)
         else:
             here.discord.faults.error(FOLLOW_UP, 503, times=2)
-        here.nebula.answer_next(LONG)
+        here.nebula.answer_next(LONG_PRIVATE_ANSWER)
         await here.slash("ann", GENERAL, "ask", prompt="a lot")
         await here.until(lambda: complete(here.shown(GENERAL)))
         await here.bot.runner.idle()
         assert complete(here.shown(GENERAL))
         assert not any(here.buttons(message) for message in here.shown(GENERAL)[:-1])
 
-    async def test_a_response_somebody_deletes_ends_its_turn(self, here: Room) -> None:
+    async def test_a_deleted_response_ends_its_turn(self, here: DiscordRoom) -> None:
         """It is not posted again, and the next question is answered."""
         here.nebula.pace = 20
         here.nebula.answer_next("a long tale " * 20)
@@ -333,9 +334,9 @@ class TestTokens:
 class TestWaiting:
     """A command that waits for its turn."""
 
-    async def test_the_place_in_line_gives_way_to_the_answer(self, here: Room) -> None:
+    async def test_the_answer_replaces_the_place_in_the_queue(self, here: DiscordRoom) -> None:
         """The deferred response shows how many questions come first, and then the answer."""
-        here.nebula.fault(Fault(stall_after=3))
+        here.nebula.fault(NebulaFault(stall_after=3))
         await here.say("ann", GENERAL, "@nebula talk")
         await here.until(lambda: here.shown(GENERAL))
         first = here.shown(GENERAL)[0]
@@ -349,9 +350,9 @@ class TestWaiting:
         assert len(here.shown(GENERAL)) == 2
 
     @pytest.mark.parametrize("kind", ["late", "slow"])
-    async def test_a_slow_status_never_overwrites_the_answer(self, here: Room, kind: str) -> None:
-        """The turn begins while the status is on its way: the answer is shown after it, and stays."""
-        here.nebula.fault(Fault(stall_after=3))
+    async def test_a_slow_status_never_overwrites_the_answer(self, here: DiscordRoom, kind: str) -> None:
+        """The turn begins while the status is in flight: the answer is shown after it, and stays."""
+        here.nebula.fault(NebulaFault(stall_after=3))
         await here.say("ann", GENERAL, "@nebula talk")
         await here.until(lambda: here.shown(GENERAL) and STOP in here.buttons(here.shown(GENERAL)[0]))
         status = here.discord.faults.hold(RESPOND, late=kind == "late")
@@ -361,7 +362,7 @@ class TestWaiting:
         await here.press("ann", here.shown(GENERAL)[0], STOP)
         await here.nebula.until(lambda: len(here.nebula.requests) == 2 and here.nebula.requests[1].finished)
         await here.answered("max", "#random", "@nebula hello", "Hi.", settle=False)  # time enough for an answer
-        status.let_go()
+        status.release()
         await here.bot.runner.idle()
         assert shown.original
         assert shown.original.content.endswith("You too.")

@@ -1,4 +1,4 @@
-"""Reactions on waiting questions, over the wire: what Discord shows, in whatever order things happen."""
+"""Reactions on waiting questions, at the wire: what Discord shows, for any order of events."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,27 +13,27 @@ from bots.discord.api.rest import Rest
 from bots.discord.outbound import reactions as reactions_module
 from bots.discord.outbound.reactions import Reactions
 from bots.sandbox.discord.server import DiscordServer
-from bots.sandbox.discord.values import Message
+from bots.sandbox.discord.values import DiscordMessage
 from tests.bounds import HANG_SECONDS
 
 SET = "PUT /channels/{channel}/messages/{message}/reactions/*"
-UNSET = "DELETE /channels/{channel}/messages/{message}/reactions/*"
-ELSEWHERE = 3
-QUICK = Limits(reaction_seconds=0.01)
+DELETE_REACTION = "DELETE /channels/{channel}/messages/{message}/reactions/*"
+OTHER_CHANNEL_QUESTION = 3
+QUICK_REACTIONS = Limits(reaction_seconds=0.01)
 
 
 class Desk:
-    """Questions, three in one channel and `ELSEWHERE` one in another, and the reactions on them."""
+    """Questions, three in one channel and `OTHER_CHANNEL_QUESTION` one in another, and the reactions on them."""
 
-    def __init__(self, discord: DiscordServer, reactions: Reactions, questions: tuple[Message, ...]) -> None:
+    def __init__(self, discord: DiscordServer, reactions: Reactions, questions: tuple[DiscordMessage, ...]) -> None:
         self.discord, self.reactions, self.questions = discord, reactions, questions
 
     def add(self, number: int) -> None:
-        """Ask for the reaction on a question."""
+        """Request the reaction on a question."""
         self.reactions.add(self.questions[number].channel, self.questions[number].id)
 
     def remove(self, number: int, *, adopted: bool = False) -> None:
-        """Ask for its removal."""
+        """Request its removal."""
         self.reactions.remove(self.questions[number].channel, self.questions[number].id, adopted=adopted)
 
     def shown(self, number: int) -> bool:
@@ -72,7 +72,7 @@ async def standing() -> AsyncIterator[tuple[Desk, Http]]:
         places = (*[channels[0]] * 3, channels[1])
         questions = tuple([await discord.say(ann, place, "a question") for place in places])
         http = Http(discord.api_url, discord.token)
-        yield Desk(discord, Reactions(Rest(http), QUICK), questions), http
+        yield Desk(discord, Reactions(Rest(http), QUICK_REACTIONS), questions), http
 
 
 @pytest_asyncio.fixture
@@ -83,7 +83,7 @@ async def desk() -> AsyncIterator[Desk]:
 
 
 async def test_a_reaction_is_set_once_and_removed_once(desk: Desk) -> None:
-    """However often each is asked for."""
+    """However often each is requested."""
     desk.add(0)
     desk.add(0)
     await desk.discord.until(lambda: desk.shown(0))
@@ -103,19 +103,19 @@ async def test_a_reaction_removed_before_its_turn_is_never_set(desk: Desk) -> No
     await desk.discord.until(lambda: desk.shown(0))  # set, but the call is not answered yet
     desk.remove(0)
     desk.remove(1)
-    answer.let_go()
+    answer.release()
     await desk.discord.until(lambda: desk.shown(2) and not desk.shown(0))
     assert desk.calls(0) == [("PUT", 204), ("DELETE", 204)]
     assert desk.calls(1) == []
 
 
-async def test_a_refusal_for_haste_is_waited_out_once(desk: Desk) -> None:
-    """A reaction that Discord delays once is set; one that it delays again is given up, and so is a removal."""
+async def test_a_rate_limited_reaction_is_repeated_once(desk: Desk) -> None:
+    """A reaction that Discord delays once is set; if Discord delays it again, the bot gives it up, like a removal."""
     desk.discord.faults.rate_limit(SET, 0.01)
     desk.add(0)
     await desk.discord.until(lambda: desk.shown(0))
     assert desk.calls(0) == [("PUT", 429), ("PUT", 204)]
-    desk.discord.faults.rate_limit(UNSET, 0.01)
+    desk.discord.faults.rate_limit(DELETE_REACTION, 0.01)
     desk.remove(0)
     await desk.discord.until(lambda: not desk.shown(0))
     assert desk.calls(0)[2:] == [("DELETE", 429), ("DELETE", 204)]
@@ -129,7 +129,7 @@ async def test_a_refusal_for_haste_is_waited_out_once(desk: Desk) -> None:
     assert desk.calls(1) == [("PUT", 429), ("PUT", 429)]
 
 
-async def test_a_long_refusal_holds_nobody_up(desk: Desk) -> None:
+async def test_a_long_refusal_delays_no_other_reaction(desk: Desk) -> None:
     """A reaction for which Discord asks to wait a minute is given up; the next one is set."""
     desk.discord.faults.rate_limit(SET, 60)
     desk.add(0)
@@ -139,7 +139,7 @@ async def test_a_long_refusal_holds_nobody_up(desk: Desk) -> None:
 
 
 async def test_a_reaction_removed_while_it_is_delayed_is_never_set(desk: Desk) -> None:
-    """Its turn began during Discord's pause."""
+    """The question's turn began during Discord's pause."""
     desk.discord.faults.rate_limit(SET, 0.1)
     desk.add(0)
     desk.add(1)
@@ -151,20 +151,20 @@ async def test_a_reaction_removed_while_it_is_delayed_is_never_set(desk: Desk) -
     assert desk.calls(0) == [("PUT", 429)]
 
 
-async def test_another_channel_does_not_wait_for_what_is_put_off(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_delayed_reaction_does_not_delay_another_channel(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pause that Discord asks for affects only that channel."""
     monkeypatch.setattr(reactions_module, "LONGEST_WAIT_SECONDS", 10 * HANG_SECONDS)
     desk.discord.faults.rate_limit(SET, 5 * HANG_SECONDS)
     desk.add(0)
     desk.add(1)
     await desk.discord.until(lambda: desk.calls(0))
-    desk.add(ELSEWHERE)
-    await desk.discord.until(lambda: desk.shown(ELSEWHERE))
+    desk.add(OTHER_CHANNEL_QUESTION)
+    await desk.discord.until(lambda: desk.shown(OTHER_CHANNEL_QUESTION))
     assert not desk.calls(1)
 
 
 async def test_a_reaction_whose_response_was_lost_is_removed(desk: Desk) -> None:
-    """The call may have succeeded; here it has."""
+    """The call may have succeeded, as it has here."""
     desk.discord.faults.reset(SET)
     desk.add(0)
     desk.add(1)
@@ -186,14 +186,14 @@ async def test_a_reaction_without_permission_is_not_removed(desk: Desk) -> None:
     assert desk.calls(0) == [("PUT", 403)]
 
 
-async def test_reactions_of_another_process_are_removed_by_who_adopts_the_question() -> None:
+async def test_the_process_that_adopts_a_question_removes_its_reaction() -> None:
     """A reaction stays while its process stops; the next process removes it only from an adopted question."""
     async with standing() as (desk, http):
         async with serving(http, desk.reactions):
             desk.add(0)
             desk.add(1)
             await desk.discord.until(lambda: desk.shown(0) and desk.shown(1))
-        desk.reactions = Reactions(Rest(http), QUICK)
+        desk.reactions = Reactions(Rest(http), QUICK_REACTIONS)
         async with serving(http, desk.reactions):
             desk.remove(0)
             desk.remove(1, adopted=True)
@@ -201,7 +201,7 @@ async def test_reactions_of_another_process_are_removed_by_who_adopts_the_questi
         assert desk.shown(0)
 
 
-async def test_what_is_due_is_taken_away_before_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reactions_to_remove_are_removed_before_the_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """No other process knows of the reaction on a question that was answered here."""
     monkeypatch.setattr(reactions_module, "CLOSE_SECONDS", HANG_SECONDS)
     async with standing() as (desk, http):

@@ -1,4 +1,4 @@
-"""How an answer ends in Discord, at the wire: as the channel's settings want, as a file, and despite failures."""
+"""How an answer ends in Discord, at the wire: by the channel's settings, as a file, and despite failures."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -9,30 +9,30 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.sandbox.discord import validation
-from bots.sandbox.discord.values import SUPPRESS_EMBEDS, Channel, Message, Overwrite, Permission
-from bots.sandbox.nebula.faults import Fault, Thought
+from bots.sandbox.discord.values import SUPPRESS_EMBEDS, DiscordChannel, DiscordMessage, Overwrite, Permission
+from bots.sandbox.nebula.faults import NebulaFault, Thought
 from core.reply.layout import FILTERED, IN_FILE, NO_FILE, NO_MORE, WILL_BE_FILE
-from tests.bots.discord.harness import GENERAL, Room, room
+from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 
 STOP, AGAIN = "Stop", "Regenerate"
-POST = "POST /channels/{channel}/messages"
+POST_ROUTE = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
 RESPOND = "PATCH /webhooks/{application}/{token}/messages/*"
 FOLLOW_UP = "POST /webhooks/{application}/{token}"
 THINKER = "deepseek-ai/DeepSeek-R1-Distill-Llama-70B"
 PARAGRAPHS = [f"Paragraph {number:02}. " + "word " * 60 for number in range(20)]
-LONG = "\n\n".join(PARAGRAPHS) + "\n\nEnd."
+LONG_ANSWER = "\n\n".join(PARAGRAPHS) + "\n\nEnd."
 COMMAND = pytest.mark.parametrize("command", [False, True])
 
 
 @pytest_asyncio.fixture
-async def here(redis_client: Redis) -> AsyncIterator[Room]:
+async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
     """A room on a Discord without rate limits."""
     async with room(redis_client) as stage:
         yield stage
 
 
-async def ask(here: Room, where: str | Channel = GENERAL, *, command: bool) -> None:
+async def ask(here: DiscordRoom, where: str | DiscordChannel = GENERAL, *, command: bool) -> None:
     """Ask a question as Ann, by command or by mention."""
     if command:
         await here.slash("ann", where, "ask", prompt="question")
@@ -40,13 +40,13 @@ async def ask(here: Room, where: str | Channel = GENERAL, *, command: bool) -> N
         await here.say("ann", where, "@nebula question")
 
 
-async def answered(here: Room, answer: str, *, command: bool = False, **how: str) -> list[Message]:
+async def answered(here: DiscordRoom, answer: str, *, command: bool = False, **how: str) -> list[DiscordMessage]:
     """The messages of a whole answer."""
     before = {message.id for message in here.shown(GENERAL)}
     here.nebula.answer_next(answer, **how)  # type: ignore[arg-type]
     await ask(here, command=command)
 
-    def found() -> list[Message]:
+    def found() -> list[DiscordMessage]:
         return [message for message in here.shown(GENERAL) if message.id not in before]
 
     await here.until(lambda: bool(found()) and AGAIN in here.buttons(found()[-1]))
@@ -54,14 +54,14 @@ async def answered(here: Room, answer: str, *, command: bool = False, **how: str
     return found()
 
 
-def is_whole(messages: list[Message]) -> bool:
-    """Whether the long answer is there, each paragraph once and its end last."""
+def is_whole(messages: list[DiscordMessage]) -> bool:
+    """Whether the long answer is complete, each paragraph once and its end last."""
     text = "\n".join(message.content for message in messages)
     return text.endswith("End.") and all(text.count(paragraph.strip()) == 1 for paragraph in PARAGRAPHS)
 
 
-async def content(message: Message) -> str:
-    """What the file of a message holds, as a client downloads it."""
+async def content(message: DiscordMessage) -> str:
+    """The content of a message's file, as a client downloads it."""
     [file] = message.attachments
     async with aiohttp.ClientSession() as session, session.get(file.url) as response:
         return (await response.read()).decode()
@@ -71,8 +71,8 @@ class TestLooks:
     """The settings of a channel that determine how replies look."""
 
     @COMMAND
-    async def test_the_footer_tells_model_tokens_and_time(self, here: Room, command: bool) -> None:
-        """With `footer on` the end of a reply has it in small print, and no earlier frame does."""
+    async def test_the_footer_tells_model_tokens_and_time(self, here: DiscordRoom, command: bool) -> None:
+        """With `footer on` the end of a reply has them in small print, and no earlier frame does."""
         await here.used("max", GENERAL, "set", parameter="footer", value="on")
         here.nebula.pace = 40
         [reply] = await answered(here, "word " * 20 + "end", command=command)
@@ -81,7 +81,7 @@ class TestLooks:
         assert not any("tokens" in frame.content for frame in reply.frames[:-1])
 
     @pytest.mark.parametrize("how", ["hidden", "timer", "summary"])
-    async def test_what_is_shown_of_a_thought_is_what_the_room_wants(self, here: Room, how: str) -> None:
+    async def test_a_thought_is_shown_as_the_setting_says(self, here: DiscordRoom, how: str) -> None:
         """Nothing, how long it took, or its newest lines; never as part of the answer."""
         await here.used("max", GENERAL, "model set", name=THINKER)
         await here.used("max", GENERAL, "set", parameter="reasoning", value=how)
@@ -95,7 +95,7 @@ class TestLooks:
             await here.until(lambda: len(here.shown(GENERAL)) > before)
         if how == "summary":
             await here.until(lambda: "deep" in here.said(GENERAL)[-1])
-        held.let_go()
+        held.release()
         await here.until(
             lambda: "The answer." in here.said(GENERAL)[-1] and AGAIN in here.buttons(here.shown(GENERAL)[-1])
         )
@@ -108,7 +108,7 @@ class TestLooks:
         assert not any(frame.pings for frame in reply.frames)
 
     @COMMAND
-    async def test_without_streaming_a_reply_is_shown_once(self, here: Room, command: bool) -> None:
+    async def test_without_streaming_a_reply_is_shown_once(self, here: DiscordRoom, command: bool) -> None:
         """With `streaming off` nobody sees the reply grow: one frame, with the buttons of a finished reply."""
         await here.used("max", GENERAL, "set", parameter="streaming", value="off")
         here.nebula.pace = 60
@@ -117,18 +117,18 @@ class TestLooks:
         assert list(here.buttons(reply)) == [AGAIN]
 
     @COMMAND
-    async def test_link_previews_stay_away(self, here: Room, command: bool) -> None:
+    async def test_link_previews_stay_suppressed(self, here: DiscordRoom, command: bool) -> None:
         """Neither an edit nor a further message nor a new answer brings link previews back."""
         here.nebula.pace = 1000
-        messages = await answered(here, "https://example.com " + LONG, command=command)
+        messages = await answered(here, "https://example.com " + LONG_ANSWER, command=command)
         assert len(messages) >= 3
-        here.nebula.answer_next("https://example.org " + LONG)
+        here.nebula.answer_next("https://example.org " + LONG_ANSWER)
         await here.press("ann", messages[-1], AGAIN)
         await here.until(lambda: AGAIN in here.buttons(here.shown(GENERAL)[-1]) and "org" in here.said(GENERAL)[0])
         assert all(message.flags & SUPPRESS_EMBEDS for message in here.shown(GENERAL))
 
-    async def test_how_an_answer_ended_is_said(self, here: Room) -> None:
-        """A filtered answer says so below its text."""
+    async def test_the_end_of_an_answer_is_explained(self, here: DiscordRoom) -> None:
+        """A filtered answer has a sentence below its text."""
         [reply] = await answered(here, "So far", finish="content_filter")
         assert reply.content.splitlines() == ["So far", f"-# {FILTERED}"]
 
@@ -141,12 +141,12 @@ class TestFiles:
         """Its beginning stays readable in the channel, the file below has the exact text, and neither pings."""
         async with room(redis_client, changes={"reply_pages": 2}) as here:
             ann = here.people["ann"].id
-            answer = f"@everyone <@{ann}> ünïcode 👩‍🌾\n\n{LONG}"
+            answer = f"@everyone <@{ann}> ünïcode 👩‍🌾\n\n{LONG_ANSWER}"
             held = here.nebula.hold(900)
             here.nebula.answer_next(answer)
             await ask(here, command=command)
             await here.until(lambda: len(here.said(GENERAL)) == 2 and WILL_BE_FILE in here.said(GENERAL)[1])
-            held.let_go()
+            held.release()
             await here.until(lambda: any(message.attachments for message in here.shown(GENERAL)))
             await here.bot.runner.idle()
             first, second, below = here.shown(GENERAL)
@@ -165,8 +165,10 @@ class TestFiles:
     ) -> None:
         """Too large, or not allowed: then the last of the messages that a reply may have says that there is more."""
         async with room(redis_client, changes={"reply_pages": 2}) as here:
-            here.discord.faults.error(FOLLOW_UP if command else POST, status, code=code, before=1 if command else 2)
-            here.nebula.answer_next(LONG)
+            here.discord.faults.error(
+                FOLLOW_UP if command else POST_ROUTE, status, code=code, before=1 if command else 2
+            )
+            here.nebula.answer_next(LONG_ANSWER)
             await ask(here, command=command)
             await here.until(lambda: any(NO_FILE in message.content for message in here.shown(GENERAL)))
             await here.bot.runner.idle()
@@ -180,7 +182,7 @@ class TestFiles:
             denied = Permission.ATTACH_FILES
             rules = (Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied))
             here.discord.overwrite(here.place(GENERAL), *rules)
-            here.nebula.answer_next(LONG)
+            here.nebula.answer_next(LONG_ANSWER)
             await ask(here, command=False)
             await here.until(lambda: any(NO_FILE in message.content for message in here.shown(GENERAL)))
             assert len(here.shown(GENERAL)) == 1
@@ -189,13 +191,13 @@ class TestFiles:
     async def test_a_file_whose_answer_was_lost_is_not_sent_twice(self, redis_client: Redis, command: bool) -> None:
         """If the connection breaks after Discord accepted the file, the bot finds it again."""
         async with room(redis_client, changes={"reply_pages": 1}) as here:
-            here.discord.faults.reset(FOLLOW_UP if command else POST, times=2, before=0 if command else 1)
+            here.discord.faults.reset(FOLLOW_UP if command else POST_ROUTE, times=2, before=0 if command else 1)
             await ask_long(here, command=command)
             files = [message for message in here.shown(GENERAL) if message.attachments]
             assert len(files) == 1
             assert len(here.shown(GENERAL)) == 2
 
-    async def test_a_file_gives_way_to_another_answer(self, redis_client: Redis) -> None:
+    async def test_another_answer_removes_the_file(self, redis_client: Redis) -> None:
         """Regenerate removes the old file."""
         async with room(redis_client, changes={"reply_pages": 1}) as here:
             await ask_long(here, command=False)
@@ -204,20 +206,20 @@ class TestFiles:
             await here.until(lambda: here.said(GENERAL) == ["Short."])
 
 
-async def ask_long(here: Room, *, command: bool) -> None:
+async def ask_long(here: DiscordRoom, *, command: bool) -> None:
     """The long answer with its file, until the end."""
-    here.nebula.answer_next(LONG)
+    here.nebula.answer_next(LONG_ANSWER)
     await ask(here, command=command)
     await here.until(lambda: any(message.attachments for message in here.shown(GENERAL)))
     await here.bot.runner.idle()
 
 
-class TestTrouble:
+class TestInterruptedReplies:
     """What the platform or a person does to a reply while the bot writes it."""
 
     @COMMAND
     @pytest.mark.parametrize("fault", ["reset", "503"])
-    async def test_the_last_frame_lands(self, here: Room, command: bool, fault: str) -> None:
+    async def test_the_last_frame_is_shown(self, here: DiscordRoom, command: bool, fault: str) -> None:
         """The very last edit fails or its response is lost: the end is still visible, in one message."""
         route = RESPOND if command else EDIT
         await here.used("max", GENERAL, "set", parameter="streaming", value="off")
@@ -234,22 +236,22 @@ class TestTrouble:
         assert len(here.shown(GENERAL)) == before + 1
 
     @pytest.mark.parametrize("fault", ["reset", "503"])
-    async def test_no_message_of_a_long_reply_is_posted_twice(self, here: Room, fault: str) -> None:
+    async def test_no_message_of_a_long_reply_is_posted_twice(self, here: DiscordRoom, fault: str) -> None:
         """Each post fails once, or its response is lost once."""
         for before in (0, 1, 1):
             if fault == "reset":
-                here.discord.faults.reset(POST, before=before)
+                here.discord.faults.reset(POST_ROUTE, before=before)
             else:
-                here.discord.faults.error(POST, 503, before=before)
-        here.nebula.answer_next(LONG)
+                here.discord.faults.error(POST_ROUTE, 503, before=before)
+        here.nebula.answer_next(LONG_ANSWER)
         await ask(here, command=False)
         await here.until(lambda: is_whole(here.shown(GENERAL)))
         await here.bot.runner.idle()
         assert is_whole(here.shown(GENERAL))
 
-    async def test_an_earlier_message_that_is_deleted_is_not_missed(self, here: Room) -> None:
+    async def test_a_deleted_earlier_message_does_not_stop_the_reply(self, here: DiscordRoom) -> None:
         """A person deletes the first of several messages: the rest is finished."""
-        here.nebula.fault(Fault(stall_after=800))
+        here.nebula.fault(NebulaFault(stall_after=800))
         here.nebula.answer_next("word " * 900)
         await ask(here, command=False)
         await here.until(lambda: len(here.shown(GENERAL)) == 3 and STOP in here.buttons(here.shown(GENERAL)[2]))
@@ -259,10 +261,13 @@ class TestTrouble:
         await here.until(lambda: AGAIN in here.buttons(last))
         assert len(here.shown(GENERAL)) == 2
 
-    async def test_a_right_that_is_taken_away_in_the_middle(self, here: Room, caplog: pytest.LogCaptureFixture) -> None:
-        """The posted text says that no more can follow, the model's request ends, and other places are served."""
+    async def test_a_permission_lost_during_an_answer(
+        self, here: DiscordRoom, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The posted text says that no more can follow, the model's request ends, and the bot answers in other
+        places."""
         here.nebula.pace = 400
-        here.nebula.answer_next(LONG * 20)
+        here.nebula.answer_next(LONG_ANSWER * 20)
         await ask(here, command=False)
         await here.until(lambda: here.shown(GENERAL))
         denied = Permission.SEND_MESSAGES
@@ -278,7 +283,7 @@ class TestTrouble:
         await here.until(lambda: here.said("#random") == ["Hi."])
 
     @COMMAND
-    async def test_an_archived_thread_is_opened_again(self, here: Room, command: bool) -> None:
+    async def test_an_archived_thread_is_reopened(self, here: DiscordRoom, command: bool) -> None:
         """Somebody closes the thread in the middle of an answer: the answer still ends there."""
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")
         held = here.nebula.hold(5)
@@ -286,12 +291,12 @@ class TestTrouble:
         await ask(here, thread, command=command)
         await here.until(lambda: here.shown(thread) and "word" in here.said(thread)[0])
         here.discord.archive(thread)
-        held.let_go()
+        held.release()
         await here.until(lambda: here.said(thread)[0].endswith("end"))
         assert len(here.shown(thread)) == 1
 
-    async def test_a_locked_thread_ends_the_turn(self, here: Room, caplog: pytest.LogCaptureFixture) -> None:
-        """Nothing can be written there any more: a log line, and the channel is served as before."""
+    async def test_a_locked_thread_ends_the_turn(self, here: DiscordRoom, caplog: pytest.LogCaptureFixture) -> None:
+        """Nothing can be written there any more: there is a log line, and the bot still answers in the channel."""
         caplog.set_level(logging.INFO, "core")
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")
         held = here.nebula.hold(5)
@@ -299,7 +304,7 @@ class TestTrouble:
         await ask(here, thread, command=False)
         await here.until(lambda: here.shown(thread))
         here.discord.archive(thread, locked=True)
-        held.let_go()
+        held.release()
         await here.bot.runner.idle()
         await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
         assert any("can no longer be shown" in record.getMessage() for record in caplog.records)
@@ -307,11 +312,18 @@ class TestTrouble:
 
 @COMMAND
 async def test_a_message_that_is_too_long_is_cut_smaller(
-    here: Room, command: bool, monkeypatch: pytest.MonkeyPatch
+    here: DiscordRoom, command: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where Discord refuses a length that we take to fit, all of the answer still comes."""
     monkeypatch.setattr(validation, "MAX_CONTENT", 1500)
-    messages = await answered(here, LONG, command=command)
+    messages = await answered(here, LONG_ANSWER, command=command)
     assert all(len(message.content) <= 1500 for message in messages)
     assert "".join(message.content for message in messages).split()[-1] == "End."
     assert all(f"Paragraph {number:02}." in "".join(m.content for m in messages) for number in range(20))
+
+
+@COMMAND
+async def test_the_bots_own_name_in_front_of_an_answer_is_taken_away(here: DiscordRoom, command: bool) -> None:
+    """The name that the guild's members see."""
+    (message,) = await answered(here, "nebula: Hello there.", command=command)
+    assert message.content.splitlines()[-1] == "Hello there."

@@ -9,11 +9,12 @@ from redis.asyncio import Redis
 
 from bots.discord.api import shards
 from bots.discord.api.shards import Shard, shards_of
-from bots.sandbox.discord.values import Channel
+from bots.platforms import load
+from bots.sandbox.discord.values import DiscordChannel
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Conversation
-from core.settings.config import WrongConfig, load
-from tests.bots.discord.harness import GENERAL, Room, config_for, discord_server, room, running
+from core.settings.environment import WrongConfig
+from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
 
 SIGN_IN_SECONDS = 0.3
 AGAIN = "Regenerate"
@@ -21,11 +22,11 @@ AGAIN = "Regenerate"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections sign in soon after each other."""
+    """Connections identify soon after each other."""
     monkeypatch.setattr(shards, "IDENTIFY_SECONDS", SIGN_IN_SECONDS)
 
 
-def guilds(here: Room) -> list[Channel]:
+def guilds(here: DiscordRoom) -> list[DiscordChannel]:
     """A channel in a guild of each of two shards, with Ann in both."""
     found = []
     for number in range(2):
@@ -35,16 +36,16 @@ def guilds(here: Room) -> list[Channel]:
     return found
 
 
-def is_said(here: Room, where: Channel, word: str) -> bool:
-    """Whether the bot used a word there."""
+def is_said(here: DiscordRoom, where: DiscordChannel, word: str) -> bool:
+    """Whether the bot has written a word there."""
     return any(word in text for text in here.said(where))
 
 
-async def everything_is_answered_once(here: Room, places: list[Channel]) -> None:
+async def all_events_are_answered_once(here: DiscordRoom, places: list[DiscordChannel]) -> None:
     """Mentions, commands and presses in each place, and direct messages: one answer and one request for each."""
     asked = 0
 
-    async def seen(where: Channel | str, answer: str) -> None:
+    async def seen(where: DiscordChannel | str, answer: str) -> None:
         nonlocal asked
         asked += 1
         await here.until(lambda: [text.endswith(answer) for text in here.said(where)].count(True) == 1)
@@ -74,34 +75,36 @@ async def everything_is_answered_once(here: Room, places: list[Channel]) -> None
 
 
 async def test_two_shards_in_one_process(redis_client: Redis) -> None:
-    """Each guild is served by one of two connections, which sign in one after the other; all is answered once."""
-    places: list[Channel] = []
+    """One of two connections serves each guild. They identify one after the other, and everything is answered once."""
+    places: list[DiscordChannel] = []
     async with room(
         redis_client, changes={"discord_shards": "0-1/2"}, before=lambda stage: places.extend(guilds(stage))
     ) as here:
         first, second = here.discord.gateway.identified
         assert {first[:2], second[:2]} == {(0, 2), (1, 2)}
         assert second[2] - first[2] >= SIGN_IN_SECONDS
-        await everything_is_answered_once(here, places)
+        await all_events_are_answered_once(here, places)
         assert here.discord.commands.puts == 1
 
 
 @pytest.mark.parametrize("processes", [("0/2", "1/2"), ("0/2", "0/2", "1/2", "1/2")])
 async def test_shards_in_several_processes(redis_client: Redis, processes: tuple[str, ...]) -> None:
-    """One process per shard, or two of which one stands by: both receive every event, and one answers."""
+    """One process per shard, or two for the same shards, of which one is a standby: both receive every event, and one
+    answers."""
     async with discord_server() as discord, NebulaServer() as model, AsyncExitStack() as stack:
-        here = Room(discord, model)
+        here = DiscordRoom(discord, model)
         places = guilds(here)
         for each in processes:
             config = config_for(discord, model, discord_shards=each)
             await stack.enter_async_context(running(here, redis_client, config))
         assert len(discord.gateway.sessions) == len(processes)
-        await everything_is_answered_once(here, places)
+        await all_events_are_answered_once(here, places)
 
 
-async def test_a_shard_that_is_not_served_is_not_answered(redis_client: Redis) -> None:
-    """A process with one of two shards hears nothing of the other's guilds and, as the second, no direct messages."""
-    places: list[Channel] = []
+async def test_other_shards_are_not_answered(redis_client: Redis) -> None:
+    """A process with one of two shards receives nothing of the other's guilds and, as the second, no direct
+    messages."""
+    places: list[DiscordChannel] = []
     async with room(
         redis_client, changes={"discord_shards": "1/2"}, before=lambda stage: places.extend(guilds(stage))
     ) as here:
@@ -112,12 +115,12 @@ async def test_a_shard_that_is_not_served_is_not_answered(redis_client: Redis) -
         assert not here.said("@ann")
 
 
-async def test_a_bot_that_needs_shards_is_told_so(redis_client: Redis) -> None:
-    """Discord wants several connections: the bot ends with a sentence that says what to set."""
+async def test_a_bot_that_needs_shards_ends_with_a_sentence(redis_client: Redis) -> None:
+    """Discord requires several connections: the bot ends with a sentence that says what to set."""
     async with discord_server() as discord, NebulaServer() as model:
         discord.gateway.unsharded = False
         with pytest.raises(ExceptionGroup) as caught:
-            async with running(Room(discord, model), redis_client, config_for(discord, model)):
+            async with running(DiscordRoom(discord, model), redis_client, config_for(discord, model)):
                 pass
         [error] = caught.value.exceptions
         assert isinstance(error, WrongConfig)
@@ -126,7 +129,7 @@ async def test_a_bot_that_needs_shards_is_told_so(redis_client: Redis) -> None:
 
 @pytest.mark.parametrize("text", ["3", "2/2", "1-0/2", "0-2/2", "a/b", "0/0", "0-1-2/4", "-1/2"])
 def test_a_wrong_range_of_shards_is_refused_at_load(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The sentence names the variable and shows how it is written."""
+    """The sentence names the variable and shows its format."""
     monkeypatch.setenv("DISCORD_SHARDS", text)
     with pytest.raises(WrongConfig) as caught:
         load(tmp_path / "none")
@@ -148,9 +151,9 @@ def test_a_range_of_shards(text: str | None, found: tuple[Shard, ...]) -> None:
     assert shards_of(text) == found
 
 
-async def test_every_server_is_general(redis_client: Redis) -> None:
+async def test_one_connection_serves_all_guilds_by_default(redis_client: Redis) -> None:
     """Without the setting one connection serves all guilds, and names no shard."""
-    places: list[Channel] = []
+    places: list[DiscordChannel] = []
     async with room(redis_client, before=lambda stage: places.extend(guilds(stage))) as here:
         [(number, count, _)] = here.discord.gateway.identified
         assert (number, count) == (0, 1)

@@ -1,4 +1,4 @@
-"""The sandbox's Discord, as the unmodified discord.py sees it."""
+"""The sandbox's Discord as the unmodified discord.py sees it."""
 
 import asyncio
 import io
@@ -14,19 +14,27 @@ import pytest
 import yarl
 from discord import app_commands
 
-from bots.sandbox.discord.limits import OBSERVED, Limit, Limits
+from bots.sandbox.discord.limits import DISCORD_LIMITS, DiscordLimit, DiscordLimits
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.state import Watch
-from bots.sandbox.discord.values import Channel, DiscordRefuses, Guild, Overwrite, Permission, Upload, User
+from bots.sandbox.discord.values import (
+    DiscordChannel,
+    DiscordRefuses,
+    DiscordUpload,
+    DiscordUser,
+    Guild,
+    Overwrite,
+    Permission,
+)
 from tests.bounds import HANG_SECONDS
 
-FREE = None
-QUICK = replace(OBSERVED, post=Limit(5, 0.2), edit=Limit(5, 0.2))
+UNLIMITED = None
+QUICK_SERVER_LIMITS = replace(DISCORD_LIMITS, post=DiscordLimit(5, 0.2), edit=DiscordLimit(5, 0.2))
 
 
-class Bot(discord.Client):
-    """A client that keeps the events it was sent."""
+class RecordingClient(discord.Client):
+    """A client that records its events."""
 
     def __init__(self, intents: discord.Intents | None = None, **options: Any) -> None:
         quiet = discord.Intents(guilds=True, guild_messages=True, dm_messages=True)
@@ -70,8 +78,8 @@ class Stage:
     def __init__(self, server: DiscordServer) -> None:
         self.server = server
         self.guild: Guild = server.add_guild("Works")
-        self.channel: Channel = server.add_channel(self.guild, "general")
-        self.ada: User = server.add_member(self.guild, "Ada")
+        self.channel: DiscordChannel = server.add_channel(self.guild, "general")
+        self.ada: DiscordUser = server.add_member(self.guild, "Ada")
 
 
 @pytest.fixture
@@ -80,7 +88,7 @@ async def open_stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[
     async with AsyncExitStack() as stack:
 
         async def start(**options: Any) -> Stage:
-            server = await stack.enter_async_context(DiscordServer(**({"limits": FREE} | options)))
+            server = await stack.enter_async_context(DiscordServer(**({"limits": UNLIMITED} | options)))
             monkeypatch.setattr(discord.http.Route, "BASE", server.api_url)
             monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(server.gateway_url))
             return Stage(server)
@@ -90,17 +98,17 @@ async def open_stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[
 
 @pytest.fixture
 async def stage(open_stage: Callable[..., Awaitable[Stage]]) -> Stage:
-    """The usual scene, without rate limits."""
+    """The usual server, without rate limits."""
     return await open_stage()
 
 
 @asynccontextmanager
-async def running(stage: Stage, bot: Bot) -> AsyncIterator[Bot]:
+async def running(stage: Stage, bot: RecordingClient) -> AsyncIterator[RecordingClient]:
     """A bot that is ready."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(bot.start(stage.server.token))
         try:
-            # Where this machine is slow a guild comes after discord.py took all for known.
+            # On a slow machine a guild arrives after discord.py has considered all as known.
             await bot.news.until(lambda: bot.ready and all(guild.id in bot.available for guild in bot.guilds))
             yield bot
         finally:
@@ -117,15 +125,15 @@ async def call(stage: Stage, method: str, path: str, **body: Any) -> tuple[int, 
         return answer.status, await answer.json() if answer.content_type == "application/json" else None, answer.headers
 
 
-def text_channel(bot: Bot, channel: Channel) -> discord.TextChannel:
+def text_channel(bot: RecordingClient, channel: DiscordChannel) -> discord.TextChannel:
     """The bot's view of a channel."""
     found = bot.get_channel(int(channel.id))
     assert isinstance(found, discord.TextChannel)
     return found
 
 
-async def seen(bot: Bot, count: int) -> None:
-    """Wait until the bot has seen so many messages."""
+async def seen(bot: RecordingClient, count: int) -> None:
+    """Wait until the bot has seen this many messages."""
     await bot.news.until(lambda: len(bot.seen) >= count)
 
 
@@ -135,7 +143,7 @@ async def seen(bot: Bot, count: int) -> None:
 async def test_the_bot_logs_in_and_sees_its_guild(stage: Stage) -> None:
     """READY and GUILD_CREATE bring the guild with channels, roles, threads and the bot's managed role."""
     thread = stage.server.add_thread(stage.channel, "plans")
-    async with running(stage, Bot()) as bot:
+    async with running(stage, RecordingClient()) as bot:
         guild = bot.guilds[0]
         assert bot.user
         assert str(bot.user.id) == stage.server.bot_user.id
@@ -149,7 +157,7 @@ async def test_the_bot_logs_in_and_sees_its_guild(stage: Stage) -> None:
 
 async def test_a_wrong_token_is_refused(stage: Stage) -> None:
     """REST answers 401, which discord.py reports as a failed login."""
-    async with Bot() as bot:
+    async with RecordingClient() as bot:
         with pytest.raises(discord.LoginFailure):
             await bot.start("wrong")
     assert stage.server.calls[-1].status == 401
@@ -168,7 +176,7 @@ async def test_the_gateway_closes_a_wrong_token_with_4004(stage: Stage) -> None:
 
 async def test_a_privileged_intent_that_was_not_granted_is_refused(stage: Stage) -> None:
     """Asking for message content without the grant closes with 4014."""
-    async with Bot(discord.Intents(guilds=True, message_content=True)) as bot:
+    async with RecordingClient(discord.Intents(guilds=True, message_content=True)) as bot:
         with pytest.raises(discord.PrivilegedIntentsRequired):
             await bot.start(stage.server.token)
 
@@ -176,8 +184,8 @@ async def test_a_privileged_intent_that_was_not_granted_is_refused(stage: Stage)
 async def test_content_is_hidden_without_the_intent_but_for_mentions_and_direct_messages(stage: Stage) -> None:
     """Without MESSAGE_CONTENT a plain message is empty; a mention, a DM and the bot's own message are not."""
     server = stage.server
-    async with running(stage, Bot()) as bot:
-        await server.say(stage.ada, stage.channel, "secret", attachments=[Upload("a.txt", b"a")])
+    async with running(stage, RecordingClient()) as bot:
+        await server.say(stage.ada, stage.channel, "secret", attachments=[DiscordUpload("a.txt", b"a")])
         await server.say(stage.ada, stage.channel, "@nebula hi")
         await server.say(stage.ada, server.open_dm(stage.ada), "psst")
         await text_channel(bot, stage.channel).send("mine")
@@ -192,8 +200,8 @@ async def test_content_is_shown_with_the_intent(open_stage: Callable[..., Awaita
     """A granted MESSAGE_CONTENT intent shows plain messages and their attachments, whose bytes can be fetched."""
     stage = await open_stage(privileged=Intent.MESSAGE_CONTENT)
     intents = discord.Intents(guilds=True, guild_messages=True, message_content=True)
-    async with running(stage, Bot(intents)) as bot:
-        await stage.server.say(stage.ada, stage.channel, "open", attachments=[Upload("a.txt", b"bytes")])
+    async with running(stage, RecordingClient(intents)) as bot:
+        await stage.server.say(stage.ada, stage.channel, "open", attachments=[DiscordUpload("a.txt", b"bytes")])
         await seen(bot, 1)
         assert bot.seen[0].content == "open"
         assert await bot.seen[0].attachments[0].read() == b"bytes"
@@ -201,9 +209,9 @@ async def test_content_is_shown_with_the_intent(open_stage: Callable[..., Awaita
 
 @pytest.mark.parametrize("unlocks", [False, True])
 async def test_a_mention_of_the_bots_role(open_stage: Callable[..., Awaitable[Stage]], unlocks: bool) -> None:
-    """The client's picker may insert the managed role; whether that shows the content is a choice."""
+    """The client's picker may insert the managed role; an option decides whether that shows the content."""
     stage = await open_stage(role_mention_unlocks=unlocks)
-    async with running(stage, Bot()) as bot:
+    async with running(stage, RecordingClient()) as bot:
         await stage.server.say(stage.ada, stage.channel, "@Nebula hi", mention_bot_role=True)
         await seen(bot, 1)
         assert bot.seen[0].role_mentions == [bot.guilds[0].self_role]
@@ -211,9 +219,9 @@ async def test_a_mention_of_the_bots_role(open_stage: Callable[..., Awaitable[St
         assert bool(bot.seen[0].content) is unlocks
 
 
-async def test_a_dropped_connection_is_resumed_and_what_was_missed_is_replayed(stage: Stage) -> None:
+async def test_a_dropped_connection_is_resumed_and_missed_events_are_replayed(stage: Stage) -> None:
     """After a drop the client resumes; the message said meanwhile arrives once."""
-    async with running(stage, Bot()) as bot:
+    async with running(stage, RecordingClient()) as bot:
         stage.server.gateway.drop()
         await stage.server.say(stage.ada, stage.channel, "@Nebula still there?")
         await stage.server.until(lambda: stage.server.gateway.resumes == 1)
@@ -224,7 +232,7 @@ async def test_a_dropped_connection_is_resumed_and_what_was_missed_is_replayed(s
 
 async def test_opcode_7_makes_the_client_resume(stage: Stage) -> None:
     """A reconnect request is followed by RESUME, not by IDENTIFY."""
-    async with running(stage, Bot()):
+    async with running(stage, RecordingClient()):
         stage.server.gateway.reconnect()
         await stage.server.until(lambda: stage.server.gateway.resumes == 1)
         assert stage.server.gateway.identifies == 1
@@ -232,7 +240,7 @@ async def test_opcode_7_makes_the_client_resume(stage: Stage) -> None:
 
 async def test_a_session_that_is_not_resumable_is_refused_with_opcode_9(stage: Stage) -> None:
     """RESUME of a forgotten session gets INVALID_SESSION false."""
-    async with running(stage, Bot()):
+    async with running(stage, RecordingClient()):
         session = stage.server.gateway.sessions[0].id
         stage.server.gateway.drop(resumable=False)
         async with aiohttp.ClientSession() as http, http.ws_connect(stage.server.gateway_url) as ws:
@@ -254,7 +262,7 @@ async def test_the_first_connections_can_be_refused(stage: Stage) -> None:
 
 async def test_two_connections_get_every_event(stage: Stage) -> None:
     """Two processes with one token both see a message."""
-    async with running(stage, Bot()) as one, running(stage, Bot()) as two:
+    async with running(stage, RecordingClient()) as one, running(stage, RecordingClient()) as two:
         await stage.server.say(stage.ada, stage.channel, "@Nebula both?")
         await seen(one, 1)
         await seen(two, 1)
@@ -262,8 +270,8 @@ async def test_two_connections_get_every_event(stage: Stage) -> None:
 
 
 async def test_events_can_be_sent_several_times(stage: Stage) -> None:
-    """With `duplicate` each event comes so many times, as Discord's delivery allows."""
-    async with running(stage, Bot()) as bot:
+    """With `duplicate` each event arrives that many times, as Discord's delivery allows."""
+    async with running(stage, RecordingClient()) as bot:
         stage.server.gateway.duplicate = 3
         await stage.server.say(stage.ada, stage.channel, "@Nebula thrice")
         await seen(bot, 3)
@@ -273,7 +281,7 @@ async def test_events_can_be_sent_several_times(stage: Stage) -> None:
 async def test_a_sharded_client_gets_its_guild(stage: Stage) -> None:
     """AutoShardedClient asks /gateway/bot and identifies its shard."""
 
-    class Sharded(Bot, discord.AutoShardedClient):
+    class Sharded(RecordingClient, discord.AutoShardedClient):
         pass
 
     async with running(stage, Sharded()) as bot:
@@ -306,7 +314,7 @@ async def test_the_gateway_closes_on_frames_out_of_order(stage: Stage, frame: An
 
 async def test_an_aborted_connection_is_resumed(stage: Stage) -> None:
     """A connection that breaks without a close frame is resumed like any other."""
-    async with running(stage, Bot()):
+    async with running(stage, RecordingClient()):
         stage.server.gateway.drop(code=0)
         await stage.server.until(lambda: stage.server.gateway.resumes == 1)
         assert stage.server.gateway.identifies == 1
@@ -315,18 +323,18 @@ async def test_an_aborted_connection_is_resumed(stage: Stage) -> None:
 async def test_members_are_sent_on_request(open_stage: Callable[..., Awaitable[Stage]]) -> None:
     """With the members intent the client gets everybody in chunks before it is ready."""
     stage = await open_stage(privileged=Intent.MEMBERS)
-    async with running(stage, Bot(discord.Intents(guilds=True, members=True))) as bot:
+    async with running(stage, RecordingClient(discord.Intents(guilds=True, members=True))) as bot:
         assert {member.display_name for member in bot.guilds[0].members} == {"Nebula", "Ada", "Olivia"}
 
 
-async def test_an_invalidated_session_identifies_anew(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_invalidated_session_identifies_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opcode 9 with false makes the client identify again, and its old session is gone."""
 
     async def at_once(self: discord.Client, shard_id: int | None, *, initial: bool = False) -> None:
         return None
 
     monkeypatch.setattr(discord.Client, "before_identify_hook", at_once)
-    async with running(stage, Bot()):
+    async with running(stage, RecordingClient()):
         stage.server.gateway.invalidate(resumable=False)
         await stage.server.until(lambda: stage.server.gateway.identifies == 2 and stage.server.gateway.sessions)
         assert len(stage.server.gateway.sessions) == 1
@@ -351,7 +359,7 @@ async def test_a_guild_belongs_to_one_shard(stage: Stage) -> None:
 
 async def test_a_reply_that_is_edited_keeps_all_its_frames(stage: Stage) -> None:
     """A reply carries its reference, and each edit adds a frame."""
-    async with running(stage, Bot(allowed_mentions=discord.AllowedMentions.none())) as bot:
+    async with running(stage, RecordingClient(allowed_mentions=discord.AllowedMentions.none())) as bot:
 
         async def answer(message: discord.Message) -> None:
             reply = await message.reply("one", mention_author=False)
@@ -401,7 +409,7 @@ async def test_messages_are_checked(stage: Stage, body: dict[str, Any], status: 
 
 
 async def test_unknown_and_forbidden_targets_have_their_codes(stage: Stage) -> None:
-    """10003, 10008, 50001, 50013, 50005 and 50083 come where Discord sends them."""
+    """10003, 10008, 50001, 50013, 50005 and 50083 come in the same cases as in Discord."""
     server = stage.server
     hidden = server.add_channel(stage.guild, "hidden")
     server.overwrite(hidden, Overwrite(stage.guild.id, deny=Permission.VIEW_CHANNEL))
@@ -429,7 +437,7 @@ async def test_unknown_and_forbidden_targets_have_their_codes(stage: Stage) -> N
 async def test_files_history_typing_reactions_and_deletion(stage: Stage) -> None:
     """Uploads can be fetched, history is newest first, typing shows until the next message, reactions are counted."""
     server = stage.server
-    async with running(stage, Bot()) as bot:
+    async with running(stage, RecordingClient()) as bot:
         place = text_channel(bot, stage.channel)
         await place.typing()
         assert server.typing(stage.channel)
@@ -463,7 +471,7 @@ async def test_files_history_typing_reactions_and_deletion(stage: Stage) -> None
     ],
 )
 async def test_live_pings_are_recorded(stage: Stage, content: str, allowed: Any, pings: set[str]) -> None:
-    """A ping is what allowed_mentions lets through outside code; an edit is looked at anew."""
+    """A ping is a mention outside code that allowed_mentions permits; an edit is checked again."""
     role = stage.server.add_role(stage.guild, "crew")
 
     def fill(text: str) -> str:
@@ -483,7 +491,7 @@ async def test_live_pings_are_recorded(stage: Stage, content: str, allowed: Any,
 
 async def test_a_thread_can_be_started_once_on_a_message(stage: Stage) -> None:
     """The thread takes the message's id; the second attempt is 160004; one without a message works too."""
-    async with running(stage, Bot()) as bot:
+    async with running(stage, RecordingClient()) as bot:
         message = await text_channel(bot, stage.channel).send("topic")
         thread = await message.create_thread(name="talk")
         assert thread.id == message.id
@@ -496,9 +504,9 @@ async def test_a_thread_can_be_started_once_on_a_message(stage: Stage) -> None:
 
 
 async def test_a_direct_message_can_be_opened_by_the_bot(stage: Stage) -> None:
-    """POST /users/@me/channels gives the channel of the person; who takes none answers 50007."""
+    """POST /users/@me/channels returns the channel of the person; 50007 for somebody who accepts no direct messages."""
     shy = stage.server.add_member(stage.guild, "Shy", dms=False)
-    async with running(stage, Bot()) as bot:
+    async with running(stage, RecordingClient()) as bot:
         await (await bot.fetch_user(int(stage.ada.id))).send("hello")
         assert [message.content for message in stage.server.messages(stage.server.open_dm(stage.ada))] == ["hello"]
         with pytest.raises(discord.Forbidden) as caught:
@@ -507,9 +515,9 @@ async def test_a_direct_message_can_be_opened_by_the_bot(stage: Stage) -> None:
 
 
 async def test_guilds_members_and_channels_can_be_fetched(stage: Stage) -> None:
-    """What is fetched is what there is; what there is not has its code."""
+    """A request returns existing objects, and an error code for missing ones."""
     server = stage.server
-    async with running(stage, Bot()) as bot:
+    async with running(stage, RecordingClient()) as bot:
         guild = await bot.fetch_guild(int(stage.guild.id))
         assert {role.name for role in await guild.fetch_roles()} == {"@everyone", "Nebula"}
         assert (await guild.fetch_member(int(stage.ada.id))).display_name == "Ada"
@@ -524,7 +532,7 @@ async def test_guilds_members_and_channels_can_be_fetched(stage: Stage) -> None:
 
 async def test_a_thread_of_the_bot_can_be_archived_and_a_post_opens_it_again(stage: Stage) -> None:
     """The owner archives a thread; a post unarchives it, unless it is locked."""
-    async with running(stage, Bot()) as bot:
+    async with running(stage, RecordingClient()) as bot:
         message = await text_channel(bot, stage.channel).send("topic")
         thread = await message.create_thread(name="talk")
         await thread.edit(archived=True)
@@ -551,11 +559,11 @@ async def test_typed_names_become_mentions_outside_code(stage: Stage) -> None:
     assert set(said.mentions) == {stage.ada.id, other}
 
 
-async def test_people_edit_delete_reply_and_other_bots_speak(stage: Stage) -> None:
+async def test_people_edit_delete_and_reply_and_other_bots_write(stage: Stage) -> None:
     """An edit, a link preview, a reply and another bot's words reach the bot as Discord sends them."""
     server = stage.server
     robot = server.add_member(stage.guild, "Robot", bot=True)
-    async with running(stage, Bot()) as bot:
+    async with running(stage, RecordingClient()) as bot:
         mine = await text_channel(bot, stage.channel).send("mine")
         said = await server.say(stage.ada, stage.channel, "thanks", reply_to=server.messages(stage.channel)[0])
         await server.bot_says(robot, stage.channel, f"<@{server.bot_user.id}> beep")
@@ -586,7 +594,7 @@ async def test_the_client_refuses_people_too(stage: Stage) -> None:
 # Commands and interactions
 
 
-def commands(bot: Bot) -> None:
+def commands(bot: RecordingClient) -> None:
     """A few commands."""
     prompt = app_commands.Group(name="prompt", description="The prompt")
 
@@ -612,7 +620,7 @@ def commands(bot: Bot) -> None:
     async def names(interaction: discord.Interaction, typed: str) -> list[app_commands.Choice[str]]:
         return [app_commands.Choice(name=one, value=one.lower()) for one in ("Llama", "Qwen") if typed in one.lower()]
 
-    class Form(discord.ui.Modal, title="Prompt"):
+    class PromptForm(discord.ui.Modal, title="Prompt"):
         text: discord.ui.Label[Any] = discord.ui.Label(
             text="Text", component=discord.ui.TextInput(custom_id="text", style=discord.TextStyle.long)
         )
@@ -623,15 +631,15 @@ def commands(bot: Bot) -> None:
 
     @bot.tree.command(name="form", description="A form")
     async def form(interaction: discord.Interaction) -> None:
-        await interaction.response.send_modal(Form())
+        await interaction.response.send_modal(PromptForm())
 
     bot.tree.add_command(prompt)
 
 
 @asynccontextmanager
-async def commanding(stage: Stage) -> AsyncIterator[Bot]:
+async def commanding(stage: Stage) -> AsyncIterator[RecordingClient]:
     """A bot whose commands are registered."""
-    bot = Bot()
+    bot = RecordingClient()
     commands(bot)
     async with running(stage, bot):
         await bot.tree.sync()
@@ -727,7 +735,7 @@ async def test_a_modal_is_opened_and_submitted(stage: Stage) -> None:
 
 async def test_a_button_updates_its_message(stage: Stage) -> None:
     """Pressing a button is an interaction on the message, which the app may update in place."""
-    async with running(stage, Bot()) as bot:
+    async with running(stage, RecordingClient()) as bot:
 
         class Stop(discord.ui.View):
             @discord.ui.button(label="Stop", custom_id="stop")
@@ -783,14 +791,14 @@ async def register(stage: Stage, *commands: dict[str, Any]) -> tuple[int, Any]:
 
 
 async def test_options_of_every_type_are_checked_and_resolved(stage: Stage) -> None:
-    """Numbers, flags, choices and people arrive in their types; what does not fit never leaves the client."""
+    """Numbers, flags, choices and people arrive with their types; the client refuses values that do not fit."""
     types = {"text": 3, "count": 4, "loud": 5, "who": 6, "where": 7, "crew": 8, "heat": 10}
     options: list[dict[str, Any]] = [{"name": name, "description": "x", "type": kind} for name, kind in types.items()]
     options[0]["choices"] = [{"name": "A", "value": "a"}]
     options[1] |= {"min_value": 1, "max_value": 3}
     assert (await register(stage, {"name": "all", "description": "x", "options": options}))[0] == 200
     server, role = stage.server, stage.server.add_role(stage.guild, "crew")
-    async with running(stage, Bot()) as bot:
+    async with running(stage, RecordingClient()) as bot:
         got: asyncio.Future[discord.Interaction] = asyncio.get_running_loop().create_future()
 
         async def on_interaction(interaction: discord.Interaction) -> None:
@@ -827,7 +835,7 @@ async def test_options_of_every_type_are_checked_and_resolved(stage: Stage) -> N
         },
     ],
 )
-async def test_commands_that_discord_would_not_take(stage: Stage, command: dict[str, Any]) -> None:
+async def test_commands_that_discord_refuses(stage: Stage, command: dict[str, Any]) -> None:
     """Bad names, descriptions and option lists are 50035, and nothing is registered."""
     status, answer = await register(stage, command)
     assert (status, answer["code"]) == (400, 50035)
@@ -842,7 +850,7 @@ async def test_commands_are_offered_where_and_to_whom_they_should_be(stage: Stag
     for place in (stage.channel, dm):
         with pytest.raises(DiscordRefuses):
             await stage.server.slash(stage.ada, place, "manage")
-    async with running(stage, Bot()) as bot:
+    async with running(stage, RecordingClient()) as bot:
         got: asyncio.Future[discord.Interaction] = asyncio.get_running_loop().create_future()
 
         async def on_interaction(interaction: discord.Interaction) -> None:
@@ -859,11 +867,11 @@ async def test_commands_are_offered_where_and_to_whom_they_should_be(stage: Stag
 # Rate limits and faults
 
 
-async def test_posts_and_edits_share_a_bucket_name_and_are_counted_apart(
+async def test_posts_and_edits_share_a_bucket_name_but_not_its_count(
     open_stage: Callable[..., Awaitable[Stage]],
 ) -> None:
-    """POST and PATCH tell the same bucket; each has five calls of its own; the sixth is a 429 that says how long."""
-    stage = await open_stage(limits=Limits(), clock=lambda: 0.0)
+    """POST and PATCH name the same bucket, but each has its own five calls; the sixth is a 429 with a wait."""
+    stage = await open_stage(limits=DiscordLimits(), clock=lambda: 0.0)
     path = f"/channels/{stage.channel.id}/messages"
     _, message, posted = await call(stage, "POST", path, content="0")
     headers = posted
@@ -877,15 +885,15 @@ async def test_posts_and_edits_share_a_bucket_name_and_are_counted_apart(
     assert body["global"] is False
     assert (headers["X-RateLimit-Scope"], headers["Content-Type"]) == ("user", "application/json")
     assert "Via" in headers
-    stage.server.limits = replace(stage.server.limits, edit=Limit(10, 5.0))
+    stage.server.limits = replace(stage.server.limits, edit=DiscordLimit(10, 5.0))
     status, _, headers = await call(stage, "PATCH", f"{path}/{message['id']}", content="x")
     assert (status, headers["X-RateLimit-Limit"]) == (200, "10")
 
 
 async def test_discord_py_waits_for_the_window(open_stage: Callable[..., Awaitable[Stage]]) -> None:
     """Paced by the headers, discord.py meets no 429."""
-    stage = await open_stage(limits=QUICK)
-    async with running(stage, Bot()) as bot:
+    stage = await open_stage(limits=QUICK_SERVER_LIMITS)
+    async with running(stage, RecordingClient()) as bot:
         message = await text_channel(bot, stage.channel).send("0")
         for number in range(7):
             await message.edit(content=str(number))
@@ -895,7 +903,7 @@ async def test_discord_py_waits_for_the_window(open_stage: Callable[..., Awaitab
 
 async def test_edits_of_old_messages_have_a_limit_of_their_own(open_stage: Callable[..., Awaitable[Stage]]) -> None:
     """The fourth edit of an old message within six seconds is a 429 with code 30046."""
-    stage = await open_stage(limits=replace(OBSERVED, old_age=-1.0), clock=lambda: 0.0)
+    stage = await open_stage(limits=replace(DISCORD_LIMITS, old_age=-1.0), clock=lambda: 0.0)
     path = f"/channels/{stage.channel.id}/messages"
     _, message, _ = await call(stage, "POST", path, content="0")
     answers = [await call(stage, "PATCH", f"{path}/{message['id']}", content="x") for _ in range(4)]
@@ -905,15 +913,16 @@ async def test_edits_of_old_messages_have_a_limit_of_their_own(open_stage: Calla
 
 
 async def test_the_global_limit(open_stage: Callable[..., Awaitable[Stage]]) -> None:
-    """Over the global limit a 429 says so."""
-    stage = await open_stage(limits=replace(OBSERVED, everything=Limit(1, 5.0)), clock=lambda: 0.0)
+    """Above the global limit the 429 says that it is global."""
+    stage = await open_stage(limits=replace(DISCORD_LIMITS, everything=DiscordLimit(1, 5.0)), clock=lambda: 0.0)
     await call(stage, "GET", "/users/@me")
     status, body, headers = await call(stage, "GET", "/users/@me")
     assert (status, body["global"], headers["X-RateLimit-Scope"]) == (429, True, "global")
 
 
 async def test_faults_hit_the_route_they_name(stage: Stage) -> None:
-    """A rate limit, an error with a code, a slow answer and a Cloudflare page come as often as asked, then no more."""
+    """A rate limit, an error with a code, a slow answer and a Cloudflare page come the given number of times, then no
+    more."""
     route, path = "POST /channels/{channel}/messages", f"/channels/{stage.channel.id}/messages"
     stage.server.faults.rate_limit(route, 0.25)
     stage.server.faults.error(route, 400, code=200000)
@@ -938,8 +947,8 @@ async def test_a_fault_can_last_until_it_is_cleared(stage: Stage) -> None:
 
 
 async def test_a_reset_after_the_message_was_stored(stage: Stage) -> None:
-    """The connection breaks off, the message is there all the same."""
-    async with running(stage, Bot()) as bot:
+    """The connection breaks, but the message is there."""
+    async with running(stage, RecordingClient()) as bot:
         stage.server.faults.reset("POST /channels/{channel}/messages")
         with pytest.raises(aiohttp.ClientError):
             await text_channel(bot, stage.channel).send("there")
@@ -948,7 +957,7 @@ async def test_a_reset_after_the_message_was_stored(stage: Stage) -> None:
 
 async def test_latency_delays_calls_and_events(stage: Stage) -> None:
     """With a latency everything still arrives, in order."""
-    async with running(stage, Bot()) as bot:
+    async with running(stage, RecordingClient()) as bot:
         stage.server.latency = 0.02
         for word in ("a", "b", "c"):
             await stage.server.say(stage.ada, stage.channel, f"@Nebula {word}")
@@ -967,7 +976,7 @@ async def test_a_request_is_applied_half_way_through_its_latency(stage: Stage) -
     assert min(message.frames[0].at - asked, answered - message.frames[0].at) > 0.049
 
 
-async def test_what_is_late_is_overtaken(stage: Stage) -> None:
+async def test_a_late_request_is_overtaken(stage: Stage) -> None:
     """A late request is applied after one that was sent later."""
     path = f"/channels/{stage.channel.id}/messages"
     held = stage.server.faults.hold("POST *", late=True)
@@ -975,14 +984,14 @@ async def test_what_is_late_is_overtaken(stage: Stage) -> None:
         tasks.create_task(call(stage, "POST", path, content="one"))
         await stage.server.until(lambda: held.met)
         await call(stage, "POST", path, content="two")
-        held.let_go()
+        held.release()
     late, early = sorted(stage.server.calls, key=lambda each: each.at)
     assert [late.body["content"], early.body["content"]] == ["one", "two"]
     assert [message.content for message in stage.server.messages(stage.channel)] == ["two", "one"]
 
 
-async def test_an_answer_is_kept_until_it_is_let_go(stage: Stage) -> None:
-    """What was asked is done; later requests are answered before."""
+async def test_a_held_answer_is_sent_at_its_release(stage: Stage) -> None:
+    """The request takes effect; later requests are answered before it."""
     path = f"/channels/{stage.channel.id}/messages"
     held = stage.server.faults.hold("POST *")
     async with asyncio.TaskGroup() as tasks:
@@ -991,14 +1000,14 @@ async def test_an_answer_is_kept_until_it_is_let_go(stage: Stage) -> None:
         assert held.met
         assert (await call(stage, "POST", path, content="two"))[0] == 200
         assert not kept.done()
-        held.let_go()
+        held.release()
     assert kept.result()[0] == 200
 
 
-async def test_windows_end_by_the_clock_that_is_given(open_stage: Callable[..., Awaitable[Stage]]) -> None:
-    """A window goes on as long as the clock stands, and sooner than Discord's where the limits are faster."""
+async def test_windows_end_by_the_given_clock(open_stage: Callable[..., Awaitable[Stage]]) -> None:
+    """A window does not end while the clock stands still, and ends sooner than Discord's with faster limits."""
     now = 0.0
-    stage = await open_stage(limits=Limits().faster(5), clock=lambda: now)
+    stage = await open_stage(limits=DiscordLimits().faster(5), clock=lambda: now)
     path, found = f"/channels/{stage.channel.id}/messages", []
     for then in (0.0, 0.0, 0.5, 0.5, 0.5, 0.99, 1.0):
         now = then
@@ -1007,8 +1016,8 @@ async def test_windows_end_by_the_clock_that_is_given(open_stage: Callable[..., 
     assert found == [(200, 1.0), (200, 1.0), (200, 0.5), (200, 0.5), (200, 0.5), (429, 0.01), (200, 1.0)]
 
 
-async def test_whoever_may_write_in_a_thread_may_open_it_again(stage: Stage) -> None:
-    """A person's archived thread is opened by the bot, unless it is locked."""
+async def test_everybody_who_may_write_in_a_thread_may_reopen_it(stage: Stage) -> None:
+    """The bot can reopen a person's archived thread, unless it is locked."""
     thread = stage.server.archive(stage.server.add_thread(stage.channel, "Aside"))
     path = f"/channels/{thread.id}"
     assert (await call(stage, "PATCH", path, archived=False))[0] == 200

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bots.sandbox.nebula.faults import Fault, Thought
+from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.nebula.server import NebulaServer
 
 LLAMA = "meta-llama/Llama-3.3-70B-Instruct"
@@ -82,7 +82,7 @@ async def test_the_time_of_each_token_is_recorded(server: NebulaServer, http: ai
     """There is one time per token, in order, even if the stream broke off."""
     server.answer_next("one two")
     await raw(http, server)
-    server.fault(Fault(cut_after=1))
+    server.fault(NebulaFault(cut_after=1))
     server.answer_next("one two")
     with pytest.raises(aiohttp.ClientError):
         await raw(http, server)
@@ -163,12 +163,12 @@ async def test_the_catalog_has_the_documented_envelope(server: NebulaServer, htt
         assert R1 in {item["id"] for item in (await response.json())["data"]}
 
 
-async def test_faults_take_turns_and_end(server: NebulaServer, http: aiohttp.ClientSession) -> None:
+async def test_faults_come_in_order_and_end(server: NebulaServer, http: aiohttp.ClientSession) -> None:
     """Twice one fault, once the other, then none; `None` lasts until `heal`."""
-    server.fault(Fault(status=500, body="{}"), times=2)
-    server.fault(Fault(status=402, body="{}"))
+    server.fault(NebulaFault(status=500, body="{}"), times=2)
+    server.fault(NebulaFault(status=402, body="{}"))
     assert [(await ask(http, server))[0] for _ in range(4)] == [500, 500, 402, 200]
-    server.fault(Fault(status=503, body="{}"), times=None)
+    server.fault(NebulaFault(status=503, body="{}"), times=None)
     assert [(await ask(http, server))[0] for _ in range(3)] == [503, 503, 503]
     server.heal()
     assert (await ask(http, server))[0] == 200
@@ -176,15 +176,15 @@ async def test_faults_take_turns_and_end(server: NebulaServer, http: aiohttp.Cli
 
 async def test_the_faults_of_a_stream_reach_the_client(server: NebulaServer, http: aiohttp.ClientSession) -> None:
     """CRLF, no [DONE], an error object, nothing at all, pings and empty chunks."""
-    server.fault(Fault(crlf=True, done=False))
+    server.fault(NebulaFault(crlf=True, done=False))
     got = await raw(http, server)
     assert b"\r\n\r\n" in got
     assert b"[DONE]" not in got
-    server.fault(Fault(error_after=1))
+    server.fault(NebulaFault(error_after=1))
     assert b'{"error":' in (await raw(http, server)).splitlines()[-2]
-    server.fault(Fault(empty=True))
+    server.fault(NebulaFault(empty=True))
     assert [chunk["choices"][0]["delta"].get("content") for chunk in await chunks(http, server)] == ["", None]
-    server.fault(Fault(noise=True))
+    server.fault(NebulaFault(noise=True))
     got = await raw(http, server)
     assert b": ping\n\n" in got
     assert b'"choices":[]' in got
@@ -192,13 +192,13 @@ async def test_the_faults_of_a_stream_reach_the_client(server: NebulaServer, htt
 
 async def test_a_cut_is_a_reset(server: NebulaServer, http: aiohttp.ClientSession) -> None:
     """The connection ends before the body does."""
-    server.fault(Fault(cut_after=2))
+    server.fault(NebulaFault(cut_after=2))
     with pytest.raises(aiohttp.ClientError):
         await raw(http, server)
 
 
 async def test_a_held_stream_continues_when_released(server: NebulaServer, http: aiohttp.ClientSession) -> None:
-    """The rest comes at once, whatever the pace, even if the stream was only paced and not yet held."""
+    """The rest comes at once at any pace, even if the stream was only paced and not yet held."""
     server.pace = 0.001
     for after in (1, None):
         held = server.hold(after)
@@ -207,7 +207,7 @@ async def test_a_held_stream_continues_when_released(server: NebulaServer, http:
             got = b""
             while b"one" not in got:
                 got += await response.content.readany()
-            held.let_go()
+            held.release()
             got += await response.read()
         assert b"three" in got
         assert got.endswith(b"data: [DONE]\n\n")
@@ -215,7 +215,7 @@ async def test_a_held_stream_continues_when_released(server: NebulaServer, http:
 
 async def test_a_client_that_hangs_up_is_recorded(server: NebulaServer, http: aiohttp.ClientSession) -> None:
     """This works even while nothing is being written."""
-    server.fault(Fault(stall_after=1))
+    server.fault(NebulaFault(stall_after=1))
     async with http.post(f"{server.base_url}/chat/completions", json=body(stream=True)) as response:
         await response.content.readany()
     await server.until(lambda: server.requests[0].closed_early)
@@ -234,7 +234,7 @@ async def test_stopping_does_not_wait_for_stalled_clients() -> None:
     """A stalled stream ends with the server."""
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer x"}) as http:
         async with NebulaServer() as server:
-            server.fault(Fault(stall_after=0))
+            server.fault(NebulaFault(stall_after=0))
             task = asyncio.create_task(raw(http, server))
             await server.until(lambda: len(server.requests) == 1)
         with pytest.raises(aiohttp.ClientError):

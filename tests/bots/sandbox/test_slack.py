@@ -19,9 +19,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bots.sandbox.slack import faults
-from bots.sandbox.slack.limits import OFF, REAL, Limit
+from bots.sandbox.slack.limits import NO_SLACK_LIMITS, SLACK_LIMITS, SlackLimit
 from bots.sandbox.slack.server import SlackServer
-from bots.sandbox.slack.values import File, Message
+from bots.sandbox.slack.values import SlackFile, SlackMessage
 from tests.bounds import HANG_SECONDS
 
 Json = dict[str, Any]
@@ -30,7 +30,7 @@ BUTTON: Json = {"type": "button", "text": {"type": "plain_text", "text": "Edit"}
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class SlackSetup:
     """A server with one person and one channel, and the SDK's client."""
 
     server: SlackServer
@@ -50,25 +50,25 @@ class World:
 
 
 @asynccontextmanager
-async def opened(**options: Any) -> AsyncIterator[World]:
-    """A world that delivers again at once, and gives up waiting for an acknowledgement only if a test wants that."""
+async def opened(**options: Any) -> AsyncIterator[SlackSetup]:
+    """A Slack that redelivers at once, and stops waiting for an acknowledgement only if a test wants that."""
     patient: Json = {"ack_timeout": HANG_SECONDS, "trigger_seconds": HANG_SECONDS}
-    settings: Json = {"limits": OFF, "retry_delays": (0.0, 0.0, 0.0), **patient} | options
+    settings: Json = {"limits": NO_SLACK_LIMITS, "retry_delays": (0.0, 0.0, 0.0), **patient} | options
     async with SlackServer(**settings) as server, aiohttp.ClientSession() as session:
         client = AsyncWebClient(server.bot_token, base_url=server.api_url, session=session, retry_handlers=[])
         ann = server.add_user("ann", admin=True)
-        yield World(server, client, ann, server.add_channel("general", ann))
+        yield SlackSetup(server, client, ann, server.add_channel("general", ann))
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    """A world without rate limits."""
+async def world() -> AsyncIterator[SlackSetup]:
+    """A Slack without rate limits."""
     async with opened() as made:
         yield made
 
 
-def bolt(world: World) -> AsyncApp:
-    """A Bolt app of the workspace; catches every event so that all are acknowledged."""
+def bolt(world: SlackSetup) -> AsyncApp:
+    """A Bolt app of the workspace, which catches and so acknowledges every event."""
     client = AsyncWebClient(world.server.bot_token, base_url=world.server.api_url)
     return AsyncApp(client=client, token=None, signing_secret=world.server.signing_secret)
 
@@ -86,7 +86,7 @@ def collect(app: AsyncApp, *kinds: str) -> list[Json]:
 
 
 @asynccontextmanager
-async def socket(app: AsyncApp, world: World) -> AsyncIterator[AsyncSocketModeHandler]:
+async def socket(app: AsyncApp, world: SlackSetup) -> AsyncIterator[AsyncSocketModeHandler]:
     """The app on Socket Mode."""
     handler = AsyncSocketModeHandler(app, world.server.app_token)
     before = world.server.sockets
@@ -99,7 +99,7 @@ async def socket(app: AsyncApp, world: World) -> AsyncIterator[AsyncSocketModeHa
 
 
 @asynccontextmanager
-async def http(app: AsyncApp, world: World) -> AsyncIterator[None]:
+async def http(app: AsyncApp, world: SlackSetup) -> AsyncIterator[None]:
     """The app behind a request URL."""
     runner = web.AppRunner(app.web_app("/slack/events"))
     await runner.setup()
@@ -114,7 +114,7 @@ async def http(app: AsyncApp, world: World) -> AsyncIterator[None]:
 # --- tokens, people, channels ---
 
 
-async def test_tokens_open_their_own_doors(world: World) -> None:
+async def test_each_token_works_for_its_methods(world: SlackSetup) -> None:
     """The bot token names the bot; a wrong, missing or app token is refused with Slack's codes."""
     who = await world.client.auth_test()
     assert (who["user_id"], who["bot_id"], who["team_id"]) == (
@@ -139,8 +139,8 @@ async def test_a_missing_scope_is_named() -> None:
         assert (await world.client.chat_postMessage(channel=world.general, text="hi"))["ok"]
 
 
-async def test_people_and_channels_can_be_looked_up(world: World) -> None:
-    """users.* and conversations.* tell roles, creators and kinds; ids that do not exist are refused."""
+async def test_people_and_channels_can_be_looked_up(world: SlackSetup) -> None:
+    """users.* and conversations.* return roles, creators and kinds; unknown ids are refused."""
     assert (await world.client.users_info(user=world.ann))["user"]["is_admin"] is True
     listed = await world.client.users_list(limit=1)
     assert len(listed["members"]) == 1
@@ -160,7 +160,7 @@ async def test_people_and_channels_can_be_looked_up(world: World) -> None:
 # --- posting and editing ---
 
 
-async def test_a_message_grows_by_edits_and_every_frame_is_kept(world: World) -> None:
+async def test_a_message_grows_by_edits_and_every_frame_is_kept(world: SlackSetup) -> None:
     """chat.update replaces what is shown; the history of frames stays readable."""
     posted = await world.client.chat_postMessage(channel=world.general, text="one")
     await world.client.chat_update(channel=world.general, ts=posted["ts"], text="one two")
@@ -171,7 +171,7 @@ async def test_a_message_grows_by_edits_and_every_frame_is_kept(world: World) ->
     assert world.server.messages(world.general) == ()
 
 
-async def test_only_own_and_existing_messages_can_be_changed(world: World) -> None:
+async def test_only_own_and_existing_messages_can_be_changed(world: SlackSetup) -> None:
     """Other people's messages and unknown timestamps are refused."""
     question = await world.server.say(world.ann, world.general, "hi")
     client, general = world.client, world.general
@@ -187,8 +187,9 @@ async def test_only_own_and_existing_messages_can_be_changed(world: World) -> No
     assert await world.refused(client.api_call("chat.postMessage", json={"channel": general, "text": " "})) == "no_text"
 
 
-async def test_long_text_is_split_truncated_or_refused(world: World) -> None:
-    """postMessage splits over 4,000 characters and drops what is over 40,000; update refuses over 4,000."""
+async def test_long_text_is_split_truncated_or_refused(world: SlackSetup) -> None:
+    """postMessage splits a text above 4,000 characters and drops the part above 40,000; update refuses more than
+    4,000."""
     posted = await world.client.chat_postMessage(channel=world.general, text="x" * 9000)
     messages = world.server.messages(world.general)
     assert [len(message.text) for message in messages] == [4000, 4000, 1000]
@@ -226,14 +227,14 @@ async def test_long_text_is_split_truncated_or_refused(world: World) -> None:
         ('[{"type": "divider"', "invalid_blocks"),
     ],
 )
-async def test_blocks_are_checked(world: World, blocks: Any, code: str) -> None:
+async def test_blocks_are_checked(world: SlackSetup, blocks: Any, code: str) -> None:
     """Blocks over a limit or of a wrong shape are refused, and nothing is posted."""
     assert await world.refused(world.client.chat_postMessage(channel=world.general, text="x", blocks=blocks)) == code
     assert world.shown() == []
 
 
-async def test_shown_is_what_people_read(world: World) -> None:
-    """Blocks win over the text; entities and ids are decoded, code is left alone."""
+async def test_shown_is_what_people_read(world: SlackSetup) -> None:
+    """Blocks replace the text; entities and ids are decoded, code is unchanged."""
     blocks: list[Json] = [
         {"type": "markdown", "text": f"1 &lt; 2 <@{world.ann}> `&lt;`"},
         {"type": "context", "elements": [{"type": "mrkdwn", "text": "model x"}]},
@@ -242,7 +243,7 @@ async def test_shown_is_what_people_read(world: World) -> None:
     assert world.shown() == ["1 < 2 @ann `&lt;`\n\nmodel x"]
 
 
-async def test_markdown_text_stands_alone(world: World) -> None:
+async def test_markdown_text_excludes_text_and_blocks(world: SlackSetup) -> None:
     """markdown_text is shown as Markdown, and excludes text and blocks."""
     await world.client.chat_postMessage(channel=world.general, markdown_text="**hi**")
     assert world.shown() == ["**hi**"]
@@ -268,13 +269,13 @@ async def test_markdown_text_stands_alone(world: World) -> None:
         ),
     ],
 )
-async def test_live_pings_are_recorded(world: World, arguments: Json, pings: tuple[str, ...]) -> None:
+async def test_live_pings_are_recorded(world: SlackSetup, arguments: Json, pings: tuple[str, ...]) -> None:
     """A message lists the pings that a client would act on: unescaped, outside code."""
     await world.client.chat_postMessage(channel=world.general, **arguments)
     assert world.server.messages(world.general)[0].pings == pings
 
 
-async def test_unfurling_must_be_switched_off_twice(world: World) -> None:
+async def test_unfurling_must_be_switched_off_twice(world: SlackSetup) -> None:
     """A message says whether link previews were left on."""
     post = world.client.chat_postMessage
     await post(channel=world.general, text="a")
@@ -283,7 +284,7 @@ async def test_unfurling_must_be_switched_off_twice(world: World) -> None:
     assert [message.unfurls for message in world.server.messages(world.general)] == [True, True, False]
 
 
-async def test_rich_text_and_tables_are_readable(world: World) -> None:
+async def test_rich_text_and_tables_are_readable(world: SlackSetup) -> None:
     """Rich text shows names, links and broadcasts (which ping), tables their rows, images their description."""
     said = [
         {"type": "text", "text": "hi "},
@@ -306,8 +307,8 @@ async def test_rich_text_and_tables_are_readable(world: World) -> None:
     assert message.pings == (f"<@{world.ann}>", "<!here>")
 
 
-async def test_typing_becomes_markup(world: World) -> None:
-    """Names and links that a person types become tokens, outside code alone; people read what was typed."""
+async def test_typing_becomes_markup(world: SlackSetup) -> None:
+    """Names and links that a person types become tokens outside code; people read the typed text."""
     text = "@Nebula @here #general https://x.org/?a=1&b=2. me@nebula.org `@nebula`"
     message = await world.server.say(world.ann, world.general, text)
     bot = f"<@{world.server.bot_user}>"
@@ -320,8 +321,8 @@ async def test_typing_becomes_markup(world: World) -> None:
         await world.server.say(world.server.add_user("eve"), dm, "hi")
 
 
-async def test_an_ephemeral_message_is_seen_by_one_person(world: World) -> None:
-    """chat.postEphemeral reaches a member alone and can't be updated."""
+async def test_an_ephemeral_message_is_seen_by_one_person(world: SlackSetup) -> None:
+    """chat.postEphemeral reaches only a member, and can't be updated."""
     sent = await world.client.chat_postEphemeral(channel=world.general, user=world.ann, text="psst")
     (message,) = world.server.ephemerals(world.general, world.ann)
     assert (message.shown, message.only_for, world.shown()) == ("psst", world.ann, [])
@@ -332,7 +333,7 @@ async def test_an_ephemeral_message_is_seen_by_one_person(world: World) -> None:
     assert await world.refused(whisper) == "user_not_in_channel"
 
 
-async def test_threads_and_history_are_paged(world: World) -> None:
+async def test_threads_and_history_are_paged(world: SlackSetup) -> None:
     """replies is oldest first with its root, history newest first without replies; both have cursors."""
     root = await world.server.say(world.ann, world.general, "root")
     for text in ("a", "b"):
@@ -351,7 +352,7 @@ async def test_threads_and_history_are_paged(world: World) -> None:
     assert [message.text for message in world.server.messages(world.general, root.ts)] == ["root", "a", "b"]
 
 
-async def test_a_deleted_root_with_replies_stays_as_a_tombstone(world: World) -> None:
+async def test_a_deleted_root_with_replies_stays_as_a_tombstone(world: SlackSetup) -> None:
     """Replies can still be written under it; without replies the thread is gone."""
     kept, gone = [await world.server.say(world.ann, world.general, text) for text in ("kept", "gone")]
     await world.client.chat_postMessage(channel=world.general, text="a", thread_ts=kept.ts)
@@ -362,7 +363,7 @@ async def test_a_deleted_root_with_replies_stays_as_a_tombstone(world: World) ->
     assert await world.refused(post) == "thread_not_found"
 
 
-async def test_reactions_go_on_and_off_once(world: World) -> None:
+async def test_a_reaction_is_added_and_removed_once(world: SlackSetup) -> None:
     """A reaction is visible on the message; the second add or remove is refused."""
     message = await world.server.say(world.ann, world.general, "hi")
     mark: Json = {"channel": world.general, "timestamp": message.ts, "name": "eyes"}
@@ -373,7 +374,7 @@ async def test_reactions_go_on_and_off_once(world: World) -> None:
     assert await world.refused(world.client.reactions_remove(**mark)) == "no_reaction"
 
 
-async def test_a_status_goes_when_the_app_posts(world: World) -> None:
+async def test_a_status_is_cleared_when_the_app_posts(world: SlackSetup) -> None:
     """assistant.threads.setStatus is shown in the thread until the app says something there."""
     root = await world.server.say(world.ann, world.general, "hi")
     where: Json = {"channel_id": world.general, "thread_ts": root.ts}
@@ -388,8 +389,8 @@ async def test_a_status_goes_when_the_app_posts(world: World) -> None:
 # --- streams ---
 
 
-async def start(world: World, text: str = "a") -> str:
-    """A stream under a fresh question; its ts."""
+async def start(world: SlackSetup, text: str = "a") -> str:
+    """Start a stream under a new question; returns its ts."""
     root = await world.server.say(world.ann, world.general, "question")
     started = await world.client.chat_startStream(
         channel=world.general,
@@ -401,13 +402,13 @@ async def start(world: World, text: str = "a") -> str:
     return str(started["ts"])
 
 
-def reply(world: World) -> Message:
+def reply(world: SlackSetup) -> SlackMessage:
     """The newest message of the channel."""
     return world.server.messages(world.general)[-1]
 
 
-async def test_a_stream_grows_and_stops(world: World) -> None:
-    """Pieces are joined, blocks come last, and after the end nothing more is taken."""
+async def test_a_stream_grows_and_stops(world: SlackSetup) -> None:
+    """Pieces are joined, blocks come last, and after the end nothing more is accepted."""
     ts = await start(world)
     assert (reply(world).shown, reply(world).streaming) == ("a", "in_progress")
     await world.client.chat_appendStream(channel=world.general, ts=ts, markdown_text="b")
@@ -418,7 +419,7 @@ async def test_a_stream_grows_and_stops(world: World) -> None:
     assert await world.refused(late) == "message_not_in_streaming_state"
 
 
-async def test_the_sdks_stream_helper_works(world: World) -> None:
+async def test_the_sdks_stream_helper_works(world: SlackSetup) -> None:
     """AsyncChatStream of slack_sdk talks to it through chunks."""
     root = await world.server.say(world.ann, world.general, "question")
     stream = await world.client.chat_stream(
@@ -434,8 +435,8 @@ async def test_the_sdks_stream_helper_works(world: World) -> None:
     assert reply(world).shown == "**one** two"
 
 
-async def test_a_stream_needs_a_recipient_and_a_thread(world: World) -> None:
-    """Outside direct messages both recipient ids are needed; a thread always."""
+async def test_a_stream_needs_a_recipient_and_a_thread(world: SlackSetup) -> None:
+    """Outside direct messages both recipient ids are needed; a thread is always needed."""
     root = await world.server.say(world.ann, world.general, "question")
     client, general = world.client, world.general
     start_stream = client.chat_startStream
@@ -478,7 +479,7 @@ async def test_an_open_stream_is_not_edited_and_an_expired_one_is() -> None:
         assert reply(world).shown == "repaired"
 
 
-async def test_a_person_can_stop_a_stream(world: World) -> None:
+async def test_a_person_can_stop_a_stream(world: SlackSetup) -> None:
     """The Stop button raises agent_session_stopped, and later appends get stopped_by_user."""
     app = bolt(world)
     stopped = collect(app, "agent_session_stopped")
@@ -493,8 +494,8 @@ async def test_a_person_can_stop_a_stream(world: World) -> None:
         assert await world.refused(append) == "stopped_by_user"
 
 
-async def test_a_person_can_stop_what_does_not_stream_yet(world: World) -> None:
-    """The event then names the thread alone."""
+async def test_a_person_can_stop_a_reply_before_it_streams(world: SlackSetup) -> None:
+    """The event then names only the thread."""
     app = bolt(world)
     stopped = collect(app, "agent_session_stopped")
     app.event("message")(ignore)
@@ -505,8 +506,8 @@ async def test_a_person_can_stop_what_does_not_stream_yet(world: World) -> None:
         assert [(event["thread_ts"], event["streaming_message_ts"]) for event in stopped] == [(root.ts, [])]
 
 
-async def test_metadata_comes_back_when_it_is_asked_for(world: World) -> None:
-    """What an app attached to a message is in the history, for who wants to see it."""
+async def test_metadata_is_returned_on_request(world: SlackSetup) -> None:
+    """The history contains an app's metadata of a message, on request."""
     attached = {"event_type": "mark", "event_payload": {"id": "1"}}
     await world.client.chat_postMessage(channel=world.general, text="hello", metadata=attached)
     found = await world.client.conversations_history(channel=world.general, include_all_metadata=True)
@@ -515,8 +516,8 @@ async def test_metadata_comes_back_when_it_is_asked_for(world: World) -> None:
     assert "metadata" not in found["messages"][0]
 
 
-async def test_a_slack_may_not_know_a_block() -> None:
-    """It says which, in every method that takes blocks."""
+async def test_an_unknown_block_type_is_refused() -> None:
+    """Every method with blocks names the unknown type."""
     async with opened(unknown_blocks=frozenset({"context_actions"})) as world:
         blocks: list[Json] = [{"type": "divider"}, {"type": "context_actions", "elements": []}]
         with pytest.raises(SlackApiError) as caught:
@@ -536,7 +537,9 @@ async def ignore() -> None:
 
 
 @pytest.mark.parametrize("serve", [socket, http])
-async def test_a_mention_reaches_the_app_and_its_answer_the_channel(world: World, serve: Callable[..., Any]) -> None:
+async def test_a_mention_reaches_the_app_and_its_answer_the_channel(
+    world: SlackSetup, serve: Callable[..., Any]
+) -> None:
     """Over Socket Mode and over HTTP, a mention becomes app_mention and message, and say() answers."""
     app = bolt(world)
     seen = collect(app, "message")
@@ -565,8 +568,8 @@ async def test_a_mention_reaches_the_app_and_its_answer_the_channel(world: World
 
 
 @pytest.mark.parametrize("first", [True, False])
-async def test_the_pair_of_events_comes_in_either_order(world: World, first: bool) -> None:
-    """Slack promises no order of app_mention and message; with as_both off the message copy is not sent."""
+async def test_the_pair_of_events_comes_in_either_order(world: SlackSetup, first: bool) -> None:
+    """Slack does not promise an order of app_mention and message; without `as_both` the message event is not sent."""
     app = bolt(world)
     seen = collect(app, "message", "app_mention")
     async with socket(app, world):
@@ -578,8 +581,8 @@ async def test_the_pair_of_events_comes_in_either_order(world: World, first: boo
     assert [event["type"] for event in seen] == [*pair, "app_mention"]
 
 
-async def test_unsubscribed_messages_stay_away() -> None:
-    """Without message.channels a channel raises app_mention alone; direct messages raise message.im alone."""
+async def test_unsubscribed_messages_are_not_delivered() -> None:
+    """Without message.channels a channel raises only app_mention, and a direct message only message.im."""
     async with opened(subscriptions=frozenset({"app_mention", "message.im"})) as world:
         app = bolt(world)
         seen = collect(app, "message", "app_mention")
@@ -594,7 +597,7 @@ async def test_unsubscribed_messages_stay_away() -> None:
         ]
 
 
-async def test_group_messages_have_their_own_type(world: World) -> None:
+async def test_group_messages_have_their_own_type(world: SlackSetup) -> None:
     """A group message raises message.mpim with its channel type."""
     app = bolt(world)
     seen = collect(app, "message")
@@ -605,7 +608,7 @@ async def test_group_messages_have_their_own_type(world: World) -> None:
     assert [event["channel_type"] for event in seen] == ["mpim"]
 
 
-async def test_edits_and_deletions_are_told(world: World) -> None:
+async def test_edits_and_deletions_raise_events(world: SlackSetup) -> None:
     """An edit raises message_changed and the mention again with `edited`; a deletion message_deleted."""
     app = bolt(world)
     seen = collect(app, "message", "app_mention")
@@ -626,8 +629,8 @@ async def test_edits_and_deletions_are_told(world: World) -> None:
     assert again["ts"] == message.ts
 
 
-async def test_own_edits_raise_message_changed(world: World) -> None:
-    """The app hears of its own chat.update, as on Slack."""
+async def test_own_edits_raise_message_changed(world: SlackSetup) -> None:
+    """The app receives the event of its own chat.update, as on Slack."""
     app = bolt(world)
     app.event("message")(ignore)
     async with socket(app, world):
@@ -637,7 +640,7 @@ async def test_own_edits_raise_message_changed(world: World) -> None:
     assert {delivery.name for delivery in world.server.deliveries} == {"message"}
 
 
-async def test_another_bot_speaks_as_a_bot(world: World) -> None:
+async def test_another_bots_message_is_marked(world: SlackSetup) -> None:
     """Another bot's message carries bot_id and the subtype bot_message; its mention arrives too."""
     app = bolt(world)
     seen = collect(app, "message", "app_mention")
@@ -650,12 +653,12 @@ async def test_another_bot_speaks_as_a_bot(world: World) -> None:
     assert {event["bot_id"] for event in seen} == {world.server.user(other).bot_id}
 
 
-async def test_files_go_in_and_out(world: World) -> None:
+async def test_files_can_be_downloaded_and_uploaded(world: SlackSetup) -> None:
     """A shared file is fetched with the bot token; without it comes the login page; uploads are shared in a message."""
     app = bolt(world)
     seen = collect(app, "message")
     async with socket(app, world):
-        await world.server.say(world.ann, world.general, "look", files=[File("a.png", b"\x89PNG", "image/png")])
+        await world.server.say(world.ann, world.general, "look", files=[SlackFile("a.png", b"\x89PNG", "image/png")])
         await world.server.until(lambda: seen)
     assert seen[0]["subtype"] == "file_share"
     url = seen[0]["files"][0]["url_private_download"]
@@ -675,13 +678,13 @@ async def test_files_go_in_and_out(world: World) -> None:
 
 # --- acknowledgement and transport ---
 
-# A socket's silence is told by the clock alone.
+# Only the clock reveals a socket's silence.
 HASTY: dict[str, Json] = {"timeout": {"ack_timeout": 0.1}, "http_error": {}}
 
 
 @pytest.mark.parametrize(("serve", "reason"), [(socket, "timeout"), (http, "http_error")])
-async def test_events_without_an_ack_come_again(serve: Callable[..., Any], reason: str) -> None:
-    """What is not acknowledged is redelivered three times with the same event_id, then given up."""
+async def test_events_without_an_ack_are_redelivered(serve: Callable[..., Any], reason: str) -> None:
+    """An event without an acknowledgement is redelivered three times with the same event_id, then given up."""
     async with opened(**HASTY[reason]) as world:
         app = bolt(world)  # no listener: Bolt answers 404, or sends no acknowledgement
         async with serve(app, world):
@@ -694,7 +697,7 @@ async def test_events_without_an_ack_come_again(serve: Callable[..., Any], reaso
 
 
 @pytest.mark.parametrize(("serve", "reason"), [(socket, "timeout"), (http, "http_error")])
-async def test_retries_say_so_in_bolts_headers(world: World, serve: Callable[..., Any], reason: str) -> None:
+async def test_retries_have_the_retry_headers(world: SlackSetup, serve: Callable[..., Any], reason: str) -> None:
     """The attempt and its reason reach a Bolt listener as the retry headers, and an acknowledged retry is the last."""
     app = bolt(world)
     seen: list[tuple[str, str]] = []
@@ -713,12 +716,12 @@ async def test_retries_say_so_in_bolts_headers(world: World, serve: Callable[...
         await world.server.say(world.ann, world.general, "hi")
         async with asyncio.timeout(HANG_SECONDS):
             await refused.wait()
-        world.server.give_up_waiting()
+        world.server.expire_acknowledgements()
         await world.server.until(lambda: world.server.pending == 0)
     assert seen[1:] == [("1", reason)]
 
 
-async def test_redelivery_of_everything(world: World) -> None:
+async def test_redelivery_of_everything(world: SlackSetup) -> None:
     """With redeliver(n) every event comes n more times although it was acknowledged."""
     app = bolt(world)
     seen = collect(app, "message")
@@ -730,7 +733,7 @@ async def test_redelivery_of_everything(world: World) -> None:
     assert len({event["body"]["event_id"] for event in seen}) == 1
 
 
-async def test_any_of_several_sockets_gets_an_event(world: World) -> None:
+async def test_any_of_several_sockets_gets_an_event(world: SlackSetup) -> None:
     """With two connections both serve some of the events, and each event goes to one of them."""
     apps = [bolt(world), bolt(world)]
     seen = [collect(app, "message") for app in apps]
@@ -743,7 +746,7 @@ async def test_any_of_several_sockets_gets_an_event(world: World) -> None:
     assert all(seen)
 
 
-async def test_the_eleventh_socket_is_sent_away(world: World) -> None:
+async def test_the_eleventh_socket_is_refused(world: SlackSetup) -> None:
     """An app has at most ten connections."""
     token = AsyncWebClient(world.server.app_token, base_url=world.server.api_url)
     async with aiohttp.ClientSession() as session:
@@ -756,13 +759,13 @@ async def test_the_eleventh_socket_is_sent_away(world: World) -> None:
 
 
 @pytest.mark.parametrize("polite", [True, False])
-async def test_the_client_comes_back_after_a_lost_socket(polite: bool) -> None:
+async def test_the_client_reconnects_after_a_lost_socket(polite: bool) -> None:
     """After a disconnect message or a cut, the SDK reconnects and events arrive again."""
     async with opened(retry_delays=(0.05,) * 10_000, ack_timeout=0.5) as world:
         app = bolt(world)
         seen = collect(app, "message")
         async with socket(app, world) as handler:
-            # Not less: a pong that is late by half of it closes the new socket as well.
+            # Not less: a pong that is late by half of this would close the new socket as well.
             handler.client.ping_interval = 1.0
             if polite:
                 await world.server.disconnect_sockets()
@@ -773,8 +776,8 @@ async def test_the_client_comes_back_after_a_lost_socket(polite: bool) -> None:
         assert len([call for call in world.server.calls if call.method == "apps.connections.open"]) > 1
 
 
-async def test_connections_can_be_refused(world: World) -> None:
-    """apps.connections.open fails as told, and with the wrong token."""
+async def test_connections_can_be_refused(world: SlackSetup) -> None:
+    """apps.connections.open fails with a fault, and with the wrong token."""
     opener = AsyncWebClient(base_url=world.server.api_url)
     world.server.faults.add("apps.connections.open", faults.refused("internal_error"))
     call = opener.apps_connections_open
@@ -783,8 +786,8 @@ async def test_connections_can_be_refused(world: World) -> None:
     assert await world.refused(call(app_token=world.server.bot_token)) == "not_allowed_token_type"
 
 
-async def test_a_request_url_is_verified_by_signature(world: World) -> None:
-    """The challenge is answered by an app with the right secret alone."""
+async def test_a_request_url_is_verified_by_signature(world: SlackSetup) -> None:
+    """Only an app with the right secret answers the challenge."""
     async with http(bolt(world), world):
         assert await world.server.verify_url()
     stranger = AsyncApp(client=AsyncWebClient("xoxb-x", base_url=world.server.api_url), signing_secret="other")
@@ -797,7 +800,7 @@ async def test_a_request_url_is_verified_by_signature(world: World) -> None:
 
 @pytest.mark.parametrize("serve", [socket, http])
 async def test_a_slash_command_is_answered_through_ack_and_response_url(
-    world: World, serve: Callable[..., Any]
+    world: SlackSetup, serve: Callable[..., Any]
 ) -> None:
     """The answers of a command are collected: one from ack, an ephemeral and a public one from response_url."""
     app = bolt(world)
@@ -815,7 +818,7 @@ async def test_a_slash_command_is_answered_through_ack_and_response_url(
         answer = await world.server.slash(world.ann, world.general, "/nebula", "model show")
         assert answer.problem == ""
         await world.server.until(lambda: len(answer.messages) == 3)
-    # the acknowledgement and the first use of the URL travel side by side
+    # the acknowledgement and the first use of the URL race each other
     answers = {(message.shown, message.only_for) for message in answer.messages}
     assert answers == {("working", world.ann), ("quiet", world.ann), ("loud", "")}
     assert (bodies[0]["text"], bodies[0]["channel_name"], bodies[0]["user_name"]) == ("model show", "general", "ann")
@@ -823,12 +826,12 @@ async def test_a_slash_command_is_answered_through_ack_and_response_url(
 
 
 async def test_a_command_without_ack_fails_in_front_of_the_person() -> None:
-    """When nobody acknowledges, the answer says so."""
+    """Without an acknowledgement the answer says so."""
     async with opened(ack_timeout=0.1) as world, socket(bolt(world), world):
         assert (await world.server.slash(world.ann, world.general, "/nebula", "")).problem == "timeout"
 
 
-async def test_a_response_url_has_five_uses_and_no_markdown_text(world: World) -> None:
+async def test_a_response_url_has_five_uses_and_no_markdown_text(world: SlackSetup) -> None:
     """replace_original and delete_original act on the answer; the sixth use and markdown_text are refused."""
     answer = await world.server.slash(world.ann, world.general, "/nebula", "")
     hook = AsyncWebhookClient(answer.response_url)
@@ -841,7 +844,7 @@ async def test_a_response_url_has_five_uses_and_no_markdown_text(world: World) -
     assert [(await hook.send(text="more")).status_code for _ in range(3)] == [200, 200, 404]
 
 
-async def test_a_button_opens_a_modal_and_the_modal_is_submitted(world: World) -> None:
+async def test_a_button_opens_a_modal_and_the_modal_is_submitted(world: SlackSetup) -> None:
     """press opens a view by trigger_id; submit brings errors, then success; values come by block and action."""
     app = bolt(world)
     view = {
@@ -892,8 +895,8 @@ async def test_a_button_opens_a_modal_and_the_modal_is_submitted(world: World) -
     assert (saved, world.server.views) == (["Be brief."], ())
 
 
-async def test_a_trigger_opens_one_view(world: World) -> None:
-    """A trigger_id is spent by its first use, and an invented one is refused."""
+async def test_a_trigger_opens_one_view(world: SlackSetup) -> None:
+    """A trigger_id works once, and an unknown one is refused."""
     answer = await world.server.slash(world.ann, world.general, "/nebula", "")
     view = {"type": "modal", "title": {"type": "plain_text", "text": "T"}, "blocks": [{"type": "divider"}]}
     views_open = world.client.views_open
@@ -904,7 +907,7 @@ async def test_a_trigger_opens_one_view(world: World) -> None:
     assert await world.refused(views_open(trigger_id="1.2.3", view=long)) == "invalid_arguments"
 
 
-async def test_triggers_and_response_urls_end() -> None:
+async def test_triggers_and_response_urls_expire() -> None:
     """A trigger_id and a response_url are refused after their lifetime."""
     async with opened(trigger_seconds=0.0, response_seconds=0.0) as world:
         answer = await world.server.slash(world.ann, world.general, "/nebula", "")
@@ -914,7 +917,7 @@ async def test_triggers_and_response_urls_end() -> None:
         assert (await AsyncWebhookClient(answer.response_url).send(text="x")).status_code == 404
 
 
-async def test_the_home_tab_is_published(world: World) -> None:
+async def test_the_home_tab_is_published(world: SlackSetup) -> None:
     """Opening the home tab raises app_home_opened; views.publish and views.update change what is seen there."""
     app = bolt(world)
 
@@ -934,7 +937,7 @@ async def test_the_home_tab_is_published(world: World) -> None:
     assert world.server.views[0].blocks[0]["text"]["text"] == "new"
 
 
-async def test_a_choice_carries_its_option(world: World) -> None:
+async def test_a_choice_carries_its_option(world: SlackSetup) -> None:
     """Choosing in a select, or in feedback buttons, sends the value; other people's reactions are seen."""
     app = bolt(world)
     actions: list[Json] = []
@@ -969,18 +972,18 @@ async def test_a_choice_carries_its_option(world: World) -> None:
 # --- limits and faults ---
 
 
-async def test_limits_change_while_it_runs() -> None:
-    """The calls made until then count on."""
-    async with opened(limits={"users.info": Limit(3, 60.0)}) as world:
+async def test_limits_can_change_at_any_time() -> None:
+    """Earlier calls still count."""
+    async with opened(limits={"users.info": SlackLimit(3, 60.0)}) as world:
         for _ in range(2):
             await world.client.users_info(user=world.ann)
-        world.server.limits = {"users.info": Limit(2, 60.0)}
+        world.server.limits = {"users.info": SlackLimit(2, 60.0)}
         assert await world.refused(world.client.users_info(user=world.ann)) == "ratelimited"
 
 
-async def test_too_many_calls_are_sent_away_with_a_time() -> None:
-    """A method over its limit answers 429 with Retry-After; other methods and other channels go on."""
-    async with opened(limits={"users.info": Limit(2, 60.0)}) as world:
+async def test_too_many_calls_are_refused_with_a_wait() -> None:
+    """A method above its limit answers 429 with Retry-After; other methods and other channels still work."""
+    async with opened(limits={"users.info": SlackLimit(2, 60.0)}) as world:
         for _ in range(2):
             await world.client.users_info(user=world.ann)
         with pytest.raises(SlackApiError) as caught:
@@ -988,7 +991,7 @@ async def test_too_many_calls_are_sent_away_with_a_time() -> None:
         assert (caught.value.response.status_code, caught.value.response["error"]) == (429, "ratelimited")
         assert 0 < int(caught.value.response.headers["Retry-After"]) <= 60
         await world.client.auth_test()
-    async with opened(limits=REAL) as world:
+    async with opened(limits=SLACK_LIMITS) as world:
         for _ in range(5):
             await world.client.chat_postMessage(channel=world.general, text="x")
         assert await world.refused(world.client.chat_postMessage(channel=world.general, text="x")) == "ratelimited"
@@ -996,8 +999,9 @@ async def test_too_many_calls_are_sent_away_with_a_time() -> None:
         await world.client.chat_postMessage(channel=other, text="x")
 
 
-async def test_faults_before_a_call_leave_no_trace(world: World) -> None:
-    """429, 5xx and refusals come as often as told, the call is not done, and the SDK's retry handler gets through."""
+async def test_faults_before_a_call_leave_no_trace(world: SlackSetup) -> None:
+    """429, 5xx and refusals come the given number of times, the call has no effect, and the SDK's retry handler
+    succeeds."""
     switch = world.server.faults
     switch.add("*", faults.rate_limited(0))
     world.client.retry_handlers.append(AsyncRateLimitErrorRetryHandler(max_retry_count=1))
@@ -1013,7 +1017,7 @@ async def test_faults_before_a_call_leave_no_trace(world: World) -> None:
     assert world.shown() == ["x"]
 
 
-async def test_a_call_can_be_done_and_its_answer_lost(world: World) -> None:
+async def test_a_call_can_take_effect_and_lose_its_answer(world: SlackSetup) -> None:
     """Applied, then reset: the message is there although the client sees a broken connection."""
     world.server.faults.add("chat.postMessage", faults.applied_then_reset())
     with pytest.raises(aiohttp.ClientError):
@@ -1023,8 +1027,8 @@ async def test_a_call_can_be_done_and_its_answer_lost(world: World) -> None:
 
 @pytest.mark.parametrize("done", [True, False])
 @pytest.mark.parametrize("gate", [True, False])
-async def test_a_slow_call_is_done_before_or_after_the_wait(world: World, gate: bool, done: bool) -> None:
-    """A client that gives up waiting has posted in the one case and not in the other."""
+async def test_a_slow_call_takes_effect_before_or_after_the_wait(world: SlackSetup, gate: bool, done: bool) -> None:
+    """A client that stops waiting has posted in one case and not in the other."""
     if gate:
         fault = faults.applied_then_held(asyncio.Event()) if done else faults.held(asyncio.Event())
     else:
@@ -1039,8 +1043,8 @@ async def test_a_slow_call_is_done_before_or_after_the_wait(world: World, gate: 
     assert (world.shown() == ["x"]) is done
 
 
-async def test_a_gate_lets_a_call_go_on(world: World) -> None:
-    """Before it is done, or before it is answered."""
+async def test_a_gate_holds_a_call(world: SlackSetup) -> None:
+    """The gate is before the call takes effect, or before its answer."""
     for fault in (faults.held, faults.applied_then_held):
         gate = asyncio.Event()
         world.server.faults.add("auth.test", fault(gate))
@@ -1051,8 +1055,8 @@ async def test_a_gate_lets_a_call_go_on(world: World) -> None:
         assert (await call)["ok"]
 
 
-async def test_latency_delays_every_call(world: World) -> None:
-    """With a latency every answer comes late, and a client in a hurry does without it."""
+async def test_latency_delays_every_call(world: SlackSetup) -> None:
+    """With a latency every answer comes late, and an impatient client gets none."""
     world.server.faults.latency = 30.0
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.1)) as session:
         client = AsyncWebClient(world.server.bot_token, base_url=world.server.api_url, session=session)
@@ -1060,7 +1064,7 @@ async def test_latency_delays_every_call(world: World) -> None:
             await client.auth_test()
 
 
-async def test_a_call_is_done_half_way_through_its_latency(world: World) -> None:
+async def test_a_call_is_done_half_way_through_its_latency(world: SlackSetup) -> None:
     """Half of the round trip passes before the message is there, half before the client knows."""
     world.server.faults.latency = 0.1
     asked = time.monotonic()
@@ -1070,7 +1074,7 @@ async def test_a_call_is_done_half_way_through_its_latency(world: World) -> None
     assert min(message.frames[0].at - asked, answered - message.frames[0].at) > 0.049
 
 
-async def test_calls_are_recorded_without_the_token(world: World) -> None:
+async def test_calls_are_recorded_without_the_token(world: SlackSetup) -> None:
     """A call shows its method, arguments and error."""
     await world.refused(world.client.chat_postMessage(channel="C404", text="x"))
     (call,) = world.server.calls
@@ -1078,8 +1082,8 @@ async def test_calls_are_recorded_without_the_token(world: World) -> None:
     assert "token" not in call.arguments
 
 
-async def test_waiting_ends_with_what_was_seen(world: World) -> None:
-    """until gives up after its timeout and says what the workspace looked like."""
+async def test_waiting_ends_with_what_was_seen(world: SlackSetup) -> None:
+    """`until` gives up after its timeout, and its error shows the state of the workspace."""
     await world.server.say(world.ann, world.general, "only this")
     with pytest.raises(TimeoutError, match="only this"):
         await world.server.until(lambda: False, timeout=0.01)
@@ -1089,7 +1093,7 @@ async def test_waiting_ends_with_what_was_seen(world: World) -> None:
 
 
 async def test_a_deleted_root_leaves_a_tombstone() -> None:
-    """Its deletion is a change; that of a message without replies is none."""
+    """Its deletion is reported as a change, that of a message without replies as a deletion."""
     async with opened() as world, socket(app := bolt(world), world):
         events, server = collect(app, "message"), world.server
         root = await server.say(world.ann, world.general, "lunch?")
@@ -1104,7 +1108,7 @@ async def test_a_deleted_root_leaves_a_tombstone() -> None:
 
 
 async def test_an_app_s_conversations_are_listed() -> None:
-    """By their types, in pages, and only those that it is in."""
+    """They are listed by type, in pages, and only if the app is in them."""
     async with opened() as world:
         world.server.add_channel("one", world.ann)
         world.server.add_channel("two", world.ann, private=True)
@@ -1121,16 +1125,16 @@ async def test_an_app_s_conversations_are_listed() -> None:
         assert direct in found
 
 
-async def test_scopes_are_told_with_each_answer() -> None:
-    """As Slack does; a server without a list says nothing."""
+async def test_each_answer_lists_the_scopes() -> None:
+    """Each answer lists the app's scopes, as on Slack; a server without a list sends none."""
     async with opened(scopes=frozenset({"chat:write", "users:read"})) as world:
         assert (await world.client.auth_test()).headers["x-oauth-scopes"] == "chat:write,users:read"
     async with opened() as world:
         assert "x-oauth-scopes" not in (await world.client.auth_test()).headers
 
 
-async def test_an_archived_channel_takes_nothing_more() -> None:
-    """Neither new messages nor edits."""
+async def test_an_archived_channel_accepts_nothing_more() -> None:
+    """It accepts neither new messages nor edits."""
     async with opened() as world:
         posted = await world.client.chat_postMessage(channel=world.general, text="one")
         world.server.archive(world.general)
@@ -1140,7 +1144,7 @@ async def test_an_archived_channel_takes_nothing_more() -> None:
 
 
 async def test_people_of_another_team_are_marked() -> None:
-    """In events and in what is told about them."""
+    """They are marked in events and in user objects."""
     async with opened() as world, socket(app := bolt(world), world):
         events = collect(app, "message")
         zoe = world.server.add_user("zoe", team="T0OTHER")

@@ -1,28 +1,33 @@
 """Runs a whole bot in a room: the sandbox's Slack and Nebula, a real Redis, the core and the Slack adapter."""
 
 import asyncio
+import hmac
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 from unittest.mock import patch
 
+import aiohttp
+
 from bots.compose import assemble, chat_model
 from bots.sandbox.nebula.server import NebulaServer
-from bots.sandbox.slack.limits import OFF
-from bots.sandbox.slack.people import Answer, Submission
+from bots.sandbox.slack.limits import NO_SLACK_LIMITS
+from bots.sandbox.slack.people import InteractionResult, Submission
 from bots.sandbox.slack.server import SlackServer
-from bots.sandbox.slack.values import Call, File, Message, View
+from bots.sandbox.slack.values import SlackCall, SlackFile, SlackMessage, View
 from bots.slack.api.patience import Patience
 from bots.slack.app import Slack
+from bots.slack.config import SlackConfig
 from core.domain.rates import RateLimit
 from core.inbound.dispatcher import Dispatcher
 from core.ratelimit.limiter import Permit, RateLimiter, Ticket
 from core.reply import publisher
-from core.settings.config import Config
 from core.store.redis.client import connection
 from core.turns.runner import TurnRunner
 from tests.bounds import HANG_SECONDS
+from tests.configuration import Configuration, configured
 from tests.ports import free_port
 
 T = TypeVar("T")
@@ -36,7 +41,7 @@ ENDLESS = Patience(names=HANG_SECONDS, form=HANG_SECONDS)
 DRAWING = {"chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream"}
 
 
-class Room:
+class SlackRoom:
     """Names people by name, channels as `#general` and direct messages as `@ann`."""
 
     def __init__(self, slack: SlackServer, nebula: NebulaServer) -> None:
@@ -44,7 +49,7 @@ class Room:
         self.nebula = nebula
         self.people: dict[str, str] = {}
         self.channels: dict[str, str] = {}
-        self.config: Config
+        self.config: SlackConfig
         self.platform: Slack
         self.dispatcher: Dispatcher
         self.runner: TurnRunner
@@ -100,12 +105,12 @@ class Room:
         return self.slack.open_dm(self.people[channel[1:]]) if channel[0] == "@" else self.channels[channel]
 
     async def say(
-        self, who: str, channel: str, text: str, thread: str = "", *, files: Iterable[File] = (), **how: Any
-    ) -> Message:
+        self, who: str, channel: str, text: str, thread: str = "", *, files: Iterable[SlackFile] = (), **how: Any
+    ) -> SlackMessage:
         """Write as a person; `thread` is the ts of the root. `how` as in SlackServer.say."""
         return await self.slack.say(self.people[who], self.where(channel), text, thread, files=files, **how)
 
-    async def slash(self, who: str, channel: str, text: str, command: str = "/nebula") -> Answer:
+    async def slash(self, who: str, channel: str, text: str, command: str = "/nebula") -> InteractionResult:
         """Use the slash command as a person."""
         return await self.slack.slash(self.people[who], self.where(channel), command, text)
 
@@ -118,7 +123,7 @@ class Room:
         (block,) = view.blocks
         return await self.slack.submit(self.people[who], view, {block["element"]["action_id"]: text})
 
-    def said(self, channel: str, thread: str | None = None) -> tuple[Message, ...]:
+    def said(self, channel: str, thread: str | None = None) -> tuple[SlackMessage, ...]:
         """Return the bot's messages, oldest first, in a channel and all its threads, or in one thread."""
         return tuple(m for m in self.slack.messages(self.where(channel), thread) if m.user == self.slack.bot_user)
 
@@ -126,7 +131,7 @@ class Room:
         """Return what people read of those messages."""
         return [message.shown for message in self.said(channel, thread)]
 
-    def calls(self, method: str) -> tuple[Call, ...]:
+    def calls(self, method: str) -> tuple[SlackCall, ...]:
         """Return the calls of this method so far, including refused ones."""
         return tuple(call for call in self.slack.calls if call.method == method)
 
@@ -134,15 +139,28 @@ class Room:
         """Wait for the first true value of the predicate. Raises TimeoutError."""
         return await self.slack.until(predicate, timeout)
 
-    async def answered(self, channel: str, ending: str, thread: str | None = None) -> Message:
+    async def answered(self, channel: str, ending: str, thread: str | None = None) -> SlackMessage:
         """Wait for the bot's first message that shows this text."""
 
-        def find() -> Message | None:
+        def find() -> SlackMessage | None:
             return next((m for m in self.said(channel, thread) if ending in m.shown), None)
 
         found = await self.until(find)
         assert found is not None
         return found
+
+    async def post(self, body: bytes, kind: str = "application/json", **headers: str) -> int:
+        """Send this to the bot's port over HTTP, signed unless `headers` say otherwise; return the status."""
+        moment = str(int(time.time()))
+        digest = hmac.new(self.slack.signing_secret.encode(), f"v0:{moment}:".encode() + body, "sha256").hexdigest()
+        signature = {"X-Slack-Request-Timestamp": moment, "X-Slack-Signature": f"v0={digest}", "Content-Type": kind}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = f"http://127.0.0.1:{self.config.slack_port}/slack/events"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(url, data=body, headers={**signature, **named}) as response,
+        ):
+            return response.status
 
     async def leave(self) -> None:
         """Stop the platform, as at the end of the process. Raises TimeoutError if it does not stop."""
@@ -158,7 +176,7 @@ class Room:
 
 
 class _Hasty(RateLimiter):
-    """Works like the real one, but a hundred times as fast: these tests are not about rate limits."""
+    """Works like the real one, but a hundred times as fast, because these tests are not about rate limits."""
 
     def ticket(self) -> Ticket:
         return _HastyTicket(self)
@@ -175,17 +193,17 @@ class _HastyTicket(Ticket):
         return await super().permit(quick, final=final)
 
 
-def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any) -> Config:
+def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any) -> Configuration:
     """Return the configuration for these servers."""
     values: dict[str, Any] = {
         "slack_bot_token": slack.bot_token,
         "slack_app_token": slack.app_token,
         "slack_api_url": slack.api_url,
-        "NEBULA_API_KEY": "key",
+        "nebula_api_key": "key",
     }
     if nebula is not None:
         values |= {"nebula_base_url": nebula.base_url, "nebula_platform_url": nebula.platform_url}
-    return Config(**{**values, **more})
+    return configured(**{**values, **more})
 
 
 def same(dispatcher: Dispatcher) -> Dispatcher:
@@ -194,12 +212,12 @@ def same(dispatcher: Dispatcher) -> Dispatcher:
 
 
 @asynccontextmanager
-async def empty_room(server: dict[str, Any] | None = None) -> AsyncIterator[Room]:
+async def empty_room(server: dict[str, Any] | None = None) -> AsyncIterator[SlackRoom]:
     """Create the room of `slack_room`, without a bot."""
     patient = {"ack_timeout": HANG_SECONDS, "trigger_seconds": HANG_SECONDS}
-    options: dict[str, Any] = {"limits": OFF, "retry_delays": (0.05, 0.1, 0.2), **patient} | (server or {})
+    options: dict[str, Any] = {"limits": NO_SLACK_LIMITS, "retry_delays": (0.05, 0.1, 0.2), **patient} | (server or {})
     async with SlackServer(**options) as slack, NebulaServer() as nebula:
-        room = Room(slack, nebula)
+        room = SlackRoom(slack, nebula)
         for name in ("ann", "bob"):
             room.person(name)
         room.person("eve", admin=True)
@@ -218,7 +236,7 @@ async def slack_room(
     dispatcher: Callable[[Dispatcher], Dispatcher] = same,
     patience: Patience = ENDLESS,
     **config: Any,
-) -> AsyncIterator[Room]:
+) -> AsyncIterator[SlackRoom]:
     """A room with ann and bob, who have no special rights, the admin eve, and #general, which ann created.
 
     `server`: arguments of SlackServer; by default it has no rate limits and no deadlines of three seconds, and
@@ -249,7 +267,7 @@ async def _hasty_publishers() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def process(
-    room: Room,
+    room: SlackRoom,
     redis_url: str,
     *,
     lease: float = 20,
@@ -257,23 +275,23 @@ async def process(
     dispatcher: Callable[[Dispatcher], Dispatcher] = same,
     patience: Patience = ENDLESS,
     **config: Any,
-) -> AsyncIterator[tuple[Config, Slack, TurnRunner, asyncio.Task[None]]]:
+) -> AsyncIterator[tuple[SlackConfig, Slack, TurnRunner, asyncio.Task[None]]]:
     """Run a process of the bot, connected to the room; several may share it and Redis."""
     values = settings(room.slack, room.nebula, **config)
-    platform = Slack(values, patience=patience)
+    platform = Slack(values.slack, patience=patience)
     async with (
         _hasty_publishers(),
         connection(redis_url) as redis,
-        chat_model(values, redis) as model,
+        chat_model(values.core, redis) as model,
     ):
         timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2}
-        bot = assemble(values.model_copy(update=timing), redis, model, [platform], _Hasty())
+        bot = assemble(values.core.model_copy(update=timing), redis, model, [platform], _Hasty())
         room.dispatcher, runner = dispatcher(bot.dispatcher), bot.runner
         async with runner.open(), asyncio.TaskGroup() as group:
             running = group.create_task(platform.run(room.dispatcher))
             try:
                 async with asyncio.timeout(HANG_SECONDS):
                     await platform.ready.wait()
-                yield values, platform, runner, running
+                yield values.slack, platform, runner, running
             finally:
                 running.cancel()

@@ -7,11 +7,11 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.slack import faults
-from bots.sandbox.slack.values import File
+from bots.sandbox.slack.values import SlackFile
 from bots.slack.api.patience import Patience
 from tests.bots.slack.harness import RETRIES, slack_room
 
-IMAGE = File("cat.png", b"\x89PNG", "image/png")
+IMAGE = SlackFile("cat.png", b"\x89PNG", "image/png")
 
 
 async def test_a_mention_is_answered_in_a_thread_under_it(redis_url: str) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bots.sandbox.slack import faults
-from bots.sandbox.slack.limits import Limit
+from bots.sandbox.slack.limits import SlackLimit
 from bots.slack.inbound import backfill, presence
 from bots.slack.manifest import FOR_HISTORY, SCOPES
-from tests.bots.slack.harness import Room, process, slack_room
+from tests.bots.slack.harness import SlackRoom, process, slack_room
 from tests.bots.slack.witness import Witness, witness
 
 LISTED, HISTORY = "users.conversations", "conversations.history"
@@ -24,7 +24,7 @@ class Returned(Witness):
 
 
 @asynccontextmanager
-async def alone(redis_url: str, **server: Any) -> AsyncIterator[Room]:
+async def alone(redis_url: str, **server: Any) -> AsyncIterator[SlackRoom]:
     """A room whose bot process has just exited."""
     options = {"retry_delays": (), **server}
     async with slack_room(redis_url, dispatcher=Witness, server=options) as room:
@@ -36,7 +36,7 @@ async def alone(redis_url: str, **server: Any) -> AsyncIterator[Room]:
 
 
 @asynccontextmanager
-async def back(room: Room, redis_url: str) -> AsyncIterator[Witness]:
+async def back(room: SlackRoom, redis_url: str) -> AsyncIterator[Witness]:
     """Start the next process, and wait until it has looked back."""
     async with process(room, redis_url, dispatcher=Returned) as (_, _, runner, _):
         seen = witness(room.dispatcher)
@@ -93,12 +93,12 @@ async def test_a_question_in_an_older_thread_is_found(
     monkeypatch.setattr(presence, "SHORTEST_GAP_SECONDS", 0.0)
     monkeypatch.setattr(backfill, "_MARGIN_SECONDS", 0.0)
     async with slack_room(redis_url, dispatcher=Witness, server={"retry_delays": ()}) as room:
-        room.slack.lies_back(3600)
+        room.slack.backdate(3600)
         root = await room.say("ann", channel, "@nebula known")
         await room.quiet()
         await room.leave()
         await room.until(lambda: not room.slack.sockets)
-        room.slack.lies_back(0)
+        room.slack.backdate(0)
 
         class Later(Witness):
             """The dispatcher of a process that starts when none has listened for half an hour."""
@@ -145,7 +145,7 @@ async def test_an_outage_of_redis_is_a_gap_too(redis_url: str, monkeypatch: pyte
         seen.broken = 1
         await room.say("ann", "@ann", "hello")
         await seen.failed(0)
-        room.slack.give_up_waiting()
+        room.slack.expire_acknowledgements()
         await room.quiet()
         assert room.said("@ann") == ()
         seen.gap = 3600.0
@@ -172,7 +172,7 @@ async def test_without_the_history_scopes_channels_are_not_searched(
 @pytest.mark.parametrize("method", [LISTED, HISTORY])
 @pytest.mark.parametrize("fault", [faults.rate_limited(1), faults.server_error()], ids=["429", "503"])
 async def test_looking_back_waits_for_slack(
-    redis_url: str, method: str, fault: faults.Fault, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, method: str, fault: faults.SlackFault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slack's rate limits and temporary failures delay it, and lose nothing."""
     monkeypatch.setattr(backfill, "_PAUSE_SECONDS", 0.05)
@@ -225,7 +225,7 @@ async def test_calls_are_paced(redis_url: str, monkeypatch: pytest.MonkeyPatch) 
     """Many conversations are searched at the rate that Slack allows, which leaves a share for replies."""
     monkeypatch.setattr(backfill, "_CALLS", 3)
     monkeypatch.setattr(backfill, "_MINUTE_SECONDS", 0.2)
-    async with alone(redis_url, limits={HISTORY: Limit(4, 0.2)}) as room:
+    async with alone(redis_url, limits={HISTORY: SlackLimit(4, 0.2)}) as room:
         for number in range(9):
             room.open(f"#room{number}")
             await room.say("bob", f"#room{number}", f"@nebula question {number}")

@@ -8,25 +8,32 @@ from typing import Any
 
 import pytest
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.slack import faults
-from bots.sandbox.slack.values import Message
+from bots.sandbox.slack.values import SlackMessage
 from bots.slack.inbound.buttons import UNKNOWN
 from bots.slack.manifest import SCOPES
 from core.inbound.buttons import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY
 from core.reply.layout import CUT, IN_FILE, NO_FILE, STOPPED
-from tests.bots.slack.harness import Room, process, slack_room
+from tests.bots.slack.harness import SlackRoom, process, slack_room
 
-STOP, AGAIN, MORE, THUMB = "nebula_reply_stop", "nebula_reply_again", "nebula_reply_go-on", "nebula_rating"
+STOP_ACTION, REGENERATE_ACTION, MORE, THUMB = (
+    "nebula_reply_stop",
+    "nebula_reply_again",
+    "nebula_reply_go-on",
+    "nebula_rating",
+)
 WORDS = " ".join(f"word{number}" for number in range(60))  # 120 tokens
 PLACES = pytest.mark.parametrize("channel", ["#general", "@ann"], ids=["edited", "streamed"])
 
 
-async def ask(room: Room, channel: str = "#general", text: str = "talk", who: str = "ann") -> Message:
+async def ask(room: SlackRoom, channel: str = "#general", text: str = "talk", who: str = "ann") -> SlackMessage:
     return await room.say(who, channel, text if channel[0] == "@" else f"@nebula {text}")
 
 
-async def reply_to(room: Room, answer: str, channel: str = "#general", *, grows: bool = False, **how: Any) -> Message:
+async def reply_to(
+    room: SlackRoom, answer: str, channel: str = "#general", *, grows: bool = False, **how: Any
+) -> SlackMessage:
     """Return the finished reply to a new question, growing or at once; `how` as in NebulaServer.answer_next."""
     if grows:
         room.growing()
@@ -38,16 +45,16 @@ async def reply_to(room: Room, answer: str, channel: str = "#general", *, grows:
     return room.said(channel, question.ts)[0]
 
 
-async def silent(room: Room, channel: str = "#general") -> Message:
+async def silent(room: SlackRoom, channel: str = "#general") -> SlackMessage:
     """Return the reply of a model that has paused in the middle of it."""
     room.growing(4)
-    room.nebula.fault(Fault(stall_after=20))
+    room.nebula.fault(NebulaFault(stall_after=20))
     room.nebula.answer_next(WORDS)
     question = await ask(room, channel)
     return await room.answered(channel, "word8", question.ts)
 
 
-async def press(room: Room, who: str, message: Message, button: str, value: str = "") -> str:
+async def press(room: SlackRoom, who: str, message: SlackMessage, button: str, value: str = "") -> str:
     """Return what only the person who pressed reads."""
     answer = await room.slack.press(room.people[who], message, button, value)
     assert answer.problem == ""
@@ -65,14 +72,14 @@ async def test_stop_ends_a_reply(redis_url: str, http: bool) -> None:
     """The model's request ends, the text so far stays, and the reply says it was stopped; nobody gets a message."""
     async with slack_room(redis_url, http=http) as room:
         reply = await silent(room)
-        assert reply.buttons == (STOP,)
-        pressed = await room.slack.press(room.people["ann"], reply, STOP)
+        assert reply.buttons == (STOP_ACTION,)
+        pressed = await room.slack.press(room.people["ann"], reply, STOP_ACTION)
         await room.nebula.until(lambda: room.nebula.requests[0].closed_early)
         await room.quiet()
         (ended,) = room.said("#general")
         assert WORDS.startswith(ended.shown.removesuffix(STOPPED).strip())
         assert ended.shown.endswith(STOPPED)
-        assert ended.buttons == (AGAIN, THUMB)
+        assert ended.buttons == (REGENERATE_ACTION, THUMB)
         assert pressed.messages == ()
 
 
@@ -80,9 +87,9 @@ async def test_only_the_person_who_asked_and_managers_may_stop(redis_url: str) -
     """Other people read that privately in the thread; an admin of the workspace may."""
     async with slack_room(redis_url) as room:
         reply = await silent(room)
-        assert await press(room, "bob", reply, STOP) == NOT_YOURS
+        assert await press(room, "bob", reply, STOP_ACTION) == NOT_YOURS
         assert not room.nebula.requests[0].closed_early
-        await room.slack.press(room.people["eve"], reply, STOP)
+        await room.slack.press(room.people["eve"], reply, STOP_ACTION)
         await room.answered("#general", STOPPED)
         await room.quiet()
         assert len(room.said("#general")) == 1
@@ -96,7 +103,7 @@ async def test_a_stop_that_comes_too_late_is_reported(redis_url: str) -> None:
         await ask(room)
         growing = await room.answered("#general", "word0")
         await room.quiet()
-        assert await press(room, "ann", growing, STOP) == OVER
+        assert await press(room, "ann", growing, STOP_ACTION) == OVER
 
 
 @PLACES
@@ -105,11 +112,11 @@ async def test_regenerate_answers_in_the_same_message(redis_url: str, channel: s
     async with slack_room(redis_url) as room:
         old = await reply_to(room, WORDS, channel, grows=True)
         room.nebula.answer_next("Another answer.")
-        await room.slack.press(room.people["ann"], old, AGAIN)
+        await room.slack.press(room.people["ann"], old, REGENERATE_ACTION)
         await room.answered(channel, "Another answer.")
         await room.quiet()
         (new,) = room.said(channel)
-        assert (new.ts, new.shown, new.buttons) == (old.ts, "Another answer.", (AGAIN, THUMB))
+        assert (new.ts, new.shown, new.buttons) == (old.ts, "Another answer.", (REGENERATE_ACTION, THUMB))
 
 
 @PLACES
@@ -119,7 +126,7 @@ async def test_a_regenerated_answer_can_be_longer(redis_url: str, channel: str) 
     async with slack_room(redis_url) as room:
         old = await reply_to(room, "short", channel)
         room.nebula.answer_next("\n\n".join(lines))
-        await room.slack.press(room.people["ann"], old, AGAIN)
+        await room.slack.press(room.people["ann"], old, REGENERATE_ACTION)
         await room.answered(channel, lines[-1])
         await room.quiet()
         replies = room.said(channel)
@@ -135,7 +142,7 @@ async def test_continue_adds_a_message_below(redis_url: str, channel: str) -> No
     async with slack_room(redis_url) as room:
         cut = await reply_to(room, WORDS, channel, grows=True, finish="length")
         assert cut.shown.endswith(CUT)
-        assert cut.buttons == (MORE, AGAIN, THUMB)
+        assert cut.buttons == (MORE, REGENERATE_ACTION, THUMB)
         room.nebula.answer_next("The rest of it.")
         await room.slack.press(room.people[who], cut, MORE)
         rest = await room.answered(channel, "The rest of it.")
@@ -167,7 +174,7 @@ async def test_two_quick_presses_are_one(redis_url: str) -> None:
         old = await reply_to(room, "Old.")
         thought = room.held()
         room.nebula.answer_next("New.")
-        both = await asyncio.gather(*(room.slack.press(room.people["ann"], old, AGAIN) for _ in range(2)))
+        both = await asyncio.gather(*(room.slack.press(room.people["ann"], old, REGENERATE_ACTION) for _ in range(2)))
         await room.until(lambda: any(each.messages for each in both))
         thought.set()
         await room.answered("#general", "New.")
@@ -185,7 +192,7 @@ async def test_buttons_work_after_a_restart(redis_url: str) -> None:
         await room.until(lambda: not room.slack.sockets)
         async with process(room, redis_url):
             room.nebula.answer_next("New.")
-            await room.slack.press(room.people["ann"], old, AGAIN)
+            await room.slack.press(room.people["ann"], old, REGENERATE_ACTION)
             await room.answered("#general", "New.")
         assert len(room.said("#general")) == 1
 
@@ -197,7 +204,7 @@ async def test_a_press_reaches_the_process_that_writes(redis_url: str) -> None:
         async with process(room, redis_url):
             room.running.cancel()  # the writer continues without its own connection
             await room.until(lambda: room.slack.sockets == 1)
-            await room.slack.press(room.people["ann"], reply, STOP)
+            await room.slack.press(room.people["ann"], reply, STOP_ACTION)
             await room.answered("#general", STOPPED)
         assert len(room.said("#general")) == 1
 
@@ -205,10 +212,10 @@ async def test_a_press_reaches_the_process_that_writes(redis_url: str) -> None:
 @pytest.mark.parametrize(
     ("button", "value", "answer"),
     [
-        (STOP, "", FORGOTTEN),
-        (STOP, "nonsense", FORGOTTEN),
-        (AGAIN, "slack/T0NEBULA/C99999999", FORGOTTEN),
-        (AGAIN, "slack/T0NEBULA/{channel}/1.2", FORGOTTEN),
+        (STOP_ACTION, "", FORGOTTEN),
+        (STOP_ACTION, "nonsense", FORGOTTEN),
+        (REGENERATE_ACTION, "slack/T0NEBULA/C99999999", FORGOTTEN),
+        (REGENERATE_ACTION, "slack/T0NEBULA/{channel}/1.2", FORGOTTEN),
         (MORE, "{" * 2000, FORGOTTEN),
         ("nebula_reply_", "slack/T0NEBULA/{channel}", UNKNOWN),
         ("nebula_reply_explode", "slack/T0NEBULA/{channel}", UNKNOWN),
@@ -250,7 +257,7 @@ async def test_a_slack_without_thumbs_gets_answers_without(redis_url: str, chann
     async with slack_room(redis_url, server={"unknown_blocks": frozenset({"context_actions"})}) as room:
         for _ in range(2):
             reply = await reply_to(room, WORDS, channel, grows=True)
-            assert (reply.shown, reply.buttons) == (WORDS, (AGAIN,))
+            assert (reply.shown, reply.buttons) == (WORDS, (REGENERATE_ACTION,))
             assert reply.streaming != "in_progress"
         refused = [call for call in room.slack.calls if call.error]
         assert {call.error for call in refused} == {"invalid_blocks"}
@@ -302,21 +309,21 @@ async def test_reasoning_is_shown_as_configured(redis_url: str, channel: str, re
 
 # --- a file ---
 
-LINES = [f"Line {number} says something of no importance at all." for number in range(520)]
+LONG_ANSWER_LINES = [f"Line {number} says something of no importance at all." for number in range(520)]
 
 
-async def long(room: Room, channel: str) -> tuple[Message, ...]:
+async def long(room: SlackRoom, channel: str) -> tuple[SlackMessage, ...]:
     """Return all messages of a reply that is too long, including the file's."""
     room.slack.faults.latency = 0.01
     room.at_once()
-    room.nebula.answer_next("\n\n".join(LINES))
+    room.nebula.answer_next("\n\n".join(LONG_ANSWER_LINES))
     question = await ask(room, channel)
     await room.until(lambda: room.said(channel))
     await room.quiet()
     return room.said(channel, question.ts)
 
 
-def text_of(replies: tuple[Message, ...]) -> list[str]:
+def text_of(replies: tuple[SlackMessage, ...]) -> list[str]:
     return [line for reply in replies for line in reply.shown.split("\n\n") if line]
 
 
@@ -326,10 +333,10 @@ async def test_an_answer_of_too_many_messages_becomes_a_file(redis_url: str, cha
     async with slack_room(redis_url, reply_pages=2) as room:
         first, second, attached = await long(room, channel)
         assert second.shown.endswith(IN_FILE)
-        assert text_of((first,)) == LINES[: len(text_of((first,)))]
+        assert text_of((first,)) == LONG_ANSWER_LINES[: len(text_of((first,)))]
         (file,) = attached.files
-        assert file.data.decode() == "\n\n".join(LINES)
-        assert second.buttons == (AGAIN, THUMB)
+        assert file.data.decode() == "\n\n".join(LONG_ANSWER_LINES)
+        assert second.buttons == (REGENERATE_ACTION, THUMB)
         assert [m.streaming for m in (first, second)].count("in_progress") == 0
 
 
@@ -338,14 +345,14 @@ async def test_a_file_is_deleted_with_its_answer(redis_url: str) -> None:
     async with slack_room(redis_url, reply_pages=2) as room:
         first, second, _ = await long(room, "#general")
         room.nebula.answer_next("short")
-        await room.slack.press(room.people["ann"], second, AGAIN)
+        await room.slack.press(room.people["ann"], second, REGENERATE_ACTION)
         await room.until(lambda: [each.shown for each in room.said("#general")] == ["short"])
         assert room.said("#general")[0].ts == first.ts
 
 
 @pytest.mark.parametrize("step", ["files.getUploadURLExternal", "files.upload", "files.completeUploadExternal"])
 @pytest.mark.parametrize("fault", [faults.server_error(), faults.rate_limited(1), faults.applied_then_reset()])
-async def test_a_file_survives_a_fault(redis_url: str, step: str, fault: faults.Fault) -> None:
+async def test_a_file_survives_a_fault(redis_url: str, step: str, fault: faults.SlackFault) -> None:
     """A temporary failure is retried, and the result is one file."""
     async with slack_room(redis_url, reply_pages=2) as room:
         room.slack.faults.add(step, fault)
@@ -356,15 +363,15 @@ async def test_a_file_survives_a_fault(redis_url: str, step: str, fault: faults.
 @pytest.mark.parametrize("step", ["files.getUploadURLExternal", "files.upload", "files.completeUploadExternal"])
 @pytest.mark.parametrize("fault", [faults.server_error(), faults.refused("not_allowed")])
 async def test_if_the_upload_fails_the_answer_ends_with_a_sentence(
-    redis_url: str, step: str, fault: faults.Fault
+    redis_url: str, step: str, fault: faults.SlackFault
 ) -> None:
     """If the upload fails for good, the last of the messages that a reply may have says that there is more."""
     async with slack_room(redis_url, reply_pages=2) as room:
         room.slack.faults.add(step, fault, times=None)
         first, second = await long(room, "#general")
-        assert text_of((first,)) == LINES[: len(text_of((first,)))]
+        assert text_of((first,)) == LONG_ANSWER_LINES[: len(text_of((first,)))]
         assert second.shown.endswith(NO_FILE)
-        assert second.buttons == (AGAIN, THUMB)
+        assert second.buttons == (REGENERATE_ACTION, THUMB)
 
 
 async def test_an_app_that_may_not_upload_ends_with_a_sentence(redis_url: str) -> None:
@@ -384,7 +391,7 @@ async def test_a_growing_reply_is_not_labelled_edited(redis_url: str) -> None:
         reply = await silent(room)
         await room.until(lambda: room.calls("chat.update"))
         labels += [bool(message.edited) for message in room.said("#general")]
-        await room.slack.press(room.people["ann"], reply, STOP)
+        await room.slack.press(room.people["ann"], reply, STOP_ACTION)
         await room.answered("#general", STOPPED)
         assert labels == [False]
         *interim, final = room.calls("chat.update")
@@ -410,13 +417,13 @@ async def test_the_place_in_the_queue_is_shown_as_it_changes(redis_url: str) -> 
 
         await room.until(lambda: status() == "is answering 2 other questions first…")
         await room.until(eyes)
-        room.nebula.fault(Fault(stall_after=20))
+        room.nebula.fault(NebulaFault(stall_after=20))
         room.nebula.answer_next("second " * 40)
-        await room.slack.press(room.people["ann"], running[0], STOP)
+        await room.slack.press(room.people["ann"], running[0], STOP_ACTION)
         await room.until(lambda: status() == "is answering another question first…")
         second = await room.answered("#general", "second")
         thought = room.held()
-        await room.slack.press(room.people["bob"], second, STOP)
+        await room.slack.press(room.people["bob"], second, STOP_ACTION)
         await room.until(lambda: status() == "is thinking…")
         await room.until(lambda: not eyes())
         thought.set()

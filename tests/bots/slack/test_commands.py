@@ -5,10 +5,10 @@ from redis.asyncio import Redis
 
 from bots.sandbox.slack import faults
 from bots.slack.api.patience import Patience
-from tests.bots.slack.harness import Room, slack_room
+from tests.bots.slack.harness import SlackRoom, slack_room
 
 
-async def shown(room: Room, who: str, channel: str, text: str, command: str = "/nebula") -> tuple[str, str]:
+async def shown(room: SlackRoom, who: str, channel: str, text: str, command: str = "/nebula") -> tuple[str, str]:
     """Return the response to a slash command, and who alone sees it."""
     answer = await room.slash(who, channel, text, command)
     assert answer.problem == ""

@@ -1,6 +1,7 @@
 """How the Slack adapter connects: tokens, unreachable servers, lost sockets, and HTTP with signatures."""
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -18,12 +19,13 @@ from bots.sandbox.slack import faults
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.api import transport
 from bots.slack.app import Slack
+from bots.slack.config import SlackConfig
 from bots.slack.manifest import OPTIONAL, SCOPES
 from core.commands.responses import Response, RightsOf
 from core.domain.question import Question
 from core.inbound.dispatcher import Dispatcher
-from core.settings.config import Config, WrongConfig
-from tests.bots.slack.harness import RETRIES, Room, settings, slack_room
+from core.settings.environment import WrongConfig
+from tests.bots.slack.harness import RETRIES, SlackRoom, settings, slack_room
 from tests.bots.slack.witness import Witness
 from tests.bounds import HANG_SECONDS
 from tests.ports import free_port
@@ -43,7 +45,7 @@ class _Nobody(Dispatcher):
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[Slack]:
+async def running(config: SlackConfig) -> AsyncIterator[Slack]:
     """Run the platform alone, and stop it at the end."""
     platform = Slack(config)
     async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
@@ -63,7 +65,7 @@ async def test_a_refused_token_is_reported(wrong: dict[str, Any], sentence: str)
     """The bot does not retry forever what can't succeed; the sentence names the variable and where to look."""
     async with SlackServer() as slack:
         with pytest.raises(WrongConfig) as caught:
-            await Slack(settings(slack, **wrong)).run(_Nobody())
+            await Slack(settings(slack, **wrong).slack).run(_Nobody())
     (problem,) = caught.value.problems
     assert problem.startswith(sentence)
     assert "wrong" not in problem
@@ -74,7 +76,7 @@ async def test_the_bot_waits_for_an_unreachable_slack(method: str, caplog: pytes
     """The bot does not give up after a 503 at the start, and logs one line about it."""
     async with SlackServer() as slack:
         slack.faults.add(method, faults.server_error())
-        async with running(settings(slack)) as platform:
+        async with running(settings(slack).slack) as platform:
             await platform.ready.wait()
         assert [record for record in caplog.messages if "can't be reached" in record]
         assert len([call for call in slack.calls if call.method == method]) == 2
@@ -83,7 +85,7 @@ async def test_the_bot_waits_for_an_unreachable_slack(method: str, caplog: pytes
 async def test_stopping_while_slack_is_unreachable(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody listens at the address; the bot still stops when asked to."""
     async with SlackServer() as slack:
-        config = settings(slack, slack_api_url=f"http://127.0.0.1:{free_port()}/api/")
+        config = settings(slack, slack_api_url=f"http://127.0.0.1:{free_port()}/api/").slack
     async with running(config) as platform, asyncio.timeout(HANG_SECONDS):
         while not caplog.messages:
             await asyncio.sleep(0)
@@ -106,14 +108,14 @@ async def test_missing_scopes_are_named(caplog: pytest.LogCaptureFixture) -> Non
         url = str(server.make_url("/api/"))
         values: dict[str, Any] = {"slack_bot_token": "xoxb-1", "slack_app_token": "xapp-1", "slack_api_url": url}
         with pytest.raises(WrongConfig, match=r"Slack refuses SLACK_APP_TOKEN \(missing_scope: connections:write\)"):
-            await Slack(Config(**values)).run(_Nobody())
+            await Slack(SlackConfig(**values)).run(_Nobody())
     assert "lacks the scopes ['reactions:write']" in caplog.text
 
 
 async def test_scopes_that_were_added_later_are_optional(caplog: pytest.LogCaptureFixture) -> None:
     """An app with an older manifest starts without a warning; one line says what it misses."""
     caplog.set_level(logging.INFO)
-    async with SlackServer(scopes=frozenset(SCOPES) - OPTIONAL) as slack, running(settings(slack)) as platform:
+    async with SlackServer(scopes=frozenset(SCOPES) - OPTIONAL) as slack, running(settings(slack).slack) as platform:
         await platform.ready.wait()
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
     assert len([line for line in caplog.messages if "can't read channel messages" in line]) == 1
@@ -121,7 +123,7 @@ async def test_scopes_that_were_added_later_are_optional(caplog: pytest.LogCaptu
 
 async def test_unknown_scopes_cause_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     """If a server does not report the app's scopes, there is nothing to warn about."""
-    async with SlackServer() as slack, running(settings(slack)) as platform:
+    async with SlackServer() as slack, running(settings(slack).slack) as platform:
         await platform.ready.wait()
     assert not [record for record in caplog.messages if "lacks" in record]
 
@@ -215,7 +217,7 @@ async def test_every_kind_of_disconnect_is_followed_by_a_new_socket(redis_url: s
     ids=["503", "internal_error", "refused", "html", "429"],
 )
 async def test_a_reconnection_that_fails_is_tried_until_it_works(
-    redis_url: str, fault: faults.Fault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    redis_url: str, fault: faults.SlackFault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever Slack replies meanwhile; one line says that there is no connection, one that there is again."""
     monkeypatch.setattr(transport, "PING_SECONDS", 0.2)
@@ -296,7 +298,7 @@ async def test_a_first_socket_that_does_not_open_gets_a_new_address(monkeypatch:
     monkeypatch.setattr(transport, "PING_SECONDS", 0.05)
     async with SlackServer() as slack:
         slack.faults.add("socket", faults.server_error(), times=3)
-        async with running(settings(slack)) as platform:
+        async with running(settings(slack).slack) as platform:
             await platform.ready.wait()
         assert len([call for call in slack.calls if call.method == "apps.connections.open"]) > 1
 
@@ -322,7 +324,7 @@ async def test_an_unavailable_socket_does_not_delay_the_others(monkeypatch: pyte
     async with SlackServer() as slack:
         slack.faults.add("apps.connections.open", faults.slow(0))
         slack.faults.add("apps.connections.open", faults.server_error(), times=None)
-        async with running(settings(slack, slack_sockets=3)) as platform:
+        async with running(settings(slack, slack_sockets=3).slack) as platform:
             await platform.ready.wait()
             await slack.until(lambda: len([c for c in slack.calls if c.method == "apps.connections.open"]) > 5)
             assert slack.sockets == 1
@@ -387,6 +389,92 @@ async def test_garbage_is_refused_quietly(
     assert not [record for record in caplog.records if record.exc_info]
 
 
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({"X_Slack_Request_Timestamp": "abc"}, b"{}"),
+        ({"X_Slack_Request_Timestamp": ""}, b"{}"),
+        ({"X_Slack_Request_Timestamp": "9" * 5000}, b"{}"),
+        ({"X_Slack_Request_Timestamp": "\u0661\u0662"}, b"{}"),
+        ({"X_Slack_Signature": ""}, b"{}"),
+        ({"X_Slack_Signature": "v0=\u00e9\u4e00"}, b"{}"),
+        ({"X_Slack_Signature": "v0=0", "Content_Encoding": "deflate"}, b"garbage"),
+        ({"X_Slack_Signature": "v0=0", "Content_Encoding": "gzip"}, b"\x1f\x8b garbage"),
+        ({"X_Slack_Signature": "v0=0", "Content_Encoding": "what"}, b"garbage"),
+        ({"X_Slack_Signature": "v0=0"}, b"[" * 500_000),
+        ({"X_Slack_Signature": "v0=0"}, b"\xff\xfe"),
+        ({"X_Slack_Signature": "v0=0", "Content_Type": "text/plain; charset=what"}, b"{}"),
+        ({"X_Slack_Signature": "v0=0", "Content_Type": "application/x-www-form-urlencoded"}, b"payload=[[[["),
+        ({"X_Slack_Signature": "v0=0", "Content_Type": "application/x-www-form-urlencoded"}, b"ssl_check=1"),
+    ],
+)
+async def test_what_slack_did_not_sign_is_not_even_read(
+    redis_url: str, headers: dict[str, str], body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever strangers send, it is refused before anything parses it, and the log says nothing."""
+    async with slack_room(redis_url, http=True) as room:
+        before = len(caplog.records)
+        assert await room.post(body, **headers) == 401
+        assert caplog.records[before:] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b"garbage"),
+        ("application/json", b"\xff\xfe"),
+        ("application/json", b"[]"),
+        ("application/json", b"[" * 500_000),
+        ("application/json", b'{"authorizations": [1], "type": "event_callback", "event": {}}'),
+        ("application/x-www-form-urlencoded", b"payload=xx"),
+        ("application/x-www-form-urlencoded", b"payload=[]"),
+    ],
+)
+async def test_a_signed_request_that_can_not_be_read_is_one_line(
+    redis_url: str, kind: str, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Slack's forms may change: the others go on, and the log has no traceback."""
+    async with slack_room(redis_url, http=True) as room:
+        before = len(caplog.records)
+        assert await room.post(body, kind) == 400
+        (line,) = caplog.records[before:]
+        assert "can't be read" in line.getMessage()
+        assert not line.exc_info
+        await _answers(room)
+
+
+async def test_half_open_connections_keep_no_event_out(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A stranger holds 300 of them, with half a head or half a body: a question is answered, and the log is quiet."""
+    async with slack_room(redis_url, http=True) as room:
+        before = len(caplog.records)
+        halves = (b"", b"POST /slack/ev", b"POST /slack/events HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf")
+        held = []
+        for half in halves * 100:
+            _, writer = await asyncio.open_connection("127.0.0.1", room.config.slack_port)
+            writer.write(half)
+            held.append(writer)
+        await _answers(room)
+        for writer in held:
+            writer.close()
+        assert not [record for record in caplog.records[before:] if record.levelno >= logging.WARNING]
+
+
+async def test_questions_that_slack_withheld_are_found(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Slack says that it withholds events: the bot confirms that, logs one line, and looks for the questions itself."""
+    async with slack_room(redis_url, http=True, server={"retry_delays": ()}) as room:
+        room.slack.deliver_to("http://127.0.0.1:9/")  # nobody is there
+        await room.say("ann", "#general", "@nebula hello")
+        await room.until(lambda: not room.slack.pending)
+        limited = {"type": "app_rate_limited", "minute_rate_limited": int(time.time()) - 60, "team_id": room.slack.team}
+        assert await room.post(json.dumps(limited).encode()) == 200
+        await room.until(lambda: room.said("#general"))
+        await room.quiet()
+        assert len(room.said("#general")) == 1
+        assert len([line for line in caplog.messages if "withholds" in line]) == 1
+        for odd in ("x", None, -1, 1e400, 10**12):
+            assert await room.post(json.dumps({**limited, "minute_rate_limited": odd}).encode()) == 200
+
+
 async def test_a_port_in_use_is_reported(redis_url: str) -> None:
     """The sentence names the variable."""
     async with slack_room(redis_url, http=True) as room:
@@ -394,7 +482,7 @@ async def test_a_port_in_use_is_reported(redis_url: str) -> None:
             await Slack(room.config).run(_Nobody())
 
 
-async def _answers(room: Room) -> None:
+async def _answers(room: SlackRoom) -> None:
     await room.say("ann", "#general", "@nebula hello")
     await room.quiet()
     assert len(room.said("#general")) == 1

@@ -2,30 +2,30 @@
 
 import pytest
 
-from bots.sandbox.slack.values import Message
+from bots.sandbox.slack.values import SlackMessage
 from core.domain.conversation import Address, Place
 from core.domain.options import Placement
-from tests.bots.slack.harness import Room, slack_room
+from tests.bots.slack.harness import SlackRoom, slack_room
 from tests.bots.slack.witness import Witness, witness
 
 
-async def edited(room: Room, message: Message, text: str) -> None:
+async def edited(room: SlackRoom, message: SlackMessage, text: str) -> None:
     """Let the author edit a message, and wait until the bot has received that."""
     await room.slack.edit(message.user, message.channel, message.ts, text)
     await room.quiet()
 
 
-def heard(room: Room) -> list[tuple[str, bool, str]]:
+def heard(room: SlackRoom) -> list[tuple[str, bool, str]]:
     """Return the edits that the dispatcher received: text, whether it asks, and the thread."""
     return [(question.text, asks, question.place.thread) for question, asks in witness(room.dispatcher).edits]
 
 
-def place(room: Room, message: Message, thread: str = "") -> Place:
+def place(room: SlackRoom, message: SlackMessage, thread: str = "") -> Place:
     """Return the place of this message, as the core names it."""
     return Place("slack", room.slack.team, message.channel, thread, message.channel.startswith("D"))
 
 
-def address(room: Room, message: Message) -> Address:
+def address(room: SlackRoom, message: SlackMessage) -> Address:
     """Return the address of a reply beside this message."""
     return Address(place(room, message), Placement.CHANNEL)
 
@@ -153,7 +153,7 @@ async def test_a_change_that_could_not_be_stored_is_delivered_again(redis_url: s
             await room.slack.delete(asked.user, asked.channel, asked.ts)
         for left in (1, 0):
             await seen.failed(left)
-            room.slack.give_up_waiting()
+            room.slack.expire_acknowledgements()
         await room.quiet()
         assert len(seen.edits + seen.deletions) == 1
         assert len([each for each in room.slack.deliveries if each.problem]) == 2

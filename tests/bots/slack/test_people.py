@@ -2,13 +2,13 @@
 
 from core.access.allowlist import EXTERNAL
 from core.domain.conversation import Author
-from tests.bots.slack.harness import Room, slack_room
+from tests.bots.slack.harness import SlackRoom, slack_room
 from tests.bots.slack.witness import Witness, witness
 
-OTHER = "T0OTHER"
+OTHER_TEAM = "T0OTHER"
 
 
-def authors(room: Room) -> list[Author]:
+def authors(room: SlackRoom) -> list[Author]:
     """Return the authors of the questions that the dispatcher received, each once."""
     return list({question.id: question.author for question in witness(room.dispatcher).questions}.values())
 
@@ -16,7 +16,7 @@ def authors(room: Room) -> list[Author]:
 async def test_people_of_another_organization_are_recognized(redis_url: str) -> None:
     """In messages, button presses and commands; the operator has to let them in."""
     async with slack_room(redis_url, dispatcher=Witness) as room:
-        room.person("zoe", team=OTHER)
+        room.person("zoe", team=OTHER_TEAM)
         await room.say("zoe", "#general", "@nebula hello")
         await room.quiet()
         seen = [each.shown for each in (*room.said("#general"), *room.slack.ephemerals(room.where("#general")))]
@@ -36,7 +36,7 @@ async def test_people_of_another_organization_are_recognized(redis_url: str) -> 
 async def test_they_can_be_let_in(redis_url: str) -> None:
     """Then they are answered like everybody else."""
     async with slack_room(redis_url, dispatcher=Witness, access_external="on") as room:
-        room.person("zoe", team=OTHER)
+        room.person("zoe", team=OTHER_TEAM)
         await room.say("zoe", "#general", "@nebula hello")
         await room.quiet()
         assert [author.external for author in authors(room)] == [True]

@@ -6,9 +6,9 @@ from bots.sandbox.slack import faults
 from bots.slack.manifest import SCOPES
 from bots.slack.outbound.private_file import DIRECTLY, NO_SCOPE, NOT_SENT
 from core.commands.registry import Invocation
-from core.commands.responses import File, Response, RightsOf
+from core.commands.responses import Response, ResponseFile, RightsOf
 from core.inbound.dispatcher import Dispatcher
-from tests.bots.slack.harness import Room, slack_room
+from tests.bots.slack.harness import SlackRoom, slack_room
 
 GRANTED = frozenset(SCOPES)
 
@@ -21,10 +21,10 @@ class Giver(Dispatcher):
         self.__dict__.update(dispatcher.__dict__)
 
     async def invoked(self, invocation: Invocation, rights: RightsOf) -> Response:
-        return Response("Here it is.", file=File("export.json", b"{}"))
+        return Response("Here it is.", file=ResponseFile("export.json", b"{}"))
 
 
-async def given(room: Room, slash: bool) -> str:
+async def given(room: SlackRoom, slash: bool) -> str:
     """Ask for the file in the channel; return what the channel reads about it."""
     if slash:
         answer = await room.slash("ann", "#general", "settings")

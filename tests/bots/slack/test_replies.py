@@ -48,6 +48,17 @@ async def test_a_long_answer_becomes_several_messages(redis_url: str) -> None:
         assert "\n\n".join(reply.shown for reply in replies).split("\n\n") == lines
 
 
+async def test_the_bots_own_name_in_front_of_an_answer_is_taken_away(redis_url: str) -> None:
+    """The name that Slack reports for the token."""
+    async with slack_room(redis_url) as room:
+        room.nebula.answer_next("**nebula:** Hello there, Ann.")
+        await room.say("ann", "#general", "@nebula hi")
+        await room.answered("#general", "Ann.")
+        await room.quiet()
+        (reply,) = room.said("#general")
+        assert "nebula" not in reply.shown
+
+
 async def test_a_thinking_model_shows_that_it_thinks(redis_url: str) -> None:
     """No frame of the reply contains the reasoning; a line above the answer says that the model was thinking."""
     async with slack_room(redis_url) as room:
@@ -82,7 +93,7 @@ async def test_a_rate_limit_loses_nothing(redis_url: str) -> None:
     [faults.server_error(), faults.page("<html>busy</html>"), faults.page("busy"), faults.refused("fatal_error")],
     ids=["503", "html", "text", "fatal_error"],
 )
-async def test_failed_calls_are_retried(redis_url: str, fault: faults.Fault) -> None:
+async def test_failed_calls_are_retried(redis_url: str, fault: faults.SlackFault) -> None:
     """A server error, or an HTML page in place of a response, is temporary."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add("chat.postMessage", fault)
@@ -186,7 +197,7 @@ async def test_missing_markdown_blocks_are_detected_once() -> None:
         surface = SlackSurface(
             slack, Eyes(slack), Capabilities(), Address(Place("slack", "T1", "C1"), Placement.CHANNEL)
         )
-        assert [await surface.post(Page(text)) for text in ("one", "two")] == ["1.2", "1.3"]
+        assert [(await surface.post(Page(text))).id for text in ("one", "two")] == ["1.2", "1.3"]
         await slack.close()
     assert kinds == ["markdown", "section", "section"]
 
@@ -256,6 +267,25 @@ async def test_eyes_replace_a_status_that_can_not_be_set(redis_url: str) -> None
         assert len(room.calls("assistant.threads.setStatus")) == 1
         assert len(room.calls("reactions.add")) == 2
         assert not any(message.reactions for message in room.slack.messages(room.where("#general")))
+
+
+async def test_eyes_that_another_process_added_meanwhile_are_removed(redis_url: str) -> None:
+    """The turn begins while the call that adds them runs, and Slack refuses that call: they are there already."""
+    async with slack_room(redis_url) as room:
+        web, gate = Web(room.slack.api_url, room.slack.bot_token), asyncio.Event()
+        question = await room.say("ann", "#general", "hello")
+        await Eyes(web).put(question.channel, question.ts)
+        room.slack.faults.add("reactions.add", faults.held(gate))
+        eyes = Eyes(web)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(eyes.put(question.channel, question.ts))
+            await room.until(lambda: not room.slack.faults.left("reactions.add"))
+            await eyes.take(question.channel, question.ts)
+            gate.set()
+        assert not any(message.reactions for message in room.slack.messages(question.channel))
+        await eyes.put(question.channel, question.ts)
+        assert any(message.reactions for message in room.slack.messages(question.channel))
+        await web.close()
 
 
 async def test_eyes_that_come_too_late_are_removed(redis_url: str) -> None:

@@ -1,4 +1,4 @@
-"""Slack's native streams at the wire: how a reply grows, and reaches its end whatever Slack does to it."""
+"""Slack's native streams at the wire: how a reply grows, and reaches its end despite any fault of Slack."""
 
 import asyncio
 import itertools
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bots.sandbox.nebula.faults import Fault, Thought
+from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.slack import faults
 from bots.sandbox.slack.events import SUBSCRIPTIONS
-from bots.sandbox.slack.values import Message
+from bots.sandbox.slack.values import SlackMessage
 from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.outbound import streaming_surface
@@ -22,21 +22,21 @@ from core.domain.options import Placement
 from core.domain.page import Page
 from core.domain.turn_id import TurnId
 from core.reply.layout import STOPPED
-from tests.bots.slack.harness import Room, empty_room, process, slack_room
+from tests.bots.slack.harness import SlackRoom, empty_room, process, slack_room
 from tests.scenarios.program import started
 
-START, APPEND, STOP = "chat.startStream", "chat.appendStream", "chat.stopStream"
+START, APPEND, STOP_STREAM = "chat.startStream", "chat.appendStream", "chat.stopStream"
 POST, UPDATE = "chat.postMessage", "chat.update"
 WORDS = " ".join(f"word{number}" for number in range(60))  # 120 tokens
 
 
-def writes(room: Room) -> list[str]:
+def writes(room: SlackRoom) -> list[str]:
     """Return the methods that changed the screen, in the order of their calls, without repetitions."""
-    shown = (START, APPEND, STOP, POST, UPDATE, "chat.delete")
+    shown = (START, APPEND, STOP_STREAM, POST, UPDATE, "chat.delete")
     return [method for method, _ in itertools.groupby(c.method for c in room.slack.calls if c.method in shown)]
 
 
-async def asked(room: Room, answer: str = WORDS, channel: str = "@ann", tokens: int = 10) -> Message:
+async def asked(room: SlackRoom, answer: str = WORDS, channel: str = "@ann", tokens: int = 10) -> SlackMessage:
     """Ask a question whose answer visibly grows by this many tokens; 0: it comes at once."""
     if tokens:
         room.growing(tokens)
@@ -45,13 +45,13 @@ async def asked(room: Room, answer: str = WORDS, channel: str = "@ann", tokens: 
     return await put(room, answer, channel)
 
 
-async def put(room: Room, answer: str = WORDS, channel: str = "@ann") -> Message:
+async def put(room: SlackRoom, answer: str = WORDS, channel: str = "@ann") -> SlackMessage:
     """Ask a question with this answer."""
     room.nebula.answer_next(answer)
     return await room.say("ann", channel, "talk" if channel[0] == "@" else "@nebula talk")
 
 
-async def only(room: Room, channel: str = "@ann") -> Message:
+async def only(room: SlackRoom, channel: str = "@ann") -> SlackMessage:
     """Return the bot's only message in the channel, when everything is done."""
     await room.quiet()
     (reply,) = room.said(channel)
@@ -67,7 +67,7 @@ async def test_a_direct_message_is_streamed(redis_url: str) -> None:
     async with slack_room(redis_url) as room:
         question = await asked(room)
         reply = await only(room)
-        assert writes(room) == [START, APPEND, STOP]
+        assert writes(room) == [START, APPEND, STOP_STREAM]
         (start,) = room.calls(START)
         assert start.arguments["thread_ts"] == question.ts == reply.thread_ts
         assert start.arguments["recipient_user_id"] == room.people["ann"]
@@ -124,8 +124,8 @@ async def test_replies_in_channels_are_edited_unless_streaming_is_set(redis_url:
         question = await asked(room, channel="#general")
         await room.quiet()
         reply = room.said("#general", question.ts)[0]
-        calls = [call for call in room.slack.calls[before:] if call.method in (START, STOP, UPDATE)]
-        assert [call.method for call in calls] == [START, STOP]
+        calls = [call for call in room.slack.calls[before:] if call.method in (START, STOP_STREAM, UPDATE)]
+        assert [call.method for call in calls] == [START, STOP_STREAM]
         assert calls[0].arguments["recipient_user_id"] == room.people["ann"]
         assert calls[0].arguments["recipient_team_id"] == room.slack.team
         assert reply.shown == WORDS
@@ -167,10 +167,10 @@ async def test_a_command_in_a_direct_message_is_answered_beside_it(redis_url: st
 async def test_a_model_that_fails_leaves_a_finished_stream(redis_url: str) -> None:
     """The text so far stays; the reason for the end appears below, with the button to regenerate."""
     async with slack_room(redis_url) as room:
-        room.nebula.fault(Fault(cut_after=60))
+        room.nebula.fault(NebulaFault(cut_after=60))
         await asked(room)
         reply = await only(room)
-        assert writes(room) == [START, APPEND, STOP]
+        assert writes(room) == [START, APPEND, STOP_STREAM]
         assert reply.shown.startswith("word0 word1")
         assert reply.shown.endswith(BrokenStream.notice)
         assert reply.buttons == ("nebula_reply_again", "nebula_rating")
@@ -186,7 +186,7 @@ async def test_a_running_stream_outlives_the_connection(redis_url: str) -> None:
         more.set()
         reply = await only(room)
         assert (reply.shown, reply.buttons) == (WORDS, ("nebula_reply_again", "nebula_rating"))
-        assert writes(room) == [START, APPEND, STOP]
+        assert writes(room) == [START, APPEND, STOP_STREAM]
 
 
 # --- Slack does not stream ---
@@ -233,7 +233,7 @@ async def test_a_refusal_of_one_reply_does_not_affect_the_next(redis_url: str, c
             await asked(room)
             await room.quiet()
         assert [reply.shown for reply in room.said("@ann")] == [WORDS, WORDS]
-        assert writes(room) == [START, POST, UPDATE, START, APPEND, STOP]
+        assert writes(room) == [START, POST, UPDATE, START, APPEND, STOP_STREAM]
 
 
 async def test_a_rate_limit_on_starts_is_not_waited_for(redis_url: str) -> None:
@@ -292,7 +292,7 @@ async def test_a_limit_lower_than_assumed_loses_nothing(redis_url: str) -> None:
 async def test_a_last_piece_beyond_the_limit_loses_nothing(redis_url: str) -> None:
     """The same if the stop does not fit."""
     async with slack_room(redis_url) as room:
-        room.slack.faults.add(STOP, faults.refused("msg_too_long"))
+        room.slack.faults.add(STOP_STREAM, faults.refused("msg_too_long"))
         await asked(room)
         reply = await only(room)
         assert (reply.shown, reply.buttons) == (WORDS, ("nebula_reply_again", "nebula_rating"))
@@ -307,7 +307,7 @@ async def test_a_stream_ends_before_slack_would_end_it(redis_url: str, monkeypat
         monkeypatch.setattr(streaming_surface, "LIFETIME_SECONDS", 0.0)
         old.set()
         reply = await only(room)
-        assert writes(room) == [START, APPEND, STOP, UPDATE]
+        assert writes(room) == [START, APPEND, STOP_STREAM, UPDATE]
         assert not [call for call in room.slack.calls if call.error]
         assert reply.shown == WORDS
         assert all(WORDS.startswith(frame.shown.partition("\n\nwriting…")[0]) for frame in reply.frames)
@@ -323,7 +323,7 @@ async def test_a_stream_that_slack_ended_continues_by_edits(redis_url: str) -> N
         old.set()
         reply = await only(room)
         refusals = [(call.method, call.error) for call in room.slack.calls if call.error]
-        assert refusals == [(APPEND, "message_not_in_streaming_state"), (STOP, "message_not_in_streaming_state")]
+        assert refusals == [(APPEND, "message_not_in_streaming_state"), (STOP_STREAM, "message_not_in_streaming_state")]
         assert (reply.shown, reply.buttons) == (WORDS, ("nebula_reply_again", "nebula_rating"))
 
 
@@ -340,9 +340,11 @@ TROUBLE = {
 }
 
 
-@pytest.mark.parametrize("method", [START, APPEND, STOP])
+@pytest.mark.parametrize("method", [START, APPEND, STOP_STREAM])
 @pytest.mark.parametrize("fault", TROUBLE.values(), ids=TROUBLE)
-async def test_a_failed_call_loses_and_duplicates_nothing(redis_url: str, method: str, fault: faults.Fault) -> None:
+async def test_a_failed_call_loses_and_duplicates_nothing(
+    redis_url: str, method: str, fault: faults.SlackFault
+) -> None:
     """Whether or not the call took effect: in the end the text is there once, in one message that does not stream."""
     async with slack_room(redis_url) as room:
         room.slack.faults.add(method, fault)
@@ -359,14 +361,14 @@ async def test_the_end_does_not_wait_for_the_limit_on_pieces(redis_url: str) -> 
         await put(room)
         reply = await only(room)
         assert (reply.shown, reply.buttons) == (WORDS, ("nebula_reply_again", "nebula_rating"))
-        assert writes(room) == [START, APPEND, STOP]
+        assert writes(room) == [START, APPEND, STOP_STREAM]
 
 
 @pytest.mark.parametrize("fault", [TROUBLE["503"], TROUBLE["reset"]], ids=["503", "reset"])
-async def test_repeated_failures_lose_and_duplicate_nothing(redis_url: str, fault: faults.Fault) -> None:
+async def test_repeated_failures_lose_and_duplicate_nothing(redis_url: str, fault: faults.SlackFault) -> None:
     """Even if the calls that mend the reply also fail once."""
     async with slack_room(redis_url) as room:
-        for method in (START, APPEND, STOP, UPDATE, POST, "conversations.replies"):
+        for method in (START, APPEND, STOP_STREAM, UPDATE, POST, "conversations.replies"):
             room.slack.faults.add(method, fault)
         await asked(room)
         assert (await only(room)).shown == WORDS
@@ -407,7 +409,7 @@ async def test_text_that_turns_out_to_be_reasoning_is_retracted(redis_url: str) 
         await room.say("ann", "@ann", "think")
         reply = await only(room)
         assert any("let me see" in frame.shown for frame in reply.frames)
-        assert writes(room)[:3] == [START, APPEND, STOP]
+        assert writes(room)[:3] == [START, APPEND, STOP_STREAM]
         assert WORDS in reply.shown
         assert "let me see" not in reply.shown
 
@@ -432,7 +434,7 @@ async def test_a_person_stops_a_stream(redis_url: str) -> None:
 async def test_a_stop_works_while_the_model_is_silent(redis_url: str) -> None:
     """Slack reports it by an event: no piece has to be refused first."""
     async with slack_room(redis_url) as room:
-        room.nebula.fault(Fault(stall_after=20))
+        room.nebula.fault(NebulaFault(stall_after=20))
         await asked(room)
         reply = await room.answered("@ann", "word5")
         await room.slack.stop_stream(room.people["ann"], reply)
@@ -448,7 +450,7 @@ async def test_a_stop_in_a_channel_reaches_the_process_that_writes(redis_url: st
         await room.say("ann", "#general", "@nebula !set memory thread")
         await room.answered("#general", "memory")
         for _ in range(3):
-            room.nebula.fault(Fault(stall_after=20))
+            room.nebula.fault(NebulaFault(stall_after=20))
             question = await asked(room, channel="#general")
             reply = await room.answered("#general", "word5", question.ts)
             await room.slack.stop_stream(room.people["ann"], reply)
@@ -460,7 +462,7 @@ async def test_a_stop_in_a_channel_reaches_the_process_that_writes(redis_url: st
 async def test_a_stop_before_the_first_word_ends_the_question(redis_url: str) -> None:
     """While the model is thinking there is no stream that could be named; the thread identifies the question."""
     async with slack_room(redis_url) as room:
-        room.nebula.fault(Fault(stall_after=0))
+        room.nebula.fault(NebulaFault(stall_after=0))
         question = await put(room)
         await room.until(lambda: room.slack.status(question.channel, question.ts) == "is thinking…")
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
@@ -473,14 +475,14 @@ async def test_a_stop_before_the_first_word_ends_the_question(redis_url: str) ->
 async def test_a_stream_that_can_not_be_stopped_does_not_block_the_answer(redis_url: str) -> None:
     """If Slack neither ends a stream nor lets us edit its message, the whole answer comes in another message."""
     async with slack_room(redis_url) as room:
-        room.slack.faults.add(STOP, faults.refused("not_authorized"), times=None)
+        room.slack.faults.add(STOP_STREAM, faults.refused("not_authorized"), times=None)
         await asked(room)
         await room.quiet()
         assert room.said("@ann")[-1].shown == WORDS
         assert room.said("@ann")[-1].buttons == ("nebula_reply_again", "nebula_rating")
 
 
-def program(room: Room, redis_url: str, **settings: str) -> dict[str, str]:
+def program(room: SlackRoom, redis_url: str, **settings: str) -> dict[str, str]:
     """Return the environment for the program on this room's servers."""
     return {
         "NEBULA_API_KEY": "key",
@@ -559,7 +561,7 @@ async def test_a_new_process_recognizes_its_own_stream_in_a_channel(redis_url: s
             place, Placement.THREAD, root.ts, author=room.people["bob"], turn=TurnId("turn"), adopted=True
         )
         surface = SlackSurface(web, Eyes(web), Capabilities(), address)
-        assert await surface.post(Page("whole")) == left["ts"]
+        assert (await surface.post(Page("whole"))).id == left["ts"]
         assert room.shown("#general") == ["whole"]
         assert len(room.calls("auth.test")) == 1
         await web.close()

@@ -25,10 +25,10 @@ from core.inbound.dispatcher import AWAY
 from core.store.redis.embedded import bound, find_server
 from tests.bots.slack.harness import RETRIES, slack_room
 
-POST = "chat.postMessage"
+POST_METHOD = "chat.postMessage"
 
 
-class Server:
+class ForgetfulRedis:
     """A Redis that can be killed and started again; it then forgets everything."""
 
     def __init__(self, folder: str) -> None:
@@ -51,10 +51,10 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[ForgetfulRedis]:
     """Run a Redis only for this test."""
     with TemporaryDirectory(prefix="nb-") as folder:
-        found = Server(folder)
+        found = ForgetfulRedis(folder)
         found.start()
         try:
             yield found
@@ -62,7 +62,7 @@ def server() -> Iterator[Server]:
             found.kill()
 
 
-async def test_an_outage_of_redis_is_reported_once_and_loses_nothing(server: Server) -> None:
+async def test_an_outage_of_redis_is_reported_once_and_loses_nothing(server: ForgetfulRedis) -> None:
     """One sentence to one person per channel and outage; once Redis is back, the question is answered once."""
     async with slack_room(server.url, server={"retry_delays": RETRIES, "ack_timeout": 0.2}) as room:
         places = "#general", "@ann"
@@ -117,11 +117,11 @@ async def test_an_ephemeral_message_is_for_one_person_where_they_asked(redis_url
 async def test_a_reply_that_may_not_be_posted_is_abandoned(redis_url: str, refusal: str, sentence: str) -> None:
     """The turn ends after one attempt; the person who asked learns of anything that somebody can change."""
     async with slack_room(redis_url) as room:
-        room.slack.faults.add(POST, faults.refused(refusal), times=None)
+        room.slack.faults.add(POST_METHOD, faults.refused(refusal), times=None)
         await room.say("ann", "#general", "@nebula hello")
-        await room.until(lambda: room.calls(POST))
+        await room.until(lambda: room.calls(POST_METHOD))
         await room.quiet()
-        assert len(room.calls(POST)) == 1
+        assert len(room.calls(POST_METHOD)) == 1
         ephemerals = room.slack.ephemerals(room.where("#general"), room.people["ann"])
         assert len(ephemerals) == bool(sentence)
         assert sentence in "".join(each.shown for each in ephemerals)
@@ -180,7 +180,7 @@ async def test_a_post_without_a_response_is_found_in_a_channel(redis_url: str, p
         await room.say("ann", "#room", f"@nebula !set replies {'thread' if thread else 'channel'}")
         await room.quiet()
         before = len(room.said("#room"))
-        room.slack.faults.add(POST, faults.applied_then_reset())
+        room.slack.faults.add(POST_METHOD, faults.applied_then_reset())
         asked = await room.say("ann", "#room", "@nebula hello")
         await room.say("bob", "#room", "talk", asked.ts if thread else "")
         await room.quiet()
@@ -195,7 +195,7 @@ async def test_nothing_is_looked_up_without_need_or_permission(redis_url: str) -
         await room.quiet()
         assert not [call for call in room.slack.calls if call.method.startswith("conversations.")]
     async with slack_room(redis_url, server={"scopes": frozenset(SCOPES) - FOR_HISTORY}) as room:
-        room.slack.faults.add(POST, faults.applied_then_reset())
+        room.slack.faults.add(POST_METHOD, faults.applied_then_reset())
         await room.say("ann", "#general", "@nebula hello")
         await room.quiet()
         assert len(room.said("#general")) == 2
@@ -215,7 +215,7 @@ async def test_any_of_our_messages_can_be_deleted(redis_url: str) -> None:
         stream = await web.client.chat_startStream(
             channel=root.channel, thread_ts=root.ts, recipient_user_id="U1", recipient_team_id="T1", markdown_text="x"
         )
-        messages = [await maker.post(Page("one")), await in_thread.post(Page("two")), str(stream["ts"])]
+        messages = [(await maker.post(Page("one"))).id, (await in_thread.post(Page("two"))).id, str(stream["ts"])]
         messages += [await maker.attach("three.md", b"three"), room.said("@ann")[0].ts]
         for _ in range(2):
             for message in messages:

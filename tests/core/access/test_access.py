@@ -1,4 +1,4 @@
-"""Who may use the bot and where, and for how long the bot did not hear a platform."""
+"""Who may use the bot and where, and for how long no process heard from a platform."""
 
 import pytest
 from hypothesis import given
@@ -11,34 +11,34 @@ from core.domain.conversation import Author, Place
 from core.store.presence import Presence
 from tests.core.core_harness import Process
 
-ANN = Author("U1", "Ann", roles=("R1", "R2"))
-HERE = Place("slack", "T1", "C1", "7.0")
+ANN_WITH_ROLES = Author("U1", "Ann", roles=("R1", "R2"))
+THREAD = Place("slack", "T1", "C1", "7.0")
 
 
 @pytest.mark.parametrize("listed", ["U1", "R2", "T1", "C1", "7.0"])
 def test_person_role_place_and_workspace_can_be_listed(listed: str) -> None:
     """Each is listed by its id; if anything is allowed, nothing else is."""
-    assert AccessList(allow=[listed]).refusal(ANN, HERE) == ""
-    assert AccessList(allow=["other"]).refusal(ANN, HERE) == DENIED
-    assert AccessList(deny=[listed]).refusal(ANN, HERE) == DENIED
-    assert AccessList(deny=["other"]).refusal(ANN, HERE) == ""
+    assert AccessList(allow=[listed]).refusal(ANN_WITH_ROLES, THREAD) == ""
+    assert AccessList(allow=["other"]).refusal(ANN_WITH_ROLES, THREAD) == DENIED
+    assert AccessList(deny=[listed]).refusal(ANN_WITH_ROLES, THREAD) == DENIED
+    assert AccessList(deny=["other"]).refusal(ANN_WITH_ROLES, THREAD) == ""
 
 
 @given(st.sets(st.sampled_from(["U1", "R1", "C1", "T1", "x", ""])), st.sets(st.sampled_from(["U1", "R1", "C1", "x"])))
 def test_denial_overrides_permission(allow: set[str], deny: set[str]) -> None:
-    """This holds whatever else is listed."""
+    """A denial wins over everything else that is listed."""
     if deny & {"U1", "R1", "C1"}:
-        assert AccessList(allow, deny).refusal(ANN, HERE) == DENIED
+        assert AccessList(allow, deny).refusal(ANN_WITH_ROLES, THREAD) == DENIED
 
 
 def test_other_organisations_are_refused_unless_allowed() -> None:
     """This holds even if the channel is allowed, because it is shared with them."""
     guest = Author("U9", "Guest", external=True)
-    assert AccessList(allow=["C1"]).refusal(guest, HERE) == EXTERNAL
-    assert AccessList(external=True).refusal(guest, HERE) == ""
+    assert AccessList(allow=["C1"]).refusal(guest, THREAD) == EXTERNAL
+    assert AccessList(external=True).refusal(guest, THREAD) == ""
 
 
-async def test_platform_that_is_new_was_not_away(redis_client: Redis) -> None:
+async def test_new_platform_was_not_away(redis_client: Redis) -> None:
     """The first start looks for no missed questions: nobody asks a bot that does not exist yet."""
     presence = Presence(redis_client, 1800)
     assert await presence.away("slack/T1") == 0
@@ -56,7 +56,8 @@ async def test_time_away_is_bounded(redis_client: Redis) -> None:
 
 
 async def test_missed_question_is_answered_and_a_missed_command_is_not(bot: Process, server: NebulaServer) -> None:
-    """A question that is known already is not asked twice; a command of half an hour ago would surprise."""
+    """A question that is known already is not asked twice; running a command half an hour late would surprise
+    people."""
     mention = bot.question("still there?")
     for _ in range(2):
         await bot.dispatcher.missed(mention)

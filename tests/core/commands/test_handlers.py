@@ -5,11 +5,11 @@ from tests.core.core_harness import Process
 
 
 async def test_changed_setting_is_shown(bot: Process) -> None:
-    """The response names the setting, whose it is and its value."""
+    """The response names the setting, its scope and its value."""
     assert await bot.command("set temperature 0.5") == "`temperature` of this channel is now: `0.5`"
 
 
-async def test_removed_setting_shows_what_is_in_effect(bot: Process) -> None:
+async def test_removed_setting_shows_the_value_in_effect(bot: Process) -> None:
     """After `default` the response says which value counts now, and where it comes from."""
     await bot.command("set --workspace top_p 0.5", rights=Rights.WORKSPACE)
     await bot.command("set top_p 0.7")
@@ -19,7 +19,7 @@ async def test_removed_setting_shows_what_is_in_effect(bot: Process) -> None:
     assert said.endswith("The value is left to the server (the default).")
 
 
-async def test_overridden_setting_shows_what_is_in_effect(bot: Process) -> None:
+async def test_overridden_setting_shows_the_value_in_effect(bot: Process) -> None:
     """A value for the whole workspace changes nothing in a channel that has its own; the response says so."""
     prompt = "You are a pirate.\nSay arr."
     await bot.command(f"prompt set {prompt}")

@@ -1,4 +1,4 @@
-"""The history of a channel: exported, deleted, kept no longer than people want, and encrypted if there are keys."""
+"""The history of a channel: export, deletion, retention and encryption."""
 
 import base64
 import json
@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response
@@ -70,19 +71,19 @@ async def test_managers_can_delete_everything(bot: Process) -> None:
         assert await questions(bot, conversation) == []
 
 
-async def test_forgotten_question_that_runs_is_not_remembered(bot: Process, server: NebulaServer) -> None:
-    """An answer that is being written when its author deletes everything leaves nothing behind either."""
+async def test_running_question_that_is_forgotten_is_not_stored(bot: Process, server: NebulaServer) -> None:
+    """If the author deletes everything while the model writes an answer, that answer is not stored either."""
     held = server.hold(after=3)
     server.answer_next("word " * 30)
     await bot.inbox.accept(mention := bot.question("running"))
     await bot.rooms.rooms[mention.message].until("word")
     await used(bot, "forget me")
-    held.let_go()
+    held.release()
     await bot.runner.idle()
     assert await questions(bot) == []
 
 
-async def test_export_has_everything_remembered(bot: Process) -> None:
+async def test_export_contains_all_stored_exchanges(bot: Process) -> None:
     """One line per exchange: everybody gets their own, managers get all, nobody gets private questions of others."""
     await talk(bot)
     mine = await used(bot, "export me")
@@ -103,15 +104,15 @@ async def test_empty_export_is_a_sentence(bot: Process) -> None:
     assert (await used(bot, "export")).text == "There is nothing to export here."
 
 
-async def test_retention_is_the_channels(bot: Process, redis_client: Redis) -> None:
-    """The keys of a conversation live as long as the channel's setting says."""
+async def test_retention_is_set_per_channel(bot: Process, redis_client: Redis) -> None:
+    """The keys of a conversation expire after the time in the channel's setting."""
     await bot.command("set retention 2")
     await bot.answer("hi")
     for kind in "che":
         assert 86_400_000 < await redis_client.pttl(f"nb:{{0}}:{kind}:{ROOM.name}") <= 2 * 86_400_000
 
 
-async def test_what_is_too_old_is_neither_read_nor_kept(bot: Process, redis_client: Redis) -> None:
+async def test_expired_exchanges_are_neither_read_nor_kept(bot: Process, redis_client: Redis) -> None:
     """This also holds in a busy channel, where the keys never expire."""
     await bot.answer("old")
     await bot.answer("new")
@@ -143,15 +144,15 @@ async def test_texts_are_encrypted(redis_client: Redis, server: NebulaServer) ->
 
 
 async def test_keys_can_be_changed(redis_client: Redis, server: NebulaServer) -> None:
-    """Entries from before there were keys, or with an older key, stay readable; new ones use the first key."""
+    """Entries with an older key stay readable, and with `plain` those from before there were keys."""
     old, new = key("old"), key("new")
-    for keys in ("", old, f"{new},{old}"):
+    for keys in ("", f"{old},plain", f"{new},{old},plain"):
         async with process(redis_client, server, encryption_keys=keys) as bot:
             await bot.answer(f"with {len(keys)}")
     assert len(server.requests[-1].messages) == 1 + 2 + 2 + 1
     async with process(redis_client, server, encryption_keys=new) as bot:
-        await bot.answer("without the old one")
-    assert len(server.requests[-1].messages) == 1 + 2 + 2 + 1
+        await bot.answer("without the old one, and without what is not encrypted")
+    assert len(server.requests[-1].messages) == 1 + 2 + 1
 
 
 async def test_question_that_cannot_be_decrypted_is_kept(redis_client: Redis, server: NebulaServer) -> None:
@@ -177,6 +178,45 @@ def test_wrong_keys_are_refused(keys: list[str]) -> None:
     with pytest.raises(WrongKey) as wrong:
         Encryption(keys)
     assert not any(part in str(wrong.value) for part in ("!!", "QUJD", "SECRET"))
+
+
+async def test_entry_with_other_words_is_not_read(redis_client: Redis, server: NebulaServer) -> None:
+    """Whoever can write to Redis can't give an answer to another turn or message, nor put in one of their own."""
+    async with process(redis_client, server, encryption_keys=key("a")) as bot:
+        await bot.answer("mine")
+        history = f"nb:{{0}}:h:{ROOM.name}"
+        entry = await redis_client.lindex(history, 0)
+        assert isinstance(entry, bytes)
+        words, _, value = entry.partition(b"|")
+        forged = (
+            b'{"turn":"t","author":{"id":"U1","name":"Ann"},"question":"forged","answer":"a","messages":["m"],"at":1}'
+        )
+        await redis_client.rpush(history, b"other," + words + b"|" + value, b"t,m|" + forged)
+        assert await redis_client.rpush(f"nb:{{0}}:e:{ROOM.name}", entry)
+        records = ConversationLookups(bot.turns.mailboxes)
+        assert [each.question for each in await records.history(HERE)] == ["mine"]
+        assert await records.exchange(HERE, "m") is None
+
+
+def test_entry_of_the_version_before_can_be_read() -> None:
+    """It did not seal the words; and what this version seals is, for that one, encrypted with a key that it lacks."""
+    secret = key("a")
+    encryption, nonce = Encryption([secret]), b"n" * 12
+    cipher = AESGCM(base64.b64decode(secret.partition(":")[2]))
+    older = b"\x01a." + nonce + cipher.encrypt(nonce, b"text", b"here")
+    assert encryption.decrypt(older, "here", b"words") == b"text"
+    assert encryption.encrypt(b"text", "here", b"words").startswith(b"\x01a+.")
+    with pytest.raises(Unreadable):
+        encryption.decrypt(encryption.encrypt(b"text", "here", b"words"), "here", b"others")
+
+
+def test_plain_text_beside_keys() -> None:
+    """It is refused, unless the configuration says that encryption is being switched on or off."""
+    with pytest.raises(Unreadable):
+        Encryption([key("a")]).decrypt(b"{}", "here")
+    assert Encryption([key("a"), "plain"]).decrypt(b"{}", "here") == b"{}"
+    off = Encryption(["plain", key("a")])
+    assert off.decrypt(off.encrypt(b"{}", "here"), "here") == off.encrypt(b"{}", "here") == b"{}"
 
 
 def test_encrypted_text_belongs_to_its_place() -> None:
@@ -215,7 +255,7 @@ async def test_retention_applies_at_once(bot: Process, redis_client: Redis) -> N
 async def test_answer_to_several_questions_belongs_to_all_who_asked(bot: Process, server: NebulaServer) -> None:
     """Each author of several questions answered together may ask again, and `forget` deletes the exchange."""
     await bot.command("set overlap merge")
-    server.fault(Fault(stall_after=3))
+    server.fault(NebulaFault(stall_after=3))
     server.answer_next("first " * 20)
     await bot.inbox.accept(first := bot.question("first"))
     await bot.rooms.rooms[first.message].until("first")

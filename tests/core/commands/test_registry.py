@@ -36,7 +36,7 @@ def test_parse(text: str, name: str, arguments: tuple[str, ...]) -> None:
 
 
 def test_scope_may_be_named() -> None:
-    """A flag before the value says whose setting it is, and is not part of the value."""
+    """A flag before the value names the setting's scope, and is not part of the value."""
     invocation = parse("set --workspace model Llama3.1-8B", PLACE, ANN)
     assert (invocation.scope, invocation.arguments) == (Layer.WORKSPACE, ("model", "Llama3.1-8B"))
     assert parse("set —workspace temperature=1", PLACE, ANN).arguments == ("temperature", "1")
@@ -63,7 +63,7 @@ def test_a_command_has_a_greatest_length() -> None:
     ],
 )
 def test_unknown_command_is_answered_with_a_hint(text: str, hint: str) -> None:
-    """A mistyped command gets a hint at what it may have meant, in a sentence of bounded length."""
+    """A mistyped command gets a hint at the command that was probably meant, in a sentence of bounded length."""
     with pytest.raises(UserError) as error:
         parse(text, PLACE, ANN)
     assert hint in error.value.notice

@@ -1,4 +1,4 @@
-"""Buttons under replies: they work in any process and after restarts, once, for the people who may press them."""
+"""Buttons under replies: they work once, in any process and after restarts, for the people who may press them."""
 
 import asyncio
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Author, Place, Rights
 from core.domain.page import Action
@@ -55,8 +55,8 @@ def actions(bot: Process, question: Question) -> tuple[Action, ...]:
 
 
 async def test_buttons_follow_the_reply(bot: Process, server: NebulaServer) -> None:
-    """Stop during the reply, Regenerate afterwards, and Continue beside it when the answer was cut."""
-    server.fault(Fault(stall_after=2))
+    """The reply has Stop while it grows, then Regenerate, and Continue as well if the answer was cut."""
+    server.fault(NebulaFault(stall_after=2))
     server.answer_next("one two three four")
     question = bot.question("talk")
     await bot.inbox.accept(question)
@@ -80,7 +80,7 @@ async def test_stop_reaches_the_process_that_writes(redis_client: Redis, server:
     """A press that reaches another process also ends the model's request at once."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as here, process(redis_client, server, rooms=rooms) as there:
-        server.fault(Fault(stall_after=2))
+        server.fault(NebulaFault(stall_after=2))
         server.answer_next("one two three four")
         question = here.question("talk")
         await here.inbox.accept(question)
@@ -91,10 +91,10 @@ async def test_stop_reaches_the_process_that_writes(redis_client: Redis, server:
         assert here.shown(question).endswith(STOPPED)
 
 
-async def test_stop_that_no_signal_carried_is_found_with_the_lease(redis_client: Redis, server: NebulaServer) -> None:
+async def test_stop_without_a_signal_is_found_at_the_lease_renewal(redis_client: Redis, server: NebulaServer) -> None:
     """A lost signal delays a stop until the lease is renewed, but does not lose it."""
     async with process(redis_client, server, lease=1) as bot:
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         question = bot.question("talk")
         await bot.inbox.accept(question)
         await server.until(lambda: len(server.requests) == 1)
@@ -105,14 +105,14 @@ async def test_stop_that_no_signal_carried_is_found_with_the_lease(redis_client:
 
 
 @pytest.mark.parametrize("action", list(Action))
-async def test_only_who_asked_or_manages(bot: Process, server: NebulaServer, action: Action) -> None:
+async def test_only_the_author_or_a_manager_may_press(bot: Process, server: NebulaServer, action: Action) -> None:
     """A passer-by can neither stop nor replace somebody's answer; a manager can."""
     question = await asked(bot, server, "answer")
     if action is Action.GO_ON:
-        assert await press(bot, action, question, BOB) == ""  # it takes nothing from anybody
+        assert await press(bot, action, question, BOB) == ""  # a continuation replaces nothing
         return
     if action is Action.STOP:
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         question = bot.question("talk")
         await bot.inbox.accept(question)
         await eventually(lambda: bool(bot.rooms.rooms[question.message].messages))
@@ -147,8 +147,8 @@ async def test_regenerate_works_again_and_again(bot: Process, server: NebulaServ
 
 
 async def test_a_failed_answer_can_be_asked_for_again(bot: Process, server: NebulaServer) -> None:
-    """A question that got a sentence instead of an answer is not lost: one press asks it again."""
-    server.fault(Fault(status=400, body='{"error":{"message":"no"}}'))
+    """A question that got an error sentence instead of an answer is not lost: one press asks it again."""
+    server.fault(NebulaFault(status=400, body='{"error":{"message":"no"}}'))
     question = bot.question("question")
     await bot.inbox.accept(question)
     await bot.runner.idle()
@@ -159,18 +159,18 @@ async def test_a_failed_answer_can_be_asked_for_again(bot: Process, server: Nebu
 
 
 async def test_two_presses_are_one(bot: Process, server: NebulaServer) -> None:
-    """Two presses, by one person or by two at once, cause one new answer."""
+    """Two simultaneous presses, by one person or by two, cause one new answer."""
     question = await asked(bot, server, "old")
     held = server.hold(after=0)
     pressed = [await press(bot, Action.AGAIN, question) for _ in range(2)]
-    held.let_go()
+    held.release()
     assert pressed == ["", UNDER_WAY]
     await bot.runner.idle()
     assert len(server.requests) == 2
 
 
-async def test_continue_goes_on_below(bot: Process, server: NebulaServer) -> None:
-    """The model continues for whoever pressed, once."""
+async def test_continue_adds_a_message_below(bot: Process, server: NebulaServer) -> None:
+    """The model continues once, for the person who pressed."""
     question = await asked(bot, server, "the first half", finish="length")
     assert bot.shown(question).endswith(CUT)
     server.answer_next("the other half")
@@ -182,7 +182,7 @@ async def test_continue_goes_on_below(bot: Process, server: NebulaServer) -> Non
 
 
 async def test_buttons_survive_a_restart(redis_client: Redis, server: NebulaServer) -> None:
-    """A button of a process that is gone works in the next one."""
+    """A button of an ended process works in the next process."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as before:
         question = await asked(before, server, "old")
@@ -193,8 +193,8 @@ async def test_buttons_survive_a_restart(redis_client: Redis, server: NebulaServ
         assert after.shown(question) == "new"
 
 
-async def test_what_is_over_or_forgotten_is_said(bot: Process, server: NebulaServer) -> None:
-    """A button that cannot do anything any more says why."""
+async def test_a_button_without_effect_says_why(bot: Process, server: NebulaServer) -> None:
+    """A button that has no effect any more says why."""
     question = await asked(bot, server, "answer")
     assert await press(bot, Action.STOP, question) == OVER
     await bot.command("reset")
@@ -230,9 +230,9 @@ async def test_no_key_is_left_without_a_ttl(bot: Process, server: NebulaServer, 
         assert await redis_client.pttl(key) > 0, key
 
 
-async def test_what_is_private_can_be_stopped_and_forgotten(bot: Process, server: NebulaServer) -> None:
+async def test_private_answers_can_be_stopped_and_forgotten(bot: Process, server: NebulaServer) -> None:
     """`stop` ends the person's own private answer, and `reset` forgets their private history with the channel's."""
-    server.fault(Fault(stall_after=1))
+    server.fault(NebulaFault(stall_after=1))
     question = bot.question("my secret", private=True)
     await bot.inbox.accept(question)
     await eventually(lambda: bool(bot.rooms.rooms[question.message].messages))
@@ -254,7 +254,7 @@ async def test_what_is_private_can_be_stopped_and_forgotten(bot: Process, server
 async def test_a_failed_regeneration_keeps_the_answer(bot: Process, server: NebulaServer) -> None:
     """The old answer stays on screen and in memory; a message below says why there is no new one. A retry works."""
     question = await asked(bot, server, "the good answer")
-    server.fault(Fault(status=400, body='{"error":{"message":"no"}}'))
+    server.fault(NebulaFault(status=400, body='{"error":{"message":"no"}}'))
     assert await press(bot, Action.AGAIN, question) == ""
     await bot.runner.idle()
     old, notice = bot.rooms.rooms[question.message].messages.values()
@@ -268,9 +268,9 @@ async def test_a_failed_regeneration_keeps_the_answer(bot: Process, server: Nebu
 
 
 async def test_a_regeneration_stopped_before_its_first_word_changes_nothing(bot: Process, server: NebulaServer) -> None:
-    """Whoever changes their mind gets the old answer back."""
+    """The old answer comes back."""
     question = await asked(bot, server, "the good answer")
-    server.fault(Fault(stall_after=0))
+    server.fault(NebulaFault(stall_after=0))
     assert await press(bot, Action.AGAIN, question) == ""
     await server.until(lambda: len(server.requests) == 2)
     assert await press(bot, Action.STOP, question) == ""
@@ -287,13 +287,13 @@ async def test_a_late_stop_spares_the_next_answer(bot: Process, server: NebulaSe
     await bot.inbox.accept(following)
     await server.until(lambda: len(server.requests) == 2)
     assert await press(bot, Action.STOP, done) == OVER
-    held.let_go()
+    held.release()
     await bot.runner.idle()
     assert bot.shown(following) == "the next answer"
 
 
-async def test_continue_under_an_older_answer_goes_on_with_that(bot: Process, server: NebulaServer) -> None:
-    """The model continues that answer, not what was said since."""
+async def test_continue_under_an_older_answer_continues_that_answer(bot: Process, server: NebulaServer) -> None:
+    """The model continues that answer, not a later one."""
     cut = await asked(bot, server, "the first half", finish="length")
     await asked(bot, server, "something else", "other")
     server.answer_next("the other half")
@@ -305,7 +305,7 @@ async def test_continue_under_an_older_answer_goes_on_with_that(bot: Process, se
 async def test_a_continuation_that_failed_can_be_tried_again(bot: Process, server: NebulaServer) -> None:
     """Only a continuation that succeeded is not repeated."""
     cut = await asked(bot, server, "the first half", finish="length")
-    server.fault(Fault(status=400, body='{"error":{"message":"no"}}'))
+    server.fault(NebulaFault(status=400, body='{"error":{"message":"no"}}'))
     assert await press(bot, Action.GO_ON, cut) == ""
     await bot.runner.idle()
     server.answer_next("the other half")
@@ -314,11 +314,11 @@ async def test_a_continuation_that_failed_can_be_tried_again(bot: Process, serve
     assert "the other half" in bot.shown(cut)
 
 
-async def test_a_press_on_a_full_line_is_told_so(redis_client: Redis, server: NebulaServer) -> None:
-    """The answer that was to be replaced stays as it is."""
+async def test_a_press_with_a_full_inbox_is_refused_with_a_sentence(redis_client: Redis, server: NebulaServer) -> None:
+    """The existing answer stays as it is."""
     async with process(redis_client, server, inbox_limit=1) as bot:
         question = await asked(bot, server, "answer")
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         await bot.inbox.accept(bot.question("long"))
         await server.until(lambda: len(server.requests) == 2)
         assert "are waiting here" in await press(bot, Action.AGAIN, question)
@@ -326,7 +326,7 @@ async def test_a_press_on_a_full_line_is_told_so(redis_client: Redis, server: Ne
         await bot.command("stop")
 
 
-async def test_entries_that_can_not_be_read_are_passed_over(
+async def test_unreadable_entries_are_skipped(
     bot: Process, server: NebulaServer, redis_client: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An entry of another version hides no others, and its text does not appear in the log."""

@@ -1,4 +1,4 @@
-"""Edited and deleted questions: what happens to them in the line, in the history and on screen."""
+"""Edited and deleted questions: the effect on the queue, the history and the screen."""
 
 import time
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Rights
 from core.domain.page import Action
@@ -26,7 +26,7 @@ async def remembered(bot: Process) -> list[str]:
 
 async def busy(bot: Process, server: NebulaServer) -> Question:
     """A first question whose answer runs until somebody stops it."""
-    server.fault(Fault(stall_after=3))
+    server.fault(NebulaFault(stall_after=3))
     server.answer_next("first " * 10)
     first = bot.question("first")
     await bot.inbox.accept(first)
@@ -40,7 +40,7 @@ async def finish(bot: Process, running: Question) -> None:
 
 
 async def test_question_that_waits_is_changed(bot: Process, server: NebulaServer) -> None:
-    """Whoever corrects a question before its turn gets an answer to the correct one."""
+    """A question that is corrected before its turn gets an answer to the corrected text."""
     first = await busy(bot, server)
     second = bot.question("what is teh time")
     await bot.inbox.accept(second)
@@ -50,7 +50,7 @@ async def test_question_that_waits_is_changed(bot: Process, server: NebulaServer
 
 
 async def test_changed_question_can_be_asked_again(bot: Process, server: NebulaServer) -> None:
-    """After the answer a sentence with a button offers a new one, which replaces both."""
+    """After the answer, a sentence with a button offers a new answer, which replaces the old one and the sentence."""
     question = bot.question("how old is teh sun")
     server.answer_next("A typing error.")
     await bot.inbox.accept(question)
@@ -81,8 +81,8 @@ async def test_offer_is_made_once(bot: Process, server: NebulaServer) -> None:
     assert len(server.requests) == 1
 
 
-async def test_changed_question_is_asked_at_once_where_that_is_set(bot: Process, server: NebulaServer) -> None:
-    """With `edits rerun` nobody has to press anything."""
+async def test_edits_rerun_asks_a_changed_question_at_once(bot: Process, server: NebulaServer) -> None:
+    """With `edits rerun` the new answer needs no press."""
     await bot.command("set edits rerun")
     question = bot.question("one")
     await bot.inbox.accept(question)
@@ -95,7 +95,7 @@ async def test_changed_question_is_asked_at_once_where_that_is_set(bot: Process,
 
 
 async def test_change_during_the_answer_is_seen_after_it(bot: Process, server: NebulaServer) -> None:
-    """The running answer goes on undisturbed; the offer comes when it is over."""
+    """The running answer continues undisturbed; the offer comes after its end."""
     first = await busy(bot, server)
     await bot.dispatcher.edited(replace(first, text="another first"), asks=True)
     await finish(bot, first)
@@ -103,7 +103,7 @@ async def test_change_during_the_answer_is_seen_after_it(bot: Process, server: N
     await eventually(lambda: any(page.foot == CHANGED for page in room.messages.values()))
 
 
-async def test_message_that_becomes_a_question_is_one(bot: Process, server: NebulaServer) -> None:
+async def test_message_that_becomes_a_question_is_answered(bot: Process, server: NebulaServer) -> None:
     """A mention added to a new message counts; an old message, and one that asks nothing, do not."""
     question = replace(bot.question("hello"), at=time.time())
     await bot.dispatcher.edited(replace(question, at=time.time() - 7200), asks=True)
@@ -114,7 +114,7 @@ async def test_message_that_becomes_a_question_is_one(bot: Process, server: Nebu
     assert len(server.requests) == 1
 
 
-async def test_deleted_question_leaves_the_line(bot: Process, server: NebulaServer) -> None:
+async def test_deleted_question_leaves_the_queue(bot: Process, server: NebulaServer) -> None:
     """A question deleted while it waits is not answered, even if it is delivered again."""
     first = await busy(bot, server)
     second = bot.question("never mind")
@@ -125,8 +125,8 @@ async def test_deleted_question_leaves_the_line(bot: Process, server: NebulaServ
     assert len(server.requests) == 1
 
 
-async def test_deleted_question_takes_its_answer_away(bot: Process, server: NebulaServer) -> None:
-    """On screen and in the history; what was said before and after stays."""
+async def test_deleting_a_question_deletes_its_answer(bot: Process, server: NebulaServer) -> None:
+    """The answer disappears from the screen and the history; earlier and later exchanges stay."""
     questions = [bot.question(text) for text in ("one", "two", "three")]
     for question in questions:
         await bot.inbox.accept(question)
@@ -150,7 +150,7 @@ async def test_question_deleted_during_its_answer_ends_it(bot: Process, server: 
 
 
 async def test_question_deleted_after_a_crash_is_not_answered(redis_client: Redis, server: NebulaServer) -> None:
-    """The successor takes away what the dead process had shown, and does not ask the model."""
+    """The successor deletes the messages of the dead process, and does not ask the model."""
     async with process(redis_client, server, drain=0) as bot:
         first = await busy(bot, server)
     await bot.dispatcher.deleted(ROOM, first.message)
@@ -172,7 +172,7 @@ async def test_deleted_answer_is_forgotten(bot: Process, server: NebulaServer) -
     assert room.messages
 
 
-async def test_message_that_a_new_answer_takes_away_is_no_deletion(bot: Process, server: NebulaServer) -> None:
+async def test_message_deleted_by_a_new_answer_is_no_deletion(bot: Process, server: NebulaServer) -> None:
     """Our own deletions also come back as events: they must not cost the exchange its place in the history."""
     server.answer_next("long " * 700)  # long enough for two messages
     question = bot.question("one")
@@ -186,13 +186,13 @@ async def test_message_that_a_new_answer_takes_away_is_no_deletion(bot: Process,
     assert await bot.press(Action.AGAIN, first) is None
     await eventually(lambda: "short" in room.messages[first].text)
     await bot.dispatcher.deleted(ROOM, second)
-    held.let_go()
+    held.release()
     await bot.runner.idle()
     assert await remembered(bot) == ["one", "two"]
 
 
-async def test_question_that_is_not_for_the_bot_any_more_is_not_answered(bot: Process, server: NebulaServer) -> None:
-    """Whoever removes the mention, or turns the waiting question into a command, wants no answer to it."""
+async def test_question_no_longer_for_the_bot_is_not_answered(bot: Process, server: NebulaServer) -> None:
+    """If the author removes the mention, or turns the waiting question into a command, it gets no answer."""
     first = await busy(bot, server)
     for text, asks in (("never mind", False), ("!help", True)):
         waiting = bot.question("second")
@@ -203,7 +203,7 @@ async def test_question_that_is_not_for_the_bot_any_more_is_not_answered(bot: Pr
 
 
 @pytest.mark.parametrize("text", ["", "x" * 40_000, "!hlep"])
-async def test_mended_message_is_answered(bot: Process, server: NebulaServer, text: str) -> None:
+async def test_corrected_message_is_answered(bot: Process, server: NebulaServer, text: str) -> None:
     """A refused message, or a mistyped command, becomes a question once its author corrects it."""
     question = replace(bot.question(text), at=time.time())
 

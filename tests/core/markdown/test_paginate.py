@@ -75,7 +75,7 @@ def check(text: str, limit: int, prefixes: Iterable[int]) -> None:
     edges = [*last.starts, len(text)]
     for number, page in enumerate([*last.closed, last.open]):
         source = squeezed(text[edges[number] : edges[number + 1]])
-        # At its end a page may leave out the quote marker or the number that the next page writes again.
+        # A page may omit a quote marker or number at its end, because the next page writes it again.
         assert source in squeezed(page) or re.sub(r"(>*\d{1,9}[.)]|>+)$", "", source) in squeezed(page)
         assert fits(page)
         assert not fence_is_open(page)
@@ -94,7 +94,7 @@ def test_corpus_at_sampled_prefixes(name: str, limit: int) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=60), st.sampled_from([20, 40, 80, 200]), st.data())
 def test_random_markdown(pieces: list[str], limit: int, data: st.DataObject) -> None:
-    """The same for any mixture of Markdown, however broken, on pages however small."""
+    """The same holds for any mixture of Markdown, however broken, on pages of any size."""
     text = "".join(pieces)
     check(text, limit, sorted(data.draw(st.lists(st.integers(1, len(text)), max_size=8))))
 
@@ -102,7 +102,7 @@ def test_random_markdown(pieces: list[str], limit: int, data: st.DataObject) -> 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, len(WHOLE)))
 def test_every_prefix_parses(length: int) -> None:
-    """While its last paragraph goes on, the open page of a growing text has no emphasis without an end."""
+    """While its last paragraph grows, the open page of a growing text has no unclosed emphasis."""
     text = WHOLE[:length]
     page = shown(text[-1500:])
     leaves = blocks(page).leaves
@@ -130,7 +130,7 @@ def test_cut_between_paragraphs_before_sentences() -> None:
 
 
 def test_cut_between_sentences_before_words() -> None:
-    """Inside a paragraph, the end of a sentence is the place to cut."""
+    """Inside a paragraph, a cut is at the end of a sentence if possible."""
     assert lay_out("First one here. Second one here too.", 25) == ["First one here.", "Second one here too."]
 
 
@@ -150,13 +150,13 @@ def test_a_fence_is_closed_and_reopened_with_its_language() -> None:
     assert all(page.startswith("```python\nline_") and page.endswith("\n```") for page in pages)
 
 
-def test_a_fence_in_a_list_goes_on_without_its_indentation() -> None:
+def test_a_fence_in_a_list_continues_without_its_indentation() -> None:
     """The reopened fence starts at the margin, and so do the rest of the code and of the list."""
     text = "- item\n  ```js\n  let first = 1;\n  let second = 2;\n  ```\n- next"
     assert lay_out(text, 40) == ["- item\n  ```js\n  let first = 1;\n  ```", "```js\nlet second = 2;\n```\n- next"]
 
 
-def test_a_quoted_fence_goes_on_quoted() -> None:
+def test_a_quoted_fence_continues_quoted() -> None:
     """The reopened fence has the quote markers of its lines."""
     text = "> ```\n> one one one\n> two two two\n> ```"
     assert lay_out(text, 26) == ["> ```\n> one one one\n> ```", "> ```\n> two two two\n> ```"]
@@ -170,19 +170,19 @@ def test_a_table_keeps_its_header() -> None:
     assert all(page.startswith(header) for page in pages)
 
 
-def test_a_list_goes_on_counting() -> None:
-    """A list whose items are all numbered 1 goes on with the number that its reader expects."""
+def test_a_list_continues_its_numbers() -> None:
+    """A list whose items are all numbered 1 continues with the number that its reader expects."""
     pages = lay_out("1. first item\n1. second item\n1. third item\n1. fourth item", 32)
     assert pages == ["1. first item\n1. second item", "3. third item\n1. fourth item"]
 
 
-def test_bold_goes_on_over_a_cut() -> None:
+def test_bold_continues_after_a_cut() -> None:
     """A mark that spans the cut is closed on one page and opened on the next."""
     assert lay_out("**one two three four five six**", 20) == ["**one two three**", "**four five six**"]
 
 
 def test_no_cut_inside_a_link_or_code() -> None:
-    """What only has a meaning as a whole moves as a whole."""
+    """Text that has a meaning only as a whole moves as a whole."""
     text = "See [the long label](https://x.y/z) and `some code here` now"
     pages = lay_out(text, 36)
     assert [inline(page).atoms[0].kind for page in pages] == ["link", "code"]
@@ -275,7 +275,7 @@ def test_nothing_fits() -> None:
     ],
 )
 def test_mending(text: str, page: str) -> None:
-    """What has half arrived is closed, or held back until it is clear what it will be."""
+    """An incomplete construct is closed, or held back until its meaning is clear."""
     assert shown(text) == page
 
 
@@ -285,8 +285,8 @@ def test_an_end_is_not_held_back_when_the_next_block_has_begun() -> None:
 
 
 @pytest.mark.parametrize("run", ["*", "_ ", "~~", "**** ", "a * "])
-def test_a_thousand_marks_cost_no_more_than_one_look(run: str) -> None:
-    """A model that has lost its way writes such things; they are no emphasis."""
+def test_a_thousand_marks_are_read_once(run: str) -> None:
+    """A confused model writes such texts; they are no emphasis."""
     text = "a " + run * 1000
     assert flow(Pages(), text, within(10_000), final=True).open == text.rstrip()
     shown(text)
@@ -298,8 +298,8 @@ def test_nothing_is_held_back_for_long() -> None:
     assert shown(text) == text.rstrip()
 
 
-def test_the_cost_is_that_of_the_open_page() -> None:
-    """After a hundred pages, filling two more looks at no more text than filling the first two."""
+def test_the_cost_depends_only_on_the_open_page() -> None:
+    """After a hundred pages, filling two more reads no more text than filling the first two."""
     paragraph = "An ordinary paragraph, with **bold words** in it and an end.\n\n"
 
     def cost(pages: Pages, count: int) -> int:

@@ -1,4 +1,4 @@
-"""Where nothing can be taken back, a text is shown as far as nothing that follows can change its meaning."""
+"""On a surface that only appends, a text is shown as far as no later text can change its meaning."""
 
 import random
 from pathlib import Path
@@ -57,18 +57,18 @@ def test_a_longer_text_is_never_less_stable(name: str) -> None:
         ("[ref]: https://exam", "[ref"),
     ],
 )
-def test_what_is_held_back(text: str, shown: str) -> None:
-    """What the next characters decide is held back; words, open emphasis and open code are not."""
+def test_undecided_text_is_held_back(text: str, shown: str) -> None:
+    """Text whose meaning the next characters decide is held back; words, open emphasis and open code are not."""
     assert text[: stable_length(text)] == shown
 
 
-def test_what_never_comes_is_not_held_back_for_long() -> None:
+def test_undecided_text_is_not_held_back_for_long() -> None:
     """A bracket without its end is shown after a while, and at once when its paragraph is complete."""
     assert stable_length("see [" + "word " * 100) > 490
     assert stable_length("see [word\n\nnext") == len("see [word\n\nnext")
 
 
-def test_a_page_ends_after_what_it_showed() -> None:
+def test_a_page_ends_after_its_shown_text() -> None:
     """A page that can't be rewritten does not end at the best place if it has shown more than that."""
     text = "A paragraph to be cut after.\n\nA second paragraph, which goes on. And goes on to its end here, and on."
     early = flow(Pages(), text[:60], lambda page: len(page) <= 70, final=False, append_only=True)
@@ -88,6 +88,6 @@ def test_a_page_that_is_nearly_full_ends_at_the_next_good_place() -> None:
 
 
 def test_the_raw_page() -> None:
-    """What a growing page says so far, with what it reopens but without what mends it."""
+    """The text of a growing page until now, including reopened marks but without the marks that only close it."""
     pages = flow(Pages(), "```py\none = 1\ntwo = 2\nthree = **3", lambda page: len(page) <= 30, final=False)
     assert (pages.raw, pages.open) == ("```py\nthree = **3", "```py\nthree = **3\n```")

@@ -7,7 +7,7 @@ from core.domain.beat import QUICK_READS, Beat
 from core.domain.chat import ChatMessage, ChatRequest
 from core.nebula.client import Nebula
 
-ASK = ChatRequest("Llama3.3-70B", (ChatMessage("user", "Hello?"),))
+GREETING_REQUEST = ChatRequest("Llama3.3-70B", (ChatMessage("user", "Hello?"),))
 
 
 async def test_a_stream_is_quick_after_several_pieces_in_quick_succession() -> None:
@@ -22,12 +22,12 @@ async def test_a_stream_is_quick_after_several_pieces_in_quick_succession() -> N
     assert beat.quick
 
 
-async def test_a_rest_ends_by_itself() -> None:
+async def test_a_gathering_ends_by_itself() -> None:
     """Nobody has to ask for the gathered pieces."""
     await Beat().rest()
 
 
-async def test_a_rest_ends_on_request() -> None:
+async def test_a_gathering_ends_on_request() -> None:
     """A request has an effect only while pieces gather."""
     beat = Beat()
     assert not beat.now()
@@ -39,14 +39,15 @@ async def test_a_rest_ends_on_request() -> None:
 
 
 async def test_gathered_pieces_are_read_together_and_at_once_on_request(server: NebulaServer) -> None:
-    """Tokens of a quick model come in few pieces; whoever shows them need not wait for the beat, and none is lost."""
+    """Tokens of a quick model come in few pieces. A reader that shows them need not wait for the beat, and none is
+    lost."""
     words = " ".join(f"w{number}" for number in range(60))
     server.pace = 300.0
     server.answer_next(words)
     beat, wanted = Beat(), 0
     async with (
         Nebula(api_key="key", base_url=server.base_url, platform_url=server.platform_url) as model,
-        model.stream(ASK, beat) as stream,
+        model.stream(GREETING_REQUEST, beat) as stream,
         asyncio.TaskGroup() as group,
     ):
 
@@ -64,13 +65,13 @@ async def test_gathered_pieces_are_read_together_and_at_once_on_request(server: 
 
 
 async def test_a_quick_stream_comes_in_few_pieces(server: NebulaServer) -> None:
-    """Tokens in quick succession are read together, even if nobody asks for them."""
+    """Tokens in quick succession are read together, even without a request."""
     words = " ".join(f"w{number}" for number in range(60))
     server.pace = 300.0
     server.answer_next(words)
     async with (
         Nebula(api_key="key", base_url=server.base_url, platform_url=server.platform_url) as model,
-        model.stream(ASK) as stream,
+        model.stream(GREETING_REQUEST) as stream,
     ):
         deltas = [delta.text async for delta in stream]
     assert "".join(deltas) == words

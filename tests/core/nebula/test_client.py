@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bots.sandbox.nebula.faults import Fault, Thought
+from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.chat import ChatMessage, ChatRequest, Completion, Delta, Finish, Usage
 from core.domain.errors import (
@@ -39,8 +39,8 @@ from tests.bounds import HANG_SECONDS
 
 PAYLOADS = Path(__file__).parents[2] / "payloads" / "nebula"
 SECRET = "the user's secret words"
-ASK = ChatRequest("Llama3.3-70B", (ChatMessage("system", "Be brief."), ChatMessage("user", SECRET)))
-ASK_R1 = ChatRequest("DeepSeek-R1-Distill-Qwen-32B", ASK.messages)
+PROMPTED_REQUEST = ChatRequest("Llama3.3-70B", (ChatMessage("system", "Be brief."), ChatMessage("user", SECRET)))
+ASK_R1 = ChatRequest("DeepSeek-R1-Distill-Qwen-32B", PROMPTED_REQUEST.messages)
 
 
 @pytest.fixture
@@ -65,16 +65,18 @@ def client(server: NebulaServer, **settings: Any) -> Nebula:
     return Nebula(base_url=server.base_url, platform_url=server.platform_url, **usual | settings)
 
 
-async def read(model: Nebula, request: ChatRequest = ASK) -> list[Delta]:
+async def read(model: Nebula, request: ChatRequest = PROMPTED_REQUEST) -> list[Delta]:
     async with model.stream(request) as deltas:
         return [delta async for delta in deltas]
 
 
-async def whole(model: Nebula, request: ChatRequest = ASK) -> str:
+async def whole(model: Nebula, request: ChatRequest = PROMPTED_REQUEST) -> str:
     return "".join(delta.text for delta in await read(model, request))
 
 
-async def failing(model: Nebula, kind: type[ModelError], request: ChatRequest = ASK) -> tuple[str, ModelError]:
+async def failing(
+    model: Nebula, kind: type[ModelError], request: ChatRequest = PROMPTED_REQUEST
+) -> tuple[str, ModelError]:
     """The text before the expected error, and the error."""
     text = ""
 
@@ -90,14 +92,16 @@ async def failing(model: Nebula, kind: type[ModelError], request: ChatRequest = 
     return text, caught.value
 
 
-def recorded(name: str) -> Fault:
+def recorded(name: str) -> NebulaFault:
     """The recorded response of a real server, to be replayed."""
     head, _, body = (PAYLOADS / f"{name}.http").read_bytes().partition(b"\n\n")
     status, *headers = head.decode().split("\n")
-    return Fault(status=int(status.split()[1]), body=body, headers=dict(header.split(": ", 1) for header in headers))
+    return NebulaFault(
+        status=int(status.split()[1]), body=body, headers=dict(header.split(": ", 1) for header in headers)
+    )
 
 
-# What is sent
+# Requests
 
 
 async def test_a_request_carries_the_documented_fields(server: NebulaServer, model: Nebula) -> None:
@@ -106,30 +110,30 @@ async def test_a_request_carries_the_documented_fields(server: NebulaServer, mod
     [request] = server.requests
     assert request.key == "ak_secret"
     assert request.model == "meta-llama/Llama-3.3-70B-Instruct"
-    assert request.messages == ASK.messages
+    assert request.messages == PROMPTED_REQUEST.messages
     assert (request.stream, request.include_usage, request.max_tokens) == (True, True, None)
     assert set(request.fields) == {"model", "messages", "max_tokens", "stream", "stream_options"}
 
 
 async def test_parameters_are_sent_when_set(server: NebulaServer, model: Nebula) -> None:
     """temperature, top_p and max_tokens arrive as set, even if they are zero."""
-    await read(model, ChatRequest("Llama3.1-8B", ASK.messages, temperature=0.0, top_p=0.5, max_tokens=7))
+    await read(model, ChatRequest("Llama3.1-8B", PROMPTED_REQUEST.messages, temperature=0.0, top_p=0.5, max_tokens=7))
     [request] = server.requests
     assert (request.temperature, request.top_p, request.max_tokens) == (0.0, 0.5, 7)
 
 
 async def test_other_model_names_pass_through(server: NebulaServer, model: Nebula) -> None:
     """Short names match in any letter case; all other names stay unchanged."""
-    await read(model, ChatRequest("llama3.1-8b", ASK.messages))
-    await failing(model, UnknownModel, ChatRequest("Vendor/New-Model", ASK.messages))
+    await read(model, ChatRequest("llama3.1-8b", PROMPTED_REQUEST.messages))
+    await failing(model, UnknownModel, ChatRequest("Vendor/New-Model", PROMPTED_REQUEST.messages))
     assert [request.model for request in server.requests] == ["meta-llama/Llama-3.1-8B-Instruct", "Vendor/New-Model"]
 
 
 async def test_a_server_that_refuses_stream_options_is_remembered_and_asked_without_them(
     server: NebulaServer, model: Nebula
 ) -> None:
-    """There is one refusal, and never another."""
-    server.fault(Fault(status=400, body='{"error":{"message":"Unrecognized request argument: stream_options"}}'))
+    """The server refuses once; later requests omit the options."""
+    server.fault(NebulaFault(status=400, body='{"error":{"message":"Unrecognized request argument: stream_options"}}'))
     server.answer_next("one")
     server.answer_next("two")
     assert [await whole(model), await whole(model)] == ["one", "two"]
@@ -139,13 +143,15 @@ async def test_a_server_that_refuses_stream_options_is_remembered_and_asked_with
 async def test_a_lone_surrogate_does_not_break_a_request_or_an_answer(server: NebulaServer, model: Nebula) -> None:
     """It becomes U+FFFD in both directions; whole characters stay."""
     server.fault(
-        Fault(body='data: {"choices":[{"delta":{"content":"x\\ud83dy\\ud83d\\ude42"},"finish_reason":"stop"}]}\n\n')
+        NebulaFault(
+            body='data: {"choices":[{"delta":{"content":"x\\ud83dy\\ud83d\\ude42"},"finish_reason":"stop"}]}\n\n'
+        )
     )
     assert await whole(model, ChatRequest("Llama3.1-8B", (ChatMessage("user", "a\ud83db🙂"),))) == "x\ufffdy🙂"
     assert server.requests[0].messages[0].content == "a\ufffdb🙂"
 
 
-# What is read
+# Responses
 
 
 async def test_a_stream_comes_in_pieces_and_ends_with_finish_and_usage(server: NebulaServer, model: Nebula) -> None:
@@ -153,12 +159,12 @@ async def test_a_stream_comes_in_pieces_and_ends_with_finish_and_usage(server: N
     held = server.hold(after=2)
     server.answer_next("one two three four")
     deltas: list[Delta] = []
-    async with model.stream(ASK) as stream:
+    async with model.stream(PROMPTED_REQUEST) as stream:
         async for delta in stream:
             deltas.append(delta)
             if "".join(each.text for each in deltas) == "one two":
                 assert not server.requests[0].finished
-                held.let_go()
+                held.release()
     assert "".join(delta.text for delta in deltas) == "one two three four"
     last = deltas[-1]
     assert last.finish is Finish.STOP
@@ -169,14 +175,14 @@ async def test_a_stream_comes_in_pieces_and_ends_with_finish_and_usage(server: N
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(noise=True),
-        Fault(crlf=True),
-        Fault(bytewise=True),
-        Fault(done=False),
-        Fault(noise=True, crlf=True, bytewise=True, done=False),
+        NebulaFault(noise=True),
+        NebulaFault(crlf=True),
+        NebulaFault(bytewise=True),
+        NebulaFault(done=False),
+        NebulaFault(noise=True, crlf=True, bytewise=True, done=False),
     ],
 )
-async def test_odd_streams_lose_nothing(server: NebulaServer, model: Nebula, fault: Fault) -> None:
+async def test_odd_streams_lose_nothing(server: NebulaServer, model: Nebula, fault: NebulaFault) -> None:
     """Pings, empty chunks, CRLF, single bytes and a missing [DONE] change nothing."""
     server.fault(fault)
     text = "Grüße 🙂\u2028 日本語 `code`"
@@ -185,10 +191,17 @@ async def test_odd_streams_lose_nothing(server: NebulaServer, model: Nebula, fau
 
 
 @pytest.mark.parametrize(
-    ("reason", "finish"), [("length", Finish.LENGTH), ("content_filter", Finish.FILTER), ("eos", Finish.STOP)]
+    ("reason", "finish"),
+    [
+        *((word, Finish.LENGTH) for word in ("length", "max_tokens", "MAX_TOKENS", "model_context_window_exceeded")),
+        *((word, Finish.LENGTH) for word in ("max_new_tokens", "model_length", "FinishReason.MAX_TOKENS", "limit")),
+        *((word, Finish.FILTER) for word in ("content_filter", "SAFETY", "RECITATION", "sensitive", "refusal")),
+        *((word, Finish.STOP) for word in ("eos", "eos_token", "end_turn", "STOP", "COMPLETE", "stop_sequence")),
+        *((word, Finish.UNKNOWN) for word in ("tool_calls", "OTHER", "repetition", "something new")),
+    ],
 )
 async def test_finish_reasons_are_mapped(server: NebulaServer, model: Nebula, reason: str, finish: Finish) -> None:
-    """length and content_filter have their own meanings; unknown reasons mean that the model was done."""
+    """The words of all servers; after a reason that we do not know the answer may be incomplete."""
     server.answer_next("a", finish=reason)
     assert (await read(model))[-1].finish is finish
 
@@ -203,7 +216,7 @@ async def test_done_without_a_finish_reason_is_an_end(server: NebulaServer, mode
 @pytest.mark.parametrize("bytewise", [False, True])
 async def test_thought_is_separated(server: NebulaServer, model: Nebula, style: Thought, bytewise: bool) -> None:
     """Tags, a missing opening tag and both field names give the same thought and the same clean answer."""
-    server.fault(Fault(bytewise=bytewise))
+    server.fault(NebulaFault(bytewise=bytewise))
     server.answer_next("It is 42.", thought="Okay, let me think.", style=style)
     deltas = await read(model, ASK_R1)
     assert "".join(delta.text for delta in deltas) == "It is 42."
@@ -234,7 +247,7 @@ def added(body: bytes, cuts: list[int]) -> tuple[str, str]:
     return total([*filter(None, deltas), answer.close()])
 
 
-UNEXPECTED = ["Okay so ", "first. hmm …\n", "</think>", "\n\n", "The answer ", "is 43."]
+UNOPENED_THOUGHT = ["Okay so ", "first. hmm …\n", "</think>", "\n\n", "The answer ", "is 43."]
 
 
 @pytest.mark.parametrize("bytewise", [False, True])
@@ -242,20 +255,20 @@ async def test_a_model_that_thinks_unexpectedly_ends_with_its_answer(
     server: NebulaServer, model: Nebula, bytewise: bool
 ) -> None:
     """A closing tag alone, from a model not known to think aloud, turns the text before it into thought."""
-    server.fault(Fault(body=events(*UNEXPECTED), bytewise=bytewise))
+    server.fault(NebulaFault(body=events(*UNOPENED_THOUGHT), bytewise=bytewise))
     assert total(await read(model)) == ("The answer is 43.", "Okay so first. hmm …\n")
 
 
-@given(st.lists(st.integers(0, len(events(*UNEXPECTED))), max_size=12))
+@given(st.lists(st.integers(0, len(events(*UNOPENED_THOUGHT))), max_size=12))
 def test_reads_of_any_size_give_the_same_answer(cuts: list[int]) -> None:
     """Many pieces in one read, or one piece in many reads: the thought and the answer are the same."""
-    assert added(events(*UNEXPECTED), cuts) == ("The answer is 43.", "Okay so first. hmm …\n")
+    assert added(events(*UNOPENED_THOUGHT), cuts) == ("The answer is 43.", "Okay so first. hmm …\n")
 
 
 async def test_an_answer_without_its_thought_grows(server: NebulaServer, model: Nebula) -> None:
     """Old LiteLLM drops the thought; the answer of a model known to think aloud then streams from its first word."""
     server.answer_next("\n\none two three")
-    server.fault(Fault(error_after=3))
+    server.fault(NebulaFault(error_after=3))
     text, _ = await failing(model, ServerTrouble, ASK_R1)
     assert text.startswith("one")
 
@@ -266,7 +279,7 @@ async def test_an_answer_without_its_thought_grows(server: NebulaServer, model: 
         events("Hm.\n", "</think>", "\n\n"),
         events("Hm.\n", "</think>"),
         events("<think>", "Hm.", "</think>", "\n"),
-        events(thought="Hm."),
+        events(thought="Hm.").replace(b'"stop"', b"null"),
         json.dumps({"choices": [{"message": {"content": "Hm.\n</think>\n\n"}, "finish_reason": "stop"}]}).encode(),
     ],
 )
@@ -289,9 +302,27 @@ def test_a_thought_that_takes_the_whole_limit_is_no_text() -> None:
 async def test_json_instead_of_a_stream_is_read(server: NebulaServer, model: Nebula) -> None:
     """A server that ignores `stream` still answers, even with blank lines before the object."""
     body = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "<think>a</think>\n\nb"}}]}
-    server.fault(Fault(body="\n\n" + json.dumps(body)))
+    server.fault(NebulaFault(body="\n\n" + json.dumps(body)))
     deltas = await read(model)
     assert ("".join(d.text for d in deltas), "".join(d.thought for d in deltas)) == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("vllm_stream_badutf", "bad byte: \ufffd after bad"),
+        ("vllm_stream_cututf", "cut: "),
+        ("vllm_stream_emoji", "Emoji: 🙂 cjk: 中 accent: é over"),
+        ("vllm_stream_md", "Mentions: @everyone and <@123> code:\n```py\nprint(1)\n``` end"),
+        ("vllm_stream_stop", "loop0 loop1 loop2 loop3 "),
+    ],
+)
+async def test_an_answer_in_the_reasoning_field_alone_is_the_answer(
+    server: NebulaServer, model: Nebula, name: str, text: str
+) -> None:
+    """vLLM's parser of thoughts puts an answer without a closing tag wholly into that field, and says "stop"."""
+    server.fault(recorded(name))
+    assert await whole(model) == text
 
 
 async def test_complete_does_not_stream(server: NebulaServer, model: Nebula) -> None:
@@ -334,7 +365,7 @@ async def test_recorded_answers(
     assert (deltas[-1].finish, deltas[-1].usage) == (finish, usage)
 
 
-# What goes wrong
+# Failures
 
 RECORDED_ERRORS = {
     BadKey: "litellm_bad_key litellm_key_expired litellm_key_wrong vllm_bad_key vllm_no_key",
@@ -348,8 +379,7 @@ RECORDED_ERRORS = {
     "vllm_topp_bad",
     ServerTrouble: "litellm_get_method litellm_no_key litellm_path404 vllm_engine_dead_next vllm_get_method "
     "vllm_path404",
-    NoAnswer: "vllm_nonstream_empty vllm_stream_badutf vllm_stream_cututf vllm_stream_emoji vllm_stream_empty "
-    "vllm_stream_md vllm_stream_stop",
+    NoAnswer: "vllm_nonstream_empty vllm_stream_empty",
 }
 
 
@@ -415,14 +445,14 @@ def wrapped(message: object, **more: object) -> str:
 )
 async def test_refusals_are_mapped(server: NebulaServer, status: int, body: str, kind: type[ModelError]) -> None:
     """By status, then type and code, then wording, however the body is wrapped."""
-    server.fault(Fault(status=status, body=body))
+    server.fault(NebulaFault(status=status, body=body))
     async with client(server, retries=1) as model:
         await failing(model, kind)
 
 
 async def test_an_unknown_model_is_named(model: Nebula) -> None:
     """The error has the requested name."""
-    _, error = await failing(model, UnknownModel, ChatRequest("no/such", ASK.messages))
+    _, error = await failing(model, UnknownModel, ChatRequest("no/such", PROMPTED_REQUEST.messages))
     assert isinstance(error, UnknownModel)
     assert error.model == "no/such"
 
@@ -432,7 +462,7 @@ async def test_errors_and_log_hold_no_message_text_and_no_key(
 ) -> None:
     """Even if a server quotes the request, we do not repeat it."""
     for status in (400, 500, 500):
-        server.fault(Fault(status=status, body=wrapped(f"{SECRET} ak_secret", type=SECRET, code="ak_secret")))
+        server.fault(NebulaFault(status=status, body=wrapped(f"{SECRET} ak_secret", type=SECRET, code="ak_secret")))
     caplog.set_level("DEBUG", "core")
     async with client(server, retries=2) as model:
         _, refused = await failing(model, BadRequest)
@@ -463,7 +493,7 @@ async def test_an_error_inside_a_stream_keeps_the_text(
 ) -> None:
     """The words before the error are delivered, then it is raised, and there is no other request."""
     server.answer_next("one two three")
-    server.fault(Fault(error_after=2, error=error))
+    server.fault(NebulaFault(error_after=2, error=error))
     text, _ = await failing(model, kind)
     assert text == "one two"
     assert len(server.requests) == 1
@@ -476,8 +506,8 @@ async def test_a_recorded_crash_in_a_stream_keeps_the_text(server: NebulaServer,
     assert text.startswith("loop0 loop1")
 
 
-@pytest.mark.parametrize("fault", [Fault(cut_after=2), Fault(error_after=2, error=": nothing more")])
-async def test_a_stream_that_ends_too_early_is_broken(server: NebulaServer, model: Nebula, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", [NebulaFault(cut_after=2), NebulaFault(error_after=2, error=": nothing more")])
+async def test_a_stream_that_ends_too_early_is_broken(server: NebulaServer, model: Nebula, fault: NebulaFault) -> None:
     """A reset connection, and a clean end without finish_reason and [DONE]."""
     server.answer_next("one two three")
     server.fault(fault)
@@ -488,7 +518,7 @@ async def test_a_stream_that_ends_too_early_is_broken(server: NebulaServer, mode
 
 async def test_a_web_page_instead_of_an_answer_is_a_failure(server: NebulaServer) -> None:
     """Some gateways send HTML with status 200."""
-    server.fault(Fault(body="<html>Welcome</html>", headers={"content-type": "text/html"}))
+    server.fault(NebulaFault(body="<html>Welcome</html>", headers={"content-type": "text/html"}))
     async with client(server, retries=1) as model:
         await failing(model, ServerTrouble)
 
@@ -497,7 +527,7 @@ async def test_the_wait_for_the_first_token_is_bounded_despite_pings(server: Neb
     """Role-only chunks and comments do not count as signs of life."""
     async with client(server, first_token=0.5) as model:
         await model.catalog()  # connected: the request itself needs none of the time
-        server.fault(Fault(stall_after=0))
+        server.fault(NebulaFault(stall_after=0))
         await failing(model, ModelTimeout)
     await server.until(lambda: any(each.closed_early for each in server.requests))
     assert len(server.requests) == 1
@@ -507,7 +537,7 @@ async def test_silence_before_the_headers_is_bounded_too(server: NebulaServer) -
     """A proxy may withhold its headers until the first token."""
     async with client(server, first_token=0.5) as model:
         await model.catalog()
-        server.fault(Fault(first_token=10 * HANG_SECONDS))
+        server.fault(NebulaFault(first_token=10 * HANG_SECONDS))
         await failing(model, ModelTimeout)
     await server.until(lambda: any(each.closed_early for each in server.requests))
 
@@ -515,7 +545,7 @@ async def test_silence_before_the_headers_is_bounded_too(server: NebulaServer) -
 async def test_the_wait_between_tokens_has_its_own_bound(server: NebulaServer) -> None:
     """A stall in mid-stream ends the answer and keeps its text."""
     server.answer_next("one two three")
-    server.fault(Fault(stall_after=2))
+    server.fault(NebulaFault(stall_after=2))
     async with client(server, between_tokens=0.5) as model:
         text, _ = await failing(model, ModelTimeout)
     assert text == "one two"
@@ -533,7 +563,7 @@ async def test_an_unreachable_server_is_server_trouble(server: NebulaServer) -> 
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_after_the_finish_nothing_can_spoil_the_answer(monkeypatch: pytest.MonkeyPatch, reset: bool) -> None:
+async def test_no_failure_after_the_finish_affects_the_answer(monkeypatch: pytest.MonkeyPatch, reset: bool) -> None:
     """If the server then falls silent or resets the connection, the answer is still complete."""
     monkeypatch.setattr("core.nebula.client.AFTER_FINISH_SECONDS", 0.05)
     gone = asyncio.Event()
@@ -560,7 +590,7 @@ async def test_after_the_finish_nothing_can_spoil_the_answer(monkeypatch: pytest
 
 async def test_an_endless_event_is_a_broken_stream(server: NebulaServer) -> None:
     """A server that never ends a line cannot fill the memory."""
-    server.fault(Fault(body=b"data: " + b"x" * (2 << 20), headers={"content-type": "text/event-stream"}))
+    server.fault(NebulaFault(body=b"data: " + b"x" * (2 << 20), headers={"content-type": "text/event-stream"}))
     async with client(server) as model:
         await failing(model, BrokenStream)
     assert len(server.requests) == 1
@@ -593,17 +623,19 @@ async def test_a_proxy_from_the_environment_is_used(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(status=500),
-        Fault(status=503, headers={"llm_provider-retry-after": "0.01"}),
-        Fault(status=408),
-        Fault(status=429, headers={"retry-after": "0.01"}),
-        Fault(cut_after=0),
-        Fault(error_after=0),
-        Fault(empty=True),
-        Fault(body='data: {"error":{"message":"x","code":"429"}}\n\ndata: [DONE]\n\n'),
+        NebulaFault(status=500),
+        NebulaFault(status=503, headers={"llm_provider-retry-after": "0.01"}),
+        NebulaFault(status=408),
+        NebulaFault(status=429, headers={"retry-after": "0.01"}),
+        NebulaFault(cut_after=0),
+        NebulaFault(error_after=0),
+        NebulaFault(empty=True),
+        NebulaFault(body='data: {"error":{"message":"x","code":"429"}}\n\ndata: [DONE]\n\n'),
     ],
 )
-async def test_a_failure_before_the_first_token_is_retried(server: NebulaServer, model: Nebula, fault: Fault) -> None:
+async def test_a_failure_before_the_first_token_is_retried(
+    server: NebulaServer, model: Nebula, fault: NebulaFault
+) -> None:
     """People do not notice a temporary failure."""
     server.fault(fault)
     server.answer_next("fine")
@@ -615,14 +647,14 @@ async def test_a_failure_before_the_first_token_is_retried(server: NebulaServer,
 
 async def test_complete_retries_too(server: NebulaServer, model: Nebula) -> None:
     """The same rules hold without a stream."""
-    server.fault(Fault(status=502))
+    server.fault(NebulaFault(status=502))
     server.answer_next("fine")
-    assert (await model.complete(ASK)).text == "fine"
+    assert (await model.complete(PROMPTED_REQUEST)).text == "fine"
 
 
 async def test_attempts_are_bounded(server: NebulaServer, model: Nebula) -> None:
     """Three attempts, then the error is shown."""
-    server.fault(Fault(status=500), times=None)
+    server.fault(NebulaFault(status=500), times=None)
     await failing(model, ServerTrouble)
     assert len(server.requests) == 3
 
@@ -630,14 +662,16 @@ async def test_attempts_are_bounded(server: NebulaServer, model: Nebula) -> None
 @pytest.mark.parametrize(
     ("fault", "requests"),
     [
-        (Fault(status=429, headers={"retry-after": "0"}), 2),
-        (Fault(status=429, body=wrapped("200 requests per day")), 1),
-        (Fault(empty=True), 2),
-        (Fault(status=401), 1),
-        (Fault(status=400), 1),
+        (NebulaFault(status=429, headers={"retry-after": "0"}), 2),
+        (NebulaFault(status=429, body=wrapped("200 requests per day")), 1),
+        (NebulaFault(empty=True), 2),
+        (NebulaFault(status=401), 1),
+        (NebulaFault(status=400), 1),
     ],
 )
-async def test_pointless_retries_are_not_made(server: NebulaServer, model: Nebula, fault: Fault, requests: int) -> None:
+async def test_pointless_retries_are_not_made(
+    server: NebulaServer, model: Nebula, fault: NebulaFault, requests: int
+) -> None:
     """A second rate limit or a second empty answer is final; a daily limit and a refusal are final at once."""
     server.fault(fault, times=None)
     with pytest.raises(ModelError):
@@ -659,7 +693,7 @@ async def test_a_long_retry_after_is_reported_instead_of_waited_out(
     server: NebulaServer, model: Nebula, headers: dict[str, str], least: float, most: float
 ) -> None:
     """Every form of Retry-After is understood; above 20 s people see the error at once."""
-    server.fault(Fault(status=429, headers=headers), times=None)
+    server.fault(NebulaFault(status=429, headers=headers), times=None)
     _, error = await failing(model, RateLimited)
     assert isinstance(error, RateLimited)
     assert error.retry_after is not None
@@ -670,7 +704,7 @@ async def test_a_long_retry_after_is_reported_instead_of_waited_out(
 @pytest.mark.parametrize("value", ["nan", "inf", "-5", "soon", "Wed, 21 Oct 2337 07:28:00 GMT", "1e400"])
 async def test_an_invalid_retry_after_is_ignored(server: NebulaServer, model: Nebula, value: str) -> None:
     """It counts as missing: there is one more attempt after a short pause."""
-    server.fault(Fault(status=429, headers={"retry-after": value}))
+    server.fault(NebulaFault(status=429, headers={"retry-after": value}))
     server.answer_next("fine")
     assert await whole(model) == "fine"
 
@@ -681,8 +715,8 @@ async def test_an_invalid_retry_after_is_ignored(server: NebulaServer, model: Ne
 async def test_leaving_the_context_closes_the_request(server: NebulaServer, model: Nebula) -> None:
     """A stopped answer stops on the server too, even while the server is silent."""
     server.answer_next("one two three")
-    server.fault(Fault(stall_after=2))
-    async with model.stream(ASK) as deltas:
+    server.fault(NebulaFault(stall_after=2))
+    async with model.stream(PROMPTED_REQUEST) as deltas:
         async for delta in deltas:
             if delta.text:
                 break
@@ -691,7 +725,7 @@ async def test_leaving_the_context_closes_the_request(server: NebulaServer, mode
 
 async def test_cancelling_closes_the_request(server: NebulaServer, model: Nebula) -> None:
     """Even before the headers have arrived."""
-    server.fault(Fault(first_token=10 * HANG_SECONDS))
+    server.fault(NebulaFault(first_token=10 * HANG_SECONDS))
     task = asyncio.create_task(read(model))
     await server.until(lambda: len(server.requests) == 1)
     task.cancel()
@@ -702,7 +736,7 @@ async def test_cancelling_closes_the_request(server: NebulaServer, model: Nebula
 
 async def test_requests_beyond_the_limit_wait_their_turn(server: NebulaServer) -> None:
     """Only `max_streams` run at the same time, and cancelled requests give their slot back."""
-    server.fault(Fault(stall_after=0), times=None)
+    server.fault(NebulaFault(stall_after=0), times=None)
     async with client(server, max_streams=2) as model:
         tasks = [asyncio.create_task(read(model)) for _ in range(6)]
         await server.until(lambda: len(server.requests) == 2)

@@ -28,7 +28,7 @@ async def test_the_connection_is_found_and_the_body_can_be_closed(server: Nebula
         connection = private_api.connection(response)
         assert isinstance(connection, asyncio.ReadTransport)
         assert connection.get_extra_info("peername")
-        held.let_go()
+        held.release()
         async for _ in pieces:
             pass
 

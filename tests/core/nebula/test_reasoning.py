@@ -152,7 +152,7 @@ def test_a_whole_answer_is_split_without_repeating_words() -> None:
     assert split("Okay</think>42.", "", Finish.STOP, unopened=True) == Delta(text="42.", thought="Okay")
 
 
-UNEXPECTED = [
+UNEXPECTED_THOUGHTS = [
     ("Okay so first. hmm …\n", "\n\nThe answer is 43."),  # the form of chat templates
     ("Okay, let me think for some time;", "\n\nThe final answer"),  # vLLM without its parser
     ("Okay, let me think", "\n\nThe final answer"),
@@ -172,7 +172,7 @@ UNEXPECTED = [
 ]
 
 
-@pytest.mark.parametrize(("thought", "answer"), UNEXPECTED)
+@pytest.mark.parametrize(("thought", "answer"), UNEXPECTED_THOUGHTS)
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_a_closing_tag_takes_back_the_thought(thought: str, answer: str, size: int) -> None:
     """An unknown model thinks aloud: the text shown before its closing tag is not the answer."""
@@ -189,7 +189,7 @@ def test_the_text_is_taken_back_in_one_delta() -> None:
     assert splitter.feed("!\n</think>\n\nNo") == Delta("!\n</think>\n\nNo")
 
 
-WORDS = [
+TAGS_AS_WORDS = [
     "Models end a thought with `</think>`\n\nand then answer.",
     "`a`, ``b ` </think>\n``",
     "```\n<think>\nHm\n</think>\nYes\n```\nLike this.",
@@ -219,7 +219,7 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", TAGS_AS_WORDS)
 @pytest.mark.parametrize("size", [1, 1000])
 def test_an_answer_may_explain_a_closing_tag(words: str, size: int) -> None:
     """In code, quotes, a sentence or a list, or with an opening tag, it is an ordinary word."""
@@ -253,7 +253,7 @@ def test_an_answer_full_of_tags_is_an_answer() -> None:
     assert run(words[words.index(".") + 2 :]) == ("Yes.", words[words.index(".") + 2 : words.rindex("</think>")])
 
 
-@pytest.mark.parametrize(("thought", "answer"), UNEXPECTED)
+@pytest.mark.parametrize(("thought", "answer"), UNEXPECTED_THOUGHTS)
 def test_a_whole_answer_is_split_at_an_unexpected_tag(thought: str, answer: str) -> None:
     """Nothing was shown before, so nothing is taken back."""
     assert split(f"{thought}</think>{answer}", "", Finish.STOP) == Delta(answer.lstrip(), thought)

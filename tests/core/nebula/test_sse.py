@@ -100,7 +100,7 @@ def test_an_event_in_many_pieces_is_joined_in_linear_time() -> None:
     assert [len(event.data) for event in events] == [3_600_000]
 
 
-LINES = st.sampled_from(
+STREAM_LINES = st.sampled_from(
     [
         b'data: {"t":"\xe2\x80\xa8\xf0\x9f\x99\x82"}',
         b"data:x",
@@ -116,7 +116,7 @@ LINES = st.sampled_from(
 
 
 @given(
-    st.lists(st.tuples(LINES, st.sampled_from([b"\n", b"\r\n", b"\r"])), max_size=12),
+    st.lists(st.tuples(STREAM_LINES, st.sampled_from([b"\n", b"\r\n", b"\r"])), max_size=12),
     st.booleans(),
     st.data(),
 )
@@ -130,9 +130,9 @@ def test_splits_change_nothing(lines: list[tuple[bytes, bytes]], bom: bool, data
     assert decode(*(bytes((byte,)) for byte in body)) == decode(body)
 
 
-@given(st.lists(st.lists(LINES, max_size=3), max_size=6), st.data())
+@given(st.lists(st.lists(STREAM_LINES, max_size=3), max_size=6), st.data())
 def test_a_read_of_whole_events_gives_the_same_events(events: list[list[bytes]], data: st.DataObject) -> None:
-    """Reads that end where events end take a short cut, which gives the same result as single bytes."""
+    """Reads that end at the end of an event take a shorter path, which gives the same result as single bytes."""
     blocks = [b"".join(line + b"\n" for line in lines) + b"\n" for lines in events]
     cuts = sorted(data.draw(st.lists(st.integers(0, len(blocks)), max_size=4)))
     pieces = [b"".join(blocks[start:stop]) for start, stop in pairwise([0, *cuts, len(blocks)])]

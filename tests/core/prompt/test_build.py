@@ -43,7 +43,7 @@ def test_direct_message_needs_no_names() -> None:
     assert [message.content for message in request(DIRECT).messages] == ["Be brief.", "why?"]
 
 
-def test_parameters_are_the_channels() -> None:
+def test_request_has_the_channels_parameters() -> None:
     """The request has the channel's parameters; what is not set stays unset."""
     sent = request(max_tokens=77)
     assert (sent.temperature, sent.top_p, sent.max_tokens) == (0.5, 0.9, 77)
@@ -66,7 +66,7 @@ def test_oldest_history_is_left_out_first() -> None:
 
 
 def test_question_that_does_not_fit_is_refused() -> None:
-    """Better a sentence than a truncated question."""
+    """The person gets a sentence; the question is never truncated."""
     with pytest.raises(ContextTooLong):
         request(text="word " * 5000, context=4096)
 

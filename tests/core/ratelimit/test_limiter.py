@@ -1,4 +1,4 @@
-"""Who calls next: never over the limit, finals first, everybody in turn, and all processes together within it."""
+"""The order of calls: never above the limit, final frames first, replies in turn, and all processes together."""
 
 import asyncio
 from collections import deque
@@ -13,7 +13,7 @@ from core.ratelimit.limiter import CallRequest, Decision, RateLimiter, Ticket
 from core.store.ratelimits import RedisRateLimit
 from tests.bounds import HANG_SECONDS
 
-QUICK = RateLimit("scope", 4, 0.2)
+QUICK_LIMIT = RateLimit("scope", 4, 0.2)
 
 
 def now() -> float:
@@ -39,12 +39,12 @@ def within(made: list[float], limit: RateLimit) -> bool:
 
 @pytest.mark.parametrize("final", [False, True])
 async def test_limit_holds_in_every_window(final: bool) -> None:
-    """However many ask, no window holds more calls than the platform allows."""
+    """No window holds more calls than the platform allows, however many replies ask."""
     limiter, made = RateLimiter(), list[float]()
     async with asyncio.TaskGroup() as group:
         for _ in range(3):
-            group.create_task(calls(limiter.ticket(), QUICK, 4, made, final=final))
-    assert within(made, QUICK)
+            group.create_task(calls(limiter.ticket(), QUICK_LIMIT, 4, made, final=final))
+    assert within(made, QUICK_LIMIT)
 
 
 async def test_limit_holds_over_processes(redis_client: Redis) -> None:
@@ -58,7 +58,7 @@ async def test_limit_holds_over_processes(redis_client: Redis) -> None:
                 for final in (False, True):
                     group.create_task(calls(limiter.ticket(), limit, 6, each, final=final))
         await redis_client.set("end", 1)
-        # The times at which Redis admitted them; a busy process may learn of that at any time later.
+        # These are the times at which Redis admitted the calls; a busy process may learn of it at any later time.
         admitted: list[int] = []
         while (words := (await wire.next_command())["command"].split())[:2] != ["SET", "end"]:
             if words[0] == "ZADD":
@@ -69,8 +69,9 @@ async def test_limit_holds_over_processes(redis_client: Redis) -> None:
     assert min(made["b"]) < max(made["a"])
 
 
-async def test_calls_asked_for_ahead_count_as_made(redis_client: Redis) -> None:
-    """However many calls are asked for at once, no more leave than the limit has, and others find some left."""
+async def test_calls_requested_in_advance_count(redis_client: Redis) -> None:
+    """However many calls one process asks for at once, no more are sent than the limit allows, and others find some
+    left."""
     shared, left = _shared(redis_client), 0
     while not (decision := await shared.admit("wide", CallRequest(50, 600.0, 50, 600.0, 1, 4))).wait:
         assert decision.ahead <= 4
@@ -79,7 +80,7 @@ async def test_calls_asked_for_ahead_count_as_made(redis_client: Redis) -> None:
     assert decision.ahead == 0
 
 
-async def test_no_call_leaves_that_was_not_counted(redis_client: Redis) -> None:
+async def test_every_sent_call_was_counted(redis_client: Redis) -> None:
     """Two busy processes under a wide limit make no more calls than Redis counted."""
     limit, made = RateLimit("wide", 50, 0.4, spread=False), list[float]()
     shareds = [_Counted(redis_client, answer_timeout=HANG_SECONDS) for _ in range(2)]
@@ -92,8 +93,8 @@ async def test_no_call_leaves_that_was_not_counted(redis_client: Redis) -> None:
     assert sum(shared.counted for shared in shareds) >= 200
 
 
-async def test_a_burst_asks_for_nothing_ahead(redis_client: Redis) -> None:
-    """Twenty replies that begin at once use up twenty calls, not more: others find the rest."""
+async def test_a_burst_requests_nothing_in_advance(redis_client: Redis) -> None:
+    """Twenty replies that begin at once use twenty calls and no more, so that others find the rest."""
     limit, shared = RateLimit("wide", 50, 600.0, spread=False), _Counted(redis_client, answer_timeout=HANG_SECONDS)
     limiter = RateLimiter(shared)
     await asyncio.gather(*(limiter.ticket().permit(limit) for _ in range(20)))
@@ -106,7 +107,7 @@ async def test_first_call_does_not_wait() -> None:
         RateLimiter().permit(RateLimit("slow", 1, 60)).send(None)
 
 
-async def test_final_frame_finds_a_call_left() -> None:
+async def test_a_call_is_kept_for_the_final_frame() -> None:
     """Interim frames leave the last call of a window to a final frame."""
     limiter, limit = RateLimiter(), RateLimit("scope", 5, 60)
     ticket, made = limiter.ticket(), list[float]()
@@ -136,7 +137,7 @@ async def test_final_frame_overtakes_waiting_interim_frames() -> None:
 
 
 async def test_replies_take_turns() -> None:
-    """Of two replies waiting for one limit, the one goes next whose last call is longer ago."""
+    """Of two replies that wait for one limit, the one with the older last call goes next."""
     limiter, order = RateLimiter(), list[str]()
 
     async def reply(name: str) -> None:
@@ -169,8 +170,8 @@ async def test_a_wider_limit_holds_for_all_within_it() -> None:
     assert within(made, whole)
 
 
-async def test_waiter_that_gave_up_is_passed_over() -> None:
-    """A cancelled frame gets no permit and does not block those behind it."""
+async def test_cancelled_waiter_is_skipped() -> None:
+    """A cancelled frame gets no permit and does not block the next ones."""
     limiter, limit, made = RateLimiter(), RateLimit("scope", 1, 0.05), list[float]()
     async with await limiter.permit(limit):
         pass
@@ -189,7 +190,7 @@ async def test_permit_granted_in_the_moment_of_a_cancellation_is_given_back() ->
     held = await limiter.permit(limit, final=True)
     waiting = asyncio.create_task(limiter.permit(limit, final=True))
     await asyncio.sleep(0)
-    held.give_back()  # now it is the turn of the one that waits
+    held.give_back()  # now the waiting one is next
     waiting.cancel()
     with suppress(asyncio.CancelledError):
         await waiting
@@ -197,7 +198,7 @@ async def test_permit_granted_in_the_moment_of_a_cancellation_is_given_back() ->
 
 
 async def test_platform_may_ask_to_wait() -> None:
-    """The bucket goes on after Retry-After seconds, not earlier; final calls wait as well."""
+    """Calls continue after Retry-After seconds, not earlier; final calls wait as well."""
     limiter, limit = RateLimiter(), RateLimit("scope", 100, 1)
     with suppress(SlowDown):
         async with await limiter.permit(limit):
@@ -220,7 +221,7 @@ async def test_a_refusal_of_the_whole_bot_holds_all() -> None:
 
 
 async def test_a_refusal_reaches_all_processes(redis_client: Redis) -> None:
-    """When one process is asked to wait, the others wait as well, and go on with the lower limit."""
+    """If the platform asks one process to wait, the others wait as well, and continue with the lower limit."""
     limit = RateLimit("shared", 40, 1.0)
     here, there = RateLimiter(_shared(redis_client)), RateLimiter(_shared(redis_client))
     with suppress(SlowDown):
@@ -242,8 +243,8 @@ async def test_the_longest_pause_and_the_lowest_limit_stay(redis_client: Redis) 
     assert decision.calls == 10
 
 
-async def test_whoever_ends_shares_no_more(redis_client: Redis) -> None:
-    """Replies that make their last call leave the whole limit at once to those that go on elsewhere."""
+async def test_ended_replies_take_no_share(redis_client: Redis) -> None:
+    """Replies that make their last call leave the whole limit at once to replies of other processes."""
     limit = RateLimit("shared", 40, 1.0)
     here, there = RateLimiter(_shared(redis_client)), RateLimiter(_shared(redis_client))
     tickets = [here.ticket() for _ in range(3)]
@@ -258,7 +259,7 @@ async def test_whoever_ends_shares_no_more(redis_client: Redis) -> None:
         assert there.bucket(limit).others == 0
 
 
-async def test_what_the_platform_states_is_learnt() -> None:
+async def test_the_stated_limit_is_learnt() -> None:
     """A permit passes on what an answer says about the limit."""
     limiter, limit = RateLimiter(), RateLimit("scope", 5, 0.1)
     async with await limiter.permit(limit) as permit:
@@ -274,7 +275,7 @@ def _shared(redis: Redis) -> RedisRateLimit:
 
 
 class _Counted(RedisRateLimit):
-    """Adds up the calls that were counted, ahead or when they left."""
+    """Sums the calls that were counted, in advance or when they were sent."""
 
     counted = 0
 
@@ -294,12 +295,12 @@ class _Lost:
         raise StoreError("away")
 
 
-async def test_without_redis_each_goes_by_its_own_count() -> None:
+async def test_without_redis_each_process_counts_alone() -> None:
     """An outage neither stops replies nor makes them exceed the limit."""
     made = list[float]()
     limiter = RateLimiter(_Lost())  # type: ignore[arg-type]
-    await calls(limiter.ticket(), QUICK, 8, made, final=True)
-    assert within(made, QUICK)
+    await calls(limiter.ticket(), QUICK_LIMIT, 8, made, final=True)
+    assert within(made, QUICK_LIMIT)
     with suppress(SlowDown):
-        async with await limiter.permit(QUICK):
+        async with await limiter.permit(QUICK_LIMIT):
             raise SlowDown("429", 0.01)

@@ -1,4 +1,4 @@
-"""The arithmetic of a limit: never more calls than allowed, one left for an end, and what platforms say is heeded."""
+"""The arithmetic of a limit: never more calls than allowed, one kept for an end, and the platform's own numbers."""
 
 import math
 from itertools import pairwise
@@ -37,7 +37,7 @@ def run(
 def test_no_window_sees_more_calls_than_allowed(
     calls: int, seconds: float, wishes: list[tuple[float, float, bool]]
 ) -> None:
-    """Whenever calls arrive between their leaving and their landing, the platform's limit holds."""
+    """The platform's limit holds, no matter when between sending and answer a call arrives there."""
     window, now, arrived = SlidingWindow(calls, seconds), 0.0, list[float]()
     for pause, flight, final in wishes:
         now = max(now + pause, window.free_at(now + pause, final=final))
@@ -72,7 +72,7 @@ def test_an_unused_window_is_used_faster() -> None:
 
 
 def test_nobody_freezes_in_a_long_minute() -> None:
-    """However long it goes on, the pauses stay close to what the limit forces."""
+    """However long the reply grows, the pauses stay close to those that the limit forces."""
     left = run(SlidingWindow(50, 60.0), 300, active=5)
     assert max(later - first for first, later in pairwise(left)) < 3.0
     assert len(left) > 300 / 60 * 50 * 0.7
@@ -86,13 +86,13 @@ def test_one_reply_keeps_the_least_pause() -> None:
 
 
 def test_posts_are_not_spread() -> None:
-    """New messages go out as long as there are calls."""
+    """New messages are posted at once as long as calls are left."""
     window = SlidingWindow(5, 5.0, spread=False)
-    assert len([at for at in run(window, 1, flight=0.0) if at == 0.0]) == 4  # one is left for a reply that ends
+    assert len([at for at in run(window, 1, flight=0.0) if at == 0.0]) == 4  # one is kept for a reply that ends
 
 
-def test_calls_on_their_way_count() -> None:
-    """While all calls of a window are on their way, nothing can be said about the next one."""
+def test_calls_in_flight_count() -> None:
+    """While all calls of a window are in flight, the time of the next one is unknown."""
     window = SlidingWindow(2, 1.0)
     for _ in range(2):
         window.take(0.0, interim=False)
@@ -101,7 +101,7 @@ def test_calls_on_their_way_count() -> None:
     assert window.free_at(10.0, final=True) == pytest.approx(11.0, abs=0.1)
 
 
-def test_headers_go_before_belief() -> None:
+def test_headers_override_the_estimate() -> None:
     """A lower limit, a longer window, calls of others and an empty bucket count as the platform states them."""
     window = SlidingWindow(5, 5.0)
     window.take(0.0, interim=False)
@@ -118,20 +118,20 @@ def test_headers_go_before_belief() -> None:
 
 
 def test_a_refusal_halves_a_limit_that_was_never_stated() -> None:
-    """Where a platform only refuses, half the limit is left, and it comes back bit by bit."""
+    """If a platform only refuses calls, half the limit remains, and it recovers step by step."""
     window = SlidingWindow(50, 60.0)
     window.refused(0.0, 10.0)
     assert window.calls == 25
     assert window.free_at(1.0, final=True) == 10.0
-    window.refused(1.0, 10.0)  # a call that was on its way meets the same refusal
+    window.refused(1.0, 10.0)  # a call that was in flight gets the same refusal
     assert window.calls == 25
     for later in range(100, 400, 10):
         window.free_at(float(later), final=False)
     assert window.calls == 50
 
 
-def test_a_refusal_where_limits_are_stated_is_just_a_pause() -> None:
-    """With headers there is nothing to guess."""
+def test_a_refusal_with_stated_limits_is_only_a_pause() -> None:
+    """With headers the limit is known."""
     window = SlidingWindow(5, 5.0)
     window.learn(RateLimitStatus(5, 4, 5.0), 0.0)
     window.refused(0.0, 1.0)
@@ -139,7 +139,7 @@ def test_a_refusal_where_limits_are_stated_is_just_a_pause() -> None:
 
 
 def test_an_unused_call_is_given_back() -> None:
-    """What was not sent does not count."""
+    """A call that was not sent does not count."""
     window = SlidingWindow(1, HORIZON_SECONDS)
     before = window.take(0.0, interim=True)
     window.give_back(before)

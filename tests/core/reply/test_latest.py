@@ -7,7 +7,7 @@ import pytest
 from core.reply.latest import Latest
 
 
-async def test_what_was_not_read_in_time_is_replaced() -> None:
+async def test_an_unread_value_is_replaced() -> None:
     """A reader gets the newest value, and waits for one that it has not seen."""
     cell = Latest(0)
     cell.set(1)
@@ -33,8 +33,9 @@ async def test_only_the_last_value_ends_a_wait_for_it() -> None:
     assert cell.value == 4
 
 
-async def test_what_waits_is_given_up_at_the_last_value() -> None:
-    """A wait inside the context ends with TimeoutError at the close, or at once after it; no other value ends it."""
+async def test_the_last_value_ends_a_wait() -> None:
+    """A wait inside the context ends with TimeoutError at the close, or at once if it is closed already; no other value
+    ends it."""
     cell, begun = Latest(0), asyncio.Event()
 
     async def wait() -> None:

@@ -1,4 +1,4 @@
-"""What people see around the text: signs of life, distinct ends, small print, buttons, and at last a file."""
+"""Everything around the text of a reply: signs of life, distinct ends, small print, buttons and the attached file."""
 
 from dataclasses import dataclass, replace
 
@@ -22,9 +22,9 @@ from core.reply.layout import (
 )
 from core.reply.state import Phase, Reply
 from tests.core.reply.test_publisher import publishing
-from tests.core.room import Room
+from tests.core.room import MemorySurface
 
-ASKED = Reply().to(Phase.THINKING, asked=0.0)
+THINKING_REPLY = Reply().to(Phase.THINKING, asked=0.0)
 
 
 def fits(page: Page) -> bool:
@@ -37,22 +37,22 @@ def shown(reply: Reply, now: float = 0.0, style: ReplyStyle = ReplyStyle()) -> t
 
 def written(text: str, **values: object) -> Reply:
     """A reply with this text that is still growing."""
-    return ASKED.add(Delta(text=text, **values), 1.0)  # type: ignore[arg-type]
+    return THINKING_REPLY.add(Delta(text=text, **values), 1.0)  # type: ignore[arg-type]
 
 
 def test_a_silent_model_is_shown_as_thinking() -> None:
-    """Nothing at first, since typing or a status shows it; after a while, a line that counts the time."""
-    assert shown(ASKED, SILENCE_SECONDS - 1) == ()
-    assert [page.head for page in shown(ASKED, SILENCE_SECONDS + 2)] == ["Thinking… 10 s"]
-    assert [page.head for page in shown(ASKED, 75.0)] == ["Thinking… 1 min 15 s"]
+    """At first nothing, since typing or a status shows it; after a while a line with the time."""
+    assert shown(THINKING_REPLY, SILENCE_SECONDS - 1) == ()
+    assert [page.head for page in shown(THINKING_REPLY, SILENCE_SECONDS + 2)] == ["Thinking… 10 s"]
+    assert [page.head for page in shown(THINKING_REPLY, 75.0)] == ["Thinking… 1 min 15 s"]
 
 
 def test_a_surface_with_a_status_shows_no_message_without_text() -> None:
-    """Where the platform itself shows that the model thinks, no message is posted for that."""
+    """If the platform itself shows that the model thinks, no message is posted for it."""
     style = ReplyStyle(by_status=True)
-    assert shown(ASKED, 75.0, style) == ()
-    assert shown(ASKED.add(Delta(thought="hm"), 1.0), 75.0, style) == ()
-    assert shown(ASKED.to(Phase.FAILED, "It broke."), 75.0, style) != ()
+    assert shown(THINKING_REPLY, 75.0, style) == ()
+    assert shown(THINKING_REPLY.add(Delta(thought="hm"), 1.0), 75.0, style) == ()
+    assert shown(THINKING_REPLY.to(Phase.FAILED, "It broke."), 75.0, style) != ()
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_a_surface_with_a_status_shows_no_message_without_text() -> None:
         (Reasoning.SUMMARY, "Thinking… 5 s: Let me see.", "Thought for 6 s: Let me see."),
     ],
 )
-def test_a_thought_is_shown_as_the_room_wants(reasoning: Reasoning, during: str, after: str) -> None:
-    """Nothing of it, only its time, or its newest lines as well; never inside the answer."""
+def test_a_thought_is_shown_as_the_setting_says(reasoning: Reasoning, during: str, after: str) -> None:
+    """The room chooses: nothing, only its time, or its newest lines as well; never inside the answer."""
     style = ReplyStyle(reasoning=reasoning)
-    thinking = ASKED.add(Delta(thought="Let me\nsee."), 1.0)
+    thinking = THINKING_REPLY.add(Delta(thought="Let me\nsee."), 1.0)
     assert "".join(page.head for page in shown(thinking, 6.5, style)) == during
     answering = thinking.add(Delta(text="Answer"), 7.0)
     (page,) = shown(answering, 8.0, style)
@@ -75,7 +75,7 @@ def test_a_thought_is_shown_as_the_room_wants(reasoning: Reasoning, during: str,
 
 def test_a_long_thought_is_cut_to_its_newest_words() -> None:
     """A summary is small print, not another answer."""
-    thinking = ASKED.add(Delta(thought="word " * 500 + "the end."), 1.0)
+    thinking = THINKING_REPLY.add(Delta(thought="word " * 500 + "the end."), 1.0)
     (page,) = shown(thinking, 2.0, ReplyStyle(reasoning=Reasoning.SUMMARY))
     assert page.head.endswith("the end.")
     assert len(page.head) < THOUGHT_CHARACTERS + 30
@@ -89,7 +89,7 @@ def test_text_that_turned_out_to_be_thought_is_thought() -> None:
 
 
 def test_a_growing_page_is_marked() -> None:
-    """Only the last page is marked and has the button; so nobody takes a growing answer for complete."""
+    """Only the last page is marked and has the button, so that nobody takes a growing answer for complete."""
     pages = shown(written("word " * 60), style=ReplyStyle(buttons=True))
     assert len(pages) == 2
     assert [(page.growing, page.foot, page.actions) for page in pages] == [
@@ -99,7 +99,7 @@ def test_a_growing_page_is_marked() -> None:
 
 
 def test_the_end_has_its_buttons() -> None:
-    """Regenerate after every end, Continue after the length limit; none where there is nothing to ask again."""
+    """Regenerate after every end, Continue after the length limit; none if there is nothing to ask again."""
     style = ReplyStyle(buttons=True)
     done = written("text").to(Phase.DONE)
     cut = written("text", finish=Finish.LENGTH).to(Phase.DONE)
@@ -112,7 +112,7 @@ def test_the_end_has_its_buttons() -> None:
 
 
 def test_the_footer_tells_model_tokens_and_time() -> None:
-    """Shown at the end, if wanted, after the notice about the end; it never opens another page."""
+    """It is shown at the end, if switched on, after the notice about the end; it never opens another page."""
     style = ReplyStyle(model="org/some_model")
     growing = written("x" * 300)
     ended = growing.add(Delta(usage=Usage(9, 1234), finish=Finish.LENGTH), 2.0).to(Phase.DONE, ended=8.25)
@@ -124,12 +124,12 @@ def test_the_footer_tells_model_tokens_and_time() -> None:
     assert len(after) == len(before)
 
 
-def test_many_pages_become_a_beginning() -> None:
-    """Past the limit the pages stay as they are and say that a file will come; at the end, that it is there."""
+def test_a_reply_of_many_pages_shows_its_beginning() -> None:
+    """Above the limit the pages stay as they are and announce a file; at the end they say that it is there."""
     style, text = ReplyStyle(pages=2), "word " * 400
     growing, done = written(text), written(text).to(Phase.DONE)
     layout = ReplyLayout(fits, style=style)
-    assert layout.overflows(growing) is False  # not known until it is laid out
+    assert layout.overflows(growing) is False  # unknown until the layout
     before = layout.pages(growing, 0.0)
     assert layout.overflows(growing)
     assert (len(before), before[-1].foot, before[-1].growing) == (2, WILL_BE_FILE, True)
@@ -139,8 +139,8 @@ def test_many_pages_become_a_beginning() -> None:
 
 
 async def test_the_whole_answer_is_attached() -> None:
-    """The file holds exactly the model's text."""
-    room, text = Room(limit=300), "wörd " * 400
+    """The file contains exactly the model's text."""
+    room, text = MemorySurface(limit=300), "wörd " * 400
     async with publishing(room, style=ReplyStyle(pages=2)) as draft:
         draft.write(text)
         draft.end()
@@ -153,7 +153,7 @@ async def test_the_whole_answer_is_attached() -> None:
 @pytest.mark.parametrize("error", [Forbidden("missing_scope"), Rejected("too large")])
 async def test_where_no_file_can_be_attached_the_reply_ends(error: Exception) -> None:
     """No answer takes more messages than it may: its last one says that there is more."""
-    room, words = Room(limit=300), [f"word{number}" for number in range(300)]
+    room, words = MemorySurface(limit=300), [f"word{number}" for number in range(300)]
     async with publishing(room, style=ReplyStyle(pages=2)) as draft:
         draft.write(" ".join(words))
         await room.until("word30 ")
@@ -165,9 +165,9 @@ async def test_where_no_file_can_be_attached_the_reply_ends(error: Exception) ->
     assert not room.files
 
 
-async def test_a_file_that_got_lost_is_sent_again() -> None:
-    """A passing fault costs only a moment."""
-    room, text = Room(limit=300), "word " * 400
+async def test_a_lost_file_is_sent_again() -> None:
+    """A temporary fault costs only a moment."""
+    room, text = MemorySurface(limit=300), "word " * 400
     async with publishing(room, style=ReplyStyle(pages=2)) as draft:
         room.file_faults = [Unreachable("502")]
         draft.write(text)
@@ -175,9 +175,9 @@ async def test_a_file_that_got_lost_is_sent_again() -> None:
     assert list(room.files.values()) == [text.encode()]
 
 
-async def test_a_room_may_want_replies_at_once() -> None:
+async def test_a_room_may_show_only_complete_replies() -> None:
     """With streaming off, nothing is shown until the answer is complete; then all of it is."""
-    room = Room()
+    room = MemorySurface()
     async with publishing(room, style=ReplyStyle(live=False)) as draft:
         for _ in range(5):
             draft.write("word ")
@@ -187,8 +187,8 @@ async def test_a_room_may_want_replies_at_once() -> None:
     assert [page.text for page in room.messages.values()] == [("word " * 5).rstrip()]
 
 
-def test_another_model_that_answers_is_named() -> None:
-    """Where the fallback answered, the small print says so and the footer names it; there is space for both."""
+def test_the_fallback_model_is_named() -> None:
+    """If the fallback answered, the small print says so and the footer names it; there is space for both."""
     done = written("Hello", model="vendor/spare").to(Phase.DONE, ended=2.0)
     (page,) = shown(done)
     assert page.foot == "`vendor/spare` answered, because the model set here is not responding."
@@ -225,7 +225,7 @@ async def test_what_was_accepted_of_a_refused_page_stays() -> None:
 
 
 @dataclass
-class Strict(Room):
+class Strict(MemorySurface):
     """A room that refuses what is too long for it, or says a forbidden word."""
 
     forbidden: str = ""

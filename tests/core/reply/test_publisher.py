@@ -20,14 +20,14 @@ from core.reply.publisher import ReplyPublisher
 from core.reply.state import Phase, Reply
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import eventually
-from tests.core.room import Room
+from tests.core.room import MemorySurface
 
 
 class Draft:
     """A reply being written, and the room in which it is shown."""
 
     def __init__(
-        self, room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "", style: ReplyStyle = PLAIN
+        self, room: MemorySurface, progress: Progress = NOTHING_SHOWN, heading: str = "", style: ReplyStyle = PLAIN
     ) -> None:
         self.cell = Latest(Reply().to(Phase.THINKING))
         self.reported: list[Progress] = []
@@ -46,7 +46,7 @@ class Draft:
         self.cell.set(self.cell.value.add(Delta(text=text, thought=thought), now))
 
     async def pause(self) -> None:
-        """Let the publisher look."""
+        """Let the publisher run."""
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -56,7 +56,7 @@ class Draft:
 
 @asynccontextmanager
 async def publishing(
-    room: Room, progress: Progress = NOTHING_SHOWN, heading: str = "", style: ReplyStyle = PLAIN
+    room: MemorySurface, progress: Progress = NOTHING_SHOWN, heading: str = "", style: ReplyStyle = PLAIN
 ) -> AsyncIterator[Draft]:
     """A draft whose publisher runs; leaving waits for its last frame."""
     draft = Draft(room, progress, heading, style)
@@ -66,8 +66,8 @@ async def publishing(
 
 
 async def test_reply_grows_in_place() -> None:
-    """The first word is posted, the rest is edited into the same message."""
-    room = Room()
+    """The first word is posted; edits of the same message show the rest."""
+    room = MemorySurface()
     async with publishing(room) as draft:
         draft.write("One")
         await room.until("One")
@@ -80,8 +80,8 @@ async def test_reply_grows_in_place() -> None:
 
 
 async def test_stale_text_is_never_sent() -> None:
-    """What was written while a call was on its way is sent right after it, newest state only."""
-    room = Room()
+    """After a call, only the newest state of the text written during it is sent."""
+    room = MemorySurface()
     async with publishing(room) as draft:
         draft.write("n0")
         await room.until("n0")
@@ -97,7 +97,7 @@ async def test_stale_text_is_never_sent() -> None:
 
 async def test_writer_never_waits_for_the_platform() -> None:
     """Even if the platform does not answer, the whole answer is written."""
-    room = Room()
+    room = MemorySurface()
     room.gate.clear()
     async with publishing(room) as draft:
         for number in range(1000):
@@ -111,7 +111,7 @@ async def test_writer_never_waits_for_the_platform() -> None:
 
 async def test_long_reply_takes_several_messages() -> None:
     """Text over the limit continues in the next message, and none of it is lost."""
-    room = Room(limit=300)
+    room = MemorySurface(limit=300)
     words = [f"word{number}" for number in range(200)]
     async with publishing(room) as draft:
         for index, word in enumerate(words):
@@ -134,7 +134,7 @@ async def test_long_reply_takes_several_messages() -> None:
 )
 async def test_ends_look_different(phase: Phase, notice: str, foot: str) -> None:
     """Done, failed and stopped look different; the text so far stays."""
-    room = Room()
+    room = MemorySurface()
     async with publishing(room) as draft:
         draft.write("Some text")
         draft.end(phase, notice)
@@ -142,9 +142,9 @@ async def test_ends_look_different(phase: Phase, notice: str, foot: str) -> None
     assert (page.text, page.foot) == ("Some text", foot)
 
 
-async def test_cut_by_length_is_said() -> None:
+async def test_cut_by_length_is_marked() -> None:
     """An answer that hit max_tokens does not look complete."""
-    room = Room()
+    room = MemorySurface()
     async with publishing(room) as draft:
         draft.cell.set(draft.cell.value.add(Delta(text="and then", finish=Finish.LENGTH), 0))
         draft.end()
@@ -153,7 +153,7 @@ async def test_cut_by_length_is_said() -> None:
 
 async def test_failure_before_the_first_word_is_shown() -> None:
     """Silence is never an answer: the notice is a message of its own."""
-    room = Room()
+    room = MemorySurface()
     async with publishing(room) as draft:
         draft.end(Phase.FAILED, "No credits.")
     assert [(page.text, page.foot) for page in room.messages.values()] == [("", "No credits.")]
@@ -161,7 +161,7 @@ async def test_failure_before_the_first_word_is_shown() -> None:
 
 async def test_thinking_is_shown_then_its_time() -> None:
     """While a model thinks aloud people see that, and afterwards how long it took; the thought itself stays hidden."""
-    room = Room()
+    room = MemorySurface()
     loop = asyncio.get_running_loop()
     async with publishing(room) as draft:
         draft.write(thought="secret musing", now=loop.time() - 100)
@@ -175,9 +175,9 @@ async def test_thinking_is_shown_then_its_time() -> None:
     assert "musing" not in repr(room.frames)
 
 
-async def test_text_that_was_thought_is_taken_back() -> None:
+async def test_text_that_was_thought_is_removed() -> None:
     """Text that was shown and turns out to be thought goes away, even if it filled several messages."""
-    room = Room(limit=300)
+    room = MemorySurface(limit=300)
     async with publishing(room) as draft:
         draft.write("Let me think about it. " * 40)
         await room.until("think")
@@ -187,8 +187,8 @@ async def test_text_that_was_thought_is_taken_back() -> None:
 
 
 async def test_refused_frame_is_replaced_by_a_newer_one() -> None:
-    """A 429 costs a pause, not the text."""
-    room = Room(faults=[SlowDown("429", 0.05), SlowDown("429", 0.05)])
+    """A 429 causes a pause, but no text is lost."""
+    room = MemorySurface(faults=[SlowDown("429", 0.05), SlowDown("429", 0.05)])
     async with publishing(room) as draft:
         draft.write("All of it")
         draft.end()
@@ -196,8 +196,8 @@ async def test_refused_frame_is_replaced_by_a_newer_one() -> None:
 
 
 async def test_final_frame_is_tried_again() -> None:
-    """A passing fault leaves no half answer on screen."""
-    room = Room()
+    """A temporary fault leaves no incomplete answer on screen."""
+    room = MemorySurface()
     async with publishing(room) as draft:
         draft.write("Half")
         await room.until("Half")
@@ -208,8 +208,8 @@ async def test_final_frame_is_tried_again() -> None:
 
 
 async def test_deleted_reply_ends_the_publisher() -> None:
-    """Somebody who deletes the reply does not want it back."""
-    room = Room()
+    """A reply that somebody deletes does not come back."""
+    room = MemorySurface()
     draft = Draft(room)
     draft.write("Half")
     async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
@@ -228,9 +228,9 @@ async def _outcome(work: Awaitable[None]) -> Exception | None:
     return None
 
 
-async def test_refused_content_is_said_in_its_place() -> None:
-    """When the platform refuses the final text for good, a sentence takes its place, not half of the text."""
-    room = Room(faults=[Rejected("automod")])
+async def test_a_sentence_replaces_refused_content() -> None:
+    """If the platform refuses the final text for good, a sentence replaces it, not half of the text."""
+    room = MemorySurface(faults=[Rejected("automod")])
     async with publishing(room) as draft:
         draft.write("Forbidden word")
         draft.end()
@@ -238,9 +238,9 @@ async def test_refused_content_is_said_in_its_place() -> None:
     assert "refused" in page.foot
 
 
-async def test_message_that_can_not_be_edited_is_posted_anew() -> None:
-    """Where edits are forbidden, the whole text comes in a new message once it is complete; the stub is deleted."""
-    room = Room()
+async def test_message_that_cannot_be_edited_is_posted_again() -> None:
+    """If edits are forbidden, a new message has the whole text once it is complete; the stub is deleted."""
+    room = MemorySurface()
     async with publishing(room) as draft:
         draft.write("Half")
         await room.until("Half")
@@ -255,7 +255,7 @@ async def test_message_that_can_not_be_edited_is_posted_anew() -> None:
 
 async def test_backoff_ends_with_the_reply() -> None:
     """A failed interim frame does not delay the end: it is tried at once when the answer is complete."""
-    room = Room()
+    room = MemorySurface()
     async with publishing(room) as draft:
         draft.write("Half")
         await room.until("Half")
@@ -272,8 +272,8 @@ async def test_backoff_ends_with_the_reply() -> None:
 
 
 async def test_surface_that_refuses_everything_is_given_up() -> None:
-    """A page and the sentence in its place are tried once each, not again and again."""
-    room = Room(faults=[Rejected("no")] * 5)
+    """A page and the sentence that replaces it are tried once each."""
+    room = MemorySurface(faults=[Rejected("no")] * 5)
     draft = Draft(room)
     draft.write("Some text")
     draft.end()
@@ -282,9 +282,9 @@ async def test_surface_that_refuses_everything_is_given_up() -> None:
     assert len(room.faults) == 3
 
 
-async def test_another_process_goes_on_in_the_same_messages() -> None:
-    """A takeover edits the messages that are there and deletes those that the new text does not need."""
-    room = Room()
+async def test_another_process_continues_in_the_same_messages() -> None:
+    """A takeover edits the existing messages and deletes those that the new text does not need."""
+    room = MemorySurface()
     room.messages = {"old0": Page("Half"), "old1": Page("way")}
     async with publishing(room, Progress(("old0", "old1"))) as draft:
         draft.write("The whole answer")
@@ -293,8 +293,8 @@ async def test_another_process_goes_on_in_the_same_messages() -> None:
 
 
 async def test_takeover_does_not_rewind() -> None:
-    """A new attempt is shown when it is as long as the one before; until then the old text stays."""
-    room = Room()
+    """A new attempt is shown once it is as long as the one before; until then the old text stays."""
+    room = MemorySurface()
     room.messages = {"old": Page("One two three")}
     async with publishing(room, Progress(("old",), 13)) as draft:
         for word in ("One", " two", " three", " four"):
@@ -306,9 +306,9 @@ async def test_takeover_does_not_rewind() -> None:
     assert all(len(page.text) >= 13 for page in room.of("old"))
 
 
-async def test_superfluous_messages_go_in_the_end() -> None:
-    """A busy platform keeps no message of an earlier attempt on screen."""
-    room = Room(messages={"a": Page("old"), "b": Page("old"), "c": Page("old")})
+async def test_superfluous_messages_are_deleted_at_the_end() -> None:
+    """Even on a busy platform, no message of an earlier attempt stays on screen."""
+    room = MemorySurface(messages={"a": Page("old"), "b": Page("old"), "c": Page("old")})
     room.delete_faults = [SlowDown("429", 0.01), Unreachable("502")]
     async with publishing(room, Progress(("a", "b", "c"))) as draft:
         draft.write("New")
@@ -316,13 +316,13 @@ async def test_superfluous_messages_go_in_the_end() -> None:
     assert [page.text for page in room.messages.values()] == ["New"]
 
 
-async def test_end_does_not_wait_for_its_turn() -> None:
-    """A reply that ends while its next frame waits is shown at once, with the call that was kept for that."""
-    room = Room(edit_pace=RateLimit("shared", 5, 60))
+async def test_end_does_not_wait_for_the_next_permit() -> None:
+    """A reply that ends while its next frame waits is shown at once, with the call that was kept for its end."""
+    room = MemorySurface(edit_pace=RateLimit("shared", 5, 60))
     async with publishing(room) as draft:
         draft.write("a")
         await room.until("a")
-        draft.write("b")  # its turn comes in a quarter of a minute
+        draft.write("b")  # the next permit comes in a quarter of a minute
         await asyncio.sleep(0)
         draft.end()
     assert room.text == "ab"
@@ -333,7 +333,7 @@ async def test_a_call_is_given_back_when_the_publisher_ends_before_it(monkeypatc
     monkeypatch.setattr(publisher, "FRESH_TEXT_TIMEOUT_SECONDS", HANG_SECONDS)
 
     class Gathering(Beat):
-        """Says that there is text to be read, and has none."""
+        """Reports gathered text although it has none."""
 
         asked = asyncio.Event()
 
@@ -342,9 +342,9 @@ async def test_a_call_is_given_back_when_the_publisher_ends_before_it(monkeypatc
             return True
 
     limit = RateLimit("scope", 1, 600.0)
-    limiter, beat, draft = RateLimiter(), Gathering(), Draft(Room())
+    limiter, beat, draft = RateLimiter(), Gathering(), Draft(MemorySurface())
     draft.write("One")
-    publishing = ReplyPublisher(draft.cell, Room(post_pace=limit), limiter, draft, NOTHING_SHOWN, beat)
+    publishing = ReplyPublisher(draft.cell, MemorySurface(post_pace=limit), limiter, draft, NOTHING_SHOWN, beat)
     task = asyncio.create_task(publishing.publish())
     await beat.asked.wait()
     task.cancel()

@@ -8,11 +8,11 @@ from core.reply.state import TRANSITIONS, Phase, Reply
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_table_knows_every_phase(phase: Phase) -> None:
-    """Each phase has a row, and exactly the phases without a way out are ends."""
+    """Each phase has a row, and exactly the phases without a transition are ends."""
     assert Reply(phase=phase).over == (not TRANSITIONS[phase])
 
 
-def test_a_reply_that_ended_can_not_go_on() -> None:
+def test_an_ended_reply_cannot_continue() -> None:
     """An end is final: an illegal step is a defect and raises."""
     with pytest.raises(ValueError, match="done to streaming"):
         Reply().to(Phase.THINKING).to(Phase.DONE).to(Phase.STREAMING)
@@ -42,8 +42,9 @@ def test_end_and_usage_are_kept() -> None:
     assert (reply.finish, reply.usage) == (Finish.LENGTH, Usage(3, 4))
 
 
-def test_text_that_was_thought_is_taken_back() -> None:
-    """A closing tag without an opening one: what was shown as an answer was thought, from its first word on."""
+def test_text_that_was_thought_is_removed() -> None:
+    """After a closing tag without an opening one, the text that was shown as an answer is thought from its first word
+    on."""
     reply = Reply().to(Phase.THINKING).add(Delta(text="Hm, "), 10).add(Delta(text="so"), 12)
     reply = reply.add(Delta(text="\n\n42", thought="Hm, so", restart=True), 15).add(Delta(text="!"), 16)
     assert (reply.text, reply.thought_since, reply.thought_until) == ("42!", 10, 15)

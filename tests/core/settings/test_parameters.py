@@ -20,7 +20,7 @@ PLATFORM_DEFAULTS = {"slack": PlatformDefaults(Memory.CHANNEL, Placement.THREAD)
 
 
 def store(redis: Redis, **environment: Any) -> SettingsStore:
-    return SettingsStore(redis, Config(**environment), PLATFORM_DEFAULTS)
+    return SettingsStore(redis, Config(**environment).defaults, PLATFORM_DEFAULTS)
 
 
 def value(text: str) -> Stored:
@@ -108,7 +108,7 @@ async def test_conversation(redis_client: Redis, place: Place, memory: str, repl
 
 
 async def test_direct_messages_are_answered_next_to_the_question(redis_client: Redis) -> None:
-    """There is nobody else whom the reply could disturb."""
+    """The reply can't disturb anybody else there."""
     settings = store(redis_client)
     assert (await settings.of(Place("slack", "T1", "D1", direct=True))).replies is Placement.CHANNEL
     assert (await settings.of(PLACE)).replies is Placement.THREAD

@@ -1,4 +1,4 @@
-"""The bench of the queue's model: runs each step in a real Redis and in the model, which must agree."""
+"""Compares the queue with its model: runs each step in a real Redis and in the model, which must agree."""
 
 import asyncio
 import time
@@ -18,12 +18,12 @@ from core.store.mailbox import Retention
 from core.store.records import ConversationLookups
 from core.store.redis.client import connect
 from core.store.turns import Acceptance, Claimed, Full, Turn, Turns
-from tests.core.store.queue_model import Box, Lease, question, reply, said
+from tests.core.store.queue_model import Box, LeaseState, question, reply, said
 
 T = TypeVar("T")
 
 CHANNELS = ("C1", "C2")
-# A lease expires only where a step says so.
+# A lease expires only if a step says so.
 LIMITS = Retention(lease=3600, inbox=3, exchanges=3, ended=2)
 _STALE = "stale"
 # Every key and its time to live, in one round trip.
@@ -55,7 +55,7 @@ class Ended:
     messages: tuple[str, ...]
 
 
-class Server:
+class BlockingRedis:
     """A client of the tests' Redis on a loop of its own, for tests that are not coroutines."""
 
     def __init__(self, url: str) -> None:
@@ -73,14 +73,17 @@ class Server:
         self._runner.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run it to its end."""
+        """Run a coroutine until its end."""
         return self._runner.get_loop().run_until_complete(work)
+
+
+_NEVER_MS = 10**9  # no process waits this long for one that can read a question
 
 
 class Bench:
     """Steps of several processes on an empty Redis. A step fails if Redis and the model differ."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: BlockingRedis) -> None:
         self._server = server
         self.turns, self.records = server.turns, server.records
         server.run(self._flush())
@@ -158,20 +161,20 @@ class Bench:
         return found
 
     def claim(self, process: int, box: Box) -> Turn | None:
-        """Take a conversation over, if it is free."""
+        """Take over a conversation, if it is free."""
         turn = self.both(self.turns.claim(Conversation(box.name)), box.claim)
         self._take(process, turn)
         return turn
 
     def look(self) -> None:
         """Check which conversations are free: handed back, or with an expired lease."""
-        free = {box.name for box in self.boxes.values() if box.lease in (Lease.FREE, Lease.LAPSED)}
+        free = {box.name for box in self.boxes.values() if box.lease in (LeaseState.FREE, LeaseState.LAPSED)}
         assert {each.name for each in self._server.run(self.turns.lapsed())} == free
 
     def lapse(self, box: Box) -> None:
         """The lease expires unnoticed by its holder, as if that process were paused."""
         box.lapse()
-        if box.lease is Lease.LAPSED:
+        if box.lease is LeaseState.LAPSED:
             self._server.run(self._expire(box.name))
 
     async def _expire(self, name: str) -> None:
@@ -200,8 +203,18 @@ class Bench:
         for _ in range(1 + twice):
             self.release_late(held.turn, progress)
 
+    def unread(self, held: Held, *, twice: bool = False) -> None:
+        """The holder can't read its question; `twice`: as in `release`."""
+        turn, box = held.turn, self.boxes[held.turn.conversation.name]
+        kept: int | None = 0
+        for _ in range(1 + twice):
+            step = self.turns.mailboxes.unread(turn.conversation, fence=turn.fence, after_ms=_NEVER_MS)
+            kept = self.both(cast(Coroutine[Any, Any, int], step), lambda: box.unread(turn))
+        if not kept:
+            self.held.remove(held)
+
     def release_late(self, turn: Turn, progress: Progress) -> None:
-        """A release arrives, whatever happened to the turn."""
+        """A release arrives, no matter what has happened to the turn."""
         box = self.boxes[turn.conversation.name]
         self.both(self.turns.release(turn, progress), lambda: box.release(turn, progress))
 
@@ -283,10 +296,10 @@ class Bench:
         assert all(left > 0 for left in ttls[1::2]), "every key goes away by itself"
 
 
-def _lease(end: float | None) -> Lease:
+def _lease(end: float | None) -> LeaseState:
     """The state of a lease that ends at this time in milliseconds: `lapse` sets 1, and a release the present."""
     if end is None:
-        return Lease.NONE
+        return LeaseState.NONE
     if end == 1:
-        return Lease.LAPSED
-    return Lease.FREE if end <= 1000 * time.time() else Lease.LIVE
+        return LeaseState.LAPSED
+    return LeaseState.FREE if end <= 1000 * time.time() else LeaseState.LIVE

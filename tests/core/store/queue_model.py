@@ -1,4 +1,4 @@
-"""A model of the queue: what one conversation must hold after each step, and what the step must answer."""
+"""A model of the queue: the state of one conversation after each step, and the answer of the step."""
 
 from dataclasses import replace
 from enum import StrEnum
@@ -9,13 +9,13 @@ from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.store.mailbox import Retention
-from core.store.records import Deleted, State
+from core.store.records import DeletedMessage, State
 from core.store.turns import Acceptance, Claimed, Duplicate, Full, Queued, Renewed, Turn
 
 AUTHORS = (Author("U1", "Ann"), Author("U2", "Bob"))
 
 
-class Lease(StrEnum):
+class LeaseState(StrEnum):
     """The state of a conversation's lease."""
 
     NONE = "none"  # nothing waits
@@ -48,7 +48,7 @@ class Box:
 
     def __init__(self, name: str, limits: Retention) -> None:
         self.name, self.limits = name, limits
-        self.lease = Lease.NONE
+        self.lease = LeaseState.NONE
         self.line: list[Question] = []  # in order of acceptance, the running one first
         self.history: list[Exchange] = []
         self.ended: list[AnsweredQuestion] = []  # newest first
@@ -56,6 +56,7 @@ class Box:
         self.fence = self.attempts = self.epoch = 0
         self.last = ""  # the turn that ended last
         self.stopped = self.retracted = False
+        self.clears = False  # nobody waits for a process that can read the question at the head
         self.requests: dict[str, str] = {}  # of each accepted question, in order of acceptance
         self.claimant = ""  # the request by which the running turn was claimed
         self.deleted: set[str] = set()
@@ -66,14 +67,14 @@ class Box:
         if known := self.requests.get(asked.id):
             if known != request:
                 return Duplicate()
-            if self.claimant == request and self.lease is Lease.LIVE:
+            if self.claimant == request and self.lease is LeaseState.LIVE:
                 return Claimed(self.turn())
             return Queued(self.ahead(asked.id))
         if len(self.line) >= self.limits.inbox:
             return Full(len(self.line))
         self.requests[asked.id] = request
         self.line.append(asked)
-        if self.lease is Lease.LIVE:
+        if self.lease is LeaseState.LIVE:
             return Queued(len(self.line) - 1)
         self._take()
         self.claimant = request
@@ -85,12 +86,12 @@ class Box:
 
     def lapse(self) -> None:
         """The lease expires; its holder may not know."""
-        if self.lease is Lease.LIVE:
-            self.lease = Lease.LAPSED
+        if self.lease is LeaseState.LIVE:
+            self.lease = LeaseState.LAPSED
 
     def claim(self) -> Turn | None:
-        """Take the conversation over, unless it is held or empty."""
-        if self.lease is Lease.LIVE or not self.line:
+        """Take over the conversation, unless it is held or empty."""
+        if self.lease is LeaseState.LIVE or not self.line:
             return None
         self._take()
         return self.turn()
@@ -98,7 +99,7 @@ class Box:
     def _take(self) -> None:
         self.fence += 1
         self.attempts += 1
-        self.lease, self.claimant = Lease.LIVE, ""
+        self.lease, self.claimant = LeaseState.LIVE, ""
 
     def turn(self) -> Turn:
         """The running turn, as a claim must return it now."""
@@ -123,7 +124,7 @@ class Box:
             raise Stale(turn.question.id)
         if not self.runs(turn):
             return Renewed()
-        self.lease = Lease.LIVE
+        self.lease = LeaseState.LIVE
         self._advance(progress)
         return Renewed(stop=self.stopped or self.retracted, retract=self.retracted)
 
@@ -131,12 +132,26 @@ class Box:
         """Hand back a turn that is ours; an ended turn's progress is not the next one's. Whether it waits now."""
         if turn.fence != self.fence or not self.line:
             return False
-        if self.lease is not Lease.FREE:
+        if self.lease is not LeaseState.FREE:
             if self.runs(turn):
                 self._advance(progress)
-            self.lease = Lease.FREE
+            self.lease = LeaseState.FREE
             self.attempts -= 1
         return self.runs(turn)
+
+    def unread(self, turn: Turn) -> int:
+        """The holder can't read the question at the head: it hands the conversation back, for others to try.
+
+        1: somebody wants the line cleared, so the holder keeps the turn and ends it.
+        """
+        if turn.fence != self.fence or not self.line:
+            return 0
+        if self.clears:
+            return 1
+        if self.lease is not LeaseState.FREE:
+            self.lease = LeaseState.FREE
+            self.attempts -= 1
+        return 0
 
     def _advance(self, progress: Progress) -> None:
         if progress.messages:
@@ -150,7 +165,7 @@ class Box:
             raise Stale(turn.question.id)
         elif turn.fence != self.fence:
             return None
-        self.lease = Lease.LIVE if self.line else Lease.NONE
+        self.lease = LeaseState.LIVE if self.line else LeaseState.NONE
         return self.turn() if self.line else None
 
     def _end(self, turn: Turn, exchange: Exchange | None, messages: tuple[str, ...]) -> None:
@@ -158,7 +173,7 @@ class Box:
         self.committed += [each.id for each in self.line if each.id in answered]
         self.line = [each for each in self.line if each.id not in answered]
         self.last, self.claimant = turn.question.id, ""
-        self.progress, self.stopped, self.retracted = NOTHING_SHOWN, False, False
+        self.progress, self.stopped, self.retracted, self.clears = NOTHING_SHOWN, False, False, False
         self.attempts = int(bool(self.line))
         if turn.epoch != self.epoch:
             return
@@ -170,7 +185,7 @@ class Box:
     def stop(self, turn: str) -> bool:
         """Mark the running turn as stopped, if it is this one."""
         found = bool(self.line) and self.line[0].id == turn
-        self.stopped = self.stopped or found
+        self.stopped, self.clears = self.stopped or found, self.clears or found
         return found
 
     def edit(self, asked: Question) -> State | None:
@@ -178,12 +193,12 @@ class Box:
         place = next((place for place, each in enumerate(self.line) if each.id == asked.id), None)
         if place is None:
             return None
-        if place == 0 and self.lease is Lease.LIVE:
+        if place == 0 and self.lease is LeaseState.LIVE:
             return State.RUNNING
         self.line[place] = asked
         return State.WAITING
 
-    def delete(self, message: str) -> Deleted:
+    def delete(self, message: str) -> DeletedMessage:
         """Remove a waiting question, or mark it if it runs; forget an answer."""
         running = bool(self.line) and self.line[0].message == message
         gone = [each for each in self.line[1:] if each.message == message]
@@ -194,13 +209,14 @@ class Box:
         shown = next((each for each in self.ended if message in (each.question.message, *each.messages)), None)
         self.history = [each for each in self.history if each is not exchange]
         self.ended = [each for each in self.ended if each is not shown]
-        return Deleted(running, len(gone), exchange, shown)
+        return DeletedMessage(running, len(gone), exchange, shown)
 
     def reset(self) -> int:
         """Forget all answers; one that is being written will not be stored."""
         count = len(self.history)
         self.history, self.ended = [], []
         self.epoch += 1
+        self.clears = self.clears or bool(self.line)
         return count
 
     def forget(self, person: str) -> int:
@@ -213,13 +229,13 @@ class Box:
         return count
 
     def check(self) -> None:
-        """Check what holds for every queue, whatever steps led to it."""
+        """Check the invariants of a queue after any steps."""
         accepted, waiting = list(self.requests), [each.id for each in self.line]
         assert sorted([*waiting, *self.committed, *self.deleted]) == sorted(accepted), "each in exactly one place"
         assert waiting == [each for each in accepted if each in waiting], "in order of acceptance"
         remembered = [each.turn for each in self.history]
         assert remembered == [each for each in self.committed if each in remembered], "in order of commit, once"
-        assert bool(self.line) == (self.lease is not Lease.NONE), "what waits is found by whoever looks"
+        assert bool(self.line) == (self.lease is not LeaseState.NONE), "what waits is found by whoever looks"
 
 
 def reworded(asked: Question) -> Question:

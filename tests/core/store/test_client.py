@@ -1,4 +1,4 @@
-"""The connection to Redis: what it supports, how it fails, and how long it takes at most to fail."""
+"""The connection to Redis: what it supports, how it fails, and how soon."""
 
 import asyncio
 import os
@@ -203,7 +203,7 @@ async def test_a_lost_connection_is_repeated() -> None:
             assert await client.incr("n") == 1
 
 
-async def test_errors_keep_what_people_wrote_to_themselves(redis_client: Redis) -> None:
+async def test_errors_do_not_reveal_what_people_wrote(redis_client: Redis) -> None:
     """The text of a refused command is neither in the error nor in what would be logged of its cause."""
     await redis_client.set("key", "value")
     pipe = redis_client.pipeline(transaction=False)
@@ -219,10 +219,10 @@ async def test_errors_keep_what_people_wrote_to_themselves(redis_client: Redis) 
     assert "secret" not in str(caught.value)
 
 
-async def test_cancelled_calls_leave_nothing_half_read(redis_url: str) -> None:
-    """Whatever is cancelled, and whenever, each later answer on a pooled connection belongs to its own command."""
+async def test_cancelled_calls_leave_no_partly_read_answer(redis_url: str) -> None:
+    """After any cancellation at any time, each later answer on a pooled connection belongs to its own command."""
     draw = random.Random(1)
-    # On a busy machine forty calls at once may take longer than the bot itself allows; that is not looked at here.
+    # On a busy machine forty calls at once may take longer than the bot itself allows; this test does not check that.
     async with connection(redis_url, answer_timeout=HANG_SECONDS, connect_timeout=HANG_SECONDS) as redis:
         for number in range(50):
             await redis.set(f"key {number}", number)

@@ -27,15 +27,16 @@ from core.store.ratings import Rating, Ratings
 from core.store.records import ConversationLookups
 from core.store.redis.check import check
 from core.store.redis.client import MAX_CONNECTIONS, connection, guarded
+from core.store.redis.setup import SETUP
 from core.store.settings import SettingsStore
 from core.store.turns import Claimed, Duplicate, Queued, Renewed, Turns
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import process
-from tests.redis_topologies import SLOTS, Nodes, Nursery, Server, cluster, move, server, until
+from tests.redis_topologies import SLOTS, Nodes, Nursery, RedisProcess, cluster, move, server, until
 
 ANN = Author("U1", "Ann")
 PLACES = [Place("slack", "T1", f"C{number}", "17.1") for number in range(20)]
-UNSET: dict[str, Any] = {}
+NO_SETTINGS: dict[str, Any] = {}
 PLATFORM_DEFAULTS = {"slack": PlatformDefaults(Memory.CHANNEL, Placement.THREAD)}
 
 
@@ -67,11 +68,11 @@ def question(place: Place, number: int) -> Question:
     return Question(id=TurnId(f"{place.name}/{number}"), place=place, author=ANN, text="why?", message=str(number))
 
 
-def listeners(node: Server) -> int:
+def listeners(node: RedisProcess) -> int:
     return node.listeners("nb:stop")
 
 
-def connections(node: Server, name: str = "") -> int:
+def connections(node: RedisProcess, name: str = "") -> int:
     """How many connections there are besides our own, or how many with this name."""
     with node.talk() as client:
         clients = client.client_list(_type="normal")
@@ -126,7 +127,10 @@ async def test_every_step_of_turns(nodes: Nodes) -> None:
 async def test_every_step_of_settings_rate_limits_and_ratings(nodes: Nodes) -> None:
     """Settings, counts and votes of twenty channels, whose scopes are in different slots, are found again."""
     async with connection(nodes.url) as redis:
-        settings, limits = SettingsStore(redis, Config(**UNSET), PLATFORM_DEFAULTS), RedisRateLimit(redis)
+        settings, limits = (
+            SettingsStore(redis, Config(**NO_SETTINGS).defaults, PLATFORM_DEFAULTS),
+            RedisRateLimit(redis),
+        )
         ratings = Ratings(redis, 60)
 
         async def use(place: Place) -> None:
@@ -145,7 +149,7 @@ async def test_every_step_of_settings_rate_limits_and_ratings(nodes: Nodes) -> N
 
 
 async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
-    """A stop is heard whatever the turn's slot and whatever node the listener is connected to."""
+    """A process receives a stop for any slot of the turn, and on any node that it listens to."""
     heard: list[str] = []
     async with connection(nodes.url) as redis, connection(nodes.url) as other, asyncio.TaskGroup() as group:
         turns = Turns(redis, partitions=8)
@@ -159,7 +163,7 @@ async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
     assert sorted(heard) == sorted(question(place, 1).id for place in PLACES)
 
 
-async def test_slot_that_moves_to_another_node(nodes: Nodes) -> None:
+async def test_conversation_moves_with_its_slot_to_another_node(nodes: Nodes) -> None:
     """When slots move to other nodes, a conversation continues there with everything stored of it."""
     place = PLACES[0]
     async with connection(nodes.url) as redis:
@@ -219,7 +223,7 @@ async def test_a_timeout_is_not_repeated(nodes: Nodes) -> None:
                 async with guarded():
                     await redis.rpush("list", "once")
         finally:
-            os.kill(owner.process.pid, signal.SIGCONT)  # it applies whatever it was sent meanwhile
+            os.kill(owner.process.pid, signal.SIGCONT)  # it applies everything that it received meanwhile
         async with asyncio.timeout(HANG_SECONDS):
             while True:
                 with suppress(StoreError):
@@ -238,12 +242,13 @@ async def test_check_names_the_servers(nodes: Nodes) -> None:
     assert found.warnings == ()
 
 
-async def test_one_partition_in_a_cluster_is_warned_of(nodes: Nodes) -> None:
+async def test_one_partition_in_a_cluster_gives_a_warning(nodes: Nodes) -> None:
     """With one partition all conversations are on one node: the operator gets a warning."""
     for partitions, warnings in ((1, 1), (8, 0)):
         options: dict[str, Any] = {"redis_url": nodes.url, "redis_partitions": partitions}
         async with storage(Config(**options)) as store:
             assert len(store.warnings) == warnings
+            await store.redis.delete(SETUP)  # else the second number would be refused
 
 
 async def test_check_warns_of_eviction_on_one_node(nodes: Nodes) -> None:
@@ -310,7 +315,10 @@ async def test_a_lost_node_takes_only_its_own_slots(nursery: Nursery, how: signa
     with cluster(nursery=nursery) as nodes:
         async with connection(nodes.url, answer_timeout=0.5, connect_timeout=0.5) as redis:
             await check(redis)
-            turns, settings = Turns(redis, partitions=8), SettingsStore(redis, Config(**UNSET), PLATFORM_DEFAULTS)
+            turns, settings = (
+                Turns(redis, partitions=8),
+                SettingsStore(redis, Config(**NO_SETTINGS).defaults, PLATFORM_DEFAULTS),
+            )
             lost = nodes.primaries[0]
             on_it = {place.name for place in PLACES if _on_first(turns, place)}
             assert 0 < len(on_it) < len(PLACES)
@@ -352,7 +360,7 @@ def _error(answer: object) -> bool:
     return isinstance(answer, BaseException)
 
 
-async def test_listener_goes_on_elsewhere(nursery: Nursery) -> None:
+async def test_listener_moves_to_another_node(nursery: Nursery) -> None:
     """When a process loses the node that it listens on, it hears of stops on another."""
     heard: list[str] = []
     with cluster(nursery=nursery) as nodes:
@@ -389,7 +397,7 @@ async def test_replica_takes_over(nursery: Nursery) -> None:
     assert turn.question == question(place, 1)
 
 
-def _holds(replica: Server, key: str) -> bool:
+def _holds(replica: RedisProcess, key: str) -> bool:
     with replica.talk() as client:
         return key in str(client.keys())
 

@@ -1,4 +1,4 @@
-"""The private server: real processes that start, join, die and hang, and that others replace."""
+"""The private server: real processes that start it, join it, die, hang and are replaced."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from tests.bounds import HANG_SECONDS
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 
 # A process that uses the directory until it is killed or its standard input ends.
-USER = """
+USER_PROGRAM = """
 import asyncio, os, sys
 from pathlib import Path
 from core.store.redis.embedded import embedded
@@ -49,7 +49,7 @@ def data() -> Iterator[Path]:
 @asynccontextmanager
 async def user(data: Path, many: int = 1) -> AsyncIterator[Process]:
     """Another process, or several, that enter the directory; they share their standard input and output."""
-    program = (sys.executable, "-c", USER, str(data), str(many))
+    program = (sys.executable, "-c", USER_PROGRAM, str(data), str(many))
     process = await asyncio.create_subprocess_exec(*program, stdin=PIPE, stdout=PIPE, start_new_session=True)
     try:
         yield process
@@ -103,9 +103,70 @@ async def test_start(data: Path) -> None:
         assert await client.set("key", "value")
 
 
+async def test_a_directory_that_others_can_enter_stays_as_it_is(data: Path) -> None:
+    """It may be /tmp: the server's files are in a private directory inside, which the next start finds again."""
+    os.mkdir(data)
+    os.chmod(data, 0o1777)
+    async with embedded(data) as server, connection(server.url) as client:
+        assert modes(data)[data] == 0o1777
+        found = modes(server.data)
+        assert server.data.parent == data
+        assert {path: mode for path, mode in found.items() if mode & 0o077} == {}
+        await client.set("kept", 1)
+    async with embedded(data) as server, connection(server.url) as client:
+        assert await client.get("kept") == b"1"
+
+
+async def test_data_of_an_earlier_version_is_found(data: Path) -> None:
+    """It is in the directory itself, even if others may enter that."""
+    async with embedded(data) as server, connection(server.url) as client:
+        await client.set("kept", 1)
+    os.chmod(data, 0o755)
+    async with embedded(data) as server, connection(server.url) as client:
+        assert (server.data, await client.get("kept")) == (data, b"1")
+
+
+@pytest.mark.parametrize("trap", ["link", "open"])
+async def test_a_directory_prepared_by_somebody_else_is_refused(data: Path, trap: str) -> None:
+    """In a place where others may write, they must not lead us into a place of theirs."""
+    os.mkdir(data)
+    os.chmod(data, 0o1777)
+    if trap == "link":
+        (data / "elsewhere").mkdir(mode=0o700)
+        (data / "redis").symlink_to(data / "elsewhere")
+    else:
+        (data / "redis").mkdir()
+        (data / "redis").chmod(0o777)
+    with pytest.raises(StoreError, match="choose another directory"):
+        async with embedded(data):
+            pass
+
+
+@pytest.mark.parametrize("name", [LOG, LOCK])
+async def test_links_are_not_followed(data: Path, name: str) -> None:
+    """A link in place of one of the files would have us write elsewhere."""
+    os.mkdir(data, 0o700)
+    (victim := data.parent / "victim").write_text("precious")
+    (data / name).symlink_to(victim)
+    with pytest.raises(StoreError, match="symbolic links"):
+        async with embedded(data):
+            pass
+    assert victim.read_text() == "precious"
+
+
+@linux
+async def test_the_server_gets_none_of_our_secrets(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads its memory or environment must not find the bot's tokens."""
+    monkeypatch.setenv("DISCORD_TOKEN", "a secret")
+    monkeypatch.setenv("NEBULA_API_KEY", "a secret")
+    async with embedded(data) as server, connection(server.url) as client:
+        number = (await client.info("server"))["process_id"]
+        environment = await asyncio.to_thread(Path(f"/proc/{number}/environ").read_bytes)
+        assert b"secret" not in environment
+
+
 async def test_only_the_owner_may_enter(data: Path) -> None:
-    """Directory, socket and files are private, even if the directory was not before; no port is open."""
-    os.mkdir(data, 0o755)
+    """Directory, socket and files are private; no port is open."""
     async with embedded(data) as server, connection(server.url) as client:
         found = modes(data)
         assert {path: mode for path, mode in found.items() if mode & 0o077} == {}
@@ -113,7 +174,7 @@ async def test_only_the_owner_may_enter(data: Path) -> None:
         assert (await client.config_get("port"))["port"] == "0"
 
 
-async def test_nothing_is_thrown_away(data: Path) -> None:
+async def test_no_data_is_discarded(data: Path) -> None:
     """The server writes every change to disk within a second and refuses writes rather than evict."""
     async with embedded(data) as server, connection(server.url) as client:
         settings = await client.config_get("appendonly", "appendfsync", "maxmemory-policy")
@@ -159,7 +220,7 @@ async def test_a_killed_server_is_replaced(data: Path) -> None:
         assert (data / LOG).read_text().count("Ready to accept connections") == 2
 
 
-async def test_who_joined_takes_over(data: Path) -> None:
+async def test_another_user_takes_over(data: Path) -> None:
     """When the starter exits, its server ends; another user of the directory starts its own server and continues."""
     async with AsyncExitStack() as starter:
         await starter.enter_async_context(embedded(data))
@@ -263,7 +324,7 @@ async def test_program_that_is_no_server(data: Path, tmp_path: Path) -> None:
             pass
 
 
-async def test_data_dir_that_cannot_be(tmp_path: Path) -> None:
+async def test_invalid_data_dir_is_an_error(tmp_path: Path) -> None:
     """A DATA_DIR that is a file is an error that names it."""
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"DATA_DIR .*file can't be used"):
@@ -288,7 +349,7 @@ async def test_frozen_server(data: Path) -> None:
         assert await pid(client) == frozen
 
 
-async def test_frozen_server_does_not_hold_up_the_exit(data: Path) -> None:
+async def test_frozen_server_does_not_delay_the_exit(data: Path) -> None:
     """A server that hangs at the end is killed after the timeout, and what it acknowledged is kept."""
     async with embedded(data, stop_timeout=0.2) as server, connection(server.url) as client:
         await client.set("key", "value")

@@ -18,7 +18,7 @@ def question(number: int) -> Question:
     return Question(id=TurnId(f"slack/T1/C1/{number}"), place=PLACE, author=ANN, text="why?", message=str(number))
 
 
-async def test_a_question_is_refused_whole() -> None:
+async def test_a_refused_question_leaves_no_trace() -> None:
     """Neither the question nor the record of its event remains, so that a redelivery can be accepted later."""
     with server() as full:
         async with connection(f"redis://127.0.0.1:{full.port}") as redis:

@@ -6,17 +6,17 @@ import pytest
 
 from core.domain.conversation import Conversation
 from core.domain.progress import Progress
-from tests.core.store.queue_bench import Bench, Held, Server
+from tests.core.store.queue_bench import Bench, BlockingRedis, Held
 from tests.core.store.queue_model import question, reply
 
 HOLDER, RIVAL, OTHER = range(3)
 FIRST, SECOND, THIRD = (question("C1", number) for number in range(3))
 
 
-class Scene:
+class RunningTurn:
     """A question that is being answered while others act."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: BlockingRedis) -> None:
         self.bench = Bench(server)
         self.box = self.bench.channels["C1"]
         self.bench.accept(HOLDER, FIRST)
@@ -28,11 +28,11 @@ class Scene:
         return held if held in self.bench.held else None
 
 
-Step = Callable[[Scene], object]
+Step = Callable[[RunningTurn], object]
 
 
 def renew(process: int) -> Step:
-    def step(scene: Scene) -> None:
+    def step(scene: RunningTurn) -> None:
         if held := scene.holding(process):
             scene.bench.renew(held, Progress((reply(held.turn.question),), 1 + process))
 
@@ -40,7 +40,7 @@ def renew(process: int) -> Step:
 
 
 def release(process: int) -> Step:
-    def step(scene: Scene) -> None:
+    def step(scene: RunningTurn) -> None:
         if held := scene.holding(process):
             scene.bench.release(held, Progress((reply(held.turn.question),), 3), twice=True)
 
@@ -48,7 +48,7 @@ def release(process: int) -> Step:
 
 
 def commit(process: int, *, lost: bool = False) -> Step:
-    def step(scene: Scene) -> None:
+    def step(scene: RunningTurn) -> None:
         if held := scene.holding(process):
             scene.bench.commit(held, lost=lost)
 
@@ -56,7 +56,7 @@ def commit(process: int, *, lost: bool = False) -> Step:
 
 
 def commit_again(process: int) -> Step:
-    def step(scene: Scene) -> None:
+    def step(scene: RunningTurn) -> None:
         if ended := next((each for each in scene.bench.ended if each.process == process), None):
             scene.bench.commit_again(ended)
 
@@ -66,7 +66,7 @@ def commit_again(process: int) -> Step:
 def late(name: str) -> Step:
     """A call by the first holder that arrives after its own commit."""
 
-    def step(scene: Scene) -> None:
+    def step(scene: RunningTurn) -> None:
         if ended := next((each for each in scene.bench.ended if each.process == HOLDER), None):
             call = scene.bench.renew_late if name == "renew" else scene.bench.release_late
             call(ended.turn, Progress((reply(ended.turn.question),), 9))
@@ -74,38 +74,38 @@ def late(name: str) -> Step:
     return step
 
 
-def commit_next(scene: Scene) -> None:
+def commit_next(scene: RunningTurn) -> None:
     if held := next((each for each in scene.bench.held if each.process == HOLDER), None):
         scene.bench.commit(held)
 
 
-def claim(scene: Scene) -> None:
+def claim(scene: RunningTurn) -> None:
     if scene.bench.claim(RIVAL, scene.box):
         scene.turns[RIVAL] = scene.bench.held[-1]
 
 
-def lapse(scene: Scene) -> None:
+def lapse(scene: RunningTurn) -> None:
     scene.bench.lapse(scene.box)
 
 
-def redeliver(scene: Scene) -> None:
+def redeliver(scene: RunningTurn) -> None:
     scene.bench.accept(OTHER, FIRST)
 
 
-def accept(scene: Scene) -> None:
+def accept(scene: RunningTurn) -> None:
     scene.bench.accept(OTHER, SECOND)
 
 
-def accept_third(scene: Scene) -> None:
+def accept_third(scene: RunningTurn) -> None:
     scene.bench.accept(OTHER, THIRD)
 
 
-def accept_again(scene: Scene) -> None:
+def accept_again(scene: RunningTurn) -> None:
     scene.bench.accept_again(FIRST)
 
 
 def delete(message: str) -> Step:
-    def step(scene: Scene) -> None:
+    def step(scene: RunningTurn) -> None:
         scene.bench.both(
             scene.bench.records.delete(Conversation(scene.box.name), message),
             lambda: scene.box.delete(message),
@@ -114,7 +114,7 @@ def delete(message: str) -> Step:
     return step
 
 
-def reset(scene: Scene) -> None:
+def reset(scene: RunningTurn) -> None:
     scene.bench.both(scene.bench.records.reset(Conversation(scene.box.name)), scene.box.reset)
 
 
@@ -160,11 +160,11 @@ def interleavings(scripts: Sequence[Sequence[Step]]) -> Iterator[tuple[Step, ...
 )
 def test_every_order(redis_url: str, scripts: list[list[Step]], count: int) -> None:
     """In each order every answer matches the model, and every question that is not deleted is answered once."""
-    with Server(redis_url) as server:
+    with BlockingRedis(redis_url) as server:
         orders = list(interleavings(scripts))
         assert len(orders) == count
         for steps in orders:
-            scene = Scene(server)
+            scene = RunningTurn(server)
             for step in steps:
                 step(scene)
             scene.bench.check()

@@ -7,14 +7,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from core.domain.conversation import Author, Conversation
 from core.domain.progress import Progress
-from tests.core.store.queue_bench import CHANNELS, LIMITS, Bench, Ended, Held, Server
+from tests.core.store.queue_bench import CHANNELS, LIMITS, Bench, BlockingRedis, Ended, Held
 from tests.core.store.queue_model import AUTHORS, Box, question, reply, reworded
 
 MOST = 6  # questions in an example
 PROCESSES = st.integers(0, 2)
 BOXES = st.sampled_from((*CHANNELS[:1] * 3, *CHANNELS))
 PICKS = st.integers(0, 11)  # picks one of the existing
-SHOWN = st.integers(0, 2)  # how many characters of the reply are on screen; 0: no message yet
+SHOWN_CHARACTERS = st.integers(0, 2)  # how many characters of the reply are on screen; 0: no message yet
 
 
 def shown(of: Held | Ended, characters: int) -> Progress:
@@ -23,9 +23,9 @@ def shown(of: Held | Ended, characters: int) -> Progress:
 
 
 class Queue(RuleBasedStateMachine):
-    """Each rule is one step of one process; it also draws what may go wrong on its way."""
+    """Each rule is one step of one process; it also draws the failures of that step."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: BlockingRedis) -> None:
         super().__init__()
         self.bench = Bench(server)
 
@@ -72,16 +72,21 @@ class Queue(RuleBasedStateMachine):
         self.bench.claim(process, self._box(channel))
 
     @precondition(lambda self: self.bench.held)
-    @rule(pick=PICKS, characters=SHOWN)
+    @rule(pick=PICKS, characters=SHOWN_CHARACTERS)
     def renew(self, pick: int, characters: int) -> None:
         held = self._one(pick)
         self.bench.renew(held, shown(held, characters))
 
     @precondition(lambda self: self.bench.held)
-    @rule(pick=PICKS, characters=SHOWN, twice=st.booleans())
+    @rule(pick=PICKS, characters=SHOWN_CHARACTERS, twice=st.booleans())
     def release(self, pick: int, characters: int, twice: bool) -> None:
         held = self._one(pick)
         self.bench.release(held, shown(held, characters), twice=twice)
+
+    @precondition(lambda self: self.bench.held)
+    @rule(pick=PICKS, twice=st.booleans())
+    def unread(self, pick: int, twice: bool) -> None:
+        self.bench.unread(self._one(pick), twice=twice)
 
     @precondition(lambda self: self.bench.held)
     @rule(pick=PICKS, answered=st.booleans(), merged=st.sampled_from((0, 0, 1, 2)), lost=st.booleans())
@@ -89,7 +94,7 @@ class Queue(RuleBasedStateMachine):
         self.bench.commit(self._one(pick), answered=answered, merged=merged, lost=lost)
 
     @precondition(lambda self: self.bench.ended)
-    @rule(pick=PICKS, characters=SHOWN, step=st.sampled_from(("commit", "renew", "release")))
+    @rule(pick=PICKS, characters=SHOWN_CHARACTERS, step=st.sampled_from(("commit", "renew", "release")))
     def late(self, pick: int, characters: int, step: str) -> None:
         """A call that a process sent before it knew that its commit was applied, or a repeated commit."""
         ended = self.bench.ended[-1 - pick % len(self.bench.ended)]
@@ -123,7 +128,7 @@ class Queue(RuleBasedStateMachine):
     @precondition(lambda self: self.bench.ended)
     @rule(channel=BOXES, person=st.sampled_from((None, *AUTHORS)))
     def forget(self, channel: str, person: Author | None) -> None:
-        """A person has their exchanges forgotten, or all exchanges of a channel."""
+        """Forget a person's exchanges, or all exchanges of a channel."""
         box, records = self._box(channel), self.bench.records
         if person is None:
             self.bench.both(records.reset(Conversation(box.name)), box.reset)
@@ -138,10 +143,10 @@ class Queue(RuleBasedStateMachine):
         self.bench.finish()
 
 
-@pytest.mark.timeout(600)  # needed only when it fails and looks for the shortest example
+@pytest.mark.timeout(600)  # needed only if the test fails and searches for the shortest example
 def test_any_order_of_steps(redis_url: str) -> None:
     """Whatever three processes do, lose and repeat, every question is answered once, in order, by one holder."""
-    with Server(redis_url) as server:
+    with BlockingRedis(redis_url) as server:
 
         class Here(Queue):
             def __init__(self) -> None:

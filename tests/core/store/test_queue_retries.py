@@ -1,4 +1,4 @@
-"""Calls to the queue that arrive late, twice or out of order. Each once had an effect that it must not have."""
+"""Calls to the queue that arrive late, twice or out of order. Each of them once had a wrong effect."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ async def begun(turns: Turns, count: int) -> Turn:
     return first.turn
 
 
-async def test_retried_accept_gets_no_turn_that_another_took(redis_client: Redis) -> None:
+async def test_retried_accept_gets_no_turn_of_another_process(redis_client: Redis) -> None:
     """The process that claims a conversation is its only holder, even if the first claim is repeated."""
     turns = Turns(redis_client)
     await turns.release(await begun(turns, 1))
@@ -32,7 +32,7 @@ async def test_retried_accept_gets_no_turn_that_another_took(redis_client: Redis
     assert await turns.accept(HERE, question("C1", 0), "request 0") == Queued(0)
 
 
-async def test_retried_accept_tells_the_place_in_the_line(redis_client: Redis) -> None:
+async def test_retried_accept_returns_the_place_in_the_queue(redis_client: Redis) -> None:
     """Later questions are not ahead; no question is ahead of one that was answered."""
     turns = Turns(redis_client)
     turn = await begun(turns, 3)
@@ -43,8 +43,8 @@ async def test_retried_accept_tells_the_place_in_the_line(redis_client: Redis) -
     assert await turns.accept(HERE, question("C1", 1), "request 1") == Queued(0)
 
 
-async def test_turn_cancelled_at_its_commit_leaves_no_progress_to_the_next(redis_client: Redis) -> None:
-    """After a commit whose answer was lost comes a release: the next reply must not continue in the old messages."""
+async def test_turn_cancelled_at_its_commit_leaves_no_progress(redis_client: Redis) -> None:
+    """A release follows a commit whose answer was lost: the next reply must not continue in the old messages."""
     turns = Turns(redis_client)
     turn = await begun(turns, 2)
     await turns.commit(turn, said(turn))
@@ -82,7 +82,7 @@ async def test_late_renewal_does_not_touch_a_later_turn(redis_client: Redis) -> 
     assert again.progress == Progress()
 
 
-async def test_question_accepted_anew_is_answered_once(redis_client: Redis) -> None:
+async def test_question_accepted_again_is_answered_once(redis_client: Redis) -> None:
     """After its first delivery is forgotten a question may come again, for example by an edit: its turn must end."""
     turns = Turns(redis_client)
     turn = await begun(turns, 1)
@@ -95,7 +95,7 @@ async def test_question_accepted_anew_is_answered_once(redis_client: Redis) -> N
     assert await turns.line(HERE) == ()
 
 
-async def test_merged_question_that_was_deleted_is_not_remembered(redis_client: Redis) -> None:
+async def test_deleted_merged_question_is_not_stored(redis_client: Redis) -> None:
     """A question deleted while it is being answered together with another is not in the history."""
     turns = Turns(redis_client)
     turn = replace(await begun(turns, 2), also=(question("C1", 1),))

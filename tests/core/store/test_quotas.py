@@ -1,28 +1,26 @@
-"""Quotas against a real Redis: shared by processes, all or nothing, once per name, with debts, holds and days."""
+"""Quotas with a real Redis: shared by processes, all or nothing, once per name, with debts, holds and days."""
 
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from core.access.quotas import UserQuotas
+from core.access.quotas import UserLimits, UserQuotas
 from core.domain.conversation import Author, Place
 from core.domain.errors import StoreError
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
-from core.settings.config import Config
-from core.store.quotas import Demand, Granted, Limit, Quotas, Refused
+from core.store.quotas import Demand, Granted, QuotaLimit, QuotaRefused, Quotas
 from core.store.redis.client import connection
 
 # They refill so slowly that nothing comes back during a test.
-THREE = Limit.refilled("three", 3, 3600)
-TEN = Limit.refilled("ten", 10, 3600)
+THREE = QuotaLimit.refilled("three", 3, 3600)
+TEN = QuotaLimit.refilled("ten", 10, 3600)
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ async def taken(quotas: Quotas, name: str, *demands: Demand, patience: float = 0
     return isinstance(await quotas.take(name, demands, patience=patience, hold=hold), Granted)
 
 
-async def fill(quotas: Quotas, limit: Limit) -> int:
+async def fill(quotas: Quotas, limit: QuotaLimit) -> int:
     """Take single units until refused; returns how many there were."""
     count = 0
     while await taken(quotas, uuid.uuid4().hex, Demand(limit, 1)):
@@ -50,7 +48,7 @@ async def fill(quotas: Quotas, limit: Limit) -> int:
 
 
 async def test_processes_share_a_limit(quotas: Quotas, other: Quotas) -> None:
-    """Two processes together get as much as one would, in whatever order they ask."""
+    """Two processes together get as much as one would, in any order of requests."""
     asked = [
         taken(each, f"{number}/{index}", Demand(THREE, 1))
         for number in range(5)
@@ -63,7 +61,7 @@ async def test_a_refusal_names_the_limit_and_the_wait(quotas: Quotas) -> None:
     """The refusal names the limit and the time until there is room: a third of its period."""
     await fill(quotas, THREE)
     refused = await quotas.take("late", [Demand(TEN, 1), Demand(THREE, 1)])
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, QuotaRefused)
     assert refused.limit == THREE
     assert 1100 < refused.wait <= 1200
 
@@ -84,26 +82,26 @@ async def test_a_name_is_counted_once(quotas: Quotas, other: Quotas) -> None:
 
 async def test_places_are_given_in_order(quotas: Quotas) -> None:
     """Requests that can wait get places one after another; the first beyond its patience is refused."""
-    limit = Limit("slow", 1, 0.01)
+    limit = QuotaLimit("slow", 1, 0.01)
     waits = []
     for number in range(4):
         answer = await quotas.take(str(number), [Demand(limit, 1)], patience=250)
         waits.append(round(answer.wait, -1))
         last = answer
     assert waits == [0, 100, 200, 300]
-    assert isinstance(last, Refused)
+    assert isinstance(last, QuotaRefused)
 
 
-async def test_more_than_may_be_used_at_once_leaves_a_debt(quotas: Quotas) -> None:
+async def test_a_demand_above_the_bucket_leaves_a_debt(quotas: Quotas) -> None:
     """A request larger than the bucket starts when the bucket is full; the next ones wait until the debt is paid."""
-    limit = Limit("small", 10, 0.1)
+    limit = QuotaLimit("small", 10, 0.1)
     assert await quotas.take("large", [Demand(limit, 30)]) == Granted(0)
     after = await quotas.take("after", [Demand(limit, 1)])
-    assert isinstance(after, Refused)
+    assert isinstance(after, QuotaRefused)
     assert 200 < after.wait <= 210
 
 
-async def test_what_was_too_much_is_given_back(quotas: Quotas) -> None:
+async def test_an_overestimate_is_given_back(quotas: Quotas) -> None:
     """After the answer the true cost replaces the estimate, once."""
     assert await taken(quotas, "answer", Demand(TEN, 9))
     for _ in range(2):
@@ -111,7 +109,7 @@ async def test_what_was_too_much_is_given_back(quotas: Quotas) -> None:
     assert await fill(quotas, TEN) == 5
 
 
-async def test_what_was_too_little_is_charged(quotas: Quotas) -> None:
+async def test_an_underestimate_is_charged(quotas: Quotas) -> None:
     """A true cost above the estimate makes a debt; while there is one, even a demand of 0 is refused."""
     assert await taken(quotas, "answer", Demand(TEN, 1))
     assert await taken(quotas, "before", Demand(TEN, 0))
@@ -119,7 +117,7 @@ async def test_what_was_too_little_is_charged(quotas: Quotas) -> None:
     assert not await taken(quotas, "after", Demand(TEN, 0))
 
 
-async def test_nothing_is_given_back_that_was_not_taken(quotas: Quotas) -> None:
+async def test_only_a_reserved_amount_is_given_back(quotas: Quotas) -> None:
     """A refused or lost step reserved nothing, so settling it changes nothing."""
     await fill(quotas, THREE)
     assert not await taken(quotas, "late", Demand(THREE, 1))
@@ -129,10 +127,10 @@ async def test_nothing_is_given_back_that_was_not_taken(quotas: Quotas) -> None:
 
 async def test_a_day_ends_at_midnight(quotas: Quotas, redis_client: Redis) -> None:
     """A daily limit refuses until 00:00 UTC, whatever the patience, and starts again on the next day."""
-    day = Limit.daily("day", 2)
+    day = QuotaLimit.daily("day", 2)
     assert await fill(quotas, day) == 2
     refused = await quotas.take("late", [Demand(day, 1)], patience=1e6)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, QuotaRefused)
     now = datetime.now(UTC)
     left = 86_400 - (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
     assert abs(refused.wait - left) < 5
@@ -141,10 +139,10 @@ async def test_a_day_ends_at_midnight(quotas: Quotas, redis_client: Redis) -> No
     assert await taken(quotas, "tomorrow", Demand(day, 1))
 
 
-async def test_a_hold_is_for_all_and_orders_those_who_wait(quotas: Quotas, other: Quotas) -> None:
+async def test_a_hold_applies_to_all_and_orders_the_waiting(quotas: Quotas, other: Quotas) -> None:
     """During a hold no request gets a place before its end; after it places are a step apart, also for a request that
     had an earlier place before the hold."""
-    limit = Limit("fast", 1, 0.1)
+    limit = QuotaLimit("fast", 1, 0.1)
     assert await quotas.take("first", [Demand(limit, 1)], hold="model") == Granted(0)
     waiting = await quotas.take("waiting", [Demand(limit, 1)], patience=100, hold="model")
     assert 9 < waiting.wait <= 10
@@ -157,13 +155,13 @@ async def test_a_hold_is_for_all_and_orders_those_who_wait(quotas: Quotas, other
     assert places == pytest.approx([50, 55, 50], abs=1)
     assert await quotas.take("other", [], hold="another") == Granted(0)
     refused = await quotas.take("hasty", [], patience=10, hold="model")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, QuotaRefused)
     assert refused.limit is None
 
 
-async def test_every_key_ends_by_itself(quotas: Quotas, redis_client: Redis) -> None:
+async def test_every_key_expires(quotas: Quotas, redis_client: Redis) -> None:
     """Everything that a quota writes expires, and all of it is in one Cluster slot."""
-    await quotas.take("a", [Demand(THREE, 1), Demand(Limit.daily("day", 5), 1)], hold="model")
+    await quotas.take("a", [Demand(THREE, 1), Demand(QuotaLimit.daily("day", 5), 1)], hold="model")
     await quotas.settle("a", [Demand(TEN, 2)])
     await quotas.hold("model", 3)
     await quotas.take("b", [Demand(THREE, 1)], patience=60, hold="model")
@@ -183,7 +181,7 @@ async def test_every_key_ends_by_itself(quotas: Quotas, redis_client: Redis) -> 
 async def test_no_window_is_above_a_smooth_limit(redis_url: str, costs: list[int], back: set[int], most: int) -> None:
     """Whatever the requests cost, and even if some are given back, no window of a period exceeds the limit."""
     period = 50.0
-    limit = Limit.smooth(uuid.uuid4().hex, most, period)
+    limit = QuotaLimit.smooth(uuid.uuid4().hex, most, period)
     begins: dict[int, tuple[float, int]] = {}
     clock = asyncio.get_running_loop().time
     async with connection(redis_url) as one, connection(redis_url) as two:
@@ -207,8 +205,7 @@ def question(name: str, author: str = "U1", channel: str = "C1", *, direct: bool
 
 
 def people(quotas: Quotas, **limits: int) -> UserQuotas:
-    values: dict[str, Any] = dict(limits)
-    return UserQuotas(quotas, Config(**values))
+    return UserQuotas(quotas, UserLimits(**limits))
 
 
 async def test_a_person_is_told_when_to_ask_again(quotas: Quotas) -> None:
@@ -229,7 +226,7 @@ async def test_a_channel_has_its_own_limit(quotas: Quotas) -> None:
     assert [await limits.take(question(f"d{number}", channel="D1", direct=True)) for number in range(3)] == [""] * 3
 
 
-async def test_a_delivery_again_is_not_counted(quotas: Quotas) -> None:
+async def test_a_redelivery_is_not_counted(quotas: Quotas) -> None:
     """The same question delivered twice counts once."""
     limits = people(quotas, person_requests=2)
     assert [await limits.take(question(name)) for name in "aaaab"] == [""] * 5
@@ -248,11 +245,13 @@ async def test_tokens_are_charged_after_the_answer(quotas: Quotas) -> None:
     assert sentence.startswith("You have used up the 1,000 tokens a day that each person has here.")
 
 
-async def test_without_redis_people_may_ask(quotas: Quotas) -> None:
-    """A lost Redis does not refuse a question: its other steps in Redis will report the loss."""
+async def test_without_redis_nobody_is_let_through_uncounted(quotas: Quotas) -> None:
+    """The question waits with its platform, as without limits it would: its other steps need Redis too."""
     async with connection("unix:///nowhere/redis.sock") as client:
         limits = people(Quotas(client), person_requests=1, person_tokens=1)
-        assert [await limits.take(question(name)) for name in "ab"] == ["", ""]
-        await limits.charge(question("a"), 600)
+        with pytest.raises(StoreError):
+            await limits.take(question("a"))
+        with pytest.raises(StoreError):
+            await limits.charge(question("a"), 600)
         with pytest.raises(StoreError):
             await Quotas(client).take("a", [])

@@ -1,4 +1,4 @@
-"""A real primary with a replica and Sentinel, and primaries that change behind an address: callers carry on."""
+"""A real primary with a replica and Sentinel, and primaries that change behind an address: callers continue."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from core.store.redis.check import check
 from core.store.redis.client import connection, guarded
 from core.store.turns import Claimed, Queued, Turns
 from tests.bounds import HANG_SECONDS
-from tests.redis_topologies import SERVICE, Guarded, Server, guarded_primary, server, until
+from tests.redis_topologies import SERVICE, Guarded, RedisProcess, guarded_primary, server, until
 
 PLACE = Place("slack", "T1", "C1")
 HERE = Conversation(PLACE.name)
@@ -37,13 +37,13 @@ def question(number: int) -> Question:
     )
 
 
-def asks(one: Server, *command: object) -> object:
+def asks(one: RedisProcess, *command: object) -> object:
     with one.talk() as client:
         answer: object = client.execute_command(*command)  # type: ignore[no-untyped-call]
         return answer
 
 
-def waiting(one: Server, turns: Turns) -> object:
+def waiting(one: RedisProcess, turns: Turns) -> object:
     """How many questions of the conversation this server knows."""
     return asks(one, "LLEN", turns.mailboxes.key("i", HERE))
 
@@ -60,7 +60,7 @@ async def claimed(turns: Turns) -> Question:
 
 @asynccontextmanager
 async def door(*ports: int) -> AsyncIterator[tuple[str, list[int]]]:
-    """An address that leads to the last of these ports; earlier connections stay where they are."""
+    """An address that leads to the last of these ports; earlier connections stay on their servers."""
     way: list[int] = list(ports)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -133,14 +133,14 @@ async def test_check_says_that_no_sentinel_answers() -> None:
 
 
 async def test_check_says_that_it_is_no_sentinel(healthy: Guarded) -> None:
-    """A server's port in place of its Sentinel's is recognised."""
+    """A server's port instead of its Sentinel's is recognised."""
     async with connection(f"redis+sentinel://127.0.0.1:{healthy.primary.port}/{SERVICE}") as redis:
         with pytest.raises(StoreError, match="There is no Sentinel"):
             await check(redis)
 
 
 async def test_check_says_that_it_is_a_sentinel(healthy: Guarded) -> None:
-    """A Sentinel's port in place of its server's is recognised."""
+    """A Sentinel's port instead of its server's is recognised."""
     async with connection(f"redis://127.0.0.1:{healthy.sentinels[0].port}") as redis:
         with pytest.raises(StoreError, match=r"There is a Sentinel.*redis\+sentinel://"):
             await check(redis)
@@ -184,7 +184,7 @@ async def test_queued_question_survives_a_failover() -> None:
             assert (await redis.info())["tcp_port"] == topology.replica.port
 
 
-async def test_hung_primary_is_left_for_good() -> None:
+async def test_hung_primary_is_abandoned() -> None:
     """A hanging primary is replaced; when it resumes it is a replica, and nobody is still connected to it."""
     with guarded_primary() as topology:
         async with connection(topology.url, answer_timeout=0.5, connect_timeout=0.3) as redis:
@@ -218,8 +218,8 @@ async def test_stop_is_heard_after_a_failover() -> None:
     assert heard == ["this turn"]
 
 
-async def test_demoted_server_is_left_behind_one_address() -> None:
-    """If the server became a replica during our connection, we leave it at its first refusal, and the call is done."""
+async def test_demoted_server_behind_one_address_is_abandoned() -> None:
+    """If the server became a replica during our connection, we leave it at its first refusal, and the call succeeds."""
     with server() as old, server() as new:
         async with door(old.port) as (url, way), connection(url) as redis:
             turns = Turns(redis)

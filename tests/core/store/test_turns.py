@@ -1,4 +1,4 @@
-"""Turns against a real Redis: what each step promises, one test each."""
+"""Turns with a real Redis: one test for each guarantee of each step."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -87,7 +87,7 @@ async def test_second_question_waits_for_the_first(redis_client: Redis) -> None:
     assert await turns.commit(third, said(third)) is None
 
 
-async def test_other_conversations_run_beside_it(redis_client: Redis) -> None:
+async def test_other_conversations_run_at_the_same_time(redis_client: Redis) -> None:
     """A busy conversation does not delay another one."""
     turns = Turns(redis_client)
     await claimed(turns, 1)
@@ -104,7 +104,7 @@ async def test_full_inbox_refuses(redis_client: Redis) -> None:
     assert isinstance(await turns.accept(HERE, question(2), "later"), Claimed)
 
 
-async def test_history_is_what_was_committed(redis_client: Redis) -> None:
+async def test_history_contains_the_committed_exchanges(redis_client: Redis) -> None:
     """The next turn sees the earlier exchanges, oldest first; a turn without an answer adds none."""
     turns = Turns(redis_client)
     for number in (1, 2):
@@ -125,7 +125,7 @@ async def test_history_is_bounded_by_count(redis_client: Redis) -> None:
 
 
 async def test_window_is_bounded_by_bytes(redis_client: Redis) -> None:
-    """A turn never loads more history than a model can read, however much is kept."""
+    """A turn never loads more history than a model can read, however much is stored."""
     turns = Turns(redis_client, Retention(window_bytes=25_000))
     for number in range(40):
         await turns.commit(turn := await claimed(turns, number), said(turn, f"{number} " + "x" * 1000))
@@ -257,7 +257,7 @@ async def _lapsed(turns: Turns) -> bool:
 
 
 async def test_released_turn_keeps_its_progress(redis_client: Redis) -> None:
-    """The process that continues knows the messages and how far they had got."""
+    """The process that continues knows the messages and their progress."""
     turns = Turns(redis_client)
     await turns.release(await claimed(turns, 1), Progress(("m1",), 70))
     taken = await turns.claim(HERE)

@@ -1,17 +1,17 @@
-"""Addresses of Redis: what each form means, and that the error for a wrong one quotes no part of it."""
+"""Addresses of Redis: the meaning of each form; the error for an invalid one quotes no part of it."""
 
 import pytest
 from redis.asyncio.connection import SSLConnection
 
 from core.domain.errors import StoreError
 from core.store.redis.client import connect
-from core.store.redis.url import SCHEMES, Kind, parse
+from core.store.redis.url import SCHEMES, RedisKind, parse
 
 
 def test_sentinels() -> None:
     """Hosts with and without port, the service, the database, and which password belongs to what."""
     found = parse("redis+sentinel://bot:p%40ss@one:26380,[::1],three/main/2?sentinel_password=wall")
-    assert found.kind is Kind.SENTINEL
+    assert found.kind is RedisKind.SENTINEL
     assert found.hosts == (("one", 26380), ("::1", 26379), ("three", 26379))
     assert (found.service, found.tls) == ("main", False)
     assert dict(found.options) == {"username": "bot", "password": "p@ss", "db": 2}
@@ -24,7 +24,7 @@ def test_sentinels() -> None:
 def test_cluster() -> None:
     """Hosts and credentials; over TLS with rediss, and with redis-py's own options."""
     found = parse("rediss+cluster://:secret@one:7000,two?ssl_ca_certs=/ca.pem")
-    assert found.kind is Kind.CLUSTER
+    assert found.kind is RedisKind.CLUSTER
     assert found.hosts == (("one", 7000), ("two", 6379))
     assert found.tls
     assert dict(found.options) == {"password": "secret", "ssl_ca_certs": "/ca.pem"}
@@ -55,7 +55,7 @@ def test_sentinels_over_tls() -> None:
         ("redis+cluster://", "without a database"),
     ],
 )
-def test_wrong_address_is_told_how_it_looks(url: str, looks: str) -> None:
+def test_invalid_address_gets_an_example(url: str, looks: str) -> None:
     """The sentence has an example of the same kind and no part of the password."""
     with pytest.raises(StoreError, match="REDIS_URL") as caught:
         parse(url)
@@ -73,7 +73,7 @@ def test_unknown_option_is_refused(url: str) -> None:
         connect(url)
 
 
-def test_unknown_scheme_is_told_which_there_are() -> None:
+def test_unknown_scheme_gets_a_list_of_schemes() -> None:
     """The sentence names all schemes."""
     with pytest.raises(StoreError) as caught:
         parse("http://localhost")

@@ -1,4 +1,4 @@
-"""Processes that die, stop or stand still: who goes on, who shows nothing more, and what people see."""
+"""Processes that die, stop or freeze: which one continues, which one shows nothing more, and what people see."""
 
 import asyncio
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Author, Conversation, Place
 from core.domain.errors import Stale, StoreError
@@ -26,7 +26,7 @@ from tests.core.core_harness import HERE, ROOM, Process, Rooms, eventually, proc
 
 async def busy(bot: Process, server: NebulaServer) -> Question:
     """A question whose answer runs until somebody stops it."""
-    server.fault(Fault(stall_after=3))
+    server.fault(NebulaFault(stall_after=3))
     server.answer_next("word " * 20)
     question = bot.question("talk")
     await bot.inbox.accept(question)
@@ -34,7 +34,7 @@ async def busy(bot: Process, server: NebulaServer) -> Question:
     return question
 
 
-async def test_reply_that_nobody_takes_says_so(redis_client: Redis, server: NebulaServer) -> None:
+async def test_reply_without_a_successor_says_so(redis_client: Redis, server: NebulaServer) -> None:
     """After a shutdown without a successor the text stays, with a sentence below; the next start continues the same
     message."""
     async with process(redis_client, server, drain=0, handover=0.2) as bot:
@@ -48,7 +48,7 @@ async def test_reply_that_nobody_takes_says_so(redis_client: Redis, server: Nebu
     assert bot.shown(question) == "whole"
 
 
-async def test_reply_that_another_takes_is_not_marked(redis_client: Redis, server: NebulaServer) -> None:
+async def test_reply_taken_over_is_not_marked(redis_client: Redis, server: NebulaServer) -> None:
     """During a rolling deploy people notice nothing: another process takes over at once."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as other:
@@ -60,8 +60,9 @@ async def test_reply_that_another_takes_is_not_marked(redis_client: Redis, serve
     assert not any(page.foot == PAUSED for _, page in rooms.rooms[question.message].frames)
 
 
-async def test_process_that_stood_still_finds_out_before_it_shows_anything(redis_client: Redis) -> None:
-    """After a pause the lease has run out by our own clock: the next frame asks first, and is never sent."""
+async def test_frozen_process_checks_its_lease_before_it_shows_anything(redis_client: Redis) -> None:
+    """After a pause the lease has expired by our own clock: before its next frame the process asks Redis, and never
+    sends it."""
     turns = Turns(redis_client, Retention(lease=0.05))
     accepted = await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
@@ -74,8 +75,8 @@ async def test_process_that_stood_still_finds_out_before_it_shows_anything(redis
         await lease.check()
 
 
-async def test_process_that_stood_still_after_its_claim_asks_first_too(redis_client: Redis) -> None:
-    """The lease runs from the claim, not from the moment when the process learns of it."""
+async def test_process_frozen_after_its_claim_checks_its_lease_too(redis_client: Redis) -> None:
+    """The lease begins with the claim, not when the process learns of it."""
     turns = Turns(redis_client, Retention(lease=0.05))
     accepted = await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
@@ -86,7 +87,7 @@ async def test_process_that_stood_still_after_its_claim_asks_first_too(redis_cli
         await Lease(turns, accepted.turn, lambda: None).check()
 
 
-async def test_turn_that_was_given_up_can_be_asked_again(redis_client: Redis, server: NebulaServer) -> None:
+async def test_abandoned_question_can_be_asked_again(redis_client: Redis, server: NebulaServer) -> None:
     """The sentence has a button, and the button works."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as bot:
@@ -120,8 +121,8 @@ async def test_number_of_attempts_is_a_setting(redis_client: Redis, server: Nebu
     assert GAVE_UP in successor.shown(question)
 
 
-async def test_process_leaves_to_others_what_it_can_not_run(redis_client: Redis, server: NebulaServer) -> None:
-    """Beyond its number of turns a process only accepts; another one answers, or itself once it has room again."""
+async def test_process_leaves_turns_above_its_limit_to_others(redis_client: Redis, server: NebulaServer) -> None:
+    """Above its number of turns a process only accepts questions; another one answers, or it does so itself later."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms, turns_at_once=1) as small:
         question = await busy(small, server)
@@ -149,9 +150,7 @@ async def test_refused_person_is_told_and_nothing_is_stored(redis_client: Redis,
     assert not server.requests
 
 
-async def test_people_of_other_organisations_ask_only_where_that_is_allowed(
-    redis_client: Redis, server: NebulaServer
-) -> None:
+async def test_people_of_other_organisations_need_permission(redis_client: Redis, server: NebulaServer) -> None:
     """Off by default: their questions cost money, and the model sees what the channel has said."""
     guest = Author("U9", "Guest", external=True)
     async with process(redis_client, server) as bot:
@@ -184,7 +183,7 @@ async def test_full_memory_of_redis_loses_nothing(redis_client: Redis, server: N
     )
 
 
-async def test_lapsed_turns_of_other_platforms_are_not_in_the_way(redis_client: Redis) -> None:
+async def test_lapsed_turns_of_other_platforms_do_not_hide_ours(redis_client: Redis) -> None:
     """We find our own turns, however many others wait for a process that serves their platform."""
     turns = Turns(redis_client, Retention(lease=0.001))
     for number in range(150):
@@ -217,7 +216,7 @@ async def test_token_of_a_claim_is_never_given_out_twice(redis_client: Redis) ->
         await turns.renew(first.turn)
 
 
-async def test_holder_goes_on_after_the_server_lost_its_claim(redis_client: Redis) -> None:
+async def test_holder_continues_after_the_server_lost_its_claim(redis_client: Redis) -> None:
     """If nobody claimed since, the holder's renewal puts its token back, and its answer is remembered."""
     turns = Turns(redis_client)
     first = await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
@@ -244,12 +243,14 @@ async def test_longest_wait_comes_first(redis_client: Redis, server: NebulaServe
             await bot.settled(question)
 
 
-async def test_question_heard_while_closing_does_not_hold_the_end_up(redis_client: Redis, server: NebulaServer) -> None:
-    """The question is stored for the next process; this one waits for nothing more."""
+async def test_question_received_while_closing_does_not_delay_the_end(
+    redis_client: Redis, server: NebulaServer
+) -> None:
+    """The question is stored for the next process; the closing one does not wait."""
     rooms = Rooms()
     other = Place("test", "W1", "C2")
     async with process(redis_client, server, rooms=rooms) as holder:
-        server.fault(Fault(stall_after=3))
+        server.fault(NebulaFault(stall_after=3))
         server.answer_next("word " * 20)
         running = holder.question("long", other)
         await holder.inbox.accept(running)
@@ -273,8 +274,8 @@ async def test_complete_answer_is_not_marked_as_interrupted(redis_client: Redis,
     assert bot.shown(question) == "whole"
 
 
-async def test_same_edit_heard_by_two_processes_is_offered_once(redis_client: Redis, server: NebulaServer) -> None:
-    """Two gateways report it at the same moment."""
+async def test_edit_received_by_two_processes_is_offered_once(redis_client: Redis, server: NebulaServer) -> None:
+    """Two gateways report the edit at the same moment."""
     rooms = Rooms()
     async with process(redis_client, server, rooms=rooms) as one, process(redis_client, server, rooms=rooms) as two:
         question = one.question("teh")

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Conversation, Exchange, Place
 from core.domain.errors import Forbidden, SlowDown
@@ -25,11 +25,11 @@ from core.store.turns import Claimed, Turns
 from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import ANN, HERE, ROOM, Process, eventually, process
 
-ELSEWHERE = Place("other", "W1", "C9")
+OTHER_PLATFORM = Place("other", "W1", "C9")
 
 
 async def left_behind(redis: "Redis") -> Question:
-    """A question whose process is gone. The sweep visits leases that ran out earlier first: once this question is
+    """A question whose process has ended. The sweep visits leases that ran out earlier first: once this question is
     answered, the sweep has passed all of them."""
     place = Place("test", "W1", "C7")
     question = Question(TurnId("test/left"), place, ANN, "still here?", message="left")
@@ -49,13 +49,13 @@ async def test_entry_that_does_not_parse_does_not_end_the_process(redis_client: 
         assert await bot.answer("hi", Place("test", "W1", "C2"))
 
 
-async def test_history_that_does_not_parse_is_passed_over(bot: Process, redis_client: Redis) -> None:
+async def test_history_that_does_not_parse_is_skipped(bot: Process, redis_client: Redis) -> None:
     """One unreadable exchange does not silence a channel."""
     await redis_client.rpush("nb:{0}:h:test/W1/C1", b'q|{"turn":"secret words"}')
     assert await bot.answer("hi")
 
 
-async def test_setting_that_does_not_parse_is_passed_over(bot: Process, redis_client: Redis) -> None:
+async def test_setting_that_does_not_parse_is_skipped(bot: Process, redis_client: Redis) -> None:
     """One unreadable setting does not silence a channel."""
     await redis_client.hset("nb:s:test/W1/C1", "prompt", b'{"text":"secret words"}')
     assert await bot.answer("hi")
@@ -67,13 +67,13 @@ async def test_turn_of_a_platform_not_served_here_is_left_alone(
     """A process takes over only turns that it can answer: the console takes none of Slack's."""
     turns = Turns(redis_client)
     await turns.accept(
-        Conversation(ELSEWHERE.name), Question(TurnId("other/1"), ELSEWHERE, ANN, "hi", message="1"), "r"
+        Conversation(OTHER_PLATFORM.name), Question(TurnId("other/1"), OTHER_PLATFORM, ANN, "hi", message="1"), "r"
     )
-    await redis_client.zadd("nb:{0}:leases", {ELSEWHERE.name: 1})
+    await redis_client.zadd("nb:{0}:leases", {OTHER_PLATFORM.name: 1})
     behind = await left_behind(redis_client)
     async with process(redis_client, server) as bot:
         await bot.settled(behind)
-        assert await redis_client.hget(f"nb:{{0}}:c:{ELSEWHERE.name}", "attempts") == b"1"
+        assert await redis_client.hget(f"nb:{{0}}:c:{OTHER_PLATFORM.name}", "attempts") == b"1"
 
 
 async def test_late_renewal_does_not_hold_an_idle_conversation(redis_client: Redis) -> None:
@@ -101,7 +101,7 @@ async def test_late_progress_is_not_the_next_turns(redis_client: Redis) -> None:
     assert taken.progress == Progress()
 
 
-async def test_release_twice_is_release_once(redis_client: Redis) -> None:
+async def test_repeated_release_has_no_effect(redis_client: Redis) -> None:
     """A repeated release, or a release after the commit, changes nothing."""
     turns = Turns(redis_client)
     first = await turns.accept(HERE, Question(TurnId("m1"), ROOM, ANN, "hi"), "r1")
@@ -131,7 +131,7 @@ async def test_answer_stopped_by_the_filter_is_explained(bot: Process, server: N
 
 async def test_an_endless_answer_is_read_up_to_a_limit(redis_client: Redis, server: NebulaServer) -> None:
     """The model may write for ever: at the limit the request ends, and the answer counts as cut by its length limit."""
-    server.fault(Fault(stall_after=500))  # the stream is left before it stalls
+    server.fault(NebulaFault(stall_after=500))  # the stream is left before it stalls
     server.answer_next("word " * 1000)
     async with process(redis_client, server, reply_characters=1000) as bot:
         question = bot.question("talk")
@@ -143,8 +143,8 @@ async def test_an_endless_answer_is_read_up_to_a_limit(redis_client: Redis, serv
 
 
 async def test_answer_that_nobody_saw_is_not_remembered(bot: Process, server: NebulaServer) -> None:
-    """Where the bot may not write, it has said nothing."""
-    server.fault(Fault(stall_after=10))  # the refusal ends it
+    """If the bot may not write, it has said nothing."""
+    server.fault(NebulaFault(stall_after=10))  # the refusal ends it
     server.answer_next("word " * 100)
     question = bot.question("talk")
     bot.rooms.rooms[question.message].faults.append(Forbidden("no"))
@@ -182,7 +182,7 @@ async def test_hold_outlives_the_dropping_of_idle_scopes() -> None:
 async def test_notice_that_fails_does_not_end_the_process(redis_client: Redis, server: NebulaServer) -> None:
     """A surface's defect costs a status, not every other reply."""
     async with process(redis_client, server) as bot:
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         first, second = bot.question("one"), bot.question("two")
         await bot.inbox.accept(first)
 
@@ -213,21 +213,21 @@ async def test_surrogates_in_a_question(bot: Process) -> None:
 
 
 async def test_shutdown_begins_no_new_turns(redis_client: Redis, server: NebulaServer) -> None:
-    """A question behind the running reply is handed back, not begun."""
+    """A question that waits for the running reply is handed back, not begun."""
     held = server.hold(after=3)
     server.answer_next("word " * 20)
     async with process(redis_client, server) as bot:
         for text in ("one", "two"):
             await bot.inbox.accept(bot.question(text))
         await server.until(lambda: len(server.requests) == 1)
-        asyncio.get_running_loop().call_soon(held.let_go)  # once the process has begun to close
+        asyncio.get_running_loop().call_soon(held.release)  # once the process has begun to close
     assert len(server.requests) == 1
 
 
-async def test_notice_that_waits_does_not_hold_up_a_shutdown(redis_client: Redis, server: NebulaServer) -> None:
+async def test_waiting_notice_does_not_delay_a_shutdown(redis_client: Redis, server: NebulaServer) -> None:
     """A platform that asks for a pause of half a minute does not keep the process alive."""
     async with asyncio.timeout(HANG_SECONDS), process(redis_client, server, inbox_limit=1, drain=0) as bot:
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         await bot.inbox.accept(bot.question("first"))
         refused = bot.question("one too many")
         bot.rooms.rooms[refused.message].faults = [SlowDown("429", 10 * HANG_SECONDS)]
@@ -245,7 +245,7 @@ async def test_own_turn_is_not_taken_over(redis_client: Redis, server: NebulaSer
         await eventually(lambda: len(bot.shown(question)) > 20)  # posted, and its progress stored
         await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})  # as after an outage longer than the lease
         await bot.settled(await left_behind(redis_client))
-        held.let_go()
+        held.release()
         await bot.runner.idle()
         assert bot.shown(question).endswith("end")
     assert len(server.requests) == 2  # one of them for the question left behind

@@ -1,4 +1,4 @@
-"""From a question to the answer on screen through the whole core, with a real Redis and an emulated Nebula API."""
+"""The whole core from a question to the answer on screen, with a real Redis and an emulated Nebula API."""
 
 import asyncio
 from dataclasses import replace
@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault, Thought
+from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.nebula.server import NebulaServer
 from core.access.admission import EMPTY, ONLY_FILES
 from core.domain.conversation import Attachment, Place
 from core.domain.errors import BadKey, NoCredits, SlowDown
 from core.domain.ports import Status
-from core.reply.layout import SPENT, STOPPED
+from core.reply.layout import INCOMPLETE, SPENT, STOPPED
 from core.store.turns import Duplicate, Full, Queued
 from core.turns.runner import GAVE_UP
 from tests.bounds import HANG_SECONDS
@@ -46,7 +46,7 @@ async def test_redelivery_is_answered_once(bot: Process, server: NebulaServer) -
     assert len(server.requests) == 1
 
 
-async def test_questions_of_a_room_wait_in_line(bot: Process, server: NebulaServer) -> None:
+async def test_questions_of_a_room_are_answered_in_order(bot: Process, server: NebulaServer) -> None:
     """The second question is answered after the first and with its answer in the history; its author sees that it
     arrived."""
     held = server.hold(after=3)
@@ -55,7 +55,7 @@ async def test_questions_of_a_room_wait_in_line(bot: Process, server: NebulaServ
     await bot.inbox.accept(first)
     assert await bot.inbox.accept(second) == Queued(ahead=1)
     await eventually(lambda: Status.QUEUED in bot.rooms.rooms[second.message].statuses)
-    held.let_go()
+    held.release()
     await bot.runner.idle()
     assert "word word" in repr(server.requests[1].messages)
     assert bot.shown(second)
@@ -63,7 +63,7 @@ async def test_questions_of_a_room_wait_in_line(bot: Process, server: NebulaServ
 
 async def test_rooms_do_not_wait_for_each_other(bot: Process, server: NebulaServer) -> None:
     """A long answer in one channel does not delay another channel."""
-    server.fault(Fault(stall_after=1))
+    server.fault(NebulaFault(stall_after=1))
     await bot.inbox.accept(bot.question("never ends"))
     await server.until(lambda: len(server.requests) == 1)
     elsewhere = bot.question("quick", Place("test", "W1", "C2"))
@@ -72,10 +72,10 @@ async def test_rooms_do_not_wait_for_each_other(bot: Process, server: NebulaServ
     await bot.command("stop")
 
 
-async def test_full_line_says_so(redis_client: Redis, server: NebulaServer) -> None:
+async def test_full_inbox_is_refused_with_a_sentence(redis_client: Redis, server: NebulaServer) -> None:
     """Beyond the limit a question is refused with a visible sentence."""
     async with process(redis_client, server, inbox_limit=1) as bot:
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         await bot.inbox.accept(bot.question("first"))
         refused = bot.question("one too many")
         assert await bot.inbox.accept(refused) == Full(waiting=1)
@@ -83,7 +83,7 @@ async def test_full_line_says_so(redis_client: Redis, server: NebulaServer) -> N
         await bot.command("stop")
 
 
-async def test_system_prompt_is_the_channels(bot: Process, server: NebulaServer) -> None:
+async def test_each_channel_has_its_system_prompt(bot: Process, server: NebulaServer) -> None:
     """A changed prompt takes effect at once, in its channel only, and never becomes part of the history."""
     for _ in range(3):
         server.answer_next("ahoy")
@@ -97,7 +97,7 @@ async def test_system_prompt_is_the_channels(bot: Process, server: NebulaServer)
     assert "pirate" not in repr(server.requests[1].messages)
 
 
-async def test_parameters_are_the_channels(bot: Process, server: NebulaServer) -> None:
+async def test_request_has_the_channels_parameters(bot: Process, server: NebulaServer) -> None:
     """Requests contain the model and the parameters set in the chat, and no others."""
     for text in ("model set Llama3.1-8B", "set temperature 0.3", "set top_p 0.8", "set max_tokens 99"):
         await bot.command(text)
@@ -145,7 +145,7 @@ async def test_question_without_use_gets_a_sentence(
 @pytest.mark.parametrize(("status", "notice"), [(401, BadKey.notice), (402, NoCredits.notice)])
 async def test_failure_is_one_sentence(bot: Process, server: NebulaServer, status: int, notice: str) -> None:
     """An error of the API ends the turn visibly, and nothing wrong enters the history."""
-    server.fault(Fault(status=status, body="{}"))
+    server.fault(NebulaFault(status=status, body="{}"))
     assert await bot.answer("hi") == notice
     await bot.answer("again")
     assert len(server.requests[-1].messages) == 2
@@ -154,7 +154,7 @@ async def test_failure_is_one_sentence(bot: Process, server: NebulaServer, statu
 async def test_broken_stream_keeps_the_text(bot: Process, server: NebulaServer) -> None:
     """The text before the break stays on screen and in the history, and its end is marked."""
     server.answer_next("One two three four five six")
-    server.fault(Fault(cut_after=3))
+    server.fault(NebulaFault(cut_after=3))
     shown = await bot.answer("count")
     assert shown.startswith("One")
     assert "broke off" in shown
@@ -181,7 +181,7 @@ async def test_thought_without_an_answer_is_explained(bot: Process, server: Nebu
 async def test_stop_ends_the_request(bot: Process, server: NebulaServer) -> None:
     """Stop closes the model's request, keeps and marks the text so far; the next question is answered."""
     server.answer_next("word " * 50)
-    server.fault(Fault(stall_after=10))
+    server.fault(NebulaFault(stall_after=10))
     question = bot.question("talk")
     await bot.inbox.accept(question)
     await eventually(lambda: "word word" in bot.shown(question))
@@ -194,7 +194,7 @@ async def test_stop_ends_the_request(bot: Process, server: NebulaServer) -> None
 
 
 async def test_deleted_reply_ends_the_request(bot: Process, server: NebulaServer) -> None:
-    """Nobody reads on: the model's request is closed, and the room is free for the next question."""
+    """The model's request is closed, and the room is free for the next question."""
     held = server.hold(after=10)
     server.pace = 200  # slowly enough that the deletion comes in the middle
     server.answer_next("word " * 50_000)
@@ -202,11 +202,11 @@ async def test_deleted_reply_ends_the_request(bot: Process, server: NebulaServer
     await bot.inbox.accept(question)
     await eventually(lambda: "word word" in bot.shown(question))
     bot.rooms.rooms[question.message].messages.clear()
-    held.let_go()
+    held.release()
     await bot.runner.idle()
     await server.until(lambda: server.requests[0].closed_early)
     assert await bot.answer("next")
-    assert "word word" not in repr(server.requests[-1].messages)  # what was taken away is not remembered
+    assert "word word" not in repr(server.requests[-1].messages)  # a deleted reply is not stored
 
 
 async def test_shutdown_lets_a_reply_finish(redis_client: Redis, server: NebulaServer) -> None:
@@ -217,15 +217,15 @@ async def test_shutdown_lets_a_reply_finish(redis_client: Redis, server: NebulaS
         question = bot.question("talk")
         await bot.inbox.accept(question)
         await eventually(lambda: "word" in bot.shown(question))
-        # The model goes on in the event loop's next pass: by then the process is closing.
-        asyncio.get_running_loop().call_soon(held.let_go)
+        # The model continues in the event loop's next pass: by then the process is closing.
+        asyncio.get_running_loop().call_soon(held.release)
     assert bot.shown(question).endswith("end")
 
 
-async def test_restart_goes_on_in_the_same_message(redis_client: Redis, server: NebulaServer) -> None:
+async def test_restart_continues_the_same_message(redis_client: Redis, server: NebulaServer) -> None:
     """After a restart the next process completes the reply in the same message."""
     rooms = Rooms()
-    server.fault(Fault(stall_after=3))
+    server.fault(NebulaFault(stall_after=3))
     async with process(redis_client, server, rooms=rooms, drain=0) as bot:
         question = bot.question("talk")
         await bot.inbox.accept(question)
@@ -291,7 +291,7 @@ async def test_command_is_carried_out_once(bot: Process) -> None:
 
 
 @pytest.mark.parametrize("text", ["help", " Help ", "settings", "!help", "! help"])
-async def test_help_is_found_however_asked(bot: Process, server: NebulaServer, text: str) -> None:
+async def test_plain_help_is_a_command(bot: Process, server: NebulaServer, text: str) -> None:
     """A message that says just "help" gets help without asking the model."""
     assert await bot.say(text)
     await bot.runner.idle()
@@ -306,7 +306,7 @@ async def test_question_is_no_command(bot: Process, server: NebulaServer, text: 
     assert server.requests[0].messages[-1].content == f"Ann: {text}"
 
 
-async def test_files_left_unread_are_named(bot: Process, server: NebulaServer) -> None:
+async def test_unread_files_are_named(bot: Process, server: NebulaServer) -> None:
     """The reply names a file that was not read."""
     server.answer_next("Sure.")
     question = bot.question("Sum it up", attachments=(Attachment("report.pdf", "application/pdf", "https://x/r", 9),))
@@ -315,10 +315,10 @@ async def test_files_left_unread_are_named(bot: Process, server: NebulaServer) -
     assert bot.shown(question) == "I can read text only, so I skipped report.pdf.\nSure."
 
 
-async def test_refusal_of_a_full_line_waits_for_the_platform(redis_client: Redis, server: NebulaServer) -> None:
-    """When the platform is too busy for the sentence, it comes later, but it comes."""
+async def test_refusal_for_a_full_inbox_waits_for_the_platform(redis_client: Redis, server: NebulaServer) -> None:
+    """If the platform is too busy for the sentence, it comes later."""
     async with process(redis_client, server, inbox_limit=1) as bot:
-        server.fault(Fault(stall_after=1))
+        server.fault(NebulaFault(stall_after=1))
         await bot.inbox.accept(bot.question("first"))
         refused = bot.question("one too many")
         bot.rooms.rooms[refused.message].faults = [SlowDown("429", 0.01), SlowDown("429", 0.01)]
@@ -337,3 +337,18 @@ async def test_order_holds_under_load(bot: Process, server: NebulaServer) -> Non
     assert asked == [f"Ann: question {number}" for number in range(12)]
     async with asyncio.timeout(HANG_SECONDS):
         await bot.runner.idle()
+
+
+async def test_own_name_in_front_of_an_answer_is_taken_away_in_rooms(bot: Process, server: NebulaServer) -> None:
+    """The history names the people, and a model imitates it; what is remembered has no name either."""
+    for answer in ("nebula: Hello there, Ann.", "Note: all is well."):
+        server.answer_next(answer)
+    assert await bot.answer("hi") == "Hello there, Ann."
+    assert await bot.answer("well?") == "Note: all is well."
+    assert server.requests[-1].messages[2].content == "Hello there, Ann."
+
+
+async def test_answer_that_may_be_incomplete_says_so(bot: Process, server: NebulaServer) -> None:
+    """The server's reason is none that we know."""
+    server.answer_next("Half of", finish="something new")
+    assert await bot.answer("hi") == f"Half of\n{INCOMPLETE}"

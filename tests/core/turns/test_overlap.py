@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.hold import Hold
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.question import Question
 from core.reply.layout import STOPPED
@@ -16,7 +16,7 @@ from tests.core.core_harness import BOB, HERE, Process, eventually, process
 
 async def busy(bot: Process, server: NebulaServer, held: Hold | None = None) -> Question:
     """A question whose answer of twenty words runs until somebody stops it or lets the model go on."""
-    server.fault(Fault(hold_after=3, hold=held or Hold()))
+    server.fault(NebulaFault(hold_after=3, hold=held or Hold()))
     server.answer_next("first " * 20)
     first = bot.question("first")
     await bot.inbox.accept(first)
@@ -50,7 +50,7 @@ async def test_merged_questions_survive_a_crash(redis_client: Redis, server: Neb
         first = await busy(bot, server)
         for text in ("second", "third"):
             await bot.inbox.accept(bot.question(text))
-        server.fault(Fault(stall_after=3))
+        server.fault(NebulaFault(stall_after=3))
         server.answer_next("both " * 100)
         await bot.turns.stop(HERE, first.id)
         await eventually(lambda: len(server.requests) == 2)
@@ -76,27 +76,25 @@ async def test_newer_question_interrupts(bot: Process, server: NebulaServer) -> 
 
 
 @pytest.mark.parametrize("overlap", ["queue", "merge"])
-async def test_nothing_is_interrupted_unless_that_is_set(bot: Process, server: NebulaServer, overlap: str) -> None:
+async def test_nothing_is_interrupted_by_default(bot: Process, server: NebulaServer, overlap: str) -> None:
     """The running answer is complete."""
     await bot.command(f"set overlap {overlap}")
     held = Hold()
     first = await busy(bot, server, held)
     await bot.inbox.accept(bot.question("second"))
-    held.let_go()
+    held.release()
     await bot.runner.idle()
     assert bot.shown(first).count("first") == 20
 
 
-async def test_question_changed_while_answered_with_others_has_its_own_answer(
-    bot: Process, server: NebulaServer
-) -> None:
+async def test_question_edited_during_a_merged_answer_gets_its_own(bot: Process, server: NebulaServer) -> None:
     """A question that is edited too late for the common answer keeps its place in line."""
     await bot.command("set overlap merge")
     first = await busy(bot, server)
     second, third = bot.question("second"), bot.question("third")
     for question in (second, third):
         await bot.inbox.accept(question)
-    server.fault(Fault(stall_after=3))
+    server.fault(NebulaFault(stall_after=3))
     server.answer_next("both " * 100)
     await bot.turns.stop(HERE, first.id)
     await bot.rooms.rooms[second.message].until("both")

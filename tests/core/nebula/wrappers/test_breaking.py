@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.chat import ChatRequest, Delta
 from core.domain.errors import (
@@ -19,11 +19,11 @@ from core.domain.ports import ChatModel
 from core.nebula.wrappers.account_limits import Tier
 from core.nebula.wrappers.breaking import Breakers
 from core.nebula.wrappers.circuit_breaker import FAILURES, CircuitBreaker
-from core.store.quotas import Limit
+from core.store.quotas import QuotaLimit
 from core.store.redis.client import connection
 from tests.bounds import HANG_SECONDS
 from tests.core.nebula.wrappers.wrapped import (
-    ASK,
+    CAPPED_REQUEST,
     DOWN,
     MODEL,
     SPARE,
@@ -37,7 +37,7 @@ from tests.core.nebula.wrappers.wrapped import (
 )
 
 
-async def test_a_server_that_fails_is_left_alone(server: NebulaServer) -> None:
+async def test_a_failing_server_is_not_asked(server: NebulaServer) -> None:
     """After several failures in a row the error comes at once, with a time, and the server is not asked."""
     server.fault(DOWN, times=None)
     async with wrapped_model(server) as model:
@@ -53,7 +53,7 @@ async def test_a_server_that_fails_is_left_alone(server: NebulaServer) -> None:
 async def other_model(server: NebulaServer, model: ChatModel) -> list[Delta]:
     """Each model has its own breaker."""
     server.heal()
-    return await read(model, ChatRequest(SPARE, ASK.messages))
+    return await read(model, ChatRequest(SPARE, CAPPED_REQUEST.messages))
 
 
 async def test_one_request_probes_the_server(server: NebulaServer) -> None:
@@ -66,7 +66,7 @@ async def test_one_request_probes_the_server(server: NebulaServer) -> None:
         probe = asyncio.create_task(read(model))
         await server.until(lambda: len(server.requests) == 2)
         await failing(model, Unavailable)
-        held.let_go()
+        held.release()
         assert text(await probe)
         assert text(await read(model))
         assert len(server.requests) == 3
@@ -74,9 +74,11 @@ async def test_one_request_probes_the_server(server: NebulaServer) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "kind"),
-    [(busy(0), RateLimited), (Fault(status=400, body='{"error": {"param": "top_p"}}'), BadRequest)],
+    [(busy(0), RateLimited), (NebulaFault(status=400, body='{"error": {"param": "top_p"}}'), BadRequest)],
 )
-async def test_a_server_that_gives_a_reason_is_up(server: NebulaServer, fault: Fault, kind: type[ModelError]) -> None:
+async def test_refusals_do_not_open_the_breaker(
+    server: NebulaServer, fault: NebulaFault, kind: type[ModelError]
+) -> None:
     """Refusals do not open the breaker."""
     server.fault(fault, times=FAILURES + 1)
     async with wrapped_model(server) as model:
@@ -87,7 +89,7 @@ async def test_a_server_that_gives_a_reason_is_up(server: NebulaServer, fault: F
 
 async def test_a_broken_stream_counts_as_an_answer(server: NebulaServer) -> None:
     """Streams that break after their first token keep their text and do not open the breaker."""
-    server.fault(Fault(cut_after=1), times=FAILURES + 1)
+    server.fault(NebulaFault(cut_after=1), times=FAILURES + 1)
     async with wrapped_model(server) as model:
         for _ in range(FAILURES + 1):
             await failing(model, BrokenStream)
@@ -120,7 +122,7 @@ async def test_nobody_waits_for_capacity_while_the_breaker_is_open(redis_url: st
 async def test_a_request_is_not_sent_if_the_breaker_opens_while_it_waits(redis_url: str, server: NebulaServer) -> None:
     """The breaker decides after the wait for capacity, and what was reserved is given back."""
     breakers = Breakers(lambda: CircuitBreaker(1, pause=HANG_SECONDS))
-    tier, limit = Tier(requests_per_minute=5), Limit.smooth("account/requests", 5, 10)
+    tier, limit = Tier(requests_per_minute=5), QuotaLimit.smooth("account/requests", 5, 10)
     async with (
         wrapped_model(server, redis_url, tier, minute=10, breakers=breakers) as model,
         connection(redis_url) as redis,

@@ -1,23 +1,23 @@
-"""The circuit breaker: when it opens, who probes, how pauses grow, and what holds after any sequence of events."""
+"""The circuit breaker: when it opens, who probes, how pauses grow, and its invariants after any sequence of events."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.nebula.wrappers.circuit_breaker import CircuitBreaker, Permit, State
+from core.nebula.wrappers.circuit_breaker import BreakerPermit, BreakerState, CircuitBreaker
 
 
 def new_breaker(failures: int = 3) -> CircuitBreaker:
     return CircuitBreaker(failures, pause=10, longest=60, draw=lambda: 0.0)
 
 
-def enter(breaker: CircuitBreaker, now: float) -> Permit:
+def enter(breaker: CircuitBreaker, now: float) -> BreakerPermit:
     found = breaker.enter(now)
     assert found is not None
     return found
 
 
 def opened(breaker: CircuitBreaker, now: float = 0.0) -> CircuitBreaker:
-    while breaker.state is not State.OPEN:
+    while breaker.state is not BreakerState.OPEN:
         breaker.failed(enter(breaker, now), now)
     return breaker
 
@@ -57,15 +57,15 @@ def test_the_pause_doubles_up_to_a_cap_and_is_reset() -> None:
     assert opened(breaker, now).wait(now) == 10
 
 
-def test_a_probe_without_a_verdict_makes_way_for_the_next() -> None:
+def test_a_probe_without_a_result_allows_the_next() -> None:
     """If a person stops the answer of the probe, that says nothing about the server."""
     breaker = opened(new_breaker())
     breaker.given_up(enter(breaker, 10), 10)
-    assert breaker.state is State.OPEN
+    assert breaker.state is BreakerState.OPEN
     assert enter(breaker, 10)
 
 
-def test_failures_from_before_it_opened_do_not_count() -> None:
+def test_failures_of_earlier_requests_do_not_count() -> None:
     """Requests sent earlier neither prolong the pause nor decide about the probe."""
     breaker = new_breaker()
     early = [enter(breaker, 0) for _ in range(2)]
@@ -75,7 +75,7 @@ def test_failures_from_before_it_opened_do_not_count() -> None:
     enter(breaker, 10)
     breaker.failed(early[1], 11)
     breaker.given_up(early[1], 11)
-    assert breaker.state is State.PROBING
+    assert breaker.state is BreakerState.PROBING
 
 
 def test_processes_do_not_probe_at_the_same_time() -> None:
@@ -89,12 +89,12 @@ def test_it_recovers_from_any_state(events: list[tuple[str, float]]) -> None:
     """There is never more than one probe, nobody waits longer than the longest pause, and when all requests have
     ended, a probe may be sent after the announced wait."""
     breaker = CircuitBreaker(2, pause=1, longest=16)
-    now, out = 0.0, list[Permit]()
+    now, out = 0.0, list[BreakerPermit]()
     for event, passed in events:
         now += passed
         match event:
             case "enter":
-                wait, probing = breaker.wait(now), breaker.state is State.PROBING
+                wait, probing = breaker.wait(now), breaker.state is BreakerState.PROBING
                 permit = breaker.enter(now)
                 assert (permit is None) == (wait > 0)
                 assert permit is None or not probing

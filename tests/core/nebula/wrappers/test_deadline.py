@@ -2,13 +2,13 @@
 
 import asyncio
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.errors import (
     ModelTimeout,
 )
 from tests.core.nebula.wrappers.wrapped import (
-    ASK,
+    CAPPED_REQUEST,
     SILENT,
     failing,
     read,
@@ -31,20 +31,20 @@ async def test_the_deadline_ends_with_the_first_token(server: NebulaServer) -> N
     server.answer_next("one two three four five six")
     async with wrapped_model(server, deadline_seconds=3.0) as model:
         begun = asyncio.get_running_loop().time()
-        async with model.stream(ASK) as deltas:
+        async with model.stream(CAPPED_REQUEST) as deltas:
             found = [await anext(deltas)]
             while asyncio.get_running_loop().time() < begun + 3.1:  # the deadline passes
                 await asyncio.sleep(0.05)
-            held.let_go()
+            held.release()
             found += [delta async for delta in deltas]
         assert text(found) == "one two three four five six"
 
 
 async def test_a_stopped_answer_is_not_a_failure(server: NebulaServer) -> None:
     """Leaving an answer closes its request, and the model can be asked again."""
-    server.fault(Fault(stall_after=1))
+    server.fault(NebulaFault(stall_after=1))
     async with wrapped_model(server) as model:
-        async with model.stream(ASK) as deltas:
+        async with model.stream(CAPPED_REQUEST) as deltas:
             await anext(deltas)
         await server.until(lambda: server.requests[0].closed_early)
         assert text(await read(model))

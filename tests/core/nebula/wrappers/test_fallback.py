@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.errors import BrokenStream, RateLimited, UnknownModel
 from core.nebula.wrappers.account_limits import Tier
@@ -25,9 +25,10 @@ from tests.core.nebula.wrappers.wrapped import (
 
 
 @pytest.mark.parametrize(
-    "fault", [DOWN, busy(60), Fault(empty=True), Fault(status=404, body='{"error": {"code": "model_not_found"}}')]
+    "fault",
+    [DOWN, busy(60), NebulaFault(empty=True), NebulaFault(status=404, body='{"error": {"code": "model_not_found"}}')],
 )
-async def test_the_fallback_answers(redis_url: str, server: NebulaServer, fault: Fault) -> None:
+async def test_the_fallback_answers(redis_url: str, server: NebulaServer, fault: NebulaFault) -> None:
     """If a model fails before the first token, the fallback may answer; the first delta names it."""
     server.fault(fault)
     server.answer_next("Hi", finish="stop")
@@ -67,7 +68,7 @@ async def test_an_open_breaker_asks_the_fallback_at_once(server: NebulaServer) -
 
 async def test_when_both_fail_the_error_is_that_of_the_chosen_model(server: NebulaServer) -> None:
     """The fallback is asked once, and its failure does not hide the first one."""
-    server.fault(Fault(status=404, body='{"error": {"code": "model_not_found"}}'))
+    server.fault(NebulaFault(status=404, body='{"error": {"code": "model_not_found"}}'))
     server.fault(DOWN)
     async with wrapped_model(server, fallback_model=SPARE) as model:
         error = await failing(model, UnknownModel)
@@ -77,7 +78,7 @@ async def test_when_both_fail_the_error_is_that_of_the_chosen_model(server: Nebu
 
 async def test_there_is_no_fallback_after_the_first_token(server: NebulaServer) -> None:
     """Once people have begun to read an answer, no other model starts over."""
-    server.fault(Fault(cut_after=1))
+    server.fault(NebulaFault(cut_after=1))
     async with wrapped_model(server, fallback_model=SPARE) as model:
         await failing(model, BrokenStream)
         assert models(server) == [MODEL]
@@ -93,7 +94,7 @@ async def test_there_is_no_fallback_when_the_account_is_used_up(redis_url: str, 
 
 async def test_people_read_which_model_answered(redis_client: Redis, server: NebulaServer) -> None:
     """The small print names the fallback, and the stored exchange names it too."""
-    server.fault(Fault(status=404, body='{"error": {"code": "model_not_found"}}'))
+    server.fault(NebulaFault(status=404, body='{"error": {"code": "model_not_found"}}'))
     async with process(redis_client, server, nebula_model=MODEL, nebula_fallback_model=SPARE) as bot:
         question = bot.question("Hello")
         await bot.inbox.accept(question)

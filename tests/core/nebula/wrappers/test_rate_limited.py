@@ -11,11 +11,11 @@ from core.domain.errors import (
     ServerTrouble,
 )
 from core.nebula.wrappers.account_limits import Tier
-from core.store.quotas import Demand, Granted, Limit, Quotas
+from core.store.quotas import Demand, Granted, QuotaLimit, Quotas
 from core.store.redis.client import connection
 from tests.bounds import HANG_SECONDS
 from tests.core.nebula.wrappers.wrapped import (
-    ASK,
+    CAPPED_REQUEST,
     DOWN,
     MODEL,
     NO_REDIS,
@@ -71,8 +71,8 @@ async def test_the_estimate_is_settled_with_the_tokens_of_the_answer(redis_url: 
         wrapped_model(server, redis_url, Tier(tokens_per_minute=10_000)) as model,
         connection(redis_url) as redis,
     ):
-        await read(model, ChatRequest(MODEL, ASK.messages, max_tokens=1500))
-        limit = Limit.smooth("account/tokens", 10_000, 60)
+        await read(model, ChatRequest(MODEL, CAPPED_REQUEST.messages, max_tokens=1500))
+        limit = QuotaLimit.smooth("account/tokens", 10_000, 60)
         assert isinstance(await Quotas(redis).take("rest", [Demand(limit, 1980)]), Granted)
 
 
@@ -82,7 +82,7 @@ async def test_a_failure_gives_its_tokens_back(redis_url: str, server: NebulaSer
     async with wrapped_model(server, redis_url, Tier(tokens_per_minute=10_000)) as model:
         await failing(model, ServerTrouble)
         async with connection(redis_url) as redis:
-            limit = Limit.smooth("account/tokens", 10_000, 60)
+            limit = QuotaLimit.smooth("account/tokens", 10_000, 60)
             assert isinstance(await Quotas(redis).take("rest", [Demand(limit, 2000)]), Granted)
 
 
@@ -98,7 +98,7 @@ async def test_a_stopped_request_leaves_the_queue(redis_url: str, server: Nebula
     """A request that is stopped while it waits gives its capacity back."""
     async with wrapped_model(server, redis_url, Tier(requests_per_minute=5)) as model, connection(redis_url) as redis:
         await read(model)
-        limit = Limit.smooth("account/requests", 5, 60)
+        limit = QuotaLimit.smooth("account/requests", 5, 60)
         waiting = asyncio.create_task(read(model))
         await eventually_taken(redis, limit, 2)
         waiting.cancel()
@@ -114,7 +114,7 @@ async def test_a_refusal_holds_all_processes(redis_url: str, server: NebulaServe
         await failing(one, RateLimited)
         assert "in about 5 min" in (await failing(two, RateLimited)).notice
         assert len(server.requests) == 1
-        assert text(await read(two, ChatRequest(SPARE, ASK.messages)))
+        assert text(await read(two, ChatRequest(SPARE, CAPPED_REQUEST.messages)))
 
 
 async def test_a_short_refusal_is_waited_out(redis_url: str, server: NebulaServer) -> None:
@@ -134,7 +134,7 @@ async def test_a_short_refusal_is_waited_out(redis_url: str, server: NebulaServe
 
 
 async def test_without_redis_requests_go_uncounted(server: NebulaServer) -> None:
-    """A lost Redis blocks no answer, whatever the limits."""
+    """A lost Redis blocks no answer, independent of the limits."""
     async with wrapped_model(server, NO_REDIS, Tier(1, 1, 1)) as model:
         for _ in range(3):
             assert text(await read(model))

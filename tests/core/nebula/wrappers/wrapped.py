@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.compose import wrapped
-from bots.sandbox.nebula.faults import Fault
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.chat import ChatMessage, ChatRequest, Delta
 from core.domain.errors import ModelError
@@ -18,15 +18,15 @@ from core.nebula.client import Nebula
 from core.nebula.wrappers.account_limits import AccountRateLimits, Tier
 from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
-from core.store.quotas import Limit, Quotas
+from core.store.quotas import QuotaLimit, Quotas
 from core.store.redis.client import connection
 from tests.bounds import HANG_SECONDS
 
 MODEL = "meta-llama/Llama-3.3-70B-Instruct"
 SPARE = "meta-llama/Llama-3.1-8B-Instruct"
-ASK = ChatRequest(MODEL, (ChatMessage("user", "Hello"),), max_tokens=100)
-DOWN = Fault(status=503, body="{}")
-SILENT = Fault(stall_after=0)
+CAPPED_REQUEST = ChatRequest(MODEL, (ChatMessage("user", "Hello"),), max_tokens=100)
+DOWN = NebulaFault(status=503, body="{}")
+SILENT = NebulaFault(stall_after=0)
 NO_LIMITS = Tier()
 NO_REDIS = "unix:///nowhere/redis.sock"
 
@@ -60,16 +60,16 @@ async def wrapped_model(
             yield wrapped(config, client, account, breakers or Breakers())
 
 
-def busy(seconds: float) -> Fault:
-    return Fault(status=429, body="{}", headers={"retry-after": f"{seconds:g}"})
+def busy(seconds: float) -> NebulaFault:
+    return NebulaFault(status=429, body="{}", headers={"retry-after": f"{seconds:g}"})
 
 
-async def read(model: ChatModel, request: ChatRequest = ASK) -> list[Delta]:
+async def read(model: ChatModel, request: ChatRequest = CAPPED_REQUEST) -> list[Delta]:
     async with model.stream(request) as deltas:
         return [delta async for delta in deltas]
 
 
-async def failing(model: ChatModel, kind: type[ModelError], request: ChatRequest = ASK) -> ModelError:
+async def failing(model: ChatModel, kind: type[ModelError], request: ChatRequest = CAPPED_REQUEST) -> ModelError:
     with pytest.raises(kind) as caught:
         await read(model, request)
     assert type(caught.value) is kind
@@ -84,11 +84,11 @@ def models(server: NebulaServer) -> list[str]:
     return [request.model for request in server.requests]
 
 
-async def used(redis: "Redis", limit: Limit) -> float:
+async def used(redis: "Redis", limit: QuotaLimit) -> float:
     return float(await redis.hget(f"nb:{{q}}:l:{limit.name}", "used") or 0)
 
 
-async def eventually_taken(redis: "Redis", limit: Limit, amount: float) -> None:
+async def eventually_taken(redis: "Redis", limit: QuotaLimit, amount: float) -> None:
     async with asyncio.timeout(HANG_SECONDS):
         while await used(redis, limit) < amount - 0.5:
             await asyncio.sleep(0.005)

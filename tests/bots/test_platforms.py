@@ -1,18 +1,22 @@
 """The configuration: defaults, both names of the key, and every problem at once."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from core.settings.config import Config, WrongConfig, load
-
-OURS = tuple(field.upper() for field in Config.model_fields)
+from bots.discord.config import DiscordConfig
+from bots.platforms import load, sections, switched_on
+from bots.slack.config import SlackConfig
+from core.settings.config import Config
+from core.settings.environment import WrongConfig, variables
 
 
 @pytest.fixture(autouse=True)
 def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*OURS, "NEBULA_API_TOKEN"):
+    for name in variables(sections()):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -24,13 +28,15 @@ def problems(tmp_path: Path, text: str) -> str:
     return "\n".join(wrong.value.problems)
 
 
-def test_nothing_set_is_fine() -> None:
-    """Without any variable the defaults are those that the documents give, and no platform is on."""
-    config = load(None)
+def test_the_defaults_are_valid() -> None:
+    """Without any variable the documented defaults apply, and no platform is on."""
+    environment = load(None)
+    config = environment.of(Config)
     assert config.nebula_base_url == "https://inference.nebulablock.com/v1"
-    assert config.slack_api_url == "https://slack.com/api/"
-    assert not config.has_slack
-    assert not config.has_discord
+    assert environment.of(SlackConfig).slack_api_url == "https://slack.com/api/"
+    assert not environment.of(SlackConfig).on
+    assert not environment.of(DiscordConfig).on
+    assert not switched_on(environment)
     assert not config.given("nebula_model")
 
 
@@ -38,16 +44,16 @@ def test_nothing_set_is_fine() -> None:
 def test_both_names_of_the_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The API page uses both names."""
     monkeypatch.setenv(name, "ak_1")
-    key = load(None).nebula_api_key
+    key = load(None).of(Config).nebula_api_key
     assert key
     assert key.get_secret_value() == "ak_1"
 
 
-def test_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a shell or container sets wins over .env; an empty value counts as unset."""
     (tmp_path / ".env").write_text("NEBULA_MODEL=from-file\nNEBULA_TOP_P=\nLOG_LEVEL=debug\n")
     monkeypatch.setenv("NEBULA_MODEL", "from-env")
-    config = load(tmp_path / ".env")
+    config = load(tmp_path / ".env").of(Config)
     assert (config.nebula_model, config.nebula_top_p, config.log_level) == ("from-env", None, "DEBUG")
     assert config.given("nebula_model")
 
@@ -72,13 +78,14 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
         tmp_path, "NEBULA_API_KEY=ak\nSLACK_BOT_TOKEN=xapp-verysecret\nSLACK_APP_TOKEN=xapp-1"
     )
     (tmp_path / ".env").write_text("NEBULA_API_KEY=ak_verysecret")
-    assert "verysecret" not in repr(load(tmp_path / ".env"))
+    environment = load(tmp_path / ".env")
+    assert "verysecret" not in repr(environment) + repr([environment.of(each) for each in sections()])
 
 
 @pytest.mark.parametrize(
     ("half", "other"), [("SLACK_PORT=3000", "SLACK_SIGNING_SECRET"), ("SLACK_SIGNING_SECRET=s", "SLACK_PORT")]
 )
-def test_half_of_http_is_named(tmp_path: Path, half: str, other: str) -> None:
+def test_a_missing_http_variable_is_named(tmp_path: Path, half: str, other: str) -> None:
     """If only one of the two variables for HTTP is set, the other one is reported as missing."""
     found = problems(tmp_path, f"NEBULA_API_KEY=ak\nSLACK_BOT_TOKEN=xoxb-1\n{half}\n")
     assert f"{other} is missing" in found
@@ -97,14 +104,14 @@ def test_slack_over_http_needs_no_app_token(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(
         "NEBULA_API_KEY=ak\nSLACK_BOT_TOKEN=xoxb-1\nSLACK_SIGNING_SECRET=s\nSLACK_PORT=3000\n"
     )
-    assert load(tmp_path / ".env").slack_over_http
+    assert load(tmp_path / ".env").of(SlackConfig).over_http
 
 
 @pytest.mark.parametrize("address", ["redis+sentinel://one,two/main", "rediss+cluster://one:7000,two:7001"])
 def test_redis_behind_sentinels_or_in_a_cluster(tmp_path: Path, address: str) -> None:
     """Addresses of several servers are accepted, other schemes are not."""
     (tmp_path / ".env").write_text(f"REDIS_URL={address}\nREDIS_PARTITIONS=64\n")
-    config = load(tmp_path / ".env")
+    config = load(tmp_path / ".env").of(Config)
     assert (config.redis_url, config.redis_partitions) == (address, 64)
     found = problems(tmp_path, "REDIS_URL=sentinel://one/main\nREDIS_PARTITIONS=0\n")
     assert "REDIS_URL: it must begin with redis:// or rediss://" in found
@@ -113,9 +120,10 @@ def test_redis_behind_sentinels_or_in_a_cluster(tmp_path: Path, address: str) ->
 
 def test_example_shows_the_defaults() -> None:
     """A default in .env.example is the one in effect without it."""
-    lines = (Path(__file__).parents[3] / ".env.example").read_text().splitlines()
+    fields = {name: field for each in sections() for name, field in each.model_fields.items()}
+    lines = (Path(__file__).parents[2] / ".env.example").read_text().splitlines()
     for name, shown in (line.removeprefix("# ").split("=", 1) for line in lines if re.match(r"# [A-Z_]+=.", line)):
-        default = Config.model_fields[name.lower()].default
+        default = fields[name.lower()].default
         known = (
             ", ".join(default)
             if isinstance(default, tuple)
@@ -130,6 +138,21 @@ def test_tiers_are_written_as_the_provider_writes_them(tmp_path: Path) -> None:
     """Nebula writes "Engineer 1"; a limit of zero makes no sense."""
     env = tmp_path / ".env"
     env.write_text("NEBULA_TIER=Engineer 1\nPERSON_REQUESTS=20\n")
-    config = load(env)
+    config = load(env).of(Config)
     assert (config.nebula_tier, config.person_requests, config.channel_tokens) == ("engineer1", 20, None)
     assert "PERSON_REQUESTS: it must be" in problems(tmp_path, "PERSON_REQUESTS=0\n")
+
+
+def test_each_variable_has_one_owner() -> None:
+    """Sections are read together, so that two owners of one name would get each other's value."""
+    names = [name for each in sections() for name in variables([each])]
+    assert len(names) == len(set(names))
+
+
+def test_reading_the_configuration_loads_no_library_of_a_platform() -> None:
+    """A platform without tokens costs nothing at the start; nor does `nebula-bot health` wait for any."""
+    program = "import sys; from bots.platforms import load, adapters; adapters(load(None)); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env={})
+    roots = {name.split(".")[0] for name in done.stdout.split()}
+    assert "pydantic" in roots
+    assert not roots & {"slack_bolt", "slack_sdk", "discord", "aiohttp", "redis", "httpx"}

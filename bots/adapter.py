@@ -1,0 +1,62 @@
+"""The port of a platform: what the program needs of an adapter, and of its section of the configuration."""
+
+import asyncio
+from collections.abc import Set
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+from core.domain.ports import Connected, Platform
+from core.settings.environment import Section
+
+if TYPE_CHECKING:  # sections are read at every start, for which the whole core is too much
+    from core.inbound.dispatcher import Dispatcher
+
+
+class Adapter(Platform, Connected, Protocol):
+    """A platform that a process serves. `ready` is set while its events can arrive."""
+
+    ready: asyncio.Event
+
+    async def run(self, dispatcher: "Dispatcher") -> None:
+        """Receive events and show replies until cancelled; then close within a few seconds.
+
+        Retries for as long as the platform is unreachable. Raises WrongConfig if it refuses the tokens.
+        """
+        ...
+
+    async def work(self) -> None:
+        """Show replies without receiving events, until cancelled."""
+        ...
+
+
+@runtime_checkable
+class SignsIn(Protocol):
+    """An adapter to a platform on which several bots may be in the same places."""
+
+    async def sign_in(self) -> tuple[str, str]:
+        """Where the bot is alone with its id (`slack/T1`, `discord`), and this id, which a new token does not change.
+
+        Retries for as long as the platform is unreachable. Raises WrongConfig if it refuses the token.
+        """
+        ...
+
+
+class AdapterConfig(Section):
+    """The variables of one platform.
+
+    `title`: its name, for people. `tokens`: the variables that switch it on, as a text. `switch`: the field of the one
+    without which it is off.
+    """
+
+    title: ClassVar[str]
+    tokens: ClassVar[str]
+    switch: ClassVar[str]
+
+    @property
+    def on(self) -> bool:
+        """Whether the platform is to be served."""
+        return getattr(self, self.switch) is not None
+
+    @classmethod
+    def incomplete(cls, given: Set[str]) -> list[str]:
+        """Sentences about variables of this platform that are missing beside those that are `given`."""
+        return []
