@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -9,7 +10,7 @@ import discord
 
 from bots.discord.api.http import Http
 from bots.discord.api.names import direct
-from bots.discord.api.private_api import Parser, api_address, set_guild_timeout, wrap_parser
+from bots.discord.api.private_api import Parser, api_address, set_guild_timeout, wrap_parser, wrap_parsers
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import IdentifyQueue, Shard
 from bots.discord.inbound.backfill import Backfill
@@ -19,6 +20,7 @@ from bots.discord.inbound.interactions import ANSWER_SECONDS, Interactions
 from bots.discord.inbound.messages import asks, question_of
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import permissions_in, rights_of
+from bots.discord.inbound.unreadable import UnreadableEvents
 from bots.discord.outbound.responses import Responses
 from bots.proxy import proxy_for
 from core.commands.responses import Response
@@ -77,6 +79,9 @@ class GatewayClient(discord.Client):
         wrap_parser(self, "MESSAGE_UPDATE", self._on_message_update)
         wrap_parser(self, "READY", self._on_guild_event)
         wrap_parser(self, "GUILD_CREATE", self._on_guild_event)
+        self._unreadable = UnreadableEvents()
+        # Without READY there is no session, so the client must sign in again.
+        wrap_parsers(self, self._unreadable.read, but={"READY"})
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         if not initial:  # the first attempt waited before it connected
@@ -125,6 +130,11 @@ class GatewayClient(discord.Client):
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         await self._interactions.handle(interaction)
+
+    async def on_error(self, event: str, /, *args: Any, **kwargs: Any) -> None:
+        error = sys.exc_info()[1]
+        if error is not None:
+            self._unreadable.note(event, error, trace=True)
 
     def _on_guild_event(self, parse: Parser, data: Any) -> None:
         """Read the event; then let discord.py wait for further guilds only if some are expected."""

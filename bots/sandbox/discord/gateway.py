@@ -34,7 +34,8 @@ class Gateway:
     """All sessions. `duplicate` is how often each event is sent, `refuse` how many handshakes fail from now on.
 
     `latency`: seconds by which an event is delayed on its way. `unsharded`: whether a client may sign in without
-    naming a shard. `away`: guilds by id of which a client is told nothing when it signs in, as in an outage of theirs.
+    naming a shard. `spoiled`: how many READY events lack their user from now on. `away`: guilds by id of which a client
+    is told nothing when it signs in, as in an outage of theirs.
     """
 
     def __init__(self, world: World, wire: Wire, token: str, privileged: Intent) -> None:
@@ -44,6 +45,7 @@ class Gateway:
         self.duplicate = 1
         self.refuse = 0
         self.unsharded = True
+        self.spoiled = 0
         self.away: set[str] = set()
         self.identifies = 0
         self.identified: list[tuple[int, int, float]] = []  # shard, number of shards, monotonic seconds
@@ -96,11 +98,11 @@ class Gateway:
 
     def reconnect(self) -> None:
         """Ask every client to reconnect and resume (opcode 7)."""
-        self._broadcast({"op": RECONNECT, "d": None})
+        self.broadcast({"op": RECONNECT, "d": None})
 
     def invalidate(self, *, resumable: bool) -> None:
         """Tell every client that its session is invalid (opcode 9)."""
-        self._broadcast({"op": INVALID, "d": resumable})
+        self.broadcast({"op": INVALID, "d": resumable})
         if not resumable:
             for session in tuple(self._sessions):
                 self._forget(session)
@@ -212,6 +214,9 @@ class Gateway:
         }
         if data.get("shard"):
             ready["shard"] = [shard, shards]
+        if self.spoiled:
+            self.spoiled -= 1
+            ready["user"] = None
         self._event(session, "READY", ready)
         if session.intents & Intent.GUILDS:
             for guild in (one for one in guilds if one.id not in self.away):
@@ -261,7 +266,8 @@ class Gateway:
         if session.socket is not None:
             self._queue(session.socket, text)
 
-    def _broadcast(self, frame: Json) -> None:
+    def broadcast(self, frame: Json) -> None:
+        """Send a frame on every connection that has a session."""
         for socket in self._sockets:
             if socket.session:
                 self._send(socket, frame)
