@@ -14,7 +14,7 @@ from core.domain.conversation import Conversation, Place
 from core.domain.errors import NebulaBotError, StoreError, UserError
 from core.domain.page import Action
 from core.domain.question import Question
-from core.domain.turn_id import Step, step_of
+from core.domain.turn_id import Step, TurnId, step_of
 from core.inbound.buttons import ButtonActions, ButtonPress
 from core.inbound.edits import EditHandler
 from core.store.presence import Presence
@@ -98,6 +98,11 @@ class Dispatcher:
         StoreError."""
         return await self._handlers.known(scope)
 
+    async def is_new(self, question: Question) -> bool:
+        """Whether a question from a time when no process listened is still unknown; a command never is new. Raises
+        StoreError."""
+        return not self._is_command(question.text) and not await self._inbox.knows(question)
+
     async def missed(self, question: Question) -> None:
         """A question from a time when no process listened; it may be known already. Ignores commands.
 
@@ -112,6 +117,19 @@ class Dispatcher:
             return Response(refusal)
         found = await self._guarded(self._handlers.run(invocation, rights), invocation.command.name)
         return found or Response(NebulaBotError.notice)
+
+    async def invoked_once(self, event: TurnId, invocation: Invocation, rights: RightsOf) -> Response | None:
+        """Like `invoked`, for platforms that send a command to every process; None in all processes but one.
+
+        `event` is the same for every delivery of the command.
+        """
+        try:
+            if not await self._turns.once(step_of(event, Step.COMMAND)):
+                return None
+        except StoreError as error:
+            log.warning("%s: %s", invocation.command.name, error)
+            return Response(error.notice)
+        return await self.invoked(invocation, rights)
 
     async def pressed(self, action: Action, press: ButtonPress, rights: RightsOf) -> Response | None:
         """A button under a reply. Never raises. A response is for the person alone; None means that the reply itself

@@ -162,7 +162,7 @@ class Config(BaseSettings):
     discord_shards: Annotated[str | None, AfterValidator(_shards)] = None
     discord_managers: Annotated[
         Words, _managers(r"\d+", "manage_channels", "manage_guild", "administrator", "everyone")
-    ] = ("manage_channels",)
+    ] = ("manage_channels", "manage_guild")
 
     reply_streaming: Annotated[Streaming, BeforeValidator(_lower)] = Streaming.AUTO
     reply_reasoning: Annotated[Reasoning, BeforeValidator(_lower)] = Reasoning.TIMER

@@ -24,6 +24,7 @@ ORIGINAL = "@original"
 # The indicator lasts ten seconds (docs.discord.com, Trigger Typing Indicator); we renew it at most this often.
 _TYPING_SECONDS = 5.0
 _MAX_TYPED = 10_000  # channels kept in memory
+_THREADS = (10, 11, 12)  # types of channels (docs.discord.com, Channel Types)
 _NONCE_LENGTH = 24  # in characters; Discord takes up to 25 (docs.discord.com, Create Message)
 
 
@@ -219,8 +220,13 @@ class Rest:
     async def parent(self, channel: str) -> str:
         """Return the channel that a thread belongs to; "" if `channel` is not a thread."""
         found = await self._http.call("GET", f"/channels/{channel}")
-        thread = isinstance(found, dict) and found.get("type") in (10, 11, 12)
-        return str(found.get("parent_id") or "") if thread else ""
+        if not isinstance(found, dict) or "type" not in found:
+            raise Unreachable("Discord's answer is not a channel")
+        if found["type"] not in _THREADS and "thread_metadata" not in found:
+            return ""
+        if not found.get("parent_id"):
+            raise Unreachable("Discord does not say which channel a thread belongs to")
+        return str(found["parent_id"])
 
     async def unarchive(self, thread: str) -> None:
         """Reopen a thread, as writing in it would; a locked thread stays closed."""

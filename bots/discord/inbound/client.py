@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 import discord
@@ -19,13 +20,13 @@ from bots.discord.inbound.edits import MessageEdits, by_a_program, is_partial
 from bots.discord.inbound.interactions import ANSWER_SECONDS, Interactions
 from bots.discord.inbound.messages import asks, question_of
 from bots.discord.inbound.ordering import ArrivalOrder
-from bots.discord.inbound.people import permissions_in, rights_of
+from bots.discord.inbound.people import UNCLEAR, Members, permissions_in, rights_of
 from bots.discord.inbound.unreadable import UnreadableEvents
 from bots.discord.outbound.responses import Responses
 from bots.proxy import proxy_for
 from core.commands.responses import Response
-from core.domain.conversation import Rights
-from core.domain.errors import StoreError
+from core.domain.conversation import Place, Rights
+from core.domain.errors import PlatformError, StoreError
 from core.inbound.dispatcher import AWAY, Dispatcher
 
 log = logging.getLogger(__name__)
@@ -72,11 +73,13 @@ class GatewayClient(discord.Client):
         self.signed_in = asyncio.Event()
         self._dispatcher, self._managers, self._queue = dispatcher, managers, queue
         rest = Rest(http)
-        self._places, self._responses, self._ordering = Places(rest), Responses(rest), ordering
+        self._places, self._members = Places(rest), Members(rest)
+        self._responses, self._ordering = Responses(rest), ordering
         self._interactions = Interactions(dispatcher, http, self._places, ordering, managers, answer_seconds)
-        self._edits = MessageEdits(self, dispatcher, rest, self._places, ordering)
-        self.backfill = Backfill(self, dispatcher, rest, self._places, ordering, shard)
+        self._edits = MessageEdits(self, dispatcher, rest, self._places, self._members, ordering)
+        self.backfill = Backfill(self, dispatcher, rest, self._places, self._members, ordering, shard)
         wrap_parser(self, "MESSAGE_UPDATE", self._on_message_update)
+        wrap_parser(self, "INTERACTION_CREATE", self._on_interaction_create)
         wrap_parser(self, "READY", self._on_guild_event)
         wrap_parser(self, "GUILD_CREATE", self._on_guild_event)
         self._unreadable = UnreadableEvents()
@@ -104,14 +107,20 @@ class GatewayClient(discord.Client):
             return
 
         async def heard() -> Response | None:
-            question = question_of(message, await self._places.of_message(message), me)
-            return await self._dispatcher.heard(question, lambda: self._rights(message))
+            place, author = await self._places.of_message(message), await self._members.author(message)
+            question = question_of(message, place, author, me)
+            return await self._dispatcher.heard(question, lambda: self._rights(message, place))
 
         try:
             response = await self._ordering.store(message.channel.id, heard, lambda: self._say_away(message))
         except StoreError as error:
             log.error("could not store question %d: %s", message.id, error)
             response = Response(error.notice)
+        except PlatformError as error:
+            log.warning("could not find out where question %d was asked, and by whom: %s", message.id, error)
+            with suppress(PlatformError):
+                await self._say(message, UNCLEAR, "unclear")
+            return
         if response is not None:
             await self._responses.show(message, response)
 
@@ -151,10 +160,19 @@ class GatewayClient(discord.Client):
         else:
             parse(data)
 
+    def _on_interaction_create(self, parse: Parser, data: dict[str, Any]) -> None:
+        """Read the event; discord.py looks for the channel in one of its fields only."""
+        parse(data if data.get("channel") else {**data, "channel": {"id": data.get("channel_id")}})
+
     async def _say_away(self, message: discord.Message) -> None:
         """Say once per channel, among all processes, that Redis is away."""
         if self._ordering.first(message.channel.id):
-            await self._responses.say(str(message.channel.id), AWAY, f"away/{message.id}", reply_to=str(message.id))
+            await self._say(message, AWAY, "away")
 
-    async def _rights(self, message: discord.Message) -> Rights:
-        return rights_of(message.author, permissions_in(message), self._managers, direct=direct(message))
+    async def _say(self, message: discord.Message, sentence: str, name: str) -> None:
+        """Say something below a message, once among all processes. Raises PlatformError."""
+        number = str(message.id)
+        await self._responses.say(str(message.channel.id), sentence, f"{name}/{number}", reply_to=number)
+
+    async def _rights(self, message: discord.Message, place: Place) -> Rights:
+        return rights_of(message.author, permissions_in(message, place), self._managers, direct=direct(message))

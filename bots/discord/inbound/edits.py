@@ -13,6 +13,7 @@ from bots.discord.api.rest import Rest
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.messages import asks, question_of
 from bots.discord.inbound.ordering import ArrivalOrder
+from bots.discord.inbound.people import Members
 from core.domain.errors import PlatformError, StoreError
 from core.inbound.dispatcher import Dispatcher
 
@@ -30,10 +31,16 @@ class MessageEdits:
     """Handles the changes and deletions that one client receives."""
 
     def __init__(
-        self, client: discord.Client, dispatcher: Dispatcher, rest: Rest, places: Places, ordering: ArrivalOrder
+        self,
+        client: discord.Client,
+        dispatcher: Dispatcher,
+        rest: Rest,
+        places: Places,
+        members: Members,
+        ordering: ArrivalOrder,
     ) -> None:
         self._client, self._dispatcher, self._rest = client, dispatcher, rest
-        self._places, self._ordering = places, ordering
+        self._places, self._members, self._ordering = places, members, ordering
         # By message: when it was last changed, as Discord writes it.
         self._edited: FIFOCache[int, str] = FIFOCache(_REMEMBERED)
         self._deleted: FIFOCache[int, None] = FIFOCache(_REMEMBERED)
@@ -53,12 +60,13 @@ class MessageEdits:
             whole = message or await self._whole(data)
             if me is None or whole is None or whole.author.bot or whole.webhook_id is not None:
                 return
-            question = question_of(whole, await self._places.of_message(whole), me)
+            place, author = await self._places.of_message(whole), await self._members.author(whole)
+            question = question_of(whole, place, author, me)
             await self._dispatcher.edited(question, asks=asks(whole, me))
 
         try:
             await self._ordering.store(channel, step)
-        except StoreError as error:
+        except (StoreError, PlatformError) as error:
             log.error("could not record a change of message %d: %s", number, error)
 
     async def deleted(self, channel: int, guild: int | None, messages: Iterable[int]) -> None:
@@ -74,7 +82,7 @@ class MessageEdits:
 
             try:
                 await self._ordering.store(channel, step)
-            except StoreError as error:
+            except (StoreError, PlatformError) as error:
                 log.error("could not record the deletion of message %d: %s", message, error)
 
     async def _whole(self, data: dict[str, Any]) -> discord.Message | None:

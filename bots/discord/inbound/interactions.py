@@ -18,17 +18,17 @@ from bots.discord.components.buttons import pressed
 from bots.discord.components.commands import CHOICE_LENGTH, SUGGESTIONS, invocation_of, is_private, typed
 from bots.discord.components.forms import dialog, submitted, to_open
 from bots.discord.dialect.markdown import small
-from bots.discord.inbound.channels import Places
+from bots.discord.inbound.channels import Places, place_of_button
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import author_of, rights_of
 from bots.discord.outbound.responses import contents_of, file_of
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response, RightsOf
 from core.domain.conversation import Conversation, Place, ResponseToken, Rights
-from core.domain.errors import PlatformError, Rejected, StoreError, UserError
+from core.domain.errors import PlatformError, Rejected, StoreError, Unreachable, UserError
 from core.domain.page import Action
 from core.domain.question import Question
-from core.domain.turn_id import TurnId
+from core.domain.turn_id import Step, TurnId, step_of
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import AWAY, Dispatcher
 from core.settings.parameters import Layer
@@ -40,6 +40,13 @@ log = logging.getLogger(__name__)
 ANSWER_SECONDS = 2.0
 TOKEN_SECONDS = 15 * 60 - 20.0
 _SEEN = 1000
+_COMMANDS = frozenset(
+    {
+        discord.InteractionType.application_command,
+        discord.InteractionType.component,
+        discord.InteractionType.modal_submit,
+    }
+)
 _DONE = "Done."
 TOO_LARGE = "Discord does not accept this file; it may be too large."
 _LOST = "Discord does not tell me which channel this is. Please mention me instead."
@@ -76,14 +83,17 @@ class Interactions:
         if interaction.type is discord.InteractionType.component and (found := pressed(data)):
             await self._press(interaction, callback, *found)
             return
-        place = await self._places.of_interaction(interaction)
-        if place is None:
-            await self._show(callback, Response(_LOST))
+        if interaction.type not in _COMMANDS:
             return
         try:
+            place = await self._place(interaction)
             invocation = self._invocation(interaction, data, place)
         except UserError as error:
             await self._show(callback, Response(error.notice))
+            return
+        except PlatformError as error:
+            log.warning("could not find out where a command was used, or by whom: %s", error)
+            await self._show(callback, Response(_LOST))
             return
         if invocation is None:
             with suppress(PlatformError):
@@ -93,6 +103,12 @@ class Interactions:
             await self._ask(interaction, callback, place, invocation.argument("prompt"), private=is_private(data))
         else:
             await self._invoke(interaction, callback, invocation)
+
+    async def _place(self, interaction: discord.Interaction) -> Place:
+        """Where an interaction is. Raises PlatformError, also if the person's roles in the guild are not known."""
+        if interaction.guild_id is not None and not isinstance(interaction.user, discord.Member):
+            raise Unreachable("an interaction in a guild without a member")
+        return await self._places.of_interaction(interaction)
 
     def _invocation(self, interaction: discord.Interaction, data: Any, place: Place) -> Invocation | None:
         """The command, however it was given; None for a button or form that belongs to something else."""
@@ -143,17 +159,22 @@ class Interactions:
                     await say(error.notice)
 
     async def _invoke(self, interaction: discord.Interaction, callback: Callback, invocation: Invocation) -> None:
-        """Run a command and show its response; defer if it takes long."""
+        """Run a command and show its response; defer if it takes long.
 
+        Every process gets the event; one carries the command out, and the others show nothing.
+        """
+        event = TurnId(f"{NAME}/i/{interaction.id}")
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(self._dispatcher.invoked(invocation, self._rights(interaction)))
+            running = group.create_task(self._dispatcher.invoked_once(event, invocation, self._rights(interaction)))
             done, _ = await asyncio.wait({running}, timeout=self._answer_seconds)
             if not done:
                 await _defer(callback, ephemeral=True)
-        if done:
-            await self._show(callback, running.result(), invocation.scope)
-        else:
-            await self._show_late(callback, running.result())
+        response = running.result()
+        if response is None:
+            return
+        if done and await self._show(callback, response, invocation.scope):
+            return
+        await self._show_late(callback, response)  # perhaps it was another process that deferred
 
     async def _press(
         self, interaction: discord.Interaction, callback: Callback, action: Action, conversation: Conversation
@@ -168,17 +189,25 @@ class Interactions:
             return
         except PlatformError as error:
             log.info("a button press may not have been acknowledged: %s", error)
-        place = await self._places.of_interaction(interaction)
         response: Response | None = Response(_LOST)
-        if place:
+        with suppress(PlatformError):
+            place = await self._pressed_in(interaction, conversation)
             message = str(interaction.message.id) if interaction.message else ""
-            press = ButtonPress(conversation, message, place, author_of(interaction.user))
+            # An acknowledgement that got lost leaves two processes in doubt which was the first.
+            event = step_of(TurnId(f"{NAME}/i/{interaction.id}"), Step.COMMAND)
+            press = ButtonPress(conversation, message, place, author_of(interaction.user), event)
             response = await self._dispatcher.pressed(action, press, self._rights(interaction))
         if response:
             try:
                 await _follow_up(callback, contents_of(response), response)
             except PlatformError as error:
                 log.warning("could not show the response to a button: %s", error)
+
+    async def _pressed_in(self, interaction: discord.Interaction, conversation: Conversation) -> Place:
+        """Where a button was pressed. It names its conversation, which helps where Discord leaves the channel out."""
+        if interaction.channel is None and (place := place_of_button(conversation, interaction.guild_id)):
+            return place
+        return await self._place(interaction)
 
     def _rights(self, interaction: discord.Interaction) -> RightsOf:
         async def rights() -> Rights:
@@ -195,14 +224,17 @@ class Interactions:
         with suppress(PlatformError):
             await callback.suggest([name for name in names if len(name) <= CHOICE_LENGTH][:SUGGESTIONS])
 
-    async def _show(self, callback: Callback, response: Response, scope: Layer | None = None) -> None:
-        """Show a response, to the person alone unless it is public. Best effort: the command is already done."""
+    async def _show(self, callback: Callback, response: Response, scope: Layer | None = None) -> bool:
+        """Show a response, to the person alone unless it is public. Best effort: the command is already done.
+
+        Returns False if another process acknowledged the command.
+        """
         contents = contents_of(response)
         alone = file_of(response) if len(contents) == 1 else None
         try:
             if response.form:
                 await callback.open_form(dialog(response.form, scope))
-                return
+                return True
             try:
                 await callback.show(contents[0], ephemeral=not response.public, file=alone)
             except Answered:
@@ -214,9 +246,11 @@ class Interactions:
                 await callback.show(TOO_LARGE, ephemeral=True)
             await _follow_up(callback, contents[1:], response)
         except Answered:
-            log.debug("another process responded to a command")
+            log.debug("another process acknowledged a command")
+            return False
         except PlatformError as error:
             log.warning("could not show the response to a command: %s", error)
+        return True
 
     async def _show_late(self, callback: Callback, response: Response) -> None:
         """Show the response of a deferred command.

@@ -7,8 +7,7 @@ import discord
 
 from bots.discord.api.names import NAME, direct
 from bots.discord.dialect.markdown import CODE, from_discord, outside_code
-from bots.discord.inbound.people import author_of
-from core.domain.conversation import Attachment, Place
+from core.domain.conversation import Attachment, Author, Place
 from core.domain.question import NEW, Declined, Question
 from core.domain.turn_id import TurnId
 
@@ -40,7 +39,7 @@ def own_role(message: discord.Message) -> discord.Role | None:
     return message.guild.self_role if message.guild else None
 
 
-def question_of(message: discord.Message, place: Place, me: discord.ClientUser) -> Question:
+def question_of(message: discord.Message, place: Place, author: Author, me: discord.ClientUser) -> Question:
     """The question. It includes forwarded messages, whose text is in snapshots beside the message's own text."""
     texts = [message.content, *(snapshot.content for snapshot in message.message_snapshots)]
     files = [*message.attachments, *(file for each in message.message_snapshots for file in each.attachments)]
@@ -52,7 +51,7 @@ def question_of(message: discord.Message, place: Place, me: discord.ClientUser) 
     return Question(
         id=TurnId(f"{NAME}/{message.channel.id}/{message.id}"),
         place=place,
-        author=author_of(message.author),
+        author=author,
         text=from_discord(said, people.get, roles.get, channels.get),
         message=str(message.id),
         at=message.created_at.timestamp(),

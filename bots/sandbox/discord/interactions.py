@@ -83,7 +83,10 @@ class Interaction:
 
 
 class Interactions:
-    """Sends interactions and serves their endpoints. `deadline` and `lifetime` are in seconds."""
+    """Sends interactions and serves their endpoints. `deadline` and `lifetime` are in seconds.
+
+    `channelless`: interactions leave out their channel, of which they then have only the id.
+    """
 
     def __init__(self, world: World, wire: Wire, gateway: Gateway, messages: Messages, application: str) -> None:
         self._world, self._wire, self._gateway, self._messages = world, wire, gateway, messages
@@ -91,6 +94,7 @@ class Interactions:
         self._live: dict[str, Interaction] = {}  # by token
         self.deadline = 3.0  # interactions/receiving-and-responding#interaction-callback
         self.lifetime = 900.0
+        self.channelless = False
 
     def endpoints(self) -> list[Endpoint]:
         """The routes of callbacks and of the interaction's webhook; none of them takes the bot's token."""
@@ -135,6 +139,8 @@ class Interactions:
             "context": 0 if channel.guild else 1,
             "attachment_size_limit": MAX_FILE,
         }
+        if self.channelless:
+            del payload["channel"]
         if channel.guild:
             member = self._wire.member(self._world.members[channel.guild, user.id])
             payload |= {

@@ -31,7 +31,7 @@ class People(Places):
         interactions: Interactions,
     ) -> None:
         super().__init__(world, wire, gateway, messages, routes)
-        self.commands, self._interactions = commands, interactions
+        self.commands, self.interactions = commands, interactions
 
     async def say(
         self,
@@ -100,7 +100,7 @@ class People(Places):
         """A person uses a command like "prompt set"; what is returned shows what becomes of it."""
         place = self._seen(user, channel)
         name, data = self.commands.data(user, place, path, options or {})
-        return self._interactions.send(COMMAND, user, place, name, data)
+        return self.interactions.send(COMMAND, user, place, name, data)
 
     async def autocomplete(
         self,
@@ -114,9 +114,13 @@ class People(Places):
         """The suggestions while a person types into an option; TimeoutError when none come in time."""
         place = self._seen(user, channel)
         name, data = self.commands.data(user, place, path, {**(others or {}), option: typed}, focused=option)
-        asked = self._interactions.send(AUTOCOMPLETE, user, place, name, data)
-        await self.until(lambda: asked.choices is not None, self._interactions.deadline)
+        asked = self.interactions.send(AUTOCOMPLETE, user, place, name, data)
+        await self.until(lambda: asked.choices is not None, self.interactions.deadline)
         return asked.choices or ()
+
+    async def odd(self, user: User, channel: Channel, type: int) -> Interaction:
+        """A person does something that becomes an interaction of another type, such as one that does not exist yet."""
+        return self.interactions.send(type, user, self._seen(user, channel), "", {})
 
     async def press(self, user: User, message: Message, custom_id: str, values: Sequence[str] = ()) -> Interaction:
         """A person presses a button, or chooses `values` in a select."""
@@ -130,7 +134,7 @@ class People(Places):
         if part["type"] != 2:
             data["values"] = list(values)
         place = self._seen(user, self._world.channels[message.channel])
-        return self._interactions.send(COMPONENT, user, place, custom_id, data, source=current.id)
+        return self.interactions.send(COMPONENT, user, place, custom_id, data, source=current.id)
 
     async def submit_modal(self, opened: Interaction, values: Mapping[str, Any]) -> Interaction:
         """The person fills in the form that `opened` brought, by the custom ids of its inputs, and sends it."""
@@ -142,7 +146,7 @@ class People(Places):
                 raise DiscordRefuses(f"the form has no field {name}")
         data = {"custom_id": modal.custom_id, "components": [_filled(part, values) for part in modal.components]}
         place = self._world.channels[opened.channel.id]
-        return self._interactions.send(MODAL_SUBMIT, opened.user, place, modal.custom_id, data, opened.source)
+        return self.interactions.send(MODAL_SUBMIT, opened.user, place, modal.custom_id, data, opened.source)
 
     def _write(
         self,

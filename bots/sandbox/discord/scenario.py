@@ -31,7 +31,7 @@ class Places:
     """Who and what there is. What is added while the bot is connected is told to it."""
 
     def __init__(self, world: World, wire: Wire, gateway: Gateway, messages: Messages, routes: Routes) -> None:
-        self._world, self._wire, self.gateway = world, wire, gateway
+        self._world, self.wire, self.gateway = world, wire, gateway
         self._messages, self._routes = messages, routes
 
     def add_guild(
@@ -62,7 +62,7 @@ class Places:
         """A role."""
         role = Role(self._world.new_id(), guild.id, name, permissions)
         self._world.roles[role.id] = role
-        payload = {"guild_id": guild.id, "role": self._wire.role(role)}
+        payload = {"guild_id": guild.id, "role": self.wire.role(role)}
         self.gateway.dispatch("GUILD_ROLE_CREATE", lambda _: payload, guild=guild.id, guild_intent=Intent.GUILDS)
         return role
 
@@ -82,7 +82,7 @@ class Places:
         held = [*roles, self.add_role(guild, f"{user.name}'s role", permissions)] if permissions else roles
         member = Member(user.id, guild.id, tuple(role.id for role in held))
         self._world.members[guild.id, user.id] = member
-        payload = self._wire.member(member) | {"guild_id": guild.id}
+        payload = self.wire.member(member) | {"guild_id": guild.id}
         self.gateway.dispatch("GUILD_MEMBER_ADD", lambda _: payload, guild=guild.id, guild_intent=Intent.MEMBERS)
         return user
 
@@ -93,7 +93,7 @@ class Places:
         position = sum(channel.guild == guild.id for channel in self._world.channels.values())
         channel = Channel(self._world.new_id(), name, kind, guild.id, overwrites=tuple(overwrites), position=position)
         self._world.channels[channel.id] = channel
-        payload = self._wire.channel(channel)
+        payload = self.wire.channel(channel)
         self.gateway.dispatch("CHANNEL_CREATE", lambda _: payload, guild=guild.id, guild_intent=Intent.GUILDS)
         return channel
 
@@ -119,7 +119,7 @@ class Places:
 
     def remove_channel(self, channel: Channel) -> None:
         """Somebody deletes a channel, with all that was said in it."""
-        payload = self._wire.channel(self._world.channels.pop(channel.id))
+        payload = self.wire.channel(self._world.channels.pop(channel.id))
         self.gateway.dispatch("CHANNEL_DELETE", lambda _: payload, guild=channel.guild, guild_intent=Intent.GUILDS)
 
     def open_dm(self, user: User) -> Channel:
@@ -139,6 +139,10 @@ class Places:
     def user(self, number: str) -> User:
         """Somebody by id."""
         return self._world.users[number]
+
+    def member(self, guild: Guild, user: User) -> Member:
+        """Somebody in a guild."""
+        return self._world.members[guild.id, user.id]
 
     def bot_role(self, guild: Guild) -> Role:
         """The bot's managed role."""

@@ -91,11 +91,11 @@ class DiscordServer(People):
     @property
     def interaction_lifetime(self) -> float:
         """How long the token of an interaction lives; when it is shortened, those that are older end."""
-        return self._interactions.lifetime
+        return self.interactions.lifetime
 
     @interaction_lifetime.setter
     def interaction_lifetime(self, seconds: float) -> None:
-        self._interactions.lifetime = seconds
+        self.interactions.lifetime = seconds
 
     @property
     def latency(self) -> float:
@@ -110,7 +110,7 @@ class DiscordServer(People):
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=MAX_REQUEST)
         app.router.add_get("/", self.gateway.handle)
-        self._rest.add(app, [*self._routes.endpoints(), *self.commands.endpoints(), *self._interactions.endpoints()])
+        self._rest.add(app, [*self._routes.endpoints(), *self.commands.endpoints(), *self.interactions.endpoints()])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)

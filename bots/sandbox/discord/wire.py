@@ -21,12 +21,16 @@ MANAGED = 1  # position of roles above @everyone
 
 
 class Wire:
-    """Builds payloads from the world. `unlocks` tells whether a mention of the bot's role shows it the content."""
+    """Builds payloads from the world. `unlocks` tells whether a mention of the bot's role shows it the content.
+
+    `memberless`: events with messages leave out their author's member.
+    """
 
     def __init__(self, world: World, application: str, *, role_mention_unlocks: bool) -> None:
         self._world = world
         self._application = application
         self._role_unlocks = role_mention_unlocks
+        self.memberless = False
 
     def user(self, user: User) -> Json:
         """A user object."""
@@ -228,7 +232,7 @@ class Wire:
         if event and message.guild:
             payload["guild_id"] = message.guild
             member = world.members.get((message.guild, message.author.id))
-            if member is not None:
+            if member is not None and not self.memberless:
                 payload["member"] = self.member(member, user=False)
         return payload
 
