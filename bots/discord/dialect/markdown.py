@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from bots.discord.dialect.tables import table
 from core.markdown.blocks import Leaf, blocks
+from core.markdown.labels import misleads
 from core.markdown.math import escaped
 from core.markdown.nesting import continuation, dedent, lines
 from core.markdown.spans import Atom, bare, inline
@@ -66,9 +67,24 @@ def _leaf(leaf: Leaf, text: str) -> str:
         case "heading" if leaf.level > 3 or "\n" in text.rstrip():
             return _heading(leaf, text.rstrip()) + end
         case "html":
-            return _label(text)
+            return _html(text)
         case _:
             return _text(text)
+
+
+def _html(text: str) -> str:
+    """HTML, which Discord shows as text; it knows links in it all the same."""
+    parts, at = [], 0
+    for atom in inline(text).atoms:
+        if atom.kind in ("link", "image") and misleads(bare(atom.label), atom.target):
+            parts += [_label(text[at : atom.start]), _named(atom)]
+            at = atom.end
+    return "".join([*parts, _label(text[at:])])
+
+
+def _named(atom: Atom) -> str:
+    """A link whose label names another address: label and target beside each other."""
+    return f"{_label(bare(atom.label))} (<{atom.target}>)"
 
 
 def _fence(leaf: Leaf, text: str) -> str:
@@ -144,6 +160,8 @@ def _atom(atom: Atom, text: str) -> str:
             return f"``{_TOUCHING.sub('`' + UNSEEN, text.strip('`'))}``"
         case "math":
             return escaped(text)
+        case "image" | "link" if misleads(bare(atom.label), atom.target):
+            return _named(atom)
         case "image":
             return f"[{_label(bare(atom.label))}]({atom.target})" if atom.label else atom.target
         case "link" if any(inner.kind == "image" for inner in inline(atom.label).atoms):

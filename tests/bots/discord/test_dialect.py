@@ -165,3 +165,22 @@ def test_tokens_become_words() -> None:
         "@Ann @Ann @Team #general :wave: :dance: /prompt set 1970-01-01 00:00 UTC 1970-01-01 @9 `<@1>` "
         "<t:999999999999999:R>"
     )
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "[https://bank.com](https://evil.example)",
+        "# [bank.com](https://evil.example)",
+        "![bank.com](https://evil.example/p.png)",
+        "<div>\n[https://bank.com](https://evil.example)\n</div>",
+        "[![bank.com](https://i.example/p.png)](https://evil.example)",
+        "- [**bank**.com](<https://evil.example>)",
+        "> [`bank.com`](https://evil.example 'title')",
+    ],
+)
+def test_a_label_that_names_another_address_hides_nothing(markdown: str) -> None:
+    """The label and the true target stand beside each other."""
+    shown = to_discord(markdown)
+    assert "](" not in shown
+    assert "<https://evil.example" in shown

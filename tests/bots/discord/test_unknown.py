@@ -162,8 +162,11 @@ class TestManagers:
     async def test_who_is_listed_changes_the_server_only_with_its_permission(self, redis_client: Redis) -> None:
         """Ann is listed by id: the channel is hers, the server is not."""
         changes: dict[str, Any] = {}
-        listed = {"before": lambda stage: changes.update(discord_managers=stage.people["ann"].id)}
-        async with room(redis_client, changes=changes, **listed) as here:
+
+        def before(stage: Room) -> None:
+            changes["discord_managers"] = stage.people["ann"].id
+
+        async with room(redis_client, changes=changes, before=before) as here:
             assert "is now" in await here.used("ann", GENERAL, "set", parameter="temperature", value="0.5")
             shown = await here.used("ann", GENERAL, "set", parameter="temperature", value="0.5", scope="workspace")
             assert "Only admins" in shown
