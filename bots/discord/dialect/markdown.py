@@ -26,12 +26,27 @@ _REST_QUOTED = re.compile(r"(?m)^([ \t]*)>>>(?=\s)")  # in Discord this quotes a
 # Between spaces these are no marks in Markdown, but they are in Discord: `a || b || c` would be a spoiler and
 # `2 ** 3 ** 4` bold.
 _LOOSE = re.compile(r"(?<=\s)(?:\|\||\*\*|__|~~)(?=\s)")
+# What Discord reads as marks anywhere in a line, or at its beginning; and addresses, in which a backslash would show.
+_SIGNS = re.compile(r"[\\*_~|`\[\]()<>]|(?m:^[ \t]*[#>+-])")
+_BARE = re.compile(r"(?<![\w\\])https?://[\w./?=&%#:+,;-]+")
 _TICK = re.compile(r"\\.|`", re.DOTALL)
 
 
 def small(text: str) -> str:
     """Small print: makes each line subtext."""
     return "\n".join(f"-# {_defused(line)}" for line in text.splitlines())
+
+
+def quoted(text: str) -> str:
+    """What somebody else wrote, as small print: Discord shows each character, and interprets none but a bare address.
+
+    Each line becomes one of ours, so none can begin a heading, a quote or a list.
+    """
+    parts, at = [], 0
+    for address in _BARE.finditer(text):
+        parts += [_SIGNS.sub(r"\\\g<0>", text[at : address.start()]), address[0]]
+        at = address.end()
+    return small("".join([*parts, _SIGNS.sub(r"\\\g<0>", text[at:])]))
 
 
 @lru_cache(maxsize=64)  # a page is measured before it is shown

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,8 +20,9 @@ from bots.discord.components.commands import CHOICE_LENGTH, SUGGESTIONS, invocat
 from bots.discord.components.forms import dialog, submitted, to_open
 from bots.discord.dialect.markdown import small
 from bots.discord.inbound.channels import Places, place_of_button
+from bots.discord.inbound.messages import in_words
 from bots.discord.inbound.ordering import ArrivalOrder
-from bots.discord.inbound.people import author_of, rights_of
+from bots.discord.inbound.people import author_of, names_of, rights_of
 from bots.discord.outbound.responses import contents_of, file_of
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response, RightsOf
@@ -47,6 +49,9 @@ _COMMANDS = frozenset(
         discord.InteractionType.modal_submit,
     }
 )
+# How many people that somebody names in a question are looked up, and for how long.
+_LOOKED_UP, _LOOK_UP_SECONDS = 10, 3.0
+_PERSON = re.compile(r"<@!?(\d{1,20})>")
 _DONE = "Done."
 TOO_LARGE = "Discord does not accept this file; it may be too large."
 _LOST = "Discord does not tell me which channel this is. Please mention me instead."
@@ -145,7 +150,8 @@ class Interactions:
 
             async def ask() -> None:
                 good = await deferring
-                await self._dispatcher.ask(question if good else replace(question, interaction=None))
+                asked = replace(question, text=await self._in_words(interaction, prompt))
+                await self._dispatcher.ask(asked if good else replace(asked, interaction=None))
 
             async def say(sentence: str) -> None:
                 if await deferring:
@@ -157,6 +163,23 @@ class Interactions:
                 log.error("could not store question %s: %s", question.id, error)
                 with suppress(PlatformError):
                     await say(error.notice)
+
+    async def _in_words(self, interaction: discord.Interaction, text: str) -> str:
+        """The text with names in place of ids. Discord resolves none of them in an option that is a text."""
+        guild, data = interaction.guild, dict(interaction.data or {})
+        people = {str(each.id): each.display_name for each in (interaction.client.user, interaction.user) if each}
+        people |= names_of(data.get("resolved"))
+        missing = [each for each in dict.fromkeys(_PERSON.findall(text)) if each not in people][:_LOOKED_UP]
+
+        async def look_up(person: str) -> None:
+            member = await self._rest.member(str(interaction.guild_id), person)
+            people.update(names_of({"users": {person: member.get("user")}, "members": {person: member}}))
+
+        if interaction.guild_id is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_UP_SECONDS):
+                    await asyncio.gather(*map(look_up, missing), return_exceptions=True)
+        return in_words(text, guild, people)
 
     async def _invoke(self, interaction: discord.Interaction, callback: Callback, invocation: Invocation) -> None:
         """Run a command and show its response; defer if it takes long.

@@ -1,7 +1,7 @@
 """Decides which messages are questions to the bot, and turns a Discord message into a Question."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import discord
 
@@ -44,15 +44,12 @@ def question_of(message: discord.Message, place: Place, author: Author, me: disc
     texts = [message.content, *(snapshot.content for snapshot in message.message_snapshots)]
     files = [*message.attachments, *(file for each in message.message_snapshots for file in each.attachments)]
     said = _unaddressed("\n\n".join(text for text in texts if text), message, me)
-    guild = message.guild
     people = {str(user.id): user.display_name for user in _people(message)}
-    roles = {str(role.id): role.name for role in (guild.roles if guild else _roles(message))}
-    channels = {str(each.id): each.name for each in ((*guild.channels, *guild.threads) if guild else ())}
     return Question(
         id=TurnId(f"{NAME}/{message.channel.id}/{message.id}"),
         place=place,
         author=author,
-        text=from_discord(said, people.get, roles.get, channels.get),
+        text=in_words(said, message.guild, people, _roles(message)),
         message=str(message.id),
         at=message.created_at.timestamp(),
         kind=Declined(_WITHHELD.format(name=_name(message, me))) if _withheld(message) else NEW,
@@ -61,6 +58,15 @@ def question_of(message: discord.Message, place: Place, author: Author, me: disc
             for file in files
         ),
     )
+
+
+def in_words(
+    text: str, guild: discord.Guild | None, people: Mapping[str, str], roles: Iterable[discord.Role] = ()
+) -> str:
+    """A text with names in place of Discord's tokens. `people`: their names by id; `roles`: those that are known."""
+    held = {str(role.id): role.name for role in (guild.roles if guild else roles)}
+    channels = {str(each.id): each.name for each in ((*guild.channels, *guild.threads) if guild else ())}
+    return from_discord(text, people.get, held.get, channels.get)
 
 
 def _withheld(message: discord.Message) -> bool:

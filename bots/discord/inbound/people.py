@@ -61,6 +61,18 @@ class Members:
         return found
 
 
+def names_of(resolved: Any) -> dict[str, str]:
+    """The names of people by id, from what Discord resolved for an interaction; nicknames go before names."""
+    found: dict[str, str] = {}
+    users, members = ((resolved or {}).get(kind) or {} for kind in ("users", "members"))
+    for person, user in users.items():
+        member, user = members.get(person) or {}, user or {}
+        name = member.get("nick") or user.get("global_name") or user.get("username")
+        if name:
+            found[str(person)] = str(name)
+    return found
+
+
 def author_of(user: discord.User | discord.Member) -> Author:
     """The person, with the name that others in the channel see and the roles they hold in the guild."""
     return Author(str(user.id), user.display_name, roles_of(user))

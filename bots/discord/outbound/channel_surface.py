@@ -11,7 +11,7 @@ from bots.discord.api.http import File, ReplyRefused, ThreadArchived, ThreadExis
 from bots.discord.api.limits import LIMITS, Limits, Window
 from bots.discord.api.rest import Button, Rest, Sent, nonce_of
 from bots.discord.components.buttons import buttons_of
-from bots.discord.dialect.markdown import LIMIT, small, to_discord
+from bots.discord.dialect.markdown import LIMIT, quoted, small, to_discord
 from bots.discord.outbound.reactions import NUMBERS, Reactions
 from core.domain.conversation import Address
 from core.domain.errors import Forbidden, Gone, PlatformError, Rejected
@@ -30,7 +30,7 @@ _MENTION = re.compile(r"<(?:@[!&]?|#|a?:\w+:)\d+>")
 
 def content_of(page: Page) -> str:
     """A page as Discord shows it, including small print."""
-    head = small(page.head) if page.head else ""
+    head = quoted(page.head) if page.head else ""  # it may hold what people wrote
     text = to_discord(page.text) if page.text else ""
     foot = small(page.foot) if page.foot else ""
     # Discord refuses a message that contains only white space.

@@ -312,7 +312,7 @@ async def test_files_left_unread_are_named(bot: Process, server: NebulaServer) -
     question = bot.question("Sum it up", attachments=(Attachment("report.pdf", "application/pdf", "https://x/r", 9),))
     await bot.inbox.accept(question)
     await bot.runner.idle()
-    assert bot.shown(question) == "I can read text only, so I skipped report.pdf.\nSure."
+    assert bot.shown(question) == "I can't read files yet, so I skipped report.pdf.\nSure."
 
 
 async def test_refusal_of_a_full_line_waits_for_the_platform(redis_client: Redis, server: NebulaServer) -> None:
