@@ -83,7 +83,7 @@ class Interactions:
         data: Any = interaction.data or {}
         callback = Callback(self._http, interaction)
         if interaction.type is discord.InteractionType.autocomplete:
-            await self._suggest(callback, typed(data))
+            await self._suggest(callback, typed(data), str(interaction.user.id))
             return
         if interaction.type is discord.InteractionType.component and (found := pressed(data)):
             await self._press(interaction, callback, *found)
@@ -188,7 +188,7 @@ class Interactions:
         """
         event = TurnId(f"{NAME}/i/{interaction.id}")
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(self._dispatcher.invoked_once(event, invocation, self._rights(interaction)))
+            running = group.create_task(self._dispatcher.commanded(invocation, self._rights(interaction), event))
             done, _ = await asyncio.wait({running}, timeout=self._answer_seconds)
             if not done:
                 await _defer(callback, ephemeral=True)
@@ -239,11 +239,11 @@ class Interactions:
 
         return rights
 
-    async def _suggest(self, callback: Callback, text: str | None) -> None:
+    async def _suggest(self, callback: Callback, text: str | None, person: str) -> None:
         names: tuple[str, ...] = ()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._answer_seconds):
-                names = await self._dispatcher.models(text) if text is not None else ()
+                names = await self._dispatcher.models(text, person) if text is not None else ()
         with suppress(PlatformError):
             await callback.suggest([name for name in names if len(name) <= CHOICE_LENGTH][:SUGGESTIONS])
 

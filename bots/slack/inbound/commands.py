@@ -77,7 +77,7 @@ class Commands:
         context = forms.FormContext.read(body["view"]["private_metadata"])
         author = await self._author(body["user"])
         invocation = context.invocation(author, forms.entered(body["view"]))
-        outcome = self._tasks.start(self._dispatcher.invoked(invocation, self._rights(invocation)))
+        outcome = self._tasks.start(self._dispatcher.commanded(invocation, self._rights(invocation)))
         done, _ = await asyncio.wait({outcome}, timeout=self._patience.form)
         if done:
             response = outcome.result() or Response(NebulaBotError.notice)
@@ -109,7 +109,9 @@ class Commands:
             if refusal:
                 await self._reply(url, Response(refusal))
             return
-        response = await self._dispatcher.invoked(invocation, self._rights(invocation))
+        response = await self._dispatcher.commanded(invocation, self._rights(invocation))
+        if response is None:
+            return
         if response.form and await self._open_modal(
             body, response.form, forms.FormContext.of(invocation, response_url=url)
         ):
@@ -136,7 +138,9 @@ class Commands:
     async def _reopen_form(self, body: Json) -> None:
         context = forms.FormContext.read(body["actions"][0]["value"])
         invocation = context.invocation(await self._author(body["user"]))
-        response = await self._dispatcher.invoked(invocation, self._rights(invocation))
+        response = await self._dispatcher.commanded(invocation, self._rights(invocation))
+        if response is None:
+            return
         if not response.form or not await self._open_modal(body, response.form, context):
             thread = str(body.get("message", {}).get("thread_ts") or "")
             await self._reply(str(body["response_url"]), response, thread)
