@@ -112,12 +112,21 @@ class Rest:
         await self._http.call("DELETE", f"/channels/{channel}/messages/{message}")
 
     async def edit_response(
-        self, token: Token, content: str, message: str = ORIGINAL, buttons: Sequence[Button] = ()
+        self,
+        token: Token,
+        content: str,
+        message: str = ORIGINAL,
+        buttons: Sequence[Button] = (),
+        *,
+        ephemeral: bool = False,
     ) -> Sent:
-        """Replace the content of an interaction's response or followup; this also fills in a deferred response."""
+        """Replace the content of an interaction's response or followup; this also fills in a deferred response.
+
+        `ephemeral`: as it was deferred. An edit can't change it, but says it again.
+        """
         body: dict[str, Any] = {"content": content, "allowed_mentions": NOBODY, "components": _rows(buttons)}
         if message == ORIGINAL:
-            body["flags"] = SUPPRESS_EMBEDS  # a deferred response has no flags yet
+            body["flags"] = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral  # a deferred response has no flags yet
         path = f"{token.path}/messages/{message}"
         return _sent(await self._http.send("PATCH", path, body, bot=False), content)
 

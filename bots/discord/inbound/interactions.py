@@ -155,7 +155,7 @@ class Interactions:
 
             async def say(sentence: str) -> None:
                 if await deferring:
-                    await self._rest.edit_response(callback.token, small(sentence))
+                    await self._rest.edit_response(callback.token, small(sentence), ephemeral=private)
 
             try:
                 await self._ordering.store(int(place.thread or place.channel), ask, lambda: say(AWAY))
@@ -286,7 +286,7 @@ class Interactions:
         alone = not response.public and (len(contents) > 1 or not response.file)
         first, others = (contents[0], contents[1:]) if alone else (_DONE, contents)
         try:
-            await self._rest.edit_response(callback.token, first)
+            await self._rest.edit_response(callback.token, first, ephemeral=True)
             await _follow_up(callback, others, response)
         except PlatformError as error:
             log.warning("could not show the response to a command: %s", error)
