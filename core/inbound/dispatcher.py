@@ -57,7 +57,7 @@ class Dispatcher:
         then the adapter must not confirm its arrival to the platform, or must tell the person.
         """
         text = question.text.strip()
-        if not self._is_command(text):
+        if not self.is_command(text):
             await self._inbox.accept(question)
             return None
         if (pace := self._pace(question.author, question.place)) is not Pace.FINE:
@@ -82,7 +82,7 @@ class Dispatcher:
         A waiting question changes, an answered one can be asked again, and a message that asked nothing before becomes
         a question if it asks now. Raises StoreError.
         """
-        await self._edits.edited(question, asks=asks and not self._is_command(question.text))
+        await self._edits.edited(question, asks=asks and not self.is_command(question.text))
 
     async def deleted(self, place: Place, message: str) -> None:
         """A message was deleted. If it was a question, forget it and take its answer away; if it was our answer, forget
@@ -107,14 +107,14 @@ class Dispatcher:
     async def is_new(self, question: Question) -> bool:
         """Whether a question from a time when no process listened is still unknown; a command never is new. Raises
         StoreError."""
-        return not self._is_command(question.text) and not await self._inbox.knows(question)
+        return not self.is_command(question.text) and not await self._inbox.knows(question)
 
     async def missed(self, question: Question) -> None:
         """A question from a time when no process listened; it may be known already. Ignores commands.
 
         Raises StoreError.
         """
-        if not self._is_command(question.text):
+        if not self.is_command(question.text):
             await self._inbox.accept(question)
 
     async def commanded(self, invocation: Invocation, rights: RightsOf, event: TurnId | None = None) -> Response | None:
@@ -172,7 +172,8 @@ class Dispatcher:
         return self._bursts.take(f"{place.platform}/{author.id}")
 
     @staticmethod
-    def _is_command(text: str) -> bool:
+    def is_command(text: str) -> bool:
+        """Whether a message with this text gives a command."""
         return bool(_COMMAND.match(text.strip())) or text.strip().lower() in BARE_COMMANDS
 
     @staticmethod

@@ -21,12 +21,14 @@ from bots.discord.inbound.interactions import ANSWER_SECONDS, Interactions
 from bots.discord.inbound.messages import asks, question_of
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import UNCLEAR, Members, permissions_in, rights_of
+from bots.discord.inbound.reposts import Reposts
 from bots.discord.inbound.unreadable import UnreadableEvents
 from bots.discord.outbound.responses import Responses
 from bots.proxy import proxy_for
 from core.commands.responses import Response
 from core.domain.conversation import Place, Rights
 from core.domain.errors import PlatformError, StoreError
+from core.domain.question import Question
 from core.inbound.dispatcher import AWAY, Dispatcher
 
 log = logging.getLogger(__name__)
@@ -76,7 +78,8 @@ class GatewayClient(discord.Client):
         self._places, self._members = Places(rest), Members(rest)
         self._responses, self._ordering = Responses(rest), ordering
         self._interactions = Interactions(dispatcher, http, self._places, ordering, managers, answer_seconds)
-        self._edits = MessageEdits(self, dispatcher, rest, self._places, self._members, ordering)
+        self._reposts = Reposts()
+        self._edits = MessageEdits(self, dispatcher, rest, self._places, self._members, ordering, self._reposts)
         self.backfill = Backfill(self, dispatcher, rest, self._places, self._members, ordering, shard)
         wrap_parser(self, "MESSAGE_UPDATE", self._on_message_update)
         wrap_parser(self, "INTERACTION_CREATE", self._on_interaction_create)
@@ -103,12 +106,16 @@ class GatewayClient(discord.Client):
 
     async def on_message(self, message: discord.Message) -> None:
         me = self.user
+        if message.webhook_id is not None and (again := self._reposts.posted(message)):
+            await self._ask_again(message.channel.id, again)
         if me is None or not asks(message, me):
             return
 
         async def heard() -> Response | None:
             place, author = await self._places.of_message(message), await self._members.author(message)
             question = question_of(message, place, author, me)
+            if not self._dispatcher.is_command(question.text):
+                self._reposts.asked(message, question)
             return await self._dispatcher.heard(question, lambda: self._rights(message, place))
 
         try:
@@ -123,6 +130,17 @@ class GatewayClient(discord.Client):
             return
         if response is not None:
             await self._responses.show(message, response)
+
+    async def _ask_again(self, channel: int, question: Question) -> None:
+        """Ask a question that a program posted again after it had deleted it."""
+
+        async def step() -> None:
+            await self._dispatcher.ask(question)
+
+        try:
+            await self._ordering.store(channel, step)
+        except StoreError as error:
+            log.error("could not store question %s: %s", question.id, error)
 
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
         await self._edits.edited(dict(event.data), event.message)

@@ -14,6 +14,7 @@ from bots.discord.inbound.channels import Places
 from bots.discord.inbound.messages import asks, question_of
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import Members
+from bots.discord.inbound.reposts import Reposts
 from core.domain.errors import PlatformError, StoreError
 from core.inbound.dispatcher import Dispatcher
 
@@ -38,9 +39,11 @@ class MessageEdits:
         places: Places,
         members: Members,
         ordering: ArrivalOrder,
+        reposts: Reposts,
     ) -> None:
         self._client, self._dispatcher, self._rest = client, dispatcher, rest
         self._places, self._members, self._ordering = places, members, ordering
+        self._reposts = reposts
         # By message: when it was last changed, as Discord writes it.
         self._edited: FIFOCache[int, str] = FIFOCache(_REMEMBERED)
         self._deleted: FIFOCache[int, None] = FIFOCache(_REMEMBERED)
@@ -70,11 +73,13 @@ class MessageEdits:
             log.error("could not record a change of message %d: %s", number, error)
 
     async def deleted(self, channel: int, guild: int | None, messages: Iterable[int]) -> None:
-        """Messages were deleted, ours or other people's; report each one once."""
-        for message in sorted(set(messages)):
-            if message in self._deleted:
-                continue
-            self._deleted[message] = None
+        """Messages were deleted, ours or other people's; report each one once.
+
+        One that a program posts again for its author stays a question.
+        """
+        fresh = [message for message in sorted(set(messages)) if message not in self._deleted]
+        self._deleted.update(dict.fromkeys(fresh))
+        for message in self._reposts.deleted(channel, fresh):
 
             async def step(message: int = message) -> None:
                 place = await self._places.of_channel(self._client, channel, guild)

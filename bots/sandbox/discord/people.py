@@ -59,6 +59,14 @@ class People(Places):
         """A message of another bot, word by word: mentions are written as <@id>."""
         return self._write(bot, self._writable(bot, channel), text, reply_to, ping, ())
 
+    async def webhook_says(self, name: str, channel: Channel, text: str) -> Message:
+        """A message that a webhook posts under any name, word by word: mentions are written as <@id>."""
+        number = self._world.new_id()
+        user = self._world.users[number] = User(number, name)
+        template = Message("", channel.id, user, "", 0.0, webhook=number)
+        body: Json = {"content": text, "allowed_mentions": {"parse": ["users"]}}
+        return self._messages.create(self._world.channels[channel.id], user, body, template=template)
+
     async def edit(self, message: Message, text: str) -> Message:
         """The author changes a message; typed names become mentions."""
         current, place = self._current(message), self._world.channels[message.channel]

@@ -218,6 +218,8 @@ class Wire:
             payload["nonce"] = message.nonce
         if message.response:
             payload |= {"webhook_id": self._application, "application_id": self._application}
+        if message.webhook:
+            payload["webhook_id"] = message.webhook
         if message.interaction:
             payload["interaction_metadata"] = message.interaction
         if message.reference:

@@ -81,15 +81,15 @@ class TestQuestions:
         assert here.asked().endswith("and two?")
 
     async def test_only_what_is_put_to_the_bot_is_answered(self, here: Room) -> None:
-        """Ignored: @everyone, a mention inside code, plain talk, a silent reply, another bot's mention."""
+        """Ignored: @everyone, a mention inside code, plain talk, a silent reply to others, another bot's mention."""
         other = here.discord.add_member(here.guild, "Rival", bot=True)
-        await here.say("ann", GENERAL, "nothing for the bot")
+        plain = await here.say("ann", GENERAL, "nothing for the bot")
         await here.say("ada", GENERAL, "@everyone hello @here")
         await here.say("ann", GENERAL, f"`<@{here.me.id}>` is how it is called")
         await here.say("ann", GENERAL, f"```\n<@{here.me.id}> hi\n```")
         await here.discord.bot_says(other, here.place(GENERAL), f"<@{here.me.id}> ping")
         await here.answered("bob", GENERAL, "@nebula and this?", "This one.")
-        await here.say("ann", GENERAL, "nice", reply_to=here.shown(GENERAL)[0], ping=False)
+        await here.say("ann", GENERAL, "nice", reply_to=plain, ping=False)
         await here.answered("bob", GENERAL, "@nebula and that?", "That one.")
         assert here.said(GENERAL) == ["This one.", "That one."]
 
