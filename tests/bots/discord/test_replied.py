@@ -113,9 +113,10 @@ class TestProxies:
             for _ in range(2):  # a question that is deleted first is asked twice
                 here.nebula.answer_next("An answer of some words.")
             question = await here.say("ann", GENERAL, "L: @nebula hello there")
-            await here.until(lambda: here.nebula.requests)
+            await here.until(lambda: here.shown(GENERAL))
             if deleted_first:
                 await here.discord.delete(question)
+                await here.until(lambda: not here.shown(GENERAL))
             await here.discord.webhook_says("Luna", here.place(GENERAL), f"<@{here.me.id}> hello there")
             if not deleted_first:
                 await here.discord.delete(question)
