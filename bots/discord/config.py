@@ -32,4 +32,4 @@ class DiscordConfig(AdapterConfig):
     discord_shards: Annotated[str | None, AfterValidator(_shards)] = None
     discord_managers: Annotated[
         Words, managers(r"\d+", "manage_channels", "manage_guild", "administrator", "everyone")
-    ] = ("manage_channels",)
+    ] = ("manage_channels", "manage_guild")

@@ -8,7 +8,7 @@ from core.domain.question import Declined, Question
 from core.domain.turn_id import unasked
 
 EMPTY = "Ask me something: write your question in the same message. `!help` shows what else I can do."
-ONLY_FILES = "I can read only text, not files or images. Please write your question as text."
+ONLY_FILES = "I can't read files or images yet. Please write your question in the message itself."
 
 
 class Quota(Protocol):

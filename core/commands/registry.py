@@ -160,4 +160,5 @@ def _unknown(name: str) -> str:
     [near] = difflib.get_close_matches(name, [*_BY_NAME, *_GROUPS], n=1) or [name]
     meant = [f"`{each}`" for each in _BY_NAME if near in (each, each.split()[0])]
     hint = f"Did you mean {' or '.join(meant)}? " if meant else ""
-    return f"There is no command `{name}`. {hint}`help` lists them all."
+    shown = name.replace("`", "'")  # it must not end the code that it is shown in
+    return f"There is no command `{shown}`. {hint}`help` lists them all."

@@ -7,14 +7,15 @@ from contextlib import suppress
 from dataclasses import replace
 
 from core.access.allowlist import EVERYBODY, AccessList
+from core.access.bursts import Bursts, Pace
 from core.commands.handlers import Handlers
 from core.commands.registry import Invocation, parse
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Conversation, Place
+from core.domain.conversation import Author, Conversation, Place
 from core.domain.errors import NebulaBotError, StoreError, UserError
 from core.domain.page import Action
 from core.domain.question import Question
-from core.domain.turn_id import Step, step_of
+from core.domain.turn_id import Step, TurnId, step_of
 from core.inbound.buttons import ButtonActions, ButtonPress
 from core.inbound.edits import EditHandler
 from core.store.presence import Presence
@@ -27,6 +28,7 @@ COMMAND_MARK = "!"
 _COMMAND = re.compile(r"![ \t]*[A-Za-z]")  # but not `!!! wow`
 # Shown once while Redis is away, on platforms where the question itself cannot get lost.
 AWAY = "My memory is out of reach right now. I have your question and will answer it as soon as I can."
+TOO_FAST = "That is too fast for me. Please wait a few seconds."
 # A message to the bot with nothing but one of these words is that command.
 BARE_COMMANDS = frozenset({"help", "settings", "stop"})
 
@@ -46,6 +48,7 @@ class Dispatcher:
     ) -> None:
         self._inbox, self._turns, self._handlers, self._buttons = inbox, turns, handlers, buttons
         self._edits, self._presence, self._access = edits, presence, access
+        self._bursts, self._typing = Bursts(), Bursts(30, 1.0)  # of commands and presses; of letters typed
 
     async def heard(self, question: Question, rights: RightsOf) -> Response | None:
         """A message to the bot. None: it is accepted, now or before, and the answer comes on its surface.
@@ -54,9 +57,12 @@ class Dispatcher:
         then the adapter must not confirm its arrival to the platform, or must tell the person.
         """
         text = question.text.strip()
-        if not self._is_command(text):
+        if not self.is_command(text):
             await self._inbox.accept(question)
             return None
+        if (pace := self._pace(question.author, question.place)) is not Pace.FINE:
+            told = pace is Pace.TOLD and await self._turns.once(step_of(question.id, Step.COMMAND))
+            return Response(TOO_FAST) if told else None
         if refusal := self._access.refusal(question.author, question.place):
             return Response(refusal) if await self._turns.once(step_of(question.id, Step.COMMAND)) else None
         try:
@@ -76,7 +82,7 @@ class Dispatcher:
         A waiting question changes, an answered one can be asked again, and a message that asked nothing before becomes
         a question if it asks now. Raises StoreError.
         """
-        await self._edits.edited(question, asks=asks and not self._is_command(question.text))
+        await self._edits.edited(question, asks=asks and not self.is_command(question.text))
 
     async def deleted(self, place: Place, message: str) -> None:
         """A message was deleted. If it was a question, forget it and take its answer away; if it was our answer, forget
@@ -102,16 +108,37 @@ class Dispatcher:
         """The remembered conversations of a workspace (`discord/-`) or channel. Raises StoreError."""
         return await self._handlers.known(scope)
 
+    async def is_new(self, question: Question) -> bool:
+        """Whether a question from a time when no process listened is still unknown; a command never is new. Raises
+        StoreError."""
+        return not self.is_command(question.text) and not await self._inbox.knows(question)
+
     async def missed(self, question: Question) -> None:
         """A question from a time when no process listened; it may be known already. Ignores commands.
 
         Raises StoreError.
         """
-        if not self._is_command(question.text):
+        if not self.is_command(question.text):
             await self._inbox.accept(question)
 
+    async def commanded(self, invocation: Invocation, rights: RightsOf, event: TurnId | None = None) -> Response | None:
+        """A command of the platform, other than `ask`. Never raises: the response says what went wrong.
+
+        `event`: the same for every delivery of this command, where a platform sends it to every process. None: nothing
+        is to be shown, because another process carries it out, or the person was told that they are too fast.
+        """
+        if (pace := self._pace(invocation.author, invocation.place)) is not Pace.FINE:
+            return Response(TOO_FAST) if pace is Pace.TOLD else None
+        try:
+            if event and not await self._turns.once(step_of(event, Step.COMMAND)):
+                return None
+        except StoreError as error:
+            log.warning("%s: %s", invocation.command.name, error)
+            return Response(error.notice)
+        return await self.invoked(invocation, rights)
+
     async def invoked(self, invocation: Invocation, rights: RightsOf) -> Response:
-        """A command other than `ask`. Never raises: the response says what went wrong."""
+        """A command other than `ask`, however fast it comes. Never raises: the response says what went wrong."""
         if refusal := self._access.refusal(invocation.author, invocation.place):
             return Response(refusal)
         found = await self._guarded(self._handlers.run(invocation, rights), invocation.command.name)
@@ -119,11 +146,15 @@ class Dispatcher:
 
     async def pressed(self, action: Action, press: ButtonPress, rights: RightsOf) -> Response | None:
         """A button under a reply. Never raises. A response is for the person alone; None means that the reply itself
-        shows the result."""
+        shows the result, or that the person was told that they are too fast."""
+        if (pace := self._pace(press.author, press.place)) is not Pace.FINE:
+            return Response(TOO_FAST) if pace is Pace.TOLD else None
         return await self._guarded(self._buttons.pressed(action, press, rights), action)
 
     async def rated(self, press: ButtonPress, *, good: bool) -> Response | None:
         """A vote on a reply. Never raises."""
+        if (pace := self._pace(press.author, press.place)) is not Pace.FINE:
+            return Response(TOO_FAST) if pace is Pace.TOLD else None
         return await self._guarded(self._buttons.rated(press, good=good), "rate")
 
     async def halted(self, place: Place, message: str) -> None:
@@ -135,12 +166,18 @@ class Dispatcher:
         """A question from a command of the platform. Raises StoreError."""
         return await self._inbox.accept(question)
 
-    async def models(self, typed: str) -> tuple[str, ...]:
-        """Names of models that contain the typed text."""
+    async def models(self, typed: str, person: str = "") -> tuple[str, ...]:
+        """Names of models that contain the typed text; none for a person who types faster than anybody can."""
+        if person and self._typing.take(person) is not Pace.FINE:
+            return ()
         return await self._handlers.models(typed)
 
+    def _pace(self, author: Author, place: Place) -> Pace:
+        return self._bursts.take(f"{place.platform}/{author.id}")
+
     @staticmethod
-    def _is_command(text: str) -> bool:
+    def is_command(text: str) -> bool:
+        """Whether a message with this text gives a command."""
         return bool(_COMMAND.match(text.strip())) or text.strip().lower() in BARE_COMMANDS
 
     @staticmethod

@@ -180,7 +180,8 @@ def parameter(name: str) -> Parameter:
     found = _BY_NAME.get(name.strip().lower().replace("-", "_"))
     if found is None:
         known = ", ".join(f"`{each.name}`" for each in PARAMETERS)
-        raise UserError(f"There is no setting `{name[:50]}`. You can set {known}.")
+        shown = name[:50].replace("`", "'")  # it must not end the code that it is shown in
+        raise UserError(f"There is no setting `{shown}`. You can set {known}.")
     return found
 
 

@@ -14,7 +14,7 @@ from core.domain.conversation import Conversation, Exchange
 from core.domain.errors import Stale, StoreError
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
 from core.domain.question import NEW, Question
-from core.domain.turn_id import TurnId
+from core.domain.turn_id import Step, TurnId, step_of, unasked
 from core.settings.encryption import NO_ENCRYPTION, Encryption, Unreadable
 from core.store.entries import has, progress_entry, read_progress, substitute
 from core.store.mailbox import DEFAULT_RETENTION, Mailboxes, Retention, ms
@@ -168,6 +168,15 @@ class Turns:
                 return True
             # The client repeats a command whose answer was lost: then the key exists and holds our own call.
             return bool(await self._redis.get(key) == call.encode())
+
+    async def known(self, conversation: Conversation, question: TurnId) -> bool:
+        """Whether this question was accepted, declined or refused, as long as duplicates are recognised."""
+        tag, refused = self.mailboxes.tag(conversation.name), step_of(question, Step.REFUSED)
+        keys = [f"nb:{tag}:d:{each}" for each in (question, unasked(question))]
+        async with guarded():
+            if await self._redis.exists(*keys):
+                return True
+            return bool(await self._redis.exists(f"nb:{self.mailboxes.tag(refused)}:d:{refused}"))
 
     async def waiting(self, conversation: Conversation) -> int:
         """How many questions wait in this conversation, including the running one."""

@@ -88,6 +88,11 @@ class Inbox:
                 self._runner.run(acceptance.turn, settings if own else None)
         return acceptance
 
+    async def knows(self, question: Question) -> bool:
+        """Whether this question was accepted, or refused with a sentence, within the last hour. Raises StoreError."""
+        conversation = conversation_of(question, await self._settings.of(question.place))
+        return await self._turns.known(conversation, question.id)
+
     async def _interrupt(self, conversation: Conversation, question: Question) -> None:
         """End the running answer in favour of a newer question. Best effort: the newer one is answered in any case."""
         with suppress(StoreError):

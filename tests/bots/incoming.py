@@ -28,7 +28,7 @@ ME = Identity("T1", "U0", "B0")
 
 def command(text: str) -> None:
     """A command, as every platform reads it."""
-    Dispatcher._is_command(text)
+    Dispatcher.is_command(text)
     with suppress(UserError):
         parse(text.strip().removeprefix("!"), ROOM, ANN)
 
@@ -87,7 +87,7 @@ def discord_message(text: str) -> None:
         created_at=discord.utils.utcnow(),
     )
     asks(message, cast(discord.ClientUser, me))
-    question_of(message, ROOM, cast(discord.ClientUser, me))
+    question_of(message, ROOM, ANN, cast(discord.ClientUser, me))
 
 
 def discord_command(text: str) -> None:

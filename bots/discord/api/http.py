@@ -8,7 +8,7 @@ behind. The reply's publisher needs to hear of a failure at once, and then sends
 import json
 import mimetypes
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -49,26 +49,62 @@ class ThreadArchived(Rejected):
     """Nothing in the thread can be edited until somebody writes in it or reopens it."""
 
 
+class NotPermitted(Forbidden):
+    """The bot may not write in this channel."""
+
+
 # Discord's error codes (docs.discord.com, Opcodes and Status Codes) where the HTTP status alone is not enough.
 _CODES: dict[int, type[PlatformError]] = {
     10015: TokenExpired,  # unknown webhook
     10062: TokenExpired,  # unknown interaction
     50027: TokenExpired,  # invalid webhook token
-    40005: Rejected,  # the file is too large
     40060: Answered,
-    40094: Forbidden,  # an app that is not in the guild has no followups left
-    50007: Forbidden,  # this person accepts no direct messages
-    50001: Forbidden,
-    50013: Forbidden,
     50083: ThreadArchived,
     160002: ReplyRefused,
     160004: ThreadExists,
-    160005: Forbidden,  # the thread is locked
+    # It passes: the same call may succeed later.
+    20016: Unreachable,  # slow mode
+    20022: Unreachable,  # edits of announcements
+    20028: Unreachable,  # the channel's limit on writing
+    20029: Unreachable,  # the server's limit on writing
+    40003: Unreachable,  # direct messages opened too fast
+    40004: Unreachable,  # sending messages is switched off for a while
+    40006: Unreachable,  # this feature is switched off for a while
+    40062: Unreachable,  # the service is rate limited
+    40333: Unreachable,  # blocked on the way, by Cloudflare
+    130000: Unreachable,  # the API is overloaded
+    # This message is refused.
+    20009: Rejected,  # explicit content
+    40005: Rejected,  # the file is too large
+    50006: Rejected,  # empty
+    200000: Rejected,  # AutoMod
+    200001: Rejected,  # AutoMod, the title
+    240000: Rejected,  # a harmful link
+    # This channel is closed to the bot.
+    40058: NotPermitted,  # a forum post that its author has not begun
+    50001: NotPermitted,
+    50008: NotPermitted,  # not a channel for text
+    50009: NotPermitted,  # the server's verification level
+    50013: NotPermitted,
+    160005: NotPermitted,  # the thread is locked
+    # This person, or this interaction.
+    20026: Forbidden,  # the app may open no direct messages, because it was taken for spam
+    40094: Forbidden,  # an app that is not in the guild has no followups left
+    50007: Forbidden,  # this person accepts no direct messages
+    50278: Forbidden,  # this person shares no server with the bot
 }
 _INVALID = 50035  # a field of the body
 _LENGTHS = ("BASE_TYPE_MAX_LENGTH", "BASE_TYPE_BAD_LENGTH")
 # Any other 4xx is Rejected: the same call would be refused again.
-_STATUSES: dict[int, type[PlatformError]] = {401: Forbidden, 403: Forbidden, 404: Gone, 408: Unreachable}
+_STATUSES: dict[int, type[PlatformError]] = {
+    401: Forbidden,
+    403: Forbidden,
+    404: Gone,
+    408: Unreachable,
+    409: Unreachable,
+    423: Unreachable,
+    425: Unreachable,
+}
 # The limit on edits of old messages. The headers that come with it describe another bucket.
 _OLD_EDITS = 30046
 
@@ -167,7 +203,8 @@ async def _json(response: aiohttp.ClientResponse) -> Any:
 
 def _error(what: str, response: aiohttp.ClientResponse, answer: Any) -> PlatformError:
     body = answer if isinstance(answer, dict) else {}
-    code = body.get("code") or 0
+    code = body.get("code")
+    code = code if isinstance(code, int) else 0
     detail = f"{what}: HTTP {response.status}, code {code}"
     if response.status == 429:
         metrics.PLATFORM_429S.labels("discord").inc()
@@ -183,8 +220,13 @@ def _error(what: str, response: aiohttp.ClientResponse, answer: Any) -> Platform
         )
     if response.status >= 500:
         return Unreachable(detail)
+    if fields := ", ".join(_fields(body.get("errors"))):
+        detail = f"{detail}, {fields}"
     if code == _INVALID and _too_long((body.get("errors") or {}).get("content")):
         return TooLong(detail)
+    # What has no code of Discord's comes from a proxy on the way, which knows nothing of rights, messages or channels.
+    if not code and response.status != 413 and (response.status == 403 or not body):
+        return Unreachable(detail)
     kind = _CODES.get(code) or _STATUSES.get(response.status, Rejected)
     return kind(detail)
 
@@ -194,6 +236,18 @@ def _too_long(field: Any) -> bool:
     problems = field.get("_errors") if isinstance(field, dict) else None
     found = problems if isinstance(problems, list) else []
     return any(isinstance(each, dict) and each.get("code") in _LENGTHS for each in found)
+
+
+def _fields(errors: Any, path: str = "", depth: int = 10) -> Iterator[str]:
+    """The refused fields with the codes that say why, without what was written in them (docs: Error Messages)."""
+    if not isinstance(errors, dict) or not depth:
+        return
+    for name, inner in errors.items():
+        if name != "_errors":
+            yield from _fields(inner, f"{path}.{name}" if path else str(name), depth - 1)
+        elif isinstance(inner, list):
+            codes = [str(each.get("code")) for each in inner if isinstance(each, dict)]
+            yield f"{path}: {' '.join(codes)}"
 
 
 def _form(body: Any, file: File) -> aiohttp.FormData:

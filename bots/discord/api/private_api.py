@@ -4,7 +4,7 @@ Each was verified with discord-py==2.7.1, by reading it and by the tests of the 
 changes; each docstring says what breaks without it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -51,6 +51,15 @@ def wrap_parser(client: discord.Client, event: str, wrapper: Callable[[Parser, A
     """
     parsers = client._connection.parsers
     parsers[event] = partial(wrapper, parsers[event])
+
+
+def wrap_parsers(client: discord.Client, wrapper: Callable[[str, Parser, Any], None], *, but: Collection[str]) -> None:
+    """Have every gateway event but these read by `wrapper`, which gets the event's name too.
+
+    Without it, one event that discord.py can't read ends the connection.
+    """
+    for event in client._connection.parsers.keys() - set(but):
+        wrap_parser(client, event, partial(wrapper, event))
 
 
 def set_guild_timeout(client: discord.Client, seconds: float) -> None:

@@ -24,6 +24,7 @@ ORIGINAL = "@original"
 # The indicator lasts ten seconds (docs.discord.com, Trigger Typing Indicator); we renew it at most this often.
 _TYPING_SECONDS = 5.0
 _MAX_TYPED = 10_000  # channels kept in memory
+_THREADS = (10, 11, 12)  # types of channels (docs.discord.com, Channel Types)
 _NONCE_LENGTH = 24  # in characters; Discord takes up to 25 (docs.discord.com, Create Message)
 
 
@@ -111,12 +112,21 @@ class Rest:
         await self._http.call("DELETE", f"/channels/{channel}/messages/{message}")
 
     async def edit_response(
-        self, token: Token, content: str, message: str = ORIGINAL, buttons: Sequence[Button] = ()
+        self,
+        token: Token,
+        content: str,
+        message: str = ORIGINAL,
+        buttons: Sequence[Button] = (),
+        *,
+        ephemeral: bool = False,
     ) -> Sent:
-        """Replace the content of an interaction's response or followup; this also fills in a deferred response."""
+        """Replace the content of an interaction's response or followup; this also fills in a deferred response.
+
+        `ephemeral`: as it was deferred. An edit can't change it, but says it again.
+        """
         body: dict[str, Any] = {"content": content, "allowed_mentions": NOBODY, "components": _rows(buttons)}
         if message == ORIGINAL:
-            body["flags"] = SUPPRESS_EMBEDS  # a deferred response has no flags yet
+            body["flags"] = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral  # a deferred response has no flags yet
         path = f"{token.path}/messages/{message}"
         return _sent(await self._http.send("PATCH", path, body, bot=False), content)
 
@@ -219,8 +229,13 @@ class Rest:
     async def parent(self, channel: str) -> str:
         """Return the channel that a thread belongs to; "" if `channel` is not a thread."""
         found = await self._http.call("GET", f"/channels/{channel}")
-        thread = isinstance(found, dict) and found.get("type") in (10, 11, 12)
-        return str(found.get("parent_id") or "") if thread else ""
+        if not isinstance(found, dict) or "type" not in found:
+            raise Unreachable("Discord's answer is not a channel")
+        if found["type"] not in _THREADS and "thread_metadata" not in found:
+            return ""
+        if not found.get("parent_id"):
+            raise Unreachable("Discord does not say which channel a thread belongs to")
+        return str(found["parent_id"])
 
     async def unarchive(self, thread: str) -> None:
         """Reopen a thread, as writing in it would; a locked thread stays closed."""

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from bots.discord.dialect.tables import table
 from core.markdown.blocks import Leaf, blocks
+from core.markdown.labels import misleads
 from core.markdown.math import escaped
 from core.markdown.nesting import continuation, dedent, lines
 from core.markdown.spans import Atom, bare, inline
@@ -25,12 +26,27 @@ _REST_QUOTED = re.compile(r"(?m)^([ \t]*)>>>(?=\s)")  # in Discord this quotes a
 # Between spaces these are no marks in Markdown, but they are in Discord: `a || b || c` would be a spoiler and
 # `2 ** 3 ** 4` bold.
 _LOOSE = re.compile(r"(?<=\s)(?:\|\||\*\*|__|~~)(?=\s)")
+# What Discord reads as marks anywhere in a line, or at its beginning; and addresses, in which a backslash would show.
+_SIGNS = re.compile(r"[\\*_~|`\[\]()<>]|(?m:^[ \t]*[#>+-])")
+_BARE = re.compile(r"(?<![\w\\])https?://[\w./?=&%#:+,;-]+")
 _TICK = re.compile(r"\\.|`", re.DOTALL)
 
 
 def small(text: str) -> str:
     """Small print: makes each line subtext."""
     return "\n".join(f"-# {_defused(line)}" for line in text.splitlines())
+
+
+def quoted(text: str) -> str:
+    """What somebody else wrote, as small print: Discord shows each character, and interprets none but a bare address.
+
+    Each line becomes one of ours, so none can begin a heading, a quote or a list.
+    """
+    parts, at = [], 0
+    for address in _BARE.finditer(text):
+        parts += [_SIGNS.sub(r"\\\g<0>", text[at : address.start()]), address[0]]
+        at = address.end()
+    return small("".join([*parts, _SIGNS.sub(r"\\\g<0>", text[at:])]))
 
 
 @lru_cache(maxsize=64)  # a page is measured before it is shown
@@ -66,9 +82,24 @@ def _leaf(leaf: Leaf, text: str) -> str:
         case "heading" if leaf.level > 3 or "\n" in text.rstrip():
             return _heading(leaf, text.rstrip()) + end
         case "html":
-            return _label(text)
+            return _html(text)
         case _:
             return _text(text)
+
+
+def _html(text: str) -> str:
+    """HTML, which Discord shows as text; it knows links in it all the same."""
+    parts, at = [], 0
+    for atom in inline(text).atoms:
+        if atom.kind in ("link", "image") and misleads(bare(atom.label), atom.target):
+            parts += [_label(text[at : atom.start]), _named(atom)]
+            at = atom.end
+    return "".join([*parts, _label(text[at:])])
+
+
+def _named(atom: Atom) -> str:
+    """A link whose label names another address: label and target beside each other."""
+    return f"{_label(bare(atom.label))} (<{atom.target}>)"
 
 
 def _fence(leaf: Leaf, text: str) -> str:
@@ -144,6 +175,8 @@ def _atom(atom: Atom, text: str) -> str:
             return f"``{_TOUCHING.sub('`' + UNSEEN, text.strip('`'))}``"
         case "math":
             return escaped(text)
+        case "image" | "link" if misleads(bare(atom.label), atom.target):
+            return _named(atom)
         case "image":
             return f"[{_label(bare(atom.label))}]({atom.target})" if atom.label else atom.target
         case "link" if any(inner.kind == "image" for inner in inline(atom.label).atoms):

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import repeat
 from typing import Any
@@ -20,8 +21,9 @@ from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import read
 from bots.discord.inbound.messages import asks, question_of
 from bots.discord.inbound.ordering import ArrivalOrder
+from bots.discord.inbound.people import UNCLEAR, Members, author_of
 from core.domain.errors import PlatformError, StoreError
-from core.domain.question import Question
+from core.domain.question import Declined
 from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
 
@@ -47,10 +49,12 @@ class DiscordBackfill:
         dispatcher: Dispatcher,
         rest: Rest,
         places: Places,
+        members: Members,
         ordering: ArrivalOrder,
         shard: Shard,
     ) -> None:
         self._client, self._dispatcher, self._rest, self._places = client, dispatcher, rest, places
+        self._members = members
         self._ordering, self._shard = ordering, shard
         self._new = asyncio.Event()
         self._session = False  # a new session began
@@ -111,7 +115,7 @@ class DiscordBackfill:
         except StoreError:
             self._session = True
             raise
-        log.info("nobody listened for %.0f s; found %d questions from that time", seconds, asked)
+        log.info("nobody listened for %.0f s; found %d new questions from that time", seconds, asked)
 
     async def _through_all(self, guilds: Iterable[discord.Guild], direct: Iterable[Any], since: int) -> int:
         """Pass on the questions after an id, in these guilds and these channels with direct messages."""
@@ -135,7 +139,10 @@ class DiscordBackfill:
         return [channel_of(self._client, _dm(number)) for number in numbers]
 
     async def _through(self, channel: Any, since: int) -> int:
-        """Pass on the questions in a channel after an id, oldest first."""
+        """Pass on the questions in a channel after an id, oldest first; return how many are new.
+
+        Raises PlatformError.
+        """
         me, asked = self._client.user, 0
         for _ in range(PAGES):
             page = await self._page(channel.id, since)
@@ -144,28 +151,27 @@ class DiscordBackfill:
                 message = read(self._client, channel, data)
                 if message is None or me is None or not asks(message, me):
                     continue
-                whole = await self._with_roles(message, data) or message
-                question = question_of(whole, await self._places.of_message(whole), me)
-
-                async def step(question: Question = question) -> None:
-                    await self._dispatcher.missed(question)
-
-                await self._ordering.store(channel.id, step)
-                asked += 1
+                asked += await self._ask(message, me)
             if len(page) < PAGE:
                 break
         return asked
 
-    async def _with_roles(self, message: discord.Message, data: dict[str, Any]) -> discord.Message | None:
-        """The message with what the gateway would have added: its author as a member of the guild."""
-        if message.guild is None:
-            return None
-        try:
-            member = await self._rest.member(str(message.guild.id), str(message.author.id))
+    async def _ask(self, message: discord.Message, me: discord.ClientUser) -> bool:
+        """Pass on a question; False if it is known already. Raises PlatformError and StoreError."""
+        question = question_of(message, await self._places.of_message(message), author_of(message.author), me)
+        if not await self._dispatcher.is_new(question):
+            return False
+        try:  # the REST API leaves out the roles
+            question = replace(question, author=await self._members.author(message))
         except PlatformError as error:
-            log.info("could not look up a member's roles: %s", error)
-            return None
-        return read(self._client, message.channel, {**data, "guild_id": str(message.guild.id), "member": member})
+            log.warning("could not find out the roles of somebody who asked: %s", error)
+            question = replace(question, text="", kind=Declined(UNCLEAR))
+
+        async def step() -> None:
+            await self._dispatcher.missed(question)
+
+        await self._ordering.store(message.channel.id, step)
+        return True
 
     async def _page(self, channel: int, since: int) -> list[dict[str, Any]]:
         """The messages after an id, fetched slowly: answers that are being written need the same limits."""

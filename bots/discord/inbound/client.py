@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 import discord
 
 from bots.discord.api.http import Http
 from bots.discord.api.names import direct
-from bots.discord.api.private_api import Parser, api_address, set_guild_timeout, wrap_parser
+from bots.discord.api.private_api import Parser, api_address, set_guild_timeout, wrap_parser, wrap_parsers
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import IdentifyQueue, Shard
 from bots.discord.inbound.backfill import DiscordBackfill
@@ -18,12 +20,15 @@ from bots.discord.inbound.edits import MessageEdits, by_a_program, is_partial
 from bots.discord.inbound.interactions import ANSWER_SECONDS, Interactions
 from bots.discord.inbound.messages import asks, question_of
 from bots.discord.inbound.ordering import ArrivalOrder
-from bots.discord.inbound.people import permissions_in, rights_of
+from bots.discord.inbound.people import UNCLEAR, Members, permissions_in, rights_of
+from bots.discord.inbound.reposts import Reposts
+from bots.discord.inbound.unreadable import UnreadableEvents
 from bots.discord.outbound.responses import Responses
 from bots.proxy import proxy_for
 from core.commands.responses import Response
-from core.domain.conversation import Rights
-from core.domain.errors import StoreError
+from core.domain.conversation import Place, Rights
+from core.domain.errors import PlatformError, StoreError
+from core.domain.question import Question
 from core.inbound.dispatcher import AWAY, Dispatcher
 
 log = logging.getLogger(__name__)
@@ -70,13 +75,19 @@ class GatewayClient(discord.Client):
         self.signed_in = asyncio.Event()
         self._dispatcher, self._managers, self._queue = dispatcher, managers, queue
         rest = Rest(http)
-        self._places, self._responses, self._ordering = Places(rest), Responses(rest), ordering
+        self._places, self._members = Places(rest), Members(rest)
+        self._responses, self._ordering = Responses(rest), ordering
         self._interactions = Interactions(dispatcher, http, self._places, ordering, managers, answer_seconds)
-        self._edits = MessageEdits(self, dispatcher, rest, self._places, ordering)
-        self.backfill = DiscordBackfill(self, dispatcher, rest, self._places, ordering, shard)
+        self._reposts = Reposts()
+        self._edits = MessageEdits(self, dispatcher, rest, self._places, self._members, ordering, self._reposts)
+        self.backfill = DiscordBackfill(self, dispatcher, rest, self._places, self._members, ordering, shard)
         wrap_parser(self, "MESSAGE_UPDATE", self._on_message_update)
+        wrap_parser(self, "INTERACTION_CREATE", self._on_interaction_create)
         wrap_parser(self, "READY", self._on_guild_event)
         wrap_parser(self, "GUILD_CREATE", self._on_guild_event)
+        self._unreadable = UnreadableEvents()
+        # Without READY there is no session, so the client must sign in again.
+        wrap_parsers(self, self._unreadable.read, but={"READY"})
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         if not initial:  # the first attempt waited before it connected
@@ -95,20 +106,41 @@ class GatewayClient(discord.Client):
 
     async def on_message(self, message: discord.Message) -> None:
         me = self.user
+        if message.webhook_id is not None and (again := self._reposts.posted(message)):
+            await self._ask_again(message.channel.id, again)
         if me is None or not asks(message, me):
             return
 
         async def heard() -> Response | None:
-            question = question_of(message, await self._places.of_message(message), me)
-            return await self._dispatcher.heard(question, lambda: self._rights(message))
+            place, author = await self._places.of_message(message), await self._members.author(message)
+            question = question_of(message, place, author, me)
+            if not self._dispatcher.is_command(question.text):
+                self._reposts.asked(message, question)
+            return await self._dispatcher.heard(question, lambda: self._rights(message, place))
 
         try:
             response = await self._ordering.store(message.channel.id, heard, lambda: self._say_away(message))
         except StoreError as error:
             log.error("could not store question %d: %s", message.id, error)
             response = Response(error.notice)
+        except PlatformError as error:
+            log.warning("could not find out where question %d was asked, and by whom: %s", message.id, error)
+            with suppress(PlatformError):
+                await self._say(message, UNCLEAR, "unclear")
+            return
         if response is not None:
             await self._responses.show(message, response)
+
+    async def _ask_again(self, channel: int, question: Question) -> None:
+        """Ask a question that a program posted again after it had deleted it."""
+
+        async def step() -> None:
+            await self._dispatcher.ask(question)
+
+        try:
+            await self._ordering.store(channel, step)
+        except StoreError as error:
+            log.error("could not store question %s: %s", question.id, error)
 
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
         await self._edits.edited(dict(event.data), event.message)
@@ -126,6 +158,11 @@ class GatewayClient(discord.Client):
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         await self._interactions.handle(interaction)
 
+    async def on_error(self, event: str, /, *args: Any, **kwargs: Any) -> None:
+        error = sys.exc_info()[1]
+        if error is not None:
+            self._unreadable.note(event, error, trace=True)
+
     def _on_guild_event(self, parse: Parser, data: Any) -> None:
         """Read the event; then let discord.py wait for further guilds only if some are expected."""
         parse(data)
@@ -141,10 +178,19 @@ class GatewayClient(discord.Client):
         else:
             parse(data)
 
+    def _on_interaction_create(self, parse: Parser, data: dict[str, Any]) -> None:
+        """Read the event; discord.py looks for the channel in one of its fields only."""
+        parse(data if data.get("channel") else {**data, "channel": {"id": data.get("channel_id")}})
+
     async def _say_away(self, message: discord.Message) -> None:
         """Say once per channel, among all processes, that Redis is away."""
         if self._ordering.first(message.channel.id):
-            await self._responses.say(str(message.channel.id), AWAY, f"away/{message.id}", reply_to=str(message.id))
+            await self._say(message, AWAY, "away")
 
-    async def _rights(self, message: discord.Message) -> Rights:
-        return rights_of(message.author, permissions_in(message), self._managers, direct=direct(message))
+    async def _say(self, message: discord.Message, sentence: str, name: str) -> None:
+        """Say something below a message, once among all processes. Raises PlatformError."""
+        number = str(message.id)
+        await self._responses.say(str(message.channel.id), sentence, f"{name}/{number}", reply_to=number)
+
+    async def _rights(self, message: discord.Message, place: Place) -> Rights:
+        return rights_of(message.author, permissions_in(message, place), self._managers, direct=direct(message))

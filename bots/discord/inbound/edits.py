@@ -13,6 +13,8 @@ from bots.discord.api.rest import Rest
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.messages import asks, question_of
 from bots.discord.inbound.ordering import ArrivalOrder
+from bots.discord.inbound.people import Members
+from bots.discord.inbound.reposts import Reposts
 from core.domain.errors import PlatformError, StoreError
 from core.inbound.dispatcher import Dispatcher
 
@@ -30,10 +32,18 @@ class MessageEdits:
     """Handles the changes and deletions that one client receives."""
 
     def __init__(
-        self, client: discord.Client, dispatcher: Dispatcher, rest: Rest, places: Places, ordering: ArrivalOrder
+        self,
+        client: discord.Client,
+        dispatcher: Dispatcher,
+        rest: Rest,
+        places: Places,
+        members: Members,
+        ordering: ArrivalOrder,
+        reposts: Reposts,
     ) -> None:
         self._client, self._dispatcher, self._rest = client, dispatcher, rest
-        self._places, self._ordering = places, ordering
+        self._places, self._members, self._ordering = places, members, ordering
+        self._reposts = reposts
         # By message: when it was last changed, as Discord writes it.
         self._edited: FIFOCache[int, str] = FIFOCache(_REMEMBERED)
         self._deleted: FIFOCache[int, None] = FIFOCache(_REMEMBERED)
@@ -53,20 +63,23 @@ class MessageEdits:
             whole = message or await self._whole(data)
             if me is None or whole is None or whole.author.bot or whole.webhook_id is not None:
                 return
-            question = question_of(whole, await self._places.of_message(whole), me)
+            place, author = await self._places.of_message(whole), await self._members.author(whole)
+            question = question_of(whole, place, author, me)
             await self._dispatcher.edited(question, asks=asks(whole, me))
 
         try:
             await self._ordering.store(channel, step)
-        except StoreError as error:
+        except (StoreError, PlatformError) as error:
             log.error("could not record a change of message %d: %s", number, error)
 
     async def deleted(self, channel: int, guild: int | None, messages: Iterable[int]) -> None:
-        """Messages were deleted, ours or other people's; report each one once."""
-        for message in sorted(set(messages)):
-            if message in self._deleted:
-                continue
-            self._deleted[message] = None
+        """Messages were deleted, ours or other people's; report each one once.
+
+        One that a program posts again for its author stays a question.
+        """
+        fresh = [message for message in sorted(set(messages)) if message not in self._deleted]
+        self._deleted.update(dict.fromkeys(fresh))
+        for message in self._reposts.deleted(channel, fresh):
 
             async def step(message: int = message) -> None:
                 place = await self._places.of_channel(self._client, channel, guild)
@@ -74,7 +87,7 @@ class MessageEdits:
 
             try:
                 await self._ordering.store(channel, step)
-            except StoreError as error:
+            except (StoreError, PlatformError) as error:
                 log.error("could not record the deletion of message %d: %s", message, error)
 
     async def _whole(self, data: dict[str, Any]) -> discord.Message | None:

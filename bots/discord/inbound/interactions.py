@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,17 +19,18 @@ from bots.discord.components.buttons import pressed
 from bots.discord.components.commands import CHOICE_LENGTH, SUGGESTIONS, invocation_of, is_private, typed
 from bots.discord.components.forms import dialog, submitted, to_open
 from bots.discord.dialect.markdown import small
-from bots.discord.inbound.channels import Places
+from bots.discord.inbound.channels import Places, place_of_button
+from bots.discord.inbound.messages import in_words
 from bots.discord.inbound.ordering import ArrivalOrder
-from bots.discord.inbound.people import author_of, rights_of
+from bots.discord.inbound.people import author_of, names_of, rights_of
 from bots.discord.outbound.responses import contents_of, file_of
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response, RightsOf
 from core.domain.conversation import Conversation, Place, ResponseToken, Rights
-from core.domain.errors import PlatformError, Rejected, StoreError, UserError
+from core.domain.errors import PlatformError, Rejected, StoreError, Unreachable, UserError
 from core.domain.page import Action
 from core.domain.question import Question
-from core.domain.turn_id import TurnId
+from core.domain.turn_id import Step, TurnId, step_of
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import AWAY, Dispatcher
 from core.settings.parameters import Layer
@@ -40,6 +42,16 @@ log = logging.getLogger(__name__)
 ANSWER_SECONDS = 2.0
 TOKEN_SECONDS = 15 * 60 - 20.0
 _SEEN = 1000
+_COMMANDS = frozenset(
+    {
+        discord.InteractionType.application_command,
+        discord.InteractionType.component,
+        discord.InteractionType.modal_submit,
+    }
+)
+# How many people that somebody names in a question are looked up, and for how long.
+_LOOKED_UP, _LOOK_UP_SECONDS = 10, 3.0
+_PERSON = re.compile(r"<@!?(\d{1,20})>")
 _DONE = "Done."
 TOO_LARGE = "Discord does not accept this file; it may be too large."
 _LOST = "Discord does not tell me which channel this is. Please mention me instead."
@@ -71,19 +83,22 @@ class Interactions:
         data: Any = interaction.data or {}
         callback = Callback(self._http, interaction)
         if interaction.type is discord.InteractionType.autocomplete:
-            await self._suggest(callback, typed(data))
+            await self._suggest(callback, typed(data), str(interaction.user.id))
             return
         if interaction.type is discord.InteractionType.component and (found := pressed(data)):
             await self._press(interaction, callback, *found)
             return
-        place = await self._places.of_interaction(interaction)
-        if place is None:
-            await self._show(callback, Response(_LOST))
+        if interaction.type not in _COMMANDS:
             return
         try:
+            place = await self._place(interaction)
             invocation = self._invocation(interaction, data, place)
         except UserError as error:
             await self._show(callback, Response(error.notice))
+            return
+        except PlatformError as error:
+            log.warning("could not find out where a command was used, or by whom: %s", error)
+            await self._show(callback, Response(_LOST))
             return
         if invocation is None:
             with suppress(PlatformError):
@@ -93,6 +108,12 @@ class Interactions:
             await self._ask(interaction, callback, place, invocation.argument("prompt"), private=is_private(data))
         else:
             await self._invoke(interaction, callback, invocation)
+
+    async def _place(self, interaction: discord.Interaction) -> Place:
+        """Where an interaction is. Raises PlatformError, also if the person's roles in the guild are not known."""
+        if interaction.guild_id is not None and not isinstance(interaction.user, discord.Member):
+            raise Unreachable("an interaction in a guild without a member")
+        return await self._places.of_interaction(interaction)
 
     def _invocation(self, interaction: discord.Interaction, data: Any, place: Place) -> Invocation | None:
         """The command, however it was given; None for a button or form that belongs to something else."""
@@ -129,11 +150,12 @@ class Interactions:
 
             async def ask() -> None:
                 good = await deferring
-                await self._dispatcher.ask(question if good else replace(question, interaction=None))
+                asked = replace(question, text=await self._in_words(interaction, prompt))
+                await self._dispatcher.ask(asked if good else replace(asked, interaction=None))
 
             async def say(sentence: str) -> None:
                 if await deferring:
-                    await self._rest.edit_response(callback.token, small(sentence))
+                    await self._rest.edit_response(callback.token, small(sentence), ephemeral=private)
 
             try:
                 await self._ordering.store(int(place.thread or place.channel), ask, lambda: say(AWAY))
@@ -142,18 +164,40 @@ class Interactions:
                 with suppress(PlatformError):
                     await say(error.notice)
 
-    async def _invoke(self, interaction: discord.Interaction, callback: Callback, invocation: Invocation) -> None:
-        """Run a command and show its response; defer if it takes long."""
+    async def _in_words(self, interaction: discord.Interaction, text: str) -> str:
+        """The text with names in place of ids. Discord resolves none of them in an option that is a text."""
+        guild, data = interaction.guild, dict(interaction.data or {})
+        people = {str(each.id): each.display_name for each in (interaction.client.user, interaction.user) if each}
+        people |= names_of(data.get("resolved"))
+        missing = [each for each in dict.fromkeys(_PERSON.findall(text)) if each not in people][:_LOOKED_UP]
 
+        async def look_up(person: str) -> None:
+            member = await self._rest.member(str(interaction.guild_id), person)
+            people.update(names_of({"users": {person: member.get("user")}, "members": {person: member}}))
+
+        if interaction.guild_id is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_UP_SECONDS):
+                    await asyncio.gather(*map(look_up, missing), return_exceptions=True)
+        return in_words(text, guild, people)
+
+    async def _invoke(self, interaction: discord.Interaction, callback: Callback, invocation: Invocation) -> None:
+        """Run a command and show its response; defer if it takes long.
+
+        Every process gets the event; one carries the command out, and the others show nothing.
+        """
+        event = TurnId(f"{NAME}/i/{interaction.id}")
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(self._dispatcher.invoked(invocation, self._rights(interaction)))
+            running = group.create_task(self._dispatcher.commanded(invocation, self._rights(interaction), event))
             done, _ = await asyncio.wait({running}, timeout=self._answer_seconds)
             if not done:
                 await _defer(callback, ephemeral=True)
-        if done:
-            await self._show(callback, running.result(), invocation.scope)
-        else:
-            await self._show_late(callback, running.result())
+        response = running.result()
+        if response is None:
+            return
+        if done and await self._show(callback, response, invocation.scope):
+            return
+        await self._show_late(callback, response)  # perhaps it was another process that deferred
 
     async def _press(
         self, interaction: discord.Interaction, callback: Callback, action: Action, conversation: Conversation
@@ -168,17 +212,25 @@ class Interactions:
             return
         except PlatformError as error:
             log.info("a button press may not have been acknowledged: %s", error)
-        place = await self._places.of_interaction(interaction)
         response: Response | None = Response(_LOST)
-        if place:
+        with suppress(PlatformError):
+            place = await self._pressed_in(interaction, conversation)
             message = str(interaction.message.id) if interaction.message else ""
-            press = ButtonPress(conversation, message, place, author_of(interaction.user))
+            # An acknowledgement that got lost leaves two processes in doubt which was the first.
+            event = step_of(TurnId(f"{NAME}/i/{interaction.id}"), Step.COMMAND)
+            press = ButtonPress(conversation, message, place, author_of(interaction.user), event)
             response = await self._dispatcher.pressed(action, press, self._rights(interaction))
         if response:
             try:
                 await _follow_up(callback, contents_of(response), response)
             except PlatformError as error:
                 log.warning("could not show the response to a button: %s", error)
+
+    async def _pressed_in(self, interaction: discord.Interaction, conversation: Conversation) -> Place:
+        """Where a button was pressed. It names its conversation, which helps where Discord leaves the channel out."""
+        if interaction.channel is None and (place := place_of_button(conversation, interaction.guild_id)):
+            return place
+        return await self._place(interaction)
 
     def _rights(self, interaction: discord.Interaction) -> RightsOf:
         async def rights() -> Rights:
@@ -187,22 +239,25 @@ class Interactions:
 
         return rights
 
-    async def _suggest(self, callback: Callback, text: str | None) -> None:
+    async def _suggest(self, callback: Callback, text: str | None, person: str) -> None:
         names: tuple[str, ...] = ()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._answer_seconds):
-                names = await self._dispatcher.models(text) if text is not None else ()
+                names = await self._dispatcher.models(text, person) if text is not None else ()
         with suppress(PlatformError):
             await callback.suggest([name for name in names if len(name) <= CHOICE_LENGTH][:SUGGESTIONS])
 
-    async def _show(self, callback: Callback, response: Response, scope: Layer | None = None) -> None:
-        """Show a response, to the person alone unless it is public. Best effort: the command is already done."""
+    async def _show(self, callback: Callback, response: Response, scope: Layer | None = None) -> bool:
+        """Show a response, to the person alone unless it is public. Best effort: the command is already done.
+
+        Returns False if another process acknowledged the command.
+        """
         contents = contents_of(response)
         alone = file_of(response) if len(contents) == 1 else None
         try:
             if response.form:
                 await callback.open_form(dialog(response.form, scope))
-                return
+                return True
             try:
                 await callback.show(contents[0], ephemeral=not response.public, file=alone)
             except Answered:
@@ -214,9 +269,11 @@ class Interactions:
                 await callback.show(TOO_LARGE, ephemeral=True)
             await _follow_up(callback, contents[1:], response)
         except Answered:
-            log.debug("another process responded to a command")
+            log.debug("another process acknowledged a command")
+            return False
         except PlatformError as error:
             log.warning("could not show the response to a command: %s", error)
+        return True
 
     async def _show_late(self, callback: Callback, response: Response) -> None:
         """Show the response of a deferred command.
@@ -229,7 +286,7 @@ class Interactions:
         alone = not response.public and (len(contents) > 1 or not response.file)
         first, others = (contents[0], contents[1:]) if alone else (_DONE, contents)
         try:
-            await self._rest.edit_response(callback.token, first)
+            await self._rest.edit_response(callback.token, first, ephemeral=True)
             await _follow_up(callback, others, response)
         except PlatformError as error:
             log.warning("could not show the response to a command: %s", error)

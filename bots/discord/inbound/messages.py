@@ -1,18 +1,23 @@
 """Decides which messages are questions to the bot, and turns a Discord message into a Question."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import discord
 
 from bots.discord.api.names import NAME, direct
 from bots.discord.dialect.markdown import CODE, from_discord, outside_code
-from bots.discord.inbound.people import author_of
-from core.domain.conversation import Attachment, Place
-from core.domain.question import MAX_TEXT_CHARACTERS, NEW, Declined, Question
+from core.domain.conversation import Attachment, Author, Place
+from core.domain.question import MAX_TEXT_CHARACTERS, NEW, Declined, New, Question
 from core.domain.turn_id import TurnId
+from core.inbound.dispatcher import Dispatcher
 
 _QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
+_QUOTED = 2000  # the most characters of a message that a question replies to
+_UNREADABLE = "In reply to a message by {name} that I can't read: Discord shows me only messages that mention me."
+_UNPINGED = (
+    "Discord does not show me a reply that doesn't ping me. Turn the @ of the reply on, mention me in it, or use /ask."
+)
 _WITHHELD = "I can't read messages that mention my role. Pick me (@{name}, the bot) from the list instead, or use /ask."
 
 
@@ -29,7 +34,7 @@ def asks(message: discord.Message, me: discord.ClientUser) -> bool:
     if own is not None and own in _roles(message):
         return True
     if all(user.id != me.id for user in _people(message)):
-        return False
+        return _unpinged(message, me)
     # A reply to one of the bot's messages mentions the bot without naming it in the text.
     literal = re.compile(f"<@!?{me.id}>")
     return not literal.search(message.content) or bool(literal.search(CODE.sub(" ", message.content)))
@@ -40,23 +45,25 @@ def own_role(message: discord.Message) -> discord.Role | None:
     return message.guild.self_role if message.guild else None
 
 
-def question_of(message: discord.Message, place: Place, me: discord.ClientUser) -> Question:
-    """The question. It includes forwarded messages, whose text is in snapshots beside the message's own text."""
-    texts = [message.content, *(snapshot.content for snapshot in message.message_snapshots)]
+def question_of(message: discord.Message, place: Place, author: Author, me: discord.ClientUser) -> Question:
+    """The question. It includes forwarded messages, whose text is in snapshots beside the message's own text.
+
+    The message that it replies to comes before it as a quotation, unless it is the bot's own: that is in the history.
+    """
     files = [*message.attachments, *(file for each in message.message_snapshots for file in each.attachments)]
-    said = _unaddressed("\n\n".join(text for text in texts if text)[:MAX_TEXT_CHARACTERS], message, me)
-    guild = message.guild
-    people = {str(user.id): user.display_name for user in _people(message)}
-    roles = {str(role.id): role.name for role in (guild.roles if guild else _roles(message))}
-    channels = {str(each.id): each.name for each in ((*guild.channels, *guild.threads) if guild else ())}
+    said = _unaddressed(_text(message)[:MAX_TEXT_CHARACTERS], message, me)
+    other = replied(message)
+    if other is not None and other.author.id != me.id and not Dispatcher.is_command(said):
+        said = _quotation(other, said)
+    people = {str(user.id): user.display_name for each in (other, message) if each for user in _people(each)}
     return Question(
         id=TurnId(f"{NAME}/{message.channel.id}/{message.id}"),
         place=place,
-        author=author_of(message.author),
-        text=from_discord(said, people.get, roles.get, channels.get),
+        author=author,
+        text=in_words(said, message.guild, people, _roles(message)),
         message=str(message.id),
         at=message.created_at.timestamp(),
-        kind=Declined(_WITHHELD.format(name=_name(message, me))) if _withheld(message) else NEW,
+        kind=_kind(message, me),
         attachments=tuple(
             Attachment(file.filename, file.content_type or "application/octet-stream", file.url, file.size)
             for file in files
@@ -64,12 +71,72 @@ def question_of(message: discord.Message, place: Place, me: discord.ClientUser) 
     )
 
 
-def _withheld(message: discord.Message) -> bool:
-    """Whether Discord withheld the text, as it may if only the bot's role is mentioned.
+def in_words(
+    text: str, guild: discord.Guild | None, people: Mapping[str, str], roles: Iterable[discord.Role] = ()
+) -> str:
+    """A text with names in place of Discord's tokens. `people`: their names by id; `roles`: those that are known."""
+    held = {str(role.id): role.name for role in (guild.roles if guild else roles)}
+    channels = {str(each.id): each.name for each in ((*guild.channels, *guild.threads) if guild else ())}
+    return from_discord(text, people.get, held.get, channels.get)
 
-    A mention of a role is itself text, so a message that contains one can't be empty.
+
+def replied(message: discord.Message) -> discord.Message | None:
+    """The message that this one replies to, as far as Discord sent it along."""
+    found = message.reference.resolved if message.reference else None
+    return found if isinstance(found, discord.Message) else None
+
+
+def _unpinged(message: discord.Message, me: discord.ClientUser) -> bool:
+    """Whether this is a reply to the bot that does not ping it. Discord withholds the text of such a reply."""
+    other = replied(message)
+    return other is not None and other.author.id == me.id and not getattr(message, "stickers", ())
+
+
+def _kind(message: discord.Message, me: discord.ClientUser) -> New | Declined:
+    """A question, or what to say where Discord withheld the text.
+
+    It may do so if only the bot's role is mentioned. A mention of a role is itself text, so a message that contains one
+    can't be empty.
     """
-    return not message.content and own_role(message) in _roles(message)
+    if message.content or direct(message):
+        return NEW
+    if own_role(message) in _roles(message):
+        return Declined(_WITHHELD.format(name=_name(message, me)))
+    pinged = any(user.id == me.id for user in _people(message))
+    return NEW if pinged or not _unpinged(message, me) else Declined(_UNPINGED)
+
+
+def _text(message: discord.Message | discord.MessageSnapshot) -> str:
+    """A message's text with its cards, and with the messages forwarded in it; a preview of a link is no card."""
+    embeds, components = getattr(message, "embeds", ()), getattr(message, "components", ())
+    cards = (each for each in embeds if each.type in (None, "rich") or not message.content)
+    parts = [message.content, *map(_card, cards), *map(_words, components)]
+    if isinstance(message, discord.Message):
+        parts += map(_text, message.message_snapshots)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _card(embed: discord.Embed) -> str:
+    fields = (f"{each.name}: {each.value}" for each in embed.fields)
+    parts = (embed.author.name, embed.title, embed.description, *fields, embed.footer.text)
+    return "\n".join(part for part in parts if part)
+
+
+def _words(part: object) -> str:
+    """The text in a component, such as a text display in a container."""
+    inner = (*getattr(part, "children", ()), *getattr(part, "components", ()))
+    own = str(getattr(part, "content", "") or "")
+    return "\n".join(text for text in (own, *map(_words, inner)) if text)
+
+
+def _quotation(other: discord.Message, said: str) -> str:
+    """The question with the message before it that it replies to."""
+    name = " ".join(other.author.display_name.split())
+    text = _text(other).strip() or ", ".join(file.filename for file in other.attachments)
+    if not text:
+        return f"({_UNREADABLE.format(name=name)})\n\n{said}" if said else ""
+    short = text if len(text) <= _QUOTED else text[: _QUOTED - 1] + "…"
+    return "\n".join([f"In reply to {name}:", *(f"> {line}" for line in short.splitlines()), "", said]).strip()
 
 
 def _name(message: discord.Message, me: discord.ClientUser) -> str:

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from bots.discord.api.http import File, ReplyRefused, ThreadArchived, ThreadExists
+from bots.discord.api.http import File, NotPermitted, ReplyRefused, ThreadArchived, ThreadExists
 from bots.discord.api.limits import LIMITS, Limits, Window
 from bots.discord.api.rest import Button, Rest, Sent, nonce_of
 from bots.discord.components.buttons import buttons_of
-from bots.discord.dialect.markdown import LIMIT, small, to_discord
+from bots.discord.dialect.markdown import LIMIT, quoted, small, to_discord
 from bots.discord.outbound.reactions import NUMBERS, Reactions
 from core.domain.conversation import Address
-from core.domain.errors import Forbidden, Gone, PlatformError, Rejected
+from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, Unreachable
 from core.domain.options import Placement
 from core.domain.page import Page
 from core.domain.ports import Posted, QuestionStatus, Status
@@ -25,12 +25,14 @@ log = logging.getLogger(__name__)
 UNDELIVERABLE = "I may not write in {channel}, so I can't answer you there. Please ask somebody who manages the server."
 _EPOCH = 1_420_070_400.0  # epoch seconds at which the time in Discord's ids starts (docs.discord.com, Snowflakes)
 _THREAD_NAME = 100  # characters (docs.discord.com, Start Thread from Message)
+# A thread that can't be opened for longer than this, or after so many attempts, is not waited for.
+THREAD_SECONDS, THREAD_TRIES = 5.0, 3
 _MENTION = re.compile(r"<(?:@[!&]?|#|a?:\w+:)\d+>")
 
 
 def content_of(page: Page) -> str:
     """A page as Discord shows it, including small print."""
-    head = small(page.head) if page.head else ""
+    head = quoted(page.head) if page.head else ""  # it may hold what people wrote
     text = to_discord(page.text) if page.text else ""
     foot = small(page.foot) if page.foot else ""
     # Discord refuses a message that contains only white space.
@@ -66,6 +68,7 @@ class ChannelSurface:
         # A thread has the id of the message that it hangs on, so we can name the reply's thread before it exists.
         opens = address.placement is Placement.THREAD and not (place.thread or place.direct)
         self._unopened = bool(opens and address.message)
+        self._unopened_tries = 0
         self._aim(address.message if self._unopened else self._home)
         self._known: set[str] = set()  # the reply's messages that went through this surface
         self._seed = address.turn or secrets.token_hex(8)
@@ -95,7 +98,7 @@ class ChannelSurface:
         if not self._found:
             try:
                 sent = await self._send(content, buttons)
-            except Forbidden:
+            except NotPermitted:
                 if not self._known:  # otherwise the posted part says that no more can follow
                     await self._tell_undeliverable()
                 raise
@@ -114,7 +117,7 @@ class ChannelSurface:
         content, buttons = content_of(page), buttons_of(page.actions, self._conversation)
         try:
             rate_limit = await self._edit(self._channel, message, content, buttons)
-        except Forbidden:
+        except NotPermitted:
             await self._tell_undeliverable()
             raise
         except Gone:
@@ -215,16 +218,25 @@ class ChannelSurface:
             return await self._rest.post(self._channel, content, nonce=nonce, buttons=buttons, file=file)
 
     async def _open_thread(self) -> None:
-        """Open the thread; fall back to the channel where that is not allowed or not possible."""
+        """Open the thread; fall back to the channel where that is not allowed, or not possible soon."""
         try:
             name = await self._thread_name()
             self._aim(await self._rest.start_thread(self._home, self._question, name))
         except ThreadExists:
             pass
+        except (SlowDown, Unreachable) as error:
+            self._unopened_tries += 1
+            soon = not isinstance(error, SlowDown) or error.retry_after <= THREAD_SECONDS
+            if soon and self._unopened_tries < THREAD_TRIES:
+                raise
+            self._stay(error)
         except (Forbidden, Gone, Rejected) as error:
-            log.info("could not open a thread under a question, replying in the channel: %s", error)
-            self._aim(self._home)
+            self._stay(error)
         self._unopened = False
+
+    def _stay(self, why: PlatformError) -> None:
+        log.info("could not open a thread under a question, replying in the channel: %s", why)
+        self._aim(self._home)
 
     async def _thread_name(self) -> str:
         """The question's first words. An address does not hold them, so we read the message again."""

@@ -112,7 +112,7 @@ class InteractionSurface:
         if status.status is Status.QUEUED:
             async with self._order:
                 if self._live() and not self._answered:
-                    await self._rest.edit_response(self._token, small(waiting(status.ahead)))
+                    await self._edit(small(waiting(status.ahead)))
 
     async def send_ephemeral(self, sentence: str) -> None:
         """Send a followup to the person alone. A response must not stay deferred: it shows the sentence or goes."""
@@ -136,7 +136,7 @@ class InteractionSurface:
                     self._answered = True
                     await self._rest.follow_up(self._token, content, ephemeral=True)
                     return
-                self._original = (await self._rest.edit_response(self._token, content)).id
+                self._original = (await self._edit(content)).id
                 self._answered = True
                 return
         await self._rest.follow_up(self._token, content, ephemeral=True)
@@ -150,14 +150,18 @@ class InteractionSurface:
 
     async def _answer(self, page: Page, message: str) -> Sent:
         async with self._order:  # a status that is on its way must not overwrite the answer
-            sent = await self._rest.edit_response(self._token, content_of(page), message, self._buttons(page))
+            sent = await self._edit(content_of(page), message, self._buttons(page))
             self._answered = True
         return sent
+
+    async def _edit(self, content: str, message: str = ORIGINAL, buttons: tuple[Button, ...] = ()) -> Sent:
+        private = self._address.private
+        return await self._rest.edit_response(self._token, content, message, buttons, ephemeral=private)
 
     async def _follow_up(self, content: str, buttons: tuple[Button, ...], file: File | None = None) -> Sent:
         """Send a further message. Webhooks have no nonce: we first look for an attempt that may have arrived."""
         if self._unclear and (arrived := await self._arrived(*self._unclear)):
-            sent = Sent(arrived, "") if file else await self._rest.edit_response(self._token, content, arrived, buttons)
+            sent = Sent(arrived, "") if file else await self._edit(content, arrived, buttons)
             self._unclear = None
             return sent
         try:

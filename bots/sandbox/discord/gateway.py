@@ -33,8 +33,9 @@ class _Close(Exception):
 class Gateway:
     """All sessions. `duplicate`: how often each event is sent. `refuse`: how many of the next handshakes fail.
 
-    `latency`: the delay of each event, in seconds. `unsharded`: whether a client may identify without a shard. `away`:
-    ids of guilds about which a client learns nothing when it identifies, as in an outage of these guilds.
+    `latency`: the delay of each event, in seconds. `unsharded`: whether a client may identify without a shard.
+    `spoiled`: how many of the next READY events lack their user. `away`: ids of guilds about which a client learns
+    nothing when it identifies, as in an outage of these guilds.
     """
 
     def __init__(self, world: DiscordWorld, wire: DiscordWire, token: str, privileged: Intent) -> None:
@@ -44,6 +45,7 @@ class Gateway:
         self.duplicate = 1
         self.refuse = 0
         self.unsharded = True
+        self.fault_response = 0
         self.away: set[str] = set()
         self.identifies = 0
         self.identified: list[tuple[int, int, float]] = []  # shard, number of shards, monotonic seconds
@@ -96,11 +98,11 @@ class Gateway:
 
     def reconnect(self) -> None:
         """Ask every client to reconnect and resume (opcode 7)."""
-        self._broadcast({"op": RECONNECT, "d": None})
+        self.broadcast({"op": RECONNECT, "d": None})
 
     def invalidate(self, *, resumable: bool) -> None:
         """Tell every client that its session is invalid (opcode 9)."""
-        self._broadcast({"op": INVALID, "d": resumable})
+        self.broadcast({"op": INVALID, "d": resumable})
         if not resumable:
             for session in tuple(self._sessions):
                 self._forget(session)
@@ -212,6 +214,9 @@ class Gateway:
         }
         if data.get("shard"):
             ready["shard"] = [shard, shards]
+        if self.fault_response:
+            self.fault_response -= 1
+            ready["user"] = None
         self._event(session, "READY", ready)
         if session.intents & Intent.GUILDS:
             for guild in (one for one in guilds if one.id not in self.away):
@@ -261,7 +266,8 @@ class Gateway:
         if session.socket is not None:
             self._queue(session.socket, text)
 
-    def _broadcast(self, frame: Json) -> None:
+    def broadcast(self, frame: Json) -> None:
+        """Send a frame on every connection that has a session."""
         for socket in self._sockets:
             if socket.session:
                 self._send(socket, frame)

@@ -92,7 +92,10 @@ class Interaction:
 
 
 class DiscordInteractions:
-    """Sends interactions and serves their endpoints. `deadline` and `lifetime` are in seconds."""
+    """Sends interactions and serves their endpoints. `deadline` and `lifetime` are in seconds.
+
+    `channelless`: interactions leave out their channel, of which they then have only the id.
+    """
 
     def __init__(
         self, world: DiscordWorld, wire: DiscordWire, gateway: Gateway, messages: Messages, application: str
@@ -102,6 +105,7 @@ class DiscordInteractions:
         self._live: dict[str, Interaction] = {}  # by token
         self.deadline = 3.0  # interactions/receiving-and-responding#interaction-callback
         self.lifetime = 900.0
+        self.channelless = False
 
     def endpoints(self) -> list[Endpoint]:
         """The routes of callbacks and of the interaction's webhook. None of them needs the bot's token."""
@@ -148,6 +152,8 @@ class DiscordInteractions:
             "context": 0 if channel.guild else 1,
             "attachment_size_limit": MAX_FILE,
         }
+        if self.channelless:
+            del payload["channel"]
         if channel.guild:
             member = self._wire.member(self._world.members[channel.guild, user.id])
             payload |= {

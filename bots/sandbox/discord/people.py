@@ -48,7 +48,7 @@ class DiscordPeople(DiscordPlaces):
         interactions: DiscordInteractions,
     ) -> None:
         super().__init__(world, wire, gateway, messages, routes)
-        self.commands, self._interactions = commands, interactions
+        self.commands, self.interactions = commands, interactions
 
     async def say(
         self,
@@ -81,6 +81,14 @@ class DiscordPeople(DiscordPlaces):
     ) -> DiscordMessage:
         """Write another bot's message unchanged: mentions are written as <@id>."""
         return self._write(bot, self._writable(bot, channel), text, reply_to, ping, ())
+
+    async def webhook_says(self, name: str, channel: DiscordChannel, text: str) -> DiscordMessage:
+        """A webhook posts a message under any name, unchanged: mentions are written as <@id>."""
+        number = self._world.new_id()
+        user = self._world.users[number] = DiscordUser(number, name)
+        template = DiscordMessage("", channel.id, user, "", 0.0, webhook=number)
+        body: Json = {"content": text, "allowed_mentions": {"parse": ["users"]}}
+        return self._messages.create(self._world.channels[channel.id], user, body, template=template)
 
     async def edit(self, message: DiscordMessage, text: str) -> DiscordMessage:
         """The author edits a message; typed names become mentions."""
@@ -123,7 +131,7 @@ class DiscordPeople(DiscordPlaces):
         """A person uses a command like "prompt set". The returned interaction shows the outcome."""
         place = self._seen(user, channel)
         name, data = self.commands.data(user, place, path, options or {})
-        return self._interactions.send(COMMAND, user, place, name, data)
+        return self.interactions.send(COMMAND, user, place, name, data)
 
     async def autocomplete(
         self,
@@ -137,9 +145,13 @@ class DiscordPeople(DiscordPlaces):
         """Return the suggestions while a person types into an option. Raises TimeoutError if none come in time."""
         place = self._seen(user, channel)
         name, data = self.commands.data(user, place, path, {**(others or {}), option: typed}, focused=option)
-        asked = self._interactions.send(AUTOCOMPLETE, user, place, name, data)
-        await self.until(lambda: asked.choices is not None, self._interactions.deadline)
+        asked = self.interactions.send(AUTOCOMPLETE, user, place, name, data)
+        await self.until(lambda: asked.choices is not None, self.interactions.deadline)
         return asked.choices or ()
+
+    async def odd(self, user: DiscordUser, channel: DiscordChannel, type: int) -> Interaction:
+        """A person does something that becomes an interaction of another type, such as one that does not exist yet."""
+        return self.interactions.send(type, user, self._seen(user, channel), "", {})
 
     async def press(
         self, user: DiscordUser, message: DiscordMessage, custom_id: str, values: Sequence[str] = ()
@@ -155,7 +167,7 @@ class DiscordPeople(DiscordPlaces):
         if part["type"] != 2:
             data["values"] = list(values)
         place = self._seen(user, self._world.channels[message.channel])
-        return self._interactions.send(COMPONENT, user, place, custom_id, data, source=current.id)
+        return self.interactions.send(COMPONENT, user, place, custom_id, data, source=current.id)
 
     async def submit_modal(self, opened: Interaction, values: Mapping[str, Any]) -> Interaction:
         """The person fills in and sends the form that `opened` opened. `values` are by the custom ids of its inputs."""
@@ -167,7 +179,7 @@ class DiscordPeople(DiscordPlaces):
                 raise DiscordRefuses(f"the form has no field {name}")
         data = {"custom_id": modal.custom_id, "components": [_filled(part, values) for part in modal.components]}
         place = self._world.channels[opened.channel.id]
-        return self._interactions.send(MODAL_SUBMIT, opened.user, place, modal.custom_id, data, opened.source)
+        return self.interactions.send(MODAL_SUBMIT, opened.user, place, modal.custom_id, data, opened.source)
 
     def _write(
         self,

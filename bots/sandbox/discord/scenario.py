@@ -33,7 +33,7 @@ class DiscordPlaces:
     def __init__(
         self, world: DiscordWorld, wire: DiscordWire, gateway: Gateway, messages: Messages, routes: Routes
     ) -> None:
-        self._world, self._wire, self.gateway = world, wire, gateway
+        self._world, self.wire, self.gateway = world, wire, gateway
         self._messages, self._routes = messages, routes
 
     def add_guild(
@@ -64,7 +64,7 @@ class DiscordPlaces:
         """Add a role."""
         role = Role(self._world.new_id(), guild.id, name, permissions)
         self._world.roles[role.id] = role
-        payload = {"guild_id": guild.id, "role": self._wire.role(role)}
+        payload = {"guild_id": guild.id, "role": self.wire.role(role)}
         self.gateway.dispatch("GUILD_ROLE_CREATE", lambda _: payload, guild=guild.id, guild_intent=Intent.GUILDS)
         return role
 
@@ -85,7 +85,7 @@ class DiscordPlaces:
         held = [*roles, self.add_role(guild, f"{user.name}'s role", permissions)] if permissions else roles
         member = Member(user.id, guild.id, tuple(role.id for role in held))
         self._world.members[guild.id, user.id] = member
-        payload = self._wire.member(member) | {"guild_id": guild.id}
+        payload = self.wire.member(member) | {"guild_id": guild.id}
         self.gateway.dispatch("GUILD_MEMBER_ADD", lambda _: payload, guild=guild.id, guild_intent=Intent.MEMBERS)
         return user
 
@@ -98,7 +98,7 @@ class DiscordPlaces:
             self._world.new_id(), name, kind, guild.id, overwrites=tuple(overwrites), position=position
         )
         self._world.channels[channel.id] = channel
-        payload = self._wire.channel(channel)
+        payload = self.wire.channel(channel)
         self.gateway.dispatch("CHANNEL_CREATE", lambda _: payload, guild=guild.id, guild_intent=Intent.GUILDS)
         return channel
 
@@ -129,7 +129,7 @@ class DiscordPlaces:
 
     def remove_channel(self, channel: DiscordChannel) -> None:
         """Somebody deletes a channel with all its messages."""
-        payload = self._wire.channel(self._world.channels.pop(channel.id))
+        payload = self.wire.channel(self._world.channels.pop(channel.id))
         self.gateway.dispatch("CHANNEL_DELETE", lambda _: payload, guild=channel.guild, guild_intent=Intent.GUILDS)
 
     def open_dm(self, user: DiscordUser) -> DiscordChannel:
@@ -149,6 +149,10 @@ class DiscordPlaces:
     def user(self, number: str) -> DiscordUser:
         """The user with this id."""
         return self._world.users[number]
+
+    def member(self, guild: Guild, user: DiscordUser) -> Member:
+        """Somebody in a guild."""
+        return self._world.members[guild.id, user.id]
 
     def bot_role(self, guild: Guild) -> Role:
         """The bot's managed role."""

@@ -91,11 +91,11 @@ class DiscordServer(DiscordPeople):
     @property
     def interaction_lifetime(self) -> float:
         """How many seconds the token of an interaction lives. Shortening it ends the tokens that are older."""
-        return self._interactions.lifetime
+        return self.interactions.lifetime
 
     @interaction_lifetime.setter
     def interaction_lifetime(self, seconds: float) -> None:
-        self._interactions.lifetime = seconds
+        self.interactions.lifetime = seconds
 
     @property
     def latency(self) -> float:
@@ -111,7 +111,7 @@ class DiscordServer(DiscordPeople):
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=MAX_REQUEST)
         app.router.add_get("/", self.gateway.handle)
-        self._rest.add(app, [*self._routes.endpoints(), *self.commands.endpoints(), *self._interactions.endpoints()])
+        self._rest.add(app, [*self._routes.endpoints(), *self.commands.endpoints(), *self.interactions.endpoints()])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)

@@ -178,8 +178,8 @@ class DiscordMessage:
 
     `pings` holds "everyone", "here", "user:ID" and "role:ID" for all mentions that would notify somebody, whatever the
     author's permissions; "user:ID" also for a reply that pings its author. `reference` is the message replied to, ""
-    for none. `ephemeral_for` is the only person who sees the message, "" for everybody. `response` is the token of the
-    interaction it belongs to.
+    for none. `webhook` is the id of the webhook that posted it. `ephemeral_for` is the only person who sees the
+    message, "" for everybody. `response` is the token of the interaction it belongs to.
     """
 
     id: str
@@ -204,6 +204,7 @@ class DiscordMessage:
     nonce: str = ""
     ephemeral_for: str = ""
     response: str = ""
+    webhook: str = ""
     interaction: Json | None = None  # its interaction_metadata
 
     @property

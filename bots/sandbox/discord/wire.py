@@ -22,12 +22,13 @@ MANAGED = 1  # position of roles above @everyone
 
 class DiscordWire:
     """Builds payloads from the world. `role_mention_unlocks`: whether a mention of the bot's role shows it the
-    content."""
+    content. `memberless`: events with messages leave out their author's member."""
 
     def __init__(self, world: DiscordWorld, application: str, *, role_mention_unlocks: bool) -> None:
         self._world = world
         self._application = application
         self._role_unlocks = role_mention_unlocks
+        self.memberless = False
 
     def user(self, user: DiscordUser) -> Json:
         """A user object."""
@@ -216,6 +217,8 @@ class DiscordWire:
             payload["nonce"] = message.nonce
         if message.response:
             payload |= {"webhook_id": self._application, "application_id": self._application}
+        if message.webhook:
+            payload["webhook_id"] = message.webhook
         if message.interaction:
             payload["interaction_metadata"] = message.interaction
         if message.reference:
@@ -230,7 +233,7 @@ class DiscordWire:
         if event and message.guild:
             payload["guild_id"] = message.guild
             member = world.members.get((message.guild, message.author.id))
-            if member is not None:
+            if member is not None and not self.memberless:
                 payload["member"] = self.member(member, user=False)
         return payload
 

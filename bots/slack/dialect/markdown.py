@@ -8,6 +8,7 @@ from functools import lru_cache
 from bots.slack.dialect.mrkdwn import plain, to_mrkdwn
 from core.markdown.blocks import Leaf, blocks
 from core.markdown.incomplete import HOLD_CHARACTERS, closing
+from core.markdown.labels import misleads
 from core.markdown.math import LONGEST_FORMULA, escaped
 from core.markdown.nesting import lines
 from core.markdown.spans import Atom, bare, inline
@@ -62,7 +63,7 @@ def _leaf(leaf: Leaf, text: str) -> str:
         case "code":
             return text
         case "html":
-            return _escape(text)
+            return _html(text)
         case "table":
             return "".join(map(_text, lines(complete(leaf, text))))
         case _:
@@ -77,6 +78,21 @@ def _fence(leaf: Leaf, text: str) -> str:
     last = len(rows) - leaf.closed
     inner = (_INNER_FENCE.sub(lambda found: found[1] + without_fences(found[2]), row) for row in rows[1:last])
     return "".join([rows[0], *inner, *rows[last:]])
+
+
+def _html(text: str) -> str:
+    """HTML, which Slack shows as text; links in it are links all the same."""
+    parts, at = [], 0
+    for atom in inline(text).atoms:
+        if atom.kind in ("link", "image") and misleads(bare(atom.label), atom.target):
+            parts += [_escape(text[at : atom.start]), _escape(_named(atom))]
+            at = atom.end
+    return "".join([*parts, _escape(text[at:])])
+
+
+def _named(atom: Atom) -> str:
+    """A link whose label names another address: label and target beside each other."""
+    return f"{bare(atom.label)} (<{atom.target}>)"
 
 
 @lru_cache(maxsize=1024)
@@ -95,10 +111,10 @@ def _atoms(text: str) -> Iterator[Atom]:
         length = atom.end - atom.start
         if atom.kind == "link":
             inner = [part for part in inline(atom.label).atoms if part.kind in ("code", "image")]
+            misleading = misleads(bare(atom.label), atom.target)
             pictured = text.startswith("![", atom.start + 1)
-            if any(part.kind == "image" for part in inner) and length <= (
-                LONGEST_FORMULA if pictured else HOLD_CHARACTERS
-            ):
+            held = length <= (LONGEST_FORMULA if pictured else HOLD_CHARACTERS)
+            if misleading or (held and any(part.kind == "image" for part in inner)):
                 yield atom
             else:
                 by = atom.start + 1
@@ -111,6 +127,8 @@ def _atom(atom: Atom, text: str) -> str:
     match atom.kind:
         case "math":
             return escaped(text)
+        case "image" | "link" if misleads(bare(atom.label), atom.target):
+            return _named(atom)
         case "image" if atom.label:
             return "[" + bare(atom.label) + text[len(atom.label) + 2 :]
         case "image":

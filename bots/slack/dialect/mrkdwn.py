@@ -10,6 +10,7 @@ from markdown_it.token import Token
 from wcwidth import grapheme_boundary_before
 
 from core.markdown.blocks import block_parser, blocks
+from core.markdown.labels import misleads
 from core.markdown.math import escape_formulas
 from core.markdown.spans import bounded
 from core.markdown.tables import Cells, cells, drawn
@@ -158,6 +159,8 @@ def _marked(children: Sequence[Token], bold: bool) -> str:
                 if token.info == "auto" and "|" in children[i + 1].content:  # Slack's own token, not an address
                     links.append("&gt;")
                     parts.append("&lt;")
+                elif misleads(_words(_inside(children, i)), target):
+                    links.append(f" (<{_address(target)}>)")
                 elif not _ADDRESS.match(target):  # `[x](!channel)` would be a mention
                     links.append(f" ({escape(target)})" if target else "")
                 else:
@@ -168,7 +171,9 @@ def _marked(children: Sequence[Token], bold: bool) -> str:
                 parts.append(links.pop())
             case "image":
                 target, label = str(token.attrGet("src") or ""), escape(token.content).replace("|", "¦")
-                if links or not _ADDRESS.match(target):
+                if not links and misleads(token.content, target):
+                    parts.append(f"{label} (<{_address(target)}>)")
+                elif links or not _ADDRESS.match(target):
                     parts.append(label or "image")
                 else:
                     parts.append(f"<{_address(target)}|{label}>" if label else f"<{_address(target)}>")
@@ -181,6 +186,12 @@ def _marked(children: Sequence[Token], bold: bool) -> str:
                 text = escape(without_fences(token.content))
                 parts.append(text.replace("|", "¦") if links else text)
     return _joined(parts)
+
+
+def _inside(children: Sequence[Token], opened: int) -> Sequence[Token]:
+    """The tokens of a link's label. Links do not nest."""
+    closed = next(i for i, token in enumerate(children[opened:], opened) if token.type == "link_close")
+    return children[opened + 1 : closed]
 
 
 _MARKS = {"strong": "*", "em": "_", "s": "~"}

@@ -87,7 +87,7 @@ class Commands:
             await ack(response_action="errors", errors=forms.errors(OLD_FORM))
             return
         invocation = context.invocation(await self._author(submission.person), forms.entered(submission.view))
-        outcome = self._tasks.start(self._dispatcher.invoked(invocation, self._rights(invocation)))
+        outcome = self._tasks.start(self._dispatcher.commanded(invocation, self._rights(invocation)))
         done, _ = await asyncio.wait({outcome}, timeout=self._patience.form)
         if done:
             response = outcome.result() or Response(NebulaBotError.notice)
@@ -121,7 +121,9 @@ class Commands:
             if refusal:
                 await self._reply(url, Response(refusal))
             return
-        response = await self._dispatcher.invoked(invocation, self._rights(invocation))
+        response = await self._dispatcher.commanded(invocation, self._rights(invocation))
+        if response is None:
+            return
         context = forms.FormContext.of(invocation, response_url=url)
         if response.form and await self._open_modal(command.trigger, response.form, context):
             return
@@ -155,7 +157,9 @@ class Commands:
             await self._reply(payloads.string(body.get("response_url")), Response(UNKNOWN), thread)
             return
         invocation = context.invocation(await self._author(click.person))
-        response = await self._dispatcher.invoked(invocation, self._rights(invocation))
+        response = await self._dispatcher.commanded(invocation, self._rights(invocation))
+        if response is None:
+            return
         if not response.form or not await self._open_modal(click.trigger, response.form, context):
             await self._reply(click.response_url, response, thread)
 

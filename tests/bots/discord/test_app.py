@@ -81,15 +81,15 @@ class TestQuestions:
         assert here.asked().endswith("and two?")
 
     async def test_messages_to_nobody_or_others_are_not_answered(self, here: DiscordRoom) -> None:
-        """Ignored: @everyone, a mention inside code, plain talk, a silent reply, another bot's mention."""
+        """Ignored: @everyone, a mention inside code, plain talk, a silent reply to others, another bot's mention."""
         other = here.discord.add_member(here.guild, "Rival", bot=True)
-        await here.say("ann", GENERAL, "nothing for the bot")
+        plain = await here.say("ann", GENERAL, "nothing for the bot")
         await here.say("ada", GENERAL, "@everyone hello @here")
         await here.say("ann", GENERAL, f"`<@{here.me.id}>` is how it is called")
         await here.say("ann", GENERAL, f"```\n<@{here.me.id}> hi\n```")
         await here.discord.bot_says(other, here.place(GENERAL), f"<@{here.me.id}> ping")
         await here.answered("bob", GENERAL, "@nebula and this?", "This one.")
-        await here.say("ann", GENERAL, "nice", reply_to=here.shown(GENERAL)[0], ping=False)
+        await here.say("ann", GENERAL, "nice", reply_to=plain, ping=False)
         await here.answered("bob", GENERAL, "@nebula and that?", "That one.")
         assert here.said(GENERAL) == ["This one.", "That one."]
 
@@ -155,7 +155,7 @@ class TestQuestions:
         await here.say("ann", GENERAL, "@nebula", attachments=[DiscordUpload("a.png", b"png", "image/png")])
         await here.until(lambda: len(here.said(GENERAL)) == 2)
         assert "write your question" in here.said(GENERAL)[0]
-        assert "only text" in here.said(GENERAL)[1]
+        assert "can't read files" in here.said(GENERAL)[1]
         assert not here.nebula.requests
 
     async def test_a_question_that_is_too_long_is_refused_with_its_length(self, redis_client: Redis) -> None:
@@ -463,6 +463,21 @@ class TestCommands:
         await here.bot.runner.idle()
         await here.answered("bob", GENERAL, "@nebula why?", "Because.")
         assert any("What is the answer?" in message.content for message in here.nebula.requests[-1].messages)
+
+    async def test_the_question_above_an_answer_is_quoted(self, here: DiscordRoom) -> None:
+        """Nothing in it or in the nickname is live; its tokens are names, for the model too."""
+        nick = "[free nitro](https://evil.example)"
+        here.people[nick] = here.discord.add_member(here.guild, nick)
+        bob, general = here.people["bob"], here.place(GENERAL)
+        here.nebula.answer_next("Text.\n```\ncode\n```")
+        prompt = f"<@{bob.id}> in <#{general.id}> <:wave:4> ||x|| ```\ncode\n```"
+        used = await here.slash(nick, GENERAL, "ask", prompt=prompt)
+        await here.until(lambda: used.original and "code\n```" in used.original.content)
+        assert used.original
+        head, _, answer = used.original.content.partition("\n")
+        assert head.startswith(r"-# \[free nitro\]\(https://evil.example\): @bob in #general :wave: \|\|x\|\| \`\`\`")
+        assert answer == "Text.\n```\ncode\n```"
+        assert here.asked().endswith(": @bob in #general :wave: ||x|| ```\ncode\n```")
 
     async def test_a_long_answer_to_ask_continues_in_followups(self, here: DiscordRoom) -> None:
         """Text that does not fit into the response follows in further messages."""

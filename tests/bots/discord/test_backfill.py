@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.discord.inbound import client
+from bots.discord.inbound import channels, client
+from bots.discord.inbound.people import UNCLEAR
 from bots.sandbox.discord.values import DiscordChannel, Overwrite, Permission
 from bots.sandbox.nebula.server import NebulaServer
 from core.access.allowlist import DENIED
@@ -144,6 +145,42 @@ async def test_roles_count_for_missed_questions_too(here: DiscordRoom, redis_cli
         await here.until(lambda: len(here.said("@eve")) == 2)
         assert DENIED in await here.used("eve", GENERAL, "settings")
     assert len(here.nebula.requests) == 1
+
+
+async def test_unknown_roles_are_not_no_roles(
+    here: DiscordRoom, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While Discord does not tell the roles, an access list can't be applied: a sentence, once, and no answer."""
+    monkeypatch.setattr(channels, "LOOKUP_SECONDS", 0.05)
+    monkeypatch.setattr(channels, "FIRST_PAUSE_SECONDS", 0.01)
+    role = here.discord.add_role(here.guild, "guests")
+    here.people["eve"] = here.discord.add_member(here.guild, "eve", roles=[role])
+    await here.say("eve", GENERAL, "@nebula may I?")
+    here.discord.faults.error("GET /guilds/{guild}/members/{user}", 500, None)
+    for answer in ("First.", "Second."):
+        async with bot(here, redis_client, access_deny=(role.id,)):
+            await here.until(lambda: any(UNCLEAR in text for text in here.said(GENERAL)))
+            await here.answered("ann", RANDOM, "@nebula next", answer)
+    assert len(here.said(GENERAL)) == 1
+    assert len(here.nebula.requests) == 2
+
+
+async def test_only_who_asked_something_new_is_looked_up(
+    here: DiscordRoom, redis_client: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is known costs no call, and nobody is looked up twice; the log counts what is new."""
+    for number in range(3):
+        here.nebula.answer_next("Found.")
+        await here.say("ann", GENERAL, f"@nebula {number}")
+    with caplog.at_level("INFO"):
+        for new in (3, 0):
+            async with bot(here, redis_client):
+                await here.until(lambda: len(here.said(GENERAL)) == 3)
+                await here.bot.runner.idle()
+                await here.until(lambda: "new questions" in caplog.text)
+            assert sum(call.route.startswith("GET /guilds/") for call in here.discord.calls) == 1
+            assert f"found {new} new questions" in caplog.text
+            caplog.clear()
 
 
 async def test_two_processes_that_look_back_answer_once(here: DiscordRoom, redis_client: Redis) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bots.discord.dialect.markdown import from_discord, small, to_discord
+from bots.discord.dialect.markdown import from_discord, quoted, small, to_discord
 
 LIVE = re.compile(r"@everyone|@here|<@[!&]?\d")
 
@@ -165,3 +165,49 @@ def test_tokens_become_words() -> None:
         "@Ann @Ann @Team #general :wave: :dance: /prompt set 1970-01-01 00:00 UTC 1970-01-01 @9 `<@1>` "
         "<t:999999999999999:R>"
     )
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "[https://bank.com](https://evil.example)",
+        "# [bank.com](https://evil.example)",
+        "![bank.com](https://evil.example/p.png)",
+        "<div>\n[https://bank.com](https://evil.example)\n</div>",
+        "[![bank.com](https://i.example/p.png)](https://evil.example)",
+        "- [**bank**.com](<https://evil.example>)",
+        "> [`bank.com`](https://evil.example 'title')",
+    ],
+)
+def test_a_label_that_names_another_address_hides_nothing(markdown: str) -> None:
+    """The label and the true target stand beside each other."""
+    shown = to_discord(markdown)
+    assert "](" not in shown
+    assert "<https://evil.example" in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[free nitro](https://evil.example)",
+        "a ||secret|| **b** __c__ ~~d~~ *e* _f_",
+        "```\ncode",
+        "``` one `two`",
+        "<@1> <@&2> @everyone <#3> <:wave:4> <t:0:F> </ask:5>",
+        "# h\n> q\n- l\n+ l\n-# s\n>>> r",
+        "\\[x\\](https://evil.example)",
+        "https://a.example/||b||`c`[d](e)",
+    ],
+)
+def test_what_people_wrote_is_quoted(text: str) -> None:
+    """No sign of Discord's is live in it, and each line is small print."""
+    shown = quoted(text)
+    plain = re.sub(r"\\[\\*_~|`\[\]()<>#+-]", "", shown)
+    assert not re.search(r"[\\*~|`\[\]()<>]", plain)
+    assert all(re.match(r"-# (?![ \t]*[#>+-])", line) for line in shown.splitlines())
+    assert "@e" not in shown
+
+
+def test_an_address_in_a_quotation_stays_whole() -> None:
+    """A backslash in it would be shown, and lead elsewhere."""
+    assert quoted("see https://a.example/b_c?d=e_f now") == "-# see https://a.example/b_c?d=e_f now"

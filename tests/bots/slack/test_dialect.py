@@ -186,3 +186,22 @@ def test_tokens_become_words() -> None:
         "[docs](https://x.y/?a=1&b=2) https://x.y x.y a@b.c a < b &amp; c "
         "`x.y <b>`"
     )
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "[https://bank.com](https://evil.example)",
+        "# [bank.com](https://evil.example)",
+        "![bank.com](https://evil.example/p.png)",
+        "[![bank.com](https://i.example/p.png)](https://evil.example)",
+        "- [**bank**.com](<https://evil.example>)",
+        "> [`bank.com`](https://evil.example 'title')",
+    ],
+)
+def test_a_label_that_names_another_address_hides_nothing(markdown: str) -> None:
+    """The label and the true target stand beside each other."""
+    for shown in (to_slack_markdown(markdown), to_mrkdwn(markdown)):
+        assert "](" not in shown
+        assert "|" not in shown
+        assert "<https://evil.example" in shown

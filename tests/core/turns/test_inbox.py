@@ -312,7 +312,7 @@ async def test_unread_files_are_named(bot: Process, server: NebulaServer) -> Non
     question = bot.question("Sum it up", attachments=(Attachment("report.pdf", "application/pdf", "https://x/r", 9),))
     await bot.inbox.accept(question)
     await bot.runner.idle()
-    assert bot.shown(question) == "I can read text only, so I skipped report.pdf.\nSure."
+    assert bot.shown(question) == "I can't read files yet, so I skipped report.pdf.\nSure."
 
 
 async def test_refusal_for_a_full_inbox_waits_for_the_platform(redis_client: Redis, server: NebulaServer) -> None:

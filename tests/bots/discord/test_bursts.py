@@ -1,0 +1,54 @@
+"""What one person does too fast is refused, with a sentence once; others are served."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from core.inbound.dispatcher import TOO_FAST
+from tests.bots.discord.harness import GENERAL, DiscordRoom, room
+
+
+@pytest_asyncio.fixture
+async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
+    """A room on a Discord without rate limits."""
+    async with room(redis_client) as stage:
+        yield stage
+
+
+async def test_slash_commands(here: DiscordRoom) -> None:
+    """After ten at once Ann reads a sentence that only she sees, and Bob is served."""
+    used = [await here.slash("ann", GENERAL, "settings") for _ in range(40)]
+    await here.until(lambda: any(one.original and TOO_FAST in one.original.content for one in used))
+    assert "temperature" in await here.used("bob", GENERAL, "settings")
+    shown = [one.original for one in used if one.original]
+    assert len([one for one in shown if TOO_FAST in one.content]) <= 3  # a slow machine lets her in again meanwhile
+    assert len(shown) < 30
+    assert all(one.ephemeral_for == here.people["ann"].id for one in shown)
+
+
+async def test_commands_behind_a_mention(here: DiscordRoom) -> None:
+    """They are not answered for ever either."""
+    for _ in range(40):
+        await here.say("ann", GENERAL, "@nebula !settings")
+    await here.until(lambda: any(TOO_FAST in text for text in here.said(GENERAL)))
+    await here.answered("bob", GENERAL, "@nebula hello", "Hi.")
+    assert len(here.said(GENERAL)) < 30
+
+
+async def test_presses(here: DiscordRoom) -> None:
+    """The answer is asked for anew a few times only."""
+    await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
+    [reply] = here.shown(GENERAL)
+    pressed = [await here.press("bob", reply, "Regenerate") for _ in range(40)]
+    await here.until(lambda: any(TOO_FAST in each.content for one in pressed for each in one.followups))
+    assert len([each for one in pressed for each in one.followups]) < 30
+
+
+async def test_letters(here: DiscordRoom) -> None:
+    """Suggestions for letters that nobody can type so fast are empty; the command itself still works."""
+    ada, general = here.people["ada"], here.place(GENERAL)
+    found = [await here.discord.autocomplete(ada, general, "model set", "name", "") for _ in range(100)]
+    assert found[0]
+    assert not all(found)
+    assert "is now" in await here.used("ada", GENERAL, "model set", name="DeepSeek-V3")
