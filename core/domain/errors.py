@@ -24,6 +24,7 @@ NebulaBotError
 │   │   └── TooLong            it was refused for its length
 │   └── Unreachable            a temporary fault: connection, timeout, 5xx
 ├── StoreError                 Redis can't be reached, or it refused a step
+│   ├── QuestionDeleted        the question was deleted before its answer could be stored
 │   └── Stale                  another process holds this turn now
 └── UserError                  a person asked for something that can't be done; the notice says what to do
 """
@@ -191,6 +192,10 @@ class StoreError(NebulaBotError):
     """Redis can't be reached, or it refused a step."""
 
     notice = "My memory is out of reach right now. Please try again in a minute."
+
+
+class QuestionDeleted(StoreError):
+    """The question was deleted before its answer could be stored: nothing was written, and the reply must go."""
 
 
 class Stale(StoreError):

@@ -11,7 +11,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from core.domain.conversation import Conversation, Exchange
-from core.domain.errors import Stale, StoreError
+from core.domain.errors import QuestionDeleted, Stale, StoreError
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
 from core.domain.question import NEW, Question
 from core.domain.turn_id import Step, TurnId, step_of, unasked
@@ -276,7 +276,7 @@ class Turns:
         """End the turn and store its exchange, if any. Returns the next turn, which we then hold as well.
 
         `messages`: those that show the reply; with them it can be regenerated. If another process holds the turn,
-        raises Stale and writes nothing.
+        raises Stale and writes nothing; if the question was deleted and there is something to store, QuestionDeleted.
         """
         conversation, question = turn.conversation, turn.question
         entry = b"" if exchange is None else self._entries.exchange(conversation, exchange)
@@ -292,6 +292,8 @@ class Turns:
         reply = await self._commit(conversation, turn.fence, question.id, entry, turn.epoch, again, replaces, also)
         if reply[0] == b"STALE":
             raise Stale(question.id)
+        if reply[0] == b"DELETED":
+            raise QuestionDeleted(question.id)
         try:
             return await self._turn(conversation, reply[1], asked) if reply[0] == b"NEXT" else None
         except Unreadable:

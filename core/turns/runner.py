@@ -58,7 +58,7 @@ from itertools import takewhile
 
 from core.access.admission import UNLIMITED, Quota
 from core.domain.conversation import Conversation
-from core.domain.errors import PlatformError, Stale, StoreError
+from core.domain.errors import PlatformError, QuestionDeleted, Stale, StoreError
 from core.domain.options import Overlap
 from core.domain.ports import NO_STATUS, Surface
 from core.domain.question import Question
@@ -206,14 +206,11 @@ class TurnRunner:
                 holding = group.create_task(lease.hold())
                 turn = await self._merge_waiting(turn, settings)
                 result = await self._answer(turn, settings, surface, lease)
-                following = await retried(
-                    partial(self._turns.commit, turn, result.exchange, result.messages),
-                    backoff(0.1, 1.0),
-                    on=StoreError,
-                    unless=Stale,
-                    within=300,
-                    failed=lambda error, attempt: log.warning("turn %s: retrying the commit", question.id),
-                )
+                try:
+                    following = await self._commit(turn, result)
+                except QuestionDeleted:  # after the last renewal of the lease
+                    await retract(surface, lease.progress.messages)
+                    following = await self._commit(turn, TurnResult(None))
                 holding.cancel()
         except asyncio.CancelledError:
             with suppress(StoreError, PlatformError, TimeoutError):
@@ -247,6 +244,17 @@ class TurnRunner:
             if await self._turns.forgotten(turn.conversation, turn.question):
                 page = replace(lease.page, growing=False, foot=LOST, actions=())
                 await surface.edit(lease.progress.messages[-1], page)
+
+    async def _commit(self, turn: Turn, result: TurnResult) -> Turn | None:
+        """Commit the turn, through an outage of Redis too. Raises Stale, QuestionDeleted, and StoreError at last."""
+        return await retried(
+            partial(self._turns.commit, turn, result.exchange, result.messages),
+            backoff(0.1, 1.0),
+            on=StoreError,
+            unless=(Stale, QuestionDeleted),
+            within=300,
+            failed=lambda error, attempt: log.warning("turn %s: retrying the commit", turn.question.id),
+        )
 
     async def _answer(self, turn: Turn, settings: ChannelSettings, surface: Surface, lease: Lease) -> TurnResult:
         """Answer the question. If it was deleted, take away everything the turn showed and return an empty result."""

@@ -10,6 +10,8 @@ local done = not ours and redis.call('HGET', CONV, 'done') == TURN
 if not holds(FENCE) or not (ours or done) then return {done and 'IDLE' or 'STALE'} end
 -- A retry after a lost answer finds the turn done and only returns what comes next.
 if not done then
+  -- Deleted after the holder looked the last time: it must take the reply away, and commits once more without it.
+  if (EXCHANGE ~= '' or AGAIN ~= '') and redis.call('HGET', CONV, 'retract') == TURN then return {'DELETED'} end
   even_when_full()
   redis.call('LPOP', INBOX)
   for i = ALSO, #ARGV, 2 do

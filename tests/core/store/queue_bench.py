@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, cast
 from redis.asyncio import Redis
 
 from core.domain.conversation import Conversation, Exchange
-from core.domain.errors import Stale
+from core.domain.errors import QuestionDeleted, Stale
 from core.domain.progress import NOTHING_SHOWN, Progress
 from core.domain.question import Question
 from core.store.entries import read_progress
@@ -26,6 +26,7 @@ CHANNELS = ("C1", "C2")
 # A lease expires only if a step says so.
 LIMITS = Retention(lease=3600, inbox=3, exchanges=3, ended=2)
 _STALE = "stale"
+_DELETED = "deleted"
 # Every key and its time to live, in one round trip.
 _TTLS = """
 local found = {}
@@ -107,10 +108,14 @@ class Bench:
             found = self._server.run(real)
         except Stale:
             found = _STALE
+        except QuestionDeleted:
+            found = _DELETED
         try:
             expected = model()
         except Stale:
             expected = _STALE
+        except QuestionDeleted:
+            expected = _DELETED
         for name, fence in before.items():
             expected = self._renumbered(self.boxes[name], fence, expected)
         assert found == expected, f"Redis: {found}, the model: {expected}"
@@ -228,7 +233,9 @@ class Bench:
         box = self.boxes[held.turn.conversation.name]
         also = tuple(box.line[1 : 1 + merged]) if box.runs(held.turn) else ()
         turn = replace(held.turn, also=also)
-        # A deleted question gets no answer.
+        if answered and box.retracted:  # a holder that has not heard of the deletion learns of it here
+            said_too_late, shown = said(turn), (reply(turn.question),)
+            self.both(self.turns.commit(turn, said_too_late, shown), lambda: box.commit(turn, said_too_late, shown))
         exchange = said(turn) if answered and not box.retracted else None
         self.held.remove(held)
         ended = Ended(held.process, turn, exchange, (reply(turn.question),) if exchange else ())

@@ -4,7 +4,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from core.domain.conversation import Author, Conversation, Exchange, Place
-from core.domain.errors import Stale
+from core.domain.errors import QuestionDeleted, Stale
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
@@ -158,8 +158,10 @@ class Box:
             self.progress = progress
 
     def commit(self, turn: Turn, exchange: Exchange | None, messages: tuple[str, ...]) -> Turn | None:
-        """End the turn once; a repetition only returns what comes next."""
+        """End the turn once; a repetition only returns what comes next. A deleted question gets no answer."""
         if self.runs(turn):
+            if self.retracted and (exchange or messages):
+                raise QuestionDeleted(turn.question.id)
             self._end(turn, exchange, messages)
         elif self.last != turn.question.id:
             raise Stale(turn.question.id)

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from core.domain.conversation import Author, Conversation, Exchange, Place
-from core.domain.errors import Stale
+from core.domain.errors import QuestionDeleted, Stale
 from core.domain.progress import Progress
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
@@ -263,3 +263,18 @@ async def test_released_turn_keeps_its_progress(redis_client: Redis) -> None:
     taken = await turns.claim(HERE)
     assert taken
     assert taken.progress == Progress(("m1",), 70)
+
+
+async def test_a_question_deleted_before_the_commit_leaves_nothing(redis_client: Redis) -> None:
+    """The holder has not heard of it yet: nothing is stored, and it learns that the reply must go."""
+    turns = Turns(redis_client)
+    records = ConversationLookups(turns.mailboxes)
+    turn = await claimed(turns, 1)
+    assert (await records.delete(HERE, turn.question.message)).running
+    exchange = Exchange(turn.question.id, ANN, "why?", "because", ("1", "m1"), 1.0)
+    for _ in range(2):
+        with pytest.raises(QuestionDeleted):
+            await turns.commit(turn, exchange, ("m1",))
+    assert await turns.commit(turn, None) is None
+    assert await records.history(HERE) == ()
+    assert await records.ended(HERE, "m1") is None
