@@ -162,6 +162,11 @@ def extent(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     return True
 
 
+def nests(info: str) -> bool:
+    """Whether a fence with this info may hold other fences."""
+    return info.strip().lower() in _MARKDOWN
+
+
 def _fence(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """Find a fence. One of Markdown holds other fences, and models rarely write a longer marker around them: there a
     fence with a language begins one inside, and a bare one ends the innermost.
@@ -169,7 +174,7 @@ def _fence(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if not fence(state, start, end, silent) or silent:
         return silent and fence(state, start, end, True)
     token = state.tokens[-1]
-    if token.markup[0] != "`" or token.info.strip().lower() not in _MARKDOWN:
+    if token.markup[0] != "`" or not nests(token.info):
         return True
     depth, line, nested = 1, start + 1, False
     while line < end and (state.sCount[line] >= state.blkIndent or state.isEmpty(line)):

@@ -152,7 +152,8 @@ class ReplyPublisher:
                 self.messages, self._shown, self._keep = [], [], False
                 if reply.phase is Phase.STOPPED:
                     return
-            if reply.over:
+            first = bool(reply.text) and not self._laid_out.text and len(reply.text) >= self._catching_up
+            if reply.over or first:
                 await self._lay_out(reply)
             try:
                 if (need := self._expected(reply)) is not None:

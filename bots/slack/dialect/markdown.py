@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from bots.slack.dialect.mrkdwn import plain, to_mrkdwn
-from core.markdown.blocks import Leaf, blocks
+from core.markdown.blocks import Leaf, blocks, nests
 from core.markdown.incomplete import HOLD_CHARACTERS, closing
 from core.markdown.labels import misleads
 from core.markdown.math import LONGEST_FORMULA, escaped
@@ -72,7 +72,7 @@ def _leaf(leaf: Leaf, text: str) -> str:
 
 def _fence(leaf: Leaf, text: str) -> str:
     """The fence. Another one inside it, which Slack would take for its end, is kept from being one."""
-    if leaf.marker[:1] != "`" or text.count(leaf.marker) <= 1 + leaf.closed:
+    if leaf.marker[:1] != "`" or not nests(leaf.info) or text.count(leaf.marker) <= 1 + leaf.closed:
         return text
     rows = lines(text)
     last = len(rows) - leaf.closed

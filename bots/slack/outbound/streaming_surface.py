@@ -138,7 +138,10 @@ class StreamingSurface(SlackSurface):
         stream = self._streams.get(message)
         if stream is None:
             return _Step.EDIT
-        if not stream.sound or not _text(page).startswith(stream.text):  # a stream can't retract text
+        text = _text(page)
+        # A stream can't retract text. Of a growing one that seems less certain than before, the rest is awaited.
+        awaited = page.growing and stream.text.startswith(text)
+        if not stream.sound or not (text.startswith(stream.text) or awaited):
             return _Step.MEND
         if not page.growing:
             return _Step.END
