@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Set
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from core.domain.ports import Connected, Platform
 from core.settings.environment import Section
@@ -25,6 +25,18 @@ class Adapter(Platform, Connected, Protocol):
 
     async def work(self) -> None:
         """Show replies without receiving events, until cancelled."""
+        ...
+
+
+@runtime_checkable
+class SignsIn(Protocol):
+    """An adapter to a platform on which several bots may be in the same places."""
+
+    async def sign_in(self) -> tuple[str, str]:
+        """Where the bot is alone with its id (`slack/T1`, `discord`), and this id, which a new token does not change.
+
+        Retries for as long as the platform is unreachable. Raises WrongConfig if it refuses the token.
+        """
         ...
 
 

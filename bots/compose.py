@@ -34,8 +34,11 @@ from core.store.records import ConversationLookups
 from core.store.redis.check import check
 from core.store.redis.client import connection
 from core.store.redis.embedded import embedded
+from core.store.redis.setup import Setup, agree
+from core.store.redis.spaces import Spaces
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
+from core.store.windows import ModelWindows
 from core.turns.accepted import AcceptedQuestions
 from core.turns.assistant import Assistant
 from core.turns.background import Background
@@ -66,6 +69,7 @@ class Bot:
     inbox: Inbox
     runner: TurnRunner
     assistant: Assistant
+    records: ConversationLookups
 
 
 @asynccontextmanager
@@ -79,8 +83,15 @@ async def storage(config: Config) -> AsyncIterator[Storage]:
             url, where = server.url, f"embedded Redis, data in {server.data}"
         redis = await stack.enter_async_context(connection(url))
         info = await check(redis)
+        await agree(redis, setup_of(config))
         crowded = info.nodes > 1 and config.redis_partitions == 1
         yield Storage(redis, where, info.warnings + ((CROWDED,) if crowded else ()))
+
+
+def setup_of(config: Config) -> Setup:
+    """How this process stores things."""
+    encryption = config.encryption
+    return Setup(config.redis_partitions, encryption.encrypts, encryption.decrypts, encryption.accepts_plain)
 
 
 @asynccontextmanager
@@ -141,25 +152,32 @@ def assemble(
     platforms: Sequence[Platform],
     limiter: RateLimiter | None = None,
     *,
+    spaces: Spaces | None = None,
     handover: float = HANDOVER_SECONDS,
 ) -> Bot:
     """Build the core with this Redis, this model (see `chat_model`) and these platforms. `limiter`: replaces the usual
-    one. `handover`: how long to watch a turn that was handed back, in seconds."""
+    one. `spaces`: see Spaces. `handover`: how long to watch a turn that was handed back, in seconds."""
     retention = Retention(
         lease=config.lease_seconds,
         keep=config.history_days * DAY_SECONDS,
         inbox=config.inbox_limit,
         exchanges=config.history_exchanges,
+        unreadable=config.unreadable_seconds,
     )
-    turns = Turns(redis, retention, config.redis_partitions, config.encryption)
+    spaces = spaces or Spaces()
+    turns = Turns(redis, retention, config.redis_partitions, config.encryption, spaces)
     records = ConversationLookups(turns.mailboxes)
-    settings = SettingsStore(redis, config.defaults, {platform.name: platform.defaults for platform in platforms})
-    ratings = Ratings(redis, retention.keep)
+    settings = SettingsStore(
+        redis, config.defaults, {platform.name: platform.defaults for platform in platforms}, spaces
+    )
+    ratings = Ratings(redis, retention.keep, spaces)
     access = AccessList(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
     people = UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
-    admission = Admission(access, UserQuotas(Quotas(redis), people), longest=config.question_characters)
+    admission = Admission(access, UserQuotas(Quotas(redis), people, spaces.own), longest=config.question_characters)
     limiter = limiter or RateLimiter(RedisRateLimit(redis))
-    assistant = Assistant(model, limiter, context=config.nebula_context_tokens, pages=config.reply_pages)
+    assistant = Assistant(
+        model, limiter, context=config.nebula_context_tokens, pages=config.reply_pages, windows=ModelWindows(redis)
+    )
     surfaces = Surfaces({platform.name: platform for platform in platforms})
     accepted, background = AcceptedQuestions(turns), Background()
     runner = TurnRunner(
@@ -182,7 +200,7 @@ def assemble(
         Handlers(settings, turns, records, ratings, model),
         ButtonActions(inbox, turns, records, settings, ratings, access),
         EditHandler(inbox, turns, records, settings, admission, surfaces, background),
-        Presence(redis, config.missed_minutes * 60),
+        Presence(redis, config.missed_minutes * 60, spaces),
         access,
     )
-    return Bot(dispatcher, inbox, runner, assistant)
+    return Bot(dispatcher, inbox, runner, assistant, records)

@@ -6,19 +6,27 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from itertools import repeat
 
 from redis.asyncio import Redis
 
 from bots import health
-from bots.adapter import Adapter
+from bots.adapter import Adapter, SignsIn
 from bots.alive import alive
 from bots.compose import Bot, assemble, chat_model, storage
+from core.domain.errors import StoreError
 from core.domain.ports import ChatModel
+from core.domain.retry import retried
 from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
 from core.store.redis.client import ping
+from core.store.redis.spaces import FIRST, Spaces
 
 log = logging.getLogger(__name__)
+
+# Until the next attempt to find out which part of Redis is this bot's.
+SETTLE_RETRY_SECONDS = 1.0
 
 
 async def run(config: Config, platforms: Sequence[Adapter], *, listen: bool = True) -> None:
@@ -60,10 +68,22 @@ async def serving(
     config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Adapter], *, listen: bool = True
 ) -> AsyncIterator[Bot]:
     """Run the bot on these platforms. With `listen` it receives their events."""
-    bot = assemble(config, redis, model, platforms)
+    spaces = Spaces(each.name for each in platforms if isinstance(each, SignsIn))
+    bot = assemble(config, redis, model, platforms, spaces=spaces)
+
+    async def serve(platform: Adapter) -> None:
+        if isinstance(platform, SignsIn):
+            scope, own_id = await platform.sign_in()
+            settle = partial(spaces.settle, redis, platform.name, scope, own_id)
+            await retried(settle, repeat(SETTLE_RETRY_SECONDS), on=StoreError)
+            if (prefix := spaces.prefix(scope)) != FIRST:
+                log.warning("%s: another bot used this Redis first; this one's keys begin with %s", scope, prefix)
+        await (platform.run(bot.dispatcher) if listen else platform.work())
+
     async with asyncio.TaskGroup() as group:
         async with bot.runner.open():
-            tasks = [group.create_task(each.run(bot.dispatcher) if listen else each.work()) for each in platforms]
+            tasks = [group.create_task(serve(each)) for each in platforms]
+            tasks.append(group.create_task(bot.records.tidy()))
             yield bot
         # Every reply has ended or been handed back: only now may the connections that show them close.
         for task in tasks:

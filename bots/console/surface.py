@@ -25,6 +25,7 @@ class ConsoleSurface:
 
     by_status = True
     append_only = False
+    own_name = ""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -26,8 +26,10 @@ from bots.discord.outbound.channel_surface import ChannelSurface
 from bots.discord.outbound.interaction_surface import InteractionSurface
 from bots.discord.outbound.reactions import Reactions
 from core.domain.conversation import Address
+from core.domain.errors import PlatformError
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import Connection, Surface
+from core.domain.retry import backoff, retried
 from core.inbound.dispatcher import Dispatcher
 from core.settings.environment import WrongConfig
 
@@ -96,11 +98,41 @@ class Discord:
     def open(self, address: Address) -> Surface:
         # A private answer must not appear in the channel, even if its token was lost before the first word.
         kind = InteractionSurface if address.interaction or address.private else ChannelSurface
-        return kind(self._rest, address, self._reactions, self._limits)
+        surface = kind(self._rest, address, self._reactions, self._limits)
+        surface.own_name = self._own_name(address.place.workspace)
+        return surface
+
+    def _own_name(self, guild: str) -> str:
+        """The bot's name in a guild, "" without a connection."""
+        for client in self._clients.values():
+            if found := client.get_guild(int(guild)) if guild.isdigit() else None:
+                return found.me.display_name
+        names = (client.user.display_name for client in self._clients.values() if client.user)
+        return next(names, "")
 
     def connection(self) -> Connection:
         """The state of the gateway connection; not up before the gateway has sent the guilds."""
         return connection_of(self._clients.values()) if self.ready.is_set() else Connection(False)
+
+    async def sign_in(self) -> tuple[str, str]:
+        """The scope in which the bot is alone with its id, and this id, which a new token does not change.
+
+        Retries for as long as Discord is out of reach. Raises WrongConfig if Discord refuses the token.
+        """
+
+        def failed(error: Exception, attempt: int) -> None:
+            log.warning("cannot reach Discord (%s); trying again", error)
+
+        async with self._http.open():
+            try:
+                me = await retried(
+                    lambda: self._http.call("GET", "/users/@me"),
+                    backoff(RETRY_SECONDS, LONGEST_RETRY_SECONDS),
+                    failed=failed,
+                )
+            except PlatformError:
+                raise WrongConfig((_REFUSALS[4004],)) from None
+        return NAME, str(me["id"])
 
     async def run(self, dispatcher: Dispatcher) -> None:
         """Serve until cancelled, then leave the gateway within CLOSE_SECONDS.

@@ -69,6 +69,7 @@ class Slack:
         self._capabilities = Capabilities()
         self._connections = SocketConnections()
         self._patience = patience
+        self._me: Identity | None = None
         self.ready = asyncio.Event()  # set while events can arrive
 
     def open(self, address: Address) -> SlackSurface:
@@ -86,6 +87,11 @@ class Slack:
     def connection(self) -> Connection:
         """Return the state of the sockets; over HTTP, whether we listen."""
         return Connection(self.ready.is_set()) if self._config.over_http else self._connections.connection()
+
+    async def sign_in(self) -> tuple[str, str]:
+        """The scope of the workspace and the bot's id there, which a new token does not change. Raises WrongConfig."""
+        me = await self._identity()
+        return f"slack/{me.team}", me.user
 
     async def run(self, dispatcher: Dispatcher) -> None:
         """Serve until cancelled, then close within a few seconds.
@@ -133,7 +139,9 @@ class Slack:
             await self._web.close()
 
     async def _identity(self) -> Identity:
-        """Ask Slack whom the bot token belongs to, and which scopes it has."""
+        """Ask Slack, once, whom the bot token belongs to, and which scopes it has."""
+        if self._me:
+            return self._me
         answer = await self._patiently(
             lambda: self._web.client.auth_test(),
             "Slack refuses SLACK_BOT_TOKEN ({}): copy the Bot User OAuth Token from OAuth & Permissions on your "
@@ -151,9 +159,11 @@ class Slack:
                 log.info(
                     "Slack: the app can't read channel messages: it misses edits, deletions, and mentions while offline"
                 )
-        self._capabilities.me = str(answer["user_id"])
+        self._capabilities.me, self._capabilities.name = str(answer["user_id"]), str(answer.get("user") or "")
         enterprise = str(answer.get("enterprise_id") or "")
-        return Identity(str(answer["team_id"]), self._capabilities.me, str(answer.get("bot_id") or ""), enterprise)
+        bot = str(answer.get("bot_id") or "")
+        self._me = Identity(str(answer["team_id"]), self._capabilities.me, bot, enterprise)
+        return self._me
 
     async def _socket_address(self) -> str:
         """Ask Slack for a new Socket Mode address; the SDK itself would retry a refused token forever."""

@@ -1,14 +1,12 @@
 """User quotas: how much each person and channel may use, checked before a question and charged after its answer."""
 
-import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.domain.errors import StoreError, when
+from core.domain.errors import when
 from core.domain.question import Question
 from core.settings.parameters import DAY_SECONDS
 from core.store.quotas import Demand, QuotaLimit, QuotaRefused, Quotas
-
-log = logging.getLogger(__name__)
 
 HOUR_SECONDS = 3600.0
 PERSON = "person"
@@ -26,37 +24,34 @@ class UserLimits:
 
 
 class UserQuotas:
-    """The limits set by whoever runs the bot. While Redis can't be reached, nothing is limited."""
+    """The limits set by whoever runs the bot. While Redis can't count, questions wait with their platform or get a
+    sentence, as they do while it can't store them."""
 
-    def __init__(self, quotas: Quotas, limits: UserLimits) -> None:
-        self._quotas = quotas
+    def __init__(self, quotas: Quotas, limits: UserLimits, own: Callable[[str], str] = str) -> None:
+        """`own`: makes a name one that only this bot uses (see Spaces)."""
+        self._quotas, self._own = quotas, own
         self._requests = {PERSON: limits.person_requests, CHANNEL: limits.channel_requests}
         self._tokens = {PERSON: limits.person_tokens, CHANNEL: limits.channel_tokens}
 
     async def take(self, question: Question) -> str:
         """Count a question, once however often it is delivered; return "", or the sentence that refuses it.
 
-        Tokens are counted after the answer: a question is refused until those of earlier answers are worked off.
+        Tokens are counted after the answer: a question is refused until those of earlier answers are worked off. Raises
+        StoreError.
         """
         demands = [Demand(limit, 1) for limit in self._limits(question, "requests")]
         demands += [Demand(limit, 0) for limit in self._limits(question, "tokens")]
         if not demands or question.declined:
             return ""
-        try:
-            match await self._quotas.take(f"people/{question.id}", demands):
-                case QuotaRefused(QuotaLimit() as limit, wait):
-                    return _sentence(limit, wait)
-        except StoreError as error:
-            log.warning("a question is not counted: %s", error)
+        match await self._quotas.take(f"people/{self._own(question.id)}", demands):
+            case QuotaRefused(QuotaLimit() as limit, wait):
+                return _sentence(limit, wait)
         return ""
 
     async def charge(self, question: Question, tokens: int) -> None:
-        """Count the tokens of an answer, once for each question."""
+        """Count the tokens of an answer, once for each question. Raises StoreError."""
         demands = [Demand(limit, tokens) for limit in self._limits(question, "tokens")]
-        try:
-            await self._quotas.settle(f"people/{question.id}", demands, taken=False)
-        except StoreError as error:
-            log.warning("the tokens of an answer are not counted: %s", error)
+        await self._quotas.settle(f"people/{self._own(question.id)}", demands, taken=False)
 
     def _limits(self, question: Question, unit: str) -> list[QuotaLimit]:
         """The limits that apply to this question; a direct message's channel is its author's alone, so it has none."""
@@ -67,7 +62,7 @@ class UserQuotas:
             scopes[CHANNEL] = place.channel_scope
         per, seconds = (self._requests, HOUR_SECONDS) if unit == "requests" else (self._tokens, DAY_SECONDS)
         return [
-            QuotaLimit.refilled(f"{kind}/{unit}/{scope}", most, seconds)
+            QuotaLimit.refilled(f"{kind}/{unit}/{self._own(scope)}", most, seconds)
             for kind, scope in scopes.items()
             if (most := per[kind]) is not None
         ]

@@ -136,7 +136,8 @@ class Handlers:
                 break
         else:
             return Response("I am not writing anything here.")
-        if running.question.author.id != invocation.author.id and await rights() is Rights.NONE:
+        # Nobody is named as the author of a question that can't be read: anybody may clear the line of it.
+        if running.question.author.id not in (invocation.author.id, "") and await rights() is Rights.NONE:
             raise UserError("Only the person who asked and those who manage this channel can stop this answer.")
         await self._turns.stop(conversation, running.question.id)
         return Response("Stopping. What I have written so far stays.")

@@ -43,6 +43,7 @@ class Finish(StrEnum):
     STOP = "stop"  # the answer is complete
     LENGTH = "length"  # the answer reached the limit on its length
     FILTER = "filter"  # the server's content filter cut it off
+    UNKNOWN = "unknown"  # for a reason that we do not know: the answer may be incomplete
 
 
 @dataclass(frozen=True, slots=True)

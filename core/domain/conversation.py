@@ -77,6 +77,16 @@ class Conversation:
         """The platform's id of the channel, as in Place."""
         return self.scope.split("/")[2]
 
+    @property
+    def channel_scope(self) -> str:
+        """The scope of its channel, as in Place."""
+        return "/".join(self.scope.split("/")[:3])
+
+    @property
+    def workspace_scope(self) -> str:
+        """The scope of its workspace or guild, as in Place."""
+        return "/".join(self.scope.split("/")[:2])
+
     @classmethod
     def named(cls, name: str) -> "Conversation":
         """The conversation with this name."""

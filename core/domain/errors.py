@@ -5,7 +5,8 @@ NebulaBotError
 │   ├── BadKey                 the API refuses the key
 │   ├── NoCredits              the account is empty
 │   ├── RateLimited            too many requests or tokens; retry_after in seconds, if the server gave it
-│   ├── ContextTooLong         the conversation does not fit the model
+│   ├── Blocked                something in front of the API refuses the bot: a firewall, a CDN, a proxy
+│   ├── ContextTooLong         the request does not fit the model
 │   ├── UnknownModel           the API does not offer this model, or not to this key
 │   ├── BadRequest             the API refused a parameter
 │   ├── ServerTrouble          the API failed or could not be reached
@@ -63,11 +64,25 @@ class RateLimited(ModelError):
         return f"This bot has reached Nebula's rate limit. Please ask again {when(self.retry_after)}."
 
 
-class ContextTooLong(ModelError):
+class Blocked(ModelError):
     notice = (
-        "This is too long for the model. Shorten your message, clear the history with `!reset`, "
-        "or choose a model with a larger context window."
+        "Something between this bot and Nebula, such as a firewall or a CDN, refuses its requests. "
+        "Please ask whoever runs the bot to look into it."
     )
+
+
+class ContextTooLong(ModelError):
+    """The history is left out before people see this. `window`, `prompt`: the sizes of the model's window and of our
+    prompt, in the server's tokens, if it said them."""
+
+    notice = (
+        "Your message alone is too long for the model, even without the history. Shorten it (or this channel's "
+        "`!prompt`), or choose a model with a larger context window."
+    )
+
+    def __init__(self, detail: str = "", window: int | None = None, prompt: int | None = None) -> None:
+        super().__init__(detail)
+        self.window, self.prompt = window, prompt
 
 
 class UnknownModel(ModelError):

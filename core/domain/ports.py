@@ -74,11 +74,13 @@ class Surface(Protocol):
     """Where one reply appears: one writer posts and edits its messages here.
 
     All calls raise PlatformError. `by_status`: only `status` shows that the model is thinking, never a message without
-    text. `append_only`: the surface can't take back what a growing page has shown.
+    text. `append_only`: the surface can't take back what a growing page has shown. `own_name`: the bot's name as people
+    see it here, "" if it is not known.
     """
 
     by_status: bool
     append_only: bool
+    own_name: str
 
     def fits(self, page: Page) -> bool:
         """Whether the page, translated into the platform's dialect, keeps the platform's limits on length."""

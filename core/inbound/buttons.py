@@ -175,7 +175,8 @@ def regeneration(previous: AnsweredQuestion, *, answered: bool) -> Question:
 
 
 async def _is_allowed(press: ButtonPress, question: Question, rights: RightsOf) -> bool:
-    return question.asked_by(press.author.id) or await rights() is not Rights.NONE
+    # Nobody is named as the author of a question that can't be read.
+    return question.asked_by(press.author.id) or not question.author.id or await rights() is not Rights.NONE
 
 
 def _is_root(thread: str, question: Question) -> bool:

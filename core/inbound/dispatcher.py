@@ -94,8 +94,7 @@ class Dispatcher:
             await self._presence.present(name)
 
     async def known(self, scope: str) -> tuple[Conversation, ...]:
-        """The remembered conversations below a scope (`discord/-`). Scans every key, so call it rarely. Raises
-        StoreError."""
+        """The remembered conversations of a workspace (`discord/-`) or channel. Raises StoreError."""
         return await self._handlers.known(scope)
 
     async def missed(self, question: Question) -> None:

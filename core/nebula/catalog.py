@@ -1,6 +1,7 @@
 """The models on offer: the short names of the API page, the five built-in models, and a cache of the live list."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -18,7 +19,32 @@ BUILT_IN = Catalog(
     live=False,
 )
 _ALIASES = {info.name: info.alias for info in BUILT_IN.models}
-_NOT_TEXT = ("image", "video", "audio", "speech", "embed", "rerank")
+_SIZE = re.compile(r"(\d{1,10}(?:\.\d{1,4})?) ?([km]?)(?: ?tokens?)?")
+MAX_MODELS = 2000  # of a list; what comes after them can still be asked by name
+_MAX_NAME_CHARACTERS = 200
+_NAMES = ("model_name", "id", "name", "model", "slug")
+_CONTEXT = (
+    *("context_length", "max_model_len", "max_input_tokens", "context_window", "max_context_length", "context_size"),
+    *("contextlength", "contextwindow", "inputtokenlimit", "input_token_limit", "n_ctx", "max_sequence_length"),
+    *("max_context_window_tokens", "availablecontexttokens", "context_tokens", "max_prompt_tokens", "max_context"),
+    *("max_seq_len", "ctx_len", "contextsize", "max_context_tokens", "n_ctx_train"),
+)
+_OUTPUT = (
+    *("max_completion_tokens", "max_output_tokens", "outputtokenlimit", "output_token_limit", "max_output_length"),
+    *("maxoutputtokens", "maxcompletiontokens", "max_new_tokens", "max_output"),
+)
+# Objects in which some lists keep the sizes (OpenRouter, llama.cpp, LiteLLM, GitHub, Venice).
+_INSIDE = ("top_provider", "meta", "model_info", "limits", "capabilities", "model_spec", "limit", "architecture")
+_KINDS = ("model_type", "type", "mode", "task", "pipeline_tag", "kind", "category", "modality", "object_type")
+_OUTPUTS = ("output_modalities", "outputmodalities", "supported_output_modalities")
+_NOT_TEXT = re.compile(
+    r"image|video|audio|speech|embed|rerank|\btts\b|\bstt\b|\basr\b|transcri|moderation|diffusion|classif|music|\b3d\b"
+)
+# For lists that say nothing about kinds.
+_NOT_TEXT_NAMES = re.compile(
+    r"(?i)embed|rerank|whisper|dall-?e|(?<![a-z])tts(?![a-z])|moderation|stable-diffusion|sdxl|(?<![a-z])flux(?![a-z])"
+    r"|(?<![a-z])bge-|gpt-image|(?<![a-z])sora(?![a-z])"
+)
 
 
 def api_name(name: str) -> str:
@@ -35,41 +61,66 @@ def parse(value: object) -> tuple[ModelInfo, ...]:
 
     Raises ValueError if it is neither.
     """
-    while isinstance(value, dict):
-        value = value.get("data", value.get("models"))
+    for _ in range(4):
+        if not isinstance(value, dict):
+            break
+        value = value.get("data", value.get("models", value.get("items")))
     if not isinstance(value, list):
         raise ValueError("not a list of models")
     found: dict[str, ModelInfo] = {}
-    for item in value:
-        name = item.get("model_name") or item.get("id") if isinstance(item, dict) else None
-        if not isinstance(name, str) or not name.strip() or not _is_text(item):
+    for item in value[: 2 * MAX_MODELS]:
+        item = {"id": item} if isinstance(item, str) else item
+        if not isinstance(item, dict) or len(found) == MAX_MODELS:
+            continue
+        name = next((name for key in _NAMES if isinstance(name := item.get(key), str) and name.strip()), "")
+        if not name or len(name) > _MAX_NAME_CHARACTERS or not _is_text(item, name):
             continue
         alias = item.get("model_alias")
+        known = isinstance(alias, str) and 0 < len(alias) <= _MAX_NAME_CHARACTERS
         found.setdefault(
             name,
             ModelInfo(
-                name,
-                alias if isinstance(alias, str) and alias else _ALIASES.get(name, ""),
-                _size(item, "context_length", "max_model_len", "max_input_tokens", "context_window"),
-                _size(item, "max_completion_tokens", "max_output_tokens"),
+                name, str(alias) if known else _ALIASES.get(name, ""), _size(item, _CONTEXT), _size(item, _OUTPUT)
             ),
         )
     return tuple(found.values())
 
 
-def _is_text(item: dict[str, object]) -> bool:
-    kind = item.get("model_type")
-    if not isinstance(kind, str) or not kind:
-        return True
-    return not any(word in kind.lower() for word in _NOT_TEXT)
+def _is_text(item: dict[str, object], name: str) -> bool:
+    """Whether a model writes text, as far as the list says."""
+    said = False
+    architecture = item.get("architecture")
+    for holder in (item, architecture) if isinstance(architecture, dict) else (item,):
+        for key, value in holder.items():
+            if key.lower() in _OUTPUTS and isinstance(value, list) and value:
+                return any(isinstance(each, str) and each.lower() == "text" for each in value)
+            if key.lower() in _KINDS and isinstance(value, str) and value:
+                # of "text+image->text" and "image-text-to-text" the end counts
+                made = re.split(r"->|-to-|_to_|2", value.lower())[-1]
+                if _NOT_TEXT.search(made):
+                    return False
+                said = True
+    return said or _NOT_TEXT_NAMES.search(name) is None
 
 
-def _size(item: dict[str, object], *names: str) -> int | None:
-    for name in names:
-        size = item.get(name)
-        if isinstance(size, int) and not isinstance(size, bool) and size > 0:
-            return size
+def _size(item: dict[str, object], names: Sequence[str]) -> int | None:
+    """A size in tokens under one of these names, also as text such as "32768" or "128k"."""
+    holders = [item, *(inner for key in _INSIDE if isinstance(inner := item.get(key), dict))]
+    holders += [inner for holder in holders[1:] if isinstance(inner := holder.get("limits"), dict)]
+    for holder in holders:
+        known = {key.lower(): value for key, value in holder.items()}
+        for name in names:
+            if size := _tokens(known.get(name)):
+                return size
     return None
+
+
+def _tokens(value: object) -> int | None:
+    if isinstance(value, str) and (found := _SIZE.fullmatch(value.strip().lower().replace(",", "").replace("_", ""))):
+        value = float(found[1]) * {"": 1, "k": 1024, "m": 1024 * 1024}[found[2] or ""]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+        return None
+    return int(value)
 
 
 class CatalogCache:

@@ -10,6 +10,7 @@ from typing import Self
 
 import aiohttp
 import httpx
+from cachetools import TTLCache
 from httpx_aiohttp import HttpxAiohttpClient
 
 from core import metrics
@@ -17,16 +18,20 @@ from core.domain.beat import Beat
 from core.domain.chat import Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
 from core.domain.errors import BrokenStream, ModelTimeout, ServerTrouble
 from core.nebula import catalog, private_api
-from core.nebula.failures import AttemptFailed, from_response, refuses_usage_option
+from core.nebula.dialect import STANDARD, Dialect, adapted
+from core.nebula.failures import AttemptFailed, from_response, refusal_words
 from core.nebula.response import ResponseDecoder
 from core.nebula.retries import Before, RetryPolicy
-from core.nebula.wire import request_body
+from core.nebula.wire import request_body, request_fields
 
 BASE_URL = "https://inference.nebulablock.com/v1"
 PLATFORM_URL = "https://api.nebulablock.com/api/v1"
 ERROR_BODY_BYTES = 1 << 16  # how much of an error response is read
 ERROR_BODY_SECONDS = 5.0  # how long it is read for
-AFTER_FINISH_SECONDS = 2.0  # for the token counts and the end mark, once the model has finished
+AFTER_FINISH_SECONDS = 2.0  # of silence: for the token counts and the end mark, once the model has finished
+CATALOG_BYTES = 8 << 20
+DIALECT_SECONDS = 3600.0  # how long to remember what a server takes
+MAX_ADAPTIONS = 4  # of one request to what a server takes
 DRAIN_SECONDS = 0.25  # for the rest of the body, so that the connection can be reused
 
 # aiohttp's own errors too: the transport between httpx and aiohttp does not translate all of them
@@ -69,7 +74,7 @@ class Nebula:
         self._retries, self._backoff = max(1, retries), backoff
         self._max_streams = max_streams
         self._slots = asyncio.Semaphore(max_streams)
-        self._asks_usage = True
+        self._dialects: TTLCache[str, Dialect] = TTLCache(256, DIALECT_SECONDS)  # by the models' names in the API
         self._before_retry = before_retry
         self._http: httpx.AsyncClient | None = None
         sources = (self._platform_models, self._served_models)
@@ -150,11 +155,11 @@ class Nebula:
         streamed = beat is not None
         clock = asyncio.get_running_loop().time
         deadline = clock() + (self._first_token if streamed else self._whole)
-        decoder = ResponseDecoder(model)
         async with (
-            self._ask(request, model, streamed, deadline) as response,
+            self._ask(request, model, streamed, deadline) as (response, sent),
             aclosing(private_api.pieces(response)) as body,
         ):
+            decoder = ResponseDecoder(model, sent)
             while not decoder.ended:
                 if beat:
                     await _gather(beat, response)
@@ -171,12 +176,12 @@ class Nebula:
                 if data is None:
                     break
                 delta = decoder.feed(data)
-                if decoder.model_finished:
-                    deadline = min(deadline, clock() + AFTER_FINISH_SECONDS)
-                elif decoder.alive:
+                if decoder.alive:
                     deadline = clock() + self._between
                     if beat:
                         beat.heard()
+                if decoder.nearly_over:
+                    deadline = min(deadline, clock() + AFTER_FINISH_SECONDS)
                 if delta is not None:
                     yield delta
             yield decoder.close()
@@ -188,21 +193,25 @@ class Nebula:
     @asynccontextmanager
     async def _ask(
         self, request: ChatRequest, model: str, streamed: bool, deadline: float
-    ) -> AsyncIterator[httpx.Response]:
-        """The response to a request, if its status is 200. Raises AttemptFailed."""
-        usage = self._asks_usage
+    ) -> AsyncIterator[tuple[httpx.Response, int]]:
+        """The response to a request, if its status is 200, and the size of the request. Raises AttemptFailed."""
+        dialect, adaptions = self._dialects.get(model, STANDARD), 0
         while True:
-            content = request_body(request, model, stream=streamed, usage=usage)
+            fields = request_fields(request, model, dialect, stream=streamed)
+            content = request_body(fields)
             async with self._post(content, streamed, deadline) as response:
                 if response.status_code == 200:
-                    self._asks_usage = usage
-                    yield response
+                    if adaptions:
+                        self._dialects[model] = dialect
+                    yield response, len(content)
                     return
                 body = await _error_body(response)
                 failed = from_response(response.status_code, body, response.headers, model, time.time())
-            if not (streamed and usage and refuses_usage_option(response.status_code, body)):
+            unset = frozenset(name for name, value in fields.items() if value is None)
+            other = adapted(dialect, response.status_code, refusal_words(body), frozenset(fields), unset)
+            if other is None or other == dialect or adaptions == MAX_ADAPTIONS:
                 raise failed
-            usage = False
+            dialect, adaptions = other, adaptions + 1
 
     @asynccontextmanager
     async def _post(self, content: bytes, streamed: bool, deadline: float) -> AsyncIterator[httpx.Response]:
@@ -223,6 +232,8 @@ class Nebula:
         except _CONNECTION_ERRORS as error:
             raise AttemptFailed(ServerTrouble(_types(error)), again=True) from error
         try:
+            if encoding := _encoding(response):
+                raise AttemptFailed(ServerTrouble(f"HTTP {response.status_code} in the encoding {encoding}"))
             yield response
         finally:
             await response.aclose()
@@ -240,9 +251,23 @@ class Nebula:
         return await self._models(f"{self._base}/models")
 
     async def _models(self, url: str) -> tuple[ModelInfo, ...]:
-        response = await self._client.get(url, headers={"Accept": "application/json"})
-        response.raise_for_status()
-        return catalog.parse(json.loads(response.content))
+        """The models of a list. Raises ValueError if it is none, or too large."""
+        request = self._client.build_request("GET", url, headers={"Accept": "application/json"})
+        response = await self._client.send(request, stream=True)
+        try:
+            response.raise_for_status()
+            if encoding := _encoding(response):
+                raise ValueError(f"a list of models in the encoding {encoding}")
+            body = bytearray()
+            async with aclosing(private_api.pieces(response)) as pieces:
+                async for piece in pieces:
+                    body += piece
+                    if len(body) > CATALOG_BYTES:
+                        raise ValueError("the list of models is too large")
+        finally:
+            await response.aclose()
+        # a large list takes a while, and answers must not wait for it
+        return await asyncio.to_thread(lambda: catalog.parse(json.loads(body)))
 
 
 async def _gather(beat: Beat, response: httpx.Response) -> None:
@@ -278,7 +303,13 @@ async def _error_body(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
+def _encoding(response: httpx.Response) -> str:
+    """The encoding of a body, "" for none. We accept none: a small body could become a huge one."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    return "" if encoding in ("", "identity") else repr(encoding[:40])
+
+
 def _types(error: BaseException) -> str:
-    """The types of an error and of its cause, without their messages, which may contain addresses."""
-    cause = error.__cause__
-    return type(error).__name__ + (f" ({type(cause).__name__})" if cause is not None else "")
+    """The type of an error, without its message, which may contain addresses. What the HTTP library found comes first:
+    the transport in between names every lost connection a timeout while connecting."""
+    return type(error.__cause__ or error).__name__

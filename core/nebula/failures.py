@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from core.domain.errors import (
     BadKey,
     BadRequest,
+    Blocked,
     ContextTooLong,
     ModelError,
     ModelTimeout,
@@ -21,6 +22,7 @@ from core.domain.errors import (
     ServerTrouble,
     UnknownModel,
 )
+from core.nebula.overflow import overflows, read
 
 DAY_SECONDS = 86400.0  # a longer Retry-After is a mistake of the server
 PARALLEL_SLOT_SECONDS = 1.5  # LiteLLM says 60 for a parallel slot, but one is free as soon as another answer ends
@@ -28,21 +30,15 @@ PARALLEL_SLOT_SECONDS = 1.5  # LiteLLM says 60 for a parallel slot, but one is f
 _CREDITS = re.compile(
     r"budget_exceeded|budget has been exceeded|exceeded budget|budget ?exceeded"
     r"|insufficient[ _]?(credit|balance|fund|quota)"
-    r"|(not enough|no|out of|run out of) (remaining )?(credit|balance)|credit balance|exceeded your current quota"
-    r"|payment required|top up your"
+    r"|(not enough|no|out of|run out of) (remaining )?(credits?|balance)\b|credit balance|exceeded your current quota"
+    r"|payment required|top up your|balance (is )?(not enough|insufficient|too low)|recharge|arrear|overdue"
+    r"|余额不足|欠费|充值"
 )
 _KEY = re.compile(
     r"no_db_connection|auth_error|expired_key|invalid_api_key|token_not_found|authentication error|unauthorized"
     r"|(invalid|incorrect|wrong|expired|missing|no) (api[ _-]?key|proxy server token|access token)"
     r"|api[ _-]?key not valid"
 )
-_CONTEXT = re.compile(
-    r"context_length_exceeded|exceed_context_size|contextwindowexceeded|context[ _-]?window|context (length|size)"
-    r"|maximum (model|context) length|max(imum)? (input|prompt) (tokens?|length)"
-    r"|(prompt|input) (is|was) too long|prompt_too_long"
-    r"|longer than the (maximum|model)|too many (input |prompt )?tokens|reduce the length|string_above_max"
-)
-_OUTPUT = re.compile(r"max_(?:completion_)?tokens.{0,40}is too large: (\d+).{0,80}?length is (\d+)", re.DOTALL)
 _MODEL = re.compile(
     r"model_not_found|key_model_access_denied|team_model_access_denied|invalid model name|model_not_supported"
     r"|model\b.{0,120}?\b(does ?n[o']t exist|not exist|not found|is not available|not allowed|no access)"
@@ -50,12 +46,23 @@ _MODEL = re.compile(
     r"|(not allowed to access|(don't|do not) have access to) (this |the )?model"
     r"|no (healthy )?deployments? (found |available )?for"
 )
-_DAILY = re.compile(r"per[ _-]day|daily|requests?/day|\brpd\b|\btpd\b")
-_OPTION = re.compile(
-    r"stream_options|include_usage"
-    r"|(extra|unknown|unrecognized|unexpected|additional|unsupported)[ _](field|param|argument|propert|input|key)"
-    r"|(extra inputs|additional properties) are not|not permitted"
+# A refusal for asking too often that comes with another status than 429.
+_THROTTLED = re.compile(
+    r"throttlingexception|throttling[._]|too many requests|rate[ _-]?limit[ _-]?(?:exceeded|reached)"
 )
+_DURATION = re.compile(
+    r"(?=.*\d)(?:(\d+(?:\.\d+)?)h(?:ours?)?)?(?:(\d+(?:\.\d+)?)m(?:in(?:utes?)?)?)?"
+    r"(?:(\d+(?:\.\d+)?) ?s(?:ec(?:onds?)?)?)?(?:(\d+(?:\.\d+)?) ?ms)?"
+)
+_AGAIN_IN = re.compile(r"(?:try|retry) again in ((?:\d+(?:\.\d+)? ?(?:ms|h|m|s)(?:ec\w*|in\w*)? ?)+)")
+# The page of a CDN, a firewall or a proxy: it says nothing about our key.
+_PAGE = re.compile(
+    r"(?i)^\s*<(?:!doctype|html|head|body|\?xml|h1|center|title)|cloudflare|error code: 1\d{3}|cf-ray|just a moment"
+    r"|attention required|akamai|incapsula|sucuri|request unsuccessful"
+)
+_SIZES = ("n_ctx", "n_prompt_tokens")
+_STATUS = re.compile(r"[45]\d\d")
+_DAILY = re.compile(r"per[ _-]day|daily|requests?/day|\brpd\b|\btpd\b")
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 _SECRET = re.compile(r"(?i)^(sk|ak|pk|key|bearer)[-_]|[0-9a-f]{16}")
 # The status that an error object without one stands for; the first match counts.
@@ -63,7 +70,6 @@ _GUESSES = (
     (_CREDITS, 402),
     (re.compile(r"rate[ _-]?limit|too many requests|throttl"), 429),
     (_KEY, 401),
-    (_CONTEXT, 400),
     (re.compile(r"time[ds]?[ _-]?out"), 408),
     (_MODEL, 404),
 )
@@ -90,11 +96,19 @@ def from_response(status: int, body: bytes, headers: Mapping[str, str], model: s
 
 def from_stream(error: object, model: str) -> AttemptFailed:
     """The meaning of an error object in a response with status 200."""
-    for name, text in _strings(error):
-        if name in ("code", "status", "status_code") and text.isdecimal() and 400 <= int(text) < 600:
-            return _failed(int(text), error, None, model)
+    error = _decode(error) if isinstance(error, str) else error
     words = _words(error)
+    if overflows(words):
+        return _failed(400, error, None, model)
+    for name, text in _strings(error):
+        if name in ("code", "status", "status_code") and _STATUS.fullmatch(text):
+            return _failed(int(text), error, None, model)
     return _failed(next((status for guess, status in _GUESSES if guess.search(words)), 500), error, None, model)
+
+
+def refusal_words(body: bytes) -> str:
+    """The words of a refusal, in lower case, with the names of the fields that it speaks of."""
+    return _words(_decode(body))
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -114,70 +128,77 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return None
 
 
-def refuses_usage_option(status: int, body: bytes) -> bool:
-    """Whether a server refuses the request because of `stream_options` or of fields that it does not know."""
-    return status in (400, 422) and _OPTION.search(body.decode("utf-8", "replace").lower()) is not None
-
-
 def _seconds(value: str, unit: float, now: float) -> float | None:
+    value = value.strip("\"' ").partition(",")[0] if value[:1] in "\"'0123456789." else value
     try:
         seconds = float(value) * unit
     except ValueError:
-        try:
-            return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
-        except (ValueError, OverflowError):
-            return None
+        if spelled := _DURATION.fullmatch(value.lower()):
+            hours, minutes, whole, thousandths = (float(part or 0) for part in spelled.groups())
+            seconds = 3600 * hours + 60 * minutes + whole + thousandths / 1000
+        else:
+            try:
+                return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
+            except (ValueError, OverflowError):
+                return None
+    if unit == 1.0 and now - DAY_SECONDS < seconds < now + DAY_SECONDS and now > 10 * DAY_SECONDS:
+        seconds = max(0.0, seconds - now)  # a time of day, in epoch seconds
     return seconds if math.isfinite(seconds) else None
 
 
 def _failed(status: int, error: object, wait: float | None, model: str) -> AttemptFailed:
     words = _words(error)
-    cause = _classify(status, words, _detail(status, error), wait, model)
+    cause = _classify(status, words, _detail(status, error), wait, model, error)
     if isinstance(cause, RateLimited):
+        if wait is None and (found := _AGAIN_IN.search(words)):
+            cause.retry_after = wait = _seconds(found[1].replace(" ", ""), 1.0, 0.0)
         # Each attempt counts against the limit, and no turn can wait for a daily limit to end.
         return AttemptFailed(cause, again=not _DAILY.search(words), once=True, wait=wait)
-    again = (status >= 500 or status == 408) and not isinstance(cause, ContextTooLong)
+    again = (status >= 500 or status == 408) and isinstance(cause, ServerTrouble | ModelTimeout)
     return AttemptFailed(cause, again=again, wait=wait)
 
 
-def _classify(status: int, words: str, detail: str, wait: float | None, model: str) -> ModelError:
-    if status == 402 or (status in (400, 403, 422, 429) and _CREDITS.search(words)):
+def _classify(status: int, words: str, detail: str, wait: float | None, model: str, error: object) -> ModelError:
+    page = isinstance(error, str) and _PAGE.search(error[:2000]) is not None
+    if status == 402 or (status not in (401, 404) and _CREDITS.search(words)):
         return NoCredits(detail)
-    if status == 429:
+    if status == 413 or (status not in (401, 402) and overflows(words, surely=status in (403, 429))):
+        said = read(words, {name: int(text) for name, text in _strings(error) if name in _SIZES and text.isdecimal()})
+        return ContextTooLong(detail, said.window, said.prompt)
+    if status == 429 or (status < 500 and _THROTTLED.search(words)):
         return RateLimited(detail, wait)
+    if status in (403, 407, 451) and (page or status != 403):
+        return Blocked(f"{detail}: refused by a web page")
     if status == 401 or (status == 400 and _KEY.search(words)):
         return BadKey(detail)
     if status in (408, 504, 524):
         return ModelTimeout(detail)
-    if status == 413 or (status in (400, 404, 422) and _CONTEXT.search(words) and not _output_too_long(words)):
-        return ContextTooLong(detail)
     if status in (400, 403, 404, 422) and _MODEL.search(words):
         return UnknownModel(detail, model)
     if status == 403:
         return BadKey(detail)
     if status == 404:
         return ServerTrouble(f"{detail}: no such endpoint")
-    if status >= 500 and re.search(r"contextwindowexceeded|context_length_exceeded|exceed_context_size", words):
-        return ContextTooLong(detail)
+    if page:
+        return ServerTrouble(f"{detail}: a web page")
     return BadRequest(detail) if 400 <= status < 500 and status != 405 else ServerTrouble(detail)
-
-
-def _output_too_long(words: str) -> bool:
-    """vLLM mentions the context length also if max_tokens alone exceeds it; then no shorter prompt helps."""
-    found = _OUTPUT.search(words)
-    return found is not None and int(found[1]) >= int(found[2])
 
 
 def _words(error: object) -> str:
     return "\n".join(text for _, text in _strings(error))[:20_000].lower()
 
 
-def _decode(body: bytes) -> object:
-    text = body.decode("utf-8", "replace")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+def _decode(body: bytes | str) -> object:
+    text = body if isinstance(body, str) else body.decode("utf-8-sig", "replace")
+    # an error may come as an event, or in lines of JSON, whatever the status
+    for each in (text, *(line.removeprefix("data:").strip() for line in text.splitlines()[:20] if "{" in line)):
+        try:
+            found = json.loads(each)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict | list):
+            return found
+    return text
 
 
 def _strings(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:

@@ -1,14 +1,16 @@
 """Separates what a model thinks aloud from what it answers, while the answer streams in.
 
-A thought comes between `<think>` and `</think>` in the content, or in a separate field. Some models have the
-opening tag in their prompt, so that only `</think>` appears
-(https://github.com/deepseek-ai/DeepSeek-R1/issues/350, https://github.com/vllm-project/vllm/issues/12999).
+A thought comes between tags in the content, such as `<think>` and `</think>` (core.nebula.templates has the pairs of
+all families), or in a separate field. Some models have the opening tag in their prompt, so that only the closing one
+appears (https://github.com/deepseek-ai/DeepSeek-R1/issues/350, https://github.com/vllm-project/vllm/issues/12999).
+gpt-oss writes messages in named channels (https://github.com/openai/harmony): `<|channel|>analysis<|message|>…<|end|>`;
+its last channel is the answer. Where a server drops the tokens, `analysis…assistantfinal…` is left of them.
 
 A tag counts only where it can be one: an opening tag at the very start of an answer, a closing tag after it. So an
 answer may mention `<think>` without losing a word. If a model is known to omit the opening tag, its output counts as
 thought from the first word, until one of these decides:
 
-    </think>                    all before it was thought; the answer begins
+    a closing tag               all before it was thought; the answer begins
     a reasoning field           the server separates thoughts itself: all before it was answer
     the end, by `stop`          there was no thought: all of it was the answer
     the end, by anything else   an unfinished thought
@@ -24,8 +26,8 @@ import re
 from enum import Enum, auto
 
 from core.domain.chat import Delta, Finish
+from core.nebula.templates import ANSWER_TAGS, THOUGHT_TAGS
 
-OPENING_TAG, CLOSING_TAG = "<think>", "</think>"
 MAX_JUDGED_TAGS = 100  # closing tags in one answer; an answer with more of them is about tags
 _UNOPENED = re.compile(r"(?<![a-z0-9])r1(?![0-9])|deepseek-?r1|qwq|(?<!no)(?<!no-)(?<!non)(?<!non-)thinking")
 _TICKS = re.compile("`+")
@@ -36,6 +38,57 @@ _SENTENCE_ENDS = ".!?;…。！？；"
 _QUOTES = "\"'“‘„«「『([{（*_:：<>=|"
 
 
+class _Tags:
+    """Several tags, looked for without regard to case. `keep`: what ends the search without being part of the tag."""
+
+    def __init__(self, *tags: str, keep: str = "") -> None:
+        self._tags, self._keep = tuple(tag.lower() for tag in tags), keep
+        self._pattern = re.compile("|".join(map(re.escape, tags)), re.IGNORECASE)
+        self._first = re.compile(f"[{re.escape(''.join({tag[0] for tag in self._tags}))}]")
+        self._longest = max(map(len, tags))
+
+    def possible(self, content: str) -> bool:
+        """Whether a tag may be or begin in this text."""
+        return self._first.search(content) is not None
+
+    def leads(self, content: str) -> str:
+        """The tag with which this text begins, "" if with none."""
+        found = self._pattern.match(content)
+        return found[0] if found else ""
+
+    def inside(self, content: str) -> bool:
+        return self._pattern.search(content) is not None
+
+    def partition(self, content: str) -> tuple[str, str, str]:
+        """The text before the first tag, the tag, and the text after it."""
+        found = self._pattern.search(content)
+        if found is None:
+            return content, "", ""
+        end = found.start() if found[0].lower() == self._keep else found.end()
+        return content[: found.start()], found[0], content[end:]
+
+    def tail(self, content: str) -> int:
+        """How many characters at the end may be the beginning of a tag."""
+        for found in self._first.finditer(content, max(0, len(content) - self._longest + 1)):
+            rest = content[found.start() :].lower()
+            if any(tag.startswith(rest) for tag in self._tags):
+                return len(rest)
+        return 0
+
+
+_CLOSERS = {opening: _Tags(closing) for opening, closing in THOUGHT_TAGS.items()}
+_OPENING = _Tags(*THOUGHT_TAGS)
+# Closing tags that are certain enough to count without an opening one.
+_ANY = _Tags(*(tag for tag in THOUGHT_TAGS.values() if "think" in tag or "thought" in tag or "reason" in tag))
+_ANSWER = _Tags(*ANSWER_TAGS)
+# gpt-oss's channels: what ends one, and what begins the next; each needs no other.
+_CHANNEL, _MESSAGE, _ASSISTANT = "<|channel|>", "<|message|>", "<|start|>assistant"
+_CHANNEL_ENDS = _Tags("<|end|>", "<|call|>", "<|return|>", _ASSISTANT, _CHANNEL, keep=_CHANNEL)
+_MAX_CHANNEL_NAME = 200
+_GLUED, _GLUED_END = "analysis", _Tags("assistantfinal")
+_BEGINNINGS = (*THOUGHT_TAGS, *THOUGHT_TAGS.values(), *ANSWER_TAGS, _CHANNEL, _ASSISTANT, _GLUED)
+
+
 def thinks_unopened(model: str) -> bool:
     """Whether a model of this name may begin inside a thought, without an opening tag."""
     return _UNOPENED.search(model.lower()) is not None
@@ -43,7 +96,7 @@ def thinks_unopened(model: str) -> bool:
 
 class _State(Enum):
     START = auto()  # only white space or part of a tag so far
-    THOUGHT = auto()  # after <think>
+    THOUGHT = auto()  # after an opening tag
     HELD = auto()  # no tag yet, from a model that omits the opening tag
     ANSWER = auto()
 
@@ -59,6 +112,7 @@ class Splitter:
         """`unopened`: the model may begin inside a thought (see `thinks_unopened`)."""
         self._unopened = unopened
         self._state = _State.START
+        self._closer = _ANY  # what ends the thought
         self._pending = ""  # undecided so far: white space, part of a tag, or a tag and the blanks after it
         self._held: list[str] = []
         self._said: _Said | None = _Said()  # the answer, while it may still turn out to be thought
@@ -81,7 +135,7 @@ class Splitter:
         if self._state is _State.ANSWER:
             if self._said is None:
                 return Delta(text + content, thought)
-            if not self._pending and "<" not in content:  # the usual case, and the cheapest
+            if not self._pending and not _ANY.possible(content):  # the usual case, and the cheapest
                 self._said.add(content)
                 return Delta(content)
         more = self._split(content)
@@ -99,11 +153,7 @@ class Splitter:
             return Delta(thought=pending)
         if self._state is _State.START:
             return Delta(text=pending.lstrip())
-        if (
-            self._said is not None
-            and pending.startswith(CLOSING_TAG)
-            and self._said.ends_thought(pending[len(CLOSING_TAG) :])
-        ):
+        if self._said is not None and (tag := _ANY.leads(pending)) and self._said.ends_thought(pending[len(tag) :]):
             return self._restart("")
         return Delta(text=pending)
 
@@ -129,26 +179,14 @@ class Splitter:
                 more = self._watch(content)
                 return Delta(more.text, thought + more.thought, restart=more.restart)
             if self._state is _State.START:
-                begun = content.lstrip()
-                if begun not in (OPENING_TAG, CLOSING_TAG) and (
-                    OPENING_TAG.startswith(begun) or CLOSING_TAG.startswith(begun)
-                ):
+                content, waits = self._begin(content)
+                if waits:
                     self._pending = content
                     return Delta(thought=thought)
-                if begun.startswith(OPENING_TAG):
-                    self._state, self._said, content = _State.THOUGHT, None, begun[len(OPENING_TAG) :]
-                elif begun.startswith(CLOSING_TAG) and (self._unopened or self._said is None):  # an empty thought
-                    self._unopened, self._said, content = False, None, begun[len(CLOSING_TAG) :]
-                    if not content:
-                        return Delta(thought=thought)
-                elif self._unopened and not content.startswith("\n\n"):
-                    self._state = _State.HELD
-                else:
-                    self._state, content = _State.ANSWER, begun
                 continue
-            said, closed, rest = content.partition(CLOSING_TAG)
+            said, closed, rest = self._closer.partition(content)
             if not closed:
-                kept = _tail(content)
+                kept = self._closer.tail(content)
                 said, self._pending = content[: len(content) - kept], content[len(content) - kept :]
                 if self._state is _State.HELD:
                     self._held.append(said)
@@ -158,25 +196,64 @@ class Splitter:
             # the answer has not begun: a second thought may follow, and its tag counts
             self._state, self._unopened, self._said, content = _State.START, False, None, rest
 
+    def _begin(self, content: str) -> tuple[str, bool]:
+        """Decide what begins here. Returns the text after what only marks it, and whether more of it is needed first;
+        without more, either the state has changed or the text has become shorter."""
+        begun = content.lstrip()
+        lower = begun.lower()
+        if begun == _GLUED or any(len(lower) < len(tag) and tag.startswith(lower) for tag in _BEGINNINGS):
+            return content, True
+        if tag := _OPENING.leads(begun):
+            self._state, self._said, self._closer = _State.THOUGHT, None, _CLOSERS[tag.lower()]
+            return begun[len(tag) :], False
+        if begun.startswith(_ASSISTANT):
+            self._said = None
+            return begun[len(_ASSISTANT) :], not begun[len(_ASSISTANT) :]
+        if begun.startswith(_CHANNEL):
+            name, named, rest = begun[len(_CHANNEL) :].partition(_MESSAGE)
+            if named:
+                final = name.strip().lower().startswith("final")
+                self._state, self._said = (_State.ANSWER if final else _State.THOUGHT), None
+                self._closer = _CHANNEL_ENDS
+                return rest.lstrip() if final else rest, False
+            if len(name) <= _MAX_CHANNEL_NAME:
+                return content, True
+        known = self._unopened or self._said is None
+        if known and (tag := _ANY.leads(begun)):  # an empty thought
+            self._unopened, self._said = False, None
+            return begun[len(tag) :], not begun[len(tag) :]
+        if self._said is None and (tag := _ANSWER.leads(begun)):
+            self._state = _State.ANSWER
+            return begun[len(tag) :].lstrip(), False
+        if begun.startswith(_GLUED) and begun[len(_GLUED)].isalpha() and not "a" <= begun[len(_GLUED)] <= "z":
+            self._state, self._closer = _State.HELD, _GLUED_END
+            self._held.append(_GLUED)
+            return begun[len(_GLUED) :], False
+        if self._unopened and not content.startswith("\n\n"):
+            self._state, self._closer = _State.HELD, _ANY
+            return content, False
+        self._state = _State.ANSWER
+        return begun, False
+
     def _watch(self, content: str) -> Delta:
         """Process a piece of the answer, in which a closing tag may turn all before it into thought."""
         text = ""
         while self._said is not None:
-            before, closed, after = content.partition(CLOSING_TAG)
+            before, closed, after = _ANY.partition(content)
             if not closed:
-                kept = _tail(content)
+                kept = _ANY.tail(content)
                 before, self._pending = content[: len(content) - kept], content[len(content) - kept :]
                 self._said.add(before)
                 return Delta(text + before)
             self._said.add(before)
             text += before
             if not after.lstrip(" \t"):  # only what follows shows whether it is a tag or a word
-                self._pending = CLOSING_TAG + after
+                self._pending = closed + after
                 return Delta(text)
             if self._said.ends_thought(after):
                 return self._restart(after)
-            self._said.add(CLOSING_TAG)
-            text, content = text + CLOSING_TAG, after
+            self._said.add(closed)
+            text, content = text + closed, after
             if self._said.judged == MAX_JUDGED_TAGS:
                 self._said = None
         return Delta(text + content)
@@ -219,7 +296,7 @@ class _Said:
         for line in lines:
             self._scan(line)
         line = _prose(self._line)
-        if self._fence or self._opened or OPENING_TAG in line or "`" in line or _MARKER.fullmatch(line):
+        if self._fence or self._opened or _OPENING.inside(line) or "`" in line or _MARKER.fullmatch(line):
             return False
         follows = after.lstrip(" \t")
         last = not follows or follows[0] in "\r\n"
@@ -241,8 +318,8 @@ class _Said:
                 self._fence = ""
         elif found and not (found[1][0] == "`" and "`" in found[2]):
             self._fence = found[1]
-        elif OPENING_TAG in line:
-            self._opened = self._opened or OPENING_TAG in _prose(line)
+        elif _OPENING.inside(line):
+            self._opened = self._opened or _OPENING.inside(_prose(line))
 
 
 def split(content: str, thought: str, finish: Finish, unopened: bool = False) -> Delta:
@@ -272,9 +349,3 @@ def _prose(line: str) -> str:
             start, ticks = run.end(), 0
     parts.append("`" if ticks else line[start:])
     return "".join(parts)
-
-
-def _tail(content: str) -> int:
-    """How many characters at the end may be the beginning of a closing tag."""
-    start = content.rfind("<", max(0, len(content) - len(CLOSING_TAG) + 1))
-    return len(content) - start if start >= 0 and CLOSING_TAG.startswith(content[start:]) else 0

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class RetryPolicy:
-    """The attempts at one request. It honours Retry-After; other pauses are random, and their maximum doubles."""
+    """The attempts at one request. Pauses are random, and their maximum doubles; none is shorter than Retry-After."""
 
     def __init__(self, attempts: int, backoff: float, model: str, before: Before | None = None) -> None:
         """`attempts`: how many in all. `backoff`: the longest first pause, in seconds. `before`: see Before."""
@@ -35,8 +35,7 @@ class RetryPolicy:
         wait = failed.wait
         if not failed.again or not self._left or (failed.once and self._once) or (wait or 0) > MAX_WAIT_SECONDS:
             raise failed.error from failed.__cause__
-        if wait is None:
-            wait = random.uniform(0, self._backoff)
+        wait = max(wait or 0.0, random.uniform(self._backoff / 2, self._backoff))
         self._left -= 1
         self._once = self._once or failed.once
         self._backoff = min(2 * self._backoff, MAX_BACKOFF_SECONDS)

@@ -6,6 +6,8 @@ The format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsi
 import codecs
 from dataclasses import dataclass
 
+import msgspec
+
 MAX_EVENT_BYTES = 1 << 20  # a token takes a few hundred
 
 
@@ -26,6 +28,8 @@ class EventDecoder:
 
     Only LF, CR and CRLF end a line: U+2028 and similar are ordinary characters inside JSON.
     Events without data (comments, pings, `id:` and `retry:` blocks) are skipped. Invalid UTF-8 becomes U+FFFD.
+    Two mistakes of real servers are understood: `data:` twice in a line, as a doubled proxy writes it, and lines of
+    data without a blank line between them, if each is a JSON object of its own.
     """
 
     def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
@@ -39,6 +43,7 @@ class EventDecoder:
         self._name = ""
         self._data: list[bytes] = []
         self._size = 0
+        self._dense = False  # no blank lines separate the events
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Return the events that these bytes complete. Raises EventTooLong."""
@@ -84,7 +89,8 @@ class EventDecoder:
         """Decode the usual read: whole events and no part of another."""
         events: list[ServerSentEvent] = []
         for block in data[:-2].split(b"\n\n"):
-            if block.startswith(b"data: ") and b"\n" not in block and len(block) <= self._limit:
+            usual = block.startswith(b"data: ") and b"\n" not in block and not block.startswith(b"data:", 6)
+            if usual and len(block) <= self._limit:
                 if block[6:].strip(b" "):
                     events.append(ServerSentEvent(block[6:].decode("utf-8", "replace")))
                 continue
@@ -103,10 +109,17 @@ class EventDecoder:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
+            while value.startswith(b"data:"):
+                value = value[5:].removeprefix(b" ")
+            if len(self._data) == 1 and _begins_event(value) and _is_object(self._data[0]):
+                self._dispatch(events)
+                self._dense = True
             self._size += len(value)
             if self._size > self._limit:
                 raise EventTooLong(f"an event has more than {self._limit} bytes")
             self._data.append(value)
+            if self._dense and (value == b"[DONE]" or (len(self._data) == 1 and _is_object(value))):
+                self._dispatch(events)
         elif field == b"event":
             self._name = value.decode("utf-8", "replace")
 
@@ -117,3 +130,18 @@ class EventDecoder:
         self._data.clear()
         self._name = ""
         self._size = 0
+
+
+def _begins_event(value: bytes) -> bool:
+    return value.startswith(b"{") or value == b"[DONE]"
+
+
+def _is_object(data: bytes) -> bool:
+    """Whether this is a complete JSON object. Nearly all data is refused at its first and last byte."""
+    if not (data.startswith(b"{") and data.rstrip().endswith(b"}")):
+        return False
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return False
+    return True

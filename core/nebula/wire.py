@@ -4,21 +4,54 @@ The reader is tolerant: nearly every field may be missing, null or empty with se
 """
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from core.domain.chat import ChatRequest, Finish, Usage
+from core.nebula.dialect import Dialect, messages
 
-_FINISH = {"length": Finish.LENGTH, "max_tokens": Finish.LENGTH, "content_filter": Finish.FILTER}
-_BROKEN = ("abort", "error")  # of vLLM and OpenRouter: the server gave up, and the answer is incomplete
+# The words of servers for why a model stopped, in lower case. OpenAI, vLLM, SGLang, llama.cpp, TGI, Ollama, Anthropic,
+# Gemini, Bedrock, Cohere, Mistral, GLM, Qwen, DeepSeek and OpenRouter each have their own.
+_STOPPED = re.compile(
+    r"stop(ped|_sequence|_word|_str|_token)?|end(_turn|_of_turn|_of_text|oftext)?|turn_end|eos(_token)?|eot(_id)?|word"
+    r"|complet(e|ed|ion)|finish(ed)?|fin|done|success|normal"
+)
+# What other words speak of; the first match counts. A server that gave up leaves an answer that is not complete.
+_SPOKEN = (
+    (
+        re.compile(r"context|length|max_?(?:new_|output_|completion_)?tokens|token_?limit|truncat|^limit$|incomplete"),
+        Finish.LENGTH,
+    ),
+    (
+        re.compile(r"filter|safety|block|recitation|prohibited|spii|refus|sensitiv|guardrail|moderat|flagged|policy"),
+        Finish.FILTER,
+    ),
+    (
+        re.compile(
+            r"error|abort|cancel|time_?out|fail|interrupt|overload|insufficient|disconnect|network|closed|killed"
+        ),
+        None,
+    ),
+)
+_REASONS = ("finish_reason", "finishReason", "done_reason")
+# A second field, in which some servers say more; it counts only if we know its word (in vLLM it may be a stop string).
+_MORE_REASONS = (
+    *("native_finish_reason", "nativeFinishReason", "stop_reason", "stopReason", "stop_type"),
+    *("finish_details", "incomplete_details"),
+)
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The content of one chunk or one whole answer. `broken`: the server says that it gave up."""
+    """The content of one chunk or one whole answer.
+
+    `broken`: the server says that it gave up. `message`: the content is a whole message, not a piece of one.
+    """
 
     text: str = ""
     thought: str = ""
@@ -26,18 +59,23 @@ class Chunk:
     usage: Usage | None = None
     error: object = None
     broken: bool = False
+    message: bool = field(default=False, compare=False)
 
 
 class _Delta(msgspec.Struct):
     content: str
     reasoning_content: None = None
     reasoning: None = None
+    thinking: None = None
 
 
 class _Choice(msgspec.Struct):
     delta: _Delta
     index: Literal[0] | None = None
     finish_reason: None = None
+    finishReason: None = None
+    native_finish_reason: None = None
+    stop_reason: None = None
     error: None = None
 
 
@@ -53,21 +91,28 @@ class _Words(msgspec.Struct):
 _WORDS = msgspec.json.Decoder(_Words)
 
 
-def request_body(request: ChatRequest, model: str, *, stream: bool, usage: bool) -> bytes:
-    """The request as JSON in UTF-8. `usage`: ask a stream for its token counts."""
-    body: dict[str, object] = {
+def request_fields(request: ChatRequest, model: str, dialect: Dialect, *, stream: bool) -> dict[str, object]:
+    """The fields of a request in this dialect."""
+    fields: dict[str, object] = {
         "model": model,
-        "messages": [{"role": message.role, "content": _clean(message.content)} for message in request.messages],
-        "max_tokens": request.max_tokens,
+        "messages": [{"role": each.role, "content": _clean(each.content)} for each in messages(request, dialect)],
+        dialect.output: request.max_tokens,
         "stream": stream,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "stream_options": {"include_usage": True} if stream else None,
     }
-    if request.temperature is not None:
-        body["temperature"] = request.temperature
-    if request.top_p is not None:
-        body["top_p"] = request.top_p
-    if stream and usage:
-        body["stream_options"] = {"include_usage": True}
-    return json.dumps(body, ensure_ascii=False).encode()
+    nulls = (dialect.output,) if dialect.nulls else ()
+    return {
+        name: value
+        for name, value in fields.items()
+        if name not in dialect.omitted and (value is not None or name in nulls)
+    }
+
+
+def request_body(fields: Mapping[str, object]) -> bytes:
+    """The fields of a request as JSON in UTF-8."""
+    return json.dumps(fields, ensure_ascii=False).encode()
 
 
 def words(data: str) -> str | None:
@@ -83,48 +128,104 @@ def parse(data: str) -> Chunk | None:
 
     Raises ValueError if the object is malformed.
     """
-    if data.lstrip()[:1] != "{":
+    if data.lstrip("\ufeff \t\r\n")[:1] != "{":
         return None
     try:
-        value = json.loads(data)
+        value = json.loads(data.lstrip("\ufeff"))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     return _chunk(value) if isinstance(value, dict) else None
 
 
 def _chunk(value: dict[str, object]) -> Chunk:
-    error = value.get("error") or None
-    choices = value.get("choices")
-    if error is None and "choices" not in value and ("detail" in value or value.get("object") == "error"):
-        error = value
-    usage = _usage(value.get("usage"))
-    if not isinstance(choices, list):
+    choices, usage = value.get("choices"), _usage(value.get("usage"))
+    choice: dict[str, object] | None = None
+    if isinstance(choices, list):
+        found = (each for each in choices if isinstance(each, dict) and each.get("index") in (0, None))
+        choice = next(found, None)
+    elif isinstance(value.get("delta"), dict) or isinstance(value.get("message"), dict):
+        choice = value  # Ollama's own form
+    error = value.get("error") or (choice or {}).get("error") or (None if choice else _refusal(value))
+    if choice is None:
         return Chunk(usage=usage, error=error)
-    for choice in choices:
-        if isinstance(choice, dict) and choice.get("index") in (0, None):
-            break
-    else:
-        return Chunk(usage=usage, error=error)
-    said = choice.get("delta") or choice.get("message")
+    said, whole = choice.get("delta"), False
+    message = choice.get("message")
+    if isinstance(message, dict) and not (isinstance(said, dict) and _content(said)):
+        # some servers repeat the whole message beside an empty delta; Ollama's messages are pieces
+        said, whole = message, "done" not in value
     text = thought = ""
     if isinstance(said, dict):
-        content = said.get("content")
-        text = content if isinstance(content, str) else _parts(content, "text")
-        # if both names are present, they hold the same words (https://github.com/vllm-project/vllm/issues/27755)
-        for name in ("reasoning_content", "reasoning"):
-            field = said.get(name)
-            if isinstance(field, str) and field:
-                thought = field
-                break
-        else:
-            thought = _parts(content, "thinking") if isinstance(content, list) else ""
+        text, thought = _content(said) or ("", "")
     elif isinstance(choice.get("text"), str):
-        text = choice["text"]
-    text, thought, error = _clean(text), _clean(thought), error or choice.get("error")
-    reason = choice.get("finish_reason")
-    if not isinstance(reason, str) or not reason:
-        return Chunk(text, thought, usage=usage, error=error)
-    return Chunk(text, thought, _FINISH.get(reason, Finish.STOP), usage, error, broken=reason in _BROKEN)
+        text = str(choice["text"])
+    finish, broken = _finish(choice, value)
+    return Chunk(_clean(text), _clean(thought), finish, usage, error, broken, whole)
+
+
+def _refusal(value: dict[str, object]) -> object:
+    """The value itself, if it has no choices and is an error: each family of servers has its own form."""
+    code = value.get("code")
+    base = value.get("base_resp")  # MiniMax
+    failed = (
+        "detail" in value
+        or value.get("object") == "error"
+        or value.get("type") == "error"
+        or value.get("success") is False
+        or (isinstance(base, dict) and base.get("status_code") not in (None, 0, "0"))
+        or (
+            isinstance(code, int | str)
+            and code not in (0, "", "0", 200, "200")
+            and ("msg" in value or "message" in value)
+        )
+    )
+    return value if failed else None
+
+
+def _content(said: dict[str, object]) -> tuple[str, str] | None:
+    """The text and the thought of a delta or a message; None if it has neither."""
+    content = said.get("content")
+    text = content if isinstance(content, str) else _parts(content, "text")
+    # if several names are present, they hold the same words (https://github.com/vllm-project/vllm/issues/27755)
+    fields = (field for name in _THOUGHTS if isinstance(field := said.get(name), str) and field)
+    thought = next(fields, None) or _parts(content, "thinking")
+    return (text, thought) if text or thought else None
+
+
+def _finish(choice: dict[str, object], value: dict[str, object]) -> tuple[Finish | None, bool]:
+    """Why the model stopped, None if it has not, and whether the server gave up."""
+    first = next(filter(None, (_reason(choice, name) for name in _REASONS)), "")
+    if not first and "choices" not in value and value.get("done") is True:
+        first = "stop"
+    finish, broken = _meaning(first)
+    for each in (choice, value) if first else ():
+        for name in _MORE_REASONS:
+            more, gave_up = _meaning(_reason(each, name))
+            if gave_up or more in (Finish.LENGTH, Finish.FILTER):
+                return more, gave_up
+            if more is Finish.STOP and finish is Finish.UNKNOWN:
+                finish = more
+    return finish, broken
+
+
+def _reason(holder: dict[str, object], name: str) -> str:
+    reason = holder.get(name)
+    if isinstance(reason, dict):
+        reason = reason.get("type") or reason.get("reason")
+    return reason if isinstance(reason, str) else ""
+
+
+def _meaning(reason: str) -> tuple[Finish | None, bool]:
+    """What a server's word for the end means: the finish, and whether the server gave up."""
+    word = re.sub(r"[^a-z]+", "_", reason[:200].lower()).strip("_").removeprefix("finishreason_")
+    word = word.removeprefix("finish_reason_")
+    if not word or word in ("null", "none", "unspecified"):
+        return None, False
+    if _STOPPED.fullmatch(word):
+        return Finish.STOP, False
+    for spoken, finish in _SPOKEN:
+        if spoken.search(word):
+            return finish or Finish.UNKNOWN, finish is None
+    return Finish.UNKNOWN, False
 
 
 def _clean(text: str) -> str:
@@ -149,8 +250,8 @@ def _parts(content: object, kind: str) -> str:
 def _usage(value: object) -> Usage | None:
     if not isinstance(value, Mapping):
         return None
-    prompt, completion = value.get("prompt_tokens"), value.get("completion_tokens")
-    return Usage(
-        prompt if isinstance(prompt, int) else 0,
-        completion if isinstance(completion, int) else 0,
-    )
+    return Usage(_tokens(value.get("prompt_tokens")), _tokens(value.get("completion_tokens")))
+
+
+def _tokens(value: object) -> int:
+    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0

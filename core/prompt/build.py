@@ -17,6 +17,10 @@ ROOM_RULE = (
 )
 
 
+# An answer of fewer tokens is not worth asking for: then the server decides whether the question fits.
+LEAST_OUTPUT = 256
+
+
 def build(
     settings: ChannelSettings,
     history: Sequence[Exchange],
@@ -24,14 +28,16 @@ def build(
     *,
     model: str,
     context: int,
+    window: int | None = None,
     max_output: int | None = None,
     estimator: TokenEstimator,
 ) -> ChatRequest:
     """Build the request for this question, with as much of the newest history as fits.
 
     `context` is the model's window in tokens; the request leaves room for the answer and for errors of the estimate.
+    `window` is a smaller one, which a refusal named: it limits the history, but the question is sent all the same.
     `max_output` is the longest answer that the model can give, in tokens.
-    Raises ContextTooLong if not even the question alone fits.
+    Raises ContextTooLong if the question alone can't fit, however wrong the estimate is.
     """
     room = not question.place.direct
     rules = f"{settings.prompt}\n\n{ROOM_RULE}" if room else settings.prompt
@@ -39,10 +45,13 @@ def build(
     longest = settings.max_tokens
     if longest is not None and max_output is not None:
         longest = min(longest, max_output)
-    output = min(longest or 1024, context // 2)
-    left = int(context * 0.95) - output - sum(estimator.count(model, each.content) for each in fixed)
-    if left < 0:
+    limit = min(context, window or context)
+    output = min(longest or 1024, limit // 2)
+    if sum(estimator.least(each.content) for each in fixed) > int(context * 0.95) - min(output, context // 4):
         raise ContextTooLong(f"the question alone does not fit into {context} tokens")
+    left = int(limit * 0.95) - output - sum(estimator.count(model, each.content) for each in fixed)
+    if left < 0:  # rather a short answer than none
+        output = max(min(longest or 1024, LEAST_OUTPUT), output + left)
     remembered: list[ChatMessage] = []
     for exchange in reversed(history):
         pair = [

@@ -11,6 +11,7 @@ from core.reply.state import Phase, Reply
 
 CUT = "This answer reached its length limit (`max_tokens`). Ask me to continue."
 FILTERED = "The model's content filter stopped this answer. Try asking in another way."
+INCOMPLETE = "The model stopped for a reason that I don't know, so this answer may be incomplete."
 SPENT = (
     "The model spent its whole length limit on thinking. Raise it with `!set max_tokens …`, or choose another model."
 )
@@ -211,7 +212,8 @@ def _short(model: str) -> str:
 
 
 def _is_cut(reply: Reply) -> bool:
-    return bool(reply.phase is Phase.DONE and reply.finish is Finish.LENGTH and reply.text and not reply.notice)
+    cut = reply.finish in (Finish.LENGTH, Finish.UNKNOWN)
+    return bool(reply.phase is Phase.DONE and cut and reply.text and not reply.notice)
 
 
 def _end(reply: Reply) -> str:
@@ -222,6 +224,8 @@ def _end(reply: Reply) -> str:
             return CUT if reply.text else SPENT
         case Phase.DONE if reply.finish is Finish.FILTER:
             return FILTERED
+        case Phase.DONE if reply.finish is Finish.UNKNOWN:
+            return INCOMPLETE
         case Phase.FAILED:
             return reply.notice
         case Phase.STOPPED:

@@ -116,6 +116,7 @@ class Config(Section):
     question_characters: int = Field(32_000, ge=100)
     inbox_limit: int = Field(20, ge=1)
     missed_minutes: float = Field(30, ge=0, le=50)  # shorter than the store remembers the id of a question
+    unreadable_seconds: float = Field(180, ge=0, le=86_400)
     turn_attempts: int = Field(3, ge=1)
     turns_at_once: int = Field(200, ge=1)
     lease_seconds: float = Field(7, ge=1, le=3600)

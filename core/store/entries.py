@@ -3,6 +3,8 @@
 An entry is `<words>|<value>`. The Lua steps find it by its words, which are plain text; the value may be encrypted.
 """
 
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Iterable, Iterator
@@ -21,15 +23,25 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+NOBODY = Author("", "")
+CANT_READ = (
+    "I can't read a question that waited here: another version of me stored it, or I no longer have its key. "
+    "Please ask it again."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A question as it is stored. The names are those of the first version, which other processes may still run."""
+    """A question as it is stored. The names are those of the first version, which other processes may still run.
+
+    Whatever another version may not have stored has a default here, as in all stored records; what it has beside these
+    is ignored.
+    """
 
     id: TurnId
     place: Place
-    author: Author
-    text: str
+    author: Author = NOBODY
+    text: str = ""
     message: str = ""
     at: float = 0.0
     attachments: tuple[Attachment, ...] = ()
@@ -89,7 +101,7 @@ class _AnsweredQuestion:
     """An answered question as it is stored."""
 
     mention: _Question
-    messages: tuple[str, ...]
+    messages: tuple[str, ...] = ()
     offer: str = ""
 
     @classmethod
@@ -100,8 +112,28 @@ class _AnsweredQuestion:
         return AnsweredQuestion(self.mention.read(), self.messages, self.offer)
 
 
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """An exchange as it is stored."""
+
+    turn: TurnId
+    question: str
+    answer: str
+    author: Author = NOBODY
+    messages: tuple[str, ...] = ()
+    at: float = 0.0
+    model: str = ""
+    others: tuple[str, ...] = ()
+
+    def read(self) -> Exchange:
+        return Exchange(
+            self.turn, self.author, self.question, self.answer, self.messages, self.at, self.model, self.others
+        )
+
+
 _QUESTION = TypeAdapter(_Question)
 _EXCHANGE = TypeAdapter(Exchange)
+_STORED_EXCHANGE = TypeAdapter(_Exchange)
 _ANSWERED_QUESTION = TypeAdapter(_AnsweredQuestion)
 _PROGRESS = TypeAdapter(Progress)
 
@@ -116,46 +148,61 @@ class Entries:
         """An entry of the inbox. Its words are the question's id and message, and the messages it replaces with `~`."""
         replaced = (f"~{each}" for each in question.replaces.messages) if question.replaces else ()
         value = _QUESTION.dump_json(_Question.of(question), exclude_defaults=True)
-        return self._entry(conversation, (question.id, question.message, *replaced), value)
+        return self._entry("i", conversation, (question.id, question.message, *replaced), value)
 
     def exchange(self, conversation: Conversation, exchange: Exchange) -> bytes:
         """An entry of the history. Its words are the turn, the messages and, after `@`, the time, since it expires."""
         words = (exchange.turn, *exchange.messages, f"@{time.time():.0f}")
-        return self._entry(conversation, words, _EXCHANGE.dump_json(exchange, exclude_defaults=True))
+        return self._entry("h", conversation, words, _EXCHANGE.dump_json(exchange, exclude_defaults=True))
 
     def answered_question(self, conversation: Conversation, answered: AnsweredQuestion) -> bytes:
         """An entry of the answers that can be regenerated. Its words are the question's id and all messages."""
         words = (answered.question.id, answered.question.message, *answered.messages)
         value = _ANSWERED_QUESTION.dump_json(_AnsweredQuestion.of(answered), exclude_defaults=True)
-        return self._entry(conversation, words, value)
+        return self._entry("e", conversation, words, value)
 
     def read_question(self, conversation: Conversation, entry: bytes) -> Question:
-        """The reverse of `question`. Raises ValidationError, and Unreadable without the key."""
-        return _QUESTION.validate_json(self._value(conversation, entry)).read()
+        """The reverse of `question`. Raises Unreadable, also without the key."""
+        try:
+            return _QUESTION.validate_json(self._value("i", conversation, entry)).read()
+        except ValidationError:  # do not name it as the cause: it quotes its input
+            raise Unreadable("another version stored a question") from None
+
+    def questions_or_substitutes(self, conversation: Conversation, entries: Iterable[bytes]) -> Iterator[Question]:
+        """The questions; in place of each that can't be read, one of the same name that ends in a sentence."""
+        for entry in entries:
+            try:
+                yield self.read_question(conversation, entry)
+            except Unreadable:
+                yield substitute(conversation, entry)
 
     def questions(self, conversation: Conversation, entries: Iterable[bytes]) -> tuple[Question, ...]:
         """The questions that can be read."""
-        return tuple(each.read() for each in self._readable(conversation, _QUESTION, entries))
+        return tuple(each.read() for each in self._readable("i", conversation, _QUESTION, entries))
 
     def exchanges(self, conversation: Conversation, entries: Iterable[bytes]) -> tuple[Exchange, ...]:
         """The exchanges that can be read."""
-        return tuple(self._readable(conversation, _EXCHANGE, entries))
+        return tuple(each.read() for each in self._readable("h", conversation, _STORED_EXCHANGE, entries))
 
     def answered_questions(self, conversation: Conversation, entries: Iterable[bytes]) -> tuple[AnsweredQuestion, ...]:
         """The answered questions that can be read."""
-        return tuple(each.read() for each in self._readable(conversation, _ANSWERED_QUESTION, entries))
+        return tuple(each.read() for each in self._readable("e", conversation, _ANSWERED_QUESTION, entries))
 
-    def _entry(self, conversation: Conversation, words: Iterable[str], value: bytes) -> bytes:
-        return ",".join(words).encode() + b"|" + self._encryption.encrypt(value, conversation.name)
+    def _entry(self, kind: str, conversation: Conversation, words: Iterable[str], value: bytes) -> bytes:
+        before = ",".join(words).encode()
+        return before + b"|" + self._encryption.encrypt(value, conversation.name, _sealed(kind, before))
 
-    def _value(self, conversation: Conversation, entry: bytes) -> bytes:
-        return self._encryption.decrypt(entry.partition(b"|")[2], conversation.name)
+    def _value(self, kind: str, conversation: Conversation, entry: bytes) -> bytes:
+        before, _, stored = entry.partition(b"|")
+        return self._encryption.decrypt(stored, conversation.name, _sealed(kind, before))
 
-    def _readable(self, conversation: Conversation, kind: TypeAdapter[T], entries: Iterable[bytes]) -> Iterator[T]:
+    def _readable(
+        self, kind: str, conversation: Conversation, adapter: TypeAdapter[T], entries: Iterable[bytes]
+    ) -> Iterator[T]:
         """Skip entries that another version wrote; log only the error's type, because its text quotes the input."""
         for entry in entries:
             try:
-                yield kind.validate_json(self._value(conversation, entry))
+                yield adapter.validate_json(self._value(kind, conversation, entry))
             except (ValidationError, Unreadable) as error:
                 log.warning("skipped an entry that can't be read (%s)", type(error).__name__)
 
@@ -165,11 +212,43 @@ def has(entry: bytes, word: str) -> bool:
     return word.encode() in entry.partition(b"|")[0].split(b",")
 
 
+def _sealed(kind: str, words: bytes) -> bytes:
+    """What an encrypted value is bound to: the list that it is in (see Mailboxes.key), and its words."""
+    return kind.encode() + b"\0" + words
+
+
+def substitute(conversation: Conversation, entry: bytes) -> Question:
+    """A question in place of one that can't be read, with as much as its words and its conversation say."""
+    words = entry.partition(b"|")[0].decode("utf-8", "replace").split(",") if b"|" in entry else [""]
+    digest = hashlib.sha1(entry, usedforsecurity=False).hexdigest()
+    # Lua finds the entry by its first word, as it stands there, or by its digest (see `has` in common.lua).
+    name = words[0] if words[0] and "\ufffd" not in words[0] else f"unreadable/{digest}"
+    message = next((each for each in words[1:2] if not each.startswith("~")), "")
+    platform, workspace, channel, thread = (*conversation.scope.split("/"), "", "", "")[:4]
+    # A thread with the name of the message is the one that the reply was to open.
+    place = Place(platform, workspace, channel, "" if thread == message else thread, direct=workspace == "-")
+    author = Author(conversation.owner, "")
+    private = bool(conversation.owner)
+    return Question(TurnId(name), place, author, "", message, kind=Declined(CANT_READ), private=private)
+
+
 def progress_entry(progress: Progress) -> bytes:
     """The progress as it is stored; empty if there is none, which leaves the stored one unchanged."""
     return _PROGRESS.dump_json(progress) if progress.messages else b""
 
 
 def read_progress(entry: bytes | None, before: Progress = NOTHING_SHOWN) -> Progress:
-    """The reverse of `progress_entry`; `before` if nothing is stored. Raises ValidationError."""
-    return _PROGRESS.validate_json(entry) if entry else before
+    """The reverse of `progress_entry`; `before` if nothing is stored, or nothing of it can be read."""
+    if not entry:
+        return before
+    try:
+        return _PROGRESS.validate_json(entry)
+    except ValidationError:
+        log.warning("another version stored how far a reply has come")
+    try:
+        messages = json.loads(entry)["messages"]
+    except (ValueError, TypeError, KeyError):
+        return before
+    # Without these messages the reply would be posted once more.
+    known = isinstance(messages, list) and all(isinstance(each, str) for each in messages)
+    return Progress(tuple(messages)) if known else before

@@ -11,6 +11,7 @@ from core.domain.conversation import Conversation
 from core.settings.encryption import NO_ENCRYPTION, Encryption
 from core.store.entries import Entries
 from core.store.redis.client import guarded
+from core.store.redis.spaces import Spaces
 from core.store.scripts import Script, load
 
 P = ParamSpec("P")
@@ -27,6 +28,7 @@ class Retention:
     exchanges: int = 100
     window_bytes: int = 256 * 1024
     ended: int = 10  # turns of a conversation whose answer can be regenerated
+    unreadable: float = 180  # how long a question that nobody can read waits for a process that can
 
 
 DEFAULT_RETENTION = Retention()
@@ -38,6 +40,8 @@ def _common(
     history: str,
     ended: str,
     leases: str,
+    in_channel: str,
+    in_workspace: str,
     /,
     *,
     name: str,
@@ -68,11 +72,19 @@ def _claim() -> Any:
 
 
 def _renew(*, fence: int, turn: str, progress: bytes) -> Any:
-    """0: somebody else holds the lease; 1: it is ours; 2: stop; 3: retract."""
+    """0: somebody else holds the lease; 1: it is ours; 2: stop; 3: retract; 4: the server lost the question."""
 
 
 def _release(*, fence: int, turn: str, progress: bytes) -> Any:
     """0: somebody else holds the lease; 1: handed back; 2: the turn had ended."""
+
+
+def _unread(*, fence: int, after_ms: int) -> Any:
+    """1: end the turn with a sentence; 0: handed back."""
+
+
+def _restore(dedupe: str, /, *, fence: int, turn: str, entry: bytes, dedupe_ms: int) -> Any:
+    """0: somebody else holds the lease; 1: the question is there again."""
 
 
 def _commit(
@@ -118,7 +130,11 @@ def _retain(*, keep_ms: int) -> Any:
     """1 if the conversation is remembered."""
 
 
-def _lapsed(leases: str, /, *, most: int, beginnings: Sequence[str]) -> Any:
+def _index() -> Any:
+    """1 if the conversation exists."""
+
+
+def _lapsed(leases: str, /, *, most: int, lease_ms: int, beginnings: Sequence[str]) -> Any:
     """The names of conversations."""
 
 
@@ -129,13 +145,21 @@ class Mailboxes:
     """
 
     def __init__(
-        self, redis: "Redis", limits: Retention, partitions: int = 1, encryption: Encryption = NO_ENCRYPTION
+        self,
+        redis: "Redis",
+        limits: Retention,
+        partitions: int = 1,
+        encryption: Encryption = NO_ENCRYPTION,
+        spaces: Spaces | None = None,
     ) -> None:
         self.redis, self.limits, self.partitions = redis, limits, partitions
+        self.spaces = spaces or Spaces()
         self.entries = Entries(encryption)
         self._common = Script(_common)
         self.accept, self.claim = self._step(_accept), self._step(_claim)
         self.renew, self.release = self._step(_renew), self._step(_release)
+        self.unread, self.restore = self._step(_unread), self._step(_restore)
+        self.index = self._step(_index)
         self.commit, self.stop = self._step(_commit), self._step(_stop)
         self.reset, self.revise = self._step(_reset), self._step(_revise)
         self.edit, self.delete = self._step(_edit), self._step(_delete)
@@ -144,16 +168,38 @@ class Mailboxes:
 
     def key(self, kind: str, conversation: Conversation) -> str:
         """The key of the state `c`, the inbox `i`, the history `h` or the answers that can be regenerated `e`."""
-        return f"nb:{self.tag(conversation.name)}:{kind}:{conversation.name}"
+        return f"{self._tagged(conversation.name)}:{kind}:{conversation.name}"
+
+    def dedupe_key(self, event: str) -> str:
+        """The key that says whether an event was accepted; in the partition of its name."""
+        return f"{self._tagged(event)}:d:{event}"
+
+    def question_key(self, conversation: Conversation, turn: str) -> str:
+        """The key that says whether a question was accepted; in the partition of its conversation."""
+        return f"{self._tagged(conversation.name)}:d:{turn}"
+
+    def index_keys(self, scope: str) -> tuple[str, ...]:
+        """The indexes of the conversations of a workspace or channel, one in each partition."""
+        prefix = self.spaces.prefix(scope)
+        return tuple(f"{prefix}:{{{partition}}}:n:{scope}" for partition in range(self.partitions))
+
+    def _tagged(self, name: str) -> str:
+        return f"{self.spaces.prefix(name)}:{self.tag(name)}"
 
     def tag(self, name: str) -> str:
         """The partition as a Cluster hash tag, which puts all keys of a conversation into one slot."""
         return f"{{{zlib.crc32(name.encode()) % self.partitions}}}"
 
     async def lapsed(self, partition: int, beginnings: Sequence[str], at_most: int) -> list[bytes]:
-        """Conversations of one partition with an expired lease and one of these beginnings. Raises StoreError."""
+        """Conversations of one partition with an expired lease and one of these beginnings, which are all of one space.
+        Raises StoreError."""
         async with guarded():
-            found: list[bytes] = await self._lapsed(f"nb:{{{partition}}}:leases", most=at_most, beginnings=beginnings)
+            found: list[bytes] = await self._lapsed(
+                f"{self.spaces.prefix(beginnings[0])}:{{{partition}}}:leases",
+                most=at_most,
+                lease_ms=ms(self.limits.lease),
+                beginnings=beginnings,
+            )
         return found
 
     def _step(self, stub: Callable[P, Any]) -> Callable[Concatenate[Conversation, P], Awaitable[Any]]:
@@ -162,13 +208,15 @@ class Mailboxes:
         run = self.redis.register_script(script.text)
 
         async def step(conversation: Conversation, /, *keys: P.args, **args: P.kwargs) -> Any:
-            limits = self.limits
+            limits, tagged = self.limits, self._tagged(conversation.name)
             first_keys, first_args = self._common.pack(
                 self.key("c", conversation),
                 self.key("i", conversation),
                 self.key("h", conversation),
                 self.key("e", conversation),
-                f"nb:{self.tag(conversation.name)}:leases",
+                f"{tagged}:leases",
+                f"{tagged}:n:{conversation.channel_scope}",
+                f"{tagged}:n:{conversation.workspace_scope}",
                 name=conversation.name,
                 lease_ms=ms(limits.lease),
                 longest_ms=ms(limits.keep),

@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 
 from core.store.mailbox import ms
 from core.store.redis.client import guarded
+from core.store.redis.spaces import Spaces
 from core.store.scripts import load
 
 # After a longer absence a platform counts as new, and the bot looks for nothing.
@@ -19,8 +20,8 @@ def _presence(key: str, /, *, present: int, keep_ms: int) -> Any:
 class Presence:
     """Knows when a platform was last heard from. `look_back`: how many seconds at most to look back; 0: not at all."""
 
-    def __init__(self, redis: "Redis", look_back: float) -> None:
-        self._look_back = look_back
+    def __init__(self, redis: "Redis", look_back: float, spaces: Spaces | None = None) -> None:
+        self._look_back, self._spaces = look_back, spaces or Spaces()
         self._presence = load(redis, _presence)
 
     async def away(self, name: str) -> float:
@@ -33,5 +34,6 @@ class Presence:
 
     async def _since(self, name: str, *, present: bool) -> float:
         async with guarded():
-            passed = await self._presence(f"nb:p:{{{name}}}", present=int(present), keep_ms=ms(_KEEP_SECONDS))
+            key = f"{self._spaces.prefix(name)}:p:{{{name}}}"
+            passed = await self._presence(key, present=int(present), keep_ms=ms(_KEEP_SECONDS))
         return int(passed) / 1000

@@ -1,22 +1,39 @@
 """Conversation lookups: finds questions and answers by message, and changes, lists and forgets them."""
 
-import re
-from collections.abc import Callable
-from contextlib import suppress
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import repeat
 from typing import Any
 
 from core.domain.conversation import Conversation, Exchange
 from core.domain.errors import StoreError
 from core.domain.progress import AnsweredQuestion
 from core.domain.question import Question
+from core.domain.retry import retried
 from core.domain.turn_id import TurnId
 from core.store.entries import has, read_progress
 from core.store.mailbox import Mailboxes, ms
 from core.store.redis.client import guarded
+from core.store.redis.erasure import Erasure
+from core.store.redis.spaces import FIRST
+from core.store.scripts import load
 
-_GLOB = re.compile(r"([*?\[\]\\^])")
+log = logging.getLogger(__name__)
+
+# How many steps of commands, buttons and edits use a connection at once. The pool's other connections are for what must
+# not wait: questions, leases, commits and limits.
+AT_ONCE = 8
+# How long such a step may wait for those before it.
+WAIT_SECONDS = 10.0
+# How long a command waits for the first index of conversations from before there were indexes.
+INDEX_SECONDS = 30.0
+INDEXED = f"{FIRST}:indexed"
+SCAN_KEYS = 1000  # that a step of a look at all keys looks at
+RETRY_SECONDS = 5.0  # until the next attempt to index
 
 
 class State(StrEnum):
@@ -37,20 +54,32 @@ class DeletedMessage:
     shown: AnsweredQuestion | None
 
 
+def _known(index: str, /) -> Any:
+    """The names of conversations."""
+
+
 class ConversationLookups:
     """Looks up and changes conversations: a read is one round trip, a change one Lua step. All raise StoreError."""
 
     def __init__(self, mailboxes: Mailboxes) -> None:
         self._mailboxes = mailboxes
         self._redis, self._entries = mailboxes.redis, mailboxes.entries
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._scanning = asyncio.Lock()
+        self._indexed = False
+        self._known = load(mailboxes.redis, _known)
+        self._erasure = Erasure(mailboxes.redis)
 
     async def running(self, conversation: Conversation) -> AnsweredQuestion | None:
-        """The running question of this conversation, with the messages of its reply, as far as they are known."""
-        async with guarded(), self._redis.pipeline(transaction=False) as pipe:
+        """The running question of this conversation, with the messages of its reply, as far as they are known.
+
+        If it can't be read, one of the same name that nobody asked: it can be stopped.
+        """
+        async with self._place(), guarded(), self._redis.pipeline(transaction=False) as pipe:
             pipe.lindex(self._mailboxes.key("i", conversation), 0)
             pipe.hget(self._mailboxes.key("c", conversation), "progress")
             entry, progress = await pipe.execute()
-        questions = self._entries.questions(conversation, [entry] if entry is not None else [])
+        questions = self._entries.questions_or_substitutes(conversation, [entry] if entry is not None else [])
         return next((AnsweredQuestion(each, read_progress(progress).messages) for each in questions), None)
 
     async def ended(self, conversation: Conversation, message: str) -> AnsweredQuestion | None:
@@ -61,7 +90,7 @@ class ConversationLookups:
 
     async def asked(self, conversation: Conversation, message: str) -> tuple[State, AnsweredQuestion] | None:
         """The question in this message if it waits, runs or was recently answered; None if there is none."""
-        async with guarded(), self._redis.pipeline(transaction=False) as pipe:
+        async with self._place(), guarded(), self._redis.pipeline(transaction=False) as pipe:
             for kind in "ie":
                 pipe.lrange(self._mailboxes.key(kind, conversation), 0, -1)
             inbox, ended = await pipe.execute()
@@ -88,24 +117,33 @@ class ConversationLookups:
     async def edit(self, conversation: Conversation, question: Question) -> State | None:
         """Change a waiting question and return WAITING; otherwise only return RUNNING, or None if it is gone."""
         entry = self._entries.question(conversation, question)
-        found = await self._mailboxes.edit(conversation, word=question.id, entry=entry)
+        async with self._place():
+            found = await self._mailboxes.edit(conversation, word=question.id, entry=entry)
         return {b"WAITING": State.WAITING, b"RUNNING": State.RUNNING}.get(found)
 
     async def revise(self, conversation: Conversation, answered: AnsweredQuestion) -> bool:
         """Change an answered question, for when its answer is regenerated; False if it was forgotten."""
         entry = self._entries.answered_question(conversation, answered)
-        return bool(await self._mailboxes.revise(conversation, word=answered.question.id, entry=entry))
+        async with self._place():
+            return bool(await self._mailboxes.revise(conversation, word=answered.question.id, entry=entry))
 
     async def delete(self, conversation: Conversation, message: str) -> DeletedMessage:
         """Forget the question or answer of a deleted message, and end its turn if it runs."""
-        running, waiting, exchange, answered = await self._mailboxes.delete(conversation, word=message)
+        async with self._place():
+            running, waiting, exchange, answered = await self._mailboxes.delete(conversation, word=message)
+        if waiting or exchange or answered:
+            await self.erase()
         exchanges = self._entries.exchanges(conversation, filter(None, [exchange]))
         found = self._entries.answered_questions(conversation, filter(None, [answered]))
         return DeletedMessage(bool(running), int(waiting), next(iter(exchanges), None), next(iter(found), None))
 
     async def reset(self, conversation: Conversation) -> int:
         """Forget the history of a conversation; returns how many exchanges it had."""
-        return int(await self._mailboxes.reset(conversation))
+        async with self._place():
+            count = int(await self._mailboxes.reset(conversation))
+        if count:
+            await self.erase()
+        return count
 
     async def forget(self, conversation: Conversation, person: str) -> int:
         """Forget this person's questions in a conversation and their answers; returns how many exchanges it forgot."""
@@ -121,37 +159,95 @@ class ConversationLookups:
         # Any waiting question may be answered together with the running one.
         waiting = self._entries.questions(conversation, await self._list("i", conversation))
         epoch = int(any(person == question.author.id for question in waiting))
-        return int(await self._mailboxes.forget(conversation, epoch=epoch, entries=mine))
+        async with self._place():
+            count = int(await self._mailboxes.forget(conversation, epoch=epoch, entries=mine))
+        if mine:
+            await self.erase()
+        return count
 
     async def retain(self, scope: str, keep: float) -> None:
         """Keep the conversations of a channel or thread for this many seconds, and forget what is older now."""
         for conversation in await self.conversations(scope):
-            await self._mailboxes.retain(conversation, keep_ms=ms(keep))
+            async with self._place():
+                await self._mailboxes.retain(conversation, keep_ms=ms(keep))
+        await self.erase()
 
     async def history(self, conversation: Conversation) -> tuple[Exchange, ...]:
         """The history of a conversation, oldest first."""
         return self._entries.exchanges(conversation, await self._list("h", conversation))
 
     async def conversations(self, scope: str) -> tuple[Conversation, ...]:
-        """The conversations of a channel: its own, its threads' and private ones."""
-        scope_glob = _GLOB.sub(r"\\\1", scope)
-        found = set()
-        async with guarded(30.0):  # it looks at every key once, in small steps
-            async for key in self._redis.scan_iter(match=f"nb:{{*}}:c:{scope_glob}*", count=1000):
-                name = key.decode().split(":c:", 1)[1]
-                if (conversation := Conversation.named(name)).is_in(scope):
-                    found.add(conversation)
-        return tuple(sorted(found, key=lambda each: each.name))
+        """The conversations of a workspace, channel or thread: its own, its threads' and private ones."""
+        if not self._indexed:
+            try:
+                async with asyncio.timeout(INDEX_SECONDS):
+                    await self.index(again=False)
+            except TimeoutError:
+                raise StoreError("the conversations from before the upgrade are still being looked for") from None
+        names: set[str] = set()
+        for key in self._mailboxes.index_keys("/".join(scope.split("/")[:3])):
+            async with self._place(), guarded():
+                names |= {name.decode("utf-8", "replace") for name in await self._known(key)}
+        found = (Conversation.named(name) for name in sorted(names))
+        return tuple(each for each in found if each.is_in(scope))
+
+    async def index(self, *, again: bool = True) -> None:
+        """Index the conversations of processes that did not do so themselves: those of an older version.
+
+        Looks at all keys, slowly, beside everything else. `again`: also if a process has done it; call it once at the
+        start, since processes of the older version may have run until now.
+        """
+        async with guarded():
+            self._indexed = self._indexed or bool(await self._redis.exists(INDEXED))
+        if self._indexed and not again:
+            return
+        async with self._scanning:
+            if again or not self._indexed:
+                await self._scan()
+                self._indexed = True
+                with suppress(StoreError):  # its memory may be full; then other processes look too
+                    async with guarded():
+                        await self._redis.set(INDEXED, 1)
+
+    async def _scan(self) -> None:
+        keys = self._redis.scan_iter(match=f"{FIRST}:{{*}}:c:*", count=SCAN_KEYS)  # older versions know no other space
+        while True:
+            async with guarded(INDEX_SECONDS):  # many keys may be passed over before one matches
+                key = await anext(keys, None)
+            if key is None:
+                return
+            name = key.decode("utf-8", "replace").split(":c:", 1)[1]
+            try:
+                await self._mailboxes.index(Conversation.named(name))
+            except StoreError as error:
+                log.warning("could not index a conversation: %s", error)
 
     async def erase(self) -> None:
-        """Have the server rewrite its log without what was forgotten; if we may not, its next rewrite does it."""
-        with suppress(StoreError):
-            async with guarded():
-                await self._redis.bgrewriteaof()
+        """Have the server rewrite its log without what was forgotten, soon."""
+        await self._erasure.request()
+
+    async def tidy(self) -> None:
+        """Index older conversations, then erase from the server's log what was forgotten or has expired, until
+        cancelled."""
+        await retried(self.index, repeat(RETRY_SECONDS), on=StoreError)
+        await self._erasure.run()
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """One of a few connections, so that however many commands there are, others find one too. Raises StoreError."""
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._places.acquire()
+        except TimeoutError:
+            raise StoreError("too many commands at once") from None
+        try:
+            yield
+        finally:
+            self._places.release()
 
     async def _list(self, kind: str, conversation: Conversation, word: str = "") -> list[bytes]:
         """The entries of a list; with `word`, only those that have it."""
-        async with guarded():
+        async with self._place(), guarded():
             entries: list[Any] = await self._redis.lrange(self._mailboxes.key(kind, conversation), 0, -1)
         return [entry for entry in entries if not word or has(entry, word)]
 

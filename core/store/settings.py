@@ -1,6 +1,7 @@
 """The settings that people choose in the chat, in Redis: one hash per scope, the only keys without a TTL."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
@@ -9,17 +10,34 @@ from core.domain.conversation import Place
 from core.domain.options import PlatformDefaults
 from core.settings.parameters import ChannelSettings, Layer, OperatorDefaults, Stored, resolve
 from core.store.redis.client import guarded
+from core.store.redis.spaces import Spaces
 
-_STORED = TypeAdapter(Stored)
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A setting as it is stored; another version may know no more than its value."""
+
+    value: str
+    by: str = ""
+    at: float = 0.0
+
+
+_STORED, _READ = TypeAdapter(Stored), TypeAdapter(_Stored)
 _LAYERS = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
 
 
 class SettingsStore:
     """Reads and writes the settings of workspaces, channels and threads. All calls raise StoreError."""
 
-    def __init__(self, redis: "Redis", operator: OperatorDefaults, defaults: Mapping[str, PlatformDefaults]) -> None:
+    def __init__(
+        self,
+        redis: "Redis",
+        operator: OperatorDefaults,
+        defaults: Mapping[str, PlatformDefaults],
+        spaces: Spaces | None = None,
+    ) -> None:
         """`operator`: what whoever runs the bot chose. `defaults`: those of each platform, by its name."""
-        self._redis = redis
+        self._redis, self._spaces = redis, spaces or Spaces()
         self._operator = operator
         self._defaults = defaults
 
@@ -31,7 +49,7 @@ class SettingsStore:
         """The stored settings for this place, widest layer first; one round trip."""
         async with guarded(), self._redis.pipeline(transaction=False) as pipe:
             for scope in place.scopes:
-                pipe.hgetall(_key(scope))
+                pipe.hgetall(self._key(scope))
             found = await pipe.execute()
         return [
             (layer, dict(filter(None, map(_entry, fields.items()))))
@@ -42,18 +60,18 @@ class SettingsStore:
         """Set a value for a scope (see Place.scopes), or remove it with None."""
         async with guarded():
             if value is None:
-                await self._redis.hdel(_key(scope), parameter)
+                await self._redis.hdel(self._key(scope), parameter)
             else:
-                await self._redis.hset(_key(scope), parameter, _STORED.dump_json(value))
+                await self._redis.hset(self._key(scope), parameter, _STORED.dump_json(value))
+
+    def _key(self, scope: str) -> str:
+        return f"{self._spaces.prefix(scope)}:s:{scope}"
 
 
 def _entry(field: tuple[bytes, bytes]) -> tuple[str, Stored] | None:
     """A setting with its name; None if another version wrote it and this one can't read it."""
     try:
-        return field[0].decode(), _STORED.validate_json(field[1])
-    except ValidationError:
+        read = _READ.validate_json(field[1])
+        return field[0].decode(), Stored(read.value, read.by, read.at)
+    except (ValidationError, UnicodeDecodeError):
         return None
-
-
-def _key(scope: str) -> str:
-    return f"nb:s:{scope}"

@@ -11,10 +11,11 @@ from core.domain.errors import StoreError
 from core.domain.retry import retried
 from core.domain.turn_id import TurnId
 from core.store.redis.client import guarded
+from core.store.redis.spaces import FIRST, Spaces
 
 log = logging.getLogger(__name__)
 
-STOP, FREE = "nb:stop", "nb:free"
+STOP, FREE = "stop", "free"  # behind the space of the bot
 _RETRY_SECONDS = 1.0  # until it tries a lost connection again
 _READ_TIMEOUT_SECONDS = 30.0  # for a read without a signal
 
@@ -22,8 +23,8 @@ _READ_TIMEOUT_SECONDS = 30.0  # for a read without a signal
 class Signals:
     """Listens for signals on a connection of its own."""
 
-    def __init__(self, redis: "Redis") -> None:
-        self._redis = redis
+    def __init__(self, redis: "Redis", spaces: Spaces) -> None:
+        self._redis, self._spaces = redis, spaces
 
     async def listen(self, stop: Callable[[TurnId], object], free: Callable[[Conversation], object]) -> None:
         """Until cancelled, call `stop` with each turn that somebody wants to stop, and `free` with each conversation
@@ -34,13 +35,17 @@ class Signals:
                 await self._redis.initialize()  # a Cluster's client must know the nodes before it can choose one
             async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
                 async with guarded():
-                    await channel.subscribe(STOP, FREE)
+                    await channel.subscribe(f"{FIRST}:{STOP}", f"{FIRST}:{FREE}")
+                    await channel.psubscribe(f"{FIRST}~*:{STOP}", f"{FIRST}~*:{FREE}")  # which of them is known later
                 while True:
                     async with guarded(_READ_TIMEOUT_SECONDS + 1, measured=False):
                         signal = await channel.get_message(timeout=_READ_TIMEOUT_SECONDS)
                     if signal:
                         name = signal["data"].decode("utf-8", "replace")
-                        if signal["channel"] == STOP.encode():
+                        space, _, kind = signal["channel"].decode("utf-8", "replace").rpartition(":")
+                        if space != self._spaces.prefix(name):
+                            continue  # another bot's, which may have a turn of this name too
+                        if kind == STOP:
                             stop(TurnId(name))
                         else:
                             free(Conversation.named(name))

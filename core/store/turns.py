@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from core.domain.conversation import Conversation, Exchange
@@ -17,9 +16,10 @@ from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
 from core.domain.question import NEW, Question
 from core.domain.turn_id import TurnId
 from core.settings.encryption import NO_ENCRYPTION, Encryption, Unreadable
-from core.store.entries import has, progress_entry, read_progress
+from core.store.entries import has, progress_entry, read_progress, substitute
 from core.store.mailbox import DEFAULT_RETENTION, Mailboxes, Retention, ms
 from core.store.redis.client import guarded
+from core.store.redis.spaces import Spaces
 from core.store.signals import Signals
 
 log = logging.getLogger(__name__)
@@ -85,10 +85,14 @@ Acceptance = Duplicate | Full | Refused | Queued | Claimed
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """The lease is prolonged. `stop`: somebody wants to end the turn; `retract`: because its question was deleted."""
+    """The lease is prolonged. `stop`: somebody wants to end the turn; `retract`: because its question was deleted.
+
+    `lost`: the server lost the question, as after a failover or FLUSHALL.
+    """
 
     stop: bool = False
     retract: bool = False
+    lost: bool = False
 
 
 class Turns:
@@ -100,11 +104,13 @@ class Turns:
         limits: Retention = DEFAULT_RETENTION,
         partitions: int = 1,
         encryption: Encryption = NO_ENCRYPTION,
+        spaces: Spaces | None = None,
     ) -> None:
-        """`partitions` and `encryption`: see Mailboxes and Encryption."""
+        """`partitions`, `encryption` and `spaces`: see Mailboxes, Encryption and Spaces."""
         self.limits = limits
-        self.signals = Signals(redis)
-        self.mailboxes = Mailboxes(redis, limits, partitions, encryption)
+        self.mailboxes = Mailboxes(redis, limits, partitions, encryption, spaces)
+        self.spaces = self.mailboxes.spaces
+        self.signals = Signals(redis, self.spaces)
         self._entries = self.mailboxes.entries
         self._redis = redis
 
@@ -127,7 +133,7 @@ class Turns:
         asked = time.monotonic()
         reply = await self.mailboxes.accept(
             conversation,
-            f"nb:{self.mailboxes.tag(conversation.name)}:d:{question.id}",
+            self.mailboxes.question_key(conversation, question.id),
             request=request,
             entry=entry,
             dedupe_ms=ms(limits.dedupe),
@@ -144,14 +150,19 @@ class Turns:
                 return Queued(ahead=reply[1])
             case _:
                 try:
-                    turn = await self._turn(conversation, reply[1], asked)
+                    return Claimed(await self._turn(conversation, reply[1], asked))
                 except Unreadable:  # the question before ours
-                    turn = None
-                return Claimed(turn) if turn else Queued(ahead=0)
+                    return Queued(ahead=0)
+
+    async def forgotten(self, conversation: Conversation, question: Question) -> bool:
+        """Whether the server no longer knows that this question was accepted, though it would know it for
+        `limits.dedupe` seconds: it lost its data."""
+        async with guarded():
+            return not await self._redis.exists(self.mailboxes.question_key(conversation, question.id))
 
     async def once(self, event: TurnId) -> bool:
         """True for the first call with this event's id across all processes."""
-        key, call = f"nb:{self.mailboxes.tag(event)}:d:{event}", uuid.uuid4().hex
+        key, call = self.mailboxes.dedupe_key(event), uuid.uuid4().hex
         async with guarded():
             if await self._redis.set(key, call, nx=True, px=ms(self.limits.dedupe)):
                 return True
@@ -191,7 +202,9 @@ class Turns:
     async def claim(self, conversation: Conversation) -> Turn | None:
         """The next turn of a conversation whose lease expired or was handed back; None if there is none to take.
 
-        If the question is encrypted with a key that we do not have, hands the turn back and raises Unreadable.
+        If the question can't be read, because another version stored it or its key is missing, hands the turn back and
+        raises Unreadable, so that another process can try. After `limits.unreadable` seconds the turn has a substitute
+        for the question instead, which ends in a sentence.
         """
         asked = time.monotonic()
         reply = await self.mailboxes.claim(conversation)
@@ -200,14 +213,20 @@ class Turns:
     async def lapsed(self, beginnings: Sequence[str] = ("",), at_most: int = 100) -> tuple[Conversation, ...]:
         """Conversations whose lease expired and whose name begins with one of these; within a partition the earliest
         expired first. A partition out of reach does not hide the others. Raises StoreError if all are out of reach."""
-        partitions = range(self.mailboxes.partitions)
-        asked = (self.mailboxes.lapsed(partition, beginnings, at_most) for partition in partitions)
+        spaces: dict[str, list[str]] = {}
+        for beginning in beginnings:
+            spaces.setdefault(self.spaces.prefix(beginning), []).append(beginning)
+        asked = [
+            self.mailboxes.lapsed(partition, each, at_most)
+            for each in spaces.values()
+            for partition in range(self.mailboxes.partitions)
+        ]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         errors = [answer for answer in answers if isinstance(answer, BaseException)]
-        if errors and (len(errors) == len(partitions) or not isinstance(errors[0], StoreError)):
+        if errors and (len(errors) == len(answers) or not isinstance(errors[0], StoreError)):
             raise errors[0]
-        found = (name.decode() for names in answers if not isinstance(names, BaseException) for name in names)
-        return tuple(map(Conversation.named, found))
+        found = (name for names in answers if not isinstance(names, BaseException) for name in names)
+        return tuple(Conversation.named(name.decode("utf-8", "replace")) for name in found)
 
     async def renew(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> Renewed:
         """Prolong the lease and store the progress. Raises Stale if another process holds the lease."""
@@ -216,7 +235,20 @@ class Turns:
         )
         if not found:
             raise Stale(turn.question.id)
-        return Renewed(stop=found >= 2, retract=found == 3)
+        return Renewed(stop=found in (2, 3), retract=found == 3, lost=found == 4)
+
+    async def restore(self, turn: Turn) -> None:
+        """Queue the question of a running turn again, because the server lost it. Raises Stale."""
+        found = await self.mailboxes.restore(
+            turn.conversation,
+            self.mailboxes.question_key(turn.conversation, turn.question.id),
+            fence=turn.fence,
+            turn=turn.question.id,
+            entry=self._entries.question(turn.conversation, turn.question),
+            dedupe_ms=ms(self.limits.dedupe),
+        )
+        if not found:
+            raise Stale(turn.question.id)
 
     async def release(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> bool:
         """Hand an unfinished turn back, for any process to continue at once; False if it had ended or was lost."""
@@ -256,24 +288,47 @@ class Turns:
         except Unreadable:
             return None
 
-    async def _turn(self, conversation: Conversation, state: Sequence[Any], asked: float) -> Turn | None:
-        """The turn in a snapshot. Drops a question that can't be read (from another version): it would block its
-        conversation forever."""
-        while True:
-            try:
-                return self._read(conversation, state, asked)
-            except ValidationError:  # do not log it: it quotes its input
-                log.error("dropped a question in %s that can't be read", conversation)
-            except Unreadable:
-                # Nothing is lost: a process with the right key can answer it.
-                log.error("can't decrypt a question in %s: is its key missing in ENCRYPTION_KEYS?", conversation)
-                await self.mailboxes.release(conversation, fence=state[1], turn="", progress=b"")
+    async def _turn(self, conversation: Conversation, state: Sequence[Any], asked: float) -> Turn:
+        """The turn in a snapshot. Raises Unreadable (see `claim`)."""
+        entry, fence, attempts, epoch, progress, retracted, history = state
+        also: tuple[Question, ...] = ()
+        entries: tuple[bytes, ...] = ()
+        try:
+            question = self._entries.read_question(conversation, entry)
+        except Unreadable as error:
+            log.error("%s: %s; is a key missing in ENCRYPTION_KEYS, or a version too old?", conversation, error)
+            # No version writes an entry without a bar, so nobody will ever read one.
+            after = ms(self.limits.unreadable) if b"|" in entry else 0
+            if not await self.mailboxes.unread(conversation, fence=fence, after_ms=after):
                 raise
-            name = f"unreadable/{uuid.uuid4().hex}"
-            reply = await self._commit(conversation, state[1], name, b"", state[3])
-            if reply[0] != b"NEXT":
-                return None
-            state = reply[1]
+            question, history = substitute(conversation, entry), ()
+            # One sentence for all of them: nobody should wait as long for the next one as for this one.
+            entries = tuple(
+                each for each in (await self._inbox(conversation))[1:] if self._cant_read(conversation, each)
+            )
+            also = tuple(substitute(conversation, each) for each in entries)
+        # A new answer continues in the messages of the old one.
+        before = Progress(question.replaces.messages) if question.replaces else NOTHING_SHOWN
+        return Turn(
+            conversation=conversation,
+            question=question,
+            fence=int(fence),
+            attempt=int(attempts),
+            epoch=int(epoch),
+            history=self._entries.exchanges(conversation, history),
+            progress=read_progress(progress, before),
+            also=also,
+            entries=entries,
+            retracted=bool(retracted),
+            asked=asked,
+        )
+
+    def _cant_read(self, conversation: Conversation, entry: bytes) -> bool:
+        try:
+            self._entries.read_question(conversation, entry)
+        except Unreadable:
+            return True
+        return False
 
     async def _commit(
         self,
@@ -298,21 +353,4 @@ class Turns:
             again_keep=limits.ended,
             replaces=replaces,
             also=also,
-        )
-
-    def _read(self, conversation: Conversation, state: Sequence[Any], asked: float) -> Turn:
-        entry, fence, attempts, epoch, progress, retracted, history = state
-        question = self._entries.read_question(conversation, entry)
-        # A new answer continues in the messages of the old one.
-        before = Progress(question.replaces.messages) if question.replaces else NOTHING_SHOWN
-        return Turn(
-            conversation=conversation,
-            question=question,
-            fence=int(fence),
-            attempt=int(attempts),
-            epoch=int(epoch),
-            history=self._entries.exchanges(conversation, history),
-            progress=read_progress(progress, before),
-            retracted=bool(retracted),
-            asked=asked,
         )

@@ -1,6 +1,8 @@
 """AcceptedQuestions: the questions that this process accepted; it shows those that wait their place in line."""
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from core import metrics
@@ -11,6 +13,8 @@ from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.reply.notices import show_status
 from core.store.turns import Turns
+
+log = logging.getLogger(__name__)
 
 # How often to look up the place in line of a waiting question.
 POLL_SECONDS = 2.0
@@ -60,13 +64,31 @@ class AcceptedQuestions:
         waiting.over.set()
         return waiting.surface
 
-    async def wait(self, question: Question, conversation: Conversation, surface: Surface) -> None:
-        """Show the question's place in line until its turn begins, here or in another process."""
-        if not await self._show(question, conversation, surface):
+    async def wait(
+        self,
+        question: Question,
+        conversation: Conversation,
+        surface: Surface,
+        accept: Callable[[Question], Awaitable[object]],
+    ) -> None:
+        """Show the question's place in line until its turn begins, here or in another process.
+
+        `accept` queues it again, if Redis lost it.
+        """
+        if not await self._show(question, conversation, surface, accept):
             self.discard(question.id)
 
-    async def _show(self, question: Question, conversation: Conversation, surface: Surface) -> bool:
+    async def _show(
+        self,
+        question: Question,
+        conversation: Conversation,
+        surface: Surface,
+        accept: Callable[[Question], Awaitable[object]],
+    ) -> bool:
         """Show its place until the wait is over. True if its turn began in this process."""
+        clock = asyncio.get_running_loop().time
+        # Later the absence of the question says nothing: the server forgets the ids of answered questions.
+        known_until = clock() + self._turns.limits.dedupe / 2
         waiting = self._waiting[question.id] = _Waiting(surface)
         shown, since = 0, 0.0
         gauge = metrics.WAITING.labels(question.place.platform)
@@ -75,19 +97,32 @@ class AcceptedQuestions:
             while not waiting.over.is_set():
                 with suppress(StoreError):
                     ahead = await self._turns.ahead(conversation, question)
+                    lost = ahead is None and clock() < known_until and not waiting.over.is_set()
+                    if lost and await self._turns.forgotten(conversation, question):
+                        # The process whose turn is running goes first, with its next renewal (see Lease).
+                        await _passed(waiting.over, self._turns.limits.lease / 2)
+                        if not waiting.over.is_set() and await self._turns.forgotten(conversation, question):
+                            log.warning("question %s: Redis lost it; it is queued again", question.id)
+                            await accept(question)
+                        continue
                     if ahead is None:
                         if not waiting.over.is_set():  # withdrawn, or its turn runs elsewhere and cleared the status
                             await show_status(surface, NO_STATUS)
                         return waiting.over.is_set()
-                    now = asyncio.get_running_loop().time()
+                    now = clock()
                     if ahead and (ahead != shown or now - since > STATUS_REPEAT_SECONDS) and not waiting.over.is_set():
                         await show_status(surface, QuestionStatus(Status.QUEUED, ahead=ahead))
                         shown, since = ahead, now
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_SECONDS):
-                        await waiting.over.wait()
+                await _passed(waiting.over, POLL_SECONDS)
             return True
         finally:
             gauge.dec()
             if self._waiting.get(question.id) is waiting:
                 del self._waiting[question.id]
+
+
+async def _passed(event: asyncio.Event, seconds: float) -> None:
+    """Wait until the event, or for this long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -12,13 +12,12 @@ from itertools import takewhile
 from core import metrics
 from core.domain.beat import Beat
 from core.domain.conversation import Author, Exchange
-from core.domain.errors import Gone, ModelError, NebulaBotError, PlatformError
+from core.domain.errors import ContextTooLong, Gone, ModelError, NebulaBotError, PlatformError
 from core.domain.options import Streaming, Switch
 from core.domain.ports import NO_STATUS, ChatModel, QuestionStatus, Status, Surface
 from core.domain.question import Continue, Regenerate
 from core.domain.turn_id import TurnId
-from core.prompt.build import build
-from core.prompt.tokens import TokenEstimator
+from core.prompt.own_name import OwnName
 from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
 from core.reply.layout import ReplyStyle
@@ -26,6 +25,8 @@ from core.reply.publisher import CheckpointListener, ReplyPublisher
 from core.reply.state import Phase, Reply
 from core.settings.parameters import ChannelSettings
 from core.store.turns import Turn
+from core.store.windows import ModelWindows
+from core.turns.fitting import Asked, Sizes
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +60,22 @@ class Refusal:
 class Assistant:
     """Answers turns with a model. Between turns it keeps only its estimates of token counts."""
 
-    def __init__(self, model: ChatModel, limiter: RateLimiter, *, context: int, pages: int = 10) -> None:
+    def __init__(
+        self,
+        model: ChatModel,
+        limiter: RateLimiter,
+        *,
+        context: int,
+        pages: int = 10,
+        windows: ModelWindows | None = None,
+    ) -> None:
         """`context`: the model's window in tokens, where the catalog does not say. `pages`: the most messages of a
-        reply; a longer text becomes a file."""
+        reply; a longer text becomes a file. `windows`: what refusals taught about the models, for all processes; None
+        for what this one learns alone."""
         self._model = model
         self._limiter = limiter
-        self._context = context
         self._max_pages = pages
-        self._estimator = TokenEstimator()
+        self._sizes = Sizes(windows, context)
         self._running: dict[TurnId, asyncio.Timeout] = {}
 
     def stop(self, turn: TurnId) -> bool:
@@ -136,7 +145,7 @@ class Assistant:
         try:
             async with asyncio.TaskGroup() as group:
                 status_task = group.create_task(_show_status(surface, publisher.visible))
-                group.create_task(self._write(turn, settings, cell, beat, refusal))
+                group.create_task(self._write(turn, settings, cell, beat, refusal, surface.own_name))
                 await publisher.publish()
                 status_task.cancel()
             measured.end = "refused" if refusal else cell.value.phase.value
@@ -169,12 +178,21 @@ class Assistant:
         if reply.usage:
             return reply.usage.prompt + reply.usage.completion
         said = reply.thought + reply.text
-        return self._estimator.count(reply.model or model, said) if said and reply.asked is not None else 0
+        return self._sizes.estimator.count(reply.model or model, said) if said and reply.asked is not None else 0
 
     async def _write(
-        self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat, refusal: Refusal | None
+        self,
+        turn: Turn,
+        settings: ChannelSettings,
+        cell: Latest[Reply],
+        beat: Beat,
+        refusal: Refusal | None,
+        name: str,
     ) -> None:
-        """Read the model's stream as fast as it comes; every piece replaces the newest reply in the cell."""
+        """Read the model's stream as fast as it comes; every piece replaces the newest reply in the cell.
+
+        `name`: of the bot, as people see it.
+        """
         if refusal:
             asked = time.monotonic() if refusal.again else None
             cell.close(cell.value.to(Phase.FAILED if refusal.again else Phase.DONE, refusal.sentence, asked=asked))
@@ -183,7 +201,7 @@ class Assistant:
         try:
             async with asyncio.timeout(None) as scope:
                 self._running[turn.question.id] = scope
-                await self._stream(turn, settings, cell, beat)
+                await self._stream(turn, settings, cell, beat, name)
             cell.close(cell.value.to(Phase.DONE, ended=time.monotonic()))
         except TimeoutError:  # our own scope, ended by stop(): the model's timeouts are ModelErrors
             cell.close(cell.value.to(Phase.STOPPED, ended=time.monotonic()))
@@ -198,25 +216,23 @@ class Assistant:
             self._running.pop(turn.question.id, None)
             _measure(cell.value, turn.question.place.platform)
 
-    async def _stream(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat) -> None:
-        catalog = await self._model.catalog()
-        info = catalog.find(settings.model)
-        model = info.name if info else settings.model
-        request = build(
-            settings,
-            _history_before(turn),
-            turn.question,
-            model=model,
-            context=(info.context if info else None) or self._context,
-            max_output=info.max_output if info else None,
-            estimator=self._estimator,
-        )
-        async with self._model.stream(request, beat) as deltas:
-            async for delta in deltas:
-                cell.set(cell.value.add(delta, time.monotonic()))
-        usage = cell.value.usage
-        if usage and usage.prompt and not cell.value.model:
-            self._estimator.learn(model, [message.content for message in request.messages], usage.prompt)
+    async def _stream(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat, name: str) -> None:
+        asked = Asked(settings, _history_before(turn), turn.question)
+        fitting = await self._sizes.fitting(asked, await self._model.catalog())
+        own_name = None if turn.question.place.direct else OwnName(name)
+        while True:
+            begun = False
+            try:
+                async with self._model.stream(fitting.request, beat) as deltas:
+                    async for delta in deltas:
+                        begun = True
+                        cell.set(cell.value.add(own_name.without(delta) if own_name else delta, time.monotonic()))
+                break
+            except ContextTooLong as error:
+                if begun or not await fitting.shrink(error):
+                    raise
+        if not cell.value.model:
+            await fitting.answered(cell.value.usage)
 
 
 def _measure(reply: Reply, platform: str) -> None:

@@ -52,9 +52,25 @@ class Inbox:
                 self._background.start(send_ephemeral(self._surface(question, settings), sentence))
             return Refused(sentence)
         question = self._admission.judged(question)
+        conversation = conversation_of(question, settings)
+        acceptance = await self._queue(question, conversation, settings)
+        if self._runner.closing:
+            return acceptance
+        match acceptance:
+            case Claimed(turn) if turn.question.id != question.id:
+                self._show_waiting(question, conversation, settings)
+            case Queued():
+                self._show_waiting(question, conversation, settings)
+                if settings.overlap is Overlap.INTERRUPT and not question.replaces:
+                    await self._interrupt(conversation, question)
+            case Full(waiting) if not (question.replaces or question.continues):  # a button's caller tells the person
+                self._background.start(say(self._surface(question, settings), full(waiting)))
+        return acceptance
+
+    async def _queue(self, question: Question, conversation: Conversation, settings: ChannelSettings) -> Acceptance:
+        """Queue a question that may be asked, and run the turn that this claims. Raises StoreError."""
         known = question.id in self._accepted
         self._accepted.add(question.id)  # before the step: the turn may begin before the step's answer arrives
-        conversation = conversation_of(question, settings)
         keep = None if settings.retention is None else settings.retention * DAY_SECONDS
         acceptance: Acceptance | None = None
         try:
@@ -63,22 +79,13 @@ class Inbox:
         finally:
             if not (known or isinstance(acceptance, Claimed | Queued)):
                 self._accepted.discard(question.id)
-        if self._runner.closing:
-            if isinstance(acceptance, Claimed):  # closing began meanwhile
+        if isinstance(acceptance, Claimed):
+            if self._runner.closing:  # it began meanwhile
                 await self._turns.release(acceptance.turn)
-            return acceptance
-        match acceptance:
-            case Claimed(turn) if turn.question.id == question.id:
-                self._runner.run(turn, settings)
-            case Claimed(turn):  # the claim is for a question that a dead process left waiting
-                self._runner.run(turn)
-                self._show_waiting(question, settings)
-            case Queued():
-                self._show_waiting(question, settings)
-                if settings.overlap is Overlap.INTERRUPT and not question.replaces:
-                    await self._interrupt(conversation, question)
-            case Full(waiting) if not (question.replaces or question.continues):  # a button's caller tells the person
-                self._background.start(say(self._surface(question, settings), full(waiting)))
+            else:
+                # If the turn is another question's, a dead process left that one waiting.
+                own = acceptance.turn.question.id == question.id
+                self._runner.run(acceptance.turn, settings if own else None)
         return acceptance
 
     async def _interrupt(self, conversation: Conversation, question: Question) -> None:
@@ -91,7 +98,12 @@ class Inbox:
     def _surface(self, question: Question, settings: ChannelSettings) -> Surface:
         return self._surfaces.reply(question, settings, adopted=question.id not in self._accepted)
 
-    def _show_waiting(self, question: Question, settings: ChannelSettings) -> None:
-        if not question.replaces:  # the old answer stays on screen until the new turn begins
-            surface = self._surface(question, settings)
-            self._background.start(self._accepted.wait(question, conversation_of(question, settings), surface))
+    def _show_waiting(self, question: Question, conversation: Conversation, settings: ChannelSettings) -> None:
+        if question.replaces:  # the old answer stays on screen until the new turn begins
+            return
+
+        async def accept_again(lost: Question) -> None:
+            await self._queue(lost, conversation, settings)
+
+        surface = self._surface(question, settings)
+        self._background.start(self._accepted.wait(question, conversation, surface, accept_again))

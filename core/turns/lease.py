@@ -113,5 +113,13 @@ class Lease:
             return
         self._reachable, self._ends = True, asked + self._turns.limits.lease - CLOCK_TICK_SECONDS
         self.retracted = self.retracted or renewed.retract
+        if renewed.lost:
+            log.warning("turn %s: Redis lost the question; it is queued again", self._turn.question.id)
+            try:
+                await self._turns.restore(self._turn)
+            except Stale:
+                raise
+            except StoreError:
+                self._reachable = False  # the next renewal tries again
         if renewed.stop:
             self._stop()

@@ -61,6 +61,7 @@ from core.domain.conversation import Conversation
 from core.domain.errors import PlatformError, Stale, StoreError
 from core.domain.options import Overlap
 from core.domain.ports import NO_STATUS, Surface
+from core.domain.question import Question
 from core.domain.retry import backoff, retried
 from core.prompt.build import together
 from core.reply.notices import retract, show_status
@@ -76,6 +77,7 @@ from core.turns.takeover import Takeover
 
 log = logging.getLogger(__name__)
 
+LOST = "This answer was interrupted, because my memory lost its question. Please ask again."
 GAVE_UP = "I tried this several times and was interrupted each time. Please ask again."
 
 
@@ -218,13 +220,33 @@ class TurnRunner:
                 await lease.hand_back(surface)
             raise
         except BaseExceptionGroup as failures:
+            if failures.subgroup(Stale):
+                await self._close_if_lost(turn, lease, surface)
             for kind in (Stale, StoreError):
                 if failures.subgroup(kind):
                     raise kind(question.id) from failures
             raise
-        with suppress(StoreError):
+        try:
             await self._quota.charge(question, result.tokens)
+        except StoreError:
+            self._background.start(self._charge(question, result.tokens))
         return following
+
+    async def _charge(self, question: Question, tokens: int) -> None:
+        """Count later what the answer took: a limit that an outage lifts is none."""
+        try:
+            await retried(partial(self._quota.charge, question, tokens), backoff(0.5, 5.0), on=StoreError, within=600)
+        except StoreError as error:
+            log.warning("the tokens of turn %s are not counted: %s", question.id, error)
+
+    async def _close_if_lost(self, turn: Turn, lease: Lease, surface: Surface) -> None:
+        """Somebody else has the conversation. If Redis has lost our question, nobody goes on with its reply: say so."""
+        with suppress(StoreError, PlatformError):
+            if not (lease.page and lease.page.growing and lease.progress.messages):
+                return
+            if await self._turns.forgotten(turn.conversation, turn.question):
+                page = replace(lease.page, growing=False, foot=LOST, actions=())
+                await surface.edit(lease.progress.messages[-1], page)
 
     async def _answer(self, turn: Turn, settings: ChannelSettings, surface: Surface, lease: Lease) -> TurnResult:
         """Answer the question. If it was deleted, take away everything the turn showed and return an empty result."""

@@ -15,9 +15,10 @@ from core.store.turns import Turn, Turns
 
 log = logging.getLogger(__name__)
 
-# When to try a conversation again whose next question this process cannot decrypt; processes with its key go first.
+# When to try a conversation again whose next question this process can't read; processes that can go first.
 UNREADABLE_RETRY_SECONDS = 30.0
 _MAX_UNREADABLE = 10_000  # conversations kept in memory
+_AT_MOST = 100  # conversations looked at in one round
 
 
 class Takeover:
@@ -25,15 +26,17 @@ class Takeover:
 
     def __init__(self, turns: Turns, platforms: Iterable[str]) -> None:
         self._turns = turns
-        self._prefixes = tuple(f"{name}/" for name in platforms)
-        # Conversations without a key here, until they are tried again.
+        self._platforms = tuple(platforms)
+        # Conversations whose next question can't be read here, or whose keys are damaged, until they are tried again.
         self._unreadable: TTLCache[Conversation, None] = TTLCache(_MAX_UNREADABLE, UNREADABLE_RETRY_SECONDS)
         self.backlog = False  # some conversations wait, but this process has no room for them
         self._free = asyncio.Event()
         self._closing = asyncio.Event()
 
     def hint(self, conversation: Conversation | None = None) -> None:
-        """Look now: somebody handed a conversation back, or there is room again. A hint may get lost."""
+        """Look now: somebody handed a conversation back or stopped it, or there is room again. A hint may get lost."""
+        if conversation:
+            self._unreadable.pop(conversation, None)
         self._free.set()
 
     def close(self) -> None:
@@ -48,7 +51,10 @@ class Takeover:
         while not self._closing.is_set():
             self._free.clear()
             try:
-                lapsed = await self._turns.lapsed(self._prefixes)
+                # What is passed over below must not fill the answer.
+                at_most = _AT_MOST + len(self._unreadable)
+                prefixes = tuple(f"{name}/" for name in self._platforms if self._turns.spaces.is_settled(name))
+                lapsed = await self._turns.lapsed(prefixes, at_most) if prefixes else ()
                 if trouble:  # leases ran out while nobody could renew them: let their holders go first
                     trouble, lapsed = "", ()
                     await _wait(self._closing, self._turns.limits.lease / 2)
@@ -71,6 +77,13 @@ class Takeover:
         try:
             turn = await self._turns.claim(conversation)
         except Unreadable:
+            self._unreadable[conversation] = None
+            return
+        except StoreError:
+            self._unreadable[conversation] = None  # if its keys are damaged, it must not keep us from the others
+            raise
+        except Exception:
+            log.exception("can't take over %s", conversation)
             self._unreadable[conversation] = None
             return
         self._unreadable.pop(conversation, None)

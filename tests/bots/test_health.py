@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from bots import health
 from bots.discord.app import Discord
@@ -337,3 +338,22 @@ async def test_a_nebula_that_keeps_failing_is_reported(here: HealthServers, redi
             await here.slack.until(lambda: not here.slack.pending)
             await bot.runner.idle()
         assert "nebula: circuit breaker open after repeated failures" in await here.until_ready(503)
+
+
+@pytest.mark.parametrize(("owner", "prefix"), [("", b"nb:"), ("another bot", b"nb~")])
+async def test_a_bot_that_was_not_first_has_its_own_keys(
+    here: HealthServers, redis_url: str, redis_client: Redis, owner: str, prefix: bytes
+) -> None:
+    """On both platforms, by the ids that these give; what it stores begins with its own name."""
+    if owner:
+        await redis_client.set("nb:owner:{slack/T0NEBULA}", owner)
+        await redis_client.set("nb:owner:{discord}", owner)
+    async with here.bot(redis_url) as bot:
+        await here.ask_slack()
+        await here.discord.say(here.ada, here.room, "@Nebula hello")
+        async with asyncio.timeout(HANG_SECONDS):
+            while len(kept := [key async for key in redis_client.scan_iter("nb*:h:*")]) < 2:
+                await asyncio.sleep(0.02)
+        await bot.runner.idle()
+    assert all(key.startswith(prefix) for key in kept)
+    assert len({key.split(b":h:")[1].split(b"/")[0] for key in kept}) == 2

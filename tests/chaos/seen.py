@@ -16,7 +16,8 @@ from tests.chaos.takeover import Request
 from tests.chaos.world import ChaosWorld
 
 _WORD = re.compile(r"\bw(\d+)x")
-FOR_GOOD = "nb:s:"  # people's settings never expire
+# People's settings never expire, nor what all processes must agree on.
+FOR_GOOD = ("nb:s:", "nb:setup", "nb:owner:", "nb:indexed")
 
 
 @dataclass(frozen=True, slots=True)

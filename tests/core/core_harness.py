@@ -24,6 +24,7 @@ from core.nebula.client import Nebula
 from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
 from core.store.mailbox import Retention
+from core.store.redis.spaces import Spaces
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
 from core.turns.assistant import Assistant
@@ -130,12 +131,13 @@ async def process(
     drain: float = HANG_SECONDS,
     handover: float = 0,
     lease: float = 20,
+    bot_id: str = "",
     **environment: Any,
 ) -> AsyncIterator[Process]:
     """Run a process of the bot; several may share Redis and rooms.
 
     `drain`: seconds that running replies get at shutdown. `handover`: seconds to watch afterwards whether another
-    process takes over those handed back.
+    process takes over those handed back. `bot_id`: which of several bots it is.
     """
     config = Config(nebula_context_tokens=8192, **environment)
     rooms = rooms or Rooms()
@@ -153,10 +155,14 @@ async def process(
             )
         )
         values = config.model_copy(update={"lease_seconds": lease, "drain_seconds": drain})
-        bot = assemble(values, redis, wrapped(config, nebula, account, Breakers()), [rooms], handover=handover)
+        spaces = Spaces()
+        if bot_id:
+            await spaces.settle(redis, rooms.name, f"{rooms.name}/W1", bot_id)
+        model = wrapped(config, nebula, account, Breakers())
+        bot = assemble(values, redis, model, [rooms], handover=handover, spaces=spaces)
         await stack.enter_async_context(bot.runner.open())
-        turns = Turns(redis, Retention(lease=lease), encryption=config.encryption)
-        settings = SettingsStore(redis, config.defaults, {rooms.name: rooms.defaults})
+        turns = Turns(redis, Retention(lease=lease), encryption=config.encryption, spaces=spaces)
+        settings = SettingsStore(redis, config.defaults, {rooms.name: rooms.defaults}, spaces)
         yield Process(bot.dispatcher, bot.inbox, bot.runner, bot.assistant, turns, settings, rooms)
 
 

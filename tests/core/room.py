@@ -21,6 +21,7 @@ class MemorySurface:
     name: str = ""  # prefix of its messages' ids
     by_status: bool = False
     append_only: bool = False
+    own_name: str = "nebula"
     post_pace: RateLimit = GENEROUS
     edit_pace: RateLimit = GENEROUS
     messages: dict[str, Page] = field(default_factory=dict)

@@ -59,6 +59,7 @@ class ChannelSurface:
         place = address.place
         self._conversation = address.conversation
         self.by_status = self.append_only = False
+        self.own_name = ""
         self._home = place.thread or place.channel  # where the question is
         self._question = address.message
         self._author, self._direct, self._undeliverable_told = address.author, place.direct, False

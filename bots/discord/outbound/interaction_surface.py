@@ -38,6 +38,7 @@ class InteractionSurface:
         self._address = address
         self._conversation = address.conversation
         self.by_status = self.append_only = False
+        self.own_name = ""
         token, self._expires = (command.token, command.expires) if (command := address.interaction) else ("", 0.0)
         self._token = Token.parse(token)
         self._channel_surface = ChannelSurface(rest, replace(address, interaction=None), reactions, limits)

@@ -55,6 +55,8 @@ class NebulaServer:
         self.base_url = self.platform_url = ""
         self.catalog_requests = 0
         self.refuse_catalog = False  # both lists of models return 503
+        # refuses requests in its own words: returns a response, or None to answer
+        self.refuse: Callable[[Received], web.Response | None] = lambda received: None
         self._connections: set[object] = set()
 
     async def __aenter__(self) -> Self:
@@ -218,6 +220,8 @@ class NebulaServer:
             return refusal
         if body is None:
             return _error(400, "Invalid JSON payload", "invalid_request_error")
+        if own := self.refuse(received):
+            return own
         if not received.messages:
             return _error(400, "Missing required parameter: 'messages'.", "invalid_request_error", "messages")
         model = next((item for item in MODELS if item[0] == received.model), None)

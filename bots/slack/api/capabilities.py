@@ -6,7 +6,8 @@ from dataclasses import dataclass
 @dataclass
 class Capabilities:
     """What this Slack supports, as far as its refusals have shown, and what it allows us. All surfaces share and change
-    it, on one event loop. `scopes`: the app's scopes, None if Slack did not report them; `me`: the bot's user id."""
+    it, on one event loop. `scopes`: the app's scopes, None if Slack did not report them; `me`, `name`: the bot's user
+    id and its name."""
 
     markdown: bool = True  # markdown blocks
     thumbs: bool = True  # feedback buttons
@@ -14,6 +15,7 @@ class Capabilities:
     native_in_channels: bool = True  # also outside direct messages
     scopes: frozenset[str] | None = None
     me: str = ""
+    name: str = ""
 
     def granted(self, *scopes: str) -> bool:
         """Return whether the app has these scopes, as far as we know."""

@@ -44,6 +44,7 @@ class SlackSurface:
         self._web = web
         self._eyes = eyes
         self._capabilities = capabilities
+        self.own_name: str = capabilities.name
         self._address = address
         place = address.place
         self._channel = place.channel

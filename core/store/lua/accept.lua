@@ -1,7 +1,7 @@
 -- accept: queue a question once, and claim its conversation if nobody holds it.
 -- KEYS: DEDUPE
 -- ARGV: REQUEST ENTRY DEDUPE_MS INBOX_LIMIT KEEP_MS CLAIM
-local DEDUPE = KEYS[6]
+local DEDUPE = KEYS[8]
 local REQUEST, ENTRY, DEDUPE_MS, INBOX_LIMIT, KEEP_MS, CLAIM =
   ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11]
 
@@ -24,7 +24,7 @@ if held() then return {'QUEUED', waiting} end
 if CLAIM == '0' then
   redis.call('ZADD', LEASES, 'NX', now(), NAME)
   redis.call('PEXPIRE', LEASES, LONGEST_MS)
-  redis.call('PUBLISH', 'nb:free', NAME)
+  redis.call('PUBLISH', SPACE .. ':free', NAME)
   return {'QUEUED', waiting}
 end
 redis.call('HSET', CONV, 'request', REQUEST)

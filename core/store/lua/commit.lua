@@ -4,7 +4,7 @@ local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[6], ARGV[7], ARGV[8], ARGV[9], t
 local AGAIN, AGAIN_KEEP, REPLACES = ARGV[11], tonumber(ARGV[12]), ARGV[13]
 local ALSO = 14 -- from here on: the other questions answered with this one, each with its entry at that time
 
-local ours = running(TURN) or string.sub(TURN, 1, 11) == 'unreadable/'
+local ours = running(TURN)
 -- A question may be accepted again after its first delivery is forgotten: then the running turn is not done.
 local done = not ours and redis.call('HGET', CONV, 'done') == TURN
 if not holds(FENCE) or not (ours or done) then return {done and 'IDLE' or 'STALE'} end
@@ -21,7 +21,7 @@ if not done then
     end
   end
   redis.call('HSET', CONV, 'done', TURN, 'attempts', 0)
-  redis.call('HDEL', CONV, 'progress', 'request', 'stop', 'retract')
+  redis.call('HDEL', CONV, 'progress', 'request', 'stop', 'retract', 'unread', 'lost')
   -- A regenerated answer replaces the old one, which is no longer on screen; if there is no new one, it still is.
   local place
   if REPLACES ~= '' then

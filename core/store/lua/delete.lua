@@ -20,8 +20,9 @@ if running == '' and held() and own then
   return {'', waiting, '', ''}
 end
 if running ~= '' then
+  even_when_full()
   redis.call('HSET', CONV, 'retract', running)
-  redis.call('PUBLISH', 'nb:stop', running)
+  redis.call('PUBLISH', SPACE .. ':stop', running)
 end
 local exchange, shown = entry(HISTORY, WORD), entry(ENDED, WORD)
 if exchange then redis.call('LREM', HISTORY, 1, exchange) end

@@ -8,12 +8,8 @@ local unfinished = running(TURN)
 if redis.call('LLEN', INBOX) == 0 then return 2 end
 if redis.call('HGET', CONV, 'free') == FENCE then return unfinished and 1 or 2 end
 even_when_full()
-redis.call('HINCRBY', CONV, 'attempts', -1)
 -- A turn cancelled while its commit was on its way hands back the next one, of which nothing is on screen yet.
 if PROGRESS ~= '' and unfinished then redis.call('HSET', CONV, 'progress', PROGRESS) end
-redis.call('HSET', CONV, 'free', FENCE)
--- The lease ends now, not at zero: the conversation that waits longest is taken over first.
-redis.call('ZADD', LEASES, now(), NAME)
-redis.call('PEXPIRE', LEASES, LONGEST_MS)
-redis.call('PUBLISH', 'nb:free', NAME)
+hand_back(FENCE)
+redis.call('PUBLISH', SPACE .. ':free', NAME)
 return unfinished and 1 or 2

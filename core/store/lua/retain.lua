@@ -3,6 +3,7 @@
 local KEEP_MS = ARGV[6]
 if redis.call('EXISTS', CONV) == 0 then return 0 end
 TTL_MS = tonumber(KEEP_MS)
+even_when_full()
 redis.call('HSET', CONV, 'keep', KEEP_MS)
 forget_aged()
 keep()

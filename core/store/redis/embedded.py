@@ -11,9 +11,10 @@ import importlib.util
 import logging
 import os
 import shutil
+import stat
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ from core.store.redis.client import connection
 log = logging.getLogger(__name__)
 
 SOCKET, LOCK, LOG = "redis.sock", "server.lock", "server.log"
+INNER = "redis"  # the directory inside DATA_DIR that is used if others can look into DATA_DIR
+# What the server gets of our environment.
+ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 MAX_SOCKET_PATH_BYTES = 100  # the system's limit is 104 on macOS and 108 on Linux (unix(7))
 MAX_LOG_BYTES = 1_000_000  # then it becomes server.log.1, the only older one that is kept
 START_TIMEOUT_SECONDS = 30.0  # without any sign of life; loading data is a sign of life
@@ -208,7 +212,11 @@ class _Supervisor:
             "--daemonize", "no",
         ]
         # fmt: on
-        output = os.open(self._data / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        # Somebody else's link would have us write into any file of ours.
+        try:
+            output = os.open(self._data / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise StoreError(f"{self._data / LOG} can't be written ({error.strerror}): remove it.") from None
         try:
             return await asyncio.create_subprocess_exec(
                 *bound([str(self._binary), *settings]),
@@ -216,6 +224,7 @@ class _Supervisor:
                 stdout=output,
                 stderr=output,
                 pass_fds=(lock,),
+                env=_environment(),
                 start_new_session=True,  # Ctrl-C must reach only the bot, which still has turns to finish
             )
         finally:
@@ -234,16 +243,42 @@ async def _meet(supervisor: _Supervisor, url: str) -> tuple[bool, str]:
     return started, f"{info.name} {info.version}"
 
 
+def _environment() -> dict[str, str]:
+    """The server's environment: what a program needs to run, and none of our tokens and keys."""
+    return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+
+
 def _private(folder: Path) -> Path:
-    """The directory, created if necessary, accessible only to its owner."""
+    """A directory that is accessible only to its owner: this one, made if necessary, or one in it.
+
+    The mode of a directory that we did not make stays as it is: it may be `/tmp`.
+    """
     try:
         data = folder.expanduser().resolve()
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(PermissionError):  # a volume with another owner: the files themselves are private too
-            data.chmod(0o700)
+        with suppress(FileExistsError):
+            data.mkdir(mode=0o700, parents=True)
+        if not data.stat().st_mode & 0o077 or _is_own(data / LOCK, stat.S_ISREG):
+            return data  # with a lock of ours, it is a volume that an earlier version used as it was
+        inner = data / INNER
+        with suppress(FileExistsError):
+            inner.mkdir(mode=0o700)
+        if not _is_own(inner, stat.S_ISDIR) or inner.lstat().st_mode & 0o077:
+            raise StoreError(
+                f"DATA_DIR {data} is open to other users, and {inner} is not yours alone: choose another directory, or "
+                f"give that one to the bot's user with mode 0700."
+            )
+        return inner
     except OSError as error:
         raise StoreError(f"DATA_DIR {folder} can't be used ({error.strerror}): choose a writable directory.") from None
-    return data
+
+
+def _is_own(path: Path, kind: Callable[[int], bool]) -> bool:
+    """Whether this is of that kind, not a link, and belongs to our user."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return kind(found.st_mode) and found.st_uid == os.geteuid()
 
 
 @contextmanager
@@ -263,7 +298,7 @@ def _address(data: Path) -> Iterator[Path]:
 def _lock(data: Path) -> int | None:
     """The lock's descriptor, or None while a server is running. Raises StoreError if files can't be locked."""
     try:
-        lock = os.open(data / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -57,6 +57,7 @@ class CampfireSurface:
     """Writes every frame; the last one is the reply."""
 
     by_status = False
+    own_name = ""
     append_only = False
 
     def __init__(self, prefix: str, length: int) -> None:

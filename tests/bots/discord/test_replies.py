@@ -305,3 +305,10 @@ class TestInterruptedReplies:
         await here.bot.runner.idle()
         await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
         assert any("can no longer be shown" in record.getMessage() for record in caplog.records)
+
+
+@COMMAND
+async def test_the_bots_own_name_in_front_of_an_answer_is_taken_away(here: DiscordRoom, command: bool) -> None:
+    """The name that the guild's members see."""
+    (message,) = await answered(here, "nebula: Hello there.", command=command)
+    assert message.content.splitlines()[-1] == "Hello there."

@@ -48,6 +48,17 @@ async def test_a_long_answer_becomes_several_messages(redis_url: str) -> None:
         assert "\n\n".join(reply.shown for reply in replies).split("\n\n") == lines
 
 
+async def test_the_bots_own_name_in_front_of_an_answer_is_taken_away(redis_url: str) -> None:
+    """The name that Slack reports for the token."""
+    async with slack_room(redis_url) as room:
+        room.nebula.answer_next("**nebula:** Hello there, Ann.")
+        await room.say("ann", "#general", "@nebula hi")
+        await room.answered("#general", "Ann.")
+        await room.quiet()
+        (reply,) = room.said("#general")
+        assert "nebula" not in reply.shown
+
+
 async def test_a_thinking_model_shows_that_it_thinks(redis_url: str) -> None:
     """No frame of the reply contains the reasoning; a line above the answer says that the model was thinking."""
     async with slack_room(redis_url) as room:

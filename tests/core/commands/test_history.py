@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import NebulaFault
@@ -143,15 +144,15 @@ async def test_texts_are_encrypted(redis_client: Redis, server: NebulaServer) ->
 
 
 async def test_keys_can_be_changed(redis_client: Redis, server: NebulaServer) -> None:
-    """Entries without encryption or with an older key stay readable; new ones use the first key."""
+    """Entries with an older key stay readable, and with `plain` those from before there were keys."""
     old, new = key("old"), key("new")
-    for keys in ("", old, f"{new},{old}"):
+    for keys in ("", f"{old},plain", f"{new},{old},plain"):
         async with process(redis_client, server, encryption_keys=keys) as bot:
             await bot.answer(f"with {len(keys)}")
     assert len(server.requests[-1].messages) == 1 + 2 + 2 + 1
     async with process(redis_client, server, encryption_keys=new) as bot:
-        await bot.answer("without the old one")
-    assert len(server.requests[-1].messages) == 1 + 2 + 2 + 1
+        await bot.answer("without the old one, and without what is not encrypted")
+    assert len(server.requests[-1].messages) == 1 + 2 + 1
 
 
 async def test_question_that_cannot_be_decrypted_is_kept(redis_client: Redis, server: NebulaServer) -> None:
@@ -177,6 +178,45 @@ def test_wrong_keys_are_refused(keys: list[str]) -> None:
     with pytest.raises(WrongKey) as wrong:
         Encryption(keys)
     assert not any(part in str(wrong.value) for part in ("!!", "QUJD", "SECRET"))
+
+
+async def test_entry_with_other_words_is_not_read(redis_client: Redis, server: NebulaServer) -> None:
+    """Whoever can write to Redis can't give an answer to another turn or message, nor put in one of their own."""
+    async with process(redis_client, server, encryption_keys=key("a")) as bot:
+        await bot.answer("mine")
+        history = f"nb:{{0}}:h:{ROOM.name}"
+        entry = await redis_client.lindex(history, 0)
+        assert isinstance(entry, bytes)
+        words, _, value = entry.partition(b"|")
+        forged = (
+            b'{"turn":"t","author":{"id":"U1","name":"Ann"},"question":"forged","answer":"a","messages":["m"],"at":1}'
+        )
+        await redis_client.rpush(history, b"other," + words + b"|" + value, b"t,m|" + forged)
+        assert await redis_client.rpush(f"nb:{{0}}:e:{ROOM.name}", entry)
+        records = ConversationLookups(bot.turns.mailboxes)
+        assert [each.question for each in await records.history(HERE)] == ["mine"]
+        assert await records.exchange(HERE, "m") is None
+
+
+def test_entry_of_the_version_before_can_be_read() -> None:
+    """It did not seal the words; and what this version seals is, for that one, encrypted with a key that it lacks."""
+    secret = key("a")
+    encryption, nonce = Encryption([secret]), b"n" * 12
+    cipher = AESGCM(base64.b64decode(secret.partition(":")[2]))
+    older = b"\x01a." + nonce + cipher.encrypt(nonce, b"text", b"here")
+    assert encryption.decrypt(older, "here", b"words") == b"text"
+    assert encryption.encrypt(b"text", "here", b"words").startswith(b"\x01a+.")
+    with pytest.raises(Unreadable):
+        encryption.decrypt(encryption.encrypt(b"text", "here", b"words"), "here", b"others")
+
+
+def test_plain_text_beside_keys() -> None:
+    """It is refused, unless the configuration says that encryption is being switched on or off."""
+    with pytest.raises(Unreadable):
+        Encryption([key("a")]).decrypt(b"{}", "here")
+    assert Encryption([key("a"), "plain"]).decrypt(b"{}", "here") == b"{}"
+    off = Encryption(["plain", key("a")])
+    assert off.decrypt(off.encrypt(b"{}", "here"), "here") == off.encrypt(b"{}", "here") == b"{}"
 
 
 def test_encrypted_text_belongs_to_its_place() -> None:

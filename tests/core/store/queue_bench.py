@@ -77,6 +77,9 @@ class BlockingRedis:
         return self._runner.get_loop().run_until_complete(work)
 
 
+_NEVER_MS = 10**9  # no process waits this long for one that can read a question
+
+
 class Bench:
     """Steps of several processes on an empty Redis. A step fails if Redis and the model differ."""
 
@@ -199,6 +202,14 @@ class Bench:
         self.held.remove(held)
         for _ in range(1 + twice):
             self.release_late(held.turn, progress)
+
+    def unread(self, held: Held, *, twice: bool = False) -> None:
+        """The holder can't read its question; `twice`: as in `release`."""
+        self.held.remove(held)
+        turn, box = held.turn, self.boxes[held.turn.conversation.name]
+        for _ in range(1 + twice):
+            step = self.turns.mailboxes.unread(turn.conversation, fence=turn.fence, after_ms=_NEVER_MS)
+            self.both(cast(Coroutine[Any, Any, int], step), lambda: box.unread(turn))
 
     def release_late(self, turn: Turn, progress: Progress) -> None:
         """A release arrives, no matter what has happened to the turn."""

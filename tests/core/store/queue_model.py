@@ -138,6 +138,13 @@ class Box:
             self.attempts -= 1
         return self.runs(turn)
 
+    def unread(self, turn: Turn) -> int:
+        """The holder can't read the question at the head: it hands the conversation back, for others to try."""
+        if turn.fence == self.fence and self.line and self.lease is not LeaseState.FREE:
+            self.lease = LeaseState.FREE
+            self.attempts -= 1
+        return 0
+
     def _advance(self, progress: Progress) -> None:
         if progress.messages:
             self.progress = progress

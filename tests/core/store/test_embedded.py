@@ -103,9 +103,70 @@ async def test_start(data: Path) -> None:
         assert await client.set("key", "value")
 
 
+async def test_a_directory_that_others_can_enter_stays_as_it_is(data: Path) -> None:
+    """It may be /tmp: the server's files are in a private directory inside, which the next start finds again."""
+    os.mkdir(data)
+    os.chmod(data, 0o1777)
+    async with embedded(data) as server, connection(server.url) as client:
+        assert modes(data)[data] == 0o1777
+        found = modes(server.data)
+        assert server.data.parent == data
+        assert {path: mode for path, mode in found.items() if mode & 0o077} == {}
+        await client.set("kept", 1)
+    async with embedded(data) as server, connection(server.url) as client:
+        assert await client.get("kept") == b"1"
+
+
+async def test_data_of_an_earlier_version_is_found(data: Path) -> None:
+    """It is in the directory itself, even if others may enter that."""
+    async with embedded(data) as server, connection(server.url) as client:
+        await client.set("kept", 1)
+    os.chmod(data, 0o755)
+    async with embedded(data) as server, connection(server.url) as client:
+        assert (server.data, await client.get("kept")) == (data, b"1")
+
+
+@pytest.mark.parametrize("trap", ["link", "open"])
+async def test_a_directory_prepared_by_somebody_else_is_refused(data: Path, trap: str) -> None:
+    """In a place where others may write, they must not lead us into a place of theirs."""
+    os.mkdir(data)
+    os.chmod(data, 0o1777)
+    if trap == "link":
+        (data / "elsewhere").mkdir(mode=0o700)
+        (data / "redis").symlink_to(data / "elsewhere")
+    else:
+        (data / "redis").mkdir()
+        (data / "redis").chmod(0o777)
+    with pytest.raises(StoreError, match="choose another directory"):
+        async with embedded(data):
+            pass
+
+
+@pytest.mark.parametrize("name", [LOG, LOCK])
+async def test_links_are_not_followed(data: Path, name: str) -> None:
+    """A link in place of one of the files would have us write elsewhere."""
+    os.mkdir(data, 0o700)
+    (victim := data.parent / "victim").write_text("precious")
+    (data / name).symlink_to(victim)
+    with pytest.raises(StoreError, match="symbolic links"):
+        async with embedded(data):
+            pass
+    assert victim.read_text() == "precious"
+
+
+@linux
+async def test_the_server_gets_none_of_our_secrets(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads its memory or environment must not find the bot's tokens."""
+    monkeypatch.setenv("DISCORD_TOKEN", "a secret")
+    monkeypatch.setenv("NEBULA_API_KEY", "a secret")
+    async with embedded(data) as server, connection(server.url) as client:
+        number = (await client.info("server"))["process_id"]
+        environment = await asyncio.to_thread(Path(f"/proc/{number}/environ").read_bytes)
+        assert b"secret" not in environment
+
+
 async def test_only_the_owner_may_enter(data: Path) -> None:
-    """Directory, socket and files are private, even if the directory was not before; no port is open."""
-    os.mkdir(data, 0o755)
+    """Directory, socket and files are private; no port is open."""
     async with embedded(data) as server, connection(server.url) as client:
         found = modes(data)
         assert {path: mode for path, mode in found.items() if mode & 0o077} == {}

@@ -84,6 +84,11 @@ class Queue(RuleBasedStateMachine):
         self.bench.release(held, shown(held, characters), twice=twice)
 
     @precondition(lambda self: self.bench.held)
+    @rule(pick=PICKS, twice=st.booleans())
+    def unread(self, pick: int, twice: bool) -> None:
+        self.bench.unread(self._one(pick), twice=twice)
+
+    @precondition(lambda self: self.bench.held)
     @rule(pick=PICKS, answered=st.booleans(), merged=st.sampled_from((0, 0, 1, 2)), lost=st.booleans())
     def commit(self, pick: int, answered: bool, merged: int, lost: bool) -> None:
         self.bench.commit(self._one(pick), answered=answered, merged=merged, lost=lost)

@@ -15,6 +15,7 @@ from core.store.presence import Presence
 from core.store.quotas import Quotas
 from core.store.ratelimits import RedisRateLimit
 from core.store.ratings import Ratings
+from core.store.records import ConversationLookups
 from core.store.scripts import Script
 
 LUA = Path(str(scripts.FOLDER))
@@ -34,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _load_all() -> None:
     """Load all scripts, as a process does when it starts."""
     redis = Redis()
-    Mailboxes(redis, DEFAULT_RETENTION)
+    ConversationLookups(Mailboxes(redis, DEFAULT_RETENTION))
     Presence(redis, 60)
     Quotas(redis)
     RedisRateLimit(redis)
@@ -46,7 +47,7 @@ def test_every_script_declares_its_keys_and_arguments() -> None:
     """All scripts load, and only those without keys and arguments of their own have no header."""
     _load_all()
     silent = {path.stem for path in LUA.glob("*.lua")} - {name for name, _ in DECLARED}
-    assert silent == {"bucket", "claim", "reset"}
+    assert silent == {"bucket", "claim", "index", "reset"}
 
 
 @pytest.mark.parametrize(("name", "kind"), DECLARED)
@@ -63,7 +64,7 @@ def test_a_changed_header_fails_the_load(folder: Path, name: str, kind: str) -> 
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("accept", "local DEDUPE = KEYS[6]", "local DEDUPE = KEYS[7]"),
+        ("accept", "local DEDUPE = KEYS[8]", "local DEDUPE = KEYS[9]"),
         ("accept", "ARGV[10], ARGV[11]", "ARGV[11], ARGV[10]"),
         ("commit", "local ALSO = 14", "local ALSO = 15"),
         ("common", "KEYS[1], KEYS[2], ", "KEYS[2], KEYS[1], "),

@@ -12,7 +12,7 @@ from core.access.admission import EMPTY, ONLY_FILES
 from core.domain.conversation import Attachment, Place
 from core.domain.errors import BadKey, NoCredits, SlowDown
 from core.domain.ports import Status
-from core.reply.layout import SPENT, STOPPED
+from core.reply.layout import INCOMPLETE, SPENT, STOPPED
 from core.store.turns import Duplicate, Full, Queued
 from core.turns.runner import GAVE_UP
 from tests.bounds import HANG_SECONDS
@@ -337,3 +337,18 @@ async def test_order_holds_under_load(bot: Process, server: NebulaServer) -> Non
     assert asked == [f"Ann: question {number}" for number in range(12)]
     async with asyncio.timeout(HANG_SECONDS):
         await bot.runner.idle()
+
+
+async def test_own_name_in_front_of_an_answer_is_taken_away_in_rooms(bot: Process, server: NebulaServer) -> None:
+    """The history names the people, and a model imitates it; what is remembered has no name either."""
+    for answer in ("nebula: Hello there, Ann.", "Note: all is well."):
+        server.answer_next(answer)
+    assert await bot.answer("hi") == "Hello there, Ann."
+    assert await bot.answer("well?") == "Note: all is well."
+    assert server.requests[-1].messages[2].content == "Hello there, Ann."
+
+
+async def test_answer_that_may_be_incomplete_says_so(bot: Process, server: NebulaServer) -> None:
+    """The server's reason is none that we know."""
+    server.answer_next("Half of", finish="something new")
+    assert await bot.answer("hi") == f"Half of\n{INCOMPLETE}"

@@ -1,0 +1,57 @@
+"""Setup: what all processes on one Redis must agree on, noted there, so that one that does not agree never starts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from core.domain.errors import StoreError
+from core.store.redis.client import guarded
+
+# A hash without a TTL: the data that it describes may live as long as people use it.
+SETUP = "nb:setup"
+_PARTITIONS, _TEXTS, _ENCRYPTED, _PLAIN = "partitions", "texts", "encrypted", "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How a process stores things: in how many partitions, and whether it writes and reads encrypted texts."""
+
+    partitions: int = 1
+    encrypts: bool = False
+    reads_encrypted: bool = False
+    reads_plain: bool = True
+
+
+async def agree(redis: "Redis", ours: Setup) -> None:
+    """Note this process's setup if it is the first, or compare it with that of the others.
+
+    Raises StoreError, which says what to do: with other partitions a process would not find what others stored, and
+    answer questions twice; and one that can't read what others write leaves their questions unanswered.
+    """
+    texts = _ENCRYPTED if ours.encrypts else _PLAIN
+    async with guarded():
+        for field, value in ((_PARTITIONS, str(ours.partitions)), (_TEXTS, texts)):
+            await redis.hsetnx(SETUP, field, value)
+        stored: dict[Any, Any] = await redis.hgetall(SETUP)
+    known = {name.decode(): value.decode() for name, value in stored.items()}
+    if known[_PARTITIONS] != str(ours.partitions):
+        raise StoreError(
+            f"The conversations in this Redis are in {known[_PARTITIONS]} partitions, but REDIS_PARTITIONS is "
+            f"{ours.partitions}: set it to {known[_PARTITIONS]}, in every process. (To begin anew with another number, "
+            f"stop all processes and delete the key {SETUP}; the conversations are then lost.)"
+        )
+    if known[_TEXTS] == _ENCRYPTED and not ours.reads_encrypted:
+        raise StoreError(
+            "The texts in this Redis are encrypted, but this process has no keys: give every process the same "
+            "ENCRYPTION_KEYS. (To stop encrypting, put the word plain in front of the keys, for HISTORY_DAYS.)"
+        )
+    if known[_TEXTS] == _PLAIN and not ours.reads_plain:
+        raise StoreError(
+            "The texts in this Redis are not encrypted, but this process accepts only encrypted ones: give every "
+            "process the same ENCRYPTION_KEYS. (To begin to encrypt, add the word plain behind the keys, for "
+            "HISTORY_DAYS.)"
+        )
+    if known[_TEXTS] != texts:  # it reads both: encryption is being switched on or off
+        async with guarded():
+            await redis.hset(SETUP, _TEXTS, texts)

@@ -1,0 +1,376 @@
+"""Refusals in the words of many servers: what they are about, what they name, and what is sent after them."""
+
+import asyncio
+import gzip
+import json
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from bots.sandbox.nebula.faults import NebulaFault, Received
+from bots.sandbox.nebula.server import NebulaServer
+from core.domain.chat import ChatMessage, ChatRequest
+from core.domain.errors import (
+    BadKey,
+    BadRequest,
+    Blocked,
+    ContextTooLong,
+    ModelError,
+    NoCredits,
+    RateLimited,
+    ServerTrouble,
+)
+from core.nebula.catalog import BUILT_IN
+from core.nebula.client import Nebula
+from core.nebula.failures import from_response, from_stream, retry_after
+from tests.bounds import HANG_SECONDS
+
+ASK = ChatRequest("Llama3.1-8B", (ChatMessage("system", "Be brief."), ChatMessage("user", "why?")), top_p=0.9)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[NebulaServer]:
+    async with NebulaServer(answer=lambda messages: "Fine.") as server:
+        yield server
+
+
+@pytest.fixture
+async def model(server: NebulaServer) -> AsyncIterator[Nebula]:
+    async with Nebula(
+        api_key="k",
+        base_url=server.base_url,
+        platform_url=server.platform_url,
+        backoff=0.0,
+        first_token=HANG_SECONDS,
+        between_tokens=HANG_SECONDS,
+    ) as model:
+        yield model
+
+
+async def text(model: Nebula, request: ChatRequest = ASK) -> str:
+    async with model.stream(request) as deltas:
+        return "".join([delta.text async for delta in deltas])
+
+
+# The words of servers, with the window and the prompt that they name.
+OVERFLOWS = [
+    ("This model's maximum context length is 4097 tokens. However, your messages resulted in 9000 tokens.", 4097, 9000),
+    (
+        "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8000 in the messages, "
+        "1000 in the completion). Please reduce the length of the messages or completion.",
+        *(8192, 8000),
+    ),
+    (
+        "You passed 9001 input tokens and requested 100 output tokens. However, the model's context length is only 8192"
+        " tokens, resulting in a maximum input length of 8092 tokens. Please reduce the length of the input prompt.",
+        *(8192, 9001),
+    ),
+    ("The decoder prompt (length 9001) is longer than the maximum model length of 8192.", 8192, 9001),
+    ("This model's maximum context length is 800 tokens and your request has 900 input tokens", 800, 900),
+    ("Input validation error: `inputs` must have less than 1024 tokens. Given: 2000", 1024, 2000),
+    (
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. Given: 1900 `inputs` tokens and"
+        " 512 `max_new_tokens`",
+        *(2048, 1900),
+    ),
+    ("The input (9000 tokens) is longer than the model's context length (8192 tokens).", 8192, 9000),
+    (
+        "Requested token count exceeds the model's maximum context length of 8192 tokens. You requested a total of 9000"
+        " tokens: 8000 tokens from the input messages and 1000 tokens for the completion.",
+        *(8192, 8000),
+    ),
+    ("Input length (9000 tokens) exceeds the maximum allowed length (8192 tokens).", 8192, 9000),
+    ("request (9000 tokens) exceeds the available context size (8192 tokens), try increasing it", 8192, 9000),
+    ("Requested tokens (5000) exceed context window of 4096", 4096, 5000),
+    ("the request exceeds the available context size. try increasing the context size", None, None),
+    ("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", 1048576, 1200000),
+    ("input token count is 32771 but the model only supports up to 32768. exceeds the maximum", 32768, 32771),
+    ("prompt token count of 70000 exceeds the limit of 64000", 64000, 70000),
+    ("Input is too long for requested model.", None, None),
+    ("input length and `max_tokens` exceed context limit: 198000 + 8192 > 200000", 200000, 198000),
+    ("prompt is too long: 210000 tokens > 200000 maximum", 200000, 210000),
+    ("<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 30720]", 30720, None),
+    (
+        "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length",
+        32768,
+        40000,
+    ),
+    (
+        "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 5000. Try using a shorter "
+        "prompt",
+        *(4081, 5000),
+    ),
+    ("Please reduce the length of the messages or completion. Current length is 9000 while limit is 8192", 8192, 9000),
+    ("Invalid request: Your request exceeded model token limit: 8192 (requested: 9000)", 8192, 9000),
+    ("tokens in request more than max tokens allowed", None, None),
+    ("invalid params, context window exceeds limit (2013)", 2013, None),
+    ("This model's maximum prompt length is 131072 but the request contains 537812 tokens.", 131072, 537812),
+    ("the input length exceeds the context length", None, None),
+    (
+        "This model's maximum context length is 4096 tokens. However, your prompt contains 30000031 characters (more"
+        " than 53248 characters, which is the upper bound for 4096 input tokens).",
+        *(4096, None),
+    ),
+    ("input exceeds the maximum allowed input length 4096", 4096, None),
+    (
+        "Token indices sequence length is longer than the specified maximum sequence length for this model (900 > 512)",
+        512,
+        900,
+    ),
+    ("Prompt length (9000) exceeds maximum input length (8192).", 8192, 9000),
+    ("the input prompt is too long", None, None),
+    (
+        "Trying to keep the first 4096 tokens when context the overflows; the context length is only 2048 tokens",
+        2048,
+        None,
+    ),
+    ("Request too large for model `x` on tokens per minute (TPM): Limit 6000, Requested 9000", 6000, 9000),
+    ("Prompt \u8d85\u957f", None, None),
+    ("string too long. code: string_above_max_length", None, None),
+    ("input_too_long", None, None),
+    ("Number of input tokens exceeds the maximum allowed", None, None),
+    ("litellm.ContextWindowExceededError: litellm.BadRequestError: OpenAIException", None, None),
+]
+
+
+@pytest.mark.parametrize(("words", "window", "prompt"), OVERFLOWS)
+def test_an_overflow_is_recognised_with_its_numbers(words: str, window: int | None, prompt: int | None) -> None:
+    """As an HTTP error of several statuses, and as an error in a stream."""
+    body = json.dumps({"error": {"message": words}}).encode()
+    failures = [from_response(status, body, {}, "m", 0) for status in (400, 413, 422, 500)]
+    failures += [from_stream({"message": words}, "m"), from_stream(words, "m")]
+    for failed in failures:
+        assert isinstance(failed.error, ContextTooLong)
+        assert (failed.error.window, failed.error.prompt) == (window, prompt)
+        assert not failed.again
+
+
+def test_numbers_of_their_own_are_read() -> None:
+    """llama.cpp gives them in fields."""
+    error = {"code": 400, "message": "too big", "type": "exceed_context_size_error", "n_prompt_tokens": 90, "n_ctx": 64}
+    failed = from_response(400, json.dumps({"error": error}).encode(), {}, "m", 0)
+    assert isinstance(failed.error, ContextTooLong)
+    assert (failed.error.window, failed.error.prompt) == (64, 90)
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "kind"),
+    [
+        (400, "ThrottlingException: Too many tokens, please wait before trying again.", RateLimited),
+        (400, "Too many requests, please slow down", RateLimited),
+        (400, "Range of max_tokens should be [1, 8192]", BadRequest),
+        (400, "max_tokens must be less than or equal to 4096", BadRequest),
+        (400, "temperature must be in [0, 2]", BadRequest),
+        (400, "<html><title>400 Request Header Or Cookie Too Large</title></html>", ServerTrouble),
+        (503, "The request queue exceeds its maximum size", ServerTrouble),
+        (503, "no balancer available", ServerTrouble),
+        (500, "insufficient balance (1008)", NoCredits),
+        (400, "Access denied, please make sure your account is in good standing: Arrearage", NoCredits),
+        (429, '{"error":{"code":"1113","message":"\u4f59\u989d\u4e0d\u8db3"}}', NoCredits),
+        (403, "<!DOCTYPE html><html><title>Attention Required! | Cloudflare</title></html>", Blocked),
+        (403, "<html>\r\n<head><title>403 Forbidden</title></head></html>", Blocked),
+        (403, "error code: 1020", Blocked),
+        (407, "", Blocked),
+        (451, "", Blocked),
+        (403, '{"error":{"message":"forbidden"}}', BadKey),
+        (401, '{"error":"Unauthorized"}', BadKey),
+        (500, 'data: {"error":{"message":"prompt is too long","code":400}}\n\n', ContextTooLong),
+    ],
+)
+def test_refusals_are_told_apart(status: int, words: str, kind: type[ModelError]) -> None:
+    """Speed is not length, a page of a CDN says nothing about the key, and money is the operator's affair."""
+    failed = from_response(status, words.encode(), {}, "m", 0)
+    assert type(failed.error) is kind
+    assert failed.again is (kind is RateLimited or (kind is ServerTrouble and status >= 500))
+
+
+NOW = 1_795_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        *(("0", 0.0), ("7", 7.0), ("7.5", 7.5), ("7s", 7.0), ("1m30s", 90.0), ("250ms", 0.25), ("60, 60", 60.0)),
+        *((' "5" ', 5.0), (str(int(NOW) + 9), 9.0), ("2 seconds", 2.0), ("1h", 3600.0)),
+        *(("soon", None), ("-5", None), ("nan", None), ("", None), ("1e400", None), ("m", None)),
+    ],
+)
+def test_every_form_of_retry_after_is_read(value: str, seconds: float | None) -> None:
+    """Seconds, durations, times; anything else counts as missing."""
+    assert retry_after({"retry-after": value}, NOW) == seconds
+
+
+async def test_attempts_pause_even_if_the_server_asks_for_no_pause(
+    server: NebulaServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`Retry-After: 0` must not spend all attempts at once: the backoff holds."""
+    server.fault(NebulaFault(status=503, headers={"retry-after": "0"}), times=2)
+    async with Nebula(api_key="k", base_url=server.base_url, platform_url=server.platform_url, backoff=0.2) as model:
+        assert await text(model) == "Fine."
+    pauses = [float(pause) for pause in re.findall(r"retrying in ([\d.]+) s", caplog.text)]
+    assert len(pauses) == 2
+    assert 0.1 <= pauses[0] <= 0.2 <= pauses[1] <= 0.4
+
+
+SYSTEM = [
+    "System role not supported",
+    "Jinja error: TemplateError: System role not supported",
+    "Conversation roles must alternate user/assistant/user/assistant/...",
+    "Only user and assistant roles are supported!",
+    "Please use a valid role: user, model.",
+    "Developer instruction is not enabled for models/gemma-3",
+    "This model does not support system messages",
+    "Unexpected role 'system' after role 'user'",
+]
+
+
+@pytest.mark.parametrize("words", SYSTEM)
+@pytest.mark.parametrize("status", [400, 422, 500])
+async def test_a_model_without_a_system_role_gets_the_rules_with_the_question(
+    server: NebulaServer, model: Nebula, words: str, status: int
+) -> None:
+    """One refusal, which is remembered; then the rules are in front of the first message."""
+
+    def refuse(received: Received) -> web.Response | None:
+        if any(message.role == "system" for message in received.messages):
+            return web.json_response({"error": {"message": words}}, status=status)
+        return None
+
+    server.refuse = refuse
+    assert [await text(model), await text(model)] == ["Fine.", "Fine."]
+    assert len(server.requests) == 3
+    assert server.requests[-1].messages == (ChatMessage("user", "Be brief.\n\nwhy?"),)
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("stream_options", "Unrecognized request argument supplied: stream_options"),
+        (
+            "stream_options",
+            "[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options'), 'msg': 'Extra inputs are not permitted'}]",
+        ),
+        ("stream_options", "Unknown parameter"),
+        ("top_p", "Unsupported parameter: 'top_p' is not supported with this model."),
+        ("top_p", "`temperature` and `top_p` cannot both be specified for this model. Please use only one."),
+        (
+            "temperature",
+            "Unsupported value: 'temperature' does not support 0.5 with this model. Only the default (1) is supported.",
+        ),
+        ("max_tokens", "max_tokens: Input should be a valid integer"),
+        ("max_tokens", "none is not an allowed value"),
+        ("max_tokens", "invalid type: null, expected u32 at line 1 column 90"),
+    ],
+)
+async def test_a_field_that_a_server_refuses_is_left_out(
+    server: NebulaServer, model: Nebula, field: str, words: str
+) -> None:
+    """One refusal for each such field; the server is asked without it, and so are later requests."""
+
+    def refuse(received: Received) -> web.Response | None:
+        return web.json_response({"error": {"message": words}}, status=400) if field in received.fields else None
+
+    server.refuse = refuse
+    request = ChatRequest(ASK.model, ASK.messages, 0.5, 0.9)
+    assert [await text(model, request), await text(model, request)] == ["Fine.", "Fine."]
+    assert len(server.requests) == 3
+
+
+async def test_the_other_name_of_the_limit_is_used(server: NebulaServer, model: Nebula) -> None:
+    """Newer models know max_completion_tokens only."""
+
+    def refuse(received: Received) -> web.Response | None:
+        words = (
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        )
+        return web.json_response({"error": {"message": words}}, status=400) if "max_tokens" in received.fields else None
+
+    server.refuse = refuse
+    assert await text(model, ChatRequest(ASK.model, ASK.messages, max_tokens=50)) == "Fine."
+    assert "max_completion_tokens" in server.requests[-1].fields
+
+
+async def test_a_wrong_value_is_still_told(server: NebulaServer, model: Nebula) -> None:
+    """What people set is not dropped silently."""
+    server.fault(
+        NebulaFault(status=400, body='{"error":{"message":"temperature must be between 0 and 2"}}'), times=None
+    )
+    with pytest.raises(BadRequest):
+        await text(model)
+    assert len(server.requests) == 1
+
+
+async def test_an_encoded_answer_is_refused(server: NebulaServer, model: Nebula) -> None:
+    """We accept no encoding: a small body could become a huge one."""
+    body = gzip.compress(b'data: {"choices":[{"delta":{"content":"' + b"x" * 1_000_000 + b'"}}]}\n\n')
+    server.fault(NebulaFault(body=body, headers={"content-encoding": "gzip", "content-type": "text/event-stream"}))
+    with pytest.raises(ServerTrouble):
+        await text(model)
+    assert len(server.requests) == 1
+
+
+async def serve(response: bytes) -> tuple[asyncio.Server, str]:
+    """A server that answers each request with these bytes and closes the connection."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(response)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n" + gzip.compress(b'{"data":[{"id":"m"}]}'),
+        b'HTTP/1.1 200 OK\r\n\r\n{"data":["' + b"x" * (9 << 20) + b'"]}',
+    ],
+    ids=["encoded", "endless"],
+)
+async def test_a_list_of_models_is_bounded(response: bytes) -> None:
+    """Neither an encoded list nor an endless one is read."""
+    listening, url = await serve(response)
+    async with listening, Nebula(api_key="k", base_url=url, platform_url=url) as model:
+        assert await model.catalog() == BUILT_IN
+
+
+async def test_a_lost_connection_is_named_so_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The transport between the HTTP libraries calls it a timeout while connecting."""
+    listening, url = await serve(b"")
+    async with listening, Nebula(api_key="k", base_url=url, platform_url=url, backoff=0.0) as model:
+        with pytest.raises(ServerTrouble) as caught:
+            await text(model)
+    assert "Timeout" not in caplog.text + str(caught.value)
+    assert "Disconnected" in str(caught.value)
+
+
+async def test_text_after_an_early_finish_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finish with the first chunk, or in several, ends nothing, however long the silence after it."""
+    monkeypatch.setattr("core.nebula.client.AFTER_FINISH_SECONDS", 0.0)
+    said = ""
+    read = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        for piece, finish in (("", "stop"), ("a ", None), ("b ", "stop"), ("c", "stop")):
+            chunk = {"choices": [{"delta": {"content": piece}, "finish_reason": finish}]}
+            writer.write(b"data: %b\n\n" % json.dumps(chunk).encode())
+            await writer.drain()
+            while piece not in said:
+                read.clear()
+                await read.wait()
+        writer.write(b"data: [DONE]\n\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        async with Nebula(api_key="k", base_url=url, platform_url=url) as model, model.stream(ASK) as deltas:
+            async for delta in deltas:
+                said += delta.text
+                read.set()
+    assert said == "a b c"

@@ -1,0 +1,133 @@
+"""Several bots on one Redis share nothing; processes of one bot that do not agree do not start."""
+
+import pytest
+from redis.asyncio import Redis
+
+from bots.compose import setup_of
+from bots.sandbox.nebula.server import NebulaServer
+from core.domain.conversation import Conversation
+from core.domain.errors import StoreError
+from core.domain.question import Question
+from core.settings.config import Config
+from core.store.redis.setup import Setup, agree
+from core.store.redis.spaces import Spaces
+from core.store.turns import Claimed, Turns
+from tests.core.commands.test_history import key
+from tests.core.core_harness import HERE, ROOM, Process, Rooms, eventually, process
+
+
+def said(server: NebulaServer) -> str:
+    """All that the model was last asked."""
+    return "\n".join(each.content for each in server.requests[-1].messages)
+
+
+async def test_two_bots_in_one_room_know_nothing_of_each_other(redis_client: Redis, server: NebulaServer) -> None:
+    """Neither what people told the other one, nor its settings and limits; also after a restart."""
+    async with (
+        process(redis_client, server, bot_id="A", person_requests=2) as first,
+        process(redis_client, server, bot_id="B", person_requests=2) as second,
+    ):
+        await first.command("prompt set Speak like a pirate.")
+        await first.answer("my name is Ann")
+        both = second.question("who am I?")
+        await second.inbox.accept(both)
+        await second.runner.idle()
+        assert "pirate" not in said(server)
+        assert "my name is" not in said(server)
+        await first.inbox.accept(both)  # the same message mentions both
+        await first.runner.idle()
+        assert first.shown(both)
+        assert "used up" not in second.shown(both) + first.shown(both)
+        await second.command("reset")
+    async with process(redis_client, server, bot_id="B") as second, process(redis_client, server, bot_id="A") as first:
+        await first.answer("and now?")
+        assert "pirate" in said(server)
+        assert "my name is" in said(server)
+        await second.answer("and you?")
+        assert "pirate" not in said(server)
+
+
+async def test_no_bot_takes_over_the_turns_of_another(redis_client: Redis, server: NebulaServer) -> None:
+    """It has another token, and would edit what is not its own."""
+    async with process(redis_client, server, bot_id="A"):
+        pass
+    theirs = Spaces()
+    await theirs.settle(redis_client, "test", "test/W1", "B")
+    async with process(redis_client, server, bot_id="A") as first:
+        question = first.question("of B")
+        turn = await Turns(redis_client, spaces=theirs).accept(HERE, question, "r")
+        assert isinstance(turn, Claimed)
+        await redis_client.zadd("nb~B:{0}:leases", {ROOM.name: 1})
+        await left_behind(first)
+        assert not first.shown(question)
+        assert await redis_client.llen(f"nb~B:{{0}}:i:{ROOM.name}") == 1
+    async with process(redis_client, server, bot_id="B") as second:
+        await eventually(lambda: bool(second.shown(question)))
+
+
+async def left_behind(bot: Process) -> None:
+    """Wait until the process has looked for turns to take over."""
+    question = bot.question("left")
+    await bot.turns.accept(Conversation("test/W1/C7"), question, "r")
+    await bot.turns.mailboxes.redis.zadd("nb:{0}:leases", {"test/W1/C7": 1})
+    await eventually(lambda: bool(bot.shown(question)))
+
+
+async def test_stop_ends_only_the_answer_of_its_bot(redis_client: Redis, server: NebulaServer) -> None:
+    """Both answer the same message, so their turns have the same name."""
+    held = server.hold(after=3)
+    server.answer_next("word " * 20 + "end")
+    server.answer_next("word " * 20 + "end")
+    async with (
+        process(redis_client, server, rooms=Rooms(), bot_id="A") as first,
+        process(redis_client, server, rooms=Rooms(), bot_id="B") as second,
+    ):
+        question: Question = first.question("both of you")
+        for each in (first, second):
+            await each.inbox.accept(question)
+            await each.rooms.rooms[question.message].until("word")
+        await first.command("stop")
+        await first.runner.idle()
+        held.release()
+        await second.runner.idle()
+        assert not first.shown(question).endswith("end")
+        assert second.shown(question).endswith("end")
+
+
+async def test_one_bot_with_a_new_token_is_the_same(redis_client: Redis) -> None:
+    """The platform's id of the bot stays, whatever the token; the first one keeps the plain names."""
+    for bot, prefix in (("A", "nb"), ("B", "nb~B"), ("A", "nb"), ("B", "nb~B")):
+        spaces = Spaces(["slack"])
+        assert not spaces.is_settled("slack")
+        await spaces.settle(redis_client, "slack", "slack/T1", bot)
+        assert spaces.is_settled("slack")
+        assert spaces.prefix("slack/T1/C1") == prefix
+
+
+def of(**environment: str | int) -> Setup:
+    return setup_of(Config.model_validate(environment))
+
+
+async def test_processes_that_disagree_are_refused(redis_client: Redis) -> None:
+    """The sentence says what to set."""
+    secret = key("a")
+    await agree(redis_client, of(redis_partitions=4))
+    await agree(redis_client, of(redis_partitions=4))
+    with pytest.raises(StoreError, match=r"REDIS_PARTITIONS is 8: set it to 4"):
+        await agree(redis_client, of(redis_partitions=8))
+    with pytest.raises(StoreError, match="add the word plain behind the keys"):
+        await agree(redis_client, of(redis_partitions=4, encryption_keys=secret))
+
+
+async def test_encryption_can_be_switched_on_and_off(redis_client: Redis) -> None:
+    """With `plain` a process reads both, and says what is written from now on."""
+    secret = key("a")
+    await agree(redis_client, of())
+    await agree(redis_client, of(encryption_keys=f"{secret},plain"))
+    with pytest.raises(StoreError, match="this process has no keys"):
+        await agree(redis_client, of())
+    await agree(redis_client, of(encryption_keys=secret))
+    await agree(redis_client, of(encryption_keys=f"plain,{secret}"))
+    with pytest.raises(StoreError, match="accepts only encrypted"):
+        await agree(redis_client, of(encryption_keys=secret))
+    await agree(redis_client, of())

@@ -1,0 +1,141 @@
+"""A model refuses requests above a size by its own count: every question that fits alone is answered all the same."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from aiohttp import web
+from redis.asyncio import Redis
+
+from bots.sandbox.nebula.faults import NebulaFault, Received
+from bots.sandbox.nebula.server import NebulaServer
+from core.domain.conversation import Place
+from core.store.windows import ModelWindow, ModelWindows
+from tests.core.core_harness import process
+
+MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+DIRECT = Place("test", "W1", "D1", direct=True)
+
+
+def poorly(text: str) -> int:
+    """The count of a tokenizer that knows English words alone: all else takes a token for each character and more."""
+    return sum(1 if char.isascii() and char.isalpha() else 3 for char in text) // 3 + 1
+
+
+def numbers(window: int, prompt: int) -> web.Response:
+    words = (
+        f"This model's maximum context length is {window} tokens. However, your messages resulted in {prompt} tokens."
+    )
+    return web.json_response({"error": {"message": words, "type": "BadRequestError", "code": 400}}, status=400)
+
+
+def window_alone(window: int, prompt: int) -> web.Response:
+    return web.json_response({"error": f"Range of input length should be [1, {window}]"}, status=400)
+
+
+def nothing(window: int, prompt: int) -> web.Response:
+    return web.json_response({"error": {"message": "Input is too long for requested model."}}, status=400)
+
+
+def as_failure(window: int, prompt: int) -> web.Response:
+    error = {"message": f"the request exceeds the available context size ({window} tokens)"}
+    return web.json_response({"error": error}, status=500)
+
+
+def in_stream(window: int, prompt: int) -> web.Response:
+    error = {"error": f"Input validation error: `inputs` must have less than {window} tokens. Given: {prompt}"}
+    body = f"data: {json.dumps(error)}\n\n"
+    return web.Response(text=body, content_type="text/event-stream")
+
+
+def refusing(window: int, words: Callable[[int, int], web.Response]) -> Callable[[Received], web.Response | None]:
+    def refuse(received: Received) -> web.Response | None:
+        prompt = sum(poorly(message.content) + 4 for message in received.messages)
+        return words(window, prompt) if prompt > window else None
+
+    return refuse
+
+
+KINDS = {
+    "code": "if (x[i] != 0) { y[j] = f(x, i); } ",
+    "digits": "31415926535897932384626433 ",
+    "CJK": "今天天气很好我们去公园散步吧",
+    "words": "some words of English ",
+}
+
+
+@pytest.mark.parametrize("words", [numbers, window_alone, nothing, as_failure, in_stream])
+async def test_a_question_that_fits_alone_is_answered(
+    redis_client: Redis, words: Callable[[int, int], web.Response]
+) -> None:
+    """The catalog names a far larger window, and the model counts more tokens than we guess, whatever is written."""
+    async with NebulaServer(answer=lambda messages: "Fine.") as server:
+        server.refuse = refusing(1500, words)
+        async with process(redis_client, server, NEBULA_MODEL=MODEL) as bot:
+            for number in range(12):
+                kind = list(KINDS.values())[number % 4]
+                assert await bot.answer(f"{number} {kind * 8}", DIRECT) == "Fine."
+                assert await bot.answer("short", DIRECT) == "Fine."
+        asked = len(server.requests)
+        assert asked <= 24 + 12
+        async with process(redis_client, server, NEBULA_MODEL=MODEL) as bot:
+            assert await bot.answer("hi", DIRECT) == "Fine."
+        assert len(server.requests) <= asked + 2
+        assert len(server.requests[-1].messages) >= 4, "most of the history goes along"
+
+
+async def test_what_a_refusal_taught_serves_other_rooms_and_processes(redis_client: Redis) -> None:
+    """The window is in Redis, so that after a restart no request is refused for it."""
+    async with NebulaServer(answer=lambda messages: "Fine. " * 100) as server:
+        server.refuse = refusing(1500, numbers)
+        for _ in range(2):
+            async with process(redis_client, server, NEBULA_MODEL=MODEL) as bot:
+                for _ in range(6):
+                    assert (await bot.answer("some words " * 40, DIRECT)).startswith("Fine.")
+        windows = await ModelWindows(redis_client).of(MODEL)
+        assert windows.tokens == 1500
+        assert 0 < await redis_client.ttl(f"nb:m:{MODEL}") <= 86_400
+        refused = [server.refuse(received) is not None for received in server.requests]
+        assert sum(refused) <= 2
+        assert not any(refused[len(refused) // 2 :])
+
+
+async def test_a_question_that_is_too_long_alone_is_told_and_the_next_is_answered(redis_client: Redis) -> None:
+    """The sentence says so, after few requests; it spoils nothing for the next question."""
+    async with NebulaServer(answer=lambda messages: "Fine.") as server:
+        server.refuse = refusing(600, numbers)
+        async with process(redis_client, server, NEBULA_MODEL=MODEL) as bot:
+            assert await bot.answer("hi", DIRECT) == "Fine."
+            assert "Your message alone is too long" in await bot.answer("1234567890" * 200, DIRECT)
+            assert len(server.requests) <= 5
+            assert await bot.answer("hi", DIRECT) == "Fine."
+
+
+async def test_a_refusal_for_speed_is_none_for_length(redis_client: Redis) -> None:
+    """Bedrock's ThrottlingException speaks of tokens too: the history stays whole."""
+    async with NebulaServer(answer=lambda messages: "Fine.") as server:
+        async with process(redis_client, server, NEBULA_MODEL=MODEL) as bot:
+            await bot.answer("one", DIRECT)
+            words = '{"message":"ThrottlingException: Too many tokens, please wait before trying again."}'
+            server.fault(NebulaFault(status=400, body=words, headers={"retry-after": "0.01"}))
+            assert await bot.answer("two", DIRECT) == "Fine."
+        assert [len(received.messages) for received in server.requests] == [2, 4, 4]
+
+
+async def test_an_answer_limit_that_does_not_fit_is_lowered(redis_client: Redis) -> None:
+    """vLLM refuses a prompt and a limit that exceed the window together; the question with a shorter limit fits."""
+    async with NebulaServer(answer=lambda messages: "Fine.") as server:
+
+        def refuse(received: Received) -> web.Response | None:
+            prompt = sum(poorly(message.content) + 4 for message in received.messages)
+            return numbers(2000, prompt) if prompt + (received.max_tokens or 0) > 2000 else None
+
+        server.refuse = refuse
+        async with process(redis_client, server, NEBULA_MODEL=MODEL, NEBULA_MAX_TOKENS=4000) as bot:
+            assert await bot.answer("some words of a question " * 60, DIRECT) == "Fine."
+
+
+async def test_what_another_version_wrote_is_ignored(redis_client: Redis) -> None:
+    """Values that can't be read count as unknown."""
+    await redis_client.hset("nb:m:m", mapping={"tokens": "many", "ratio": "nan"})
+    assert await ModelWindows(redis_client).of("m") == ModelWindow()
