@@ -3,9 +3,10 @@
 import argparse
 import asyncio
 import gc
+import resource
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import uvloop
@@ -75,6 +76,7 @@ def _start(options: argparse.Namespace, platforms: Table) -> int:
     environment = load(platforms=platforms)
     config = environment.of(Config)
     logs.configure(config.log_level)
+    _allow_files()
     if options.command == "health":
         from bots.alive import healthy
 
@@ -106,6 +108,13 @@ def _chosen(options: argparse.Namespace, environment: Environment, platforms: Ta
     if options.command == "run":
         print(GO_LIVE.format(tokens="  and/or  ".join(each.config.tokens for each in platforms)), flush=True)
     return sandbox(environment)
+
+
+def _allow_files() -> None:
+    """Open as many files as this machine allows: each connection is one, and the usual limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS allows fewer than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager

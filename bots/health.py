@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from bots.http_port import http_port
 from core import metrics
 from core.domain.errors import StoreError
 from core.domain.ports import Connected
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 _FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 # How long requests under way may take when the server closes.
 _CLOSING_SECONDS = 1.0
+# A probe sends no body.
+_MAX_BODY_BYTES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +45,21 @@ async def health(port: int | None, host: str, checks: Sequence[Checker]) -> Asyn
     if port is None:
         yield
         return
-    runner = web.AppRunner(_application(checks), access_log=None, shutdown_timeout=_CLOSING_SECONDS)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            problem = f"HEALTH_PORT: cannot open port {port} on {host} ({error.strerror})."
-            raise WrongConfig((f"{problem} Choose another port, or remove the setting.",)) from error
+
+    def unusable(error: OSError) -> WrongConfig:
+        problem = f"HEALTH_PORT: cannot open port {port} on {host} ({error.strerror})."
+        return WrongConfig((f"{problem} Choose another port, or remove the setting.",))
+
+    async with http_port(
+        _routes(checks),
+        host,
+        port,
+        body_bytes=_MAX_BODY_BYTES,
+        closing_seconds=_CLOSING_SECONDS,
+        unusable=unusable,
+    ):
         log.info("serving health and metrics on http://%s:%d", host, port)
         yield
-    finally:
-        await runner.cleanup()
 
 
 def running(stop: asyncio.Event) -> Checker:
@@ -100,7 +106,7 @@ def breaker(broken: Callable[[], bool]) -> Checker:
     return check
 
 
-def _application(checks: Sequence[Checker]) -> web.Application:
+def _routes(checks: Sequence[Checker]) -> list[web.RouteDef]:
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
@@ -112,6 +118,4 @@ def _application(checks: Sequence[Checker]) -> web.Application:
     async def exposed(_: web.Request) -> web.Response:
         return web.Response(body=metrics.exposed(), headers={"Content-Type": _FORMAT})
 
-    application = web.Application()
-    application.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", exposed)])
-    return application
+    return [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", exposed)]

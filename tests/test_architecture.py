@@ -13,10 +13,11 @@ SOURCES = sorted(path.relative_to(ROOT) for folder in ("core", "bots") for path 
 
 # Which of our packages each package may import, beside itself. There is no exception.
 ALLOWED: dict[str, set[str]] = {
-    "core.domain": set(),
+    "core.text": set(),
+    "core.domain": {"core.text"},
     "core.metrics": set(),
-    "core.markdown": set(),
-    "core.settings": {"core.domain"},
+    "core.markdown": {"core.text"},
+    "core.settings": {"core.domain", "core.text"},
     "core.ratelimit": {"core.domain"},
     "core.prompt": {"core.domain", "core.settings"},
     "core.store.redis": {"core.domain", "core.metrics"},
@@ -34,22 +35,24 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.settings", "core.store", "core.access", "core.commands", "core.reply", "core.turns"),
     },
     "bots.slack.dialect": {"core.markdown"},
-    "bots.slack.api": {"core.domain", "core.settings", "core.metrics", "bots.proxy"},
+    "bots.slack.api": {
+        *("core.domain", "core.settings", "core.metrics", "core.text", "bots.http_port", "bots.proxy"),
+    },
     "bots.slack.components": {
         *("core.domain", "core.commands", "core.markdown", "core.settings"),
         "bots.slack.dialect",
     },
     "bots.slack.outbound": {
-        *("core.domain", "core.commands", "core.reply"),
+        *("core.domain", "core.commands", "core.reply", "core.text"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect"),
     },
     "bots.slack.inbound": {
-        *("core.domain", "core.access", "core.commands", "core.inbound"),
+        *("core.domain", "core.access", "core.commands", "core.inbound", "core.text"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect", "bots.slack.outbound"),
     },
     "bots.adapter": {"core.domain", "core.inbound", "core.settings"},
     "bots.slack.manifest": {"core.commands"},
-    "bots.slack.config": {"core.settings", "bots.adapter"},
+    "bots.slack.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.slack.app": {
         *("core.domain", "core.inbound", "core.settings", "bots.slack.manifest", "bots.slack.config"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.inbound", "bots.slack.outbound"),
@@ -70,22 +73,28 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.inbound", "core.settings", "bots.discord.config"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
     },
-    "bots.console": {"core.domain", "core.commands", "core.settings", "core.store", "bots.compose", "bots.interrupt"},
+    "bots.console": {
+        *("core.domain", "core.commands", "core.settings", "core.store", "core.text"),
+        *("bots.compose", "bots.interrupt"),
+    },
     "bots.sandbox.hold": set(),
     "bots.sandbox.nebula": {"core.domain", "bots.sandbox.hold"},
     "bots.sandbox.slack": set(),
     "bots.sandbox.discord": {"bots.sandbox.hold"},
-    "bots.sandbox.terminal": {"bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.interrupt"},
+    "bots.sandbox.terminal": {
+        *("core.text", "bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.interrupt"),
+    },
     "bots.sandbox.app": {
         *("core.settings", "bots.adapter", "bots.compose", "bots.run"),
         *("bots.slack.app", "bots.slack.config", "bots.discord.app", "bots.discord.config"),
         *("bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.sandbox.terminal"),
     },
     "bots.proxy": set(),
+    "bots.http_port": set(),
     "bots.interrupt": set(),
-    "bots.logs": set(),
+    "bots.logs": {"core.text"},
     "bots.alive": {"core.settings"},
-    "bots.health": {"core.domain", "core.settings", "core.metrics"},
+    "bots.health": {"core.domain", "core.settings", "core.metrics", "bots.http_port"},
     # Where concrete classes are chosen.
     "bots.compose": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.store.redis", "core.nebula"),

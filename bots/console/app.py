@@ -11,10 +11,9 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.history import FileHistory
 from rich.console import Console
-from rich.markdown import Markdown
 
 from bots.compose import Bot, assemble, chat_model, storage
-from bots.console.surface import ConsolePlatform
+from bots.console.surface import ConsolePlatform, markdown
 from bots.interrupt import interrupt
 from core.commands.registry import COMMANDS, Invocation, find, parse
 from core.domain.conversation import Author, Conversation, Place, Rights
@@ -23,6 +22,7 @@ from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.settings.config import Config
 from core.store.turns import Queued
+from core.text import harmless
 
 PLACE = Place(platform="console", workspace="-", channel="terminal", direct=True)
 CONVERSATION = Conversation(PLACE.name)
@@ -38,7 +38,7 @@ async def console(config: Config) -> None:
         bot = assemble(config, store.redis, model, [platform])
         async with bot.runner.open():
             if sys.stdin.isatty():
-                screen.print(f"{store.where}. ", Markdown(WELCOME), style="dim")
+                screen.print(f"{store.where}. ", markdown(WELCOME), style="dim")
             async for line in _lines(config.data_dir / "console-history"):
                 if line.startswith("/"):
                     await _command(bot, screen, platform, line[1:])
@@ -85,7 +85,9 @@ async def _command(bot: Bot, screen: Console, platform: ConsolePlatform, text: s
 
 def _say(screen: Console, text: str) -> None:
     """Print Markdown for a person, plain text for a pipe."""
-    screen.print(Markdown(text) if screen.is_terminal else text, markup=False, highlight=False, soft_wrap=True)
+    screen.print(
+        markdown(text) if screen.is_terminal else harmless(text), markup=False, highlight=False, soft_wrap=True
+    )
 
 
 async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) -> None:
@@ -98,7 +100,8 @@ async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) 
                     _say(screen, "Your question is queued until the current answer is finished.")
                 await bot.runner.settled(CONVERSATION)
     except* NebulaBotError as failed:
-        screen.print(*(str(getattr(error, "notice", error)) for error in failed.exceptions), style="red")
+        notices = (harmless(str(getattr(error, "notice", error))) for error in failed.exceptions)
+        screen.print(*notices, style="red", markup=False)
     finally:
         platform.close()
 

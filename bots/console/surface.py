@@ -14,6 +14,7 @@ from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Page
 from core.domain.ports import Posted, QuestionStatus, Status, Surface
 from core.domain.rates import RateLimit
+from core.text import harmless
 
 # A page must leave this many lines free on the screen, so that it can be redrawn in place.
 _SPARE_LINES = 6
@@ -65,7 +66,7 @@ class ConsoleSurface:
             self._draw(Spinner("dots", Text("thinking", style="dim")))
 
     async def send_ephemeral(self, sentence: str) -> None:
-        self._console.print(sentence, style="dim italic", markup=False, highlight=False)
+        self._console.print(harmless(sentence), style="dim italic", markup=False, highlight=False)
 
     def close(self) -> None:
         """Finish the page as it is."""
@@ -109,16 +110,23 @@ class ConsolePlatform:
             self.surface = None
 
 
+def markdown(text: str) -> Markdown:
+    """Return Markdown as a terminal may show it: without control characters, and with the address of each link in
+    sight, as a terminal's own links hide where they lead."""
+    return Markdown(harmless(text), hyperlinks=False)
+
+
 def _rendered(page: Page) -> RenderableType:
     parts: list[RenderableType] = []
     if page.head:
-        parts.append(Text(page.head, style="dim italic"))
+        parts.append(Text(harmless(page.head), style="dim italic"))
     if page.text:
-        parts.append(Markdown(page.text))
+        parts.append(markdown(page.text))
     if page.foot:
-        parts.append(Text(page.foot, style="dim italic"))
+        parts.append(Text(harmless(page.foot), style="dim italic"))
     return Group(*parts)
 
 
 def _plain(page: Page) -> str:
-    return "\n".join(filter(None, (page.head and f"({page.head})", page.text, page.foot and f"({page.foot})")))
+    parts = (page.head and f"({page.head})", page.text, page.foot and f"({page.foot})")
+    return harmless("\n".join(filter(None, parts)))

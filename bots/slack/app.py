@@ -1,6 +1,7 @@
 """The Slack platform: connects to Slack, listens to its events and opens surfaces for replies."""
 
 import asyncio
+import hmac
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,7 +37,7 @@ from bots.slack.outbound.streaming_surface import StreamingSurface
 from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address
 from core.domain.errors import PlatformError
-from core.domain.options import Memory, Placement, PlatformDefaults, Streaming
+from core.domain.options import Memory, Placement, PlatformDefaults, Streaming, Switch
 from core.domain.ports import Connection
 from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
@@ -80,7 +81,7 @@ class Slack:
         """
         direct = address.place.direct
         native = address.streaming is Streaming.NATIVE or (address.streaming is Streaming.AUTO and direct)
-        native = native and self._capabilities.streams(direct=direct)
+        native = native and self._config.slack_streams is Switch.ON and self._capabilities.streams(direct=direct)
         kind = StreamingSurface if native and address.message else SlackSurface
         return kind(self._web, self._eyes, self._capabilities, address)
 
@@ -104,8 +105,21 @@ class Slack:
             tasks = TaskSupervisor()
             incoming_text = IncomingText(self._people, me.user)
             share_file = partial(share_privately, self._web, self._capabilities)
+            # All processes know the token, and nobody else does.
+            token = self._config.slack_bot_token
+            form_key = hmac.digest(token.get_secret_value().encode() if token else b"", b"nebula form", "sha256")
             listeners = Listeners(
-                dispatcher, me, self._people, incoming_text, tasks, self.open, share_file, self._web.own_deletions
+                dispatcher,
+                me,
+                self._people,
+                incoming_text,
+                tasks,
+                self.open,
+                share_file,
+                self._web.own_deletions,
+                # the search comes later: by then there is a presence
+                lambda seconds: presence.withheld(min(seconds, dispatcher.look_back)),
+                form_key,
             )
             commands = Commands(
                 dispatcher,
@@ -118,9 +132,12 @@ class Slack:
                 self.open,
                 share_file,
                 self._patience,
+                form_key,
             )
             button_presses = ButtonPresses(dispatcher, me, self._web, self._capabilities, self._people, tasks)
-            backfill = SlackBackfill(dispatcher, me, self._web, self._capabilities, listeners.question)
+            backfill = SlackBackfill(
+                dispatcher, me, self._web, self._capabilities, listeners.accepts, listeners.question
+            )
             presence = SlackPresence(dispatcher, f"slack/{me.team}", self.connection, backfill.look_back)
             app = self._app(me, listeners, commands, button_presses)
             async with self._transport(app, presence), tasks.open(), presence.running():
@@ -191,7 +208,6 @@ class Slack:
     def _app(self, me: Identity, listeners: Listeners, commands: Commands, button_presses: ButtonPresses) -> AsyncApp:
         """Create the Bolt app with our listeners; both transports use the same one."""
         token = self._config.slack_bot_token
-        secret = self._config.slack_signing_secret
         known = AuthorizeResult(
             enterprise_id=None,
             team_id=me.team,
@@ -210,8 +226,7 @@ class Slack:
             name="nebula-bot",
             client=AsyncWebClient(base_url=self._config.slack_api_url, logger=sdk_log, retry_handlers=[]),
             authorize=authorize,
-            signing_secret=secret.get_secret_value() if secret else "",
-            request_verification_enabled=self._config.over_http,
+            request_verification_enabled=False,  # the transport has done it
             ignoring_self_events_enabled=False,  # somebody may delete one of our answers
         )
         app.middleware(listeners.event)
@@ -228,7 +243,8 @@ class Slack:
     async def _transport(self, app: AsyncApp, presence: SlackPresence) -> AsyncIterator[None]:
         config = self._config
         if config.over_http:
-            async with transport.http(app, config.slack_host, config.slack_port or 0):
+            secret = config.slack_signing_secret.get_secret_value() if config.slack_signing_secret else ""
+            async with transport.http(app, secret, config.slack_host, config.slack_port or 0):
                 yield
             return
         token = config.slack_app_token.get_secret_value() if config.slack_app_token else ""

@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field, SecretStr
 
 from bots.adapter import AdapterConfig
-from core.settings.fields import Http, Port, Words, managers
+from core.domain.options import Switch
+from core.settings.fields import LOWER, Http, Port, Words, managers
 
 
 def _token(prefix: str, where: str) -> AfterValidator:
@@ -33,6 +34,7 @@ class SlackConfig(AdapterConfig):
     slack_port: Port | None = None
     slack_host: str = "0.0.0.0"
     slack_sockets: int = Field(1, ge=1, le=10)
+    slack_streams: Annotated[Switch, LOWER] = Switch.ON
     slack_api_url: Http = "https://slack.com/api/"
     slack_managers: Annotated[Words, managers(r"(?i)[UW][A-Z0-9]*[0-9][A-Z0-9]*", "admins", "creators", "everyone")] = (
         "admins",

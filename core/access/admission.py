@@ -66,7 +66,7 @@ class Admission:
                 "Please shorten it or send it in parts."
             )
             return _declined(question, Declined(notice))
-        return replace(question, text=text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        return replace(question, text=text)
 
 
 def _declined(question: Question, why: Declined) -> Question:

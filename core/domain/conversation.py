@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from core.domain.options import Placement, Streaming
 from core.domain.turn_id import TurnId
+from core.text import harmless, one_line
 
 # Ids contain no slash, so no channel or thread has this in its name.
 _PRIVATE = "/private/"
@@ -48,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """A person. `name` is the name that others in the room see.
+    """A person. `name` is the name that others in the room see, made harmless whatever it holds.
 
     `roles`: ids of the groups that they are in, if the platform says. `external`: they belong to another organisation
     that shares the channel with ours.
@@ -58,6 +59,9 @@ class Author:
     name: str
     roles: tuple[str, ...] = ()
     external: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", one_line(self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +111,17 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file attached to a message. `size` is in bytes, `kind` is a MIME type."""
+    """A file attached to a message. All of it is made harmless; `size` is in bytes, `kind` is a MIME type."""
 
     name: str
     kind: str
     url: str
     size: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", one_line(self.name))
+        object.__setattr__(self, "kind", one_line(self.kind))
+        object.__setattr__(self, "url", harmless(self.url))
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class Blocked(ModelError):
 
 class ContextTooLong(ModelError):
     """The history is left out before people see this. `window`, `prompt`: the sizes of the model's window and of our
-    prompt, in the server's tokens, if it said them."""
+    prompt, in the server's tokens, if it said them. `fallback`: it was the fallback that refused the request."""
 
     notice = (
         "Your message alone is too long for the model, even without the history. Shorten it (or this channel's "
@@ -83,6 +83,7 @@ class ContextTooLong(ModelError):
     def __init__(self, detail: str = "", window: int | None = None, prompt: int | None = None) -> None:
         super().__init__(detail)
         self.window, self.prompt = window, prompt
+        self.fallback = False
 
 
 class UnknownModel(ModelError):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from core.domain.conversation import Attachment, Author, Place, ResponseToken
 from core.domain.turn_id import TurnId
+from core.text import harmless
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ NEW = New()
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question to the bot, as text that the model can read: ids resolved to names, entities decoded.
+    """A question to the bot, as harmless text that the model can read: ids resolved to names, entities decoded.
 
     `message`: the platform's id of the question's message, "" if it has none (a slash command).
     `interaction`: how to answer the command that asked, if one did. `private`: only the author sees question and
@@ -58,6 +59,9 @@ class Question:
     kind: Kind = NEW
     private: bool = False
     others: tuple[str, ...] = ()  # ids of the other people whose questions this one includes
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", harmless(self.text))
 
     @property
     def replaces(self) -> Regenerate | None:

@@ -83,6 +83,11 @@ class Dispatcher:
         the exchange. Raises StoreError."""
         await self._edits.deleted(place, message)
 
+    @property
+    def look_back(self) -> float:
+        """How many seconds at most to look back for missed questions; 0: not at all."""
+        return self._presence.look_back
+
     async def away(self, name: str) -> float:
         """For how many seconds no process heard this platform (`slack/T1`, `discord`), limited to the time to look
         back; 0 if one did, or if looking back is switched off. Raises StoreError."""

@@ -26,7 +26,7 @@ import re
 from enum import Enum, auto
 
 from core.domain.chat import Delta, Finish
-from core.nebula.templates import ANSWER_TAGS, THOUGHT_TAGS
+from core.nebula.templates import ANSWER_TAGS, OWN_HEADERS, THOUGHT_TAGS
 
 MAX_JUDGED_TAGS = 100  # closing tags in one answer; an answer with more of them is about tags
 _UNOPENED = re.compile(r"(?<![a-z0-9])r1(?![0-9])|deepseek-?r1|qwq|(?<!no)(?<!no-)(?<!non)(?<!non-)thinking")
@@ -86,7 +86,7 @@ _CHANNEL, _MESSAGE, _ASSISTANT = "<|channel|>", "<|message|>", "<|start|>assista
 _CHANNEL_ENDS = _Tags("<|end|>", "<|call|>", "<|return|>", _ASSISTANT, _CHANNEL, keep=_CHANNEL)
 _MAX_CHANNEL_NAME = 200
 _GLUED, _GLUED_END = "analysis", _Tags("assistantfinal")
-_BEGINNINGS = (*THOUGHT_TAGS, *THOUGHT_TAGS.values(), *ANSWER_TAGS, _CHANNEL, _ASSISTANT, _GLUED)
+_BEGINNINGS = (*THOUGHT_TAGS, *THOUGHT_TAGS.values(), *ANSWER_TAGS, *OWN_HEADERS, _CHANNEL, _GLUED)
 
 
 def thinks_unopened(model: str) -> bool:
@@ -206,9 +206,8 @@ class Splitter:
         if tag := _OPENING.leads(begun):
             self._state, self._said, self._closer = _State.THOUGHT, None, _CLOSERS[tag.lower()]
             return begun[len(tag) :], False
-        if begun.startswith(_ASSISTANT):
-            self._said = None
-            return begun[len(_ASSISTANT) :], not begun[len(_ASSISTANT) :]
+        if header := next((each for each in OWN_HEADERS if lower.startswith(each)), ""):
+            return begun[len(header) :], not begun[len(header) :]
         if begun.startswith(_CHANNEL):
             name, named, rest = begun[len(_CHANNEL) :].partition(_MESSAGE)
             if named:

@@ -36,6 +36,11 @@ THOUGHT_TAGS = {
 }
 # What may stand before the answer proper, and after it.
 ANSWER_TAGS = ("<answer>", "<response>", "<|start_response|>", "<|begin_of_solution|>", "<|start_text|>")
+# The header of the answer itself, which the prompt should have held.
+OWN_HEADERS = (
+    *("<|start|>assistant", "<|im_start|>assistant", "<|start_header_id|>assistant<|end_header_id|>"),
+    *("<start_of_turn>model", "<|header_start|>assistant<|header_end|>", "<｜assistant｜>"),
+)
 
 _WORD = r"[A-Za-z][A-Za-z0-9_▁:/-]{0,40}"
 _ROLES = (

@@ -1,5 +1,6 @@
 """The settings of a channel: the table of parameters, and how each value is found, together with its origin."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -8,6 +9,7 @@ from typing import Any
 from core.domain.conversation import Place
 from core.domain.errors import UserError
 from core.domain.options import EditPolicy, Memory, Overlap, Placement, PlatformDefaults, Reasoning, Streaming, Switch
+from core.text import harmless
 
 DAY_SECONDS = 86_400.0
 
@@ -129,6 +131,7 @@ def _one_of(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
 
 def _text(longest: int) -> Callable[[str], str]:
     def parse(text: str) -> str:
+        text = harmless(text)
         if not 1 <= len(text) <= longest:
             raise ValueError(f"a text of 1 to {longest:,} characters")
         return text
@@ -138,8 +141,8 @@ def _text(longest: int) -> Callable[[str], str]:
 
 def _name(text: str) -> str:
     text = text.strip("\"'` ")
-    if not 1 <= len(text) <= 200 or "`" in text or len(text.split()) != 1:
-        raise ValueError("the name of a model, without spaces")
+    if not re.fullmatch(r"[!-_a-~]{1,200}", text):  # printable ASCII without spaces and backticks
+        raise ValueError("the name of a model: letters, digits and signs, without spaces")
     return text
 
 

@@ -21,12 +21,12 @@ class Presence:
     """Knows when a platform was last heard from. `look_back`: how many seconds at most to look back; 0: not at all."""
 
     def __init__(self, redis: "Redis", look_back: float, spaces: Spaces | None = None) -> None:
-        self._look_back, self._spaces = look_back, spaces or Spaces()
+        self.look_back, self._spaces = look_back, spaces or Spaces()
         self._presence = load(redis, _presence)
 
     async def away(self, name: str) -> float:
         """Seconds since any process heard from this platform; 0 if it is new. Raises StoreError."""
-        return min(self._look_back, max(0.0, await self._since(name, present=False)))
+        return min(self.look_back, max(0.0, await self._since(name, present=False)))
 
     async def present(self, name: str) -> None:
         """Record that this platform is heard from now. Raises StoreError."""

@@ -93,6 +93,8 @@ class Fitting:
         refused, estimator = self.request, self._sizes.estimator
         self._refused.append(refused)
         texts = [message.content for message in refused.messages]
+        if error.fallback:  # its numbers are another model's
+            error = ContextTooLong(str(error))
         if error.prompt:
             estimator.refused(self.model, texts, error.prompt)
         self._named = error.window is not None and _LEAST_WINDOW <= error.window < self._limit

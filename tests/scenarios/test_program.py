@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import signal
+import subprocess
+import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -273,3 +276,20 @@ async def test_worker_needs_tokens(tmp_path: Path) -> None:
     status, _, err = await run(tmp_path, "worker", NEBULA_API_KEY="ak")
     assert status == 2
     assert "tokens" in err
+
+
+def test_the_program_may_open_as_many_files_as_the_machine_allows(tmp_path: Path) -> None:
+    """Each connection is a file, and the usual limit is low: a command raises it before it begins."""
+    code = (
+        "import resource as r; hard = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (64, hard));"
+        "from bots.cli import main; main(['health']); print(r.getrlimit(r.RLIMIT_NOFILE)[0] == hard)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True\n"

@@ -236,3 +236,22 @@ async def test_sandbox_takes_discord_options_by_name(tmp_path: Path) -> None:
     assert "Nebula (only you see this): -# ann: what did I say: nothing?" in out
     assert "discord refuses: there is no button 'regenerate' to press" in out
     assert "discord refuses: private: 'maybe' does not fit" in out
+
+
+@pytest.mark.parametrize(("command", "asks"), [("console", ""), ("sandbox", "@nebula ")])
+async def test_nothing_that_a_model_writes_drives_the_terminal(tmp_path: Path, command: str, asks: str) -> None:
+    """No clipboard, no title, no cleared screen, no link that hides where it leads, and no bell."""
+    nasty = "Begin \x1b]52;c;ZXZpbA==\x07 \x1b]0;title\x1b\\ \x1b[2J\x1b[3J \x9b2J \x9d8;;https://evil.example\x9c x "
+    async with NebulaServer() as nebula:
+        nebula.answer_next(nasty + "[label](https://target.example/) the end.")
+        async with at_terminal(tmp_path, command, **model(nebula)) as screen:
+            await screen.until("Ctrl-D quits")
+            await screen.until("›")
+            screen.type(f"{asks}hello\r")
+            await screen.until("the end.")
+            await screen.until("›")
+            screen.type("\x04")
+            assert await screen.process.wait() == 0
+    shown = screen.raw[screen.raw.index("Begin") :]
+    assert "https://target.example/" in shown
+    assert not re.search("\x1b\\]|\x1b\\[[23]J|[\x07\x0b\x0c\x80-\x9f]", shown)

@@ -97,7 +97,10 @@ class Api:
             kind = "text/html" if fault.body.lstrip().startswith("<") else "text/plain"
             return web.Response(text=fault.body, status=fault.status, headers=headers, content_type=kind)
         error = fault.error or ("ratelimited" if fault.status == 429 else "internal_error")
-        return web.json_response({"ok": False, "error": error}, status=fault.status or 200, headers=headers)
+        body: Json = {"ok": False, "error": error}
+        if fault.details:
+            body["response_metadata"] = {"messages": list(fault.details)}
+        return web.json_response(body, status=fault.status or 200, headers=headers)
 
     def _check_token(self, method: str, request: web.Request, args: Args) -> None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

@@ -17,6 +17,7 @@ class SlackFault:
 
     status: int = 0
     error: str = ""
+    details: tuple[str, ...] = ()  # what the platform says beside its code
     body: str = ""  # sent unchanged instead of the platform's usual answer
     retry_after: int | None = None
     before: float = 0  # wait before the call takes effect
@@ -41,9 +42,9 @@ def server_error(status: int = 503) -> SlackFault:
     return SlackFault(status=status, body="upstream trouble")
 
 
-def refused(error: str) -> SlackFault:
-    """The platform's own error code; the call has no effect."""
-    return SlackFault(error=error)
+def refused(error: str, *details: str) -> SlackFault:
+    """The platform's own error code, and what it says beside it; the call has no effect."""
+    return SlackFault(error=error, details=details)
 
 
 def page(body: str, status: int = 200) -> SlackFault:

@@ -16,6 +16,7 @@ from rich.text import Text
 from bots.interrupt import interrupt
 from bots.sandbox.terminal.faults import FaultSwitches
 from bots.sandbox.terminal.screen import BOT, PEOPLE, ROOM_NAMES, Screen, Seen
+from core.text import harmless, one_line
 
 SANDBOX_WELCOME = """\
 Try `@nebula hello`, or a command: `/nebula help` in Slack, `/help` in Discord. `:discord` and `:slack` switch the
@@ -84,7 +85,7 @@ class Terminal:
                 elif not (line := await asyncio.to_thread(sys.stdin.readline)):
                     return
                 else:
-                    self._console.print(here + line.rstrip(), markup=False, style="bold")
+                    self._console.print(here + harmless(line.rstrip()), markup=False, style="bold")
             except KeyboardInterrupt:
                 continue
             except EOFError:
@@ -135,12 +136,13 @@ class Terminal:
         try:
             await action
         except Exception as refusal:  # noqa: BLE001 - anything that the platform's own client would refuse
-            self._console.print(f"{self._screen.name} refuses: {refusal}", markup=False, style="red")
+            self._console.print(harmless(f"{self._screen.name} refuses: {refusal}"), markup=False, style="red")
             return
         if watched:
             await self._watch(before)
         if dialog := self._screen.dialog():
-            self._console.print(f"[dialog “{dialog.title}”] {dialog.value}\nYour text, in one line:", markup=False)
+            asked = f"[dialog “{one_line(dialog.title)}”] {harmless(dialog.value)}\nYour text, in one line:"
+            self._console.print(asked, markup=False)
             if text := await anext(lines, ""):
                 await self._do(self._screen.submit(text), lines)
 
@@ -194,16 +196,19 @@ class Terminal:
         where = "  ↳ " if message.thread else "  "
         note = f" ({message.note})" if message.note else ""
         text = "\n".join(filter(None, (message.text, _buttons(message)))).replace("\n", "\n    ")
-        self._console.print(f"{where}{message.author}{note}: {text}", markup=False, soft_wrap=True)
+        self._console.print(harmless(f"{where}{one_line(message.author)}{note}: {text}"), markup=False, soft_wrap=True)
 
     def _rendered(self, messages: list[Seen]) -> RenderableType:
         parts: list[RenderableType] = []
         for each in messages:
-            note = f"  {each.note}" if each.note else ""
+            note = f"  {one_line(each.note)}" if each.note else ""
             left = 4 if each.thread else 2
-            parts.append(Padding(Text.assemble((each.author, "bold magenta"), (note, "dim")), (0, 0, 0, left)))
-            text = _SMALL_PRINT.sub(r"*\1*\n", each.text)
-            parts.append(Padding(Markdown(text), (0, 0, 0, left + 2)))
+            parts.append(
+                Padding(Text.assemble((one_line(each.author), "bold magenta"), (note, "dim")), (0, 0, 0, left))
+            )
+            text = _SMALL_PRINT.sub(r"*\1*\n", harmless(each.text))
+            # no links of the terminal's own, which hide where they lead
+            parts.append(Padding(Markdown(text, hyperlinks=False), (0, 0, 0, left + 2)))
             if each.buttons:
                 parts.append(Padding(Text(_buttons(each), "dim"), (0, 0, 0, left + 2)))
         return Group(*parts)
@@ -211,4 +216,4 @@ class Terminal:
 
 def _buttons(message: Seen) -> str:
     """The buttons below a message, as text."""
-    return " ".join(f"[{label}]" for label in message.buttons)
+    return " ".join(f"[{one_line(label)}]" for label in message.buttons)

@@ -1,6 +1,42 @@
-"""What a Slack workspace supports and allows: learned once, respected by every surface."""
+"""What a Slack workspace supports and allows: learned from its refusals, respected by every surface."""
 
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+# Refusals in a row, of different replies, after which we believe that a feature is missing. One message may be refused
+# for what is in it.
+STRIKES = 3
+# How long we do without a feature before we try it again.
+RETRY_SECONDS = 600.0
+
+
+class Feature:
+    """Something of Slack's that a workspace may lack."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._struck: set[object] = set()
+        self._missing_until = -math.inf
+
+    def works(self) -> bool:
+        """Return whether the feature is worth trying."""
+        return self._clock() >= self._missing_until
+
+    def worked(self) -> None:
+        """Note that Slack accepted it."""
+        self._struck.clear()
+
+    def failed(self, reply: object, *, sure: bool = False) -> bool:
+        """Note that Slack refused it in this reply, and would accept the same without. `sure`: Slack said that it does
+        not have it at all. Return whether we do without from now on."""
+        self._struck.add(reply)
+        if not sure and len(self._struck) < STRIKES:
+            return False
+        self._struck.clear()
+        self._missing_until = self._clock() + RETRY_SECONDS
+        return True
 
 
 @dataclass
@@ -9,10 +45,10 @@ class Capabilities:
     it, on one event loop. `scopes`: the app's scopes, None if Slack did not report them; `me`, `name`: the bot's user
     id and its name."""
 
-    markdown: bool = True  # markdown blocks
-    thumbs: bool = True  # feedback buttons
-    native: bool = True  # chat.startStream and related methods
-    native_in_channels: bool = True  # also outside direct messages
+    markdown: Feature = field(default_factory=Feature)  # markdown blocks
+    thumbs: Feature = field(default_factory=Feature)  # feedback buttons
+    native: Feature = field(default_factory=Feature)  # chat.startStream and related methods
+    native_in_channels: Feature = field(default_factory=Feature)  # also outside direct messages
     scopes: frozenset[str] | None = None
     me: str = ""
     name: str = ""
@@ -23,4 +59,4 @@ class Capabilities:
 
     def streams(self, *, direct: bool) -> bool:
         """Return whether a native stream is worth trying there."""
-        return self.native and (direct or self.native_in_channels)
+        return self.native.works() and (direct or self.native_in_channels.works())

@@ -15,10 +15,12 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bots.http_port import http_port
 from bots.proxy import proxy_for
 from bots.slack.api.client import sdk_log
 from bots.slack.api.connection import SocketConnections
 from bots.slack.api.private_api import background_tasks, set_address
+from bots.slack.api.signature import signed
 from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ PING_SECONDS = 5.0
 CHECKS_UNTIL_ERROR = 6
 # Closing may hang on a dead peer (slackapi/bolt-python#1529, NousResearch/hermes-agent#91630).
 _CLOSE_TIMEOUT_SECONDS = 3.0
+# More than any request of Slack's has.
+_MAX_BODY_BYTES = 2**20
 # SDK messages, some with a traceback, for failed connections and acknowledgements; our own log lines say as much.
 _REDUNDANT = (
     "Failed to connect (",
@@ -41,6 +45,10 @@ _REDUNDANT = (
 # working, and when Slack closes it we ask for another. (Errors in listeners are logged with a different message.)
 _NOT_REPLACED = "Failed to run message listeners"
 
+# Bolt logs this, with a traceback, when a request lacks a field that it looks at. (What our own middleware does is done
+# in tasks, which log their failures themselves.)
+_NOT_READ = "Failed to run a middleware function"
+
 
 def _condense(record: logging.LogRecord) -> bool:
     """Log filter: drop redundant SDK lines, and drop the traceback where only the connection failed."""
@@ -48,6 +56,10 @@ def _condense(record: logging.LogRecord) -> bool:
     if message.startswith(_NOT_REPLACED):
         cause = type(record.exc_info[1]).__name__ if record.exc_info else ""
         record.msg, record.args, record.exc_info = "Slack: a socket could not be replaced yet (%s)", (cause,), None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    if message.startswith(_NOT_READ):
+        cause = type(record.exc_info[1]).__name__ if record.exc_info else ""
+        record.msg, record.args, record.exc_info = "Slack: a request has a form that can't be read (%s)", (cause,), None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
     return not message.startswith(_REDUNDANT)
 
@@ -65,6 +77,8 @@ class _Handler(AsyncSocketModeHandler):
             # Nothing is lost: Slack sends an event again and we recognize its id; a person who gave a command or
             # pressed a button sees that it failed.
             log.warning("Slack: the socket closed before a request was acknowledged (%s)", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - listeners raise nothing, so Bolt could not read it
+            log.warning("Slack: a request has a form that can't be read (%s)", type(error).__name__)
 
 
 class Sockets:
@@ -146,26 +160,30 @@ class Sockets:
 
 
 @asynccontextmanager
-async def http(app: AsyncApp, host: str, port: int) -> AsyncIterator[None]:
-    """Serve HTTP: Slack posts to us and Bolt checks the signature. Raises WrongConfig if the port can't be opened."""
+async def http(app: AsyncApp, secret: str, host: str, port: int) -> AsyncIterator[None]:
+    """Serve HTTP: Slack posts to us, signed with `secret`. Raises WrongConfig if the port can't be opened."""
 
     async def serve(request: web.Request) -> web.Response:
+        body = await request.read()
+        # The port is open to the internet: nothing is read, and nothing logged, that Slack did not sign.
+        if not signed(secret, request.headers, body):
+            return web.Response(status=401, text="This request is not signed by Slack.")
         try:
-            asked = await to_bolt_request(request)  # reads the body before any signature is checked
-        except (ValueError, AttributeError, TypeError, LookupError):
-            return web.Response(status=400, text="This is not a request from Slack.")
-        return await to_aiohttp_response(await app.async_dispatch(asked))
+            return await to_aiohttp_response(await app.async_dispatch(await to_bolt_request(request)))
+        except Exception as error:  # noqa: BLE001 - listeners raise nothing, so Bolt could not read it
+            log.warning("Slack: a request has a form that can't be read (%s)", type(error).__name__)
+            return web.Response(status=400, text="This request can't be read.")
 
-    server = web.Application()
-    server.router.add_post(PATH, serve)
-    runner = web.AppRunner(server, access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_SECONDS)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise WrongConfig((f"SLACK_PORT {port} can't be opened on {host}: {error.strerror}.",)) from error
+    def unusable(error: OSError) -> WrongConfig:
+        return WrongConfig((f"SLACK_PORT {port} can't be opened on {host}: {error.strerror}.",))
+
+    async with http_port(
+        [web.post(PATH, serve)],
+        host,
+        port,
+        body_bytes=_MAX_BODY_BYTES,
+        closing_seconds=_CLOSE_TIMEOUT_SECONDS,
+        unusable=unusable,
+    ):
         log.info("Slack: listening on http://%s:%d%s", host, port, PATH)
         yield
-    finally:
-        await runner.cleanup()

@@ -1,12 +1,16 @@
 """Modals in which people enter a longer text, and the button that opens one where no command can."""
 
+import hashlib
+import hmac
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from core.commands.registry import Invocation, find
 from core.commands.responses import Form
 from core.domain.conversation import Author, Place
+from core.domain.errors import UserError
 from core.settings.parameters import Layer
 
 Json = dict[str, Any]
@@ -23,7 +27,8 @@ _ERROR = 2_000
 @dataclass(frozen=True, slots=True)
 class FormContext:
     """Why a form is open: which setting it changes, and where the outcome is shown, by a response_url or else in a
-    thread. Travels through Slack as JSON, in a modal's private_metadata (3,000 characters) or a button's value (2,000).
+    thread. Travels through Slack as JSON, in a modal's private_metadata (3,000 characters) or a button's value (2,000),
+    with a proof: it says whose settings a form changes, and where we send the outcome.
     """
 
     command: str
@@ -38,31 +43,34 @@ class FormContext:
         return cls(invocation.command.name, invocation.place, invocation.scope, response_url, thread)
 
     @classmethod
-    def read(cls, written: str) -> "FormContext":
-        """Parse what `write` wrote. Raises ValueError for anything else."""
+    def read(cls, written: Any, workspace: str, key: bytes) -> "FormContext":
+        """Parse what `write` wrote with this key. Raises ValueError for anything else, from whomever it comes."""
         try:
             fields = json.loads(written)
+            proof = _proof(fields, workspace, key)
+            if not hmac.compare_digest(proof.encode(), str(fields["proof"]).encode("utf-8", "surrogatepass")):
+                raise ValueError("not our form")
+            find(fields["command"])
             layer = Layer(fields["scope"]) if fields["scope"] else None
-            place = Place("slack", fields["workspace"], fields["channel"], fields["thread"], fields["direct"])
+            channel = fields["channel"]
+            # What a person may do depends on this, so it is found out here as it is everywhere else.
+            place = Place("slack", workspace, channel, fields["thread"], direct=channel.startswith("D"))
             return cls(fields["command"], place, layer, fields["response_url"], fields["answer"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError, UserError) as error:
             raise ValueError("not our form") from error
 
-    def write(self) -> str:
-        """Return the context as JSON."""
+    def write(self, key: bytes) -> str:
+        """Return the context as JSON, with a proof that it is ours."""
         place = self.place
-        return json.dumps(
-            {
-                "command": self.command,
-                "workspace": place.workspace,
-                "channel": place.channel,
-                "thread": place.thread,
-                "direct": place.direct,
-                "scope": self.scope or "",
-                "response_url": self.response_url,
-                "answer": self.thread,
-            }
-        )
+        fields = {
+            "command": self.command,
+            "channel": place.channel,
+            "thread": place.thread,
+            "scope": self.scope or "",
+            "response_url": self.response_url,
+            "answer": self.thread,
+        }
+        return json.dumps({**fields, "proof": _proof(fields, place.workspace, key)})
 
     def invocation(self, author: Author, text: str = "") -> Invocation:
         """Return the command as this person gives it now, with the text as its last argument."""
@@ -71,7 +79,7 @@ class FormContext:
         return Invocation(command, self.place, author, (*others, text) if text else (), self.scope)
 
 
-def modal(form: Form, context: FormContext) -> Json:
+def modal(form: Form, context: FormContext, key: bytes) -> Json:
     """Return the view of a form, with the current value in its field."""
     field: Json = {"type": "plain_text_input", "action_id": _INPUT, "multiline": True, "max_length": LONGEST}
     block: Json = {"type": "input", "block_id": _BLOCK, "label": _plain(form.label, 2_000), "element": field}
@@ -84,7 +92,7 @@ def modal(form: Form, context: FormContext) -> Json:
     return {
         "type": "modal",
         "callback_id": CALLBACK,
-        "private_metadata": context.write(),
+        "private_metadata": context.write(key),
         "title": _plain(form.title, 24),
         "submit": _plain("Save", 24),
         "close": _plain("Cancel", 24),
@@ -92,15 +100,22 @@ def modal(form: Form, context: FormContext) -> Json:
     }
 
 
-def entered(view: Json) -> str:
+def entered(view: Mapping[str, Any]) -> str:
     """Return the text in a submitted view, "" if there is none."""
-    values = (view.get("state") or {}).get("values") or {}
-    return str(((values.get(_BLOCK) or {}).get(_INPUT) or {}).get("value") or "")
+    found: Any = view
+    for field in ("state", "values", _BLOCK, _INPUT, "value"):
+        found = found.get(field) if isinstance(found, Mapping) else None
+    return found if isinstance(found, str) else ""
 
 
 def errors(sentence: str) -> dict[str, str]:
     """Return the response that shows a sentence at the field."""
     return {_BLOCK: sentence[:_ERROR]}
+
+
+def _proof(fields: Mapping[str, Any], workspace: str, key: bytes) -> str:
+    words = [str(fields[name]) for name in ("command", "channel", "thread", "scope", "response_url", "answer")]
+    return hmac.new(key, json.dumps([workspace, *words]).encode(), hashlib.sha256).hexdigest()
 
 
 def _plain(text: str, longest: int) -> Json:

@@ -40,7 +40,7 @@ _MAX_ATTEMPTS, _PAUSE_SECONDS = 5, 1.0
 
 
 class SlackBackfill:
-    """Reads past messages. `to_question` turns a message that it found into a question."""
+    """Reads past messages. `accepts` says whether a person asked one, and `to_question` turns it into a question."""
 
     def __init__(
         self,
@@ -48,10 +48,11 @@ class SlackBackfill:
         me: Identity,
         web: Web,
         capabilities: Capabilities,
+        accepts: Callable[[RawQuestion], Awaitable[bool]],
         to_question: Callable[[RawQuestion], Awaitable[Question]],
     ) -> None:
         self._dispatcher, self._me, self._web = dispatcher, me, web
-        self._capabilities, self._to_question = capabilities, to_question
+        self._capabilities, self._accepts, self._to_question = capabilities, accepts, to_question
         self._calls: deque[float] = deque()
 
     async def look_back(self, seconds: float) -> None:
@@ -72,7 +73,8 @@ class SlackBackfill:
             for message in await self._replies(where, thread, since):
                 self._collect(channel, message, since, found)
         for raw in sorted(found.values(), key=lambda each: each.at):
-            await self._dispatcher.missed(await self._to_question(raw))
+            if await self._accepts(raw):
+                await self._dispatcher.missed(await self._to_question(raw))
         log.info("Slack: searched for missed questions; %d messages were for us", len(found))
 
     def _collect(self, channel: Json, message: Json, since: float, found: dict[str, RawQuestion]) -> None:

@@ -1,7 +1,8 @@
 """Handles presses of the buttons under replies: acknowledges at once, and responds only to the person who pressed."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from slack_bolt.context.ack.async_ack import AsyncAck
 
@@ -10,17 +11,18 @@ from bots.slack.api.client import Web
 from bots.slack.api.identity import Identity
 from bots.slack.api.people import People
 from bots.slack.components import buttons
+from bots.slack.inbound.payloads import Click, Json, click, string
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.outbound import responses
 from core.commands.responses import Response
-from core.domain.conversation import Conversation, Place
+from core.domain.conversation import Conversation
 from core.domain.turn_id import TurnId
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import Dispatcher
 
 UNKNOWN = "Sorry, this button no longer works."
 
-Json = Mapping[str, Any]
+log = logging.getLogger(__name__)
 
 
 class ButtonPresses:
@@ -47,36 +49,38 @@ class ButtonPresses:
         await self._acknowledge(ack, body, self._rated)
 
     async def _acknowledge(
-        self, ack: AsyncAck, body: Json, handler: Callable[[Json], Awaitable[Response | None]]
+        self, ack: AsyncAck, body: Json, handler: Callable[[Click], Awaitable[Response | None]]
     ) -> None:
         if not self._tasks.closing:
             await ack()
             self._tasks.start(self._answer(body, handler))
 
-    async def _pressed(self, body: Json) -> Response | None:
-        action, conversation = buttons.pressed(body["actions"][0])
-        press = await self._press(body, conversation)
-        return await self._dispatcher.pressed(action, press, lambda: self._people.rights(press.author.id, press.place))
+    async def _pressed(self, click: Click) -> Response | None:
+        action, conversation = buttons.pressed(click.action)
+        press = await self._press(click, conversation)
+        rights = partial(self._people.rights, self._me, press.author.id, press.place)
+        return await self._dispatcher.pressed(action, press, rights)
 
-    async def _rated(self, body: Json) -> Response | None:
-        good, conversation = buttons.rated(body["actions"][0])
-        return await self._dispatcher.rated(await self._press(body, conversation), good=good)
+    async def _rated(self, click: Click) -> Response | None:
+        good, conversation = buttons.rated(click.action)
+        if not conversation.is_in(click.place.channel_scope):
+            raise ValueError("none of our buttons here names that conversation")
+        return await self._dispatcher.rated(await self._press(click, conversation), good=good)
 
-    async def _press(self, body: Json, conversation: Conversation) -> ButtonPress:
-        channel = str(body["channel"]["id"])
-        place = Place("slack", self._me.team, channel, direct=channel.startswith("D"))
-        user = body["user"]
-        teams = (str(user.get("team_id") or ""),)
-        author = await self._people.author(self._me, str(user["id"]), str(user.get("name") or ""), teams)
-        message, at = str(body["container"]["message_ts"]), str(body["actions"][0].get("action_ts") or "")
-        name = TurnId(f"slack/{self._me.team}/{channel}/{message}/{user['id']}/{at}") if at else None
-        return ButtonPress(conversation, message, place, author, name)
+    async def _press(self, click: Click, conversation: Conversation) -> ButtonPress:
+        person = click.person
+        author = await self._people.author(self._me, person.id, person.name, person.teams)
+        name = TurnId(f"{click.place.channel_scope}/{click.message}/{person.id}/{click.at}") if click.at else None
+        return ButtonPress(conversation, click.message, click.place, author, name)
 
-    async def _answer(self, body: Json, handler: Callable[[Json], Awaitable[Response | None]]) -> None:
+    async def _answer(self, body: Json, handler: Callable[[Click], Awaitable[Response | None]]) -> None:
+        thread = ""
         try:
-            response = await handler(body)
-        except ValueError:  # a button from another version or another app
+            pressed = click(body, self._me)
+            thread = pressed.thread
+            response = await handler(pressed)
+        except ValueError as error:  # a button from another version or another app
+            log.info("Slack: a press can't be read: %s", error)
             response = Response(UNKNOWN)
         if response:
-            thread = str(body.get("message", {}).get("thread_ts") or "")
-            await responses.by_url(self._web, self._capabilities, str(body["response_url"]), response, thread)
+            await responses.by_url(self._web, self._capabilities, string(body.get("response_url")), response, thread)

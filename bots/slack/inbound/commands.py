@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 from slack_bolt.context.ack.async_ack import AsyncAck
 
@@ -13,6 +13,9 @@ from bots.slack.api.identity import Identity
 from bots.slack.api.patience import Patience
 from bots.slack.api.people import People
 from bots.slack.components import forms
+from bots.slack.inbound import payloads
+from bots.slack.inbound.buttons import UNKNOWN
+from bots.slack.inbound.payloads import Json
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound import responses
@@ -20,7 +23,7 @@ from bots.slack.outbound.private_file import FileSharer
 from bots.slack.outbound.surface import SlackSurface
 from core.access.admission import EMPTY
 from core.commands.registry import Invocation, parse
-from core.commands.responses import Form, Response
+from core.commands.responses import Form, Response, RightsOf
 from core.domain.conversation import Address, Author, Place
 from core.domain.errors import NebulaBotError, PlatformError, StoreError, UserError
 from core.domain.options import Placement
@@ -30,9 +33,8 @@ from core.inbound.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
-Json = Mapping[str, Any]
-
 INVITE = "I'm not in this conversation, so I can't answer here. Add me to the channel with `/invite` and ask again."
+OLD_FORM = "Sorry, this form no longer works. Close it, and open it again."
 
 
 class Commands:
@@ -50,7 +52,9 @@ class Commands:
         surface: Callable[[Address], SlackSurface],
         share_file: FileSharer,
         patience: Patience,
+        form_key: bytes,
     ) -> None:
+        """`form_key`: proves that a form, or the button that opens one, is ours."""
         self._dispatcher = dispatcher
         self._me = me
         self._web = web
@@ -61,6 +65,7 @@ class Commands:
         self._surface = surface
         self._share_file = share_file
         self._patience = patience
+        self._form_key = form_key
 
     async def slash(self, ack: AsyncAck, body: Json) -> None:
         """Handle a slash command, whatever its name in the app."""
@@ -74,9 +79,14 @@ class Commands:
 
     async def submitted(self, ack: AsyncAck, body: Json) -> None:
         """Handle a submitted form: the modal shows what is wrong with it, if that is known in time."""
-        context = forms.FormContext.read(body["view"]["private_metadata"])
-        author = await self._author(body["user"])
-        invocation = context.invocation(author, forms.entered(body["view"]))
+        try:
+            submission = payloads.submission(body)
+            context = forms.FormContext.read(submission.metadata, self._me.team, self._form_key)
+        except ValueError as error:
+            log.info("Slack: a form can't be read: %s", error)
+            await ack(response_action="errors", errors=forms.errors(OLD_FORM))
+            return
+        invocation = context.invocation(await self._author(submission.person), forms.entered(submission.view))
         outcome = self._tasks.start(self._dispatcher.invoked(invocation, self._rights(invocation)))
         done, _ = await asyncio.wait({outcome}, timeout=self._patience.form)
         if done:
@@ -93,26 +103,27 @@ class Commands:
         await ack()
 
     async def _run_command(self, body: Json) -> None:
-        channel, url = str(body["channel_id"]), str(body["response_url"])
-        place = Place("slack", self._me.team, channel, direct=channel.startswith("D"))
-        author = await self._author(
-            {"id": body["user_id"], "name": body.get("user_name"), "team_id": body.get("team_id")}
-        )
-        text = await self._incoming_text.read(str(body.get("text") or ""))
+        try:
+            command = payloads.slash_command(body, self._me)
+        except ValueError as error:
+            log.warning("Slack: a command has a form that can't be read: %s", error)
+            return
+        place, url = command.place, command.response_url
+        author = await self._author(command.person)
+        text = await self._incoming_text.read(command.text)
         try:
             invocation = parse(text.strip() or "help", place, author)
         except UserError as error:
             await self._reply(url, Response(error.notice))
             return
         if invocation.command.name == "ask":
-            refusal = await self._ask(invocation, str(body["trigger_id"]))
+            refusal = await self._ask(invocation, command.trigger)
             if refusal:
                 await self._reply(url, Response(refusal))
             return
         response = await self._dispatcher.invoked(invocation, self._rights(invocation))
-        if response.form and await self._open_modal(
-            body, response.form, forms.FormContext.of(invocation, response_url=url)
-        ):
+        context = forms.FormContext.of(invocation, response_url=url)
+        if response.form and await self._open_modal(command.trigger, response.form, context):
             return
         await self._reply(url, await self._share_file(response, place, author.id))
 
@@ -134,18 +145,25 @@ class Commands:
         return ""
 
     async def _reopen_form(self, body: Json) -> None:
-        context = forms.FormContext.read(body["actions"][0]["value"])
-        invocation = context.invocation(await self._author(body["user"]))
-        response = await self._dispatcher.invoked(invocation, self._rights(invocation))
-        if not response.form or not await self._open_modal(body, response.form, context):
-            thread = str(body.get("message", {}).get("thread_ts") or "")
-            await self._reply(str(body["response_url"]), response, thread)
-
-    async def _open_modal(self, body: Json, form: Form, context: forms.FormContext) -> bool:
-        """Open a modal; its trigger is valid for three seconds (docs.slack.dev/reference/methods/views.open)."""
-        view = forms.modal(form, context)
+        thread = ""
         try:
-            await self._web.call(self._web.client.views_open(trigger_id=str(body["trigger_id"]), view=view))
+            click = payloads.click(body, self._me)
+            thread = click.thread
+            context = forms.FormContext.read(click.action.get("value"), self._me.team, self._form_key)
+        except ValueError as error:
+            log.info("Slack: a press can't be read: %s", error)
+            await self._reply(payloads.string(body.get("response_url")), Response(UNKNOWN), thread)
+            return
+        invocation = context.invocation(await self._author(click.person))
+        response = await self._dispatcher.invoked(invocation, self._rights(invocation))
+        if not response.form or not await self._open_modal(click.trigger, response.form, context):
+            await self._reply(click.response_url, response, thread)
+
+    async def _open_modal(self, trigger: str, form: Form, context: forms.FormContext) -> bool:
+        """Open a modal; its trigger is valid for three seconds (docs.slack.dev/reference/methods/views.open)."""
+        view = forms.modal(form, context, self._form_key)
+        try:
+            await self._web.call(self._web.client.views_open(trigger_id=trigger, view=view))
         except PlatformError as error:
             log.warning("Slack: could not open a form: %s: %s", type(error).__name__, error)
             return False
@@ -165,10 +183,9 @@ class Commands:
     async def _reply(self, url: str, response: Response, thread: str = "") -> None:
         await responses.by_url(self._web, self._capabilities, url, response, thread)
 
-    async def _author(self, user: Json) -> Author:
+    async def _author(self, person: payloads.Person) -> Author:
         """Return the person behind a payload, with the name that others see."""
-        teams = (str(user.get("team_id") or ""),)
-        return await self._people.author(self._me, str(user["id"]), str(user.get("name") or ""), teams)
+        return await self._people.author(self._me, person.id, person.name, person.teams)
 
-    def _rights(self, invocation: Invocation) -> Any:
-        return lambda: self._people.rights(invocation.author.id, invocation.place)
+    def _rights(self, invocation: Invocation) -> RightsOf:
+        return partial(self._people.rights, self._me, invocation.author.id, invocation.place)

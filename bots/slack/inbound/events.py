@@ -1,22 +1,29 @@
 """Reads Slack's message events: a question, an edited question, or a deleted message."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bots.slack.api.identity import Identity
+from bots.slack.dialect.mrkdwn import escape
+from bots.slack.dialect.rich_text import quoted, text_of
+from bots.slack.inbound.payloads import identifier, nested, place, string, timestamp
 from core.domain.conversation import Attachment, Place
 from core.domain.turn_id import TurnId
+from core.text import one_line
 
 # Subtypes of messages that people write; all others are edits, joins, other apps and so on
 # (docs.slack.dev/reference/events/message).
-_WRITTEN = {None, "file_share", "thread_broadcast", "me_message"}
+_WRITTEN = ("file_share", "thread_broadcast", "me_message")
+# Forwarded messages and files that we look at; Slack's own client sends one of the former and ten of the latter.
+_MOST_SHARED, _MOST_FILES = 5, 20
 
 
 @dataclass(frozen=True, slots=True)
 class RawQuestion:
-    """A question as Slack delivered it, with unresolved ids and markup. `teams`: the author's workspaces."""
+    """A question as Slack delivered it, with unresolved ids and markup. `teams`: the author's workspaces. `by_app`: an
+    app wrote it with the token of a person, or it is a bot that looks like one."""
 
     id: TurnId
     place: Place
@@ -25,6 +32,7 @@ class RawQuestion:
     message: str
     attachments: tuple[Attachment, ...] = ()
     teams: tuple[str, ...] = ()
+    by_app: bool = False
 
     @property
     def at(self) -> float:
@@ -57,11 +65,11 @@ def read(event: Mapping[str, Any], me: Identity) -> RawQuestion | Edited | Delet
     """
     if event.get("type") == "message":
         if event.get("subtype") == "message_deleted":
-            return _deleted(event, _nested(event, "previous_message"), str(event.get("deleted_ts") or ""), me)
+            return _deleted(event, nested(event, "previous_message"), event.get("deleted_ts"), me)
         if event.get("subtype") == "message_changed":
-            new, old = _nested(event, "message"), _nested(event, "previous_message")
+            new, old = nested(event, "message"), nested(event, "previous_message")
             if new.get("subtype") == "tombstone":
-                return _deleted(event, old, str(new.get("ts") or ""), me)
+                return _deleted(event, old, new.get("ts"), me)
             return _edited(event, new, old, me)
     raw = raw_question(event, me)
     # Slack sends app_mention again for an edit: the question is the same, or the edit turned the message into one.
@@ -74,26 +82,34 @@ def raw_question(event: Mapping[str, Any], me: Identity, *, mentioned: bool = Tr
     A mention in a channel raises app_mention and, where subscribed, message.*, in any order and with different event
     ids; both become the same question because the question's id comes from the message.
     """
-    kind, channel, ts, user = (str(event.get(field) or "") for field in ("type", "channel", "ts", "user"))
-    if kind not in ("app_mention", "message") or not (channel and user and _is_ts(ts)):
+    kind, subtype = event.get("type"), event.get("subtype")
+    if kind not in ("app_mention", "message") or not (subtype is None or subtype in _WRITTEN):
         return None
-    if event.get("subtype") not in _WRITTEN or event.get("bot_id") or user in (me.user, "USLACKBOT"):
+    try:
+        where, user = _place(event, event, me), identifier(event.get("user"))
+        ts = timestamp(event.get("ts"))
+    except ValueError:
         return None
-    text = str(event.get("text") or "")
-    place = _place(event, event, ts, me)
-    if mentioned and kind == "message" and not place.direct and not _mentions(text, me):
+    app = event.get("bot_id")
+    if user in (me.user, "USLACKBOT") or (app and app == me.bot):
         return None
-    profile = _nested(event, "user_profile")
-    teams = (*(event.get(field) for field in ("user_team", "source_team", "team")), profile.get("team"))
-    whose = tuple({str(team): None for team in teams if team})
-    return RawQuestion(
-        TurnId(f"slack/{me.team}/{channel}/{ts}"), place, user, text, ts, _attachments(event.get("files")), whose
-    )
+    text = _words(event)
+    if mentioned and kind == "message" and not where.direct and not _mentions(text, me):
+        return None
+    shared = [each for each in _list(event, "attachments") if isinstance(each, dict) and each.get("is_share")]
+    shared = shared[:_MOST_SHARED]
+    files = [each for part in (event, *shared) for each in _list(part, "files") if isinstance(each, dict)]
+    text = "\n\n".join(filter(None, (text, *map(_forwarded, shared), *map(_snippet, files))))
+    team = nested(event, "user_profile").get("team")
+    teams = [*(event.get(field) for field in ("user_team", "source_team", "team")), team]
+    whose = tuple(dict.fromkeys(each for each in teams if isinstance(each, str) and each))
+    name = TurnId(f"slack/{me.team}/{where.channel}/{ts}")
+    return RawQuestion(name, where, user, text, ts, _attachments(files), whose, by_app=bool(app))
 
 
 def _edited(event: Mapping[str, Any], new: Mapping[str, Any], old: Mapping[str, Any], me: Identity) -> Edited | None:
     """Return a text change if the old or new text is for us; link previews and replies change messages too."""
-    now, before = (str(each.get("text") or "") for each in (new, old))
+    now, before = _words(new), _words(old)
     where = {"type": "message", "channel": event.get("channel"), "channel_type": event.get("channel_type")}
     raw = raw_question({**new, **where}, me, mentioned=False)
     if raw is None or now == before:
@@ -102,46 +118,71 @@ def _edited(event: Mapping[str, Any], new: Mapping[str, Any], old: Mapping[str, 
     return Edited(raw, asks) if asks or _mentions(before, me) else None
 
 
-def _deleted(event: Mapping[str, Any], old: Mapping[str, Any], ts: str, me: Identity) -> Deleted | None:
-    place = _place(event, old, ts, me)
-    ours = old.get("user") == me.user or (me.bot and old.get("bot_id") == me.bot)
-    if not (place.channel and _is_ts(ts)) or not (place.direct or ours or _mentions(str(old.get("text") or ""), me)):
+def _deleted(event: Mapping[str, Any], old: Mapping[str, Any], ts: Any, me: Identity) -> Deleted | None:
+    try:
+        where, message = _place(event, {**old, "ts": ts}, me), timestamp(ts)
+    except ValueError:
         return None
-    return Deleted(place, ts)
+    ours = old.get("user") == me.user or (me.bot and old.get("bot_id") == me.bot)
+    return Deleted(where, message) if where.direct or ours or _mentions(_words(old), me) else None
 
 
-def _place(event: Mapping[str, Any], message: Mapping[str, Any], ts: str, me: Identity) -> Place:
-    """Return the place of a message. A thread's first message was not in a thread when it was written."""
-    channel, thread = str(event.get("channel") or ""), str(message.get("thread_ts") or "")
-    direct = event.get("channel_type") == "im" or channel.startswith("D")
-    return Place("slack", me.team, channel, "" if thread == ts else thread, direct)
+def _place(event: Mapping[str, Any], message: Mapping[str, Any], me: Identity) -> Place:
+    """Return the place of a message. A thread's first message was not in a thread when it was written.
+
+    Raises ValueError.
+    """
+    thread = string(message.get("thread_ts"))
+    found = place(event.get("channel"), me, "" if thread == message.get("ts") else thread)
+    return replace(found, direct=found.direct or event.get("channel_type") == "im")
 
 
 def _mentions(text: str, me: Identity) -> bool:
     return re.search(rf"<@{re.escape(me.user)}[|>]", text) is not None
 
 
-def _nested(event: Mapping[str, Any], field: str) -> Mapping[str, Any]:
-    found = event.get(field)
-    return found if isinstance(found, dict) else {}
+def _words(message: Mapping[str, Any]) -> str:
+    """Return what somebody wrote; apps may write it in blocks alone."""
+    return string(message.get("text")) or text_of(message.get("blocks"))
 
 
-def _attachments(files: Any) -> tuple[Attachment, ...]:
+def _forwarded(share: Mapping[str, Any]) -> str:
+    """Return a forwarded message as a quotation (docs.slack.dev/messaging: attachments with `is_share`)."""
+    inner = [nested(each, "message") for each in _list(share, "message_blocks") if isinstance(each, dict)]
+    words = "\n".join(filter(None, (text_of(each.get("blocks")) for each in inner)))
+    text = string(share.get("text")) or words or string(share.get("fallback"))
+    author = one_line(string(share.get("author_name")))
+    return quoted(f"Forwarded message from {author}" if author else "Forwarded message", text) if text else ""
+
+
+def _snippet(file: Mapping[str, Any]) -> str:
+    """Return the text of a snippet, into which Slack turns a long text: the event brings its beginning."""
+    preview = string(file.get("preview"))
+    if file.get("mode") != "snippet" or not preview.strip():
+        return ""
+    title = one_line(string(file.get("title")))
+    return quoted("Attached text" if title in ("", "Untitled") else f"Attached text “{title}”", escape(preview))
+
+
+def _attachments(files: Sequence[Mapping[str, Any]]) -> tuple[Attachment, ...]:
     """Return a message's files (docs.slack.dev/reference/objects/file-object); we only count those we may not see."""
-    if not isinstance(files, list):
-        return ()
-    return tuple(
-        Attachment(
-            str(file.get("name") or "file"),
-            str(file.get("mimetype") or ""),
-            str(file.get("url_private") or ""),
-            int(file.get("size") or 0),
-        )
-        for file in files
-        if isinstance(file, dict)
-    )
+    found = []
+    for file in files:
+        name = string(file.get("name")) or "file"
+        if _snippet(file):
+            if not (file.get("preview_is_truncated") or file.get("lines_more")):
+                continue
+            name = "the end of the attached text"
+        address = string(file.get("url_private"))
+        found.append(Attachment(name, string(file.get("mimetype")), address, _size(file.get("size"))))
+    return tuple(found[:_MOST_FILES])
 
 
-def _is_ts(value: str) -> bool:
-    """Return whether this is a message's timestamp, which is its id within the channel."""
-    return re.fullmatch(r"\d+\.\d+", value) is not None
+def _size(value: Any) -> int:
+    """Return a number of bytes; 0 for anything that is none."""
+    return value if isinstance(value, int) and 0 <= value < 2**53 else 0
+
+
+def _list(value: Mapping[str, Any], field: str) -> list[Any]:
+    found = value.get(field)
+    return found if isinstance(found, list) else []

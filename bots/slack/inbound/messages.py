@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
+from cachetools import TTLCache
 from slack_bolt.response import BoltResponse
 
 from bots.slack.api.client import OwnDeletions
@@ -15,6 +18,7 @@ from bots.slack.components import forms
 from bots.slack.components.blocks import Json, button
 from bots.slack.inbound.events import Deleted, Edited, RawQuestion, read
 from bots.slack.inbound.outage import Outage
+from bots.slack.inbound.payloads import place, string
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound import responses
@@ -22,13 +26,20 @@ from bots.slack.outbound.private_file import FileSharer
 from bots.slack.outbound.surface import SlackSurface
 from core.commands.registry import parse
 from core.commands.responses import Response
-from core.domain.conversation import Address, Place
+from core.domain.conversation import Address
 from core.domain.errors import StoreError
 from core.domain.options import Placement, Streaming
 from core.domain.question import Question
+from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import COMMAND_MARK, Dispatcher
 
 log = logging.getLogger(__name__)
+
+_MINUTE_SECONDS = 60.0
+# Questions that apps may ask in the name of one person, in so many seconds.
+APP_QUESTIONS, APP_PERIOD_SECONDS = 10, 600.0
+# People that are remembered for that; streams that one press of Slack's own button can stop.
+_MAX_PEOPLE, _MOST_STREAMS = 1_000, 20
 
 
 class Listeners:
@@ -44,7 +55,10 @@ class Listeners:
         surface: Callable[[Address], SlackSurface],
         share_file: FileSharer,
         own_deletions: OwnDeletions,
+        withheld: Callable[[float], None],
+        form_key: bytes,
     ) -> None:
+        """`withheld`: called with the seconds for which Slack kept events from us. `form_key`: as in Commands."""
         self._dispatcher = dispatcher
         self._me = me
         self._people = people
@@ -52,33 +66,55 @@ class Listeners:
         self._tasks = tasks
         self._surface = surface
         self._share_file = share_file
-        self._own_deletions = own_deletions
+        self._own_deletions, self._withheld = own_deletions, withheld
+        self._form_key = form_key
+        self._by_apps: TTLCache[str, set[TurnId]] = TTLCache(_MAX_PEOPLE, APP_PERIOD_SECONDS)
         self._outage = Outage(surface)
         self._order: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def event(self, body: dict[str, Any], next: Callable[[], Awaitable[Any]]) -> BoltResponse | None:
         """Acknowledge an event when it is stored or does not concern us. Otherwise Slack sends it again
         (docs.slack.dev/apis/events-api: at once, after a minute, after five)."""
+        if body.get("type") == "app_rate_limited":
+            self._rate_limited(body)
+            return BoltResponse(status=200, body="")
         if body.get("type") != "event_callback":
             await next()
             return None
-        stored = not self._tasks.closing and await self._tasks.start(self._received(body.get("event") or {}))
+        event = body.get("event")
+        if not isinstance(event, dict):
+            log.warning("Slack: an event has a form that can't be read")
+            return BoltResponse(status=200, body="")
+        stored = not self._tasks.closing and await self._tasks.start(self._received(event))
         return BoltResponse(status=200 if stored else 503, body="")
+
+    def _rate_limited(self, body: dict[str, Any]) -> None:
+        """Slack delivers no events of ours for a minute, and says so each minute (docs.slack.dev/apis/events-api: more
+        than 30,000 in an hour): look for the questions among them."""
+        minute = body.get("minute_rate_limited")
+        since = (
+            float(minute) if isinstance(minute, int) and 0 < minute <= time.time() else time.time() - _MINUTE_SECONDS
+        )
+        log.warning("Slack: there are too many events, so it withholds some; looking for questions among them")
+        self._withheld(time.time() - since)
 
     async def _received(self, event: dict[str, Any]) -> bool:
         if event.get("type") == "agent_session_stopped":
             await self._stopped(event)
             return True
         change = read(event, self._me)
+        asked = change.raw if isinstance(change, Edited) else change
+        if isinstance(asked, RawQuestion) and not await self.accepts(asked):
+            return True
         # Name lookups may take a while; the lock keeps a channel's messages in their order.
         match change:
             case None:
                 return True
-            case Deleted(place, message):
-                if (place.channel, message) in self._own_deletions:
+            case Deleted(where, message):
+                if (where.channel, message) in self._own_deletions:
                     return True
-                async with self._turn(place.channel):
-                    return await self._stored(self._dispatcher.deleted(place, message))
+                async with self._turn(where.channel):
+                    return await self._stored(self._dispatcher.deleted(where, message))
             case Edited(raw, asks):
                 async with self._turn(raw.place.channel):
                     edit = self._dispatcher.edited(await self.question(raw), asks=asks)
@@ -87,12 +123,26 @@ class Listeners:
                 async with self._turn(raw.place.channel):
                     return await self._stored(self._heard(raw), raw)
 
+    async def accepts(self, raw: RawQuestion) -> bool:
+        """Return whether a person asked this. An app may post with a person's token; bots are not answered, as two of
+        them would talk for ever. So that an app in a person's name does not either, it may ask a few questions only."""
+        if not raw.by_app:
+            return True
+        if not await self._people.is_human(raw.user):
+            return False
+        asked = self._by_apps.setdefault(raw.user, set())
+        if raw.id not in asked and len(asked) >= APP_QUESTIONS:
+            log.warning("Slack: an app asks too much in the name of a person, so some questions are dropped")
+            return False
+        asked.add(raw.id)
+        return True
+
     def _turn(self, channel: str) -> asyncio.Lock:
         return self._order.setdefault(channel, asyncio.Lock())
 
     async def _heard(self, raw: RawQuestion) -> None:
         question = await self.question(raw)
-        response = await self._dispatcher.heard(question, lambda: self._people.rights(raw.user, raw.place))
+        response = await self._dispatcher.heard(question, partial(self._people.rights, self._me, raw.user, raw.place))
         if response is not None:
             self._tasks.start(self._show(question, response))
 
@@ -111,10 +161,15 @@ class Listeners:
 
     async def _stopped(self, event: dict[str, Any]) -> None:
         """Handle a press of Slack's own Stop button (docs.slack.dev/ai/agent-sessions)."""
-        channel, thread = str(event.get("channel") or ""), str(event.get("thread_ts") or "")
-        place = Place("slack", self._me.team, channel, thread, channel.startswith("D"))
-        for message in event.get("streaming_message_ts") or ("",):  # no message: the model is still thinking
-            await self._dispatcher.halted(place, str(message))
+        try:
+            where = place(event.get("channel"), self._me, string(event.get("thread_ts")))
+        except ValueError as error:
+            log.warning("Slack: a stop has a form that can't be read: %s", error)
+            return
+        streams = event.get("streaming_message_ts")
+        # no message: the model is still thinking
+        for message in streams[:_MOST_STREAMS] if isinstance(streams, list) and streams else ("",):
+            await self._dispatcher.halted(where, string(message))
 
     async def question(self, raw: RawQuestion) -> Question:
         """Return the question with names instead of ids, within about a second."""
@@ -125,16 +180,16 @@ class Listeners:
 
     async def _show(self, question: Question, response: Response) -> None:
         """Show the response to a command in a message: in its thread, or beside it in a direct message."""
-        place = question.place
-        placement = Placement.CHANNEL if place.direct else Placement.THREAD
+        where = question.place
+        placement = Placement.CHANNEL if where.direct else Placement.THREAD
         extra: tuple[Json, ...] = ()
         if response.form:
             # A modal needs a trigger, which a button press provides and a message does not.
-            invocation = parse(question.text.lstrip()[len(COMMAND_MARK) :], place, question.author)
-            thread = place.thread or ("" if place.direct else question.message)
+            invocation = parse(question.text.lstrip()[len(COMMAND_MARK) :], where, question.author)
+            thread = where.thread or ("" if where.direct else question.message)
             context = forms.FormContext.of(invocation, thread=thread)
-            extra = (button("Edit it in a form", forms.OPEN, context.write()),)
+            extra = (button("Edit it in a form", forms.OPEN, context.write(self._form_key)),)
         author, streaming = question.author.id, Streaming.OFF
-        address = Address(place, placement, question.message, author=author, streaming=streaming)
-        response = await self._share_file(response, place, author)
+        address = Address(where, placement, question.message, author=author, streaming=streaming)
+        response = await self._share_file(response, where, author)
         await responses.by_message(self._surface(address), response, extra)

@@ -30,6 +30,13 @@ class SlackPresence:
         self._dispatcher, self._name = dispatcher, name
         self._connection, self._look_back = connection, look_back
         self._connected = asyncio.Event()
+        self._withheld = 0.0  # seconds in which Slack kept events from us
+
+    def withheld(self, seconds: float) -> None:
+        """Note that Slack kept events of the last `seconds` from us, though we were present; 0 does nothing."""
+        if seconds > 0:
+            self._withheld = max(self._withheld, seconds)
+            self._connected.set()
 
     def connected(self) -> None:
         """Note that a connection was opened, for the first time or again."""
@@ -57,12 +64,16 @@ class SlackPresence:
     async def _note(self) -> None:
         """Close the gap only after searching it: a process that ends earlier leaves the search to the next one. Ask
         for the gap each time, because an outage of Redis leaves one too."""
+        withheld, self._withheld = self._withheld, 0.0
         try:
             if (seconds := await self._dispatcher.away(self._name)) > SHORTEST_GAP_SECONDS:
                 log.info("Slack: no process listened for %.0f s, looking for missed questions", seconds)
-                await self._look_back(seconds)
+                await self._look_back(max(seconds, withheld))
+            elif withheld:
+                await self._look_back(withheld)
         except (StoreError, PlatformError) as error:
             log.warning("Slack: postponed the search for missed questions: %s: %s", type(error).__name__, error)
+            self._withheld = max(self._withheld, withheld)
             return
         except Exception:
             log.exception("Slack: the search for missed questions failed")

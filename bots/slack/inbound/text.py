@@ -4,8 +4,9 @@ import re
 
 from bots.slack.api.people import People
 from bots.slack.dialect.markdown import CODE, from_slack
+from core.text import harmless
 
-_USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
+_USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
 _CHANNEL = re.compile(r"<#([CDG][A-Z0-9]+)\|?>")
 
 
@@ -14,7 +15,7 @@ class IncomingText:
 
     def __init__(self, people: People, bot: str) -> None:
         self._people, self._bot = people, bot
-        own = rf"<@{re.escape(bot)}(?:\|[^>]*)?>"
+        own = rf"<@{re.escape(bot)}(?:\|[^<>]*)?>"
         self._salutation = re.compile(rf"\A\s*{own}[\s,:]*")
         self._own = re.compile(rf"([ \t]?){own}")
 
@@ -27,4 +28,4 @@ class IncomingText:
         names = await self._people.names([*users, *own], _CHANNEL.findall(text))
         me = "@" + (names.get(self._bot) or "me").replace("\\", "")
         text = "".join(self._own.sub(rf"\1{me}" if code % 2 else "", piece) for code, piece in enumerate(pieces))
-        return from_slack(text, names.get, names.get)
+        return harmless(from_slack(text, names.get, names.get))

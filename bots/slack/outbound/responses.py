@@ -48,9 +48,10 @@ async def _send(web: Web, capabilities: Capabilities, url: str, kind: str, page:
     async def send(markdown: bool) -> None:
         shown = blocks.blocks(page, markdown=markdown)
         body: dict[str, Any] = {"response_type": kind, "replace_original": False, "blocks": shown, **where}
+        body |= {"unfurl_links": False, "unfurl_media": False}
         await web.respond(url, {**body, "text": blocks.fallback(page)})
 
     try:
-        await patiently(lambda: send(capabilities.markdown))
+        await patiently(lambda: send(capabilities.markdown.works()))
     except Rejected:
         await send(False)

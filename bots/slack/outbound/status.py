@@ -4,7 +4,9 @@ import logging
 import time
 from enum import Enum, auto
 
-from bots.slack.api.client import Web, code_of
+from bots.slack.api.capabilities import Feature
+from bots.slack.api.client import Web
+from bots.slack.api.errors import code_of, lasting
 from core.domain.errors import Forbidden, PlatformError, Rejected
 from core.reply.layout import duration
 
@@ -14,7 +16,7 @@ EYES = "eyes"
 THINKING = "is thinking…"
 # Slack removes a status after two minutes (docs.slack.dev/reference/methods/assistant.threads.setStatus).
 RENEWAL_SECONDS = 60.0
-# Refusals that concern only the message at hand; any other refusal would affect every question.
+# Refusals that concern only the message at hand; any other refusal may affect every question.
 _MESSAGE_ERRORS = {
     "channel_not_found",
     "invalid_thread_ts",
@@ -37,14 +39,14 @@ class Eyes:
 
     def __init__(self, web: Web) -> None:
         self.web = web
-        self.status_works = True
-        self._works = True
+        self.statuses = Feature()
+        self._reactions = Feature()
         self._on: dict[tuple[str, str], _Eyes] = {}
 
     async def put(self, channel: str, message: str) -> None:
         """Add the eyes reaction to a message, once."""
         key = channel, message
-        if not message or not self._works or key in self._on:
+        if not message or not self._reactions.works() or key in self._on:
             return
         self._on[key] = _Eyes.COMING
         try:
@@ -52,10 +54,10 @@ class Eyes:
         except PlatformError as error:
             if code_of(error) != "already_reacted":
                 del self._on[key]
-                if permanent(error):
-                    self._works = False
+                if _general(error) and self._reactions.failed(key, sure=lasting(error)):
                     log.warning("Slack: can't add reactions: %s", error)
                 return
+        self._reactions.worked()
         if self._on[key] is _Eyes.UNWANTED:
             await self._remove(key)
         else:
@@ -64,7 +66,7 @@ class Eyes:
     async def take(self, channel: str, message: str, *, adopted: bool = False) -> None:
         """Remove the eyes if this process added them, or if it `adopted` the question from a process that may have."""
         key = channel, message
-        if adopted and message and self._works and key not in self._on:
+        if adopted and message and self._reactions.works() and key not in self._on:
             self._on[key] = _Eyes.THERE
         match self._on.get(key):
             case _Eyes.THERE:
@@ -105,7 +107,7 @@ class ThreadStatus:
         self._shown_at, self._text = now, status
         # Set before the call: if we are cancelled during it, the status may still appear.
         self._shown = self._coming = True
-        works = self._eyes.status_works and await self._set(status)
+        works = self._eyes.statuses.works() and await self._set(status)
         self._coming = False
         if not works:
             self._shown = False
@@ -135,7 +137,7 @@ class ThreadStatus:
     async def reset(self) -> None:
         """Remove the status that Slack itself may show: if a stream ends in any other way than by our stop, its thread
         can stay "working" for an hour (docs.slack.dev/ai/agent-sessions)."""
-        if self._thread and self._eyes.status_works:
+        if self._thread and self._eyes.statuses.works():
             await self._set("")
 
     async def _set(self, status: str) -> bool:
@@ -144,13 +146,13 @@ class ThreadStatus:
         try:
             await web.call(call)
         except PlatformError as error:
-            if permanent(error):
-                self._eyes.status_works = False
+            if _general(error) and self._eyes.statuses.failed((self._channel, self._thread), sure=lasting(error)):
                 log.warning("Slack: can't set a status, using a reaction instead: %s", error)
             return False
+        self._eyes.statuses.worked()
         return True
 
 
-def permanent(error: PlatformError) -> bool:
-    """Return whether Slack would refuse the same call for every message."""
+def _general(error: PlatformError) -> bool:
+    """Return whether Slack may refuse the same call for every message."""
     return isinstance(error, Forbidden | Rejected) and code_of(error) not in _MESSAGE_ERRORS

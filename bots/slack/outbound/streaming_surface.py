@@ -15,7 +15,8 @@ from functools import lru_cache
 from typing import Any
 
 from bots.slack.api.capabilities import Capabilities
-from bots.slack.api.client import Web, code_of
+from bots.slack.api.client import Web
+from bots.slack.api.errors import Unclear, code_of, lasting
 from bots.slack.components import blocks
 from bots.slack.dialect.markdown import appendable
 from bots.slack.outbound.status import Eyes
@@ -37,8 +38,8 @@ STREAM_BYTES = 9_000
 LIFETIME_SECONDS = 280.0
 # If the rate limit delays a start for longer than this, the reply is edited instead of streamed.
 _START_WAIT_SECONDS = 1.0
-# Refusals of a start that concern one place or person, like those that are Gone or Rejected; any other refusal affects
-# every reply, or every reply outside direct messages.
+# Refusals of a start that concern one place or person, like those that are Gone or Rejected; any other refusal may
+# affect every reply, or every reply outside direct messages.
 _PLACE_ERRORS = {
     "not_in_channel",
     "restricted_action",
@@ -102,13 +103,15 @@ class StreamingSurface(SlackSurface):
         if self._streamed(page):
             try:
                 return await self._start(page)
+            except Unclear as error:
+                self._refused(error)
             except (SlowDown, Unreachable):
                 raise
             except PlatformError as error:
                 self._refused(error)
         return await super().show(page, extra)
 
-    async def edit(self, message: str, page: Page) -> Posted:
+    async def rewrite(self, message: str, page: Page) -> Posted:
         match self._step(message, page):
             case _Step.ADD:
                 await self._add(message, self._streams[message], page)
@@ -117,7 +120,7 @@ class StreamingSurface(SlackSurface):
             case _Step.MEND:
                 await self._mend(message, page)
             case _Step.EDIT:
-                await super().edit(message, page)
+                await super().rewrite(message, page)
         return Posted(message)
 
     async def delete(self, message: str) -> None:
@@ -154,6 +157,7 @@ class StreamingSurface(SlackSurface):
         )
         message = str(answer["ts"])
         self._streams[message] = _Stream(text, since)
+        (self._capabilities.native if self._address.place.direct else self._capabilities.native_in_channels).worked()
         await self._status.posted(self._thread)
         return message
 
@@ -198,7 +202,7 @@ class StreamingSurface(SlackSurface):
             await self._status.reset()
         if code == _STOPPED:
             raise Halted(message)
-        await super().edit(message, page)
+        await super().rewrite(message, page)
 
     async def _call(self, method: Any, message: str, **arguments: Any) -> None:
         """Make a call on an open stream. Raises PlatformError: Halted if a person ended it, so nothing may be added."""
@@ -222,9 +226,9 @@ class StreamingSurface(SlackSurface):
         if isinstance(error, Gone | Rejected) or code in _PLACE_ERRORS:
             return
         if code in _CHANNEL_ERRORS and not self._address.place.direct:
-            self._capabilities.native_in_channels = False
+            self._capabilities.native_in_channels.failed(self._key, sure=True)
         else:
-            self._capabilities.native = False
+            self._capabilities.native.failed(self._key, sure=lasting(error))
         if not self._known:
             self._thread = self._edited_thread
 

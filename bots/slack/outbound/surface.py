@@ -1,11 +1,13 @@
 """The surface of one reply in Slack: posts, edits and deletes its messages."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from bots.slack.api.capabilities import Capabilities
-from bots.slack.api.client import Web, code_of, details_of
+from bots.slack.api.capabilities import Capabilities, Feature
+from bots.slack.api.client import Web
+from bots.slack.api.errors import Unclear, code_of, details_of
 from bots.slack.components import blocks, buttons
 from bots.slack.outbound import undeliverable
 from bots.slack.outbound.status import Eyes, ThreadStatus
@@ -28,6 +30,10 @@ EDITS, EDIT_WINDOW_SECONDS = 50, 60.0
 EDIT_LEAST_SECONDS = 1.0
 # Slack's error code for an edit of a message that is still streaming (docs.slack.dev/reference/methods/chat.update).
 STILL_STREAMING = "streaming_state_conflict"
+# What Slack says in the details of invalid_blocks when it does not know a type of block.
+_UNSUPPORTED = "unsupported type: {}"
+# Refusals in a row with a code that we do not know, after which we believe that it will not pass.
+UNCLEAR_TRIES = 5
 # Marks a message as part of a reply (docs.slack.dev/messaging/message-metadata).
 _MARK = "nebula_reply"
 # Prefix of a file's id where otherwise a message's ts is used.
@@ -55,6 +61,8 @@ class SlackSurface:
         self._upload: Upload | None = None
         self._texts: dict[str, str] = {}  # the fallback text with which each message was posted
         self._known: set[str] = set()  # the messages of this reply
+        self._key = object()  # stands for this reply
+        self._unclear = 0  # refusals in a row whose code we do not know
         # A channel's id does not show whether the channel is private.
         history = ("im:history",) if place.direct else ("channels:history", "groups:history")
         self._readable = bool(address.turn) and capabilities.granted(*history)
@@ -84,7 +92,10 @@ class SlackSurface:
             self._found = ""
             return posted
         try:
-            message = await self.show(page, extra)
+            with self._clearing():
+                message = await self.show(page, extra)
+        except Unclear:
+            raise
         except Unreachable:
             self._unconfirmed = self._readable
             raise
@@ -110,6 +121,24 @@ class SlackSurface:
 
     async def edit(self, message: str, page: Page) -> Posted:
         """Replace the content of a message. Raises PlatformError."""
+        with self._clearing():
+            return await self.rewrite(message, page)
+
+    @contextmanager
+    def _clearing(self) -> Iterator[None]:
+        """Take a refusal with a code that we do not know for one that may pass, but not for ever."""
+        try:
+            yield
+        except Unclear as error:
+            self._unclear += 1
+            if self._unclear < UNCLEAR_TRIES:
+                raise
+            raise Forbidden(str(error)) from error.__cause__
+        else:
+            self._unclear = 0
+
+    async def rewrite(self, message: str, page: Page) -> Posted:
+        """Do so, once."""
         self._known.add(message)
         text = blocks.fallback(page)
         if page.growing:
@@ -186,39 +215,47 @@ class SlackSurface:
                 await self._eyes.take(self._channel, self._address.message, adopted=self._address.adopted)
                 await self._status.clear()
 
-    def below(self, page: Page) -> list[blocks.Json]:
-        """Return the buttons under a page."""
+    def below(self, page: Page, *, thumbs: bool | None = None) -> list[blocks.Json]:
+        """Return the buttons under a page, `thumbs` included where they work."""
         found = buttons.row(page.actions, self._address.conversation)
-        if Action.AGAIN in page.actions and page.text and self._capabilities.thumbs:
+        if self._has_thumbs(page) if thumbs is None else thumbs:
             found.append(buttons.thumbs(self._address.conversation))
         return found
 
+    def _has_thumbs(self, page: Page) -> bool:
+        return Action.AGAIN in page.actions and bool(page.text) and self._capabilities.thumbs.works()
+
     async def _send(self, method: Any, page: Page, text: str, extra: tuple[blocks.Json, ...], **where: Any) -> Any:
-        """Send one message; use mrkdwn, or omit the thumbs, if this server does not support the newer blocks."""
+        """Send one message; where Slack refuses its newer blocks, with older ones. Only when it accepts those, the
+        refusal says something about this Slack (`Feature`)."""
+        able = self._capabilities
         common = {"channel": self._channel, "text": text, **where}
-        shown = [*blocks.blocks(page, markdown=self._capabilities.markdown), *self.below(page), *extra]
-        try:
-            return await self._web.call(method(blocks=shown, **common))
-        except Rejected as error:
-            if not code_of(error).startswith("invalid_blocks"):
-                raise
-            if "context_actions" in (details := details_of(error)):
-                self._capabilities.thumbs = False
-                log.warning("this Slack does not support feedback buttons; showing replies without them")
-            elif "markdown" in details and page.text:
-                self._capabilities.markdown = False
-                log.warning("this Slack does not support markdown blocks; showing replies in mrkdwn")
-            elif not page.text:
-                raise
-            else:
-                log.warning("Slack refuses a message; showing it in mrkdwn")
-                shown = [
-                    *blocks.blocks(page, markdown=False),
-                    *buttons.row(page.actions, self._address.conversation),
-                    *extra,
-                ]
-                return await self._web.call(method(blocks=shown, **common))
-        return await self._send(method, page, text, extra, **where)
+        markdown, thumbs = bool(page.text) and able.markdown.works(), self._has_thumbs(page)
+        doubts: list[tuple[Feature, bool]] = []
+        while True:
+            shown = [*blocks.blocks(page, markdown=markdown), *self.below(page, thumbs=thumbs), *extra]
+            try:
+                answer = await self._web.call(method(blocks=shown, **common))
+                break
+            except Rejected as error:
+                if not (markdown or thumbs) or not code_of(error).startswith("invalid_blocks"):
+                    raise
+                details = details_of(error)
+                if thumbs and ("context_actions" in details or not markdown):
+                    doubts.append((able.thumbs, _UNSUPPORTED.format("context_actions") in details))
+                    thumbs = False
+                else:
+                    log.info("Slack refuses a message; showing it in mrkdwn")
+                    doubts.append((able.markdown, _UNSUPPORTED.format("markdown") in details))
+                    markdown, thumbs = False, thumbs and "markdown" in details
+        for feature, used in ((able.markdown, markdown), (able.thumbs, thumbs)):
+            if used:
+                feature.worked()
+        for feature, sure in doubts:
+            if feature.failed(self._key, sure=sure):
+                missing = "markdown blocks" if feature is able.markdown else "feedback buttons"
+                log.warning("this Slack does not support %s; showing replies without them for a while", missing)
+        return answer
 
     async def _find(self) -> str:
         """Find a message of this reply that we do not know yet; return "" if there is none or we can't find out.

@@ -2,9 +2,11 @@
 
 import logging
 
-from bots.slack.api.client import Web, code_of
+from bots.slack.api.client import Web
+from bots.slack.api.errors import code_of, known
 from core.domain.conversation import Address
 from core.domain.errors import PlatformError
+from core.text import one_line
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +24,9 @@ _REASONS = {
 
 async def tell(web: Web, address: Address, error: PlatformError) -> None:
     """Tell only the person who asked why there is no answer, in the channel or else directly; best effort."""
-    reason = _REASONS.get(code_of(error))
+    code = code_of(error)
+    strange = f"Slack refuses my reply (`{one_line(code, 50)}`)." if code and not known(code) else ""
+    reason = _REASONS.get(code) or strange
     place, person = address.place, address.author
     if not (reason and person and address.turn) or place.direct:
         return
@@ -37,6 +41,8 @@ async def tell(web: Web, address: Address, error: PlatformError) -> None:
         log.info("Slack: could not tell a person in the channel why there is no answer: %s", refused)
     try:
         # Posting to a person's id opens their direct message (docs.slack.dev/reference/methods/chat.postMessage).
-        await web.call(web.client.chat_postMessage(channel=person, text=sentence, unfurl_links=False))
+        await web.call(
+            web.client.chat_postMessage(channel=person, text=sentence, unfurl_links=False, unfurl_media=False)
+        )
     except PlatformError as refused:
         log.info("Slack: could not tell a person why there is no answer: %s", refused)

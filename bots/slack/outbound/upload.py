@@ -2,7 +2,8 @@
 
 import logging
 
-from bots.slack.api.client import Web, code_of
+from bots.slack.api.client import Web
+from bots.slack.api.errors import code_of
 from core.domain.errors import PlatformError, Rejected, Unreachable
 
 log = logging.getLogger(__name__)

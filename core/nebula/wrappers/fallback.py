@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from core.domain.beat import Beat
 from core.domain.chat import Catalog, ChatRequest, Completion, Delta
-from core.domain.errors import ModelError, NoAnswer, RateLimited, Unavailable, UnknownModel
+from core.domain.errors import ContextTooLong, ModelError, NoAnswer, RateLimited, Unavailable, UnknownModel
 from core.domain.ports import ChatModel
 from core.nebula.catalog import api_name
 from core.nebula.wrappers.breaking import OUTAGE_ERRORS
@@ -83,6 +83,9 @@ class FallbackModel:
                     begun = True
         except ModelError as error:
             if begun:
+                raise
+            if isinstance(error, ContextTooLong):  # a shorter request may help
+                error.fallback = True
                 raise
             log.warning("the fallback %s failed too: %s: %s", second.model, type(error).__name__, error)
             raise failed from error

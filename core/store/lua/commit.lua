@@ -51,6 +51,7 @@ if redis.call('LLEN', INBOX) == 0 then
   keep()
   return {'IDLE'}
 end
+redis.call('HDEL', CONV, 'free') -- a repeated commit takes back what was handed back under this token
 redis.call('ZADD', LEASES, now() + LEASE_MS, NAME)
 keep()
 return {'NEXT', snapshot()}

@@ -22,7 +22,7 @@ EXPIRED_SECONDS = 86_400.0
 # How often each process looks whether a rewrite is due.
 LOOK_SECONDS = 30.0
 # A request is kept until a rewrite that began after it.
-WANTED, RECENT, DAILY = "nb:{erase}:wanted", "nb:{erase}:recent", "nb:{erase}:daily"
+WANTED, RECENT, DAILY = "nb:{0}:erase:wanted", "nb:{0}:erase:recent", "nb:{0}:erase:daily"
 _KEEP_SECONDS = 30 * 86_400
 
 

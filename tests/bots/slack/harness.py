@@ -1,11 +1,15 @@
 """Runs a whole bot in a room: the sandbox's Slack and Nebula, a real Redis, the core and the Slack adapter."""
 
 import asyncio
+import hmac
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 from unittest.mock import patch
+
+import aiohttp
 
 from bots.compose import assemble, chat_model
 from bots.sandbox.nebula.server import NebulaServer
@@ -144,6 +148,19 @@ class SlackRoom:
         found = await self.until(find)
         assert found is not None
         return found
+
+    async def post(self, body: bytes, kind: str = "application/json", **headers: str) -> int:
+        """Send this to the bot's port over HTTP, signed unless `headers` say otherwise; return the status."""
+        moment = str(int(time.time()))
+        digest = hmac.new(self.slack.signing_secret.encode(), f"v0:{moment}:".encode() + body, "sha256").hexdigest()
+        signature = {"X-Slack-Request-Timestamp": moment, "X-Slack-Signature": f"v0={digest}", "Content-Type": kind}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = f"http://127.0.0.1:{self.config.slack_port}/slack/events"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(url, data=body, headers={**signature, **named}) as response,
+        ):
+            return response.status
 
     async def leave(self) -> None:
         """Stop the platform, as at the end of the process. Raises TimeoutError if it does not stop."""

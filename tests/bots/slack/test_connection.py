@@ -1,6 +1,7 @@
 """How the Slack adapter connects: tokens, unreachable servers, lost sockets, and HTTP with signatures."""
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -386,6 +387,92 @@ async def test_garbage_is_refused_quietly(
         async with session.post(url, data=body, headers={"Content-Type": kind}) as response:
             assert response.status in (400, 401)
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({"X_Slack_Request_Timestamp": "abc"}, b"{}"),
+        ({"X_Slack_Request_Timestamp": ""}, b"{}"),
+        ({"X_Slack_Request_Timestamp": "9" * 5000}, b"{}"),
+        ({"X_Slack_Request_Timestamp": "\u0661\u0662"}, b"{}"),
+        ({"X_Slack_Signature": ""}, b"{}"),
+        ({"X_Slack_Signature": "v0=\u00e9\u4e00"}, b"{}"),
+        ({"X_Slack_Signature": "v0=0", "Content_Encoding": "deflate"}, b"garbage"),
+        ({"X_Slack_Signature": "v0=0", "Content_Encoding": "gzip"}, b"\x1f\x8b garbage"),
+        ({"X_Slack_Signature": "v0=0", "Content_Encoding": "what"}, b"garbage"),
+        ({"X_Slack_Signature": "v0=0"}, b"[" * 500_000),
+        ({"X_Slack_Signature": "v0=0"}, b"\xff\xfe"),
+        ({"X_Slack_Signature": "v0=0", "Content_Type": "text/plain; charset=what"}, b"{}"),
+        ({"X_Slack_Signature": "v0=0", "Content_Type": "application/x-www-form-urlencoded"}, b"payload=[[[["),
+        ({"X_Slack_Signature": "v0=0", "Content_Type": "application/x-www-form-urlencoded"}, b"ssl_check=1"),
+    ],
+)
+async def test_what_slack_did_not_sign_is_not_even_read(
+    redis_url: str, headers: dict[str, str], body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever strangers send, it is refused before anything parses it, and the log says nothing."""
+    async with slack_room(redis_url, http=True) as room:
+        before = len(caplog.records)
+        assert await room.post(body, **headers) == 401
+        assert caplog.records[before:] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b"garbage"),
+        ("application/json", b"\xff\xfe"),
+        ("application/json", b"[]"),
+        ("application/json", b"[" * 500_000),
+        ("application/json", b'{"authorizations": [1], "type": "event_callback", "event": {}}'),
+        ("application/x-www-form-urlencoded", b"payload=xx"),
+        ("application/x-www-form-urlencoded", b"payload=[]"),
+    ],
+)
+async def test_a_signed_request_that_can_not_be_read_is_one_line(
+    redis_url: str, kind: str, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Slack's forms may change: the others go on, and the log has no traceback."""
+    async with slack_room(redis_url, http=True) as room:
+        before = len(caplog.records)
+        assert await room.post(body, kind) == 400
+        (line,) = caplog.records[before:]
+        assert "can't be read" in line.getMessage()
+        assert not line.exc_info
+        await _answers(room)
+
+
+async def test_half_open_connections_keep_no_event_out(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A stranger holds 300 of them, with half a head or half a body: a question is answered, and the log is quiet."""
+    async with slack_room(redis_url, http=True) as room:
+        before = len(caplog.records)
+        halves = (b"", b"POST /slack/ev", b"POST /slack/events HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf")
+        held = []
+        for half in halves * 100:
+            _, writer = await asyncio.open_connection("127.0.0.1", room.config.slack_port)
+            writer.write(half)
+            held.append(writer)
+        await _answers(room)
+        for writer in held:
+            writer.close()
+        assert not [record for record in caplog.records[before:] if record.levelno >= logging.WARNING]
+
+
+async def test_questions_that_slack_withheld_are_found(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Slack says that it withholds events: the bot confirms that, logs one line, and looks for the questions itself."""
+    async with slack_room(redis_url, http=True, server={"retry_delays": ()}) as room:
+        room.slack.deliver_to("http://127.0.0.1:9/")  # nobody is there
+        await room.say("ann", "#general", "@nebula hello")
+        await room.until(lambda: not room.slack.pending)
+        limited = {"type": "app_rate_limited", "minute_rate_limited": int(time.time()) - 60, "team_id": room.slack.team}
+        assert await room.post(json.dumps(limited).encode()) == 200
+        await room.until(lambda: room.said("#general"))
+        await room.quiet()
+        assert len(room.said("#general")) == 1
+        assert len([line for line in caplog.messages if "withholds" in line]) == 1
+        for odd in ("x", None, -1, 1e400, 10**12):
+            assert await room.post(json.dumps({**limited, "minute_rate_limited": odd}).encode()) == 200
 
 
 async def test_a_port_in_use_is_reported(redis_url: str) -> None:

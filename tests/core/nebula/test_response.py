@@ -1,6 +1,7 @@
 """Bodies as servers really write them: repeated text, early ends, lines without blank lines, tokens of templates."""
 
 import json
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -232,6 +233,8 @@ FAMILIES = [
     "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>",
     "<|start|>assistant<|channel|>analysis<|message|>Hm.<|channel|>final<|message|>Yes.",
     "<|channel|>final<|message|>Yes.<|end|>",
+    "<|im_start|>assistant\nYes.<|im_end|>",
+    "<|start_header_id|>assistant<|end_header_id|>\n\nYes.<|eot_id|>",
     "analysisHm.assistantfinalYes.",
 ]
 
@@ -291,3 +294,30 @@ def test_a_delta_in_the_middle_of_a_restart_keeps_the_end() -> None:
     """A thought that turns out at its closing tag takes nothing of the end's tokens with it."""
     body = sse(*map(chunk, ["Hm.\n", "</think>", "\n\nYes.", "<|im_end|>"]), chunk(finish="stop"))
     assert answer(body) == ("Yes.", "Hm.\n", Finish.STOP)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        " word",
+        "<",
+        "<|end|> x",
+        " <|eot_id|>\n",
+        "`<|im_end|>` ",
+        "</think> a",
+        "```\n<|im_start|>\n```\n",
+        "[",
+        "</s>",
+    ],
+)
+def test_twice_the_text_costs_twice_the_time(piece: str) -> None:
+    """Whatever a model repeats, each piece costs the same."""
+
+    def cost(count: int) -> float:
+        data, begun = sse(*([chunk(piece)] * 50), done=False), time.process_time()
+        decoder = ResponseDecoder("m")
+        for _ in range(count // 50):
+            decoder.feed(data)
+        return time.process_time() - begun
+
+    assert min(cost(8000) for _ in range(3)) <= 2.5 * min(cost(4000) for _ in range(3))

@@ -205,11 +205,13 @@ class Bench:
 
     def unread(self, held: Held, *, twice: bool = False) -> None:
         """The holder can't read its question; `twice`: as in `release`."""
-        self.held.remove(held)
         turn, box = held.turn, self.boxes[held.turn.conversation.name]
+        kept: int | None = 0
         for _ in range(1 + twice):
             step = self.turns.mailboxes.unread(turn.conversation, fence=turn.fence, after_ms=_NEVER_MS)
-            self.both(cast(Coroutine[Any, Any, int], step), lambda: box.unread(turn))
+            kept = self.both(cast(Coroutine[Any, Any, int], step), lambda: box.unread(turn))
+        if not kept:
+            self.held.remove(held)
 
     def release_late(self, turn: Turn, progress: Progress) -> None:
         """A release arrives, no matter what has happened to the turn."""

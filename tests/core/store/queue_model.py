@@ -56,6 +56,7 @@ class Box:
         self.fence = self.attempts = self.epoch = 0
         self.last = ""  # the turn that ended last
         self.stopped = self.retracted = False
+        self.clears = False  # nobody waits for a process that can read the question at the head
         self.requests: dict[str, str] = {}  # of each accepted question, in order of acceptance
         self.claimant = ""  # the request by which the running turn was claimed
         self.deleted: set[str] = set()
@@ -139,8 +140,15 @@ class Box:
         return self.runs(turn)
 
     def unread(self, turn: Turn) -> int:
-        """The holder can't read the question at the head: it hands the conversation back, for others to try."""
-        if turn.fence == self.fence and self.line and self.lease is not LeaseState.FREE:
+        """The holder can't read the question at the head: it hands the conversation back, for others to try.
+
+        1: somebody wants the line cleared, so the holder keeps the turn and ends it.
+        """
+        if turn.fence != self.fence or not self.line:
+            return 0
+        if self.clears:
+            return 1
+        if self.lease is not LeaseState.FREE:
             self.lease = LeaseState.FREE
             self.attempts -= 1
         return 0
@@ -165,7 +173,7 @@ class Box:
         self.committed += [each.id for each in self.line if each.id in answered]
         self.line = [each for each in self.line if each.id not in answered]
         self.last, self.claimant = turn.question.id, ""
-        self.progress, self.stopped, self.retracted = NOTHING_SHOWN, False, False
+        self.progress, self.stopped, self.retracted, self.clears = NOTHING_SHOWN, False, False, False
         self.attempts = int(bool(self.line))
         if turn.epoch != self.epoch:
             return
@@ -177,7 +185,7 @@ class Box:
     def stop(self, turn: str) -> bool:
         """Mark the running turn as stopped, if it is this one."""
         found = bool(self.line) and self.line[0].id == turn
-        self.stopped = self.stopped or found
+        self.stopped, self.clears = self.stopped or found, self.clears or found
         return found
 
     def edit(self, asked: Question) -> State | None:
@@ -208,6 +216,7 @@ class Box:
         count = len(self.history)
         self.history, self.ended = [], []
         self.epoch += 1
+        self.clears = self.clears or bool(self.line)
         return count
 
     def forget(self, person: str) -> int:

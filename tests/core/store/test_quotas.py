@@ -245,11 +245,13 @@ async def test_tokens_are_charged_after_the_answer(quotas: Quotas) -> None:
     assert sentence.startswith("You have used up the 1,000 tokens a day that each person has here.")
 
 
-async def test_without_redis_people_may_ask(quotas: Quotas) -> None:
-    """A lost Redis does not refuse a question: its other steps in Redis will report the loss."""
+async def test_without_redis_nobody_is_let_through_uncounted(quotas: Quotas) -> None:
+    """The question waits with its platform, as without limits it would: its other steps need Redis too."""
     async with connection("unix:///nowhere/redis.sock") as client:
         limits = people(Quotas(client), person_requests=1, person_tokens=1)
-        assert [await limits.take(question(name)) for name in "ab"] == ["", ""]
-        await limits.charge(question("a"), 600)
+        with pytest.raises(StoreError):
+            await limits.take(question("a"))
+        with pytest.raises(StoreError):
+            await limits.charge(question("a"), 600)
         with pytest.raises(StoreError):
             await Quotas(client).take("a", [])

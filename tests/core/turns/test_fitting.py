@@ -139,3 +139,22 @@ async def test_what_another_version_wrote_is_ignored(redis_client: Redis) -> Non
     """Values that can't be read count as unknown."""
     await redis_client.hset("nb:m:m", mapping={"tokens": "many", "ratio": "nan"})
     assert await ModelWindows(redis_client).of("m") == ModelWindow()
+
+
+async def test_a_fallback_with_a_smaller_window_gets_less_history(redis_client: Redis) -> None:
+    """Its refusal makes the request shorter, and teaches nothing about the model that is set."""
+    async with NebulaServer(answer=lambda messages: "Fine.") as server:
+        small = refusing(600, numbers)
+
+        def refuse(received: Received) -> web.Response | None:
+            down = any(message.content == "short" for message in received.messages)
+            if received.model == MODEL:
+                return web.json_response({"error": "down"}, status=500) if down else None
+            return small(received)
+
+        server.refuse = refuse
+        async with process(redis_client, server, NEBULA_MODEL=MODEL, NEBULA_FALLBACK_MODEL="Llama3.3-70B") as bot:
+            for _ in range(4):
+                await bot.answer("some words " * 100, DIRECT)
+            assert (await bot.answer("short", DIRECT)).startswith("Fine.")
+        assert await ModelWindows(redis_client).of(MODEL) == ModelWindow()

@@ -1,0 +1,157 @@
+"""A port for HTTP that strangers can reach: few connections, short deadlines, small requests, and a quiet log."""
+
+import asyncio
+import logging
+import resource
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import cast
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+log = logging.getLogger(__name__)
+
+# The most connections of one port. When there are more, the oldest that has not sent its request yet is closed: whoever
+# holds connections open displaces himself, while a request that comes at once is served.
+MAX_CONNECTIONS = 256
+# How long a client may take to send a request with its body, and then to receive the response.
+REQUEST_SECONDS, RESPONSE_SECONDS = 10.0, 30.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def http_port(
+    routes: Iterable[web.RouteDef],
+    host: str,
+    port: int,
+    *,
+    body_bytes: int,
+    closing_seconds: float,
+    unusable: Callable[[OSError], Exception],
+) -> AsyncIterator[None]:
+    """Serve while the context is open; closing takes `closing_seconds` at most. Each connection carries one request, of
+    at most `body_bytes` as they were sent: a compressed body is not unpacked. Raises what `unusable` makes of the error
+    if the port can't be opened.
+    """
+    connections = _Connections()
+    application = web.Application(middlewares=[connections.serve], client_max_size=body_bytes)
+    application.add_routes(routes)
+    runner = web.AppRunner(
+        application, access_log=None, logger=_requests, auto_decompress=False, shutdown_timeout=closing_seconds
+    )
+    await runner.setup()
+    try:
+        protocol = runner.server
+        assert protocol is not None  # after setup
+        loop = asyncio.get_running_loop()
+        try:
+            server = await loop.create_server(lambda: _Connection(protocol(), connections), host, port)
+        except OSError as error:
+            raise unusable(error) from error
+        try:
+            yield
+        finally:
+            server.close()
+    finally:
+        await runner.cleanup()
+
+
+class _Connections:
+    """The open connections of a port, the oldest first."""
+
+    def __init__(self) -> None:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # At most a quarter of the files that this process may open.
+        self._most = min(MAX_CONNECTIONS, max(1, files // 4))
+        self._open: dict[asyncio.BaseTransport | None, _Connection] = {}
+
+    def opened(self, connection: "_Connection", transport: asyncio.BaseTransport) -> None:
+        """Make room for a new connection."""
+        if len(self._open) >= self._most:
+            # If all others are being served, the new one has to go.
+            waiting = (each for each in self._open.values() if each.sending)
+            next(waiting, connection).abort()
+        self._open[transport] = connection
+
+    def closed(self, transport: asyncio.BaseTransport) -> None:
+        """Forget a connection."""
+        self._open.pop(transport, None)
+
+    @web.middleware
+    async def serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Read the whole request before anything looks at it, and close the connection after the response."""
+        response: web.StreamResponse
+        try:
+            await request.read()
+            if connection := self._open.get(request.transport):
+                connection.received()
+            response = await handler(request)
+        except web.HTTPException as refusal:
+            response = web.Response(status=refusal.status, text=refusal.reason, headers={"Connection": "close"})
+        except (web.RequestPayloadError, ConnectionError):  # it broke off, or its parts have no right lengths
+            response = web.Response(status=400)
+        except Exception:
+            log.exception("HTTP: a request could not be served")
+            response = web.Response(status=500)
+        response.force_close()
+        return response
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: passes everything on to aiohttp's protocol, and ends when its time is over."""
+
+    def __init__(self, inner: asyncio.Protocol, connections: _Connections) -> None:
+        self._inner, self._connections = inner, connections
+        self.sending = True  # the client has not sent the whole request yet
+        self._transport: asyncio.Transport
+        self._deadline: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._deadline = asyncio.get_running_loop().call_later(REQUEST_SECONDS, self.abort)
+        self._connections.opened(self, transport)
+        self._inner.connection_made(transport)
+
+    def received(self) -> None:
+        """The request is complete: the time for the response begins."""
+        self.sending = False
+        self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_later(RESPONSE_SECONDS, self.abort)
+
+    def abort(self) -> None:
+        """Close the connection at once; what was not sent is lost."""
+        self._connections.closed(self._transport)
+        self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._deadline.cancel()
+        self._connections.closed(self._transport)
+        self._inner.connection_lost(error)
+
+
+def _condensed(record: logging.LogRecord) -> bool:
+    """Log filter: of what is no HTTP at all, aiohttp logs a traceback; one line is enough."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.msg, record.args, record.exc_info = "HTTP: this is not HTTP: %s", (type(error).__name__,), None
+        record.levelno, record.levelname = logging.INFO, "INFO"
+    return True
+
+
+# What aiohttp says of single requests.
+_requests = logging.getLogger(f"{__name__}.requests")
+_requests.addFilter(_condensed)

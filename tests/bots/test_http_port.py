@@ -1,0 +1,141 @@
+"""A port that strangers can reach: whatever they hold open or send, the next good request is served at once."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import pytest
+from aiohttp import web
+
+from bots import http_port as edge
+from bots.http_port import http_port
+from tests.bounds import HANG_SECONDS
+from tests.ports import free_port
+
+GOOD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+
+
+@asynccontextmanager
+async def port(seen: list[bytes] | None = None) -> AsyncIterator[int]:
+    """Serve a port that remembers the bodies that it received."""
+
+    async def serve(request: web.Request) -> web.Response:
+        body = await request.read()
+        if body == b"no":
+            raise RuntimeError("a defect")
+        if seen is not None:
+            seen.append(body)
+        return web.Response(text="thanks")
+
+    number = free_port()
+    async with http_port(
+        [web.post("/", serve)], "127.0.0.1", number, body_bytes=100, closing_seconds=1, unusable=lambda error: error
+    ):
+        yield number
+
+
+async def opened(number: int, data: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect and send this."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", number)
+    writer.write(data)
+    await writer.drain()
+    return reader, writer
+
+
+async def answer(number: int, data: bytes) -> bytes:
+    """Return the status line of the response to this request, whose connection the server closes."""
+    async with asyncio.timeout(HANG_SECONDS):
+        reader, writer = await opened(number, data)
+        try:
+            return (await reader.read()).partition(b"\r\n")[0]
+        finally:
+            writer.close()
+
+
+async def test_a_flood_of_half_requests_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest of them is closed for the newest, so that a request that comes at once is served."""
+    monkeypatch.setattr(edge, "MAX_CONNECTIONS", 20)
+    halves = (b"", b"POST / HT", b"POST / HTTP/1.1\r\nX: ", GOOD[:-1])
+    async with port() as number, AsyncExitStack() as stack:
+        held = []
+        for half in halves * 25:
+            reader, writer = await opened(number, half)
+            stack.callback(writer.close)
+            held.append(reader)
+        assert await answer(number, GOOD) == b"HTTP/1.1 200 OK"
+        async with asyncio.timeout(HANG_SECONDS):
+            for reader in held[: -edge.MAX_CONNECTIONS]:
+                with suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+        assert not held[-1].at_eof()
+
+
+@pytest.mark.parametrize("half", [b"", b"POST / HTTP/1.1\r\n", GOOD[:-1]])
+async def test_a_request_has_a_deadline(monkeypatch: pytest.MonkeyPatch, half: bytes) -> None:
+    """From the connection's first moment to the last byte of the body, however slowly it comes."""
+    monkeypatch.setattr(edge, "REQUEST_SECONDS", 0.2)
+    async with port() as number:
+        assert await answer(number, half) == b""
+
+
+async def test_a_response_that_nobody_reads_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is gone when its time is over, even if its client takes nothing."""
+    monkeypatch.setattr(edge, "RESPONSE_SECONDS", 0.0)
+    begun = asyncio.Event()
+
+    async def serve(request: web.Request) -> web.Response:
+        begun.set()
+        await asyncio.get_running_loop().create_future()
+        return web.Response()
+
+    number = free_port()
+    async with http_port(
+        [web.post("/", serve)], "127.0.0.1", number, body_bytes=9, closing_seconds=1, unusable=lambda error: error
+    ):
+        assert await answer(number, GOOD) == b""
+        assert begun.is_set()
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (GOOD, b"200 OK"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"405 Method Not Allowed"),
+        (b"POST /other HTTP/1.1\r\nHost: x\r\n\r\n", b"404 Not Found"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n" + b"x" * 101, b"413 Request Entity Too Large"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"400 Bad Request"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n", b"400 Bad Request"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"400 Bad Request"),
+        (GOOD.replace(b"hi", b"no"), b"500 Internal Server Error"),
+    ],
+)
+async def test_each_request_gets_a_response_and_the_log_stays_quiet(
+    request_: bytes, status: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is no HTTP or too large is refused without a traceback; a defect of ours has one."""
+    async with port() as number:
+        assert (await answer(number, request_)).partition(b" ")[2] == status
+    defects = [record for record in caplog.records if record.exc_info]
+    assert len(defects) == (status.startswith(b"500"))
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING and not record.exc_info]
+
+
+async def test_a_compressed_body_is_not_unpacked() -> None:
+    """Whoever may look at it gets the bytes that were sent."""
+    seen: list[bytes] = []
+    request = GOOD.replace(b"Host: x", b"Host: x\r\nContent-Encoding: deflate")
+    async with port(seen) as number:
+        assert await answer(number, request) == b"HTTP/1.1 200 OK"
+    assert seen == [b"hi"]
+
+
+async def test_a_request_that_breaks_off_leaves_no_trace(caplog: pytest.LogCaptureFixture) -> None:
+    """Clients go away in the middle all the time."""
+    async with port() as number:
+        for _ in range(5):
+            _, writer = await opened(number, GOOD[:-1])
+            writer.close()
+            await writer.wait_closed()
+        assert await answer(number, GOOD) == b"HTTP/1.1 200 OK"
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
