@@ -1,5 +1,5 @@
-"""`make chaos`: checks that nobody loses a reply despite kills, outages, copied events and restarts; at most 10
-minutes.
+"""`make chaos`: checks that nobody loses a reply despite kills, outages, copied events, restarts and a hostile person;
+at most 12 minutes.
 
 `python -m tests.chaos --case a --seed 2 --turns 100` runs one case; `--short` runs a little of everything in a
 minute. The exit status is 1 if a check fails; the logs then stay in the folder that the output names.
