@@ -119,13 +119,14 @@ class ChaosScene:
         accepted = [each for each in asked if each.accepted]
         kinds = Counter(each.kind for each in verdict.findings)
         wrong = {kind: many for kind, many in kinds.items() if kind not in (*_ORDER, *_HISTORY)}
+        waiting = {"still waiting": left} if left else {}
         failures = _failures(self.world.folder)
         refused, silently = self.load.refused()
         rows = [
             Row(
                 "one reply to each accepted question, whole or closed",
                 f"{len(accepted)} accepted of {len(asked)}",
-                f"{len(verdict.complete)} whole, {len(verdict.closed)} closed{_listed(wrong)}",
+                f"{len(verdict.complete)} whole, {len(verdict.closed)} closed{_listed(wrong | waiting)}",
                 not wrong and len(verdict.complete) + len(verdict.closed) == len(accepted) and not left,
             ),
             Row("order kept", "0 out of order", str(_count(kinds, _ORDER)), not _count(kinds, _ORDER)),
