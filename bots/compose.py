@@ -176,7 +176,12 @@ def assemble(
     admission = Admission(access, UserQuotas(Quotas(redis), people, spaces.own), longest=config.question_characters)
     limiter = limiter or RateLimiter(RedisRateLimit(redis))
     assistant = Assistant(
-        model, limiter, context=config.nebula_context_tokens, pages=config.reply_pages, windows=ModelWindows(redis)
+        model,
+        limiter,
+        context=config.nebula_context_tokens,
+        pages=config.reply_pages,
+        characters=config.reply_characters,
+        windows=ModelWindows(redis),
     )
     surfaces = Surfaces({platform.name: platform for platform in platforms})
     accepted, background = AcceptedQuestions(turns), Background()

@@ -1,7 +1,6 @@
 """The commands that people give, the same on all platforms: one table and one parser."""
 
 import difflib
-import re
 from dataclasses import dataclass
 
 from core.domain.conversation import Author, Place
@@ -61,10 +60,16 @@ COMMANDS: tuple[Command, ...] = (
 _BY_NAME = {command.name: command for command in COMMANDS}
 _GROUPS = {name.split()[0] for name in _BY_NAME if " " in name}
 
-_ASSIGNMENT = re.compile(r"^((?:\s*[-—–]+\w+\s+)?\s*\w+)\s*=\s*")  # `temperature=0.5`
+LONGEST_COMMAND = 13_000
+"""In characters: a system prompt of 12,000 with the words before it. Only `ask` may be longer, as other questions."""
+_LONGEST_NAME = 50  # characters of a command's name that is not known
+_DASHES = ("-", "—", "–")  # phones turn two hyphens into one of the others
+
 # Between a command and its value, one of these flags says whose setting to change.
 # Phones turn two hyphens into a dash.
-_SCOPES = {dash + layer: layer for layer in (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD) for dash in ("--", "—", "–")}
+_SCOPES = {
+    dash + layer: layer for layer in (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD) for dash in ("--", *_DASHES[1:])
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +102,11 @@ def parse(text: str, place: Place, author: Author) -> Invocation:
     command = _BY_NAME.get(name)
     if command is None:
         raise UserError(_unknown(name))
+    if len(text) > LONGEST_COMMAND and name != "ask":
+        raise UserError(f"This is too long: `{name}` takes at most {LONGEST_COMMAND:,} characters.")
     scope = None
     if name == "set":
-        rest = _ASSIGNMENT.sub(r"\1 ", rest, count=1)
+        rest = _without_equals(rest)
     flag, after = _word(rest)
     if command.changes and flag in _SCOPES:
         scope, rest = _SCOPES[flag], after
@@ -135,7 +142,16 @@ def _word(text: str) -> tuple[str, str]:
     return (parts[0] if parts else "", parts[1] if len(parts) > 1 else "")
 
 
+def _without_equals(text: str) -> str:
+    """`temperature=0.5`, perhaps after a flag, as `temperature 0.5`."""
+    flag, after = _word(text) if text.lstrip().startswith(_DASHES) else ("", text)
+    name, equals, value = after.partition("=")
+    name = name.strip()
+    return f"{flag} {name} {value}" if equals and name.replace("_", "").isalnum() else text
+
+
 def _unknown(name: str) -> str:
+    name = name[:_LONGEST_NAME]
     if name in _GROUPS:
         words = " or ".join(f"`{each}`" for each in _BY_NAME if each.startswith(name + " "))
         return f"Write {words}."
@@ -144,4 +160,4 @@ def _unknown(name: str) -> str:
     [near] = difflib.get_close_matches(name, [*_BY_NAME, *_GROUPS], n=1) or [name]
     meant = [f"`{each}`" for each in _BY_NAME if near in (each, each.split()[0])]
     hint = f"Did you mean {' or '.join(meant)}? " if meant else ""
-    return f"There is no command `{name[:50]}`. {hint}`help` lists them all."
+    return f"There is no command `{name}`. {hint}`help` lists them all."

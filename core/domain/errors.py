@@ -20,7 +20,8 @@ NebulaBotError
 │   ├── Halted                 a person ended the reply with the platform's own button
 │   ├── Gone                   the message, thread or channel no longer exists
 │   ├── Forbidden              the bot lacks a permission
-│   ├── Rejected               the content was refused (too long, filtered, malformed)
+│   ├── Rejected               the content was refused (filtered, malformed)
+│   │   └── TooLong            it was refused for its length
 │   └── Unreachable            a temporary fault: connection, timeout, 5xx
 ├── StoreError                 Redis can't be reached, or it refused a step
 │   └── Stale                  another process holds this turn now
@@ -176,6 +177,10 @@ class Forbidden(PlatformError):
 
 class Rejected(PlatformError):
     """The platform refused the content."""
+
+
+class TooLong(Rejected):
+    """The platform refused the content for its length, although we took it to fit."""
 
 
 class Unreachable(PlatformError):

@@ -6,6 +6,9 @@ from core.domain.conversation import Attachment, Author, Place, ResponseToken
 from core.domain.turn_id import TurnId
 from core.text import harmless
 
+MAX_TEXT_CHARACTERS = 200_000
+"""Adapters cut what people write here before they parse it. No platform sends more, and no question may be so long."""
+
 
 @dataclass(frozen=True, slots=True)
 class New:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock, table
+from markdown_it.rules_block import StateBlock, fence, reference, table
 from markdown_it.token import Token
 
 from core.markdown.nesting import Nest, lines
@@ -17,6 +17,8 @@ Kind = Literal["paragraph", "heading", "fence", "code", "table", "html", "rule"]
 
 _MARKER = re.compile(r"\s*(?:[-+*]|\d{1,9}[.)])( *)")
 _RULED = re.compile(r"[ \t]*[|:-][-:| \t]*$", re.MULTILINE)
+_MARKDOWN = ("markdown", "md", "mdx")
+_FENCE = re.compile(r"(`{3,})[ \t]*([\w+#.-]*)[ \t]*\Z")
 _KINDS: dict[str, Kind] = {
     "paragraph_open": "paragraph",
     "heading_open": "heading",
@@ -94,6 +96,9 @@ class Blocks:
 _known: deque[tuple[str, Blocks]] = deque(maxlen=64)  # the newest first
 _NEAR = 256  # characters: a text that shares all but this many is similar enough
 _NOTHING = _Seam(0, 0, 0, 0)
+MOST_COLUMNS = 40
+"""A table with more columns is shown as it is written: each of its short rows would count as so many cells."""
+_MOST_DEFINITIONS = 100
 
 
 def blocks(markdown: str) -> Blocks:
@@ -138,8 +143,11 @@ def _shared(one: str, other: str) -> int:
     return low
 
 
-def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+def extent(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """Find only the extent of a table: splitting cells costs more than all the rest, and most callers need none."""
+    head = state.src[state.bMarks[start] : state.eMarks[start]]
+    if head.count("|") > MOST_COLUMNS:
+        return False
     if silent or not table(state, start, end, True):
         return silent and table(state, start, end, True)
     around, state.parentType = state.parentType, "table"
@@ -154,9 +162,62 @@ def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     return True
 
 
-_PARSER = MarkdownIt("commonmark", {"maxNesting": 60}).enable("table")
-_PARSER.core.ruler.enableOnly(["normalize", "block"])
-_PARSER.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
+def _fence(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Find a fence. One of Markdown holds other fences, and models rarely write a longer marker around them: there a
+    fence with a language begins one inside, and a bare one ends the innermost.
+    """
+    if not fence(state, start, end, silent) or silent:
+        return silent and fence(state, start, end, True)
+    token = state.tokens[-1]
+    if token.markup[0] != "`" or token.info.strip().lower() not in _MARKDOWN:
+        return True
+    depth, line, nested = 1, start + 1, False
+    while line < end and (state.sCount[line] >= state.blkIndent or state.isEmpty(line)):
+        found = _FENCE.match(state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]])
+        if found and len(found[1]) >= len(token.markup) and not state.is_code_block(line):
+            nested |= bool(found[2])
+            depth += 1 if found[2] else -1
+            if not depth:
+                break
+        line += 1
+    if nested:
+        token.content = state.getLines(start + 1, line, state.sCount[start], True)
+        state.line = line + (not depth)
+        token.map = [start, state.line]
+    return True
+
+
+def _reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Find a link definition. Each look reads the rest of its paragraph, so there is a limit to them."""
+    state.env["definitions"] = tried = state.env.get("definitions", 0) + 1
+    return tried <= _MOST_DEFINITIONS and reference(state, start, end, silent)
+
+
+def _interrupts(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Whether a block begins in this line of a paragraph. markdown-it asks seven rules about each line, twice."""
+    at = state.bMarks[start] + state.tShift[start]
+    if not silent or at >= state.eMarks[start]:
+        return False
+    if state.src[at].isalpha():
+        return extent(state, start, end, True)
+    return any(rule(state, start, end, True) for rule in state.md.block.ruler.getRules("reference"))
+
+
+def block_parser() -> MarkdownIt:
+    """A parser that finds blocks alone: paragraphs are not read, and of tables it finds only where they are."""
+    parser = MarkdownIt("commonmark", {"maxNesting": 60}).enable("table")
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    ruler = parser.block.ruler
+    ruler.at("table", extent, {"alt": ["paragraph", "reference"]})
+    ruler.at("fence", _fence, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+    ruler.at("reference", _reference)
+    for rule in ruler.__rules__:  # each that ends a paragraph also ends a link definition
+        rule.alt = [name for name in rule.alt if name != "paragraph"]
+    ruler.push("interrupts", _interrupts, {"alt": ["paragraph"]})
+    return parser
+
+
+_PARSER = block_parser()
 
 
 class _Reader:
@@ -228,8 +289,8 @@ class _Reader:
             if number == token.info + token.markup:
                 number = ""
             else:
-                after = self.starts[line] + self._segment(line, nest) + len(token.info) + 1
-                after += self.text[self.starts[line] + self._segment(line, nest) :].find(token.info)
+                begin = self.starts[line] + self._segment(line, nest)
+                after = self.text.find(token.info, begin) + len(token.info) + 1
         if line not in self.boundaries:
             self.boundaries[line] = Boundary(self.starts[line], depth, nest, number, after)
 
@@ -259,7 +320,7 @@ class _Reader:
         first, last = token.map[0], min(token.map[1], len(self.lines))
         while kind in ("code", "html") and last > first + 1 and not self.lines[last - 1].strip():
             last -= 1
-        fence = kind == "fence"
+        fenced = kind == "fence"
         self.leaves.append(
             Leaf(
                 kind=kind,
@@ -267,9 +328,9 @@ class _Reader:
                 end=self.starts[last],
                 nest=nest,
                 head=self.lines[first][: self._segment(first, nest)],
-                marker=token.markup if fence else "",
-                info=token.info.strip() if fence else "",
-                closed=not fence or token.map[1] - token.map[0] == token.content.count("\n") + 2,
+                marker=token.markup if fenced else "",
+                info=token.info.strip() if fenced else "",
+                closed=not fenced or token.map[1] - token.map[0] == token.content.count("\n") + 2,
                 level=int(token.tag[1]) if kind == "heading" else 0,
                 rows=tuple(self.starts[first:last]) if kind in ("table", "fence", "code", "html") else (),
             )

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import accumulate
 
 from wcwidth import grapheme_boundary_before, iter_graphemes
 
@@ -72,7 +73,7 @@ def points_between_blocks(text: str, found: Blocks) -> list[BreakPoint]:
         rank = (Rank.BLOCK, Rank.ITEM, Rank.NESTED)[min(at.depth, 2)]
         if before is not None and before.kind == "heading":
             rank = Rank.WORD  # a heading stays with its text
-        elif before is not None and text[: before.end].rstrip().endswith((":", "：")):
+        elif before is not None and text[max(0, before.end - 200) : before.end].rstrip().endswith((":", "：")):
             rank = Rank.SENTENCE
         lead = _quotes(at.nest) + at.number if at.number else ""
         points.append(BreakPoint(rank, at.at, at.after if at.number else at.at, lead=lead, nest=at.nest))
@@ -82,16 +83,20 @@ def points_between_blocks(text: str, found: Blocks) -> list[BreakPoint]:
 
 
 def _rows(text: str, leaf: Leaf) -> Iterator[BreakPoint]:
+    if not leaf.rows:
+        return
     close, lead = _reopening(text, leaf)
     last = len(leaf.rows) - (1 if leaf.kind == "fence" and leaf.closed else 0)
+    ends = (*leaf.rows[1:], leaf.end)
+    blank = [not text[row:end].strip(" \t\r\n>") for row, end in zip(leaf.rows, ends, strict=True)]
+    upcoming = list(range(last))  # the next row that has text
+    for i in range(last - 1, -1, -1):
+        if leaf.kind != "table" and blank[i]:
+            upcoming[i] = upcoming[i + 1] if i + 1 < last else last
     for i in range({"fence": 2, "table": 3}.get(leaf.kind, 1), last):
-        blank = not text[leaf.rows[i - 1] : leaf.rows[i]].strip(" \t\r\n>")
-        go_on = i
-        while leaf.kind != "table" and go_on < last and not text[leaf.rows[go_on] :].split("\n", 1)[0].strip(" \t\r>"):
-            go_on += 1
-        if go_on < last:
-            rank = Rank.BLANK if blank and leaf.kind != "table" else Rank.ROW
-            yield BreakPoint(rank, leaf.rows[i], leaf.rows[go_on], close, lead, leaf.nest)
+        if upcoming[i] < last:
+            rank = Rank.BLANK if blank[i - 1] and leaf.kind != "table" else Rank.ROW
+            yield BreakPoint(rank, leaf.rows[i], leaf.rows[upcoming[i]], close, lead, leaf.nest)
 
 
 def _reopening(text: str, leaf: Leaf) -> tuple[str, str]:
@@ -129,6 +134,10 @@ class Region:
         self.marks = Inline() if self.code else inline(text[self.base : self.leaf.end if self.leaf else stop])
         last = self.leaf is not None and self.leaf is found.leaves[-1]
         self.openers: tuple[int, ...] = self.marks.openers if growing and last else ()
+        self.sorted = sorted(self.marks.pairs)
+        # The pairs around the place that was looked at last, and how many of all begin before it.
+        self.around: list[tuple[int, int]] = []
+        self.pairs = self.swept = 0
         self.close, self.lead = _reopening(text, self.leaf) if self.leaf else ("", "")
         if self.leaf is not None and self.leaf.kind == "fence" and self.leaf.rows[1:]:
             self.start = max(self.start, self.leaf.rows[1])
@@ -141,23 +150,23 @@ class Region:
             ranks[match.end()] = Rank.SENTENCE
         for match in _WORD.finditer(self.text, self.start, self.stop):
             ranks.setdefault(match.end(), Rank.WORD)
-        points = (self._at(end, rank) for end, rank in ranks.items() if not self._inside(end))
+        points = (self._at(end, ranks[end]) for end in sorted(ranks) if not self._inside(end))
         return [point for point in points if point is not None and not self._misread(point)]
 
-    def graphemes(self, *, strict: bool) -> list[BreakPoint]:
-        """The points between graphemes: those outside links, code and marks, or (not `strict`) all."""
-        points, at = [], self.start
-        entities = [m.span() for m in _ENTITY.finditer(self.text, self.start, self.stop)] if strict else []
-        barred = {i for start, end in entities for i in range(start + 1, end)}
-        for grapheme in iter_graphemes(self.text[self.start : self.stop]):
-            at += len(grapheme)
-            around = self.text[at - 1 : at + 1]
-            if strict and (self._inside(at) or at in barred or (not self.code and set(around) & set("*_~`[]()!<\\"))):
-                continue
-            point = self._at(at, Rank.GRAPHEME if strict else Rank.INSIDE)
-            if point is not None and is_whole(self.text, point) and not (strict and self._misread(point)):
-                points.append(point)
-        return points
+    def letters(self) -> list[int]:
+        """Where the graphemes of the region end."""
+        return list(accumulate(map(len, iter_graphemes(self.text[self.start : self.stop])), initial=self.start))[1:]
+
+    def letter(self, at: int, *, strict: bool) -> BreakPoint | None:
+        """The point after that grapheme, unless it is (with `strict`) inside links, code or marks."""
+        around = self.text[at - 1 : at + 1]
+        if strict and (self._inside(at) or (not self.code and set(around) & set("*_~`[]()!<\\"))):
+            return None
+        if strict and any(m.start() < at < m.end() for m in _ENTITY.finditer(self.text, max(0, at - 40), at + 40)):
+            return None
+        point = self._at(at, Rank.GRAPHEME if strict else Rank.INSIDE)
+        whole = point is not None and is_whole(self.text, point) and not (strict and self._misread(point))
+        return point if whole else None
 
     def _inside(self, at: int) -> bool:
         return self.marks.inside(at - self.base) is not None
@@ -193,7 +202,15 @@ class Region:
 
     def _opened(self, at: int) -> str:
         """The marks that are open there."""
-        spans = [start for start, end in self.marks.pairs if start < at <= end]
+        if at < self.swept:
+            self.pairs, self.around = 0, []
+        self.swept = at
+        while self.pairs < len(self.sorted) and self.sorted[self.pairs][0] < at:
+            self.around.append(self.sorted[self.pairs])
+            self.pairs += 1
+        while self.around and self.around[-1][1] < at:  # pairs are nested: the last one ends first
+            self.around.pop()
+        spans = [start for start, end in self.around[-2 * MAX_DEPTH :] if at <= end]
         upto = bisect_left(self.openers, at)
         starts = sorted((*spans, *self.openers[max(0, upto - MAX_DEPTH) : upto]))[-MAX_DEPTH:]
         marks = (self.text[self.base + start] for start in starts)

@@ -14,6 +14,7 @@ HOLD_CHARACTERS = 300
 """A mark that is not complete after this many characters counts as plain text, so nothing stays hidden for long."""
 MAX_DEPTH = 24
 """At most this many nested marks are closed."""
+_MOST_TRIES = 3  # to close the marks, each without one more of the outermost; each try reads a piece of the paragraph
 
 # A last line that holds only the beginning of a block; its next characters decide which one.
 UNDECIDED = re.compile(r"(?:[\s>*+\-=_~`#|:]|\d{1,9}[.)]\s)*+(?:\d{1,9}[.)]?)?+[\s*_~`]*+(?:\[[ xX]?\]?)?+\s*+")
@@ -61,9 +62,14 @@ def finish(markdown: str) -> str:
 def trimmed(text: str) -> str:
     """The text without white space at its end and without last lines that hold only quote markers."""
     text = text.rstrip()
-    while text.endswith(">") and "\n" in text and not text[text.rfind("\n") :].strip(" \t\n>"):
-        text = text[: text.rfind("\n")].rstrip()
-    return text
+    end = len(text)
+    while text.endswith(">", 0, end) and (line := text.rfind("\n", 0, end)) >= 0:
+        if text[line:end].strip(" \t\n>"):
+            break
+        end = line
+        while end and text[end - 1].isspace():
+            end -= 1
+    return text[:end]
 
 
 def closing(fence: Leaf) -> str:
@@ -202,7 +208,7 @@ def _without_bare_marks(text: str) -> str:
 def _closers(text: str) -> str:
     """The marks that close what is open at the text's end, as far as they really close it."""
     marks = [(at, "~~" if text[at] == "~" else text[at]) for at in _unclosed(text)[-MAX_DEPTH:]]
-    for skipped in range(len(marks)):
+    for skipped in range(min(len(marks), _MOST_TRIES)):
         close = "".join(mark for _, mark in reversed(marks[skipped:]))
         ends = sum(end >= len(text) for _, end in inline(text + close).pairs)
         if ends == len(marks) - skipped:

@@ -8,11 +8,14 @@ from core.markdown.spans import inline
 LONGEST_FORMULA = 2000
 """In characters; anything longer is no formula."""
 
+_SIGN = re.compile(r"\$|\\[\[(]")
 _SIGNS = re.compile(r"[\\*_~`|\[\]]")
 
 
 def escape_formulas(markdown: str) -> str:
     """The text with its formulas escaped, so that none of their characters is read as Markdown."""
+    if not _SIGN.search(markdown):
+        return markdown
     parts, at = [], 0
     for leaf in blocks(markdown).leaves:
         if leaf.kind in ("paragraph", "heading"):

@@ -51,7 +51,11 @@ from core.markdown.stable_prefix import stable_length
 
 _NUMBERED = re.compile(r" {0,3}\d{1,9}[.)]\s")
 _ROOM = "\n\n" + "x" * 400  # this far before its limit, a page that can't be rewritten looks for a good end
-_WINDOW = 4096  # characters to look at beyond those of the frame before; doubled until a page is full
+_WINDOW = 1024  # characters to look at beyond those of the frame before; doubled until a page is full
+LONGEST_PAGE = 16_000
+"""In characters of its text, of which the dialects may drop some, such as white space."""
+MOST_LINES = 600
+"""Of a page. Reading a list costs as much for each item, however short it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,19 @@ def flow(pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool, a
     `append_only`: the first `stable_length` characters of a page's raw text may be on screen and can't be taken back,
     so no page ends before them. The cost depends on the open page, however long the text before it is.
     """
-    size = len(pages.raw) + _WINDOW
+    while True:
+        pages, complete = step(pages, text, fits, final=final, append_only=append_only)
+        if complete:
+            return pages
+
+
+def step(
+    pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool, append_only: bool = False
+) -> tuple[Pages, bool]:
+    """The same up to the end of the next page, and whether that is all: so that nobody has to wait for many pages."""
+    size, fitted = len(pages.raw) + _WINDOW, len(pages.raw)
+    if not pages.raw and len(pages.starts) > 1:
+        size = max(size, pages.starts[-1] - pages.starts[-2])  # most pages hold about as much as the one before
     while True:
         view = _View(text, pages, size)
         markdown = view.markdown
@@ -89,20 +105,25 @@ def flow(pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool, a
             shown = ""
         settled = mended.settled if growing else len(markdown)
         floor = stable_length(pages.raw) if append_only else 0
-        fitting, point = not shown or fits(shown), None
+        most = _most(markdown)
+        short = len(markdown) <= most
+        fitting, point = short and (not shown or fits(shown)), None
         if not fitting:
-            point = find_break(markdown, view.begin, settled, fits, growing=growing, floor=floor)
+            markdown = markdown[:most]
+            point = find_break(
+                markdown, view.begin, min(settled, most), fits, growing=growing, floor=floor, fitted=fitted
+            )
         elif floor and growing and not fits(shown + _ROOM):
             point = find_early_break(markdown, view.begin, settled, fits, floor)
         if fitting and point is None:
             if view.whole:
-                return replace(pages, open=shown, raw=markdown)
-            size *= 2
+                return replace(pages, open=shown, raw=markdown), True
+            size, fitted = 2 * size, len(markdown)
             continue
         if point is None and pages.lead and floor <= view.begin:
             pages = replace(pages, lead="", nest=(0,), raw="")  # what is reopened leaves no space for text
             continue
-        pages = _close(pages, view, point or force_break(markdown, floor))
+        return _close(pages, view, markdown, point or force_break(markdown, fits, floor)), False
 
 
 def split(text: str, fits: Callable[[str], bool]) -> tuple[str, ...]:
@@ -111,10 +132,17 @@ def split(text: str, fits: Callable[[str], bool]) -> tuple[str, ...]:
     return tuple(page for page in (*pages.closed, pages.open) if page)
 
 
-def _close(pages: Pages, view: "_View", point: BreakPoint) -> Pages:
+def _most(markdown: str) -> int:
+    """How many characters of the text one page may hold at most, whatever the platform's limit."""
+    if markdown.count("\n") <= MOST_LINES:
+        return LONGEST_PAGE
+    return min(LONGEST_PAGE, len(markdown) - len(markdown.split("\n", MOST_LINES)[-1]))
+
+
+def _close(pages: Pages, view: "_View", markdown: str, point: BreakPoint) -> Pages:
     lead = point.lead if len(point.lead) * 2 <= point.end or len(point.lead) < 16 else ""
     return Pages(
-        closed=(*pages.closed, point.page(view.markdown)),
+        closed=(*pages.closed, point.page(markdown)),
         starts=(*pages.starts, view.source(point.next)),
         lead=lead,
         nest=merge(view.nest(point.next), point.nest),

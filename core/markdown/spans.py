@@ -1,14 +1,20 @@
-"""Spans inside a paragraph with their places in it: code, links, emphasis, and what is not closed yet."""
+"""Spans inside a paragraph with their places in it: code, links, emphasis, and what is not closed yet.
+
+The cost is linear in the length of the paragraph, whatever a model writes. A long paragraph is read in pieces of a
+limited size, and in each of them the parser may take a limited number of steps to look for the ends of links
+(`bounded`): nested brackets would take it quadratic time. What it has not found by then is plain text.
+"""
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
+from types import SimpleNamespace
 from typing import Literal
 
-from markdown_it import MarkdownIt
+from markdown_it import MarkdownIt, helpers
 from markdown_it.rules_inline import StateInline, autolink, backtick, emphasis, html_inline, image, link, strikethrough
 from markdown_it.rules_inline.state_inline import Delimiter
 from markdown_it.token import Token
@@ -18,10 +24,10 @@ _Rule = Callable[[StateInline, bool], bool]
 
 PRICE = r"\$[\d.,]*"
 _MATH = re.compile(
-    r"(?<!\\)\$\$.{1,2000}?\$\$|(?<!\\)\\\[.{1,2000}?\\\]|(?<!\\)\\\(.{1,300}?\\\)"
-    rf"|(?<![\\$\w])(?!{PRICE}[\s.,;:!?)])\$(?=[^$\n]*[\\_^])[^\s$](?:[^$\n]{{0,118}}[^\s$\\])?\$(?![\d$])",
-    re.DOTALL,
+    r"(?<!\\)(?:\$\$|\\[\[(])"
+    rf"|(?<![\\$\w])(?!{PRICE}[\s.,;:!?)])\$(?=[^$\n]{{0,200}}[\\_^])[^\s$](?:[^$\n]{{0,118}}[^\s$\\])?\$(?![\d$])"
 )
+_MATH_ENDS = {"$$": ("$$", 2000), "\\[": ("\\]", 2000), "\\(": ("\\)", 300)}  # and the most characters before it
 MATH_BEGINS = re.compile(rf"(?<!\\)\$\$|(?<!\\)\\[(\[]|(?<![\\$\w])(?!{PRICE}[\s.,;:!?)])\$(?=[^\s$][^$\n]*\Z)")
 _AFTER = "?!.,:;*_~'\""
 _ADDRESS = re.compile(
@@ -29,10 +35,11 @@ _ADDRESS = re.compile(
 )
 _INNER = re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)")
 _SPACE = re.compile(r"(?<!\\)\s")
-# Attempts to read an atom in one piece; without this limit a thousand brackets in a row would take a thousand seconds.
-_TRIES = 5000
+_STEPS = 6  # to look for the ends of links, for each character of a piece
 _BEGUN = re.compile(rf"<(?!\s)|\\[(\[]|(?!{PRICE}[\s.,;:!?)])\$")
-_PIECE, _MOST = 400, 1600  # characters to read at once, at least and usually at most
+_PIECE, _MOST = 400, 1200  # characters to read at once, at least and usually at most
+_LONGEST_PIECE = 1000  # where there is no white space
+_STOPS = "。！？"
 _FAR = 800  # after this many characters, what is open is taken never to find its end
 
 
@@ -65,11 +72,13 @@ class Inline:
 
     def inside(self, at: int) -> Atom | None:
         """The atom that a cut before the character `at` would split."""
-        return next((atom for atom in self.atoms if atom.start < at < atom.end), None)
+        atom = self.around(at)
+        return atom if atom is not None and atom.start < at else None
 
     def around(self, at: int) -> Atom | None:
         """The atom that the character `at` belongs to."""
-        return next((atom for atom in self.atoms if atom.start <= at < atom.end), None)
+        i = bisect_right(self.atoms, at, key=lambda atom: atom.start) - 1
+        return self.atoms[i] if i >= 0 and at < self.atoms[i].end else None
 
 
 @dataclass(slots=True)
@@ -92,8 +101,7 @@ def _traced(state: StateInline, silent: bool) -> _Trace | None:
 def _atom(kind: AtomKind, rule: _Rule) -> _Rule:
     def run(state: StateInline, silent: bool) -> bool:
         trace, start, known = _traced(state, silent), state.pos, len(state.tokens)
-        state.env["tries"] = tries = state.env.get("tries", 0) + 1
-        found = tries <= _TRIES and rule(state, silent)
+        found = rule(state, silent)
         if trace is not None and found:
             if kind == "code" and not any(token.type == "code_inline" for token in state.tokens[known:]):
                 trace.ticks.append((start, state.pos))
@@ -131,7 +139,44 @@ def _delimiters(rule: _Rule, width: int) -> _Rule:
     return run
 
 
-_PARSER = MarkdownIt("commonmark", {"maxNesting": 20}).enable("strikethrough")
+def bounded(parser: MarkdownIt) -> MarkdownIt:
+    """The parser, which from now on reads the inside of a paragraph in linear time.
+
+    markdown-it looks for the end of a link from each bracket on. Here all these looks together may take `_STEPS` steps
+    for each character; then brackets are text.
+    """
+    parser.helpers = SimpleNamespace(  # type: ignore[assignment]
+        parseLinkLabel=_label_end,
+        parseLinkDestination=helpers.parseLinkDestination,
+        parseLinkTitle=helpers.parseLinkTitle,
+    )
+    return parser
+
+
+def _label_end(state: StateInline, start: int, disableNested: bool = False) -> int:
+    """markdown-it's parseLinkLabel with a limit: where the label that begins there ends, or -1."""
+    before, level, end = state.pos, 1, -1
+    state.pos = start + 1
+    steps = state.env.setdefault("steps", [_STEPS * len(state.src)])
+    while state.pos < state.posMax and steps[0] > 0:
+        steps[0] -= 1
+        marker, at = state.src[state.pos], state.pos
+        if marker == "]":
+            level -= 1
+            if level == 0:
+                end = at
+                break
+        state.md.inline.skipToken(state)
+        if marker == "[":
+            if state.pos == at + 1:
+                level += 1
+            elif disableNested:
+                break
+    state.pos = before
+    return end
+
+
+_PARSER = bounded(MarkdownIt("commonmark", {"maxNesting": 20}).enable("strikethrough"))
 for _name, _kind, _rule in (
     ("backticks", "code", backtick),
     ("link", "link", link),
@@ -150,11 +195,15 @@ def inline(source: str) -> Inline:
     """The spans of a paragraph as it is in the text.
 
     A long paragraph is read in pieces, so that one more word costs only as much as the last piece. A piece ends at
-    white space before which nothing is open any more.
+    white space before which nothing is open any more, and where there is none, at the end of a sentence or anywhere.
     """
     whole, begin, least = Inline(), 0, _PIECE
-    for space in _SPACE.finditer(source):
-        end = space.start()
+    for end in (*(space.start() for space in _SPACE.finditer(source)), len(source)):
+        while end - begin > _LONGEST_PIECE:
+            cut = 1 + max(source.rfind(stop, begin + _PIECE, begin + _LONGEST_PIECE) for stop in _STOPS)
+            cut = cut or begin + _LONGEST_PIECE
+            whole, begin = _joined(whole, _read_piece(source[begin:cut]), begin), cut
+            least = begin + _PIECE
         if end < least:
             continue
         piece = _read_piece(source[begin:end])
@@ -233,9 +282,21 @@ def bare(label: str) -> str:
 
 def _math(source: str, atoms: list[Atom]) -> list[Atom]:
     """Formulas, which the parser does not know. One that begins inside code is none."""
-    found = [Atom("math", match.start(), match.end()) for match in _MATH.finditer(source)]
-    code = [atom for atom in atoms if atom.kind == "code"]
-    return [m for m in found if not any(c.start < m.end and m.start < c.end for c in code)]
+    found, at = [], 0
+    while match := _MATH.search(source, at):
+        start, at = match.span()
+        if match[0] in _MATH_ENDS:
+            close, longest = _MATH_ENDS[match[0]]
+            end = source.find(close, at + 1, at + longest + len(close))
+            if end < 0:
+                at = start + 1
+                continue
+            at = end + len(close)
+        found.append(Atom("math", start, at))
+    code = sorted((atom.start, atom.end) for atom in atoms if atom.kind == "code")
+    starts = [start for start, _ in code]
+    ends = list(accumulate((end for _, end in code), max))
+    return [m for m in found if not (i := bisect_left(starts, m.end)) or ends[i - 1] <= m.start]
 
 
 def _outermost(atoms: list[Atom]) -> tuple[Atom, ...]:

@@ -49,6 +49,8 @@ def _stable_length(markdown: str) -> int:
         return keep
     text, most = markdown[last.start :], keep - last.start
     match last.kind:
+        case "fence" if not text[(line := text.rfind("\n", 0, most) + 1) : most].strip(f" \t>{last.marker[0]}"):
+            return last.start + line  # it may end this block, or with a language begin one inside
         case "fence" | "code":
             return last.start + _without(text[:most], _TAIL_OF_CODE)
         case "html":

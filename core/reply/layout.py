@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from core.domain.chat import Finish
 from core.domain.options import Reasoning
 from core.domain.page import Action, Page
-from core.markdown.paginate import Pages, flow
+from core.markdown.paginate import LONGEST_PAGE, Pages, step
 from core.reply.state import Phase, Reply
 
 CUT = "This answer reached its length limit (`max_tokens`). Ask me to continue."
@@ -19,9 +19,12 @@ STOPPED = "Stopped."
 PAUSED = "I'm restarting. This answer will continue as soon as I'm back."
 WRITING = "writing…"
 REFUSED = "The platform refused this part of the answer, so I can't show it."
+REFUSED_REST = "The platform refused the rest of this part, so I can't show it."
 NO_MORE = "I can't write any more here."
+NO_FILE = "The rest is too long to show here."
 IN_FILE = "This is the beginning. The file below has all of it."
 WILL_BE_FILE = "This is getting long. I'll send all of it as a file."
+LEAST_CHARACTERS = 100  # of a page that was refused as too long and is cut smaller
 # The clock of a thinking model moves in steps, so that it costs few edits.
 THINKING_STEP_SECONDS = 5
 # Show "Thinking…" after this time without output.
@@ -55,24 +58,39 @@ PLAIN = ReplyStyle()
 
 
 class ReplyLayout:
-    """Turns the states of one reply into pages. Closed pages stay as they are; only the last one is laid out again."""
+    """Turns the states of one reply into pages. Closed pages stay as they are; only the last one is laid out again.
+
+    The loop of the process waits while this runs, so the work is bounded. `advance` lays out one page at a time, and
+    nothing is laid out beyond the page after the last that may be shown. All parsing of a page takes time in
+    proportion to its length (`core.markdown.spans`, `core.markdown.blocks`), and a page has a greatest length. A worker
+    thread would share the interpreter's lock with the loop, and a worker process would copy each reply for each frame.
+    """
 
     def __init__(self, fits: Callable[[Page], bool], heading: str = "", style: ReplyStyle = PLAIN) -> None:
         """`heading` is small print at the top of the first page."""
         self._fits = fits
         self._heading = heading
         self._style = style
-        self._max_pages: int | None = style.pages
-        self._capped = False  # no further page may follow, however much text there is
+        self._max_pages = style.pages
+        self._cut_off = ""  # why no further page and no file may follow, however much text there is
         self._pages = Pages()
+        self._begun: list[Pages] = []  # what there was when each of the pages began
+        self._most: dict[int, int] = {}  # the most characters from this page on, which was refused as too long
+        self._closed_head = ""  # the head of the first page when it was closed
+        self._full: tuple[Page, ...] = ()  # all pages that the growing text may have
         self._text = ""
         self._refused: dict[int, Page] = {}
         self._last: tuple[Reply, str, tuple[Page, ...]] | None = None
 
+    def advance(self, reply: Reply, now: float) -> bool:
+        """Lay out one more page of this reply; returns whether `pages` then has no more than one page to lay out."""
+        head = self._head(reply, now)
+        return self._is_known(reply, head) or not reply.text or self._step(reply, head)
+
     def pages(self, reply: Reply, now: float) -> tuple[Page, ...]:
         """The pages of this reply at time `now` (monotonic seconds); none while there is nothing to show."""
         head = self._head(reply, now)
-        if self._last and self._last[0] is reply and self._last[1] == head:
+        if self._last and self._is_known(reply, head):
             return self._last[2]
         pages = self._lay_out(reply, head)
         self._last = (reply, head, pages)
@@ -80,35 +98,55 @@ class ReplyLayout:
 
     def overflows(self, reply: Reply) -> bool:
         """Whether the reply takes more messages than it may, so that it needs a file."""
-        return not self._capped and bool(reply.text) and self._exceeds()
+        return not self._cut_off and bool(reply.text) and self._exceeds()
 
     def without_file(self) -> None:
-        """Put all of the text into messages, because no file can be attached here."""
-        self._max_pages, self._last = None, None
+        """End the reply with its last page, because no file can be attached here."""
+        self._cut_off, self._last, self._full = NO_FILE, None, ()
 
     def end_at(self, pages: int) -> bool:
         """End the reply with the first `pages`, because no further message may be posted.
 
         Returns False if that was called before.
         """
-        if self._capped:
+        if self._cut_off == NO_MORE:
             return False
-        self._max_pages, self._capped, self._last = pages, True, None
+        self._max_pages, self._cut_off, self._last, self._full = pages, NO_MORE, None, ()
         return True
 
-    def give_up(self, index: int) -> bool:
-        """Show a notice in place of this page, because the platform refused its content.
+    def shrink(self, index: int, page: Page) -> bool:
+        """Lay this page and those after it out smaller, because the platform refused it as too long.
+
+        Returns False if it can't become smaller.
+        """
+        most = len(page.text) * 2 // 3
+        if most < LEAST_CHARACTERS or index >= len(self._begun):
+            return False
+        self._most[index] = most
+        self._pages, self._last, self._full = self._begun[index], None, ()
+        del self._begun[index:]
+        return True
+
+    def give_up(self, index: int, accepted: Page | None = None) -> bool:
+        """Show a notice in place of this page, because the platform refused its content, or below the part of it that
+        was accepted.
 
         Returns False if that was done before.
         """
-        if index in self._refused:
+        if accepted is not None and accepted.text and index not in self._refused:
+            self._refused[index] = replace(accepted, foot=REFUSED_REST, growing=False, actions=())
+        elif index in self._refused and not self._refused[index].text:
             return False
-        self._refused[index] = Page("", foot=REFUSED)
-        self._last = None
+        else:
+            self._refused[index] = Page("", foot=REFUSED)
+        self._last, self._full = None, ()
         return True
 
+    def _is_known(self, reply: Reply, head: str) -> bool:
+        return self._last is not None and self._last[0] is reply and self._last[1] == head
+
     def _exceeds(self) -> bool:
-        return self._max_pages is not None and len(self._pages.closed) + bool(self._pages.open) > self._max_pages
+        return len(self._pages.closed) + bool(self._pages.open) > self._max_pages
 
     def _lay_out(self, reply: Reply, head: str) -> tuple[Page, ...]:
         foot, actions = self._foot(reply), self._actions(reply)
@@ -116,39 +154,74 @@ class ReplyLayout:
             bare = (Page("", head, foot if reply.over else "", not reply.over, actions),)
             visible = head != self._heading and not (self._style.by_status and not reply.over)
             return self._settled(bare if (reply.over and foot) or visible else ())
-        if not reply.text.startswith(self._text):
-            self._pages = Pages()  # what was shown turned out to be thought, not answer
-        self._text = reply.text
-        if self._exceeds() and not reply.over and self._last and self._last[0].text:
-            return self._last[2]  # from here on the text only goes into the file
-        # Small print takes space. Every page reserves it, so that the end never opens another page.
-        end = (foot,) if reply.over else (CUT, _instead(reply), self._footer(reply))
-        reserved = Page("", head, "\n".join(filter(None, end)))
-        laid = self._pages = flow(
-            self._pages,
-            reply.text,
-            lambda text: self._fits(replace(reserved, text=text)),
-            final=reply.over,
-            append_only=self._style.append_only,
-        )
-        pages = [Page(text) for text in laid.closed]
-        if laid.open:
-            pages.append(Page(laid.open, growing=not reply.over, raw=laid.raw))
+        if self._full and not reply.over and self._follows(reply):
+            return self._full  # from here on the text only goes into the file
+        while not self._step(reply, head):
+            pass
+        pages = [Page(text) for text in self._pages.closed]
+        if self._pages.open:
+            pages.append(Page(self._pages.open, growing=not reply.over, raw=self._pages.raw))
         if self._exceeds():
             pages = pages[: self._max_pages]
             pages[-1] = replace(pages[-1], growing=not reply.over)
             foot = self._short_foot(reply, pages[-1], foot)
+        full = self._exceeds()
         if pages:
-            pages[0] = replace(pages[0], head=head)
+            pages[0] = replace(pages[0], head=self._closed_head if len(self._begun) > 1 else head)
             pages[-1] = replace(pages[-1], foot=foot, actions=actions)
-        return self._settled(pages)
+        settled = self._settled(pages)
+        self._full = settled if full and not reply.over else ()
+        return settled
+
+    def _follows(self, reply: Reply) -> bool:
+        return len(reply.text) >= len(self._text) and reply.text.startswith(self._text)
+
+    def _step(self, reply: Reply, head: str) -> bool:
+        """Lay out the next page; returns whether there is no further one to lay out."""
+        if reply.text is not self._text and not self._follows(reply):
+            self._pages, self._begun = Pages(), []  # what was shown turned out to be thought, not answer
+        self._text = reply.text
+        index = len(self._pages.closed)
+        if index > self._max_pages:
+            return True
+        if index == 0:
+            self._closed_head = head
+        if index == len(self._begun):
+            self._begun.append(replace(self._pages, open="", raw=""))
+        reserved, most = self._reserved(reply, head, index), self._longest(index)
+        self._pages, complete = step(
+            self._pages,
+            reply.text,
+            lambda text: len(text) <= most and self._fits(replace(reserved, text=text)),
+            final=reply.over,
+            append_only=self._style.append_only,
+        )
+        if not complete and len(self._pages.closed) > self._max_pages:
+            self._pages = replace(self._pages, open="", raw="")
+            return True
+        return complete
+
+    def _longest(self, index: int) -> int:
+        return min((most for first, most in self._most.items() if first <= index), default=2 * LONGEST_PAGE)
+
+    def _reserved(self, reply: Reply, head: str, index: int) -> Page:
+        """The small print for which this page keeps space, so that the end never opens another page nor makes this one
+        too long.
+        """
+        end = self._foot(reply) if reply.over else "\n".join(filter(None, (CUT, _instead(reply), self._footer(reply))))
+        if index == self._max_pages - 1:
+            end = f"{IN_FILE}\n{end}".strip()
+        return Page("", head if index == 0 else "", max(end, REFUSED_REST, key=len))
 
     def _short_foot(self, reply: Reply, page: Page, foot: str) -> str:
         """The small print below the beginning of a text: where the rest is, and the usual end if that fits as well."""
-        if self._capped or not reply.over:
-            return NO_MORE if self._capped else WILL_BE_FILE
-        both = f"{IN_FILE}\n{foot}".strip()
-        return both if self._fits(replace(page, foot=both)) else IN_FILE
+        if not reply.over:
+            return self._cut_off or WILL_BE_FILE
+        if self._cut_off == NO_MORE:
+            return NO_MORE
+        why = self._cut_off or IN_FILE
+        both = f"{why}\n{foot}".strip()
+        return both if self._fits(replace(page, foot=both)) else why
 
     def _settled(self, pages: Sequence[Page]) -> tuple[Page, ...]:
         """The pages, with notices in place of those that were refused."""

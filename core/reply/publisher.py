@@ -20,15 +20,16 @@ beat read at once, and shows that.
 Interim frames are cheap. One that fails is not tried again; the next one holds everything that it held. The end is
 different: it has to land. When the last state is in the cell, waits for interim permits end at once, the reply goes to
 the front of the queue, and what fails is tried again with growing pauses for up to FINAL_FRAME_TIMEOUT_SECONDS. If the
-text takes more messages than allowed, the whole of it follows as a file. Last, messages of an earlier attempt that the
-text does not need are deleted.
+text takes more messages than allowed, the whole of it follows as a file, or a sentence where no file may be attached.
+Last, messages of an earlier attempt that the text does not need are deleted.
 
 What a platform can refuse, and what then happens:
 
 - SlowDown: the rate limiter has learnt of it; the next permit simply comes later.
 - Unreachable: a pause, and the call again. The end of the reply cuts the pause of an interim frame short.
-- Rejected: an interim frame is skipped, since more text may make it acceptable. In the last state a sentence takes
-  the place of the page; if even that is refused, the reply is given up.
+- TooLong: the page and those after it are cut smaller.
+- Rejected: an interim frame is skipped, since more text may make it acceptable. In the last state what was accepted of
+  the page stays, with a sentence, or the sentence takes its place; if even that is refused, the reply is given up.
 - Frozen: the message can't be edited any more. The publisher waits for the whole text, deletes that message and those
   after it, and posts their text again.
 - Halted: a person ended the reply by the platform's own means. The model is stopped, and the end is shown.
@@ -50,7 +51,7 @@ from typing import Protocol
 
 from core import metrics
 from core.domain.beat import Beat
-from core.domain.errors import Forbidden, Frozen, Halted, PlatformError, Rejected, SlowDown, Unreachable
+from core.domain.errors import Forbidden, Frozen, Halted, PlatformError, Rejected, SlowDown, TooLong, Unreachable
 from core.domain.page import Page
 from core.domain.ports import Surface
 from core.domain.progress import NOTHING_SHOWN, Progress
@@ -151,6 +152,8 @@ class ReplyPublisher:
                 self.messages, self._shown, self._keep = [], [], False
                 if reply.phase is Phase.STOPPED:
                     return
+            if reply.over:
+                await self._lay_out(reply)
             try:
                 if (need := self._expected(reply)) is not None:
                     await self._show(*need)
@@ -180,11 +183,16 @@ class ReplyPublisher:
                     raise
                 log.warning("no further message may be posted; the reply ends here: %s", error)
                 self._halt()
+            except TooLong as error:
+                log.warning("the platform refused a frame as too long: %s", error)
+                page = self._pages(self._cell.value)[self._current]
+                if not self._layout.shrink(self._current, page) and not self._refuse(reply):
+                    raise
             except Rejected as error:
                 log.warning("the platform refused the content of a frame: %s", error)
                 if not reply.over:
                     await self._wait_for_news()
-                elif not self._layout.give_up(self._current):
+                elif not self._refuse(reply):
                     raise  # the platform refuses even our sentence in its place
             except Unreachable as error:
                 if _past(deadline):
@@ -196,9 +204,20 @@ class ReplyPublisher:
                     async with asyncio.timeout(pause):
                         await (asyncio.sleep(pause) if reply.over else self._cell.closed())
 
+    async def _lay_out(self, reply: Reply) -> None:
+        """Lay the reply out page by page, so that other tasks run in between."""
+        if self._live or reply.over:
+            while not self._layout.advance(reply, time.monotonic()):
+                await asyncio.sleep(0)
+
     def _pages(self, reply: Reply) -> tuple[Page, ...]:
         self._laid_out = reply
         return self._layout.pages(reply, time.monotonic())
+
+    def _refuse(self, reply: Reply) -> bool:
+        """Show what was accepted of a page and that the rest was refused; False if not even that is accepted."""
+        accepted = self._shown[self._current] if self._current < len(self._shown) else None
+        return self._layout.give_up(self._current, accepted)
 
     def _expected(self, reply: Reply) -> tuple[RateLimit, bool] | None:
         """The limit and urgency of the call that showing the reply needs next; None when nothing changed.
@@ -238,6 +257,7 @@ class ReplyPublisher:
             return
         try:
             reply = await self._freshest()
+            await self._lay_out(reply)
         except BaseException:  # cancelled: nobody else would give the call back
             permit.give_back()
             raise
@@ -301,9 +321,7 @@ class ReplyPublisher:
             return None
 
     async def _attach(self, reply: Reply) -> None:
-        """Show the whole text as a file below its beginning. Where no file can be attached, all text goes into
-        messages.
-        """
+        """Show the whole text as a file below its beginning. Where no file can be attached, the reply ends there."""
         await self._drop(len(self._pages(reply)))
         page = self._pages(reply)[-1]
         permit = await self._ticket.permit(self._surface.rate_limit(None, page, self._limiter.wait), final=True)
@@ -312,7 +330,7 @@ class ReplyPublisher:
                 await self._listener.check()
                 message = await self._surface.attach(FILE_NAME, reply.text.encode("utf-8", "replace"))
         except (Rejected, Forbidden) as error:
-            log.warning("could not attach the file; its text goes into messages: %s", error)
+            log.warning("could not attach the file; the reply ends with its last message: %s", error)
             self._layout.without_file()
             return
         self._attached = True

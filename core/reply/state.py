@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from core.domain.chat import Delta, Finish, Usage
+from core.reply.growing import GrowingText
 
 
 class Phase(StrEnum):
@@ -27,16 +28,17 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One state of an answer. `text` is exactly what the model wrote; `notice` is our own sentence about its end.
+    """One state of an answer. `text` is exactly what the model wrote, `thought` what it thought aloud; `notice` is our
+    own sentence about its end.
 
     Times are seconds of a monotonic clock; the caller passes them in.
     """
 
     phase: Phase = Phase.QUEUED
-    text: str = ""
+    written: GrowingText = GrowingText()  # noqa: RUF009 - never changes
     notice: str = ""
     asked: float | None = None  # when the model was asked
-    thought: str = ""  # what the model thought aloud
+    thoughts: GrowingText = GrowingText()  # noqa: RUF009
     thought_since: float | None = None  # when the model began to think aloud
     thought_until: float | None = None  # when the model began to answer
     text_since: float | None = None  # when the first text came
@@ -45,6 +47,14 @@ class Reply:
     finish: Finish | None = None
     usage: Usage | None = None
     model: str = ""  # the model that answers, if it is not the one that was asked
+
+    @property
+    def text(self) -> str:
+        return str(self.written)
+
+    @property
+    def thought(self) -> str:
+        return str(self.thoughts)
 
     @property
     def over(self) -> bool:
@@ -58,10 +68,16 @@ class Reply:
         asked, ended = (self.asked if asked is None else asked), (self.ended if ended is None else ended)
         return replace(self, phase=phase, notice=notice, asked=asked, ended=ended)
 
+    def cut(self, length: int) -> "Reply":
+        """This reply with at most so many characters, as if the model's own limit on length had cut it."""
+        if len(self.written) <= length:
+            return self
+        return replace(self, written=GrowingText(self.text[:length]), finish=Finish.LENGTH)
+
     def add(self, delta: Delta, now: float) -> "Reply":
         """This reply with one more piece. White space before the first word of an answer is dropped."""
-        before = "" if delta.restart else self.text
-        text = before + delta.text if before else delta.text.lstrip()
+        before = GrowingText() if delta.restart else self.written
+        text = before.plus(delta.text if before else delta.text.lstrip())
         since, until = self.thought_since, self.thought_until
         if delta.restart:
             since, until = self.text_since if since is None else since, None
@@ -70,11 +86,11 @@ class Reply:
         if text and since is not None and until is None:
             until = now
         return Reply(
-            phase=Phase.STREAMING if text or self.text else self.phase,
-            text=text,
+            phase=Phase.STREAMING if text or self.written else self.phase,
+            written=text,
             notice=self.notice,
             asked=self.asked,
-            thought=self.thought + (self.text if delta.restart else "") + delta.thought,
+            thoughts=self.thoughts.plus(self.text if delta.restart else "").plus(delta.thought),
             thought_since=since,
             thought_until=until,
             text_since=self.text_since if self.text_since is not None or not text else now,

@@ -98,6 +98,7 @@ class Config(Section):
     reply_buttons: Annotated[Switch, LOWER] = Switch.ON
     reply_footer: Annotated[Switch, LOWER] = Switch.OFF
     reply_pages: int = Field(10, ge=1)
+    reply_characters: int = Field(1_000_000, ge=1_000, le=10_000_000)
     reply_overlap: Annotated[Overlap, LOWER] = Overlap.QUEUE
     reply_edits: Annotated[EditPolicy, LOWER] = EditPolicy.OFFER
 

@@ -5,12 +5,13 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 
 from core import metrics
 from core.domain.beat import Beat
+from core.domain.chat import Finish
 from core.domain.conversation import Author, Exchange
 from core.domain.errors import ContextTooLong, Gone, ModelError, NebulaBotError, PlatformError
 from core.domain.options import Streaming, Switch
@@ -67,14 +68,17 @@ class Assistant:
         *,
         context: int,
         pages: int = 10,
+        characters: int = 1_000_000,
         windows: ModelWindows | None = None,
     ) -> None:
         """`context`: the model's window in tokens, where the catalog does not say. `pages`: the most messages of a
-        reply; a longer text becomes a file. `windows`: what refusals taught about the models, for all processes; None
-        for what this one learns alone."""
+        reply; a longer text becomes a file. `characters`: the most of an answer and of a thought; then the model is
+        not read any more. `windows`: what refusals taught about the models, for all processes; None for what this one
+        learns alone."""
         self._model = model
         self._limiter = limiter
         self._max_pages = pages
+        self._max_characters = characters
         self._sizes = Sizes(windows, context)
         self._running: dict[TurnId, asyncio.Timeout] = {}
 
@@ -226,7 +230,12 @@ class Assistant:
                 async with self._model.stream(fitting.request, beat) as deltas:
                     async for delta in deltas:
                         begun = True
-                        cell.set(cell.value.add(own_name.without(delta) if own_name else delta, time.monotonic()))
+                        reply = cell.value.add(own_name.without(delta) if own_name else delta, time.monotonic())
+                        cell.set(reply.cut(self._max_characters))
+                        if max(len(reply.written), len(reply.thoughts)) > self._max_characters:
+                            log.warning("turn %s: the answer is too long, and is not read further", turn.question.id)
+                            cell.set(replace(cell.value, finish=Finish.LENGTH))
+                            break
                 break
             except ContextTooLong as error:
                 if begun or not await fitting.shrink(error):

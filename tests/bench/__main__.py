@@ -10,7 +10,19 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from tests.bench import chunks, cpu, durability, growth, history, latency, memory, roundtrips, stranger, transport
+from tests.bench import (
+    chunks,
+    cpu,
+    durability,
+    growth,
+    history,
+    latency,
+    memory,
+    roundtrips,
+    stalls,
+    stranger,
+    transport,
+)
 from tests.bench.table import Table
 
 
@@ -29,6 +41,7 @@ BENCH_CASES: dict[str, Callable[[], Awaitable[Table | None]]] = {
     "roundtrips": roundtrips.measure,
     "history": history.measure,
     "memory": memory.measure,
+    "stalls": stalls.measure,
     "stranger": stranger.measure,
     "transports": _transports,
 }

@@ -213,7 +213,7 @@ def _unhurt(scene: ChaosScene, stranger: Stranger) -> tuple[list[Row], list[str]
         row,
         Row("ordinary questions that another process took over", "0", str(len(moved)), not moved),
         Row("the stranger's odd questions without a visible end", f"0 of {asked}", str(len(open_)), not open_),
-        Row("endless answers read to their end, 4 MB", f"0 of {len(endless)}", str(read), not read),
+        Row("endless answers read to their end, 20 MB", f"0 of {len(endless)}", str(read), not read),
         Row("lookups of people in Slack", f"≤ {MAX_LOOKUPS}", str(lookups), lookups <= MAX_LOOKUPS),
         Row("new sessions on Discord's gateway", "0", str(anew), not anew),
         Row("the replicas' logs, kB", f"≤ {MAX_LOG_KB}", str(logged), logged <= MAX_LOG_KB),

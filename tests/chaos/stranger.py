@@ -42,7 +42,7 @@ ODD_ANSWERS: Mapping[str, tuple[str, int, float]] = {
     "han": ("漢" * 30_000, 30_000, 50.0),
     "quotes": ("> " * 5_000, 100, 50.0),
     "fences": ("```\n" * 2_500, 100, 50.0),
-    "endless": ("word " * 800_000, 4_000, 100.0),  # 4 MB: the bot must have stopped reading before
+    "endless": ("word " * 4_000_000, 4_000, 100.0),  # 20 MB in 50 s: the bot must have stopped reading before
 }
 ENDLESS = "endless"
 SLACK_KINDS = ("images", "table", "han")  # few: its limit on edits is the whole workspace's

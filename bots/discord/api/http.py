@@ -19,7 +19,7 @@ import aiohttp
 from bots.discord.api.limits import LIMITS, Limits
 from bots.proxy import proxy_for
 from core import metrics
-from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, Unreachable
+from core.domain.errors import Forbidden, Gone, PlatformError, Rejected, SlowDown, TooLong, Unreachable
 from core.domain.rates import RateLimitStatus
 from core.ratelimit.window import SlidingWindow
 
@@ -65,6 +65,8 @@ _CODES: dict[int, type[PlatformError]] = {
     160004: ThreadExists,
     160005: Forbidden,  # the thread is locked
 }
+_INVALID = 50035  # a field of the body
+_LENGTHS = ("BASE_TYPE_MAX_LENGTH", "BASE_TYPE_BAD_LENGTH")
 # Any other 4xx is Rejected: the same call would be refused again.
 _STATUSES: dict[int, type[PlatformError]] = {401: Forbidden, 403: Forbidden, 404: Gone, 408: Unreachable}
 # The limit on edits of old messages. The headers that come with it describe another bucket.
@@ -181,8 +183,17 @@ def _error(what: str, response: aiohttp.ClientResponse, answer: Any) -> Platform
         )
     if response.status >= 500:
         return Unreachable(detail)
+    if code == _INVALID and _too_long((body.get("errors") or {}).get("content")):
+        return TooLong(detail)
     kind = _CODES.get(code) or _STATUSES.get(response.status, Rejected)
     return kind(detail)
+
+
+def _too_long(field: Any) -> bool:
+    """Whether Discord refuses a field for its length (docs.discord.com, Error Messages)."""
+    problems = field.get("_errors") if isinstance(field, dict) else None
+    found = problems if isinstance(problems, list) else []
+    return any(isinstance(each, dict) and each.get("code") in _LENGTHS for each in found)
 
 
 def _form(body: Any, file: File) -> aiohttp.FormData:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from core.markdown.blocks import Leaf
 from core.markdown.nesting import continuation
@@ -17,7 +18,7 @@ _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 def table(leaf: Leaf, text: str, block: Callable[[Leaf, list[str]], str], prose: Callable[[str], str]) -> str:
     """Translate the table in `text`. `block` makes lines a code block; `prose` translates text outside of one."""
     found = cells(leaf, text)
-    body = drawn([[_plain(cell) for cell in row] for row in found], alignment(leaf, text))
+    body = drawn([[_plain(cell) if cell else "" for cell in row] for row in found], alignment(leaf, text))
     if len(body[1]) > WIDTH:
         return leaf.head + f"\n{continuation(leaf.nest)}".join(_records(found, prose))
     return block(leaf, body)
@@ -35,6 +36,7 @@ def _records(found: Cells, prose: Callable[[str], str]) -> Iterator[str]:
                 mark = "  "
 
 
+@lru_cache(maxsize=1024)
 def _plain(cell: str) -> str:
     """A cell without marks, which a code block would show literally. Code and formulas keep their source text."""
     found = inline(cell)

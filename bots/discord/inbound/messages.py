@@ -9,7 +9,7 @@ from bots.discord.api.names import NAME, direct
 from bots.discord.dialect.markdown import CODE, from_discord, outside_code
 from bots.discord.inbound.people import author_of
 from core.domain.conversation import Attachment, Place
-from core.domain.question import NEW, Declined, Question
+from core.domain.question import MAX_TEXT_CHARACTERS, NEW, Declined, Question
 from core.domain.turn_id import TurnId
 
 _QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
@@ -44,7 +44,7 @@ def question_of(message: discord.Message, place: Place, me: discord.ClientUser) 
     """The question. It includes forwarded messages, whose text is in snapshots beside the message's own text."""
     texts = [message.content, *(snapshot.content for snapshot in message.message_snapshots)]
     files = [*message.attachments, *(file for each in message.message_snapshots for file in each.attachments)]
-    said = _unaddressed("\n\n".join(text for text in texts if text), message, me)
+    said = _unaddressed("\n\n".join(text for text in texts if text)[:MAX_TEXT_CHARACTERS], message, me)
     guild = message.guild
     people = {str(user.id): user.display_name for user in _people(message)}
     roles = {str(role.id): role.name for role in (guild.roles if guild else _roles(message))}
@@ -90,5 +90,6 @@ def _roles(message: discord.Message) -> Sequence[discord.Role]:
 def _unaddressed(text: str, message: discord.Message, me: discord.ClientUser) -> str:
     """The text without the mentions that address the bot. Inside code they are not mentions and stay."""
     own = own_role(message)
-    address = re.compile(rf"[ \t]*<@(?:!?{me.id}{f'|&{own.id}' if own else ''})>[ \t]*")
+    # White space is looked at once, from its beginning on, however much of it there is.
+    address = re.compile(rf"(?:(?<![ \t])[ \t]++)?<@(?:!?{me.id}{f'|&{own.id}' if own else ''})>[ \t]*")
     return outside_code(text, address, " ").strip()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from slack_sdk.errors import SlackApiError
 
 from core import metrics
-from core.domain.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, Unreachable
+from core.domain.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, TooLong, Unreachable
 
 # Used when Slack slows us down without saying for how long.
 _DEFAULT_RETRY_AFTER_SECONDS = 5.0
@@ -38,10 +38,12 @@ CODES: Mapping[type[PlatformError], frozenset[str]] = {
             *("team_added_to_org", "org_login_required", "external_channel_migrating", "accesslimited"),
         }
     ),
+    # a shorter content helps
+    TooLong: frozenset({"msg_too_long", "msg_blocks_too_long", "msg_blocks_too_many"}),
     # another content helps: it concerns this message alone
     Rejected: frozenset(
         {
-            *("msg_too_long", "msg_blocks_too_long", "msg_blocks_too_many", "no_text", "markdown_text_conflict"),
+            *("no_text", "markdown_text_conflict"),
             *("invalid_blocks", "invalid_blocks_format", "invalid_chunks", "invalid_attachments"),
             *("too_many_attachments", "attachment_payload_limit_exceeded", "too_many_contact_cards"),
             *("invalid_arguments", "invalid_arg_name", "invalid_array_arg", "invalid_charset", "invalid_form_data"),

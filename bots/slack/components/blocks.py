@@ -73,8 +73,10 @@ def _within(markdown: str, max_bytes: int = MARKDOWN_BYTES) -> bool:
 
 
 def _sections(text: str) -> list[Json]:
-    parts = split(text, lambda part: len(to_mrkdwn(part)) <= SECTION_CHARACTERS)
-    return [{"type": "section", "text": {"type": "mrkdwn", "text": to_mrkdwn(part)}} for part in parts]
+    def fits(part: str) -> bool:
+        return len(part) <= 2 * SECTION_CHARACTERS and len(to_mrkdwn(part)) <= SECTION_CHARACTERS
+
+    return [{"type": "section", "text": {"type": "mrkdwn", "text": to_mrkdwn(part)}} for part in split(text, fits)]
 
 
 def _context(mrkdwn: str) -> Json:

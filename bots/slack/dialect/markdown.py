@@ -13,7 +13,7 @@ from core.markdown.nesting import lines
 from core.markdown.spans import Atom, bare, inline
 from core.markdown.stable_prefix import stable_length
 from core.markdown.tables import complete
-from core.markdown.text import sound
+from core.markdown.text import sound, without_fences
 
 __all__ = ["LIMIT", "appendable", "from_slack", "plain", "to_mrkdwn", "to_slack_markdown"]
 
@@ -25,6 +25,7 @@ _BEGIN = re.compile(r"(?<!\\)(\\*+)<(?=\\?(?:[!@#]|subteam))")
 _LINK = re.compile(r"(?<!\\)<(?=[^\s<>|][^<>|\n]{0,200}\|[^<>\n]{0,90}>)")
 _MENTION = r"\s{0,8}<?\\?(?:[!@]|#[A-Z0-9]{6}|&(?:#(?:33|64|x21|x40)|excl|commat);)"
 _TARGET = re.compile(rf"\](?=[(:]{_MENTION})", re.IGNORECASE)
+_INNER_FENCE = re.compile(r"^([ \t>]*)(`{3,})")
 _TOKEN_IN_CODE = re.compile(r"<(?=![ \t]*\w+[ \t]*[\^|>]|[@#][A-Z0-9]+[|>]|subteam)")
 
 
@@ -56,7 +57,9 @@ def appendable(markdown: str, *, final: bool) -> str:
 
 def _leaf(leaf: Leaf, text: str) -> str:
     match leaf.kind:
-        case "fence" | "code":
+        case "fence":
+            return _fence(leaf, text)
+        case "code":
             return text
         case "html":
             return _escape(text)
@@ -64,6 +67,16 @@ def _leaf(leaf: Leaf, text: str) -> str:
             return "".join(map(_text, lines(complete(leaf, text))))
         case _:
             return _text(text)
+
+
+def _fence(leaf: Leaf, text: str) -> str:
+    """The fence. Another one inside it, which Slack would take for its end, is kept from being one."""
+    if leaf.marker[:1] != "`" or text.count(leaf.marker) <= 1 + leaf.closed:
+        return text
+    rows = lines(text)
+    last = len(rows) - leaf.closed
+    inner = (_INNER_FENCE.sub(lambda found: found[1] + without_fences(found[2]), row) for row in rows[1:last])
+    return "".join([rows[0], *inner, *rows[last:]])
 
 
 @lru_cache(maxsize=1024)

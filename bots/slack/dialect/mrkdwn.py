@@ -1,19 +1,23 @@
 """Converts Markdown to mrkdwn and plain text, where Slack doesn't accept Markdown: notifications, `response_url`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from wcwidth import grapheme_boundary_before
 
-from core.markdown.blocks import blocks
+from core.markdown.blocks import block_parser, blocks
 from core.markdown.math import escape_formulas
-from core.markdown.tables import cells, drawn
+from core.markdown.spans import bounded
+from core.markdown.tables import Cells, cells, drawn
 from core.markdown.text import UNSEEN, sound, without_fences
 
-_PARSER = MarkdownIt("commonmark", {"maxNesting": 60}).enable(["table", "strikethrough"])
+# Blocks first: a text is measured at many lengths, in which most paragraphs are the same, so they are remembered.
+_BLOCKS = block_parser()
+_PARSER = bounded(MarkdownIt("commonmark", {"maxNesting": 60}).enable("strikethrough"))
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _TASK = re.compile(r"\[([ xX])\] ")
 
@@ -48,9 +52,9 @@ class _Writer:
 
     def __init__(self, markdown: str, *, marks: bool) -> None:
         markdown = escape_formulas(sound(markdown))
-        self.tokens = _PARSER.parse(markdown)
-        tables = (leaf for leaf in blocks(markdown).leaves if leaf.kind == "table")
-        self.tables = (cells(leaf, markdown[leaf.start : leaf.end]) for leaf in tables)
+        self.env: dict[str, Any] = {}
+        self.tokens = _BLOCKS.parse(markdown, self.env)
+        self.markdown = markdown
         self.marks = marks
         self.out: list[str] = []
         self.around: list[str] = []  # the prefix that each open container adds to a line
@@ -59,7 +63,7 @@ class _Writer:
         self.tight = False
 
     def write(self) -> str:
-        table = False
+        tables = self._tables()
         for i, token in enumerate(self.tokens):
             match token.type:
                 case "bullet_list_open":
@@ -82,13 +86,11 @@ class _Writer:
                     self.around.append("> " if self.marks else "")
                 case "blockquote_close":
                     self.around.pop()
-                case "table_open" | "table_close":
-                    table = token.type == "table_open"
-                    if table:
-                        rows = [[_bare(cell) for cell in row] for row in next(self.tables, ())]
-                        bare = escape("\n".join(map(" | ".join, rows)))
-                        self._put(_fenced("\n".join(drawn(rows))) if self.marks else bare)
-                case "inline" if not table:
+                case "table":
+                    rows = [[_bare(cell) if cell else "" for cell in row] for row in next(tables, ())]
+                    bare = escape("\n".join(map(" | ".join, rows)))
+                    self._put(_fenced("\n".join(drawn(rows))) if self.marks else bare)
+                case "inline":
                     self._put(self._inline(token, heading=self.tokens[i - 1].type == "heading_open"))
                 case "fence" | "code_block":
                     code = token.content.rstrip("\n")
@@ -99,8 +101,14 @@ class _Writer:
                     self._put("─" * 20)
         return "\n".join(self.out).strip("\n")
 
+    def _tables(self) -> Iterator[Cells]:
+        for leaf in blocks(self.markdown).leaves:
+            if leaf.kind == "table":
+                yield cells(leaf, self.markdown[leaf.start : leaf.end])
+
     def _inline(self, token: Token, *, heading: bool) -> str:
-        children = token.children or []
+        references = self.env.get("references")
+        children = _parsed(token.content, {"references": references}) if references else _children(token.content)
         if not self.marks:
             return escape(_words(children))
         text = _marked(children, heading)
@@ -119,6 +127,16 @@ class _Writer:
         self.marker, self.tight = "", False
         for i, line in enumerate(text.split("\n")):
             self.out.append((first if i == 0 else prefix) + line)
+
+
+def _parsed(content: str, env: dict[str, Any]) -> Sequence[Token]:
+    """The spans of a paragraph."""
+    return [child for token in _PARSER.parseInline(content, env) for child in token.children or []]
+
+
+@lru_cache(maxsize=512)
+def _children(content: str) -> Sequence[Token]:
+    return _parsed(content, {})
 
 
 def _marked(children: Sequence[Token], bold: bool) -> str:
@@ -195,9 +213,7 @@ def _joined(parts: list[str]) -> str:
 
 @lru_cache(maxsize=1024)
 def _bare(markdown: str) -> str:
-    return " ".join(_words(token.children or []) for token in _PARSER.parseInline(escape_formulas(markdown))).replace(
-        "\n", " "
-    )
+    return _words(_parsed(escape_formulas(markdown), {})).replace("\n", " ")
 
 
 def _words(children: Sequence[Token]) -> str:

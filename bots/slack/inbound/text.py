@@ -4,6 +4,7 @@ import re
 
 from bots.slack.api.people import People
 from bots.slack.dialect.markdown import CODE, from_slack
+from core.domain.question import MAX_TEXT_CHARACTERS
 from core.text import harmless
 
 _USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
@@ -21,6 +22,7 @@ class IncomingText:
 
     async def read(self, text: str) -> str:
         """Return the text within about a second; a name that Slack has not returned by then stays an id."""
+        text = text[:MAX_TEXT_CHARACTERS]
         pieces = CODE.split(self._salutation.sub("", text))
         # Our own name matters only in code, where it is a word like any other.
         own = [self._bot] if any(self._own.search(piece) for piece in pieces[1::2]) else []

@@ -8,9 +8,10 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from bots.sandbox.discord import validation
 from bots.sandbox.discord.values import SUPPRESS_EMBEDS, DiscordChannel, DiscordMessage, Overwrite, Permission
 from bots.sandbox.nebula.faults import NebulaFault, Thought
-from core.reply.layout import FILTERED, IN_FILE, NO_MORE, WILL_BE_FILE
+from core.reply.layout import FILTERED, IN_FILE, NO_FILE, NO_MORE, WILL_BE_FILE
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 
 STOP, AGAIN = "Stop", "Regenerate"
@@ -159,22 +160,23 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("command", "status", "code"), [(False, 413, 40005), (False, 403, 50013), (True, 413, 40005), (True, 413, 0)]
     )
-    async def test_if_no_file_is_accepted_the_whole_text_comes_in_messages(
+    async def test_where_no_file_is_taken_the_answer_ends_with_a_sentence(
         self, redis_client: Redis, command: bool, status: int, code: int
     ) -> None:
-        """Too large, or not allowed: then the answer takes as many messages as it needs, and none mentions a file."""
+        """Too large, or not allowed: then the last of the messages that a reply may have says that there is more."""
         async with room(redis_client, changes={"reply_pages": 2}) as here:
             here.discord.faults.error(
                 FOLLOW_UP if command else POST_ROUTE, status, code=code, before=1 if command else 2
             )
             here.nebula.answer_next(LONG_ANSWER)
             await ask(here, command=command)
-            await here.until(lambda: is_whole(here.shown(GENERAL)))
+            await here.until(lambda: any(NO_FILE in message.content for message in here.shown(GENERAL)))
             await here.bot.runner.idle()
+            assert len(here.shown(GENERAL)) == 2
             assert not any("file" in message.content or message.attachments for message in here.shown(GENERAL))
             assert list(here.buttons(here.shown(GENERAL)[-1])) == [AGAIN]
 
-    async def test_without_permission_to_attach_the_whole_text_comes_in_messages(self, redis_client: Redis) -> None:
+    async def test_without_the_right_to_attach_the_answer_ends_with_a_sentence(self, redis_client: Redis) -> None:
         """A channel may deny only files."""
         async with room(redis_client, changes={"reply_pages": 1}) as here:
             denied = Permission.ATTACH_FILES
@@ -182,7 +184,8 @@ class TestFiles:
             here.discord.overwrite(here.place(GENERAL), *rules)
             here.nebula.answer_next(LONG_ANSWER)
             await ask(here, command=False)
-            await here.until(lambda: is_whole(here.shown(GENERAL)))
+            await here.until(lambda: any(NO_FILE in message.content for message in here.shown(GENERAL)))
+            assert len(here.shown(GENERAL)) == 1
 
     @COMMAND
     async def test_a_file_whose_answer_was_lost_is_not_sent_twice(self, redis_client: Redis, command: bool) -> None:
@@ -305,6 +308,18 @@ class TestInterruptedReplies:
         await here.bot.runner.idle()
         await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
         assert any("can no longer be shown" in record.getMessage() for record in caplog.records)
+
+
+@COMMAND
+async def test_a_message_that_is_too_long_is_cut_smaller(
+    here: DiscordRoom, command: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Discord refuses a length that we take to fit, all of the answer still comes."""
+    monkeypatch.setattr(validation, "MAX_CONTENT", 1500)
+    messages = await answered(here, LONG_ANSWER, command=command)
+    assert all(len(message.content) <= 1500 for message in messages)
+    assert "".join(message.content for message in messages).split()[-1] == "End."
+    assert all(f"Paragraph {number:02}." in "".join(m.content for m in messages) for number in range(20))
 
 
 @COMMAND

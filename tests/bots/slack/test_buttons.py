@@ -14,7 +14,7 @@ from bots.sandbox.slack.values import SlackMessage
 from bots.slack.inbound.buttons import UNKNOWN
 from bots.slack.manifest import SCOPES
 from core.inbound.buttons import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY
-from core.reply.layout import CUT, IN_FILE, STOPPED
+from core.reply.layout import CUT, IN_FILE, NO_FILE, STOPPED
 from tests.bots.slack.harness import SlackRoom, process, slack_room
 
 STOP_ACTION, REGENERATE_ACTION, MORE, THUMB = (
@@ -362,22 +362,23 @@ async def test_a_file_survives_a_fault(redis_url: str, step: str, fault: faults.
 
 @pytest.mark.parametrize("step", ["files.getUploadURLExternal", "files.upload", "files.completeUploadExternal"])
 @pytest.mark.parametrize("fault", [faults.server_error(), faults.refused("not_allowed")])
-async def test_if_the_upload_fails_the_whole_text_comes_in_messages(
+async def test_if_the_upload_fails_the_answer_ends_with_a_sentence(
     redis_url: str, step: str, fault: faults.SlackFault
 ) -> None:
-    """If the upload fails for good, nothing is missing."""
+    """If the upload fails for good, the last of the messages that a reply may have says that there is more."""
     async with slack_room(redis_url, reply_pages=2) as room:
         room.slack.faults.add(step, fault, times=None)
-        replies = await long(room, "#general")
-        assert text_of(replies) == LONG_ANSWER_LINES
-        assert replies[-1].buttons == (REGENERATE_ACTION, THUMB)
+        first, second = await long(room, "#general")
+        assert text_of((first,)) == LONG_ANSWER_LINES[: len(text_of((first,)))]
+        assert second.shown.endswith(NO_FILE)
+        assert second.buttons == (REGENERATE_ACTION, THUMB)
 
 
-async def test_an_app_that_may_not_upload_writes_messages(redis_url: str) -> None:
-    """Without files:write the whole text comes in messages too."""
+async def test_an_app_that_may_not_upload_ends_with_a_sentence(redis_url: str) -> None:
+    """Without files:write a long answer takes as many messages as it may, too."""
     scopes = frozenset(SCOPES) - {"files:write"}
     async with slack_room(redis_url, server={"scopes": scopes}, reply_pages=2) as room:
-        assert text_of(await long(room, "#general")) == LONG_ANSWER_LINES
+        assert [NO_FILE in reply.shown for reply in await long(room, "#general")] == [False, True]
 
 
 # --- the label of an edit ---

@@ -102,6 +102,19 @@ async def test_failed_calls_are_retried(redis_url: str, fault: faults.SlackFault
         assert len(room.said("#general")) == 1
 
 
+@pytest.mark.parametrize("error", ["msg_too_long", "msg_blocks_too_long"])
+async def test_a_message_that_is_too_long_is_cut_smaller(redis_url: str, error: str) -> None:
+    """Slack's limit is not documented: where it refuses a size that we take to fit, all of the answer still comes."""
+    async with slack_room(redis_url) as room:
+        answer = " ".join(f"word{number}" for number in range(400))
+        room.nebula.answer_next(answer)
+        room.slack.faults.add("chat.postMessage", faults.refused(error))
+        room.slack.faults.add("chat.update", faults.refused(error))
+        await room.say("ann", "#general", "@nebula hello")
+        await room.quiet()
+        assert " ".join(said.shown for said in room.said("#general")).split() == answer.split()
+
+
 async def test_a_deleted_reply_is_abandoned(redis_url: str) -> None:
     """A person who deletes the growing reply does not want it; the next question is answered as usual."""
     async with slack_room(redis_url) as room:

@@ -43,6 +43,13 @@ def test_scope_may_be_named() -> None:
     assert parse("ask --workspace what?", PLACE, ANN).arguments == ("--workspace what?",)
 
 
+def test_a_command_has_a_greatest_length() -> None:
+    """Longer than any value that can be set, only a question is taken."""
+    with pytest.raises(UserError, match="13,000 characters"):
+        parse("prompt set " + "x" * 13_000, PLACE, ANN)
+    assert len(parse("ask " + "x" * 30_000, PLACE, ANN).argument("prompt")) == 30_000
+
+
 @pytest.mark.parametrize(
     ("text", "hint"),
     [

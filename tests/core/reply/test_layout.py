@@ -1,16 +1,18 @@
 """Everything around the text of a reply: signs of life, distinct ends, small print, buttons and the attached file."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from core.domain.chat import Delta, Finish, Usage
-from core.domain.errors import Forbidden, Rejected, Unreachable
+from core.domain.errors import Forbidden, Rejected, TooLong, Unreachable
 from core.domain.options import Reasoning
 from core.domain.page import Action, Page
 from core.reply.layout import (
     CUT,
     IN_FILE,
+    NO_FILE,
+    REFUSED_REST,
     SILENCE_SECONDS,
     THOUGHT_CHARACTERS,
     WILL_BE_FILE,
@@ -149,15 +151,17 @@ async def test_the_whole_answer_is_attached() -> None:
 
 
 @pytest.mark.parametrize("error", [Forbidden("missing_scope"), Rejected("too large")])
-async def test_without_attachments_the_whole_text_is_in_messages(error: Exception) -> None:
-    """No text is lost because a permission is missing."""
+async def test_where_no_file_can_be_attached_the_reply_ends(error: Exception) -> None:
+    """No answer takes more messages than it may: its last one says that there is more."""
     room, words = MemorySurface(limit=300), [f"word{number}" for number in range(300)]
     async with publishing(room, style=ReplyStyle(pages=2)) as draft:
         draft.write(" ".join(words))
         await room.until("word30 ")
         room.file_faults = [error]
         draft.end()
-    assert " ".join(page.text for page in room.messages.values()).split() == words
+    shown = " ".join(page.text for page in room.messages.values()).split()
+    assert shown == words[: len(shown)]
+    assert [page.foot for page in room.messages.values()] == ["", NO_FILE]
     assert not room.files
 
 
@@ -194,3 +198,71 @@ def test_the_fallback_model_is_named() -> None:
     layout = ReplyLayout(fits, style=ReplyStyle(model="x"))
     before = len(layout.pages(long, 1.0))
     assert len(layout.pages(long.to(Phase.DONE, ended=2.0), 2.0)) == before
+
+
+async def test_a_page_that_is_refused_as_too_long_is_cut_smaller() -> None:
+    """A platform whose limit is less than we take it to be gets smaller pages, and all of the text."""
+    room, words = Strict(limit=600), [f"word{number}" for number in range(150)]
+    async with publishing(room) as draft:
+        draft.write(" ".join(words[:10]))
+        await room.until("word9")
+        draft.write(" " + " ".join(words[10:]))
+        draft.end()
+    assert room.refusals
+    assert " ".join(page.text for page in room.messages.values()).split() == words
+
+
+async def test_what_was_accepted_of_a_refused_page_stays() -> None:
+    """Where a later word is refused, what people have read already stays, with a sentence below it."""
+    room = Strict(forbidden="ZEBRA")
+    async with publishing(room) as draft:
+        draft.write("A harmless beginning.")
+        await room.until("beginning")
+        draft.write(" Now ZEBRA comes.")
+        draft.end()
+    [page] = room.messages.values()
+    assert (page.text, page.foot) == ("A harmless beginning.", REFUSED_REST)
+
+
+@dataclass
+class Strict(MemorySurface):
+    """A room that refuses what is too long for it, or says a forbidden word."""
+
+    forbidden: str = ""
+    refusals: int = 0
+
+    async def _show(self, message: str, page: Page) -> None:
+        if not self.forbidden and len(page.text) > self.limit // 2:
+            self.refusals += 1
+            raise TooLong("too long")
+        if self.forbidden and self.forbidden in page.text:
+            raise Rejected("AutoMod")
+        await super()._show(message, page)
+
+
+def test_nothing_is_laid_out_that_is_not_shown() -> None:
+    """However long a complete answer is, no more is laid out than the pages that it may have and the one after them."""
+    measured: list[int] = []
+
+    def counted(page: Page) -> bool:
+        measured.append(len(page.text))
+        return fits(page)
+
+    def cost(words: int) -> int:
+        measured.clear()
+        layout = ReplyLayout(counted, style=ReplyStyle(pages=3))
+        done = written("word " * words).to(Phase.DONE)
+        assert len(layout.pages(done, 0.0)) == 3
+        assert layout.overflows(done)
+        return sum(measured)
+
+    assert cost(20_000) == cost(2_000)
+
+
+def test_a_complete_answer_is_laid_out_page_by_page() -> None:
+    """Others may run after each page."""
+    layout, done = ReplyLayout(fits), written("word " * 300).to(Phase.DONE)
+    steps = 1
+    while not layout.advance(done, 0.0):
+        steps += 1
+    assert len(layout.pages(done, 0.0)) == steps

@@ -48,3 +48,25 @@ def test_text_that_was_thought_is_removed() -> None:
     reply = Reply().to(Phase.THINKING).add(Delta(text="Hm, "), 10).add(Delta(text="so"), 12)
     reply = reply.add(Delta(text="\n\n42", thought="Hm, so", restart=True), 15).add(Delta(text="!"), 16)
     assert (reply.text, reply.thought_since, reply.thought_until) == ("42!", 10, 15)
+
+
+def test_states_share_what_they_have_in_common() -> None:
+    """Each state keeps its own text, whichever of them is read or extended first."""
+    one = Reply().to(Phase.THINKING).add(Delta(text="one"), 0)
+    two = one.add(Delta(text=" two"), 0)
+    other = one.add(Delta(text=" more"), 0)
+    three = two.add(Delta(text=" three"), 0)
+    assert (three.text, one.text, two.text, other.text) == ("one two three", "one", "one two", "one more")
+    assert two.add(Delta(text="!"), 0).text == "one two!"
+    assert Reply().to(Phase.THINKING).text == ""
+
+
+def test_a_token_costs_the_same_however_long_the_text_is() -> None:
+    """The text is joined when it is read, not for each token."""
+    reply = Reply().to(Phase.THINKING)
+    for _ in range(100):
+        reply = reply.add(Delta(text="word "), 0)
+    assert len(reply.written) == 500
+    assert reply.cut(7).text == "word wo"
+    assert reply.cut(7).finish is Finish.LENGTH
+    assert reply.cut(500) is reply

@@ -19,6 +19,7 @@ from core.domain.turn_id import TurnId
 from core.prompt.build import build
 from core.prompt.tokens import TokenEstimator
 from core.ratelimit.limiter import RateLimiter
+from core.reply.layout import CUT
 from core.settings.parameters import ChannelSettings
 from core.store.turns import Claimed, Turns
 from tests.bounds import HANG_SECONDS
@@ -126,6 +127,19 @@ async def test_answer_stopped_by_the_filter_is_explained(bot: Process, server: N
     """The bot always says something, even when the content filter stops the answer."""
     server.answer_next("", finish="content_filter")
     assert await bot.answer("hi")
+
+
+async def test_an_endless_answer_is_read_up_to_a_limit(redis_client: Redis, server: NebulaServer) -> None:
+    """The model may write for ever: at the limit the request ends, and the answer counts as cut by its length limit."""
+    server.fault(NebulaFault(stall_after=500))  # the stream is left before it stalls
+    server.answer_next("word " * 1000)
+    async with process(redis_client, server, reply_characters=1000) as bot:
+        question = bot.question("talk")
+        await bot.inbox.accept(question)
+        await bot.runner.idle()
+        [page] = bot.rooms.rooms[question.message].messages.values()
+        assert page.text == ("word " * 200).strip()
+        assert page.foot == CUT
 
 
 async def test_answer_that_nobody_saw_is_not_remembered(bot: Process, server: NebulaServer) -> None:
