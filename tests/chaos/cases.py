@@ -1,12 +1,16 @@
 """The cases of `make chaos`: what happens to the program while people ask, and what must be true afterwards."""
 
+import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import cycle
 
 from tests.chaos import seen
-from tests.chaos.scene import ChaosScene, Outcome, Row, outcome, scene
+from tests.chaos.scene import LOGS, ChaosScene, Outcome, Row, outcome, scene
+from tests.chaos.stranger import ENDLESS, MAX_LOOKUPS, Stranger, odd_kind
 from tests.chaos.takeover import Kill, longest_gap, takeovers
 from tests.chaos.world import TOKENS_PER_SECOND
 
@@ -20,6 +24,9 @@ RESTART_ROOMS, FEW_ROOMS = 60, 10
 # Seconds for each question: the fastest rate that two cores can bear beside the starting processes.
 KILLED_EACH_SECONDS, LOST_EACH_SECONDS, COPIED_EACH_SECONDS = 0.65, 0.5, 0.4
 ROLLED_EACH_SECONDS, SHORT_EACH_SECONDS = 0.5, 0.65
+HOSTILE_EACH_SECONDS, ACT_SECONDS = 0.8, 2.0  # for each question, between two acts of the stranger
+MAX_ACT_SECONDS = 20.0
+MAX_LOG_KB = 500
 
 
 async def replicas_killed(seed: int, turns: int = 300) -> Outcome:
@@ -155,9 +162,68 @@ async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
 
 def _begun_once(scene: ChaosScene) -> tuple[Row, list[str]]:
     """Whether the model began each answer once, without the requests that it refused; and the evidence."""
-    again = {number: many for number, many in seen.attempts(scene.world).items() if many != 1}
+    again = {number: many for number, many in seen.attempts(scene.world).items() if number and many != 1}
     row = Row("answers that were begun more or less than once", "0", str(len(again)), not again)
     return row, [f"question {number} was begun {many} times" for number, many in again.items()]
+
+
+async def hostile_person(seed: int, turns: int = 120, each_seconds: float = HOSTILE_EACH_SECONDS) -> Outcome:
+    """e: a stranger sends everything that hurts, beside the ordinary load; Slack's events come over HTTP."""
+
+    async def acting(scene: ChaosScene) -> None:
+        assert scene.stranger
+        urls, acts, acted = cycle(scene.world.urls), scene.stranger.acts(), 0
+        while await scene.pause(act_seconds) or acted < scene.stranger.many:
+            name, act = next(acts)
+            url = next(urls)
+            scene.world.slack.deliver_to(url)  # as a load balancer would
+            scene.world.note(f"stranger: {name}")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MAX_ACT_SECONDS):
+                    await act(url)
+            acted += 1
+
+    async with scene(seed, 2, RESTART_ROOMS if turns > RESTART_ROOMS else FEW_ROOMS, http=True) as found:
+        stranger = found.stranger = Stranger(found.world.slack, found.world.discord)
+        act_seconds = min(ACT_SECONDS, turns * each_seconds / stranger.many)
+        try:
+            await found.play(turns, turns * each_seconds, acting)
+        finally:
+            stranger.close()
+        rows, evidence = await found.rows()
+        more, why = _unhurt(found, stranger)
+    return outcome(found, [*rows, *more], [*evidence, *why])
+
+
+def _unhurt(scene: ChaosScene, stranger: Stranger) -> tuple[list[Row], list[str]]:
+    """What a stranger must not be able to do, and the evidence."""
+    world = scene.world
+    row, evidence = _begun_once(scene)
+    keys: dict[int, set[str]] = defaultdict(set)
+    for each in seen.requests(world):
+        keys[each.number].add(each.key)
+    moved = [number for number, some in keys.items() if number and len(some) > 1]
+    asked, open_ = stranger.open_ends()
+    endless = [each for each in world.nebula.requests if odd_kind(each) == ENDLESS]
+    read = sum(each.finished for each in endless)
+    lookups = sum(each.method == "users.info" for each in world.slack.calls)
+    anew = world.discord.gateway.identifies - len(world.replicas)
+    logged = sum(log.stat().st_size for log in world.folder.glob(LOGS)) // 1000
+    rows = [
+        row,
+        Row("ordinary questions that another process took over", "0", str(len(moved)), not moved),
+        Row("the stranger's odd questions without a visible end", f"0 of {asked}", str(len(open_)), not open_),
+        Row("endless answers read to their end, 20 MB", f"0 of {len(endless)}", str(read), not read),
+        Row("lookups of people in Slack", f"≤ {MAX_LOOKUPS}", str(lookups), lookups <= MAX_LOOKUPS),
+        Row("new sessions on Discord's gateway", "0", str(anew), not anew),
+        Row("the replicas' logs, kB", f"≤ {MAX_LOG_KB}", str(logged), logged <= MAX_LOG_KB),
+    ]
+    return rows, [*evidence, *(f"question {number} changed its process" for number in moved), *open_]
+
+
+async def short_hostile(seed: int, turns: int = 16) -> Outcome:
+    """A stranger who does everything once."""
+    return await hostile_person(seed, turns, SHORT_EACH_SECONDS)
 
 
 async def short(seed: int, turns: int = 24) -> Outcome:
@@ -196,5 +262,9 @@ CHAOS_CASES = {
     "b": ChaosCase("Redis killed every 5 s and frozen", store_lost),
     "c": ChaosCase("every event 1 to 4 times, 2 replicas", delivered_often),
     "d": ChaosCase("rolling restart of 2 replicas", rolling_restart),
+    "e": ChaosCase("a hostile person in the room, 2 replicas", hostile_person),
 }
-SHORT = ChaosCase("a little of everything", short)
+SHORT = {
+    "short": ChaosCase("a little of everything", short),
+    "short hostile": ChaosCase("a hostile person, briefly", short_hostile),
+}

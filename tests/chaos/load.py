@@ -62,7 +62,7 @@ class Load:
     def say(self, messages: tuple[ChatMessage, ...]) -> str:
         """The model's answer."""
         number = number_in(messages[-1].content)
-        return answer_to(number, self.words(number))
+        return answer_to(number, self.words(number)) if number else "Yes."  # to the stranger
 
     def words(self, number: int) -> int:
         """The length of the answer to this question; drawn on the first call."""

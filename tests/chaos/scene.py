@@ -19,6 +19,7 @@ from tests.bounds import HANG_SECONDS
 from tests.chaos import faults, seen
 from tests.chaos.judge import Verdict, judge, percentile
 from tests.chaos.load import ChaosRoom, Load
+from tests.chaos.stranger import Stranger
 from tests.chaos.takeover import Kill, takeovers
 from tests.chaos.world import ChaosWorld, world
 
@@ -27,6 +28,7 @@ MAX_STUB_SHARE = 0.01  # of the questions
 MAX_TAKEOVER_SECONDS = 10.0  # for 95 % of the takeovers
 ANSWER_WORDS = (20, 75)  # fewest and most words of an answer, two tokens each: 1 to 3 seconds
 _ROOT = Path(__file__).parents[2]
+LOGS = "r*/log"  # of the replicas, in the folder
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ |+].*\n)+.*")
 _ORDER, _HISTORY = ("order", "history order"), ("forgotten", "remembered twice", "remembered wrong")
 
@@ -62,6 +64,7 @@ class ChaosScene:
         self, world: ChaosWorld, load: Load, rng: random.Random, slack: list[ChaosRoom], discord: list[ChaosRoom]
     ) -> None:
         self.world, self.load, self.rng = world, load, rng
+        self.stranger: Stranger | None = None
         self.slack, self.discord = slack, discord
         self.kills: list[Kill] = []
         self.over = asyncio.Event()  # set when nothing more shall happen
@@ -110,18 +113,20 @@ class ChaosScene:
         """The rows of every case, and the evidence."""
         await self.load.look()
         shown, asked = seen.shown(self.world, self.load), self.load.asked()
-        verdict = judge(asked, [each.said for each in shown], await seen.kept(self.world))
+        kept = [each for each in await seen.kept(self.world) if not (self.stranger and self.stranger.owns(each.room))]
+        verdict = judge(asked, [each.said for each in shown], kept)
         endless, left = await seen.endless(self.world), await seen.waiting(self.world)
         accepted = [each for each in asked if each.accepted]
         kinds = Counter(each.kind for each in verdict.findings)
         wrong = {kind: many for kind, many in kinds.items() if kind not in (*_ORDER, *_HISTORY)}
+        waiting = {"still waiting": left} if left else {}
         failures = _failures(self.world.folder)
         refused, silently = self.load.refused()
         rows = [
             Row(
                 "one reply to each accepted question, whole or closed",
                 f"{len(accepted)} accepted of {len(asked)}",
-                f"{len(verdict.complete)} whole, {len(verdict.closed)} closed{_listed(wrong)}",
+                f"{len(verdict.complete)} whole, {len(verdict.closed)} closed{_listed(wrong | waiting)}",
                 not wrong and len(verdict.complete) + len(verdict.closed) == len(accepted) and not left,
             ),
             Row("order kept", "0 out of order", str(_count(kinds, _ORDER)), not _count(kinds, _ORDER)),
@@ -149,13 +154,15 @@ class ChaosScene:
 
 
 @asynccontextmanager
-async def scene(seed: int, replicas: int, rooms: int, copies: int = 1) -> AsyncIterator[ChaosScene]:
-    """A world with half of the rooms on each platform and with faults."""
+async def scene(
+    seed: int, replicas: int, rooms: int, copies: int = 1, *, http: bool = False
+) -> AsyncIterator[ChaosScene]:
+    """A world with half of the rooms on each platform and with faults. `http`: see `world`."""
     rng = random.Random(seed)
     load = Load(rng, ANSWER_WORDS, copies)
     folder = Path(mkdtemp(prefix="nb-chaos-"))  # a socket's path must be short
     try:
-        async with world(folder, replicas, load.say) as found:
+        async with world(folder, replicas, load.say, http=http) as found:
             slack, discord = load.enter(found, rooms // 2, rooms // 2)
             faults.switch_on(found, rng)
             yield ChaosScene(found, load, rng, slack, discord)
@@ -181,7 +188,7 @@ async def _run(happening: Callable[[ChaosScene], Awaitable[None]], scene: ChaosS
 def _failures(folder: Path) -> list[str]:
     """The logged tracebacks that lead through our own code; slack_sdk and discord.py log their own when a socket
     breaks."""
-    logs = "".join(log.read_text(errors="replace") for log in sorted(folder.glob("r*/log")))
+    logs = "".join(log.read_text(errors="replace") for log in sorted(folder.glob(LOGS)))
     return [found[0].strip() for found in _TRACEBACK.finditer(logs) if f'File "{_ROOT}' in found[0]]
 
 

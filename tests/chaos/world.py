@@ -8,18 +8,20 @@ import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from bots.sandbox.discord.server import DiscordServer
-from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack.server import SlackServer
 from core.domain.chat import ChatMessage
 from core.store.redis.embedded import bound, find_server
 from tests.bounds import HANG_SECONDS
+from tests.chaos.stranger import OddModel
 from tests.chaos.takeover import Kill
+from tests.ports import free_port
 from tests.scenarios.program import PROGRAM, environment
 
 LEASE_SECONDS = 7.0
@@ -28,7 +30,10 @@ TOKENS_PER_SECOND = 60.0  # of the model
 # Slack delivers again at once, after 1 min and after 5 min; sooner here, to keep a run short.
 SLACK_RETRY_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 16.0)
 PROCESS_TIMEOUT_SECONDS = HANG_SECONDS  # for a process to start or to end
-CONNECTED_LOG_LINES = (b"Slack: connected", b"on Discord as")  # logged by a process that is connected to both platforms
+# Logged by a process that is connected to both platforms; with Slack's events over HTTP it listens.
+CONNECTED_LOG_LINES = ((b"Slack: connected", b"Slack: listening"), (b"on Discord as",))
+MAX_OPEN_FILES = 256  # of a replica at its start, so that a few hundred connections are more than it may have
+_LIMITED = ("/bin/sh", "-c", f'ulimit -S -n {MAX_OPEN_FILES}; exec "$@"', "sh")
 
 
 class Store:
@@ -82,12 +87,13 @@ class Store:
 class Replica:
     """A slot for a process of the program. Each process has its own API key, by which the model distinguishes them."""
 
-    def __init__(self, name: str, folder: Path, settings: Callable[[str], dict[str, str]]) -> None:
+    def __init__(self, name: str, folder: Path, settings: Callable[[str], dict[str, str]], *, limited: bool) -> None:
+        """`limited`: the process starts with MAX_OPEN_FILES."""
         self.name = name
         self.key = ""
         self.since = 0.0  # when the process started, in monotonic seconds
         self._folder = folder
-        self._settings = settings
+        self._settings, self._limited = settings, limited
         self._started = 0
         self._offset = 0  # where the log of the current process begins
         self._serves = False
@@ -104,7 +110,7 @@ class Replica:
             log.flush()
             self._offset, self._serves, self.since = log.tell(), False, time.monotonic()
             self._process = await asyncio.create_subprocess_exec(
-                *bound([*PROGRAM, "run"]),
+                *bound([*(_LIMITED if self._limited else ()), *PROGRAM, "run"]),
                 cwd=self._folder,
                 env=environ,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -134,7 +140,7 @@ class Replica:
             with (self._folder / "log").open("rb") as log:
                 log.seek(self._offset)
                 said = log.read()
-            self._serves = all(words in said for words in CONNECTED_LOG_LINES)
+            self._serves = all(any(words in said for words in lines) for lines in CONNECTED_LOG_LINES)
         return self._serves and self._process.returncode is None
 
 
@@ -142,19 +148,25 @@ class ChaosWorld:
     """The servers, the store and the replicas together."""
 
     def __init__(
-        self, folder: Path, slack: SlackServer, discord: DiscordServer, nebula: NebulaServer, replicas: int
+        self, folder: Path, slack: SlackServer, discord: DiscordServer, nebula: OddModel, replicas: int, http: bool
     ) -> None:
         self.folder, self.slack, self.discord, self.nebula = folder, slack, discord, nebula
         self.store = Store(folder)
-        self.replicas = [Replica(f"r{n}", folder / f"r{n}", self._settings) for n in range(1, replicas + 1)]
+        ports = [free_port() if http else 0 for _ in range(replicas)]
+        self.urls = tuple(f"http://127.0.0.1:{port}/slack/events" for port in ports if port)
+        self.replicas = [
+            Replica(f"r{n}", folder / f"r{n}", partial(self._settings, port), limited=http)
+            for n, port in enumerate(ports, start=1)
+        ]
 
-    def _settings(self, key: str) -> dict[str, str]:
+    def _settings(self, port: int, key: str) -> dict[str, str]:
+        over_http = {"SLACK_SIGNING_SECRET": self.slack.signing_secret, "SLACK_PORT": str(port)}
         return {
+            **(over_http | {"SLACK_HOST": "127.0.0.1"} if port else {"SLACK_APP_TOKEN": self.slack.app_token}),
             "NEBULA_API_KEY": key,
             "NEBULA_BASE_URL": self.nebula.base_url,
             "NEBULA_PLATFORM_URL": self.nebula.platform_url,
             "SLACK_BOT_TOKEN": self.slack.bot_token,
-            "SLACK_APP_TOKEN": self.slack.app_token,
             "SLACK_API_URL": self.slack.api_url,
             "DISCORD_TOKEN": self.discord.token,
             "DISCORD_API_URL": self.discord.api_url,
@@ -188,21 +200,22 @@ class ChaosWorld:
 
 @asynccontextmanager
 async def world(
-    folder: Path, replicas: int, say: Callable[[tuple[ChatMessage, ...]], str]
+    folder: Path, replicas: int, say: Callable[[tuple[ChatMessage, ...]], str], *, http: bool = False
 ) -> AsyncIterator[ChaosWorld]:
-    """Start and connect everything. `say` returns the model's answers. All logs are in `folder`, whose path is
-    short."""
+    """Start and connect everything. `say` returns the model's answers. `http`: Slack's events come over HTTP. All logs
+    are in `folder`, whose path is short."""
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(SlackServer(retry_delays=SLACK_RETRY_SECONDS))
         discord = await stack.enter_async_context(DiscordServer())
-        nebula = await stack.enter_async_context(NebulaServer(answer=say, pace=TOKENS_PER_SECOND))
-        found = ChaosWorld(folder, slack, discord, nebula, replicas)
+        nebula = await stack.enter_async_context(OddModel(answer=say, pace=TOKENS_PER_SECOND))
+        found = ChaosWorld(folder, slack, discord, nebula, replicas, http)
         stack.push_async_callback(found.store.close)
         await found.store.start()
         for replica in found.replicas:
             await replica.start()
             stack.push_async_callback(replica.kill)
         await found.connected()
+        slack.deliver_to(next(iter(found.urls), ""))
         yield found
 
 
