@@ -83,6 +83,8 @@ def discord_message(text: str) -> None:
         role_mentions=[],
         content=text,
         message_snapshots=[],
+        reference=None,
+        embeds=[],
         attachments=[],
         created_at=discord.utils.utcnow(),
     )

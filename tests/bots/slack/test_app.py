@@ -99,7 +99,7 @@ async def test_an_image_alone_is_refused_with_a_sentence(redis_url: str, channel
     """The bot can't read files, and says so to a person who sends nothing else."""
     async with slack_room(redis_url) as room:
         await room.say("ann", channel, text, files=[IMAGE])
-        await room.answered(channel, "not files or images")
+        await room.answered(channel, "read files or images")
         await room.quiet()
         assert len(room.said(channel)) == 1
         assert not room.nebula.requests
