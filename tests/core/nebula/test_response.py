@@ -60,6 +60,13 @@ WHOLE = "".join(SAID)
 MESSAGE = {"role": "assistant", "content": WHOLE}
 SO_FAR = ["".join(SAID[: number + 1]) for number in range(len(SAID))]
 
+ANTHROPIC: list[tuple[str, dict[str, Any]]] = [
+    ("message_start", {"message": {"role": "assistant", "content": []}}),
+    *(("content_block_delta", {"delta": {"type": "text_delta", "text": piece}}) for piece in SAID),
+    ("message_delta", {"delta": {"stop_reason": "end_turn"}}),
+    ("message_stop", {}),
+]
+
 BODIES = {
     "plain": sse(*map(chunk, SAID), chunk(finish="stop")),
     "a message at the end": sse(*map(chunk, SAID), chunk(finish="stop", message=MESSAGE)),
@@ -108,13 +115,7 @@ BODIES = {
         *({"choices": [{"delta": {"content": None, "refusal": piece}}]} for piece in SAID), chunk(finish="stop")
     ),
     "Anthropic's own form": b"".join(
-        f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n".encode()
-        for name, fields in (
-            ("message_start", {"message": {"role": "assistant", "content": []}}),
-            *(("content_block_delta", {"delta": {"type": "text_delta", "text": piece}}) for piece in SAID),
-            ("message_delta", {"delta": {"stop_reason": "end_turn"}}),
-            ("message_stop", {}),
-        )
+        f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n".encode() for name, fields in ANTHROPIC
     ),
     "a whole answer": json.dumps({"choices": [{"message": MESSAGE, "finish_reason": "stop"}]}).encode(),
     "a whole answer on several lines": json.dumps({"choices": [{"message": MESSAGE}]}, indent=1).encode() + b"\n",
