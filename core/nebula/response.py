@@ -14,7 +14,7 @@ from core.nebula.sse import MAX_EVENT_BYTES, EventDecoder, EventTooLong, ServerS
 from core.nebula.templates import TurnEnd
 from core.nebula.wire import Chunk, clean, parse, words
 
-MAX_WHOLE_BYTES = 8 << 20  # of a response that is not a stream
+MAX_WHOLE_BYTES = 2 << 20  # of a response that is not a stream: it is parsed in one go, which takes 0.1 s
 HIDDEN_PROMPT_TOKENS = 4096  # what a server may put before our messages: a chat template, instructions of its own
 _REPEATED_CHARACTERS = 16  # text that repeats all text so far counts as a repetition from this length
 _REPLAYED_CHARACTERS = 64  # the same for text that comes once in the middle of a stream, after several pieces

@@ -4,10 +4,12 @@ The format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsi
 """
 
 import codecs
+import re
 from dataclasses import dataclass
 
 import msgspec
 
+_DATA_AGAIN = re.compile(rb"(?:data: ?)+")
 MAX_EVENT_BYTES = 1 << 20  # a token takes a few hundred
 
 
@@ -114,8 +116,8 @@ class EventDecoder:
         elif line.startswith((b"{", b"[DONE]")):  # a failure that knows nothing of the stream it is in
             field, value = b"data", line
         if field == b"data":
-            while value.startswith(b"data:"):
-                value = value[5:].removeprefix(b" ")
+            if doubled := _DATA_AGAIN.match(value):
+                value = value[doubled.end() :]
             if len(self._data) == 1 and _begins_event(value) and _is_object(self._data[0]):
                 self._dispatch(events)
                 self._dense = True

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -428,3 +429,21 @@ def test_twice_the_text_costs_twice_the_time(piece: str) -> None:
         return time.process_time() - begun
 
     assert min(cost(8000) for _ in range(3)) <= 2.5 * min(cost(4000) for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    "piece", [b"data: ", b"data: {}\n\n", b"\n\n", b"event: x\n", b"data: x\n", b"data: {\n", b": x\n", b"\r", b"{\n"]
+)
+def test_twice_the_bytes_cost_twice_the_time(piece: bytes) -> None:
+    """Whatever a server repeats, as one endless line or as countless events."""
+
+    def cost(size: int) -> float:
+        data, begun = b": \n" + piece * (size // len(piece)), time.process_time()
+        decoder = ResponseDecoder("m")
+        for start in range(0, len(data), 1 << 16):
+            decoder.feed(data[start : start + (1 << 16)])
+        with suppress(AttemptFailed):
+            decoder.close()
+        return time.process_time() - begun
+
+    assert min(cost(400_000) for _ in range(3)) <= 2.5 * min(cost(200_000) for _ in range(3)) + 0.001
