@@ -275,6 +275,9 @@ def test_a_malformed_piece_of_the_answer_is_told() -> None:
         ),
         (sse({"type": "error", "error": {"message": "prompt is too long: 9 tokens > 8 maximum"}}), ContextTooLong),
         (sse(chunk("<tool_call>{}</tool_call>", "stop")), NoAnswer),
+        (sse(chunk('<function=search>{"q":1}</function>', "stop")), NoAnswer),
+        (sse(chunk('[TOOL_CALLS][{"name":"f"}]', "stop")), NoAnswer),
+        (sse(chunk('<|python_tag|>{"name":"f"}', "stop")), NoAnswer),
         (sse(chunk("<|im_end|>", "stop")), NoAnswer),
     ],
 )
@@ -339,6 +342,12 @@ FAMILIES = [
     "<|im_start|>assistant\nYes.<|im_end|>",
     "<|start_header_id|>assistant<|end_header_id|>\n\nYes.<|eot_id|>",
     "analysisHm.assistantfinalYes.",
+    "<Thought>Hm.</Thought>\n<Output>Yes.</Output>",
+    "<think>Hm.</think>\n<|begin_of_box|>Yes.<|end_of_box|>",
+    "Here is my thought process:\nHm.\nHere is my response:\nYes.",
+    "Here's my thought process: Hm.\n\nHere's my response:\n\nYes.",
+    "Yes.assistant\n\nHow can I help?assistant\n\nBye.",
+    "Yes.assistant",
 ]
 
 
@@ -359,6 +368,10 @@ def test_the_thought_of_every_family_is_separated(content: str, size: int) -> No
         "gpt-oss writes <|channel|>final<|message|> first.",
         "Write `[THINK]` before it.",
         "analysis",
+        "Here is my bill.",
+        "<output> is an HTML element, as in <output>x</output>",
+        "Ask the assistant\n\nThen go.",
+        "Yes!assistants help",
     ],
 )
 @pytest.mark.parametrize("size", [1, 1000])
@@ -368,7 +381,24 @@ def test_text_about_thoughts_stays(text: str, size: int) -> None:
     assert answer(sse(*map(chunk, pieces), chunk(finish="stop")))[:2] == (text, "")
 
 
-TOKENS = [*ENDS, *ABOUT, "<", "|", "`", "```\n", " ", "\n", "word ", "<|im", "_end|>"]
+TOKENS = [
+    *ENDS,
+    *ABOUT,
+    "!assistant",
+    "assistant\n\n",
+    "assist",
+    ".ass",
+    "\n\n",
+    "<",
+    "|",
+    "`",
+    "```\n",
+    " ",
+    "\n",
+    "word ",
+    "<|im",
+    "_end|>",
+]
 
 
 @given(st.lists(st.sampled_from(TOKENS), max_size=6), st.data())
