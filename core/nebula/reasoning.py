@@ -44,7 +44,7 @@ class _Tags:
     def __init__(self, *tags: str, keep: str = "") -> None:
         self._tags, self._keep = tuple(tag.lower() for tag in tags), keep
         self._pattern = re.compile("|".join(map(re.escape, tags)), re.IGNORECASE)
-        self._first = re.compile(f"[{re.escape(''.join({tag[0] for tag in self._tags}))}]")
+        self._first = re.compile(f"[{re.escape(''.join({tag[0] for tag in self._tags}))}]", re.IGNORECASE)
         self._longest = max(map(len, tags))
 
     def possible(self, content: str) -> bool:

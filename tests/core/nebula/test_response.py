@@ -356,7 +356,9 @@ FAMILIES = [
 def test_the_thought_of_every_family_is_separated(content: str, size: int) -> None:
     """Each family of models has its own tags; they may be cut anywhere."""
     pieces = [content[start : start + size] for start in range(0, len(content), size)]
-    text, thought, _ = answer(sse(*map(chunk, pieces), chunk(finish="stop")))
+    body = sse(*map(chunk, pieces), chunk(finish="stop"))
+    text, thought, _ = answer(body)
+    assert answer(body, range(len(body))) == (text, thought, Finish.STOP)
     assert (text, thought.strip()) == ("Yes.", "Hm." if "Hm." in content else "")
 
 
