@@ -5,7 +5,9 @@ NebulaBotError
 │   ├── BadKey                 the API refuses the key
 │   ├── NoCredits              the account is empty
 │   ├── RateLimited            too many requests or tokens; retry_after in seconds, if the server gave it
-│   ├── Blocked                something in front of the API refuses the bot: a firewall, a CDN, a proxy
+│   ├── Blocked                the API, or a firewall, a CDN or a proxy in front of it, refuses the bot's place
+│   ├── WrongAddress           something else than the API answers at its address
+│   ├── Filtered               a content filter refuses the question or its history
 │   ├── ContextTooLong         the request does not fit the model
 │   ├── UnknownModel           the API does not offer this model, or not to this key
 │   ├── BadRequest             the API refused a parameter
@@ -68,8 +70,22 @@ class RateLimited(ModelError):
 
 class Blocked(ModelError):
     notice = (
-        "Something between this bot and Nebula, such as a firewall or a CDN, refuses its requests. "
+        "Nebula, or something in front of it such as a firewall, refuses requests from where this bot runs. "
         "Please ask whoever runs the bot to look into it."
+    )
+
+
+class WrongAddress(ModelError):
+    notice = (
+        "Nebula does not answer at the address that this bot uses. Please try again later, or ask whoever runs the "
+        "bot to check NEBULA_BASE_URL."
+    )
+
+
+class Filtered(ModelError):
+    notice = (
+        "A content filter refused this question, or the history that goes with it. Please ask in other words, or "
+        "clear the history with `!reset`."
     )
 
 

@@ -16,7 +16,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 from core import metrics
 from core.domain.beat import Beat
 from core.domain.chat import Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
-from core.domain.errors import BrokenStream, ModelTimeout, ServerTrouble
+from core.domain.errors import BadRequest, BrokenStream, ModelTimeout, ServerTrouble
 from core.nebula import catalog, private_api
 from core.nebula.dialect import STANDARD, Dialect, adapted
 from core.nebula.failures import AttemptFailed, from_response, refusal_words
@@ -32,6 +32,7 @@ AFTER_FINISH_SECONDS = 2.0  # of silence: for the token counts and the end mark,
 CATALOG_BYTES = 8 << 20
 DIALECT_SECONDS = 3600.0  # how long to remember what a server takes
 MAX_ADAPTIONS = 4  # of one request to what a server takes
+_ENCODINGS = ("gzip", "deflate", "compress", "br", "zstd", "snappy", "lz4", "bzip2", "xz")
 DRAIN_SECONDS = 0.25  # for the rest of the body, so that the connection can be reused
 
 # aiohttp's own errors too: the transport between httpx and aiohttp does not translate all of them
@@ -194,13 +195,13 @@ class Nebula:
     async def _ask(
         self, request: ChatRequest, model: str, streamed: bool, deadline: float
     ) -> AsyncIterator[tuple[httpx.Response, int]]:
-        """The response to a request, if its status is 200, and the size of the request. Raises AttemptFailed."""
+        """The response to a request, if its status is a success, and the size of the request. Raises AttemptFailed."""
         dialect, adaptions = self._dialects.get(model, STANDARD), 0
         while True:
-            fields = request_fields(request, model, dialect, stream=streamed)
+            fields = request_fields(request, model, dialect, stream=streamed and dialect.stream)
             content = request_body(fields)
             async with self._post(content, streamed, deadline) as response:
-                if response.status_code == 200:
+                if response.is_success:  # some frameworks say 201
                     if adaptions:
                         self._dialects[model] = dialect
                     yield response, len(content)
@@ -209,7 +210,12 @@ class Nebula:
                 failed = from_response(response.status_code, body, response.headers, model, time.time())
             unset = frozenset(name for name, value in fields.items() if value is None)
             other = adapted(dialect, response.status_code, refusal_words(body), frozenset(fields), unset)
-            if other is None or other == dialect or adaptions == MAX_ADAPTIONS:
+            if (
+                type(failed.error) not in (BadRequest, ServerTrouble)
+                or other is None
+                or other == dialect
+                or adaptions == MAX_ADAPTIONS
+            ):
                 raise failed
             dialect, adaptions = other, adaptions + 1
 
@@ -304,9 +310,13 @@ async def _error_body(response: httpx.Response) -> bytes:
 
 
 def _encoding(response: httpx.Response) -> str:
-    """The encoding of a body, "" for none. We accept none: a small body could become a huge one."""
-    encoding = response.headers.get("content-encoding", "").strip().lower()
-    return "" if encoding in ("", "identity") else repr(encoding[:40])
+    """The encoding of a body, "" for none. We accept none: a small body could become a huge one.
+
+    Many servers of streams say `none`, so that no proxy compresses them, and some name a character set.
+    """
+    encodings = response.headers.get("content-encoding", "").lower().replace(" ", "").split(",")
+    found = [each for each in encodings if each.removeprefix("x-") in _ENCODINGS]
+    return repr(found[0]) if found else ""
 
 
 def _types(error: BaseException) -> str:

@@ -30,11 +30,20 @@ _SYSTEM = re.compile(
 )
 
 
+_STREAM = re.compile(
+    r"(?<![a-z_])stream(?:ing|ed)?\b(?!_)[^\n]{0,60}?(?:not|n't|un)[ -]?(?:be |yet )?(?:supp|allow|perm|avail|enabl)"
+    r"|['`\"]stream['`\"]? does not|verified to stream"
+    r"|(?:not|n't|un)[ -]?support(?:s|ed)? (?:stream(?:ing)?\b(?! ?_?option)|['`\"]stream['`\"])"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How to write a request. `system`: the role is known; without it the rules are in front of the first message.
+    """How to write a request. `stream`: answers can be streamed; else they come as a whole. `system`: the role is
+    known; without it the rules are in front of the first message.
     `nulls`: parameters may be null. `omitted`: fields to leave out. `output`: the name of the limit on the answer."""
 
+    stream: bool = True
     system: bool = True
     nulls: bool = True
     omitted: frozenset[str] = frozenset()
@@ -55,6 +64,8 @@ def adapted(dialect: Dialect, status: int, words: str, sent: frozenset[str], uns
         return replace(dialect, system=False)
     if status not in (400, 422):
         return None
+    if dialect.stream and "stream_options" in sent and _STREAM.search(words):
+        return replace(dialect, stream=False)
     named = [field for field in _FIELDS if field in sent and field in words]
     if "include_usage" in words and "stream_options" in sent:
         named = ["stream_options"]

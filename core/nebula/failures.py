@@ -15,12 +15,14 @@ from core.domain.errors import (
     BadRequest,
     Blocked,
     ContextTooLong,
+    Filtered,
     ModelError,
     ModelTimeout,
     NoCredits,
     RateLimited,
     ServerTrouble,
     UnknownModel,
+    WrongAddress,
 )
 from core.nebula.overflow import overflows, read
 
@@ -37,11 +39,32 @@ _CREDITS = re.compile(
 _KEY = re.compile(
     r"no_db_connection|auth_error|expired_key|invalid_api_key|token_not_found|authentication error|unauthorized"
     r"|(invalid|incorrect|wrong|expired|missing|no) (api[ _-]?key|proxy server token|access token)"
-    r"|api[ _-]?key not valid"
+    r"|api[ _-]?key not valid|login fail"
+)
+# A filter refuses the question. Azure, OpenAI, DashScope, DeepSeek, OpenRouter, GLM, Moonshot, Gemini, xAI, Bedrock.
+_FILTERED = re.compile(
+    r"content[ _-]?filter|content[ _-]?(?:management |usage )?polic|contentpolicyviolation|responsibleaipolicy"
+    r"|data_?inspection_?failed|inappropriate content|content exists risk|requires moderation|moderation_blocked"
+    r"|\b(?:input|prompt|request|content|message)s? (?:was |were |is |has been |have been )flagged"
+    r"|safety[ _](?:system|check)|prohibited_content|guardrail|violat\w+ (?:\w+ ){0,3}(?:guidelines|polic)"
+    r"|considered high risk|敏感内容|敏感信息|不安全|违规"
+)
+# A refusal of the place where the bot runs.
+_PLACE = re.compile(
+    r"unsupported_country"
+    r"|(?:country|region|territory|location)\b[^\n]{0,40}?\b(?:not|is un)[ -]?(?:supported|available)"
+    r"|not (?:supported|available) in your (?:country|region)|network settings"
+    r"|ip_not_authorized|\bip(?: address)?\b[^\n]{0,40}?not (?:authorized|allowed|permitted)"
 )
 _MODEL = re.compile(
     r"model_not_found|key_model_access_denied|team_model_access_denied|invalid model name|model_not_supported"
-    r"|model\b.{0,120}?\b(does ?n[o']t exist|not exist|not found|is not available|not allowed|no access)"
+    r"|models?\b.{0,120}?\b(does ?n[o']t exist|not exist|not found|is not available|not allowed|no access)"
+    r"|\bmodel\b.{0,120}?\b(is |been )(decommissioned|retired|deprecated|discontinued)|model identifier is invalid"
+    r"|(invalid|unsupported)[ _]model\b|not a chat model|does not support (the )?chat completions"
+    r"|deploymentnotfound|deployment\b.{0,60}?does not exist|unable to access (non-serverless )?model"
+    r"|model_not_available"
+    r"|no endpoints found|no allowed providers|on-demand throughput|no models? (is |are )?(currently )?loaded"
+    r"|(^|\n)model: \S+(\n|\Z)"
     r"|model [`'\"]?\S{1,100} is not supported|not a valid model|no such model|unknown model"
     r"|(not allowed to access|(don't|do not) have access to) (this |the )?model"
     r"|no (healthy )?deployments? (found |available )?for"
@@ -54,21 +77,23 @@ _DURATION = re.compile(
     r"(?=.*\d)(?:(\d+(?:\.\d+)?)h(?:ours?)?)?(?:(\d+(?:\.\d+)?)m(?:in(?:utes?)?)?)?"
     r"(?:(\d+(?:\.\d+)?) ?s(?:ec(?:onds?)?)?)?(?:(\d+(?:\.\d+)?) ?ms)?"
 )
-_AGAIN_IN = re.compile(r"(?:try|retry) again in ((?:\d+(?:\.\d+)? ?(?:ms|h|m|s)(?:ec\w*|in\w*)? ?)+)")
+_AGAIN_IN = re.compile(r"(?:try|retry)(?: again)? (?:in|after) ((?:\d+(?:\.\d+)? ?(?:ms|h|m|s)(?:ec\w*|in\w*)? ?)+)")
 # The page of a CDN, a firewall or a proxy: it says nothing about our key.
 _PAGE = re.compile(
     r"(?i)^\s*<(?:!doctype|html|head|body|\?xml|h1|center|title)|cloudflare|error code: 1\d{3}|cf-ray|just a moment"
     r"|attention required|akamai|incapsula|sucuri|request unsuccessful"
 )
-_SIZES = ("n_ctx", "n_prompt_tokens")
+_SIZES, _SIZE = ("n_ctx", "n_prompt_tokens"), re.compile(r"[0-9]{1,12}")
 _STATUS = re.compile(r"[45]\d\d")
-_DAILY = re.compile(r"per[ _-]day|daily|requests?/day|\brpd\b|\btpd\b")
+_DAILY = re.compile(r"per[ _-]?day|daily|requests?/day|\brpd\b|\btpd\b")
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 _SECRET = re.compile(r"(?i)^(sk|ak|pk|key|bearer)[-_]|[0-9a-f]{16}")
+_PASSING = (408, 409, 424, 425)  # of the client errors, those that another attempt may not meet; 424 is TGI's
 # The status that an error object without one stands for; the first match counts.
 _GUESSES = (
+    (_FILTERED, 400),
     (_CREDITS, 402),
-    (re.compile(r"rate[ _-]?limit|too many requests|throttl"), 429),
+    (re.compile(r"rate[ _-]?limit|too many requests|throttl|\bqps\b|request limit"), 429),
     (_KEY, 401),
     (re.compile(r"time[ds]?[ _-]?out"), 408),
     (_MODEL, 404),
@@ -101,8 +126,10 @@ def from_stream(error: object, model: str) -> AttemptFailed:
     if overflows(words):
         return _failed(400, error, None, model)
     for name, text in _strings(error):
-        if name in ("code", "status", "status_code") and _STATUS.fullmatch(text):
-            return _failed(int(text), error, None, model)
+        if name in ("code", "status", "status_code", "statusCode", "http_code") and _STATUS.fullmatch(text):
+            # our address is right: some of what is behind it is not
+            found = text not in ("404", "405", "410") or _MODEL.search(words)
+            return _failed(int(text) if found else 500, error, None, model)
     return _failed(next((status for guess, status in _GUESSES if guess.search(words)), 500), error, None, model)
 
 
@@ -154,34 +181,42 @@ def _failed(status: int, error: object, wait: float | None, model: str) -> Attem
             cause.retry_after = wait = _seconds(found[1].replace(" ", ""), 1.0, 0.0)
         # Each attempt counts against the limit, and no turn can wait for a daily limit to end.
         return AttemptFailed(cause, again=not _DAILY.search(words), once=True, wait=wait)
-    again = (status >= 500 or status == 408) and isinstance(cause, ServerTrouble | ModelTimeout)
+    again = (status >= 500 or status in _PASSING) and isinstance(cause, ServerTrouble | ModelTimeout)
     return AttemptFailed(cause, again=again, wait=wait)
 
 
 def _classify(status: int, words: str, detail: str, wait: float | None, model: str, error: object) -> ModelError:
     page = isinstance(error, str) and _PAGE.search(error[:2000]) is not None
+    if status not in (401, 402, 404, 429) and _FILTERED.search(words):
+        return Filtered(detail)
+    if status == 429 and _AGAIN_IN.search(words):
+        return RateLimited(detail, wait)  # Gemini says "quota" for each limit, and when to come again if time helps
     if status == 402 or (status not in (401, 404) and _CREDITS.search(words)):
         return NoCredits(detail)
     if status == 413 or (status not in (401, 402) and overflows(words, surely=status in (403, 429))):
-        said = read(words, {name: int(text) for name, text in _strings(error) if name in _SIZES and text.isdecimal()})
+        said = read(
+            words, {name: int(text) for name, text in _strings(error) if name in _SIZES and _SIZE.fullmatch(text)}
+        )
         return ContextTooLong(detail, said.window, said.prompt)
-    if status == 429 or (status < 500 and _THROTTLED.search(words)):
+    if status in (429, 498) or (status < 500 and _THROTTLED.search(words)):  # 498: Groq's capacity
         return RateLimited(detail, wait)
+    if status in (400, 401, 403) and _PLACE.search(words):
+        return Blocked(f"{detail}: not from here")
     if status in (403, 407, 451) and (page or status != 403):
         return Blocked(f"{detail}: refused by a web page")
     if status == 401 or (status == 400 and _KEY.search(words)):
         return BadKey(detail)
     if status in (408, 504, 524):
         return ModelTimeout(detail)
-    if status in (400, 403, 404, 422) and _MODEL.search(words):
+    if status in (400, 403, 404, 410, 422) and (_MODEL.search(words) or (status == 410 and "model" in words)):
         return UnknownModel(detail, model)
     if status == 403:
         return BadKey(detail)
-    if status == 404:
-        return ServerTrouble(f"{detail}: no such endpoint")
+    if status < 400 or status in (404, 405, 410):
+        return WrongAddress(f"{detail}: no such endpoint")
     if page:
         return ServerTrouble(f"{detail}: a web page")
-    return BadRequest(detail) if 400 <= status < 500 and status != 405 else ServerTrouble(detail)
+    return BadRequest(detail) if status < 500 and status not in _PASSING else ServerTrouble(detail)
 
 
 def _words(error: object) -> str:

@@ -28,7 +28,8 @@ _WORDS = re.compile(
     r"|range of (?:input|prompt) length|too many (?:input |prompt |total )?tokens|(?:reduce|shorten) (?:the|your) "
     r"(?:length|size|prompt|input|message|conversation|context|number of tokens)|indices sequence length"
     r"|tokens? limit (?:exceeded|reached)|expected maxlength|超长|(?:长度|token).{0,12}(?:超过|超出|过长)"
-    r"|(?:超过|超出).{0,16}(?:长度|token|上限)|输入过长"
+    r"|(?:超过|超出).{0,16}(?:长度|token|上限)|输入.{0,6}?过长|max input characters|context is full"
+    r"|inputs?`? tokens \+ `?max_new_tokens"
 )
 # A limit on how often or how much we may ask: time helps, not a shorter message.
 _RATE = re.compile(
@@ -49,6 +50,7 @@ _T = r"(?: input| prompt)?(?: tokens?)?"
 _PAIRS = (
     (re.compile(rf"{_N}{_T} \+ \d[\d,]* ?> ?{_N}"), False),  # Anthropic, with max_tokens
     (re.compile(rf"{_N}{_T} ?(?:>|exceeds?) ?{_N}"), False),
+    (re.compile(rf"{_N}{_T} is (?:greater|larger|longer) than[^\d\n]{{0,70}}{_N}"), False),  # TabbyAPI
     (re.compile(rf"token count \(?(?:is |of )?{_N}\)?[^\d\n]{{0,70}}{_N}"), False),  # Gemini, Copilot, Vertex
     (re.compile(rf"request(?:ed tokens)? \({_N}{_T}\) exceeds?[^\d\n]{{0,60}}{_N}"), False),  # llama.cpp
     (

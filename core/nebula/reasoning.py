@@ -26,7 +26,7 @@ import re
 from enum import Enum, auto
 
 from core.domain.chat import Delta, Finish
-from core.nebula.templates import ANSWER_TAGS, OWN_HEADERS, THOUGHT_TAGS
+from core.nebula.templates import ANSWER_TAGS, OWN_HEADERS, SAID_ANSWER, SAID_THOUGHT, THOUGHT_TAGS
 
 MAX_JUDGED_TAGS = 100  # closing tags in one answer; an answer with more of them is about tags
 _UNOPENED = re.compile(r"(?<![a-z0-9])r1(?![0-9])|deepseek-?r1|qwq|(?<!no)(?<!no-)(?<!non)(?<!non-)thinking")
@@ -44,7 +44,7 @@ class _Tags:
     def __init__(self, *tags: str, keep: str = "") -> None:
         self._tags, self._keep = tuple(tag.lower() for tag in tags), keep
         self._pattern = re.compile("|".join(map(re.escape, tags)), re.IGNORECASE)
-        self._first = re.compile(f"[{re.escape(''.join({tag[0] for tag in self._tags}))}]")
+        self._first = re.compile(f"[{re.escape(''.join({tag[0] for tag in self._tags}))}]", re.IGNORECASE)
         self._longest = max(map(len, tags))
 
     def possible(self, content: str) -> bool:
@@ -86,7 +86,8 @@ _CHANNEL, _MESSAGE, _ASSISTANT = "<|channel|>", "<|message|>", "<|start|>assista
 _CHANNEL_ENDS = _Tags("<|end|>", "<|call|>", "<|return|>", _ASSISTANT, _CHANNEL, keep=_CHANNEL)
 _MAX_CHANNEL_NAME = 200
 _GLUED, _GLUED_END = "analysis", _Tags("assistantfinal")
-_BEGINNINGS = (*THOUGHT_TAGS, *THOUGHT_TAGS.values(), *ANSWER_TAGS, *OWN_HEADERS, _CHANNEL, _GLUED)
+_SAID_ANSWER = _Tags(*SAID_ANSWER)
+_BEGINNINGS = (*THOUGHT_TAGS, *THOUGHT_TAGS.values(), *ANSWER_TAGS, *OWN_HEADERS, *SAID_THOUGHT, _CHANNEL, _GLUED)
 
 
 def thinks_unopened(model: str) -> bool:
@@ -228,6 +229,10 @@ class Splitter:
             self._state, self._closer = _State.HELD, _GLUED_END
             self._held.append(_GLUED)
             return begun[len(_GLUED) :], False
+        if said := next((each for each in SAID_THOUGHT if lower.startswith(each)), ""):
+            self._state, self._closer = _State.HELD, _SAID_ANSWER
+            self._held.append(begun[: len(said)])
+            return begun[len(said) :], False
         if self._unopened and not content.startswith("\n\n"):
             self._state, self._closer = _State.HELD, _ANY
             return content, False

@@ -12,11 +12,14 @@ from core.nebula.failures import AttemptFailed, from_stream
 from core.nebula.reasoning import Splitter, thinks_unopened
 from core.nebula.sse import MAX_EVENT_BYTES, EventDecoder, EventTooLong, ServerSentEvent
 from core.nebula.templates import TurnEnd
-from core.nebula.wire import Chunk, parse, words
+from core.nebula.wire import Chunk, clean, parse, words
 
-MAX_WHOLE_BYTES = 8 << 20  # of a response that is not a stream
+MAX_WHOLE_BYTES = 2 << 20  # of a response that is not a stream: it is parsed in one go, which takes 0.1 s
 HIDDEN_PROMPT_TOKENS = 4096  # what a server may put before our messages: a chat template, instructions of its own
 _REPEATED_CHARACTERS = 16  # text that repeats all text so far counts as a repetition from this length
+_REPLAYED_CHARACTERS = 64  # the same for text that comes once in the middle of a stream, after several pieces
+_REPLAYED_PIECES = 3
+_END_EVENTS = ("done", "end", "complete", "completed")
 
 
 class ResponseDecoder:
@@ -38,6 +41,7 @@ class ResponseDecoder:
         self._finish: Finish | None = None
         self._lifted: Finish | None = None  # a finish after which more text came
         self._usage: Usage | None = None
+        self._half = ""  # of a character that the server has split over two chunks
         self._failed: AttemptFailed | None = None
         self._malformed = self._lost = False  # there was a malformed event; it held a piece of the answer
         self._fields: list[str] | None = []  # the thought of the reasoning field, while there is no other content
@@ -67,7 +71,7 @@ class ResponseDecoder:
                 self._start = data[-3:]
                 return None
             self._kind = start[0]
-            if self._kind in b"{<":
+            if self._kind in b"{<[":
                 self._lines, data = _Lines(), start
         try:
             return self._add(self._lines.feed(data) if self._lines else self._events.feed(data))
@@ -133,10 +137,10 @@ class ResponseDecoder:
         for event in events:
             if self.ended:
                 break
-            if event.data == "[DONE]":
+            if event.data == "[DONE]" or event.data[:20].strip(" \"'").upper() == "[DONE]":
                 self.ended = True
                 break
-            if not event.name and (said := words(event.data)) is not None:
+            if not (event.name or self._half) and (said := words(event.data)) is not None:
                 if said:
                     self._lift()
                 content += self._texts.add(said)  # where the text is split does not matter
@@ -149,7 +153,8 @@ class ResponseDecoder:
             self._note(chunk)
             if self._failed:
                 break
-            said = self._texts.add(chunk.text, whole=chunk.message, last=chunk.finish is not None)
+            said = clean(chunk.text) if chunk.message else self._whole_characters(chunk.text)
+            said = self._texts.add(said, whole=chunk.message, last=chunk.finish is not None)
             thinking = self._thoughts.add(chunk.thought, whole=chunk.message, last=chunk.finish is not None)
             if thinking:
                 split(content, "")
@@ -159,8 +164,10 @@ class ResponseDecoder:
                 split(said, thinking)
             else:
                 content += said
+            self.ended = self.ended or event.name in _END_EVENTS
         if self.ended or closing:
-            content += self._texts.rest()
+            content += self._texts.add(clean(self._half)) + self._texts.rest()
+            self._half = ""
         if content:
             split(content, "")
         if self._texts.some:
@@ -188,8 +195,24 @@ class ResponseDecoder:
         if self._finish is not None:
             self._lifted, self._finish = self._finish, None
 
+    def _whole_characters(self, text: str) -> str:
+        """This piece, with the first half of its first character from the piece before (JavaScript cuts so)."""
+        if not text:
+            return ""
+        text, self._half = self._half + text, ""
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return clean(text)
+
     def _note(self, chunk: Chunk) -> None:
-        self._usage = chunk.usage or self._usage  # the last one counts: some servers repeat the usage in each chunk
+        finished = self._finish is not None and self._lifted is None and self._texts.some
+        if finished and chunk.error is not None and not chunk.text:
+            self.ended = True  # the answer is complete; what failed is something after it
+            return
+        if new := chunk.usage:
+            # the last one counts: some servers repeat the usage in each chunk, others split it over two
+            old = self._usage or Usage()
+            self._usage = Usage(new.prompt or old.prompt, new.completion or old.completion)
         self._finish = chunk.finish or self._finish
         if chunk.error is not None:
             self._fail(from_stream(chunk.error, self._model))
@@ -205,6 +228,8 @@ class ResponseDecoder:
         if not self._lines:
             return self._add(self._events.close(), closing=True)
         body = self._lines.close()
+        if body.startswith("[{"):  # Gemini's errors
+            body = body.removeprefix("[").removesuffix("]")
         if self._lines.many:
             return self._add([ServerSentEvent(body)] if body else [], closing=True)
         try:
@@ -225,7 +250,7 @@ class _Pieces:
 
     def __init__(self) -> None:
         self._said: list[str] = []
-        self._length = 0
+        self._length = self._count = 0  # of characters, of pieces
         self._held: list[str] = []  # pieces of which each may be the whole text so far
         self._repeats: bool | None = None  # whether each piece repeats the text
         self._deltas = False  # there were pieces, not only whole messages
@@ -245,6 +270,10 @@ class _Pieces:
             return self._rest_of(piece)
         if last and _REPEATED_CHARACTERS <= self._length == len(piece) and piece == self._all:
             return ""
+        if len(piece) >= self._length >= _REPLAYED_CHARACTERS and self._count >= _REPLAYED_PIECES:
+            said = self._all  # some servers replay all the text once in a while
+            if len(set(said[:_REPLAYED_CHARACTERS])) >= 8 and piece.startswith(said):
+                return self._new(piece[self._length :])
         return self._new(piece)
 
     def rest(self) -> str:
@@ -293,6 +322,7 @@ class _Pieces:
         if text:
             self._said.append(text)
             self._length += len(text)
+            self._count += 1
         return text
 
     @property

@@ -4,10 +4,12 @@ The format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsi
 """
 
 import codecs
+import re
 from dataclasses import dataclass
 
 import msgspec
 
+_DATA_AGAIN = re.compile(rb"(?:data: ?)+")
 MAX_EVENT_BYTES = 1 << 20  # a token takes a few hundred
 
 
@@ -28,8 +30,9 @@ class EventDecoder:
 
     Only LF, CR and CRLF end a line: U+2028 and similar are ordinary characters inside JSON.
     Events without data (comments, pings, `id:` and `retry:` blocks) are skipped. Invalid UTF-8 becomes U+FFFD.
-    Two mistakes of real servers are understood: `data:` twice in a line, as a doubled proxy writes it, and lines of
-    data without a blank line between them, if each is a JSON object of its own.
+    Some mistakes of real servers are understood: `data:` twice in a line, as a doubled proxy writes it; lines of data
+    without a blank line between them, if each is a JSON object of its own; a JSON object or an end mark without
+    `data:`; and `error:` in its place.
     """
 
     def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
@@ -108,9 +111,13 @@ class EventDecoder:
             return
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
+        if field == b"error":  # llama.cpp until 2025
+            field, self._name = b"data", "error"
+        elif line.startswith((b"{", b"[DONE]")):  # a failure that knows nothing of the stream it is in
+            field, value = b"data", line
         if field == b"data":
-            while value.startswith(b"data:"):
-                value = value[5:].removeprefix(b" ")
+            if doubled := _DATA_AGAIN.match(value):
+                value = value[doubled.end() :]
             if len(self._data) == 1 and _begins_event(value) and _is_object(self._data[0]):
                 self._dispatch(events)
                 self._dense = True
@@ -118,7 +125,7 @@ class EventDecoder:
             if self._size > self._limit:
                 raise EventTooLong(f"an event has more than {self._limit} bytes")
             self._data.append(value)
-            if self._dense and (value == b"[DONE]" or (len(self._data) == 1 and _is_object(value))):
+            if self._dense and (value.rstrip() == b"[DONE]" or (len(self._data) == 1 and _is_object(value))):
                 self._dispatch(events)
         elif field == b"event":
             self._name = value.decode("utf-8", "replace")
@@ -133,7 +140,7 @@ class EventDecoder:
 
 
 def _begins_event(value: bytes) -> bool:
-    return value.startswith(b"{") or value == b"[DONE]"
+    return value.startswith(b"{") or value.rstrip() == b"[DONE]"
 
 
 def _is_object(data: bytes) -> bool:

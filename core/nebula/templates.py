@@ -16,6 +16,7 @@ THOUGHT_TAGS = {
     "<ant_thinking>": "</ant_thinking>",
     "<antthinking>": "</antthinking>",
     "[think]": "[/think]",  # Mistral (Magistral)
+    "<reflection>": "</reflection>",
     "<seed:think>": "</seed:think>",  # ByteDance Seed
     "<mm:think>": "</mm:think>",
     "<longcat_think>": "</longcat_think>",
@@ -33,9 +34,19 @@ THOUGHT_TAGS = {
     "<|tool_call>": "<tool_call|>",
     "<|tool_calls_section_begin|>": "<|tool_calls_section_end|>",
     "<｜tool▁calls▁begin｜>": "<｜tool▁calls▁end｜>",
+    "<minimax:tool_call>": "</minimax:tool_call>",
+    "<function=": "</function>",
+    "[tool_calls]": "[/tool_calls]",  # Mistral; nothing ends it
+    "<|python_tag|>": "<|eom_id|>",  # Llama
 }
 # What may stand before the answer proper, and after it.
-ANSWER_TAGS = ("<answer>", "<response>", "<|start_response|>", "<|begin_of_solution|>", "<|start_text|>")
+ANSWER_TAGS = (
+    *("<answer>", "<response>", "<output>", "<|start_response|>", "<|begin_of_solution|>", "<|start_text|>"),
+    "<|begin_of_box|>",
+)
+# Granite says in words where its thought and its answer begin.
+SAID_THOUGHT = ("here is my thought process:", "here's my thought process:")
+SAID_ANSWER = ("here is my response:", "here's my response:")
 # The header of the answer itself, which the prompt should have held.
 OWN_HEADERS = (
     *("<|start|>assistant", "<|im_start|>assistant", "<|start_header_id|>assistant<|end_header_id|>"),
@@ -49,7 +60,7 @@ _ROLES = (
 )
 _ENDS = (
     r"</s>|\[/INST\]|\[EOS\]|<end_of_turn>|<turn\|>|<eos>|<eoa>|<eot>|<EOT>|<end_of_sentence>|<seed:eos>|<\[EOS\]>|\[e~\["
-    r"|\[\|endofturn\|\]|</answer>|</response>"
+    r"|\[\|endofturn\|\]|</(?i:answer|response|output)>"
     rf"|<\|(?!(?:{_ROLES})\|>){_WORD}\|>|<｜(?!User|Assistant|begin){_WORD}｜>"
 )
 _HEADERS = (
@@ -72,18 +83,29 @@ _TICKS = re.compile("`+")
 _TRIGGERS = re.compile(r"[<\[]")
 
 
+_GLUED_HEADER = "assistant\n\n"
+_GLUED = re.compile(r"(?<=[.!?…。！？])" + _GLUED_HEADER)
+_GLUED_BEGIN = re.compile(
+    r"(?<=[.!?…。！？])(?:" + "|".join(_GLUED_HEADER[:size] for size in range(len(_GLUED_HEADER) - 1, 0, -1)) + r")\Z"
+)
+
+
 class TurnEnd:
     """Takes the end of a turn away from one answer. Feed it the text in order, then close it."""
 
     def __init__(self) -> None:
         self._pending = ""
         self._place = _Place()
+        self._glued = _GluedHeader()
         self._judged = 0  # tokens that were words
         self._about = False  # the text shows headers outside code, or many tokens: it is about them
         self.over = False  # another turn began: nothing more belongs to the answer
 
     def feed(self, text: str) -> str:
         """Return what of the answer is certain with this piece of text."""
+        return self._feed(self._glued.feed(text))
+
+    def _feed(self, text: str) -> str:
         if self.over or not text:
             return ""
         if self._about or not (self._pending or _TRIGGERS.search(text)):  # the usual case, and the cheapest
@@ -125,8 +147,9 @@ class TurnEnd:
 
     def close(self) -> str:
         """Return the text held back, if it is part of the answer."""
+        last = self._feed(self._glued.close())
         pending, self._pending = self._pending, ""
-        return "" if self.over or _END.match(pending) else pending
+        return last if self.over or _END.match(pending) else last + pending
 
     def _kept(self, text: str) -> int:
         """How many characters at the end may be the beginning of a token."""
@@ -142,9 +165,40 @@ class TurnEnd:
         """Whether a token at this place would end the turn, if nothing followed."""
         if self._place.in_code or _ABOUT.search(self._place.line):
             return False
-        if token in ("</s>", "</answer>", "</response>"):
-            return not self._place.has("<" + token[2:])
+        if token.startswith("</"):
+            return not self._place.has("<" + token[2:].lower())
         return True
+
+
+class _GluedHeader:
+    """Ends an answer at the header of the next one, of which a server has dropped the tokens: Llama 3 then writes
+    `Bye!assistant` and a blank line (https://github.com/ollama/ollama/issues/3759)."""
+
+    def __init__(self) -> None:
+        self._last = ""  # the last character passed on
+        self._held = ""
+        self._over = False
+
+    def feed(self, text: str) -> str:
+        if self._over:
+            return ""
+        if self._held:
+            text, self._held = self._held + text, ""
+        if not text:
+            return ""
+        seen = self._last + text
+        if found := _GLUED.search(seen):
+            self._over = True
+            text = text[: found.start() - len(self._last)]
+        elif begun := _GLUED_BEGIN.search(seen, max(0, len(seen) - len(_GLUED_HEADER) - 1)):
+            start = begun.start() - len(self._last)
+            text, self._held = text[:start], text[start:]
+        self._last = text[-1:] or self._last
+        return text
+
+    def close(self) -> str:
+        held, self._held = self._held, ""
+        return "" if held.rstrip() == "assistant" else held
 
 
 class _Place:
@@ -188,7 +242,8 @@ class _Place:
 
     def _note(self, line: str) -> None:
         if "<" in line:
-            self._opened.update(tag for tag in ("<s>", "<answer>", "<response>") if tag in line)
+            line = line.lower()
+            self._opened.update(tag for tag in ("<s>", "<answer>", "<response>", "<output>") if tag in line)
 
 
 def _in_span(line: str) -> bool:

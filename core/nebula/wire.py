@@ -4,6 +4,7 @@ The reader is tolerant: nearly every field may be missing, null or empty with se
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,14 +44,21 @@ _MORE_REASONS = (
     *("native_finish_reason", "nativeFinishReason", "stop_reason", "stopReason", "stop_type"),
     *("finish_details", "incomplete_details"),
 )
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_text", "reasoning_details", "thinking_blocks")
+_WORDS_OF_PARTS = ("text", "thinking", "summary", "content")
+_MAX_DEPTH = 8  # of lists of parts
+# The names of the token counts: OpenAI and most, Anthropic, Ollama's own form, llama.cpp without usage, Gemini.
+_PROMPT_TOKENS = ("prompt_tokens", "input_tokens", "prompt_eval_count", "prompt_n", "promptTokenCount")
+_COMPLETION_TOKENS = ("completion_tokens", "output_tokens", "eval_count", "predicted_n", "candidatesTokenCount")
+_ERROR_FIELDS = ("errors", "error_code", "errorCode", "error_msg", "error_message", "errorMessage", "fault", "detail")
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """The content of one chunk or one whole answer.
 
-    `broken`: the server says that it gave up. `message`: the content is a whole message, not a piece of one.
+    `text`: as it came; it may begin or end with half a character (see `clean`). `broken`: the server says that it gave
+    up. `message`: the content is a whole message, not a piece of one.
     """
 
     text: str = ""
@@ -67,6 +75,10 @@ class _Delta(msgspec.Struct):
     reasoning_content: None = None
     reasoning: None = None
     thinking: None = None
+    reasoning_text: None = None
+    reasoning_details: None = None
+    thinking_blocks: None = None
+    extra_content: None = None
 
 
 class _Choice(msgspec.Struct):
@@ -77,6 +89,7 @@ class _Choice(msgspec.Struct):
     native_finish_reason: None = None
     stop_reason: None = None
     error: None = None
+    usage: None = None
 
 
 class _Words(msgspec.Struct):
@@ -85,6 +98,8 @@ class _Words(msgspec.Struct):
     choices: tuple[_Choice]
     usage: None = None
     error: None = None
+    x_groq: None = None
+    timings: None = None
 
 
 # One pass without a dict for each level: this takes a fifth of the time of json.loads and a look into its result.
@@ -95,7 +110,7 @@ def request_fields(request: ChatRequest, model: str, dialect: Dialect, *, stream
     """The fields of a request in this dialect."""
     fields: dict[str, object] = {
         "model": model,
-        "messages": [{"role": each.role, "content": _clean(each.content)} for each in messages(request, dialect)],
+        "messages": [{"role": each.role, "content": clean(each.content)} for each in messages(request, dialect)],
         dialect.output: request.max_tokens,
         "stream": stream,
         "temperature": request.temperature,
@@ -138,14 +153,19 @@ def parse(data: str) -> Chunk | None:
 
 
 def _chunk(value: dict[str, object]) -> Chunk:
-    choices, usage = value.get("choices"), _usage(value.get("usage"))
+    choices = value.get("choices")
     choice: dict[str, object] | None = None
     if isinstance(choices, list):
-        found = (each for each in choices if isinstance(each, dict) and each.get("index") in (0, None))
+        found = (each for each in choices if isinstance(each, dict) and each.get("index") in (0, None, "0"))
         choice = next(found, None)
     elif isinstance(value.get("delta"), dict) or isinstance(value.get("message"), dict):
         choice = value  # Ollama's own form
-    error = value.get("error") or (choice or {}).get("error") or (None if choice else _refusal(value))
+    more = value.get("x_groq")
+    groq: dict[str, object] = more if isinstance(more, dict) else {}
+    places = (value.get("usage"), (choice or {}).get("usage"), groq.get("usage"), value.get("timings"), value)
+    usage = next(filter(None, map(_usage, places)), None)
+    error = value.get("error") or (choice or {}).get("error") or groq.get("error")
+    error = error or (None if choice else _refusal(value))
     if choice is None:
         return Chunk(usage=usage, error=error)
     said, whole = choice.get("delta"), False
@@ -159,18 +179,21 @@ def _chunk(value: dict[str, object]) -> Chunk:
     elif isinstance(choice.get("text"), str):
         text = str(choice["text"])
     finish, broken = _finish(choice, value)
-    return Chunk(_clean(text), _clean(thought), finish, usage, error, broken, whole)
+    return Chunk(text, clean(thought), finish, usage, error, broken, whole)
 
 
 def _refusal(value: dict[str, object]) -> object:
     """The value itself, if it has no choices and is an error: each family of servers has its own form."""
     code = value.get("code")
     base = value.get("base_resp")  # MiniMax
+    status = value.get("status")
     failed = (
-        "detail" in value
+        any(value.get(name) for name in _ERROR_FIELDS)
         or value.get("object") == "error"
         or value.get("type") == "error"
         or value.get("success") is False
+        or (isinstance(status, str) and status.lower() in ("error", "fail", "failed", "failure"))
+        or _tokens(value.get("statusCode")) >= 400
         or (isinstance(base, dict) and base.get("status_code") not in (None, 0, "0"))
         or (
             isinstance(code, int | str)
@@ -184,16 +207,33 @@ def _refusal(value: dict[str, object]) -> object:
 def _content(said: dict[str, object]) -> tuple[str, str] | None:
     """The text and the thought of a delta or a message; None if it has neither."""
     content = said.get("content")
-    text = content if isinstance(content, str) else _parts(content, "text")
+    if content is None:
+        content = said.get("text")  # Anthropic's own form
+    text = _parts(content, ("text",))
     # if several names are present, they hold the same words (https://github.com/vllm-project/vllm/issues/27755)
-    fields = (field for name in _THOUGHTS if isinstance(field := said.get(name), str) and field)
-    thought = next(fields, None) or _parts(content, "thinking")
+    fields = (_parts(said.get(name), _WORDS_OF_PARTS) for name in _THOUGHTS)
+    thought = next(filter(None, fields), "")
+    if not thought and isinstance(content, list):
+        thought = _parts([part for part in content if isinstance(part, dict)], ("thinking",))
+    if text and not thought and _is_thought(said) and not text.lstrip().startswith("<thought"):
+        text, thought = "", text
+    if not text and isinstance(refusal := said.get("refusal"), str):
+        text = refusal  # OpenAI: what the model says in place of an answer
     return (text, thought) if text or thought else None
+
+
+def _is_thought(said: dict[str, object]) -> bool:
+    """Whether Gemini marks this content as a thought. Its first piece may have a tag as well."""
+    more = said.get("extra_content")
+    google = more.get("google") if isinstance(more, dict) else None
+    return isinstance(google, dict) and google.get("thought") is True
 
 
 def _finish(choice: dict[str, object], value: dict[str, object]) -> tuple[Finish | None, bool]:
     """Why the model stopped, None if it has not, and whether the server gave up."""
     first = next(filter(None, (_reason(choice, name) for name in _REASONS)), "")
+    if not first and value.get("type") == "message_delta" and isinstance(said := value.get("delta"), dict):
+        first = _reason(said, "stop_reason")  # Anthropic's own form
     if not first and "choices" not in value and value.get("done") is True:
         first = "stop"
     finish, broken = _meaning(first)
@@ -228,7 +268,7 @@ def _meaning(reason: str) -> tuple[Finish | None, bool]:
     return Finish.UNKNOWN, False
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Replace lone surrogates with U+FFFD: JSON and platforms can deliver them, but UTF-8 cannot encode them."""
     if text.isascii():
         return text
@@ -239,19 +279,34 @@ def _clean(text: str) -> str:
     return text
 
 
-def _parts(content: object, kind: str) -> str:
-    """The words of one kind, if the content is a list of typed parts."""
-    if not isinstance(content, list):
+def _parts(content: object, kinds: tuple[str, ...], depth: int = 0) -> str:
+    """The words of these kinds in a content: a string, a part, or a list of both."""
+    if isinstance(content, str):
+        return content
+    if depth == _MAX_DEPTH:
         return ""
-    words = (part.get(kind) for part in content if isinstance(part, dict))
-    return "".join(word if isinstance(word, str) else _parts(word, "text") for word in words)
+    if isinstance(content, list):
+        return "".join(_parts(part, kinds, depth + 1) for part in content)
+    if not isinstance(content, dict):
+        return ""
+    found = next((word for kind in kinds if (word := content.get(kind))), None)
+    return _parts(found, ("text",), depth + 1)
 
 
 def _usage(value: object) -> Usage | None:
+    """The token counts under any of their names; None if there are none, or only zeros, which say nothing."""
     if not isinstance(value, Mapping):
         return None
-    return Usage(_tokens(value.get("prompt_tokens")), _tokens(value.get("completion_tokens")))
+    prompt = next(filter(None, (_tokens(value.get(name)) for name in _PROMPT_TOKENS)), 0)
+    completion = next(filter(None, (_tokens(value.get(name)) for name in _COMPLETION_TOKENS)), 0)
+    if "prompt_n" in value:
+        prompt += _tokens(value.get("cache_n"))
+    return Usage(prompt, completion) if prompt or completion else None
 
 
 def _tokens(value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        value = int(value)
     return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0

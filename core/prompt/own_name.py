@@ -6,6 +6,7 @@ from dataclasses import replace
 from core.domain.chat import Delta
 
 _ALWAYS = "assistant"  # the name of the model's role in chat templates
+_KINDS = "bot|ai|app|assistant"  # what may stand in brackets behind a name
 _MAX_NAMES = 3  # in a row
 _DECORATION = "*_`@[(<#\"' "
 
@@ -18,10 +19,11 @@ class OwnName:
         # one of `nebula: `, `**nebula:** `, `[nebula]: `, `@nebula:`, with a colon of any script
         names = "|".join(re.escape(each) for each in dict.fromkeys((name.strip().lower(), _ALWAYS)) if each)
         self._prefix = re.compile(
-            rf"\s*(?P<open>[*_`]{{0,3}})[@\[(<\"']?(?:{names})[\])>\"']?(?:(?P=open)\s?[:：]|\s?[:：](?P=open))"
+            rf"\s*(?P<open>[*_`]{{0,3}})[@\[(<\"']?(?:{names})(?: ?[\[(](?:{_KINDS})[\])])?"
+            r"[\])>\"']?(?:(?P=open)\s?[:：]|\s?[:：](?P=open))"
             r"(?:[ \t]+|\s*\n\s*|(?=\S))"
         )
-        self._longest = max(len(name), len(_ALWAYS)) + 12
+        self._longest = max(len(name), len(_ALWAYS)) + 24
         self._begins = tuple(each for each in (name.strip().lower(), _ALWAYS) if each)
         self._held = ""
         self._left = _MAX_NAMES
@@ -56,4 +58,5 @@ class OwnName:
 
     @staticmethod
     def _follows(bare: str, name: str) -> bool:
-        return bare.startswith(name) and not bare[len(name) :].strip("*_`])>\"' \t\n:：")
+        kind = bare[len(name) :].strip("*_`[(])>\"' \t\n:：")
+        return bare.startswith(name) and any(each.startswith(kind) for each in _KINDS.split("|"))

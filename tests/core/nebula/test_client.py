@@ -29,6 +29,7 @@ from core.domain.errors import (
     RateLimited,
     ServerTrouble,
     UnknownModel,
+    WrongAddress,
 )
 from core.nebula.catalog import BUILT_IN
 from core.nebula.client import Nebula
@@ -377,8 +378,8 @@ RECORDED_ERRORS = {
     BadRequest: "litellm_bad_json litellm_no_messages vllm_bad_json vllm_content_null vllm_ctype vllm_empty_messages "
     "vllm_image_part vllm_maxtokens_0 vllm_maxtokens_huge vllm_maxtokens_neg vllm_no_messages vllm_temp_bad "
     "vllm_topp_bad",
-    ServerTrouble: "litellm_get_method litellm_no_key litellm_path404 vllm_engine_dead_next vllm_get_method "
-    "vllm_path404",
+    ServerTrouble: "litellm_no_key vllm_engine_dead_next",
+    WrongAddress: "litellm_get_method litellm_path404 vllm_get_method vllm_path404",
     NoAnswer: "vllm_nonstream_empty vllm_stream_empty",
 }
 
@@ -431,7 +432,7 @@ def wrapped(message: object, **more: object) -> str:
         ),
         (400, wrapped({"error": "Invalid model name passed in model=x"}), UnknownModel),
         (404, wrapped("The model `x` does not exist", code="model_not_found"), UnknownModel),
-        (404, json.dumps({"detail": "Not Found"}), ServerTrouble),
+        (404, json.dumps({"detail": "Not Found"}), WrongAddress),
         (422, json.dumps({"detail": [{"loc": ["body", "top_p"], "input": "the model does not exist"}]}), BadRequest),
         (400, wrapped("temperature must be non-negative"), BadRequest),
         (400, json.dumps({"error": "nope"}), BadRequest),
@@ -440,7 +441,7 @@ def wrapped(message: object, **more: object) -> str:
         (504, "<html>", ModelTimeout),
         (500, wrapped("Connection error."), ServerTrouble),
         (503, wrapped("Loading model"), ServerTrouble),
-        (302, "", ServerTrouble),
+        (302, "", WrongAddress),
     ],
 )
 async def test_refusals_are_mapped(server: NebulaServer, status: int, body: str, kind: type[ModelError]) -> None:

@@ -17,10 +17,13 @@ from core.domain.errors import (
     BadRequest,
     Blocked,
     ContextTooLong,
+    Filtered,
     ModelError,
     NoCredits,
     RateLimited,
     ServerTrouble,
+    UnknownModel,
+    WrongAddress,
 )
 from core.nebula.catalog import BUILT_IN
 from core.nebula.client import Nebula
@@ -105,6 +108,10 @@ OVERFLOWS = [
     ("Please reduce the length of the messages or completion. Current length is 9000 while limit is 8192", 8192, 9000),
     ("Invalid request: Your request exceeded model token limit: 8192 (requested: 9000)", 8192, 9000),
     ("tokens in request more than max tokens allowed", None, None),
+    ("Prompt length 9000 is greater than max_seq_len 8192", 8192, 9000),
+    ("failed to process prompt: context is full", None, None),
+    ("inputs tokens + max_new_tokens must be <= 8192", None, None),
+    ("\u8f93\u5165\u5185\u5bb9\u8fc7\u957f", None, None),
     ("invalid params, context window exceeds limit (2013)", 2013, None),
     ("This model's maximum prompt length is 131072 but the request contains 537812 tokens.", 131072, 537812),
     ("the input length exceeds the context length", None, None),
@@ -176,6 +183,43 @@ def test_numbers_of_their_own_are_read() -> None:
         (451, "", Blocked),
         (403, '{"error":{"message":"forbidden"}}', BadKey),
         (401, '{"error":"Unauthorized"}', BadKey),
+        (404, '{"detail":"Not Found"}', WrongAddress),
+        (405, "", WrongAddress),
+        (308, "", WrongAddress),
+        (404, '{"error":{"message":"No endpoints found for x/y."}}', UnknownModel),
+        (404, '{"error":{"message":"The API deployment for this resource does not exist."}}', UnknownModel),
+        (404, '{"error":{"message":"models/foo is not found for API version v1beta"}}', UnknownModel),
+        (404, '{"error":{"type":"not_found_error","message":"model: claude-2"}}', UnknownModel),
+        (400, "The model `x` has been decommissioned and is no longer supported.", UnknownModel),
+        (400, "Unable to access non-serverless model x. Please create a new dedicated endpoint", UnknownModel),
+        (400, '{"message":"Invalid model: foo","type":"invalid_model"}', UnknownModel),
+        (400, "The model does not support Chat Completions API", UnknownModel),
+        (400, "No models loaded. Please load a model in the developer page", UnknownModel),
+        (410, "This model is retired", UnknownModel),
+        (400, '{"error":{"code":"content_filter","message":"content management policy"}}', Filtered),
+        (400, '{"error":{"code":"data_inspection_failed","message":"inappropriate content"}}', Filtered),
+        (400, '{"error":{"message":"Content Exists Risk","code":"invalid_request_error"}}', Filtered),
+        (403, "x requires moderation on y. Your input was flagged. No credits were charged.", Filtered),
+        (400, "litellm.ContentPolicyViolationError: litellm.BadRequestError", Filtered),
+        (400, "The request was rejected because it was considered high risk", Filtered),
+        (
+            400,
+            "\u7cfb\u7edf\u68c0\u6d4b\u5230\u8f93\u5165\u6216\u751f\u6210\u5185\u5bb9\u53ef\u80fd\u5305\u542b\u654f\u611f\u5185\u5bb9",
+            Filtered,
+        ),
+        (403, '{"error":"Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO"}', Filtered),
+        (403, "Country, region, or territory not supported", Blocked),
+        (400, '[{"error":{"message":"User location is not supported for the API use."}}]', Blocked),
+        (403, '{"error":{"message":"Access denied. Please check your network settings."}}', Blocked),
+        (401, '{"error":{"code":"ip_not_authorized"}}', Blocked),
+        (400, '[{"error":{"message":"API key not valid. Please pass a valid API key."}}]', BadKey),
+        (424, '{"error":"Request failed during generation","error_type":"generation"}', ServerTrouble),
+        (409, "", ServerTrouble),
+        (498, "capacity exceeded", RateLimited),
+        (429, "You exceeded your current quota, please check your plan. Please retry in 34.07s.", RateLimited),
+        (429, "You exceeded your current quota, please check your plan and billing details.", NoCredits),
+        (429, '{"error":{"message":"Too many tokens","n_ctx":"' + "9" * 5000 + '"}}', RateLimited),
+        (400, '{"error":{"message":"prompt is too long","n_ctx":"' + "9" * 5000 + '"}}', ContextTooLong),
         (500, 'data: {"error":{"message":"prompt is too long","code":400}}\n\n', ContextTooLong),
     ],
 )
@@ -183,7 +227,8 @@ def test_refusals_are_told_apart(status: int, words: str, kind: type[ModelError]
     """Speed is not length, a page of a CDN says nothing about the key, and money is the operator's affair."""
     failed = from_response(status, words.encode(), {}, "m", 0)
     assert type(failed.error) is kind
-    assert failed.again is (kind is RateLimited or (kind is ServerTrouble and status >= 500))
+    passing = status >= 500 or status in (409, 424)
+    assert failed.again is (kind is RateLimited or (kind is ServerTrouble and passing))
 
 
 NOW = 1_795_000_000.0
@@ -278,6 +323,40 @@ async def test_a_field_that_a_server_refuses_is_left_out(
     assert len(server.requests) == 3
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Unsupported value: 'stream' does not support true with this model. Only the default is supported.",
+        "Streaming is not supported for this model.",
+        "This model does not support streaming",
+        "Your organization must be verified to stream this model.",
+    ],
+)
+async def test_a_model_that_can_not_stream_is_asked_for_a_whole_answer(
+    server: NebulaServer, model: Nebula, words: str
+) -> None:
+    """One refusal, which is remembered."""
+
+    def refuse(received: Received) -> web.Response | None:
+        return web.json_response({"error": {"message": words}}, status=400) if received.stream else None
+
+    server.refuse = refuse
+    assert [await text(model), await text(model)] == ["Fine.", "Fine."]
+    assert [request.stream for request in server.requests] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["User location is not supported for the API use.", "The model `x` is no longer supported; model not found"],
+)
+async def test_no_attempt_is_wasted_on_another_dialect(server: NebulaServer, model: Nebula, words: str) -> None:
+    """What is refused for another reason is not asked again with fewer fields."""
+    server.fault(NebulaFault(status=400, body=json.dumps({"error": {"message": words}})), times=None)
+    with pytest.raises(ModelError):
+        await text(model)
+    assert len(server.requests) == 1
+
+
 async def test_the_other_name_of_the_limit_is_used(server: NebulaServer, model: Nebula) -> None:
     """Newer models know max_completion_tokens only."""
 
@@ -299,6 +378,16 @@ async def test_a_wrong_value_is_still_told(server: NebulaServer, model: Nebula) 
     )
     with pytest.raises(BadRequest):
         await text(model)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("encoding", ["none", "identity", "UTF-8"])
+async def test_an_encoding_that_is_none_is_read(server: NebulaServer, model: Nebula, encoding: str) -> None:
+    """`none` keeps proxies from compressing a stream; others name the character set. A status of 201 is a success."""
+    body = 'data: {"choices":[{"delta":{"content":"Fine."},"finish_reason":"stop"}]}\n\n'
+    headers = {"content-encoding": encoding, "content-type": "text/event-stream"}
+    server.fault(NebulaFault(status=201, body=body, headers=headers))
+    assert await text(model) == "Fine."
     assert len(server.requests) == 1
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -9,14 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.chat import Finish
-from core.domain.errors import BrokenStream, ContextTooLong, ModelError, NoAnswer, NoCredits
+from core.domain.chat import Finish, Usage
+from core.domain.errors import (
+    BadKey,
+    BrokenStream,
+    ContextTooLong,
+    ModelError,
+    NoAnswer,
+    NoCredits,
+    RateLimited,
+    ServerTrouble,
+)
 from core.nebula.failures import AttemptFailed
 from core.nebula.response import ResponseDecoder
 from core.reply.state import Phase, Reply
 
 
-def chunk(content: str | None = None, finish: str | None = None, **more: Any) -> dict[str, Any]:
+def chunk(content: str | list[Any] | None = None, finish: str | None = None, **more: Any) -> dict[str, Any]:
     delta = {} if content is None else {"content": content}
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish, **more}]}
 
@@ -50,6 +60,13 @@ SAID = ["The answer ", "is forty ", "two, said ", "with care."]
 WHOLE = "".join(SAID)
 MESSAGE = {"role": "assistant", "content": WHOLE}
 SO_FAR = ["".join(SAID[: number + 1]) for number in range(len(SAID))]
+
+ANTHROPIC: list[tuple[str, dict[str, Any]]] = [
+    ("message_start", {"message": {"role": "assistant", "content": []}}),
+    *(("content_block_delta", {"delta": {"type": "text_delta", "text": piece}}) for piece in SAID),
+    ("message_delta", {"delta": {"stop_reason": "end_turn"}}),
+    ("message_stop", {}),
+]
 
 BODIES = {
     "plain": sse(*map(chunk, SAID), chunk(finish="stop")),
@@ -87,6 +104,20 @@ BODIES = {
     )
     + b'{"message":{"content":""},"done":true,"done_reason":"stop"}\n',
     "an end token": sse(*map(chunk, [*SAID, "<|eot_id|>"]), chunk(finish="stop")),
+    "typed parts": sse(*(chunk([{"type": "text", "text": piece}]) for piece in SAID), chunk(finish="stop")),
+    "strings as parts": sse(chunk(SAID), chunk(finish="stop")),
+    "an end mark with a blank": sse(*map(chunk, SAID), "[DONE] ", done=False),
+    "an end mark in quotes": sse(*map(chunk, SAID), '"[done]"', done=False),
+    "an end mark alone": sse(*map(chunk, SAID), done=False) + b"[DONE]\n\n",
+    "an end event": sse(*map(chunk, SAID), done=False) + b"event: done\ndata: {}\n\n",
+    "an error after the end": sse(*map(chunk, SAID), chunk(finish="stop"), {"error": {"message": "callback failed"}}),
+    "an index in quotes": sse(*(chunk(piece, index="0") for piece in SAID), chunk(finish="stop")),
+    "the words of a refusal": sse(
+        *({"choices": [{"delta": {"content": None, "refusal": piece}}]} for piece in SAID), chunk(finish="stop")
+    ),
+    "Anthropic's own form": b"".join(
+        f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n".encode() for name, fields in ANTHROPIC
+    ),
     "a whole answer": json.dumps({"choices": [{"message": MESSAGE, "finish_reason": "stop"}]}).encode(),
     "a whole answer on several lines": json.dumps({"choices": [{"message": MESSAGE}]}, indent=1).encode() + b"\n",
 }
@@ -115,6 +146,67 @@ def test_pieces_that_begin_like_the_text_are_pieces(pieces: list[str]) -> None:
     assert answer(sse(*map(chunk, ["x", *pieces]), chunk(finish="stop")))[0] == "x" + "".join(pieces)
     if pieces != [" ", "  "]:
         assert answer(sse(*map(chunk, pieces), chunk(finish="stop")))[0] == "".join(pieces)
+
+
+def test_a_replay_of_all_the_text_in_the_middle_is_left_out() -> None:
+    """Some servers send a snapshot once in a while. A repeated line or a row of signs is none."""
+    said = ["This is the first sentence of an answer. ", "It goes on for a while, with details. ", "And with more. "]
+    whole = "".join(said)
+    assert answer(sse(*map(chunk, [*said, whole, "The end."]), chunk(finish="stop")))[0] == f"{whole}The end."
+    assert answer(sse(*map(chunk, [*said, f"{whole}The ", "end."]), chunk(finish="stop")))[0] == f"{whole}The end."
+    for line in ("=" * 40, said[0]):
+        assert answer(sse(*map(chunk, ["x", line, line, line]), chunk(finish="stop")))[0] == f"x{line * 3}"
+
+
+def test_a_character_in_two_halves_is_put_together() -> None:
+    """Servers written in JavaScript cut between the halves of a character; half of one alone is replaced."""
+    for pieces, text in (
+        (["a \ud83d", "\ude42 b"], "a \U0001f642 b"),
+        (["\ud83d", "b"], "\ufffdb"),
+        (["a\ud83d"], "a\ufffd"),
+    ):
+        body = sse(*(json.dumps(chunk(piece)) for piece in pieces), chunk(finish="stop"))
+        assert answer(body) == answer(body, range(len(body))) == (text, "", Finish.STOP)
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"content": "", "reasoning_details": [{"type": "reasoning.text", "text": "Hm."}]},
+        {"content": "", "reasoning_details": [{"type": "reasoning.summary", "summary": "Hm."}]},
+        {"content": "", "thinking_blocks": [{"type": "thinking", "thinking": "Hm."}]},
+        {"reasoning_content": "Hm.", "thinking_blocks": [{"type": "thinking", "thinking": "Hm."}]},
+        {"reasoning": {"content": "Hm."}},
+        {"reasoning_text": "Hm."},
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]},
+        {"content": "Hm.", "extra_content": {"google": {"thought": True}}},
+        {"content": "<thought>Hm.</thought>", "extra_content": {"google": {"thought": True}}},
+    ],
+)
+def test_a_thought_comes_under_many_names(delta: dict[str, Any]) -> None:
+    """OpenRouter, LiteLLM, Copilot, Mistral and Gemini have their own."""
+    thinking = {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    assert answer(sse(thinking, *map(chunk, SAID), chunk(finish="stop"))) == (WHOLE, "Hm.", Finish.STOP)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [chunk("a"), {**chunk(finish="stop"), "usage": {"input_tokens": 7, "output_tokens": 3}}],
+        [chunk("a"), {**chunk(finish="stop"), "usage": {"prompt_tokens": 7.0, "completion_tokens": "3"}}],
+        [chunk("a"), {**chunk(finish="stop"), "x_groq": {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}}],
+        [chunk("a"), {**chunk(finish="stop"), "timings": {"prompt_n": 5, "cache_n": 2, "predicted_n": 3}}],
+        [chunk("a"), chunk(finish="stop", usage={"prompt_tokens": 7, "completion_tokens": 3})],
+        [chunk("a", "stop"), {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}, {"usage": {"prompt_tokens": 0}}],
+        [{"usage": {"prompt_tokens": 7}}, chunk("a"), {**chunk(finish="stop"), "usage": {"completion_tokens": 3}}],
+        [{"message": {"content": "a"}, "done": True, "prompt_eval_count": 7, "eval_count": 3}],
+    ],
+)
+def test_the_tokens_are_counted_under_many_names(chunks: list[dict[str, Any]]) -> None:
+    """Each family has names and places of its own, some split the counts, and zeros say nothing."""
+    decoder = ResponseDecoder("m")
+    decoder.feed(sse(*chunks))
+    assert decoder.close().usage == Usage(7, 3)
 
 
 def test_an_early_finish_is_not_believed() -> None:
@@ -165,6 +257,17 @@ def test_a_malformed_piece_of_the_answer_is_told() -> None:
         (b'{"code":1113,"msg":"Insufficient balance or no resource package.","success":false}', NoCredits),
         (b'{"base_resp":{"status_code":1008,"status_msg":"insufficient balance"},"choices":null}', NoCredits),
         (sse({"code": 1113, "msg": "\u4f59\u989d\u4e0d\u8db3"}), NoCredits),
+        (sse({"text": "**NETWORK ERROR**", "error_code": 50002}), ServerTrouble),
+        (b'{"error_code":18,"error_msg":"too many requests"}', RateLimited),
+        (b'{"statusCode":429,"message":"Rate limit is exceeded. Try again in 5 seconds."}', RateLimited),
+        (b'{"status":"error","message":"Model is temporarily unavailable"}', ServerTrouble),
+        (b'{"errors":[{"message":"Invalid API key"}]}', BadKey),
+        (b'[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}]', RateLimited),
+        (sse({**chunk("half"), "x_groq": {"error": "over capacity"}}), ServerTrouble),
+        (sse(chunk("half"), done=False) + b'error: {"code":500,"message":"shift failed"}\n\n', ServerTrouble),
+        (b'error: {"code":400,"message":"exceeds the available context size"}\n\n', ContextTooLong),
+        (sse(chunk("half"), done=False) + b'{"detail":"Internal error"}\n', ServerTrouble),
+        (b'{"choices":[]}', NoAnswer),
         (b"event: error\ndata: the prompt is too long: 9 tokens > 8 maximum\n\n", ContextTooLong),
         (
             sse({"error": "Input validation error: `inputs` must have less than 1024 tokens. Given: 2000"}),
@@ -172,6 +275,9 @@ def test_a_malformed_piece_of_the_answer_is_told() -> None:
         ),
         (sse({"type": "error", "error": {"message": "prompt is too long: 9 tokens > 8 maximum"}}), ContextTooLong),
         (sse(chunk("<tool_call>{}</tool_call>", "stop")), NoAnswer),
+        (sse(chunk('<function=search>{"q":1}</function>', "stop")), NoAnswer),
+        (sse(chunk('[TOOL_CALLS][{"name":"f"}]', "stop")), NoAnswer),
+        (sse(chunk('<|python_tag|>{"name":"f"}', "stop")), NoAnswer),
         (sse(chunk("<|im_end|>", "stop")), NoAnswer),
     ],
 )
@@ -236,6 +342,12 @@ FAMILIES = [
     "<|im_start|>assistant\nYes.<|im_end|>",
     "<|start_header_id|>assistant<|end_header_id|>\n\nYes.<|eot_id|>",
     "analysisHm.assistantfinalYes.",
+    "<Thought>Hm.</Thought>\n<Output>Yes.</Output>",
+    "<think>Hm.</think>\n<|begin_of_box|>Yes.<|end_of_box|>",
+    "Here is my thought process:\nHm.\nHere is my response:\nYes.",
+    "Here's my thought process: Hm.\n\nHere's my response:\n\nYes.",
+    "Yes.assistant\n\nHow can I help?assistant\n\nBye.",
+    "Yes.assistant",
 ]
 
 
@@ -244,7 +356,9 @@ FAMILIES = [
 def test_the_thought_of_every_family_is_separated(content: str, size: int) -> None:
     """Each family of models has its own tags; they may be cut anywhere."""
     pieces = [content[start : start + size] for start in range(0, len(content), size)]
-    text, thought, _ = answer(sse(*map(chunk, pieces), chunk(finish="stop")))
+    body = sse(*map(chunk, pieces), chunk(finish="stop"))
+    text, thought, _ = answer(body)
+    assert answer(body, range(len(body))) == (text, thought, Finish.STOP)
     assert (text, thought.strip()) == ("Yes.", "Hm." if "Hm." in content else "")
 
 
@@ -256,6 +370,10 @@ def test_the_thought_of_every_family_is_separated(content: str, size: int) -> No
         "gpt-oss writes <|channel|>final<|message|> first.",
         "Write `[THINK]` before it.",
         "analysis",
+        "Here is my bill.",
+        "<output> is an HTML element, as in <output>x</output>",
+        "Ask the assistant\n\nThen go.",
+        "Yes!assistants help",
     ],
 )
 @pytest.mark.parametrize("size", [1, 1000])
@@ -265,7 +383,24 @@ def test_text_about_thoughts_stays(text: str, size: int) -> None:
     assert answer(sse(*map(chunk, pieces), chunk(finish="stop")))[:2] == (text, "")
 
 
-TOKENS = [*ENDS, *ABOUT, "<", "|", "`", "```\n", " ", "\n", "word ", "<|im", "_end|>"]
+TOKENS = [
+    *ENDS,
+    *ABOUT,
+    "!assistant",
+    "assistant\n\n",
+    "assist",
+    ".ass",
+    "\n\n",
+    "<",
+    "|",
+    "`",
+    "```\n",
+    " ",
+    "\n",
+    "word ",
+    "<|im",
+    "_end|>",
+]
 
 
 @given(st.lists(st.sampled_from(TOKENS), max_size=6), st.data())
@@ -279,8 +414,8 @@ def test_pieces_of_any_size_give_the_same_text(parts: list[str], data: st.DataOb
 
 
 def test_usage_is_bounded_by_what_was_sent_and_received() -> None:
-    """No token has less than a byte, whatever a server says."""
-    for huge in (10**23, -5, True, 1e300):
+    """No token has less than a byte, whatever a server says. What says nothing is estimated: no answer is free."""
+    for huge in (10**23, 1e300, "9" * 19):
         decoder = ResponseDecoder("m", sent=1000)
         body = sse({**chunk("a", "stop"), "usage": {"prompt_tokens": huge, "completion_tokens": huge}})
         decoder.feed(body)
@@ -288,6 +423,11 @@ def test_usage_is_bounded_by_what_was_sent_and_received() -> None:
         assert usage is not None
         assert 0 <= usage.prompt <= 6000
         assert 0 <= usage.completion <= len(body)
+    nothing: object
+    for nothing in (-5, True, 0, None, "x", "9" * 5000, [], float("nan")):
+        decoder = ResponseDecoder("m", sent=1000)
+        decoder.feed(sse({**chunk("a", "stop"), "usage": {"prompt_tokens": nothing, "completion_tokens": nothing}}))
+        assert decoder.close().usage is None
 
 
 def test_a_delta_in_the_middle_of_a_restart_keeps_the_end() -> None:
@@ -321,3 +461,21 @@ def test_twice_the_text_costs_twice_the_time(piece: str) -> None:
         return time.process_time() - begun
 
     assert min(cost(8000) for _ in range(3)) <= 2.5 * min(cost(4000) for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    "piece", [b"data: ", b"data: {}\n\n", b"\n\n", b"event: x\n", b"data: x\n", b"data: {\n", b": x\n", b"\r", b"{\n"]
+)
+def test_twice_the_bytes_cost_twice_the_time(piece: bytes) -> None:
+    """Whatever a server repeats, as one endless line or as countless events."""
+
+    def cost(size: int) -> float:
+        data, begun = b": \n" + piece * (size // len(piece)), time.process_time()
+        decoder = ResponseDecoder("m")
+        for start in range(0, len(data), 1 << 16):
+            decoder.feed(data[start : start + (1 << 16)])
+        with suppress(AttemptFailed):
+            decoder.close()
+        return time.process_time() - begun
+
+    assert min(cost(400_000) for _ in range(3)) <= 2.5 * min(cost(200_000) for _ in range(3)) + 0.001

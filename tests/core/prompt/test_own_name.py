@@ -20,10 +20,12 @@ NAMED = [
         "`nebula`: Hello",
     ),
     *("nebula: nebula: Hello", "assistant: nebula: Hello", "nebula : Hello"),
+    *("Nebula (bot): Hello", "nebula [bot]: Hello", "Nebula (AI): Hello", "**Nebula (assistant)**: Hello"),
 ]
 OTHER = [
     *("Note: Hello", "nebula", "nebula:", "Nebulae: clouds", "nebula is a cloud: yes", "alice: hi", "assistants: two"),
     *("", "neb", "* nebula", "I am nebula: Hello", "The assistant: x", "N: x", "http://nebula: x", "[link](x): y"),
+    *("Nebula (the cloud): x", "nebulabot: x", "Nebula (bot) is here", "nebula (b"),
 ]
 
 
