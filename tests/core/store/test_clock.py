@@ -1,5 +1,7 @@
 """The clock of Redis jumps, back or forth: limits that processes share hold nobody for as long as it jumped."""
 
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 
@@ -12,7 +14,7 @@ HOUR, SECOND = 3_600_000, 1_000
 REQUEST = CallRequest(4, 1.0, 4, 1.0, 1)
 
 
-async def jump(redis: Redis, back: int) -> None:
+async def jump(redis: Any, back: int) -> None:
     """Make all that is stored look as if the clock had been set back by this many milliseconds since."""
     for key in await redis.keys("*"):
         match await redis.type(key):
@@ -21,10 +23,9 @@ async def jump(redis: Redis, back: int) -> None:
                     await redis.zincrby(key, back, member)
             case b"hash":
                 for name, value in (await redis.hgetall(key)).items():
-                    number, _, stop = value.rpartition(b" ")
-                    if stop and name != b"used":
-                        moved = str(int(stop) + back).encode()
-                        await redis.hset(key, name, b" ".join(filter(None, (number, moved))))
+                    number, _, stop = value.decode().rpartition(" ")
+                    if name != b"used":
+                        await redis.hset(key, name, f"{number} {int(stop) + back}".strip())
             case b"string":
                 await redis.incrby(key, back)
 
