@@ -263,3 +263,16 @@ async def test_released_turn_keeps_its_progress(redis_client: Redis) -> None:
     taken = await turns.claim(HERE)
     assert taken
     assert taken.progress == Progress(("m1",), 70)
+
+
+async def test_a_question_inherits_nothing_of_a_lost_one(redis_client: Redis) -> None:
+    """The server lost the inbox alone, as by eviction: the next answer must not overwrite the messages of the reply."""
+    turns = Turns(redis_client, Retention(lease=0.01))
+    lost = await claimed(turns, 1)
+    await turns.renew(lost, Progress(("m1",)))
+    await redis_client.delete(turns.mailboxes.key("i", HERE))
+    await turns.accept(HERE, question(2), "request 2", claim=False)
+    async with asyncio.timeout(HANG_SECONDS):
+        while not (turn := await turns.claim(HERE)):
+            await asyncio.sleep(0.01)
+    assert (turn.question, turn.progress, turn.attempt) == (question(2), Progress(), 1)
