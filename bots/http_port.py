@@ -15,6 +15,14 @@ log = logging.getLogger(__name__)
 # The most connections of one port. When there are more, the oldest that has not sent its request yet is closed: whoever
 # holds connections open displaces himself, while a request that comes at once is served.
 MAX_CONNECTIONS = 256
+# The most bytes that all requests of one port may have that are not complete yet. When there are more, the largest is
+# closed, for the same reason.
+MAX_BYTES = 2**25
+# What a request may have beside its body: its head, and the marks between the parts of a body without a known length.
+_HEAD_BYTES = 2**16
+# How much of what came in is parsed in one turn of the event loop. aiohttp keeps parsing after an error, and keeps each
+# piece with the error until garbage is collected; this leaves it the turns that it needs to close the connection.
+_PARSED_BYTES = 2**15
 # How long a client may take to send a request with its body, and then to receive the response.
 REQUEST_SECONDS, RESPONSE_SECONDS = 10.0, 30.0
 
@@ -35,7 +43,7 @@ async def http_port(
     at most `body_bytes` as they were sent: a compressed body is not unpacked. Raises what `unusable` makes of the error
     if the port can't be opened.
     """
-    connections = _Connections()
+    connections = _Connections(body_bytes + _HEAD_BYTES)
     application = web.Application(middlewares=[connections.serve], client_max_size=body_bytes)
     application.add_routes(routes)
     runner = web.AppRunner(
@@ -59,9 +67,10 @@ async def http_port(
 
 
 class _Connections:
-    """The open connections of a port, the oldest first."""
+    """The open connections of a port, the oldest first. `request_bytes`: the most that one of them may send."""
 
-    def __init__(self) -> None:
+    def __init__(self, request_bytes: int) -> None:
+        self.request_bytes = request_bytes
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         # At most a quarter of the files that this process may open.
         self._most = min(MAX_CONNECTIONS, max(1, files // 4))
@@ -75,6 +84,12 @@ class _Connections:
             next(waiting, connection).abort()
         self._open[transport] = connection
 
+    def grown(self) -> None:
+        """Make room for what has just come in."""
+        sending = [each for each in self._open.values() if each.sending]
+        if sum(each.size for each in sending) > MAX_BYTES:
+            max(sending, key=lambda each: each.size).abort()
+
     def closed(self, transport: asyncio.BaseTransport) -> None:
         """Forget a connection."""
         self._open.pop(transport, None)
@@ -84,7 +99,7 @@ class _Connections:
         """Read the whole request before anything looks at it, and close the connection after the response."""
         response: web.StreamResponse
         try:
-            await request.read()
+            await _read(request)
             if connection := self._open.get(request.transport):
                 connection.received()
             response = await handler(request)
@@ -100,11 +115,14 @@ class _Connections:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: passes everything on to aiohttp's protocol, and ends when its time is over."""
+    """One connection: passes everything on to aiohttp's protocol, and ends when its time or its bytes are over."""
 
     def __init__(self, inner: asyncio.Protocol, connections: _Connections) -> None:
         self._inner, self._connections = inner, connections
         self.sending = True  # the client has not sent the whole request yet
+        self.size = 0  # what it has sent
+        self._unparsed = bytearray()
+        self._parsing: asyncio.Handle | None = None
         self._transport: asyncio.Transport
         self._deadline: asyncio.TimerHandle
 
@@ -123,10 +141,27 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close the connection at once; what was not sent is lost."""
         self._connections.closed(self._transport)
+        self._unparsed.clear()
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        self._inner.data_received(data)
+        self.size += len(data)
+        if self.size > self._connections.request_bytes:
+            self.abort()
+            return
+        self._unparsed += data
+        if self._parsing is None:
+            self._parsing = asyncio.get_running_loop().call_soon(self._parse)
+        self._connections.grown()
+
+    def _parse(self) -> None:
+        self._parsing = None
+        part = bytes(self._unparsed[:_PARSED_BYTES])
+        del self._unparsed[:_PARSED_BYTES]
+        if self._unparsed:
+            self._parsing = asyncio.get_running_loop().call_soon(self._parse)
+        if part:
+            self._inner.data_received(part)
 
     def eof_received(self) -> bool | None:
         return self._inner.eof_received()
@@ -139,8 +174,17 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._deadline.cancel()
+        self._unparsed.clear()
         self._connections.closed(self._transport)
         self._inner.connection_lost(error)
+
+
+async def _read(request: web.Request) -> None:
+    """Read the whole body. Raises HTTPException, RequestPayloadError and ConnectionError."""
+    try:
+        await request.read()
+    except RuntimeError as error:  # aiohttp's word for a connection that is gone
+        raise ConnectionError("the client went away") from error
 
 
 def _condensed(record: logging.LogRecord) -> bool:
@@ -149,6 +193,8 @@ def _condensed(record: logging.LogRecord) -> bool:
     if isinstance(error, HttpProcessingError):
         record.msg, record.args, record.exc_info = "HTTP: this is not HTTP: %s", (type(error).__name__,), None
         record.levelno, record.levelname = logging.INFO, "INFO"
+        # It holds what the stranger sent, and itself.
+        error.__traceback__ = None
     return True
 
 

@@ -11,6 +11,8 @@ from core.text import escaped
 # times a second; a busy bot of ours logs a line for each of its turns.
 OWN_LINES, LIBRARY_LINES = 120, 5
 PERIOD_SECONDS = 60.0
+# How many characters a line may have, and how many an entry with its traceback: a library may quote a whole request.
+LINE_CHARACTERS, ENTRY_CHARACTERS = 2_000, 20_000
 
 
 class HarmlessFormatter(logging.Formatter):
@@ -18,10 +20,17 @@ class HarmlessFormatter(logging.Formatter):
     forge no line. A traceback keeps its lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return escaped(super().formatMessage(record))
+        return escaped(_cut(super().formatMessage(record), LINE_CHARACTERS))
 
     def format(self, record: logging.LogRecord) -> str:
-        return escaped(super().format(record), lines=True)
+        return escaped(_cut(super().format(record), ENTRY_CHARACTERS), lines=True)
+
+
+def _cut(text: str, longest: int) -> str:
+    """Return the text without its middle if it is too long: what happened comes first, and the error last."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]} [… {len(text) - longest:,} characters …] {text[-(longest // 2) :]}"
 
 
 @dataclass(slots=True)

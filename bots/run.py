@@ -78,11 +78,13 @@ async def serving(
             await retried(settle, repeat(SETTLE_RETRY_SECONDS), on=StoreError)
             if (prefix := spaces.prefix(scope)) != FIRST:
                 log.warning("%s: another bot used this Redis first; this one's keys begin with %s", scope, prefix)
+            tasks.append(group.create_task(spaces.keep(redis, platform.name, scope, own_id)))
         await (platform.run(bot.dispatcher) if listen else platform.work())
 
+    tasks: list[asyncio.Task[None]] = []
     async with asyncio.TaskGroup() as group:
         async with bot.runner.open():
-            tasks = [group.create_task(serve(each)) for each in platforms]
+            tasks += [group.create_task(serve(each)) for each in platforms]
             tasks.append(group.create_task(bot.records.tidy()))
             yield bot
         # Every reply has ended or been handed back: only now may the connections that show them close.

@@ -1,7 +1,9 @@
 """A port that strangers can reach: whatever they hold open or send, the next good request is served at once."""
 
 import asyncio
+import gc
 import logging
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
@@ -17,7 +19,7 @@ GOOD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
 
 
 @asynccontextmanager
-async def port(seen: list[bytes] | None = None) -> AsyncIterator[int]:
+async def port(seen: list[bytes] | None = None, body_bytes: int = 100) -> AsyncIterator[int]:
     """Serve a port that remembers the bodies that it received."""
 
     async def serve(request: web.Request) -> web.Response:
@@ -30,7 +32,12 @@ async def port(seen: list[bytes] | None = None) -> AsyncIterator[int]:
 
     number = free_port()
     async with http_port(
-        [web.post("/", serve)], "127.0.0.1", number, body_bytes=100, closing_seconds=1, unusable=lambda error: error
+        [web.post("/", serve)],
+        "127.0.0.1",
+        number,
+        body_bytes=body_bytes,
+        closing_seconds=1,
+        unusable=lambda error: error,
     ):
         yield number
 
@@ -69,6 +76,69 @@ async def test_a_flood_of_half_requests_keeps_nobody_out(monkeypatch: pytest.Mon
                 with suppress(ConnectionResetError):
                     assert await reader.read() == b""
         assert not held[-1].at_eof()
+
+
+async def test_large_requests_displace_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is not complete yet has a bound together; when it is reached, the largest goes."""
+    monkeypatch.setattr(edge, "MAX_BYTES", 200_000)
+    part = GOOD.replace(b"Length: 2", b"Length: 90000")
+    async with port(body_bytes=100_000) as number, AsyncExitStack() as stack:
+        held = []
+        for size in (60_000, 50_000, 50_000, 50_000):
+            reader, writer = await opened(number, part + b"x" * (size - len(part)))
+            stack.callback(writer.close)
+            held.append(reader)
+        async with asyncio.timeout(HANG_SECONDS):
+            with suppress(ConnectionResetError):
+                assert await held[0].read() == b""
+        assert not any(reader.at_eof() for reader in held[1:])
+        assert await answer(number, GOOD) == b"HTTP/1.1 200 OK"
+
+
+ENDLESS = {
+    "head": (b"POST / HTTP/1.1\r\nX: ", b"b"),
+    "empty lines": (b"", b"\r\n"),
+    "body": (GOOD.replace(b"Length: 2", b"Length: 999999999"), b"x"),
+    "small parts": (GOOD.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked")[:-2], b"1\r\na\r\n"),
+    "size of a part": (GOOD.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked")[:-2], b"0"),
+    "name of a part": (GOOD.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked")[:-2] + b"1;", b"x"),
+    "upgrade": (b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", b"x"),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_a_request_without_an_end_is_cut(kind: str) -> None:
+    """Long before its deadline, whatever of it is endless; a refused body is not read to its end either."""
+    begin, more = ENDLESS[kind]
+    async with port() as number, asyncio.timeout(edge.REQUEST_SECONDS / 2):
+        _, writer = await opened(number, begin)
+        with suppress(ConnectionError):
+            while True:
+                writer.write(more * 10_000)
+                await writer.drain()
+        writer.close()
+
+
+async def test_what_is_no_http_leaves_no_memory_behind() -> None:
+    """Even before garbage is collected: errors would hold all that was sent."""
+    async with port() as number:
+        await answer(number, GOOD)
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            for _ in range(20):
+                _, writer = await opened(number)
+                with suppress(ConnectionError):
+                    writer.write(b"\x16\x03" * 1_000_000)
+                    await writer.drain()
+                writer.transport.abort()
+            await answer(number, GOOD)
+            size, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+    assert size < 20 * 200_000
 
 
 @pytest.mark.parametrize("half", [b"", b"POST / HTTP/1.1\r\n", GOOD[:-1]])

@@ -47,6 +47,24 @@ def test_a_traceback_keeps_its_lines(log: tuple[logging.Handler, io.StringIO, li
     assert len(lines) > 3
 
 
+def test_an_entry_has_a_bound(log: tuple[logging.Handler, io.StringIO, list[float]]) -> None:
+    """However long the text that a library quotes, or an error; what comes first and last stays."""
+    handler, written, _ = log
+    handler.handle(record("slack", "refused %s at last", "\x1b" * 100_000))
+    line = written.getvalue()
+    assert line.startswith("WARNING slack: refused \\x1b")
+    assert line.endswith("\\x1b at last\n")
+    assert len(line) <= 4 * logs.LINE_CHARACTERS + 100
+    try:
+        raise ValueError("x" * 100_000 + "end")
+    except ValueError as error:
+        handler.handle(record("slack", "it failed", error=error, line=2))
+    entry = written.getvalue().removeprefix(line)
+    assert entry.startswith("WARNING slack: it failed\nTraceback")
+    assert entry.endswith("xend\n")
+    assert len(entry) <= logs.ENTRY_CHARACTERS + 100
+
+
 @pytest.mark.parametrize(("name", "most"), [("asyncio", logs.LIBRARY_LINES), ("bots.slack", logs.OWN_LINES)])
 def test_one_place_writes_so_many_lines_a_minute(
     log: tuple[logging.Handler, io.StringIO, list[float]], name: str, most: int

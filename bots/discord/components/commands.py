@@ -106,11 +106,16 @@ def typed(data: Mapping[str, Any]) -> str | None:
 
 
 def _path(data: Mapping[str, Any]) -> tuple[str, Sequence[Mapping[str, Any]]]:
-    name, options = str(data.get("name", "")), data.get("options") or []
+    name, options = str(data.get("name", "")), _given(data)
     for each in options:
         if each.get("type") == _SUBCOMMAND:
-            return f"{name} {each.get('name')}", each.get("options") or []
+            return f"{name} {each.get('name')}", _given(each)
     return name, options
+
+
+def _given(data: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    found = data.get("options")
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def _top(name: str, title: str, options: list[dict[str, Any]]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def submitted(data: Mapping[str, Any]) -> tuple[str, str, Layer | None] | None:
     if found is None:
         return None
     command, _, scope = found.partition(_IN)
-    return command, _entered(data.get("components") or ()), scope_of(scope)
+    return command, _entered(data.get("components")), scope_of(scope)
 
 
 def _after(prefix: str, data: Mapping[str, Any]) -> str | None:
@@ -69,10 +69,11 @@ def _after(prefix: str, data: Mapping[str, Any]) -> str | None:
 
 def _entered(parts: Any) -> str:
     """The field's value, wherever the layout put it."""
-    for part in parts:
+    for part in parts if isinstance(parts, list) else ():
+        if not isinstance(part, dict):
+            continue
         if part.get("custom_id") == _FIELD:
             return str(part.get("value", ""))
-        inner = [*(part.get("components") or ()), *filter(None, (part.get("component"),))]
-        if inner and (found := _entered(inner)):
+        if found := _entered(part.get("components")) or _entered([part.get("component")]):
             return found
     return ""

@@ -54,6 +54,9 @@ _LOOKED_UP, _LOOK_UP_SECONDS = 10, 3.0
 _PERSON = re.compile(r"<@!?(\d{1,20})>")
 _DONE = "Done."
 TOO_LARGE = "Discord does not accept this file; it may be too large."
+# What reading a payload raises if its parts are of other types than Discord's documentation says.
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
+_UNREADABLE = "I can't read this command or form: it may come from another version of me. Please use the command again."
 _LOST = "Discord does not tell me which channel this is. Please mention me instead."
 
 
@@ -80,7 +83,7 @@ class Interactions:
         if interaction.id in self._seen:
             return
         self._seen[interaction.id] = None
-        data: Any = interaction.data or {}
+        data: Any = interaction.data if isinstance(interaction.data, dict) else {}
         callback = Callback(self._http, interaction)
         if interaction.type is discord.InteractionType.autocomplete:
             await self._suggest(callback, typed(data), str(interaction.user.id))
@@ -93,6 +96,10 @@ class Interactions:
         try:
             place = await self._place(interaction)
             invocation = self._invocation(interaction, data, place)
+        except _MALFORMED as error:
+            log.warning("could not read a command or a form: %s", type(error).__name__)
+            await self._show(callback, Response(_UNREADABLE))
+            return
         except UserError as error:
             await self._show(callback, Response(error.notice))
             return

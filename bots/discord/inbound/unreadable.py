@@ -33,6 +33,8 @@ _MESSAGE_DEFAULTS: Mapping[str, Any] = {
 }
 _INTERACTION = ("id", "application_id", "type", "token", "data", "guild_id", "guild", "channel_id", "member", "user")
 _INTERACTION_DEFAULTS: Mapping[str, Any] = {"version": 1, "attachment_size_limit": 0, "entitlements": []}
+# Without these, discord.py makes a value that lacks attributes.
+_REQUIRED: Mapping[str, tuple[str, ...]] = {"MESSAGE_CREATE": ("id", "channel_id", "author")}
 _IDENTITY = frozenset({"guild_id", "webhook_id"})
 
 
@@ -47,6 +49,9 @@ class UnreadableEvents:
 
         New kinds of content, and fields that are null, must not take a question away.
         """
+        if missing := [name for name in _REQUIRED.get(event, ()) if not isinstance(data, dict) or not data.get(name)]:
+            self.note(f"{event} (without {', '.join(missing)})", KeyError())
+            return
         failure = _parsed(parse, data)
         if failure is None:
             return

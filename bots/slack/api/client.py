@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -12,7 +12,6 @@ import aiohttp
 from cachetools import FIFOCache
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
-from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bots.proxy import proxy_for
 from bots.slack.api.errors import code_in, refusal, translated
@@ -31,6 +30,8 @@ _CONNECT_TIMEOUT_SECONDS = 5
 # How long `close` waits for running calls.
 _CLOSE_TIMEOUT_SECONDS = 3.0
 
+# How much of an answer to a response is read; it says "ok" or why not.
+_MAX_ANSWER_BYTES = 100_000
 # Where Slack, and GovSlack, expect responses.
 _DOMAINS = (".slack.com", ".slack-gov.com")
 # Deletions kept in memory; the event follows the call within seconds.
@@ -70,8 +71,7 @@ class Web:
     async def call(self, request: Awaitable[T]) -> T:
         """Await one call of a method of `client` and return the response. Raises PlatformError."""
         if self.client.session is None and not self._closed:
-            timeout = aiohttp.ClientTimeout(total=_CALL_TIMEOUT_SECONDS, connect=_CONNECT_TIMEOUT_SECONDS)
-            self.client.session = aiohttp.ClientSession(timeout=timeout)
+            self.client.session = _session()
         self._calls += 1
         self._quiet.clear()
         try:
@@ -95,20 +95,21 @@ class Web:
         """
         if not self._is_slack(url):
             raise Rejected("this address for a response is not one of Slack's")
-        hook = AsyncWebhookClient(
-            url, timeout=_CALL_TIMEOUT_SECONDS, session=self.client.session, logger=sdk_log, retry_handlers=[]
-        )
-        hook.proxy = proxy_for(url)
+        open_session = self.client.session
         try:
-            answer = await hook.send_dict(body)
-        except (aiohttp.ClientError, OSError, TimeoutError, SlackClientError) as error:
+            async with nullcontext(open_session) if open_session else _session() as session:
+                # The SDK's client would follow a redirection, to wherever it leads.
+                post = session.post(url, json=body, proxy=proxy_for(url), allow_redirects=False)
+                async with post as answer:
+                    text = (await answer.content.read(_MAX_ANSWER_BYTES)).decode("utf-8", "replace")
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise Unreachable(type(error).__name__) from error
-        code = code_in(answer.body)
-        if answer.status_code != 200 or code:
-            raise refusal(code, answer.status_code, answer.headers, code or f"HTTP {answer.status_code}")
+        code = code_in(text)
+        if answer.status != 200 or code:
+            raise refusal(code, answer.status, answer.headers, code or f"HTTP {answer.status}")
 
     def _is_slack(self, url: str) -> bool:
-        """Return whether this is an address of Slack, or of the server that plays it."""
+        """Return whether this is an address of Slack, or of the server that plays it, with the usual port or its."""
         try:
             address, ours = urlsplit(url), urlsplit(self._base_url)
             host = address.hostname or ""
@@ -117,9 +118,9 @@ class Web:
         # nothing that two parsers could read in two ways
         if not re.fullmatch(r"[a-z0-9.-]+(:[0-9]+)?", address.netloc) or not re.fullmatch(r"[!-~]+", url):
             return False
-        if address.scheme == "https" and f".{host}".endswith(_DOMAINS):
+        if address.scheme == "https" and f".{host}".endswith(_DOMAINS) and address.netloc == host:
             return True
-        return (address.scheme, host) == (ours.scheme, ours.hostname)
+        return (address.scheme, address.netloc) == (ours.scheme, ours.netloc)
 
     async def upload(self, url: str, content: bytes) -> None:
         """Send a file's content to the address that Slack assigned to it. Raises Unreachable."""
@@ -140,3 +141,8 @@ class Web:
         session, self.client.session = self.client.session, None
         if session is not None:
             await session.close()
+
+
+def _session() -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(total=_CALL_TIMEOUT_SECONDS, connect=_CONNECT_TIMEOUT_SECONDS)
+    return aiohttp.ClientSession(timeout=timeout)

@@ -16,6 +16,9 @@ end
 local waiting = redis.call('LLEN', INBOX)
 if waiting >= INBOX_LIMIT then return {'FULL', waiting} end
 redis.call('SET', DEDUPE, REQUEST, 'PX', DEDUPE_MS)
+-- Where nothing waits, nothing runs: what is left of a turn whose question the server lost is not this question's. Its
+-- answer would overwrite that turn's messages. (A full server must refuse the write before this one.)
+if waiting == 0 then redis.call('HDEL', CONV, 'progress', 'attempts', 'unread') end
 redis.call('RPUSH', INBOX, ENTRY)
 TTL_MS = tonumber(KEEP_MS)
 redis.call('HSET', CONV, 'keep', KEEP_MS)

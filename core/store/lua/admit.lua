@@ -13,18 +13,25 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 -- Who uses the limit: each process renews its number with every call, and is forgotten when it makes none.
 redis.call('HSET', STATE, 'p:' .. PROCESS, ACTIVE .. ' ' .. (now + STAY_MS))
-local active, held, limit = 0, 0, MOST
+-- What ends much later than its own length allows was written before the server's clock was set back, and would last for
+-- as long as the clock jumped: it is none. A hold says its length, for which older versions say 1.
+local length, stop = string.match(redis.call('HGET', STATE, 'held') or '', '^(%d+) (%d+)$')
+local held = stop and tonumber(stop) - now or 0
+if held < 0 or length ~= '1' and held > 2 * tonumber(length or 0) then held = 0 end
+if held == 0 then redis.call('HDEL', STATE, 'held') end
+local active, limit = 0, MOST
 local state = redis.call('HGETALL', STATE)
 for i = 1, #state, 2 do
-  local number, stop = string.match(state[i + 1], '^(%d+) (%d+)$')
-  if tonumber(stop) < now then
-    redis.call('HDEL', STATE, state[i])
-  elseif state[i] == 'held' then
-    held = tonumber(stop) - now
-  elseif state[i] == 'limit' then
-    limit = math.min(limit, tonumber(number))
-  else
-    active = active + tonumber(number)
+  if state[i] ~= 'held' then
+    local number, stop = string.match(state[i + 1], '^(%d+) (%d+)$')
+    local left = stop and tonumber(stop) - now or -1
+    if left < 0 or left > held + 2 * STAY_MS then
+      redis.call('HDEL', STATE, state[i])
+    elseif state[i] == 'limit' then
+      limit = math.min(limit, tonumber(number))
+    else
+      active = active + tonumber(number)
+    end
   end
 end
 
@@ -37,6 +44,7 @@ end
 -- Our own retry after a lost answer finds its call already counted.
 if redis.call('ZSCORE', CALLS, CALL) then return {0, active, limit, 0} end
 redis.call('ZREMRANGEBYSCORE', CALLS, '-inf', now - math.max(WINDOW_MS, USABLE_MS))
+redis.call('ZREMRANGEBYSCORE', CALLS, now + math.max(WINDOW_MS, USABLE_MS), '+inf') -- the clock was set back
 local wait = math.max(0, held, free(limit, WINDOW_MS), free(math.max(1, USABLE - MOST + limit), USABLE_MS))
 local ahead = 0
 if wait == 0 then

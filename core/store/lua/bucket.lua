@@ -12,9 +12,13 @@ local function limits(first, at)
     local limit = {key = KEYS[i], most = tonumber(ARGV[at]), rate = tonumber(ARGV[at + 1]), cost = tonumber(ARGV[at + 2])}
     local state = redis.call('HMGET', limit.key, 'used', 'at')
     local used, since = tonumber(state[1] or 0), tonumber(state[2] or NOW)
+    if since > NOW then
+      -- The clock was set back: that uses nothing up, and from now on it comes back again.
+      since = NOW
+      redis.call('HSET', limit.key, 'at', string.format('%.0f', NOW))
+    end
     if limit.rate > 0 then
-      -- a clock that is set back must not use anything up
-      limit.used = math.max(0, used - math.max(0, NOW - since) * limit.rate)
+      limit.used = math.max(0, used - (NOW - since) * limit.rate)
     else
       limit.used = since >= MIDNIGHT - DAY_MS and used or 0
     end
@@ -22,6 +26,12 @@ local function limits(first, at)
     at = at + 3
   end
   return found
+end
+
+-- Forget a hold that was written before the clock was set back by more than a correction: it would last for as long as
+-- the clock jumped.
+local function forget_before_jump(hold)
+  if tonumber(redis.call('HGET', hold, 'at') or 0) > NOW + 1000 then redis.call('DEL', hold) end
 end
 
 local function use(limit)

@@ -7,6 +7,7 @@ local REMEMBER_MS, STEP_MS = tonumber(ARGV[3]), tonumber(ARGV[4])
 local LIMITS, NUMBERS = 3, 5
 local GRANTED, REFUSED = 1, 0
 
+forget_before_jump(HOLD)
 local hold = redis.call('HMGET', HOLD, 'stop', 'next')
 local stop, free = tonumber(hold[1] or 0), tonumber(hold[2] or 0)
 
@@ -14,7 +15,7 @@ local stop, free = tonumber(hold[1] or 0), tonumber(hold[2] or 0)
 local function behind(due)
   if free <= NOW then return due end
   due = math.max(due, free)
-  redis.call('HSET', HOLD, 'next', string.format('%.0f', due + STEP_MS))
+  redis.call('HSET', HOLD, 'next', string.format('%.0f', due + STEP_MS), 'at', string.format('%.0f', NOW))
   redis.call('PEXPIRE', HOLD, string.format('%.0f', due + STEP_MS - NOW + 1000))
   return due
 end
@@ -26,6 +27,7 @@ end
 
 -- Already granted: our own retry, or a waiting request that checks whether a hold came in between.
 local due = tonumber(redis.call('GET', RECORD) or nil)
+if due and due - NOW > 2 * PATIENCE_MS + 1000 then due = NOW end -- nobody waits as long: the clock was set back
 if due then
   if stop <= NOW or due >= stop then return {GRANTED, math.max(0, due - NOW), 0} end
   if free - NOW > HELD_MS then return {REFUSED, free - NOW, 0} end

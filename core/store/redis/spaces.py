@@ -4,13 +4,18 @@ The first bot of a platform gets the names that begin with `nb:`; any other one 
 TTL says who was first. Nothing else tells two bots apart: both hear the same messages in the same places.
 """
 
+import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 from redis.asyncio import Redis
 
+from core.domain.errors import StoreError
 from core.store.redis.client import guarded
 
 FIRST = "nb"
+# How often a bot says again which space is its own.
+KEEP_SECONDS = 10.0
 
 
 class Spaces:
@@ -47,3 +52,11 @@ class Spaces:
         if owner is not None and owner != bot.encode():
             self._prefixes[platform] = f"{FIRST}~{bot}"
         self._pending.discard(platform)
+
+    async def keep(self, redis: "Redis", platform: str, scope: str, bot: str) -> None:
+        """Settle again and again, until cancelled: after the server lost its data, a bot that starts next must not take
+        the space in which this one works."""
+        while True:
+            await asyncio.sleep(KEEP_SECONDS)
+            with suppress(StoreError):
+                await self.settle(redis, platform, scope, bot)

@@ -9,6 +9,8 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from bots.discord.components.commands import is_private, typed
+from bots.discord.components.forms import submitted
 from bots.sandbox.discord.sessions import Intent
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 
@@ -108,6 +110,14 @@ class TestMessages:
         await here.answered("bob", GENERAL, "@nebula and me?", "You too.")
         assert (here.discord.gateway.identifies, here.discord.gateway.resumes) == (1, 0)
 
+    async def test_without_an_author_it_is_lost_alone(
+        self, here: DiscordRoom, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """discord.py takes such a message, and then lacks what it is asked for."""
+        send(here, "MESSAGE_CREATE", message(here, author=...))
+        await here.answered("bob", GENERAL, "@nebula and me?", "You too.")
+        assert not any(record.exc_info for record in caplog.records)
+
     async def test_without_its_guild_it_is_no_direct_message(self, here: DiscordRoom) -> None:
         """A guild that can't be read must not make the question one to which no access list applies."""
         send(here, "MESSAGE_CREATE", message(here, guild_id=None, content="hello"))
@@ -191,3 +201,11 @@ async def test_a_ready_that_can_not_be_read_is_asked_for_again(
     async with room(redis_client, before=spoil) as here:
         await here.answered("ann", GENERAL, "@nebula hello", "Hi.")
         assert here.discord.gateway.identifies == 2
+
+
+@pytest.mark.parametrize("junk", [None, 7, "x", {}, [None], [7], [{"components": [None]}], [{"component": 7}]], ids=str)
+def test_odd_parts_of_forms_and_commands_are_passed_over(junk: Any) -> None:
+    """They hold no value; whoever sent them gets the sentence for a form or a command without one."""
+    assert submitted({"custom_id": "form:prompt edit", "components": junk}) == ("prompt edit", "", None)
+    assert typed({"name": "model", "options": junk}) is None
+    assert not is_private({"name": "ask", "options": junk})

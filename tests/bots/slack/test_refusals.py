@@ -3,13 +3,16 @@
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from bots.sandbox.slack import faults
 from bots.slack.api.capabilities import RETRY_SECONDS, STRIKES, Feature
 from bots.slack.api.client import Web
 from bots.slack.api.errors import CODES, Unclear, refusal
-from core.domain.errors import Rejected, SlowDown
+from core.domain.errors import Rejected, SlowDown, Unreachable
 from tests.bots.slack.harness import SlackRoom, slack_room
+from tests.ports import free_port
 
 POST, UPDATE = "chat.postMessage", "chat.update"
 
@@ -159,6 +162,9 @@ async def test_slacks_own_streaming_can_be_switched_off(redis_url: str) -> None:
         "file:///etc/passwd",
         "//hooks.slack.com/",
         "https://[::1]/",
+        "https://hooks.slack.com:8443/commands/1",
+        "https://hooks.slack.com:/commands/1",
+        "https://HOOKS.slack.com%2eevil.example/",
         "https://[/",
         "",
     ],
@@ -170,3 +176,30 @@ async def test_a_response_goes_to_slack_alone(url: str) -> None:
     with pytest.raises(Rejected, match="not one of Slack's"):
         await web.respond(url, body)
     await web.close()
+
+
+async def test_a_response_stays_where_it_was_sent() -> None:
+    """It follows no redirection, and no other port of the server that plays Slack gets one."""
+    seen: list[str] = []
+
+    async def moved(request: web.Request) -> web.Response:
+        seen.append(request.path)
+        raise web.HTTPTemporaryRedirect("/internal")
+
+    async def internal(request: web.Request) -> web.Response:
+        seen.append(request.path)
+        return web.Response(text="ok")
+
+    app = web.Application()
+    app.add_routes([web.post("/api/moved", moved), web.post("/internal", internal)])
+    async with TestServer(app) as server:
+        client = Web(str(server.make_url("/api/")), "xoxb-1")
+        with pytest.raises(Unreachable, match="HTTP 307"):
+            await client.respond(str(server.make_url("/api/moved")), {"text": "secret"})
+        assert seen == ["/api/moved"]
+        other = str(server.make_url("/internal")).replace(f":{server.port}", f":{free_port()}")
+        with pytest.raises(Rejected, match="not one of Slack's"):
+            await client.respond(other, {"text": "secret"})
+        await client.respond(str(server.make_url("/internal")), {"text": "well"})
+        assert seen == ["/api/moved", "/internal"]
+        await client.close()

@@ -1,5 +1,7 @@
 """Several bots on one Redis share nothing; processes of one bot that do not agree do not start."""
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
 
@@ -9,9 +11,11 @@ from core.domain.conversation import Conversation
 from core.domain.errors import StoreError
 from core.domain.question import Question
 from core.settings.config import Config
+from core.store.redis import spaces
 from core.store.redis.setup import Setup, agree
 from core.store.redis.spaces import Spaces
 from core.store.turns import Claimed, Turns
+from tests.bounds import HANG_SECONDS
 from tests.core.commands.test_history import key
 from tests.core.core_harness import HERE, ROOM, Process, Rooms, eventually, process
 
@@ -131,3 +135,20 @@ async def test_encryption_can_be_switched_on_and_off(redis_client: Redis) -> Non
     with pytest.raises(StoreError, match="accepts only encrypted"):
         await agree(redis_client, of(encryption_keys=secret))
     await agree(redis_client, of())
+
+
+async def test_a_bot_keeps_its_space_when_the_server_lost_it(
+    redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another bot, which starts after the loss, does not get the space in which the first one works."""
+    monkeypatch.setattr(spaces, "KEEP_SECONDS", 0.01)
+    first, second = Spaces(), Spaces()
+    await first.settle(redis_client, "test", "test/W1", "A")
+    await redis_client.flushall()
+    task = asyncio.create_task(first.keep(redis_client, "test", "test/W1", "A"))
+    async with asyncio.timeout(HANG_SECONDS):
+        while not await redis_client.exists("nb:owner:{test/W1}"):
+            await asyncio.sleep(0.01)
+    await second.settle(redis_client, "test", "test/W1", "B")
+    task.cancel()
+    assert (first.prefix("test/W1"), second.prefix("test/W1")) == ("nb", "nb~B")

@@ -278,3 +278,16 @@ async def test_a_question_deleted_before_the_commit_leaves_nothing(redis_client:
     assert await turns.commit(turn, None) is None
     assert await records.history(HERE) == ()
     assert await records.ended(HERE, "m1") is None
+
+
+async def test_a_question_inherits_nothing_of_a_lost_one(redis_client: Redis) -> None:
+    """The server lost the inbox alone, as by eviction: the next answer must not overwrite the messages of the reply."""
+    turns = Turns(redis_client, Retention(lease=0.01))
+    lost = await claimed(turns, 1)
+    await turns.renew(lost, Progress(("m1",)))
+    await redis_client.delete(turns.mailboxes.key("i", HERE))
+    await turns.accept(HERE, question(2), "request 2", claim=False)
+    async with asyncio.timeout(HANG_SECONDS):
+        while not (turn := await turns.claim(HERE)):
+            await asyncio.sleep(0.01)
+    assert (turn.question, turn.progress, turn.attempt) == (question(2), Progress(), 1)
