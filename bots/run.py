@@ -14,12 +14,13 @@ from redis.asyncio import Redis
 from bots import health
 from bots.adapter import Adapter, SignsIn
 from bots.alive import alive
-from bots.compose import Bot, assemble, chat_model, storage
+from bots.compose import Bot, assemble, chat_model, setup_of, storage
 from core.domain.errors import StoreError
 from core.domain.ports import ChatModel
 from core.domain.retry import retried
 from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
+from core.store.redis import setup
 from core.store.redis.client import ping
 from core.store.redis.spaces import FIRST, Spaces
 
@@ -86,6 +87,7 @@ async def serving(
         async with bot.runner.open():
             tasks += [group.create_task(serve(each)) for each in platforms]
             tasks.append(group.create_task(bot.records.tidy()))
+            tasks.append(group.create_task(setup.keep(redis, setup_of(config))))
             yield bot
         # Every reply has ended or been handed back: only now may the connections that show them close.
         for task in tasks:

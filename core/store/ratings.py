@@ -1,5 +1,6 @@
 """Ratings in Redis: people's votes on a channel's answers, counted by model, one per person and answer."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +44,9 @@ class Ratings:
             counts: dict[Any, Any] = await self._redis.hgetall(f"{self._key(scope)}:ratings")
         found: dict[str, dict[str, int]] = {}
         for field, number in counts.items():
-            vote, _, model = field.decode().partition(" ")
-            found.setdefault(model, {})[vote] = int(number)
+            with suppress(ValueError):  # a count that can't be read hides no others
+                vote, _, model = field.decode().partition(" ")
+                found.setdefault(model, {})[vote] = int(number)
         return tuple(Rating(name, votes.get("good", 0), votes.get("bad", 0)) for name, votes in sorted(found.items()))
 
     def _key(self, scope: str) -> str:

@@ -1,5 +1,7 @@
 """Setup: what all processes on one Redis must agree on, noted there, so that one that does not agree never starts."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +12,8 @@ from core.store.redis.client import guarded
 
 # A hash without a TTL: the data that it describes may live as long as people use it.
 SETUP = "nb:setup"
+# How often a process notes it again.
+KEEP_SECONDS = 10.0
 _PARTITIONS, _TEXTS, _ENCRYPTED, _PLAIN = "partitions", "texts", "encrypted", "plain"
 
 
@@ -29,10 +33,9 @@ async def agree(redis: "Redis", ours: Setup) -> None:
     Raises StoreError, which says what to do: with other partitions a process would not find what others stored, and
     answer questions twice; and one that can't read what others write leaves their questions unanswered.
     """
-    texts = _ENCRYPTED if ours.encrypts else _PLAIN
+    texts = _texts(ours)
+    await _note(redis, ours)
     async with guarded():
-        for field, value in ((_PARTITIONS, str(ours.partitions)), (_TEXTS, texts)):
-            await redis.hsetnx(SETUP, field, value)
         stored: dict[Any, Any] = await redis.hgetall(SETUP)
     known = {name.decode(): value.decode() for name, value in stored.items()}
     if known[_PARTITIONS] != str(ours.partitions):
@@ -55,3 +58,22 @@ async def agree(redis: "Redis", ours: Setup) -> None:
     if known[_TEXTS] != texts:  # it reads both: encryption is being switched on or off
         async with guarded():
             await redis.hset(SETUP, _TEXTS, texts)
+
+
+async def keep(redis: "Redis", ours: Setup) -> None:
+    """Note this process's setup again and again, until cancelled: after the server lost its data, a process that starts
+    next has to agree with those that run."""
+    while True:
+        await asyncio.sleep(KEEP_SECONDS)
+        with suppress(StoreError):
+            await _note(redis, ours)
+
+
+async def _note(redis: "Redis", ours: Setup) -> None:
+    async with guarded():
+        for field, value in ((_PARTITIONS, str(ours.partitions)), (_TEXTS, _texts(ours))):
+            await redis.hsetnx(SETUP, field, value)
+
+
+def _texts(ours: Setup) -> str:
+    return _ENCRYPTED if ours.encrypts else _PLAIN

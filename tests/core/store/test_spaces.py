@@ -1,6 +1,7 @@
 """Several bots on one Redis share nothing; processes of one bot that do not agree do not start."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -11,7 +12,8 @@ from core.domain.conversation import Conversation
 from core.domain.errors import StoreError
 from core.domain.question import Question
 from core.settings.config import Config
-from core.store.redis import spaces
+from core.store.ratings import Rating, Ratings
+from core.store.redis import setup, spaces
 from core.store.redis.setup import Setup, agree
 from core.store.redis.spaces import Spaces
 from core.store.turns import Claimed, Turns
@@ -152,3 +154,28 @@ async def test_a_bot_keeps_its_space_when_the_server_lost_it(
     await second.settle(redis_client, "test", "test/W1", "B")
     task.cancel()
     assert (first.prefix("test/W1"), second.prefix("test/W1")) == ("nb", "nb~B")
+
+
+async def test_processes_agree_after_the_server_lost_its_data(
+    redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With those that run, although these noted their setup before the loss."""
+    monkeypatch.setattr(setup, "KEEP_SECONDS", 0.01)
+    await agree(redis_client, Setup(partitions=2))
+    await redis_client.flushall()
+    task = asyncio.create_task(setup.keep(redis_client, Setup(partitions=2)))
+    async with asyncio.timeout(HANG_SECONDS):
+        while await redis_client.hlen(setup.SETUP) < 2:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(StoreError, match="in 2 partitions"):
+        await agree(redis_client, Setup(partitions=4))
+
+
+async def test_votes_that_nothing_can_read_hide_no_others(redis_client: Redis) -> None:
+    """Junk in a count, in its name, or both."""
+    ratings = Ratings(redis_client, 60)
+    await ratings.rate("test/W1/C1", "m", "model", "U1", good=True)
+    junk: dict[Any, Any] = {b"good \xff": b"1", b"good other": b"many", b"\xff": b"\xff"}
+    await redis_client.hset("nb:u:{test/W1/C1}:ratings", mapping=junk)
+    assert Rating("model", 1, 0) in await ratings.of("test/W1/C1")
