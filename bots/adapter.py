@@ -53,7 +53,7 @@ class AdapterConfig(Section):
 
     @property
     def on(self) -> bool:
-        """Whether the platform is to be served."""
+        """Whether to serve the platform."""
         return getattr(self, self.switch) is not None
 
     @classmethod

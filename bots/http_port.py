@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 log = logging.getLogger(__name__)
 
 # The most connections of one port. When there are more, the oldest that has not sent its request yet is closed: whoever
-# holds connections open displaces himself, while a request that comes at once is served.
+# holds connections open loses their own, while a request that comes at once is served.
 MAX_CONNECTIONS = 256
 # The most bytes that all requests of one port may have that are not complete yet. When there are more, the largest is
 # closed, for the same reason.
@@ -188,7 +188,7 @@ async def _read(request: web.Request) -> None:
 
 
 def _condensed(record: logging.LogRecord) -> bool:
-    """Log filter: of what is no HTTP at all, aiohttp logs a traceback; one line is enough."""
+    """Log filter: where something is not HTTP at all, aiohttp logs a traceback; one line is enough."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, HttpProcessingError):
         record.msg, record.args, record.exc_info = "HTTP: this is not HTTP: %s", (type(error).__name__,), None
@@ -198,6 +198,6 @@ def _condensed(record: logging.LogRecord) -> bool:
     return True
 
 
-# What aiohttp says of single requests.
+# What aiohttp says about single requests.
 _requests = logging.getLogger(f"{__name__}.requests")
 _requests.addFilter(_condensed)

@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.commands": {"core.domain", "core.settings", "core.store"},
     "core.turns": {
         *("core.domain", "core.settings", "core.ratelimit", "core.prompt", "core.store", "core.reply"),
-        *("core.access", "core.metrics"),
+        *("core.access", "core.metrics", "core.text"),
     },
     "core.inbound": {
         *("core.domain", "core.settings", "core.store", "core.access", "core.commands", "core.reply", "core.turns"),

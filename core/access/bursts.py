@@ -1,4 +1,4 @@
-"""Limits how fast one person may give commands and press buttons: a burst, and then one in a while."""
+"""Limits how fast one person may give commands and press buttons: a burst, and then one from time to time."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _PEOPLE = 10_000
 
 
 class Pace(Enum):
-    """What to do with a thing that somebody does."""
+    """Whether somebody is slow enough, and whether to tell them if not."""
 
     FINE = auto()
     TOLD = auto()  # too fast: tell the person, who was not told yet

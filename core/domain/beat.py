@@ -44,7 +44,7 @@ class Beat:
             alarm.cancel()
 
     def now(self) -> bool:
-        """Have what has gathered read at once. False if nothing is gathering at the moment."""
+        """Have the gathered pieces read at once. False if nothing is gathering at the moment."""
         if self._resting:
             self._wanted.set()
         return self._resting

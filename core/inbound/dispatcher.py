@@ -124,8 +124,8 @@ class Dispatcher:
     async def commanded(self, invocation: Invocation, rights: RightsOf, event: TurnId | None = None) -> Response | None:
         """A command of the platform, other than `ask`. Never raises: the response says what went wrong.
 
-        `event`: the same for every delivery of this command, where a platform sends it to every process. None: nothing
-        is to be shown, because another process carries it out, or the person was told that they are too fast.
+        `event`: the same for every delivery of this command, where a platform sends it to every process. None: show
+        nothing, because another process carries it out, or the person was told that they are too fast.
         """
         if (pace := self._pace(invocation.author, invocation.place)) is not Pace.FINE:
             return Response(TOO_FAST) if pace is Pace.TOLD else None

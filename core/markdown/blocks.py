@@ -92,6 +92,11 @@ class Blocks:
     boundaries: tuple[Boundary, ...]
     seams: tuple[_Seam, ...] = field(default=(), compare=False)
 
+    @property
+    def last(self) -> Leaf | None:
+        """The last leaf; None in a text without any."""
+        return self.leaves[-1] if self.leaves else None
+
 
 _known: deque[tuple[str, Blocks]] = deque(maxlen=64)  # the newest first
 _NEAR = 256  # characters: a text that shares all but this many is similar enough

@@ -54,7 +54,7 @@ def mend(markdown: str) -> Mended:
 
 def finish(markdown: str) -> str:
     """How to show a text that is complete: as it is, with its last fence closed."""
-    last = _last(markdown)
+    last = blocks(markdown).last
     text = markdown.rstrip()
     return text + closing(last) if last is not None and _open_fence(last, markdown) else text
 
@@ -77,17 +77,12 @@ def closing(fence: Leaf) -> str:
     return f"\n{continuation(fence.nest)}{fence.marker}"
 
 
-def _last(markdown: str) -> Leaf | None:
-    leaves = blocks(markdown).leaves
-    return leaves[-1] if leaves else None
-
-
 def _open_fence(leaf: Leaf, markdown: str) -> bool:
     return leaf.kind == "fence" and not leaf.closed and not markdown[leaf.end :].strip()
 
 
 def _mend(markdown: str, *, header: bool) -> Mended:
-    last = _last(markdown)
+    last = blocks(markdown).last
     line = max(markdown.rfind("\n"), markdown.rfind("\r")) + 1
     tail = markdown[line:]
     if last is not None and _open_fence(last, markdown):

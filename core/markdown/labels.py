@@ -6,7 +6,7 @@ import unicodedata
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-# Longer labels than this are not looked through to their end.
+# Only this many characters of a label are searched.
 _LONGEST = 2000
 _MARKS = re.compile(r"[*_`~|]|\\(?=[!-/:-@\[-`{-~])")
 _DOT = r"[.\u3002\uff0e\uff61]"

@@ -29,7 +29,7 @@ def stable_length(markdown: str) -> int:
 
 
 def _stable_length(markdown: str) -> int:
-    keep, last = mend(markdown).keep, _last(markdown)
+    keep, last = mend(markdown).keep, blocks(markdown).last
     if last is not None and last.kind == "table" and keep == last.start:
         # Until its rule arrived, its head was a paragraph.
         head = markdown[last.start : last.rows[1]]
@@ -38,7 +38,7 @@ def _stable_length(markdown: str) -> int:
         if keep == last.start and not UNDECIDED.fullmatch(markdown, keep):
             return keep  # a block has begun, which ends the one before it
         markdown = markdown[: last.start]
-        last = _last(markdown)
+        last = blocks(markdown).last
     begin = last.end if last is not None else 0
     if (rest := markdown[begin:keep]).strip(
         " \t\r\n>"
@@ -57,11 +57,6 @@ def _stable_length(markdown: str) -> int:
             return last.start + _without(text[:most], _TAIL_OF_HTML)
     end = _paragraph(text, most)
     return last.start + (0 if UNDECIDED.fullmatch(text, 0, end) else end)
-
-
-def _last(markdown: str) -> Leaf | None:
-    leaves = blocks(markdown).leaves
-    return leaves[-1] if leaves else None
 
 
 def _is_complete(leaf: Leaf, markdown: str) -> bool:

@@ -1,6 +1,5 @@
 """Quotas in Redis: reserves what people and the whole account may use, under several limits in one step."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from core.store.redis.client import guarded
-from core.store.scripts import Script, load
+from core.store.scripts import Script, ceil_ms, load
 
 # An answer must not wait long for a count; a caller that gets none in time goes on without it. This is the same timeout
 # as for any answer of a healthy server: on a busy machine the round trip can take half a second, and a caller that
@@ -127,10 +126,10 @@ class Quotas:
                 f"{_TAG}:r:{request}",
                 f"{_TAG}:h:{hold}",
                 _keys(demands),
-                patience_ms=_ms(patience),
-                held_ms=_ms(min(patience, patience if held is None else held)),
-                remember_ms=_ms(self._remember),
-                step_ms=_ms(step),
+                patience_ms=ceil_ms(patience),
+                held_ms=ceil_ms(min(patience, patience if held is None else held)),
+                remember_ms=ceil_ms(self._remember),
+                step_ms=ceil_ms(step),
                 numbers=_numbers(demands),
             )
         if granted:
@@ -148,7 +147,7 @@ class Quotas:
                     f"{_TAG}:s:{request}",
                     f"{_TAG}:r:{request}",
                     _keys(differences),
-                    remember_ms=_ms(self._remember),
+                    remember_ms=ceil_ms(self._remember),
                     taken=int(taken),
                     numbers=_numbers(differences),
                 )
@@ -156,7 +155,7 @@ class Quotas:
     async def hold(self, name: str, seconds: float) -> None:
         """Let no request under this name start within this many seconds, in any process."""
         async with guarded(ANSWER_TIMEOUT_SECONDS):
-            await self._hold(f"{_TAG}:h:{name}", hold_ms=_ms(seconds))
+            await self._hold(f"{_TAG}:h:{name}", hold_ms=ceil_ms(seconds))
 
 
 def _keys(demands: Sequence[Demand]) -> list[str]:
@@ -165,7 +164,3 @@ def _keys(demands: Sequence[Demand]) -> list[str]:
 
 def _numbers(demands: Sequence[Demand]) -> list[float]:
     return [number for demand in demands for number in (demand.limit.most, demand.limit.per_second / 1000, demand.cost)]
-
-
-def _ms(seconds: float) -> int:
-    return math.ceil(seconds * 1000)

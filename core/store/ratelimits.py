@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from core.domain.errors import StoreError
 from core.ratelimit.limiter import AHEAD_SECONDS, CallRequest, Decision
 from core.store.redis.client import guarded
-from core.store.scripts import load
+from core.store.scripts import ceil_ms, load
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +68,12 @@ class RedisRateLimit:
                 call=uuid.uuid4().hex,
                 active=claim.active,
                 most=claim.calls,
-                window_ms=_ms(claim.seconds),
+                window_ms=ceil_ms(claim.seconds),
                 usable=claim.usable,
-                usable_ms=_ms(claim.usable_seconds),
-                stay_ms=_ms(PROCESS_TTL_SECONDS),
+                usable_ms=ceil_ms(claim.usable_seconds),
+                stay_ms=ceil_ms(PROCESS_TTL_SECONDS),
                 ahead=claim.ahead,
-                ahead_ms=_ms(AHEAD_SECONDS),
+                ahead_ms=ceil_ms(AHEAD_SECONDS),
             )
         return Decision(wait / 1000, active, calls, ahead)
 
@@ -81,7 +81,7 @@ class RedisRateLimit:
         """Make all processes wait for this many seconds; `calls` is our estimate of the remaining limit."""
         async with self._reachable():
             await self._refused(
-                f"nb:b:{{{scope}}}", hold_ms=_ms(seconds), limit=calls, stay_ms=_ms(PROCESS_TTL_SECONDS)
+                f"nb:b:{{{scope}}}", hold_ms=ceil_ms(seconds), limit=calls, stay_ms=ceil_ms(PROCESS_TTL_SECONDS)
             )
 
     @asynccontextmanager
@@ -98,7 +98,3 @@ class RedisRateLimit:
             self._unreachable_until = time.monotonic() + RETRY_AFTER_FAILURE_SECONDS
             raise
         self._unreachable_until = -math.inf
-
-
-def _ms(seconds: float) -> int:
-    return math.ceil(seconds * 1000)

@@ -32,7 +32,7 @@ WAIT_SECONDS = 10.0
 # How long a command waits for the first index of conversations from before there were indexes.
 INDEX_SECONDS = 30.0
 INDEXED = f"{FIRST}:indexed"
-SCAN_KEYS = 1000  # that a step of a look at all keys looks at
+SCAN_KEYS = 1000  # that one step of a scan of all keys looks at
 RETRY_SECONDS = 5.0  # until the next attempt to index
 
 
@@ -194,7 +194,7 @@ class ConversationLookups:
     async def index(self, *, again: bool = True) -> None:
         """Index the conversations of processes that did not do so themselves: those of an older version.
 
-        Looks at all keys, slowly, beside everything else. `again`: also if a process has done it; call it once at the
+        Looks at all keys, slowly, beside everything else. `again`: even if a process has done so; call it once at the
         start, since processes of the older version may have run until now.
         """
         async with guarded():

@@ -11,6 +11,7 @@ its keywords the ARGV, in lower case; a repeated name is a Sequence.
 """
 
 import inspect
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from importlib.resources import files
@@ -95,3 +96,8 @@ def _plain(names: Iterable[str]) -> Iterator[str]:
 def _flat(names: Sequence[str], values: Iterable[Any]) -> Iterator[Any]:
     for name, value in zip(names, values, strict=True):
         yield from value if name.endswith(_MANY) else (value,)
+
+
+def ceil_ms(seconds: float) -> int:
+    """Seconds in whole milliseconds, rounded up: no wait ends too early."""
+    return math.ceil(seconds * 1000)

@@ -1,4 +1,4 @@
-"""The settings that people choose in the chat, in Redis: one hash per scope, the only keys without a TTL."""
+"""The settings that people choose in the chat, in Redis: one hash per scope, without a TTL."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -171,12 +171,11 @@ class Turns:
 
     async def known(self, conversation: Conversation, question: TurnId) -> bool:
         """Whether this question was accepted, declined or refused, as long as duplicates are recognised."""
-        tag, refused = self.mailboxes.tag(conversation.name), step_of(question, Step.REFUSED)
-        keys = [f"nb:{tag}:d:{each}" for each in (question, unasked(question))]
+        keys = [self.mailboxes.question_key(conversation, each) for each in (question, unasked(question))]
         async with guarded():
             if await self._redis.exists(*keys):
                 return True
-            return bool(await self._redis.exists(f"nb:{self.mailboxes.tag(refused)}:d:{refused}"))
+            return bool(await self._redis.exists(self.mailboxes.dedupe_key(step_of(question, Step.REFUSED))))
 
     async def waiting(self, conversation: Conversation) -> int:
         """How many questions wait in this conversation, including the running one."""

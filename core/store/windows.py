@@ -14,7 +14,7 @@ _MAX_NAME_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class ModelWindow:
-    """`tokens`: how large a request may be, None if no refusal told. `ratio`: the server's count of tokens over our
+    """`tokens`: how large a request may be, None if no refusal named it. `ratio`: the server's count of tokens over our
     guess."""
 
     tokens: int | None = None

@@ -30,8 +30,8 @@ class _Waiting:
 
 
 class AcceptedQuestions:
-    """Until its turn ends, a question is in here. Others were accepted by another process, which may have shown their
-    status."""
+    """Holds each question until its turn ends. Any other question was accepted by another process, which may have shown
+    its status."""
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
@@ -87,7 +87,7 @@ class AcceptedQuestions:
     ) -> bool:
         """Show its place until the wait is over. True if its turn began in this process."""
         clock = asyncio.get_running_loop().time
-        # Later the absence of the question says nothing: the server forgets the ids of answered questions.
+        # After this, a missing question proves nothing: the server forgets the ids of answered questions.
         known_until = clock() + self._turns.limits.dedupe / 2
         waiting = self._waiting[question.id] = _Waiting(surface)
         shown, since = 0, 0.0

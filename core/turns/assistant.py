@@ -3,7 +3,6 @@ reply."""
 
 import asyncio
 import logging
-import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from core.reply.state import Phase, Reply
 from core.settings.parameters import ChannelSettings
 from core.store.turns import Turn
 from core.store.windows import ModelWindows
+from core.text import one_line
 from core.turns.fitting import Asked, Sizes
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 # How often to show again that the model is thinking, because platforms let it expire: Discord's typing indicator after
 # 10 s (docs.discord.com, Trigger Typing Indicator), Slack's status after 2 min.
 STATUS_REPEAT_SECONDS = 8.0
-_DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,17 +280,11 @@ def _heading(turn: Turn) -> str:
     if turn.also:
         lines.append(f"Answering the last {len(turn.also) + 1} questions together.")
     if not (question.message or question.place.direct):
-        lines.append(f"{_short(question.author.name)}: {_short(question.text)}")
+        lines.append(f"{one_line(question.author.name)}: {one_line(question.text)}")
     if question.attachments:
-        files = _short(", ".join(each.name for each in question.attachments))
+        files = one_line(", ".join(each.name for each in question.attachments))
         lines.append(f"I can't read files yet, so I skipped {files}.")
     return "\n".join(lines)
-
-
-def _short(text: str) -> str:
-    """What somebody wrote, in one line; without what turns the direction of the letters around it."""
-    line = " ".join(_DIRECTIONS.sub("", text).split())
-    return line if len(line) <= 200 else line[:199] + "…"
 
 
 async def _show_status(surface: Surface, visible: asyncio.Event) -> None:

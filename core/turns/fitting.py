@@ -53,7 +53,7 @@ class Sizes:
         return Fitting(self, asked, model, context, known.tokens, info.max_output if info else None)
 
     async def learn(self, model: str, tokens: int | None) -> None:
-        """Remember a model's window, if one is given, and the ratio of its counts and our guesses."""
+        """Remember a model's window, if one is given, and the ratio of its counts to our guesses."""
         window = ModelWindow(tokens, self.estimator.ratio(model))
         self._known[model] = ModelWindow(tokens or self._known.get(model, ModelWindow()).tokens)
         if self._windows is None:

@@ -32,7 +32,7 @@ class Reposts:
         self._asked[message.id] = message.content, question
 
     def posted(self, message: discord.Message) -> Question | None:
-        """A webhook posted something. If it is a question that was deleted just now, it is to be asked once more."""
+        """A webhook posted something. Returns the question to ask once more, if it is one that was deleted just now."""
         said, channel = message.content.strip(), message.channel.id
         if not said:
             return None

@@ -19,6 +19,8 @@ from bots.sandbox.discord.values import (
 )
 
 EPOCH = 1_420_070_400_000  # the first millisecond of 2015 (reference#snowflakes)
+# The same at every start, as the data in Redis belong to the bot with this id.
+BOT_ID = "100000000000000000"
 TYPING_SECONDS = 10.0  # resources/channel#trigger-typing-indicator
 T = TypeVar("T")
 
@@ -61,7 +63,7 @@ class DiscordWorld:
         self._typing: dict[tuple[str, str], float] = {}  # (channel, user) -> since
         self._timers: set[asyncio.TimerHandle] = set()
         self._last = 0
-        self.bot = DiscordUser(self.new_id(), "Nebula", bot=True)
+        self.bot = DiscordUser(BOT_ID, "Nebula", bot=True)
         self.users[self.bot.id] = self.bot
 
     def new_id(self, shard: tuple[int, int] | None = None) -> str:

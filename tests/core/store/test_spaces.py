@@ -79,6 +79,22 @@ async def left_behind(bot: Process) -> None:
     await eventually(lambda: bool(bot.shown(question)))
 
 
+async def test_a_bot_knows_only_the_questions_that_it_accepted_itself(
+    redis_client: Redis, server: NebulaServer
+) -> None:
+    """Else it would not look after a downtime for a question that another bot had answered, or find its own again."""
+    async with (
+        process(redis_client, server, bot_id="A") as first,
+        process(redis_client, server, bot_id="B") as second,
+    ):
+        theirs, ours = first.question("of A"), second.question("of B")
+        await first.inbox.accept(theirs)
+        await second.inbox.accept(ours)
+        for bot, question, known in ((first, theirs, True), (first, ours, False), (second, theirs, False)):
+            assert await bot.inbox.knows(question) is known
+        assert await second.inbox.knows(ours)
+
+
 async def test_stop_ends_only_the_answer_of_its_bot(redis_client: Redis, server: NebulaServer) -> None:
     """Both answer the same message, so their turns have the same name."""
     held = server.hold(after=3)
