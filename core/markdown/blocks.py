@@ -98,7 +98,8 @@ _NEAR = 256  # characters: a text that shares all but this many is similar enoug
 _NOTHING = _Seam(0, 0, 0, 0)
 MOST_COLUMNS = 40
 """A table with more columns is shown as it is written: each of its short rows would count as so many cells."""
-_MOST_DEFINITIONS = 100
+MOST_DEFINITIONS = 100
+"""Further definitions of links are text. Looking for one reads the rest of its paragraph."""
 
 
 def blocks(markdown: str) -> Blocks:
@@ -195,7 +196,7 @@ def _fence(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 def _reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """Find a link definition. Each look reads the rest of its paragraph, so there is a limit to them."""
     state.env["definitions"] = tried = state.env.get("definitions", 0) + 1
-    return tried <= _MOST_DEFINITIONS and reference(state, start, end, silent)
+    return tried <= MOST_DEFINITIONS and reference(state, start, end, silent)
 
 
 def _interrupts(state: StateBlock, start: int, end: int, silent: bool) -> bool:
