@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from wcwidth import grapheme_boundary_before
 
-from core.markdown.blocks import MOST_DEFINITIONS, block_parser, blocks
+from core.markdown.blocks import block_parser, blocks
 from core.markdown.labels import misleads
 from core.markdown.math import escape_formulas
 from core.markdown.spans import bounded
@@ -55,7 +55,6 @@ class _Writer:
         markdown = escape_formulas(sound(markdown))
         self.env: dict[str, Any] = {}
         self.tokens = _BLOCKS.parse(markdown, self.env)
-        self.references = self._references()
         self.markdown = markdown
         self.marks = marks
         self.out: list[str] = []
@@ -108,15 +107,9 @@ class _Writer:
             if leaf.kind == "table":
                 yield cells(leaf, self.markdown[leaf.start : leaf.end])
 
-    def _references(self) -> dict[str, Any]:
-        """The definitions of links. A text with as many as are looked for has none: it is no text for people, and
-        what follows them might be as many links.
-        """
-        found, again = self.env.get("references", {}), self.env.get("duplicate_refs", ())
-        return {"references": found} if 0 < len(found) + len(again) < MOST_DEFINITIONS else {}
-
     def _inline(self, token: Token, *, heading: bool) -> str:
-        children = _parsed(token.content, self.references) if self.references else _children(token.content)
+        references = self.env.get("references")
+        children = _parsed(token.content, {"references": references}) if references else _children(token.content)
         if not self.marks:
             return escape(_words(children))
         text = _marked(children, heading)
