@@ -10,6 +10,7 @@ from bots.slack.dialect import markdown as slack_dialect
 from bots.slack.dialect import mrkdwn
 from core.domain.chat import Delta
 from core.markdown import blocks, incomplete, spans, stable_prefix
+from core.pauses import Pausing
 from core.reply.layout import ReplyLayout, ReplyStyle
 from core.reply.state import Phase, Reply
 
@@ -50,8 +51,20 @@ def steps(text: str) -> Iterator[tuple[str, Callable[[], object]]]:
             if name == "Discord":
                 yield f"{name}, shown", lambda page=page: discord.content_of(page)  # type: ignore[misc]
             elif name == "Slack":
-                yield f"{name}, shown", lambda page=page: (slack.blocks(page), slack.fallback(page))  # type: ignore[misc]
-                yield "Slack's mrkdwn", lambda page=page: slack.blocks(page, markdown=False)  # type: ignore[misc]
+                yield f"{name}, shown", lambda page=page: slack.blocks(page)  # type: ignore[misc]
+                yield f"{name}, shown", lambda page=page: slack.fallback(page)  # type: ignore[misc]
+                yield from _pieces("Slack's mrkdwn", slack.sections(page))
+
+
+def _pieces(name: str, work: Pausing[object]) -> Iterator[tuple[str, Callable[[], object]]]:
+    complete = False
+
+    def go_on() -> None:
+        nonlocal complete
+        complete = next(work, work) is work
+
+    while not complete:
+        yield name, go_on
 
 
 def _laid_out(name: str, layout: ReplyLayout, reply: Reply) -> Iterator[tuple[str, Callable[[], object]]]:

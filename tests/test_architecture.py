@@ -14,15 +14,16 @@ SOURCES = sorted(path.relative_to(ROOT) for folder in ("core", "bots") for path 
 # Which of our packages each package may import, beside itself. There is no exception.
 ALLOWED: dict[str, set[str]] = {
     "core.text": set(),
+    "core.pauses": set(),
     "core.domain": {"core.text"},
     "core.metrics": set(),
-    "core.markdown": {"core.text"},
+    "core.markdown": {"core.pauses", "core.text"},
     "core.settings": {"core.domain", "core.text"},
     "core.ratelimit": {"core.domain"},
     "core.prompt": {"core.domain", "core.settings"},
     "core.store.redis": {"core.domain", "core.metrics"},
     "core.store": {"core.domain", "core.settings", "core.ratelimit", "core.store.redis"},
-    "core.reply": {"core.domain", "core.markdown", "core.ratelimit", "core.metrics"},
+    "core.reply": {"core.domain", "core.markdown", "core.pauses", "core.ratelimit", "core.metrics"},
     "core.nebula": {"core.domain", "core.metrics"},
     "core.nebula.wrappers": {"core.domain", "core.prompt", "core.store", "core.nebula"},
     "core.access": {"core.domain", "core.settings", "core.store"},
@@ -39,11 +40,11 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.settings", "core.metrics", "core.text", "bots.http_port", "bots.proxy"),
     },
     "bots.slack.components": {
-        *("core.domain", "core.commands", "core.markdown", "core.settings"),
+        *("core.domain", "core.commands", "core.markdown", "core.pauses", "core.settings"),
         "bots.slack.dialect",
     },
     "bots.slack.outbound": {
-        *("core.domain", "core.commands", "core.reply", "core.text"),
+        *("core.domain", "core.commands", "core.pauses", "core.reply", "core.text"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect"),
     },
     "bots.slack.inbound": {
@@ -61,7 +62,7 @@ ALLOWED: dict[str, set[str]] = {
     "bots.discord.api": {"core.domain", "core.ratelimit", "core.metrics", "bots.proxy"},
     "bots.discord.components": {"core.domain", "core.commands", "core.settings", "bots.discord.api"},
     "bots.discord.outbound": {
-        *("core.domain", "core.commands", "core.markdown"),
+        *("core.domain", "core.commands", "core.markdown", "core.pauses"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect"),
     },
     "bots.discord.inbound": {

@@ -103,7 +103,7 @@ _NEAR = 256  # characters: a text that shares all but this many is similar enoug
 _NOTHING = _Seam(0, 0, 0, 0)
 MOST_COLUMNS = 40
 """A table with more columns is shown as it is written: each of its short rows would count as so many cells."""
-_MOST_DEFINITIONS = 100
+_MOST_DEFINITIONS = 30
 
 
 def blocks(markdown: str) -> Blocks:
@@ -198,7 +198,11 @@ def _fence(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def _reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Find a link definition. Each look reads the rest of its paragraph, so there is a limit to them."""
+    """Find a link definition. Each look reads the rest of its paragraph, so there is a limit to them; further
+    definitions are text.
+    """
+    if not state.src.startswith("[", state.bMarks[start] + state.tShift[start]):
+        return False
     state.env["definitions"] = tried = state.env.get("definitions", 0) + 1
     return tried <= _MOST_DEFINITIONS and reference(state, start, end, silent)
 

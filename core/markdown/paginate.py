@@ -48,6 +48,7 @@ from core.markdown.incomplete import finish, mend
 from core.markdown.nesting import Nest, dedent, lines, merge
 from core.markdown.page_break import find_break, find_early_break, force_break
 from core.markdown.stable_prefix import stable_length
+from core.pauses import Pausing, at_once
 
 _NUMBERED = re.compile(r" {0,3}\d{1,9}[.)]\s")
 _ROOM = "\n\n" + "x" * 400  # this far before its limit, a page that can't be rewritten looks for a good end
@@ -83,15 +84,17 @@ def flow(pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool, a
     so no page ends before them. The cost depends on the open page, however long the text before it is.
     """
     while True:
-        pages, complete = step(pages, text, fits, final=final, append_only=append_only)
+        pages, complete = at_once(step(pages, text, fits, final=final, append_only=append_only))
         if complete:
             return pages
 
 
 def step(
     pages: Pages, text: str, fits: Callable[[str], bool], *, final: bool, append_only: bool = False
-) -> tuple[Pages, bool]:
-    """The same up to the end of the next page, and whether that is all: so that nobody has to wait for many pages."""
+) -> Pausing[tuple[Pages, bool]]:
+    """The same up to the end of the next page, and whether that is all. So nobody has to wait for many pages, and
+    there is a pause whenever much of a long page has been read.
+    """
     size, fitted = len(pages.raw) + _WINDOW, len(pages.raw)
     if not pages.raw and len(pages.starts) > 1:
         size = max(size, pages.starts[-1] - pages.starts[-2])  # most pages hold about as much as the one before
@@ -99,22 +102,29 @@ def step(
         view = _View(text, pages, size)
         markdown = view.markdown
         growing = not (final and view.whole)
+        is_long = len(markdown) > _WINDOW
+        if is_long:
+            yield
         mended = mend(markdown)
         shown = mended.of(markdown) if growing else finish(markdown)
         if not markdown[view.begin :].strip():
             shown = ""
         settled = mended.settled if growing else len(markdown)
+        if is_long:
+            yield
         floor = stable_length(pages.raw) if append_only else 0
         most = _most(markdown)
         short = len(markdown) <= most
         fitting, point = short and (not shown or fits(shown)), None
         if not fitting:
             markdown = markdown[:most]
-            point = find_break(
+            yield
+            point = yield from find_break(
                 markdown, view.begin, min(settled, most), fits, growing=growing, floor=floor, fitted=fitted
             )
         elif floor and growing and not fits(shown + _ROOM):
-            point = find_early_break(markdown, view.begin, settled, fits, floor)
+            yield
+            point = yield from find_early_break(markdown, view.begin, settled, fits, floor)
         if fitting and point is None:
             if view.whole:
                 return replace(pages, open=shown, raw=markdown), True
@@ -123,12 +133,17 @@ def step(
         if point is None and pages.lead and floor <= view.begin:
             pages = replace(pages, lead="", nest=(0,), raw="")  # what is reopened leaves no space for text
             continue
-        return _close(pages, view, markdown, point or force_break(markdown, fits, floor)), False
+        if point is None:
+            point = yield from force_break(markdown, fits, floor)
+        yield
+        return _close(pages, view, markdown, point), False
 
 
-def split(text: str, fits: Callable[[str], bool]) -> tuple[str, ...]:
+def split(text: str, fits: Callable[[str], bool]) -> Pausing[tuple[str, ...]]:
     """A complete text as the Markdown of its pages; none if there is nothing to see."""
-    pages = flow(Pages(), text, fits, final=True)
+    pages, complete = Pages(), False
+    while not complete:
+        pages, complete = yield from step(pages, text, fits, final=True)
     return tuple(page for page in (*pages.closed, pages.open) if page)
 
 

@@ -7,6 +7,7 @@ from core.domain.chat import Finish
 from core.domain.options import Reasoning
 from core.domain.page import Action, Page
 from core.markdown.paginate import LONGEST_PAGE, Pages, step
+from core.pauses import Pausing
 from core.reply.state import Phase, Reply
 
 CUT = "This answer reached its length limit (`max_tokens`). Ask me to continue."
@@ -60,8 +61,8 @@ PLAIN = ReplyStyle()
 class ReplyLayout:
     """Turns the states of one reply into pages. Closed pages stay as they are; only the last one is laid out again.
 
-    The loop of the process waits while this runs, so the work is bounded. `advance` lays out one page at a time, and
-    nothing is laid out beyond the page after the last that may be shown. All parsing of a page takes time in
+    The loop of the process waits while this runs, so the work is bounded. `advance` reads a page no more than a few
+    times, and nothing is laid out beyond the page after the last that may be shown. All parsing of a page takes time in
     proportion to its length (`core.markdown.spans`, `core.markdown.blocks`), and a page has a greatest length. A worker
     thread would share the interpreter's lock with the loop, and a worker process would copy each reply for each frame.
     """
@@ -81,11 +82,11 @@ class ReplyLayout:
         self._text = ""
         self._refused: dict[int, Page] = {}
         self._last: tuple[Reply, str, tuple[Page, ...]] | None = None
+        self._work: tuple[Reply, str, Pausing[None]] | None = None
 
     def advance(self, reply: Reply, now: float) -> bool:
-        """Lay out one more page of this reply; returns whether `pages` then has no more than one page to lay out."""
-        head = self._head(reply, now)
-        return self._is_known(reply, head) or not reply.text or self._step(reply, head)
+        """Lay this reply out as far as the next pause; returns whether `pages` then has nothing to lay out any more."""
+        return self._advance(reply, self._head(reply, now))
 
     def pages(self, reply: Reply, now: float) -> tuple[Page, ...]:
         """The pages of this reply at time `now` (monotonic seconds); none while there is nothing to show."""
@@ -102,7 +103,8 @@ class ReplyLayout:
 
     def without_file(self) -> None:
         """End the reply with its last page, because no file can be attached here."""
-        self._cut_off, self._last, self._full = NO_FILE, None, ()
+        self._cut_off = NO_FILE
+        self._forget()
 
     def end_at(self, pages: int) -> bool:
         """End the reply with the first `pages`, because no further message may be posted.
@@ -111,7 +113,8 @@ class ReplyLayout:
         """
         if self._cut_off == NO_MORE:
             return False
-        self._max_pages, self._cut_off, self._last, self._full = pages, NO_MORE, None, ()
+        self._max_pages, self._cut_off = pages, NO_MORE
+        self._forget()
         return True
 
     def shrink(self, index: int, page: Page) -> bool:
@@ -123,7 +126,8 @@ class ReplyLayout:
         if most < LEAST_CHARACTERS or index >= len(self._begun):
             return False
         self._most[index] = most
-        self._pages, self._last, self._full = self._begun[index], None, ()
+        self._pages = self._begun[index]
+        self._forget()
         del self._begun[index:]
         return True
 
@@ -139,8 +143,12 @@ class ReplyLayout:
             return False
         else:
             self._refused[index] = Page("", foot=REFUSED)
-        self._last, self._full = None, ()
+        self._forget()
         return True
+
+    def _forget(self) -> None:
+        """Lay out anew, because something other than the text has changed."""
+        self._last, self._work, self._full = None, None, ()
 
     def _is_known(self, reply: Reply, head: str) -> bool:
         return self._last is not None and self._last[0] is reply and self._last[1] == head
@@ -154,9 +162,9 @@ class ReplyLayout:
             bare = (Page("", head, foot if reply.over else "", not reply.over, actions),)
             visible = head != self._heading and not (self._style.by_status and not reply.over)
             return self._settled(bare if (reply.over and foot) or visible else ())
-        if self._full and not reply.over and self._follows(reply):
-            return self._full  # from here on the text only goes into the file
-        while not self._step(reply, head):
+        if self._is_full(reply):
+            return self._full
+        while not self._advance(reply, head):
             pass
         pages = [Page(text) for text in self._pages.closed]
         if self._pages.open:
@@ -176,7 +184,22 @@ class ReplyLayout:
     def _follows(self, reply: Reply) -> bool:
         return len(reply.text) >= len(self._text) and reply.text.startswith(self._text)
 
-    def _step(self, reply: Reply, head: str) -> bool:
+    def _is_full(self, reply: Reply) -> bool:
+        """Whether the growing text has all the pages that it may have: from here on it only goes into the file."""
+        return bool(self._full) and not reply.over and self._follows(reply)
+
+    def _advance(self, reply: Reply, head: str) -> bool:
+        if self._is_known(reply, head) or not reply.text or self._is_full(reply):
+            return True
+        if self._work is None or self._work[0] is not reply or self._work[1] != head:
+            self._work = (reply, head, self._flow(reply, head))
+        return next(self._work[2], self._work) is not None
+
+    def _flow(self, reply: Reply, head: str) -> Pausing[None]:
+        while not (yield from self._step(reply, head)):
+            yield
+
+    def _step(self, reply: Reply, head: str) -> Pausing[bool]:
         """Lay out the next page; returns whether there is no further one to lay out."""
         if reply.text is not self._text and not self._follows(reply):
             self._pages, self._begun = Pages(), []  # what was shown turned out to be thought, not answer
@@ -189,7 +212,7 @@ class ReplyLayout:
         if index == len(self._begun):
             self._begun.append(replace(self._pages, open="", raw=""))
         reserved, most = self._reserved(reply, head, index), self._longest(index)
-        self._pages, complete = step(
+        self._pages, complete = yield from step(
             self._pages,
             reply.text,
             lambda text: len(text) <= most and self._fits(replace(reserved, text=text)),

@@ -152,11 +152,8 @@ class ReplyPublisher:
                 self.messages, self._shown, self._keep = [], [], False
                 if reply.phase is Phase.STOPPED:
                     return
-            first = bool(reply.text) and not self._laid_out.text and len(reply.text) >= self._catching_up
-            if reply.over or first:
-                await self._lay_out(reply)
             try:
-                if (need := self._expected(reply)) is not None:
+                if (need := await self._expected(reply)) is not None:
                     await self._show(*need)
                 elif not reply.over:
                     await self._wait_for_news()
@@ -205,12 +202,6 @@ class ReplyPublisher:
                     async with asyncio.timeout(pause):
                         await (asyncio.sleep(pause) if reply.over else self._cell.closed())
 
-    async def _lay_out(self, reply: Reply) -> None:
-        """Lay the reply out page by page, so that other tasks run in between."""
-        if self._live or reply.over:
-            while not self._layout.advance(reply, time.monotonic()):
-                await asyncio.sleep(0)
-
     def _pages(self, reply: Reply) -> tuple[Page, ...]:
         self._laid_out = reply
         return self._layout.pages(reply, time.monotonic())
@@ -220,7 +211,7 @@ class ReplyPublisher:
         accepted = self._shown[self._current] if self._current < len(self._shown) else None
         return self._layout.give_up(self._current, accepted)
 
-    def _expected(self, reply: Reply) -> tuple[RateLimit, bool] | None:
+    async def _expected(self, reply: Reply) -> tuple[RateLimit, bool] | None:
         """The limit and urgency of the call that showing the reply needs next; None when nothing changed.
 
         For a growing text that is an edit of the growing page, which is laid out only once the call is allowed. If it
@@ -231,15 +222,17 @@ class ReplyPublisher:
         waits = not self._live or len(reply.text) < self._catching_up or self._layout.overflows(reply)
         if grows and not waits and shown and shown.growing:
             return self._need(len(self._shown) - 1, shown)
-        changed = self._changed(reply)
+        changed = await self._changed(reply)
         return None if changed is None else self._need(changed, self._pages(reply)[changed])
 
-    def _changed(self, reply: Reply) -> int | None:
-        """Index of the first page that is not on screen as it should be."""
+    async def _changed(self, reply: Reply) -> int | None:
+        """Index of the first page that is not on screen as it should be. Other tasks run while it is laid out."""
         if not reply.over and (not self._live or len(reply.text) < self._catching_up):
             return None
         if self._keep and not reply.text:
             return None
+        while not self._layout.advance(reply, time.monotonic()):
+            await asyncio.sleep(0)
         for index, page in enumerate(self._pages(reply)):
             if index >= len(self._shown) or self._shown[index] != page:
                 return index
@@ -258,11 +251,10 @@ class ReplyPublisher:
             return
         try:
             reply = await self._freshest()
-            await self._lay_out(reply)
+            changed = await self._changed(reply)
         except BaseException:  # cancelled: nobody else would give the call back
             permit.give_back()
             raise
-        changed = self._changed(reply)
         page = None if changed is None else self._pages(reply)[changed]
         if changed is None or page is None or self._need(changed, page)[0].scope != limit.scope:
             permit.give_back()  # what there is to show now needs another call

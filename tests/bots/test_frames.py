@@ -23,6 +23,7 @@ from bots.slack.components import blocks as slack
 from bots.slack.dialect.markdown import appendable, to_slack_markdown
 from core.domain.page import Page
 from core.markdown.paginate import Pages, flow
+from core.pauses import at_once
 from tests.bots import judges
 
 FOLDER = Path(__file__).parent.parent / "payloads" / "markdown"
@@ -201,7 +202,7 @@ def test_mrkdwn_and_plain_text(name: str) -> None:
     for length in [*prefixes(text, name)[::12], len(text)]:
         pages = flow(Pages(), text[:length], lambda page: slack.fits(Page(page)), final=length == len(text))
         for page in filter(None, [*pages.closed, pages.open]):
-            sections = [block["text"]["text"] for block in slack.blocks(Page(page), markdown=False)]
+            sections = [block["text"]["text"] for block in at_once(slack.sections(Page(page)))]
             for section in sections:
                 assert len(section) <= slack.SECTION_CHARACTERS
                 assert not judges.mrkdwn_pings(section)

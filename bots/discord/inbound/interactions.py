@@ -229,7 +229,7 @@ class Interactions:
             response = await self._dispatcher.pressed(action, press, self._rights(interaction))
         if response:
             try:
-                await _follow_up(callback, contents_of(response), response)
+                await _follow_up(callback, await contents_of(response), response)
             except PlatformError as error:
                 log.warning("could not show the response to a button: %s", error)
 
@@ -259,7 +259,7 @@ class Interactions:
 
         Returns False if another process acknowledged the command.
         """
-        contents = contents_of(response)
+        contents = await contents_of(response)
         alone = file_of(response) if len(contents) == 1 else None
         try:
             if response.form:
@@ -288,7 +288,7 @@ class Interactions:
         Deferring fixes who sees the response, before its content is known. So we defer for the person alone, and what
         everybody may see follows in a message of its own.
         """
-        contents = contents_of(response)
+        contents = await contents_of(response)
         # The deferred response is filled in without a file; the file comes with the messages that follow.
         alone = not response.public and (len(contents) > 1 or not response.file)
         first, others = (contents[0], contents[1:]) if alone else (_DONE, contents)

@@ -16,6 +16,7 @@ from core.domain.errors import PlatformError
 from core.domain.page import Page
 from core.domain.retry import patiently
 from core.markdown.paginate import split
+from core.pauses import with_pauses
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +26,10 @@ NOT_SENT = (
 )
 
 
-def contents_of(response: Response) -> tuple[str, ...]:
+async def contents_of(response: Response) -> tuple[str, ...]:
     """A response as messages within Discord's limit; at least one."""
-    return tuple(content_of(Page(text)) for text in split(response.text, lambda text: fits(Page(text)))) or ("…",)
+    texts = await with_pauses(split(response.text, lambda text: fits(Page(text))))
+    return tuple(content_of(Page(text)) for text in texts) or ("…",)
 
 
 class Responses:
@@ -62,7 +64,7 @@ class Responses:
         return Response(SENT)
 
     async def _show(self, channel: str, reply_to: str, response: Response) -> None:
-        contents = contents_of(response)
+        contents = await contents_of(response)
         for index, content in enumerate(contents):
             last = index == len(contents) - 1
             await self._post(channel, content, reply_to if index == 0 else "", response if last else None)

@@ -7,6 +7,7 @@ from typing import Any
 from bots.slack.dialect.markdown import LIMIT, plain, to_mrkdwn, to_slack_markdown
 from core.domain.page import Page
 from core.markdown.paginate import split
+from core.pauses import Pausing
 
 Json = dict[str, Any]
 
@@ -27,12 +28,16 @@ def fits(page: Page, max_bytes: int = MARKDOWN_BYTES) -> bool:
     return _within(to_slack_markdown(page.text), max_bytes)
 
 
-def blocks(page: Page, *, markdown: bool = True) -> list[Json]:
-    """Return the page as blocks: small print, text, small print. Without `markdown` the text goes into mrkdwn sections,
-    for servers that do not support markdown blocks."""
-    text: list[Json] = []
-    if page.text.strip():
-        text = [{"type": "markdown", "text": to_slack_markdown(page.text)}] if markdown else _sections(page.text)
+def blocks(page: Page) -> list[Json]:
+    """Return the page as blocks: small print, text, small print."""
+    text = [{"type": "markdown", "text": to_slack_markdown(page.text)}] if page.text.strip() else []
+    return [*_head(page), *text, *_foot(page)] or [_context("…")]
+
+
+def sections(page: Page) -> Pausing[list[Json]]:
+    """Return the same with the text in mrkdwn sections, for servers that do not support markdown blocks."""
+    parts = (yield from split(page.text, _fits_section)) if page.text.strip() else ()
+    text = [{"type": "section", "text": {"type": "mrkdwn", "text": to_mrkdwn(part)}} for part in parts]
     return [*_head(page), *text, *_foot(page)] or [_context("…")]
 
 
@@ -48,9 +53,10 @@ def fallback(page: Page) -> str:
     return text if len(text) <= TEXT_CHARACTERS else re.sub(r"&\w{0,4}$", "", text[: TEXT_CHARACTERS - 1]) + "…"
 
 
-def pages(text: str) -> tuple[Page, ...]:
+def pages(text: str) -> Pausing[tuple[Page, ...]]:
     """Split a complete text into messages, at least one."""
-    return tuple(map(Page, split(text, lambda part: _within(to_slack_markdown(part))))) or (Page("…"),)
+    parts = yield from split(text, lambda part: _within(to_slack_markdown(part)))
+    return tuple(map(Page, parts)) or (Page("…"),)
 
 
 def button(label: str, action: str, value: str) -> Json:
@@ -72,11 +78,8 @@ def _within(markdown: str, max_bytes: int = MARKDOWN_BYTES) -> bool:
     return len(markdown) <= LIMIT and len(markdown.encode()) <= max_bytes
 
 
-def _sections(text: str) -> list[Json]:
-    def fits(part: str) -> bool:
-        return len(part) <= SECTION_CHARACTERS and len(to_mrkdwn(part)) <= SECTION_CHARACTERS
-
-    return [{"type": "section", "text": {"type": "mrkdwn", "text": to_mrkdwn(part)}} for part in split(text, fits)]
+def _fits_section(part: str) -> bool:
+    return len(part) <= SECTION_CHARACTERS and len(to_mrkdwn(part)) <= SECTION_CHARACTERS
 
 
 def _context(mrkdwn: str) -> Json:

@@ -190,7 +190,7 @@ def _marked(children: Sequence[Token], bold: bool) -> str:
 
 def _inside(children: Sequence[Token], opened: int) -> Sequence[Token]:
     """The tokens of a link's label. Links do not nest."""
-    closed = next(i for i, token in enumerate(children[opened:], opened) if token.type == "link_close")
+    closed = next(i for i in range(opened, len(children)) if children[i].type == "link_close")
     return children[opened + 1 : closed]
 
 

@@ -12,6 +12,7 @@ from core.commands.responses import Response
 from core.domain.errors import PlatformError, Rejected
 from core.domain.page import Page
 from core.domain.retry import patiently
+from core.pauses import with_pauses
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ async def by_url(web: Web, capabilities: Capabilities, url: str, response: Respo
     """Respond to a command or button press by its response_url, in this thread; return False if that fails."""
     kind = "in_channel" if response.public else "ephemeral"
     try:
-        for page in blocks.pages(response.text)[:_MAX_RESPONSES]:
+        for page in (await with_pauses(blocks.pages(response.text)))[:_MAX_RESPONSES]:
             await _send(web, capabilities, url, kind, page, thread)
     except PlatformError as error:
         log.warning("Slack: could not show a response to a command: %s: %s", type(error).__name__, error)
@@ -33,7 +34,7 @@ async def by_url(web: Web, capabilities: Capabilities, url: str, response: Respo
 
 async def by_message(surface: SlackSurface, response: Response, extra: tuple[blocks.Json, ...] = ()) -> None:
     """Respond with messages on a surface, with the `extra` blocks below the last one."""
-    pages = blocks.pages(response.text)
+    pages = await with_pauses(blocks.pages(response.text))
     try:
         for index, page in enumerate(pages):
             below = extra if index == len(pages) - 1 else ()
@@ -46,7 +47,7 @@ async def _send(web: Web, capabilities: Capabilities, url: str, kind: str, page:
     where = {"thread_ts": thread} if thread else {}
 
     async def send(markdown: bool) -> None:
-        shown = blocks.blocks(page, markdown=markdown)
+        shown = blocks.blocks(page) if markdown else await with_pauses(blocks.sections(page))
         body: dict[str, Any] = {"response_type": kind, "replace_original": False, "blocks": shown, **where}
         body |= {"unfurl_links": False, "unfurl_media": False}
         await web.respond(url, {**body, "text": blocks.fallback(page)})

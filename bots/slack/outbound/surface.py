@@ -18,6 +18,7 @@ from core.domain.options import Placement
 from core.domain.page import Action, Page
 from core.domain.ports import Posted, QuestionStatus, Status, waiting
 from core.domain.rates import RateLimit
+from core.pauses import with_pauses
 
 log = logging.getLogger(__name__)
 
@@ -233,7 +234,8 @@ class SlackSurface:
         markdown, thumbs = bool(page.text) and able.markdown.works(), self._has_thumbs(page)
         doubts: list[tuple[Feature, bool]] = []
         while True:
-            shown = [*blocks.blocks(page, markdown=markdown), *self.below(page, thumbs=thumbs), *extra]
+            text_blocks = blocks.blocks(page) if markdown else await with_pauses(blocks.sections(page))
+            shown = [*text_blocks, *self.below(page, thumbs=thumbs), *extra]
             try:
                 answer = await self._web.call(method(blocks=shown, **common))
                 break

@@ -259,10 +259,22 @@ def test_nothing_is_laid_out_that_is_not_shown() -> None:
     assert cost(20_000) == cost(2_000)
 
 
-def test_a_complete_answer_is_laid_out_page_by_page() -> None:
-    """Others may run after each page."""
-    layout, done = ReplyLayout(fits), written("word " * 300).to(Phase.DONE)
-    steps = 1
-    while not layout.advance(done, 0.0):
-        steps += 1
-    assert len(layout.pages(done, 0.0)) == steps
+def test_others_run_after_each_time_that_a_page_is_measured() -> None:
+    """However many pages an answer has, and however often they are measured; and what is laid out is not measured
+    again.
+    """
+    measured: list[int] = []
+
+    def counted(page: Page) -> bool:
+        measured.append(len(page.text))
+        return fits(page)
+
+    layout, complete = ReplyLayout(counted, style=ReplyStyle(pages=1000)), False
+    done = written("word " * 3000).to(Phase.DONE)
+    while not complete:
+        measured.clear()
+        complete = layout.advance(done, 0.0)
+        assert len(measured) <= 1
+    measured.clear()
+    assert len(layout.pages(done, 0.0)) > 1
+    assert not measured

@@ -1,0 +1,29 @@
+"""Long work in short pieces, so that all others on the loop run in between."""
+
+import asyncio
+from collections.abc import Generator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Pausing = Generator[None, None, T]
+"""Work that yields wherever it can be paused, and returns its result. Whoever drops it loses nothing but that."""
+
+
+def at_once(work: Pausing[T]) -> T:
+    """The result of the work, without a pause."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+async def with_pauses(work: Pausing[T]) -> T:
+    """The result of the work. Other tasks run at each of its pauses."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        await asyncio.sleep(0)
