@@ -151,7 +151,8 @@ async def ping(client: Redis, seconds: float = STEP_TIMEOUT_SECONDS) -> float:
 
 def detail(error: Exception) -> str:
     """The error's message, without what we sent."""
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+    timeout = isinstance(error, TimeoutError | asyncio.TimeoutError)  # the library's, and our own
+    if timeout or str(error).startswith("Timeout reading"):  # the library raises that as a ConnectionError too
         return "no answer in time"
     if isinstance(error, MasterNotFoundError):  # its message lists what each Sentinel said, in redis-py's own terms
         return "no Sentinel names a primary that is up"
