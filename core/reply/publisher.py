@@ -57,6 +57,7 @@ from core.domain.ports import Surface
 from core.domain.progress import NOTHING_SHOWN, Progress
 from core.domain.rates import RateLimit
 from core.domain.retry import retried
+from core.pauses import pause
 from core.ratelimit.limiter import Permit, RateLimiter
 from core.reply.latest import Latest
 from core.reply.layout import PLAIN, ReplyLayout, ReplyStyle
@@ -232,7 +233,7 @@ class ReplyPublisher:
         if self._keep and not reply.text:
             return None
         while not self._layout.advance(reply, time.monotonic()):
-            await asyncio.sleep(0)
+            await pause()
         for index, page in enumerate(self._pages(reply)):
             if index >= len(self._shown) or self._shown[index] != page:
                 return index
