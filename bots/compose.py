@@ -174,7 +174,7 @@ def assemble(
     access = AccessList(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
     people = UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
     admission = Admission(access, UserQuotas(Quotas(redis), people, spaces.own), longest=config.question_characters)
-    limiter = limiter or RateLimiter(RedisRateLimit(redis))
+    limiter = limiter or RateLimiter(RedisRateLimit(redis, spaces))
     assistant = Assistant(
         model,
         limiter,

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from core.domain.errors import StoreError
 from core.ratelimit.limiter import AHEAD_SECONDS, CallRequest, Decision
 from core.store.redis.client import guarded
+from core.store.redis.spaces import Spaces
 from core.store.scripts import ceil_ms, load
 
 log = logging.getLogger(__name__)
@@ -51,9 +52,11 @@ def _refused(state: str, /, *, hold_ms: int, limit: int, stay_ms: int) -> Any:
 class RedisRateLimit:
     """Implements SharedRateLimit: each step is one Lua call in its scope's slot. All raise StoreError."""
 
-    def __init__(self, redis: "Redis", *, answer_timeout: float = ANSWER_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, redis: "Redis", spaces: Spaces | None = None, *, answer_timeout: float = ANSWER_TIMEOUT_SECONDS
+    ) -> None:
         """`answer_timeout`: see ANSWER_TIMEOUT_SECONDS."""
-        self._answer_timeout = answer_timeout
+        self._spaces, self._answer_timeout = spaces or Spaces(), answer_timeout
         self._admit, self._refused = load(redis, _admit), load(redis, _refused)
         self._process = uuid.uuid4().hex
         self._unreachable_until = -math.inf
@@ -62,8 +65,8 @@ class RedisRateLimit:
         """Count a call that is sent now, or say when it may be sent."""
         async with self._reachable():
             wait, active, calls, ahead = await self._admit(
-                f"nb:b:{{{scope}}}:calls",
-                f"nb:b:{{{scope}}}",
+                f"{self._key(scope)}:calls",
+                self._key(scope),
                 process=self._process,
                 call=uuid.uuid4().hex,
                 active=claim.active,
@@ -81,8 +84,12 @@ class RedisRateLimit:
         """Make all processes wait for this many seconds; `calls` is our estimate of the remaining limit."""
         async with self._reachable():
             await self._refused(
-                f"nb:b:{{{scope}}}", hold_ms=ceil_ms(seconds), limit=calls, stay_ms=ceil_ms(PROCESS_TTL_SECONDS)
+                self._key(scope), hold_ms=ceil_ms(seconds), limit=calls, stay_ms=ceil_ms(PROCESS_TTL_SECONDS)
             )
+
+    def _key(self, scope: str) -> str:
+        """Platforms limit each bot by itself, so bots that share a Redis do not share these."""
+        return f"{self._spaces.prefix(scope)}:b:{{{scope}}}"
 
     @asynccontextmanager
     async def _reachable(self) -> AsyncIterator[None]:

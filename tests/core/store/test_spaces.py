@@ -11,7 +11,9 @@ from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Conversation
 from core.domain.errors import StoreError
 from core.domain.question import Question
+from core.ratelimit.limiter import CallRequest
 from core.settings.config import Config
+from core.store.ratelimits import RedisRateLimit
 from core.store.ratings import Rating, Ratings
 from core.store.redis import setup, spaces
 from core.store.redis.setup import Setup, agree
@@ -195,3 +197,20 @@ async def test_votes_that_nothing_can_read_hide_no_others(redis_client: Redis) -
     junk: dict[Any, Any] = {b"good \xff": b"1", b"good other": b"many", b"\xff": b"\xff"}
     await redis_client.hset("nb:u:{test/W1/C1}:ratings", mapping=junk)
     assert Rating("model", 1, 0) in await ratings.of("test/W1/C1")
+
+
+async def test_platforms_limit_each_bot_alone(redis_client: Redis) -> None:
+    """What one bot calls or is refused takes nothing from the other; a second process of the same bot counts with it."""
+    theirs, ours = Spaces(), Spaces()
+    await theirs.settle(redis_client, "slack", "slack/T1", "A")
+    await ours.settle(redis_client, "slack", "slack/T1", "B")
+    first, again, second = (
+        RedisRateLimit(redis_client, each, answer_timeout=HANG_SECONDS) for each in (theirs, theirs, ours)
+    )
+    call = CallRequest(1, 600.0, 1, 600.0, 1)
+    assert not (await first.admit("slack/T1/post", call)).wait
+    assert (await again.admit("slack/T1/post", call)).wait
+    assert not (await second.admit("slack/T1/post", call)).wait
+    await first.refused("slack/T1/edit", 600.0, 1)
+    assert (await again.admit("slack/T1/edit", call)).wait
+    assert not (await second.admit("slack/T1/edit", call)).wait
