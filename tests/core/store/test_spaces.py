@@ -200,7 +200,7 @@ async def test_votes_that_nothing_can_read_hide_no_others(redis_client: Redis) -
 
 
 async def test_platforms_limit_each_bot_alone(redis_client: Redis) -> None:
-    """What one bot calls or is refused takes nothing from the other; a second process of the same bot counts with it."""
+    """What one bot calls or is refused takes nothing from the other; processes of one bot count together."""
     theirs, ours = Spaces(), Spaces()
     await theirs.settle(redis_client, "slack", "slack/T1", "A")
     await ours.settle(redis_client, "slack", "slack/T1", "B")
