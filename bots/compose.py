@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from core.access.admission import Admission
-from core.access.allowlist import AccessList
+from core.access.admission import AccessList, Admission
 from core.access.quotas import UserLimits, UserQuotas
 from core.commands.handlers import Handlers
 from core.domain.options import Switch

@@ -1,4 +1,5 @@
-"""Strings that can do no harm: without control characters and half characters, and on one line where that matters."""
+"""Strings that can do no harm: without control characters and half characters, on one line where that matters, and
+without what a platform would read as a fence."""
 
 import re
 
@@ -11,6 +12,11 @@ _HALVES = re.compile("[\ud800-\udfff]")
 _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _KEPT = "\n\t"
+
+_TICKS = re.compile("`{3,}")
+
+UNSEEN = "\u200b"
+"""An invisible character that keeps two others apart."""
 
 # The most characters of a name.
 LONGEST_NAME = 200
@@ -49,3 +55,8 @@ def _replacement(match: re.Match[str]) -> str:
     if match[0].startswith("\r"):
         return "\n"
     return "\ufffd" if match[0] == "\x00" else ""
+
+
+def without_fences(text: str) -> str:
+    """Return the text with backticks that can't begin or end a block of code, however many are in a row."""
+    return _TICKS.sub(lambda run: UNSEEN.join(run[0]), text)

@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.pauses": set(),
     "core.domain": {"core.text"},
     "core.metrics": set(),
-    "core.markdown": {"core.pauses", "core.text"},
+    "core.markdown": {"core.pauses"},
     "core.settings": {"core.domain", "core.text"},
     "core.ratelimit": {"core.domain"},
     "core.prompt": {"core.domain", "core.settings"},
@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.inbound": {
         *("core.domain", "core.settings", "core.store", "core.access", "core.commands", "core.reply", "core.turns"),
     },
-    "bots.slack.dialect": {"core.markdown"},
+    "bots.slack.dialect": {"core.markdown", "core.text"},
     "bots.slack.api": {
         *("core.domain", "core.settings", "core.metrics", "core.text", "bots.http_port", "bots.proxy"),
     },
@@ -58,7 +58,7 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.inbound", "core.settings", "bots.slack.manifest", "bots.slack.config"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.inbound", "bots.slack.outbound"),
     },
-    "bots.discord.dialect": {"core.markdown"},
+    "bots.discord.dialect": {"core.markdown", "core.text"},
     "bots.discord.api": {"core.domain", "core.ratelimit", "core.metrics", "bots.proxy"},
     "bots.discord.components": {"core.domain", "core.commands", "core.settings", "bots.discord.api"},
     "bots.discord.outbound": {

@@ -15,12 +15,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bots.slack.api import transport
-from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web, sdk_log
 from bots.slack.api.connection import SocketConnections
-from bots.slack.api.identity import Identity
-from bots.slack.api.patience import PATIENCE, Patience
 from bots.slack.api.people import People
+from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
 from bots.slack.components import buttons, forms
 from bots.slack.config import SlackConfig
 from bots.slack.inbound.backfill import SlackBackfill

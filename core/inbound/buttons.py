@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from core.access.allowlist import EVERYBODY, AccessList
+from core.access.admission import EVERYBODY, AccessList
 from core.commands.responses import Response, RightsOf
 from core.domain.conversation import Author, Conversation, Place, Rights
 from core.domain.page import Action

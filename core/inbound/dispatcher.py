@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import replace
 
-from core.access.allowlist import EVERYBODY, AccessList
+from core.access.admission import EVERYBODY, AccessList
 from core.access.bursts import Bursts, Pace
 from core.commands.handlers import Handlers
 from core.commands.registry import Invocation, parse

@@ -9,8 +9,8 @@ import discord
 from bots.discord.components.commands import invocation_of, typed
 from bots.discord.components.forms import submitted
 from bots.discord.inbound.messages import asks, question_of
-from bots.slack.api.identity import Identity
 from bots.slack.api.people import People
+from bots.slack.api.workspace import Identity
 from bots.slack.inbound.events import read
 from bots.slack.inbound.text import IncomingText
 from core.access.admission import Admission

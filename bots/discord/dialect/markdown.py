@@ -11,7 +11,7 @@ from core.markdown.labels import misleads
 from core.markdown.math import escaped
 from core.markdown.nesting import continuation, dedent, lines
 from core.markdown.spans import Atom, bare, inline
-from core.markdown.text import UNSEEN, sound, without_fences
+from core.text import UNSEEN, harmless, without_fences
 
 LIMIT = 2000
 """Code points in a message (discord-api-docs#1315)."""
@@ -55,7 +55,7 @@ def to_discord(markdown: str) -> str:
 
     Discord has no tables, no headings below the third level, no rules, images, task lists, indented code or `~~~`.
     """
-    parts, at, markdown = [], 0, sound(markdown)
+    parts, at, markdown = [], 0, harmless(markdown)
     for leaf in blocks(markdown).leaves:
         parts += [markdown[at : leaf.start], _leaf(leaf, markdown[leaf.start : leaf.end])]
         at = leaf.end

@@ -14,8 +14,7 @@ from cachetools import FIFOCache
 
 from bots.slack.api.client import Web
 from bots.slack.api.errors import code_of, lasting
-from bots.slack.api.identity import Identity
-from bots.slack.api.patience import PATIENCE
+from bots.slack.api.workspace import PATIENCE, Identity
 from core.domain.conversation import Author, Place, Rights
 from core.domain.errors import PlatformError, SlowDown, UserError
 from core.text import one_line

@@ -14,7 +14,7 @@ from core.markdown.nesting import lines
 from core.markdown.spans import Atom, bare, inline
 from core.markdown.stable_prefix import stable_length
 from core.markdown.tables import complete
-from core.markdown.text import sound, without_fences
+from core.text import harmless, without_fences
 
 __all__ = ["LIMIT", "appendable", "from_slack", "plain", "to_mrkdwn", "to_slack_markdown"]
 
@@ -39,7 +39,7 @@ def to_slack_markdown(markdown: str) -> str:
     not escape `&`, because Slack does not unescape addresses. In code, where an escape would be visible, an invisible
     character breaks the mention.
     """
-    parts, at, markdown = [], 0, sound(markdown)
+    parts, at, markdown = [], 0, harmless(markdown)
     for leaf in blocks(markdown).leaves:
         parts += [_escape(markdown[at : leaf.start]), _leaf(leaf, markdown[leaf.start : leaf.end])]
         at = leaf.end

@@ -14,7 +14,7 @@ from core.markdown.labels import misleads
 from core.markdown.math import escape_formulas
 from core.markdown.spans import bounded
 from core.markdown.tables import Cells, cells, drawn
-from core.markdown.text import UNSEEN, sound, without_fences
+from core.text import UNSEEN, harmless, without_fences
 
 # Blocks first: a text is measured at many lengths, in which most paragraphs are the same, so they are remembered.
 _BLOCKS = block_parser()
@@ -52,7 +52,7 @@ class _Writer:
     """Writes the parser's blocks one after the other, with the prefixes that lists and quotes add to each line."""
 
     def __init__(self, markdown: str, *, marks: bool) -> None:
-        markdown = escape_formulas(sound(markdown))
+        markdown = escape_formulas(harmless(markdown))
         self.env: dict[str, Any] = {}
         self.tokens = _BLOCKS.parse(markdown, self.env)
         self.markdown = markdown

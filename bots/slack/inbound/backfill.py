@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
-from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
-from bots.slack.api.identity import Identity
+from bots.slack.api.workspace import Capabilities, Identity
 from bots.slack.inbound.events import RawQuestion, raw_question
 from core.domain.errors import PlatformError, SlowDown, Unreachable
 from core.domain.question import Question

@@ -6,10 +6,9 @@ from functools import partial
 
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
-from bots.slack.api.identity import Identity
 from bots.slack.api.people import People
+from bots.slack.api.workspace import Capabilities, Identity
 from bots.slack.components import buttons
 from bots.slack.inbound.payloads import Click, Json, click, string
 from bots.slack.inbound.tasks import TaskSupervisor

@@ -7,11 +7,9 @@ from functools import partial
 
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
-from bots.slack.api.identity import Identity
-from bots.slack.api.patience import Patience
 from bots.slack.api.people import People
+from bots.slack.api.workspace import Capabilities, Identity, Patience
 from bots.slack.components import forms
 from bots.slack.inbound import payloads
 from bots.slack.inbound.buttons import UNKNOWN

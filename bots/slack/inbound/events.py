@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bots.slack.api.identity import Identity
+from bots.slack.api.workspace import Identity
 from bots.slack.dialect.mrkdwn import escape
 from bots.slack.dialect.rich_text import quoted, text_of
 from bots.slack.inbound.payloads import identifier, nested, place, string, timestamp

@@ -12,8 +12,8 @@ from cachetools import TTLCache
 from slack_bolt.response import BoltResponse
 
 from bots.slack.api.client import OwnDeletions
-from bots.slack.api.identity import Identity
 from bots.slack.api.people import People
+from bots.slack.api.workspace import Identity
 from bots.slack.components import forms
 from bots.slack.components.blocks import Json, button
 from bots.slack.inbound.events import Deleted, Edited, RawQuestion, read

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bots.slack.api.identity import Identity
+from bots.slack.api.workspace import Identity
 from core.domain.conversation import Place
 
 Json = Mapping[str, Any]

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
+from bots.slack.api.workspace import Capabilities
 from bots.slack.outbound.upload import Upload
 from core.commands.responses import Response
 from core.domain.conversation import Place

@@ -4,8 +4,8 @@ import logging
 from functools import partial
 from typing import Any
 
-from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
+from bots.slack.api.workspace import Capabilities
 from bots.slack.components import blocks
 from bots.slack.outbound.surface import SlackSurface
 from core.commands.responses import Response

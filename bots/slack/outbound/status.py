@@ -4,9 +4,9 @@ import logging
 import time
 from enum import Enum, auto
 
-from bots.slack.api.capabilities import Feature
 from bots.slack.api.client import Web
 from bots.slack.api.errors import code_of, lasting
+from bots.slack.api.workspace import Feature
 from core.domain.errors import Forbidden, PlatformError, Rejected
 from core.reply.layout import duration
 

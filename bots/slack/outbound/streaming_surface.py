@@ -14,9 +14,9 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import Any
 
-from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.api.errors import Unclear, code_of, lasting
+from bots.slack.api.workspace import Capabilities
 from bots.slack.components import blocks
 from bots.slack.dialect.markdown import appendable
 from bots.slack.outbound.status import Eyes

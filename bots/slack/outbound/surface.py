@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bots.slack.api.capabilities import Capabilities, Feature
 from bots.slack.api.client import Web
 from bots.slack.api.errors import Unclear, code_of, details_of
+from bots.slack.api.workspace import Capabilities, Feature
 from bots.slack.components import blocks, buttons
 from bots.slack.outbound import undeliverable
 from bots.slack.outbound.status import Eyes, ThreadStatus

@@ -12,7 +12,7 @@ from bots.discord.inbound import channels, client
 from bots.discord.inbound.people import UNCLEAR
 from bots.sandbox.discord.values import DiscordChannel, Overwrite, Permission
 from bots.sandbox.nebula.server import NebulaServer
-from core.access.allowlist import DENIED
+from core.access.admission import DENIED
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, running
 from tests.bounds import HANG_SECONDS
 

@@ -17,7 +17,7 @@ from bots.sandbox.slack.limits import NO_SLACK_LIMITS
 from bots.sandbox.slack.people import InteractionResult, Submission
 from bots.sandbox.slack.server import SlackServer
 from bots.sandbox.slack.values import SlackCall, SlackFile, SlackMessage, View
-from bots.slack.api.patience import Patience
+from bots.slack.api.workspace import Patience
 from bots.slack.app import Slack
 from bots.slack.config import SlackConfig
 from core.domain.rates import RateLimit

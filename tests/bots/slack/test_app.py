@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from bots.sandbox.slack import faults
 from bots.sandbox.slack.values import SlackFile
-from bots.slack.api.patience import Patience
+from bots.slack.api.workspace import Patience
 from tests.bots.slack.harness import RETRIES, slack_room
 
 IMAGE = SlackFile("cat.png", b"\x89PNG", "image/png")

@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.slack import faults
-from bots.slack.api.patience import Patience
+from bots.slack.api.workspace import Patience
 from tests.bots.slack.harness import SlackRoom, slack_room
 
 

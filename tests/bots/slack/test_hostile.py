@@ -14,7 +14,7 @@ from bots.sandbox.slack import faults
 from bots.sandbox.slack.limits import NO_SLACK_LIMITS, SLACK_LIMITS, SlackLimit
 from bots.slack.api import people
 from bots.slack.api.client import Web
-from bots.slack.api.identity import Identity
+from bots.slack.api.workspace import Identity
 from bots.slack.components import forms
 from bots.slack.dialect.rich_text import text_of
 from bots.slack.inbound import messages

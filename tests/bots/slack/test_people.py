@@ -1,6 +1,6 @@
 """Who asks in Slack, at the wire: members of ours and other organizations, and the cost of finding out."""
 
-from core.access.allowlist import EXTERNAL
+from core.access.admission import EXTERNAL
 from core.domain.conversation import Author
 from tests.bots.slack.harness import SlackRoom, slack_room
 from tests.bots.slack.witness import Witness, witness

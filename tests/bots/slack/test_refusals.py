@@ -7,9 +7,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bots.sandbox.slack import faults
-from bots.slack.api.capabilities import RETRY_SECONDS, STRIKES, Feature
 from bots.slack.api.client import Web
 from bots.slack.api.errors import CODES, Unclear, refusal
+from bots.slack.api.workspace import RETRY_SECONDS, STRIKES, Feature
 from core.domain.errors import Rejected, SlowDown, Unreachable
 from tests.bots.slack.harness import SlackRoom, slack_room
 from tests.ports import free_port

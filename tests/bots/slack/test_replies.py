@@ -7,9 +7,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bots.sandbox.slack import faults
-from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
 from bots.slack.api.people import People
+from bots.slack.api.workspace import Capabilities
 from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound.status import Eyes
 from bots.slack.outbound.surface import SlackSurface

@@ -11,8 +11,8 @@ from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.slack import faults
 from bots.sandbox.slack.events import SUBSCRIPTIONS
 from bots.sandbox.slack.values import SlackMessage
-from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
+from bots.slack.api.workspace import Capabilities
 from bots.slack.outbound import streaming_surface
 from bots.slack.outbound.status import Eyes
 from bots.slack.outbound.surface import SlackSurface

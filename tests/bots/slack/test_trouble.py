@@ -13,8 +13,8 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from bots.sandbox.slack import faults
-from bots.slack.api.capabilities import Capabilities
 from bots.slack.api.client import Web
+from bots.slack.api.workspace import Capabilities
 from bots.slack.manifest import FOR_HISTORY, SCOPES
 from bots.slack.outbound.status import Eyes
 from bots.slack.outbound.surface import SlackSurface

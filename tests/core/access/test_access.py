@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from bots.sandbox.nebula.server import NebulaServer
-from core.access.allowlist import DENIED, EXTERNAL, AccessList
+from core.access.admission import DENIED, EXTERNAL, AccessList
 from core.domain.conversation import Author, Place
 from core.store.presence import Presence
 from tests.core.core_harness import Process

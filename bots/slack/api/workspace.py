@@ -1,4 +1,4 @@
-"""What a Slack workspace supports and allows: learned from its refusals, respected by every surface."""
+"""A Slack workspace: who the bot is there, what it supports and allows, and how long the bot waits for it."""
 
 import math
 import time
@@ -60,3 +60,26 @@ class Capabilities:
     def streams(self, *, direct: bool) -> bool:
         """Return whether a native stream is worth trying there."""
         return self.native.works() and (direct or self.native_in_channels.works())
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The bot's workspace, user id and bot id; `enterprise`: the organization that owns the workspace, if any."""
+
+    team: str
+    user: str
+    bot: str
+    enterprise: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Time limits in seconds. `names`: how long name lookups may delay a question, which then proceeds without names.
+    `form`: how long a submitted form waits for its outcome before it closes without (docs.slack.dev/surfaces/modals); a
+    name lookup before it may already have taken a second."""
+
+    names: float = 1.0
+    form: float = 1.7
+
+
+PATIENCE = Patience()
