@@ -117,7 +117,8 @@ async def test_every_step_of_turns(nodes: Nodes) -> None:
     """Twenty conversations in eight partitions, on all nodes, go through every step."""
     async with connection(nodes.url) as redis:
         turns = Turns(redis, partitions=8)
-        await asyncio.gather(*(converse(turns, place) for place in PLACES))
+        for place in PLACES:
+            await converse(turns, place)
         keys = [set(await redis.keys("nb:*", target_nodes=node)) for node in redis.get_primaries()]  # type: ignore[attr-defined]
         assert all(keys)  # each node has some
         slots = {key_slot(key) for each in keys for key in each if isinstance(key, bytes)}
@@ -145,7 +146,8 @@ async def test_every_step_of_settings_rate_limits_and_ratings(nodes: Nodes) -> N
             await ratings.rate(place.name, "m1", "model", "ann", good=True)
             assert await ratings.of(place.name) == (Rating("model", 1, 0),)
 
-        await asyncio.gather(*map(use, PLACES))
+        for place in PLACES:
+            await use(place)
 
 
 async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
