@@ -298,8 +298,8 @@ class Turns:
         return self.mailboxes.question_key(turn.conversation, turn.question.id)
 
     async def commit(self, turn: Turn, exchange: Exchange | None, messages: tuple[str, ...] = ()) -> Turn | None:
-        """End the turn and store its exchange, if any. Returns the turn for which there is room now, which we then hold;
-        it may be another lane's.
+        """End the turn and store its exchange, if any. Returns the turn for which there is room now, perhaps of another
+        lane; we then hold it.
 
         `messages`: those that show the reply; with them it can be regenerated. If another process holds the turn,
         raises Stale and writes nothing; if the question was deleted and there is something to store, QuestionDeleted.
