@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import repeat
@@ -31,7 +31,7 @@ SETTLE_RETRY_SECONDS = 1.0
 
 
 async def run(config: Config, platforms: Sequence[Adapter], *, listen: bool = True) -> None:
-    """Serve these platforms until SIGTERM or SIGINT; running replies then get DRAIN_SECONDS.
+    """Serve these platforms until SIGTERM, SIGINT or SIGHUP; running replies then get DRAIN_SECONDS.
 
     Without `listen` the process receives no events, and only runs turns that other processes leave behind. Raises
     WrongConfig and StoreError.
@@ -96,7 +96,7 @@ async def serving(
 
 @asynccontextmanager
 async def stopping() -> AsyncIterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set. A second signal ends the process at once."""
+    """An event that SIGTERM, SIGINT and SIGHUP set. After it, SIGTERM or SIGINT ends the process at once."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def request_stop() -> None:
@@ -104,10 +104,13 @@ async def stopping() -> AsyncIterator[asyncio.Event]:
             os._exit(1)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, request_stop)
+    heard: dict[signal.Signals, Callable[[], None]] = {signal.SIGTERM: request_stop, signal.SIGINT: request_stop}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup has it ignored
+        heard[signal.SIGHUP] = stop.set  # the end of a terminal may send it twice
+    for number, heed in heard.items():
+        loop.add_signal_handler(number, heed)
     try:
         yield stop
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in heard:
             loop.remove_signal_handler(number)
