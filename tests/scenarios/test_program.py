@@ -175,6 +175,31 @@ async def test_refused_token_is_named(world: ProgramServers, tmp_path: Path, whi
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("NEBULA_API_KEY", "wrong", "Nebula refuses NEBULA_API_KEY (HTTP 401"),
+        (
+            "NEBULA_BASE_URL",
+            "/elsewhere",
+            "at NEBULA_BASE_URL, which usually ends with /v1 (HTTP 404",
+        ),
+        ("NEBULA_BASE_URL", "http://127.0.0.1:1/v1", "Nebula does not answer at NEBULA_BASE_URL ("),
+        ("NEBULA_MODEL", "gpt-x", "NEBULA_MODEL: gpt-x is not among the models"),
+        ("NEBULA_MODEL", "Llama3.1-8B", "Nebula takes our key"),
+    ],
+)
+async def test_what_is_wrong_with_nebula_is_logged_at_the_start(
+    world: ProgramServers, tmp_path: Path, name: str, value: str, said: str
+) -> None:
+    """Nobody has to ask a question to find out. The bot serves all the same: Nebula may only be away for a while."""
+    async with NebulaServer(keys=("ak_secretkey",)) as server:
+        value = server.base_url.removesuffix("/v1") + value if value.startswith("/") else value
+        own = {"NEBULA_BASE_URL": server.base_url, "NEBULA_PLATFORM_URL": server.platform_url}
+        async with started(tmp_path, "run", **{**world.settings, **own, name: value}) as process:
+            await logged(process, said, *CONNECTED)
+
+
 async def test_an_unreachable_redis_is_named(world: ProgramServers, tmp_path: Path) -> None:
     """Without its Redis the program exits with status 1 and says what to check."""
     status, _, err = await run(tmp_path, "run", **world.settings, REDIS_URL="redis://127.0.0.1:1/0")
