@@ -68,7 +68,11 @@ def _parser(platforms: Table) -> argparse.ArgumentParser:
     commands.add_parser("sandbox", help="try the bot in a simulated Slack and Discord")
     manifest = commands.add_parser("manifest", help="print an app manifest")
     manifest.add_argument("platform", choices=["slack"])
-    manifest.add_argument("--http", action="store_true", help="receive events over HTTP instead of Socket Mode")
+    manifest.add_argument(
+        "--http", nargs="?", const="", metavar="URL", help="receive events over HTTP, at this address of yours"
+    )
+    manifest.add_argument("--name", default="", help="of the app, if it is not Nebula")
+    manifest.add_argument("--command", default="", dest="slash", help="the slash command, if it is not /nebula")
     manifest.add_argument(
         "--no-agent", action="store_true", help="leave out Slack's agent features, so that guests can use the bot"
     )
@@ -82,8 +86,16 @@ def _start(options: argparse.Namespace, platforms: Table) -> int:
     if options.command == "manifest":
         from bots.slack.manifest import manifest
 
-        agent, history = not options.no_agent, not options.no_history
-        print(manifest(socket_mode=not options.http, agent=agent, history=history))
+        slash = options.slash and f"/{options.slash.lstrip('/')}"
+        names = {"name": options.name, "command": slash, "url": options.http}
+        print(
+            manifest(
+                socket_mode=options.http is None,
+                agent=not options.no_agent,
+                history=not options.no_history,
+                **{name: value for name, value in names.items() if value},
+            )
+        )
         return 0
     environment = load(platforms=platforms)
     config = environment.of(Config)
