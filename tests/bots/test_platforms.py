@@ -108,6 +108,17 @@ def test_blanks_are_no_value(tmp_path: Path) -> None:
     assert environment.of(Config).nebula_model == "m"
 
 
+def test_tokens_as_people_copy_them(tmp_path: Path) -> None:
+    """Discord's with the word that goes before it in a request; Slack's that expires is refused in words."""
+    env = tmp_path / ".env"
+    env.write_text("NEBULA_API_KEY=ak\nDISCORD_TOKEN=Bot abc.def \n")
+    token = load(env).of(DiscordConfig).discord_token
+    assert token
+    assert token.get_secret_value() == "abc.def"
+    found = problems(tmp_path, "NEBULA_API_KEY=ak\nSLACK_BOT_TOKEN=xoxe.xoxb-1\nSLACK_APP_TOKEN=xapp-1\n")
+    assert "SLACK_BOT_TOKEN: it must be a token that does not expire" in found
+
+
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
     """A token in the wrong place is named, not printed; the configuration does not show any either."""
     assert "verysecret" not in problems(
