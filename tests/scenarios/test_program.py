@@ -248,6 +248,20 @@ async def test_without_tokens_and_anybody_to_use_it_no_sandbox_opens(tmp_path: P
     assert "stand-in" in out
 
 
+async def test_two_sandboxes_do_not_answer_for_each_other(tmp_path: Path) -> None:
+    """Each has its own rooms, though they are called alike."""
+    async with started(tmp_path, "sandbox") as first:
+        assert first.stdout
+        async with asyncio.timeout(HANG_SECONDS):
+            while "Ctrl-D quits" not in (await first.stdout.readline()).decode():
+                pass
+        _, second, _ = await run(tmp_path, "sandbox", said="@nebula hello\n")
+        out, _ = await first.communicate(b"@nebula hello\n")
+    for said in (second, out.decode()):
+        assert "stand-in model" in said
+        assert "(no answer)" not in said
+
+
 async def test_console_answers_a_pipe(world: ProgramServers, tmp_path: Path) -> None:
     """The console takes questions and commands from a pipe, and remembers them in the next run."""
     settings = {name: value for name, value in world.settings.items() if name.startswith("NEBULA_")}
