@@ -51,6 +51,7 @@ chaos: .venv/.dev      ## kills, outages, copies and restarts under load; nobody
 	$(BIN)/python -m tests.chaos
 
 lock:                  ## refresh the lock files (needs uv)
+	@command -v uv >/dev/null || { echo "This needs uv: https://docs.astral.sh/uv/"; exit 1; }
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock $(UPGRADE)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev -c requirements.lock -o requirements-dev.lock $(UPGRADE)
 

@@ -77,6 +77,7 @@ def _parser(platforms: Table) -> argparse.ArgumentParser:
         "--no-agent", action="store_true", help="leave out Slack's agent features, so that guests can use the bot"
     )
     manifest.add_argument("--no-history", action="store_true", help="do not let the bot read the messages in channels")
+    manifest.add_argument("--explain", action="store_true", help="print why the app asks for each scope instead")
     commands.add_parser("health", help="exit 0 while a bot with this DATA_DIR is alive (for containers)")
     return parser
 
@@ -84,8 +85,11 @@ def _parser(platforms: Table) -> argparse.ArgumentParser:
 def _start(options: argparse.Namespace, platforms: Table) -> int:
     # Each command imports only what it needs: the manifest needs no Discord, the console no platform at all.
     if options.command == "manifest":
-        from bots.slack.manifest import manifest
+        from bots.slack.manifest import explained, manifest
 
+        if options.explain:
+            print(explained(agent=not options.no_agent, history=not options.no_history))
+            return 0
         slash = options.slash and f"/{options.slash.lstrip('/')}"
         names = {"name": options.name, "command": slash, "url": options.http}
         print(

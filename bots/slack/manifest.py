@@ -70,7 +70,7 @@ def manifest(
     us over HTTP.
     """
     where = url.rstrip("/").removesuffix(_PATH) + _PATH
-    without = (frozenset() if agent else FOR_AGENTS) | (frozenset() if history else FOR_HISTORY)
+    without = _without(agent, history)
     view = {"agent_view": {"agent_description": _SHORT}} if agent else {}
     address: dict[str, Any] = {} if socket_mode else {"request_url": where}
     slash = {"command": command, "description": "Ask me, or change how I answer here", "usage_hint": _hint()}
@@ -106,6 +106,16 @@ def manifest(
         indent=2,
         ensure_ascii=False,
     )
+
+
+def explained(*, agent: bool = True, history: bool = True) -> str:
+    """Return a line for each scope of that manifest, which says what it is for."""
+    left = {scope: why for scope, why in SCOPES.items() if scope not in _without(agent, history)}
+    return "\n".join(f"{scope:18} {why}" for scope, why in left.items())
+
+
+def _without(agent: bool, history: bool) -> frozenset[str]:
+    return (frozenset() if agent else FOR_AGENTS) | (frozenset() if history else FOR_HISTORY)
 
 
 def _hint() -> str:

@@ -142,3 +142,11 @@ def test_a_second_app_has_other_names(capsys: pytest.CaptureFixture[str]) -> Non
     assert found["features"]["bot_user"]["display_name"] == "tutor"
     assert found["features"]["slash_commands"][0]["command"] == "/tutor"
     assert found["settings"]["interactivity"]["request_url"] == "https://bots.example/slack/events"
+
+
+def test_each_scope_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """For those who have to approve the app."""
+    assert main(["manifest", "slack", "--explain", "--no-history"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == parsed(history=False)["oauth_config"]["scopes"]["bot"]
+    assert all(len(line.split()) > 2 for line in lines)
