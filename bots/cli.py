@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import io
 import os
 import resource
 import stat
@@ -144,10 +145,13 @@ def _chosen(options: argparse.Namespace, environment: Environment, platforms: Ta
 
 def _open_standard_files() -> None:
     """Open what whoever started us has closed of input, output and errors: libuv ends the process where it gets one of
-    these three numbers for a file of its own."""
+    these three numbers for a file of its own. What output can't show is replaced."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
         pass
     os.close(number)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that is not in UTF-8 shows the rest all the same
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for as long as the process
 

@@ -262,6 +262,13 @@ async def test_two_sandboxes_do_not_answer_for_each_other(tmp_path: Path) -> Non
         assert "(no answer)" not in said
 
 
+async def test_a_terminal_without_our_characters_shows_the_others(tmp_path: Path) -> None:
+    """Such as one in Latin 1: nothing fails for an arrow in a prompt."""
+    status, out, err = await run(tmp_path, "sandbox", said="@nebula hello\n", PYTHONIOENCODING="ascii")
+    assert (status, err) == (0, "")
+    assert "stand-in model" in out
+
+
 async def test_console_answers_a_pipe(world: ProgramServers, tmp_path: Path) -> None:
     """The console takes questions and commands from a pipe, and remembers them in the next run."""
     settings = {name: value for name, value in world.settings.items() if name.startswith("NEBULA_")}
