@@ -33,8 +33,6 @@ _PROBLEMS: dict[type[ModelError], str] = {
     WrongAddress: "there is no list of models at NEBULA_BASE_URL, which usually ends with /v1",
 }
 _OTHER = "Nebula does not answer at NEBULA_BASE_URL"
-# No answer is to be expected before somebody changes something.
-_LASTING = (BadKey, NoCredits, Blocked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,7 @@ class FirstLook:
                 break
             except ModelError as error:
                 problem = f"{_PROBLEMS.get(type(error), _OTHER)} ({error})"
-                self.refusal = problem if isinstance(error, _LASTING) else ""
+                self.refusal = problem if _lasts(error) else ""
             if problem != told:
                 log.warning("%s", problem)
             told = problem
@@ -149,6 +147,11 @@ class FirstLook:
         log.info("Nebula takes our key")
         if catalog.live and catalog.find(model) is None:
             log.warning("NEBULA_MODEL: %s is not among the models that Nebula offers", model)
+
+
+def _lasts(error: ModelError) -> bool:
+    """Whether no answer is to be expected before somebody changes something. With 403 only the list may be refused."""
+    return isinstance(error, NoCredits) or (isinstance(error, BadKey) and not str(error).startswith("HTTP 403"))
 
 
 def _routes(checks: Sequence[Checker]) -> list[web.RouteDef]:

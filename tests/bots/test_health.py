@@ -23,6 +23,7 @@ from bots.slack.api import transport
 from bots.slack.app import Slack
 from core.nebula.catalog import BUILT_IN
 from core.nebula.client import Nebula
+from core.nebula.failures import from_response
 from core.settings.environment import WrongConfig
 from core.store.redis.embedded import bound, find_server
 from tests.bots.health_harness import HealthServers, place
@@ -229,6 +230,20 @@ async def test_not_ready_while_nebula_refuses_the_key(here: HealthServers, redis
                 refused.cancel()
                 await (await looked("right"))
                 await here.until_ready(200, "nebula: ok")
+
+
+async def test_ready_where_only_the_list_of_models_is_refused() -> None:
+    """A key may have the right to ask models, and no other: the log says so, but questions are answered."""
+    look, seen = health.FirstLook(), asyncio.Event()
+
+    async def check() -> None:
+        seen.set()
+        raise from_response(403, b'{"error":{"message":"Missing scopes: model.read"}}', {}, "", 0).error
+
+    looking = asyncio.create_task(look.run(check, "m", BUILT_IN))
+    await seen.wait()
+    assert (await health.nebula(lambda: False, lambda: look.refusal)()).ok
+    looking.cancel()
 
 
 async def test_not_ready_while_the_breaker_is_open(here: HealthServers, redis_url: str) -> None:
