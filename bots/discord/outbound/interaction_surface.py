@@ -207,6 +207,7 @@ class InteractionSurface:
 
     def _posted(self, sent: Sent) -> Posted:
         self._last = sent.id
+        self._channel_surface.note(sent.id)  # if the token is lost, the next page refers to this one
         return Posted(sent.id, sent.rate_limit)
 
     def _live(self) -> bool:
