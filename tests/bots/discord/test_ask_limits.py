@@ -1,11 +1,23 @@
 """The limit on the calls with a command's token, at the wire: the bot goes by the headers and is never refused."""
 
+import math
 import time
+from itertools import pairwise
 
+import pytest
 from redis.asyncio import Redis
 
+from bots.discord.api.http import Http
+from bots.discord.api.rest import Rest
+from bots.discord.outbound.interaction_surface import InteractionSurface
+from bots.discord.outbound.reactions import Reactions
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.limits import DiscordLimit, DiscordLimits
+from core.domain.conversation import Address, Place, ResponseToken
+from core.domain.options import Placement
+from core.domain.page import Page
+from core.domain.rates import RateLimitStatus
+from core.ratelimit.window import SlidingWindow
 from tests.bots.discord.harness import FASTER, GENERAL, DiscordRoom, room
 
 STOP = "Stop"
@@ -81,3 +93,19 @@ async def test_the_place_in_the_queue_counts_too(redis_client: Redis) -> None:
         second.release()
         await here.until(lambda: refused(here) or here.said(GENERAL)[-1].endswith("end"))
         assert not refused(here)
+
+
+@pytest.mark.parametrize(("calls", "seconds"), [(5, 2.0), (50, 1.0)])
+def test_an_answer_grows_at_most_twice_a_second(calls: int, seconds: float) -> None:
+    """However much headers allow."""
+    rest, place = Rest(Http("http://nowhere", "token")), Place("discord", "1", "2")
+    address = Address(place, Placement.CHANNEL, interaction=ResponseToken("3/token", math.inf))
+    limit = InteractionSurface(rest, address, Reactions(rest)).rate_limit("4", Page("text"), lambda _: 0.0)
+    window = SlidingWindow(limit.calls, limit.seconds, spread=limit.spread, least=limit.least)
+    window.learn(RateLimitStatus(calls, calls - 1, seconds), 0.0)
+    edits = [0.0]
+    for _ in range(40):
+        window.take(edits[-1], interim=True)
+        window.land(edits[-1], edits[-1])
+        edits.append(window.free_at(edits[-1], final=False))
+    assert all(second - first >= 0.5 - 1e-9 for first, second in pairwise(edits))
