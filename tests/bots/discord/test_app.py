@@ -277,7 +277,7 @@ class TestReplies:
         assert all(len(text) <= 2000 and text.count("```") % 2 == 0 for text in said)
         together = "\n".join(said)
         assert all(together.count(line) == 1 for line in lines)
-        assert [message.reference != "" for message in here.shown(GENERAL)] == [True] + [False] * (len(said) - 1)
+        assert all(message.reference for message in here.shown(GENERAL))
 
     async def test_thinking_aloud_is_shown_but_not_in_the_answer(self, here: DiscordRoom) -> None:
         """A model's thoughts are not shown; afterwards small print says for how long it thought."""
