@@ -56,8 +56,8 @@ async def test_flushed_questions_are_answered(redis_client: Redis, server: Nebul
 
 
 async def test_lost_reply_ends_in_a_sentence(redis_client: Redis, server: NebulaServer) -> None:
-    """If a newer question was first after the loss, nobody goes on with the reply: it does not stay half written."""
-    held = server.hold(after=3)
+    """If a newer question is answered after the loss, nobody goes on with the reply: it does not stay half written."""
+    held = server.hold(after=3, times=None)
     server.answer_next("word " * 20 + "end")
     async with process(redis_client, server, lease=1) as bot:
         lost = bot.question("lost")
