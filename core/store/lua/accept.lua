@@ -9,7 +9,7 @@ local id = string.match(ENTRY, '^([^,|]*)')
 local known = redis.call('GET', DEDUPE)
 if known then
   -- Our own retry after a lost answer gets that answer again; any other delivery is a duplicate.
-  if known ~= REQUEST then return {'DUPLICATE'} end
+  if string.match(known, '[^/]*$') ~= REQUEST then return {'DUPLICATE'} end
   local claimed = claimed_by('request', REQUEST)
   if claimed and held(claimed) then return {'CLAIMED', snapshot(claimed)} end
   return {'QUEUED', ahead(id) or 0}

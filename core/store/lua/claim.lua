@@ -48,4 +48,5 @@ for i = 1, math.min(#heads, room) do
   end
 end
 redis.call('ZREM', LANES, named(LANE)) -- others wait longer; whoever ends makes room for it
+offer()
 return {'HELD'}

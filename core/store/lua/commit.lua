@@ -23,7 +23,8 @@ if (EXCHANGE ~= '' or AGAIN ~= '') and ours.retract then return {'DELETED'} end
 even_when_full()
 redis.call('LREM', LINE, 1, mine)
 forget_turn(mine)
-redis.call('SET', ENDING, 'ended/' .. FENCE, 'PX', DEDUPE_MS)
+local request = string.match(redis.call('GET', ENDING) or '', '[^/]*$') -- of its accept, which may come once more
+redis.call('SET', ENDING, 'ended/' .. FENCE .. '/' .. request, 'PX', DEDUPE_MS)
 for i = ALSO, #ARGV, 2 do
   local answered = entry(LINE, ARGV[i])
   if not answered then

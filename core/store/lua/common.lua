@@ -201,15 +201,27 @@ local function lease(found)
   redis.call('PEXPIRE', LANES, LONGEST_MS)
 end
 
--- Take a lane under a new fencing token. The token is the time in µs: a server that lost its last writes (a failover, a
--- crash between two fsyncs) must not issue a token that is in use. REQUEST is the call that claims, AFTER the turn whose
--- commit does: if the answer gets lost, its repetition finds the turn by them.
-local function claim(found, request, after)
+-- A fencing token for a turn that is claimed now. It is the time in µs: a server that lost its last writes (a failover, a
+-- crash between two fsyncs) must not issue a token that is in use.
+local function new_token()
   local time, last = redis.call('TIME'), tonumber(redis.call('HGET', CONV, 'fence') or 0)
+  return string.format('%.0f', math.max(last + 1, tonumber(time[1]) * 1000000 + tonumber(time[2])))
+end
+
+-- Remember a token that was issued, if it is the newest. The conversation's first one says since when the server has
+-- lost nothing of it.
+local function issued(token, first)
+  if tonumber(redis.call('HGET', CONV, 'fence') or 0) < tonumber(token) then redis.call('HSET', CONV, 'fence', token) end
+  redis.call('HSETNX', CONV, 'first', first)
+end
+
+-- Take a lane under a new fencing token. REQUEST is the call that claims, AFTER the turn whose commit does: if the answer
+-- gets lost, its repetition finds the turn by them.
+local function claim(found, request, after)
   local turn = turn_of(found) or {attempts = 0}
-  turn.fence = string.format('%.0f', math.max(last + 1, tonumber(time[1]) * 1000000 + tonumber(time[2])))
+  turn.fence = new_token()
   turn.attempts, turn.lease, turn.request, turn.after, turn.free = turn.attempts + 1, LEASE_MS, request, after, nil
-  redis.call('HSET', CONV, 'fence', turn.fence)
+  issued(turn.fence, turn.fence)
   store(found, turn)
   lease(found)
   keep()
@@ -241,8 +253,11 @@ end
 local function standing(name, fence, ending)
   local found = entry(LINE, name)
   if not found then
-    local how = redis.call('GET', ending)
-    return (not how and 'lost') or (how == 'ended/' .. fence and 'ended') or 'stale'
+    local how, token = redis.call('GET', ending), tonumber(fence)
+    if how then return string.find(how, 'ended/' .. fence .. '/', 1, true) == 1 and 'ended' or 'stale' end
+    -- How turns end is forgotten after a while. But then there are newer tokens, and the first one is older.
+    local known = redis.call('HMGET', CONV, 'fence', 'first')
+    return (tonumber(known[1] or 0) <= token or tonumber(known[2] or 0) > token) and 'lost' or 'stale'
   end
   local turn = turn_of(found) or {attempts = 1, lease = LEASE_MS}
   local known = tonumber(turn.fence or 0)
@@ -251,7 +266,7 @@ local function standing(name, fence, ending)
     even_when_full()
     turn.fence = fence
     store(found, turn)
-    if tonumber(redis.call('HGET', CONV, 'fence') or 0) < tonumber(fence) then redis.call('HSET', CONV, 'fence', fence) end
+    issued(fence, fence)
   end
   return 'held', found, turn
 end

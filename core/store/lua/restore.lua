@@ -10,7 +10,7 @@ if other and tonumber(other.fence) > tonumber(FENCE) then return 0 end -- a newe
 if how == 'lost' then
   redis.call('SET', ENDING, 'restored', 'NX', 'PX', DEDUPE_MS)
   redis.call('LPUSH', LINE, ENTRY)
-  redis.call('HSET', CONV, 'fence', FENCE)
+  issued(FENCE, new_token())
   store(ENTRY, {fence = FENCE, attempts = 1, lease = LEASE_MS})
   lease(ENTRY)
 end
