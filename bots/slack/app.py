@@ -176,6 +176,7 @@ class Slack:
                     "Slack: the app can't read channel messages: it misses edits, deletions, and mentions while offline"
                 )
         self._capabilities.me, self._capabilities.name = str(answer["user_id"]), str(answer.get("user") or "")
+        self._capabilities.url = str(answer.get("url") or "")
         enterprise = str(answer.get("enterprise_id") or "")
         bot = str(answer.get("bot_id") or "")
         self._me = Identity(str(answer["team_id"]), self._capabilities.me, bot, enterprise)
