@@ -1,8 +1,8 @@
 -- accept: queue a question once, and claim the lane that waits longest if there is room for one more.
 -- KEYS: DEDUPE
--- ARGV: REQUEST ENTRY DEDUPE_MS INBOX_LIMIT KEEP_MS PARALLEL CLAIM
+-- ARGV: REQUEST ENTRY INBOX_LIMIT KEEP_MS PARALLEL CLAIM
 local DEDUPE = KEYS[9]
-local REQUEST, ENTRY, DEDUPE_MS, INBOX_LIMIT = ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+local REQUEST, ENTRY, INBOX_LIMIT = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local KEEP_MS, PARALLEL, CLAIM = ARGV[10], ARGV[11], ARGV[12]
 
 local id = string.match(ENTRY, '^([^,|]*)')
