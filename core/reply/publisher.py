@@ -58,7 +58,8 @@ from core.domain.progress import NOTHING_SHOWN, Progress
 from core.domain.rates import RateLimit
 from core.domain.retry import retried
 from core.pauses import pause
-from core.ratelimit.limiter import Permit, RateLimiter
+from core.ratelimit.bucket import Permit
+from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
 from core.reply.layout import PLAIN, ReplyLayout, ReplyStyle
 from core.reply.state import Phase, Reply

@@ -22,7 +22,8 @@ from bots.slack.app import Slack
 from bots.slack.config import SlackConfig
 from core.domain.rates import RateLimit
 from core.inbound.dispatcher import Dispatcher
-from core.ratelimit.limiter import Permit, RateLimiter, Ticket
+from core.ratelimit.bucket import Permit
+from core.ratelimit.limiter import RateLimiter, Ticket
 from core.reply import publisher
 from core.store.redis.client import connection
 from core.turns.runner import TurnRunner
