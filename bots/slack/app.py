@@ -74,14 +74,17 @@ class Slack:
     def open(self, address: Address) -> SlackSurface:
         """Return the surface for a reply to this address. Does no IO.
 
-        By default only direct messages use Slack's streaming: in a channel only the person who asked would see the
-        reply grow (agentconnect-md/agentconnect#1494).
+        By default only direct messages prefer Slack's streaming: in a channel only the person who asked would see the
+        reply grow (agentconnect-md/agentconnect#1494). There a reply streams in its thread if edits are short.
         """
-        direct = address.place.direct
-        native = address.streaming is Streaming.NATIVE or (address.streaming is Streaming.AUTO and direct)
-        native = native and self._config.slack_streams is Switch.ON and self._capabilities.streams(direct=direct)
-        kind = StreamingSurface if native and address.message else SlackSurface
-        return kind(self._web, self._eyes, self._capabilities, address)
+        direct, auto = address.place.direct, address.streaming is Streaming.AUTO
+        wanted = auto or address.streaming is Streaming.NATIVE
+        able = self._config.slack_streams is Switch.ON and self._capabilities.streams(direct=direct)
+        instead = auto and not direct
+        threaded = address.placement is Placement.THREAD or bool(address.place.thread)
+        if wanted and able and address.message and (threaded or not instead):
+            return StreamingSurface(self._web, self._eyes, self._capabilities, address, instead=instead)
+        return SlackSurface(self._web, self._eyes, self._capabilities, address)
 
     def connection(self) -> Connection:
         """Return the state of the sockets; over HTTP, whether we listen."""

@@ -106,8 +106,8 @@ class Ticket(Place):
     async def promise(self, limit: RateLimit, *, lively: bool = False, certain: bool = False) -> bool:
         """Promise a call of this limit for the end; False if there may be none when it is needed.
 
-        The next final call keeps the promise. `lively`: only if there are interim calls for the reply, too. `certain`:
-        the end is owed in any case.
+        The next final call keeps the promise; a new one replaces it. `lively`: only if there are interim calls for the
+        reply, too. `certain`: the end is owed in any case.
         """
         bucket = self._bucket(limit)
         if bucket.owes(self):
@@ -118,6 +118,10 @@ class Ticket(Place):
         if (granted or not lively) and limit.scope not in self._arrived:
             self._arrived.add(limit.scope)
             bucket.arrived()
+        if granted:
+            for other in self._buckets.values():
+                if other is not bucket:
+                    other.settle(self)
         return granted
 
     async def permit(self, limit: RateLimit, *, final: bool = False) -> Permit:

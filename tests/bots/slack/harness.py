@@ -189,9 +189,15 @@ _SOON = tuple(pause / 20 for pause in publisher._BACKOFF_SECONDS)
 
 class _HastyTicket(Ticket):
     async def permit(self, limit: RateLimit, *, final: bool = False) -> Permit:
-        within = limit.within and replace(limit.within, seconds=limit.within.seconds / 100)
-        quick = replace(limit, seconds=limit.seconds / 100, least=limit.least / 100, within=within)
-        return await super().permit(quick, final=final)
+        return await super().permit(_quick(limit), final=final)
+
+    async def promise(self, limit: RateLimit, *, lively: bool = False, certain: bool = False) -> bool:
+        return await super().promise(_quick(limit), lively=lively, certain=certain)
+
+
+def _quick(limit: RateLimit) -> RateLimit:
+    within = limit.within and _quick(limit.within)
+    return replace(limit, seconds=limit.seconds / 100, least=limit.least / 100, within=within)
 
 
 def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any) -> Configuration:
