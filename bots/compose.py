@@ -69,6 +69,7 @@ class Bot:
     runner: TurnRunner
     assistant: Assistant
     records: ConversationLookups
+    limiter: RateLimiter
 
 
 @asynccontextmanager
@@ -207,4 +208,4 @@ def assemble(
         Presence(redis, config.missed_minutes * 60, spaces),
         access,
     )
-    return Bot(dispatcher, inbox, runner, assistant, records)
+    return Bot(dispatcher, inbox, runner, assistant, records, limiter)

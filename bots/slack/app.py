@@ -39,6 +39,7 @@ from core.domain.options import Memory, Placement, PlatformDefaults, Streaming, 
 from core.domain.ports import Connection
 from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
+from core.ratelimit.limiter import RateLimiter
 from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Slack:
         self._config = config
         self._web = Web(config.slack_api_url, token.get_secret_value() if token else "")
         self._people = People(self._web, config.slack_managers, patience.names)
-        self._eyes = Eyes(self._web)
+        self._eyes = Eyes(self._web, config.slack_statuses)
         self._capabilities = Capabilities()
         self._connections = SocketConnections()
         self._patience = patience
@@ -85,6 +86,10 @@ class Slack:
         if wanted and able and address.message and (threaded or not instead):
             return StreamingSurface(self._web, self._eyes, self._capabilities, address, instead=instead)
         return SlackSurface(self._web, self._eyes, self._capabilities, address)
+
+    def share(self, limiter: RateLimiter) -> None:
+        """Count statuses and reactions together with other processes."""
+        self._eyes.limiter = limiter
 
     def connection(self) -> Connection:
         """Return the state of the sockets; over HTTP, whether we listen."""
@@ -180,6 +185,7 @@ class Slack:
         self._capabilities.me, self._capabilities.name = str(answer["user_id"]), str(answer.get("user") or "")
         enterprise = str(answer.get("enterprise_id") or "")
         bot = str(answer.get("bot_id") or "")
+        self._eyes.scope = f"slack/{answer['team_id']}"
         self._me = Identity(str(answer["team_id"]), self._capabilities.me, bot, enterprise)
         return self._me
 

@@ -217,8 +217,8 @@ class SlackSurface:
                 self._queue_told = True
                 await self._tell(waiting(question_status.ahead))
             case Status.THINKING:
-                await self._eyes.take(self._channel, self._address.message, adopted=self._address.adopted)
-                await self._status.thinking(question_status.seconds)
+                if await self._status.thinking(question_status.seconds):
+                    await self._eyes.take(self._channel, self._address.message, adopted=self._address.adopted)
             case Status.NONE:
                 await self._eyes.take(self._channel, self._address.message, adopted=self._address.adopted)
                 await self._status.clear()
