@@ -49,6 +49,7 @@ old answer stays until there is a first word to replace it.
 import asyncio
 import logging
 import math
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -255,8 +256,8 @@ class ReplyPublisher:
         return False
 
     def _wait(self, limit: RateLimit) -> float:
-        """Seconds that a call under this limit has to wait; for ever if it can't begin to show the page at hand."""
-        return math.inf if limit.scope in self._unpromised else self._limiter.wait(limit)
+        """Seconds that a call under this limit has to wait; infinite only if it can't promise the end."""
+        return math.inf if limit.scope in self._unpromised else min(self._limiter.wait(limit), sys.float_info.max)
 
     async def _changed(self, reply: Reply) -> int | None:
         """Index of the first page that is not on screen as it should be. Other tasks run while it is laid out."""
