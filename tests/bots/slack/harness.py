@@ -242,13 +242,15 @@ async def slack_room(
     server: dict[str, Any] | None = None,
     dispatcher: Callable[[Dispatcher], Dispatcher] = same,
     patience: Patience = ENDLESS,
+    hasty: bool = True,
     **config: Any,
 ) -> AsyncIterator[SlackRoom]:
     """A room with ann and bob, who have no special rights, the admin eve, and #general, which ann created.
 
     `server`: arguments of SlackServer; by default it has no rate limits and no deadlines of three seconds, and
     redelivers quickly. `dispatcher`: wraps the dispatcher, for example to record its calls. `patience`: the bot's time
-    limits for name lookups and forms; by default it waits for their outcome.
+    limits for name lookups and forms; by default it waits for their outcome. `hasty`: the bot takes Slack's rate
+    limits for a hundred times as wide.
     """
     async with empty_room(server) as room:
         if http:
@@ -258,7 +260,7 @@ async def slack_room(
                 "slack_host": "127.0.0.1",
             }
         async with process(
-            room, redis_url, lease=lease, inbox=inbox, dispatcher=dispatcher, patience=patience, **config
+            room, redis_url, lease=lease, inbox=inbox, dispatcher=dispatcher, patience=patience, hasty=hasty, **config
         ) as bot:
             room.config, room.platform, room.runner, room.running = bot
             if http:
@@ -281,6 +283,7 @@ async def process(
     inbox: int = 20,
     dispatcher: Callable[[Dispatcher], Dispatcher] = same,
     patience: Patience = ENDLESS,
+    hasty: bool = True,
     **config: Any,
 ) -> AsyncIterator[tuple[SlackConfig, Slack, TurnRunner, asyncio.Task[None]]]:
     """Run a process of the bot, connected to the room; several may share it and Redis."""
@@ -292,7 +295,9 @@ async def process(
         chat_model(values.core, redis) as model,
     ):
         timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2}
-        bot = assemble(values.core.model_copy(update=timing), redis, model, [platform], _Hasty())
+        limiter = _Hasty() if hasty else None
+        bot = assemble(values.core.model_copy(update=timing), redis, model, [platform], limiter)
+        platform.share(bot.limiter)
         room.dispatcher, runner = dispatcher(bot.dispatcher), bot.runner
         async with runner.open(), asyncio.TaskGroup() as group:
             running = group.create_task(platform.run(room.dispatcher))
