@@ -8,6 +8,7 @@ its text counts as that of its even appends. The ideal knows the whole load befo
 run, one on each end and the rest evenly on interim edits, keeps no margin and waits for nothing.
 """
 
+import argparse
 import heapq
 import itertools
 import math
@@ -213,6 +214,7 @@ def _row(load: float) -> tuple[str, ...]:
 
 def main() -> None:
     """Print the table."""
+    argparse.ArgumentParser("python -m tests.bench.plan", description=(__doc__ or "").strip()).parse_args()
     columns = (
         *("a minute", "grow, edits", "and streams", "ideal, edits", "age, edits, s", "and streams", "ideal, edits"),
         *("end late, median s", "95 %, s", "429"),
