@@ -9,6 +9,7 @@ from core.settings.environment import Section
 
 if TYPE_CHECKING:  # sections are read at every start, for which the whole core is too much
     from core.inbound.dispatcher import Dispatcher
+    from core.ratelimit.limiter import RateLimiter
 
 
 class Adapter(Platform, Connected, Protocol):
@@ -37,6 +38,15 @@ class SignsIn(Protocol):
 
         Retries for as long as the platform is unreachable. Raises WrongConfig if it refuses the token.
         """
+        ...
+
+
+@runtime_checkable
+class SharesLimits(Protocol):
+    """An adapter that also calls its platform beside replies, under limits that all processes share."""
+
+    def share(self, limiter: "RateLimiter") -> None:
+        """Count those calls with this limiter. Called before `run` and `work`."""
         ...
 
 

@@ -69,6 +69,7 @@ class Bot:
     runner: TurnRunner
     assistant: Assistant
     records: ConversationLookups
+    limiter: RateLimiter
 
 
 @asynccontextmanager
@@ -209,4 +210,4 @@ def assemble(
         rate_limits,
         access,
     )
-    return Bot(dispatcher, inbox, runner, assistant, records)
+    return Bot(dispatcher, inbox, runner, assistant, records, limiter)

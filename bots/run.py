@@ -12,7 +12,7 @@ from itertools import repeat
 from redis.asyncio import Redis
 
 from bots import health
-from bots.adapter import Adapter, SignsIn
+from bots.adapter import Adapter, SharesLimits, SignsIn
 from bots.alive import alive
 from bots.compose import Bot, assemble, chat_model, nebula, setup_of, storage
 from core.domain.errors import StoreError
@@ -76,6 +76,9 @@ async def serving(
     """Run the bot on these platforms. With `listen` it receives their events."""
     spaces = Spaces(each.name for each in platforms if isinstance(each, SignsIn))
     bot = assemble(config, redis, model, platforms, spaces=spaces)
+    for each in platforms:
+        if isinstance(each, SharesLimits):
+            each.share(bot.limiter)
 
     async def serve(platform: Adapter) -> None:
         if isinstance(platform, SignsIn):

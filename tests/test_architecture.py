@@ -46,18 +46,19 @@ ALLOWED: dict[str, set[str]] = {
         "bots.slack.dialect",
     },
     "bots.slack.outbound": {
-        *("core.domain", "core.commands", "core.pauses", "core.reply", "core.text"),
+        *("core.domain", "core.commands", "core.pauses", "core.ratelimit", "core.reply", "core.text"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect"),
     },
     "bots.slack.inbound": {
         *("core.domain", "core.access", "core.commands", "core.inbound", "core.text"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect", "bots.slack.outbound"),
     },
-    "bots.adapter": {"core.domain", "core.inbound", "core.settings"},
+    "bots.adapter": {"core.domain", "core.inbound", "core.ratelimit", "core.settings"},
     "bots.slack.manifest": {"core.commands"},
     "bots.slack.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.slack.app": {
-        *("core.domain", "core.inbound", "core.settings", "bots.slack.manifest", "bots.slack.config"),
+        *("core.domain", "core.inbound", "core.ratelimit", "core.settings", "bots.slack.manifest"),
+        "bots.slack.config",
         *("bots.slack.api", "bots.slack.components", "bots.slack.inbound", "bots.slack.outbound"),
     },
     "bots.discord.dialect": {"core.markdown", "core.text"},

@@ -39,6 +39,7 @@ from core.domain.options import Memory, Placement, PlatformDefaults, Streaming, 
 from core.domain.ports import Connection
 from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
+from core.ratelimit.limiter import RateLimiter
 from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Slack:
         token = config.slack_bot_token
         self._config = config
         self._web = Web(config.slack_api_url, token.get_secret_value() if token else "")
-        self._eyes = Eyes(self._web)
+        self._eyes = Eyes(self._web, config.slack_statuses)
         self._capabilities = Capabilities()
         self._connections = SocketConnections()
         self._patience = patience
@@ -73,14 +74,21 @@ class Slack:
     def open(self, address: Address) -> SlackSurface:
         """Return the surface for a reply to this address. Does no IO.
 
-        By default only direct messages use Slack's streaming: in a channel only the person who asked would see the
-        reply grow (agentconnect-md/agentconnect#1494).
+        By default only direct messages prefer Slack's streaming: in a channel only the person who asked would see the
+        reply grow (agentconnect-md/agentconnect#1494). There a reply streams in its thread if edits are short.
         """
-        direct = address.place.direct
-        native = address.streaming is Streaming.NATIVE or (address.streaming is Streaming.AUTO and direct)
-        native = native and self._config.slack_streams is Switch.ON and self._capabilities.streams(direct=direct)
-        kind = StreamingSurface if native and address.message else SlackSurface
-        return kind(self._web, self._eyes, self._capabilities, address)
+        direct, auto = address.place.direct, address.streaming is Streaming.AUTO
+        wanted = auto or address.streaming is Streaming.NATIVE
+        able = self._config.slack_streams is Switch.ON and self._capabilities.streams(direct=direct)
+        instead = auto and not direct
+        threaded = address.placement is Placement.THREAD or bool(address.place.thread)
+        if wanted and able and address.message and (threaded or not instead):
+            return StreamingSurface(self._web, self._eyes, self._capabilities, address, instead=instead)
+        return SlackSurface(self._web, self._eyes, self._capabilities, address)
+
+    def share(self, limiter: RateLimiter) -> None:
+        """Count statuses and reactions together with other processes."""
+        self._eyes.limiter = limiter
 
     def connection(self) -> Connection:
         """Return the state of the sockets; over HTTP, whether we listen."""
@@ -179,6 +187,7 @@ class Slack:
         self._capabilities.url = str(answer.get("url") or "")
         enterprise = str(answer.get("enterprise_id") or "")
         bot = str(answer.get("bot_id") or "")
+        self._eyes.scope = f"slack/{answer['team_id']}"
         self._me = Identity(str(answer["team_id"]), self._capabilities.me, bot, enterprise)
         return self._me
 

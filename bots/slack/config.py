@@ -37,6 +37,7 @@ class SlackConfig(AdapterConfig):
     slack_host: str = "0.0.0.0"
     slack_sockets: int = Field(1, ge=1, le=10)
     slack_streams: Annotated[Switch, LOWER] = Switch.ON
+    slack_statuses: int = Field(200, ge=0, le=10_000)
     slack_api_url: Http = "https://slack.com/api/"
     slack_managers: Annotated[Words, managers(r"(?i)[UW][A-Z0-9]*[0-9][A-Z0-9]*", "admins", "creators", "everyone")] = (
         "admins",

@@ -88,7 +88,7 @@ class Surface(Protocol):
 
     def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         """The rate limit under which this page would be shown, in this message or, for None, in a new one. `wait` says
-        how many seconds each of several limits would delay it."""
+        how many seconds each of several limits would delay it; infinite: there it can't be shown before it is over."""
         ...
 
     async def post(self, page: Page) -> Posted:

@@ -18,7 +18,7 @@ from core.domain.question import Question
 from core.domain.turn_id import Step, TurnId, step_of
 from core.inbound.buttons import ButtonActions, ButtonPress
 from core.inbound.edits import EditHandler
-from core.ratelimit.limiter import SharedRateLimit
+from core.ratelimit.shared import SharedRateLimit
 from core.store.presence import Presence
 from core.store.turns import Acceptance, Turns
 from core.turns.inbox import Inbox

@@ -22,6 +22,10 @@ allows. `async with permit` reports the landing; a permit that is not used has t
 Some calls count twice, as when Discord limits each channel and the whole bot as well. Then the limit names a wider one
 (`within`). The ticket first waits for the narrow limit and then, ahead of all interim calls, for the wider one.
 
+Some limits are narrow for what a workspace may ask of them in a minute. There a fifth is not enough for all ends, and
+an end that finds no call waits for many seconds. So of such a limit each end has a call promised before the reply is
+shown at all; `core.ratelimit.plan` says who gets a promise, and what is left for interim calls.
+
 Platforms teach us. An answer may state the limit: then that is the limit. It may be a refusal (`SlowDown`): then
 nobody calls until the time that it names, and where the platform never states its limit, we halve what we believed it
 to be and raise it again bit by bit. If the whole bot was refused, the wider limit waits, not the channel that was the
@@ -30,8 +34,9 @@ first to hit it.
 Several processes may share a limit. Then our own window is only the first gate: the call also needs the consent of a
 count that all of them share (`SharedRateLimit`, which is in Redis). Each request tells how many replies of this
 process use the limit, and each decision tells how many there are anywhere; from the two each process works out its
-share of the window. A refusal that one process meets pauses all of them; only one of the whole bot is not passed on.
-While Redis is out of reach, each process goes by its own count: it may be wrong about the others, but nothing stops.
+share of the window. What is owed, and how many replies come, travels the same way. A refusal that one process meets
+pauses all of them; only one of the whole bot is not passed on. While Redis is out of reach, each process goes by its
+own count: it may be wrong about the others, but nothing stops.
 
 Asking Redis before each call costs a round trip each. Under a wide limit, which does not spread its calls, a busy
 process therefore asks ahead: for the calls that it is likely to make within AHEAD_SECONDS, judging by those that it
@@ -39,72 +44,12 @@ just made. Redis counts them as if made at the end of that time. What is not use
 vain, which wastes a little of the limit and never exceeds it.
 """
 
-import asyncio
-import heapq
-import itertools
-import logging
-import math
-from contextlib import suppress
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, Self
-
-from core.domain.errors import SlowDown, StoreError
-from core.domain.rates import RateLimit, RateLimitStatus
-from core.ratelimit.window import FINAL_WAIT_SECONDS, SlidingWindow
-
-log = logging.getLogger(__name__)
+from core.domain.rates import RateLimit
+from core.ratelimit.bucket import Bucket, Caller, Permit
+from core.ratelimit.shared import SharedRateLimit
 
 # Above this number of buckets, those with nothing to remember are dropped.
 _MAX_BUCKETS = 4096
-# Under a wide limit a busy process asks at once for all the calls that it will make within this time. They count as if
-# made at its end, so that no window sees more calls than it allows.
-AHEAD_SECONDS = 0.25
-# The longest pause before a bucket is looked at again: what other replies learn may free it earlier than expected.
-_RECHECK_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class CallRequest:
-    """A call that wants to leave, described for the count that processes share.
-
-    It may be one of at most `calls` calls in a window of `seconds`, itself included, and one of at most `usable` in a
-    window of `usable_seconds`. `active` is the number of replies of this process that use the limit, `ahead` the number
-    of further calls that it is likely to make within AHEAD_SECONDS.
-    """
-
-    calls: int
-    seconds: float
-    usable: int
-    usable_seconds: float
-    active: int
-    ahead: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The answer to a request: wait `wait` seconds (0: go).
-
-    `active` replies use the limit in all processes together. `calls` is the limit as far as any process knows it.
-    `ahead` more calls may leave within AHEAD_SECONDS without a request.
-    """
-
-    wait: float
-    active: int
-    calls: int
-    ahead: int = 0
-
-
-class SharedRateLimit(Protocol):
-    """A count of calls that several processes share. Both methods raise StoreError."""
-
-    async def admit(self, scope: str, request: CallRequest) -> Decision:
-        """Count a call that leaves now, or say when it may leave."""
-        ...
-
-    async def refused(self, scope: str, seconds: float, calls: int) -> None:
-        """Tell all processes that the platform wants no calls for `seconds`, and that we take `calls` for its limit."""
-        ...
 
 
 class RateLimiter:
@@ -116,13 +61,13 @@ class RateLimiter:
 
     def __init__(self, shared: SharedRateLimit | None = None) -> None:
         self._shared = shared
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[str, Bucket] = {}
 
     def ticket(self) -> "Ticket":
         """A place in the queues for a new reply."""
         return Ticket(self)
 
-    async def permit(self, limit: RateLimit, *, final: bool = False) -> "Permit":
+    async def permit(self, limit: RateLimit, *, final: bool = False) -> Permit:
         """A permit for a single call that belongs to no reply."""
         ticket = Ticket(self)
         try:
@@ -135,31 +80,56 @@ class RateLimiter:
         bucket = self._buckets.get(limit.scope)
         return max(0.0, bucket.free_at(final=True) - bucket.now) if bucket else 0.0
 
-    def bucket(self, limit: RateLimit) -> "_Bucket":
+    def bucket(self, limit: RateLimit) -> Bucket:
         """The bucket of this limit; a new one if the limit is new."""
         bucket = self._buckets.get(limit.scope)
         if bucket is None:
             if len(self._buckets) >= _MAX_BUCKETS:
                 self._buckets = {name: each for name, each in self._buckets.items() if not each.idle}
-            bucket = self._buckets[limit.scope] = _Bucket(limit, self._shared if limit.shared else None)
+            bucket = self._buckets[limit.scope] = Bucket(limit, self._shared if limit.shared else None)
         return bucket
 
 
-class Ticket:
+class Ticket(Caller):
     """One reply's place in the queues. Leave it at the end: until then it counts as a reply that wants more calls."""
 
     def __init__(self, limiter: RateLimiter) -> None:
-        self.since = -math.inf  # when its last call was: what people see of this reply dates from then
-        self.ending = False  # its next calls are its last: others need not share the limit with it any more
+        super().__init__()
         self._limiter = limiter
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[str, Bucket] = {}
+        self._arrived: set[str] = set()
 
-    async def permit(self, limit: RateLimit, *, final: bool = False) -> "Permit":
+    def owes(self, limit: RateLimit) -> bool:
+        """Whether a call of this limit is promised for the end."""
+        return limit.scope in self._buckets and self._buckets[limit.scope].owes(self)
+
+    async def promise(self, limit: RateLimit, *, lively: bool = False, certain: bool = False) -> bool:
+        """Promise a call of this limit for the end; False if there may be none when it is needed.
+
+        The next final call keeps the promise; a new one replaces it. `lively`: only if there are interim calls for the
+        reply, too. `certain`: the end is owed in any case.
+        """
+        bucket = self._bucket(limit)
+        if bucket.owes(self):
+            return True
+        if lively and not bucket.lively():
+            return False
+        granted = await bucket.promise(self, certain=certain)
+        if (granted or not lively) and limit.scope not in self._arrived:
+            self._arrived.add(limit.scope)
+            bucket.arrived()
+        if granted:
+            for other in self._buckets.values():
+                if other is not bucket:
+                    other.settle(self)
+        return granted
+
+    async def permit(self, limit: RateLimit, *, final: bool = False) -> Permit:
         """Wait until a call may be made, and count it.
 
         In each bucket final calls go first; among equals, the ticket that has waited longest since its last call.
         """
-        bucket = self._buckets[limit.scope] = self._limiter.bucket(limit)
+        bucket = self._bucket(limit)
         permit = await bucket.wait(self, final=final)
         if limit.within:
             try:
@@ -169,170 +139,16 @@ class Ticket:
                 raise
         return permit
 
+    async def attempt(self, limit: RateLimit, *, final: bool = False) -> Permit | None:
+        """A permit for a call that nobody waits for: now or not at all. `limit` has none around it."""
+        return await self._bucket(limit).attempt(self, final=final)
+
     def leave(self) -> None:
         """Give the place up; this reply makes no more calls."""
         for bucket in self._buckets.values():
             bucket.leave(self)
         self._buckets.clear()
 
-
-class Permit:
-    """One call. As a context it reports to its buckets when the call landed, and a SlowDown. Unused, give it back."""
-
-    def __init__(self, bucket: "_Bucket", *, interim: bool) -> None:
-        self._bucket = bucket
-        self._left_at = bucket.now
-        self.within: Permit | None = None
-        self._before = bucket.window.take(self._left_at, interim=interim)
-
-    def learn(self, status: RateLimitStatus | None) -> None:
-        """Take over what the platform's answer says about the limit."""
-        if status:
-            self._bucket.window.learn(status, self._bucket.now)
-
-    def give_back(self) -> None:
-        """Report that the call is not made."""
-        self._bucket.window.give_back(self._before)
-        self._bucket.serve()
-        if self.within:
-            self.within.give_back()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._land()
-        if isinstance(error, SlowDown):
-            blamed = self.within if self.within and error.everywhere else self
-            blamed.learn(error.rate_limit)
-            await blamed._bucket.refused(error)
-            blamed._bucket.serve()
-
-    def _land(self) -> None:
-        """Record that the call was answered. Awaits nothing, so that no bucket misses it."""
-        self._bucket.window.land(self._left_at, self._bucket.now)
-        self._bucket.serve()
-        if self.within:
-            self.within._land()
-
-
-class _Bucket:
-    """One limit: its window, and the tickets that wait for it."""
-
-    def __init__(self, limit: RateLimit, shared: SharedRateLimit | None) -> None:
-        self.window = SlidingWindow(limit.calls, limit.seconds, spread=limit.spread, least=limit.least)
-        self._name, self._spread, self._shared = limit.scope, limit.spread, shared
-        self._tickets: set[Ticket] = set()  # the replies that use it
-        self.others = 0  # replies of other processes that use it
-        self._ahead, self._ahead_until = 0, -math.inf  # calls that were granted ahead, and until when
-        self._asking_ahead = False
-        self._waiters: list[tuple[int, float, int, asyncio.Future[Permit]]] = []
-        self._order = itertools.count()
-        self._timer: asyncio.TimerHandle | None = None
-        self._loop = asyncio.get_running_loop()
-
-    @property
-    def now(self) -> float:
-        return self._loop.time()
-
-    @property
-    def idle(self) -> bool:
-        """Whether nobody waits for it or uses it, and there is nothing to remember."""
-        return not (self._waiters or self._tickets) and self.window.idle(self.now)
-
-    def free_at(self, *, final: bool) -> float:
-        active = max(1, len(self._tickets))
-        return self.window.free_at(self.now, final=final, active=active, share=active / (active + self.others))
-
-    def leave(self, ticket: Ticket) -> None:
-        self._tickets.discard(ticket)
-
-    async def wait(self, ticket: Ticket, *, final: bool) -> Permit:
-        """The next permit for this reply, when it is its turn."""
-        if ticket not in self._tickets:
-            self._tickets.add(ticket)
-            self.window.begin(ticket.since)
-        while True:
-            permit = await self._turn(0 if final else 1, ticket.since)
-            if self._shared is None or await self._admitted(permit, final=final):
-                ticket.since = self.now
-                return permit
-            permit.give_back()
-
-    async def refused(self, error: SlowDown) -> None:
-        """Pause: the platform, or our own count of all calls, refused a call."""
-        seconds = error.retry_after
-        if error.everywhere:
-            self.window.hold(self.now + seconds)
-            return
-        if error.shared:
-            self.window.hold(self.now + seconds)
-        else:
-            self.window.refused(self.now, seconds)
-        if self._shared:
-            with suppress(StoreError):
-                await self._shared.refused(self._name, seconds, self.window.calls)
-
-    async def _turn(self, rank: int, since: float) -> Permit:
-        turn: asyncio.Future[Permit] = self._loop.create_future()
-        heapq.heappush(self._waiters, (rank, since, next(self._order), turn))
-        self.serve()
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                turn.result().give_back()  # it was granted at the very moment of the cancellation
-            self.serve()
-            raise
-
-    async def _admitted(self, permit: Permit, *, final: bool) -> bool:
-        """Whether all processes together may make this call. While that can't be known, our own count decides."""
-        assert self._shared
-        if self._ahead and self.now < self._ahead_until:
-            self._ahead -= 1
-            return True
-        window, active = self.window, sum(not ticket.ending for ticket in self._tickets)
-        reserve = 0 if final else window.reserve(active + self.others)
-        # Other processes see when our call leaves, not when it lands. So the shared window is longer than the real one
-        # by the time that a call may take.
-        seconds = window.seconds + min(window.flight, window.seconds / 10)
-        usable_seconds = seconds - FINAL_WAIT_SECONDS * bool(reserve)
-        ahead = 0  # where calls are spread, each has to ask: its answer tells how many replies share the limit by then
-        if not (self._spread or self._asking_ahead):  # one caller at a time: in a burst each would ask for all
-            ahead = max(0, min(window.landed_since(self.now - AHEAD_SECONDS), window.calls // 10) - 1)
-        self._asking_ahead = self._asking_ahead or ahead > 0
-        request = CallRequest(window.calls, seconds, window.calls - reserve, usable_seconds, active, ahead)
-        asked = self.now
-        try:
-            decision = await self._shared.admit(self._name, request)
-        except StoreError:
-            return True
-        except BaseException:
-            permit.give_back()
-            raise
-        finally:
-            self._asking_ahead = self._asking_ahead and not ahead
-        if ahead:
-            self._ahead, self._ahead_until = decision.ahead, asked + AHEAD_SECONDS
-        self.others = max(0, decision.active - active)
-        window.calls = min(window.calls, decision.calls)
-        hold = window.hold if final else window.hold_interim
-        hold(self.now + decision.wait)
-        return decision.wait <= 0
-
-    def serve(self) -> None:
-        """Hand permits to those whose turn it is, and come back when the next call may leave."""
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-        while self._waiters:
-            rank, _, _, turn = self._waiters[0]
-            wait = 0.0 if turn.done() else self.free_at(final=rank == 0) - self.now
-            if wait > 0:
-                self._timer = self._loop.call_later(min(wait, _RECHECK_SECONDS), self.serve)
-                return
-            heapq.heappop(self._waiters)
-            if not turn.done():
-                turn.set_result(Permit(self, interim=rank == 1))
+    def _bucket(self, limit: RateLimit) -> Bucket:
+        found = self._buckets[limit.scope] = self._limiter.bucket(limit)
+        return found

@@ -9,14 +9,10 @@ import math
 from collections import deque
 
 from core.domain.rates import RateLimitStatus
+from core.ratelimit.plan import CLOCK_DRIFT_SECONDS, Load, pace, spare
 
 # The longest that a final frame has to wait for its call: interim frames leave that much room and no more.
 FINAL_WAIT_SECONDS = 0.3
-# Calls are spread over the window. Over a longer window than this they are spread so that the rate holds for this time:
-# after a pause, replies are shown more often than the limit allows in the long run.
-HORIZON_SECONDS = 30.0
-# The platform's clock and ours may differ in speed.
-_CLOCK_DRIFT_SECONDS = 0.01
 # Where the platform never states its limit: the share of it that comes back in each half window without a refusal.
 _RECOVERY = 0.2
 
@@ -38,26 +34,41 @@ class SlidingWindow:
         self._limit_known = False
         self._refused_at = -math.inf
 
-    def free_at(self, now: float, *, final: bool, active: int = 1, share: float = 1.0) -> float:
+    def free_at(
+        self, now: float, *, final: bool, active: int = 1, share: float = 1.0, load: Load | None = None
+    ) -> float:
         """The earliest time of the next call; infinite while that depends on the landing of others.
 
         `active` replies use this limit in this process; they are the fraction `share` of those in all processes.
+        `load`: what all processes have promised, and their arrivals, where calls are promised.
         """
         self._recover(now)
         times = [self._held_until, self._after(self.calls, self.seconds)]
         if not final:
-            reserve = self.reserve(active / share)
-            times += [
-                self._interim_until,
-                self._after(self.calls - reserve, self.seconds - FINAL_WAIT_SECONDS * bool(reserve)),
-            ]
+            usable, window = self.usable(active / share, load)
+            times += [self._interim_until, self._after(usable, window)]
             if self._spread and active:
-                times.append(self._last + self._spacing(now, reserve, active, share))
+                times.append(self._last + self._spacing(now, usable, window, active, share, load))
         return max(times)
 
-    def reserve(self, active: float) -> int:
-        """How many calls interim frames leave to final ones: each running reply will need one."""
-        return min(math.ceil(active), max(1, self.calls // 5)) if self.calls >= 4 else 0
+    def usable(self, active: float, load: Load | None = None) -> tuple[int, float]:
+        """How many calls a window of how many seconds may hold once an interim call is made.
+
+        Where ends are promised, all those are kept free. Elsewhere it is one for each running reply, up to a fifth of
+        the limit, and an end may wait FINAL_WAIT_SECONDS.
+        """
+        if load is not None:
+            return spare(self.calls, load.owed), self.seconds
+        reserve = min(math.ceil(active), max(1, self.calls // 5)) if self.calls >= 4 else 0
+        return self.calls - reserve, self.seconds - FINAL_WAIT_SECONDS * bool(reserve)
+
+    def used(self, now: float) -> int:
+        """How many calls the window holds, those on their way included."""
+        return self._flying + self.landed_since(now - self.seconds - CLOCK_DRIFT_SECONDS)
+
+    def held(self, now: float) -> bool:
+        """Whether the platform wants no call now."""
+        return now < self._held_until
 
     def take(self, now: float, *, interim: bool) -> float:
         """A call leaves now. Afterwards call `land`, or `give_back` with the value returned here."""
@@ -132,22 +143,18 @@ class SlidingWindow:
         free = calls - self._flying
         if free <= 0:
             return math.inf
-        return self._landed[-free] + window + _CLOCK_DRIFT_SECONDS if len(self._landed) >= free else -math.inf
+        return self._landed[-free] + window + CLOCK_DRIFT_SECONDS if len(self._landed) >= free else -math.inf
 
-    def _spacing(self, now: float, reserve: int, active: int, share: float) -> float:
-        """Seconds from one interim call to the next, at the highest rate that can be kept up over the horizon.
-
-        At each moment at which a call leaves the window, those that remain in it and the new ones together must be
-        within the limit.
-        """
-        usable = max(1, self.calls - reserve) * share
-        window = self.seconds - FINAL_WAIT_SECONDS * bool(reserve) + self.flight
-        horizon = min(HORIZON_SECONDS, window)
+    def _spacing(self, now: float, usable: int, window: float, active: int, share: float, load: Load | None) -> float:
+        """Seconds from one interim call to the next, at the highest rate that can be kept up over the horizon."""
+        window += self.flight
         leave = [time + window - now for time in self._landed if time > now - window]
         taken = len(leave) + self._flying
-        rates = [(usable - taken + sum(each < horizon + _CLOCK_DRIFT_SECONDS for each in leave)) / horizon]
-        rates += [(usable - taken + before + 1) / each for before, each in enumerate(leave) if 0 < each < horizon]
-        return max(self._least / active, 1 / max(min(rates), usable / window / 2))
+        if load is None:
+            found = pace(leave, taken, max(1, usable) * share, window)
+        else:
+            found = pace(leave, taken, usable * share, window, load.arrivals * share)
+        return max(self._least / active, 1 / found) if found else math.inf
 
     def _recover(self, now: float) -> None:
         if self.calls < self._max_calls and not self._limit_known and now - self._refused_at > self.seconds / 2:

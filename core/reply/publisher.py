@@ -37,6 +37,10 @@ What a platform can refuse, and what then happens:
   has none, the reply is given up.
 - Gone: somebody deleted the reply or its channel. Nobody reads it any more, so this ends the publisher.
 
+Where ends are few, a page is shown while it grows only if a call for its end is promised (`core.ratelimit.plan`).
+Otherwise the publisher asks again each second, and posts the page once it is complete. A surface may have more than one
+way to grow; it is asked for the next one when a way can't promise.
+
 A reply may start in the middle, with messages on screen already. After a takeover the publisher goes on in them, and
 leaves the old text until the new one is as long: nobody sees an answer shrink. When a question is answered again, the
 old answer stays until there is a first word to replace it.
@@ -44,6 +48,8 @@ old answer stays until there is a first word to replace it.
 
 import asyncio
 import logging
+import math
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,7 +64,8 @@ from core.domain.progress import NOTHING_SHOWN, Progress
 from core.domain.rates import RateLimit
 from core.domain.retry import retried
 from core.pauses import pause
-from core.ratelimit.limiter import Permit, RateLimiter
+from core.ratelimit.bucket import Permit
+from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
 from core.reply.layout import PLAIN, ReplyLayout, ReplyStyle
 from core.reply.state import Phase, Reply
@@ -128,6 +135,8 @@ class ReplyPublisher:
         self._laid_out = Reply()  # the last state that was laid out
         self._current = 0  # index of the page that was shown last, or that failed
         self._attached = False
+        self._unpromised: set[str] = set()  # limits of first frames whose end could not be promised
+        self._whole = False  # nothing of the page at hand is shown before it is complete
         self._platform = platform
         self._newest: float | None = None  # when the newest text on screen came from the model
 
@@ -224,7 +233,31 @@ class ReplyPublisher:
         if grows and not waits and shown and shown.growing:
             return self._need(len(self._shown) - 1, shown)
         changed = await self._changed(reply)
-        return None if changed is None else self._need(changed, self._pages(reply)[changed])
+        if changed is None:
+            return None
+        page = self._pages(reply)[changed]
+        self._whole = page.growing and not await self._promised(changed, page)
+        return None if self._whole else self._need(changed, page)
+
+    async def _promised(self, index: int, page: Page) -> bool:
+        """Whether a page may be shown while it grows. What is on screen owes its end in any case; for a new message the
+        surface's ways are tried in turn, first those in which it would also have interim frames."""
+        owed = self._need(index, page)[0].owed
+        if owed is None or self._ticket.owes(owed):
+            return True
+        if index < len(self.messages):
+            return await self._ticket.promise(owed, certain=True)
+        for lively in (True, False):
+            self._unpromised.clear()
+            while (limit := self._need(index, page)[0]).scope not in self._unpromised:
+                if limit.owed is None or await self._ticket.promise(limit.owed, lively=lively):
+                    return True
+                self._unpromised.add(limit.scope)
+        return False
+
+    def _wait(self, limit: RateLimit) -> float:
+        """Seconds that a call under this limit has to wait; infinite only if it can't promise the end."""
+        return math.inf if limit.scope in self._unpromised else min(self._limiter.wait(limit), sys.float_info.max)
 
     async def _changed(self, reply: Reply) -> int | None:
         """Index of the first page that is not on screen as it should be. Other tasks run while it is laid out."""
@@ -243,7 +276,7 @@ class ReplyPublisher:
         """Wait for a newer reply, for a second at most: the clock of a thinking model moves without one."""
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
-                await self._cell.next()
+                await (self._cell.closed() if self._whole else self._cell.next())
 
     async def _show(self, limit: RateLimit, urgent: bool) -> None:
         """Wait for a permit, then show what is newest by then."""
@@ -261,6 +294,8 @@ class ReplyPublisher:
             permit.give_back()  # what there is to show now needs another call
             return
         self._current = changed
+        if not page.growing:
+            permit.ends(self._ticket)
         async with permit:
             await self._listener.check()
             if new := changed >= len(self.messages):
@@ -291,7 +326,7 @@ class ReplyPublisher:
         do, and so do pages that will not change any more.
         """
         message = self.messages[index] if index < len(self.messages) else None
-        return self._surface.rate_limit(message, page, self._limiter.wait), message is None or not page.growing
+        return self._surface.rate_limit(message, page, self._wait), message is None or not page.growing
 
     def _observe_age(self, reply: Reply) -> None:
         """Measure how old the newest text of a frame is when it lands. A frame without new text says nothing."""
@@ -306,11 +341,11 @@ class ReplyPublisher:
 
     async def _permit(self, limit: RateLimit, *, urgent: bool) -> Permit | None:
         """A permit for a call; None when the reply ended in the meantime, since its end may need another call."""
-        if urgent or self._cell.value.over:
+        if self._cell.value.over:
             return await self._ticket.permit(limit, final=True)
         try:
             async with self._cell.until_closed():
-                return await self._ticket.permit(limit)
+                return await self._ticket.permit(limit, final=urgent)
         except TimeoutError:
             return None
 
@@ -318,7 +353,7 @@ class ReplyPublisher:
         """Show the whole text as a file below its beginning. Where no file can be attached, the reply ends there."""
         await self._drop(len(self._pages(reply)))
         page = self._pages(reply)[-1]
-        permit = await self._ticket.permit(self._surface.rate_limit(None, page, self._limiter.wait), final=True)
+        permit = await self._ticket.permit(self._need(len(self.messages), page)[0], final=True)
         try:
             async with permit:
                 await self._listener.check()

@@ -11,10 +11,19 @@ from typing import Any
 from redis.asyncio import Redis
 
 from core.domain.errors import StoreError
-from core.ratelimit.limiter import AHEAD_SECONDS, CallRequest, Decision
+from core.ratelimit.plan import Load, margin
+from core.ratelimit.shared import (
+    AHEAD_SECONDS,
+    NO_LOAD,
+    PROMISE_SECONDS,
+    CallRequest,
+    Decision,
+    Promised,
+    PromiseRequest,
+)
 from core.store.redis.client import guarded
 from core.store.redis.spaces import Spaces
-from core.store.scripts import ceil_ms, load
+from core.store.scripts import Script, ceil_ms, load
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +35,14 @@ RETRY_AFTER_FAILURE_SECONDS = 5.0
 PROCESS_TTL_SECONDS = 30.0
 
 
+def _plan() -> None:
+    """What the other steps share."""
+
+
 def _admit(
     calls: str,
     state: str,
+    plan: str,
     /,
     *,
     process: str,
@@ -41,8 +55,31 @@ def _admit(
     stay_ms: int,
     ahead: int,
     ahead_ms: int,
+    interim: int,
+    owed: int,
+    arrivals: int,
+    keep_ms: int,
 ) -> Any:
-    """The wait in milliseconds, the active replies, the limit, and how many calls were counted in advance."""
+    """The wait in milliseconds, the active replies, the limit, how many calls were counted in advance, and what all
+    processes owe, with their arrivals."""
+
+
+def _promise(
+    calls: str,
+    state: str,
+    plan: str,
+    /,
+    *,
+    process: str,
+    most: int,
+    window_ms: int,
+    margin: int,
+    owed: int,
+    arrivals: int,
+    keep_ms: int,
+    certain: int,
+) -> Any:
+    """Whether the end was counted, the limit, and what all processes owe, with their arrivals."""
 
 
 def _refused(state: str, /, *, hold_ms: int, limit: int, stay_ms: int) -> Any:
@@ -57,16 +94,18 @@ class RedisRateLimit:
     ) -> None:
         """`answer_timeout`: see ANSWER_TIMEOUT_SECONDS."""
         self._spaces, self._answer_timeout = spaces or Spaces(), answer_timeout
-        self._admit, self._refused = load(redis, _admit), load(redis, _refused)
+        plan = Script(_plan)
+        self._admit, self._promise = load(redis, _admit, plan), load(redis, _promise, plan)
+        self._refused = load(redis, _refused)
         self._process = uuid.uuid4().hex
         self._unreachable_until = -math.inf
 
     async def admit(self, scope: str, claim: CallRequest) -> Decision:
         """Count a call that is sent now, or say when it may be sent."""
+        own = claim.load or NO_LOAD
         async with self._reachable():
-            wait, active, calls, ahead = await self._admit(
-                f"{self._key(scope)}:calls",
-                self._key(scope),
+            wait, active, calls, ahead, owed, arrivals = await self._admit(
+                *self._keys(scope),
                 process=self._process,
                 call=uuid.uuid4().hex,
                 active=claim.active,
@@ -77,8 +116,28 @@ class RedisRateLimit:
                 stay_ms=ceil_ms(PROCESS_TTL_SECONDS),
                 ahead=claim.ahead,
                 ahead_ms=ceil_ms(AHEAD_SECONDS),
+                interim=int(claim.interim),
+                owed=own.owed,
+                arrivals=_in_1000_seconds(own),
+                keep_ms=ceil_ms(PROMISE_SECONDS) if claim.load else 0,
             )
-        return Decision(wait / 1000, active, calls, ahead)
+        return Decision(wait / 1000, active, calls, ahead, Load(owed, arrivals / 1000))
+
+    async def promise(self, scope: str, wish: PromiseRequest) -> Promised:
+        """Count an end that is owed from now on, if there will be a call for it."""
+        async with self._reachable():
+            granted, calls, owed, arrivals = await self._promise(
+                *self._keys(scope),
+                process=self._process,
+                most=wish.calls,
+                window_ms=ceil_ms(wish.seconds),
+                margin=margin(wish.calls),
+                owed=wish.load.owed,
+                arrivals=_in_1000_seconds(wish.load),
+                keep_ms=ceil_ms(PROMISE_SECONDS),
+                certain=int(wish.certain),
+            )
+        return Promised(bool(granted), calls, Load(owed, arrivals / 1000))
 
     async def refused(self, scope: str, seconds: float, calls: int) -> None:
         """Make all processes wait for this many seconds; `calls` is our estimate of the remaining limit."""
@@ -90,6 +149,11 @@ class RedisRateLimit:
     def _key(self, scope: str) -> str:
         """Platforms limit each bot by itself, so bots that share a Redis do not share these."""
         return f"{self._spaces.prefix(scope)}:b:{{{scope}}}"
+
+    def _keys(self, scope: str) -> tuple[str, str, str]:
+        """The calls in the window, who uses the limit, and what they owe."""
+        key = self._key(scope)
+        return f"{key}:calls", key, f"{key}:plan"
 
     @asynccontextmanager
     async def _reachable(self) -> AsyncIterator[None]:
@@ -105,3 +169,7 @@ class RedisRateLimit:
             self._unreachable_until = time.monotonic() + RETRY_AFTER_FAILURE_SECONDS
             raise
         self._unreachable_until = -math.inf
+
+
+def _in_1000_seconds(load: Load) -> int:
+    return round(load.arrivals * 1000)

@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from cachetools import FIFOCache
 
 from core.domain.errors import PlatformError, SlowDown, StoreError
-from core.ratelimit.limiter import CallRequest, SharedRateLimit
+from core.ratelimit.shared import CallRequest, SharedRateLimit
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from bots.slack.api.lookups import CallBudget, Lookups, Starter
 from bots.slack.api.workspace import PATIENCE, Identity, Patience
 from core.domain.conversation import Author, Place, Rights
 from core.domain.errors import PlatformError, UserError
-from core.ratelimit.limiter import SharedRateLimit
+from core.ratelimit.shared import SharedRateLimit
 from core.text import one_line
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,8 @@
-"""Shows the status of a question that has no reply yet: a line in its thread, or an eyes reaction on its message."""
+"""Shows the status of a question that has no reply yet: a line in its thread, or an eyes reaction on its message.
+
+All of it is best effort, within Slack's limits: what can't be shown now is not shown. Reactions come by fifty a minute
+but go by twenty, so the eyes are put on a message only if a call to remove them is promised.
+"""
 
 import logging
 import time
@@ -8,6 +12,8 @@ from bots.slack.api.client import Web
 from bots.slack.api.errors import code_of, lasting
 from bots.slack.api.workspace import Feature
 from core.domain.errors import Forbidden, PlatformError, Rejected
+from core.domain.rates import RateLimit
+from core.ratelimit.limiter import RateLimiter, Ticket
 from core.reply.layout import duration
 
 log = logging.getLogger(__name__)
@@ -16,6 +22,10 @@ EYES = "eyes"
 THINKING = "is thinking…"
 # Slack removes a status after two minutes (docs.slack.dev/reference/methods/assistant.threads.setStatus).
 RENEWAL_SECONDS = 60.0
+# Tiers 3 and 2 (docs.slack.dev/reference/methods: reactions.add, reactions.remove).
+ADDS, REMOVES, MINUTE_SECONDS = 50, 20, 60.0
+# Slack does not publish how many statuses may be set in a minute.
+STATUSES = 200
 # Refusals that concern only the message at hand; any other refusal may affect every question.
 _MESSAGE_ERRORS = {
     "channel_not_found",
@@ -32,36 +42,74 @@ class _Eyes(Enum):
     COMING = auto()
     THERE = auto()
     UNWANTED = auto()  # removed while the call that adds them was running
+    GOING = auto()
 
 
 class Eyes:
-    """The reactions that this process put on questions, and whether the app may set reactions and statuses at all."""
+    """The reactions that this process put on questions, and whether the app may set reactions and statuses at all.
 
-    def __init__(self, web: Web) -> None:
+    `limiter` counts the calls, by default those of this process alone; `scope` is the workspace's.
+    """
+
+    def __init__(self, web: Web, statuses: int = STATUSES) -> None:
+        """`statuses`: how many may be set in a minute."""
         self.web = web
         self.statuses = Feature()
+        self.limiter = RateLimiter()
+        self.scope = "slack"
+        self._per_minute = statuses
         self._reactions = Feature()
         self._on: dict[tuple[str, str], _Eyes] = {}
+        self._tickets: dict[tuple[str, str], Ticket] = {}
+
+    def limit(self, method: str, calls: int, *, promised: bool = False) -> RateLimit:
+        """The limit of one of Slack's methods."""
+        return RateLimit(f"{self.scope}/{method}", calls, MINUTE_SECONDS, spread=False, promised=promised)
+
+    @property
+    def status_limit(self) -> RateLimit:
+        return self.limit("assistant.threads.setStatus", self._per_minute)
+
+    @property
+    def _removes(self) -> RateLimit:
+        return self.limit("reactions.remove", REMOVES, promised=True)
 
     async def put(self, channel: str, message: str) -> None:
-        """Add the eyes reaction to a message, once."""
+        """Add the eyes reaction to a message, once, if Slack's limits have room for it and for its end."""
         key = channel, message
         if not message or not self._reactions.works() or key in self._on:
             return
         self._on[key] = _Eyes.COMING
+        ticket = self._tickets[key] = self.limiter.ticket()
         try:
-            await self.web.call(self.web.client.reactions_add(channel=channel, timestamp=message, name=EYES))
-        except PlatformError as error:
-            if code_of(error) != "already_reacted":
-                del self._on[key]
-                if _general(error) and self._reactions.failed(key, sure=lasting(error)):
-                    log.warning("Slack: can't add reactions: %s", error)
-                return
-        self._reactions.worked()
-        if self._on[key] is _Eyes.UNWANTED:
+            there = await self._add(key, ticket)
+        except BaseException:
+            self._forget(key)
+            raise
+        if not there:
+            self._forget(key)
+        elif self._on[key] is _Eyes.UNWANTED:
             await self._remove(key)
         else:
             self._on[key] = _Eyes.THERE
+
+    async def _add(self, key: tuple[str, str], ticket: Ticket) -> bool:
+        """Whether the eyes are there now."""
+        if not await ticket.promise(self._removes):
+            return False
+        permit = await ticket.attempt(self.limit("reactions.add", ADDS), final=True)
+        if permit is None:
+            return False
+        try:
+            async with permit:
+                await self.web.call(self.web.client.reactions_add(channel=key[0], timestamp=key[1], name=EYES))
+        except PlatformError as error:
+            if code_of(error) != "already_reacted":
+                if _general(error) and self._reactions.failed(key, sure=lasting(error)):
+                    log.warning("Slack: can't add reactions: %s", error)
+                return False
+        self._reactions.worked()
+        return True
 
     async def take(self, channel: str, message: str, *, adopted: bool = False) -> None:
         """Remove the eyes if this process added them, or if it `adopted` the question from a process that may have."""
@@ -75,11 +123,25 @@ class Eyes:
                 self._on[key] = _Eyes.UNWANTED
 
     async def _remove(self, key: tuple[str, str]) -> None:
-        del self._on[key]
+        """Remove the eyes; those that nobody promised to remove wait for the next time when there is no call."""
+        ticket = self._tickets.setdefault(key, self.limiter.ticket())
+        self._on[key] = _Eyes.GOING
+        permit = await ticket.attempt(self._removes, final=True)
+        if permit is None:
+            self._on[key] = _Eyes.THERE
+            return
         try:
-            await self.web.call(self.web.client.reactions_remove(channel=key[0], timestamp=key[1], name=EYES))
+            async with permit:
+                await self.web.call(self.web.client.reactions_remove(channel=key[0], timestamp=key[1], name=EYES))
         except PlatformError as error:
             log.info("Slack: could not remove a reaction: %s", error)
+        finally:
+            self._forget(key)
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        self._on.pop(key, None)
+        if ticket := self._tickets.pop(key, None):
+            ticket.leave()
 
 
 class ThreadStatus:
@@ -95,25 +157,29 @@ class ThreadStatus:
         self._over = False  # there is a reply
         self._shown_at, self._text = -RENEWAL_SECONDS, ""
 
-    async def thinking(self, seconds: float) -> None:
-        """Show that the model is thinking, and for how long."""
-        await self.show(THINKING if seconds < 1 else f"{THINKING} {duration(seconds)}")
+    async def thinking(self, seconds: float) -> bool:
+        """Show that the model is thinking, and for how long; returns as `show`."""
+        return await self.show(THINKING if seconds < 1 else f"{THINKING} {duration(seconds)}")
 
-    async def show(self, status: str) -> None:
-        """Show a status, or renew it after `RENEWAL_SECONDS`; do nothing once there is a reply."""
+    async def show(self, status: str) -> bool:
+        """Show a status, or renew it after `RENEWAL_SECONDS`; do nothing once there is a reply. Returns whether the
+        question can do without the eyes."""
         now = time.monotonic()
-        if self._over or not self._thread or (status == self._text and now - self._shown_at < RENEWAL_SECONDS):
-            return
-        self._shown_at, self._text = now, status
+        if self._over or not self._thread:
+            return True
+        if status == self._text and now - self._shown_at < RENEWAL_SECONDS:
+            return self._shown
+        before, self._shown_at, self._text = self._shown, now, status
         # Set before the call: if we are cancelled during it, the status may still appear.
         self._shown = self._coming = True
-        works = self._eyes.statuses.works() and await self._set(status)
+        works = self._eyes.statuses.works() and await self._set(status, first=not before)
         self._coming = False
-        if not works:
-            self._shown = False
-            await self._eyes.put(self._channel, self._message)
-        else:
+        if works or (before and self._eyes.statuses.works()):  # the one before is still there
             await self._settle()
+            return True
+        self._shown = False
+        await self._eyes.put(self._channel, self._message)
+        return False
 
     async def _settle(self) -> None:
         """Clear the status if the reply was faster."""
@@ -140,11 +206,21 @@ class ThreadStatus:
         if self._thread and self._eyes.statuses.works():
             await self._set("")
 
-    async def _set(self, status: str) -> bool:
-        web = self._eyes.web
-        call = web.client.assistant_threads_setStatus(channel_id=self._channel, thread_ts=self._thread, status=status)
+    async def _set(self, status: str, *, first: bool = True) -> bool:
+        """Set the status, if Slack's limit has room; a renewal leaves a fifth of it to first signs and last ones."""
+        web, eyes = self._eyes.web, self._eyes
+        ticket = eyes.limiter.ticket()
+        permit = await ticket.attempt(eyes.status_limit, final=first)
+        ticket.leave()
+        if permit is None:
+            return False
         try:
-            await web.call(call)
+            async with permit:
+                await web.call(
+                    web.client.assistant_threads_setStatus(
+                        channel_id=self._channel, thread_ts=self._thread, status=status
+                    )
+                )
         except PlatformError as error:
             if _general(error) and self._eyes.statuses.failed((self._channel, self._thread), sure=lasting(error)):
                 log.warning("Slack: can't set a status, using a reaction instead: %s", error)

@@ -1,12 +1,13 @@
 """The surface of a reply that Slack streams natively: it starts, extends and stops a message, never rewrites it.
 
 Slack's own helper is not safe to use from two tasks, has no timer and does not split messages (slack_sdk 3.47); this
-surface writes what the publisher shows. It ends a stream before Slack would end it. Where appending is not enough, or
-where Slack refused a piece or may have received it twice, it mends the reply: it stops the stream as it is and edits
-the message.
+surface writes what the publisher shows. A reply streams where that is wanted, or where edits can't promise its end. The
+surface ends a stream before Slack would end it. Where appending is not enough, or where Slack refused a piece or may
+have received it twice, it mends the reply: it stops the stream as it is and edits the message.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -75,27 +76,31 @@ class _Stream:
 class StreamingSurface(SlackSurface):
     """Streams in the thread under the question, for as long as Slack accepts pieces."""
 
-    by_status = append_only = True
-
-    def __init__(self, web: Web, eyes: Eyes, capabilities: Capabilities, address: Address) -> None:
+    def __init__(
+        self, web: Web, eyes: Eyes, capabilities: Capabilities, address: Address, *, instead: bool = False
+    ) -> None:
+        """`instead`: stream only where edits can't promise the end of a reply."""
         super().__init__(web, eyes, capabilities, address)
+        self.by_status = self.append_only = not instead
+        self._instead, self._start_next = instead, not instead
         self._edited_thread, self._thread = self._thread, address.place.thread or address.message
         self._streams: dict[str, _Stream] = {}
         self._try_streaming = True  # this reply
         team = f"slack/{address.place.workspace}"
-        self._start_limit = RateLimit(f"{team}/chat.startStream", STARTS, MINUTE_SECONDS, spread=False)
         appends = RateLimit(f"{team}/chat.appendStream", APPENDS, MINUTE_SECONDS, least=APPEND_LEAST_SECONDS)
-        stops = RateLimit(f"{team}/chat.stopStream", STOPS, MINUTE_SECONDS, spread=False)
+        stops = RateLimit(f"{team}/chat.stopStream", STOPS, MINUTE_SECONDS, spread=False, promised=True)
+        self._start_limit = RateLimit(f"{team}/chat.startStream", STARTS, MINUTE_SECONDS, spread=False, end=stops)
         self._limits = {_Step.ADD: appends, _Step.END: stops, _Step.MEND: replace(stops, within=self._edit_limit)}
 
     def fits(self, page: Page) -> bool:
-        return blocks.fits(page, STREAM_BYTES)
+        return blocks.fits(page, STREAM_BYTES) if self._start_next or self._streams else super().fits(page)
 
     def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
-        if message is None and self._streamed(page):
-            if wait(self._start_limit) <= _START_WAIT_SECONDS:
+        if message is None:
+            needed = not self._instead or math.isinf(wait(self._post_limit))
+            self._start_next = needed and wait(self._start_limit) <= _START_WAIT_SECONDS
+            if self._streamed(page):
                 return self._start_limit
-            self._try_streaming = False
         step = _Step.EDIT if message is None else self._step(message, page)
         return self._limits.get(step) or super().rate_limit(message, page, wait)
 
@@ -131,8 +136,9 @@ class StreamingSurface(SlackSurface):
 
     def _streamed(self, page: Page) -> bool:
         """Return whether a new message for this page should be a stream; a complete page is better posted at once."""
-        wanted = self._try_streaming and self._capabilities.streams(direct=self._address.place.direct)
-        return bool(wanted and page.growing and page.raw)
+        wanted = self._start_next and self._try_streaming and page.growing and page.raw
+        able = wanted and self._capabilities.streams(direct=self._address.place.direct)
+        return bool(able and blocks.fits(page, STREAM_BYTES))
 
     def _step(self, message: str, page: Page) -> _Step:
         stream = self._streams.get(message)

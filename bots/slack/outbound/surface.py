@@ -75,10 +75,17 @@ class SlackSurface:
         self._unconfirmed, self._found = self._readable and address.adopted, ""
         team = f"slack/{place.workspace}"
         workspace_limit = RateLimit(f"{team}/chat.postMessage", ALL_POSTS, ALL_POSTS_WINDOW_SECONDS, spread=False)
-        self._post_limit = RateLimit(
-            f"{team}/post/{place.channel}", POSTS, POST_WINDOW_SECONDS, spread=False, within=workspace_limit
+        self._edit_limit = RateLimit(
+            f"{team}/chat.update", EDITS, EDIT_WINDOW_SECONDS, least=EDIT_LEAST_SECONDS, promised=True
         )
-        self._edit_limit = RateLimit(f"{team}/chat.update", EDITS, EDIT_WINDOW_SECONDS, least=EDIT_LEAST_SECONDS)
+        self._post_limit = RateLimit(
+            f"{team}/post/{place.channel}",
+            POSTS,
+            POST_WINDOW_SECONDS,
+            spread=False,
+            within=workspace_limit,
+            end=self._edit_limit,
+        )
 
     def fits(self, page: Page) -> bool:
         """Return whether the page fits the limits of one message."""
@@ -216,8 +223,8 @@ class SlackSurface:
                 self._queue_told = True
                 await self._tell(waiting(question_status.ahead))
             case Status.THINKING:
-                await self._eyes.take(self._channel, self._address.message, adopted=self._address.adopted)
-                await self._status.thinking(question_status.seconds)
+                if await self._status.thinking(question_status.seconds):
+                    await self._eyes.take(self._channel, self._address.message, adopted=self._address.adopted)
             case Status.NONE:
                 await self._eyes.take(self._channel, self._address.message, adopted=self._address.adopted)
                 await self._status.clear()

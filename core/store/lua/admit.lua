@@ -1,15 +1,15 @@
 -- admit: count a call under a limit that processes share, or return in how many milliseconds it may be made. If
--- there is room, it also counts calls that will follow soon, as if made at the latest time at which they may be.
--- KEYS: CALLS STATE
--- ARGV: PROCESS CALL ACTIVE MOST WINDOW_MS USABLE USABLE_MS STAY_MS AHEAD AHEAD_MS
-local CALLS, STATE = KEYS[1], KEYS[2]
+-- there is room, it also counts calls that will follow soon, as if made at the latest time at which they may be. Where
+-- calls are promised (KEEP_MS > 0), an interim call leaves all that is owed.
+-- KEYS: CALLS STATE PLAN
+-- ARGV: PROCESS CALL ACTIVE MOST WINDOW_MS USABLE USABLE_MS STAY_MS AHEAD AHEAD_MS INTERIM OWED ARRIVALS KEEP_MS
+local CALLS, STATE, PLAN = KEYS[1], KEYS[2], KEYS[3]
 local PROCESS, CALL, ACTIVE = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local MOST, WINDOW_MS, USABLE, USABLE_MS = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local STAY_MS = tonumber(ARGV[8])
-local AHEAD, AHEAD_MS = tonumber(ARGV[9]), tonumber(ARGV[10])
-
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local AHEAD, AHEAD_MS, INTERIM = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local OWED, ARRIVALS, KEEP_MS = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
+local now = NOW
 
 -- Who uses the limit: each process renews its number with every call, and is forgotten when it makes none.
 redis.call('HSET', STATE, 'p:' .. PROCESS, ACTIVE .. ' ' .. (now + STAY_MS))
@@ -42,10 +42,18 @@ local function free(most, window)
 end
 
 -- Our own retry after a lost answer finds its call already counted.
-if redis.call('ZSCORE', CALLS, CALL) then return {0, active, limit, 0} end
+local owed, arrivals = 0, 0
+if KEEP_MS > 0 then owed, arrivals = plan(PLAN, PROCESS, OWED, ARRIVALS, KEEP_MS) end
+if redis.call('ZSCORE', CALLS, CALL) then return {0, active, limit, 0, owed, arrivals} end
 redis.call('ZREMRANGEBYSCORE', CALLS, '-inf', now - math.max(WINDOW_MS, USABLE_MS))
 redis.call('ZREMRANGEBYSCORE', CALLS, now + math.max(WINDOW_MS, USABLE_MS), '+inf') -- the clock was set back
-local wait = math.max(0, held, free(limit, WINDOW_MS), free(math.max(1, USABLE - MOST + limit), USABLE_MS))
+local usable = USABLE - MOST + limit
+local wait = math.max(0, held, free(limit, WINDOW_MS))
+if INTERIM == 1 and usable <= owed and owed > 0 then
+  wait = math.max(wait, 1000) -- all that is left is owed; that may change at any time
+else
+  wait = math.max(wait, free(math.max(1, usable - INTERIM * owed), USABLE_MS))
+end
 local ahead = 0
 if wait == 0 then
   redis.call('ZADD', CALLS, now, CALL)
@@ -56,4 +64,4 @@ if wait == 0 then
 end
 redis.call('PEXPIRE', CALLS, math.max(WINDOW_MS, STAY_MS))
 redis.call('PEXPIRE', STATE, math.max(held, STAY_MS))
-return {wait, active, limit, ahead}
+return {wait, active, limit, ahead, owed, arrivals}

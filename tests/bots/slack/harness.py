@@ -22,7 +22,8 @@ from bots.slack.app import Slack
 from bots.slack.config import SlackConfig
 from core.domain.rates import RateLimit
 from core.inbound.dispatcher import Dispatcher
-from core.ratelimit.limiter import Permit, RateLimiter, Ticket
+from core.ratelimit.bucket import Permit
+from core.ratelimit.limiter import RateLimiter, Ticket
 from core.reply import publisher
 from core.store.redis.client import connection
 from core.turns.runner import TurnRunner
@@ -188,9 +189,15 @@ _SOON = tuple(pause / 20 for pause in publisher._BACKOFF_SECONDS)
 
 class _HastyTicket(Ticket):
     async def permit(self, limit: RateLimit, *, final: bool = False) -> Permit:
-        within = limit.within and replace(limit.within, seconds=limit.within.seconds / 100)
-        quick = replace(limit, seconds=limit.seconds / 100, least=limit.least / 100, within=within)
-        return await super().permit(quick, final=final)
+        return await super().permit(_quick(limit), final=final)
+
+    async def promise(self, limit: RateLimit, *, lively: bool = False, certain: bool = False) -> bool:
+        return await super().promise(_quick(limit), lively=lively, certain=certain)
+
+
+def _quick(limit: RateLimit) -> RateLimit:
+    within = limit.within and _quick(limit.within)
+    return replace(limit, seconds=limit.seconds / 100, least=limit.least / 100, within=within)
 
 
 def settings(slack: SlackServer, nebula: NebulaServer | None = None, **more: Any) -> Configuration:
@@ -235,13 +242,15 @@ async def slack_room(
     server: dict[str, Any] | None = None,
     dispatcher: Callable[[Dispatcher], Dispatcher] = same,
     patience: Patience = ENDLESS,
+    hasty: bool = True,
     **config: Any,
 ) -> AsyncIterator[SlackRoom]:
     """A room with ann and bob, who have no special rights, the admin eve, and #general, which ann created.
 
     `server`: arguments of SlackServer; by default it has no rate limits and no deadlines of three seconds, and
     redelivers quickly. `dispatcher`: wraps the dispatcher, for example to record its calls. `patience`: the bot's time
-    limits for lookups and forms; by default it waits for their outcome.
+    limits for lookups and forms; by default it waits for their outcome. `hasty`: the bot takes Slack's rate limits for
+    a hundred times as wide.
     """
     async with empty_room(server) as room:
         if http:
@@ -251,7 +260,7 @@ async def slack_room(
                 "slack_host": "127.0.0.1",
             }
         async with process(
-            room, redis_url, lease=lease, inbox=inbox, dispatcher=dispatcher, patience=patience, **config
+            room, redis_url, lease=lease, inbox=inbox, dispatcher=dispatcher, patience=patience, hasty=hasty, **config
         ) as bot:
             room.config, room.platform, room.runner, room.running = bot
             if http:
@@ -274,6 +283,7 @@ async def process(
     inbox: int = 20,
     dispatcher: Callable[[Dispatcher], Dispatcher] = same,
     patience: Patience = ENDLESS,
+    hasty: bool = True,
     **config: Any,
 ) -> AsyncIterator[tuple[SlackConfig, Slack, TurnRunner, asyncio.Task[None]]]:
     """Run a process of the bot, connected to the room; several may share it and Redis."""
@@ -285,7 +295,9 @@ async def process(
         chat_model(values.core, redis) as model,
     ):
         timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2}
-        bot = assemble(values.core.model_copy(update=timing), redis, model, [platform], _Hasty())
+        limiter = _Hasty() if hasty else None
+        bot = assemble(values.core.model_copy(update=timing), redis, model, [platform], limiter)
+        platform.share(bot.limiter)
         room.dispatcher, runner = dispatcher(bot.dispatcher), bot.runner
         async with runner.open(), asyncio.TaskGroup() as group:
             running = group.create_task(platform.run(room.dispatcher))

@@ -14,7 +14,7 @@ from bots.slack.api.workspace import PATIENCE, Patience
 from core.access.admission import EXTERNAL
 from core.domain.conversation import Author
 from core.domain.errors import SlowDown
-from core.ratelimit.limiter import CallRequest
+from core.ratelimit.shared import CallRequest
 from core.store.ratelimits import RedisRateLimit
 from tests.bots.slack.harness import ENDLESS, SlackRoom, empty_room, process, slack_room
 from tests.bots.slack.witness import Witness, witness

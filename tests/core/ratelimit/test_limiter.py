@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 
 from core.domain.errors import SlowDown, StoreError
 from core.domain.rates import RateLimit, RateLimitStatus
-from core.ratelimit.limiter import CallRequest, Decision, RateLimiter, Ticket
+from core.ratelimit.limiter import RateLimiter, Ticket
+from core.ratelimit.shared import CallRequest, Decision
 from core.store.ratelimits import RedisRateLimit
 from tests.bounds import HANG_SECONDS
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.domain.rates import RateLimitStatus
-from core.ratelimit.window import FINAL_WAIT_SECONDS, HORIZON_SECONDS, SlidingWindow
+from core.ratelimit.plan import HORIZON_SECONDS
+from core.ratelimit.window import FINAL_WAIT_SECONDS, SlidingWindow
 
 FLIGHT = 0.05
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from core.ratelimit.limiter import CallRequest
+from core.ratelimit.shared import CallRequest
 from core.store.quotas import Demand, Granted, QuotaLimit, QuotaRefused, Quotas
 from core.store.ratelimits import RedisRateLimit
 from tests.bounds import HANG_SECONDS

@@ -18,7 +18,7 @@ from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.progress import Progress
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
-from core.ratelimit.limiter import CallRequest
+from core.ratelimit.shared import CallRequest
 from core.settings.config import Config
 from core.settings.parameters import Stored
 from core.store.mailbox import Retention

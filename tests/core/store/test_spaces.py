@@ -11,7 +11,7 @@ from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Conversation, Lane
 from core.domain.errors import StoreError
 from core.domain.question import Question
-from core.ratelimit.limiter import CallRequest
+from core.ratelimit.shared import CallRequest
 from core.settings.config import Config
 from core.store.ratelimits import RedisRateLimit
 from core.store.ratings import Rating, Ratings
