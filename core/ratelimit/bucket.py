@@ -25,11 +25,14 @@ from core.ratelimit.window import SlidingWindow
 
 # The longest pause before a bucket is looked at again: what other replies learn may free it earlier than expected.
 _RECHECK_SECONDS = 1.0
+# How long to go by what others told of their load. What they promised may have been kept by then; only the shared count
+# knows, and it is asked.
+_FRESH_SECONDS = 2.0
 # A process that owes ends makes itself heard at least this often.
 _RENEWAL_SECONDS = PROMISE_SECONDS / 4
 
 
-class Caller:
+class Seat:
     """One reply, in the queues of all buckets."""
 
     def __init__(self) -> None:
@@ -45,13 +48,13 @@ class Permit:
         self._left_at = bucket.now
         self.within: Permit | None = None
         self._before = bucket.window.take(self._left_at, interim=interim)
-        self._kept: Caller | None = None  # whose promise it keeps
+        self._kept: Seat | None = None  # whose promise it keeps
 
-    def ends(self, caller: Caller) -> None:
+    def ends(self, seat: Seat) -> None:
         """This call shows the end that was promised to this reply, if one was."""
-        if self._bucket.owes(caller):
-            self._bucket.settle(caller)
-            self._kept = caller
+        if self._bucket.owes(seat):
+            self._bucket.settle(seat)
+            self._kept = seat
 
     def learn(self, status: RateLimitStatus | None) -> None:
         """Take over what the platform's answer says about the limit."""
@@ -96,9 +99,9 @@ class Bucket:
     def __init__(self, limit: RateLimit, shared: SharedRateLimit | None) -> None:
         self.window = SlidingWindow(limit.calls, limit.seconds, spread=limit.spread, least=limit.least)
         self._name, self._spread, self._promised, self._shared = limit.scope, limit.spread, limit.promised, shared
-        self._callers: set[Caller] = set()  # the replies that use it
+        self._seats: set[Seat] = set()  # the replies that use it
         self.others = 0  # replies of other processes that use it
-        self._owed: set[Caller] = set()  # the replies whose end has a call promised
+        self._owed: set[Seat] = set()  # the replies whose end has a call promised
         self._elsewhere = NO_LOAD  # the load of other processes
         self._arrivals = Arrivals()
         self._heard = -math.inf  # when the shared count last heard of what is owed here
@@ -116,37 +119,38 @@ class Bucket:
     @property
     def idle(self) -> bool:
         """Whether nobody waits for it or uses it, and there is nothing to remember."""
-        return not (self._waiters or self._callers or self._owed) and self.window.idle(self.now)
+        return not (self._waiters or self._seats or self._owed) and self.window.idle(self.now)
 
     @property
     def load(self) -> Load:
         """What all processes owe, and how many replies come to them."""
-        return self._own_load + self._elsewhere
+        fresh = self.now - self._heard < _FRESH_SECONDS
+        return self._own_load + self._elsewhere if fresh else self._own_load
 
     @property
     def _own_load(self) -> Load:
         return Load(len(self._owed), self._arrivals.rate(self.now))
 
     def free_at(self, *, final: bool) -> float:
-        active, load = max(1, len(self._callers)), self.load if self._promised else None
+        active, load = max(1, len(self._seats)), self.load if self._promised else None
         share = active / (active + self.others)
         return self.window.free_at(self.now, final=final, active=active, share=share, load=load)
 
-    def leave(self, caller: Caller) -> None:
-        self._callers.discard(caller)
-        self._owed.discard(caller)
+    def leave(self, seat: Seat) -> None:
+        self._seats.discard(seat)
+        self._owed.discard(seat)
 
     # --- promises ---
 
-    def owes(self, caller: Caller) -> bool:
+    def owes(self, seat: Seat) -> bool:
         """Whether this reply's end has a call promised."""
-        return caller in self._owed
+        return seat in self._owed
 
-    def owe(self, caller: Caller) -> None:
-        self._owed.add(caller)
+    def owe(self, seat: Seat) -> None:
+        self._owed.add(seat)
 
-    def settle(self, caller: Caller) -> None:
-        self._owed.discard(caller)
+    def settle(self, seat: Seat) -> None:
+        self._owed.discard(seat)
 
     def arrived(self) -> None:
         """Count a reply that wants a promise."""
@@ -157,14 +161,14 @@ class Bucket:
         window = self.window
         return not self._spread or lively(window.calls, window.used(self.now), self.load, window.seconds)
 
-    async def promise(self, caller: Caller, *, certain: bool = False) -> bool:
+    async def promise(self, seat: Seat, *, certain: bool = False) -> bool:
         """Promise a call for this reply's end, if there will be one; `certain`: in any case. False if not."""
         window = self.window
         if not certain:
             room = promises(window.calls, window.used(self.now), self.load.owed)
             if not room or window.held(self.now) or (self._waiters and self._waiters[0][0] == 0):
                 return False
-        self._owed.add(caller)
+        self._owed.add(seat)
         if self._shared is None:
             return True
         try:
@@ -172,10 +176,10 @@ class Bucket:
         except StoreError:
             return True
         except BaseException:
-            self._owed.discard(caller)
+            self._owed.discard(seat)
             raise
         if not (answer.granted or certain):
-            self._owed.discard(caller)
+            self._owed.discard(seat)
             return False
         return True
 
@@ -195,27 +199,27 @@ class Bucket:
 
     # --- calls ---
 
-    async def wait(self, caller: Caller, *, final: bool) -> Permit:
+    async def wait(self, seat: Seat, *, final: bool) -> Permit:
         """The next permit for this reply, when it is its turn."""
-        if caller not in self._callers:
-            self._callers.add(caller)
-            self.window.begin(caller.since)
+        if seat not in self._seats:
+            self._seats.add(seat)
+            self.window.begin(seat.since)
         while True:
-            permit = await (self._turn(0, caller.since) if final else self._heard_turn(caller.since))
+            permit = await (self._turn(0, seat.since) if final else self._heard_turn(seat.since))
             if final:
-                permit.ends(caller)
+                permit.ends(seat)
             if self._shared is None or await self._admitted(permit, final=final):
-                caller.since = self.now
+                seat.since = self.now
                 return permit
             permit.give_back()
 
-    async def attempt(self, caller: Caller, *, final: bool) -> Permit | None:
+    async def attempt(self, seat: Seat, *, final: bool) -> Permit | None:
         """A permit, if a call may be made right now."""
         if self._waiters or self.free_at(final=final) > self.now:
             return None
         permit = Permit(self, interim=not final)
         if final:
-            permit.ends(caller)
+            permit.ends(seat)
         if self._shared is None or await self._admitted(permit, final=final):
             return permit
         permit.give_back()
@@ -270,7 +274,7 @@ class Bucket:
         if self._ahead and self.now < self._ahead_until:
             self._ahead -= 1
             return True
-        window, active = self.window, sum(not caller.ending for caller in self._callers)
+        window, active = self.window, sum(not seat.ending for seat in self._seats)
         usable, usable_seconds = window.calls, window.seconds
         if not final:
             usable, usable_seconds = window.usable(active + self.others, NO_LOAD if self._promised else None)

@@ -45,7 +45,7 @@ vain, which wastes a little of the limit and never exceeds it.
 """
 
 from core.domain.rates import RateLimit
-from core.ratelimit.bucket import Bucket, Caller, Permit
+from core.ratelimit.bucket import Bucket, Permit, Seat
 from core.ratelimit.shared import SharedRateLimit
 
 # Above this number of buckets, those with nothing to remember are dropped.
@@ -90,7 +90,7 @@ class RateLimiter:
         return bucket
 
 
-class Ticket(Caller):
+class Ticket(Seat):
     """One reply's place in the queues. Leave it at the end: until then it counts as a reply that wants more calls."""
 
     def __init__(self, limiter: RateLimiter) -> None:

@@ -260,6 +260,50 @@ async def test_ended_replies_take_no_share(redis_client: Redis) -> None:
         assert there.bucket(limit).others == 0
 
 
+PROMISED = RateLimit("promised", 10, 60, spread=False, promised=True)
+
+
+async def test_no_more_ends_are_promised_than_there_are_calls(redis_client: Redis) -> None:
+    """Two processes promise together what the limit has, less the margin, and each end then leaves at once."""
+    limiters = [RateLimiter(_shared(redis_client)) for _ in range(2)]
+    tickets = [limiters[number % 2].ticket() for number in range(12)]
+    granted = [ticket for ticket in tickets if await ticket.promise(PROMISED)]
+    assert len(granted) == 9
+    for ticket in granted:
+        async with await ticket.permit(PROMISED, final=True):
+            assert not ticket.owes(PROMISED)
+    assert not await tickets[-1].promise(PROMISED)
+    assert await tickets[-1].promise(PROMISED, certain=True)
+
+
+async def test_interim_calls_leave_what_any_process_owes(redis_client: Redis) -> None:
+    """One process has promised all; the other's interim call waits, and goes when the promises are given up."""
+    here, there = RateLimiter(_shared(redis_client)), RateLimiter(_shared(redis_client))
+    tickets = [here.ticket() for _ in range(9)]
+    assert all([await ticket.promise(PROMISED) for ticket in tickets])
+    interim = asyncio.create_task(there.ticket().permit(PROMISED))
+    done, _ = await asyncio.wait({interim}, timeout=0.3)
+    assert not done
+    for ticket in tickets[:-1]:
+        ticket.leave()
+    async with await tickets[-1].permit(PROMISED, final=True):
+        await interim
+
+
+async def test_a_failed_end_is_still_owed() -> None:
+    """The promise is kept by a call that lands; after one that failed there is a call for the next try."""
+    ticket = RateLimiter().ticket()
+    assert await ticket.promise(PROMISED)
+    with suppress(StoreError):
+        async with await ticket.permit(PROMISED, final=True):
+            raise StoreError("any error")
+    assert ticket.owes(PROMISED)
+    (await ticket.permit(PROMISED, final=True)).give_back()
+    assert ticket.owes(PROMISED)
+    ticket.leave()
+    assert not ticket.owes(PROMISED)
+
+
 async def test_the_stated_limit_is_learnt() -> None:
     """A permit passes on what an answer says about the limit."""
     limiter, limit = RateLimiter(), RateLimit("scope", 5, 0.1)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from core.ratelimit.shared import CallRequest
+from core.ratelimit.plan import Load
+from core.ratelimit.shared import CallRequest, PromiseRequest
 from core.store.quotas import Demand, Granted, QuotaLimit, QuotaRefused, Quotas
 from core.store.ratelimits import RedisRateLimit
 from tests.bounds import HANG_SECONDS
@@ -96,3 +97,14 @@ async def test_a_used_limit_comes_back(redis_client: Redis) -> None:
     while isinstance(refused := await quotas.take(f"again {number}", [Demand(limit, 1)]), QuotaRefused):
         assert refused.wait <= 0.05
         number += 1
+
+
+@pytest.mark.parametrize("back", [HOUR, -HOUR])
+async def test_promises_of_a_process_that_is_gone_end(redis_client: Redis, calls: RedisRateLimit, back: int) -> None:
+    """What a process owed holds nobody once it has not been heard from for long, wherever the clock is."""
+    other = RedisRateLimit(redis_client, answer_timeout=HANG_SECONDS)
+    assert (await other.promise("scope", PromiseRequest(4, 1.0, Load(3)))).granted
+    assert not (await calls.promise("scope", PromiseRequest(4, 1.0, Load(1)))).granted
+    await jump(redis_client, back)
+    answer = await calls.promise("scope", PromiseRequest(4, 1.0, Load(1)))
+    assert (answer.granted, answer.load.owed) == (True, 1)
