@@ -316,7 +316,7 @@ async def test_the_queue_is_shown(here: HealthServers, redis_url: str) -> None:
     """One question runs and another waits; after the first is stopped and the second answered, both counts are 0."""
     here.nebula.fault(NebulaFault(stall_after=5))
     here.nebula.answer_next("one two three four five six")
-    async with here.bot(redis_url):
+    async with here.bot(redis_url, reply_parallel=1):
         stopped = await here.value("turns_total", platform="slack", end="stopped")
         await here.ask_slack("first")
         await here.answered("two")

@@ -113,7 +113,7 @@ async def test_a_killed_reply_is_finished_after_restart(world: ProgramServers, t
 
     async with started(tmp_path, "run", **world.settings) as process:
         await logged(process, *CONNECTED)
-        await world.slack.say(ann, general, "@nebula tell me")
+        question = await world.slack.say(ann, general, "@nebula tell me")
         # The first edit comes only after the message's id is safely in Redis.
         await world.slack.until(lambda: any(message.edits for message in world.slack.messages(general)))
         process.kill()
@@ -122,7 +122,7 @@ async def test_a_killed_reply_is_finished_after_restart(world: ProgramServers, t
     world.nebula.answer_next("All of it.")
     async with started(tmp_path, "run", **world.settings) as process:
         await world.slack.until(lambda: replies() == ["All of it."])
-        await world.slack.say(ann, general, "@nebula and what did I ask?")
+        await world.slack.say(ann, general, "@nebula and what did I ask?", question.ts)
         await world.slack.until(lambda: len(replies()) == 2)
     assert [message.content for message in world.nebula.requests[-1].messages][1:3] == ["ann: tell me", "All of it."]
 

@@ -175,12 +175,12 @@ class TestQuestions:
         assert (await here.answered("ann", "@ann", "what was it?", "Long.")).endswith("what was it?")
 
     async def test_two_simultaneous_questions_are_answered_in_order(self, here: DiscordRoom) -> None:
-        """The second question has a reaction until the first is answered; then the reaction disappears."""
+        """One person's second question has a reaction until the first is answered; then the reaction disappears."""
         held = here.nebula.hold(0)
         here.nebula.answer_next("One.")
         here.nebula.answer_next("Two.")
         await here.say("ann", GENERAL, "@nebula first")
-        waiting = await here.say("bob", GENERAL, "@nebula second")
+        waiting = await here.say("ann", GENERAL, "@nebula second")
         marked = await here.until(lambda: (found := here.discord.message(waiting)) and found.reactions)
         assert ("👀", (here.me.id,)) in [(each.emoji, each.users) for each in marked or ()]
         held.release()
@@ -196,7 +196,7 @@ class TestQuestions:
             here.nebula.fault(NebulaFault(stall_after=3))
             first = await here.say("ann", GENERAL, "@nebula first")
             await here.until(lambda: here.shown(GENERAL))
-            waiting = [await here.say("bob", GENERAL, f"@nebula question {number}") for number in range(3)]
+            waiting = [await here.say("ann", GENERAL, f"@nebula question {number}") for number in range(3)]
             await here.until(lambda: all((found := here.discord.message(one)) and found.reactions for one in waiting))
             await here.press("ann", here.shown(GENERAL)[0], "Stop")
             await here.until(lambda: len(here.said(GENERAL)) == 4)
@@ -216,7 +216,7 @@ class TestQuestions:
         here.nebula.fault(NebulaFault(stall_after=3), times=3)
         await here.say("ann", GENERAL, "@nebula first")
         await here.until(lambda: here.shown(GENERAL))
-        second, third = [await here.say("bob", GENERAL, f"@nebula question {number}") for number in range(2)]
+        second, third = [await here.say("ann", GENERAL, f"@nebula question {number}") for number in range(2)]
 
         def reactions_on(message: DiscordMessage) -> set[str]:
             found = here.discord.message(message)
@@ -226,7 +226,7 @@ class TestQuestions:
         await here.press("ann", here.shown(GENERAL)[0], "Stop")
         await here.until(lambda: not reactions_on(second) and reactions_on(third) == {"👀", "1️⃣"})
         await here.until(lambda: len(here.shown(GENERAL)) == 2)
-        await here.press("bob", here.shown(GENERAL)[1], "Stop")
+        await here.press("ann", here.shown(GENERAL)[1], "Stop")
         await here.until(lambda: not reactions_on(third))
 
     async def test_a_redelivered_event_is_answered_once(self, here: DiscordRoom) -> None:

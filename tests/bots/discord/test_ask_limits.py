@@ -36,10 +36,10 @@ def frames(used: Interaction) -> int:
     return len(used.original.frames) if used.original else 0
 
 
-async def ask(here: DiscordRoom, answer: str, who: str = "ann") -> Interaction:
+async def ask(here: DiscordRoom, answer: str) -> Interaction:
     """Use the command whose answer this is."""
     here.nebula.answer_next(answer)
-    return await here.slash(who, GENERAL, "ask", prompt="question")
+    return await here.slash("ann", GENERAL, "ask", prompt="question")
 
 
 async def test_edits_follow_the_window_that_headers_name(redis_client: Redis) -> None:
@@ -86,7 +86,7 @@ async def test_the_place_in_the_queue_counts_too(redis_client: Redis) -> None:
         first, second = here.nebula.hold(), here.nebula.hold()
         running = await ask(here, SLOW)
         await here.until(lambda: running.original and STOP in here.buttons(running.original))
-        used = await ask(here, SLOW, "bob")
+        used = await ask(here, SLOW)
         await here.until(lambda: used.original and "one is ahead of it" in used.original.content)
         first.release()
         await here.until(lambda: refused(here) or frames(used) > 6)

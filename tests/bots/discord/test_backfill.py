@@ -57,7 +57,7 @@ async def test_missed_questions_are_answered(here: DiscordRoom, redis_client: Re
     await here.say("bob", GENERAL, "@nebula two")
     await here.say("max", GENERAL, "@nebula !reset")
     await here.say("ann", thread, "@nebula three")
-    async with bot(here, redis_client):
+    async with bot(here, redis_client, reply_parallel=1):
         await here.until(lambda: len(here.shown(GENERAL)) == 2 and here.shown(thread))
         await here.bot.runner.idle()
         assert here.shown(GENERAL)[0].reference == first.id

@@ -240,13 +240,13 @@ class TestRegenerate:
     async def test_while_another_answer_is_written_the_old_one_stays(self, here: DiscordRoom) -> None:
         """The repeated question waits for its turn like any other; only the person who pressed reads that."""
         message = await ended(here, "The answer.", command=True)
-        other = await begun(here, who="bob")
+        other = await begun(here)
         assert "one is ahead of it" in await here.told("ann", message, AGAIN)
         here.nebula.answer_next("Another.")
         shown = here.discord.message(message)
         assert shown is not None
         assert shown.content.endswith("The answer.")
-        await here.press("bob", other, STOP)
+        await here.press("ann", other, STOP)
         await here.until(lambda: here.said(GENERAL)[0].endswith("Another."))
         assert not any("is waiting for its turn" in frame.content for frame in here.shown(GENERAL)[0].frames)
 

@@ -47,11 +47,11 @@ async def settled(here: DiscordRoom, where: str | DiscordChannel = GENERAL) -> N
 
 
 async def in_line(here: DiscordRoom) -> DiscordMessage:
-    """A question of Bob's that waits behind another one."""
+    """A question of Ann's that waits behind another one of hers."""
     here.nebula.fault(NebulaFault(stall_after=3))
     await here.say("ann", GENERAL, "@nebula first")
     await here.until(lambda: here.shown(GENERAL))
-    question = await here.say("bob", GENERAL, "@nebula second")
+    question = await here.say("ann", GENERAL, "@nebula second")
     await here.until(lambda: (found := here.discord.message(question)) and found.reactions)
     return question
 
@@ -91,7 +91,7 @@ class TestEdited:
         await first_is_over(here)
         await here.until(lambda: [text[:3] for text in here.said(GENERAL)[1:]] == ["Two", "3rd"])
         asked = [request.messages[-1].content for request in here.nebula.requests]
-        assert asked == ["ann: first", "bob: changed", "ann: third"]
+        assert asked == ["ann: first", "ann: changed", "ann: third"]
 
     async def test_the_bot_offers_to_ask_a_changed_question_again(self, here: DiscordRoom) -> None:
         """A message with a button offers to ask the changed question; each change is offered once."""

@@ -62,11 +62,13 @@ def server() -> Iterator[DurableRedis]:
 
 
 @pytest_asyncio.fixture
-async def here(server: DurableRedis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DiscordRoom]:
-    """A room with that Redis, where people learn of an outage early."""
+async def here(
+    server: DurableRedis, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> AsyncIterator[DiscordRoom]:
+    """A room with that Redis, where people learn of an outage early. As a parameter: changes of the configuration."""
     monkeypatch.setattr(ordering, "AWAY_SECONDS", 0.2)
     monkeypatch.setattr(ordering, "PAUSE_SECONDS", 0.5)
-    async with connection(server.url) as redis, room(redis) as stage:
+    async with connection(server.url) as redis, room(redis, changes=getattr(request, "param", None)) as stage:
         yield stage
 
 
@@ -80,6 +82,7 @@ def answers(here: DiscordRoom, where: str) -> list[str]:
     return [text for text in here.said(where) if AWAY not in text]
 
 
+@pytest.mark.parametrize("here", [{"reply_parallel": 1}], ids=["one at a time"], indirect=True)
 async def test_questions_wait_for_redis_and_are_answered_once(here: DiscordRoom, server: DurableRedis) -> None:
     """One sentence per channel and outage; then every question is answered once.
 
@@ -128,7 +131,7 @@ async def test_a_mention_after_a_command_is_explained_too(here: DiscordRoom, ser
         here.nebula.answer_next(answer)
     shown = await here.slash("ann", GENERAL, "ask", prompt="one")
     await here.until(lambda: shown.acknowledged)
-    await here.say("bob", GENERAL, "@nebula two")
+    await here.say("ann", GENERAL, "@nebula two")
     await here.until(lambda: away(here, GENERAL) == 2)
     server.start()
     await here.until(lambda: any(text.endswith("Two.") for text in answers(here, GENERAL)))

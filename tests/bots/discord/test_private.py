@@ -340,7 +340,7 @@ class TestWaiting:
         await here.say("ann", GENERAL, "@nebula talk")
         await here.until(lambda: here.shown(GENERAL))
         first = here.shown(GENERAL)[0]
-        shown = await here.slash("bob", GENERAL, "ask", prompt="and I?")
+        shown = await here.slash("ann", GENERAL, "ask", prompt="and now?")
         await here.until(lambda: shown.original and "one is ahead of it" in shown.original.content)
         assert shown.original
         assert not here.buttons(shown.original)
@@ -357,7 +357,7 @@ class TestWaiting:
         await here.until(lambda: here.shown(GENERAL) and STOP in here.buttons(here.shown(GENERAL)[0]))
         status = here.discord.faults.hold(RESPOND, late=kind == "late")
         here.nebula.answer_next("You too.")
-        shown = await here.slash("bob", GENERAL, "ask", prompt="and I?")
+        shown = await here.slash("ann", GENERAL, "ask", prompt="and now?")
         await here.until(lambda: status.met)
         await here.press("ann", here.shown(GENERAL)[0], STOP)
         await here.nebula.until(lambda: len(here.nebula.requests) == 2 and here.nebula.requests[1].finished)

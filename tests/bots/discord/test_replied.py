@@ -124,7 +124,7 @@ class TestProxies:
                 await here.discord.delete(question)
             held.release()
             await here.until(lambda: here.said(GENERAL) == ["An answer of some words."])
-            await here.say("bob", GENERAL, "@nebula next")
+            await here.say("ann", GENERAL, "@nebula next")  # it waits until her first question has ended
             await here.until(lambda: len(here.nebula.requests) == (3 if deleted_first else 2))
             await here.until(lambda: len(here.said(GENERAL)) == 2)
             assert here.said(GENERAL)[0] == "An answer of some words."

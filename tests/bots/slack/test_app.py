@@ -187,13 +187,16 @@ async def test_a_mention_that_an_edit_adds_is_answered(redis_url: str) -> None:
 
 
 async def test_two_mentions_in_one_second_are_answered_in_order(redis_url: str) -> None:
-    """Both are questions, and the answer to the second takes the first into account, whatever names are looked up."""
+    """Both are questions, and in one thread the answer to the second takes the first into account, whatever names are
+    looked up."""
     async with slack_room(redis_url) as room:
-        first = await room.say("ann", "#general", "@nebula what does @bob think of @eve?")
-        second = await room.say("ann", "#general", "@nebula and you?")
-        await room.answered("#general", "", second.ts)
+        root = await room.say("bob", "#general", "lunch?")
+        for number, text in enumerate(("what does @bob think of @eve?", "and you?"), 1):
+            room.nebula.answer_next(f"answer {number}")
+            await room.say("ann", "#general", f"@nebula {text}", root.ts)
+        await room.answered("#general", "answer 2", root.ts)
         await room.quiet()
-        assert [len(room.said("#general", each.ts)) for each in (first, second)] == [1, 1]
+        assert room.shown("#general", root.ts) == ["answer 1", "answer 2"]
         asked = [request.messages[-1].content for request in room.nebula.requests]
         assert "what does @bob think of @eve?" in asked[0]
         assert "and you?" in asked[1]

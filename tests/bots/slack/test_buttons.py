@@ -404,7 +404,7 @@ async def test_a_growing_reply_is_not_labelled_edited(redis_url: str) -> None:
 
 async def test_the_place_in_the_queue_is_shown_as_it_changes(redis_url: str) -> None:
     """How many others come first, until the turn comes; then the eyes on the question go."""
-    async with slack_room(redis_url) as room:
+    async with slack_room(redis_url, reply_parallel=1) as room:
         running = [await silent(room)]
         await ask(room, who="bob")
         last = await ask(room, text="what is my place?")

@@ -298,12 +298,12 @@ async def test_eyes_that_come_too_late_are_removed(redis_url: str) -> None:
     async with slack_room(redis_url) as room:
         late, thought = asyncio.Event(), room.held()
         room.slack.faults.add("reactions.add", faults.held(late))
-        await room.say("ann", "#general", "@nebula one")
+        root = await room.say("ann", "#general", "@nebula one")
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
-        second = await room.say("bob", "#general", "@nebula two")
+        second = await room.say("bob", "#general", "@nebula two", root.ts)
         await room.until(lambda: not room.slack.faults.left("reactions.add"))
         thought.set()
-        await room.answered("#general", "", second.ts)
+        await room.until(lambda: len(room.said("#general", root.ts)) == 2)
         assert not room.calls("reactions.add")
         late.set()
         await room.until(lambda: room.calls("reactions.remove"))
@@ -315,11 +315,11 @@ async def test_an_app_that_may_not_react_does_not_try_again(redis_url: str) -> N
     async with slack_room(redis_url) as room:
         room.slack.faults.add("reactions.add", faults.refused("missing_scope"), times=None)
         thought = room.held()
-        await room.say("ann", "#general", "@nebula one")
+        root = await room.say("ann", "#general", "@nebula one")
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
-        await room.say("bob", "#general", "@nebula two")
+        await room.say("bob", "#general", "@nebula two", root.ts)
         await room.until(lambda: room.calls("reactions.add"))
-        await room.say("bob", "#general", "@nebula three")
+        await room.say("bob", "#general", "@nebula three", root.ts)
         await room.until(lambda: not room.slack.pending)
         thought.set()
         await room.until(lambda: len(room.said("#general")) == 3)
@@ -330,7 +330,7 @@ async def test_a_waiting_question_by_command_gets_a_message(redis_url: str) -> N
     """A command has no message for a reaction; the person gets a private sentence."""
     async with slack_room(redis_url) as room:
         thought = room.held()
-        await room.say("ann", "#general", "@nebula one")
+        await room.slash("bob", "#general", "ask one")
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
         await room.slash("bob", "#general", "ask two")
         (message,) = await room.until(lambda: room.slack.ephemerals(room.where("#general"), room.people["bob"]))
@@ -343,9 +343,9 @@ async def test_a_waiting_question_gets_eyes(redis_url: str) -> None:
     """A question that has to wait for another gets eyes, which go when it is answered."""
     async with slack_room(redis_url) as room:
         thought = room.held()
-        await room.say("ann", "#general", "@nebula one")
+        root = await room.say("ann", "#general", "@nebula one")
         await room.nebula.until(lambda: len(room.nebula.requests) == 1)
-        second = await room.say("bob", "#general", "@nebula two")
+        second = await room.say("bob", "#general", "@nebula two", root.ts)
 
         def marks() -> tuple[tuple[str, tuple[str, ...]], ...]:
             return next(m.reactions for m in room.slack.messages(second.channel) if m.ts == second.ts)
@@ -354,7 +354,7 @@ async def test_a_waiting_question_gets_eyes(redis_url: str) -> None:
         thought.set()
         await room.quiet()
         assert marks() == ()
-        assert len(room.said("#general", second.ts)) == 1
+        assert len(room.said("#general", root.ts)) == 2
 
 
 async def test_a_running_reply_outlives_the_connection(redis_url: str) -> None:
