@@ -1,0 +1,255 @@
+"""`make bench-rooms`: many rooms on many processes; how the work is shared, how long questions wait, and what a turn
+costs.
+
+`python -m tests.bench.rooms --rate 10 --seconds 30` asks less. The bots are processes on one Redis; the platforms with
+their limits, the model and the people are a process of their own, whose CPU time is not counted. The exit status is 1
+if the bots don't hold the rate.
+"""
+
+import argparse
+import asyncio
+import math
+import os
+import random
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.request import urlopen
+
+from bots.sandbox.slack.limits import of_workspaces
+from core.store.redis.client import connection
+from core.store.redis.embedded import embedded
+from tests.bench.crowd_scene import CROWD_ROUND_TRIP, TOKENS_A_WORD, Ask, AskSeen, CrowdScene, CrowdSeen, Spot
+from tests.bench.program import cpu_seconds, program, resident
+from tests.bench.rooms_replica import ROOMS_WORKSPACES
+from tests.bench.table import Table, machine, percentile
+from tests.bench.wire import BenchWire, process
+from tests.ports import free_port
+
+ROOMS_PACE, ROOMS_SECONDS = 20.0, 5.0  # of an answer: tokens per second, and how long it takes
+WARM_UP_SECONDS = 3.0
+ROOMS_PATIENCE_SECONDS = 30.0
+MOST = 0.95  # of the questions
+# The bots hold the rate if no answer is missing, no call gets 429, nothing is taken over, and of MOST of the questions
+# the first word comes within this time; and only then the rate was asked at all if MOST of them came on time.
+HELD_SECONDS, ON_TIME_SECONDS = 2.0, 0.1
+MAX_QUESTIONS = 9_000  # the numbers of questions have four digits
+WAIT, STEPS = "nebula_bot_turn_wait_seconds", "nebula_bot_redis_seconds"
+
+
+class RoomsScene(CrowdScene):
+    """A Slack with the limits of many workspaces."""
+
+    slack_limits = of_workspaces(ROOMS_WORKSPACES)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a process and its metrics say at one moment."""
+
+    cpu: float
+    memory: float
+    metrics: Mapping[str, float]
+
+    def since(self, before: "Figures") -> "Figures":
+        """The change since then; the memory as it is."""
+        changes = {name: value - before.metrics.get(name, 0.0) for name, value in self.metrics.items()}
+        return Figures(self.cpu - before.cpu, self.memory, changes)
+
+    def sum(self, name: str) -> float:
+        """The sum of a metric over its labels."""
+        return sum(value for key, value in self.metrics.items() if key.partition("{")[0] == name)
+
+
+@dataclass(frozen=True, slots=True)
+class RoomsRun:
+    """A run: what people saw, and what each process and Redis spent on it."""
+
+    seen: CrowdSeen
+    bots: Mapping[str, Figures]  # by the process's key
+    redis: Figures
+
+
+def asked(rate: float, seconds: float, rooms: int, rng: random.Random) -> tuple[Ask, ...]:
+    """Questions at an even rate, in Slack and Discord in turn, in any room by anybody."""
+    spots = (Spot.SLACK, Spot.DISCORD)
+    return tuple(
+        Ask(number / rate, spots[number % 2], rng.randrange(rooms), rng.randrange(rooms))
+        for number in range(round(rate * seconds))
+    )
+
+
+async def run(rate: float, seconds: float, rooms: int, processes: int) -> RoomsRun:
+    """Ask at this rate for so long; `rooms` are those of both platforms together."""
+    rng, half = random.Random(1), rooms // 2
+    words = round((ROOMS_SECONDS * ROOMS_PACE + 1) / TOKENS_A_WORD)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="nb-")))
+        pipe, addresses = await stack.enter_async_context(process(RoomsScene, 1))
+        servers = BenchWire(pipe, addresses)
+        await servers.call("furnish", half, half, words, ROOMS_PACE)
+        server = await stack.enter_async_context(embedded(folder / "redis"))
+        redis = await stack.enter_async_context(connection(server.url))
+        ports = {f"r{number}": free_port() for number in range(1, processes + 1)}
+        bots = {}
+        for key, port in ports.items():
+            own = {"REDIS_URL": server.url, "NEBULA_API_KEY": key, "HEALTH_PORT": str(port)}
+            (folder / key).mkdir()
+            running = program(addresses.environment() | own, folder / key, "-m", "tests.bench.rooms_replica")
+            bots[key] = await stack.enter_async_context(running)
+        await servers.call("ready", processes, processes)
+        await servers.call("play", asked(rate, WARM_UP_SECONDS, half, rng), ROOMS_PATIENCE_SECONDS)
+        before = {key: await _figures(bot, ports[key]) for key, bot in bots.items()}, await _redis(redis)
+        seen = await servers.call("play", asked(rate, seconds, half, rng), ROOMS_PATIENCE_SECONDS)
+        after = {key: await _figures(bot, ports[key]) for key, bot in bots.items()}, await _redis(redis)
+    return RoomsRun(seen, {key: after[0][key].since(before[0][key]) for key in bots}, after[1].since(before[1]))
+
+
+async def _figures(bot: int, port: int) -> Figures:
+    def read() -> str:
+        with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            return str(answer.read().decode())
+
+    pairs = (line.rsplit(" ", 1) for line in (await asyncio.to_thread(read)).splitlines() if not line.startswith("#"))
+    return Figures(cpu_seconds(bot), resident(bot), {name: float(value) for name, value in pairs})
+
+
+async def _redis(redis: Any) -> Figures:
+    cpu, memory, stats = await redis.info("cpu"), await redis.info("memory"), await redis.info("commandstats")
+    calls = {name: float(each["calls"]) for name, each in stats.items() if name != "cmdstat_info"}
+    return Figures(cpu["used_cpu_user"] + cpu["used_cpu_sys"], memory["used_memory"], calls)
+
+
+def table(done: RoomsRun, rate: float, rooms: int) -> Table:
+    """All figures of a run."""
+    keys, asks = tuple(done.bots), done.seen.asks
+    mine = {key: [each for each in asks if each.key == key] for key in keys}
+    length = max(each.said for each in asks) - min(each.said for each in asks) + ROOMS_SECONDS
+
+    def waits(what: str, until: Callable[[AskSeen], float]) -> tuple[str, ...]:
+        return (what, *(_spread([until(each) for each in some]) for some in (*mine.values(), asks)), "")
+
+    def each_bot(what: str, figure: Callable[[Sequence[str]], str], redis: str = "") -> tuple[str, ...]:
+        return (what, *(figure([key]) for key in keys), figure(keys), redis)
+
+    def turns(some: Sequence[str]) -> int:
+        return max(1, sum(len(mine[key]) for key in some))
+
+    def total(some: Sequence[str], name: str) -> float:
+        return sum(done.bots[key].sum(name) for key in some)
+
+    def claimed(some: Sequence[str]) -> str:
+        many = max(1.0, total(some, f"{WAIT}_count"))
+        slow = (
+            1
+            - sum(
+                value
+                for key in some
+                for name, value in done.bots[key].metrics.items()
+                if 'le="0.25"' in name and WAIT in name
+            )
+            / many
+        )
+        return f"{total(some, f'{WAIT}_sum') / many * 1e3:.0f}; {slow:.1%}"
+
+    def cpu(some: Sequence[str]) -> float:
+        return sum(done.bots[key].cpu for key in some)
+
+    commands = sum(done.redis.metrics.values())
+    rows = (
+        each_bot("answers", lambda some: f"{turns(some)}, {turns(some) / len(asks):.0%}"),
+        each_bot("question to claim: mean, ms; later than 0.25 s", claimed),
+        waits("question to the model's request, s", lambda each: each.requested - each.said),
+        waits("question to first word, s", lambda each: each.first - each.said),
+        waits("question to end ÷ own time", lambda each: (each.complete - each.said) / each.own),
+        each_bot("takeovers", lambda some: f"{total(some, 'nebula_bot_takeovers_total'):.0f}"),
+        each_bot(
+            "Redis steps a turn; commands",
+            lambda some: f"{total(some, f'{STEPS}_count') / turns(some):.1f}",
+            f"{commands / len(asks):.0f}",
+        ),
+        each_bot(
+            "mean of a step, ms",
+            lambda some: f"{total(some, f'{STEPS}_sum') / max(1.0, total(some, f'{STEPS}_count')) * 1e3:.1f}",
+        ),
+        each_bot(
+            "CPU a turn, ms",
+            lambda some: f"{cpu(some) / turns(some) * 1e3:.1f}",
+            f"{done.redis.cpu / len(asks) * 1e3:.1f}",
+        ),
+        each_bot("share of a core", lambda some: f"{cpu(some) / length:.0%}", f"{done.redis.cpu / length:.0%}"),
+        each_bot(
+            "memory, MB",
+            lambda some: f"{sum(done.bots[key].memory for key in some) / 1e6:.0f}",
+            f"{done.redis.memory / 1e6:.1f}",
+        ),
+    )
+    return Table(
+        "Many rooms on many processes",
+        f"{len(keys)} processes on one Redis, {rooms:,} channels, {rate:g} questions a second in Slack and Discord in "
+        f"turn, answers of {ROOMS_SECONDS:g} s at {ROOMS_PACE:g} tokens a second. The platforms have their limits, "
+        f"those of Slack for {ROOMS_WORKSPACES} workspaces, and are {CROWD_ROUND_TRIP * 1000:.0f} ms away. Discord "
+        "sends every event to every process. Waits: median / 95 % / longest. Steps: whole round trips, the search for "
+        "lapsed turns included; commands: what Redis counts, those in scripts included.",
+        ("what", *keys, "all", "Redis"),
+        rows,
+        _notes(done),
+    )
+
+
+def _notes(done: RoomsRun) -> tuple[str, ...]:
+    late, refused = [each.late for each in done.seen.asks], done.seen.refused
+    return (
+        f"The questions came {percentile(late, MOST):.2f} s late (95 %; at most {max(late):.2f} s). Platforms, model "
+        f"and people took {done.seen.busy:.0%} of a core; the machine's load was {os.getloadavg()[0]:.1f}.",
+        f"429: {', '.join(f'{name} {many}' for name, many in refused) or 'none'}.",
+        f"Calls: {', '.join(f'{name} {many}' for name, many in done.seen.calls)}.",
+    )
+
+
+def failures(done: RoomsRun) -> list[str]:
+    """Why the bots did not hold the rate; nothing if they did."""
+    asks, found = done.seen.asks, []
+    if missing := sum(each.complete == math.inf for each in asks):
+        found.append(f"{missing} of {len(asks)} answers were not complete")
+    if (first := percentile([each.first - each.said for each in asks], MOST)) > HELD_SECONDS:
+        found.append(f"95 % of the first words came within {first:.1f} s (target {HELD_SECONDS:g} s)")
+    if done.seen.refused:
+        found.append(f"{sum(many for _, many in done.seen.refused)} calls got 429")
+    if taken := sum(each.sum("nebula_bot_takeovers_total") for each in done.bots.values()):
+        found.append(f"{taken:.0f} turns were taken over")
+    if (late := percentile([each.late for each in asks], MOST)) > ON_TIME_SECONDS:
+        found.append(f"the load itself was {late:.1f} s late: this machine can't drive it")
+    return found
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    return f"{statistics.median(values):.2f} / {percentile(values, MOST):.2f} / {max(values):.2f}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.rooms", description=__doc__)
+    parser.add_argument("--rate", type=float, default=20.0, help="questions a second")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long they come")
+    parser.add_argument("--rooms", type=int, default=1_000, help="channels of both platforms together")
+    parser.add_argument("--processes", type=int, default=3, help="bots")
+    options = parser.parse_args(arguments)
+    if options.rate * (options.seconds + WARM_UP_SECONDS) > MAX_QUESTIONS:
+        parser.error(f"these are more than {MAX_QUESTIONS:,} questions")
+    done = asyncio.run(run(options.rate, options.seconds, options.rooms, options.processes))
+    print(f"{machine()}.\n\n{table(done, options.rate, options.rooms)}\n")
+    found = failures(done)
+    print(f"{options.rate:g} questions a second: {'; '.join(found) if found else 'held'}.")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
