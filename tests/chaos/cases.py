@@ -12,7 +12,7 @@ from tests.chaos import seen
 from tests.chaos.scene import LOGS, ChaosScene, Outcome, Row, outcome, scene
 from tests.chaos.stranger import ENDLESS, MAX_LOOKUPS, Stranger, odd_kind
 from tests.chaos.takeover import Kill, longest_gap, takeovers
-from tests.chaos.world import TOKENS_PER_SECOND
+from tests.chaos.world import PARALLEL, TOKENS_PER_SECOND
 
 KILL_SECONDS, STORE_KILL_SECONDS = 2.0, 5.0  # between two kills of a replica, of the store
 FREEZE_SECONDS = 8.0
@@ -31,7 +31,15 @@ MAX_LOG_KB = 500
 
 async def replicas_killed(seed: int, turns: int = 300) -> Outcome:
     """a: a replica is killed every 2 s and restarted at once."""
+    return await _killed(seed, turns, RESTART_ROOMS, PARALLEL)
 
+
+async def one_line(seed: int, turns: int = 60) -> Outcome:
+    """f: the same where each conversation has only one lane."""
+    return await _killed(seed, turns, FEW_ROOMS, 1)
+
+
+async def _killed(seed: int, turns: int, rooms: int, parallel: int) -> Outcome:
     async def killing(scene: ChaosScene) -> None:
         while await scene.pause(KILL_SECONDS):
             # Discord sends an event once: another replica must be connected to receive it.
@@ -43,7 +51,7 @@ async def replicas_killed(seed: int, turns: int = 300) -> Outcome:
             scene.kills.append(await replica.kill())
             await replica.start()
 
-    async with scene(seed, 3, RESTART_ROOMS) as found:
+    async with scene(seed, 3, rooms, parallel=parallel) as found:
         await found.play(turns, turns * KILLED_EACH_SECONDS, killing)
         rows, evidence = await found.rows()
         row, late = found.takeover()
@@ -105,6 +113,7 @@ async def _freeze(scene: ChaosScene, first: int) -> tuple[float, float, list[int
         await scene.pause(FREEZE_SECONDS)
     finally:
         scene.world.store.thaw()
+    scene.frozen.append((begin, time.monotonic()))
     return begin, time.monotonic(), numbers
 
 
@@ -263,6 +272,7 @@ CHAOS_CASES = {
     "c": ChaosCase("every event 1 to 4 times, 2 replicas", delivered_often),
     "d": ChaosCase("rolling restart of 2 replicas", rolling_restart),
     "e": ChaosCase("a hostile person in the room, 2 replicas", hostile_person),
+    "f": ChaosCase("one lane for each conversation, 3 replicas, kills", one_line),
 }
 SHORT = {
     "short": ChaosCase("a little of everything", short),

@@ -11,6 +11,7 @@ from core.domain.conversation import Conversation
 from core.settings.encryption import NO_ENCRYPTION
 from core.store.entries import Entries
 from tests.chaos.judge import Kept, Said, number_in
+from tests.chaos.lanes import Heard, Span
 from tests.chaos.load import Load
 from tests.chaos.takeover import Request
 from tests.chaos.world import ChaosWorld
@@ -88,6 +89,28 @@ def screen_changes(seen: Sequence[ShownMessage]) -> tuple[dict[int, list[float]]
     return changes, ends
 
 
+def heard(world: ChaosWorld, load: Load, seen: Sequence[ShownMessage]) -> tuple[Heard, ...]:
+    """Each accepted question: when it was asked, when the model heard of it, and when its reply changed last."""
+    spans: dict[int, list[Span]] = defaultdict(list)
+    for each in world.nebula.requests:
+        if each.messages:
+            spans[number_in(each.messages[-1].content)].append((each.at, max((each.at, *each.written))))
+    changes, _ = screen_changes(seen)
+    return tuple(
+        Heard(
+            each.number,
+            each.room,
+            each.lane,
+            load.said[each.number],
+            load.known[load.put[each.number].turn],
+            max(changes.get(each.number, ()), default=math.inf),
+            tuple(spans[each.number]),
+        )
+        for each in load.asked()
+        if each.accepted
+    )
+
+
 def requests(world: ChaosWorld) -> tuple[Request, ...]:
     """Which process asked the model which question."""
     found = world.nebula.requests
@@ -116,7 +139,7 @@ async def kept(world: ChaosWorld) -> tuple[Kept, ...]:
 
 async def waiting(world: ChaosWorld) -> int:
     """How many questions wait or run."""
-    keys = [key async for key in world.store.client.scan_iter("nb:*:i:*", count=1000)]
+    keys = [key async for key in world.store.client.scan_iter("nb:*:[iq]:*", count=1000)]
     return sum([await world.store.client.llen(key) for key in keys])
 
 

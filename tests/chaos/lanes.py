@@ -1,0 +1,95 @@
+"""The lanes of a chaos run, as far as they are seen from outside: how many were answered at once, and which had to wait
+for others that came later."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tests.chaos.judge import Finding
+
+# A process that dies may still be heard by the model for a moment, and a turn that ends by its successor.
+MOMENT_SECONDS = 0.3
+# For so long a lane may be passed over, because its holder has died: the time of a slow takeover.
+PASSED_SECONDS = 15.0
+
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A question of a lane, in monotonic seconds; inf for what never happened. Sequences of these have the order in
+    which a lane was asked.
+
+    `said`: when it was asked; `stored`: since when the store surely had it; `ended`: since when its reply was at its
+    end. `spans`: from when to when the model heard of it, for each request.
+    """
+
+    number: int
+    room: str
+    lane: str
+    said: float
+    stored: float
+    ended: float
+    spans: tuple[Span, ...] = ()
+
+    @property
+    def begun(self) -> float:
+        """When the model was asked first, or at the latest when the reply ended without it."""
+        return min([*(since for since, _ in self.spans), self.ended])
+
+    def heard_at(self, moment: float) -> bool:
+        """Whether the model was writing for it at this moment."""
+        return any(since <= moment < until for since, until in self.spans)
+
+
+def at_once(heard: Iterable[Heard], excused: Sequence[Span] = ()) -> dict[str, tuple[int, float]]:
+    """The most lanes of each room that the model wrote for at the same time, and a moment when that was so.
+
+    `excused`: times that say nothing, as when Redis stands still for longer than a lease.
+    """
+    found: dict[str, tuple[int, float]] = {}
+    for room, asked in _rooms(heard).items():
+        moments = [since + MOMENT_SECONDS for each in asked for since, _ in each.spans]
+        counts = [
+            (len({each.lane for each in asked if each.heard_at(moment)}), moment)
+            for moment in moments
+            if not any(since <= moment <= until for since, until in excused)
+        ]
+        found[room] = max(counts, default=(0, 0.0))
+    return found
+
+
+def crowded(heard: Iterable[Heard], parallel: int, excused: Sequence[Span] = ()) -> list[Finding]:
+    """The rooms in which more lanes than `parallel` were answered at once."""
+    return [
+        Finding("crowded", 0, f"{many} lanes at once in {room} at {moment:.2f}")
+        for room, (many, moment) in at_once(heard, excused).items()
+        if many > parallel
+    ]
+
+
+def starved(heard: Iterable[Heard]) -> list[Finding]:
+    """The questions that waited, with nothing before them in their lane, while the model was asked one that came later
+    in another lane of the room."""
+    findings = []
+    for asked in _rooms(heard).values():
+        for place, each in enumerate(asked):
+            before = [other.ended for other in asked[:place] if other.lane == each.lane]
+            ready = max([each.stored, *before])
+            passed = [
+                other.number
+                for other in asked
+                if other.lane != each.lane and other.said > ready and ready + PASSED_SECONDS < other.begun < each.begun
+            ]
+            if passed:
+                wait = "for ever" if each.begun == math.inf else f"for {each.begun - ready:.1f} s"
+                findings.append(Finding("starved", each.number, f"it waited {wait}, behind {passed} in {each.room}"))
+    return findings
+
+
+def _rooms(heard: Iterable[Heard]) -> dict[str, list[Heard]]:
+    found: dict[str, list[Heard]] = defaultdict(list)
+    for each in heard:
+        found[each.room].append(each)
+    return found
