@@ -132,14 +132,19 @@ class Handlers:
         settings = await self._settings.of(invocation.place)
         for person in (invocation.author.id, ""):  # the person's own private answer first
             conversation = conversation_at(invocation.place, settings, person=person)
-            if running := await self._records.running(conversation):
+            running = [each.question for each in await self._records.running(conversation)]
+            if thread := invocation.place.thread:  # in a thread, only what is written there
+                running = [each for each in running if thread in (each.place.thread, each.message)]
+            if running:
                 break
         else:
             return Response("I am not writing anything here.")
         # Nobody is named as the author of a question that can't be read: anybody may clear the line of it.
-        if running.question.author.id not in (invocation.author.id, "") and await rights() is Rights.NONE:
+        own = [each for each in running if not each.author.id or each.asked_by(invocation.author.id)]
+        if not own and await rights() is Rights.NONE:
             raise UserError("Only the person who asked and those who manage this channel can stop this answer.")
-        await self._turns.stop(conversation, running.question.id)
+        for question in own or running:
+            await self._turns.stop(conversation, question.id)
         return Response("Stopping. What I have written so far stays.")
 
     async def ratings(self, invocation: Invocation) -> Response:

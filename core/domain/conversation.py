@@ -1,7 +1,9 @@
 """Places, people, and conversations with the exchanges of their history."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import itemgetter
 
 from core.domain.options import Placement, Streaming
 from core.domain.turn_id import TurnId
@@ -9,6 +11,7 @@ from core.text import harmless, one_line
 
 # Ids contain no slash, so no channel or thread has this in its name.
 _PRIVATE = "/private/"
+_LANE = "/lane/"
 
 
 class Rights(StrEnum):
@@ -110,6 +113,27 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class Lane:
+    """A line of questions that are answered one after the other. Lanes of one conversation run beside each other.
+
+    `name`: the id of a thread, or of a person where replies go into the channel; "" for all of the conversation.
+    """
+
+    conversation: Conversation
+    name: str = ""
+
+    def __str__(self) -> str:
+        """The name in Redis."""
+        return f"{self.conversation}{_LANE}{self.name}" if self.name else self.conversation.name
+
+    @classmethod
+    def named(cls, name: str) -> "Lane":
+        """The lane with this name in Redis."""
+        conversation, separator, lane = name.rpartition(_LANE)
+        return cls(Conversation.named(conversation), lane) if separator else cls(Conversation.named(name))
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
     """A file attached to a message. All of it is made harmless; `size` is in bytes, `kind` is a MIME type."""
 
@@ -164,3 +188,13 @@ class Exchange:
     at: float  # epoch seconds of the question
     model: str = ""
     others: tuple[str, ...] = ()  # ids of the other people whose questions it answers
+
+
+def in_order(exchanges: Iterable[Exchange]) -> tuple[Exchange, ...]:
+    """The exchanges in order of their questions, whichever was answered first. One without a time stays behind the one
+    before it."""
+    found, latest = [], 0.0
+    for each in exchanges:
+        latest = each.at or latest
+        found.append((latest, each))
+    return tuple(each for _, each in sorted(found, key=itemgetter(0)))

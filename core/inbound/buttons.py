@@ -83,10 +83,10 @@ class ButtonActions:
         # The reply may have opened this thread: then the question is outside it.
         for each in (place, replace(place, thread="")):
             conversation = conversation_at(each, settings)
-            running = await self._records.running(conversation)
-            if running and (message in running.messages if message else _is_root(place.thread, running.question)):
-                await self._turns.stop(conversation, running.question.id)
-                return
+            for running in await self._records.running(conversation):
+                if message in running.messages if message else _is_root(place.thread, running.question):
+                    await self._turns.stop(conversation, running.question.id)
+                    return
 
     async def rated(self, press: ButtonPress, *, good: bool) -> Response | None:
         """Record a vote on the answer; each person has one vote for each answer. Raises StoreError."""
@@ -98,12 +98,12 @@ class ButtonActions:
         return Response("Thank you, noted.")
 
     async def _stop(self, press: ButtonPress, rights: RightsOf) -> Response | None:
-        running = await self._records.running(press.conversation)
-        if running is None or not await self._is_of(press, running):
+        question = await self._running(press)
+        if question is None:
             return Response(OVER)
-        if not await _is_allowed(press, running.question, rights):
+        if not await _is_allowed(press, question, rights):
             return Response(NOT_YOURS)
-        return None if await self._turns.stop(press.conversation, running.question.id) else Response(OVER)
+        return None if await self._turns.stop(press.conversation, question.id) else Response(OVER)
 
     async def _regenerate(self, press: ButtonPress, rights: RightsOf) -> Response | None:
         """Ask the same question once more; the new answer comes in the same messages and replaces the old one."""
@@ -137,16 +137,22 @@ class ButtonActions:
 
     async def _unknown(self, press: ButtonPress) -> Response:
         running = await self._records.running(press.conversation)
-        again = running is not None and press.message in running.messages
+        again = any(press.message in each.messages for each in running)
         return Response(UNDER_WAY if again else FORGOTTEN)
 
-    async def _is_of(self, press: ButtonPress, running: AnsweredQuestion) -> bool:
-        """Whether the message is part of the running reply. A reply without messages yet may become the one in this
-        message."""
-        replaces = running.question.replaces
-        if messages := running.messages or (replaces.messages if replaces else ()):
-            return press.message in messages
-        return await self._records.ended(press.conversation, press.message) is None
+    async def _running(self, press: ButtonPress) -> Question | None:
+        """The running question whose reply is in this message. One whose messages are not known yet may be it, unless
+        there are several such."""
+        begun = []
+        for running in await self._records.running(press.conversation):
+            replaces = running.question.replaces
+            messages = running.messages or (replaces.messages if replaces else ())
+            if press.message in messages:
+                return running.question
+            if not messages and press.place.thread in (running.question.place.thread, running.question.message):
+                begun.append(running.question)
+        known = len(begun) != 1 or await self._records.ended(press.conversation, press.message) is not None
+        return None if known else begun[0]
 
     async def _ask(self, press: ButtonPress, question: Question) -> Response | None:
         acceptance = await self._inbox.accept(question)

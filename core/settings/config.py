@@ -52,6 +52,7 @@ _FIELDS = {
     "buttons": "reply_buttons",
     "footer": "reply_footer",
     "overlap": "reply_overlap",
+    "parallel": "reply_parallel",
     "edits": "reply_edits",
     "retention": "history_days",
 }
@@ -100,6 +101,7 @@ class Config(Section):
     reply_pages: int = Field(10, ge=1)
     reply_characters: int = Field(1_000_000, ge=1_000, le=10_000_000)
     reply_overlap: Annotated[Overlap, LOWER] = Overlap.QUEUE
+    reply_parallel: int = Field(8, ge=1, le=16)
     reply_edits: Annotated[EditPolicy, LOWER] = EditPolicy.OFFER
 
     access_allow: Annotated[Words, AfterValidator(_ids)] = ()

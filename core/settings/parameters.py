@@ -58,6 +58,7 @@ class ChannelSettings:
     buttons: Switch = Switch.ON
     footer: Switch = Switch.OFF
     overlap: Overlap = Overlap.QUEUE
+    parallel: int = 8
     edits: EditPolicy = EditPolicy.OFFER
     retention: float | None = None
     origins: tuple[tuple[str, Origin], ...] = ()
@@ -82,6 +83,7 @@ class OperatorDefaults:
     buttons: Switch
     footer: Switch
     overlap: Overlap
+    parallel: int
     edits: EditPolicy
     retention: float
     given: frozenset[str] = frozenset()
@@ -164,6 +166,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("buttons", "buttons under replies", _one_of(Switch), tuple(Switch)),
     Parameter("footer", "model, tokens and time under replies", _one_of(Switch), tuple(Switch)),
     Parameter("overlap", "what happens to questions during an answer", _one_of(Overlap), tuple(Overlap)),
+    Parameter("parallel", "how many answers are written at once, in threads or to different people", _count(1, 16)),
     Parameter(
         "edits",
         "what happens to an answer when its question changes",

@@ -1,13 +1,13 @@
-"""Routing: which conversation a question belongs to, and where its reply goes."""
+"""Routing: which conversation and which of its lanes a question belongs to, and where its reply goes."""
 
-from core.domain.conversation import Address, Conversation, Place
+from core.domain.conversation import Address, Conversation, Lane, Place
 from core.domain.options import Memory, Placement
 from core.domain.question import Question
 from core.settings.parameters import ChannelSettings
 
 
 def conversation_of(question: Question, settings: ChannelSettings) -> Conversation:
-    """The conversation of a question: it sees this conversation's history and waits for its running turn."""
+    """The conversation of a question, whose history it sees."""
     person = question.author.id if question.private else ""
     return conversation_at(question.place, settings, message=question.message, person=person)
 
@@ -19,9 +19,24 @@ def conversation_at(place: Place, settings: ChannelSettings, *, message: str = "
         return Conversation(place.name, person)
     if settings.memory is Memory.CHANNEL:
         return Conversation(place.channel_scope)
-    opens_thread = settings.replies is Placement.THREAD and message and not place.thread and not place.direct
     # On both platforms the thread that the reply will open is named after the message to which it belongs.
-    return Conversation(f"{place.name}/{message}" if opens_thread else place.name)
+    return Conversation(f"{place.name}/{message}" if _opens_thread(place, settings, message) else place.name)
+
+
+def lane_of(question: Question, settings: ChannelSettings) -> Lane:
+    """The lane of a question, where it waits for those before it: that of its thread, or, where replies go into the
+    channel, of its author. If a channel gives one answer at a time, there is one lane."""
+    place, name = question.place, ""
+    if settings.parallel > 1 and not question.private:
+        if place.thread or place.direct:
+            name = place.thread
+        else:
+            name = question.message if _opens_thread(place, settings, question.message) else question.author.id
+    return Lane(conversation_of(question, settings), name)
+
+
+def _opens_thread(place: Place, settings: ChannelSettings, message: str) -> bool:
+    return bool(settings.replies is Placement.THREAD and message and not place.thread and not place.direct)
 
 
 def address_of(question: Question, settings: ChannelSettings, *, adopted: bool = False) -> Address:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.domain.conversation import Attachment, Author, Conversation, Exchange, Place, ResponseToken
+from core.domain.conversation import Attachment, Author, Conversation, Exchange, Lane, Place, ResponseToken
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
 from core.domain.question import NEW, Continue, Declined, Kind, Question, Regenerate
 from core.domain.turn_id import TurnId
@@ -144,11 +144,13 @@ class Entries:
     def __init__(self, encryption: Encryption) -> None:
         self._encryption = encryption
 
-    def question(self, conversation: Conversation, question: Question) -> bytes:
-        """An entry of the inbox. Its words are the question's id and message, and the messages it replaces with `~`."""
+    def question(self, lane: Lane, question: Question) -> bytes:
+        """An entry of the line. Its words are the question's id and message, the messages it replaces with `~`, and the
+        lane with `^`."""
         replaced = (f"~{each}" for each in question.replaces.messages) if question.replaces else ()
         value = _QUESTION.dump_json(_Question.of(question), exclude_defaults=True)
-        return self._entry("i", conversation, (question.id, question.message, *replaced), value)
+        words = (question.id, question.message, *replaced, f"^{lane.name}")
+        return self._entry("i", lane.conversation, words, value)
 
     def exchange(self, conversation: Conversation, exchange: Exchange) -> bytes:
         """An entry of the history. Its words are the turn, the messages and, after `@`, the time, since it expires."""
@@ -209,7 +211,51 @@ class Entries:
 
 def has(entry: bytes, word: str) -> bool:
     """Whether this is one of the words of an entry."""
-    return word.encode() in entry.partition(b"|")[0].split(b",")
+    return word.encode() in _words(entry)
+
+
+def lane_name(entry: bytes) -> str:
+    """The name of the lane of a question; "" if another version wrote it."""
+    return next((each[1:].decode("utf-8", "replace") for each in _words(entry) if each.startswith(b"^")), "")
+
+
+def turn_key(entry: bytes) -> bytes:
+    """The name of a question's turn among those of its conversation, as in common.lua."""
+    name = _words(entry)[0] if b"|" in entry else b""
+    return name or hashlib.sha1(entry, usedforsecurity=False).hexdigest().encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What is stored of a turn that was claimed, as far as it is read here (see common.lua)."""
+
+    fence: int = 0
+    progress: str = ""
+
+
+_TURN = TypeAdapter(_Turn)
+
+
+def progress_of(turn: bytes) -> Progress:
+    """How far the reply of a turn has come, from what is stored of the turn."""
+    return read_progress(_turn(turn).progress.encode())
+
+
+def fence_of(turn: bytes | None) -> int:
+    """The newest fencing token of a turn; 0 if it ended."""
+    return _turn(turn).fence if turn else 0
+
+
+def _turn(stored: bytes) -> _Turn:
+    try:
+        return _TURN.validate_json(stored)
+    except ValidationError:
+        log.warning("what is stored of a turn can't be read")
+        return _Turn()
+
+
+def _words(entry: bytes) -> list[bytes]:
+    return entry.partition(b"|")[0].split(b",")
 
 
 def _sealed(kind: str, words: bytes) -> bytes:

@@ -24,7 +24,7 @@ class Retention:
     lease: float = 7
     dedupe: float = 3600  # Slack redelivers for about six minutes; the bot looks for missed questions half an hour back
     keep: float = 30 * 86_400
-    inbox: int = 20
+    inbox: int = 20  # questions that may wait in a lane
     exchanges: int = 100
     window_bytes: int = 256 * 1024
     ended: int = 10  # turns of a conversation whose answer can be regenerated
@@ -36,10 +36,11 @@ DEFAULT_RETENTION = Retention()
 
 def _common(
     conv: str,
-    inbox: str,
+    line: str,
+    turns: str,
     history: str,
     ended: str,
-    leases: str,
+    lanes: str,
     in_channel: str,
     in_workspace: str,
     /,
@@ -62,20 +63,25 @@ def _accept(
     dedupe_ms: int,
     inbox_limit: int,
     keep_ms: int,
+    parallel: int,
     claim: int,
 ) -> Any:
     """DUPLICATE, FULL or QUEUED with a number, or CLAIMED with a snapshot."""
 
 
-def _claim() -> Any:
+def _claim(old_line: str, old_leases: str, /, *, lane: str) -> Any:
     """HELD, EMPTY, or CLAIMED with a snapshot."""
 
 
-def _renew(*, fence: int, turn: str, progress: bytes) -> Any:
+def _ahead(*, word: str) -> Any:
+    """A number, or None."""
+
+
+def _renew(ending: str, /, *, fence: int, turn: str, progress: bytes) -> Any:
     """0: somebody else holds the lease; 1: it is ours; 2: stop; 3: retract; 4: the server lost the question."""
 
 
-def _release(*, fence: int, turn: str, progress: bytes) -> Any:
+def _release(ending: str, /, *, fence: int, turn: str, progress: bytes) -> Any:
     """0: somebody else holds the lease; 1: handed back; 2: the turn had ended."""
 
 
@@ -83,11 +89,13 @@ def _unread(*, fence: int, after_ms: int) -> Any:
     """1: end the turn with a sentence; 0: handed back."""
 
 
-def _restore(dedupe: str, /, *, fence: int, turn: str, entry: bytes, dedupe_ms: int) -> Any:
+def _restore(ending: str, /, *, fence: int, turn: str, entry: bytes, dedupe_ms: int) -> Any:
     """0: somebody else holds the lease; 1: the question is there again."""
 
 
 def _commit(
+    ending: str,
+    /,
     *,
     fence: int,
     turn: str,
@@ -97,6 +105,7 @@ def _commit(
     again: bytes,
     again_keep: int,
     replaces: str,
+    dedupe_ms: int,
     also: Sequence[str | bytes],
 ) -> Any:
     """STALE, IDLE, or NEXT with a snapshot."""
@@ -119,7 +128,7 @@ def _edit(*, word: str, entry: bytes) -> Any:
 
 
 def _delete(*, word: str) -> Any:
-    """The running turn, how many waiting questions were removed, the exchange and the answered question."""
+    """A running turn, how many waiting questions were removed, the exchange and the answered question."""
 
 
 def _forget(*, epoch: int, entries: Sequence[bytes]) -> Any:
@@ -134,8 +143,8 @@ def _index() -> Any:
     """1 if the conversation exists."""
 
 
-def _lapsed(leases: str, /, *, most: int, lease_ms: int, beginnings: Sequence[str]) -> Any:
-    """The names of conversations."""
+def _lapsed(lanes: str, old_leases: str, /, *, most: int, lease_ms: int, beginnings: Sequence[str]) -> Any:
+    """The names of lanes."""
 
 
 class Mailboxes:
@@ -157,6 +166,7 @@ class Mailboxes:
         self.entries = Entries(encryption)
         self._common = Script(_common)
         self.accept, self.claim = self._step(_accept), self._step(_claim)
+        self.ahead = self._step(_ahead)
         self.renew, self.release = self._step(_renew), self._step(_release)
         self.unread, self.restore = self._step(_unread), self._step(_restore)
         self.index = self._step(_index)
@@ -167,7 +177,8 @@ class Mailboxes:
         self._lapsed = load(redis, _lapsed)
 
     def key(self, kind: str, conversation: Conversation) -> str:
-        """The key of the state `c`, the inbox `i`, the history `h` or the answers that can be regenerated `e`."""
+        """The key of the state `c`, the line `q`, its turns `t`, the history `h` or the answers that can be regenerated
+        `e`; `i` is the line of a version without lanes."""
         return f"{self._tagged(conversation.name)}:{kind}:{conversation.name}"
 
     def dedupe_key(self, event: str) -> str:
@@ -190,12 +201,18 @@ class Mailboxes:
         """The partition as a Cluster hash tag, which puts all keys of a conversation into one slot."""
         return f"{{{zlib.crc32(name.encode()) % self.partitions}}}"
 
+    def old_leases(self, conversation: Conversation) -> str:
+        """The key with the leases of a version without lanes."""
+        return f"{self._tagged(conversation.name)}:leases"
+
     async def lapsed(self, partition: int, beginnings: Sequence[str], at_most: int) -> list[bytes]:
-        """Conversations of one partition with an expired lease and one of these beginnings, which are all of one space.
+        """Lanes of one partition with an expired lease and one of these beginnings, which are all of one space.
         Raises StoreError."""
+        tagged = f"{self.spaces.prefix(beginnings[0])}:{{{partition}}}"
         async with guarded():
             found: list[bytes] = await self._lapsed(
-                f"{self.spaces.prefix(beginnings[0])}:{{{partition}}}:leases",
+                f"{tagged}:lanes",
+                f"{tagged}:leases",
                 most=at_most,
                 lease_ms=ms(self.limits.lease),
                 beginnings=beginnings,
@@ -211,10 +228,11 @@ class Mailboxes:
             limits, tagged = self.limits, self._tagged(conversation.name)
             first_keys, first_args = self._common.pack(
                 self.key("c", conversation),
-                self.key("i", conversation),
+                self.key("q", conversation),
+                self.key("t", conversation),
                 self.key("h", conversation),
                 self.key("e", conversation),
-                f"{tagged}:leases",
+                f"{tagged}:lanes",
                 f"{tagged}:n:{conversation.channel_scope}",
                 f"{tagged}:n:{conversation.workspace_scope}",
                 name=conversation.name,

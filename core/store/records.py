@@ -9,13 +9,13 @@ from enum import StrEnum
 from itertools import repeat
 from typing import Any
 
-from core.domain.conversation import Conversation, Exchange
+from core.domain.conversation import Conversation, Exchange, Lane, in_order
 from core.domain.errors import StoreError
 from core.domain.progress import AnsweredQuestion
 from core.domain.question import Question
 from core.domain.retry import retried
 from core.domain.turn_id import TurnId
-from core.store.entries import has, read_progress
+from core.store.entries import has, lane_name, progress_of, turn_key
 from core.store.mailbox import Mailboxes, ms
 from core.store.redis.client import guarded
 from core.store.redis.erasure import Erasure
@@ -70,17 +70,33 @@ class ConversationLookups:
         self._known = load(mailboxes.redis, _known)
         self._erasure = Erasure(mailboxes.redis)
 
-    async def running(self, conversation: Conversation) -> AnsweredQuestion | None:
-        """The running question of this conversation, with the messages of its reply, as far as they are known.
+    async def running(self, conversation: Conversation) -> tuple[AnsweredQuestion, ...]:
+        """The running questions of all lanes in order of arrival, with the known messages of their replies.
 
-        If it can't be read, one of the same name that nobody asked: it can be stopped.
+        In place of one that can't be read, there is one of the same name that nobody asked: it can be stopped.
         """
+        return tuple(answered for _, answered in await self._running(conversation))
+
+    async def running_in(self, lane: Lane) -> AnsweredQuestion | None:
+        """The running question of this lane."""
+        return next((found for name, found in await self._running(lane.conversation) if name == lane.name), None)
+
+    async def _running(self, conversation: Conversation) -> list[tuple[str, AnsweredQuestion]]:
+        line, turns = await self._line(conversation)
+        entries = [entry for entry in line if turn_key(entry) in turns]
+        questions = self._entries.questions_or_substitutes(conversation, entries)
+        return [
+            (lane_name(entry), AnsweredQuestion(question, progress_of(turns[turn_key(entry)]).messages))
+            for entry, question in zip(entries, questions, strict=True)
+        ]
+
+    async def _line(self, conversation: Conversation) -> tuple[list[bytes], dict[bytes, bytes]]:
+        """The entries of the waiting and running questions, and what is stored of the turns of the running ones."""
         async with self._place(), guarded(), self._redis.pipeline(transaction=False) as pipe:
-            pipe.lindex(self._mailboxes.key("i", conversation), 0)
-            pipe.hget(self._mailboxes.key("c", conversation), "progress")
-            entry, progress = await pipe.execute()
-        questions = self._entries.questions_or_substitutes(conversation, [entry] if entry is not None else [])
-        return next((AnsweredQuestion(each, read_progress(progress).messages) for each in questions), None)
+            pipe.lrange(self._mailboxes.key("q", conversation), 0, -1)
+            pipe.hgetall(self._mailboxes.key("t", conversation))
+            line, turns = await pipe.execute()
+        return line, turns
 
     async def ended(self, conversation: Conversation, message: str) -> AnsweredQuestion | None:
         """The question that was recently answered in this message; None if it is forgotten."""
@@ -90,20 +106,18 @@ class ConversationLookups:
 
     async def asked(self, conversation: Conversation, message: str) -> tuple[State, AnsweredQuestion] | None:
         """The question in this message if it waits, runs or was recently answered; None if there is none."""
-        async with self._place(), guarded(), self._redis.pipeline(transaction=False) as pipe:
-            for kind in "ie":
-                pipe.lrange(self._mailboxes.key(kind, conversation), 0, -1)
-            inbox, ended = await pipe.execute()
-        for place, entry in enumerate(inbox):
+        line, turns = await self._line(conversation)
+        for entry in line:
             if has(entry, message):
                 for question in self._entries.questions(conversation, [entry]):
-                    return (State.WAITING if place else State.RUNNING), AnsweredQuestion(question, ())
-        found = self._entries.answered_questions(conversation, (entry for entry in ended if has(entry, message)))
+                    state = State.RUNNING if turn_key(entry) in turns else State.WAITING
+                    return state, AnsweredQuestion(question, ())
+        found = self._entries.answered_questions(conversation, await self._list("e", conversation, message))
         return next(((State.ENDED, each) for each in found if each.question.message == message), None)
 
     async def waits(self, conversation: Conversation, turn: TurnId) -> bool:
         """Whether the question of this turn waits or runs."""
-        return bool(await self._list("i", conversation, turn))
+        return bool(await self._list("q", conversation, turn))
 
     async def answered(self, conversation: Conversation, turn: TurnId) -> bool:
         """Whether the answer of this turn is in the history."""
@@ -116,7 +130,10 @@ class ConversationLookups:
 
     async def edit(self, conversation: Conversation, question: Question) -> State | None:
         """Change a waiting question and return WAITING; otherwise only return RUNNING, or None if it is gone."""
-        entry = self._entries.question(conversation, question)
+        waiting = await self._list("q", conversation, question.id)
+        if not waiting:
+            return None
+        entry = self._entries.question(Lane(conversation, lane_name(waiting[0])), question)
         async with self._place():
             found = await self._mailboxes.edit(conversation, word=question.id, entry=entry)
         return {b"WAITING": State.WAITING, b"RUNNING": State.RUNNING}.get(found)
@@ -157,7 +174,7 @@ class ConversationLookups:
             ),
         ]
         # Any waiting question may be answered together with the running one.
-        waiting = self._entries.questions(conversation, await self._list("i", conversation))
+        waiting = self._entries.questions(conversation, await self._list("q", conversation))
         epoch = int(any(person == question.author.id for question in waiting))
         async with self._place():
             count = int(await self._mailboxes.forget(conversation, epoch=epoch, entries=mine))
@@ -173,8 +190,8 @@ class ConversationLookups:
         await self.erase()
 
     async def history(self, conversation: Conversation) -> tuple[Exchange, ...]:
-        """The history of a conversation, oldest first."""
-        return self._entries.exchanges(conversation, await self._list("h", conversation))
+        """The history of a conversation, in order of the questions."""
+        return in_order(self._entries.exchanges(conversation, await self._list("h", conversation)))
 
     async def conversations(self, scope: str) -> tuple[Conversation, ...]:
         """The conversations of a workspace, channel or thread: its own, its threads' and private ones."""

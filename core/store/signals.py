@@ -6,7 +6,7 @@ from itertools import repeat
 
 from redis.asyncio import Redis
 
-from core.domain.conversation import Conversation
+from core.domain.conversation import Lane
 from core.domain.errors import StoreError
 from core.domain.retry import retried
 from core.domain.turn_id import TurnId
@@ -26,9 +26,9 @@ class Signals:
     def __init__(self, redis: "Redis", spaces: Spaces) -> None:
         self._redis, self._spaces = redis, spaces
 
-    async def listen(self, stop: Callable[[TurnId], object], free: Callable[[Conversation], object]) -> None:
-        """Until cancelled, call `stop` with each turn that somebody wants to stop, and `free` with each conversation
-        that a process hands back. After an outage, listen again."""
+    async def listen(self, stop: Callable[[TurnId], object], free: Callable[[Lane], object]) -> None:
+        """Until cancelled, call `stop` with each turn that somebody wants to stop, and `free` with each lane that
+        nobody holds. After an outage, listen again."""
 
         async def listen() -> None:
             async with guarded():
@@ -48,7 +48,7 @@ class Signals:
                         if kind == STOP:
                             stop(TurnId(name))
                         else:
-                            free(Conversation.named(name))
+                            free(Lane.named(name))
 
         def failed(error: Exception, attempt: int) -> None:
             log.debug("can't receive signals at the moment: %s", error)

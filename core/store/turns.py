@@ -1,4 +1,4 @@
-"""Turns in Redis: a conversation is a mailbox with a lease, and each step is one Lua call in one slot."""
+"""Turns in Redis: a conversation is a mailbox with lanes, each with a lease; each step is one Lua call in one slot."""
 
 import asyncio
 import logging
@@ -10,13 +10,13 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from core.domain.conversation import Conversation, Exchange
+from core.domain.conversation import Conversation, Exchange, Lane, in_order
 from core.domain.errors import QuestionDeleted, Stale, StoreError
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
 from core.domain.question import NEW, Question
 from core.domain.turn_id import Step, TurnId, step_of, unasked
 from core.settings.encryption import NO_ENCRYPTION, Encryption, Unreadable
-from core.store.entries import has, progress_entry, read_progress, substitute
+from core.store.entries import fence_of, lane_name, progress_entry, read_progress, substitute
 from core.store.mailbox import DEFAULT_RETENTION, Mailboxes, Retention, ms
 from core.store.redis.client import guarded
 from core.store.redis.spaces import Spaces
@@ -27,14 +27,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A claimed question. `fence` proves the claim, `attempt` counts from 1, `epoch` counts resets.
+    """A claimed question. `fence` proves the claim, `attempt` counts from 1, `epoch` counts resets. `history`: what was
+    committed when it was claimed, in order of the questions.
 
-    `also`: questions that are answered with it, and `entries` their entries in the inbox. `retracted`: its question was
+    `also`: questions that are answered with it, and `entries` their entries in the line. `retracted`: its question was
     deleted, so the visible part of its reply must be removed. `asked`: when we sent the claim, by our monotonic clock;
     the lease may have begun then, however late we read the answer.
     """
 
-    conversation: Conversation
+    lane: Lane
     question: Question
     fence: int
     attempt: int
@@ -46,6 +47,11 @@ class Turn:
     retracted: bool = False
     asked: float = field(default=0.0, compare=False)
 
+    @property
+    def conversation(self) -> Conversation:
+        """What it is remembered in."""
+        return self.lane.conversation
+
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
@@ -54,7 +60,7 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class Full:
-    """Too many questions already wait in this conversation; nothing was stored."""
+    """Too many questions already wait in this lane or conversation; nothing was stored."""
 
     waiting: int
 
@@ -68,14 +74,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Accepted; `ahead` questions of this conversation come before it, including the running one."""
+    """Accepted; `ahead` questions must end before it can begin."""
 
     ahead: int
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Accepted, and we hold the next turn of this conversation."""
+    """Accepted, and we hold a turn of this conversation: of this question, or of one that waited longer."""
 
     turn: Turn
 
@@ -116,20 +122,23 @@ class Turns:
 
     async def accept(
         self,
-        conversation: Conversation,
+        lane: Lane,
         question: Question,
         request: str,
         keep: float | None = None,
         *,
+        parallel: int = 1,
         claim: bool = True,
     ) -> Acceptance:
-        """Queue a question once. If nobody holds its conversation, claim it, or leave it to others without `claim`.
+        """Queue a question once. If a place is free, claim whatever waits longest, or leave it to others without
+        `claim`.
 
         `request` names this call: a repetition with the same name, after a lost answer, returns that answer again.
-        `keep`: how many seconds this conversation is remembered; None: as the limits say.
+        `keep`: how many seconds this conversation is remembered; None: as the limits say. `parallel`: how many of its
+        lanes may be held at once.
         """
-        limits = self.limits
-        entry = self._entries.question(conversation, question)
+        limits, conversation = self.limits, lane.conversation
+        entry = self._entries.question(lane, question)
         asked = time.monotonic()
         reply = await self.mailboxes.accept(
             conversation,
@@ -139,6 +148,7 @@ class Turns:
             dedupe_ms=ms(limits.dedupe),
             inbox_limit=limits.inbox,
             keep_ms=ms(limits.keep if keep is None else keep),
+            parallel=parallel,
             claim=int(claim),
         )
         match reply[0]:
@@ -178,49 +188,52 @@ class Turns:
             return bool(await self._redis.exists(self.mailboxes.dedupe_key(step_of(question, Step.REFUSED))))
 
     async def waiting(self, conversation: Conversation) -> int:
-        """How many questions wait in this conversation, including the running one."""
-        async with guarded():
-            return int(await self._redis.llen(self.mailboxes.key("i", conversation)))
+        """How many questions wait in all lanes of this conversation, including the running ones."""
+        async with guarded(), self._redis.pipeline(transaction=False) as pipe:
+            for kind in "qi":
+                pipe.llen(self.mailboxes.key(kind, conversation))
+            return sum(await pipe.execute())
 
-    async def line(self, conversation: Conversation) -> tuple[tuple[Question, bytes], ...]:
-        """The waiting questions of this conversation with their entries, the running one first, up to the first that
-        can't be read."""
+    async def line(self, lane: Lane) -> tuple[tuple[Question, bytes], ...]:
+        """The waiting questions of this lane with their entries, the running one first, up to the first that can't be
+        read."""
         found: list[tuple[Question, bytes]] = []
-        for entry in await self._inbox(conversation):
-            questions = self._entries.questions(conversation, [entry])
+        for entry in await self._waiting(lane):
+            questions = self._entries.questions(lane.conversation, [entry])
             if not questions:
                 break
             found.append((questions[0], entry))
         return tuple(found)
 
     async def ahead(self, conversation: Conversation, question: Question) -> int | None:
-        """How many questions come before this one, including the running one; None if it no longer waits."""
-        entries = await self._inbox(conversation)
-        return next((place for place, entry in enumerate(entries) if has(entry, question.id)), None)
+        """How many questions must end before this one can begin; None if it no longer waits."""
+        found: int | None = await self.mailboxes.ahead(conversation, word=question.id)
+        return found
 
-    async def _inbox(self, conversation: Conversation) -> list[bytes]:
+    async def _waiting(self, lane: Lane) -> list[bytes]:
         async with guarded():
-            entries: list[Any] = await self._redis.lrange(self.mailboxes.key("i", conversation), 0, -1)
-        return entries
+            entries: list[Any] = await self._redis.lrange(self.mailboxes.key("q", lane.conversation), 0, -1)
+        return [each for each in entries if lane_name(each) == lane.name]
 
     async def stop(self, conversation: Conversation, turn: TurnId) -> bool:
         """Have this turn ended by the process that holds it; False if it does not run."""
         return bool(await self.mailboxes.stop(conversation, turn=turn))
 
-    async def claim(self, conversation: Conversation) -> Turn | None:
-        """The next turn of a conversation whose lease expired or was handed back; None if there is none to take.
+    async def claim(self, lane: Lane) -> Turn | None:
+        """The next turn of a lane whose lease expired or was handed back; None if there is none to take.
 
         If the question can't be read, because another version stored it or its key is missing, hands the turn back and
         raises Unreadable, so that another process can try. After `limits.unreadable` seconds the turn has a substitute
         for the question instead, which ends in a sentence.
         """
-        asked = time.monotonic()
-        reply = await self.mailboxes.claim(conversation)
+        asked, conversation, mailboxes = time.monotonic(), lane.conversation, self.mailboxes
+        old = mailboxes.key("i", conversation), mailboxes.old_leases(conversation)
+        reply = await mailboxes.claim(conversation, *old, lane=lane.name)
         return await self._turn(conversation, reply[1], asked) if reply[0] == b"CLAIMED" else None
 
-    async def lapsed(self, beginnings: Sequence[str] = ("",), at_most: int = 100) -> tuple[Conversation, ...]:
-        """Conversations whose lease expired and whose name begins with one of these; within a partition the earliest
-        expired first. A partition out of reach does not hide the others. Raises StoreError if all are out of reach."""
+    async def lapsed(self, beginnings: Sequence[str] = ("",), at_most: int = 100) -> tuple[Lane, ...]:
+        """Lanes whose lease expired and whose name begins with one of these; within a partition the earliest expired
+        first. A partition out of reach does not hide the others. Raises StoreError if all are out of reach."""
         spaces: dict[str, list[str]] = {}
         for beginning in beginnings:
             spaces.setdefault(self.spaces.prefix(beginning), []).append(beginning)
@@ -234,12 +247,16 @@ class Turns:
         if errors and (len(errors) == len(answers) or not isinstance(errors[0], StoreError)):
             raise errors[0]
         found = (name for names in answers if not isinstance(names, BaseException) for name in names)
-        return tuple(Conversation.named(name.decode("utf-8", "replace")) for name in found)
+        return tuple(Lane.named(name.decode("utf-8", "replace")) for name in found)
 
     async def renew(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> Renewed:
         """Prolong the lease and store the progress. Raises Stale if another process holds the lease."""
         found = await self.mailboxes.renew(
-            turn.conversation, fence=turn.fence, turn=turn.question.id, progress=progress_entry(progress)
+            turn.conversation,
+            self._ending(turn),
+            fence=turn.fence,
+            turn=turn.question.id,
+            progress=progress_entry(progress),
         )
         if not found:
             raise Stale(turn.question.id)
@@ -249,10 +266,10 @@ class Turns:
         """Queue the question of a running turn again, because the server lost it. Raises Stale."""
         found = await self.mailboxes.restore(
             turn.conversation,
-            self.mailboxes.question_key(turn.conversation, turn.question.id),
+            self._ending(turn),
             fence=turn.fence,
             turn=turn.question.id,
-            entry=self._entries.question(turn.conversation, turn.question),
+            entry=self._entries.question(turn.lane, turn.question),
             dedupe_ms=ms(self.limits.dedupe),
         )
         if not found:
@@ -261,18 +278,28 @@ class Turns:
     async def release(self, turn: Turn, progress: Progress = NOTHING_SHOWN) -> bool:
         """Hand an unfinished turn back, for any process to continue at once; False if it had ended or was lost."""
         found = await self.mailboxes.release(
-            turn.conversation, fence=turn.fence, turn=turn.question.id, progress=progress_entry(progress)
+            turn.conversation,
+            self._ending(turn),
+            fence=turn.fence,
+            turn=turn.question.id,
+            progress=progress_entry(progress),
         )
         return bool(found == 1)
 
     async def taken(self, turn: Turn) -> bool:
-        """Whether another process has taken over the conversation."""
-        key = self.mailboxes.key("c", turn.conversation)
+        """Whether another process has taken the turn over, and perhaps ended it."""
+        key = self.mailboxes.key("t", turn.conversation)
         async with guarded():
-            return bool(await self._redis.hget(key, "fence") != str(turn.fence).encode())
+            stored: Any = await self._redis.hget(key, turn.question.id)
+        return fence_of(stored) != turn.fence
+
+    def _ending(self, turn: Turn) -> str:
+        """The key that tells how the turn ended."""
+        return self.mailboxes.question_key(turn.conversation, turn.question.id)
 
     async def commit(self, turn: Turn, exchange: Exchange | None, messages: tuple[str, ...] = ()) -> Turn | None:
-        """End the turn and store its exchange, if any. Returns the next turn, which we then hold as well.
+        """End the turn and store its exchange, if any. Returns the turn that gets its place, which we then hold; it may
+        be another lane's.
 
         `messages`: those that show the reply; with them it can be regenerated. If another process holds the turn,
         raises Stale and writes nothing; if the question was deleted and there is something to store, QuestionDeleted.
@@ -288,7 +315,21 @@ class Turns:
         entries = turn.entries or (b"",) * len(turn.also)
         also = [each for other, entry in zip(turn.also, entries, strict=True) for each in (other.id, entry)]
         asked = time.monotonic()
-        reply = await self._commit(conversation, turn.fence, question.id, entry, turn.epoch, again, replaces, also)
+        limits = self.limits
+        reply = await self.mailboxes.commit(
+            conversation,
+            self._ending(turn),
+            fence=turn.fence,
+            turn=question.id,
+            exchange=entry,
+            epoch=turn.epoch,
+            keep=limits.exchanges,
+            again=again,
+            again_keep=limits.ended,
+            replaces=replaces,
+            dedupe_ms=ms(limits.dedupe),
+            also=also,
+        )
         if reply[0] == b"STALE":
             raise Stale(question.id)
         if reply[0] == b"DELETED":
@@ -300,7 +341,8 @@ class Turns:
 
     async def _turn(self, conversation: Conversation, state: Sequence[Any], asked: float) -> Turn:
         """The turn in a snapshot. Raises Unreadable (see `claim`)."""
-        entry, fence, attempts, epoch, progress, retracted, history = state
+        entry, lane_word, fence, attempts, epoch, progress, retracted, history = state
+        lane = Lane(conversation, lane_word.decode("utf-8", "replace"))
         also: tuple[Question, ...] = ()
         entries: tuple[bytes, ...] = ()
         try:
@@ -313,19 +355,17 @@ class Turns:
                 raise
             question, history = substitute(conversation, entry), ()
             # One sentence for all of them: nobody should wait as long for the next one as for this one.
-            entries = tuple(
-                each for each in (await self._inbox(conversation))[1:] if self._cant_read(conversation, each)
-            )
+            entries = tuple(each for each in (await self._waiting(lane))[1:] if self._cant_read(conversation, each))
             also = tuple(substitute(conversation, each) for each in entries)
         # A new answer continues in the messages of the old one.
         before = Progress(question.replaces.messages) if question.replaces else NOTHING_SHOWN
         return Turn(
-            conversation=conversation,
+            lane=lane,
             question=question,
             fence=int(fence),
             attempt=int(attempts),
             epoch=int(epoch),
-            history=self._entries.exchanges(conversation, history),
+            history=in_order(self._entries.exchanges(conversation, history)),
             progress=read_progress(progress, before),
             also=also,
             entries=entries,
@@ -339,28 +379,3 @@ class Turns:
         except Unreadable:
             return True
         return False
-
-    async def _commit(
-        self,
-        conversation: Conversation,
-        fence: int,
-        turn: str,
-        entry: bytes,
-        epoch: int,
-        again: bytes = b"",
-        replaces: str = "",
-        also: Sequence[str | bytes] = (),
-    ) -> Any:
-        limits = self.limits
-        return await self.mailboxes.commit(
-            conversation,
-            fence=fence,
-            turn=turn,
-            exchange=entry,
-            epoch=epoch,
-            keep=limits.exchanges,
-            again=again,
-            again_keep=limits.ended,
-            replaces=replaces,
-            also=also,
-        )

@@ -4,7 +4,7 @@ import uuid
 from contextlib import suppress
 
 from core.access.admission import Admission
-from core.domain.conversation import Conversation
+from core.domain.conversation import Lane
 from core.domain.errors import StoreError
 from core.domain.options import Overlap
 from core.domain.ports import Surface, full
@@ -12,7 +12,7 @@ from core.domain.question import Question
 from core.domain.turn_id import Step, step_of
 from core.reply.notices import say, send_ephemeral
 from core.settings.parameters import DAY_SECONDS, ChannelSettings
-from core.settings.routing import conversation_of
+from core.settings.routing import conversation_of, lane_of
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
 from core.store.turns import Acceptance, Claimed, Full, Queued, Refused, Turns
@@ -52,22 +52,22 @@ class Inbox:
                 self._background.start(send_ephemeral(self._surface(question, settings), sentence))
             return Refused(sentence)
         question = self._admission.judged(question)
-        conversation = conversation_of(question, settings)
-        acceptance = await self._queue(question, conversation, settings)
+        lane = lane_of(question, settings)
+        acceptance = await self._queue(question, lane, settings)
         if self._runner.closing:
             return acceptance
         match acceptance:
             case Claimed(turn) if turn.question.id != question.id:
-                self._show_waiting(question, conversation, settings)
+                self._show_waiting(question, lane, settings)
             case Queued():
-                self._show_waiting(question, conversation, settings)
+                self._show_waiting(question, lane, settings)
                 if settings.overlap is Overlap.INTERRUPT and not question.replaces:
-                    await self._interrupt(conversation, question)
+                    await self._interrupt(lane, question)
             case Full(waiting) if not (question.replaces or question.continues):  # a button's caller tells the person
                 self._background.start(say(self._surface(question, settings), full(waiting)))
         return acceptance
 
-    async def _queue(self, question: Question, conversation: Conversation, settings: ChannelSettings) -> Acceptance:
+    async def _queue(self, question: Question, lane: Lane, settings: ChannelSettings) -> Acceptance:
         """Queue a question that may be asked, and run the turn that this claims. Raises StoreError."""
         known = question.id in self._accepted
         self._accepted.add(question.id)  # before the step: the turn may begin before the step's answer arrives
@@ -75,7 +75,9 @@ class Inbox:
         acceptance: Acceptance | None = None
         try:
             claim = self._runner.has_room
-            acceptance = await self._turns.accept(conversation, question, uuid.uuid4().hex, keep, claim=claim)
+            acceptance = await self._turns.accept(
+                lane, question, uuid.uuid4().hex, keep, parallel=settings.parallel, claim=claim
+            )
         finally:
             if not (known or isinstance(acceptance, Claimed | Queued)):
                 self._accepted.discard(question.id)
@@ -93,22 +95,22 @@ class Inbox:
         conversation = conversation_of(question, await self._settings.of(question.place))
         return await self._turns.known(conversation, question.id)
 
-    async def _interrupt(self, conversation: Conversation, question: Question) -> None:
-        """End the running answer in favour of a newer question. Best effort: the newer one is answered in any case."""
+    async def _interrupt(self, lane: Lane, question: Question) -> None:
+        """End the lane's running answer in favour of a newer question. Best effort: that one is answered anyway."""
         with suppress(StoreError):
-            running = await self._records.running(conversation)
+            running = await self._records.running_in(lane)
             if running and running.question.id != question.id:
-                await self._turns.stop(conversation, running.question.id)
+                await self._turns.stop(lane.conversation, running.question.id)
 
     def _surface(self, question: Question, settings: ChannelSettings) -> Surface:
         return self._surfaces.reply(question, settings, adopted=question.id not in self._accepted)
 
-    def _show_waiting(self, question: Question, conversation: Conversation, settings: ChannelSettings) -> None:
+    def _show_waiting(self, question: Question, lane: Lane, settings: ChannelSettings) -> None:
         if question.replaces:  # the old answer stays on screen until the new turn begins
             return
 
         async def accept_again(lost: Question) -> None:
-            await self._queue(lost, conversation, settings)
+            await self._queue(lost, lane, settings)
 
         surface = self._surface(question, settings)
-        self._background.start(self._accepted.wait(question, conversation, surface, accept_again))
+        self._background.start(self._accepted.wait(question, lane.conversation, surface, accept_again))

@@ -57,7 +57,7 @@ from functools import partial
 from itertools import takewhile
 
 from core.access.admission import UNLIMITED, Quota
-from core.domain.conversation import Conversation
+from core.domain.conversation import Conversation, Lane
 from core.domain.errors import PlatformError, QuestionDeleted, Stale, StoreError
 from core.domain.options import Overlap
 from core.domain.ports import NO_STATUS, Surface
@@ -111,7 +111,7 @@ class TurnRunner:
         self._quota = quota
         self._drain_seconds, self._handover_seconds = drain_seconds, handover_seconds
         self._attempts, self._at_once = attempts, at_once
-        self._running: dict[asyncio.Task[None], Conversation] = {}
+        self._running: dict[asyncio.Task[None], Lane] = {}
         self._takeover = Takeover(turns, surfaces)
         self.closing = False  # nothing new begins
         self._group: asyncio.TaskGroup
@@ -152,23 +152,25 @@ class TurnRunner:
         return not (self.closing or self._takeover.backlog or len(self._running) >= self._at_once)
 
     def run(self, turn: Turn, settings: ChannelSettings | None = None) -> None:
-        """Run a claimed turn, and after it those that wait in its conversation. `settings`: if already read."""
-        self._running[task := self._group.create_task(self._run_conversation(turn, settings))] = turn.conversation
+        """Run a claimed turn, and after it those that get its place. `settings`: if already read."""
+        self._running[task := self._group.create_task(self._run_turns(turn, settings))] = turn.lane
         task.add_done_callback(self._on_done)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
-        self._takeover.hint()  # a waiting conversation now has room
+        self._takeover.hint()  # a waiting lane now has room
 
-    def _wanted(self, conversation: Conversation) -> bool:
-        """Whether to take over a conversation that nobody holds. Not one of ours whose lease ran out while Redis was
-        away: its holder renews it."""
-        return len(self._running) < self._at_once and conversation not in self._running.values()
+    def _wanted(self, lane: Lane) -> bool:
+        """Whether to take over a lane that nobody holds. Not one of ours whose lease ran out while Redis was away: its
+        holder renews it."""
+        return len(self._running) < self._at_once and lane not in self._running.values()
 
-    async def _run_conversation(self, first: Turn, settings: ChannelSettings | None) -> None:
-        """Run the turns of one conversation one after the other, until none waits."""
-        turn = first
+    async def _run_turns(self, first: Turn, settings: ChannelSettings | None) -> None:
+        """Run turns of one conversation one after the other, until none waits for a place."""
+        turn, task = first, asyncio.current_task()
+        assert task
         while True:
+            self._running[task] = turn.lane
             try:
                 try:
                     following = await self._run_turn(turn, settings)
@@ -278,7 +280,7 @@ class TurnRunner:
         head = turn.question
         if settings.overlap is Overlap.QUEUE or not head.is_plain:
             return turn
-        line = await self._turns.line(turn.conversation)
+        line = await self._turns.line(turn.lane)
         behind = tuple(takewhile(lambda each: each[0].is_plain and each[0].place == head.place, line[1:]))
         also = tuple(question for question, _ in behind)
         for each in also:

@@ -1,4 +1,4 @@
-"""Takeover: finds conversations that a dead or stopped process left behind, and goes on with them."""
+"""Takeover: finds lanes that a dead or stopped process left behind, or that wait for one with room, and goes on."""
 
 import asyncio
 import logging
@@ -8,17 +8,17 @@ from contextlib import suppress
 from cachetools import TTLCache
 
 from core import metrics
-from core.domain.conversation import Conversation
+from core.domain.conversation import Lane
 from core.domain.errors import StoreError
 from core.settings.encryption import Unreadable
 from core.store.turns import Turn, Turns
 
 log = logging.getLogger(__name__)
 
-# When to try a conversation again whose next question this process can't read; processes that can go first.
+# When to try a lane again whose next question this process can't read; processes that can go first.
 UNREADABLE_RETRY_SECONDS = 30.0
-_MAX_UNREADABLE = 10_000  # conversations kept in memory
-_AT_MOST = 100  # conversations looked at in one round
+_MAX_UNREADABLE = 10_000  # lanes kept in memory
+_AT_MOST = 100  # lanes looked at in one round
 
 
 class Takeover:
@@ -27,16 +27,16 @@ class Takeover:
     def __init__(self, turns: Turns, platforms: Iterable[str]) -> None:
         self._turns = turns
         self._platforms = tuple(platforms)
-        # Conversations whose next question can't be read here, or whose keys are damaged, until they are tried again.
-        self._unreadable: TTLCache[Conversation, None] = TTLCache(_MAX_UNREADABLE, UNREADABLE_RETRY_SECONDS)
-        self.backlog = False  # some conversations wait, but this process has no room for them
+        # Lanes whose next question can't be read here, or whose keys are damaged, until they are tried again.
+        self._unreadable: TTLCache[Lane, None] = TTLCache(_MAX_UNREADABLE, UNREADABLE_RETRY_SECONDS)
+        self.backlog = False  # some lanes wait, but this process has no room for them
         self._free = asyncio.Event()
         self._closing = asyncio.Event()
 
-    def hint(self, conversation: Conversation | None = None) -> None:
-        """Look now: somebody handed a conversation back or stopped it, or there is room again. A hint may get lost."""
-        if conversation:
-            self._unreadable.pop(conversation, None)
+    def hint(self, lane: Lane | None = None) -> None:
+        """Look now: somebody handed a lane back or stopped its turn, or there is room again. A hint may get lost."""
+        if lane:
+            self._unreadable.pop(lane, None)
         self._free.set()
 
     def close(self) -> None:
@@ -44,8 +44,8 @@ class Takeover:
         self._closing.set()
         self._free.set()
 
-    async def run(self, wanted: Callable[[Conversation], bool], serve: Callable[[Turn], object]) -> None:
-        """Until closed, `serve` every turn that nobody holds in conversations that are `wanted`."""
+    async def run(self, wanted: Callable[[Lane], bool], serve: Callable[[Turn], object]) -> None:
+        """Until closed, `serve` every turn that nobody holds in lanes that are `wanted`."""
         pause = min(1.0, self._turns.limits.lease / 4)
         trouble = ""
         while not self._closing.is_set():
@@ -59,11 +59,11 @@ class Takeover:
                     trouble, lapsed = "", ()
                     await _wait(self._closing, self._turns.limits.lease / 2)
                 self.backlog = False
-                for conversation in lapsed:
-                    if self._closing.is_set() or conversation in self._unreadable:
+                for lane in lapsed:
+                    if self._closing.is_set() or lane in self._unreadable:
                         continue
-                    if wanted(conversation):
-                        await self._take(conversation, serve)
+                    if wanted(lane):
+                        await self._take(lane, serve)
                     else:
                         self.backlog = True
             except StoreError as error:
@@ -73,20 +73,20 @@ class Takeover:
             if not self._closing.is_set():
                 await _wait(self._free, pause)
 
-    async def _take(self, conversation: Conversation, serve: Callable[[Turn], object]) -> None:
+    async def _take(self, lane: Lane, serve: Callable[[Turn], object]) -> None:
         try:
-            turn = await self._turns.claim(conversation)
+            turn = await self._turns.claim(lane)
         except Unreadable:
-            self._unreadable[conversation] = None
+            self._unreadable[lane] = None
             return
         except StoreError:
-            self._unreadable[conversation] = None  # if its keys are damaged, it must not keep us from the others
+            self._unreadable[lane] = None  # if its keys are damaged, it must not keep us from the others
             raise
         except Exception:
-            log.exception("can't take over %s", conversation)
-            self._unreadable[conversation] = None
+            log.exception("can't take over %s", lane)
+            self._unreadable[lane] = None
             return
-        self._unreadable.pop(conversation, None)
+        self._unreadable.pop(lane, None)
         if turn is None:
             return
         log.info("taking over %s, attempt %d", turn.question.id, turn.attempt)

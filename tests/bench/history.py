@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from redis.asyncio import Redis
 
-from core.domain.conversation import Author, Conversation, Exchange, Place
+from core.domain.conversation import Author, Conversation, Exchange, Lane, Place
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.settings.encryption import NO_ENCRYPTION
@@ -109,7 +109,7 @@ async def _turns(redis: "Redis", conversations: list[str], reading: Retention, w
         name = f"bench/{next(NUMBERS)}"
         mention = Question(TurnId(name), Place("bench", "W", "C"), ANN, EXCHANGE.question, message="q")
         start = time.perf_counter()
-        accepted = await accepting.accept(Conversation(conversation), mention, name)
+        accepted = await accepting.accept(Lane(Conversation(conversation)), mention, name)
         assert isinstance(accepted, Claimed)
         assert len(accepted.turn.history) > 0
         await committing.commit(accepted.turn, replace(EXCHANGE, turn=TurnId(name)))

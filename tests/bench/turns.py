@@ -1,6 +1,6 @@
 """A turn without Redis: the assistant answers a mention on a surface, and nothing stores its progress."""
 
-from core.domain.conversation import Conversation, Exchange
+from core.domain.conversation import Conversation, Exchange, Lane
 from core.domain.page import Page
 from core.domain.ports import Surface
 from core.domain.progress import NOTHING_SHOWN, Progress
@@ -27,5 +27,5 @@ async def answered(
     assistant: Assistant, mention: Question, settings: ChannelSettings, surface: Surface
 ) -> Exchange | None:
     """Answer completely, in a conversation of its own."""
-    turn = Turn(Conversation(mention.id), mention, 1, 1, 0, (), NOTHING_SHOWN)
+    turn = Turn(Lane(Conversation(mention.id)), mention, 1, 1, 0, (), NOTHING_SHOWN)
     return (await assistant.answer(turn, settings, surface, _Nobody())).exchange

@@ -139,7 +139,7 @@ async def kept(world: ChaosWorld) -> tuple[Kept, ...]:
 
 async def waiting(world: ChaosWorld) -> int:
     """How many questions wait or run."""
-    keys = [key async for key in world.store.client.scan_iter("nb:*:[iq]:*", count=1000)]
+    keys = [key async for key in world.store.client.scan_iter("nb:*:q:*", count=1000)]
     return sum([await world.store.client.llen(key) for key in keys])
 
 

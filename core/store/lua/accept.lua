@@ -1,35 +1,39 @@
--- accept: queue a question once, and claim its conversation if nobody holds it.
+-- accept: queue a question once, and claim the lane that waits longest if a place is free.
 -- KEYS: DEDUPE
--- ARGV: REQUEST ENTRY DEDUPE_MS INBOX_LIMIT KEEP_MS CLAIM
-local DEDUPE = KEYS[8]
-local REQUEST, ENTRY, DEDUPE_MS, INBOX_LIMIT, KEEP_MS, CLAIM =
-  ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11]
+-- ARGV: REQUEST ENTRY DEDUPE_MS INBOX_LIMIT KEEP_MS PARALLEL CLAIM
+local DEDUPE = KEYS[9]
+local REQUEST, ENTRY, DEDUPE_MS, INBOX_LIMIT = ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+local KEEP_MS, PARALLEL, CLAIM = ARGV[10], ARGV[11], ARGV[12]
 
+local id = string.match(ENTRY, '^([^,|]*)')
 local known = redis.call('GET', DEDUPE)
 if known then
   -- Our own retry after a lost answer gets that answer again; any other delivery is a duplicate.
   if known ~= REQUEST then return {'DUPLICATE'} end
-  if redis.call('HGET', CONV, 'request') == REQUEST and held() then return {'CLAIMED', snapshot()} end
-  local _, place = entry(INBOX, string.match(ENTRY, '^([^,|]*)'))
-  return {'QUEUED', place or 0}
+  local claimed = claimed_by('request', REQUEST)
+  if claimed and held(claimed) then return {'CLAIMED', snapshot(claimed)} end
+  return {'QUEUED', ahead(id) or 0}
 end
-local waiting = redis.call('LLEN', INBOX)
-if waiting >= INBOX_LIMIT then return {'FULL', waiting} end
+local waiting, in_lane = redis.call('LRANGE', LINE, 0, -1), 0
+for _, each in ipairs(waiting) do
+  if lane_of(each) == lane_of(ENTRY) then in_lane = in_lane + 1 end
+end
+if in_lane >= INBOX_LIMIT then return {'FULL', in_lane} end
+if #waiting >= INBOX_LIMIT * tonumber(PARALLEL) then return {'FULL', #waiting} end
 redis.call('SET', DEDUPE, REQUEST, 'PX', DEDUPE_MS)
--- Where nothing waits, nothing runs: what is left of a turn whose question the server lost is not this question's. Its
--- answer would overwrite that turn's messages. (A full server must refuse the write before this one.)
-if waiting == 0 then redis.call('HDEL', CONV, 'progress', 'attempts', 'unread') end
-redis.call('RPUSH', INBOX, ENTRY)
+-- A turn of this name was another delivery's, whose question the server lost: its answer would overwrite that turn's
+-- messages. (A full server must refuse the write before this one.)
+forget_turn(ENTRY)
+redis.call('RPUSH', LINE, ENTRY)
 TTL_MS = tonumber(KEEP_MS)
-redis.call('HSET', CONV, 'keep', KEEP_MS)
+redis.call('HSET', CONV, 'keep', KEEP_MS, 'parallel', PARALLEL)
 keep()
-if held() then return {'QUEUED', waiting} end
-if CLAIM == '0' then
-  redis.call('ZADD', LEASES, 'NX', now(), NAME)
-  redis.call('PEXPIRE', LEASES, LONGEST_MS)
-  redis.call('PUBLISH', SPACE .. ':free', NAME)
-  return {'QUEUED', waiting}
+local found = CLAIM == '1' and next_head()
+if not found then
+  offer()
+  return {'QUEUED', ahead(id)}
 end
-redis.call('HSET', CONV, 'request', REQUEST)
--- If others still wait, the lease has expired: the claim is for the head of the inbox, which is not this question.
-return {'CLAIMED', claim()}
+-- Another lane may wait longer, as when a process died: then the claim is for that one.
+local turn = claim(found, REQUEST)
+offer()
+return {'CLAIMED', turn}

@@ -1,9 +1,51 @@
--- claim: take over a conversation whose lease expired or was handed back.
-if held() then return {'HELD'} end
-if redis.call('LLEN', INBOX) == 0 then
-  redis.call('ZREM', LEASES, NAME)
+-- claim: take over a lane whose lease expired or was handed back.
+-- KEYS: OLD_LINE OLD_LEASES
+-- ARGV: LANE
+local OLD_LINE, OLD_LEASES = KEYS[9], KEYS[10]
+local LANE = ARGV[6]
+
+-- A version without lanes had one line and one lease for each conversation. What it left goes into this line, in front.
+local function adopt()
+  local left = redis.call('LRANGE', OLD_LINE, 0, -1)
+  if #left == 0 then
+    redis.call('ZREM', OLD_LEASES, NAME)
+    return
+  end
+  local lease, time = tonumber(redis.call('ZSCORE', OLD_LEASES, NAME) or 0), now()
+  if lease > time and lease <= time + 2 * LEASE_MS then return end
+  for _, each in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
+    if lane_of(each) == LANE then return end -- a running turn stays the head of its lane
+  end
+  even_when_full()
+  for i = #left, 1, -1 do redis.call('LPUSH', LINE, left[i]) end
+  local state = redis.call('HMGET', CONV, 'attempts', 'progress', 'retract', 'stop')
+  local turn = {attempts = tonumber(state[1] or 0), fence = '0', lease = LEASE_MS, progress = state[2] or nil}
+  turn.retract, turn.stop = state[3] and has(left[1], state[3]) or nil, state[4] and has(left[1], state[4]) or nil
+  store(left[1], turn)
+  redis.call('DEL', OLD_LINE)
+  redis.call('ZREM', OLD_LEASES, NAME)
+  redis.call('HDEL', CONV, 'attempts', 'progress', 'retract', 'stop', 'request', 'done', 'free', 'unread', 'lost', 'lease')
+end
+
+if LANE == '' then adopt() end
+local head
+for _, each in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
+  if lane_of(each) == LANE then head = each; break end
+end
+if not head then
+  redis.call('ZREM', LANES, named(LANE))
+  offer()
   return {'EMPTY'}
 end
-even_when_full()
-redis.call('HDEL', CONV, 'request') -- a retry of the claim that we take over from no longer gets a turn
-return {'CLAIMED', claim()}
+if held(head) then return {'HELD'} end
+local heads, places = waiting_heads()
+for i = 1, math.min(#heads, places) do
+  if heads[i] == head then
+    even_when_full()
+    local turn = claim(head)
+    offer()
+    return {'CLAIMED', turn}
+  end
+end
+redis.call('ZREM', LANES, named(LANE)) -- others wait longer; it gets its place from whoever ends
+return {'HELD'}

@@ -1,59 +1,64 @@
--- commit: end the turn at the head of the inbox, store its exchange, and take the next turn or release the lease.
--- ARGV: FENCE TURN EXCHANGE EPOCH KEEP AGAIN AGAIN_KEEP REPLACES ALSO...
+-- commit: end a turn, store its exchange, and hand its place to the lane that waits longest.
+-- KEYS: ENDING
+-- ARGV: FENCE TURN EXCHANGE EPOCH KEEP AGAIN AGAIN_KEEP REPLACES DEDUPE_MS ALSO...
+local ENDING = KEYS[9]
 local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
-local AGAIN, AGAIN_KEEP, REPLACES = ARGV[11], tonumber(ARGV[12]), ARGV[13]
-local ALSO = 14 -- from here on: the other questions answered with this one, each with its entry at that time
+local AGAIN, AGAIN_KEEP, REPLACES, DEDUPE_MS = ARGV[11], tonumber(ARGV[12]), ARGV[13], ARGV[14]
+local ALSO = 15 -- from here on: the other questions answered with this one, each with its entry at that time
 
-local ours = running(TURN)
--- A question may be accepted again after its first delivery is forgotten: then the running turn is not done.
-local done = not ours and redis.call('HGET', CONV, 'done') == TURN
-if not holds(FENCE) or not (ours or done) then return {done and 'IDLE' or 'STALE'} end
--- A retry after a lost answer finds the turn done and only returns what comes next.
-if not done then
-  -- Deleted after the holder looked the last time: it must take the reply away, and commits once more without it.
-  if (EXCHANGE ~= '' or AGAIN ~= '') and redis.call('HGET', CONV, 'retract') == TURN then return {'DELETED'} end
+local how, mine, ours = standing(TURN, FENCE, ENDING)
+if how == 'stale' or how == 'lost' then return {'STALE'} end
+-- A retry after a lost answer finds the turn ended and only returns what its first attempt took.
+if how == 'ended' then
+  local taken, turn = claimed_by('after', TURN)
+  if not taken then return {'IDLE'} end
   even_when_full()
-  redis.call('LPOP', INBOX)
-  for i = ALSO, #ARGV, 2 do
-    local answered = entry(INBOX, ARGV[i])
-    if not answered then
-      EXCHANGE, AGAIN = '', '' -- deleted meanwhile: do not store what quotes it
-    elseif ARGV[i + 1] == '' or answered == ARGV[i + 1] then
-      redis.call('LREM', INBOX, 1, answered) -- one edited meanwhile keeps its place and gets its own answer
-    end
-  end
-  redis.call('HSET', CONV, 'done', TURN, 'attempts', 0)
-  redis.call('HDEL', CONV, 'progress', 'request', 'stop', 'retract', 'unread', 'lost')
-  -- A regenerated answer replaces the old one, which is no longer on screen; if there is no new one, it still is.
-  local place
-  if REPLACES ~= '' then
-    local old, at = entry(HISTORY, REPLACES)
-    place = at
-    local known = entry(ENDED, REPLACES)
-    if known and (EXCHANGE ~= '' or not old) then redis.call('LREM', ENDED, 1, known) end
-  end
-  -- After a reset, do not store an answer that was begun before it.
-  if EPOCH == (redis.call('HGET', CONV, 'epoch') or '0') then
-    if EXCHANGE ~= '' and place then
-      redis.call('LSET', HISTORY, place, EXCHANGE)
-    elseif EXCHANGE ~= '' then
-      redis.call('RPUSH', HISTORY, EXCHANGE)
-      redis.call('LTRIM', HISTORY, -KEEP, -1)
-    end
-    if AGAIN ~= '' then
-      redis.call('LPUSH', ENDED, AGAIN)
-      redis.call('LTRIM', ENDED, 0, AGAIN_KEEP - 1)
-    end
-  end
-  forget_aged()
-  if redis.call('LLEN', INBOX) > 0 then redis.call('HINCRBY', CONV, 'attempts', 1) end
+  if turn.free then turn.free, turn.attempts = nil, turn.attempts + 1 end -- also what was handed back meanwhile
+  store(taken, turn)
+  lease(taken)
+  return {'NEXT', snapshot(taken)}
 end
-if redis.call('LLEN', INBOX) == 0 then
-  redis.call('ZREM', LEASES, NAME)
-  keep()
-  return {'IDLE'}
+-- Deleted after the holder looked the last time: it must take the reply away, and commits once more without it.
+if (EXCHANGE ~= '' or AGAIN ~= '') and ours.retract then return {'DELETED'} end
+even_when_full()
+redis.call('LREM', LINE, 1, mine)
+forget_turn(mine)
+redis.call('SET', ENDING, 'ended/' .. FENCE, 'PX', DEDUPE_MS)
+for i = ALSO, #ARGV, 2 do
+  local answered = entry(LINE, ARGV[i])
+  if not answered then
+    EXCHANGE, AGAIN = '', '' -- deleted meanwhile: do not store what quotes it
+  elseif ARGV[i + 1] == '' or answered == ARGV[i + 1] then
+    redis.call('LREM', LINE, 1, answered) -- one edited meanwhile keeps its place and gets its own answer
+    forget_turn(answered)
+  end
 end
-redis.call('HDEL', CONV, 'free') -- a repeated commit takes back what was handed back under this token
-redis.call('ZADD', LEASES, now() + LEASE_MS, NAME)
+-- A regenerated answer replaces the old one, which is no longer on screen; if there is no new one, it still is.
+local place
+if REPLACES ~= '' then
+  local old, at = entry(HISTORY, REPLACES)
+  place = at
+  local known = entry(ENDED, REPLACES)
+  if known and (EXCHANGE ~= '' or not old) then redis.call('LREM', ENDED, 1, known) end
+end
+-- After a reset, do not store an answer that was begun before it.
+if EPOCH == (redis.call('HGET', CONV, 'epoch') or '0') then
+  if EXCHANGE ~= '' and place then
+    redis.call('LSET', HISTORY, place, EXCHANGE)
+  elseif EXCHANGE ~= '' then
+    redis.call('RPUSH', HISTORY, EXCHANGE)
+    redis.call('LTRIM', HISTORY, -KEEP, -1)
+  end
+  if AGAIN ~= '' then
+    redis.call('LPUSH', ENDED, AGAIN)
+    redis.call('LTRIM', ENDED, 0, AGAIN_KEEP - 1)
+  end
+end
+forget_aged()
+redis.call('ZREM', LANES, named(lane_of(mine)))
+local found = next_head()
+local following = found and claim(found, nil, TURN)
+offer()
 keep()
-return {'NEXT', snapshot()}
+if not found then return {'IDLE'} end
+return {'NEXT', following}

@@ -1,8 +1,8 @@
 -- Shared by the steps of mailbox.py. Every step gets the same first keys, all in one slot, and first arguments.
--- KEYS: CONV INBOX HISTORY ENDED LEASES IN_CHANNEL IN_WORKSPACE
+-- KEYS: CONV LINE TURNS HISTORY ENDED LANES IN_CHANNEL IN_WORKSPACE
 -- ARGV: NAME LEASE_MS LONGEST_MS WINDOW WINDOW_BYTES
-local CONV, INBOX, HISTORY, ENDED, LEASES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local IN_CHANNEL, IN_WORKSPACE = KEYS[6], KEYS[7]
+local CONV, LINE, TURNS, HISTORY, ENDED, LANES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local IN_CHANNEL, IN_WORKSPACE = KEYS[7], KEYS[8]
 local NAME, LEASE_MS, LONGEST_MS, WINDOW, WINDOW_BYTES =
   ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 -- The part of Redis that belongs to this bot: its keys and signals begin with it.
@@ -14,14 +14,6 @@ local TTL_MS = tonumber(redis.call('HGET', CONV, 'keep') or LONGEST_MS)
 local function now()
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
-
--- Whether somebody holds the conversation. A lease that ends much later than its own length allows was given before the
--- server's clock was set back, and would hold the conversation for as long as the clock jumped: it is none.
-local function held()
-  local lease, time = tonumber(redis.call('ZSCORE', LEASES, NAME) or 0), now()
-  local length = tonumber(redis.call('HGET', CONV, 'lease') or LEASE_MS)
-  return lease > time and lease <= time + 2 * length
 end
 
 -- A Redis whose memory is full refuses commands that may need more of it, unless the script has already written
@@ -38,19 +30,125 @@ local function index(key, left)
 end
 
 local function keep()
-  for _, key in ipairs({CONV, INBOX, HISTORY, ENDED}) do redis.call('PEXPIRE', key, TTL_MS) end
-  redis.call('PEXPIRE', LEASES, LONGEST_MS)
+  for _, key in ipairs({CONV, LINE, TURNS, HISTORY, ENDED}) do redis.call('PEXPIRE', key, TTL_MS) end
+  redis.call('PEXPIRE', LANES, LONGEST_MS)
   index(IN_CHANNEL, TTL_MS)
   index(IN_WORKSPACE, TTL_MS)
 end
 
--- Whether this is one of the words of an entry, which come before the bar. An entry whose words can't be read is named
--- by its digest.
+-- The words of an entry, which come before the bar; nil if they can't be read.
+local function words(entry)
+  return string.match(entry, '^([^|]*)|')
+end
+
+-- Whether this is one of the words of an entry. An entry whose words can't be read is named by its digest.
 local function has(entry, word)
   if string.sub(word, 1, 11) == 'unreadable/' then return word == 'unreadable/' .. redis.sha1hex(entry) end
-  local words = string.match(entry, '^([^|]*)|')
-  return words and string.find(',' .. words .. ',', ',' .. word .. ',', 1, true) ~= nil
+  local found = words(entry)
+  return found and string.find(',' .. found .. ',', ',' .. word .. ',', 1, true) ~= nil
 end
+
+-- The entry of a list that has this word, and its index.
+local function entry(list, word)
+  for i, found in ipairs(redis.call('LRANGE', list, 0, -1)) do
+    if has(found, word) then return found, i - 1 end
+  end
+end
+
+-- Lanes -------------------------------------------------------------------------------------------------------------
+-- The line holds the questions of all lanes in order of arrival. Each entry names its lane; the first of a lane is its
+-- head. A lane is held while the lease of its head has not ended, and PARALLEL lanes may be held at once.
+
+local function lane_of(found)
+  return string.match(words(found) or '', ',%^([^,]*)') or ''
+end
+
+-- The name of a lane among those of all conversations.
+local function named(lane)
+  return lane == '' and NAME or NAME .. '/lane/' .. lane
+end
+
+-- The name of an entry's turn.
+local function turn_id(found)
+  return string.match(found, '^([^,|]+)[^|]*|') or redis.sha1hex(found)
+end
+
+-- What is known of an entry's turn since its first claim; nil before that.
+local function turn_of(found)
+  local known = redis.call('HGET', TURNS, turn_id(found))
+  return known and cjson.decode(known) or nil
+end
+
+local function store(found, turn)
+  redis.call('HSET', TURNS, turn_id(found), cjson.encode(turn))
+end
+
+local function forget_turn(found)
+  redis.call('HDEL', TURNS, turn_id(found))
+end
+
+-- Whether somebody holds the lane with this head. A lease that ends much later than its own length allows was given
+-- before the server's clock was set back, and would hold the lane for as long as the clock jumped: it is none.
+local function held(head)
+  local lease, time = tonumber(redis.call('ZSCORE', LANES, named(lane_of(head))) or 0), now()
+  if lease <= time then return false end
+  local turn = turn_of(head)
+  return lease <= time + 2 * (turn and turn.lease or LEASE_MS)
+end
+
+-- The heads of the lanes in order of arrival: those that wait for a place, and how many more places there are.
+local function waiting_heads()
+  local seen, heads, places = {}, {}, tonumber(redis.call('HGET', CONV, 'parallel') or 1)
+  for _, found in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
+    local lane = lane_of(found)
+    if not seen[lane] then
+      seen[lane] = true
+      if held(found) then places = places - 1 else heads[#heads + 1] = found end
+    end
+  end
+  return heads, math.max(0, places)
+end
+
+-- The head of the lane of this entry.
+local function head_of(found)
+  for _, each in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
+    if lane_of(each) == lane_of(found) then return each end
+  end
+end
+
+-- Let others know of a lane that nobody holds.
+local function publish_free(lane)
+  redis.call('PUBLISH', SPACE .. ':free', named(lane))
+end
+
+-- Whoever waits while a place is free must be found by those that look for work: as many lanes as there are places, the
+-- one that waits longest first. Called at the end of each step that may leave a place free.
+local function offer()
+  local heads, places = waiting_heads()
+  for i = 1, math.min(#heads, places) do
+    local lane = lane_of(heads[i])
+    if redis.call('ZADD', LANES, 'NX', now(), named(lane)) == 1 then publish_free(lane) end
+  end
+  redis.call('PEXPIRE', LANES, LONGEST_MS)
+end
+
+-- How many questions must end before this one can begin.
+local function ahead(word)
+  local mine, before = nil, {}
+  for _, found in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
+    if has(found, word) then mine = found; break end
+    before[lane_of(found)] = (before[lane_of(found)] or 0) + 1
+  end
+  if not mine then return nil end
+  if before[lane_of(mine)] then return before[lane_of(mine)] end
+  if held(mine) then return 0 end
+  local heads, places = waiting_heads()
+  for place, head in ipairs(heads) do
+    if head == mine then return math.max(0, place - places) end
+  end
+end
+
+-- History -----------------------------------------------------------------------------------------------------------
 
 -- Whether an exchange is older than this conversation keeps its history.
 local function aged(exchange)
@@ -85,60 +183,84 @@ local function newest()
   return entries
 end
 
--- All that a turn needs: the question at the head of the inbox and what is known about it.
-local function snapshot()
-  local state = redis.call('HMGET', CONV, 'fence', 'attempts', 'epoch', 'progress', 'retract')
-  local head = redis.call('LINDEX', INBOX, 0)
+-- Turns -------------------------------------------------------------------------------------------------------------
+-- A turn begins with the first claim of a question and ends with its commit. Whoever claimed it last has the newest
+-- fencing token, and nobody else can write.
+
+-- All that a turn needs: its question and what is known about it.
+local function snapshot(found)
+  local turn = turn_of(found)
   return {
-    head, tonumber(state[1]), tonumber(state[2]), tonumber(state[3] or '0'), state[4] or '',
-    state[5] and has(head, state[5]) and 1 or 0, newest(),
+    found, lane_of(found), tonumber(turn.fence), turn.attempts, tonumber(redis.call('HGET', CONV, 'epoch') or '0'),
+    turn.progress or '', turn.retract and 1 or 0, newest(),
   }
 end
 
--- Take the lease under a new fencing token; the previous holder can no longer write. The token is the time in µs: a
--- server that lost its last writes (a failover, a crash between two fsyncs) must not issue a token that is in use.
-local function claim()
+local function lease(found)
+  redis.call('ZADD', LANES, now() + LEASE_MS, named(lane_of(found)))
+  redis.call('PEXPIRE', LANES, LONGEST_MS)
+end
+
+-- Take a lane under a new fencing token. The token is the time in µs: a server that lost its last writes (a failover, a
+-- crash between two fsyncs) must not issue a token that is in use. REQUEST is the call that claims, AFTER the turn whose
+-- commit does: if the answer gets lost, its repetition finds the turn by them.
+local function claim(found, request, after)
   local time, last = redis.call('TIME'), tonumber(redis.call('HGET', CONV, 'fence') or 0)
-  local fence = math.max(last + 1, tonumber(time[1]) * 1000000 + tonumber(time[2]))
-  redis.call('HSET', CONV, 'fence', string.format('%.0f', fence))
-  redis.call('HSET', CONV, 'lease', LEASE_MS)
-  redis.call('HINCRBY', CONV, 'attempts', 1)
-  redis.call('ZADD', LEASES, now() + LEASE_MS, NAME)
+  local turn = turn_of(found) or {attempts = 0}
+  turn.fence = string.format('%.0f', math.max(last + 1, tonumber(time[1]) * 1000000 + tonumber(time[2])))
+  turn.attempts, turn.lease, turn.request, turn.after, turn.free = turn.attempts + 1, LEASE_MS, request, after, nil
+  redis.call('HSET', CONV, 'fence', turn.fence)
+  store(found, turn)
+  lease(found)
   keep()
-  return snapshot()
+  return snapshot(found)
 end
 
--- Whether this holder's token is the newest. If it is newer than the stored one, the server lost its last writes.
--- Nobody has claimed since, because later tokens are higher, so put it back.
-local function holds(fence)
-  local known = tonumber(redis.call('HGET', CONV, 'fence') or 0)
+-- The lane that waits longest for a place, if one is free. One that this process could not read waits for others.
+local function next_head()
+  local heads, places = waiting_heads()
+  for i = 1, math.min(#heads, places) do
+    local turn = turn_of(heads[i])
+    if not (turn and turn.unread and turn.unread > 0) then return heads[i] end
+  end
+end
+
+-- The head that this step claimed when it ran first; its answer was lost.
+local function claimed_by(field, value)
+  for _, found in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
+    local turn = turn_of(found)
+    if turn and turn[field] == value then return found, turn end
+  end
+end
+
+-- What a token says about a turn: 'held' with its entry; 'ended' under this token; 'lost' by the server; or 'stale', as
+-- another process has a newer one. ENDING is the key that remembers the question, and how its turn ended. If the token
+-- is newer than the one that is stored, the server lost its last writes. Nobody has claimed since, because later tokens
+-- are higher, so put it back.
+local function standing(name, fence, ending)
+  local found = entry(LINE, name)
+  if not found then
+    local how = redis.call('GET', ending)
+    return (not how and 'lost') or (how == 'ended/' .. fence and 'ended') or 'stale'
+  end
+  local turn = turn_of(found) or {attempts = 1, lease = LEASE_MS}
+  local known = tonumber(turn.fence or 0)
+  if known > tonumber(fence) then return 'stale' end
   if known < tonumber(fence) then
-    redis.call('HSET', CONV, 'fence', fence, 'lost', fence)
-    redis.call('PEXPIRE', CONV, TTL_MS)
-    return true
+    even_when_full()
+    turn.fence = fence
+    store(found, turn)
+    if tonumber(redis.call('HGET', CONV, 'fence') or 0) < tonumber(fence) then redis.call('HSET', CONV, 'fence', fence) end
   end
-  return known == tonumber(fence)
+  return 'held', found, turn
 end
 
--- The entry of a list that has this word, and its index.
-local function entry(list, word)
-  for i, found in ipairs(redis.call('LRANGE', list, 0, -1)) do
-    if has(found, word) then return found, i - 1 end
-  end
-end
-
--- Hand the conversation back under this holder's token, once: a repeated call must not count twice.
-local function hand_back(fence)
-  if redis.call('HGET', CONV, 'free') == fence then return end
-  redis.call('HINCRBY', CONV, 'attempts', -1)
-  redis.call('HSET', CONV, 'free', fence)
-  -- The lease ends now, not at zero: the conversation that waits longest is taken over first.
-  redis.call('ZADD', LEASES, now(), NAME)
-  redis.call('PEXPIRE', LEASES, LONGEST_MS)
-end
-
--- Whether this turn, and no other, is at the head of the inbox.
-local function running(turn)
-  local head = redis.call('LINDEX', INBOX, 0)
-  return head and has(head, turn)
+-- Hand a lane back, once: a repeated call must not count twice.
+local function hand_back(found, turn)
+  if turn.free then return end
+  turn.attempts, turn.free = turn.attempts - 1, true
+  store(found, turn)
+  -- The lease ends now, not at zero: the lane that waits longest is taken over first.
+  redis.call('ZADD', LANES, now(), named(lane_of(found)))
+  redis.call('PEXPIRE', LANES, LONGEST_MS)
 end

@@ -1,29 +1,28 @@
--- delete: handle a deleted message. A question leaves the inbox and the history, and its turn, if it runs, ends without
+-- delete: handle a deleted message. A question leaves the line and the history, and its turn, if it runs, ends without
 -- an answer; the exchange of an answer is forgotten. Returns what was stored of both.
 -- ARGV: WORD
 local WORD = ARGV[6]
-local running, waiting = '', 0
-for place, found in ipairs(redis.call('LRANGE', INBOX, 0, -1)) do
+local running, waiting, own = '', 0, false
+for _, found in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
+  local turn = turn_of(found)
   if has(found, WORD) then
-    if place == 1 then
+    if turn then
+      even_when_full()
       running = string.match(found, '^([^,|]*)')
+      turn.retract = true
+      store(found, turn)
+      redis.call('PUBLISH', SPACE .. ':stop', running)
     else
-      redis.call('LREM', INBOX, 1, found)
+      redis.call('LREM', LINE, 1, found)
       waiting = waiting + 1
     end
+  -- Leave a message alone that a running reply itself removes or rewrites.
+  elseif turn and held(found) then
+    own = own or string.find(turn.progress or '', '"' .. WORD .. '"', 1, true) or has(found, '~' .. WORD)
   end
 end
--- Leave a message alone that the running reply itself removes or rewrites.
-local progress, head = redis.call('HGET', CONV, 'progress') or '', redis.call('LINDEX', INBOX, 0) or ''
-local own = string.find(progress, '"' .. WORD .. '"', 1, true) or has(head, '~' .. WORD)
-if running == '' and held() and own then
-  return {'', waiting, '', ''}
-end
-if running ~= '' then
-  even_when_full()
-  redis.call('HSET', CONV, 'retract', running)
-  redis.call('PUBLISH', SPACE .. ':stop', running)
-end
+if waiting > 0 then offer() end
+if running == '' and own then return {'', waiting, '', ''} end
 local exchange, shown = entry(HISTORY, WORD), entry(ENDED, WORD)
 if exchange then redis.call('LREM', HISTORY, 1, exchange) end
 if shown then redis.call('LREM', ENDED, 1, shown) end

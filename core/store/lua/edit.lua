@@ -1,8 +1,8 @@
 -- edit: change a waiting question; one that is already being answered stays as it is.
 -- ARGV: WORD ENTRY
 local WORD, ENTRY = ARGV[6], ARGV[7]
-local found, place = entry(INBOX, WORD)
+local found, place = entry(LINE, WORD)
 if not found then return 'GONE' end
-if place == 0 and held() then return 'RUNNING' end
-redis.call('LSET', INBOX, place, ENTRY)
+if head_of(found) == found and held(found) then return 'RUNNING' end
+redis.call('LSET', LINE, place, ENTRY)
 return 'WAITING'

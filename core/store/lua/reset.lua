@@ -1,11 +1,15 @@
--- reset: forget the history; the running turn will not be stored either. If nobody can read the question at the head of
--- the inbox, nobody waits any longer for a process that can.
+-- reset: forget the history; running turns will not be stored either. If nobody can read the question at the head of a
+-- lane, nobody waits any longer for a process that can.
 local count = redis.call('LLEN', HISTORY)
 redis.call('UNLINK', HISTORY, ENDED)
 redis.call('HINCRBY', CONV, 'epoch', 1)
-if redis.call('LLEN', INBOX) > 0 then
-  redis.call('HSET', CONV, 'unread', 0)
-  if not held() then redis.call('PUBLISH', SPACE .. ':free', NAME) end
+for _, found in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
+  local turn = turn_of(found)
+  if turn then
+    turn.unread = 0
+    store(found, turn)
+    if not held(found) then publish_free(lane_of(found)) end
+  end
 end
 redis.call('PEXPIRE', CONV, TTL_MS)
 return count

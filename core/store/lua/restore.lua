@@ -1,15 +1,16 @@
--- restore: queue the running question again, at the head, because the server lost it. 0: another process holds the lease.
--- KEYS: DEDUPE
+-- restore: queue the running question again, in front, because the server lost it. 0: another process holds the lease.
+-- KEYS: ENDING
 -- ARGV: FENCE TURN ENTRY DEDUPE_MS
-local DEDUPE = KEYS[8]
+local ENDING = KEYS[9]
 local FENCE, TURN, ENTRY, DEDUPE_MS = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-if not holds(FENCE) then return 0 end
-if not entry(INBOX, TURN) then
-  redis.call('SET', DEDUPE, 'restored', 'NX', 'PX', DEDUPE_MS)
-  redis.call('LPUSH', INBOX, ENTRY)
-  redis.call('HSET', CONV, 'attempts', 1, 'lease', LEASE_MS)
-  redis.call('ZADD', LEASES, now() + LEASE_MS, NAME)
+local how = standing(TURN, FENCE, ENDING)
+if how == 'lost' then
+  redis.call('SET', ENDING, 'restored', 'NX', 'PX', DEDUPE_MS)
+  redis.call('LPUSH', LINE, ENTRY)
+  redis.call('HSET', CONV, 'fence', FENCE)
+  store(ENTRY, {fence = FENCE, attempts = 1, lease = LEASE_MS})
+  lease(ENTRY)
 end
-redis.call('HDEL', CONV, 'lost')
+if how == 'stale' or how == 'ended' then return 0 end
 keep()
 return 1

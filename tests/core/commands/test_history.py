@@ -14,7 +14,7 @@ from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response
-from core.domain.conversation import Conversation, Place, Rights
+from core.domain.conversation import Conversation, Lane, Place, Rights
 from core.domain.page import Action
 from core.settings.encryption import Encryption, Unreadable, WrongKey
 from core.store.records import ConversationLookups
@@ -165,7 +165,7 @@ async def test_question_that_cannot_be_decrypted_is_kept(redis_client: Redis, se
     async with process(redis_client, server, rooms=bot.rooms) as blind:
         await blind.answer("hello", Place("test", "W1", "C2"))
         assert await blind.turns.waiting(HERE) == 1
-    await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
+    await redis_client.zadd("nb:{0}:lanes", {ROOM.name: 1})
     async with process(redis_client, server, rooms=bot.rooms, encryption_keys=right) as successor:
         await successor.settled(question)
 
@@ -238,7 +238,7 @@ async def test_process_without_the_key_uses_up_no_attempt(redis_client: Redis, s
     await bot.inbox.accept(question)  # accepted while the process was closing
     for _ in range(5):
         with pytest.raises(Unreadable):
-            await Turns(redis_client).claim(HERE)
+            await Turns(redis_client).claim(Lane(HERE))
     async with process(redis_client, server, rooms=bot.rooms, encryption_keys=right) as successor:
         await successor.settled(question)
     assert GAVE_UP not in bot.shown(question)

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar, cast
 
 from redis.asyncio import Redis
 
-from core.domain.conversation import Conversation, Exchange
+from core.domain.conversation import Conversation, Exchange, Lane
 from core.domain.errors import QuestionDeleted, Stale
 from core.domain.progress import NOTHING_SHOWN, Progress
 from core.domain.question import Question
@@ -158,7 +158,9 @@ class Bench:
     def _accept(self, process: int, asked: Question, request: str, lost: bool) -> Acceptance | None:
         box = self.boxes[asked.place.name]
         waiting = len(box.line)
-        found = self.both(self.turns.accept(Conversation(box.name), asked, request), lambda: box.accept(asked, request))
+        found = self.both(
+            self.turns.accept(Lane(Conversation(box.name)), asked, request), lambda: box.accept(asked, request)
+        )
         if isinstance(found, Full):
             assert len(box.line) == waiting
         if isinstance(found, Claimed) and not lost:
@@ -167,7 +169,7 @@ class Bench:
 
     def claim(self, process: int, box: Box) -> Turn | None:
         """Take over a conversation, if it is free."""
-        turn = self.both(self.turns.claim(Conversation(box.name)), box.claim)
+        turn = self.both(self.turns.claim(Lane(Conversation(box.name))), box.claim)
         self._take(process, turn)
         return turn
 

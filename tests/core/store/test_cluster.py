@@ -12,7 +12,7 @@ from redis.crc import key_slot
 
 from bots.compose import storage
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Author, Conversation, Exchange, Place
+from core.domain.conversation import Author, Conversation, Exchange, Lane, Place
 from core.domain.errors import StoreError
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.progress import Progress
@@ -82,15 +82,14 @@ def connections(node: RedisProcess, name: str = "") -> int:
 async def converse(turns: Turns, place: Place) -> None:
     """Everything that can happen in one conversation."""
     name = place.name
-    first = await turns.accept(Conversation(name), question(place, 1), "request 1")
+    first = await turns.accept(Lane(Conversation(name)), question(place, 1), "request 1")
     assert isinstance(first, Claimed)
-    assert await turns.accept(Conversation(name), question(place, 1), "request 1 again") == Duplicate()
-    assert await turns.accept(Conversation(name), question(place, 2), "request 2") == Queued(ahead=1)
+    assert await turns.accept(Lane(Conversation(name)), question(place, 1), "request 1 again") == Duplicate()
+    assert await turns.accept(Lane(Conversation(name)), question(place, 2), "request 2") == Queued(ahead=1)
     assert await turns.waiting(Conversation(name)) == 2
     assert await turns.ahead(Conversation(name), question(place, 2)) == 1
     assert await turns.renew(first.turn, Progress(("m1",), 3)) == Renewed()
-    running = await ConversationLookups(turns.mailboxes).running(Conversation(name))
-    assert running
+    (running,) = await ConversationLookups(turns.mailboxes).running(Conversation(name))
     assert running.messages == ("m1",)
     assert await ConversationLookups(turns.mailboxes).waits(Conversation(name), question(place, 1).id)
     assert await turns.stop(Conversation(name), question(place, 1).id)
@@ -103,8 +102,8 @@ async def converse(turns: Turns, place: Place) -> None:
     assert await ConversationLookups(turns.mailboxes).exchange(Conversation(name), "m1") == exchange
     assert await ConversationLookups(turns.mailboxes).ended(Conversation(name), "m1")
     await turns.release(second, Progress(("m2",), 1))
-    assert Conversation(name) in await turns.lapsed()
-    again = await turns.claim(Conversation(name))
+    assert Lane(Conversation(name)) in await turns.lapsed()
+    again = await turns.claim(Lane(Conversation(name)))
     assert again
     assert again.progress.messages == ("m2",)
     assert await ConversationLookups(turns.mailboxes).reset(Conversation(name)) == 1
@@ -117,7 +116,8 @@ async def test_every_step_of_turns(nodes: Nodes) -> None:
     """Twenty conversations in eight partitions, on all nodes, go through every step."""
     async with connection(nodes.url) as redis:
         turns = Turns(redis, partitions=8)
-        await asyncio.gather(*(converse(turns, place) for place in PLACES))
+        for place in PLACES:
+            await converse(turns, place)
         keys = [set(await redis.keys("nb:*", target_nodes=node)) for node in redis.get_primaries()]  # type: ignore[attr-defined]
         assert all(keys)  # each node has some
         slots = {key_slot(key) for each in keys for key in each if isinstance(key, bytes)}
@@ -145,7 +145,8 @@ async def test_every_step_of_settings_rate_limits_and_ratings(nodes: Nodes) -> N
             await ratings.rate(place.name, "m1", "model", "ann", good=True)
             assert await ratings.of(place.name) == (Rating("model", 1, 0),)
 
-        await asyncio.gather(*map(use, PLACES))
+        for place in PLACES:
+            await use(place)
 
 
 async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
@@ -156,7 +157,7 @@ async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
         listening = group.create_task(Turns(other).signals.listen(heard.append, lambda _: None))
         await until(lambda: any(map(listeners, nodes.primaries)))
         for place in PLACES:
-            await turns.accept(Conversation(place.name), question(place, 1), "request")
+            await turns.accept(Lane(Conversation(place.name)), question(place, 1), "request")
             assert await turns.stop(Conversation(place.name), question(place, 1).id)
         await until(lambda: len(heard) == len(PLACES))
         listening.cancel()
@@ -168,17 +169,19 @@ async def test_conversation_moves_with_its_slot_to_another_node(nodes: Nodes) ->
     place = PLACES[0]
     async with connection(nodes.url) as redis:
         turns = Turns(redis, partitions=8)
-        assert isinstance(await turns.accept(Conversation(place.name), question(place, 1), "request 1"), Claimed)
+        assert isinstance(await turns.accept(Lane(Conversation(place.name)), question(place, 1), "request 1"), Claimed)
         slot = key_slot(turns.mailboxes.key("c", Conversation(place.name)).encode())
         owner = nodes.primaries[slot * 3 // SLOTS]
         target = next(node for node in nodes.primaries if node is not owner)
         try:
             await asyncio.to_thread(move, nodes, slot, owner, target)
-            assert await turns.accept(Conversation(place.name), question(place, 2), "request 2") == Queued(ahead=1)
+            assert await turns.accept(Lane(Conversation(place.name)), question(place, 2), "request 2") == Queued(
+                ahead=1
+            )
             assert await turns.waiting(Conversation(place.name)) == 2
         finally:
             await asyncio.to_thread(move, nodes, slot, target, owner)
-        assert await turns.accept(Conversation(place.name), question(place, 3), "request 3") == Queued(ahead=2)
+        assert await turns.accept(Lane(Conversation(place.name)), question(place, 3), "request 3") == Queued(ahead=2)
 
 
 async def test_question_is_answered(nodes: Nodes) -> None:
@@ -328,7 +331,7 @@ async def test_a_lost_node_takes_only_its_own_slots(nursery: Nursery, how: signa
                 async def accept(place: Place, number: int) -> None:
                     while True:
                         try:
-                            await turns.accept(Conversation(place.name), question(place, number), "request")
+                            await turns.accept(Lane(Conversation(place.name)), question(place, number), "request")
                             return
                         except StoreError:
                             # On a busy machine a call to a live node may run out of time too; the next one finds it.
@@ -385,13 +388,13 @@ async def test_replica_takes_over(nursery: Nursery) -> None:
             turns = Turns(redis, Retention(lease=0.5), partitions=8)
             place = next(place for place in PLACES if _on_first(turns, place))
             key = turns.mailboxes.key("c", Conversation(place.name))
-            await turns.accept(Conversation(place.name), question(place, 1), "request")
+            await turns.accept(Lane(Conversation(place.name)), question(place, 1), "request")
             await until(lambda: _holds(nodes.replicas[0], key))
             nodes.primaries[0].kill()
             async with asyncio.timeout(HANG_SECONDS):
                 while True:
                     with suppress(StoreError):
-                        if turn := await turns.claim(Conversation(place.name)):
+                        if turn := await turns.claim(Lane(Conversation(place.name))):
                             break
                     await asyncio.sleep(0.05)
     assert turn.question == question(place, 1)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from core.domain.conversation import Author, Conversation, Place
+from core.domain.conversation import Author, Conversation, Lane, Place
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.store.mailbox import Retention
@@ -21,7 +21,7 @@ async def asked(turns: Turns, *names: str) -> None:
     for name in names:
         platform, workspace, channel = name.split("/")[:3]
         place = Place(platform, workspace, channel)
-        await turns.accept(Conversation.named(name), Question(TurnId(f"{name}/1"), place, ANN, "hi"), "r")
+        await turns.accept(Lane(Conversation.named(name)), Question(TurnId(f"{name}/1"), place, ANN, "hi"), "r")
 
 
 async def calls(redis: "Redis", command: str) -> int:

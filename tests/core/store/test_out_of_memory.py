@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.domain.conversation import Author, Conversation, Exchange, Place
+from core.domain.conversation import Author, Conversation, Exchange, Lane, Place
 from core.domain.errors import StoreError
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
@@ -25,10 +25,10 @@ async def test_a_refused_question_leaves_no_trace() -> None:
             turns = Turns(redis)
             await redis.config_set("maxmemory", "1")
             with pytest.raises(StoreError, match="maxmemory"):
-                await turns.accept(Conversation(PLACE.name), question(1), "request")
+                await turns.accept(Lane(Conversation(PLACE.name)), question(1), "request")
             assert await redis.keys() == []
             await redis.config_set("maxmemory", "0")
-            assert isinstance(await turns.accept(Conversation(PLACE.name), question(1), "request again"), Claimed)
+            assert isinstance(await turns.accept(Lane(Conversation(PLACE.name)), question(1), "request again"), Claimed)
 
 
 async def test_a_running_turn_can_be_committed() -> None:
@@ -36,9 +36,9 @@ async def test_a_running_turn_can_be_committed() -> None:
     with server() as full:
         async with connection(f"redis://127.0.0.1:{full.port}") as redis:
             turns = Turns(redis)
-            first = await turns.accept(Conversation(PLACE.name), question(1), "request 1")
+            first = await turns.accept(Lane(Conversation(PLACE.name)), question(1), "request 1")
             assert isinstance(first, Claimed)
-            await turns.accept(Conversation(PLACE.name), question(2), "request 2")
+            await turns.accept(Lane(Conversation(PLACE.name)), question(2), "request 2")
             await redis.config_set("maxmemory", "1")
             exchange = Exchange(question(1).id, ANN, "why?", "because", ("1", "m1"), 1.0)
             second = await turns.commit(first.turn, exchange, ("m1",))

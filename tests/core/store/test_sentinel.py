@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from core.domain.conversation import Author, Conversation, Place
+from core.domain.conversation import Author, Conversation, Lane, Place
 from core.domain.errors import StoreError
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
@@ -45,7 +45,7 @@ def asks(one: RedisProcess, *command: object) -> object:
 
 def waiting(one: RedisProcess, turns: Turns) -> object:
     """How many questions of the conversation this server knows."""
-    return asks(one, "LLEN", turns.mailboxes.key("i", HERE))
+    return asks(one, "LLEN", turns.mailboxes.key("q", HERE))
 
 
 async def claimed(turns: Turns) -> Question:
@@ -53,7 +53,7 @@ async def claimed(turns: Turns) -> Question:
     async with asyncio.timeout(HANG_SECONDS):
         while True:
             with suppress(StoreError):
-                if turn := await turns.claim(HERE):
+                if turn := await turns.claim(Lane(HERE)):
                     return turn.question
             await asyncio.sleep(0.05)
 
@@ -175,8 +175,8 @@ async def test_queued_question_survives_a_failover() -> None:
     with guarded_primary() as topology:
         async with connection(topology.url) as redis:
             turns = Turns(redis, Retention(lease=0.5))
-            assert isinstance(await turns.accept(HERE, question(1), "request 1"), Claimed)
-            assert isinstance(await turns.accept(HERE, question(2), "request 2"), Queued)
+            assert isinstance(await turns.accept(Lane(HERE), question(1), "request 1"), Claimed)
+            assert isinstance(await turns.accept(Lane(HERE), question(2), "request 2"), Queued)
             await until(lambda: waiting(topology.replica, turns) == 2)
             topology.primary.kill()
             assert await claimed(turns) == question(1)
@@ -189,7 +189,7 @@ async def test_hung_primary_is_abandoned() -> None:
     with guarded_primary() as topology:
         async with connection(topology.url, answer_timeout=0.5, connect_timeout=0.3) as redis:
             turns = Turns(redis, Retention(lease=0.5))
-            await asyncio.gather(*(turns.accept(HERE, question(1), "request 1") for _ in range(20)))
+            await asyncio.gather(*(turns.accept(Lane(HERE), question(1), "request 1") for _ in range(20)))
             await until(lambda: waiting(topology.replica, turns) == 1)
             os.kill(topology.primary.process.pid, signal.SIGSTOP)
             try:
@@ -199,7 +199,7 @@ async def test_hung_primary_is_abandoned() -> None:
             await until(lambda: asks(topology.primary, "ROLE")[0] == "slave")  # type: ignore[index]
             for number in range(100, 120):
                 assert isinstance(
-                    await turns.accept(Conversation(f"{HERE}/{number}"), question(number), "request"), Claimed
+                    await turns.accept(Lane(Conversation(f"{HERE}/{number}")), question(number), "request"), Claimed
                 )
 
 
@@ -223,11 +223,11 @@ async def test_demoted_server_behind_one_address_is_abandoned() -> None:
     with server() as old, server() as new:
         async with door(old.port) as (url, way), connection(url) as redis:
             turns = Turns(redis)
-            assert isinstance(await turns.accept(HERE, question(1), "request 1"), Claimed)
+            assert isinstance(await turns.accept(Lane(HERE), question(1), "request 1"), Claimed)
             await asyncio.gather(*(redis.incr("n") for _ in range(20)))
             asks(old, "REPLICAOF", "127.0.0.1", new.port)
             way.append(new.port)
-            assert isinstance(await turns.accept(HERE, question(2), "request 2"), Claimed)
+            assert isinstance(await turns.accept(Lane(HERE), question(2), "request 2"), Claimed)
             await asyncio.gather(*(redis.incr("m") for _ in range(20)))
         assert asks(new, "GET", "m") == "20"
 

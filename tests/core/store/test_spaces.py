@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from bots.compose import setup_of
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Conversation
+from core.domain.conversation import Conversation, Lane
 from core.domain.errors import StoreError
 from core.domain.question import Question
 from core.ratelimit.limiter import CallRequest
@@ -63,12 +63,12 @@ async def test_no_bot_takes_over_the_turns_of_another(redis_client: Redis, serve
     await theirs.settle(redis_client, "test", "test/W1", "B")
     async with process(redis_client, server, bot_id="A") as first:
         question = first.question("of B")
-        turn = await Turns(redis_client, spaces=theirs).accept(HERE, question, "r")
+        turn = await Turns(redis_client, spaces=theirs).accept(Lane(HERE), question, "r")
         assert isinstance(turn, Claimed)
-        await redis_client.zadd("nb~B:{0}:leases", {ROOM.name: 1})
+        await redis_client.zadd("nb~B:{0}:lanes", {ROOM.name: 1})
         await left_behind(first)
         assert not first.shown(question)
-        assert await redis_client.llen(f"nb~B:{{0}}:i:{ROOM.name}") == 1
+        assert await redis_client.llen(f"nb~B:{{0}}:q:{ROOM.name}") == 1
     async with process(redis_client, server, bot_id="B") as second:
         await eventually(lambda: bool(second.shown(question)))
 
@@ -76,8 +76,8 @@ async def test_no_bot_takes_over_the_turns_of_another(redis_client: Redis, serve
 async def left_behind(bot: Process) -> None:
     """Wait until the process has looked for turns to take over."""
     question = bot.question("left")
-    await bot.turns.accept(Conversation("test/W1/C7"), question, "r")
-    await bot.turns.mailboxes.redis.zadd("nb:{0}:leases", {"test/W1/C7": 1})
+    await bot.turns.accept(Lane(Conversation("test/W1/C7")), question, "r")
+    await bot.turns.mailboxes.redis.zadd("nb:{0}:lanes", {"test/W1/C7": 1})
     await eventually(lambda: bool(bot.shown(question)))
 
 

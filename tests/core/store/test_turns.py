@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from core.domain.conversation import Author, Conversation, Exchange, Place
+from core.domain.conversation import Author, Conversation, Exchange, Lane, Place
 from core.domain.errors import QuestionDeleted, Stale
 from core.domain.progress import Progress
 from core.domain.question import Question
@@ -32,7 +32,7 @@ def said(turn: Turn, answer: str = "because") -> Exchange:
 
 
 async def claimed(turns: Turns, number: int) -> Turn:
-    acceptance = await turns.accept(HERE, question(number), f"request {number}")
+    acceptance = await turns.accept(Lane(HERE), question(number), f"request {number}")
     assert isinstance(acceptance, Claimed)
     return acceptance.turn
 
@@ -54,21 +54,21 @@ async def test_redelivery_is_a_duplicate(redis_client: Redis) -> None:
     """The same question under another request is a second delivery; one answer is enough."""
     turns = Turns(redis_client)
     await claimed(turns, 1)
-    assert await turns.accept(HERE, question(1), "another delivery") == Duplicate()
+    assert await turns.accept(Lane(HERE), question(1), "another delivery") == Duplicate()
 
 
 async def test_redelivery_after_the_answer_is_a_duplicate(redis_client: Redis) -> None:
     """An event is remembered for longer than its turn."""
     turns = Turns(redis_client)
     await turns.commit(turn := await claimed(turns, 1), said(turn))
-    assert await turns.accept(HERE, question(1), "another delivery") == Duplicate()
+    assert await turns.accept(Lane(HERE), question(1), "another delivery") == Duplicate()
 
 
 async def test_retry_of_a_lost_answer_gets_it_again(redis_client: Redis) -> None:
     """If the answer to `accept` is lost on the wire, repeating the request returns the same claim."""
     turns = Turns(redis_client)
     first = await claimed(turns, 1)
-    again = await turns.accept(HERE, question(1), "request 1")
+    again = await turns.accept(Lane(HERE), question(1), "request 1")
     assert again == Claimed(first)
 
 
@@ -76,8 +76,8 @@ async def test_second_question_waits_for_the_first(redis_client: Redis) -> None:
     """Turns of one conversation run one after another, in order of arrival."""
     turns = Turns(redis_client)
     first = await claimed(turns, 1)
-    assert await turns.accept(HERE, question(2), "request 2") == Queued(ahead=1)
-    assert await turns.accept(HERE, question(3), "request 3") == Queued(ahead=2)
+    assert await turns.accept(Lane(HERE), question(2), "request 2") == Queued(ahead=1)
+    assert await turns.accept(Lane(HERE), question(3), "request 3") == Queued(ahead=2)
     second = await turns.commit(first, said(first))
     assert second
     assert second.question == question(2)
@@ -92,16 +92,16 @@ async def test_other_conversations_run_at_the_same_time(redis_client: Redis) -> 
     turns = Turns(redis_client)
     await claimed(turns, 1)
     elsewhere = replace(question(2), place=Place("slack", "T1", "C2"))
-    assert isinstance(await turns.accept(Conversation(elsewhere.place.name), elsewhere, "request 2"), Claimed)
+    assert isinstance(await turns.accept(Lane(Conversation(elsewhere.place.name)), elsewhere, "request 2"), Claimed)
 
 
 async def test_full_inbox_refuses(redis_client: Redis) -> None:
     """Past the limit nothing is stored, so that the same question can be accepted later."""
     turns = Turns(redis_client, Retention(inbox=1))
     first = await claimed(turns, 1)
-    assert await turns.accept(HERE, question(2), "request 2") == Full(waiting=1)
+    assert await turns.accept(Lane(HERE), question(2), "request 2") == Full(waiting=1)
     await turns.commit(first, None)
-    assert isinstance(await turns.accept(HERE, question(2), "later"), Claimed)
+    assert isinstance(await turns.accept(Lane(HERE), question(2), "later"), Claimed)
 
 
 async def test_history_contains_the_committed_exchanges(redis_client: Redis) -> None:
@@ -148,7 +148,7 @@ async def test_stale_holder_can_not_commit(redis_client: Redis) -> None:
     turns = Turns(redis_client, Retention(lease=0.02))
     lost = await claimed(turns, 1)
     await eventually(lambda: _lapsed(turns))
-    taken = await turns.claim(HERE)
+    taken = await turns.claim(Lane(HERE))
     assert taken
     assert taken.fence > lost.fence
     with pytest.raises(Stale):
@@ -166,7 +166,7 @@ async def test_takeover_knows_the_messages_of_the_reply(redis_client: Redis) -> 
     lost = await claimed(turns, 1)
     await turns.renew(lost, Progress(("m1", "m2")))
     await eventually(lambda: _lapsed(turns))
-    taken = await turns.claim(HERE)
+    taken = await turns.claim(Lane(HERE))
     assert taken
     assert (taken.progress.messages, taken.attempt) == (("m1", "m2"), 2)
 
@@ -175,7 +175,7 @@ async def test_renewed_lease_is_not_taken(redis_client: Redis) -> None:
     """A conversation with a live lease can't be claimed."""
     turns = Turns(redis_client)
     await turns.renew(await claimed(turns, 1))
-    assert await turns.claim(HERE) is None
+    assert await turns.claim(Lane(HERE)) is None
     assert await turns.lapsed() == ()
 
 
@@ -183,8 +183,8 @@ async def test_released_turn_is_free_at_once(redis_client: Redis) -> None:
     """A turn handed back at shutdown is free before its lease expires, and is not a failed attempt."""
     turns = Turns(redis_client)
     await turns.release(await claimed(turns, 1))
-    assert await turns.lapsed() == (HERE,)
-    taken = await turns.claim(HERE)
+    assert await turns.lapsed() == (Lane(HERE),)
+    taken = await turns.claim(Lane(HERE))
     assert taken
     assert taken.attempt == 1
 
@@ -193,7 +193,7 @@ async def test_commit_may_be_repeated(redis_client: Redis) -> None:
     """If the answer to `commit` is lost on the wire, repeating it stores nothing twice and skips no question."""
     turns = Turns(redis_client)
     first = await claimed(turns, 1)
-    await turns.accept(HERE, question(2), "request 2")
+    await turns.accept(Lane(HERE), question(2), "request 2")
     second = await turns.commit(first, said(first))
     assert await turns.commit(first, said(first)) == second
     assert second
@@ -228,7 +228,7 @@ async def test_partitions_keep_each_step_in_one_slot(redis_client: Redis) -> Non
     turns = Turns(redis_client, partitions=8)
     names = [f"slack/T1/C{number}" for number in range(20)]
     for number, name in enumerate(names):
-        acceptance = await turns.accept(Conversation(name), question(number), f"request {number}")
+        acceptance = await turns.accept(Lane(Conversation(name)), question(number), f"request {number}")
         assert isinstance(acceptance, Claimed)
         await turns.release(acceptance.turn)
     assert {each.name for each in await turns.lapsed()} == set(names)
@@ -244,8 +244,8 @@ async def test_no_key_is_left_without_a_ttl(redis_client: Redis) -> None:
     """Everything that turns write to Redis expires."""
     turns = Turns(redis_client)
     await turns.commit(turn := await claimed(turns, 1), said(turn))
-    await turns.accept(HERE, question(2), "request 2")
-    await turns.accept(HERE, question(3), "request 3")
+    await turns.accept(Lane(HERE), question(2), "request 2")
+    await turns.accept(Lane(HERE), question(3), "request 3")
     await ConversationLookups(turns.mailboxes).reset(Conversation("slack/T1/C9"))
     await turns.once(TurnId("event"))
     async for key in redis_client.scan_iter():
@@ -260,7 +260,7 @@ async def test_released_turn_keeps_its_progress(redis_client: Redis) -> None:
     """The process that continues knows the messages and their progress."""
     turns = Turns(redis_client)
     await turns.release(await claimed(turns, 1), Progress(("m1",), 70))
-    taken = await turns.claim(HERE)
+    taken = await turns.claim(Lane(HERE))
     assert taken
     assert taken.progress == Progress(("m1",), 70)
 
@@ -285,9 +285,9 @@ async def test_a_question_inherits_nothing_of_a_lost_one(redis_client: Redis) ->
     turns = Turns(redis_client, Retention(lease=0.01))
     lost = await claimed(turns, 1)
     await turns.renew(lost, Progress(("m1",)))
-    await redis_client.delete(turns.mailboxes.key("i", HERE))
-    await turns.accept(HERE, question(2), "request 2", claim=False)
+    await redis_client.delete(turns.mailboxes.key("q", HERE))
+    await turns.accept(Lane(HERE), question(2), "request 2", claim=False)
     async with asyncio.timeout(HANG_SECONDS):
-        while not (turn := await turns.claim(HERE)):
+        while not (turn := await turns.claim(Lane(HERE))):
             await asyncio.sleep(0.01)
     assert (turn.question, turn.progress, turn.attempt) == (question(2), Progress(), 1)

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Author, Conversation, Place
+from core.domain.conversation import Author, Conversation, Lane, Place
 from core.domain.errors import Stale, StoreError
 from core.domain.page import Action
 from core.domain.progress import Progress
@@ -64,12 +64,12 @@ async def test_frozen_process_checks_its_lease_before_it_shows_anything(redis_cl
     """After a pause the lease has expired by our own clock: before its next frame the process asks Redis, and never
     sends it."""
     turns = Turns(redis_client, Retention(lease=0.05))
-    accepted = await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
+    accepted = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
     lease = Lease(turns, accepted.turn, lambda: None)
     await lease.check()
     async with asyncio.timeout(HANG_SECONDS):
-        while not await turns.claim(HERE):
+        while not await turns.claim(Lane(HERE)):
             await asyncio.sleep(0.01)
     with pytest.raises(Stale):
         await lease.check()
@@ -78,10 +78,10 @@ async def test_frozen_process_checks_its_lease_before_it_shows_anything(redis_cl
 async def test_process_frozen_after_its_claim_checks_its_lease_too(redis_client: Redis) -> None:
     """The lease begins with the claim, not when the process learns of it."""
     turns = Turns(redis_client, Retention(lease=0.05))
-    accepted = await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
+    accepted = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
     async with asyncio.timeout(HANG_SECONDS):
-        while not await turns.claim(HERE):
+        while not await turns.claim(Lane(HERE)):
             await asyncio.sleep(0.01)
     with pytest.raises(Stale):
         await Lease(turns, accepted.turn, lambda: None).check()
@@ -95,8 +95,8 @@ async def test_abandoned_question_can_be_asked_again(redis_client: Redis, server
     question = bot.question("poison")
     await bot.inbox.accept(question)
     for _ in range(3):
-        assert await bot.turns.claim(HERE)
-        await redis_client.zadd("nb:{0}:leases", {ROOM.name: 0})
+        assert await bot.turns.claim(Lane(HERE))
+        await redis_client.zadd("nb:{0}:lanes", {ROOM.name: 0})
     async with process(redis_client, server, rooms=rooms) as successor:
         await successor.settled(question)
         [(message, page)] = rooms.rooms[question.message].messages.items()
@@ -114,8 +114,8 @@ async def test_number_of_attempts_is_a_setting(redis_client: Redis, server: Nebu
         pass
     question = bot.question("poison")
     await bot.inbox.accept(question)
-    assert await bot.turns.claim(HERE)
-    await redis_client.zadd("nb:{0}:leases", {ROOM.name: 0})
+    assert await bot.turns.claim(Lane(HERE))
+    await redis_client.zadd("nb:{0}:lanes", {ROOM.name: 0})
     async with process(redis_client, server, rooms=rooms, turn_attempts=1) as successor:
         await successor.settled(question)
     assert GAVE_UP in successor.shown(question)
@@ -165,12 +165,12 @@ async def test_full_memory_of_redis_loses_nothing(redis_client: Redis, server: N
     """New questions are refused, because the platform delivers them again; running turns are renewed, stopped and
     committed."""
     turns = Turns(redis_client)
-    accepted = await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
+    accepted = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(accepted, Claimed)
     await redis_client.config_set("maxmemory", "1mb")
     try:
         with pytest.raises(StoreError):
-            await turns.accept(HERE, Question(TurnId("m2"), ROOM, Author("U1", "Ann"), "hi"), "r2")
+            await turns.accept(Lane(HERE), Question(TurnId("m2"), ROOM, Author("U1", "Ann"), "hi"), "r2")
         await turns.renew(accepted.turn, Progress(("reply",)))
         assert await turns.stop(HERE, TurnId("m1"))
         assert (await turns.renew(accepted.turn)).stop
@@ -178,7 +178,7 @@ async def test_full_memory_of_redis_loses_nothing(redis_client: Redis, server: N
     finally:
         await redis_client.config_set("maxmemory", "0")
     assert isinstance(
-        await turns.accept(HERE, Question(TurnId("m2"), ROOM, Author("U1", "Ann"), "hi"), "r3"),
+        await turns.accept(Lane(HERE), Question(TurnId("m2"), ROOM, Author("U1", "Ann"), "hi"), "r3"),
         Claimed,
     )
 
@@ -188,13 +188,13 @@ async def test_lapsed_turns_of_other_platforms_do_not_hide_ours(redis_client: Re
     turns = Turns(redis_client, Retention(lease=0.001))
     for number in range(150):
         await turns.accept(
-            Conversation(f"other/{number}"),
+            Lane(Conversation(f"other/{number}")),
             Question(TurnId(f"o{number}"), ROOM, Author("U1", "Ann"), "hi"),
             f"r{number}",
         )
-    await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r")
+    await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r")
 
-    async def found() -> tuple[Conversation, ...]:
+    async def found() -> tuple[Lane, ...]:
         return await turns.lapsed(("test/",))
 
     async with asyncio.timeout(HANG_SECONDS):
@@ -205,11 +205,11 @@ async def test_lapsed_turns_of_other_platforms_do_not_hide_ours(redis_client: Re
 async def test_token_of_a_claim_is_never_given_out_twice(redis_client: Redis) -> None:
     """A server that lost its last writes must not give the holder's own token to another process."""
     turns = Turns(redis_client)
-    first = await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
+    first = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(first, Claimed)
     await redis_client.hset(f"nb:{{0}}:c:{ROOM.name}", "fence", 0)  # as if the replica had not received the claim
-    await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
-    second = await turns.claim(HERE)
+    await redis_client.zadd("nb:{0}:lanes", {ROOM.name: 1})
+    second = await turns.claim(Lane(HERE))
     assert second
     assert second.fence > first.turn.fence
     with pytest.raises(Stale):
@@ -219,11 +219,11 @@ async def test_token_of_a_claim_is_never_given_out_twice(redis_client: Redis) ->
 async def test_holder_continues_after_the_server_lost_its_claim(redis_client: Redis) -> None:
     """If nobody claimed since, the holder's renewal puts its token back, and its answer is remembered."""
     turns = Turns(redis_client)
-    first = await turns.accept(HERE, Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
+    first = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, Author("U1", "Ann"), "hi"), "r1")
     assert isinstance(first, Claimed)
     await redis_client.delete(f"nb:{{0}}:c:{ROOM.name}")
     await turns.renew(first.turn)
-    assert await turns.claim(HERE) is None
+    assert await turns.claim(Lane(HERE)) is None
     assert await turns.commit(first.turn, None) is None
     assert await turns.waiting(HERE) == 0
 

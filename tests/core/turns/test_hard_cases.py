@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Conversation, Exchange, Place
+from core.domain.conversation import Conversation, Exchange, Lane, Place
 from core.domain.errors import Forbidden, SlowDown
 from core.domain.options import Memory, Placement
 from core.domain.ports import QuestionStatus
@@ -33,15 +33,15 @@ async def left_behind(redis: "Redis") -> Question:
     answered, the sweep has passed all of them."""
     place = Place("test", "W1", "C7")
     question = Question(TurnId("test/left"), place, ANN, "still here?", message="left")
-    await Turns(redis).accept(Conversation(place.name), question, "r")
-    await redis.zadd("nb:{0}:leases", {place.name: 2})
+    await Turns(redis).accept(Lane(Conversation(place.name)), question, "r")
+    await redis.zadd("nb:{0}:lanes", {place.name: 2})
     return question
 
 
 async def test_entry_that_does_not_parse_does_not_end_the_process(redis_client: Redis, server: NebulaServer) -> None:
     """An inbox entry of another version must not end the sweep, and the process with it."""
-    await redis_client.rpush("nb:{0}:i:test/W1/C1", '{"id":"x","unknown":"secret words"}')
-    await redis_client.zadd("nb:{0}:leases", {"test/W1/C1": 1})
+    await redis_client.rpush("nb:{0}:q:test/W1/C1", '{"id":"x","unknown":"secret words"}')
+    await redis_client.zadd("nb:{0}:lanes", {"test/W1/C1": 1})
     behind = await left_behind(redis_client)
     async with process(redis_client, server) as bot:
         await bot.settled(behind)
@@ -67,9 +67,11 @@ async def test_turn_of_a_platform_not_served_here_is_left_alone(
     """A process takes over only turns that it can answer: the console takes none of Slack's."""
     turns = Turns(redis_client)
     await turns.accept(
-        Conversation(OTHER_PLATFORM.name), Question(TurnId("other/1"), OTHER_PLATFORM, ANN, "hi", message="1"), "r"
+        Lane(Conversation(OTHER_PLATFORM.name)),
+        Question(TurnId("other/1"), OTHER_PLATFORM, ANN, "hi", message="1"),
+        "r",
     )
-    await redis_client.zadd("nb:{0}:leases", {OTHER_PLATFORM.name: 1})
+    await redis_client.zadd("nb:{0}:lanes", {OTHER_PLATFORM.name: 1})
     behind = await left_behind(redis_client)
     async with process(redis_client, server) as bot:
         await bot.settled(behind)
@@ -79,24 +81,24 @@ async def test_turn_of_a_platform_not_served_here_is_left_alone(
 async def test_late_renewal_does_not_hold_an_idle_conversation(redis_client: Redis) -> None:
     """A renewal that is in flight during the commit leaves no lease behind."""
     turns = Turns(redis_client)
-    acceptance = await turns.accept(HERE, Question(TurnId("m1"), ROOM, ANN, "hi"), "r1")
+    acceptance = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, ANN, "hi"), "r1")
     assert isinstance(acceptance, Claimed)
     await turns.commit(acceptance.turn, None)
     await turns.renew(acceptance.turn)
-    assert await redis_client.zscore("nb:{0}:leases", ROOM.name) is None
-    assert isinstance(await turns.accept(HERE, Question(TurnId("m2"), ROOM, ANN, "hi"), "r2"), Claimed)
+    assert await redis_client.zscore("nb:{0}:lanes", ROOM.name) is None
+    assert isinstance(await turns.accept(Lane(HERE), Question(TurnId("m2"), ROOM, ANN, "hi"), "r2"), Claimed)
 
 
 async def test_late_progress_is_not_the_next_turns(redis_client: Redis) -> None:
     """Messages of an answered turn do not become those of the next turn."""
     turns = Turns(redis_client)
-    first = await turns.accept(HERE, Question(TurnId("m1"), ROOM, ANN, "hi"), "r1")
+    first = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, ANN, "hi"), "r1")
     assert isinstance(first, Claimed)
-    await turns.accept(HERE, Question(TurnId("m2"), ROOM, ANN, "hi"), "r2")
+    await turns.accept(Lane(HERE), Question(TurnId("m2"), ROOM, ANN, "hi"), "r2")
     await turns.commit(first.turn, None)
     await turns.renew(first.turn, Progress(("reply of m1",)))
-    await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
-    taken = await turns.claim(HERE)
+    await redis_client.zadd("nb:{0}:lanes", {ROOM.name: 1})
+    taken = await turns.claim(Lane(HERE))
     assert taken
     assert taken.progress == Progress()
 
@@ -104,11 +106,11 @@ async def test_late_progress_is_not_the_next_turns(redis_client: Redis) -> None:
 async def test_repeated_release_has_no_effect(redis_client: Redis) -> None:
     """A repeated release, or a release after the commit, changes nothing."""
     turns = Turns(redis_client)
-    first = await turns.accept(HERE, Question(TurnId("m1"), ROOM, ANN, "hi"), "r1")
+    first = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, ANN, "hi"), "r1")
     assert isinstance(first, Claimed)
     await turns.release(first.turn)
     await turns.release(first.turn)
-    taken = await turns.claim(HERE)
+    taken = await turns.claim(Lane(HERE))
     assert taken
     assert taken.attempt == 1
 
@@ -116,7 +118,7 @@ async def test_repeated_release_has_no_effect(redis_client: Redis) -> None:
 async def test_release_after_the_end_leaves_nothing(redis_client: Redis) -> None:
     """A cancellation right after the commit leaves no lease behind, and every key has a TTL."""
     turns = Turns(redis_client)
-    first = await turns.accept(HERE, Question(TurnId("m1"), ROOM, ANN, "hi"), "r1")
+    first = await turns.accept(Lane(HERE), Question(TurnId("m1"), ROOM, ANN, "hi"), "r1")
     assert isinstance(first, Claimed)
     await turns.commit(first.turn, None)
     await turns.release(first.turn)
@@ -243,7 +245,7 @@ async def test_own_turn_is_not_taken_over(redis_client: Redis, server: NebulaSer
         question = bot.question("talk")
         await bot.inbox.accept(question)
         await eventually(lambda: len(bot.shown(question)) > 20)  # posted, and its progress stored
-        await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})  # as after an outage longer than the lease
+        await redis_client.zadd("nb:{0}:lanes", {ROOM.name: 1})  # as after an outage longer than the lease
         await bot.settled(await left_behind(redis_client))
         held.release()
         await bot.runner.idle()

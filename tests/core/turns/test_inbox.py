@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.nebula.server import NebulaServer
 from core.access.admission import EMPTY, ONLY_FILES
-from core.domain.conversation import Attachment, Place
+from core.domain.conversation import Attachment, Lane, Place
 from core.domain.errors import BadKey, NoCredits, SlowDown
 from core.domain.ports import Status
 from core.reply.layout import INCOMPLETE, SPENT, STOPPED
@@ -271,9 +271,9 @@ async def test_turn_that_keeps_failing_is_closed(redis_client: Redis, server: Ne
     question = bot.question("poison")
     await bot.inbox.accept(question)
     for _ in range(3):
-        turn = await bot.turns.claim(HERE)
+        turn = await bot.turns.claim(Lane(HERE))
         assert turn
-        await redis_client.zadd("nb:{0}:leases", {ROOM.name: 0})
+        await redis_client.zadd("nb:{0}:lanes", {ROOM.name: 0})
     async with process(redis_client, server, rooms=rooms) as successor:
         await eventually(lambda: GAVE_UP in successor.shown(question))
     assert not server.requests

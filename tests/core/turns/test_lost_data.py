@@ -41,7 +41,7 @@ async def test_flushed_questions_are_answered(redis_client: Redis, server: Nebul
     async with one_runs_and_two_wait(redis_client, server) as (bot, questions, held):
         await redis_client.flushall()
         async with asyncio.timeout(HANG_SECONDS):
-            while await redis_client.llen(f"nb:{{0}}:i:{ROOM.name}") < 3:
+            while await redis_client.llen(f"nb:{{0}}:q:{ROOM.name}") < 3:
                 await asyncio.sleep(0.02)
         held.release()
         for each in questions:

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Conversation, Place, Rights
+from core.domain.conversation import Conversation, Lane, Place, Rights
 from core.domain.page import Action, Page
 from core.domain.progress import Progress
 from core.domain.question import Question
@@ -18,7 +18,7 @@ from core.store.turns import Claimed, Turns
 from tests.core.commands.test_history import key
 from tests.core.core_harness import ANN, HERE, ROOM, Rooms, eventually, process
 
-INBOX, STATE, LEASES = f"nb:{{0}}:i:{ROOM.name}", f"nb:{{0}}:c:{ROOM.name}", "nb:{0}:leases"
+INBOX, STATE, LEASES = f"nb:{{0}}:q:{ROOM.name}", f"nb:{{0}}:c:{ROOM.name}", "nb:{0}:lanes"
 JUNK = (
     b"newer,q900|{'another': shape}",
     b'newer,q900|{"id":["newer"],"place":7}',
@@ -71,7 +71,7 @@ async def test_a_process_that_can_read_it_goes_first(redis_client: Redis, server
     right = key("a")
     turns = Turns(redis_client, encryption=Encryption([right]))
     question = Question(TurnId("test/kept"), ROOM, ANN, "secret?", message="kept")
-    await turns.accept(HERE, question, "r")
+    await turns.accept(Lane(HERE), question, "r")
     await redis_client.zadd(LEASES, {ROOM.name: 1})
     async with process(redis_client, server) as blind:
         await blind.answer("hello", Place("test", "W1", "C2"))
@@ -128,7 +128,7 @@ async def test_progress_of_another_version(
         turns = Turns(redis_client)
         question = bot.question("hi")
         message = (await bot.rooms.rooms[question.message].post(Page(""))).id
-        await turns.accept(HERE, question, "r")
+        await turns.accept(Lane(HERE), question, "r")
         await redis_client.hset(STATE, "progress", progress.replace(b'"M"', json.dumps(message).encode()))
         await redis_client.zadd(LEASES, {ROOM.name: 1})
         await eventually(lambda: bool(bot.rooms.rooms[question.message].text))
@@ -139,10 +139,10 @@ async def test_progress_of_another_version(
 async def test_conversations_that_cannot_be_read_hide_no_others(redis_client: Redis, server: NebulaServer) -> None:
     """However many there are, and however long they have waited."""
     for number in range(150):
-        await redis_client.rpush(f"nb:{{0}}:i:test/W1/D{number}", JUNK[0])
+        await redis_client.rpush(f"nb:{{0}}:q:test/W1/D{number}", JUNK[0])
     await redis_client.zadd(LEASES, {f"test/W1/D{number}": 1 for number in range(150)})
     question = Question(TurnId("test/left"), Place("test", "W1", "C7"), ANN, "still here?", message="left")
-    await Turns(redis_client).accept(Conversation("test/W1/C7"), question, "r")
+    await Turns(redis_client).accept(Lane(Conversation("test/W1/C7")), question, "r")
     await redis_client.zadd(LEASES, {"test/W1/C7": 2})
     async with process(redis_client, server) as bot:
         await bot.settled(question)
@@ -150,12 +150,12 @@ async def test_conversations_that_cannot_be_read_hide_no_others(redis_client: Re
 
 async def test_damaged_keys_hide_no_others(redis_client: Redis, server: NebulaServer) -> None:
     """A conversation whose step fails, or whose name is none, is passed over."""
-    await redis_client.set("nb:{0}:i:test/W1/D1", "no list")
+    await redis_client.set("nb:{0}:q:test/W1/D1", "no list")
     await redis_client.zadd(LEASES, {b"test/W1/D1": 1, b"test/\xff": 1, b"test/": 1, b"test/a": 1})
     for name in (b"test/\xff", b"test/", b"test/a"):
-        await redis_client.rpush(b"nb:{0}:i:" + name, JUNK[0])
+        await redis_client.rpush(b"nb:{0}:q:" + name, JUNK[0])
     question = Question(TurnId("test/left"), Place("test", "W1", "C7"), ANN, "still here?", message="left")
-    await Turns(redis_client).accept(Conversation("test/W1/C7"), question, "r")
+    await Turns(redis_client).accept(Lane(Conversation("test/W1/C7")), question, "r")
     await redis_client.zadd(LEASES, {"test/W1/C7": 2})
     async with process(redis_client, server, unreadable_seconds=0) as bot:
         await bot.settled(question)
@@ -165,10 +165,10 @@ async def test_lease_beyond_its_length_is_none(redis_client: Redis, server: Nebu
     """The server's clock was set back by an hour while a process that is gone held the conversation."""
     turns = Turns(redis_client, Retention(lease=7))
     question = Question(TurnId("test/held"), ROOM, ANN, "hello?", message="held")
-    assert isinstance(await turns.accept(HERE, question, "r"), Claimed)
+    assert isinstance(await turns.accept(Lane(HERE), question, "r"), Claimed)
     seconds, _ = await redis_client.time()
     await redis_client.zadd(LEASES, {ROOM.name: (seconds + 3600) * 1000})
-    assert await turns.lapsed() == (HERE,)
+    assert await turns.lapsed() == (Lane(HERE),)
     async with process(redis_client, server, lease=7) as bot:
         await bot.settled(question)
 
@@ -176,9 +176,9 @@ async def test_lease_beyond_its_length_is_none(redis_client: Redis, server: Nebu
 async def test_lease_that_a_small_step_of_the_clock_prolongs_is_one(redis_client: Redis) -> None:
     """A correction of the clock must not take a turn from its holder."""
     turns = Turns(redis_client, Retention(lease=7))
-    turn = await turns.accept(HERE, Question(TurnId("test/held"), ROOM, ANN, "hello?", message="held"), "r")
+    turn = await turns.accept(Lane(HERE), Question(TurnId("test/held"), ROOM, ANN, "hello?", message="held"), "r")
     assert isinstance(turn, Claimed)
     await redis_client.zincrby(LEASES, 5000, ROOM.name)
     assert await turns.lapsed() == ()
-    assert await turns.claim(HERE) is None
+    assert await turns.claim(Lane(HERE)) is None
     await turns.renew(turn.turn, Progress(("m",)))
