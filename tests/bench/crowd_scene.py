@@ -23,7 +23,6 @@ TOKENS_A_WORD = 2  # words have eight characters, and the model's tokens at most
 TYPING_SECONDS = 10.0  # how long Discord shows it
 LOOK_SECONDS = 0.1  # between two looks at whether all answers are complete
 _QUESTION = re.compile(r"Question (\d+)\b")
-_WORD = re.compile(r"\b(\d{4})x(\d{3}|end)\b")
 _TYPING = re.compile(r"/channels/(\d+)/typing$")
 _REACTION = re.compile(r"/messages/(\d+)/reactions/")
 
@@ -194,8 +193,7 @@ class CrowdScene(BenchScene):
             if any(f"{number:04d}x" in text for _, text in frames)
             for at, text in frames
         )
-        texts = [(at, _words(number, text)) for at, text in frames]
-        reading = [at for at, words in texts if words]
+        states = [(at, _read(number, text)) for at, text in frames]
         where = {message, self._threads.get((ask.room, ask.person), "")}
         if ask.spot is Spot.DISCORD:
             where.add(self._channels[ask.room].id)
@@ -211,9 +209,9 @@ class CrowdScene(BenchScene):
             ended=written[-1] if written else inf,
             own=written[-1] - written[0] if written else inf,
             sign=min([*seen, *(at for at, _ in frames)], default=inf),
-            first=min(reading, default=inf),
-            complete=min((at for at, words in texts if f"{number:04d}xend" in words), default=inf),
-            states=len({words for _, words in texts if words}),
+            first=min((at for at, (words, _) in states if words), default=inf),
+            complete=min((at for at, (_, whole) in states if whole), default=inf),
+            states=len({state for _, state in states if state[0]}),
         )
 
     def _signs(self) -> dict[str, list[float]]:
@@ -237,5 +235,6 @@ def _asked(messages: Sequence[ChatMessage]) -> int:
     return int(found[-1]) if found else -1
 
 
-def _words(number: int, text: str) -> tuple[str, ...]:
-    return tuple(found[0] for found in _WORD.finditer(text) if int(found[1]) == number)
+def _read(number: int, text: str) -> tuple[int, bool]:
+    """How many words of this answer a text shows, the last one perhaps in part, and whether the last of all."""
+    return text.count(f"{number:04d}x"), f"{number:04d}xend" in text
