@@ -20,7 +20,7 @@ LONG_WORDS = 400  # words of an answer that the model writes while the store is 
 LONG_ROOMS = 4
 MAX_GAP_RATIO = 2.5  # relative to the longest gap before
 RESTART_ROUNDS = 2  # of a rolling restart
-RESTART_ROOMS, FEW_ROOMS = 60, 10
+RESTART_ROOMS, FEW_ROOMS = 30, 10  # few enough that people of a channel wait for one another
 # Seconds for each question: the fastest rate that two cores can bear beside the starting processes.
 KILLED_EACH_SECONDS, LOST_EACH_SECONDS, COPIED_EACH_SECONDS = 0.65, 0.5, 0.4
 ROLLED_EACH_SECONDS, SHORT_EACH_SECONDS = 0.5, 0.65
@@ -48,7 +48,7 @@ async def _killed(seed: int, turns: int, rooms: int, parallel: int) -> Outcome:
                     return
             replica = min(serving, key=lambda each: each.since)
             scene.world.note(f"kill {replica.key}; connected: {' '.join(each.key for each in serving)}")
-            scene.kills.append(await replica.kill())
+            await scene.kill(replica)
             await replica.start()
 
     async with scene(seed, 3, rooms, parallel=parallel) as found:
@@ -74,7 +74,7 @@ async def store_lost(seed: int, turns: int = 200) -> Outcome:
                 thirds.pop(0)
                 frozen.append(await _freeze(scene, 10_000 + 100 * len(frozen)))
                 continue
-            await scene.world.store.kill()
+            await scene.lose_store()
             await scene.pause(scene.rng.uniform(0.1, 1.0))
             await scene.world.store.start()
             lost += 1
@@ -114,6 +114,7 @@ async def _freeze(scene: ChaosScene, first: int) -> tuple[float, float, list[int
     finally:
         scene.world.store.thaw()
     scene.frozen.append((begin, time.monotonic()))
+    scene.troubled += scene.frozen[-1]
     return begin, time.monotonic(), numbers
 
 
@@ -147,7 +148,7 @@ async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
         for replica in scene.world.replicas * RESTART_ROUNDS:
             await scene.pause(seconds / 15)
             stops.append(Kill(time.monotonic(), replica.key))
-            statuses.append(await replica.stop())
+            statuses.append(await scene.stop(replica))
             await replica.start()
             await scene.world.connected()
 
@@ -243,13 +244,13 @@ async def short(seed: int, turns: int = 24) -> Outcome:
     async def little(scene: ChaosScene) -> None:
         first, second = scene.world.replicas
         await scene.pause(seconds / 8)
-        scene.kills.append(await first.kill())
+        await scene.kill(first)
         await first.start()
         await scene.world.connected()
-        await scene.world.store.kill()
+        await scene.lose_store()
         await scene.world.store.start()
         await scene.pause(1)
-        assert await second.stop() == 0
+        assert await scene.stop(second) == 0
         await second.start()
 
     async with scene(seed, 2, FEW_ROOMS, copies=3) as found:

@@ -10,7 +10,10 @@ from tests.chaos.judge import Finding
 
 # A process that dies may still be heard by the model for a moment, and a turn that ends by its successor.
 MOMENT_SECONDS = 0.3
-# For so long a lane may be passed over, because its holder has died: the time of a slow takeover.
+# Of two lanes that wait for a place, the one that came first begins first, but for the time from a claim to a request.
+CALM_SECONDS = 2.0
+# After a process or the store ended, a lane may be passed over for so long, as its holder is the one that died: the
+# time of a slow takeover.
 PASSED_SECONDS = 15.0
 
 Span = tuple[float, float]
@@ -69,18 +72,20 @@ def crowded(heard: Iterable[Heard], parallel: int, excused: Sequence[Span] = ())
     ]
 
 
-def starved(heard: Iterable[Heard]) -> list[Finding]:
+def starved(heard: Iterable[Heard], troubled: Sequence[float] = ()) -> list[Finding]:
     """The questions that waited, with nothing before them in their lane, while the model was asked one that came later
-    in another lane of the room."""
+    in another lane of the room. `troubled`: when processes or the store ended."""
     findings = []
     for asked in _rooms(heard).values():
         for place, each in enumerate(asked):
-            before = [other.ended for other in asked[:place] if other.lane == each.lane]
-            ready = max([each.stored, *before])
+            ready = max([each.stored, *(other.ended for other in asked[:place] if other.lane == each.lane)])
+            calm = not any(ready - PASSED_SECONDS < moment < each.begun for moment in troubled)
+            later = [other for other in asked if other.lane != each.lane and ready < other.said]
             passed = [
                 other.number
-                for other in asked
-                if other.lane != each.lane and other.said > ready and ready + PASSED_SECONDS < other.begun < each.begun
+                for other in later
+                if other.begun < each.begun
+                and (other.begun + CALM_SECONDS < each.begun if calm else ready + PASSED_SECONDS < other.begun)
             ]
             if passed:
                 wait = "for ever" if each.begun == math.inf else f"for {each.begun - ready:.1f} s"

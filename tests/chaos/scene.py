@@ -22,7 +22,7 @@ from tests.chaos.lanes import Span, at_once, crowded, starved
 from tests.chaos.load import ChaosRoom, Load
 from tests.chaos.stranger import Stranger
 from tests.chaos.takeover import Kill, takeovers
-from tests.chaos.world import LEASE_SECONDS, PARALLEL, ChaosWorld, world
+from tests.chaos.world import LEASE_SECONDS, PARALLEL, ChaosWorld, Replica, world
 
 SETTLE_TIMEOUT_SECONDS = HANG_SECONDS  # until every question must have its reply
 MAX_STUB_SHARE = 0.01  # of the questions
@@ -69,8 +69,24 @@ class ChaosScene:
         self.slack, self.discord = slack, discord
         self.kills: list[Kill] = []
         self.frozen: list[Span] = []  # when the store stood still
+        self.troubled: list[float] = []  # when processes or the store ended
         self.over = asyncio.Event()  # set when nothing more shall happen
         self._begun = time.monotonic()
+
+    async def kill(self, replica: Replica) -> None:
+        """Kill a replica."""
+        self.troubled.append(time.monotonic())
+        self.kills.append(await replica.kill())
+
+    async def stop(self, replica: Replica) -> int:
+        """Stop a replica; returns its exit status."""
+        self.troubled.append(time.monotonic())
+        return await replica.stop()
+
+    async def lose_store(self) -> None:
+        """Kill the store."""
+        self.troubled.append(time.monotonic())
+        await self.world.store.kill()
 
     async def pause(self, seconds: float) -> bool:
         """Wait for this time; returns false if nothing more shall happen."""
@@ -126,7 +142,7 @@ class ChaosScene:
         # While the store stands still, leases run out whose holders live: they and their successors are one too many.
         excused = [(since, until + LEASE_SECONDS) for since, until in self.frozen]
         many = max((many for many, _ in at_once(heard, excused).values()), default=0)
-        unfair = starved(heard)
+        unfair = starved(heard, self.troubled)
         failures = _failures(self.world.folder)
         refused, silently = self.load.refused()
         rows = [

@@ -203,19 +203,26 @@ def test_more_holders_than_parallel_are_reported() -> None:
 
 def test_starved_lane_is_reported() -> None:
     """A question that is next in its lane waits while the model is asked one that came later in another lane. Not so
-    one that waits for its own lane, for those before it, or for a holder that has died."""
-    late = PASSED_SECONDS + 2.0
-    later = lane(2, "bob", (late, late + 1.0), said=1.0)
-    waiting = lane(1, "ann", (late + 5.0, late + 6.0))
-    (found,) = starved((waiting, later))
-    assert (found.kind, found.number) == ("starved", 1)
-    (found,) = starved((replace(waiting, spans=()), later))
-    assert (found.kind, found.number) == ("starved", 1)
-    assert starved((lane(3, "ann", (0.0, late), ended=late), waiting, later)) == []
+    one that waits for its own lane, for those before it, or for the moment from a claim to the request."""
+    later = lane(2, "bob", (5.0, 6.0), said=1.0)
+    waiting = lane(1, "ann", (8.0, 9.0))
+    for each in (waiting, replace(waiting, spans=())):
+        assert [(found.kind, found.number) for found in starved((each, later))] == [("starved", 1)]
+    assert starved((lane(3, "ann", (0.0, 5.0), ended=5.0), waiting, later)) == []
     assert starved((waiting, replace(later, said=-1.0))) == []
-    assert starved((waiting, replace(later, spans=((PASSED_SECONDS - 1.0, late),)))) == []
+    assert starved((waiting, replace(later, spans=((7.0, 8.0),)))) == []
     assert starved((waiting, replace(later, room="slack/T/D"))) == []
     assert starved((waiting, replace(later, lane="ann"))) == []
+
+
+def test_lane_of_a_dead_holder_is_starved_later() -> None:
+    """Around a kill a lane may wait for its takeover, but not for ever."""
+    waiting, later = lane(1, "ann", (8.0, 9.0)), lane(2, "bob", (5.0, 6.0), said=1.0)
+    assert starved((waiting, later), [4.0]) == []
+    assert len(starved((waiting, later), [8.5])) == 1  # it has begun by then
+    late = PASSED_SECONDS + 1.0
+    waiting, later = replace(waiting, spans=((late + 5.0, late + 6.0),)), replace(later, spans=((late, late + 1.0),))
+    assert len(starved((waiting, later), [4.0])) == 1
 
 
 def test_takeover_is_the_time_until_another_process_continues() -> None:
