@@ -9,10 +9,10 @@ if the bots don't hold the rate.
 import argparse
 import asyncio
 import math
-import os
 import random
 import statistics
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from bots.sandbox.slack.limits import of_workspaces
 from core.store.redis.client import connection
 from core.store.redis.embedded import embedded
 from tests.bench.crowd_scene import CROWD_ROUND_TRIP, TOKENS_A_WORD, Ask, AskSeen, CrowdScene, CrowdSeen, Spot
-from tests.bench.program import cpu_seconds, program, resident
+from tests.bench.program import cpu_seconds, machine_seconds, program, resident
 from tests.bench.rooms_replica import ROOMS_WORKSPACES
 from tests.bench.table import Table, machine, percentile
 from tests.bench.wire import BenchWire, process
@@ -68,11 +68,19 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class RoomsRun:
-    """A run: what people saw, and what each process and Redis spent on it."""
+    """A run: what people saw, and what each process, Redis and the whole machine spent on it."""
 
     seen: CrowdSeen
     bots: Mapping[str, Figures]  # by the process's key
     redis: Figures
+    machine: float  # CPU seconds
+    seconds: float
+
+    @property
+    def others(self) -> float:
+        """How many cores everything else took that ran on the machine."""
+        ours = sum(each.cpu for each in self.bots.values()) + self.redis.cpu
+        return (self.machine - ours) / self.seconds - self.seen.busy
 
 
 def asked(rate: float, seconds: float, rooms: int, rng: random.Random) -> tuple[Ask, ...]:
@@ -105,9 +113,12 @@ async def run(rate: float, seconds: float, rooms: int, processes: int) -> RoomsR
         await servers.call("ready", processes, processes)
         await servers.call("play", asked(rate, WARM_UP_SECONDS, half, rng), ROOMS_PATIENCE_SECONDS)
         before = {key: await _figures(bot, ports[key]) for key, bot in bots.items()}, await _redis(redis)
+        spent, begun = machine_seconds(), time.monotonic()
         seen = await servers.call("play", asked(rate, seconds, half, rng), ROOMS_PATIENCE_SECONDS)
+        spent, begun = machine_seconds() - spent, time.monotonic() - begun
         after = {key: await _figures(bot, ports[key]) for key, bot in bots.items()}, await _redis(redis)
-    return RoomsRun(seen, {key: after[0][key].since(before[0][key]) for key in bots}, after[1].since(before[1]))
+    figures = {key: after[0][key].since(before[0][key]) for key in bots}
+    return RoomsRun(seen, figures, after[1].since(before[1]), spent, begun)
 
 
 async def _figures(bot: int, port: int) -> Figures:
@@ -129,7 +140,6 @@ def table(done: RoomsRun, rate: float, rooms: int) -> Table:
     """All figures of a run."""
     keys, asks = tuple(done.bots), done.seen.asks
     mine = {key: [each for each in asks if each.key == key] for key in keys}
-    length = max(each.said for each in asks) - min(each.said for each in asks) + ROOMS_SECONDS
 
     def waits(what: str, until: Callable[[AskSeen], float]) -> tuple[str, ...]:
         return (what, *(_spread([until(each) for each in some]) for some in (*mine.values(), asks)), "")
@@ -182,7 +192,9 @@ def table(done: RoomsRun, rate: float, rooms: int) -> Table:
             lambda some: f"{cpu(some) / turns(some) * 1e3:.1f}",
             f"{done.redis.cpu / len(asks) * 1e3:.1f}",
         ),
-        each_bot("share of a core", lambda some: f"{cpu(some) / length:.0%}", f"{done.redis.cpu / length:.0%}"),
+        each_bot(
+            "share of a core", lambda some: f"{cpu(some) / done.seconds:.0%}", f"{done.redis.cpu / done.seconds:.0%}"
+        ),
         each_bot(
             "memory, MB",
             lambda some: f"{sum(done.bots[key].memory for key in some) / 1e6:.0f}",
@@ -206,7 +218,7 @@ def _notes(done: RoomsRun) -> tuple[str, ...]:
     late, refused = [each.late for each in done.seen.asks], done.seen.refused
     return (
         f"The questions came {percentile(late, MOST):.2f} s late (95 %; at most {max(late):.2f} s). Platforms, model "
-        f"and people took {done.seen.busy:.0%} of a core; the machine's load was {os.getloadavg()[0]:.1f}.",
+        f"and people took {done.seen.busy:.0%} of a core, and what else ran on the machine {done.others:.0%}.",
         f"429: {', '.join(f'{name} {many}' for name, many in refused) or 'none'}.",
         f"Calls: {', '.join(f'{name} {many}' for name, many in done.seen.calls)}.",
     )
