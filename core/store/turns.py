@@ -130,8 +130,8 @@ class Turns:
         parallel: int = 1,
         claim: bool = True,
     ) -> Acceptance:
-        """Queue a question once. If a place is free, claim whatever waits longest, or leave it to others without
-        `claim`.
+        """Queue a question once. If there is room for one more lane, claim the one that waits longest, or leave it to
+        others without `claim`.
 
         `request` names this call: a repetition with the same name, after a lost answer, returns that answer again.
         `keep`: how many seconds this conversation is remembered; None: as the limits say. `parallel`: how many of its
@@ -298,8 +298,8 @@ class Turns:
         return self.mailboxes.question_key(turn.conversation, turn.question.id)
 
     async def commit(self, turn: Turn, exchange: Exchange | None, messages: tuple[str, ...] = ()) -> Turn | None:
-        """End the turn and store its exchange, if any. Returns the turn that gets its place, which we then hold; it may
-        be another lane's.
+        """End the turn and store its exchange, if any. Returns the turn for which there is room now, perhaps of another
+        lane; we then hold it.
 
         `messages`: those that show the reply; with them it can be regenerated. If another process holds the turn,
         raises Stale and writes nothing; if the question was deleted and there is something to store, QuestionDeleted.

@@ -1,46 +1,50 @@
 """TurnRunner: runs turns in this process, from the claim to the commit, and takes over those that others left.
 
-The algorithm in one page. A *conversation* is a mailbox in Redis: a line of questions, a history, and a lease with a
-fencing token. A *turn* is the question at the head of the line, under a lease. Every change of a mailbox is one Lua
-step in `core/store/turns.py`: atomic, and safe to repeat.
+The algorithm in one page. A *conversation* is a mailbox in Redis: a line of questions and a history. Each question
+belongs to a *lane*, that of its thread or of its author. A *turn* is the first question of a lane, under the lane's
+lease and with a fencing token. Turns of a lane follow each other; lanes run side by side, `parallel` at once at most.
+Every change of a mailbox is one Lua step in `core/store/turns.py`: atomic, and safe to repeat.
 
 *Accept.* The adapter awaits `accept`, and only then confirms the event to a platform that expects this: after a crash
 before that, the platform delivers again; after a crash later, the question is stored. The step remembers the question's
-id, so further deliveries are duplicates; it appends the question to the line; and if nobody holds the conversation, it
-claims the lease. A retry after a lost answer carries the same request id and gets the same answer. A process that
-closes, or is full, does not claim; it leaves the question to others.
+id, so further deliveries are duplicates; it appends the question to the line; and if there is room for one more lane,
+it claims one. A retry after a lost answer carries the same request id and gets the same answer. A process that closes,
+or is full, does not claim; it leaves the question to others.
 
-*Claim.* A claim takes the head of the line, which may be an older question that a dead process left. Its fencing token
-is a time, so no token is given out twice, even by a server that lost its last writes; if it lost the claim itself, the
-holder's next renewal puts the token back. The claim also counts the attempt: a question that kills its processes ends
-with a sentence after a few attempts instead of being tried for ever.
+*Claim.* A claim takes the lane whose question waits longest among those that nobody holds; that may be an older
+question that a dead process left. Its fencing token is a time, so no token is given out twice, even by a server that
+lost its last writes; if it lost the claim itself, the holder's next renewal puts the token back. The claim also counts
+the attempt: a question that kills its processes ends with a sentence after a few attempts instead of being tried for
+ever.
 
 *Stream and show.* `_run_turn` runs three tasks side by side. The first renews the lease at every third of its length
-and stores how far the reply has come. The second reads the model's stream into a one-slot cell and never waits for
-the platform. The third, the publisher, waits for the rate limit, takes the newest state from the cell, and posts or
-edits it. A new message awaits a checkpoint in Redis (a second at most), so that a takeover goes on in that message and
-does not post it again; only a kill between the post and its checkpoint can leave a stub. An edit awaits nothing: the
-next renewal records it. Before each frame the publisher checks the lease, but asks Redis only if the lease may have run
-out by our own clock, as after a pause of the process: a stale holder shows nothing. While Redis is out of reach,
-running turns go on: usually nobody else can reach it then either, so nobody takes over.
+and stores how far the reply has come. The second reads the model's stream into a one-slot cell and never waits for the
+platform. The third, the publisher, waits for the rate limit, takes the newest state from the cell, and posts or edits
+it. A new message awaits a checkpoint in Redis (a second at most), so that a takeover goes on in that message and does
+not post it again; only a kill between the post and its checkpoint can leave a stub. An edit awaits nothing: the next
+renewal records it. Before each frame the publisher checks the lease, but asks Redis only if the lease may have run out
+by our own clock, as after a pause of the process: a stale holder shows nothing. While Redis is out of reach, running
+turns go on: usually nobody else can reach it then either, so nobody takes over.
 
-*Commit.* The final frame lands first, then the commit stores the exchange, ends the turn, and returns the next one
-under the same lease: one round trip, and no gap into which another process could step. A crash between the two loses
-nothing: the successor finishes the same messages. The commit is retried through an outage of Redis; it remembers which
-turn is done, so a retry only learns what comes next. If the token is not the newest any more, it writes nothing and
-raises Stale: whoever lost the lease cannot write history.
+*Commit.* The final frame lands first, then the commit stores the exchange, ends the turn, and claims the lane that
+waits longest now, its own or another: one round trip, and no wake-up that could get lost. Where a step leaves room
+otherwise (a hand-back, a deletion), it puts the lanes that wait longest among those that anybody may take over, and
+says so by a signal. A crash between frame and commit loses nothing: the successor finishes the same messages. The
+commit is retried through an outage of Redis; it remembers which turn is done, so a retry only learns what comes next.
+If the token is not the newest any more, it writes nothing and raises Stale: whoever lost the lease cannot write
+history.
 
 *Takeover.* A dead process renews nothing. `Takeover` looks for leases that ran out about once a second, and at once
-when a signal in Redis says that a conversation was handed back or when a turn ends here and leaves room; it claims what
-it finds. After an outage of Redis it first waits for half a lease, so that living holders can renew. It never takes a
-conversation that runs in its own process: its holder will renew it. The successor asks the model again, but keeps the
-old text on screen until the new one is as long.
+when a signal in Redis says that a lane is free or when a turn ends here and leaves room; it claims what it finds. After
+an outage of Redis it first waits for half a lease, so that living holders can renew. It never takes a lane that runs in
+its own process: its holder will renew it. The successor asks the model again, but keeps the old text on screen until
+the new one is as long.
 
 *Hand-back.* At shutdown nothing new begins, and running turns get `drain_seconds`. Then they are cancelled; each
 releases its turn with its progress, which is not counted as an attempt, and a signal wakes the others. The old process
 watches for a moment whether somebody takes the turn; if nobody does, it writes under the text that the reply is paused.
-A turn cancelled while its commit was on its way may have ended already: then release hands back the next turn, and
-the finished reply is not marked.
+A turn cancelled while its commit was on its way may have ended already: then release hands back the next turn, and the
+finished reply is not marked.
 
 *Stop, delete, merge.* A stop sets a field in the mailbox and sends a signal. Signals may get lost; the next renewal
 reads the field. A question deleted during its answer sets another field: the answer ends, its messages go, and nothing
@@ -152,7 +156,7 @@ class TurnRunner:
         return not (self.closing or self._takeover.backlog or len(self._running) >= self._at_once)
 
     def run(self, turn: Turn, settings: ChannelSettings | None = None) -> None:
-        """Run a claimed turn, and after it those that get its place. `settings`: if already read."""
+        """Run a claimed turn, and after it those for which its end makes room. `settings`: if already read."""
         self._running[task := self._group.create_task(self._run_turns(turn, settings))] = turn.lane
         task.add_done_callback(self._on_done)
 
@@ -166,7 +170,7 @@ class TurnRunner:
         return len(self._running) < self._at_once and lane not in self._running.values()
 
     async def _run_turns(self, first: Turn, settings: ChannelSettings | None) -> None:
-        """Run turns of one conversation one after the other, until none waits for a place."""
+        """Run turns of one conversation one after the other, until none waits for room."""
         turn, task = first, asyncio.current_task()
         assert task
         while True:

@@ -1,6 +1,7 @@
 """The whole core with a real Redis and an emulated Nebula API; surfaces in memory replace a platform."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from redis.asyncio import Redis
 from bots.compose import account_limits, assemble, wrapped
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.responses import Response
-from core.domain.conversation import Address, Author, Conversation, Place, Rights
+from core.domain.conversation import Address, Author, Conversation, Lane, Place, Rights
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Action
 from core.domain.ports import Surface
@@ -37,6 +38,7 @@ ROOM = Place("test", "W1", "C1")
 HERE = Conversation(ROOM.name)
 NUMBERS = count()  # numbers of questions, so that no id is used twice
 ANN, BOB = Author("U1", "Ann"), Author("U2", "Bob")
+LANE = Lane(HERE, ANN.id)  # of Ann's questions, as replies go into the channel
 
 
 class _Named(dict[str, MemorySurface]):
@@ -114,6 +116,12 @@ class Process:
         response = await self.say(f"!{text}", place, rights=rights)
         assert response
         return response.text
+
+    async def amend(self, turn: str, **state: Any) -> None:
+        """Change what Redis stores of a running turn in the channel (see common.lua)."""
+        redis, key = self.turns.mailboxes.redis, self.turns.mailboxes.key("t", HERE)
+        stored: Any = await redis.hget(key, turn) or '{"attempts":0,"fence":"0","lease":1}'
+        await redis.hset(key, turn, json.dumps(json.loads(stored) | state))
 
     def shown(self, question: Question) -> str:
         return "\n".join(

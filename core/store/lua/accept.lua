@@ -1,4 +1,4 @@
--- accept: queue a question once, and claim the lane that waits longest if a place is free.
+-- accept: queue a question once, and claim the lane that waits longest if there is room for one more.
 -- KEYS: DEDUPE
 -- ARGV: REQUEST ENTRY DEDUPE_MS INBOX_LIMIT KEEP_MS PARALLEL CLAIM
 local DEDUPE = KEYS[9]

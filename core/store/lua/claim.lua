@@ -38,8 +38,8 @@ if not head then
   return {'EMPTY'}
 end
 if held(head) then return {'HELD'} end
-local heads, places = waiting_heads()
-for i = 1, math.min(#heads, places) do
+local heads, room = waiting_heads()
+for i = 1, math.min(#heads, room) do
   if heads[i] == head then
     even_when_full()
     local turn = claim(head)
@@ -47,5 +47,5 @@ for i = 1, math.min(#heads, places) do
     return {'CLAIMED', turn}
   end
 end
-redis.call('ZREM', LANES, named(LANE)) -- others wait longer; it gets its place from whoever ends
+redis.call('ZREM', LANES, named(LANE)) -- others wait longer; whoever ends makes room for it
 return {'HELD'}

@@ -1,4 +1,4 @@
--- commit: end a turn, store its exchange, and hand its place to the lane that waits longest.
+-- commit: end a turn, store its exchange, and take the lane that waits longest, for which there is room now.
 -- KEYS: ENDING
 -- ARGV: FENCE TURN EXCHANGE EPOCH KEEP AGAIN AGAIN_KEEP REPLACES DEDUPE_MS ALSO...
 local ENDING = KEYS[9]

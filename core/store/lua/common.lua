@@ -96,17 +96,17 @@ local function held(head)
   return lease <= time + 2 * (turn and turn.lease or LEASE_MS)
 end
 
--- The heads of the lanes in order of arrival: those that wait for a place, and how many more places there are.
+-- The heads of the lanes that nobody holds, in order of arrival, and for how many of them there is room.
 local function waiting_heads()
-  local seen, heads, places = {}, {}, tonumber(redis.call('HGET', CONV, 'parallel') or 1)
+  local seen, heads, room = {}, {}, tonumber(redis.call('HGET', CONV, 'parallel') or 1)
   for _, found in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
     local lane = lane_of(found)
     if not seen[lane] then
       seen[lane] = true
-      if held(found) then places = places - 1 else heads[#heads + 1] = found end
+      if held(found) then room = room - 1 else heads[#heads + 1] = found end
     end
   end
-  return heads, math.max(0, places)
+  return heads, math.max(0, room)
 end
 
 -- The head of the lane of this entry.
@@ -121,11 +121,11 @@ local function publish_free(lane)
   redis.call('PUBLISH', SPACE .. ':free', named(lane))
 end
 
--- Whoever waits while a place is free must be found by those that look for work: as many lanes as there are places, the
--- one that waits longest first. Called at the end of each step that may leave a place free.
+-- While there is room, those that wait longest must be found by whoever looks for work. Called at the end of each step
+-- that may leave room.
 local function offer()
-  local heads, places = waiting_heads()
-  for i = 1, math.min(#heads, places) do
+  local heads, room = waiting_heads()
+  for i = 1, math.min(#heads, room) do
     local lane = lane_of(heads[i])
     if redis.call('ZADD', LANES, 'NX', now(), named(lane)) == 1 then publish_free(lane) end
   end
@@ -142,9 +142,9 @@ local function ahead(word)
   if not mine then return nil end
   if before[lane_of(mine)] then return before[lane_of(mine)] end
   if held(mine) then return 0 end
-  local heads, places = waiting_heads()
+  local heads, room = waiting_heads()
   for place, head in ipairs(heads) do
-    if head == mine then return math.max(0, place - places) end
+    if head == mine then return math.max(0, place - room) end
   end
 end
 
@@ -216,10 +216,11 @@ local function claim(found, request, after)
   return snapshot(found)
 end
 
--- The lane that waits longest for a place, if one is free. One that this process could not read waits for others.
+-- The head of the lane that waits longest, if there is room. One that could not be read waits for those that look for
+-- work: another process may be able to.
 local function next_head()
-  local heads, places = waiting_heads()
-  for i = 1, math.min(#heads, places) do
+  local heads, room = waiting_heads()
+  for i = 1, math.min(#heads, room) do
     local turn = turn_of(heads[i])
     if not (turn and turn.unread and turn.unread > 0) then return heads[i] end
   end

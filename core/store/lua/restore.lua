@@ -4,6 +4,9 @@
 local ENDING = KEYS[9]
 local FENCE, TURN, ENTRY, DEDUPE_MS = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local how = standing(TURN, FENCE, ENDING)
+local head = how == 'lost' and head_of(ENTRY)
+local other = head and turn_of(head)
+if other and tonumber(other.fence) > tonumber(FENCE) then return 0 end -- a newer question was first after the loss
 if how == 'lost' then
   redis.call('SET', ENDING, 'restored', 'NX', 'PX', DEDUPE_MS)
   redis.call('LPUSH', LINE, ENTRY)

@@ -14,13 +14,13 @@ from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response
-from core.domain.conversation import Conversation, Lane, Place, Rights
+from core.domain.conversation import Conversation, Place, Rights
 from core.domain.page import Action
 from core.settings.encryption import Encryption, Unreadable, WrongKey
 from core.store.records import ConversationLookups
 from core.store.turns import Turns
 from core.turns.runner import GAVE_UP
-from tests.core.core_harness import ANN, BOB, HERE, ROOM, Process, process
+from tests.core.core_harness import ANN, BOB, HERE, LANE, ROOM, Process, process
 
 THREAD = Place("test", "W1", "C1", "T7")
 
@@ -165,7 +165,7 @@ async def test_question_that_cannot_be_decrypted_is_kept(redis_client: Redis, se
     async with process(redis_client, server, rooms=bot.rooms) as blind:
         await blind.answer("hello", Place("test", "W1", "C2"))
         assert await blind.turns.waiting(HERE) == 1
-    await redis_client.zadd("nb:{0}:lanes", {ROOM.name: 1})
+    await redis_client.zadd("nb:{0}:lanes", {str(LANE): 1})
     async with process(redis_client, server, rooms=bot.rooms, encryption_keys=right) as successor:
         await successor.settled(question)
 
@@ -238,7 +238,7 @@ async def test_process_without_the_key_uses_up_no_attempt(redis_client: Redis, s
     await bot.inbox.accept(question)  # accepted while the process was closing
     for _ in range(5):
         with pytest.raises(Unreadable):
-            await Turns(redis_client).claim(Lane(HERE))
+            await Turns(redis_client).claim(LANE)
     async with process(redis_client, server, rooms=bot.rooms, encryption_keys=right) as successor:
         await successor.settled(question)
     assert GAVE_UP not in bot.shown(question)
@@ -254,6 +254,7 @@ async def test_retention_applies_at_once(bot: Process, redis_client: Redis) -> N
 
 async def test_answer_to_several_questions_belongs_to_all_who_asked(bot: Process, server: NebulaServer) -> None:
     """Each author of several questions answered together may ask again, and `forget` deletes the exchange."""
+    await bot.command("set parallel 1")
     await bot.command("set overlap merge")
     server.fault(NebulaFault(stall_after=3))
     server.answer_next("first " * 20)

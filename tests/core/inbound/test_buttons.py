@@ -98,7 +98,7 @@ async def test_stop_without_a_signal_is_found_at_the_lease_renewal(redis_client:
         question = bot.question("talk")
         await bot.inbox.accept(question)
         await server.until(lambda: len(server.requests) == 1)
-        await redis_client.hset(f"nb:{{0}}:c:{ROOM.name}", "stop", question.id)
+        await bot.amend(question.id, stop=True)
         async with asyncio.timeout(HANG_SECONDS):
             await bot.runner.idle()
         assert bot.shown(question).endswith(STOPPED)

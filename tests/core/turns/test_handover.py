@@ -21,7 +21,7 @@ from core.store.turns import Claimed, Queued, Turns
 from core.turns.lease import Lease
 from core.turns.runner import GAVE_UP
 from tests.bounds import HANG_SECONDS
-from tests.core.core_harness import HERE, ROOM, Process, Rooms, eventually, process
+from tests.core.core_harness import HERE, LANE, ROOM, Process, Rooms, eventually, process
 
 
 async def busy(bot: Process, server: NebulaServer) -> Question:
@@ -95,8 +95,8 @@ async def test_abandoned_question_can_be_asked_again(redis_client: Redis, server
     question = bot.question("poison")
     await bot.inbox.accept(question)
     for _ in range(3):
-        assert await bot.turns.claim(Lane(HERE))
-        await redis_client.zadd("nb:{0}:lanes", {ROOM.name: 0})
+        assert await bot.turns.claim(LANE)
+        await redis_client.zadd("nb:{0}:lanes", {str(LANE): 0})
     async with process(redis_client, server, rooms=rooms) as successor:
         await successor.settled(question)
         [(message, page)] = rooms.rooms[question.message].messages.items()
@@ -114,8 +114,8 @@ async def test_number_of_attempts_is_a_setting(redis_client: Redis, server: Nebu
         pass
     question = bot.question("poison")
     await bot.inbox.accept(question)
-    assert await bot.turns.claim(Lane(HERE))
-    await redis_client.zadd("nb:{0}:lanes", {ROOM.name: 0})
+    assert await bot.turns.claim(LANE)
+    await redis_client.zadd("nb:{0}:lanes", {str(LANE): 0})
     async with process(redis_client, server, rooms=rooms, turn_attempts=1) as successor:
         await successor.settled(question)
     assert GAVE_UP in successor.shown(question)
@@ -198,7 +198,7 @@ async def test_lapsed_turns_of_other_platforms_do_not_hide_ours(redis_client: Re
         return await turns.lapsed(("test/",))
 
     async with asyncio.timeout(HANG_SECONDS):
-        while await found() != (HERE,):
+        while await found() != (Lane(HERE),):
             await asyncio.sleep(0.01)
 
 

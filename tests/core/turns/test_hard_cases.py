@@ -1,7 +1,9 @@
 """Hard cases of the core: entries of other versions in Redis, late steps, races at shutdown, unexpected input."""
 
 import asyncio
+import json
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -23,7 +25,7 @@ from core.reply.layout import CUT
 from core.settings.parameters import ChannelSettings
 from core.store.turns import Claimed, Turns
 from tests.bounds import HANG_SECONDS
-from tests.core.core_harness import ANN, HERE, ROOM, Process, eventually, process
+from tests.core.core_harness import ANN, HERE, LANE, ROOM, Process, eventually, process
 
 OTHER_PLATFORM = Place("other", "W1", "C9")
 
@@ -75,7 +77,8 @@ async def test_turn_of_a_platform_not_served_here_is_left_alone(
     behind = await left_behind(redis_client)
     async with process(redis_client, server) as bot:
         await bot.settled(behind)
-        assert await redis_client.hget(f"nb:{{0}}:c:{OTHER_PLATFORM.name}", "attempts") == b"1"
+        turn: Any = await redis_client.hget(f"nb:{{0}}:t:{OTHER_PLATFORM.name}", "other/1")
+        assert json.loads(turn)["attempts"] == 1
 
 
 async def test_late_renewal_does_not_hold_an_idle_conversation(redis_client: Redis) -> None:
@@ -245,7 +248,7 @@ async def test_own_turn_is_not_taken_over(redis_client: Redis, server: NebulaSer
         question = bot.question("talk")
         await bot.inbox.accept(question)
         await eventually(lambda: len(bot.shown(question)) > 20)  # posted, and its progress stored
-        await redis_client.zadd("nb:{0}:lanes", {ROOM.name: 1})  # as after an outage longer than the lease
+        await redis_client.zadd("nb:{0}:lanes", {str(LANE): 1})  # as after an outage longer than the lease
         await bot.settled(await left_behind(redis_client))
         held.release()
         await bot.runner.idle()

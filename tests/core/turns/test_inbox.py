@@ -9,14 +9,14 @@ from redis.asyncio import Redis
 from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.nebula.server import NebulaServer
 from core.access.admission import EMPTY, ONLY_FILES
-from core.domain.conversation import Attachment, Lane, Place
+from core.domain.conversation import Attachment, Place
 from core.domain.errors import BadKey, NoCredits, SlowDown
 from core.domain.ports import Status
 from core.reply.layout import INCOMPLETE, SPENT, STOPPED
 from core.store.turns import Duplicate, Full, Queued
 from core.turns.runner import GAVE_UP
 from tests.bounds import HANG_SECONDS
-from tests.core.core_harness import BOB, HERE, ROOM, Process, Rooms, eventually, process
+from tests.core.core_harness import BOB, LANE, Process, Rooms, eventually, process
 
 
 async def test_question_is_answered_and_remembered(bot: Process, server: NebulaServer) -> None:
@@ -47,8 +47,9 @@ async def test_redelivery_is_answered_once(bot: Process, server: NebulaServer) -
 
 
 async def test_questions_of_a_room_are_answered_in_order(bot: Process, server: NebulaServer) -> None:
-    """The second question is answered after the first and with its answer in the history; its author sees that it
-    arrived."""
+    """With one answer at a time, the second question is answered after the first, with its answer in the history; its
+    author sees that it arrived."""
+    await bot.command("set parallel 1")
     held = server.hold(after=3)
     server.answer_next("word " * 20)
     first, second = bot.question("one"), bot.question("two", author=BOB)
@@ -271,9 +272,9 @@ async def test_turn_that_keeps_failing_is_closed(redis_client: Redis, server: Ne
     question = bot.question("poison")
     await bot.inbox.accept(question)
     for _ in range(3):
-        turn = await bot.turns.claim(Lane(HERE))
+        turn = await bot.turns.claim(LANE)
         assert turn
-        await redis_client.zadd("nb:{0}:lanes", {ROOM.name: 0})
+        await redis_client.zadd("nb:{0}:lanes", {str(LANE): 0})
     async with process(redis_client, server, rooms=rooms) as successor:
         await eventually(lambda: GAVE_UP in successor.shown(question))
     assert not server.requests

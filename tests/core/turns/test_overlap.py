@@ -25,8 +25,9 @@ async def busy(bot: Process, server: NebulaServer, held: Hold | None = None) -> 
 
 
 async def test_questions_that_wait_are_answered_together(bot: Process, server: NebulaServer) -> None:
-    """With `overlap merge` one answer, below the first question, serves all of them; the model sees every author's
+    """With `overlap merge` one answer, below the first question, serves all of a lane; the model sees every author's
     name."""
+    await bot.command("set parallel 1")
     await bot.command("set overlap merge")
     first = await busy(bot, server)
     second, third = bot.question("second"), bot.question("third", author=BOB)

@@ -18,7 +18,7 @@ from core.store.turns import Claimed, Turns
 from tests.core.commands.test_history import key
 from tests.core.core_harness import ANN, HERE, ROOM, Rooms, eventually, process
 
-INBOX, STATE, LEASES = f"nb:{{0}}:q:{ROOM.name}", f"nb:{{0}}:c:{ROOM.name}", "nb:{0}:lanes"
+INBOX, TURNS, LEASES = f"nb:{{0}}:q:{ROOM.name}", f"nb:{{0}}:t:{ROOM.name}", "nb:{0}:lanes"
 JUNK = (
     b"newer,q900|{'another': shape}",
     b'newer,q900|{"id":["newer"],"place":7}',
@@ -100,7 +100,7 @@ async def test_the_stop_button_clears_the_line(redis_client: Redis, server: Nebu
     """The reply on screen ends in the sentence, in the same message."""
     async with process(redis_client, server) as bot:
         message = (await bot.rooms.rooms["q900"].post(Page("half an ans"))).id
-        await redis_client.hset(STATE, "progress", json.dumps({"messages": [message], "characters": 11}))
+        await bot.amend("newer", progress=json.dumps({"messages": [message], "characters": 11}))
         await put(redis_client, JUNK[1])
         await bot.answer("hello", Place("test", "W1", "C2"))
         assert await bot.press(Action.STOP, message) is None
@@ -129,7 +129,9 @@ async def test_progress_of_another_version(
         question = bot.question("hi")
         message = (await bot.rooms.rooms[question.message].post(Page(""))).id
         await turns.accept(Lane(HERE), question, "r")
-        await redis_client.hset(STATE, "progress", progress.replace(b'"M"', json.dumps(message).encode()))
+        stored = progress.replace(b'"M"', json.dumps(message).encode()).replace(b'"', b'\\"')
+        turn = b'{"attempts":1,"fence":"0","lease":1,"progress":"%s"}' % stored
+        await redis_client.hset(TURNS, question.id, turn)
         await redis_client.zadd(LEASES, {ROOM.name: 1})
         await eventually(lambda: bool(bot.rooms.rooms[question.message].text))
         await bot.runner.settled(HERE)
