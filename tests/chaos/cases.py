@@ -126,7 +126,7 @@ def _gaps(changes: list[float], end: float, begin: float, thaw: float) -> tuple[
 
 async def delivered_often(seed: int, turns: int = 120) -> Outcome:
     """c: every event comes one to four times, to two connected replicas."""
-    async with scene(seed, 2, RESTART_ROOMS, copies=4) as found:
+    async with scene(seed, 2, FEW_ROOMS, copies=4) as found:
         await found.play(turns, turns * COPIED_EACH_SECONDS)
         rows, evidence = await found.rows()
         row, again = _begun_once(found)
@@ -152,7 +152,7 @@ async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
             await replica.start()
             await scene.world.connected()
 
-    async with scene(seed, 2, RESTART_ROOMS) as found:
+    async with scene(seed, 2, FEW_ROOMS) as found:
         await found.play(turns, seconds, rolling)
         rows, evidence = await found.rows()
         row, again = _begun_once(found)

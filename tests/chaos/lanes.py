@@ -1,5 +1,5 @@
-"""The lanes of a chaos run, as far as they are seen from outside: how many were answered at once, and which had to wait
-for others that came later."""
+"""The lanes of a chaos run, as far as they are seen from outside: how many were answered at once, each one after the
+other, and which had to wait for others that came later."""
 
 import math
 from collections import defaultdict
@@ -57,7 +57,7 @@ def at_once(heard: Iterable[Heard], excused: Sequence[Span] = ()) -> dict[str, t
         counts = [
             (len({each.lane for each in asked if each.heard_at(moment)}), moment)
             for moment in moments
-            if not any(since <= moment <= until for since, until in excused)
+            if not _within(moment, excused)
         ]
         found[room] = max(counts, default=(0, 0.0))
     return found
@@ -70,6 +70,19 @@ def crowded(heard: Iterable[Heard], parallel: int, excused: Sequence[Span] = ())
         for room, (many, moment) in at_once(heard, excused).items()
         if many > parallel
     ]
+
+
+def overlapping(heard: Iterable[Heard], excused: Sequence[Span] = ()) -> list[Finding]:
+    """The questions that the model was asked while it still wrote for one before them in their lane."""
+    findings = []
+    for asked in _rooms(heard).values():
+        latest: dict[str, Heard] = {}
+        for each in asked:
+            before, latest[each.lane] = latest.get(each.lane), each
+            moment = each.begun + MOMENT_SECONDS
+            if before and before.heard_at(moment) and not _within(moment, excused):
+                findings.append(Finding("overlap", each.number, f"beside {before.number} in {each.room}"))
+    return findings
 
 
 def starved(heard: Iterable[Heard], troubled: Sequence[float] = ()) -> list[Finding]:
@@ -91,6 +104,10 @@ def starved(heard: Iterable[Heard], troubled: Sequence[float] = ()) -> list[Find
                 wait = "for ever" if each.begun == math.inf else f"for {each.begun - ready:.1f} s"
                 findings.append(Finding("starved", each.number, f"it waited {wait}, behind {passed} in {each.room}"))
     return findings
+
+
+def _within(moment: float, spans: Sequence[Span]) -> bool:
+    return any(since <= moment <= until for since, until in spans)
 
 
 def _rooms(heard: Iterable[Heard]) -> dict[str, list[Heard]]:

@@ -19,7 +19,7 @@ from tests.chaos.world import ChaosWorld
 
 ASK_SHARE, THREAD_SHARE, AT_ONCE_SHARE = 0.1, 0.3, 0.3
 DIRECT_EVERY = 5  # every fifth room is a direct message
-PEOPLE, TOGETHER_SECONDS = 4, 3.0  # people in a channel, who ask at about the same time: within these seconds
+PEOPLE, TOGETHER_SECONDS = 6, 3.0  # people in a channel, who ask at about the same time: within these seconds
 DELIVERY_TIMEOUT_SECONDS = HANG_SECONDS  # until the store has a question: until then its platform delivers it again
 COMMAND_TIMEOUT_SECONDS = 8.0  # until the store has a command, which nobody delivers again
 STORE_POLL_SECONDS = 0.1  # between two checks of the store
@@ -191,7 +191,8 @@ class Load:
                     together = self._rng.uniform(0, seconds)
                 asked[room.name] = before + 1, together
                 at = together + (self._rng.uniform(0, TOGETHER_SECONDS) if room.people > 1 else 0.0)
-                plans.setdefault((room.name, before % room.people), []).append((min(at, seconds), number))
+                person = self._rng.randrange(room.people)  # so that some ask again before they have an answer
+                plans.setdefault((room.name, person), []).append((min(at, seconds), number))
                 self.words(number)
                 number += 1
         begun = asyncio.get_running_loop().time()

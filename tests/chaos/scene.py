@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from tests.bounds import HANG_SECONDS
 from tests.chaos import faults, seen
 from tests.chaos.judge import Verdict, judge, percentile
-from tests.chaos.lanes import Span, at_once, crowded, starved
+from tests.chaos.lanes import Span, at_once, crowded, overlapping, starved
 from tests.chaos.load import ChaosRoom, Load
 from tests.chaos.stranger import Stranger
 from tests.chaos.takeover import Kill, takeovers
@@ -142,7 +142,7 @@ class ChaosScene:
         # While the store stands still, leases run out whose holders live: they and their successors are one too many.
         excused = [(since, until + LEASE_SECONDS) for since, until in self.frozen]
         many = max((many for many, _ in at_once(heard, excused).values()), default=0)
-        unfair = starved(heard, self.troubled)
+        unfair, beside = starved(heard, self.troubled), overlapping(heard, excused)
         failures = _failures(self.world.folder)
         refused, silently = self.load.refused()
         rows = [
@@ -154,6 +154,7 @@ class ChaosScene:
             ),
             Row("order kept in each lane", "0 out of order", str(_count(kinds, _ORDER)), not _count(kinds, _ORDER)),
             Row("lanes at once in a conversation", f"≤ {parallel}", str(many), many <= parallel),
+            Row("answers beside one of their own lane", "0", str(len(beside)), not beside),
             Row("lanes that waited behind later questions", "0", str(len(unfair)), not unfair),
             Row("history is what was said", "0 wrong", str(_count(kinds, _HISTORY)), not _count(kinds, _HISTORY)),
             Row("keys without a TTL", "0", str(len(endless)), not endless),
@@ -162,7 +163,7 @@ class ChaosScene:
             Row("commands that were not accepted", "–", f"{refused}, {silently} without a word", None),
             Row("from the first question to the last reply, s", "–", f"{time.monotonic() - self._begun:.0f}", None),
         ]
-        findings = (*verdict.findings, *crowded(heard, parallel, excused), *unfair)
+        findings = (*verdict.findings, *crowded(heard, parallel, excused), *beside, *unfair)
         evidence = [f"{each.kind}: question {each.number}: {each.detail}" for each in findings]
         return rows, evidence + [f"no TTL: {name}" for name in endless] + failures
 

@@ -9,7 +9,7 @@ import pytest
 from core.reply.layout import WRITING
 from core.turns.runner import GAVE_UP
 from tests.chaos.judge import AskedQuestion, Kept, Said, Verdict, answer_to, judge, number_in, percentile, question
-from tests.chaos.lanes import PASSED_SECONDS, Heard, at_once, crowded, starved
+from tests.chaos.lanes import PASSED_SECONDS, Heard, at_once, crowded, overlapping, starved
 from tests.chaos.takeover import Kill, Request, TakeoverTime, longest_gap, takeovers
 
 ASKED_QUESTIONS = (
@@ -199,6 +199,16 @@ def test_more_holders_than_parallel_are_reported() -> None:
     assert crowded((*two, lane(3, "eve", (3.9, 6.0))), 2) == []
     assert crowded((*two, lane(3, "eve", (2.0, 3.0))), 2, [(2.0, 4.0)]) == []
     assert at_once(two) == {"slack/T/C": (2, 1.8)}
+
+
+def test_answers_of_one_lane_do_not_overlap() -> None:
+    """The model is asked a lane's next question when it has written the answer before; other lanes are beside it."""
+    first, second = lane(1, "ann", (1.0, 4.0)), lane(2, "ann", (2.0, 5.0))
+    assert [(found.kind, found.number) for found in overlapping((first, second))] == [("overlap", 2)]
+    assert overlapping((first, replace(second, spans=((3.9, 5.0),)))) == []
+    assert overlapping((first, replace(second, lane="bob"))) == []
+    assert overlapping((first, replace(second, room="slack/T/D"))) == []
+    assert overlapping((first, second), [(2.0, 3.0)]) == []
 
 
 def test_starved_lane_is_reported() -> None:
