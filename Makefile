@@ -13,16 +13,20 @@ RUNS ?= 10
 # Four tests at once on two cores, as half of their time is waiting.
 AT_ONCE := -n 4 --dist worksteal
 
-.PHONY: run console sandbox test test-busy check unit bench bench-live bench-crowd bench-rooms chaos lock clean
+.PHONY: help run console sandbox test test-busy check unit bench bench-live bench-crowd bench-rooms chaos lock clean
+.DEFAULT_GOAL := help
+
+help:                  ## what there is to make
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 run: .venv/.run        ## the bot: every platform that has tokens in .env, else the sandbox
-	@$(BIN)/nebula-bot run
+	@$(BIN)/python -m bots run
 
 console: .venv/.run    ## talk to the models in this terminal
-	@$(BIN)/nebula-bot console
+	@$(BIN)/python -m bots console
 
 sandbox: .venv/.run    ## try the bot in a Slack and a Discord of our own
-	@$(BIN)/nebula-bot sandbox
+	@$(BIN)/python -m bots sandbox
 
 test: .venv/.dev check unit  ## everything that CI checks
 
@@ -53,15 +57,19 @@ chaos: .venv/.dev      ## kills, outages, copies and restarts under load; nobody
 	$(BIN)/python -m tests.chaos
 
 lock:                  ## refresh the lock files (needs uv)
+	@command -v uv >/dev/null || { echo "This needs uv: https://docs.astral.sh/uv/"; exit 1; }
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock $(UPGRADE)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev -c requirements.lock -o requirements-dev.lock $(UPGRADE)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# What is left of a set-up that failed would keep the next one from trying again.
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Nebula Bot needs Python 3.11 or newer; none was found. Install it, or say which: make PYTHON=/path/to/python3"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Nebula Bot needs Python 3.11 or newer, and $(PYTHON) is none. Say which: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "Installing into .venv; this takes about half a minute."
+	@$(PYTHON) -m venv .venv && $(BIN)/python -m pip --version >/dev/null || { rm -rf .venv; echo "$(PYTHON) can't make a virtual environment. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
 .venv/.run: requirements.lock pyproject.toml | .venv/bin/python
 	$(PIP) install --no-deps --require-hashes -r requirements.lock

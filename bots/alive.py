@@ -42,7 +42,11 @@ async def alive(data_dir: Path) -> AsyncIterator[None]:
             beating.cancel()
 
 
-def healthy(data_dir: Path) -> bool:
-    """Whether a bot with this DATA_DIR was alive within ALIVE_SECONDS."""
+def healthy(data_dir: Path) -> tuple[bool, str]:
+    """Whether a bot with this DATA_DIR was alive within ALIVE_SECONDS, and a sentence that says when."""
     path = data_dir / "alive"
-    return path.exists() and time.time() - path.stat().st_mtime < ALIVE_SECONDS
+    try:
+        ago = max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return False, f"no bot has left a sign of life in {data_dir.absolute()}"
+    return ago < ALIVE_SECONDS, f"last sign of life {ago:.0f} s ago, in {data_dir.absolute()}"

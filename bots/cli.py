@@ -3,10 +3,15 @@
 import argparse
 import asyncio
 import gc
+import io
+import os
 import resource
+import stat
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
 from typing import TypeVar
 
 import uvloop
@@ -19,15 +24,22 @@ from core.settings.environment import Environment, WrongConfig
 
 _E = TypeVar("_E", bound=BaseException)
 
+_STANDARD_ERROR = 2
+
 GO_LIVE = """\
 No platform tokens are set, so this is the sandbox: a simulated Slack and Discord, on this machine only.
 To go live, put into .env:  NEBULA_API_KEY  and  {tokens}.
 README.md explains each set-up; `nebula-bot manifest slack` prints the app manifest for Slack."""
+NO_TOKENS = (
+    "There are no tokens of a platform: neither in the environment nor in {file}. README.md explains each set-up. "
+    "(`nebula-bot sandbox` opens the sandbox.)"
+)
 
 
 def main(arguments: Sequence[str] | None = None, platforms: Table = PLATFORMS) -> int:
     """Run a command and return the exit status: 0 success, 1 failure, 2 wrong usage or configuration."""
     options = _parser(platforms).parse_args(arguments)
+    _open_standard_files()
     status = 0
     try:
         status = _start(options, platforms)
@@ -49,6 +61,7 @@ def _parser(platforms: Table) -> argparse.ArgumentParser:
         description=f"An AI chat bot for {' and '.join(each.config.title for each in platforms)}. "
         "Settings come from the environment and .env.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('nebula-bot')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", help="serve every platform that has tokens; without any, open the sandbox")
     commands.add_parser("worker", help="finish turns that other processes leave behind, without receiving events")
@@ -56,11 +69,16 @@ def _parser(platforms: Table) -> argparse.ArgumentParser:
     commands.add_parser("sandbox", help="try the bot in a simulated Slack and Discord")
     manifest = commands.add_parser("manifest", help="print an app manifest")
     manifest.add_argument("platform", choices=["slack"])
-    manifest.add_argument("--http", action="store_true", help="receive events over HTTP instead of Socket Mode")
+    manifest.add_argument(
+        "--http", nargs="?", const="", metavar="URL", help="receive events over HTTP, at this address of yours"
+    )
+    manifest.add_argument("--name", default="", help="of the app, if it is not Nebula")
+    manifest.add_argument("--command", default="", dest="slash", help="the slash command, if it is not /nebula")
     manifest.add_argument(
         "--no-agent", action="store_true", help="leave out Slack's agent features, so that guests can use the bot"
     )
     manifest.add_argument("--no-history", action="store_true", help="do not let the bot read the messages in channels")
+    manifest.add_argument("--explain", action="store_true", help="print why the app asks for each scope instead")
     commands.add_parser("health", help="exit 0 while a bot with this DATA_DIR is alive (for containers)")
     return parser
 
@@ -68,10 +86,21 @@ def _parser(platforms: Table) -> argparse.ArgumentParser:
 def _start(options: argparse.Namespace, platforms: Table) -> int:
     # Each command imports only what it needs: the manifest needs no Discord, the console no platform at all.
     if options.command == "manifest":
-        from bots.slack.manifest import manifest
+        from bots.slack.manifest import explained, manifest
 
-        agent, history = not options.no_agent, not options.no_history
-        print(manifest(socket_mode=not options.http, agent=agent, history=history))
+        if options.explain:
+            print(explained(agent=not options.no_agent, history=not options.no_history))
+            return 0
+        slash = options.slash and f"/{options.slash.lstrip('/')}"
+        names = {"name": options.name, "command": slash, "url": options.http}
+        print(
+            manifest(
+                socket_mode=options.http is None,
+                agent=not options.no_agent,
+                history=not options.no_history,
+                **{name: value for name, value in names.items() if value},
+            )
+        )
         return 0
     environment = load(platforms=platforms)
     config = environment.of(Config)
@@ -80,7 +109,9 @@ def _start(options: argparse.Namespace, platforms: Table) -> int:
     if options.command == "health":
         from bots.alive import healthy
 
-        return 0 if healthy(config.data_dir) else 1
+        well, text = healthy(config.data_dir)
+        print(text)
+        return 0 if well else 1
     # uvloop spends half the CPU time per packet that asyncio's own loop does.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_chosen(options, environment, platforms))
@@ -95,6 +126,8 @@ def _chosen(options: argparse.Namespace, environment: Environment, platforms: Ta
         raise WrongConfig(("A worker needs the tokens of the platforms where it shows replies. Put them into .env.",))
     if options.command == "console" and config.nebula_api_key is None:
         raise WrongConfig(("NEBULA_API_KEY is missing: create a key at nebulablock.com and put it into .env.",))
+    if options.command == "run" and not serves and not _has_input():
+        raise WrongConfig((NO_TOKENS.format(file=Path(".env").absolute()),))
     with _loading():
         if options.command == "worker" or (options.command == "run" and serves):
             from bots.run import run
@@ -108,6 +141,25 @@ def _chosen(options: argparse.Namespace, environment: Environment, platforms: Ta
     if options.command == "run":
         print(GO_LIVE.format(tokens="  and/or  ".join(each.config.tokens for each in platforms)), flush=True)
     return sandbox(environment)
+
+
+def _open_standard_files() -> None:
+    """Open what whoever started us has closed of input, output and errors: libuv ends the process where it gets one of
+    these three numbers for a file of its own. What output can't show is replaced."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(number)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that is not in UTF-8 shows the rest all the same
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for as long as the process
+
+
+def _has_input() -> bool:
+    """Whether there is somebody to use the sandbox: a terminal, or a script in a pipe or file. For a service, the input
+    is /dev/null."""
+    return sys.stdin.isatty() or not stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode)
 
 
 def _allow_files() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import repeat
@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from bots import health
 from bots.adapter import Adapter, SignsIn
 from bots.alive import alive
-from bots.compose import Bot, assemble, chat_model, setup_of, storage
+from bots.compose import Bot, assemble, chat_model, nebula, setup_of, storage
 from core.domain.errors import StoreError
 from core.domain.ports import ChatModel
 from core.domain.retry import retried
@@ -31,17 +31,17 @@ SETTLE_RETRY_SECONDS = 1.0
 
 
 async def run(config: Config, platforms: Sequence[Adapter], *, listen: bool = True) -> None:
-    """Serve these platforms until SIGTERM or SIGINT; running replies then get DRAIN_SECONDS.
+    """Serve these platforms until SIGTERM, SIGINT or SIGHUP; running replies then get DRAIN_SECONDS.
 
     Without `listen` the process receives no events, and only runs turns that other processes leave behind. Raises
     WrongConfig and StoreError.
     """
-    breakers = Breakers()
+    breakers, look = Breakers(), health.FirstLook()
     async with stopping() as stop, storage(config) as store, chat_model(config, store.redis, breakers) as model:
         log.info("%s", store.where)
         for warning in store.warnings:
             log.warning("%s", warning)
-        checked = checks(store.redis, breakers, platforms if listen else (), config.health_silence_seconds)
+        checked = checks(store.redis, breakers, platforms if listen else (), config.health_silence_seconds, look)
         # The health server comes first, so that it answers probes from the start to the end of the last reply.
         async with (
             health.health(config.health_port, config.health_host, [health.running(stop), *checked]),
@@ -50,16 +50,21 @@ async def run(config: Config, platforms: Sequence[Adapter], *, listen: bool = Tr
         ):
             names = " and ".join(platform.name.title() for platform in platforms)
             log.info("starting %s", names if listen else f"a worker for {names}")
-            await model.catalog()  # now, so that no question has to wait for it
-            await stop.wait()
+            catalog = await model.catalog()  # now, so that no question has to wait for it
+            async with nebula(config) as client, asyncio.TaskGroup() as group:
+                looking = group.create_task(look.run(client.check, config.nebula_model, catalog))
+                await stop.wait()
+                looking.cancel()
             log.info("stopping: running replies get %g s to finish", config.drain_seconds)
 
 
-def checks(redis: "Redis", breakers: Breakers, platforms: Sequence[Adapter], silence: float) -> list[health.Checker]:
+def checks(
+    redis: "Redis", breakers: Breakers, platforms: Sequence[Adapter], silence: float, look: health.FirstLook
+) -> list[health.Checker]:
     """The checks that must pass before this process can answer questions. `silence`: see `health.platform`."""
     return [
         health.redis(lambda: ping(redis)),
-        health.breaker(breakers.unavailable),
+        health.nebula(breakers.unavailable, lambda: look.refusal),
         *(health.platform(platform, silence) for platform in platforms),
     ]
 
@@ -96,7 +101,7 @@ async def serving(
 
 @asynccontextmanager
 async def stopping() -> AsyncIterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set. A second signal ends the process at once."""
+    """An event that SIGTERM, SIGINT and SIGHUP set. After it, SIGTERM or SIGINT ends the process at once."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def request_stop() -> None:
@@ -104,10 +109,13 @@ async def stopping() -> AsyncIterator[asyncio.Event]:
             os._exit(1)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, request_stop)
+    heard: dict[signal.Signals, Callable[[], None]] = {signal.SIGTERM: request_stop, signal.SIGINT: request_stop}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup has it ignored
+        heard[signal.SIGHUP] = stop.set  # the end of a terminal may send it twice
+    for number, heed in heard.items():
+        loop.add_signal_handler(number, heed)
     try:
         yield stop
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in heard:
             loop.remove_signal_handler(number)

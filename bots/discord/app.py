@@ -61,6 +61,11 @@ _REFUSALS = {
     4014: "Discord refuses the intents of this bot: check Bot → Privileged Gateway Intents in the developer portal.",
 }
 
+PUBLIC = (
+    "anybody may add this bot to a server: to have it in your own servers alone, set ACCESS_ALLOW to their ids, or "
+    "switch Bot → Public Bot off in the developer portal (with Installation → Install Link at None)"
+)
+
 
 def invite_url(application_id: str | int) -> str:
     """The page where somebody who manages a server adds the bot, with exactly the permissions that it needs."""
@@ -220,6 +225,8 @@ class Discord:
         log.info("on Discord as %s, in %d server%s%s", client.user, servers, "s" * (servers != 1), part)
         if shard.first:
             log.info("to add the bot to a server, open %s", invite_url(client.application_id or 0))
+            if client.application and client.application.bot_public:
+                log.info("%s", PUBLIC)
 
 
 async def _until_done(connected: asyncio.Task[None]) -> None:

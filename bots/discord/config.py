@@ -19,6 +19,11 @@ def _shards(value: str | None) -> str | None:
     return found[0]
 
 
+def _bare(value: SecretStr | None) -> SecretStr | None:
+    """The token alone: some examples have it behind the word that goes before it in a request."""
+    return value and SecretStr(value.get_secret_value().strip().removeprefix("Bot ").strip())
+
+
 class DiscordConfig(AdapterConfig):
     """What connects the bot to Discord; .env.example explains it."""
 
@@ -26,7 +31,7 @@ class DiscordConfig(AdapterConfig):
     tokens: ClassVar[str] = "DISCORD_TOKEN"
     switch: ClassVar[str] = "discord_token"
 
-    discord_token: SecretStr | None = None
+    discord_token: Annotated[SecretStr | None, AfterValidator(_bare)] = None
     discord_api_url: Http = "https://discord.com/api/v10"
     discord_gateway_url: Annotated[str, address("ws", "wss")] = "wss://gateway.discord.gg/"
     discord_shards: Annotated[str | None, AfterValidator(_shards)] = None

@@ -1,8 +1,12 @@
 """`nebula-bot sandbox`: the real adapters on simulated platforms, with a person at a terminal."""
 
+import fcntl
 import logging
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from itertools import count
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -21,7 +25,7 @@ from bots.sandbox.terminal.terminal import SANDBOX_WELCOME, Terminal
 from bots.slack.app import Slack
 from bots.slack.config import SlackConfig
 from core.settings.config import Config
-from core.settings.environment import Environment
+from core.settings.environment import Environment, WrongConfig
 
 # How fast the fake model writes at a terminal, so that people see a reply grow. In a pipe nobody sees that.
 FAKE_TOKENS_PER_SECOND = 60.0
@@ -37,9 +41,8 @@ async def sandbox(environment: Environment) -> None:
         slack = await stack.enter_async_context(SlackServer(retry_delays=(0.0, 1.0, 5.0)))
         discord = await stack.enter_async_context(DiscordServer())
         screens = (SlackScreen(slack), DiscordScreen(discord))
-        local = config.model_copy(
-            update={"data_dir": config.data_dir / "sandbox", "redis_url": None, "drain_seconds": 0}
-        )
+        folder = stack.enter_context(_own_folder(config.data_dir))
+        local = config.model_copy(update={"data_dir": folder, "redis_url": None, "drain_seconds": 0})
         model_server = None
         if config.nebula_api_key is None:
             pace = FAKE_TOKENS_PER_SECOND if sys.stdin.isatty() else 0.0
@@ -64,6 +67,26 @@ async def sandbox(environment: Environment) -> None:
         answers = "the real Nebula answers" if model_server is None else "a stand-in answers instead of a real model"
         print(f"{store.where}; {answers}.\n{SANDBOX_WELCOME}", flush=True)
         await Terminal(screens, FaultSwitches(slack, discord, model_server), bot.runner.idle).serve()
+
+
+@contextmanager
+def _own_folder(data_dir: Path) -> Iterator[Path]:
+    """A folder that no other sandbox uses now: each has a Slack and a Discord of its own, in which the rooms have the
+    same ids. Raises WrongConfig."""
+    for number in count(1):
+        folder = data_dir / ("sandbox" if number == 1 else f"sandbox-{number}")
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = (folder / "lock").open("w")
+        except OSError as error:
+            raise WrongConfig((f"DATA_DIR: cannot write to {folder} ({error.strerror}).",)) from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield folder
+            return
 
 
 def _on_slack(config: SlackConfig, server: SlackServer) -> SlackConfig:

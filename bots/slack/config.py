@@ -16,6 +16,8 @@ def _token(prefix: str, where: str) -> AfterValidator:
     def check(value: SecretStr | None) -> SecretStr | None:
         if value and value.get_secret_value().startswith(tuple({"xoxb-", "xapp-", "xoxp-"} - {prefix})):
             raise ValueError(f"it must be the token that begins with {prefix} ({where})")
+        if value and value.get_secret_value().startswith("xoxe"):
+            raise ValueError("it must be a token that does not expire: switch token rotation off for the app")
         return value
 
     return AfterValidator(check)

@@ -41,7 +41,9 @@ FOR_HISTORY = frozenset({"channels:history", "groups:history", "message.channels
 OPTIONAL = FOR_AGENTS | FOR_HISTORY | {"im:write"}
 
 # Where Slack sends requests without Socket Mode; users replace it with their own address.
-_ADDRESS = "https://nebula-bot.example.com/slack/events"
+EXAMPLE_URL, _PATH = "https://nebula-bot.example.com", "/slack/events"
+# What the app and its slash command are called; two apps of one workspace need different names.
+NAME, COMMAND = "Nebula", "/nebula"
 
 _SHORT = "Answers with the open models of Nebula Block"
 _LONG = (
@@ -52,22 +54,32 @@ _LONG = (
 )
 
 
-def manifest(socket_mode: bool = True, command: str = "/nebula", *, agent: bool = True, history: bool = True) -> str:
+def manifest(
+    socket_mode: bool = True,
+    command: str = COMMAND,
+    *,
+    agent: bool = True,
+    history: bool = True,
+    name: str = NAME,
+    url: str = EXAMPLE_URL,
+) -> str:
     """Return the manifest as JSON, for Socket Mode or for HTTP, with the slash command under this name.
 
     `agent`: include Slack's agent features, which give direct messages threads, streaming and a Stop button.
-    `history`: include the right to read channel messages.
+    `history`: include the right to read channel messages. `name`: of the app and its bot. `url`: where Slack reaches
+    us over HTTP.
     """
-    without = (frozenset() if agent else FOR_AGENTS) | (frozenset() if history else FOR_HISTORY)
+    where = url.rstrip("/").removesuffix(_PATH) + _PATH
+    without = _without(agent, history)
     view = {"agent_view": {"agent_description": _SHORT}} if agent else {}
-    address: dict[str, Any] = {} if socket_mode else {"request_url": _ADDRESS}
+    address: dict[str, Any] = {} if socket_mode else {"request_url": where}
     slash = {"command": command, "description": "Ask me, or change how I answer here", "usage_hint": _hint()}
     if not socket_mode:
-        slash["url"] = _ADDRESS
+        slash["url"] = where
     return json.dumps(
         {
             "display_information": {
-                "name": "Nebula",
+                "name": name,
                 "description": _SHORT,
                 "long_description": _LONG,
                 "background_color": "#1d1c3b",
@@ -79,7 +91,7 @@ def manifest(socket_mode: bool = True, command: str = "/nebula", *, agent: bool 
                     "messages_tab_enabled": True,
                     "messages_tab_read_only_enabled": False,
                 },
-                "bot_user": {"display_name": "nebula", "always_online": True},
+                "bot_user": {"display_name": name.lower(), "always_online": True},
                 "slash_commands": [{**slash, "should_escape": False}],
             },
             "oauth_config": {"scopes": {"bot": [scope for scope in SCOPES if scope not in without]}},
@@ -94,6 +106,16 @@ def manifest(socket_mode: bool = True, command: str = "/nebula", *, agent: bool 
         indent=2,
         ensure_ascii=False,
     )
+
+
+def explained(*, agent: bool = True, history: bool = True) -> str:
+    """Return a line for each scope of that manifest, which says what it is for."""
+    left = {scope: why for scope, why in SCOPES.items() if scope not in _without(agent, history)}
+    return "\n".join(f"{scope:18} {why}" for scope, why in left.items())
+
+
+def _without(agent: bool, history: bool) -> frozenset[str]:
+    return (frozenset() if agent else FOR_AGENTS) | (frozenset() if history else FOR_HISTORY)
 
 
 def _hint() -> str:

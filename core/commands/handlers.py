@@ -124,7 +124,7 @@ class Handlers:
         lines = []
         for each in PARAMETERS:
             value = getattr(settings, each.name)
-            shown = "left to the server" if value is None else f"`{_short(str(value))}`"
+            shown = "left to the server" if value is None else f"`{_short(_as_text(value))}`"
             lines.append(f"- **{each.name}**: {shown} ({_origin(settings.origin(each.name))})")
         return Response("\n".join(lines))
 

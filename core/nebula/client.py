@@ -110,6 +110,23 @@ class Nebula:
         """
         return aclosing(self._answer(request, beat or Beat()))
 
+    async def check(self) -> None:
+        """Ask for the list of models, to see whether the API takes our key. Raises ModelError."""
+        request = self._client.build_request("GET", f"{self._base}/models", headers={"Accept": "application/json"})
+        try:
+            async with asyncio.timeout(self._first_token):
+                response = await self._client.send(request, stream=True)
+        except TimeoutError as error:
+            raise ModelTimeout("no list of models in time") from error
+        except _CONNECTION_ERRORS as error:
+            raise ServerTrouble(_types(error)) from error
+        try:
+            if not response.is_success:
+                body = await _error_body(response)
+                raise from_response(response.status_code, body, response.headers, "", time.time()).error
+        finally:
+            await response.aclose()
+
     async def complete(self, request: ChatRequest) -> Completion:
         """Return the whole answer at once. Raises ModelError."""
         model = catalog.api_name(request.model)

@@ -33,7 +33,10 @@ _CREDITS = re.compile(
     r"budget_exceeded|budget has been exceeded|exceeded budget|budget ?exceeded"
     r"|insufficient[ _]?(credit|balance|fund|quota)"
     r"|(not enough|no|out of|run out of) (remaining )?(credits?|balance)\b|credit balance|exceeded your current quota"
-    r"|payment required|top up your|balance (is )?(not enough|insufficient|too low)|recharge|arrear|overdue"
+    r"|payment required|top up your|balance (is )?(not enough|insufficient|too low)|recharge|arrear|overdue|unpaid"
+    r"|credits? (?:is |are |has been |have been )?(?:exhausted|used up|depleted)|included credits"
+    r"|insufficient_user_quota|quota is not enough|free (?:tier|quota|trial)\b[^\n]{0,20}?(?:exhausted|expired|used up)"
+    r"|billing_(?:not_active|hard_limit)|hard limit has been reached|spend(?:ing)?[ _]limit|key limit exceeded"
     r"|余额不足|欠费|充值"
 )
 _KEY = re.compile(
@@ -71,7 +74,8 @@ _MODEL = re.compile(
 )
 # A refusal for asking too often that comes with another status than 429.
 _THROTTLED = re.compile(
-    r"throttlingexception|throttling[._]|too many requests|rate[ _-]?limit[ _-]?(?:exceeded|reached)"
+    r"throttlingexception|throttling[._]|too many (?:concurrent )?requests|rate[ _-]?limit[ _-]?(?:exceeded|reached)"
+    r"|too many tokens\b[^\n]{0,40}?(?:please wait|slow down)|(?:tokens|requests) per (?:minute|day)\b"
 )
 _DURATION = re.compile(
     r"(?=.*\d)(?:(\d+(?:\.\d+)?)h(?:ours?)?)?(?:(\d+(?:\.\d+)?)m(?:in(?:utes?)?)?)?"
@@ -93,7 +97,7 @@ _PASSING = (408, 409, 424, 425)  # of the client errors, those that another atte
 _GUESSES = (
     (_FILTERED, 400),
     (_CREDITS, 402),
-    (re.compile(r"rate[ _-]?limit|too many requests|throttl|\bqps\b|request limit"), 429),
+    (re.compile(rf"{_THROTTLED.pattern}|rate[ _-]?limit|throttl|\bqps\b|request limit"), 429),
     (_KEY, 401),
     (re.compile(r"time[ds]?[ _-]?out"), 408),
     (_MODEL, 404),

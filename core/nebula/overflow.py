@@ -10,7 +10,7 @@ from dataclasses import dataclass
 # Certain whatever else a refusal says.
 _CERTAIN = re.compile(
     r"context_length_exceeded|exceed_context_size|contextwindowexceeded|context_window_exceeded|prompt_too_long"
-    r"|input_too_long|string_above_max|request too large for|must be reduced in order to"
+    r"|input_too_long|tokens_limit_reached|string_above_max|request too large for|must be reduced in order to"
     r"|context (?:length|window|size|limit)|maximum (?:model|context|prompt|sequence) len"
 )
 _WORDS = re.compile(
@@ -29,7 +29,8 @@ _WORDS = re.compile(
     r"(?:length|size|prompt|input|message|conversation|context|number of tokens)|indices sequence length"
     r"|tokens? limit (?:exceeded|reached)|expected maxlength|超长|(?:长度|token).{0,12}(?:超过|超出|过长)"
     r"|(?:超过|超出).{0,16}(?:长度|token|上限)|输入.{0,6}?过长|max input characters|context is full"
-    r"|inputs?`? tokens \+ `?max_new_tokens"
+    r"|inputs?`? tokens \+ `?max_new_tokens|context overflow|exceed(?:s|ed)? (?:the |maximum )*context"
+    r"|fit (?:in|into|within) (?:the )?(?:model's )?context|length of input_ids is"
 )
 # A limit on how often or how much we may ask: time helps, not a shorter message.
 _RATE = re.compile(
@@ -60,6 +61,7 @@ _PAIRS = (
     (re.compile(rf"passed {_N} input tokens[\s\S]{{0,90}}?context length is only {_N}"), False),  # vLLM
     (re.compile(rf"contains {_N} tokens[\s\S]{{0,60}}?model with {_N}"), False),  # Mistral
     (re.compile(rf"current length is {_N} while limit is {_N}"), False),  # Cerebras
+    (re.compile(rf"length of input_ids is {_N}, but `?max_length`? is set to {_N}"), False),  # Transformers
     (re.compile(rf"less than {_N} tokens\. given: {_N}"), True),  # TGI
     (re.compile(rf"<= ?{_N}\. given: {_N} `inputs`"), True),
     (
@@ -85,6 +87,7 @@ _WINDOW = (
         r"(?:context|prompt|input|sequence|model|token|allowed|total)[ _-]?(?:length|len|window|size|limit|tokens?)"
         rf"[ '`]*(?:is|of|:|=|<=|are|to be)*(?: only| at most)? ?\(?{_N}"
     ),
+    re.compile(rf"max(?:imum)? (?:size|length):? {_N} tokens"),  # GitHub
     re.compile(rf"(?:context|maximum|limit|less than|at most|up to|only|cannot exceed|<=|n_ctx)\b[^\d\n]{{0,40}}?{_N}"),
 )
 _LEAST, _MOST = 16, 100_000_000  # tokens; another number is none

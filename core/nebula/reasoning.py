@@ -85,9 +85,13 @@ _ANSWER = _Tags(*ANSWER_TAGS)
 _CHANNEL, _MESSAGE, _ASSISTANT = "<|channel|>", "<|message|>", "<|start|>assistant"
 _CHANNEL_ENDS = _Tags("<|end|>", "<|call|>", "<|return|>", _ASSISTANT, _CHANNEL, keep=_CHANNEL)
 _MAX_CHANNEL_NAME = 200
+_BARE = tuple(name + _MESSAGE for name in ("analysis", "commentary", "final"))  # where the prompt holds the first token
 _GLUED, _GLUED_END = "analysis", _Tags("assistantfinal")
 _SAID_ANSWER = _Tags(*SAID_ANSWER)
-_BEGINNINGS = (*THOUGHT_TAGS, *THOUGHT_TAGS.values(), *ANSWER_TAGS, *OWN_HEADERS, *SAID_THOUGHT, _CHANNEL, _GLUED)
+_BEGINNINGS = (
+    *(*THOUGHT_TAGS, *THOUGHT_TAGS.values(), *ANSWER_TAGS, *OWN_HEADERS, *SAID_THOUGHT),
+    *(_CHANNEL, *_BARE, _GLUED),
+)
 
 
 def thinks_unopened(model: str) -> bool:
@@ -209,6 +213,8 @@ class Splitter:
             return begun[len(tag) :], False
         if header := next((each for each in OWN_HEADERS if lower.startswith(each)), ""):
             return begun[len(header) :], not begun[len(header) :]
+        if lower.startswith(_BARE):
+            begun = _CHANNEL + begun
         if begun.startswith(_CHANNEL):
             name, named, rest = begun[len(_CHANNEL) :].partition(_MESSAGE)
             if named:

@@ -143,7 +143,8 @@ class ResponseDecoder:
             if not (event.name or self._half) and (said := words(event.data)) is not None:
                 if said:
                     self._lift()
-                content += self._texts.add(said)  # where the text is split does not matter
+                # where the text is split does not matter; behind a finish, a server may send all of it once more
+                content += self._texts.add(said, last=self._lifted is not None)
                 continue
             chunk = self._read(event)
             if chunk is None:

@@ -11,7 +11,9 @@ THOUGHT_TAGS = {
     "<think>": "</think>",  # DeepSeek, Qwen, GLM and most others
     "<thinking>": "</thinking>",
     "<thought>": "</thought>",
+    "<thoughts>": "</thoughts>",
     "<reasoning>": "</reasoning>",
+    "<inner_monologue>": "</inner_monologue>",
     "<scratchpad>": "</scratchpad>",
     "<ant_thinking>": "</ant_thinking>",
     "<antthinking>": "</antthinking>",
@@ -24,6 +26,8 @@ THOUGHT_TAGS = {
     "<|start_thinking|>": "<|end_thinking|>",  # Cohere
     "<|begin_of_thought|>": "<|end_of_thought|>",  # OpenThinker, Sky-T1
     "<|begin_of_thinking|>": "<|end_of_thinking|>",
+    "<|think|>": "<|/think|>",
+    "<|thinking|>": "<|/thinking|>",
     "<|inner_prefix|>": "<|inner_suffix|>",  # Apertus
     "<|channel>thought": "<channel|>",  # Gemma 4
     "<unused94>thought": "<unused95>",  # MedGemma
@@ -51,6 +55,7 @@ SAID_ANSWER = ("here is my response:", "here's my response:")
 OWN_HEADERS = (
     *("<|start|>assistant", "<|im_start|>assistant", "<|start_header_id|>assistant<|end_header_id|>"),
     *("<start_of_turn>model", "<|header_start|>assistant<|header_end|>", "<｜assistant｜>"),
+    *("<|message|>", "assistantfinal"),
 )
 
 _WORD = r"[A-Za-z][A-Za-z0-9_▁:/-]{0,40}"
@@ -67,7 +72,7 @@ _HEADERS = (
     r"\[INST\]|<s>|<start_of_turn>|<\|turn>|<bos>|<seed:bos>|<role>|\[\|(?:user|system|assistant)\|\]"
     rf"|<\|(?:{_ROLES})\|>|<｜(?:User|Assistant|begin▁of▁sentence)｜>"
 )
-_END = re.compile(rf"{_ENDS}|<\|user\|>")  # GLM ends its turn with the next one's header
+_END = re.compile(rf"{_ENDS}|<\|(?:user|assistant)\|>")  # GLM and Phi end a turn with the next one's header
 _RUN = re.compile(rf"(?:\s*(?:{_ENDS}))*\s*")
 _HEADER = re.compile(_HEADERS)
 # The beginning of a token, at the end of the text so far.

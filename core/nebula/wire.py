@@ -50,7 +50,11 @@ _MAX_DEPTH = 8  # of lists of parts
 # The names of the token counts: OpenAI and most, Anthropic, Ollama's own form, llama.cpp without usage, Gemini.
 _PROMPT_TOKENS = ("prompt_tokens", "input_tokens", "prompt_eval_count", "prompt_n", "promptTokenCount")
 _COMPLETION_TOKENS = ("completion_tokens", "output_tokens", "eval_count", "predicted_n", "candidatesTokenCount")
-_ERROR_FIELDS = ("errors", "error_code", "errorCode", "error_msg", "error_message", "errorMessage", "fault", "detail")
+_ERROR_FIELDS = (
+    *("errors", "error_code", "errorCode", "errcode", "error_msg", "error_message", "errorMessage", "errmsg", "errMsg"),
+    *("err", "fault", "detail"),
+)
+_FAILED = ("error", "fail", "failed", "failure")  # words for the state of a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,14 +190,13 @@ def _refusal(value: dict[str, object]) -> object:
     """The value itself, if it has no choices and is an error: each family of servers has its own form."""
     code = value.get("code")
     base = value.get("base_resp")  # MiniMax
-    status = value.get("status")
     failed = (
         any(value.get(name) for name in _ERROR_FIELDS)
         or value.get("object") == "error"
         or value.get("type") == "error"
-        or value.get("success") is False
-        or (isinstance(status, str) and status.lower() in ("error", "fail", "failed", "failure"))
-        or _tokens(value.get("statusCode")) >= 400
+        or any(value.get(name) is False for name in ("success", "ok"))
+        or any(isinstance(word := value.get(name), str) and word.lower() in _FAILED for name in ("status", "result"))
+        or any(_tokens(value.get(name)) >= 400 for name in ("statusCode", "status_code", "status"))
         or (isinstance(base, dict) and base.get("status_code") not in (None, 0, "0"))
         or (
             isinstance(code, int | str)

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, ValidationError, create_model
+from pydantic import AliasChoices, ValidationError, create_model, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.domain.errors import NebulaBotError
+
+_SECRETS = ("_TOKEN", "_KEY", "_SECRET")
+_ENCODING = "utf-8-sig"  # some editors begin a file with a byte order mark
 
 
 class WrongConfig(NebulaBotError):
@@ -30,6 +33,12 @@ class Section(BaseSettings):
     model_config = SettingsConfigDict(
         env_ignore_empty=True, extra="ignore", enable_decoding=False, validate_by_name=True, defer_build=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """A value of blanks alone is none."""
+        return {name: value for name, value in values.items() if not isinstance(value, str) or value.strip()}
 
     def given(self, field: str) -> bool:
         """Whether the environment or .env sets this field."""
@@ -61,12 +70,12 @@ def read(
 
     `incomplete` gets the names of all variables that are set and says which others they need.
     """
-    in_file = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
+    in_file = _contents(env_file)
     given = {name.upper() for name, value in {**in_file, **os.environ}.items() if value and value.strip()}
     everything = create_model("Everything", __base__=tuple(sections))
     problems = [*incomplete(given), *_misspelt(in_file, variables(sections))]
     try:
-        whole = everything(_env_file=env_file)  # type: ignore[call-arg]
+        whole = everything(_env_file=env_file, _env_file_encoding=_ENCODING)  # type: ignore[call-arg]
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         problems = [f"{str(detail['loc'][0]).upper()}: {_reason(detail)}." for detail in details] + problems
@@ -74,6 +83,20 @@ def read(
     if problems:
         raise WrongConfig(tuple(problems))
     return Environment({name: getattr(whole, name) for name in everything.model_fields}, whole.model_fields_set)
+
+
+def _contents(env_file: Path | None) -> Mapping[str, str | None]:
+    """What is in a .env; nothing if there is none. Raises WrongConfig if it can't be read."""
+    if env_file is None or not (env_file.is_file() or env_file.is_dir()):
+        return {}
+    try:
+        with env_file.open(encoding=_ENCODING) as stream:
+            return dotenv_values(stream=stream)
+    except UnicodeDecodeError:
+        problem = f"{env_file} is not in UTF-8: save it anew in this encoding."
+    except OSError as error:
+        problem = f"{env_file} can't be read ({error.strerror}): it must be a file that the bot may read."
+    raise WrongConfig((problem,))
 
 
 def variables(sections: Iterable[type[Section]]) -> set[str]:
@@ -88,12 +111,18 @@ def variables(sections: Iterable[type[Section]]) -> set[str]:
 
 
 def _misspelt(in_file: Mapping[str, str | None], known: Collection[str]) -> list[str]:
-    """Problems with names in .env that are almost ours: misspelt variables that would otherwise be ignored silently."""
+    """Problems with names in .env that are almost ours: misspelt variables that would otherwise be ignored silently.
+
+    A name that begins like one of our secrets, such as SLACK_, is meant for us however it goes on.
+    """
+    secrets = {name.split("_")[0] for name in known if name.endswith(_SECRETS)}
     problems = []
     for name in in_file:
-        near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)
-        if name.upper() not in known and near:
-            problems.append(f"{name} in .env is not a setting; did you mean {near[0]}?")
+        ours = name.upper().split("_")[0] in secrets
+        near = difflib.get_close_matches(name.upper(), sorted(known), n=1, cutoff=0.6 if ours else 0.85)
+        if name.upper() not in known and (near or ours):
+            hint = f"did you mean {near[0]}?" if near else "docs/settings.md lists all settings."
+            problems.append(f"{name} in .env is not a setting; {hint}")
     return problems
 
 

@@ -34,7 +34,7 @@ class Script(Generic[P]):
     def __init__(self, stub: Callable[P, Any], after: "Script[Any] | None" = None) -> None:
         """Raises TypeError if header, body and stub do not agree."""
         name = stub.__name__.strip("_")
-        own = (FOLDER / f"{name}.lua").read_text()
+        own = (FOLDER / f"{name}.lua").read_text("utf-8")
         declared = dict(_HEADER.findall(own))
         self.keys, self.args = (tuple(declared.get(kind, "").split()) for kind in ("KEYS", "ARGV"))
         self.text: str = (after.text if after else "") + own

@@ -87,7 +87,7 @@ def _discord(
     """Discord counts posts and edits per channel, and those of a command per token."""
     post, edit = DISCORD_LIMITS.post, DISCORD_HALVED if halved else DISCORD_LIMITS.edit
     if event is AskKind.DISCORD_SLASH:
-        post = edit = DISCORD_LIMITS.webhook_edit
+        post = edit = DISCORD_LIMITS.webhook
     assert post
     assert edit
     return LiveCase(title, event, replies, goal, post, edit, together, together, together, halved=halved)

@@ -77,7 +77,7 @@ class HealthServers:
         served = [Slack(sections.slack) if kind is Slack else Discord(sections.discord) for kind in platforms]
         breakers = Breakers()
         async with connection(redis_url) as redis, chat_model(config, redis, breakers) as model:
-            wanted = [*more, *checks(redis, breakers, served, config.health_silence_seconds)]
+            wanted = [*more, *checks(redis, breakers, served, config.health_silence_seconds, health.FirstLook())]
             async with (
                 health.health(config.health_port, config.health_host, wanted),
                 serving(config, redis, model, served) as bot,

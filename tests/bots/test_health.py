@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,9 +17,13 @@ from redis.asyncio import Redis
 from bots import health
 from bots.discord.app import Discord
 from bots.sandbox.nebula.faults import NebulaFault
+from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack import faults
 from bots.slack.api import transport
 from bots.slack.app import Slack
+from core.nebula.catalog import BUILT_IN
+from core.nebula.client import Nebula
+from core.nebula.failures import from_response
 from core.settings.environment import WrongConfig
 from core.store.redis.embedded import bound, find_server
 from tests.bots.health_harness import HealthServers, place
@@ -208,10 +212,44 @@ async def test_not_ready_while_stopping(here: HealthServers, redis_url: str) -> 
         assert (await here.until_ready(503))[0] == "process: stopping"
 
 
+async def test_not_ready_while_nebula_refuses_the_key(here: HealthServers, redis_url: str) -> None:
+    """No answer is to be expected, although nobody has asked a question yet."""
+    look = health.FirstLook()
+    async with NebulaServer(keys=("right",)) as server:
+
+        async def looked(key: str) -> asyncio.Task[None]:
+            client = await stack.enter_async_context(
+                Nebula(api_key=key, base_url=server.base_url, platform_url=server.platform_url)
+            )
+            return asyncio.create_task(look.run(client.check, "m", BUILT_IN))
+
+        async with AsyncExitStack() as stack:
+            refused = await looked("wrong")
+            async with here.bot(redis_url, more=(health.nebula(lambda: False, lambda: look.refusal),), ready=False):
+                await here.until_ready(503, "nebula: Nebula refuses NEBULA_API_KEY (HTTP 401")
+                refused.cancel()
+                await (await looked("right"))
+                await here.until_ready(200, "nebula: ok")
+
+
+async def test_ready_where_only_the_list_of_models_is_refused() -> None:
+    """A key may have the right to ask models, and no other: the log says so, but questions are answered."""
+    look, seen = health.FirstLook(), asyncio.Event()
+
+    async def check() -> None:
+        seen.set()
+        raise from_response(403, b'{"error":{"message":"Missing scopes: model.read"}}', {}, "", 0).error
+
+    looking = asyncio.create_task(look.run(check, "m", BUILT_IN))
+    await seen.wait()
+    assert (await health.nebula(lambda: False, lambda: look.refusal)()).ok
+    looking.cancel()
+
+
 async def test_not_ready_while_the_breaker_is_open(here: HealthServers, redis_url: str) -> None:
     """The state of Nebula's breaker counts like the other checks."""
     broken = False
-    async with here.bot(redis_url, more=(health.breaker(lambda: broken),)):
+    async with here.bot(redis_url, more=(health.nebula(lambda: broken),)):
         broken = True
         await here.until_ready(503, "nebula: circuit breaker open")
         broken = False

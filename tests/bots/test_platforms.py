@@ -72,6 +72,53 @@ def test_every_problem_at_once(tmp_path: Path) -> None:
     assert "NEBULA_API_KEY is missing" in found
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("SLACK_TOKEN=xoxb-1", "did you mean SLACK_BOT_TOKEN?"),
+        ("NEBULA_KEY=ak_1", "did you mean NEBULA_API_KEY?"),
+        ("DISCORD_BOT_TOKEN=x", "did you mean DISCORD_TOKEN?"),
+        ("DISCORD=x", "is not a setting"),
+        ("SLACK_APP=x", "is not a setting"),
+    ],
+)
+def test_a_name_that_begins_like_a_token_is_a_setting_or_a_mistake(tmp_path: Path, line: str, hint: str) -> None:
+    """Otherwise the bot would not go live, and nobody would know why. Names of others are nobody's business."""
+    found = problems(tmp_path, f"{line}\nPOSTGRES_PASSWORD=x\nREDIS_PASSWORD=x\n")
+    assert hint in found
+    assert "PASSWORD" not in found
+
+
+@pytest.mark.parametrize("content", ["NEBULA_SYSTEM_PROMPT=grüße\n".encode("latin-1"), "A=1".encode("utf-16"), None])
+def test_a_file_that_can_not_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    """Of another encoding, or a directory, as Docker makes one for a missing file."""
+    env = tmp_path / ".env"
+    env.mkdir() if content is None else env.write_bytes(content)
+    with pytest.raises(WrongConfig) as wrong:
+        load(env)
+    assert str(env) in str(wrong.value)
+
+
+def test_blanks_are_no_value(tmp_path: Path) -> None:
+    """A token of blanks switches no platform on. A byte order mark hides no name."""
+    env = tmp_path / ".env"
+    env.write_text('NEBULA_MODEL=m\nDISCORD_TOKEN="  "\nNEBULA_TOP_P=" "\n', encoding="utf-8-sig")
+    environment = load(env)
+    assert not switched_on(environment)
+    assert environment.of(Config).nebula_model == "m"
+
+
+def test_tokens_as_people_copy_them(tmp_path: Path) -> None:
+    """Discord's with the word that goes before it in a request; Slack's that expires is refused in words."""
+    env = tmp_path / ".env"
+    env.write_text("NEBULA_API_KEY=ak\nDISCORD_TOKEN=Bot abc.def \n")
+    token = load(env).of(DiscordConfig).discord_token
+    assert token
+    assert token.get_secret_value() == "abc.def"
+    found = problems(tmp_path, "NEBULA_API_KEY=ak\nSLACK_BOT_TOKEN=xoxe.xoxb-1\nSLACK_APP_TOKEN=xapp-1\n")
+    assert "SLACK_BOT_TOKEN: it must be a token that does not expire" in found
+
+
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
     """A token in the wrong place is named, not printed; the configuration does not show any either."""
     assert "verysecret" not in problems(

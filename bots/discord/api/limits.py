@@ -20,6 +20,8 @@ class Limits:
     `post`, `edit`: per channel (github.com/discord/discord-api-docs, issues 2761 and 8073).
     `old_edit`: per channel, for messages older than `old_age_seconds`; no header tells of it (issue 4413).
     `interaction`: per token, for followups and edits together (issue 2701).
+    `interaction_seconds`: between two edits of an answer that grows, even where the window allows more: our own rule,
+    which leaves a call of the observed window to a followup or to the end.
     `reaction_seconds`: between two reactions in a channel, set or removed (issue 182). We count from the answer to one
     call to the next call.
     `everything`: all requests of a bot, except those that answer an interaction (docs.discord.com, Rate Limits).
@@ -30,6 +32,7 @@ class Limits:
     old_edit: Window = Window(3, 6.0)
     old_age_seconds: float = 3600.0
     interaction: Window = Window(5, 2.0)
+    interaction_seconds: float = 0.5
     reaction_seconds: float = 0.25
     everything: Window = Window(50, 1.0)
 

@@ -139,7 +139,11 @@ class Rest:
         ephemeral: bool = False,
         file: File | None = None,
     ) -> Sent:
-        """Send a further message for an interaction. Webhooks have no nonce: an unclear failure may have posted it."""
+        """Send a further message for an interaction. Webhooks have no nonce: an unclear failure may have posted it.
+
+        They can't refer to a message either (discord-api-docs issue 2251). Discord links every followup to the original
+        response (docs.discord.com, Message Interaction Metadata).
+        """
         flags = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral
         body: dict[str, Any] = {"content": content, "flags": flags, "allowed_mentions": NOBODY}
         if buttons:

@@ -54,7 +54,12 @@ def _limit(scope: str, window: Window, *, spread: bool = True, within: RateLimit
 
 
 class ChannelSurface:
-    """Posts the first page as a reply to the question, in a thread under it if that is wanted and allowed."""
+    """Posts the first page as a reply to the question, in a thread under it if that is wanted and allowed.
+
+    Each further page is a reply to the page before it, because other replies may grow between the two. In a thread that
+    was opened for this reply nothing else stands between its pages, and in a direct message one person's replies come
+    one after the other: there such a line above each page would only take room.
+    """
 
     def __init__(self, rest: Rest, address: Address, reactions: Reactions, limits: Limits = LIMITS) -> None:
         self._rest, self._reactions, self._adopted, self._limits = rest, reactions, address.adopted, limits
@@ -70,7 +75,8 @@ class ChannelSurface:
         self._unopened = bool(opens and address.message)
         self._unopened_tries = 0
         self._aim(address.message if self._unopened else self._home)
-        self._known: set[str] = set()  # the reply's messages that went through this surface
+        self._known: list[str] = []  # the reply's messages that went through this surface, oldest first
+        self._may_refer = True
         self._seed = address.turn or secrets.token_hex(8)
         self._place = ""  # the number on the question
         self._found = ""  # a post that had arrived earlier, with outdated content
@@ -81,6 +87,11 @@ class ChannelSurface:
         self._posts = _limit(f"post/{channel}", limits.post, spread=False, within=every)
         self._edits = _limit(f"edit/{channel}", limits.edit, within=every)
         self._old_edits = _limit(f"old-edit/{channel}", limits.old_edit, within=self._edits)
+
+    def note(self, message: str) -> None:
+        """Count a message among those of the reply; the next one refers to the newest."""
+        if message not in self._known:
+            self._known.append(message)
 
     def fits(self, page: Page) -> bool:
         return fits(page)
@@ -104,13 +115,13 @@ class ChannelSurface:
                 raise
             rate_limit = sent.rate_limit
             if sent.content.strip() == content.strip():
-                self._known.add(sent.id)
+                self.note(sent.id)
                 return Posted(sent.id, rate_limit)
             # An attempt that seemed to fail, or that a process made before it crashed, had arrived after all.
             self._found = sent.id
         await self._edit(self._channel, self._found, content, buttons)
         found, self._found = self._found, ""
-        self._known.add(found)
+        self.note(found)
         return Posted(found, rate_limit)
 
     async def edit(self, message: str, page: Page) -> Posted:
@@ -126,7 +137,7 @@ class ChannelSurface:
             # Another process posted this reply, and could not open a thread: the message is in the channel.
             rate_limit = await self._edit(self._home, message, content, buttons)
             self._aim(self._home)
-        self._known.add(message)
+        self.note(message)
         return Posted(message, rate_limit if age(message) <= self._limits.old_age_seconds else None)
 
     async def delete(self, message: str) -> None:
@@ -144,7 +155,7 @@ class ChannelSurface:
 
     async def attach(self, name: str, content: bytes) -> str:
         sent = await self._send("", (), File(name, content))
-        self._known.add(sent.id)
+        self.note(sent.id)
         return sent.id
 
     async def status(self, status: QuestionStatus) -> None:
@@ -209,13 +220,22 @@ class ChannelSurface:
     async def _send(self, content: str, buttons: Sequence[Button], file: File | None = None) -> Sent:
         # One nonce per page of an answer, whichever process posts it, so that Discord keeps a single message.
         nonce = nonce_of(f"{self._channel}/{self._seed}/{len(self._known)}")
-        reply_to = "" if self._known or self._channel != self._home else self._question
+        reply_to = self._page_before() if self._may_refer else ""
         try:
             return await self._rest.post(
                 self._channel, content, nonce=nonce, reply_to=reply_to, buttons=buttons, file=file
             )
         except ReplyRefused:
+            self._may_refer = False  # the reply's next pages would be refused as well
             return await self._rest.post(self._channel, content, nonce=nonce, buttons=buttons, file=file)
+
+    def _page_before(self) -> str:
+        """The message that the next one refers to: the page before it or, for the first, the question; "" for none."""
+        if self._channel != self._home:
+            return ""
+        if not self._known:
+            return self._question
+        return "" if self._direct else self._known[-1]
 
     async def _open_thread(self) -> None:
         """Open the thread; fall back to the channel where that is not allowed, or not possible soon."""

@@ -50,8 +50,8 @@ class InteractionSurface:
         self._unclear: tuple[str, str] | None = None  # content and file of a followup that may have arrived
         scope = hashlib.sha256(token.encode()).hexdigest()[:16]
         # Only the process that answers with the token knows it.
-        calls, seconds = limits.interaction.calls, limits.interaction.seconds
-        self._calls = RateLimit(f"discord/interaction/{scope}", calls, seconds, shared=False)
+        calls, seconds, least = limits.interaction.calls, limits.interaction.seconds, limits.interaction_seconds
+        self._calls = RateLimit(f"discord/interaction/{scope}", calls, seconds, least=least, shared=False)
 
     def fits(self, page: Page) -> bool:
         return fits(page)
@@ -207,6 +207,7 @@ class InteractionSurface:
 
     def _posted(self, sent: Sent) -> Posted:
         self._last = sent.id
+        self._channel_surface.note(sent.id)  # if the token is lost, the next page refers to this one
         return Posted(sent.id, sent.rate_limit)
 
     def _live(self) -> bool:

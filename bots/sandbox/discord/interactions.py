@@ -113,13 +113,13 @@ class DiscordInteractions:
         original, message = hook + "/messages/@original", hook + "/messages/{message}"
         return [
             Endpoint("POST", "/interactions/{id}/{token}/callback", self._callback, bot=False),
-            Endpoint("POST", hook, self._followup, "webhook_post", "token", bot=False),
+            Endpoint("POST", hook, self._followup, "webhook", "token", bot=False),
             *(
                 endpoint
                 for path in (original, message)
                 for endpoint in (
                     Endpoint("GET", path, self._get, bot=False),
-                    Endpoint("PATCH", path, self._edit, "webhook_edit", "token", bot=False),
+                    Endpoint("PATCH", path, self._edit, "webhook", "token", bot=False),
                     Endpoint("DELETE", path, self._delete, bot=False),
                 )
             ),

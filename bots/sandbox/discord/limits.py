@@ -23,7 +23,8 @@ class DiscordLimits:
 
     Discord publishes its numbers only in headers. These have been observed: messages 5 per 5 s and channel
     (discord-api-docs issue 2761), interactions 5 per 2 s and token (issue 2701), 3 edits per 6 s and channel of
-    messages older than `old_age` seconds (issue 4413), 50 per second in all (topics/rate-limits).
+    messages older than `old_age` seconds (issue 4413), 50 per second in all (topics/rate-limits). Whether Discord
+    counts the followups and the edits of an interaction together is not known; we do, which is stricter.
     """
 
     post: DiscordLimit | None = DiscordLimit(5, 5.0)
@@ -33,8 +34,7 @@ class DiscordLimits:
     typing: DiscordLimit | None = DiscordLimit(5, 5.0)
     reaction: DiscordLimit | None = DiscordLimit(1, 0.25)
     thread: DiscordLimit | None = DiscordLimit(5, 5.0)
-    webhook_post: DiscordLimit | None = DiscordLimit(5, 2.0)
-    webhook_edit: DiscordLimit | None = DiscordLimit(5, 2.0)
+    webhook: DiscordLimit | None = DiscordLimit(5, 2.0)
     commands: DiscordLimit | None = DiscordLimit(5, 20.0)
     old_edit: DiscordLimit | None = DiscordLimit(3, 6.0)
     everything: DiscordLimit | None = DiscordLimit(50, 1.0)
@@ -53,7 +53,7 @@ class DiscordLimits:
 DISCORD_LIMITS = DiscordLimits()
 """The limits that have been observed."""
 
-NO_DISCORD_LIMITS = DiscordLimits(None, None, None, None, None, None, None, None, None, None, None, None)
+NO_DISCORD_LIMITS = DiscordLimits(None, None, None, None, None, None, None, None, None, None, None)
 """No limits at all."""
 
 # POST and PATCH of a channel's messages name the same bucket but are counted apart (discord-api-docs issue 8073).
@@ -66,8 +66,7 @@ BUCKETS: Mapping[str, str] = MappingProxyType(
         "typing": "d7880b6a1f2e3d4c5b6a79880716253f",
         "reaction": "07c31529a4b8c6d0e2f41638597a6b1c",
         "thread": "3cd1f278bd0ecaf11e0d2391c011f58d",
-        "webhook_post": "9aa7f8c2be7a1ccf0e2d4b6a8c0e1f35",
-        "webhook_edit": "9aa7f8c2be7a1ccf0e2d4b6a8c0e1f35",
+        "webhook": "9aa7f8c2be7a1ccf0e2d4b6a8c0e1f35",
         "commands": "a1b2c3d4e5f60718293a4b5c6d7e8f90",
     }
 )

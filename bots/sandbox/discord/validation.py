@@ -8,6 +8,7 @@ from bots.sandbox.discord.values import COMPONENTS_V2, Json
 MAX_CONTENT = 2000  # code points (resources/message#create-message)
 MAX_FILE = 10 * 1024 * 1024  # bytes (reference#uploading-files)
 MAX_V2_BYTES = 10_170  # UTF-8 bytes + 12 per text display (discord-api-docs issue 8554)
+BLOCKED_WORDS: tuple[str, ...] = ()  # by the server's AutoMod
 BUTTON_COMPONENT, SELECTS = 2, frozenset({3, 5, 6, 7, 8})
 LINK, PREMIUM = 5, 6  # button styles without a custom id
 
@@ -41,8 +42,9 @@ MESSAGES = {
     160002: "Cannot reply without permission to read message history",
     160004: "A thread has already been created for this message",
     160005: "Thread is locked",
+    200000: "Message was blocked by automatic moderation",
 }
-STATUS = {10: 404, 20: 403, 30: 429, 40: 400, 50: 403, 160: 400}
+STATUS = {10: 404, 20: 403, 30: 429, 40: 400, 50: 403, 160: 400, 200: 400}
 EXCEPTIONS = {40005: 413, 50006: 400, 50008: 400, 50024: 400, 50027: 401, 50035: 400, 50083: 400, 50109: 400}
 
 
@@ -89,6 +91,8 @@ def text(path: str, value: str, most: int, least: int = 0) -> None:
 def check_message(content: str, embeds: Sequence[Json], components: Sequence[Json], flags: int, files: int) -> None:
     """Raise Discord's error for a message that would be like this after a create or an edit."""
     text("content", content, MAX_CONTENT)
+    if any(word in content for word in BLOCKED_WORDS):
+        raise ApiError(200000)
     _check_embeds(embeds)
     _check_components(components, v2=bool(flags & COMPONENTS_V2))
     if files > 10:

@@ -37,6 +37,7 @@ QUICK_BOT_LIMITS = BotLimits(
     edit=_quick(LIMITS.edit),
     old_edit=_quick(LIMITS.old_edit),
     interaction=_quick(LIMITS.interaction),
+    interaction_seconds=LIMITS.interaction_seconds / FASTER,
     reaction_seconds=LIMITS.reaction_seconds / FASTER,
     everything=_quick(LIMITS.everything),
 )

@@ -277,7 +277,7 @@ class TestReplies:
         assert all(len(text) <= 2000 and text.count("```") % 2 == 0 for text in said)
         together = "\n".join(said)
         assert all(together.count(line) == 1 for line in lines)
-        assert [message.reference != "" for message in here.shown(GENERAL)] == [True] + [False] * (len(said) - 1)
+        assert all(message.reference for message in here.shown(GENERAL))
 
     async def test_thinking_aloud_is_shown_but_not_in_the_answer(self, here: DiscordRoom) -> None:
         """A model's thoughts are not shown; afterwards small print says for how long it thought."""
@@ -849,7 +849,8 @@ class TestConnection:
     async def test_a_bot_without_a_server_logs_its_invitation(
         self, redis_client: Redis, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The first start logs the address that adds the bot to a server with the permissions it needs."""
+        """The first start logs the address that adds the bot to a server with the permissions it needs, and that others
+        may use it too."""
         caplog.set_level(logging.INFO, "bots.discord")
 
         def alone(stage: DiscordRoom) -> None:
@@ -859,6 +860,7 @@ class TestConnection:
             url = invite_url(here.discord.application_id)
         assert "scope=bot+applications.commands" in url
         assert any(url in record.getMessage() for record in caplog.records)
+        assert any("set ACCESS_ALLOW" in record.getMessage() for record in caplog.records)
         assert any(record.getMessage().endswith("in 0 servers") for record in caplog.records)
 
     async def test_one_server_is_singular_in_the_log(

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from bots.sandbox.discord import validation
 from bots.sandbox.discord.values import SUPPRESS_EMBEDS, DiscordChannel, DiscordMessage, Overwrite, Permission
 from bots.sandbox.nebula.faults import NebulaFault, Thought
-from core.reply.layout import FILTERED, IN_FILE, NO_FILE, NO_MORE, WILL_BE_FILE
+from core.reply.layout import FILTERED, IN_FILE, NO_FILE, NO_MORE, REFUSED_REST, WILL_BE_FILE
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 
 STOP, AGAIN = "Stop", "Regenerate"
@@ -320,6 +320,22 @@ async def test_a_message_that_is_too_long_is_cut_smaller(
     assert all(len(message.content) <= 1500 for message in messages)
     assert "".join(message.content for message in messages).split()[-1] == "End."
     assert all(f"Paragraph {number:02}." in "".join(m.content for m in messages) for number in range(20))
+
+
+@COMMAND
+async def test_what_a_filter_accepted_stays(here: DiscordRoom, command: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AutoMod refuses a word that comes last: what was on screen before it is not taken away."""
+    monkeypatch.setattr(validation, "BLOCKED_WORDS", ("zebra",))
+    held = here.nebula.hold(after=4)
+    here.nebula.answer_next("Harmless words on screen, and then zebra.")
+    await ask(here, command=command)
+    await here.until(lambda: any("Harmless words" in text for text in here.said(GENERAL)))
+    held.release()
+    await here.until(lambda: any(REFUSED_REST in text for text in here.said(GENERAL)))
+    await here.bot.runner.idle()
+    (text,) = here.said(GENERAL)
+    assert "Harmless words" in text
+    assert "zebra" not in text
 
 
 @COMMAND

@@ -21,6 +21,7 @@ from bots.slack.inbound import messages
 from bots.slack.inbound.commands import OLD_FORM
 from bots.slack.inbound.events import RawQuestion, read
 from bots.slack.inbound.text import IncomingText
+from core.inbound.dispatcher import TOO_FAST
 from tests.bots.slack.harness import SlackRoom, slack_room
 
 ME = Identity("T0NEBULA", "U0NEBULA", "B0NEBULA")
@@ -340,3 +341,21 @@ async def test_a_command_of_any_form_leaves_no_traceback(
         assert await room.post(body.encode(), "application/x-www-form-urlencoded") == 200
         await room.quiet()
     assert not [record for record in caplog.records if record.exc_info]
+
+
+# --- how fast somebody may be ---
+
+
+async def test_commands_beyond_a_burst_are_refused(redis_url: str) -> None:
+    """By slash command and behind a mention together; the person reads why, and others are served."""
+    async with slack_room(redis_url) as room:
+        used = [await room.slash("ann", "#general", "settings") for _ in range(20)]
+        for _ in range(20):
+            await room.say("ann", "#general", "@nebula !settings")
+        await room.quiet()
+        told = [each.shown for one in used for each in one.messages] + [each.shown for each in room.said("#general")]
+        assert TOO_FAST in told
+        assert sum(text != TOO_FAST for text in told) < 30
+        answer = await room.slash("bob", "#general", "settings")
+        (shown, *_) = await room.until(lambda: answer.messages)
+        assert "temperature" in shown.shown

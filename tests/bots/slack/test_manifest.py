@@ -131,3 +131,22 @@ def test_http_mode_says_where_to_send_requests() -> None:
     (address,) = addresses
     assert address.endswith("/slack/events")
     assert found["features"]["slash_commands"][0]["command"] == "/ask"
+
+
+def test_a_second_app_has_other_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two apps of one workspace can't share a slash command, and each is reached at its own address."""
+    assert main(["manifest", "slack", "--name", "Tutor", "--command", "tutor", "--http", "https://bots.example/"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == parsed(socket_mode=False, name="Tutor", command="/tutor", url="https://bots.example")
+    assert found["display_information"]["name"] == "Tutor"
+    assert found["features"]["bot_user"]["display_name"] == "tutor"
+    assert found["features"]["slash_commands"][0]["command"] == "/tutor"
+    assert found["settings"]["interactivity"]["request_url"] == "https://bots.example/slack/events"
+
+
+def test_each_scope_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """For those who have to approve the app."""
+    assert main(["manifest", "slack", "--explain", "--no-history"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == parsed(history=False)["oauth_config"]["scopes"]["bot"]
+    assert all(len(line.split()) > 2 for line in lines)

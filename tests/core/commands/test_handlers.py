@@ -32,3 +32,9 @@ async def test_missing_argument_is_named(bot: Process) -> None:
     """Somebody who leaves an argument out learns how to write the command."""
     said = await bot.command("set temperature")
     assert said == "`value` is missing (its new value, or default). Write `set <parameter> <value>`."
+
+
+async def test_numbers_are_written_as_people_write_them(bot: Process) -> None:
+    """A whole number has no point behind it."""
+    await bot.command("set retention 30")
+    assert "**retention**: `30` (set for this channel" in await bot.command("settings")

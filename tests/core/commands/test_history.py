@@ -18,6 +18,7 @@ from core.domain.conversation import Conversation, Place, Rights
 from core.domain.page import Action
 from core.settings.encryption import Encryption, Unreadable, WrongKey
 from core.store.records import ConversationLookups
+from core.store.redis.erasure import DAILY, RECENT, WANTED
 from core.store.turns import Turns
 from core.turns.runner import GAVE_UP
 from tests.core.core_harness import ANN, BOB, HERE, LANE, ROOM, Process, process
@@ -69,6 +70,22 @@ async def test_managers_can_delete_everything(bot: Process) -> None:
     assert "5 questions" in (await used(bot, "forget all", Rights.CHANNEL)).text
     for conversation in (ROOM.name, THREAD.name, f"{ROOM.name}/private/U2"):
         assert await questions(bot, conversation) == []
+
+
+@pytest.mark.parametrize("way", ["reset", "forget me", "set retention 1", "deleted message"])
+async def test_what_is_forgotten_leaves_the_servers_log_too(bot: Process, redis_client: Redis, way: str) -> None:
+    """However it is forgotten, the append-only file is to be rewritten without it."""
+    question = bot.question("a secret")
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
+    for key in (DAILY, RECENT):  # a rewrite began a short time ago, so the next one waits
+        await redis_client.set(key, 1)
+    assert not await redis_client.exists(WANTED)
+    if way == "deleted message":
+        await bot.dispatcher.deleted(ROOM, question.message)
+    else:
+        await bot.command(way)
+    assert await redis_client.exists(WANTED)
 
 
 async def test_running_question_that_is_forgotten_is_not_stored(bot: Process, server: NebulaServer) -> None:

@@ -137,6 +137,10 @@ OVERFLOWS = [
     ("Prompt \u8d85\u957f", None, None),
     ("string too long. code: string_above_max_length", None, None),
     ("input_too_long", None, None),
+    ("tokens_limit_reached: Request body too large for the model. Max size: 8000 tokens.", 8000, None),
+    ("Input length of input_ids is 9000, but `max_length` is set to 8192.", 8192, 9000),
+    ("The prompt does not fit in the context", None, None),
+    ("You exceeded the maximum context", None, None),
     ("Number of input tokens exceeds the maximum allowed", None, None),
     ("litellm.ContextWindowExceededError: litellm.BadRequestError: OpenAIException", None, None),
 ]
@@ -167,6 +171,8 @@ def test_numbers_of_their_own_are_read() -> None:
     [
         (400, "ThrottlingException: Too many tokens, please wait before trying again.", RateLimited),
         (400, "Too many requests, please slow down", RateLimited),
+        (400, "Too many tokens per day, please wait before trying again.", RateLimited),
+        (400, "Too many concurrent requests", RateLimited),
         (400, "Range of max_tokens should be [1, 8192]", BadRequest),
         (400, "max_tokens must be less than or equal to 4096", BadRequest),
         (400, "temperature must be in [0, 2]", BadRequest),
@@ -174,6 +180,11 @@ def test_numbers_of_their_own_are_read() -> None:
         (503, "The request queue exceeds its maximum size", ServerTrouble),
         (503, "no balancer available", ServerTrouble),
         (500, "insufficient balance (1008)", NoCredits),
+        (403, '{"error":{"code":"insufficient_user_quota","message":"user quota is not enough"}}', NoCredits),
+        (429, '{"error":{"code":"billing_hard_limit_reached"}}', NoCredits),
+        (403, "You have exceeded your monthly included credits", NoCredits),
+        (403, "Key limit exceeded (total limit)", NoCredits),
+        (403, "The free quota has been exhausted", NoCredits),
         (400, "Access denied, please make sure your account is in good standing: Arrearage", NoCredits),
         (429, '{"error":{"code":"1113","message":"\u4f59\u989d\u4e0d\u8db3"}}', NoCredits),
         (403, "<!DOCTYPE html><html><title>Attention Required! | Cloudflare</title></html>", Blocked),
@@ -228,7 +239,8 @@ def test_refusals_are_told_apart(status: int, words: str, kind: type[ModelError]
     failed = from_response(status, words.encode(), {}, "m", 0)
     assert type(failed.error) is kind
     passing = status >= 500 or status in (409, 424)
-    assert failed.again is (kind is RateLimited or (kind is ServerTrouble and passing))
+    soon = kind is RateLimited and "per day" not in words
+    assert failed.again is (soon or (kind is ServerTrouble and passing))
 
 
 NOW = 1_795_000_000.0
@@ -268,6 +280,11 @@ SYSTEM = [
     "Developer instruction is not enabled for models/gemma-3",
     "This model does not support system messages",
     "Unexpected role 'system' after role 'user'",
+    "Only user, assistant and tool roles are supported, got system.",
+    "messages.0.role: Input should be 'user' or 'assistant'",
+    "Invalid value: 'system'. Supported values are: 'user', 'assistant'",
+    "Invalid message role: system",
+    "The prompt template does not accept a system turn",
 ]
 
 

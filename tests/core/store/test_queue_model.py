@@ -3,16 +3,27 @@
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from core.domain.conversation import Author, Conversation
 from core.domain.progress import Progress
-from tests.core.store.queue_bench import CHANNELS, LIMITS, Bench, BlockingRedis, Ended, Held
+from tests.core.store.queue_bench import CHANNELS, LANES, LIMITS, Bench, BlockingRedis, Ended, Held
 from tests.core.store.queue_model import AUTHORS, Box, question, reply, reworded
 
-MOST = 6  # questions in an example
+MOST = 8  # questions in an example
 PROCESSES = st.integers(0, 2)
+SOME_LANES = st.sampled_from(LANES)
+PARALLEL = st.integers(1, 3)
+CHANGED = st.sampled_from((None, None, None, None, 1, 2, 3))
 BOXES = st.sampled_from((*CHANNELS[:1] * 3, *CHANNELS))
+MOSTLY = st.sampled_from((True, True, True, False))
 PICKS = st.integers(0, 11)  # picks one of the existing
 SHOWN_CHARACTERS = st.integers(0, 2)  # how many characters of the reply are on screen; 0: no message yet
 
@@ -29,6 +40,12 @@ class Queue(RuleBasedStateMachine):
         super().__init__()
         self.bench = Bench(server)
 
+    @initialize(parallel=st.tuples(*(PARALLEL for _ in CHANNELS)))
+    def begin(self, parallel: tuple[int, ...]) -> None:
+        """Each channel may run some lanes beside each other, or one question at a time."""
+        for box, most in zip(self.bench.boxes.values(), parallel, strict=True):
+            box.parallel = box.most = most
+
     def _box(self, channel: str) -> Box:
         return self.bench.channels[channel]
 
@@ -43,33 +60,40 @@ class Queue(RuleBasedStateMachine):
         return pick % (len(self._box(channel).requests) + 1)
 
     @precondition(lambda self: self._accepted() < MOST)
-    @rule(process=PROCESSES, channel=BOXES, lost=st.booleans())
-    def accept(self, process: int, channel: str, lost: bool) -> None:
-        """A new question, or one that was refused before because the inbox was full."""
+    @rule(process=PROCESSES, channel=BOXES, lane=SOME_LANES, lost=st.booleans(), claim=MOSTLY, parallel=CHANGED)
+    def accept(self, process: int, channel: str, lane: str, lost: bool, claim: bool, parallel: int | None) -> None:
+        """A new question, or one that was refused before because its lane or the conversation was full.
+
+        `claim`: the process has room. `parallel`: how many lanes may be held from now on; None: as before.
+        """
         box = self._box(channel)
-        if len(box.line) < LIMITS.inbox or lost:  # many refused questions would test nothing more
-            self.bench.accept(process, question(channel, len(box.requests)), lost=lost)
+        parallel = parallel or box.parallel
+        full = len(box.of(lane)) >= LIMITS.inbox or len(box.line) >= LIMITS.inbox * parallel
+        if not full or lost:  # many refused questions would test nothing more
+            asked = question(channel, len(box.requests))
+            self.bench.accept(process, asked, lane, parallel=parallel, claim=claim, lost=lost)
 
     @precondition(lambda self: self._accepted())
-    @rule(process=PROCESSES, channel=BOXES, pick=PICKS, ours=st.booleans())
-    def accept_again(self, process: int, channel: str, pick: int, ours: bool) -> None:
-        """The platform delivers again, or our own request is repeated."""
+    @rule(process=PROCESSES, channel=BOXES, lane=SOME_LANES, pick=PICKS, ours=st.booleans())
+    def accept_again(self, process: int, channel: str, lane: str, pick: int, ours: bool) -> None:
+        """The platform delivers again, perhaps into another lane, or our own request is repeated."""
         number = self._known(channel, pick)
         if number == len(self._box(channel).requests):
             return
         if ours:
             self.bench.accept_again(question(channel, number))
         else:
-            self.bench.accept(process, question(channel, number))
+            self.bench.accept(process, question(channel, number), lane)
 
     @precondition(lambda self: self._accepted())
-    @rule(process=PROCESSES, channel=BOXES, lapse=st.booleans())
-    def claim(self, process: int, channel: str, lapse: bool) -> None:
-        """A process looks for work; `lapse`: the holder is paused for too long without knowing it."""
+    @rule(process=PROCESSES, channel=BOXES, lane=SOME_LANES, lapse=st.booleans(), other=SOME_LANES)
+    def claim(self, process: int, channel: str, lane: str, lapse: bool, other: str) -> None:
+        """A process looks for work; `lapse`: the holder of that or another lane is paused for too long without knowing
+        it."""
         if lapse:
-            self.bench.lapse(self._box(channel))
+            self.bench.lapse(self._box(channel), other)
         self.bench.look()
-        self.bench.claim(process, self._box(channel))
+        self.bench.claim(process, self._box(channel), lane)
 
     @precondition(lambda self: self.bench.held)
     @rule(pick=PICKS, characters=SHOWN_CHARACTERS)
@@ -145,7 +169,8 @@ class Queue(RuleBasedStateMachine):
 
 @pytest.mark.timeout(600)  # needed only if the test fails and searches for the shortest example
 def test_any_order_of_steps(redis_url: str) -> None:
-    """Whatever three processes do, lose and repeat, every question is answered once, in order, by one holder."""
+    """Whatever three processes do, lose and repeat, every question is answered once, by one holder, in order in its
+    lane; and no lane waits while there is room."""
     with BlockingRedis(redis_url) as server:
 
         class Here(Queue):
