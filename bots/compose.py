@@ -173,7 +173,8 @@ def assemble(
     access = AccessList(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
     people = UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
     admission = Admission(access, UserQuotas(Quotas(redis), people, spaces.own), longest=config.question_characters)
-    limiter = limiter or RateLimiter(RedisRateLimit(redis, spaces))
+    rate_limits = RedisRateLimit(redis, spaces)
+    limiter = limiter or RateLimiter(rate_limits)
     assistant = Assistant(
         model,
         limiter,
@@ -205,6 +206,7 @@ def assemble(
         ButtonActions(inbox, turns, records, settings, ratings, access),
         EditHandler(inbox, turns, records, settings, admission, surfaces, background),
         Presence(redis, config.missed_minutes * 60, spaces),
+        rate_limits,
         access,
     )
     return Bot(dispatcher, inbox, runner, assistant, records)

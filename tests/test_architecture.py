@@ -33,11 +33,13 @@ ALLOWED: dict[str, set[str]] = {
         *("core.access", "core.metrics", "core.text"),
     },
     "core.inbound": {
-        *("core.domain", "core.settings", "core.store", "core.access", "core.commands", "core.reply", "core.turns"),
+        *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.access", "core.commands"),
+        *("core.reply", "core.turns"),
     },
     "bots.slack.dialect": {"core.markdown", "core.text"},
     "bots.slack.api": {
-        *("core.domain", "core.settings", "core.metrics", "core.text", "bots.http_port", "bots.proxy"),
+        *("core.domain", "core.settings", "core.ratelimit", "core.metrics", "core.text"),
+        *("bots.http_port", "bots.proxy"),
     },
     "bots.slack.components": {
         *("core.domain", "core.commands", "core.markdown", "core.pauses", "core.settings"),

@@ -63,7 +63,6 @@ class Slack:
         token = config.slack_bot_token
         self._config = config
         self._web = Web(config.slack_api_url, token.get_secret_value() if token else "")
-        self._people = People(self._web, config.slack_managers, patience.names)
         self._eyes = Eyes(self._web)
         self._capabilities = Capabilities()
         self._connections = SocketConnections()
@@ -101,7 +100,9 @@ class Slack:
         try:
             me = await self._identity()
             tasks = TaskSupervisor()
-            incoming_text = IncomingText(self._people, me.user)
+            managers, patience = self._config.slack_managers, self._patience
+            people = People(self._web, me, dispatcher.rate_limits, tasks.start, managers, patience)
+            incoming_text = IncomingText(people, me.user)
             share_file = partial(share_privately, self._web, self._capabilities)
             # All processes know the token, and nobody else does.
             token = self._config.slack_bot_token
@@ -109,7 +110,7 @@ class Slack:
             listeners = Listeners(
                 dispatcher,
                 me,
-                self._people,
+                people,
                 incoming_text,
                 tasks,
                 self.open,
@@ -124,15 +125,15 @@ class Slack:
                 me,
                 self._web,
                 self._capabilities,
-                self._people,
+                people,
                 incoming_text,
                 tasks,
                 self.open,
                 share_file,
-                self._patience,
+                patience,
                 form_key,
             )
-            button_presses = ButtonPresses(dispatcher, me, self._web, self._capabilities, self._people, tasks)
+            button_presses = ButtonPresses(dispatcher, me, self._web, self._capabilities, people, tasks)
             backfill = SlackBackfill(
                 dispatcher, me, self._web, self._capabilities, listeners.accepts, listeners.question
             )
@@ -175,6 +176,7 @@ class Slack:
                     "Slack: the app can't read channel messages: it misses edits, deletions, and mentions while offline"
                 )
         self._capabilities.me, self._capabilities.name = str(answer["user_id"]), str(answer.get("user") or "")
+        self._capabilities.url = str(answer.get("url") or "")
         enterprise = str(answer.get("enterprise_id") or "")
         bot = str(answer.get("bot_id") or "")
         self._me = Identity(str(answer["team_id"]), self._capabilities.me, bot, enterprise)

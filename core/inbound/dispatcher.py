@@ -18,6 +18,7 @@ from core.domain.question import Question
 from core.domain.turn_id import Step, TurnId, step_of
 from core.inbound.buttons import ButtonActions, ButtonPress
 from core.inbound.edits import EditHandler
+from core.ratelimit.limiter import SharedRateLimit
 from core.store.presence import Presence
 from core.store.turns import Acceptance, Turns
 from core.turns.inbox import Inbox
@@ -44,8 +45,11 @@ class Dispatcher:
         buttons: ButtonActions,
         edits: EditHandler,
         presence: Presence,
+        rate_limits: SharedRateLimit,
         access: AccessList = EVERYBODY,
     ) -> None:
+        """`rate_limits`: counts the calls of all processes, for those that an adapter makes beside replies."""
+        self.rate_limits = rate_limits
         self._inbox, self._turns, self._handlers, self._buttons = inbox, turns, handlers, buttons
         self._edits, self._presence, self._access = edits, presence, access
         self._bursts, self._typing = Bursts(), Bursts(30, 1.0)  # of commands and presses; of letters typed

@@ -50,6 +50,7 @@ def _common(
     longest_ms: int,
     window: int,
     window_bytes: int,
+    dedupe_ms: int,
 ) -> Any:
     """The keys and arguments that come first in every step."""
 
@@ -60,7 +61,6 @@ def _accept(
     *,
     request: str,
     entry: bytes,
-    dedupe_ms: int,
     inbox_limit: int,
     keep_ms: int,
     parallel: int,
@@ -89,7 +89,7 @@ def _unread(*, fence: int, after_ms: int) -> Any:
     """1: end the turn with a sentence; 0: handed back."""
 
 
-def _restore(ending: str, /, *, fence: int, turn: str, entry: bytes, dedupe_ms: int) -> Any:
+def _restore(ending: str, /, *, fence: int, turn: str, entry: bytes) -> Any:
     """0: somebody else holds the lease; 1: the question is there again."""
 
 
@@ -105,7 +105,6 @@ def _commit(
     again: bytes,
     again_keep: int,
     replaces: str,
-    dedupe_ms: int,
     also: Sequence[str | bytes],
 ) -> Any:
     """STALE, IDLE, or NEXT with a snapshot."""
@@ -240,6 +239,7 @@ class Mailboxes:
                 longest_ms=ms(limits.keep),
                 window=limits.exchanges,
                 window_bytes=limits.window_bytes,
+                dedupe_ms=ms(limits.dedupe),
             )
             own_keys, own_args = script.pack(*keys, **args)
             async with guarded():

@@ -145,7 +145,6 @@ class Turns:
             self.mailboxes.question_key(conversation, question.id),
             request=request,
             entry=entry,
-            dedupe_ms=ms(limits.dedupe),
             inbox_limit=limits.inbox,
             keep_ms=ms(limits.keep if keep is None else keep),
             parallel=parallel,
@@ -270,7 +269,6 @@ class Turns:
             fence=turn.fence,
             turn=turn.question.id,
             entry=self._entries.question(turn.lane, turn.question),
-            dedupe_ms=ms(self.limits.dedupe),
         )
         if not found:
             raise Stale(turn.question.id)
@@ -327,7 +325,6 @@ class Turns:
             again=again,
             again_keep=limits.ended,
             replaces=replaces,
-            dedupe_ms=ms(limits.dedupe),
             also=also,
         )
         if reply[0] == b"STALE":

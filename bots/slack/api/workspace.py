@@ -43,7 +43,7 @@ class Feature:
 class Capabilities:
     """What this Slack supports, as far as its refusals have shown, and what it allows us. All surfaces share and change
     it, on one event loop. `scopes`: the app's scopes, None if Slack did not report them; `me`, `name`: the bot's user
-    id and its name."""
+    id and its name; `url`: the address of the workspace, "" if Slack did not report it."""
 
     markdown: Feature = field(default_factory=Feature)  # markdown blocks
     thumbs: Feature = field(default_factory=Feature)  # feedback buttons
@@ -52,6 +52,12 @@ class Capabilities:
     scopes: frozenset[str] | None = None
     me: str = ""
     name: str = ""
+    url: str = ""
+
+    def permalink(self, channel: str, message: str) -> str:
+        """Return the address of a message outside threads (docs.slack.dev/reference/methods/chat.getPermalink, which
+        would be a call for each page), "" if it is not known."""
+        return f"{self.url.rstrip('/')}/archives/{channel}/p{message.replace('.', '')}" if self.url else ""
 
     def granted(self, *scopes: str) -> bool:
         """Return whether the app has these scopes, as far as we know."""
@@ -74,11 +80,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Time limits in seconds. `names`: how long name lookups may delay a question, which then proceeds without names.
-    `form`: how long a submitted form waits for its outcome before it closes without (docs.slack.dev/surfaces/modals); a
-    name lookup before it may already have taken a second."""
+    """Time limits in seconds. `names`: how long lookups of names may delay a question, which then proceeds without
+    names. `rights`: how long those of rights may delay a command, which is then refused. `form`: how long a submitted
+    form waits for its outcome before it closes without (docs.slack.dev/surfaces/modals); a lookup of a name before it
+    may already have taken a second."""
 
     names: float = 1.0
+    rights: float = 1.0
     form: float = 1.7
 
 

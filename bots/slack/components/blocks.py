@@ -28,17 +28,17 @@ def fits(page: Page, max_bytes: int = MARKDOWN_BYTES) -> bool:
     return _within(to_slack_markdown(page.text), max_bytes)
 
 
-def blocks(page: Page) -> list[Json]:
-    """Return the page as blocks: small print, text, small print."""
+def blocks(page: Page, link: str = "") -> list[Json]:
+    """Return the page as blocks: small print, text, small print. `link`: mrkdwn that the small print begins with."""
     text = [{"type": "markdown", "text": to_slack_markdown(page.text)}] if page.text.strip() else []
-    return [*_head(page), *text, *_foot(page)] or [_context("…")]
+    return [*_head(page, link), *text, *_foot(page)] or [_context("…")]
 
 
-def sections(page: Page) -> Pausing[list[Json]]:
+def sections(page: Page, link: str = "") -> Pausing[list[Json]]:
     """Return the same with the text in mrkdwn sections, for servers that do not support markdown blocks."""
     parts = (yield from split(page.text, _fits_section)) if page.text.strip() else ()
     text = [{"type": "section", "text": {"type": "mrkdwn", "text": to_mrkdwn(part)}} for part in parts]
-    return [*_head(page), *text, *_foot(page)] or [_context("…")]
+    return [*_head(page, link), *text, *_foot(page)] or [_context("…")]
 
 
 def small_print(page: Page) -> list[Json]:
@@ -65,9 +65,10 @@ def button(label: str, action: str, value: str) -> Json:
     return {"type": "actions", "elements": [{"type": "button", "text": text, "action_id": action, "value": value}]}
 
 
-def _head(page: Page) -> list[Json]:
+def _head(page: Page, link: str = "") -> list[Json]:
     # A head may quote a person, so it is not our Markdown, and it must not ping anybody.
-    return [_context(escape(page.head[:_SMALL_PRINT], quote=False))] if page.head else []
+    lines = [*filter(None, (link, escape(page.head[:_SMALL_PRINT], quote=False)))]
+    return [_context("\n".join(lines))] if lines else []
 
 
 def _foot(page: Page) -> list[Json]:

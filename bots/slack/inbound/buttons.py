@@ -57,7 +57,7 @@ class ButtonPresses:
     async def _pressed(self, click: Click) -> Response | None:
         action, conversation = buttons.pressed(click.action)
         press = await self._press(click, conversation)
-        rights = partial(self._people.rights, self._me, press.author.id, press.place)
+        rights = partial(self._people.rights, press.author.id, press.place)
         return await self._dispatcher.pressed(action, press, rights)
 
     async def _rated(self, click: Click) -> Response | None:
@@ -68,7 +68,7 @@ class ButtonPresses:
 
     async def _press(self, click: Click, conversation: Conversation) -> ButtonPress:
         person = click.person
-        author = await self._people.author(self._me, person.id, person.name, person.teams)
+        author = await self._people.author(person.id, person.name, person.teams)
         name = TurnId(f"{click.place.channel_scope}/{click.message}/{person.id}/{click.at}") if click.at else None
         return ButtonPress(conversation, click.message, click.place, author, name)
 

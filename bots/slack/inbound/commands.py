@@ -187,7 +187,7 @@ class Commands:
 
     async def _author(self, person: payloads.Person) -> Author:
         """Return the person behind a payload, with the name that others see."""
-        return await self._people.author(self._me, person.id, person.name, person.teams)
+        return await self._people.author(person.id, person.name, person.teams)
 
     def _rights(self, invocation: Invocation) -> RightsOf:
-        return partial(self._people.rights, self._me, invocation.author.id, invocation.place)
+        return partial(self._people.rights, invocation.author.id, invocation.place)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bots.slack.api.people import shown_name
 from bots.slack.api.workspace import Identity
 from bots.slack.dialect.mrkdwn import escape
 from bots.slack.dialect.rich_text import quoted, text_of
@@ -23,7 +24,8 @@ _MOST_SHARED, _MOST_FILES = 5, 20
 @dataclass(frozen=True, slots=True)
 class RawQuestion:
     """A question as Slack delivered it, with unresolved ids and markup. `teams`: the author's workspaces. `by_app`: an
-    app wrote it with the token of a person, or it is a bot that looks like one."""
+    app wrote it with the token of a person, or it is a bot that looks like one. `name`: the author's, if the event says
+    it."""
 
     id: TurnId
     place: Place
@@ -33,6 +35,7 @@ class RawQuestion:
     attachments: tuple[Attachment, ...] = ()
     teams: tuple[str, ...] = ()
     by_app: bool = False
+    name: str = ""
 
     @property
     def at(self) -> float:
@@ -100,11 +103,11 @@ def raw_question(event: Mapping[str, Any], me: Identity, *, mentioned: bool = Tr
     shared = shared[:_MOST_SHARED]
     files = [each for part in (event, *shared) for each in _list(part, "files") if isinstance(each, dict)]
     text = "\n\n".join(filter(None, (text, *map(_forwarded, shared), *map(_snippet, files))))
-    team = nested(event, "user_profile").get("team")
-    teams = [*(event.get(field) for field in ("user_team", "source_team", "team")), team]
+    profile = nested(event, "user_profile")
+    teams = [*(event.get(field) for field in ("user_team", "source_team", "team")), profile.get("team")]
     whose = tuple(dict.fromkeys(each for each in teams if isinstance(each, str) and each))
-    name = TurnId(f"slack/{me.team}/{where.channel}/{ts}")
-    return RawQuestion(name, where, user, text, ts, _attachments(files), whose, by_app=bool(app))
+    turn = TurnId(f"slack/{me.team}/{where.channel}/{ts}")
+    return RawQuestion(turn, where, user, text, ts, _attachments(files), whose, bool(app), shown_name(profile))
 
 
 def _edited(event: Mapping[str, Any], new: Mapping[str, Any], old: Mapping[str, Any], me: Identity) -> Edited | None:

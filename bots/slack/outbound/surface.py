@@ -37,6 +37,9 @@ _UNSUPPORTED = "unsupported type: {}"
 UNCLEAR_TRIES = 5
 # Marks a message as part of a reply (docs.slack.dev/messaging/message-metadata).
 _MARK = "nebula_reply"
+# Small print in a channel, where replies grow side by side: what a message belongs to. The first is the longer one.
+_REPLIES, _CONTINUES = "In reply to <{}|this question>", "Continues <{}|this message>"
+_ANY = "1700000000.000000"  # a ts; all have this length
 # Prefix of a file's id where otherwise a message's ts is used.
 _FILE_PREFIX = "file:"
 
@@ -62,6 +65,7 @@ class SlackSurface:
         self._upload: Upload | None = None
         self._texts: dict[str, str] = {}  # the fallback text with which each message was posted
         self._known: set[str] = set()  # the messages of this reply
+        self._pages: list[str] = []  # those that were not deleted, in their order
         self._key = object()  # stands for this reply
         self._unclear = 0  # refusals in a row whose code we do not know
         # A channel's id does not show whether the channel is private.
@@ -78,7 +82,7 @@ class SlackSurface:
 
     def fits(self, page: Page) -> bool:
         """Return whether the page fits the limits of one message."""
-        return blocks.fits(page)
+        return blocks.fits(page, blocks.MARKDOWN_BYTES - len(self._link_to(_REPLIES, _ANY)))
 
     def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         """Return the rate limit for a post or an edit."""
@@ -104,7 +108,7 @@ class SlackSurface:
             if not self._known:
                 await undeliverable.tell(self._web, self._address, error)
             raise
-        self._known.add(message)
+        self._note(message)
         return Posted(message)
 
     async def show(self, page: Page, extra: tuple[blocks.Json, ...]) -> str:
@@ -140,7 +144,7 @@ class SlackSurface:
 
     async def rewrite(self, message: str, page: Page) -> Posted:
         """Do so, once."""
-        self._known.add(message)
+        self._note(message)
         text = blocks.fallback(page)
         if page.growing:
             # Slack shows "(edited)" beside a message whose text changes, so keep the text unchanged until the end.
@@ -162,6 +166,8 @@ class SlackSurface:
             await self._delete_file(message.removeprefix(_FILE_PREFIX))
             return
         self._web.own_deletions.note(self._channel, message)
+        if message in self._pages:
+            self._pages.remove(message)
         try:
             await self._web.call(self._web.client.chat_delete(channel=self._channel, ts=message))
         except Gone:
@@ -226,6 +232,24 @@ class SlackSurface:
     def _has_thumbs(self, page: Page) -> bool:
         return Action.AGAIN in page.actions and bool(page.text) and self._capabilities.thumbs.works()
 
+    def _note(self, message: str) -> None:
+        """Note that this message shows a page; a new one shows the page after all others."""
+        self._known.add(message)
+        if message not in self._pages:
+            self._pages.append(message)
+
+    def _link(self, message: str) -> str:
+        """Return the small print that links a message, "" for a new one, to the page before it or to the question."""
+        before = self._pages[: self._pages.index(message)] if message else self._pages
+        if before:
+            return self._link_to(_CONTINUES, before[-1])
+        return self._link_to(_REPLIES, self._address.message)
+
+    def _link_to(self, words: str, message: str) -> str:
+        """Return it, "" in a thread or direct message, and where there is no message: a command's question has none."""
+        address = self._capabilities.permalink(self._channel, message) if message else ""
+        return words.format(address) if address and not (self._thread or self._address.place.direct) else ""
+
     async def _send(self, method: Any, page: Page, text: str, extra: tuple[blocks.Json, ...], **where: Any) -> Any:
         """Send one message; where Slack refuses its newer blocks, with older ones. Only when it accepts those, the
         refusal says something about this Slack (`Feature`)."""
@@ -233,8 +257,9 @@ class SlackSurface:
         common = {"channel": self._channel, "text": text, **where}
         markdown, thumbs = bool(page.text) and able.markdown.works(), self._has_thumbs(page)
         doubts: list[tuple[Feature, bool]] = []
+        link = self._link(where.get("ts", ""))
         while True:
-            text_blocks = blocks.blocks(page) if markdown else await with_pauses(blocks.sections(page))
+            text_blocks = blocks.blocks(page, link) if markdown else await with_pauses(blocks.sections(page, link))
             shown = [*text_blocks, *self.below(page, thumbs=thumbs), *extra]
             try:
                 answer = await self._web.call(method(blocks=shown, **common))

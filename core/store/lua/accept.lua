@@ -1,15 +1,15 @@
 -- accept: queue a question once, and claim the lane that waits longest if there is room for one more.
 -- KEYS: DEDUPE
--- ARGV: REQUEST ENTRY DEDUPE_MS INBOX_LIMIT KEEP_MS PARALLEL CLAIM
+-- ARGV: REQUEST ENTRY INBOX_LIMIT KEEP_MS PARALLEL CLAIM
 local DEDUPE = KEYS[9]
-local REQUEST, ENTRY, DEDUPE_MS, INBOX_LIMIT = ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+local REQUEST, ENTRY, INBOX_LIMIT = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local KEEP_MS, PARALLEL, CLAIM = ARGV[10], ARGV[11], ARGV[12]
 
 local id = string.match(ENTRY, '^([^,|]*)')
 local known = redis.call('GET', DEDUPE)
 if known then
   -- Our own retry after a lost answer gets that answer again; any other delivery is a duplicate.
-  if known ~= REQUEST then return {'DUPLICATE'} end
+  if string.match(known, '[^/]*$') ~= REQUEST then return {'DUPLICATE'} end
   local claimed = claimed_by('request', REQUEST)
   if claimed and held(claimed) then return {'CLAIMED', snapshot(claimed)} end
   return {'QUEUED', ahead(id) or 0}

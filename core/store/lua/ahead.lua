@@ -1,4 +1,4 @@
 -- ahead: how many questions must end before this one can begin; nothing if it no longer waits.
 -- ARGV: WORD
-local WORD = ARGV[6]
+local WORD = ARGV[7]
 return ahead(WORD)

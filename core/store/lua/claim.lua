@@ -2,7 +2,7 @@
 -- KEYS: OLD_LINE OLD_LEASES
 -- ARGV: LANE
 local OLD_LINE, OLD_LEASES = KEYS[9], KEYS[10]
-local LANE = ARGV[6]
+local LANE = ARGV[7]
 
 -- A version without lanes had one line and one lease for each conversation. What it left goes into this line, in front.
 local function adopt()
@@ -48,4 +48,5 @@ for i = 1, math.min(#heads, room) do
   end
 end
 redis.call('ZREM', LANES, named(LANE)) -- others wait longer; whoever ends makes room for it
+offer()
 return {'HELD'}

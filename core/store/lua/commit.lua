@@ -1,9 +1,9 @@
 -- commit: end a turn, store its exchange, and take the lane that waits longest, for which there is room now.
 -- KEYS: ENDING
--- ARGV: FENCE TURN EXCHANGE EPOCH KEEP AGAIN AGAIN_KEEP REPLACES DEDUPE_MS ALSO...
+-- ARGV: FENCE TURN EXCHANGE EPOCH KEEP AGAIN AGAIN_KEEP REPLACES ALSO...
 local ENDING = KEYS[9]
-local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
-local AGAIN, AGAIN_KEEP, REPLACES, DEDUPE_MS = ARGV[11], tonumber(ARGV[12]), ARGV[13], ARGV[14]
+local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
+local AGAIN, AGAIN_KEEP, REPLACES = ARGV[12], tonumber(ARGV[13]), ARGV[14]
 local ALSO = 15 -- from here on: the other questions answered with this one, each with its entry at that time
 
 local how, mine, ours = standing(TURN, FENCE, ENDING)
@@ -23,7 +23,8 @@ if (EXCHANGE ~= '' or AGAIN ~= '') and ours.retract then return {'DELETED'} end
 even_when_full()
 redis.call('LREM', LINE, 1, mine)
 forget_turn(mine)
-redis.call('SET', ENDING, 'ended/' .. FENCE, 'PX', DEDUPE_MS)
+local request = string.match(redis.call('GET', ENDING) or '', '[^/]*$') -- of its accept, which may come once more
+redis.call('SET', ENDING, 'ended/' .. FENCE .. '/' .. request, 'PX', DEDUPE_MS)
 for i = ALSO, #ARGV, 2 do
   local answered = entry(LINE, ARGV[i])
   if not answered then

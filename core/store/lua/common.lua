@@ -1,10 +1,10 @@
 -- Shared by the steps of mailbox.py. Every step gets the same first keys, all in one slot, and first arguments.
 -- KEYS: CONV LINE TURNS HISTORY ENDED LANES IN_CHANNEL IN_WORKSPACE
--- ARGV: NAME LEASE_MS LONGEST_MS WINDOW WINDOW_BYTES
+-- ARGV: NAME LEASE_MS LONGEST_MS WINDOW WINDOW_BYTES DEDUPE_MS
 local CONV, LINE, TURNS, HISTORY, ENDED, LANES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local IN_CHANNEL, IN_WORKSPACE = KEYS[7], KEYS[8]
-local NAME, LEASE_MS, LONGEST_MS, WINDOW, WINDOW_BYTES =
-  ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local NAME, LEASE_MS, LONGEST_MS, WINDOW, WINDOW_BYTES, DEDUPE_MS =
+  ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 -- The part of Redis that belongs to this bot: its keys and signals begin with it.
 local SPACE = string.match(CONV, '^[^:]*')
 -- How long this conversation is kept: its own time, if it has one.
@@ -201,6 +201,11 @@ local function lease(found)
   redis.call('PEXPIRE', LANES, LONGEST_MS)
 end
 
+-- Remember a token that was issued, if it is the newest.
+local function issued(token)
+  if tonumber(redis.call('HGET', CONV, 'fence') or 0) < tonumber(token) then redis.call('HSET', CONV, 'fence', token) end
+end
+
 -- Take a lane under a new fencing token. The token is the time in µs: a server that lost its last writes (a failover, a
 -- crash between two fsyncs) must not issue a token that is in use. REQUEST is the call that claims, AFTER the turn whose
 -- commit does: if the answer gets lost, its repetition finds the turn by them.
@@ -209,7 +214,7 @@ local function claim(found, request, after)
   local turn = turn_of(found) or {attempts = 0}
   turn.fence = string.format('%.0f', math.max(last + 1, tonumber(time[1]) * 1000000 + tonumber(time[2])))
   turn.attempts, turn.lease, turn.request, turn.after, turn.free = turn.attempts + 1, LEASE_MS, request, after, nil
-  redis.call('HSET', CONV, 'fence', turn.fence)
+  issued(turn.fence)
   store(found, turn)
   lease(found)
   keep()
@@ -242,7 +247,9 @@ local function standing(name, fence, ending)
   local found = entry(LINE, name)
   if not found then
     local how = redis.call('GET', ending)
-    return (not how and 'lost') or (how == 'ended/' .. fence and 'ended') or 'stale'
+    if how then return string.find(how, 'ended/' .. fence .. '/', 1, true) == 1 and 'ended' or 'stale' end
+    -- How a turn ended is forgotten after a while, but not so soon after its claim, of which the token is the time.
+    return tonumber(fence) / 1000 > now() - DEDUPE_MS and 'lost' or 'stale'
   end
   local turn = turn_of(found) or {attempts = 1, lease = LEASE_MS}
   local known = tonumber(turn.fence or 0)
@@ -251,7 +258,7 @@ local function standing(name, fence, ending)
     even_when_full()
     turn.fence = fence
     store(found, turn)
-    if tonumber(redis.call('HGET', CONV, 'fence') or 0) < tonumber(fence) then redis.call('HSET', CONV, 'fence', fence) end
+    issued(fence)
   end
   return 'held', found, turn
 end

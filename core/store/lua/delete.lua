@@ -1,7 +1,7 @@
 -- delete: handle a deleted message. A question leaves the line and the history, and its turn, if it runs, ends without
 -- an answer; the exchange of an answer is forgotten. Returns what was stored of both.
 -- ARGV: WORD
-local WORD = ARGV[6]
+local WORD = ARGV[7]
 local running, waiting, own = '', 0, false
 for _, found in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
   local turn = turn_of(found)

@@ -1,7 +1,7 @@
 -- forget: forget these exchanges and answered questions; with EPOCH, the running turn will not be stored either.
 -- ARGV: EPOCH ENTRIES...
-local EPOCH = ARGV[6]
-local ENTRIES = 7
+local EPOCH = ARGV[7]
+local ENTRIES = 8
 local count = 0
 for i = ENTRIES, #ARGV do
   count = count + redis.call('LREM', HISTORY, 1, ARGV[i])

@@ -3,7 +3,7 @@
 -- KEYS: ENDING
 -- ARGV: FENCE TURN PROGRESS
 local ENDING = KEYS[9]
-local FENCE, TURN, PROGRESS = ARGV[6], ARGV[7], ARGV[8]
+local FENCE, TURN, PROGRESS = ARGV[7], ARGV[8], ARGV[9]
 local how, found, turn = standing(TURN, FENCE, ENDING)
 if how == 'stale' or how == 'lost' then return 0 end
 -- A turn cancelled while its commit was on its way hands back the one that this commit took.

@@ -4,7 +4,7 @@
 -- KEYS: ENDING
 -- ARGV: FENCE TURN PROGRESS
 local ENDING = KEYS[9]
-local FENCE, TURN, PROGRESS = ARGV[6], ARGV[7], ARGV[8]
+local FENCE, TURN, PROGRESS = ARGV[7], ARGV[8], ARGV[9]
 local how, found, turn = standing(TURN, FENCE, ENDING)
 -- This call was on its way while the turn was committed: the lease now belongs to the next turn, or to nobody.
 if how ~= 'held' then return ({stale = 0, ended = 1, lost = 4})[how] end

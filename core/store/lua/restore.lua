@@ -1,8 +1,8 @@
 -- restore: queue the running question again, in front, because the server lost it. 0: another process holds the lease.
 -- KEYS: ENDING
--- ARGV: FENCE TURN ENTRY DEDUPE_MS
+-- ARGV: FENCE TURN ENTRY
 local ENDING = KEYS[9]
-local FENCE, TURN, ENTRY, DEDUPE_MS = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local FENCE, TURN, ENTRY = ARGV[7], ARGV[8], ARGV[9]
 local how = standing(TURN, FENCE, ENDING)
 local head = how == 'lost' and head_of(ENTRY)
 local other = head and turn_of(head)
@@ -10,7 +10,7 @@ if other and tonumber(other.fence) > tonumber(FENCE) then return 0 end -- a newe
 if how == 'lost' then
   redis.call('SET', ENDING, 'restored', 'NX', 'PX', DEDUPE_MS)
   redis.call('LPUSH', LINE, ENTRY)
-  redis.call('HSET', CONV, 'fence', FENCE)
+  issued(FENCE)
   store(ENTRY, {fence = FENCE, attempts = 1, lease = LEASE_MS})
   lease(ENTRY)
 end

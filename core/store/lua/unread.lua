@@ -1,7 +1,7 @@
 -- unread: this holder can't read the question of the turn with its token. 1: it is to end the turn with a sentence, since
 -- nobody could for AFTER_MS. 0: the lane is handed back, for a process that can; not a failed attempt.
 -- ARGV: FENCE AFTER_MS
-local FENCE, AFTER_MS = ARGV[6], tonumber(ARGV[7])
+local FENCE, AFTER_MS = ARGV[7], tonumber(ARGV[8])
 local found, turn = claimed_by('fence', FENCE)
 if not found then return 0 end
 even_when_full()

@@ -36,7 +36,7 @@ T = TypeVar("T")
 RETRIES = (0.05,) * 10_000
 
 # For a bot whose Slack has no deadlines.
-ENDLESS = Patience(names=HANG_SECONDS, form=HANG_SECONDS)
+ENDLESS = Patience(names=HANG_SECONDS, rights=HANG_SECONDS, form=HANG_SECONDS)
 # The calls that change the screen.
 DRAWING = {"chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream"}
 
@@ -241,7 +241,7 @@ async def slack_room(
 
     `server`: arguments of SlackServer; by default it has no rate limits and no deadlines of three seconds, and
     redelivers quickly. `dispatcher`: wraps the dispatcher, for example to record its calls. `patience`: the bot's time
-    limits for name lookups and forms; by default it waits for their outcome.
+    limits for lookups and forms; by default it waits for their outcome.
     """
     async with empty_room(server) as room:
         if http:

@@ -1,11 +1,12 @@
 """Commands in Slack at the wire: `/nebula`, `!` after a mention, buttons and modals, and who may change what."""
 
+from dataclasses import replace
+
 import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.slack import faults
-from bots.slack.api.workspace import Patience
-from tests.bots.slack.harness import SlackRoom, slack_room
+from tests.bots.slack.harness import ENDLESS, SlackRoom, slack_room
 
 
 async def shown(room: SlackRoom, who: str, channel: str, text: str, command: str = "/nebula") -> tuple[str, str]:
@@ -135,7 +136,7 @@ async def test_a_prompt_is_edited_in_a_modal(redis_url: str) -> None:
 
 async def test_a_form_is_closed_before_slack_calls_it_failed(redis_url: str) -> None:
     """If storing takes longer than Slack waits, the outcome is shown once it is known."""
-    async with slack_room(redis_url, patience=Patience(form=0.0)) as room:
+    async with slack_room(redis_url, patience=replace(ENDLESS, form=0.0)) as room:
         answer = await room.slash("ann", "#general", "prompt set")
         assert (await room.fill("ann", await room.form(), "Be bold.")).closed
         assert "Be bold." in (await room.until(lambda: answer.messages))[0].shown

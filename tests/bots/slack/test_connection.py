@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from redis.asyncio import Redis
 from slack_sdk.signature import SignatureVerifier
 
 from bots.proxy import proxy_for
@@ -25,6 +26,7 @@ from core.commands.responses import Response, RightsOf
 from core.domain.question import Question
 from core.inbound.dispatcher import Dispatcher
 from core.settings.environment import WrongConfig
+from core.store.ratelimits import RedisRateLimit
 from tests.bots.slack.harness import RETRIES, SlackRoom, settings, slack_room
 from tests.bots.slack.witness import Witness
 from tests.bounds import HANG_SECONDS
@@ -35,7 +37,8 @@ class _Nobody(Dispatcher):
     """A dispatcher for tests in which nobody writes."""
 
     def __init__(self) -> None:
-        """It needs neither Redis nor a model."""
+        """It needs no model, and Redis only for those who write."""
+        self.rate_limits = RedisRateLimit(Redis())
 
     async def away(self, name: str) -> float:
         return 0.0

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 
 from bots.sandbox.slack import faults
 from bots.sandbox.slack.limits import NO_SLACK_LIMITS, SLACK_LIMITS, SlackLimit
@@ -20,8 +21,10 @@ from bots.slack.dialect.rich_text import text_of
 from bots.slack.inbound import messages
 from bots.slack.inbound.commands import OLD_FORM
 from bots.slack.inbound.events import RawQuestion, read
+from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from core.inbound.dispatcher import TOO_FAST
+from core.store.ratelimits import RedisRateLimit
 from tests.bots.slack.harness import SlackRoom, slack_room
 
 ME = Identity("T0NEBULA", "U0NEBULA", "B0NEBULA")
@@ -116,6 +119,16 @@ def test_a_mention_in_blocks_alone_is_a_question() -> None:
     assert read({**event, "attachments": [{"is_share": True, "text": f"<@{ME.user}> hi"}]}, ME) is None
 
 
+def test_a_message_may_name_its_author() -> None:
+    """That name is shown until Slack has returned the profile."""
+    event = {"type": "app_mention", "channel": "C1", "user": "U1", "ts": "1.2", "text": "hi"}
+    named = read({**event, "user_profile": {"name": "ann", "real_name": "Ann Lee", "display_name": ""}}, ME)
+    unnamed = read(event, ME)
+    assert isinstance(named, RawQuestion)
+    assert isinstance(unnamed, RawQuestion)
+    assert (named.name, unnamed.name) == ("Ann Lee", "")
+
+
 @pytest.mark.parametrize("size", ["abc", float("inf"), float("nan"), -1, None, [], 10**400, True])
 async def test_odd_strings_and_sizes_lose_no_question(
     redis_url: str, size: Any, caplog: pytest.LogCaptureFixture
@@ -146,10 +159,10 @@ def test_an_event_of_any_form_can_be_read(event: dict[str, Any], kind: str) -> N
 @pytest.mark.parametrize(
     "part", [" ", "\t", "<", "<@U1|", "<@U0NEBULA|x", "`", "```", "[", "<#C1|", "&amp;", "<!", "\n>"]
 )
-async def test_reading_costs_in_proportion(part: str) -> None:
+async def test_reading_costs_in_proportion(redis_client: Redis, part: str) -> None:
     """Twice as much text takes about twice as long to read, whatever it repeats."""
-    web = Web("http://127.0.0.1:9/api/", "xoxb-1")
-    words = IncomingText(people.People(web, ()), ME.user)
+    web, tasks = Web("http://127.0.0.1:9/api/", "xoxb-1"), TaskSupervisor()
+    words = IncomingText(people.People(web, ME, RedisRateLimit(redis_client), tasks.start), ME.user)
 
     async def seconds(count: int) -> float:
         event = {"type": "app_mention", "channel": "C1", "user": "U1", "ts": "1.2", "text": part * count}
@@ -162,7 +175,8 @@ async def test_reading_costs_in_proportion(part: str) -> None:
             best = min(best, time.process_time() - begun)
         return best
 
-    assert await seconds(40_000) <= 2.5 * await seconds(20_000) + 0.005
+    async with tasks.open():
+        assert await seconds(40_000) <= 2.5 * await seconds(20_000) + 0.005
     await web.close()
 
 

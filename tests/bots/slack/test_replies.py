@@ -5,11 +5,13 @@ import asyncio
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from redis.asyncio import Redis
 
 from bots.sandbox.slack import faults
 from bots.slack.api.client import Web
 from bots.slack.api.people import People
-from bots.slack.api.workspace import Capabilities
+from bots.slack.api.workspace import Capabilities, Identity
+from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound.status import Eyes
 from bots.slack.outbound.surface import SlackSurface
@@ -17,6 +19,7 @@ from core.domain.conversation import Address, Place
 from core.domain.options import Placement
 from core.domain.page import Page
 from core.domain.ports import NO_STATUS
+from core.store.ratelimits import RedisRateLimit
 from tests.bots.slack.harness import slack_room
 
 
@@ -169,13 +172,15 @@ async def test_reactions_of_a_process_that_has_exited_are_removed(redis_url: str
         await web.close()
 
 
-async def test_a_mention_in_code_stays_a_word(redis_url: str) -> None:
+async def test_a_mention_in_code_stays_a_word(redis_url: str, redis_client: Redis) -> None:
     """The bot's name is removed where it addresses the bot, and kept where it is part of code."""
     async with slack_room(redis_url) as room:
-        web = Web(room.slack.api_url, room.slack.bot_token)
-        words = IncomingText(People(web, ()), room.slack.bot_user)
+        web, tasks = Web(room.slack.api_url, room.slack.bot_token), TaskSupervisor()
+        me = Identity(room.slack.team, room.slack.bot_user, room.slack.bot_id)
+        words = IncomingText(People(web, me, RedisRateLimit(redis_client), tasks.start), me.user)
         bot = f"<@{room.slack.bot_user}>"
-        assert await words.read(f"{bot}: what does `{bot} hi` do, {bot}?") == "what does `@nebula hi` do,?"
+        async with tasks.open():
+            assert await words.read(f"{bot}: what does `{bot} hi` do, {bot}?") == "what does `@nebula hi` do,?"
         await web.close()
 
 

@@ -442,6 +442,21 @@ async def test_paused_holder_does_not_restore_what_ended_long_ago(redis_client: 
     assert await turns.waiting(HERE) == 0
 
 
+async def test_turn_that_a_failover_lost_goes_on_beside_newer_ones(redis_client: Redis) -> None:
+    """The server lost its last writes, a claim among them, and another lane was claimed before the holder noticed."""
+    turns = Turns(redis_client)
+    await begun(turns, A, FIRST, 3)
+    kept = {key: await redis_client.dump(key) for key in await redis_client.keys("*")}
+    lost = await begun(turns, B, SECOND, 3)
+    await redis_client.flushall()
+    for key, value in kept.items():
+        await redis_client.restore(key, 60_000, value)  # type: ignore[arg-type]
+    await begun(turns, C, THIRD, 3)
+    assert (await turns.renew(lost)).lost
+    await turns.restore(lost)
+    assert [each for each, _ in await turns.line(B)] == [SECOND]
+
+
 async def test_sixteen_lanes_of_which_eight_run(redis_client: Redis) -> None:
     """However processes accept, commit and take over at the same time, never more than eight lanes are held, and every
     question is answered once."""

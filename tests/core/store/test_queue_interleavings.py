@@ -136,6 +136,7 @@ def accept_again(scene: RunningTurn) -> None:
 claim, lapse = claim_in(""), lapse_in("")
 accept, accept_third = add(SECOND), add(THIRD)
 accept_beside, accept_further = add(SECOND, BESIDE), add(THIRD, FURTHER)
+offer_beside, offer_further = add(SECOND, BESIDE, claim=False), add(THIRD, FURTHER, claim=False)
 
 
 def delete(message: str) -> Step:
@@ -254,7 +255,7 @@ def test_every_order(redis_url: str, parallel: int, scripts: list[list[Step]], c
         ),
         pytest.param(
             1,
-            [[commit(HOLDER)], [add(SECOND, BESIDE, claim=False), delete(SECOND.message)], [accept_further], [look]],
+            [[commit(HOLDER)], [offer_beside, delete(SECOND.message)], [offer_further], [look]],
             60,
             id="an offered question is deleted",
         ),

@@ -179,5 +179,5 @@ def test_any_order_of_steps(redis_url: str) -> None:
 
         run_state_machine_as_test(
             Here,
-            settings=settings(max_examples=70, stateful_step_count=30, deadline=None, derandomize=True, database=None),
+            settings=settings(max_examples=100, stateful_step_count=30, deadline=None, derandomize=True, database=None),
         )

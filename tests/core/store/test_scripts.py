@@ -68,7 +68,7 @@ def test_a_changed_header_fails_the_load(folder: Path, name: str, kind: str) -> 
         ("accept", "ARGV[10], ARGV[11]", "ARGV[11], ARGV[10]"),
         ("commit", "local ALSO = 15", "local ALSO = 16"),
         ("common", "KEYS[1], KEYS[2], ", "KEYS[2], KEYS[1], "),
-        ("retain", "tonumber(KEEP_MS)", "tonumber(ARGV[7])"),
+        ("retain", "tonumber(KEEP_MS)", "tonumber(ARGV[8])"),
     ],
 )
 def test_a_body_that_reads_something_else_fails_the_load(folder: Path, name: str, old: str, new: str) -> None:

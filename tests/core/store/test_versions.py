@@ -12,8 +12,9 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Author
+from core.domain.conversation import Author, Lane
 from core.domain.options import Memory, Placement, PlatformDefaults
+from core.domain.page import Page
 from core.domain.progress import Progress
 from core.settings.config import Config
 from core.settings.parameters import Layer
@@ -63,6 +64,30 @@ async def test_a_question_that_another_version_queued_is_answered(
         assert "Rhyme." in said[0]
         assert any("earlier?" in each for each in said)
         assert any("what?" in each for each in said)
+
+
+async def test_a_line_from_before_there_were_lanes_is_taken_over_in_order(
+    redis_client: Redis, server: NebulaServer
+) -> None:
+    """Once its process is gone: the running question goes on in its message, and the next one follows."""
+    turns = Turns(redis_client)
+    async with process(redis_client, server) as bot:
+        message = (await bot.rooms.rooms["q1"].post(Page("half an ans"))).id
+        progress = json.dumps({"messages": [message], "characters": 11})
+        waiting = [OLDER_QUESTION | {"id": f"test/{number}", "message": f"q{number}"} for number in (1, 2)]
+        await redis_client.hset(KEY % "c", mapping={"fence": 5, "attempts": 1, "progress": progress})
+        await redis_client.rpush(KEY % "i", *(entry(f"{each['id']},{each['message']}", each) for each in waiting))
+        soon = int((await redis_client.time())[0]) * 1000 + 5000
+        await redis_client.zadd("nb:{0}:leases", {ROOM.name: soon})
+        assert await turns.claim(Lane(HERE)) is None  # its process is alive
+        await redis_client.zadd("nb:{0}:leases", {ROOM.name: 1})
+        await bot.runner.settled(HERE)
+        assert list(bot.rooms.rooms["q1"].messages) == [message]
+        assert bot.rooms.rooms["q1"].messages[message].text != "half an ans"
+        assert len(bot.rooms.rooms["q2"].messages) == 1
+        history = await ConversationLookups(turns.mailboxes).history(HERE)
+        assert [each.turn for each in history] == ["test/1", "test/2"]
+    assert await redis_client.exists(KEY % "i", "nb:{0}:leases") == 0
 
 
 @pytest.mark.parametrize("question", [OLDER_QUESTION, NEWER_QUESTION])
