@@ -13,7 +13,7 @@ RUNS ?= 10
 # Four tests at once on two cores, as half of their time is waiting.
 AT_ONCE := -n 4 --dist worksteal
 
-.PHONY: help run console sandbox test test-busy check unit bench bench-live chaos lock clean
+.PHONY: help run console sandbox test test-busy check unit bench bench-live bench-crowd bench-rooms chaos lock clean
 .DEFAULT_GOAL := help
 
 help:                  ## what there is to make
@@ -46,6 +46,12 @@ bench: .venv/.dev      ## speed, as ratios from one run
 
 bench-live: .venv/.dev ## what people see while the model writes, against its targets
 	$(BIN)/python -m tests.bench.live
+
+bench-crowd: .venv/.dev  ## what people see who ask at once in one place, against its targets
+	$(BIN)/python -m tests.bench.crowd
+
+bench-rooms: .venv/.dev  ## a thousand rooms on three processes: shares, waits and costs
+	$(BIN)/python -m tests.bench.rooms
 
 chaos: .venv/.dev      ## kills, outages, copies and restarts under load; nobody may lose a reply
 	$(BIN)/python -m tests.chaos

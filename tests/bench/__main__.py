@@ -4,8 +4,6 @@
 """
 
 import asyncio
-import os
-import platform
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -23,7 +21,7 @@ from tests.bench import (
     stranger,
     transport,
 )
-from tests.bench.table import Table
+from tests.bench.table import Table, machine
 
 
 async def _transports() -> None:
@@ -66,12 +64,7 @@ def main(names: list[str]) -> int:
         print(f"There is no case {', '.join(sorted(unknown))}; there are {', '.join(BENCH_CASES)}.", file=sys.stderr)
         return 2
     begun = time.monotonic()
-    print(
-        f"Nebula Bot, {time.strftime('%Y-%m-%d %H:%M %Z')}: {os.cpu_count()} cores, {platform.machine()}, "
-        f"{platform.system()}, {platform.python_implementation()} {platform.python_version()}; all on 127.0.0.1.\n"
-        "Ratios and rates of one run; absolute times are this machine's.\n",
-        flush=True,
-    )
+    print(f"{machine()}.\nRatios and rates of one run; absolute times are this machine's.\n", flush=True)
     done = [asyncio.run(_case(name, begun + ALL_CASES_SECONDS - time.monotonic())) for name in names or BENCH_CASES]
     print(f"{time.monotonic() - begun:.0f} s in all.")
     return 0 if all(done) else 1

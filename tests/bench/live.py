@@ -7,8 +7,6 @@ to them takes 50 ms, and a reply is 600 tokens at 60 a second. The exit status i
 
 import asyncio
 import math
-import os
-import platform
 import statistics
 import sys
 import time
@@ -19,7 +17,7 @@ from tests.bench.live_cases import LIVE_CASES, LiveCase
 from tests.bench.live_ideal import age, clairvoyant, ideal
 from tests.bench.live_run import FAST, LENGTH, play, read_rate
 from tests.bench.live_scene import ROUND_TRIP, Watched
-from tests.bench.table import Table
+from tests.bench.table import Table, Targets, machine
 
 STREAM = "stream"  # the case that measures the reading of the model's stream
 DELAY = 10.0  # seconds that an edit takes in this case
@@ -49,27 +47,13 @@ class Result:
     missed: int
 
 
-class _Targets:
-    """Figures beside their targets; counts the missed targets."""
-
-    def __init__(self) -> None:
-        self.missed = 0
-
-    def __call__(self, found: float, most: float | None, digits: int = 2) -> str:
-        if most is None:
-            return f"{found:.{digits}f}"
-        reached = found <= most
-        self.missed += not reached
-        return f"{found:.{digits}f} (≤ {most:g}) {'✓' if reached else '✗'}"
-
-
 def judged(case: LiveCase, seen: Watched) -> Result:
     """The figures of a run beside their targets."""
     if not all(reply.written for reply in seen.replies):
         return Result((case.title, "the model was not asked for every reply"), "", 1)
     if case.method and case.method not in dict(seen.calls):
         return Result((case.title, f"{case.method} was never called"), "", 1)
-    check, goal, streams = _Targets(), case.goal, case.streams(seen.replies)
+    check, goal, streams = Targets(), case.goal, case.streams(seen.replies)
     ours = statistics.mean(age(reply.written, reply.sights) for reply in seen.replies)
     paced = ideal(streams, ROUND_TRIP), clairvoyant(streams, ROUND_TRIP)
     best, known = (
@@ -160,10 +144,7 @@ def main(names: list[str]) -> int:
         return 2
     begun = time.monotonic()
     results = asyncio.run(_all(names or known))
-    print(
-        f"Nebula Bot, {time.strftime('%Y-%m-%d %H:%M %Z')}: {os.cpu_count()} cores, {platform.machine()}, "
-        f"{platform.system()}, {platform.python_implementation()} {platform.python_version()}; all on 127.0.0.1.\n"
-    )
+    print(f"{machine()}.\n")
     print(*_tables(results), sep="\n\n")
     missed = {name: result.missed for name, result in results.items() if result.missed}
     print(f"\n{time.monotonic() - begun:.0f} s in all.", end=" ")

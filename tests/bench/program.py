@@ -1,6 +1,7 @@
 """The bot as a process of its own, and the cost of that process."""
 
 import asyncio
+import math
 import os
 import subprocess
 import sys
@@ -46,6 +47,15 @@ def cpu_seconds(process: int) -> float:
     for part in _ps(process, "time").split(":"):
         seconds = seconds * 60 + float(part)
     return seconds
+
+
+def machine_seconds() -> float:
+    """The CPU time of the whole machine until now, in seconds of one core; nan where it does not say."""
+    counts = Path("/proc/stat")
+    if not counts.exists():
+        return math.nan
+    user, nice, system, _idle, _waiting, *others = map(int, counts.read_text().split("\n", 1)[0].split()[1:9])
+    return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
 
 
 def _ps(process: int, column: str) -> str:

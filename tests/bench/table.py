@@ -1,6 +1,9 @@
-"""Tables of figures as Markdown, and the few statistics in them."""
+"""Tables of figures as Markdown, the few statistics in them, and their targets."""
 
 import math
+import os
+import platform
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +32,28 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     pairs = zip(cells, widths, strict=True)
     padded = [cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(pairs)]
     return f"| {' | '.join(padded)} |"
+
+
+class Targets:
+    """Figures beside their targets; counts the missed targets."""
+
+    def __init__(self) -> None:
+        self.missed = 0
+
+    def __call__(self, found: float, most: float | None, digits: int = 2) -> str:
+        if most is None:
+            return f"{found:.{digits}f}"
+        reached = found <= most
+        self.missed += not reached
+        return f"{found:.{digits}f} (≤ {most:g}) {'✓' if reached else '✗'}"
+
+
+def machine() -> str:
+    """When and on what a run was."""
+    return (
+        f"Nebula Bot, {time.strftime('%Y-%m-%d %H:%M %Z')}: {os.cpu_count()} cores, {platform.machine()}, "
+        f"{platform.system()}, {platform.python_implementation()} {platform.python_version()}; all on 127.0.0.1"
+    )
 
 
 def percentile(values: Sequence[float], share: float) -> float:

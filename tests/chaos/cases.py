@@ -12,7 +12,7 @@ from tests.chaos import seen
 from tests.chaos.scene import LOGS, ChaosScene, Outcome, Row, outcome, scene
 from tests.chaos.stranger import ENDLESS, MAX_LOOKUPS, Stranger, odd_kind
 from tests.chaos.takeover import Kill, longest_gap, takeovers
-from tests.chaos.world import TOKENS_PER_SECOND
+from tests.chaos.world import PARALLEL, TOKENS_PER_SECOND
 
 KILL_SECONDS, STORE_KILL_SECONDS = 2.0, 5.0  # between two kills of a replica, of the store
 FREEZE_SECONDS = 8.0
@@ -20,7 +20,7 @@ LONG_WORDS = 400  # words of an answer that the model writes while the store is 
 LONG_ROOMS = 4
 MAX_GAP_RATIO = 2.5  # relative to the longest gap before
 RESTART_ROUNDS = 2  # of a rolling restart
-RESTART_ROOMS, FEW_ROOMS = 60, 10
+RESTART_ROOMS, FEW_ROOMS = 30, 10  # few enough that people of a channel wait for one another
 # Seconds for each question: the fastest rate that two cores can bear beside the starting processes.
 KILLED_EACH_SECONDS, LOST_EACH_SECONDS, COPIED_EACH_SECONDS = 0.65, 0.5, 0.4
 ROLLED_EACH_SECONDS, SHORT_EACH_SECONDS = 0.5, 0.65
@@ -31,7 +31,15 @@ MAX_LOG_KB = 500
 
 async def replicas_killed(seed: int, turns: int = 300) -> Outcome:
     """a: a replica is killed every 2 s and restarted at once."""
+    return await _killed(seed, turns, RESTART_ROOMS, PARALLEL)
 
+
+async def one_line(seed: int, turns: int = 60) -> Outcome:
+    """f: the same where each conversation has only one lane."""
+    return await _killed(seed, turns, FEW_ROOMS, 1)
+
+
+async def _killed(seed: int, turns: int, rooms: int, parallel: int) -> Outcome:
     async def killing(scene: ChaosScene) -> None:
         while await scene.pause(KILL_SECONDS):
             # Discord sends an event once: another replica must be connected to receive it.
@@ -40,10 +48,10 @@ async def replicas_killed(seed: int, turns: int = 300) -> Outcome:
                     return
             replica = min(serving, key=lambda each: each.since)
             scene.world.note(f"kill {replica.key}; connected: {' '.join(each.key for each in serving)}")
-            scene.kills.append(await replica.kill())
+            await scene.kill(replica)
             await replica.start()
 
-    async with scene(seed, 3, RESTART_ROOMS) as found:
+    async with scene(seed, 3, rooms, parallel=parallel) as found:
         await found.play(turns, turns * KILLED_EACH_SECONDS, killing)
         rows, evidence = await found.rows()
         row, late = found.takeover()
@@ -66,7 +74,7 @@ async def store_lost(seed: int, turns: int = 200) -> Outcome:
                 thirds.pop(0)
                 frozen.append(await _freeze(scene, 10_000 + 100 * len(frozen)))
                 continue
-            await scene.world.store.kill()
+            await scene.lose_store()
             await scene.pause(scene.rng.uniform(0.1, 1.0))
             await scene.world.store.start()
             lost += 1
@@ -105,6 +113,8 @@ async def _freeze(scene: ChaosScene, first: int) -> tuple[float, float, list[int
         await scene.pause(FREEZE_SECONDS)
     finally:
         scene.world.store.thaw()
+    scene.frozen.append((begin, time.monotonic()))
+    scene.troubled += scene.frozen[-1]
     return begin, time.monotonic(), numbers
 
 
@@ -116,7 +126,7 @@ def _gaps(changes: list[float], end: float, begin: float, thaw: float) -> tuple[
 
 async def delivered_often(seed: int, turns: int = 120) -> Outcome:
     """c: every event comes one to four times, to two connected replicas."""
-    async with scene(seed, 2, RESTART_ROOMS, copies=4) as found:
+    async with scene(seed, 2, FEW_ROOMS, copies=4) as found:
         await found.play(turns, turns * COPIED_EACH_SECONDS)
         rows, evidence = await found.rows()
         row, again = _begun_once(found)
@@ -138,11 +148,11 @@ async def rolling_restart(seed: int, turns: int = 120) -> Outcome:
         for replica in scene.world.replicas * RESTART_ROUNDS:
             await scene.pause(seconds / 15)
             stops.append(Kill(time.monotonic(), replica.key))
-            statuses.append(await replica.stop())
+            statuses.append(await scene.stop(replica))
             await replica.start()
             await scene.world.connected()
 
-    async with scene(seed, 2, RESTART_ROOMS) as found:
+    async with scene(seed, 2, FEW_ROOMS) as found:
         await found.play(turns, seconds, rolling)
         rows, evidence = await found.rows()
         row, again = _begun_once(found)
@@ -234,13 +244,13 @@ async def short(seed: int, turns: int = 24) -> Outcome:
     async def little(scene: ChaosScene) -> None:
         first, second = scene.world.replicas
         await scene.pause(seconds / 8)
-        scene.kills.append(await first.kill())
+        await scene.kill(first)
         await first.start()
         await scene.world.connected()
-        await scene.world.store.kill()
+        await scene.lose_store()
         await scene.world.store.start()
         await scene.pause(1)
-        assert await second.stop() == 0
+        assert await scene.stop(second) == 0
         await second.start()
 
     async with scene(seed, 2, FEW_ROOMS, copies=3) as found:
@@ -263,6 +273,7 @@ CHAOS_CASES = {
     "c": ChaosCase("every event 1 to 4 times, 2 replicas", delivered_often),
     "d": ChaosCase("rolling restart of 2 replicas", rolling_restart),
     "e": ChaosCase("a hostile person in the room, 2 replicas", hostile_person),
+    "f": ChaosCase("one lane for each conversation, 3 replicas, kills", one_line),
 }
 SHORT = {
     "short": ChaosCase("a little of everything", short),

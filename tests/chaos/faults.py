@@ -11,6 +11,7 @@ from tests.chaos.world import ChaosWorld
 MAX_CALLS = 3000  # how many calls of each kind to prepare faults for
 CALL_SHARE = 0.04  # of a platform's calls
 MODEL_SHARE = 0.05  # of the model's requests: 503 before the first token
+TWICE_IN = 10  # requests: three failures among them could be those of one question, which ends it
 DROP_SECONDS = (6.0, 12.0)  # between two breaks of all sockets of a platform
 
 _SLACK = ("chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream")
@@ -35,10 +36,13 @@ def switch_on(world: ChaosWorld, rng: random.Random) -> None:
         )
         for before in _spaces(rng, CALL_SHARE):
             rng.choice(kinds)(before)
-    for before in _spaces(rng, MODEL_SHARE):
+    last = TWICE_IN
+    for drawn in _spaces(rng, MODEL_SHARE):
+        before = max(drawn, TWICE_IN - last)
         if before:
             world.nebula.fault(_OK, times=before)
         world.nebula.fault(ModelFault(status=503, body="{}"))
+        last = before
 
 
 async def drop_sockets(world: ChaosWorld, rng: random.Random) -> None:

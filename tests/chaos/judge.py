@@ -39,13 +39,17 @@ def number_in(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class AskedQuestion:
-    """A question. `words`: the length of its answer. Sequences of these have the order in which a room was asked."""
+    """A question. `words`: the length of its answer. Sequences of these have the order in which a lane was asked.
+
+    `lane`: the line of questions in its room that are answered one after the other; "" if there is only one.
+    """
 
     number: int
     room: str
     words: int
     accepted: bool = True
     must: bool = True  # whether the platform delivers it again until it is accepted
+    lane: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +98,8 @@ class Verdict:
 
 
 def judge(asked: Sequence[AskedQuestion], said: Iterable[Said], kept: Iterable[Kept]) -> Verdict:
-    """Check that each accepted question has exactly one reply, whole or closed with a sentence, in order and
-    remembered."""
+    """Check that each accepted question has exactly one reply, whole or closed with a sentence, in the order of its
+    lane, and remembered."""
     findings: list[Finding] = []
     replies: dict[int, list[Said]] = defaultdict(list)
     known = {each.number: each for each in asked}
@@ -230,20 +234,22 @@ def _begins(words: str, each: AskedQuestion) -> bool:
 
 
 def _order(asked: Sequence[AskedQuestion], first: Mapping[int, float]) -> list[Finding]:
-    """On screen, answers begin in the order of their questions."""
-    findings, latest = [], dict[str, tuple[float, int]]()
+    """On screen, answers of a lane begin in the order of their questions."""
+    findings, latest = [], dict[tuple[str, str], tuple[float, int]]()
     for each in asked:
         if each.number not in first:
             continue
-        at, before = latest.get(each.room, (-math.inf, 0))
+        lane = each.room, each.lane
+        at, before = latest.get(lane, (-math.inf, 0))
         if first[each.number] < at:
             findings.append(Finding("order", each.number, f"shown before the answer to {before} in {each.room}"))
-        latest[each.room] = max((at, before), (first[each.number], each.number))
+        latest[lane] = max((at, before), (first[each.number], each.number))
     return findings
 
 
 def _history(asked: Sequence[AskedQuestion], whole: set[int], closed: set[int], kept: Sequence[Kept]) -> list[Finding]:
-    """Histories contain whole answers once and in order, and of a closed reply at most the text that was shown."""
+    """Histories contain whole answers once and in the order of their lanes, and of a closed reply at most the text that
+    was shown."""
     findings = []
     entries: dict[int, list[Kept]] = defaultdict(list)
     for entry in kept:
@@ -260,14 +266,15 @@ def _history(asked: Sequence[AskedQuestion], whole: set[int], closed: set[int], 
             if entry.room != each.room or not right or each.number not in whole | closed:
                 findings.append(Finding("remembered wrong", each.number, f"{entry.room}: {entry.answer[-60:]!r}"))
     findings += [Finding("remembered wrong", number, "nobody asked that") for number in entries]
-    place = {each.number: index for index, each in enumerate(asked)}
-    latest: dict[str, int] = {}
+    place = {each.number: (index, each.lane) for index, each in enumerate(asked)}
+    latest: dict[tuple[str, str], int] = {}
     for entry in kept:
-        if (index := place.get(entry.number)) is None:
+        if entry.number not in place:
             continue
-        if index < latest.get(entry.room, -1):
+        index, lane = place[entry.number]
+        if index < latest.get((entry.room, lane), -1):
             findings.append(Finding("history order", entry.number, entry.room))
-        latest[entry.room] = max(index, latest.get(entry.room, -1))
+        latest[entry.room, lane] = max(index, latest.get((entry.room, lane), -1))
     return findings
 
 

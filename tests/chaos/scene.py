@@ -18,10 +18,11 @@ from redis.exceptions import RedisError
 from tests.bounds import HANG_SECONDS
 from tests.chaos import faults, seen
 from tests.chaos.judge import Verdict, judge, percentile
+from tests.chaos.lanes import Span, at_once, crowded, overlapping, starved
 from tests.chaos.load import ChaosRoom, Load
 from tests.chaos.stranger import Stranger
 from tests.chaos.takeover import Kill, takeovers
-from tests.chaos.world import ChaosWorld, world
+from tests.chaos.world import LEASE_SECONDS, PARALLEL, ChaosWorld, Replica, world
 
 SETTLE_TIMEOUT_SECONDS = HANG_SECONDS  # until every question must have its reply
 MAX_STUB_SHARE = 0.01  # of the questions
@@ -67,8 +68,25 @@ class ChaosScene:
         self.stranger: Stranger | None = None
         self.slack, self.discord = slack, discord
         self.kills: list[Kill] = []
+        self.frozen: list[Span] = []  # when the store stood still
+        self.troubled: list[float] = []  # when processes or the store ended
         self.over = asyncio.Event()  # set when nothing more shall happen
         self._begun = time.monotonic()
+
+    async def kill(self, replica: Replica) -> None:
+        """Kill a replica."""
+        self.troubled.append(time.monotonic())
+        self.kills.append(await replica.kill())
+
+    async def stop(self, replica: Replica) -> int:
+        """Stop a replica; returns its exit status."""
+        self.troubled.append(time.monotonic())
+        return await replica.stop()
+
+    async def lose_store(self) -> None:
+        """Kill the store."""
+        self.troubled.append(time.monotonic())
+        await self.world.store.kill()
 
     async def pause(self, seconds: float) -> bool:
         """Wait for this time; returns false if nothing more shall happen."""
@@ -120,6 +138,11 @@ class ChaosScene:
         kinds = Counter(each.kind for each in verdict.findings)
         wrong = {kind: many for kind, many in kinds.items() if kind not in (*_ORDER, *_HISTORY)}
         waiting = {"still waiting": left} if left else {}
+        parallel, heard = self.world.parallel, seen.heard(self.world, self.load, shown)
+        # While the store stands still, leases run out whose holders live: they and their successors are one too many.
+        excused = [(since, until + LEASE_SECONDS) for since, until in self.frozen]
+        many = max((many for many, _ in at_once(heard, excused).values()), default=0)
+        unfair, beside = starved(heard, self.troubled), overlapping(heard, excused)
         failures = _failures(self.world.folder)
         refused, silently = self.load.refused()
         rows = [
@@ -129,7 +152,10 @@ class ChaosScene:
                 f"{len(verdict.complete)} whole, {len(verdict.closed)} closed{_listed(wrong | waiting)}",
                 not wrong and len(verdict.complete) + len(verdict.closed) == len(accepted) and not left,
             ),
-            Row("order kept", "0 out of order", str(_count(kinds, _ORDER)), not _count(kinds, _ORDER)),
+            Row("order kept in each lane", "0 out of order", str(_count(kinds, _ORDER)), not _count(kinds, _ORDER)),
+            Row("lanes at once in a conversation", f"≤ {parallel}", str(many), many <= parallel),
+            Row("answers beside one of their own lane", "0", str(len(beside)), not beside),
+            Row("lanes that waited behind later questions", "0", str(len(unfair)), not unfair),
             Row("history is what was said", "0 wrong", str(_count(kinds, _HISTORY)), not _count(kinds, _HISTORY)),
             Row("keys without a TTL", "0", str(len(endless)), not endless),
             Row("tracebacks of ours in the logs", "0", str(len(failures)), not failures),
@@ -137,7 +163,8 @@ class ChaosScene:
             Row("commands that were not accepted", "–", f"{refused}, {silently} without a word", None),
             Row("from the first question to the last reply, s", "–", f"{time.monotonic() - self._begun:.0f}", None),
         ]
-        evidence = [f"{each.kind}: question {each.number}: {each.detail}" for each in verdict.findings]
+        findings = (*verdict.findings, *crowded(heard, parallel, excused), *beside, *unfair)
+        evidence = [f"{each.kind}: question {each.number}: {each.detail}" for each in findings]
         return rows, evidence + [f"no TTL: {name}" for name in endless] + failures
 
     def takeover(self) -> tuple[Row, list[str]]:
@@ -155,14 +182,14 @@ class ChaosScene:
 
 @asynccontextmanager
 async def scene(
-    seed: int, replicas: int, rooms: int, copies: int = 1, *, http: bool = False
+    seed: int, replicas: int, rooms: int, copies: int = 1, *, parallel: int = PARALLEL, http: bool = False
 ) -> AsyncIterator[ChaosScene]:
-    """A world with half of the rooms on each platform and with faults. `http`: see `world`."""
+    """A world with half of the rooms on each platform and with faults. `parallel`, `http`: see `world`."""
     rng = random.Random(seed)
-    load = Load(rng, ANSWER_WORDS, copies)
+    load = Load(rng, ANSWER_WORDS, copies, parallel)
     folder = Path(mkdtemp(prefix="nb-chaos-"))  # a socket's path must be short
     try:
-        async with world(folder, replicas, load.say, http=http) as found:
+        async with world(folder, replicas, load.say, parallel, http=http) as found:
             slack, discord = load.enter(found, rooms // 2, rooms // 2)
             faults.switch_on(found, rng)
             yield ChaosScene(found, load, rng, slack, discord)

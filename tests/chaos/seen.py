@@ -11,6 +11,7 @@ from core.domain.conversation import Conversation
 from core.settings.encryption import NO_ENCRYPTION
 from core.store.entries import Entries
 from tests.chaos.judge import Kept, Said, number_in
+from tests.chaos.lanes import Heard, Span
 from tests.chaos.load import Load
 from tests.chaos.takeover import Request
 from tests.chaos.world import ChaosWorld
@@ -86,6 +87,28 @@ def screen_changes(seen: Sequence[ShownMessage]) -> tuple[dict[int, list[float]]
             if whole:
                 ends[number] = min(whole[0], ends.get(number, math.inf))
     return changes, ends
+
+
+def heard(world: ChaosWorld, load: Load, seen: Sequence[ShownMessage]) -> tuple[Heard, ...]:
+    """Each accepted question: when it was asked, when the model heard of it, and when its reply changed last."""
+    spans: dict[int, list[Span]] = defaultdict(list)
+    for each in world.nebula.requests:
+        if each.messages:
+            spans[number_in(each.messages[-1].content)].append((each.at, max((each.at, *each.written))))
+    changes, _ = screen_changes(seen)
+    return tuple(
+        Heard(
+            each.number,
+            each.room,
+            each.lane,
+            load.said[each.number],
+            load.known[load.put[each.number].turn],
+            max(changes.get(each.number, ()), default=math.inf),
+            tuple(spans[each.number]),
+        )
+        for each in load.asked()
+        if each.accepted
+    )
 
 
 def requests(world: ChaosWorld) -> tuple[Request, ...]:

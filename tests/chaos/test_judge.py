@@ -9,6 +9,7 @@ import pytest
 from core.reply.layout import WRITING
 from core.turns.runner import GAVE_UP
 from tests.chaos.judge import AskedQuestion, Kept, Said, Verdict, answer_to, judge, number_in, percentile, question
+from tests.chaos.lanes import PASSED_SECONDS, Heard, at_once, crowded, overlapping, starved
 from tests.chaos.takeover import Kill, Request, TakeoverTime, longest_gap, takeovers
 
 ASKED_QUESTIONS = (
@@ -150,9 +151,19 @@ def test_question_that_was_not_accepted() -> None:
 
 
 def test_order_on_screen_is_judged() -> None:
-    """In one room answers begin in the order of their questions; rooms do not wait for each other."""
+    """In one lane answers begin in the order of their questions; rooms do not wait for each other."""
     assert judged(said=(SAID[0], replace(SAID[1], first=0.5), SAID[2])) == [("order", 2)]
     assert judged(said=(*SAID[:2], replace(SAID[2], first=0.5))) == []
+
+
+def test_only_replies_of_other_lanes_may_overtake() -> None:
+    """A lane out of order, on screen or in the history, is reported; two lanes of a room have no order between them."""
+    lanes = (replace(ASKED_QUESTIONS[0], lane="ann"), replace(ASKED_QUESTIONS[1], lane="bob"), ASKED_QUESTIONS[2])
+    one = tuple(replace(each, lane="ann") for each in lanes)
+    overtaken, turned = (SAID[0], replace(SAID[1], first=0.5), SAID[2]), (KEPT[1], KEPT[0], KEPT[2])
+    assert judged(lanes, overtaken, turned) == []
+    assert judged(one, overtaken) == [("order", 2)]
+    assert judged(one, kept=turned) == [("history order", 1)]
 
 
 def test_history_is_judged() -> None:
@@ -171,6 +182,57 @@ def test_history_of_a_closed_reply() -> None:
     said = (*SAID[:2], replace(SAID[2], text=f"{half(3)}\n{GAVE_UP}"))
     assert judged(said=said, kept=(*KEPT[:2], replace(KEPT[2], answer=half(3)))) == []
     assert judged(said=said, kept=(*KEPT[:2], replace(KEPT[2], answer="w3x1"))) == [("remembered wrong", 3)]
+
+
+def lane(number: int, name: str, *spans: tuple[float, float], said: float = 0.0, ended: float = math.inf) -> Heard:
+    return Heard(number, "slack/T/C", name, said, said, ended, spans)
+
+
+def test_more_holders_than_parallel_are_reported() -> None:
+    """Three lanes of a room that the model answers at once are too many for two places, whoever asks for them; a second
+    request of a lane is no second holder, nor is a room another's, nor a request that ends as the next one begins."""
+    two = (lane(1, "ann", (1.0, 4.0)), lane(2, "bob", (1.5, 5.0)))
+    (found,) = crowded((*two, lane(3, "eve", (2.0, 3.0))), 2)
+    assert (found.kind, found.detail.partition(" at ")[0]) == ("crowded", "3 lanes")
+    assert crowded((*two, replace(lane(3, "eve", (2.0, 3.0)), room="slack/T/D")), 2) == []
+    assert crowded((lane(1, "ann", (1.0, 4.0), (2.0, 4.0)), two[1]), 2) == []
+    assert crowded((*two, lane(3, "eve", (3.9, 6.0))), 2) == []
+    assert crowded((*two, lane(3, "eve", (2.0, 3.0))), 2, [(2.0, 4.0)]) == []
+    assert at_once(two) == {"slack/T/C": (2, 1.8)}
+
+
+def test_answers_of_one_lane_do_not_overlap() -> None:
+    """The model is asked a lane's next question when it has written the answer before; other lanes are beside it."""
+    first, second = lane(1, "ann", (1.0, 4.0)), lane(2, "ann", (2.0, 5.0))
+    assert [(found.kind, found.number) for found in overlapping((first, second))] == [("overlap", 2)]
+    assert overlapping((first, replace(second, spans=((3.9, 5.0),)))) == []
+    assert overlapping((first, replace(second, lane="bob"))) == []
+    assert overlapping((first, replace(second, room="slack/T/D"))) == []
+    assert overlapping((first, second), [(2.0, 3.0)]) == []
+
+
+def test_starved_lane_is_reported() -> None:
+    """A question that is next in its lane waits while the model is asked one that came later in another lane. Not so
+    one that waits for its own lane, for those before it, or for the moment from a claim to the request."""
+    later = lane(2, "bob", (5.0, 6.0), said=1.0)
+    waiting = lane(1, "ann", (8.0, 9.0))
+    for each in (waiting, replace(waiting, spans=())):
+        assert [(found.kind, found.number) for found in starved((each, later))] == [("starved", 1)]
+    assert starved((lane(3, "ann", (0.0, 5.0), ended=5.0), waiting, later)) == []
+    assert starved((waiting, replace(later, said=-1.0))) == []
+    assert starved((waiting, replace(later, spans=((7.0, 8.0),)))) == []
+    assert starved((waiting, replace(later, room="slack/T/D"))) == []
+    assert starved((waiting, replace(later, lane="ann"))) == []
+
+
+def test_lane_of_a_dead_holder_is_starved_later() -> None:
+    """Around a kill a lane may wait for its takeover, but not for ever."""
+    waiting, later = lane(1, "ann", (8.0, 9.0)), lane(2, "bob", (5.0, 6.0), said=1.0)
+    assert starved((waiting, later), [4.0]) == []
+    assert len(starved((waiting, later), [8.5])) == 1  # it has begun by then
+    late = PASSED_SECONDS + 1.0
+    waiting, later = replace(waiting, spans=((late + 5.0, late + 6.0),)), replace(later, spans=((late, late + 1.0),))
+    assert len(starved((waiting, later), [4.0])) == 1
 
 
 def test_takeover_is_the_time_until_another_process_continues() -> None:

@@ -25,6 +25,7 @@ from tests.ports import free_port
 from tests.scenarios.program import PROGRAM, environment
 
 LEASE_SECONDS = 7.0
+PARALLEL = 2  # lanes at once in a conversation: fewer than the people of a channel, so that some wait for a place
 REPLICA_DRAIN_SECONDS = 20.0
 TOKENS_PER_SECOND = 60.0  # of the model
 # Slack delivers again at once, after 1 min and after 5 min; sooner here, to keep a run short.
@@ -148,9 +149,17 @@ class ChaosWorld:
     """The servers, the store and the replicas together."""
 
     def __init__(
-        self, folder: Path, slack: SlackServer, discord: DiscordServer, nebula: OddModel, replicas: int, http: bool
+        self,
+        folder: Path,
+        slack: SlackServer,
+        discord: DiscordServer,
+        nebula: OddModel,
+        replicas: int,
+        parallel: int,
+        http: bool,
     ) -> None:
         self.folder, self.slack, self.discord, self.nebula = folder, slack, discord, nebula
+        self.parallel = parallel
         self.store = Store(folder)
         ports = [free_port() if http else 0 for _ in range(replicas)]
         self.urls = tuple(f"http://127.0.0.1:{port}/slack/events" for port in ports if port)
@@ -172,6 +181,7 @@ class ChaosWorld:
             "DISCORD_API_URL": self.discord.api_url,
             "DISCORD_GATEWAY_URL": self.discord.gateway_url,
             "REDIS_URL": self.store.url,
+            "REPLY_PARALLEL": str(self.parallel),
             "LEASE_SECONDS": f"{LEASE_SECONDS:g}",
             "REPLICA_DRAIN_SECONDS": f"{REPLICA_DRAIN_SECONDS:g}",
             "LOG_LEVEL": "INFO",  # contains CONNECTED_LOG_LINES
@@ -200,15 +210,20 @@ class ChaosWorld:
 
 @asynccontextmanager
 async def world(
-    folder: Path, replicas: int, say: Callable[[tuple[ChatMessage, ...]], str], *, http: bool = False
+    folder: Path,
+    replicas: int,
+    say: Callable[[tuple[ChatMessage, ...]], str],
+    parallel: int,
+    *,
+    http: bool = False,
 ) -> AsyncIterator[ChaosWorld]:
-    """Start and connect everything. `say` returns the model's answers. `http`: Slack's events come over HTTP. All logs
-    are in `folder`, whose path is short."""
+    """Start and connect everything. `say` returns the model's answers. `parallel`: the setting of the bot. `http`:
+    Slack's events come over HTTP. All logs are in `folder`, whose path is short."""
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(SlackServer(retry_delays=SLACK_RETRY_SECONDS))
         discord = await stack.enter_async_context(DiscordServer())
         nebula = await stack.enter_async_context(OddModel(answer=say, pace=TOKENS_PER_SECOND))
-        found = ChaosWorld(folder, slack, discord, nebula, replicas, http)
+        found = ChaosWorld(folder, slack, discord, nebula, replicas, parallel, http)
         stack.push_async_callback(found.store.close)
         await found.store.start()
         for replica in found.replicas:

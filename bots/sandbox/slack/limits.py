@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,12 @@ SLACK_LIMITS: Mapping[str, SlackLimit] = {
 }
 
 NO_SLACK_LIMITS: Mapping[str, SlackLimit] = {}
+
+
+def of_workspaces(many: int) -> Mapping[str, SlackLimit]:
+    """The limits of this many workspaces together, as if each had its share of the channels."""
+    wide = {name: replace(limit, calls=limit.calls * many) for name, limit in SLACK_LIMITS.items()}
+    return {**wide, PER_CHANNEL: SLACK_LIMITS[PER_CHANNEL]}
 
 
 class SlackLimiter:
