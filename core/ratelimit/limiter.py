@@ -10,9 +10,9 @@ next call may leave, and a queue of the tickets that wait for it.
 Final calls go first. They are new messages and the last edits of old ones; people miss them most. Among equals the
 ticket goes first whose last call is the longest ago, because people have looked at an old state of that reply for the
 longest time. And the first place in the queue is worth nothing if the window is used up when an answer ends. So interim
-calls leave a few calls of the window unused, one for each running reply up to a fifth of the limit (none of a limit
-below four), and are spread over the window instead of being made at once. A reply that ends then usually finds a free
-call within FINAL_WAIT_SECONDS.
+calls leave a few calls of the window unused, one for each running reply up to a fifth of the limit (up to three fifths
+where more replies run than it has calls, and none of a limit below four), and are spread over the window instead of
+being made at once. A reply that ends then usually finds a free call within FINAL_WAIT_SECONDS.
 
 The window counts a call from its landing. We know when a call left and when its answer came, but not when the
 platform counted it: somewhere in between. So while a call is on its way it counts as made just now, and after that as

@@ -23,7 +23,7 @@ class SlidingWindow:
     def __init__(self, calls: int, seconds: float, *, spread: bool = True, least: float = 0.0) -> None:
         """`spread`: space interim calls over the window, for each reply at least `least` seconds apart."""
         self.calls = calls
-        self.seconds = seconds
+        self.seconds = self._least_seconds = seconds
         self.flight = 0.0  # seconds that a call has taken lately
         self._max_calls, self._spread, self._least = calls, spread, least
         self._landed: deque[float] = deque()
@@ -55,11 +55,14 @@ class SlidingWindow:
         """How many calls a window of how many seconds may hold once an interim call is made.
 
         Where ends are promised, all those are kept free. Elsewhere it is one for each running reply, up to a fifth of
-        the limit, and an end may wait FINAL_WAIT_SECONDS.
+        the limit, or up to three fifths where more replies run than a window has calls: their ends would else wait for
+        two windows. An end may wait FINAL_WAIT_SECONDS.
         """
         if load is not None:
             return spare(self.calls, load.owed), self.seconds
-        reserve = min(math.ceil(active), max(1, self.calls // 5)) if self.calls >= 4 else 0
+        ends, reserve = math.ceil(active), 0
+        if self.calls >= 4:
+            reserve = min(ends, max(1, self.calls // 5, min(ends - self.calls, self.calls * 3 // 5)))
         return self.calls - reserve, self.seconds - FINAL_WAIT_SECONDS * bool(reserve)
 
     def used(self, now: float) -> int:
@@ -119,7 +122,7 @@ class SlidingWindow:
         self._limit_known = True
         self.calls = status.limit
         if status.remaining == status.limit - 1:  # the first call of a window: all of it is still ahead
-            self.seconds = max(self.seconds, status.reset_after)
+            self.seconds = max(self._least_seconds, status.reset_after)
         if status.remaining <= 0:
             self.hold(now + status.reset_after)
         known = self._flying + self.landed_since(now - self.seconds)

@@ -24,11 +24,12 @@ def conversation_at(place: Place, settings: ChannelSettings, *, message: str = "
 
 
 def lane_of(question: Question, settings: ChannelSettings) -> Lane:
-    """The lane of a question, where it waits for those before it: that of its thread, or, where replies go into the
-    channel, of its author. If a channel gives one answer at a time, there is one lane."""
+    """The lane of a question, where it waits for those before it: that of its thread or, where replies go into the
+    channel, of its author. A direct message is one lane, and so is a channel that gives one answer at a time."""
     place, name = question.place, ""
-    if settings.parallel > 1 and not question.private:
-        if place.thread or place.direct:
+    # A reply in a direct message may be in the thread under its question or beside it: all of it is one lane.
+    if settings.parallel > 1 and not question.private and not place.direct:
+        if place.thread:
             name = place.thread
         else:
             name = question.message if _opens_thread(place, settings, question.message) else question.author.id

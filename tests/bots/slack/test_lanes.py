@@ -82,3 +82,18 @@ async def test_stop_in_a_thread_ends_the_answer_there(redis_url: str) -> None:
         held.release()
         await room.quiet()
         assert room.said("#general", asked[1].ts)[0].shown.endswith("end")
+
+
+async def test_a_direct_message_is_one_lane(redis_url: str) -> None:
+    """A question in the thread of a growing reply waits for its end, and sees it."""
+    async with slack_room(redis_url) as room:
+        held = room.nebula.hold(after=3)
+        room.nebula.answer_next(ANSWER)
+        root = await room.say("ann", "@ann", "first")
+        await room.answered("@ann", "word")
+        await room.say("ann", "@ann", "second", root.ts)
+        await room.until(lambda: not room.slack.pending)
+        assert len(room.nebula.requests) == 1
+        held.release()
+        await room.quiet()
+        assert "end" in repr(room.nebula.requests[-1].messages)

@@ -118,6 +118,21 @@ def test_headers_override_the_estimate() -> None:
     assert other.free_at(0.2, final=True) >= 5.0
 
 
+def test_a_stated_window_may_become_shorter_again() -> None:
+    """A longer window that the platform states counts until it states another, but none shorter than the known one."""
+    window = SlidingWindow(5, 2.0)
+    window.learn(RateLimitStatus(3, 2, 4.0), 0.0)
+    assert window.seconds == 4.0
+    window.learn(RateLimitStatus(5, 4, 1.9), 10.0)
+    assert (window.calls, window.seconds) == (5, 2.0)
+
+
+@pytest.mark.parametrize(("replies", "kept"), [(1, 1), (5, 1), (6, 1), (7, 2), (8, 3), (20, 3)])
+def test_calls_kept_for_the_ends_of_many_replies(replies: int, kept: int) -> None:
+    """Where more replies run than a window has calls, interim calls leave so many that all ends find one soon."""
+    assert SlidingWindow(5, 5.0).usable(replies)[0] == 5 - kept
+
+
 def test_a_refusal_halves_a_limit_that_was_never_stated() -> None:
     """If a platform only refuses calls, half the limit remains, and it recovers step by step."""
     window = SlidingWindow(50, 60.0)
