@@ -136,6 +136,14 @@ class Bucket:
         share = active / (active + self.others)
         return self.window.free_at(self.now, final=final, active=active, share=share, load=load)
 
+    def final_wait(self) -> float:
+        """Seconds that a final call would have to wait if it were asked for now, behind those that wait already."""
+        window, at = self.window, self.free_at(final=True)
+        if math.isinf(at):  # it depends on calls that are on their way
+            at = self.now + window.flight + window.seconds
+        ahead = sum(rank == 0 and not turn.done() for rank, _, _, turn in self._waiters)
+        return max(0.0, at - self.now) + ahead * window.seconds / window.calls
+
     def leave(self, seat: Seat) -> None:
         self._seats.discard(seat)
         self._owed.discard(seat)

@@ -76,9 +76,9 @@ class RateLimiter:
             ticket.leave()
 
     def wait(self, limit: RateLimit) -> float:
-        """Seconds that the next final call under this limit has to wait, as far as this process knows."""
+        """Seconds that a final call under this limit would have to wait, as far as this process knows."""
         bucket = self._buckets.get(limit.scope)
-        return max(0.0, bucket.free_at(final=True) - bucket.now) if bucket else 0.0
+        return bucket.final_wait() if bucket else 0.0
 
     def bucket(self, limit: RateLimit) -> Bucket:
         """The bucket of this limit; a new one if the limit is new."""

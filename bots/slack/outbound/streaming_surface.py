@@ -1,9 +1,10 @@
 """The surface of a reply that Slack streams natively: it starts, extends and stops a message, never rewrites it.
 
 Slack's own helper is not safe to use from two tasks, has no timer and does not split messages (slack_sdk 3.47); this
-surface writes what the publisher shows. A reply streams where that is wanted, or where edits can't promise its end. The
-surface ends a stream before Slack would end it. Where appending is not enough, or where Slack refused a piece or may
-have received it twice, it mends the reply: it stops the stream as it is and edits the message.
+surface writes what the publisher shows. A reply streams where that is wanted, where edits can't promise its end, or
+where many begin in one channel, which takes one post a second. The surface ends a stream before Slack would end it.
+Where appending is not enough, or where Slack refused a piece or may have received it twice, it mends the reply: it
+stops the stream as it is and edits the message.
 """
 
 import logging
@@ -39,6 +40,8 @@ STREAM_BYTES = 9_000
 LIFETIME_SECONDS = 280.0
 # If the rate limit delays a start for longer than this, the reply is edited instead of streamed.
 _START_WAIT_SECONDS = 1.0
+# In a channel's thread a reply streams if its first message would otherwise wait longer than this for other replies.
+POST_WAIT_SECONDS = 1.5
 # Refusals of a start that concern one place or person, like those that are Gone or Rejected; any other refusal may
 # affect every reply, or every reply outside direct messages.
 _PLACE_ERRORS = {
@@ -79,10 +82,11 @@ class StreamingSurface(SlackSurface):
     def __init__(
         self, web: Web, eyes: Eyes, capabilities: Capabilities, address: Address, *, instead: bool = False
     ) -> None:
-        """`instead`: stream only where edits can't promise the end of a reply."""
+        """`instead`: stream only where edits can't promise the end of a reply, or where a post would have to wait."""
         super().__init__(web, eyes, capabilities, address)
         self.by_status = self.append_only = not instead
         self._instead, self._start_next = instead, not instead
+        self._late: bool | None = None  # whether the first message would have to wait for others of its channel
         self._edited_thread, self._thread = self._thread, address.place.thread or address.message
         self._streams: dict[str, _Stream] = {}
         self._try_streaming = True  # this reply
@@ -97,7 +101,9 @@ class StreamingSurface(SlackSurface):
 
     def rate_limit(self, message: str | None, page: Page, wait: Callable[[RateLimit], float]) -> RateLimit:
         if message is None:
-            needed = not self._instead or math.isinf(wait(self._post_limit))
+            if self._late is None:  # once, or the reply would change its mind as others come and go
+                self._late = wait(self._post_limit) > POST_WAIT_SECONDS
+            needed = not self._instead or self._late or math.isinf(wait(self._post_limit))
             self._start_next = needed and wait(self._start_limit) <= _START_WAIT_SECONDS
             if self._streamed(page):
                 return self._start_limit
