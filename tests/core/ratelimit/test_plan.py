@@ -51,8 +51,7 @@ def test_growth_comes_back(replies: int, length: float) -> None:
     """After a load that nothing could meet, a few replies grow as if it had never been."""
     busy = [Ask(number / 3, 3.5) for number in range(360)]
     later = [Ask(240.0 + number * 3, length) for number in range(replies)]
-    calm = [Ask(number * 3.0, length) for number in range(replies)]
-    after, alone = ours(busy + later, CALLS, SECONDS)[-replies:], ours(calm, CALLS, SECONDS)
+    after, alone = ours(busy + later, CALLS, SECONDS)[-replies:], ours(later, CALLS, SECONDS)
     assert [_frames(each) for each in after] == [_frames(each) for each in alone]
 
 
