@@ -74,7 +74,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.discord.config": {"core.settings", "bots.adapter"},
     "bots.discord.app": {
-        *("core.domain", "core.inbound", "core.settings", "bots.discord.config"),
+        *("core.domain", "core.inbound", "core.ratelimit", "core.settings", "bots.discord.config"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
     },
     "bots.console": {

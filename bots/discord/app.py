@@ -31,6 +31,7 @@ from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import Connection, Surface
 from core.domain.retry import backoff, retried
 from core.inbound.dispatcher import Dispatcher
+from core.ratelimit.limiter import RateLimiter
 from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
@@ -93,12 +94,16 @@ class Discord:
         self._gateway = URL(config.discord_gateway_url)
         base = config.discord_api_url.rstrip("/")
         self._base, self._http = base, Http(base, self._token, limits)
-        self._rest = Rest(self._http)
+        self._rest = Rest(self._http, limits)
         self._reactions = Reactions(self._rest, limits)
         self._shards = shards_of(config.discord_shards)
         self._clients: dict[Shard, GatewayClient] = {}  # the newest client of each shard
         self._ordering, self._queue = ArrivalOrder(), IdentifyQueue(len(self._shards))
         self.ready = asyncio.Event()
+
+    def share(self, limiter: RateLimiter) -> None:
+        """Count what is shown beside replies with them."""
+        self._rest.limiter = limiter
 
     def open(self, address: Address) -> Surface:
         # A private answer must not appear in the channel, even if its token was lost before the first word.

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from core.domain.rates import RateLimit
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -35,6 +37,11 @@ class Limits:
     interaction_seconds: float = 0.5
     reaction_seconds: float = 0.25
     everything: Window = Window(50, 1.0)
+
+    @property
+    def all_calls(self) -> RateLimit:
+        """The limit of everything together, which all processes of the bot share."""
+        return RateLimit("discord/everything", self.everything.calls, self.everything.seconds, spread=False)
 
 
 LIMITS = Limits()

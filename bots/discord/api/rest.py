@@ -12,8 +12,10 @@ from urllib.parse import quote
 from cachetools import TTLCache
 
 from bots.discord.api.http import ApiResponse, File, Http
+from bots.discord.api.limits import LIMITS, Limits
 from core.domain.errors import Unreachable
 from core.domain.rates import RateLimitStatus
+from core.ratelimit.limiter import RateLimiter
 
 SUPPRESS_EMBEDS = 1 << 2  # message flag: no link previews
 EPHEMERAL = 1 << 6  # message flag: one person sees it
@@ -66,10 +68,14 @@ class Button:
 
 
 class Rest:
-    """Typed calls over `Http`; all raise PlatformError."""
+    """Typed calls over `Http`; all raise PlatformError.
 
-    def __init__(self, http: Http) -> None:
-        self._http = http
+    `limiter` counts the calls of all replies, by default those of this process alone.
+    """
+
+    def __init__(self, http: Http, limits: Limits = LIMITS) -> None:
+        self._http, self._all_calls = http, limits.all_calls
+        self.limiter = RateLimiter()
         # Channels in which we have just shown the bot as typing.
         self._typed: TTLCache[str, None] = TTLCache(_MAX_TYPED, _TYPING_SECONDS)
 
@@ -169,11 +175,13 @@ class Rest:
         return tuple(str(each["emoji"]["name"]) for each in reactions if each.get("me"))
 
     async def type(self, channel: str) -> None:
-        """Show the bot as typing for ten seconds; one call serves all replies under way in the channel."""
+        """Show the bot as typing for ten seconds, if a call is to spare; one serves all replies in the channel."""
         if channel in self._typed:
             return
         self._typed[channel] = None
-        await self._http.call("POST", f"/channels/{channel}/typing")
+        if permit := await self.limiter.ticket().attempt(self._all_calls):
+            async with permit:
+                await self._http.call("POST", f"/channels/{channel}/typing")
 
     async def message(self, channel: str, message: str) -> dict[str, Any]:
         """Return a message as Discord sends it."""

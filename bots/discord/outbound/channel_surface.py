@@ -83,7 +83,7 @@ class ChannelSurface:
 
     def _aim(self, channel: str) -> None:
         self._channel, limits = channel, self._limits
-        every = _limit("everything", limits.everything, spread=False)
+        every = limits.all_calls
         self._posts = _limit(f"post/{channel}", limits.post, spread=False, within=every)
         self._edits = _limit(f"edit/{channel}", limits.edit, within=every)
         self._old_edits = _limit(f"old-edit/{channel}", limits.old_edit, within=self._edits)

@@ -212,6 +212,7 @@ async def running(
     platform = Discord(config.discord, limits=limits, answer_seconds=answer_seconds)
     async with chat_model(config.core, redis) as model, asyncio.TaskGroup() as group:
         bot = assemble(config.core, redis, model, [platform])
+        platform.share(bot.limiter)
         async with bot.runner.open():
             serving = group.create_task(platform.run(bot.dispatcher))
             ready = group.create_task(platform.ready.wait())

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bots.discord.api import http, rest
+from bots.discord.api.limits import Window
 from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimit, DiscordLimits
 from bots.sandbox.discord.values import DiscordCall
 from core.domain.rates import RateLimit
@@ -211,3 +212,19 @@ async def test_typing_calls_exceed_no_limit_of_their_own(redis_client: Redis) ->
         for number in range(5):
             await here.answered("ann", GENERAL, f"@nebula {number}", f"Answer {number}.")
         assert not refused(here)
+
+
+async def test_typing_takes_no_call_that_replies_need(redis_client: Redis) -> None:
+    """While all processes together have used up the calls of the whole bot, nobody sees it typing."""
+    hour = replace(QUICK_BOT_LIMITS, everything=Window(20, 3600.0))
+    async with room(redis_client, kept=hour) as here:
+        ticket = here.bot.limiter.ticket()
+        while permit := await ticket.attempt(hour.all_calls, final=True):
+            async with permit:
+                pass
+        held = here.nebula.hold()
+        await here.say("ann", GENERAL, "@nebula question")
+        await here.nebula.until(lambda: len(here.nebula.requests) == 1)
+        held.release()
+        await here.nebula.until(lambda: here.nebula.requests[0].finished)
+        assert TYPING not in [call.route for call in here.discord.calls]
