@@ -25,6 +25,7 @@ from core.reply.layout import ReplyStyle
 from core.reply.publisher import CheckpointListener, ReplyPublisher
 from core.reply.state import Phase, Reply
 from core.settings.parameters import ChannelSettings
+from core.settings.routing import thread_of
 from core.store.turns import Turn
 from core.store.windows import ModelWindows
 from core.text import one_line
@@ -176,6 +177,7 @@ class Assistant:
             at=question.at,
             model=reply.model or settings.model,
             others=question.others,
+            thread=thread_of(question, settings),
         )
         return TurnResult(exchange, asked_for_again, stopped, tokens)
 

@@ -38,7 +38,15 @@ NEWER_QUESTION = {
     "attachments": [{"name": "a", "kind": "b", "url": "c", "size": 1} | NEWER],
 }
 OLDER_EXCHANGE = {"turn": "test/0", "question": "earlier?", "answer": "before"}
-NEWER_EXCHANGE = {**OLDER_EXCHANGE, **NEWER, "author": ANN | NEWER, "messages": ["q0", "m0"], "at": 1.5, "others": []}
+NEWER_EXCHANGE = {
+    **OLDER_EXCHANGE,
+    **NEWER,
+    "author": ANN | NEWER,
+    "messages": ["q0", "m0"],
+    "at": 1.5,
+    "others": [],
+    "thread": "",
+}
 
 
 def entry(words: str, record: object) -> bytes:
