@@ -18,6 +18,7 @@ from core.domain.options import Streaming, Switch
 from core.domain.ports import NO_STATUS, ChatModel, QuestionStatus, Status, Surface
 from core.domain.question import Continue, Regenerate
 from core.domain.turn_id import TurnId
+from core.prompt.dialogue import recall
 from core.prompt.own_name import OwnName
 from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
@@ -224,7 +225,8 @@ class Assistant:
             _measure(cell.value, turn.question.place.platform)
 
     async def _stream(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat, name: str) -> None:
-        asked = Asked(settings, _history_before(turn), turn.question)
+        recalled = recall(_history_before(turn), turn.question, settings)
+        asked = Asked(settings, recalled.dialogue, turn.question, recalled.background)
         fitting = await self._sizes.fitting(asked, await self._model.catalog())
         own_name = None if turn.question.place.direct else OwnName(name)
         while True:
