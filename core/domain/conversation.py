@@ -178,7 +178,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A question and its answer in the history. `messages` are the platform's ids of both, the question's first."""
+    """A question and its answer in the history. `messages` are the platform's ids of both, the question's first.
+
+    `thread`: the one in which both are a dialogue, which the answer may have opened; "" for the channel itself.
+    """
 
     turn: TurnId
     author: Author
@@ -188,6 +191,7 @@ class Exchange:
     at: float  # epoch seconds of the question
     model: str = ""
     others: tuple[str, ...] = ()  # ids of the other people whose questions it answers
+    thread: str = ""
 
 
 def in_order(exchanges: Iterable[Exchange]) -> tuple[Exchange, ...]:

@@ -10,7 +10,7 @@ from core.domain.chat import Catalog, ChatRequest, Usage
 from core.domain.conversation import Exchange
 from core.domain.errors import ContextTooLong, StoreError
 from core.domain.question import Question
-from core.prompt.build import build
+from core.prompt.build import build, rules_for
 from core.prompt.tokens import TokenEstimator
 from core.settings.parameters import ChannelSettings
 from core.store.windows import ModelWindow, ModelWindows
@@ -25,11 +25,12 @@ _MAX_MODELS = 256
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to ask: the newest of the history goes along, as much as fits."""
+    """What to ask: the newest of the history goes along, as much as fits, and behind it what was said elsewhere."""
 
     settings: ChannelSettings
     history: Sequence[Exchange]
     question: Question
+    background: Sequence[Exchange] = ()
 
 
 class Sizes:
@@ -86,6 +87,7 @@ class Fitting:
         self._context, self._window, self._max_output = context, window, max_output
         self._refused: list[ChatRequest] = []
         self._named = False  # the last refusal named the window
+        self._background = asked.background
         self.request = self._build(asked.history)
 
     async def shrink(self, error: ContextTooLong) -> bool:
@@ -102,12 +104,16 @@ class Fitting:
             self._window = error.window
         if error.prompt or self._named:
             await self._sizes.learn(self.model, self._window if self._named else None)
+        # after a refusal, the background is left out before anything of the dialogue
+        told = refused.messages[0].content != rules_for(self._asked.settings, self._asked.question)
+        self._background = ()
         kept = _exchanges(refused)
-        if not kept:
+        if not (kept or told):
             self.request = self._build(())
             less = (self.request.max_tokens or 0) < (refused.max_tokens or 0)
             return less and len(self._refused) <= REFUSALS + 1
-        history = self._asked.history[-(kept - 1) :] if kept > 1 else ()
+        fewer = kept if told else kept - 1
+        history = self._asked.history[-fewer:] if fewer > 0 else ()
         if len(self._refused) >= REFUSALS:
             history = ()
         elif not error.prompt and not (self._named and len(self._refused) == 1):
@@ -153,6 +159,7 @@ class Fitting:
             self._asked.settings,
             history,
             self._asked.question,
+            background=self._background,
             model=self.model,
             context=self._context,
             window=self._window,
