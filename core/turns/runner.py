@@ -248,7 +248,7 @@ class TurnRunner:
             if not (lease.page and lease.page.growing and lease.progress.messages):
                 return
             if await self._turns.forgotten(turn.conversation, turn.question):
-                page = replace(lease.page, growing=False, foot=LOST, actions=())
+                page = replace(lease.page, growing=False, foot=LOST, actions=(), thumbs=False)
                 await surface.edit(lease.progress.messages[-1], page)
 
     async def _commit(self, turn: Turn, result: TurnResult) -> Turn | None:
