@@ -11,6 +11,7 @@ from core.domain.errors import UserError
 from core.settings.routing import conversation_at
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
+from core.store.threads import AskedThreads
 
 MINE, ALL = "me", "all"
 _MANAGERS_ONLY = "Only those who manage this channel can do that. Write `!{0} me` for your own questions."
@@ -19,8 +20,8 @@ _MANAGERS_ONLY = "Only those who manage this channel can do that. Write `!{0} me
 class HistoryCommands:
     """The handlers of `reset`, `forget` and `export`. They raise UserError and StoreError."""
 
-    def __init__(self, records: ConversationLookups, settings: SettingsStore) -> None:
-        self._records, self._settings = records, settings
+    def __init__(self, records: ConversationLookups, settings: SettingsStore, threads: AskedThreads) -> None:
+        self._records, self._settings, self._threads = records, settings, threads
 
     async def reset(self, invocation: Invocation) -> Response:
         """Forget the current conversation, so that it starts afresh."""
@@ -38,6 +39,7 @@ class HistoryCommands:
                 count += await self._records.reset(conversation)
             elif not conversation.owner:
                 count += await self._records.forget(conversation, invocation.author.id)
+        await self._threads.forget(invocation.place.channel_scope, invocation.author.id if mine else "")
         await self._records.erase()
         whose = "of yours" if mine else "of this channel and its threads"
         return Response(

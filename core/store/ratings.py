@@ -7,8 +7,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from core.store.redis.client import guarded
+from core.store.redis.scripts import load
 from core.store.redis.spaces import Spaces
-from core.store.scripts import load
 
 
 @dataclass(frozen=True, slots=True)
