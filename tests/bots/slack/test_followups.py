@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 
 from bots.sandbox.slack.values import SlackFile
+from bots.slack.api.workspace import Identity
+from bots.slack.inbound.events import RawQuestion, read
 from tests.bots.slack.harness import SlackRoom, process, slack_room
+from tests.bots.slack.test_backfill import alone, back
 
 GENERAL = "#general"
+ME = Identity("T1", "U0", "B0")
 
 
 async def opened(room: SlackRoom, who: str = "ann") -> str:
@@ -191,3 +195,42 @@ async def test_a_file_alone_is_a_follow_up(redis_url: str) -> None:
         await room.say("ann", GENERAL, "", files=[SlackFile("b.png", b"x", "image/png")])
         await room.quiet()
         assert len(room.said(GENERAL)) == 2
+
+
+async def test_missed_follow_ups_are_answered(redis_url: str) -> None:
+    """After the question that opened their thread, which was missed too; nothing that people said to each other."""
+    async with alone(redis_url) as room:
+        known = room.slack.messages(room.where(GENERAL))[0]
+        await room.say("ann", GENERAL, "one", known.ts)
+        root = await room.say("bob", GENERAL, "@nebula two")
+        await room.say("bob", GENERAL, "three", root.ts)
+        await room.say("ann", GENERAL, "I like that", root.ts)
+        await room.say("bob", GENERAL, "@ann lunch?", root.ts)
+        await room.say("bob", GENERAL, "lunch?")
+        async with back(room, redis_url) as seen:
+            assert [each.text for each in seen.late if each.text != "known"] == ["one", "two", "three"]
+        assert len(room.said(GENERAL)) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "to_other"),
+    [
+        ("<@U9> lunch?", True),
+        ("<@U9|bob> lunch?", True),
+        ("<!subteam^S1|@ops> lunch?", True),
+        ("<!channel> lunch?", True),
+        ("> *<@U9>* lunch?", True),
+        (":wave::skin-tone-2: <@U9>", True),
+        ("what does <@U9> say?", False),
+        ("<https://example.com> says so", False),
+        ("<#C1|general> is full", False),
+        (":wave: hello", False),
+        (":" * 50_000, False),
+    ],
+)
+def test_who_a_message_speaks_to(text: str, to_other: bool) -> None:
+    """A mention of a person, an app or a group in front; links, channels and emoji are none."""
+    raw = read({"type": "message", "channel": "C1", "user": "U1", "ts": "1.2", "text": text}, ME)
+    assert isinstance(raw, RawQuestion)
+    assert raw.said
+    assert raw.said.to_other is to_other

@@ -74,6 +74,14 @@ async def test_whoever_asks_in_the_thread_is_heard_there(redis_client: Redis, se
         assert [key async for key in redis_client.scan_iter(match="*:o:*")] == [f"nb:{{0}}:o:{ROOM.name}".encode()]
 
 
+async def test_a_post_is_a_thread_of_its_own(redis_client: Redis, server: NebulaServer) -> None:
+    """In Discord's forums a thread has the id of its first message."""
+    async with process(redis_client, server) as bot:
+        post = replace(ROOM, thread="p1")
+        await bot.inbox.accept(replace(bot.question("why?", post), message="p1"))
+        assert await heard(bot, post, ANN, BOB) == [True, False]
+
+
 async def test_what_is_refused_opens_nothing(redis_client: Redis, server: NebulaServer) -> None:
     """Nor is anybody told about a message that did not even mention the bot."""
     async with process(redis_client, server, access_deny=(BOB.id,)) as bot:
