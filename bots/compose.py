@@ -14,6 +14,7 @@ from core.domain.ports import ChatModel, Platform
 from core.inbound.buttons import ButtonActions
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.edits import EditHandler
+from core.inbound.followups import FollowUps
 from core.nebula.client import Nebula
 from core.nebula.retries import Before
 from core.nebula.wrappers.account_limits import TIERS, AccountRateLimits, Tier
@@ -36,6 +37,7 @@ from core.store.redis.embedded import embedded
 from core.store.redis.setup import Setup, agree
 from core.store.redis.spaces import Spaces
 from core.store.settings import SettingsStore
+from core.store.threads import AskedThreads
 from core.store.turns import Turns
 from core.store.windows import ModelWindows
 from core.turns.accepted import AcceptedQuestions
@@ -170,6 +172,7 @@ def assemble(
     settings = SettingsStore(
         redis, config.defaults, {platform.name: platform.defaults for platform in platforms}, spaces
     )
+    threads = AskedThreads(turns.mailboxes)
     ratings = Ratings(redis, retention.keep, spaces, config.encryption)
     access = AccessList(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
     people = UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
@@ -203,11 +206,12 @@ def assemble(
     dispatcher = Dispatcher(
         inbox,
         turns,
-        Handlers(settings, turns, records, ratings, model),
+        Handlers(settings, turns, records, threads, ratings, model),
         ButtonActions(inbox, turns, records, settings, ratings, access),
         EditHandler(inbox, turns, records, settings, admission, surfaces, background),
         Presence(redis, config.missed_minutes * 60, spaces),
         rate_limits,
+        FollowUps(settings, threads),
         access,
     )
     return Bot(dispatcher, inbox, runner, assistant, records, limiter)

@@ -181,7 +181,8 @@ class Slack:
                 )
             if SCOPES.keys() & FOR_HISTORY - granted:
                 log.info(
-                    "Slack: the app can't read channel messages: it misses edits, deletions, and mentions while offline"
+                    "Slack: the app can't read channel messages: it misses follow-ups, edits, deletions, and mentions "
+                    "while offline"
                 )
         self._capabilities.me, self._capabilities.name = str(answer["user_id"]), str(answer.get("user") or "")
         self._capabilities.url = str(answer.get("url") or "")

@@ -9,7 +9,7 @@ from core.commands.registry import COMMANDS, usage
 SCOPES = {
     "assistant:write": "be an agent: stream in direct messages, and notice when somebody stops a reply",
     "app_mentions:read": "receive mentions in channels",
-    "channels:history": "see edits, deletions and missed mentions in public channels, find a reply whose id was lost",
+    "channels:history": "see follow-ups, edits, deletions and missed mentions in public channels, find a lost reply",
     "channels:read": "names and creators of public channels",
     "chat:write": "post, edit and delete replies, set the status of a thread",
     "commands": "the slash command",
@@ -34,8 +34,8 @@ EVENTS = (
 )
 # Scope and event of the agent features; workspace guests can't use an app that has them (docs.slack.dev/ai).
 FOR_AGENTS = frozenset({"assistant:write", "agent_session_stopped"})
-# Scopes and events for reading channel messages. Without them the bot receives only mentions: no edits, no deletions
-# and nothing that people wrote while it was offline.
+# Scopes and events for reading channel messages. Without them the bot receives only mentions: no follow-ups, no edits,
+# no deletions and nothing that people wrote while it was offline.
 FOR_HISTORY = frozenset({"channels:history", "groups:history", "message.channels", "message.groups"})
 # Scopes that an app with an older manifest may lack; it then works as it always did.
 OPTIONAL = FOR_AGENTS | FOR_HISTORY | {"im:write"}

@@ -12,11 +12,22 @@ from core.domain.conversation import Conversation, Rights
 from core.domain.errors import UserError
 from core.domain.options import Memory
 from core.domain.ports import ChatModel
-from core.settings.parameters import DAY_SECONDS, PARAMETERS, ChannelSettings, Layer, Origin, Stored, checked, parameter
+from core.settings.parameters import (
+    DAY_SECONDS,
+    MUTED,
+    PARAMETERS,
+    ChannelSettings,
+    Layer,
+    Origin,
+    Stored,
+    checked,
+    parameter,
+)
 from core.settings.routing import conversation_at
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
+from core.store.threads import AskedThreads
 from core.store.turns import Turns
 
 _MARKS = re.compile(r"[\[\]()<>*_`~|@]")
@@ -29,11 +40,17 @@ class Handlers:
     """One method for each command. They raise UserError if something can't be done, and StoreError if Redis fails."""
 
     def __init__(
-        self, settings: SettingsStore, turns: Turns, records: ConversationLookups, ratings: Ratings, model: ChatModel
+        self,
+        settings: SettingsStore,
+        turns: Turns,
+        records: ConversationLookups,
+        threads: AskedThreads,
+        ratings: Ratings,
+        model: ChatModel,
     ) -> None:
         self._settings = settings
         self._turns, self._records = turns, records
-        self._history = HistoryCommands(self._records, settings, ratings)
+        self._history = HistoryCommands(self._records, settings, ratings, threads)
         self._ratings = ratings
         self._model = model
         # Commands that everybody may use for what is their own, and that do more for people with rights.
@@ -52,6 +69,8 @@ class Handlers:
             "model list": self.model_list,
             "set": self.set,
             "settings": self.settings,
+            "mute": self.mute,
+            "unmute": self.unmute,
             "reset": self._history.reset,
             "help": self.help,
         }
@@ -127,7 +146,29 @@ class Handlers:
             value = getattr(settings, each.name)
             shown = "left to the server" if value is None else f"`{_short(_as_text(value))}`"
             lines.append(f"- **{each.name}**: {shown} ({_origin(settings.origin(each.name))})")
+        if settings.muted:
+            where = " and ".join(f"this {layer}" for layer in sorted(settings.muted))
+            lines.append(f"\nI am muted in {where}: I answer only mentions.")
         return Response("\n".join(lines))
+
+    async def mute(self, invocation: Invocation) -> Response:
+        place = invocation.place
+        if place.direct:
+            raise UserError("In a direct message everything you write is for me.")
+        await self._settings.write(place.name, MUTED, Stored("on", invocation.author.name, time.time()))
+        here = Layer.THREAD if place.thread else Layer.CHANNEL
+        sentence = f"Muted: in this {here} I answer nothing until somebody mentions me, or says `unmute`."
+        return Response(sentence, public=True)
+
+    async def unmute(self, invocation: Invocation) -> Response:
+        place = invocation.place
+        here = Layer.THREAD if place.thread else Layer.CHANNEL
+        muted = (await self._settings.of(place)).muted
+        await self._settings.write(place.name, MUTED, None)
+        if left := muted - {here}:
+            [wider] = left
+            return Response(f"This {wider} is still muted: say `unmute` in the {wider} itself.")
+        return Response(f"I listen to follow-ups in this {here} again." if muted else f"This {here} is not muted.")
 
     async def stop(self, invocation: Invocation, rights: RightsOf) -> Response:
         settings = await self._settings.of(invocation.place)
@@ -168,8 +209,9 @@ class Handlers:
 
     async def help(self, invocation: Invocation) -> Response:
         lines = [
-            "Mention me with a question, or send me a direct message. I also understand these commands, "
-            "as slash commands or with a `!` in front in a message to me:",
+            "Mention me with a question, or send me a direct message. In a thread that your question opened, go on "
+            "without a mention; what begins with somebody else's is not for me. I also understand these commands, as "
+            "slash commands or with a `!` in front in a message to me:",
             "",
         ]
         lines += [f"- `{usage(each)}`: {each.title[0].lower()}{each.title[1:]}" for each in COMMANDS]

@@ -12,6 +12,7 @@ from core.settings.routing import conversation_at
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
+from core.store.threads import AskedThreads
 
 MINE, ALL = "me", "all"
 _MANAGERS_ONLY = "Only those who manage this channel can do that. Write `!{0} me` for your own questions."
@@ -20,8 +21,10 @@ _MANAGERS_ONLY = "Only those who manage this channel can do that. Write `!{0} me
 class HistoryCommands:
     """The handlers of `reset`, `forget` and `export`. They raise UserError and StoreError."""
 
-    def __init__(self, records: ConversationLookups, settings: SettingsStore, ratings: Ratings) -> None:
-        self._records, self._settings, self._ratings = records, settings, ratings
+    def __init__(
+        self, records: ConversationLookups, settings: SettingsStore, ratings: Ratings, threads: AskedThreads
+    ) -> None:
+        self._records, self._settings, self._ratings, self._threads = records, settings, ratings, threads
 
     async def reset(self, invocation: Invocation) -> Response:
         """Forget the current conversation, so that it starts afresh."""
@@ -39,7 +42,9 @@ class HistoryCommands:
                 count += await self._records.reset(conversation)
             elif not conversation.owner:
                 count += await self._records.forget(conversation, invocation.author.id)
-        await self._ratings.forget(invocation.place.channel_scope, invocation.author.id if mine else "")
+        person, channel = invocation.author.id if mine else "", invocation.place.channel_scope
+        await self._ratings.forget(channel, person)
+        await self._threads.forget(channel, person)
         await self._records.erase()
         whose = "of yours" if mine else "of this channel and its threads"
         return Response(

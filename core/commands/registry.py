@@ -51,6 +51,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("settings", "Show this channel's settings and where each comes from"),
     Command("stop", "Stop the answer that is being written here"),
+    Command("mute", "Answer only mentions in this thread or channel"),
+    Command("unmute", "Answer follow-ups here again"),
     Command("ratings", "Show how people rated the answers here"),
     Command("reset", "Forget what was said here", changes=True),
     Command("forget", "Forget your questions in this channel, or all of them", (_WHOSE,)),
@@ -132,6 +134,12 @@ def find(name: str) -> Command:
     if command is None:
         raise UserError(_unknown(name))
     return command
+
+
+def is_known(text: str) -> bool:
+    """Whether a text begins with the name of a command."""
+    first, rest = _word(text)
+    return first.lower() in _BY_NAME or (first.lower() in _GROUPS and f"{first} {_word(rest)[0]}".lower() in _BY_NAME)
 
 
 def usage(command: Command) -> str:

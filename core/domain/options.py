@@ -36,6 +36,15 @@ class Overlap(StrEnum):
     INTERRUPT = "interrupt"  # it ends the running answer; all waiting questions are answered together
 
 
+class Listen(StrEnum):
+    """Which messages without a mention are questions."""
+
+    MENTION = "mention"  # none
+    FOLLOWUPS = "followups"  # in a thread that a question opened: of those who asked there
+    THREAD = "thread"  # in such a thread: everybody's
+    ALL = "all"  # every message of the channel
+
+
 class EditPolicy(StrEnum):
     """What happens to an answer when its question is edited afterwards."""
 

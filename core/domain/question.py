@@ -62,6 +62,7 @@ class Question:
     kind: Kind = NEW
     private: bool = False
     others: tuple[str, ...] = ()  # ids of the other people whose questions this one includes
+    overheard: bool = False  # its message does not mention the bot
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", harmless(self.text))
@@ -85,6 +86,12 @@ class Question:
     def is_plain(self) -> bool:
         """Whether it is an ordinary message to the model, which can be answered together with others."""
         return isinstance(self.kind, New) and self.interaction is None
+
+    @property
+    def is_said(self) -> bool:
+        """Whether it is a message that somebody wrote to the bot where others read it too: a thread may follow it."""
+        new = isinstance(self.kind, New | Declined) and self.interaction is None
+        return new and bool(self.message) and not self.private and not self.place.direct
 
     def asked_by(self, person: str) -> bool:
         """Whether this person asked it, or one of the questions that it includes."""

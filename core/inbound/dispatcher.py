@@ -18,6 +18,7 @@ from core.domain.question import Question
 from core.domain.turn_id import Step, TurnId, step_of
 from core.inbound.buttons import ButtonActions, ButtonPress
 from core.inbound.edits import EditHandler
+from core.inbound.followups import FollowUps
 from core.ratelimit.shared import SharedRateLimit
 from core.store.presence import Presence
 from core.store.turns import Acceptance, Turns
@@ -46,23 +47,28 @@ class Dispatcher:
         edits: EditHandler,
         presence: Presence,
         rate_limits: SharedRateLimit,
+        followups: FollowUps,
         access: AccessList = EVERYBODY,
     ) -> None:
-        """`rate_limits`: counts the calls of all processes, for those that an adapter makes beside replies."""
-        self.rate_limits = rate_limits
+        """`rate_limits`: counts the calls of all processes, for those that an adapter makes beside replies.
+        `followups`: says which messages without a mention an adapter passes on."""
+        self.rate_limits, self.followups = rate_limits, followups
         self._inbox, self._turns, self._handlers, self._buttons = inbox, turns, handlers, buttons
         self._edits, self._presence, self._access = edits, presence, access
         self._bursts, self._typing = Bursts(), Bursts(30, 1.0)  # of commands and presses; of letters typed
 
     async def heard(self, question: Question, rights: RightsOf) -> Response | None:
-        """A message to the bot. None: it is accepted, now or before, and the answer comes on its surface.
+        """A message to the bot, which mentions it or is meant for it (see FollowUps). None: it is accepted, now or
+        before, and the answer comes on its surface; or whoever did not even mention the bot may not use it.
 
         Returns a command's response for the adapter to show. Raises StoreError when the question could not be stored:
         then the adapter must not confirm its arrival to the platform, or must tell the person.
         """
         text = question.text.strip()
+        if self._is_stranger(question):
+            return None
         if not self.is_command(text):
-            await self._inbox.accept(question)
+            await self._accept(question)
             return None
         if (pace := self._pace(question.author, question.place)) is not Pace.FINE:
             told = pace is Pace.TOLD and await self._turns.once(step_of(question.id, Step.COMMAND))
@@ -74,7 +80,7 @@ class Dispatcher:
         except UserError as error:
             return Response(error.notice) if await self._turns.once(step_of(question.id, Step.COMMAND)) else None
         if invocation.command.name == "ask":
-            await self._inbox.accept(replace(question, text=invocation.argument("prompt")))
+            await self._accept(replace(question, text=invocation.argument("prompt")))
             return None
         if not await self._turns.once(step_of(question.id, Step.COMMAND)):
             return None
@@ -122,8 +128,8 @@ class Dispatcher:
 
         Raises StoreError.
         """
-        if not self.is_command(question.text):
-            await self._inbox.accept(question)
+        if not self.is_command(question.text) and not self._is_stranger(question):
+            await self._accept(question)
 
     async def commanded(self, invocation: Invocation, rights: RightsOf, event: TurnId | None = None) -> Response | None:
         """A command of the platform, other than `ask`. Never raises: the response says what went wrong.
@@ -181,6 +187,14 @@ class Dispatcher:
         if person and self._typing.take(person) is not Pace.FINE:
             return ()
         return await self._handlers.models(typed)
+
+    def _is_stranger(self, question: Question) -> bool:
+        """Whether somebody who may not use the bot did not even mention it: nobody needs to be told."""
+        return question.overheard and bool(self._access.refusal(question.author, question.place))
+
+    async def _accept(self, question: Question) -> None:
+        await self._inbox.accept(question)
+        self.followups.opened(question.place, question.message)
 
     def _pace(self, author: Author, place: Place) -> Pace:
         return self._bursts.take(f"{place.platform}/{author.id}")

@@ -49,7 +49,11 @@ class EditHandler:
         self._surfaces, self._background = surfaces, background
 
     async def edited(self, question: Question, *, asks: bool) -> None:
-        """The message of this question has a new text. `asks`: in its new form it asks the bot something."""
+        """The message of this question has a new text. `asks`: in its new form it asks the bot something.
+
+        A follow-up without a mention still is one when its text changes, unless it now speaks to somebody else: then
+        it is not `overheard`.
+        """
         settings = await self._settings.of(question.place)
         conversation = conversation_of(question, settings)
         known = await self._records.asked(conversation, question.message)
@@ -60,6 +64,7 @@ class EditHandler:
                 await self._inbox.accept(question)
             return
         state, previous = known
+        asks = asks or (question.overheard and previous.question.overheard)
         if state is State.WAITING and not asks:
             # The new text is not meant for the bot: store nothing of it.
             await self._records.delete(conversation, question.message)

@@ -8,10 +8,22 @@ from typing import Any
 
 from core.domain.conversation import Place
 from core.domain.errors import UserError
-from core.domain.options import EditPolicy, Memory, Overlap, Placement, PlatformDefaults, Reasoning, Streaming, Switch
+from core.domain.options import (
+    EditPolicy,
+    Listen,
+    Memory,
+    Overlap,
+    Placement,
+    PlatformDefaults,
+    Reasoning,
+    Streaming,
+    Switch,
+)
 from core.text import harmless
 
 DAY_SECONDS = 86_400.0
+# Beside the parameters of a scope: whether the bot is muted there. Its value is that it is there.
+MUTED = "muted"
 
 
 class Layer(StrEnum):
@@ -44,7 +56,8 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """The values in effect in one place. None leaves a model parameter to the server. `retention` is in days."""
+    """The values in effect in one place. None leaves a model parameter to the server. `retention` is in days. `muted`:
+    the layers in which somebody muted the bot."""
 
     prompt: str
     model: str
@@ -61,6 +74,8 @@ class ChannelSettings:
     parallel: int = 8
     edits: EditPolicy = EditPolicy.OFFER
     retention: float | None = None
+    listen: Listen = Listen.FOLLOWUPS
+    muted: frozenset[Layer] = frozenset()
     origins: tuple[tuple[str, Origin], ...] = ()
 
     def origin(self, parameter: str) -> Origin:
@@ -86,6 +101,7 @@ class OperatorDefaults:
     parallel: int
     edits: EditPolicy
     retention: float
+    listen: Listen
     given: frozenset[str] = frozenset()
 
 
@@ -174,6 +190,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         tuple(EditPolicy),
     ),
     Parameter("retention", "how many days I remember things", _number(0.01, 3650)),
+    Parameter("listen", "which messages without a mention I answer", _one_of(Listen), tuple(Listen)),
 )
 _BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
@@ -221,4 +238,5 @@ def resolve(
             except ValueError:
                 continue
             origins[name] = Origin(layer, entry.by, entry.at)
-    return ChannelSettings(**values, origins=tuple(origins.items()))
+    muted = frozenset(layer for layer, entries in stored if MUTED in entries)
+    return ChannelSettings(**values, muted=muted, origins=tuple(origins.items()))

@@ -52,6 +52,7 @@ class _Question:
     redo: Regenerate | None = None
     after: str = ""
     others: tuple[str, ...] = ()
+    overheard: bool = False
 
     @classmethod
     def of(cls, question: Question) -> "_Question":
@@ -71,6 +72,7 @@ class _Question:
             redo=question.replaces,
             after=continues.turn if continues else "",
             others=question.others,
+            overheard=question.overheard,
         )
 
     def read(self) -> Question:
@@ -86,6 +88,7 @@ class _Question:
             kind=self._kind(),
             private=self.private,
             others=self.others,
+            overheard=self.overheard,
         )
 
     def _kind(self) -> Kind:

@@ -7,12 +7,12 @@ from typing import Any, Concatenate, ParamSpec
 
 from redis.asyncio import Redis
 
-from core.domain.conversation import Conversation
+from core.domain.conversation import Conversation, Place
 from core.settings.encryption import NO_ENCRYPTION, Encryption
 from core.store.entries import Entries
 from core.store.redis.client import guarded
+from core.store.redis.scripts import Script, load
 from core.store.redis.spaces import Spaces
-from core.store.scripts import Script, load
 
 P = ParamSpec("P")
 
@@ -28,6 +28,7 @@ class Retention:
     exchanges: int = 100
     window_bytes: int = 256 * 1024
     ended: int = 10  # turns of a conversation whose answer can be regenerated
+    asked: float = 7 * 86_400  # how long it is known who asked in a thread, after their last question there
     unreadable: float = 180  # how long a question that nobody can read waits for a process that can
 
 
@@ -57,6 +58,7 @@ def _common(
 
 def _accept(
     dedupe: str,
+    asked: str,
     /,
     *,
     request: str,
@@ -65,6 +67,10 @@ def _accept(
     keep_ms: int,
     parallel: int,
     claim: int,
+    thread: str,
+    opens: int,
+    person: str,
+    asked_ms: int,
 ) -> Any:
     """DUPLICATE, FULL or QUEUED with a number, or CLAIMED with a snapshot."""
 
@@ -187,6 +193,20 @@ class Mailboxes:
     def question_key(self, conversation: Conversation, turn: str) -> str:
         """The key that says whether a question was accepted; in the partition of its conversation."""
         return f"{self._tagged(conversation.name)}:d:{turn}"
+
+    def asked_key(self, conversation: Conversation) -> str:
+        """The set of those who asked in the threads of a conversation's channel; in the conversation's partition."""
+        return f"{self._tagged(conversation.name)}:o:{conversation.channel_scope}"
+
+    def asked_keys(self, place: Place) -> tuple[str, ...]:
+        """The sets that may know of the thread of this place; usually it is one."""
+        names = (place.channel_scope, place.name)
+        return tuple(dict.fromkeys(f"{self._tagged(name)}:o:{place.channel_scope}" for name in names))
+
+    def asked_in(self, channel: str) -> tuple[str, ...]:
+        """The sets of a channel in all partitions."""
+        prefix = self.spaces.prefix(channel)
+        return tuple(f"{prefix}:{{{partition}}}:o:{channel}" for partition in range(self.partitions))
 
     def index_keys(self, scope: str) -> tuple[str, ...]:
         """The indexes of the conversations of a workspace or channel, one in each partition."""

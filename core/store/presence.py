@@ -6,8 +6,8 @@ from redis.asyncio import Redis
 
 from core.store.mailbox import ms
 from core.store.redis.client import guarded
+from core.store.redis.scripts import load
 from core.store.redis.spaces import Spaces
-from core.store.scripts import load
 
 # After a longer absence a platform counts as new, and the bot looks for nothing.
 _KEEP_SECONDS = 7 * 86_400.0

@@ -7,7 +7,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from core.store.redis.client import guarded
-from core.store.scripts import Script, ceil_ms, load
+from core.store.redis.scripts import Script, ceil_ms, load
 
 # An answer must not wait long for a count; a caller that gets none in time goes on without it. This is the same timeout
 # as for any answer of a healthy server: on a busy machine the round trip can take half a second, and a caller that

@@ -22,8 +22,8 @@ from core.ratelimit.shared import (
     PromiseRequest,
 )
 from core.store.redis.client import guarded
+from core.store.redis.scripts import Script, ceil_ms, load
 from core.store.redis.spaces import Spaces
-from core.store.scripts import Script, ceil_ms, load
 
 log = logging.getLogger(__name__)
 

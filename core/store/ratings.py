@@ -17,8 +17,8 @@ from redis.asyncio import Redis
 from core.domain.conversation import Reason
 from core.settings.encryption import NO_ENCRYPTION, Encryption, Unreadable
 from core.store.redis.client import guarded
+from core.store.redis.scripts import load
 from core.store.redis.spaces import Spaces
-from core.store.scripts import load
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from core.store.entries import has, lane_name, progress_of, turn_key
 from core.store.mailbox import Mailboxes, ms
 from core.store.redis.client import guarded
 from core.store.redis.erasure import Erasure
+from core.store.redis.scripts import load
 from core.store.redis.spaces import FIRST
-from core.store.scripts import load
 
 log = logging.getLogger(__name__)
 

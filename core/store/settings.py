@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
@@ -10,7 +11,9 @@ from core.domain.conversation import Place
 from core.domain.options import PlatformDefaults
 from core.settings.parameters import ChannelSettings, Layer, OperatorDefaults, Stored, resolve
 from core.store.redis.client import guarded
+from core.store.redis.scripts import load
 from core.store.redis.spaces import Spaces
+from core.store.signals import CHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,16 @@ _STORED, _READ = TypeAdapter(Stored), TypeAdapter(_Stored)
 _LAYERS = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
 
 
+def _write(settings: str, /, *, parameter: str, value: bytes, signal: str, scope: str) -> Any:
+    """Nothing."""
+
+
 class SettingsStore:
-    """Reads and writes the settings of workspaces, channels and threads. All calls raise StoreError."""
+    """Reads and writes the settings of workspaces, channels and threads. All calls raise StoreError.
+
+    `changes` counts what any process wrote, as far as this one heard of it: what somebody remembers of settings is as
+    old as the count then was.
+    """
 
     def __init__(
         self,
@@ -40,6 +51,8 @@ class SettingsStore:
         self._redis, self._spaces = redis, spaces or Spaces()
         self._operator = operator
         self._defaults = defaults
+        self._write = load(redis, _write)
+        self.changes = 0
 
     async def of(self, place: Place) -> ChannelSettings:
         """The settings in effect in this place, each with its origin; one round trip."""
@@ -58,11 +71,15 @@ class SettingsStore:
 
     async def write(self, scope: str, parameter: str, value: Stored | None) -> None:
         """Set a value for a scope (see Place.scopes), or remove it with None."""
+        stored = b"" if value is None else _STORED.dump_json(value)
+        signal = f"{self._spaces.prefix(scope)}:{CHANGED}"
         async with guarded():
-            if value is None:
-                await self._redis.hdel(self._key(scope), parameter)
-            else:
-                await self._redis.hset(self._key(scope), parameter, _STORED.dump_json(value))
+            await self._write(self._key(scope), parameter=parameter, value=stored, signal=signal, scope=scope)
+        self.changed(scope)
+
+    def changed(self, scope: str) -> None:
+        """Somebody, in any process, changed a setting of this scope."""
+        self.changes += 1
 
     def _key(self, scope: str) -> str:
         return f"{self._spaces.prefix(scope)}:s:{scope}"

@@ -137,18 +137,24 @@ class Turns:
         `keep`: how many seconds this conversation is remembered; None: as the limits say. `parallel`: how many of its
         lanes may be held at once.
         """
-        limits, conversation = self.limits, lane.conversation
+        limits, conversation, place = self.limits, lane.conversation, question.place
+        kept = limits.keep if keep is None else keep
         entry = self._entries.question(lane, question)
         asked = time.monotonic()
         reply = await self.mailboxes.accept(
             conversation,
             self.mailboxes.question_key(conversation, question.id),
+            self.mailboxes.asked_key(conversation),
             request=request,
             entry=entry,
             inbox_limit=limits.inbox,
-            keep_ms=ms(limits.keep if keep is None else keep),
+            keep_ms=ms(kept),
             parallel=parallel,
             claim=int(claim),
+            thread=(place.thread or question.message) if question.is_said else "",
+            opens=int(place.thread in ("", question.message)),
+            person=question.author.id,
+            asked_ms=ms(min(limits.asked, kept)),
         )
         match reply[0]:
             case b"DUPLICATE":

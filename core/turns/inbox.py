@@ -4,14 +4,14 @@ import uuid
 from contextlib import suppress
 
 from core.access.admission import Admission
-from core.domain.conversation import Lane
+from core.domain.conversation import Lane, Place
 from core.domain.errors import StoreError
 from core.domain.options import Overlap
 from core.domain.ports import Surface, full
 from core.domain.question import Question
 from core.domain.turn_id import Step, step_of
 from core.reply.notices import say, send_ephemeral
-from core.settings.parameters import DAY_SECONDS, ChannelSettings
+from core.settings.parameters import DAY_SECONDS, MUTED, ChannelSettings, Layer
 from core.settings.routing import conversation_of, lane_of
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
@@ -44,7 +44,7 @@ class Inbox:
         """Queue a question, and run it if it is next. Once this has returned, the question cannot get lost.
 
         Takes two round trips, the settings of the place and the accepting step, and one more where quotas limit
-        people's use. Raises StoreError.
+        people's use, or where somebody muted the bot: a mention ends that. Raises StoreError.
         """
         settings = await self._settings.of(question.place)
         if sentence := await self._admission.refusal(question):
@@ -52,6 +52,8 @@ class Inbox:
                 self._background.start(send_ephemeral(self._surface(question, settings), sentence))
             return Refused(sentence)
         question = self._admission.judged(question)
+        if question.is_said and not question.overheard:
+            await self._unmute(question.place, settings)
         lane = lane_of(question, settings)
         acceptance = await self._queue(question, lane, settings)
         if self._runner.closing:
@@ -94,6 +96,11 @@ class Inbox:
         """Whether this question was accepted, or refused with a sentence, within the last hour. Raises StoreError."""
         conversation = conversation_of(question, await self._settings.of(question.place))
         return await self._turns.known(conversation, question.id)
+
+    async def _unmute(self, place: Place, settings: ChannelSettings) -> None:
+        """Somebody mentioned the bot in this thread, or in this channel outside threads."""
+        if (Layer.THREAD if place.thread else Layer.CHANNEL) in settings.muted:
+            await self._settings.write(place.name, MUTED, None)
 
     async def _interrupt(self, lane: Lane, question: Question) -> None:
         """End the lane's running answer in favour of a newer question. Best effort: that one is answered anyway."""

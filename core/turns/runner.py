@@ -126,7 +126,8 @@ class TurnRunner:
         rest."""
         async with asyncio.TaskGroup() as self._group, self._background.open():
             self._group.create_task(self._takeover.run(self._wanted, self.run))
-            signals = self._group.create_task(self._turns.signals.listen(self._assistant.stop, self._takeover.hint))
+            listening = self._turns.signals.listen(self._assistant.stop, self._takeover.hint, self._settings.changed)
+            signals = self._group.create_task(listening)
             try:
                 yield
             finally:

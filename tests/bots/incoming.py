@@ -8,10 +8,10 @@ import discord
 
 from bots.discord.components.commands import invocation_of, typed
 from bots.discord.components.forms import submitted
-from bots.discord.inbound.messages import asks, question_of
+from bots.discord.inbound.messages import asks, question_of, remark_of
 from bots.slack.api.people import People
 from bots.slack.api.workspace import Identity
-from bots.slack.inbound.events import read
+from bots.slack.inbound.events import RawQuestion, read
 from bots.slack.inbound.text import IncomingText
 from core.access.admission import Admission
 from core.commands.registry import parse
@@ -20,6 +20,7 @@ from core.domain.errors import UserError
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import Dispatcher
+from core.inbound.listening import rule_of_message
 from core.settings.parameters import PARAMETERS, checked
 
 ANN, ROOM = Author("U1", "Ann"), Place("slack", "T1", "C1")
@@ -63,7 +64,9 @@ def slack_text(text: str) -> None:
 def slack_event(text: str) -> None:
     """A message and a change of one."""
     message = {"user": "U1", "ts": "1.1", "text": text}
-    read({"type": "message", "channel": "C1", **message}, ME)
+    found = read({"type": "message", "channel": "C1", **message}, ME)
+    if isinstance(found, RawQuestion) and found.said:
+        rule_of_message(found.said)
     changed = {"message": message, "previous_message": {**message, "text": text[1:]}}
     read({"type": "message", "channel": "C1", "subtype": "message_changed", **changed}, ME)
 
@@ -90,6 +93,7 @@ def discord_message(text: str) -> None:
     )
     asks(message, cast(discord.ClientUser, me))
     question_of(message, ROOM, ANN, cast(discord.ClientUser, me))
+    rule_of_message(remark_of(message, cast(discord.ClientUser, me)))
 
 
 def discord_command(text: str) -> None:

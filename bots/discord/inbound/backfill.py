@@ -19,13 +19,14 @@ from bots.discord.api.rest import Rest
 from bots.discord.api.shards import Shard
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import read
-from bots.discord.inbound.messages import asks, question_of
+from bots.discord.inbound.messages import asks, question_of, remark_of
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import UNCLEAR, Members, author_of
 from core.domain.errors import PlatformError, StoreError
 from core.domain.question import Declined
 from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
+from core.inbound.listening import rule_of_message
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +122,9 @@ class DiscordBackfill:
         """Pass on the questions after an id, in these guilds and these channels with direct messages."""
         found = [each for each in _readable(guilds) if (each.last_message_id or 0) > since]
         found.sort(key=lambda each: each.last_message_id or 0, reverse=True)
-        asked = 0
-        for channel in (*found[:CHANNELS], *direct):
+        found, asked = found[:CHANNELS], 0
+        found.sort(key=lambda each: isinstance(each, discord.Thread))  # the question that opened one comes before it
+        for channel in (*found, *direct):
             try:
                 asked += await self._through(channel, since)
             except PlatformError as error:
@@ -144,12 +146,13 @@ class DiscordBackfill:
         Raises PlatformError.
         """
         me, asked = self._client.user, 0
+        alone = since + _snowflakes(MARGIN_SECONDS)  # before this, a process decided about messages without a mention
         for _ in range(PAGES):
             page = await self._page(channel.id, since)
             for data in sorted(page, key=lambda each: int(each["id"])):
                 since = int(data["id"])
                 message = read(self._client, channel, data)
-                if message is None or me is None or not asks(message, me):
+                if message is None or me is None or (not asks(message, me) and since < alone):
                     continue
                 asked += await self._ask(message, me)
             if len(page) < PAGE:
@@ -157,8 +160,15 @@ class DiscordBackfill:
         return asked
 
     async def _ask(self, message: discord.Message, me: discord.ClientUser) -> bool:
-        """Pass on a question; False if it is known already. Raises PlatformError and StoreError."""
-        question = question_of(message, await self._places.of_message(message), author_of(message.author), me)
+        """Pass on a question; False if it is none, or known already. Raises PlatformError and StoreError."""
+        said = None if asks(message, me) else remark_of(message, me)
+        if said and rule_of_message(said):
+            return False
+        place = await self._places.of_message(message)
+        if said and not await self._dispatcher.followups.is_meant(said, place, str(message.author.id)):
+            return False
+        question = question_of(message, place, author_of(message.author), me)
+        question = replace(question, overheard=said is not None)
         if not await self._dispatcher.is_new(question):
             return False
         try:  # the REST API leaves out the roles
@@ -206,3 +216,8 @@ def _dm(channel: int) -> dict[str, Any]:
 def _snowflake(at: float) -> int:
     """The smallest id that Discord can have created at a time, which is in epoch seconds."""
     return max(0, int(at * 1000) - _EPOCH_MS) << 22
+
+
+def _snowflakes(seconds: float) -> int:
+    """The difference of ids that lie so far apart in time."""
+    return int(seconds * 1000) << 22

@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import discord
@@ -18,7 +19,7 @@ from bots.discord.inbound.backfill import DiscordBackfill
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import MessageEdits, by_a_program, is_partial
 from bots.discord.inbound.interactions import ANSWER_SECONDS, Interactions
-from bots.discord.inbound.messages import asks, question_of
+from bots.discord.inbound.messages import asks, question_of, remark_of
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import UNCLEAR, Members, permissions_in, rights_of
 from bots.discord.inbound.reposts import Reposts
@@ -30,6 +31,7 @@ from core.domain.conversation import Place, Rights
 from core.domain.errors import PlatformError, StoreError
 from core.domain.question import Question
 from core.inbound.dispatcher import AWAY, Dispatcher
+from core.inbound.listening import rule_of_message
 
 log = logging.getLogger(__name__)
 
@@ -108,15 +110,15 @@ class GatewayClient(discord.Client):
         me = self.user
         if message.webhook_id is not None and (again := self._reposts.posted(message)):
             await self._ask_again(message.channel.id, again)
-        if me is None or not asks(message, me):
+        if me is None:
+            return
+        if not asks(message, me):
+            await self._overhear(message, me)
             return
 
         async def heard() -> Response | None:
-            place, author = await self._places.of_message(message), await self._members.author(message)
-            question = question_of(message, place, author, me)
-            if not self._dispatcher.is_command(question.text):
-                self._reposts.asked(message, question)
-            return await self._dispatcher.heard(question, lambda: self._rights(message, place))
+            place = await self._places.of_message(message)
+            return await self._heard(message, place, me)
 
         try:
             response = await self._ordering.store(message.channel.id, heard, lambda: self._say_away(message))
@@ -130,6 +132,35 @@ class GatewayClient(discord.Client):
             return
         if response is not None:
             await self._responses.show(message, response)
+
+    async def _overhear(self, message: discord.Message, me: discord.ClientUser) -> None:
+        """Pass on a message without a mention if it is meant for the bot; otherwise nobody is told anything."""
+        said, followups = remark_of(message, me), self._dispatcher.followups
+        if rule_of_message(said):
+            return
+
+        async def heard() -> Response | None:
+            place = await self._places.of_message(message)
+            if not await followups.is_meant(said, place, str(message.author.id)):
+                return None
+            return await self._heard(message, place, me, overheard=True)
+
+        try:
+            response = await self._ordering.store(message.channel.id, heard)
+        except (StoreError, PlatformError) as error:
+            log.warning("could not tell whether message %d is meant for the bot: %s", message.id, error)
+            return
+        if response is not None:
+            await self._responses.show(message, response)
+
+    async def _heard(
+        self, message: discord.Message, place: Place, me: discord.ClientUser, *, overheard: bool = False
+    ) -> Response | None:
+        author = await self._members.author(message)
+        question = replace(question_of(message, place, author, me), overheard=overheard)
+        if not self._dispatcher.is_command(question.text):
+            self._reposts.asked(message, question)
+        return await self._dispatcher.heard(question, lambda: self._rights(message, place))
 
     async def _ask_again(self, channel: int, question: Question) -> None:
         """Ask a question that a program posted again after it had deleted it."""

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import discord
@@ -11,12 +12,13 @@ from cachetools import FIFOCache
 from bots.discord.api.private_api import channel_of, message_from
 from bots.discord.api.rest import Rest
 from bots.discord.inbound.channels import Places
-from bots.discord.inbound.messages import asks, question_of
+from bots.discord.inbound.messages import asks, question_of, remark_of
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import Members
 from bots.discord.inbound.reposts import Reposts
 from core.domain.errors import PlatformError, StoreError
 from core.inbound.dispatcher import Dispatcher
+from core.inbound.listening import rule_of_message
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +66,10 @@ class MessageEdits:
             if me is None or whole is None or whole.author.bot or whole.webhook_id is not None:
                 return
             place, author = await self._places.of_message(whole), await self._members.author(whole)
-            question = question_of(whole, place, author, me)
-            await self._dispatcher.edited(question, asks=asks(whole, me))
+            addressed = asks(whole, me)
+            overheard = not addressed and rule_of_message(remark_of(whole, me)) is None
+            question = replace(question_of(whole, place, author, me), overheard=overheard)
+            await self._dispatcher.edited(question, asks=addressed)
 
         try:
             await self._ordering.store(channel, step)

@@ -11,8 +11,11 @@ from core.domain.conversation import Attachment, Author, Place
 from core.domain.question import MAX_TEXT_CHARACTERS, NEW, Declined, New, Question
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import Dispatcher
+from core.inbound.listening import Remark
 
 _QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
+# A mention of somebody at the beginning, behind marks and emoji alone.
+_TO_OTHER = re.compile(r"(?:[^\w<@]|<a?:\w{1,40}+:\d{1,20}+>)*+(?:<@[!&]?\d|@everyone\b|@here\b)")
 _QUOTED = 2000  # the most characters of a message that a question replies to
 _UNREADABLE = "In reply to a message by {name} that I can't read: Discord shows me only messages that mention me."
 _UNPINGED = (
@@ -38,6 +41,22 @@ def asks(message: discord.Message, me: discord.ClientUser) -> bool:
     # A reply to one of the bot's messages mentions the bot without naming it in the text.
     literal = re.compile(f"<@!?{me.id}>")
     return not literal.search(message.content) or bool(literal.search(CODE.sub(" ", message.content)))
+
+
+def remark_of(message: discord.Message, me: discord.ClientUser) -> Remark:
+    """What a message is that does not address the bot. Without the Message Content intent it says nothing.
+
+    A reply to a message that Discord did not send along, say because it was deleted, is to somebody else.
+    """
+    other = replied(message)
+    to_other = other.author.id not in (me.id, message.author.id) if other else message.type is discord.MessageType.reply
+    return Remark(
+        _text(message)[:MAX_TEXT_CHARACTERS],
+        files=bool(message.attachments) or any(each.attachments for each in message.message_snapshots),
+        to_other=to_other or _TO_OTHER.match(message.content) is not None,
+        by_program=message.author.bot or message.webhook_id is not None,
+        written=message.type in _QUESTIONS,
+    )
 
 
 def own_role(message: discord.Message) -> discord.Role | None:

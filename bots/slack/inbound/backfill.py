@@ -71,15 +71,24 @@ class SlackBackfill:
         for (where, thread), channel in list(threads.items())[:MAX_THREADS]:
             for message in await self._replies(where, thread, since):
                 self._collect(channel, message, since, found)
+        asked = 0
         for raw in sorted(found.values(), key=lambda each: each.at):
-            if await self._accepts(raw):
+            if await self._is_question(raw):
                 await self._dispatcher.missed(await self._to_question(raw))
-        log.info("Slack: searched for missed questions; %d messages were for us", len(found))
+                asked += 1
+        log.info("Slack: searched for missed questions; %d messages were for us", asked)
+
+    async def _is_question(self, raw: RawQuestion) -> bool:
+        """Without a mention, it depends on the questions before it, which may have been missed too."""
+        if raw.said:
+            return await self._dispatcher.followups.is_meant(raw.said, raw.place, raw.user)
+        return await self._accepts(raw)
 
     def _collect(self, channel: Json, message: Json, since: float, found: dict[str, RawQuestion]) -> None:
         kind = "im" if channel.get("is_im") else ""
         raw = raw_question({**message, "type": "message", "channel": channel["id"], "channel_type": kind}, self._me)
-        if raw and raw.at > since:
+        # While a process listened, it decided about messages without a mention.
+        if raw and raw.at > (since + _MARGIN_SECONDS if raw.said else since):
             found[raw.id] = raw
 
     def _has_new_replies(self, channel: Json, message: Json, since: float, found: Mapping[str, RawQuestion]) -> bool:
@@ -88,7 +97,8 @@ class SlackBackfill:
             return False
         ours = self._me.user in (message.get("user"), *(message.get("reply_users") or ()))
         name = f"slack/{self._me.team}/{channel['id']}/{message['ts']}"
-        return bool(channel.get("is_im")) or ours or name in found
+        asked = name in found and found[name].said is None
+        return bool(channel.get("is_im")) or ours or asked
 
     async def _conversations(self, kinds: list[str]) -> AsyncIterator[Json]:
         count, cursor = 0, ""

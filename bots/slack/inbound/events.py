@@ -1,4 +1,4 @@
-"""Reads Slack's message events: a question, an edited question, or a deleted message."""
+"""Reads Slack's message events: a question, a message that may be one, an edited one, or a deleted message."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from bots.slack.dialect.rich_text import quoted, text_of
 from bots.slack.inbound.payloads import identifier, nested, place, string, timestamp
 from core.domain.conversation import Attachment, Place
 from core.domain.turn_id import TurnId
+from core.inbound.listening import Remark
 from core.text import one_line
 
 # Subtypes of messages that people write; all others are edits, joins, other apps and so on
@@ -19,13 +20,15 @@ from core.text import one_line
 _WRITTEN = ("file_share", "thread_broadcast", "me_message")
 # Forwarded messages and files that we look at; Slack's own client sends one of the former and ten of the latter.
 _MOST_SHARED, _MOST_FILES = 5, 20
+# A mention of a person, an app or a group at the beginning, behind marks and emoji alone.
+_TO_OTHER = re.compile(r"(?:[^\w<:]|:[\w+'-]{1,60}+:|:)*+<(?:@|!subteam|!here|!channel|!everyone)")
 
 
 @dataclass(frozen=True, slots=True)
 class RawQuestion:
     """A question as Slack delivered it, with unresolved ids and markup. `teams`: the author's workspaces. `by_app`: an
     app wrote it with the token of a person, or it is a bot that looks like one. `name`: the author's, if the event says
-    it."""
+    it. `said`: what it is if it does not mention the bot; then it may be no question."""
 
     id: TurnId
     place: Place
@@ -36,6 +39,7 @@ class RawQuestion:
     teams: tuple[str, ...] = ()
     by_app: bool = False
     name: str = ""
+    said: Remark | None = None
 
     @property
     def at(self) -> float:
@@ -45,15 +49,17 @@ class RawQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A message whose text has changed; `asks`: its new text is a question for the bot."""
+    """A message whose text has changed; `asks`: its new text is a question for the bot. `overheard`: neither text
+    mentions it."""
 
     raw: RawQuestion
     asks: bool
+    overheard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A question, or one of our messages, that somebody deleted."""
+    """A person's message, or one of ours, that somebody deleted."""
 
     place: Place
     message: str
@@ -76,11 +82,13 @@ def read(event: Mapping[str, Any], me: Identity) -> RawQuestion | Edited | Delet
             return _edited(event, new, old, me)
     raw = raw_question(event, me)
     # Slack sends app_mention again for an edit: the question is the same, or the edit turned the message into one.
-    return Edited(raw, asks=True) if raw and event.get("edited") else raw
+    if raw and event.get("edited"):
+        return Edited(raw, asks=True) if raw.said is None else None
+    return raw
 
 
-def raw_question(event: Mapping[str, Any], me: Identity, *, mentioned: bool = True) -> RawQuestion | None:
-    """Return the question in a message, None if it is not for us; without `mentioned` accept anything a person wrote.
+def raw_question(event: Mapping[str, Any], me: Identity) -> RawQuestion | None:
+    """Return a message as a question, None if no person wrote it.
 
     A mention in a channel raises app_mention and, where subscribed, message.*, in any order and with different event
     ids; both become the same question because the question's id comes from the message.
@@ -97,28 +105,29 @@ def raw_question(event: Mapping[str, Any], me: Identity, *, mentioned: bool = Tr
     if user in (me.user, "USLACKBOT") or (app and app == me.bot):
         return None
     text = _words(event)
-    if mentioned and kind == "message" and not where.direct and not _mentions(text, me):
-        return None
+    addressed = kind == "app_mention" or where.direct or _mentions(text, me)
+    to_other = _TO_OTHER.match(text) is not None
     shared = [each for each in _list(event, "attachments") if isinstance(each, dict) and each.get("is_share")]
     shared = shared[:_MOST_SHARED]
     files = [each for part in (event, *shared) for each in _list(part, "files") if isinstance(each, dict)]
     text = "\n\n".join(filter(None, (text, *map(_forwarded, shared), *map(_snippet, files))))
+    said = None if addressed else Remark(text, bool(files), to_other, by_program=bool(app))
     profile = nested(event, "user_profile")
     teams = [*(event.get(field) for field in ("user_team", "source_team", "team")), profile.get("team")]
     whose = tuple(dict.fromkeys(each for each in teams if isinstance(each, str) and each))
     turn = TurnId(f"slack/{me.team}/{where.channel}/{ts}")
-    return RawQuestion(turn, where, user, text, ts, _attachments(files), whose, bool(app), shown_name(profile))
+    return RawQuestion(turn, where, user, text, ts, _attachments(files), whose, bool(app), shown_name(profile), said)
 
 
 def _edited(event: Mapping[str, Any], new: Mapping[str, Any], old: Mapping[str, Any], me: Identity) -> Edited | None:
-    """Return a text change if the old or new text is for us; link previews and replies change messages too."""
+    """Return a change of what a person wrote; link previews and replies change messages too."""
     now, before = _words(new), _words(old)
     where = {"type": "message", "channel": event.get("channel"), "channel_type": event.get("channel_type")}
-    raw = raw_question({**new, **where}, me, mentioned=False)
+    raw = raw_question({**new, **where}, me)
     if raw is None or now == before:
         return None
     asks = raw.place.direct or _mentions(now, me)
-    return Edited(raw, asks) if asks or _mentions(before, me) else None
+    return Edited(raw, asks, overheard=not (asks or _mentions(before, me)))
 
 
 def _deleted(event: Mapping[str, Any], old: Mapping[str, Any], ts: Any, me: Identity) -> Deleted | None:
@@ -127,7 +136,8 @@ def _deleted(event: Mapping[str, Any], old: Mapping[str, Any], ts: Any, me: Iden
     except ValueError:
         return None
     ours = old.get("user") == me.user or (me.bot and old.get("bot_id") == me.bot)
-    return Deleted(where, message) if where.direct or ours or _mentions(_words(old), me) else None
+    # A follow-up mentions nobody: only the store knows whether a person's message was one.
+    return Deleted(where, message) if where.direct or ours or not old.get("bot_id") else None
 
 
 def _place(event: Mapping[str, Any], message: Mapping[str, Any], me: Identity) -> Place:

@@ -33,6 +33,7 @@ from core.domain.options import Placement, Streaming
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import COMMAND_MARK, Dispatcher
+from core.inbound.listening import Remark
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Listeners:
             return True
         change = read(event, self._me)
         asked = change.raw if isinstance(change, Edited) else change
-        if isinstance(asked, RawQuestion) and not await self.accepts(asked):
+        if isinstance(asked, RawQuestion) and not asked.said and not await self.accepts(asked):
             return True
         match change:
             case None:
@@ -115,9 +116,17 @@ class Listeners:
                     return True
                 async with self._turn(where.channel):
                     return await self._stored(self._dispatcher.deleted(where, message))
+            case Edited(raw, _, overheard=True):
+                async with self._turn(raw.place.channel):
+                    return await self._stored(self._overheard_edit(raw))
             case Edited(raw, asks):
                 async with self._in_turn(raw) as question:
                     return await self._stored(self._dispatcher.edited(question, asks=asks), raw if asks else None)
+            case RawQuestion(said=Remark() as said) as raw:
+                if not self._dispatcher.followups.may_be_meant(said, raw.place):
+                    return True
+                async with self._turn(raw.place.channel):
+                    return await self._stored(self._overheard(raw, said))
             case RawQuestion() as raw:
                 async with self._in_turn(raw) as question:
                     return await self._stored(self._heard(raw, question), raw)
@@ -147,6 +156,16 @@ class Listeners:
             question = group.create_task(self.question(raw))
             async with self._turn(raw.place.channel):
                 yield await question
+
+    async def _overheard(self, raw: RawQuestion, said: Remark) -> None:
+        """A message without a mention: names are looked up only once it is known to be for us."""
+        if await self._dispatcher.followups.is_meant(said, raw.place, raw.user):
+            await self._heard(raw, await self.question(raw))
+
+    async def _overheard_edit(self, raw: RawQuestion) -> None:
+        """An edit of a message that may have been a question without a mention."""
+        if await self._dispatcher.followups.listens(raw.place, raw.user):
+            await self._dispatcher.edited(await self.question(raw), asks=False)
 
     async def _heard(self, raw: RawQuestion, question: Question) -> None:
         response = await self._dispatcher.heard(question, partial(self._people.rights, raw.user, raw.place))
@@ -183,7 +202,8 @@ class Listeners:
         author, text = await asyncio.gather(
             self._people.author(raw.user, raw.name, raw.teams), self._incoming_text.read(raw.text)
         )
-        return Question(raw.id, raw.place, author, text, raw.message, raw.at, raw.attachments)
+        overheard = raw.said is not None and not raw.said.to_other
+        return Question(raw.id, raw.place, author, text, raw.message, raw.at, raw.attachments, overheard=overheard)
 
     async def _show(self, question: Question, response: Response) -> None:
         """Show the response to a command in a message: in its thread, or beside it in a direct message."""

@@ -1,9 +1,12 @@
 -- accept: queue a question once, and claim the lane that waits longest if there is room for one more.
--- KEYS: DEDUPE
--- ARGV: REQUEST ENTRY INBOX_LIMIT KEEP_MS PARALLEL CLAIM
+-- THREAD is the thread that the question is in, or that it OPENS; empty if there can be none.
+-- KEYS: DEDUPE ASKED
+-- ARGV: REQUEST ENTRY INBOX_LIMIT KEEP_MS PARALLEL CLAIM THREAD OPENS PERSON ASKED_MS
 local DEDUPE = KEYS[9]
+local ASKED = KEYS[10]
 local REQUEST, ENTRY, INBOX_LIMIT = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local KEEP_MS, PARALLEL, CLAIM = ARGV[10], ARGV[11], ARGV[12]
+local THREAD, OPENS, PERSON, ASKED_MS = ARGV[13], ARGV[14], ARGV[15], tonumber(ARGV[16])
 
 local id = string.match(ENTRY, '^([^,|]*)')
 local known = redis.call('GET', DEDUPE)
@@ -28,6 +31,11 @@ redis.call('RPUSH', LINE, ENTRY)
 TTL_MS = tonumber(KEEP_MS)
 redis.call('HSET', CONV, 'keep', KEEP_MS, 'parallel', PARALLEL)
 keep()
+if THREAD ~= '' and (OPENS == '1' or redis.call('ZSCORE', ASKED, THREAD)) then
+  redis.call('ZADD', ASKED, now(), THREAD, now(), THREAD .. '/' .. PERSON)
+  redis.call('ZREMRANGEBYSCORE', ASKED, '-inf', now() - ASKED_MS)
+  redis.call('PEXPIRE', ASKED, ASKED_MS)
+end
 local found = CLAIM == '1' and next_head()
 if not found then
   offer()

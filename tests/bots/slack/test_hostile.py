@@ -115,8 +115,12 @@ def test_a_mention_in_blocks_alone_is_a_question() -> None:
     """In a channel too; a mention in a forwarded message is none."""
     event = {"type": "message", "channel": "C1", "user": "U1", "ts": "1.2", "text": ""}
     section = {"type": "rich_text_section", "elements": [{"type": "user", "user_id": ME.user}]}
-    assert read({**event, "blocks": [{"type": "rich_text", "elements": [section]}]}, ME)
-    assert read({**event, "attachments": [{"is_share": True, "text": f"<@{ME.user}> hi"}]}, ME) is None
+    named = read({**event, "blocks": [{"type": "rich_text", "elements": [section]}]}, ME)
+    assert isinstance(named, RawQuestion)
+    assert named.said is None
+    forwarded = read({**event, "attachments": [{"is_share": True, "text": f"<@{ME.user}> hi"}]}, ME)
+    assert isinstance(forwarded, RawQuestion)
+    assert forwarded.said
 
 
 def test_a_message_may_name_its_author() -> None:

@@ -154,7 +154,7 @@ async def test_signal_reaches_all_nodes(nodes: Nodes) -> None:
     heard: list[str] = []
     async with connection(nodes.url) as redis, connection(nodes.url) as other, asyncio.TaskGroup() as group:
         turns = Turns(redis, partitions=8)
-        listening = group.create_task(Turns(other).signals.listen(heard.append, lambda _: None))
+        listening = group.create_task(Turns(other).signals.listen(heard.append, lambda _: None, lambda _: None))
         await until(lambda: any(map(listeners, nodes.primaries)))
         for place in PLACES:
             await turns.accept(Lane(Conversation(place.name)), question(place, 1), "request")
@@ -368,7 +368,7 @@ async def test_listener_moves_to_another_node(nursery: Nursery) -> None:
     heard: list[str] = []
     with cluster(nursery=nursery) as nodes:
         async with connection(nodes.url) as redis, asyncio.TaskGroup() as group:
-            listening = group.create_task(Turns(redis).signals.listen(heard.append, lambda _: None))
+            listening = group.create_task(Turns(redis).signals.listen(heard.append, lambda _: None, lambda _: None))
             await until(lambda: any(map(listeners, nodes.primaries)))
             first = next(node for node in nodes.primaries if listeners(node))
             first.kill()

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from core.store import scripts
 from core.store.mailbox import DEFAULT_RETENTION, Mailboxes
 from core.store.presence import Presence
 from core.store.quotas import Quotas
 from core.store.ratelimits import RedisRateLimit
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
-from core.store.scripts import Script
+from core.store.redis import scripts
+from core.store.redis.scripts import Script
+from core.store.settings import SettingsStore
+from tests.configuration import configured
 
 LUA = Path(str(scripts.FOLDER))
 DECLARED = sorted(
@@ -40,6 +42,7 @@ def _load_all() -> None:
     Quotas(redis)
     RedisRateLimit(redis)
     Ratings(redis, 60)
+    SettingsStore(redis, configured().core.defaults, {})
 
 
 @pytest.mark.usefixtures("folder")

@@ -208,7 +208,7 @@ async def test_stop_is_heard_after_a_failover() -> None:
     heard: list[str] = []
     with guarded_primary() as topology:
         async with connection(topology.url) as redis, asyncio.TaskGroup() as group:
-            listening = group.create_task(Turns(redis).signals.listen(heard.append, lambda _: None))
+            listening = group.create_task(Turns(redis).signals.listen(heard.append, lambda _: None, lambda _: None))
             await until(lambda: topology.primary.listeners("nb:stop"))
             topology.primary.kill()
             await until(lambda: topology.replica.listeners("nb:stop"))

@@ -1,0 +1,92 @@
+"""The rules of listening: which messages that do not address the bot are meant for it nevertheless.
+
+Each table is read from its top, and the first rule that applies decides. A message that mentions the bot needs none of
+them; an edit makes no new question of a message that did not mention it (see EditHandler).
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from core.commands.registry import is_known
+from core.domain.options import Listen
+
+T = TypeVar("T")
+
+# Prefixes of other bots' commands: `!play a song`, and with others the single word, as in `.np`: not so `.env is lost`.
+_OTHERS_COMMAND = re.compile(r"[!?][ \t]*[A-Za-z].*|[./;$%&>-][a-z][\w-]*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A message that does not address the bot, as an adapter sees it, with the platform's own markup.
+
+    `files`: it has some. `to_other`: it begins with a mention of somebody else (a person, a group, another bot), or
+    replies to their message. `by_program`: a bot or an app wrote it. `written`: somebody wrote it, as opposed to the
+    platform's own notices (joins, pins, new names).
+    """
+
+    text: str
+    files: bool = False
+    to_other: bool = False
+    by_program: bool = False
+    written: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """How the bot listens to one person in one place. `opened`: the place is a thread that a question to the bot
+    opened; `asked`: this person has asked there."""
+
+    listen: Listen = Listen.FOLLOWUPS
+    muted: bool = False
+    opened: bool = False
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[T]):
+    """One rule: when it applies, and whether a message is then meant for the bot. `everybody`: for anybody's message
+    there, so that the answer can be remembered for the place."""
+
+    why: str
+    applies: Callable[[T], bool]
+    meant: bool = False
+    everybody: bool = True
+
+
+# What a message is. Where none of these applies, the place decides.
+OF_MESSAGES: tuple[Rule[Remark], ...] = (
+    Rule("a bot or an app wrote it", lambda said: said.by_program),
+    Rule("nobody wrote it", lambda said: not said.written),
+    Rule("it says nothing", lambda said: not said.text.strip() and not said.files),
+    Rule("it speaks to somebody else", lambda said: said.to_other),
+    Rule("it is a command of another bot", lambda said: is_command_of_others(said.text)),
+)
+# How the bot listens where it is said. The last one always applies.
+OF_PLACES: tuple[Rule[Listening], ...] = (
+    Rule("the place is muted", lambda here: here.muted),
+    Rule("only mentions count here", lambda here: here.listen is Listen.MENTION),
+    Rule("everything counts here", lambda here: here.listen is Listen.ALL, meant=True),
+    Rule("it is in no thread that a question opened", lambda here: not here.opened),
+    Rule("everybody counts in this thread", lambda here: here.listen is Listen.THREAD, meant=True),
+    Rule("its author has asked in this thread", lambda here: here.asked, meant=True, everybody=False),
+    Rule("its author has not asked in this thread", lambda here: True, everybody=False),
+)
+
+
+def rule_of_message(said: Remark) -> Rule[Remark] | None:
+    """The rule that keeps the bot silent whatever the place is, if there is one."""
+    return next((rule for rule in OF_MESSAGES if rule.applies(said)), None)
+
+
+def rule_of_place(here: Listening) -> Rule[Listening]:
+    """The rule that decides about a message about which none of the others does."""
+    return next(rule for rule in OF_PLACES if rule.applies(here))
+
+
+def is_command_of_others(text: str) -> bool:
+    """Whether a text looks like a command, and not like one of ours."""
+    text = text.strip()
+    return bool(_OTHERS_COMMAND.fullmatch(text)) and not (text.startswith("!") and is_known(text[1:]))

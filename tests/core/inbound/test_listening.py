@@ -1,0 +1,61 @@
+"""The rules of listening: one case for each row of the tables, and for what each of them must not catch."""
+
+import pytest
+
+from core.domain.options import Listen
+from core.inbound.listening import OF_MESSAGES, OF_PLACES, Listening, Remark, rule_of_message, rule_of_place
+
+# Each message with the rule that keeps the bot silent; "" if none does.
+MESSAGES = [
+    (Remark("and in Rust?", by_program=True), "a bot or an app wrote it"),
+    (Remark("ann has joined", written=False), "nobody wrote it"),
+    (Remark(" \n"), "it says nothing"),
+    (Remark("lunch?", to_other=True), "it speaks to somebody else"),
+    (Remark("!play a song"), "it is a command of another bot"),
+    (Remark("! play it"), "it is a command of another bot"),
+    (Remark("!prompt"), "it is a command of another bot"),
+    (Remark("?rank"), "it is a command of another bot"),
+    (Remark(".np"), "it is a command of another bot"),
+    (Remark("/deploy"), "it is a command of another bot"),
+    (Remark("and in Rust?"), ""),
+    (Remark("", files=True), ""),
+    (Remark("!settings"), ""),
+    (Remark("!prompt set Be bold."), ""),
+    (Remark("!!! wow"), ""),
+    (Remark(".env is lost, why?"), ""),
+    (Remark("/etc/hosts"), ""),
+    (Remark("??"), ""),
+]
+# How the bot listens, with the rule that decides.
+HERE = {
+    "the place is muted": Listening(Listen.ALL, muted=True, opened=True, asked=True),
+    "only mentions count here": Listening(Listen.MENTION, opened=True, asked=True),
+    "everything counts here": Listening(Listen.ALL),
+    "it is in no thread that a question opened": Listening(Listen.THREAD, asked=True),
+    "everybody counts in this thread": Listening(Listen.THREAD, opened=True),
+    "its author has asked in this thread": Listening(Listen.FOLLOWUPS, opened=True, asked=True),
+    "its author has not asked in this thread": Listening(Listen.FOLLOWUPS, opened=True),
+}
+MEANT = {"everything counts here", "everybody counts in this thread", "its author has asked in this thread"}
+
+
+@pytest.mark.parametrize(("said", "why"), MESSAGES)
+def test_what_a_message_is(said: Remark, why: str) -> None:
+    """The first rule that applies keeps the bot silent; without one the place decides."""
+    rule = rule_of_message(said)
+    assert (rule.why if rule else "") == why
+    assert rule is None or not rule.meant
+
+
+@pytest.mark.parametrize("why", HERE)
+def test_how_the_bot_listens(why: str) -> None:
+    """Each row of the table decides in one situation, in which no earlier one does."""
+    rule = rule_of_place(HERE[why])
+    assert rule.why == why
+    assert rule.meant is (why in MEANT)
+
+
+def test_every_row_has_a_case() -> None:
+    """A new rule needs one."""
+    assert {rule.why for rule in OF_MESSAGES} == {why for _, why in MESSAGES} - {""}
+    assert [rule.why for rule in OF_PLACES] == list(HERE)
