@@ -9,6 +9,7 @@ from typing import Any
 from core.domain.conversation import Place
 from core.domain.errors import UserError
 from core.domain.options import (
+    Context,
     EditPolicy,
     Listen,
     Memory,
@@ -73,6 +74,7 @@ class ChannelSettings:
     overlap: Overlap = Overlap.QUEUE
     parallel: int = 8
     edits: EditPolicy = EditPolicy.OFFER
+    context: Context = Context.THREAD
     retention: float | None = None
     listen: Listen = Listen.FOLLOWUPS
     muted: frozenset[Layer] = frozenset()
@@ -100,6 +102,7 @@ class OperatorDefaults:
     overlap: Overlap
     parallel: int
     edits: EditPolicy
+    context: Context
     retention: float
     listen: Listen
     given: frozenset[str] = frozenset()
@@ -188,6 +191,12 @@ PARAMETERS: tuple[Parameter, ...] = (
         "what happens to an answer when its question changes",
         _one_of(EditPolicy),
         tuple(EditPolicy),
+    ),
+    Parameter(
+        "context",
+        "what I read of what others say: nothing, the thread, or also the channel",
+        _one_of(Context),
+        tuple(Context),
     ),
     Parameter("retention", "how many days I remember things", _number(0.01, 3650)),
     Parameter("listen", "which messages without a mention I answer", _one_of(Listen), tuple(Listen)),

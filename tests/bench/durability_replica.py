@@ -20,11 +20,14 @@ from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import NO_STATUS, QuestionStatus, Surface
 from core.domain.question import Question
 from core.domain.rates import RateLimit
+from core.domain.surroundings import Reach, Surroundings
 from core.domain.turn_id import TurnId
 from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config
 from core.settings.parameters import resolve
 from core.turns.assistant import Assistant
+from core.turns.reading import RoomReader
+from core.turns.surfaces import Surfaces
 from tests.bench.turns import answered
 from tests.core.room import MemorySurface
 
@@ -59,6 +62,9 @@ class _Rooms:
         return Question(
             TurnId(f"bench/{number}"), place, Author("U", "bob"), QUESTION_TEXT, message=str(number), at=time.time()
         )
+
+    async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
+        return Surroundings()
 
     def open(self, address: Address) -> Surface:
         number, pace = int(address.message), RateLimit(f"bench/{address.place.channel}", 1000, 1.0, spread=False)
@@ -110,7 +116,13 @@ async def _bare(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
 
     async with nebula(config) as model, asyncio.TaskGroup() as group:
         await model.catalog()
-        assistant = Assistant(model, RateLimiter(), context=config.nebula_context_tokens, pages=config.reply_pages)
+        assistant = Assistant(
+            model,
+            RateLimiter(),
+            RoomReader(Surfaces({rooms.name: rooms})),
+            context=config.nebula_context_tokens,
+            pages=config.reply_pages,
+        )
         yield _Path(ask, idle)
 
 

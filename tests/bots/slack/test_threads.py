@@ -37,12 +37,16 @@ async def test_a_thread_has_no_turn_of_another(redis_url: str) -> None:
 
 
 async def test_a_thread_that_people_began(redis_url: str) -> None:
-    """Its first question has no turns before it, the second one has those of the thread."""
+    """Its first question has no turns before it, as what people said is quoted in it; the second one has those of the
+    thread."""
     async with slack_room(redis_url) as room:
         await asked(room, "ann", "#general", "@nebula pears?", "About pears.")
         root = await room.say("bob", "#general", "lunch, anybody?")
         await asked(room, "bob", "#general", "@nebula soup?", "About soup.", root.ts)
-        assert request(room)[1] == [("user", "bob: soup?")]
+        [(role, content)] = request(room)[1]
+        assert role == "user"
+        assert "bob (person): lunch, anybody?" in content
+        assert content.endswith("\n\nbob: soup?")
         await asked(room, "ann", "#general", "@nebula hot?", "Hot.", root.ts)
         rules, turns = request(room)
         assert turns == [("user", "bob: soup?"), ("assistant", "About soup."), ("user", "ann: hot?")]
