@@ -77,13 +77,14 @@ class DiscordPlaces:
         roles: Sequence[Role] = (),
         bot: bool = False,
         dms: bool = True,
+        nick: str = "",
     ) -> DiscordUser:
         """Add a person (or another bot) by name, or one from another guild. `permissions` become a role of their
         own."""
         user = who if isinstance(who, DiscordUser) else DiscordUser(self._world.new_id(), who, bot, dms)
         self._world.users[user.id] = user
         held = [*roles, self.add_role(guild, f"{user.name}'s role", permissions)] if permissions else roles
-        member = Member(user.id, guild.id, tuple(role.id for role in held))
+        member = Member(user.id, guild.id, tuple(role.id for role in held), nick)
         self._world.members[guild.id, user.id] = member
         payload = self.wire.member(member) | {"guild_id": guild.id}
         self.gateway.dispatch("GUILD_MEMBER_ADD", lambda _: payload, guild=guild.id, guild_intent=Intent.MEMBERS)
