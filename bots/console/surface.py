@@ -13,7 +13,9 @@ from core.domain.errors import Rejected
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Page
 from core.domain.ports import Posted, QuestionStatus, Status, Surface
+from core.domain.question import Question
 from core.domain.rates import RateLimit
+from core.domain.surroundings import Reach, Surroundings
 from core.text import harmless
 
 # A page must leave this many lines free on the screen, so that it can be redrawn in place.
@@ -102,6 +104,10 @@ class ConsolePlatform:
     def open(self, address: Address) -> Surface:
         self.surface = ConsoleSurface(self._console)
         return self.surface
+
+    async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
+        """Nobody else writes here."""
+        return Surroundings()
 
     def close(self) -> None:
         """Finish the reply on screen, if there is one."""

@@ -29,7 +29,9 @@ from core.domain.conversation import Address
 from core.domain.errors import PlatformError
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import Connection, Surface
+from core.domain.question import Question
 from core.domain.retry import backoff, retried
+from core.domain.surroundings import Reach, Surroundings
 from core.inbound.dispatcher import Dispatcher
 from core.ratelimit.limiter import RateLimiter
 from core.settings.environment import WrongConfig
@@ -111,6 +113,10 @@ class Discord:
         surface = kind(self._rest, address, self._reactions, self._limits)
         surface.own_name = self._own_name(address.place.workspace)
         return surface
+
+    async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
+        """What was said around a question."""
+        return Surroundings()
 
     def _own_name(self, guild: str) -> str:
         """The bot's name in a guild, "" without a connection."""

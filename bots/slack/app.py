@@ -37,7 +37,9 @@ from core.domain.conversation import Address
 from core.domain.errors import PlatformError
 from core.domain.options import Memory, Placement, PlatformDefaults, Streaming, Switch
 from core.domain.ports import Connection
+from core.domain.question import Question
 from core.domain.retry import retried
+from core.domain.surroundings import Reach, Surroundings
 from core.inbound.dispatcher import Dispatcher
 from core.ratelimit.limiter import RateLimiter
 from core.settings.environment import WrongConfig
@@ -85,6 +87,10 @@ class Slack:
         if wanted and able and address.message and (threaded or not instead):
             return StreamingSurface(self._web, self._eyes, self._capabilities, address, instead=instead)
         return SlackSurface(self._web, self._eyes, self._capabilities, address)
+
+    async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
+        """Return what was said around a question."""
+        return Surroundings()
 
     def share(self, limiter: RateLimiter) -> None:
         """Count statuses and reactions together with other processes."""

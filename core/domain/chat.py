@@ -1,9 +1,14 @@
-"""The values that pass between the core and a model: requests, pieces of an answer, the models on offer."""
+"""What passes between the core and a model: requests, pieces of an answer and the beat in which they are read, the
+models on offer."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+
+BEAT_SECONDS = 0.15  # between two reads of a quick stream, unless somebody asks for its text sooner
+QUICK_READS = 4  # a stream counts as quick after more reads in a row than this, each within BEAT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +105,47 @@ class Catalog:
     def names(self) -> Iterable[str]:
         """The names of the models in the API, in the order of the catalog."""
         return (info.name for info in self.models)
+
+
+class Beat:
+    """The beat of one answer. Pieces of a quick stream gather, at no cost, until a beat has passed or somebody asks.
+
+    The first pieces, and all pieces of a slow stream, are read as they come.
+    """
+
+    def __init__(self) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._since = self._clock()
+        self._quick = 0
+        self._wanted = asyncio.Event()
+        self._resting = False
+
+    @property
+    def quick(self) -> bool:
+        """Whether the next pieces should gather before they are read."""
+        return self._quick > QUICK_READS
+
+    def read(self) -> None:
+        """Note that a read begins."""
+        self._since = self._clock()
+
+    def heard(self) -> None:
+        """Note that the read brought something from the model."""
+        self._quick = self._quick + 1 if self._clock() - self._since < BEAT_SECONDS else 0
+
+    async def rest(self) -> None:
+        """Wait for the next beat, or until somebody wants what has gathered."""
+        self._wanted.clear()
+        self._resting = True
+        alarm = asyncio.get_running_loop().call_later(BEAT_SECONDS, self._wanted.set)
+        try:
+            await self._wanted.wait()
+        finally:
+            self._resting = False
+            alarm.cancel()
+
+    def now(self) -> bool:
+        """Have the gathered pieces read at once. False if nothing is gathering at the moment."""
+        if self._resting:
+            self._wanted.set()
+        return self._resting

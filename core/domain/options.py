@@ -44,6 +44,14 @@ class EditPolicy(StrEnum):
     IGNORE = "ignore"  # the answer stays as it is
 
 
+class Context(StrEnum):
+    """What is read of the room around a question."""
+
+    OFF = "off"  # nothing
+    THREAD = "thread"  # the thread at hand, and what the question replies to, forwards or links to
+    ROOM = "room"  # also the channel's newest messages
+
+
 class Switch(StrEnum):
     """A setting that is on or off."""
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from core.domain.beat import Beat
-from core.domain.chat import Catalog, ChatRequest, Completion, Delta
+from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta
 from core.domain.conversation import Address
 from core.domain.options import PlatformDefaults
 from core.domain.page import Page
+from core.domain.question import Question
 from core.domain.rates import RateLimit, RateLimitStatus
+from core.domain.surroundings import Reach, Surroundings
 
 
 class ChatModel(Protocol):
@@ -143,4 +144,8 @@ class Platform(Protocol):
 
     def open(self, address: Address) -> Surface:
         """The surface for a reply to this address. Does no IO."""
+        ...
+
+    async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
+        """What was said around a question. Raises PlatformError; whoever calls it gives it 5 s."""
         ...

@@ -14,8 +14,7 @@ from cachetools import TTLCache
 from httpx_aiohttp import HttpxAiohttpClient
 
 from core import metrics
-from core.domain.beat import Beat
-from core.domain.chat import Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
+from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
 from core.domain.errors import BadRequest, BrokenStream, ModelTimeout, ServerTrouble
 from core.nebula import catalog, private_api
 from core.nebula.dialect import STANDARD, Dialect, adapted

@@ -56,7 +56,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from core import metrics
-from core.domain.beat import Beat
+from core.domain.chat import Beat
 from core.domain.errors import Forbidden, Frozen, Halted, PlatformError, Rejected, SlowDown, TooLong, Unreachable
 from core.domain.page import Page
 from core.domain.ports import Surface

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 
-from core.domain.options import EditPolicy, Overlap, Reasoning, Streaming, Switch
+from core.domain.options import Context, EditPolicy, Overlap, Reasoning, Streaming, Switch
 from core.settings.encryption import Encryption
 from core.settings.environment import Section
 from core.settings.fields import LOWER, WORDS, Http, Port, Words, address
@@ -54,6 +54,7 @@ _FIELDS = {
     "overlap": "reply_overlap",
     "parallel": "reply_parallel",
     "edits": "reply_edits",
+    "context": "reply_context",
     "retention": "history_days",
 }
 
@@ -103,6 +104,7 @@ class Config(Section):
     reply_overlap: Annotated[Overlap, LOWER] = Overlap.QUEUE
     reply_parallel: int = Field(8, ge=1, le=16)
     reply_edits: Annotated[EditPolicy, LOWER] = EditPolicy.OFFER
+    reply_context: Annotated[Context, LOWER] = Context.THREAD
 
     access_allow: Annotated[Words, AfterValidator(_ids)] = ()
     access_deny: Annotated[Words, AfterValidator(_ids)] = ()

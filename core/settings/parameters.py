@@ -8,7 +8,17 @@ from typing import Any
 
 from core.domain.conversation import Place
 from core.domain.errors import UserError
-from core.domain.options import EditPolicy, Memory, Overlap, Placement, PlatformDefaults, Reasoning, Streaming, Switch
+from core.domain.options import (
+    Context,
+    EditPolicy,
+    Memory,
+    Overlap,
+    Placement,
+    PlatformDefaults,
+    Reasoning,
+    Streaming,
+    Switch,
+)
 from core.text import harmless
 
 DAY_SECONDS = 86_400.0
@@ -60,6 +70,7 @@ class ChannelSettings:
     overlap: Overlap = Overlap.QUEUE
     parallel: int = 8
     edits: EditPolicy = EditPolicy.OFFER
+    context: Context = Context.THREAD
     retention: float | None = None
     origins: tuple[tuple[str, Origin], ...] = ()
 
@@ -85,6 +96,7 @@ class OperatorDefaults:
     overlap: Overlap
     parallel: int
     edits: EditPolicy
+    context: Context
     retention: float
     given: frozenset[str] = frozenset()
 
@@ -172,6 +184,12 @@ PARAMETERS: tuple[Parameter, ...] = (
         "what happens to an answer when its question changes",
         _one_of(EditPolicy),
         tuple(EditPolicy),
+    ),
+    Parameter(
+        "context",
+        "what I read of what others say: nothing, the thread, or also the channel",
+        _one_of(Context),
+        tuple(Context),
     ),
     Parameter("retention", "how many days I remember things", _number(0.01, 3650)),
 )

@@ -10,8 +10,7 @@ from functools import partial
 from itertools import takewhile
 
 from core import metrics
-from core.domain.beat import Beat
-from core.domain.chat import Finish
+from core.domain.chat import Beat, Finish
 from core.domain.conversation import Author, Exchange
 from core.domain.errors import ContextTooLong, Gone, ModelError, NebulaBotError, PlatformError
 from core.domain.options import Streaming, Switch

@@ -20,6 +20,7 @@ from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import NO_STATUS, QuestionStatus, Surface
 from core.domain.question import Question
 from core.domain.rates import RateLimit
+from core.domain.surroundings import Reach, Surroundings
 from core.domain.turn_id import TurnId
 from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config
@@ -59,6 +60,9 @@ class _Rooms:
         return Question(
             TurnId(f"bench/{number}"), place, Author("U", "bob"), QUESTION_TEXT, message=str(number), at=time.time()
         )
+
+    async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
+        return Surroundings()
 
     def open(self, address: Address) -> Surface:
         number, pace = int(address.message), RateLimit(f"bench/{address.place.channel}", 1000, 1.0, spread=False)

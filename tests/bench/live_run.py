@@ -12,8 +12,7 @@ from bots.compose import Bot, account_limits, nebula, storage, wrapped
 from bots.discord.app import Discord
 from bots.run import serving
 from bots.slack.app import Slack
-from core.domain.beat import Beat
-from core.domain.chat import Catalog, ChatRequest, Completion, Delta
+from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta
 from core.domain.conversation import Address, Author
 from core.domain.ports import ChatModel
 from core.domain.question import Question

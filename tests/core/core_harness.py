@@ -18,6 +18,7 @@ from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Action
 from core.domain.ports import Surface
 from core.domain.question import Question
+from core.domain.surroundings import NOTHING_SAID, Reach, Surroundings
 from core.domain.turn_id import TurnId
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import Dispatcher
@@ -56,9 +57,15 @@ class Rooms:
     name: str = "test"
     defaults: PlatformDefaults = PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)  # noqa: RUF009 - frozen
     rooms: dict[str, MemorySurface] = field(default_factory=lambda: _Named())
+    said: Surroundings = NOTHING_SAID
+    reaches: list[Reach] = field(default_factory=list)
 
     def open(self, address: Address) -> Surface:
         return self.rooms[address.message]
+
+    async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
+        self.reaches.append(reach)
+        return self.said
 
 
 @dataclass

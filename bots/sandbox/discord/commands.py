@@ -8,7 +8,7 @@ from typing import Any
 from bots.sandbox.discord.rest import Endpoint, RestAnswer, RestRequest
 from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.validation import ApiError, invalid, text
-from bots.sandbox.discord.values import DiscordChannel, DiscordRefuses, DiscordUser, Json, Permission, Role
+from bots.sandbox.discord.values import DiscordChannel, DiscordRefuses, DiscordUser, GuildRole, Json, Permission
 from bots.sandbox.discord.wire import DiscordWire
 
 SUB, GROUP, STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, MENTIONABLE, NUMBER = range(1, 11)
@@ -178,7 +178,9 @@ class DiscordCommands:
             raise DiscordRefuses(f"{name}: {value!r} is none of {', '.join(map(str, choices))}")
         return value
 
-    def _resolve(self, value: DiscordUser | DiscordChannel | Role | str, guild: str, resolved: dict[str, Json]) -> str:
+    def _resolve(
+        self, value: DiscordUser | DiscordChannel | GuildRole | str, guild: str, resolved: dict[str, Json]
+    ) -> str:
         number = value if isinstance(value, str) else value.id
         if user := self._world.users.get(number):
             resolved.setdefault("users", {})[number] = self._wire.user(user)

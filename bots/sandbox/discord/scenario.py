@@ -17,10 +17,10 @@ from bots.sandbox.discord.values import (
     DiscordMessage,
     DiscordUser,
     Guild,
+    GuildRole,
     Member,
     Overwrite,
     Permission,
-    Role,
 )
 from bots.sandbox.discord.wire import DiscordWire
 
@@ -51,18 +51,18 @@ class DiscordPlaces:
         world = self._world
         boss = DiscordUser(world.new_id(), owner)
         guild = Guild(world.new_id(shard), name, boss.id)
-        own = Role(world.new_id(), guild.id, world.bot.name, bot_permissions, bot=world.bot.id)
+        own = GuildRole(world.new_id(), guild.id, world.bot.name, bot_permissions, bot=world.bot.id)
         world.users[boss.id], world.guilds[guild.id] = boss, guild
-        world.roles[guild.id] = Role(guild.id, guild.id, "@everyone", EVERYONE_PERMISSIONS)
+        world.roles[guild.id] = GuildRole(guild.id, guild.id, "@everyone", EVERYONE_PERMISSIONS)
         world.roles[own.id] = own
         world.members[guild.id, boss.id] = Member(boss.id, guild.id)
         world.members[guild.id, world.bot.id] = Member(world.bot.id, guild.id, (own.id,))
         self.gateway.guild_create(guild)
         return guild
 
-    def add_role(self, guild: Guild, name: str, permissions: Permission = Permission.NONE) -> Role:
+    def add_role(self, guild: Guild, name: str, permissions: Permission = Permission.NONE) -> GuildRole:
         """Add a role."""
-        role = Role(self._world.new_id(), guild.id, name, permissions)
+        role = GuildRole(self._world.new_id(), guild.id, name, permissions)
         self._world.roles[role.id] = role
         payload = {"guild_id": guild.id, "role": self.wire.role(role)}
         self.gateway.dispatch("GUILD_ROLE_CREATE", lambda _: payload, guild=guild.id, guild_intent=Intent.GUILDS)
@@ -74,7 +74,7 @@ class DiscordPlaces:
         who: str | DiscordUser,
         *,
         permissions: Permission = Permission.NONE,
-        roles: Sequence[Role] = (),
+        roles: Sequence[GuildRole] = (),
         bot: bool = False,
         dms: bool = True,
         nick: str = "",
@@ -155,7 +155,7 @@ class DiscordPlaces:
         """Somebody in a guild."""
         return self._world.members[guild.id, user.id]
 
-    def bot_role(self, guild: Guild) -> Role:
+    def bot_role(self, guild: Guild) -> GuildRole:
         """The bot's managed role."""
         role = self._world.bot_role(guild.id)
         if role is None:

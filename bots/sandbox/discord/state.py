@@ -13,9 +13,9 @@ from bots.sandbox.discord.values import (
     DiscordMessage,
     DiscordUser,
     Guild,
+    GuildRole,
     Member,
     Permission,
-    Role,
 )
 
 EPOCH = 1_420_070_400_000  # the first millisecond of 2015 (reference#snowflakes)
@@ -54,7 +54,7 @@ class DiscordWorld:
     def __init__(self) -> None:
         self.watch = Watch()
         self.guilds: dict[str, Guild] = {}
-        self.roles: dict[str, Role] = {}
+        self.roles: dict[str, GuildRole] = {}
         self.users: dict[str, DiscordUser] = {}
         self.members: dict[tuple[str, str], Member] = {}  # (guild, user)
         self.channels: dict[str, DiscordChannel] = {}
@@ -125,11 +125,11 @@ class DiscordWorld:
         """Everybody in a guild."""
         return [member for (where, _), member in self.members.items() if where == guild]
 
-    def roles_of(self, guild: str) -> list[Role]:
+    def roles_of(self, guild: str) -> list[GuildRole]:
         """The roles of a guild, @everyone first."""
         return [role for role in self.roles.values() if role.guild == guild]
 
-    def bot_role(self, guild: str) -> Role | None:
+    def bot_role(self, guild: str) -> GuildRole | None:
         """The bot's managed role in a guild."""
         return next((role for role in self.roles_of(guild) if role.bot == self.bot.id), None)
 

@@ -77,7 +77,7 @@ class DiscordUser:
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
+class GuildRole:
     """A role; `bot` is the id of the bot whose managed role it is, "" for others."""
 
     id: str

@@ -13,9 +13,9 @@ from bots.sandbox.discord.values import (
     DiscordMessage,
     DiscordUser,
     Guild,
+    GuildRole,
     Json,
     Member,
-    Role,
 )
 
 MANAGED = 1  # position of roles above @everyone
@@ -63,7 +63,7 @@ class DiscordWire:
         }
         return payload | {"user": self.user(self._world.users[member.user])} if user else payload
 
-    def role(self, role: Role) -> Json:
+    def role(self, role: GuildRole) -> Json:
         """A role object; the bot's own role names it in its tags."""
         payload: Json = {
             "id": role.id,

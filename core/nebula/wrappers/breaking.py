@@ -5,8 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from core.domain.beat import Beat
-from core.domain.chat import Catalog, ChatRequest, Completion, Delta
+from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta
 from core.domain.errors import BrokenStream, ModelError, ModelTimeout, RateLimited, ServerTrouble, Unavailable
 from core.domain.ports import ChatModel
 from core.nebula.catalog import api_name

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 
-from core.domain.beat import Beat
-from core.domain.chat import Catalog, ChatRequest, Completion, Delta
+from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta
 from core.domain.errors import ModelTimeout
 from core.domain.ports import ChatModel
 

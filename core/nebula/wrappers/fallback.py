@@ -6,8 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 
-from core.domain.beat import Beat
-from core.domain.chat import Catalog, ChatRequest, Completion, Delta
+from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta
 from core.domain.errors import ContextTooLong, ModelError, NoAnswer, RateLimited, Unavailable, UnknownModel
 from core.domain.ports import ChatModel
 from core.nebula.catalog import api_name

@@ -14,6 +14,7 @@ from core.domain.page import Page
 from core.domain.ports import Connection, Posted, QuestionStatus
 from core.domain.question import Question
 from core.domain.rates import RateLimit
+from core.domain.surroundings import Reach, Surroundings
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import Dispatcher
 from tests.bots.campfire.config import CampfireConfig
@@ -34,6 +35,9 @@ class Campfire:
 
     def open(self, address: Address) -> "CampfireSurface":
         return CampfireSurface(address.message, self._length)
+
+    async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
+        return Surroundings()
 
     def connection(self) -> Connection:
         return Connection(self.ready.is_set())

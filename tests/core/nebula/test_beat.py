@@ -3,8 +3,7 @@
 import asyncio
 
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.beat import QUICK_READS, Beat
-from core.domain.chat import ChatMessage, ChatRequest
+from core.domain.chat import QUICK_READS, Beat, ChatMessage, ChatRequest
 from core.nebula.client import Nebula
 
 GREETING_REQUEST = ChatRequest("Llama3.3-70B", (ChatMessage("user", "Hello?"),))

@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from core.domain.beat import Beat
-from core.domain.chat import Delta, Finish
+from core.domain.chat import Beat, Delta, Finish
 from core.domain.errors import Frozen, Gone, Rejected, SlowDown, Unreachable
 from core.domain.page import Page
 from core.domain.progress import NOTHING_SHOWN, Progress
