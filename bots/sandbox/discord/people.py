@@ -99,6 +99,11 @@ class DiscordPeople(DiscordPlaces):
         """Write another bot's message unchanged: mentions are written as <@id>."""
         return self._write(bot, self._writable(bot, channel), text, reply_to, ping, ())
 
+    async def posts(self, user: DiscordUser, channel: DiscordChannel, body: Json, *, type: int = 0) -> DiscordMessage:
+        """A program, or Discord in somebody's name, posts a message of any kind."""
+        template = DiscordMessage("", channel.id, user, "", 0.0, type=type)
+        return self._messages.create(self._world.channels[channel.id], user, body, template=template)
+
     async def webhook_says(self, name: str, channel: DiscordChannel, text: str) -> DiscordMessage:
         """A webhook posts a message under any name, unchanged: mentions are written as <@id>."""
         number = self._world.new_id()

@@ -110,11 +110,12 @@ class DiscordPlaces:
         *,
         owner: DiscordUser | None = None,
         message: DiscordMessage | None = None,
+        kind: ChannelKind = ChannelKind.PUBLIC_THREAD,
     ) -> DiscordChannel:
-        """Add a public thread that a person (by default the guild's owner) starts, on a message or without one."""
+        """Add a thread that a person (by default the guild's owner) starts, on a message or without one."""
         boss = owner.id if owner else self._world.guilds[channel.guild].owner
         current = message and self._world.messages(channel.id)[message.id]
-        return self._routes.start_thread(channel, name, boss, current, ChannelKind.PUBLIC_THREAD)
+        return self._routes.start_thread(channel, name, boss, current, kind)
 
     def overwrite(self, channel: DiscordChannel, *overwrites: Overwrite) -> DiscordChannel:
         """Replace a channel's permission overwrites."""

@@ -115,6 +115,8 @@ class DiscordWire:
             }
             for rule in channel.overwrites
         ]
+        if channel.kind is ChannelKind.FORUM:
+            payload |= {"available_tags": [], "default_forum_layout": 0, "default_sort_order": None}
         return payload | {
             "position": channel.position,
             "permission_overwrites": overwrites,
