@@ -43,6 +43,7 @@ from core.turns.assistant import Assistant
 from core.turns.background import Background
 from core.turns.inbox import Inbox
 from core.turns.lease import HANDOVER_SECONDS
+from core.turns.reading import READ_SECONDS, RoomReader
 from core.turns.runner import TurnRunner
 from core.turns.surfaces import Surfaces
 
@@ -154,9 +155,11 @@ def assemble(
     *,
     spaces: Spaces | None = None,
     handover: float = HANDOVER_SECONDS,
+    reading: float = READ_SECONDS,
 ) -> Bot:
     """Build the core with this Redis, this model (see `chat_model`) and these platforms. `limiter`: replaces the usual
-    one. `spaces`: see Spaces. `handover`: how long to watch a turn that was handed back, in seconds."""
+    one. `spaces`: see Spaces. `handover`: how long to watch a turn that was handed back, in seconds.
+    `reading`: how long a question waits for what was said around it."""
     retention = Retention(
         lease=config.lease_seconds,
         keep=config.history_days * DAY_SECONDS,
@@ -176,15 +179,16 @@ def assemble(
     admission = Admission(access, UserQuotas(Quotas(redis), people, spaces.own), longest=config.question_characters)
     rate_limits = RedisRateLimit(redis, spaces)
     limiter = limiter or RateLimiter(rate_limits)
+    surfaces = Surfaces({platform.name: platform for platform in platforms})
     assistant = Assistant(
         model,
         limiter,
+        RoomReader(surfaces, reading),
         context=config.nebula_context_tokens,
         pages=config.reply_pages,
         characters=config.reply_characters,
         windows=ModelWindows(redis),
     )
-    surfaces = Surfaces({platform.name: platform for platform in platforms})
     accepted, background = AcceptedQuestions(turns), Background()
     runner = TurnRunner(
         turns,

@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.markdown": {"core.pauses"},
     "core.settings": {"core.domain", "core.text"},
     "core.ratelimit": {"core.domain"},
-    "core.prompt": {"core.domain", "core.settings"},
+    "core.prompt": {"core.domain", "core.settings", "core.text"},
     "core.store.redis": {"core.domain", "core.metrics"},
     "core.store": {"core.domain", "core.settings", "core.ratelimit", "core.store.redis"},
     "core.reply": {"core.domain", "core.markdown", "core.pauses", "core.ratelimit", "core.metrics"},

@@ -31,12 +31,13 @@ def build(
     window: int | None = None,
     max_output: int | None = None,
     estimator: TokenEstimator,
+    quoted: str = "",
 ) -> ChatRequest:
     """Build the request for this question, with as much of the newest history as fits.
 
     `context` is the model's window in tokens; the request leaves room for the answer and for errors of the estimate.
     `window` is a smaller one, which a refusal named: it limits the history, but the question is sent all the same.
-    `max_output` is the longest answer that the model can give, in tokens.
+    `max_output` is the longest answer that the model can give, in tokens. `quoted` goes before the question.
     Raises ContextTooLong if the question alone can't fit, however wrong the estimate is.
     """
     room = not question.place.direct
@@ -49,6 +50,8 @@ def build(
     output = min(longest or 1024, limit // 2)
     if sum(estimator.least(each.content) for each in fixed) > int(context * 0.95) - min(output, context // 4):
         raise ContextTooLong(f"the question alone does not fit into {context} tokens")
+    if quoted:
+        fixed[1] = replace(fixed[1], content=f"{quoted}\n\n{fixed[1].content}")
     left = int(limit * 0.95) - output - sum(estimator.count(model, each.content) for each in fixed)
     if left < 0:  # rather a short answer than none
         output = max(min(longest or 1024, LEAST_OUTPUT), output + left)

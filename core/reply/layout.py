@@ -160,7 +160,7 @@ class ReplyLayout:
         foot, actions = self._foot(reply), self._actions(reply)
         if not reply.text:
             bare = (Page("", head, foot if reply.over else "", not reply.over, actions),)
-            visible = head != self._heading and not (self._style.by_status and not reply.over)
+            visible = head != self._above(reply) and not (self._style.by_status and not reply.over)
             return self._settled(bare if (reply.over and foot) or visible else ())
         if self._is_full(reply):
             return self._full
@@ -251,7 +251,11 @@ class ReplyLayout:
         return tuple(self._refused.get(index, page) for index, page in enumerate(pages))
 
     def _head(self, reply: Reply, now: float) -> str:
-        return "\n".join(filter(None, (self._heading, self._thought(reply, now))))
+        return "\n".join(filter(None, (self._above(reply), self._thought(reply, now))))
+
+    def _above(self, reply: Reply) -> str:
+        """The small print at the top that is there from the first word."""
+        return "\n".join(filter(None, (self._heading, reply.note)))
 
     def _thought(self, reply: Reply, now: float) -> str:
         """The line about the model's thinking; the settings decide how much of it is shown."""

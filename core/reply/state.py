@@ -37,6 +37,7 @@ class Reply:
     phase: Phase = Phase.QUEUED
     written: GrowingText = GrowingText()  # noqa: RUF009 - never changes
     notice: str = ""
+    note: str = ""  # small print at its top: what was read for it
     asked: float | None = None  # when the model was asked
     thoughts: GrowingText = GrowingText()  # noqa: RUF009
     thought_since: float | None = None  # when the model began to think aloud
@@ -89,6 +90,7 @@ class Reply:
             phase=Phase.STREAMING if text or self.written else self.phase,
             written=text,
             notice=self.notice,
+            note=self.note,
             asked=self.asked,
             thoughts=self.thoughts.plus(self.text if delta.restart else "").plus(delta.thought),
             thought_since=since,

@@ -28,6 +28,7 @@ from core.store.turns import Turn
 from core.store.windows import ModelWindows
 from core.text import one_line
 from core.turns.fitting import Asked, Sizes
+from core.turns.reading import RoomReader
 
 log = logging.getLogger(__name__)
 
@@ -65,18 +66,20 @@ class Assistant:
         self,
         model: ChatModel,
         limiter: RateLimiter,
+        rooms: RoomReader,
         *,
         context: int,
         pages: int = 10,
         characters: int = 1_000_000,
         windows: ModelWindows | None = None,
     ) -> None:
-        """`context`: the model's window in tokens, where the catalog does not say. `pages`: the most messages of a
-        reply; a longer text becomes a file. `characters`: the most of an answer and of a thought; then the model is
-        not read any more. `windows`: what refusals taught about the models, for all processes; None for what this one
-        learns alone."""
+        """`rooms`: reads what was said around a question. `context`: the model's window in tokens, where the catalog
+        does not say. `pages`: the most messages of a reply; a longer text becomes a file. `characters`: the most of an
+        answer and of a thought; then the model is not read any more. `windows`: what refusals taught about the models,
+        for all processes; None for what this one learns alone."""
         self._model = model
         self._limiter = limiter
+        self._rooms = rooms
         self._max_pages = pages
         self._max_characters = characters
         self._sizes = Sizes(windows, context)
@@ -221,11 +224,15 @@ class Assistant:
             _measure(cell.value, turn.question.place.platform)
 
     async def _stream(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat, name: str) -> None:
-        asked = Asked(settings, _history_before(turn), turn.question)
-        fitting = await self._sizes.fitting(asked, await self._model.catalog())
+        history = _history_before(turn)
+        around, catalog = await asyncio.gather(
+            self._rooms.around(turn, settings, _history_read(turn, history)), self._model.catalog()
+        )
+        fitting = await self._sizes.fitting(Asked(settings, history, turn.question, around), catalog)
         own_name = None if turn.question.place.direct else OwnName(name)
         while True:
             begun = False
+            cell.set(replace(cell.value, note=fitting.note))
             try:
                 async with self._model.stream(fitting.request, beat) as deltas:
                     async for delta in deltas:
@@ -267,6 +274,12 @@ def _history_before(turn: Turn) -> tuple[Exchange, ...]:
             return history[: places[-1] + 1] if places else history
         case _:
             return history
+
+
+def _history_read(turn: Turn, history: tuple[Exchange, ...]) -> tuple[Exchange, ...]:
+    """The history at whose questions the room was read. Continue: what was said around the question that is continued
+    is needed once more."""
+    return history[:-1] if turn.question.continues else history
 
 
 def _heading(turn: Turn) -> str:

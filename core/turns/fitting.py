@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from cachetools import TTLCache
 
@@ -10,7 +11,9 @@ from core.domain.chat import Catalog, ChatRequest, Usage
 from core.domain.conversation import Exchange
 from core.domain.errors import ContextTooLong, StoreError
 from core.domain.question import Question
+from core.domain.surroundings import NOTHING_SAID, Surroundings
 from core.prompt.build import build
+from core.prompt.quoting import Quotation, asks_for_summary, quote, small_print
 from core.prompt.tokens import TokenEstimator
 from core.settings.parameters import ChannelSettings
 from core.store.windows import ModelWindow, ModelWindows
@@ -25,11 +28,12 @@ _MAX_MODELS = 256
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to ask: the newest of the history goes along, as much as fits."""
+    """What to ask: the newest of the history and of what was said around the question goes along, as much as fits."""
 
     settings: ChannelSettings
     history: Sequence[Exchange]
     question: Question
+    around: Surroundings = NOTHING_SAID
 
 
 class Sizes:
@@ -76,7 +80,7 @@ class Sizes:
 
 
 class Fitting:
-    """The requests for one question. `request` is the newest."""
+    """The requests for one question. `request` is the newest, `quoted` what it quotes of the room."""
 
     def __init__(
         self, sizes: Sizes, asked: Asked, model: str, context: int, window: int | None, max_output: int | None
@@ -86,7 +90,15 @@ class Fitting:
         self._context, self._window, self._max_output = context, window, max_output
         self._refused: list[ChatRequest] = []
         self._named = False  # the last refusal named the window
+        self._quotes = True  # the room is quoted
+        self.quoted = Quotation()
         self.request = self._build(asked.history)
+
+    @property
+    def note(self) -> str:
+        """Small print: what was read of the room."""
+        asked = self._asked
+        return small_print(self.quoted, asked.question, asked.settings.context, asked.around.gaps)
 
     async def shrink(self, error: ContextTooLong) -> bool:
         """Make the request smaller after this refusal. False if the question alone was refused."""
@@ -104,7 +116,14 @@ class Fitting:
             await self._sizes.learn(self.model, self._window if self._named else None)
         kept = _exchanges(refused)
         if not kept:
+            quoted = self.quoted.text
+            self._quotes = len(self._refused) < REFUSALS
             self.request = self._build(())
+            if quoted and len(self.quoted.text) >= len(quoted):
+                self._quotes = False
+                self.request = self._build(())
+            if quoted:
+                return True
             less = (self.request.max_tokens or 0) < (refused.max_tokens or 0)
             return less and len(self._refused) <= REFUSALS + 1
         history = self._asked.history[-(kept - 1) :] if kept > 1 else ()
@@ -148,7 +167,18 @@ class Fitting:
                 return history[len(history) - number :]
         return history
 
+    def _quote(self) -> Quotation:
+        """The room around the question: a third of the window at most, half of it where a summary is asked for."""
+        asked, count = self._asked, partial(self._sizes.estimator.count, self.model)
+        if not (self._quotes and (asked.around.messages or asked.around.referred)):
+            return Quotation(cut=bool(asked.around.messages))
+        share = self._limit // (2 if asks_for_summary(asked.question.text) else 3)
+        # build keeps up to half of the window for the answer, and a twentieth for errors of the estimate
+        beside = int(0.44 * self._limit) - count(asked.settings.prompt) - count(asked.question.text)
+        return quote(asked.around, min(share, beside), count)
+
     def _build(self, history: Sequence[Exchange]) -> ChatRequest:
+        self.quoted = self._quote()
         return build(
             self._asked.settings,
             history,
@@ -156,6 +186,7 @@ class Fitting:
             model=self.model,
             context=self._context,
             window=self._window,
+            quoted=self.quoted.text,
             max_output=self._max_output,
             estimator=self._sizes.estimator,
         )

@@ -1,4 +1,5 @@
-"""Surfaces: opens the surface of a reply, or of something beside it, on the question's platform."""
+"""Surfaces: opens the surface of a reply, or of something beside it, on the question's platform, and reads there what
+was said around the question."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -6,13 +7,14 @@ from dataclasses import replace
 from core.domain.conversation import Address
 from core.domain.ports import Platform, Surface
 from core.domain.question import Question
+from core.domain.surroundings import Reach, Surroundings
 from core.domain.turn_id import Step, TurnId, step_of
 from core.settings.parameters import ChannelSettings
 from core.settings.routing import address_of
 
 
 class Surfaces:
-    """Opens surfaces on the platforms that this process serves. No method does IO."""
+    """Opens surfaces on the platforms that this process serves. No method does IO, except `surroundings`."""
 
     def __init__(self, platforms: Mapping[str, Platform]) -> None:
         self._platforms = platforms
@@ -32,6 +34,10 @@ class Surfaces:
     def at(self, address: Address, turn: TurnId, step: Step) -> Surface:
         """Where something beside the reply to this address appears. Its turn id tells it from the reply."""
         return self._open(replace(address, turn=step_of(turn, step)))
+
+    async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
+        """What was said around this question. Raises PlatformError."""
+        return await self._platforms[question.place.platform].surroundings(question, reach)
 
     def _open(self, address: Address) -> Surface:
         return self._platforms[address.place.platform].open(address)

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,7 @@ from bots.compose import nebula
 from bots.sandbox.nebula.fake_model import tokens
 from core.domain.chat import ChatMessage, ChatRequest
 from core.domain.conversation import Author, Place
-from core.domain.options import Memory, Placement, PlatformDefaults
+from core.domain.options import Context, Memory, Placement, PlatformDefaults
 from core.domain.question import Question
 from core.domain.rates import RateLimit
 from core.domain.turn_id import TurnId
@@ -24,6 +25,8 @@ from core.reply.state import Reply
 from core.settings.config import Config
 from core.settings.parameters import ChannelSettings, resolve
 from core.turns.assistant import Assistant
+from core.turns.reading import RoomReader
+from core.turns.surfaces import Surfaces
 from tests.bench.table import Table
 from tests.bench.turns import answered
 from tests.bench.wire import BenchWire, wire
@@ -98,7 +101,8 @@ async def _reads(servers: BenchWire) -> AsyncIterator[dict[str, Read]]:
     """The ways to read one stream, the floor first. Each returns the number of characters of the answer."""
     config = servers.addresses.config(Path("unused")).core
     place = Place("bench", "W", "C")
-    settings = resolve(place, config.defaults, PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL), ())
+    defaults = replace(config.defaults, context=Context.OFF)
+    settings = resolve(place, defaults, PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL), ())
     async with nebula(config) as model:
         yield {
             "floor: a bare socket, json.loads": lambda number: bare(config),
@@ -154,5 +158,7 @@ async def _answered(model: Nebula, settings: ChannelSettings, place: Place, numb
     """A whole turn without Redis."""
     mention = Question(TurnId(f"bench/{number}"), place, Author("U", "Ann"), CHUNKS_QUESTION, message="Q")
     room = MemorySurface(post_pace=GENEROUS, edit_pace=RateLimit(f"bench/{number}", edits, 5.0))
-    exchange = await answered(Assistant(model, RateLimiter(), context=32_768), mention, settings, room)
+    exchange = await answered(
+        Assistant(model, RateLimiter(), RoomReader(Surfaces({})), context=32_768), mention, settings, room
+    )
     return len(exchange.answer) if exchange else 0

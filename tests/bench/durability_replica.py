@@ -26,6 +26,8 @@ from core.ratelimit.limiter import RateLimiter
 from core.settings.config import Config
 from core.settings.parameters import resolve
 from core.turns.assistant import Assistant
+from core.turns.reading import RoomReader
+from core.turns.surfaces import Surfaces
 from tests.bench.turns import answered
 from tests.core.room import MemorySurface
 
@@ -114,7 +116,13 @@ async def _bare(config: Config, rooms: _Rooms) -> AsyncIterator[_Path]:
 
     async with nebula(config) as model, asyncio.TaskGroup() as group:
         await model.catalog()
-        assistant = Assistant(model, RateLimiter(), context=config.nebula_context_tokens, pages=config.reply_pages)
+        assistant = Assistant(
+            model,
+            RateLimiter(),
+            RoomReader(Surfaces({rooms.name: rooms})),
+            context=config.nebula_context_tokens,
+            pages=config.reply_pages,
+        )
         yield _Path(ask, idle)
 
 

@@ -58,6 +58,7 @@ class Rooms:
     defaults: PlatformDefaults = PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)  # noqa: RUF009 - frozen
     rooms: dict[str, MemorySurface] = field(default_factory=lambda: _Named())
     said: Surroundings = NOTHING_SAID
+    trouble: Exception | None = None  # instead of what was said
     reaches: list[Reach] = field(default_factory=list)
 
     def open(self, address: Address) -> Surface:
@@ -65,6 +66,8 @@ class Rooms:
 
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
         self.reaches.append(reach)
+        if self.trouble:
+            raise self.trouble
         return self.said
 
 
@@ -146,13 +149,15 @@ async def process(
     drain: float = HANG_SECONDS,
     handover: float = 0,
     lease: float = 20,
+    reading: float = HANG_SECONDS,
     bot_id: str = "",
     **environment: Any,
 ) -> AsyncIterator[Process]:
     """Run a process of the bot; several may share Redis and rooms.
 
     `drain`: seconds that running replies get at shutdown. `handover`: seconds to watch afterwards whether another
-    process takes over those handed back. `bot_id`: which of several bots it is.
+    process takes over those handed back. `reading`: seconds that a question waits for what was said around it.
+    `bot_id`: which of several bots it is.
     """
     config = Config(nebula_context_tokens=8192, **environment)
     rooms = rooms or Rooms()
@@ -174,7 +179,7 @@ async def process(
         if bot_id:
             await spaces.settle(redis, rooms.name, f"{rooms.name}/W1", bot_id)
         model = wrapped(config, nebula, account, Breakers())
-        bot = assemble(values, redis, model, [rooms], handover=handover, spaces=spaces)
+        bot = assemble(values, redis, model, [rooms], handover=handover, reading=reading, spaces=spaces)
         await stack.enter_async_context(bot.runner.open())
         turns = Turns(redis, Retention(lease=lease), encryption=config.encryption, spaces=spaces)
         settings = SettingsStore(redis, config.defaults, {rooms.name: rooms.defaults}, spaces)

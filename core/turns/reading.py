@@ -1,0 +1,112 @@
+"""Reads the room around a question when it is answered, in time, and keeps nothing of what was said."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from cachetools import TTLCache
+
+from core.domain.conversation import Exchange
+from core.domain.errors import Forbidden, Gone, PlatformError
+from core.domain.options import Context
+from core.domain.question import Question
+from core.domain.surroundings import NOTHING_SAID, Gap, Reach, Said, Surroundings
+from core.prompt.quoting import asks_for_summary
+from core.settings.parameters import ChannelSettings
+from core.store.turns import Turn
+from core.turns.surfaces import Surfaces
+
+log = logging.getLogger(__name__)
+
+# How long a question may wait for what was said around it, names included.
+READ_SECONDS = 5.0
+SUMMARY_MESSAGES = 200
+# What cannot be read for long is said once in a place; then not for so many seconds.
+_LASTING = frozenset({Gap.PERMISSION, Gap.INTENT})
+_TOLD_SECONDS, _MAX_TOLD = 86_400.0, 10_000
+
+
+class RoomReader:
+    """Reads rooms. Between questions it keeps only where it was said that something can't be read."""
+
+    def __init__(self, surfaces: Surfaces, seconds: float = READ_SECONDS) -> None:
+        """`seconds`: how long a question waits for it."""
+        self._surfaces, self._seconds = surfaces, seconds
+        self._told: TTLCache[str, str] = TTLCache(_MAX_TOLD, _TOLD_SECONDS)  # place → the question that was told
+
+    async def around(self, turn: Turn, settings: ChannelSettings, history: Sequence[Exchange]) -> Surroundings:
+        """What was said around the turn's question, without what is in the history; never raises. `history`: what the
+        question refers to."""
+        question = turn.question
+        if settings.context is Context.OFF:
+            return NOTHING_SAID
+        summary = asks_for_summary(question.text)
+        reach = Reach(settings.context, after="" if summary else _read_before(turn, history), summary=summary)
+        if summary:
+            reach = replace(reach, messages=SUMMARY_MESSAGES)
+        try:
+            async with asyncio.timeout(self._seconds):
+                found = await self._surfaces.surroundings(_newest(turn), reach)
+        except TimeoutError:
+            found = Surroundings(gaps=frozenset({Gap.TIME}))
+        except PlatformError as error:
+            log.info("turn %s: can't read what was said around it: %s", question.id, error)
+            found = Surroundings(gaps=frozenset({_gap(error)}))
+        except Exception:
+            log.exception("turn %s: reading what was said around it failed", question.id)
+            found = Surroundings(gaps=frozenset({Gap.TIME}))
+        known = _known(turn)
+        messages = [each for each in found.messages if each.id not in known and each.text.strip()]
+        gaps = found.gaps | ({Gap.MORE} if len(messages) > reach.messages else frozenset())
+        return Surroundings(
+            tuple(_cut(messages[-reach.messages :], reach)),
+            tuple(_cut((each for each in found.referred if each.text.strip()), reach)),
+            self._untold(question.place.name, question.message or question.id, gaps),
+        )
+
+    def _untold(self, place: str, question: str, gaps: frozenset[Gap]) -> frozenset[Gap]:
+        """These gaps, without those that were said here at an earlier question."""
+        if gaps & _LASTING and self._told.setdefault(place, question) != question:
+            return gaps - _LASTING
+        return gaps
+
+
+def _cut(messages: Iterable[Said], reach: Reach) -> Iterable[Said]:
+    for each in messages:
+        long = len(each.text) > reach.characters
+        yield replace(each, text=each.text[: reach.characters - 1] + "…") if long else each
+
+
+def _newest(turn: Turn) -> Question:
+    """The question, as if it had been asked when the last of those was that it includes: what was said until then
+    belongs to it."""
+    last = next((each.message for each in reversed(turn.also) if each.message), turn.question.message)
+    return replace(turn.question, message=last)
+
+
+def _read_before(turn: Turn, history: Sequence[Exchange]) -> str:
+    """The newest question that was answered in this place: what was said before was read then. "" if that is not known,
+    as in a thread that shares the history of its channel."""
+    place = turn.question.place
+    if turn.conversation.scope != place.name:
+        return ""
+    return next((each.messages[0] for each in reversed(history) if each.messages), "")
+
+
+def _known(turn: Turn) -> set[str]:
+    """The messages that the request holds anyway, or must not: those of the question and its reply, and the history."""
+    question = turn.question
+    replaced = question.replaces.messages if question.replaces else ()
+    own = (question.message, *(each.message for each in turn.also), *turn.progress.messages, *replaced)
+    return {*own, *(message for each in turn.history for message in each.messages)}
+
+
+def _gap(error: PlatformError) -> Gap:
+    match error:
+        case Gone():
+            return Gap.GONE
+        case Forbidden():
+            return Gap.PERMISSION
+        case _:
+            return Gap.TIME
