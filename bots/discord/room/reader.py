@@ -98,6 +98,8 @@ class _Reading:
     def result(self) -> Surroundings:
         """What is there by now."""
         referred = [each for each in (self._replied, *(self._linked.get(m) for _, _, m in self._links)) if each]
+        # What we said ourselves is mostly in the history, whose messages are told apart from those around the question.
+        ours = [each for each in referred if role_of(each, self._view.own) is Role.US]
         everything = [*self._thread.messages, *self._room.messages, *referred]
         everything += [self._starter] if self._starter else []
         people = dict(pair for each in everything for pair in people_in(each))
@@ -106,8 +108,8 @@ class _Reading:
         wanted = self._reach.messages
         thread = self._newest(self._thread, wanted - len(begin), people)
         room = self._newest(self._room, wanted - len(begin) - len(thread), people)
-        messages = {each.id: each for each in (*begin, *thread, *room)}
-        named = {each.id: each for each in self._read(referred, people)}
+        messages = {each.id: each for each in (*self._read(ours, people), *begin, *thread, *room)}
+        named = {each.id: each for each in self._read((each for each in referred if each not in ours), people)}
         in_order = sorted(messages.values(), key=lambda each: int(each.id))
         return Surroundings(tuple(in_order), tuple(named.values()), frozenset(self.gaps))
 

@@ -232,14 +232,16 @@ class TestReferred:
     """What a question replies to or links to."""
 
     async def test_the_message_replied_to(self, here: DiscordRoom) -> None:
-        """Also in a thread, where it is among the others too; the bot's own one says whose it is."""
+        """Also in a thread, where it is among the others too. The bot's own one is only among the others: the history
+        may have it."""
         other = await here.say("bob", GENERAL, "what @max said in #random")
         found = await around(here, await here.say("ann", GENERAL, "explain this", reply_to=other))
         assert found.messages == ()
         assert [(each.author, each.text) for each in found.referred] == [("bob", "what @max said in #random")]
         await here.answered("ann", GENERAL, "@nebula one", "First.")
         question = await here.say("bob", GENERAL, "why?", reply_to=here.shown(GENERAL)[-1], ping=False)
-        assert [each.role for each in (await around(here, question)).referred] == [Role.US]
+        found = await around(here, question)
+        assert ([each.role for each in found.messages], found.referred) == ([Role.US], ())
         thread = here.discord.add_thread(here.place(GENERAL), "Aside")
         other = await here.say("bob", thread, "in here")
         found = await around(here, await here.say("ann", thread, "explain this", reply_to=other))
