@@ -17,6 +17,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bots.slack.api import transport
 from bots.slack.api.client import Web, sdk_log
 from bots.slack.api.connection import SocketConnections
+from bots.slack.api.lookups import CallBudget
 from bots.slack.api.people import People
 from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
 from bots.slack.components import buttons, forms
@@ -26,6 +27,7 @@ from bots.slack.inbound.buttons import ButtonPresses
 from bots.slack.inbound.commands import Commands
 from bots.slack.inbound.messages import Listeners
 from bots.slack.inbound.presence import SlackPresence
+from bots.slack.inbound.surroundings import CALLS, SlackSurroundings
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.manifest import FOR_HISTORY, OPTIONAL, SCOPES
@@ -71,6 +73,8 @@ class Slack:
         self._connections = SocketConnections()
         self._patience = patience
         self._me: Identity | None = None
+        self._surroundings: SlackSurroundings | None = None
+        self._signed_in = asyncio.Event()  # set once there are surroundings
         self.ready = asyncio.Event()  # set while events can arrive
 
     def open(self, address: Address) -> SlackSurface:
@@ -89,8 +93,10 @@ class Slack:
         return SlackSurface(self._web, self._eyes, self._capabilities, address)
 
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
-        """Return what was said around a question."""
-        return Surroundings()
+        """Return what was said around a question; it waits until we know who we are."""
+        await self._signed_in.wait()
+        assert self._surroundings
+        return await self._surroundings.around(question, reach)
 
     def share(self, limiter: RateLimiter) -> None:
         """Count statuses and reactions together with other processes."""
@@ -117,6 +123,14 @@ class Slack:
             managers, patience = self._config.slack_managers, self._patience
             people = People(self._web, me, dispatcher.rate_limits, tasks.start, managers, patience)
             incoming_text = IncomingText(people, me.user)
+            replies, history = (
+                CallBudget(dispatcher.rate_limits, f"slack/{me.team}/conversations.{each}", CALLS)
+                for each in ("replies", "history")
+            )
+            self._surroundings = SlackSurroundings(
+                self._web, me, people, incoming_text, self._capabilities, replies, history, patience
+            )
+            self._signed_in.set()
             share_file = partial(share_privately, self._web, self._capabilities)
             # All processes know the token, and nobody else does.
             token = self._config.slack_bot_token

@@ -57,10 +57,11 @@ NOTHING_SAID = Surroundings()
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How much may be read. `after`: only what was said after this message, "" for all. `characters`: of one message.
-    `summary`: asked for a summary."""
+    `summary`: asked for a summary. `known`: the messages that the history holds, which need not be read."""
 
     context: Context
     messages: int = 40
     characters: int = 1_200
     after: str = ""
     summary: bool = False
+    known: frozenset[str] = frozenset()

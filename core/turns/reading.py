@@ -42,7 +42,9 @@ class RoomReader:
         if settings.context is Context.OFF:
             return NOTHING_SAID
         summary = asks_for_summary(question.text)
-        reach = Reach(settings.context, after="" if summary else _read_before(turn, history), summary=summary)
+        known = _known(turn)
+        after = "" if summary else _read_before(turn, history)
+        reach = Reach(settings.context, after=after, summary=summary, known=_in(history))
         if summary:
             reach = replace(reach, messages=SUMMARY_MESSAGES)
         try:
@@ -56,7 +58,6 @@ class RoomReader:
         except Exception:
             log.exception("turn %s: reading what was said around it failed", question.id)
             found = Surroundings(gaps=frozenset({Gap.TIME}))
-        known = _known(turn)
         messages = [each for each in found.messages if each.id not in known and each.text.strip()]
         gaps = found.gaps | ({Gap.MORE} if len(messages) > reach.messages else frozenset())
         return Surroundings(
@@ -99,7 +100,11 @@ def _known(turn: Turn) -> set[str]:
     question = turn.question
     replaced = question.replaces.messages if question.replaces else ()
     own = (question.message, *(each.message for each in turn.also), *turn.progress.messages, *replaced)
-    return {*own, *(message for each in turn.history for message in each.messages)}
+    return {*own, *_in(turn.history)}
+
+
+def _in(history: Iterable[Exchange]) -> frozenset[str]:
+    return frozenset(message for each in history for message in each.messages)
 
 
 def _gap(error: PlatformError) -> Gap:

@@ -119,13 +119,19 @@ class Info:
         return self._page(self._between(found, args)[::-1], args)
 
     def replies(self, args: Args) -> Json:
-        """conversations.replies: a root and its replies, oldest first."""
+        """conversations.replies: a root and its replies, oldest first. As Slack was seen to do (simstudioai/sim#4934),
+        a page from `oldest` on begins with the root all the same."""
         channel = self._ws.joined(args.text("channel"))
         self._require(channel, "history")
         found = self._ws.messages[channel.id].get(args.needed("ts"))
         if not found:
             raise SlackRefusal("thread_not_found")
-        return self._page(self._between(self._ws.thread(channel.id, found.thread_ts or found.ts), args), args)
+        thread = self._ws.thread(channel.id, found.thread_ts or found.ts)
+        page = self._page(self._between(thread, args), args)
+        first = [self._events.json(each) for each in thread[:1] if not each.thread_ts]
+        if not args.has("oldest") or first == page["messages"][:1]:
+            return page
+        return page | {"messages": [*first, *page["messages"]]}
 
     def react(self, args: Args) -> Json:
         """reactions.add."""

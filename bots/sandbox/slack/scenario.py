@@ -6,7 +6,7 @@ from dataclasses import replace
 from bots.sandbox.slack.events import Events
 from bots.sandbox.slack.people import InteractionResult, SlackPeople, Submission
 from bots.sandbox.slack.state import Workspace
-from bots.sandbox.slack.values import SlackChannel, SlackFile, SlackMessage, SlackUser, View
+from bots.sandbox.slack.values import Json, SlackChannel, SlackFile, SlackMessage, SlackUser, View
 
 
 class Crowd:
@@ -19,9 +19,11 @@ class Crowd:
 
     # --- people and places ---
 
-    def add_user(self, name: str, *, admin: bool = False, owner: bool = False, team: str = "") -> str:
+    def add_user(
+        self, name: str, *, admin: bool = False, owner: bool = False, team: str = "", guest: bool = False
+    ) -> str:
         """Add somebody to the workspace, or from the workspace `team` through Slack Connect. Returns the user's id."""
-        return self._ws.add_person(SlackUser(self._ws.new_id("U"), name, admin, owner, team=team))
+        return self._ws.add_person(SlackUser(self._ws.new_id("U"), name, admin, owner, team=team, guest=guest))
 
     def add_bot(self, name: str) -> str:
         """Add another app's bot to the workspace. Returns its user id."""
@@ -83,6 +85,7 @@ class Crowd:
         as_both: bool = True,
         mention_first: bool = True,
         dm_mention: bool = False,
+        attachments: Iterable[Json] = (),
     ) -> SlackMessage:
         """Somebody writes a message. `text` is as typed (`@nebula hi`), `thread` is the ts of the root.
 
@@ -90,12 +93,16 @@ class Crowd:
         """
         stamp = self._ws.new_ts() if edited else ""
         fresh = SlackMessage("", channel, user, thread_ts=thread, client_msg_id=client_msg_id, edited=stamp)
+        fresh = replace(fresh, attachments=tuple(attachments))
         return self._people.say(fresh, text, files, as_both, mention_first, dm_mention)
 
-    async def bot_says(self, bot: str, channel: str, text: str, thread: str = "") -> SlackMessage:
+    async def bot_says(
+        self, bot: str, channel: str, text: str, thread: str = "", *, attachments: Iterable[Json] = ()
+    ) -> SlackMessage:
         """Another bot (see `add_bot`) writes a message, with bot_id and subtype bot_message."""
         bot_id = self._ws.person(bot).bot_id
         fresh = SlackMessage("", channel, bot, bot_id, thread_ts=thread, subtype="bot_message")
+        fresh = replace(fresh, attachments=tuple(attachments))
         return self._people.say(fresh, text, (), True, True, False)
 
     async def edit(self, user: str, channel: str, ts: str, text: str) -> SlackMessage:

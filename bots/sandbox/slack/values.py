@@ -17,6 +17,7 @@ class SlackUser:
     owner: bool = False
     bot_id: str = ""
     team: str = ""  # "" for ours
+    guest: bool = False  # sees only the channels that they are in
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class SlackMessage:
     `shown` is the Markdown that a person reads; `pings` are those that a client would act on; `unfurls` says whether
     link previews were left on; `only_for` names the one person who sees an ephemeral message; `edits` counts updates,
     and `edited` says whether people see the "(edited)" label; `streaming` is "", in_progress or completed; `metadata`
-    is what the app attached for apps.
+    is what the app attached for apps; `attachments` are cards and forwarded messages.
     """
 
     ts: str
@@ -80,6 +81,7 @@ class SlackMessage:
     only_for: str = ""
     streaming: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    attachments: tuple[Json, ...] = ()
 
     @property
     def buttons(self) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ def user_json(ws: Workspace, person: SlackUser) -> Json:
         "is_admin": person.admin or person.owner,
         "is_owner": person.owner,
         "is_primary_owner": False,
-        "is_restricted": False,
+        "is_restricted": person.guest,
         "is_ultra_restricted": False,
         "is_bot": bool(person.bot_id),
         "is_app_user": False,
@@ -102,6 +102,8 @@ def message_json(ws: Workspace, message: SlackMessage, base: str) -> Json:
         body["bot_profile"] = bot_json(ws)
     if message.blocks:
         body["blocks"] = list(message.blocks)
+    if message.attachments:
+        body["attachments"] = list(message.attachments)
     if message.client_msg_id:
         body["client_msg_id"] = message.client_msg_id
     if message.files:

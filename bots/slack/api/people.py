@@ -94,6 +94,24 @@ class People:
         person = await self._users.get(user, NAMES_MAX_AGE_SECONDS, USERS.authors) or {}
         return person.get("is_bot") is False
 
+    async def may_read(self, users: Iterable[str], channel: str) -> bool:
+        """Return whether Slack says that these people may read this channel: all are full members of the workspace, and
+        it is a public channel, which we are in. What is unknown is not yes."""
+        info, *people = await asyncio.gather(
+            self._channels.get(channel, RIGHTS_MAX_AGE_SECONDS, CHANNELS.authors),
+            *(self._users.get(user, NAMES_MAX_AGE_SECONDS, USERS.authors) for user in dict.fromkeys(users)),
+        )
+        public = info and info.get("is_channel") is True and info.get("is_private") is False
+        return bool(public and info and info.get("is_member") is True) and all(map(self._full_member, people))
+
+    def _full_member(self, person: Mapping[str, Any] | None) -> bool:
+        limited = ("is_restricted", "is_ultra_restricted", "is_bot", "deleted")
+        return (
+            bool(person)
+            and not _external(person or {}, (), self._me)
+            and all((person or {}).get(each) is False for each in limited)
+        )
+
     async def rights(self, user: str, place: Place) -> Rights:
         """Return what this person may change in this place.
 

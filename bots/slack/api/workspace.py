@@ -81,11 +81,13 @@ class Identity:
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Time limits in seconds. `names`: how long lookups of names may delay a question, which then proceeds without
-    names. `rights`: how long those of rights may delay a command, which is then refused. `form`: how long a submitted
-    form waits for its outcome before it closes without (docs.slack.dev/surfaces/modals); a lookup of a name before it
-    may already have taken a second."""
+    names. `room`: how long a question waits for what was said around it, without the names there. `rights`: how long
+    those of rights may delay a command, which is then refused. `form`: how long a submitted form waits for its outcome
+    before it closes without (docs.slack.dev/surfaces/modals); a lookup of a name before it may already have taken a
+    second."""
 
     names: float = 1.0
+    room: float = 3.5
     rights: float = 1.0
     form: float = 1.7
 

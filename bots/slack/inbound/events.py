@@ -17,6 +17,8 @@ from core.text import one_line
 # Subtypes of messages that people write; all others are edits, joins, other apps and so on
 # (docs.slack.dev/reference/events/message).
 _WRITTEN = ("file_share", "thread_broadcast", "me_message")
+# What bots write, besides.
+_BY_BOTS = "bot_message"
 # Forwarded messages and files that we look at; Slack's own client sends one of the former and ten of the latter.
 _MOST_SHARED, _MOST_FILES = 5, 20
 
@@ -97,7 +99,7 @@ def raw_question(event: Mapping[str, Any], me: Identity, *, mentioned: bool = Tr
     if user in (me.user, "USLACKBOT") or (app and app == me.bot):
         return None
     text = _words(event)
-    if mentioned and kind == "message" and not where.direct and not _mentions(text, me):
+    if mentioned and kind == "message" and not where.direct and not mentions(text, me):
         return None
     shared = [each for each in _list(event, "attachments") if isinstance(each, dict) and each.get("is_share")]
     shared = shared[:_MOST_SHARED]
@@ -110,6 +112,26 @@ def raw_question(event: Mapping[str, Any], me: Identity, *, mentioned: bool = Tr
     return RawQuestion(turn, where, user, text, ts, _attachments(files), whose, bool(app), shown_name(profile))
 
 
+def is_said(message: Mapping[str, Any]) -> bool:
+    """Return whether somebody wrote this message; others say that people join, that a file was pinned, and so on."""
+    subtype = message.get("subtype")
+    return (subtype is None or subtype in (*_WRITTEN, _BY_BOTS)) and not message.get("hidden")
+
+
+def content(message: Mapping[str, Any]) -> str:
+    """Return all that people see of a message, in markup: its text, what is attached, and the names of its files.
+
+    Apps write in blocks or attachments, and then only the beginning, or nothing, in the text.
+    """
+    text = _words(message)
+    if message.get("bot_id"):
+        text = max(text, text_of(message.get("blocks")), key=len)
+    attached = [each for each in _list(message, "attachments") if isinstance(each, dict)][:_MOST_SHARED]
+    files = [each for part in (message, *attached) for each in _list(part, "files") if isinstance(each, dict)]
+    names = [f"[{escape(each.name)}]" for each in _attachments(files)]
+    return "\n\n".join(filter(None, (text, *map(_attached, attached), *map(_snippet, files), " ".join(names))))
+
+
 def _edited(event: Mapping[str, Any], new: Mapping[str, Any], old: Mapping[str, Any], me: Identity) -> Edited | None:
     """Return a text change if the old or new text is for us; link previews and replies change messages too."""
     now, before = _words(new), _words(old)
@@ -117,8 +139,8 @@ def _edited(event: Mapping[str, Any], new: Mapping[str, Any], old: Mapping[str, 
     raw = raw_question({**new, **where}, me, mentioned=False)
     if raw is None or now == before:
         return None
-    asks = raw.place.direct or _mentions(now, me)
-    return Edited(raw, asks) if asks or _mentions(before, me) else None
+    asks = raw.place.direct or mentions(now, me)
+    return Edited(raw, asks) if asks or mentions(before, me) else None
 
 
 def _deleted(event: Mapping[str, Any], old: Mapping[str, Any], ts: Any, me: Identity) -> Deleted | None:
@@ -127,7 +149,7 @@ def _deleted(event: Mapping[str, Any], old: Mapping[str, Any], ts: Any, me: Iden
     except ValueError:
         return None
     ours = old.get("user") == me.user or (me.bot and old.get("bot_id") == me.bot)
-    return Deleted(where, message) if where.direct or ours or _mentions(_words(old), me) else None
+    return Deleted(where, message) if where.direct or ours or mentions(_words(old), me) else None
 
 
 def _place(event: Mapping[str, Any], message: Mapping[str, Any], me: Identity) -> Place:
@@ -140,7 +162,8 @@ def _place(event: Mapping[str, Any], message: Mapping[str, Any], me: Identity) -
     return replace(found, direct=found.direct or event.get("channel_type") == "im")
 
 
-def _mentions(text: str, me: Identity) -> bool:
+def mentions(text: str, me: Identity) -> bool:
+    """Return whether a text in Slack's markup mentions us."""
     return re.search(rf"<@{re.escape(me.user)}[|>]", text) is not None
 
 
@@ -156,6 +179,17 @@ def _forwarded(share: Mapping[str, Any]) -> str:
     text = string(share.get("text")) or words or string(share.get("fallback"))
     author = one_line(string(share.get("author_name")))
     return quoted(f"Forwarded message from {author}" if author else "Forwarded message", text) if text else ""
+
+
+def _attached(attachment: Mapping[str, Any]) -> str:
+    """Return what is attached to a message (docs.slack.dev/messaging: attachments): another message, or a card."""
+    if attachment.get("is_share") or attachment.get("is_msg_unfurl"):
+        return _forwarded(attachment)
+    fields = [each for each in _list(attachment, "fields") if isinstance(each, dict)]
+    rows = [": ".join(filter(None, (string(each.get("title")), string(each.get("value"))))) for each in fields]
+    card = [string(attachment.get(field)) for field in ("pretext", "title", "text")]
+    words = "\n".join(filter(None, (*card, *rows)))
+    return words or text_of(attachment.get("blocks")) or string(attachment.get("fallback"))
 
 
 def _snippet(file: Mapping[str, Any]) -> str:

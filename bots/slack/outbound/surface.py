@@ -1,7 +1,8 @@
 """The surface of one reply in Slack: posts, edits and deletes its messages."""
 
 import logging
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,6 +38,8 @@ _UNSUPPORTED = "unsupported type: {}"
 UNCLEAR_TRIES = 5
 # Marks a message as part of a reply (docs.slack.dev/messaging/message-metadata).
 _MARK = "nebula_reply"
+_ANSWER = re.compile(r"slack/[^/]+/[^/]+/([0-9]{1,12}[.][0-9]{1,9})(?:[#.+][^/]*)?")  # the name of its turn
+_SMALL_PRINT_BLOCKS = frozenset({"context", "actions", "context_actions"})
 # Small print in a channel, where replies grow side by side: what a message belongs to. The first is the longer one.
 _REPLIES, _CONTINUES = "In reply to <{}|this question>", "Continues <{}|this message>"
 _ANY = "1700000000.000000"  # a ts; all have this length
@@ -338,3 +341,16 @@ class SlackSurface:
             await self.send_ephemeral(sentence)
         except PlatformError as error:
             log.info("Slack: could not tell a person that their question is waiting: %s", error)
+
+
+def answered_question(message: Mapping[str, Any]) -> str | None:
+    """Return the ts of the question that a message of ours answers, None for a message that is not part of a reply; ""
+    if the reply is only a notice, or the question has no message."""
+    metadata = message.get("metadata")
+    if not isinstance(metadata, dict) or metadata.get("event_type") != _MARK:
+        return None
+    payload, shown = metadata.get("event_payload"), message.get("blocks")
+    kinds = {each.get("type") for each in shown if isinstance(each, dict)} if isinstance(shown, list) else set()
+    turn = payload.get("turn") if isinstance(payload, dict) else None
+    found = _ANSWER.fullmatch(turn) if isinstance(turn, str) and kinds - _SMALL_PRINT_BLOCKS else None
+    return found[1] if found else ""

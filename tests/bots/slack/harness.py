@@ -37,7 +37,7 @@ T = TypeVar("T")
 RETRIES = (0.05,) * 10_000
 
 # For a bot whose Slack has no deadlines.
-ENDLESS = Patience(names=HANG_SECONDS, rights=HANG_SECONDS, form=HANG_SECONDS)
+ENDLESS = Patience(names=HANG_SECONDS, room=HANG_SECONDS, rights=HANG_SECONDS, form=HANG_SECONDS)
 # The calls that change the screen.
 DRAWING = {"chat.postMessage", "chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream"}
 
@@ -90,9 +90,11 @@ class SlackRoom:
         """From now on answers come as fast as possible."""
         self.nebula.pace, self.nebula.between = 0, None
 
-    def person(self, name: str, *, admin: bool = False, owner: bool = False, team: str = "") -> str:
+    def person(
+        self, name: str, *, admin: bool = False, owner: bool = False, team: str = "", guest: bool = False
+    ) -> str:
         """Add a person, perhaps from another `team`; return the id."""
-        self.people[name] = self.slack.add_user(name, admin=admin, owner=owner, team=team)
+        self.people[name] = self.slack.add_user(name, admin=admin, owner=owner, team=team, guest=guest)
         return self.people[name]
 
     def open(self, name: str, creator: str = "ann", *, private: bool = False, bot_in: bool = True) -> str:
@@ -296,7 +298,7 @@ async def process(
     ):
         timing = {"lease_seconds": lease, "inbox_limit": inbox, "drain_seconds": 2}
         limiter = _Hasty() if hasty else None
-        bot = assemble(values.core.model_copy(update=timing), redis, model, [platform], limiter)
+        bot = assemble(values.core.model_copy(update=timing), redis, model, [platform], limiter, reading=HANG_SECONDS)
         platform.share(bot.limiter)
         room.dispatcher, runner = dispatcher(bot.dispatcher), bot.runner
         async with runner.open(), asyncio.TaskGroup() as group:

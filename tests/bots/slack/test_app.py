@@ -196,7 +196,7 @@ async def test_two_mentions_in_one_second_are_answered_in_order(redis_url: str) 
             await room.say("ann", "#general", f"@nebula {text}", root.ts)
         await room.answered("#general", "answer 2", root.ts)
         await room.quiet()
-        assert room.shown("#general", root.ts) == ["answer 1", "answer 2"]
+        assert [each.rpartition("\n")[2] for each in room.shown("#general", root.ts)] == ["answer 1", "answer 2"]
         asked = [request.messages[-1].content for request in room.nebula.requests]
         assert "what does @bob think of @eve?" in asked[0]
         assert "and you?" in asked[1]

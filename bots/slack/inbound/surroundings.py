@@ -1,0 +1,306 @@
+"""Reads what was said around a question in Slack: its thread, its channel's newest messages, and what it links to."""
+
+import asyncio
+import math
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from bots.slack.api.client import Web
+from bots.slack.api.lookups import CallBudget
+from bots.slack.api.people import People, shown_name
+from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
+from bots.slack.inbound.events import content, is_said, mentions
+from bots.slack.inbound.payloads import Json, nested, string
+from bots.slack.inbound.text import IncomingText
+from bots.slack.outbound.surface import answered_question
+from core.domain.errors import Forbidden, Gone, PlatformError
+from core.domain.options import Context
+from core.domain.question import Question
+from core.domain.surroundings import Gap, Reach, Role, Said, Surroundings
+
+# Slack allows 50 calls a minute (Tier 3) of each method; others find replies and missed questions. It advises 200
+# messages in one, and allows 1,000 (docs.slack.dev/reference/methods/conversations.replies).
+CALLS, PAGE, LARGE_PAGE = 40, 200, 1_000
+# A thread is read from its oldest message on (same page): so many calls may look for the newest of a long one.
+MAX_CALLS = 4
+# Of a message, so many times as much is read as is shown: markup is longer than words.
+_MARKUP = 4
+MAX_LINKS = 3
+# A link to a message (docs.slack.dev/reference/methods/chat.getPermalink).
+_LINK = re.compile(
+    r"https://[a-z0-9-]+(?:\.enterprise)?\.slack(?:-gov)?\.com/archives/([CDG][A-Z0-9]{1,40})/p(\d{10})(\d{6})"
+    r"(?:\?([\w.=&;-]{1,200}))?"
+)
+_TS = re.compile(r"\d{1,12}\.\d{1,9}")
+_HISTORY = ("channels:history", "groups:history", "mpim:history")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Messages as Slack returns them, oldest first, and what is missing."""
+
+    messages: tuple[Json, ...] = ()
+    gaps: frozenset[Gap] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One page of a conversation. `more`: there are newer messages in a thread, or older ones in a channel."""
+
+    messages: tuple[Json, ...]
+    more: bool
+
+
+class SlackSurroundings:
+    """Reads them in time: what Slack has not said by then is missing, and named as a gap."""
+
+    def __init__(
+        self,
+        web: Web,
+        me: Identity,
+        people: People,
+        incoming_text: IncomingText,
+        capabilities: Capabilities,
+        replies: CallBudget,
+        history: CallBudget,
+        patience: Patience = PATIENCE,
+    ) -> None:
+        """`replies`, `history`: the calls of conversations.replies and conversations.history, `CALLS` of each."""
+        self._client, self._call, self._me, self._people = web.client, web.call, me, people
+        self._incoming_text, self._capabilities, self._patience = incoming_text, capabilities, patience
+        self._replies, self._history = replies, history
+
+    async def around(self, question: Question, reach: Reach) -> Surroundings:
+        """Return what was said around a question; raises nothing of Slack's."""
+        async with asyncio.TaskGroup() as group:
+            thread = group.create_task(self._thread(question, reach))
+            channel = group.create_task(self._channel(question, reach))
+            linked = group.create_task(self._linked(question))
+        found, others, links = thread.result(), channel.result(), linked.result()
+        left = reach.messages - len(found.messages)
+        room = {each["ts"]: each for each in others.messages[max(0, len(others.messages) - left) :] if left > 0}
+        room |= {each["ts"]: each for each in found.messages}
+        around = [room[ts] for ts in sorted(room, key=float)]
+        said = await self._said([*around, *links.messages], reach)
+        return Surroundings(said[: len(around)], said[len(around) :], found.gaps | others.gaps | links.gaps)
+
+    async def _thread(self, question: Question, reach: Reach) -> _Found:
+        """The thread at hand up to the question: all of it, or what came since it was read for an earlier one."""
+        place = question.place
+        if not place.thread or place.direct:
+            return _Found()
+        pages: list[_Page] = []
+        gaps = await self._tried(lambda: self._read_thread(question, reach, pages))
+        page = max(pages, key=_reaches, default=_Page((), False))
+        messages = page.messages
+        first = pages[0].messages[:1] if pages else ()
+        if first and first != messages[:1] and first[0]["ts"] == place.thread:
+            messages = first + messages
+        begin = max((_ts(each) for each in messages if each["ts"] in reach.known and not self._ours(each)), default=0.0)
+        kept = self._apart_from_dialogue(
+            [each for each in messages if reach.summary or _ts(each) > begin], reach, until=question.message
+        )
+        cut = len(kept) > reach.messages
+        if cut:  # the message that all others reply to says what they are about
+            root = kept[:1] if kept[0]["ts"] == place.thread else []
+            kept = [*root, *kept[len(kept) - reach.messages + len(root) :]]
+        skipped = page.more or (page.messages and _ts(page.messages[0]) > _ts(pages[0].messages[-1]))
+        return _Found(tuple(kept), gaps | ({Gap.MORE} if cut or (skipped and kept) else frozenset()))
+
+    async def _read_thread(self, question: Question, reach: Reach, pages: list[_Page]) -> None:
+        """Read the thread's newest messages. Slack lists a thread from its beginning; of one that takes too many pages
+        we guess from when on its newest messages fit into one."""
+        place, latest = question.place, question.message or None
+
+        async def page(oldest: str) -> _Page:
+            read = await self._page(
+                self._replies,
+                self._client.conversations_replies,
+                channel=place.channel,
+                ts=place.thread,
+                oldest=oldest or None,
+                latest=latest,
+                limit=LARGE_PAGE if pages else PAGE,
+                include_all_metadata=True,
+            )
+            messages = sorted(read.messages, key=_ts)
+            if oldest:  # each page may begin with the thread's first message
+                messages = [each for each in messages if _ts(each) > float(oldest)]
+            return _Page(tuple(messages), read.more)
+
+        pages.append(first := await page(reach.after if _TS.fullmatch(reach.after) else ""))
+        replies = first.messages[0].get("reply_count") if first.messages else None
+        if not isinstance(replies, int) or replies < (MAX_CALLS - 1) * LARGE_PAGE:
+            while pages[-1].more and pages[-1].messages and len(pages) < MAX_CALLS:
+                further = await page(pages[-1].messages[-1]["ts"])
+                pages.append(_Page(pages[-1].messages + further.messages, further.more and bool(further.messages)))
+            return
+        end = float(latest) if latest else _latest(first.messages)
+        few, many = 0.0, max(0.0, end - _ts(first.messages[-1]))  # seconds that hold too few or too many messages
+        seconds = many * LARGE_PAGE / 2 / replies
+        while first.more and len(pages) < MAX_CALLS:
+            pages.append(newest := await page(f"{end - seconds:.6f}"))
+            if newest.more:
+                many = seconds
+            elif len(newest.messages) >= min(reach.messages, PAGE // 4):
+                return
+            else:
+                few = seconds
+            seconds = math.sqrt(few * many) if few else many / 8
+
+    async def _channel(self, question: Question, reach: Reach) -> _Found:
+        """The channel's newest messages since our last answer there."""
+        place = question.place
+        if reach.context is not Context.ROOM or place.direct:
+            return _Found()
+        pages: list[_Page] = []
+
+        async def read() -> None:
+            after = reach.after if not place.thread and _TS.fullmatch(reach.after) else None
+            pages.append(
+                await self._page(
+                    self._history,
+                    self._client.conversations_history,
+                    channel=place.channel,
+                    oldest=after,
+                    latest=question.message or None,
+                    limit=min(PAGE, reach.messages + 10),  # some are left out
+                    include_all_metadata=True,
+                )
+            )
+
+        gaps = await self._tried(read)
+        page = pages[0] if pages else _Page((), False)
+        messages = sorted(page.messages, key=_ts)
+        begin = max((_ts(each) for each in messages if self._is_answered(each, reach)), default=0.0)
+        kept = self._apart_from_dialogue(
+            [each for each in messages if reach.summary or _ts(each) > begin], reach, until=question.message
+        )
+        more = len(kept) > reach.messages or (page.more and not begin and bool(kept))
+        return _Found(tuple(kept[-reach.messages :]), gaps | ({Gap.MORE} if more else frozenset()))
+
+    async def _linked(self, question: Question) -> _Found:
+        """The messages that the question links to, where those who ask may read them."""
+        links = list(dict.fromkeys(match.groups() for match in _LINK.finditer(question.text)))[:MAX_LINKS]
+        found = await asyncio.gather(*(self._link(question, *each) for each in links))
+        messages = {(each["ts"]): each for part in found for each in part.messages}
+        return _Found(tuple(messages.values()), frozenset().union(*(part.gaps for part in found)))
+
+    async def _link(self, question: Question, channel: str, seconds: str, fraction: str, query: str | None) -> _Found:
+        """The message behind one link: of this channel, or of a public one that everybody who asks can open."""
+        ts, found = f"{seconds}.{fraction}", list[Json]()
+        root = next(iter(parse_qs(query or "").get("thread_ts", ())), "")
+
+        async def read() -> None:
+            if channel != question.place.channel:
+                askers = (question.author.id, *question.others)
+                if question.author.external or not await self._people.may_read(askers, channel):
+                    raise Forbidden("a link leads to a message that not everybody who asks may be able to read")
+            page = await self._page(
+                self._replies,
+                self._client.conversations_replies,
+                channel=channel,
+                ts=root if _TS.fullmatch(root) else ts,
+                oldest=ts,
+                latest=ts,
+                inclusive=True,
+                limit=10,  # the first message of a thread may come along
+            )
+            found.extend(each for each in page.messages if each["ts"] == ts and is_said(each))
+
+        gaps = await self._tried(read)
+        return _Found(tuple(found), gaps - {Gap.GONE})
+
+    async def _tried(self, read: Callable[[], Awaitable[None]]) -> frozenset[Gap]:
+        """Read in time; return what is missing all the same."""
+        if not any(map(self._capabilities.granted, _HISTORY)):
+            return frozenset({Gap.PERMISSION})
+        try:
+            async with asyncio.timeout(self._patience.room):
+                await read()
+        except Gone:
+            return frozenset({Gap.GONE})
+        except Forbidden:
+            return frozenset({Gap.PERMISSION})
+        except (PlatformError, TimeoutError):
+            return frozenset({Gap.TIME})
+        return frozenset()
+
+    async def _page(self, budget: CallBudget, method: Callable[..., Any], **arguments: Any) -> _Page:
+        """Make one call, if one is free now. Raises PlatformError."""
+        answer = await budget.call(CALLS, lambda: self._call(method(**arguments)))
+        listed = answer.get("messages")
+        messages = {
+            each["ts"]: each
+            for each in (listed if isinstance(listed, list) else ())
+            if isinstance(each, dict) and _TS.fullmatch(string(each.get("ts")))
+        }
+        return _Page(tuple(messages.values()), bool(answer.get("has_more")))
+
+    def _apart_from_dialogue(self, messages: Sequence[Json], reach: Reach, until: str) -> list[Json]:
+        """The messages without questions to us and our replies: the history has them, or has to forget them."""
+        replied = {each["ts"]: answered_question(each) for each in messages if self._ours(each)}
+        asked = {question for question in replied.values() if question}
+        return [
+            each
+            for each in messages
+            if is_said(each)
+            and each["ts"] not in reach.known
+            and each["ts"] not in asked
+            and replied.get(each["ts"]) is None
+            and (not until or _ts(each) < float(until))
+        ]
+
+    def _is_answered(self, message: Json, reach: Reach) -> bool:
+        """Whether this message of a channel is a question that we answered, or our answer."""
+        users = message.get("reply_users")
+        replied = isinstance(users, list) and self._me.user in users and mentions(content(message), self._me)
+        return message["ts"] in reach.known or replied or (self._ours(message) and bool(answered_question(message)))
+
+    def _ours(self, message: Json) -> bool:
+        return message.get("user") == self._me.user or bool(self._me.bot and message.get("bot_id") == self._me.bot)
+
+    async def _said(self, messages: Sequence[Json], reach: Reach) -> tuple[Said, ...]:
+        """The messages in words, with names."""
+        texts = [content(each)[: _MARKUP * reach.characters] for each in messages]
+        users = [string(each.get("user")) for each in messages if not _given_name(each)]
+        names, words = await self._incoming_text.read_all(texts, filter(None, users))
+        return tuple(
+            Said(
+                each["ts"],
+                _given_name(each) or names.get(string(each.get("user")), "") or string(each.get("user")) or "?",
+                self._role(each),
+                _ts(each),
+                text,
+            )
+            for each, text in zip(messages, words, strict=True)
+        )
+
+    def _role(self, message: Json) -> Role:
+        if self._ours(message):
+            return Role.US
+        return Role.BOT if message.get("bot_id") or message.get("subtype") == "bot_message" else Role.PERSON
+
+
+def _reaches(page: _Page) -> tuple[float, int]:
+    """How new its newest message is, and how many there are."""
+    return (_ts(page.messages[-1]) if page.messages else 0.0, len(page.messages))
+
+
+def _given_name(message: Json) -> str:
+    """The author's name, if the message itself says it."""
+    profile = shown_name(nested(message, "bot_profile")) or shown_name(nested(message, "user_profile"))
+    return string(message.get("username")) or profile
+
+
+def _latest(messages: Iterable[Json]) -> float:
+    """When the newest reply of the thread was written, as far as its messages say."""
+    times = [string(each.get("latest_reply")) or each["ts"] for each in messages]
+    return max((float(each) for each in times if _TS.fullmatch(each)), default=0.0) + 1e-6
+
+
+def _ts(message: Json) -> float:
+    return float(message["ts"])
