@@ -149,7 +149,7 @@ class _Reading:
         size, seen = min(PAGE, wanted + _MORE), channel == self._home and self._question.message
         for number in range(1 + -(-wanted // PAGE)):
             page = await self._history.before(channel, before, size)
-            if not page and not number and (seen or self._view.history is False):
+            if not page and not number and (seen if self._view.history is None else not self._view.history):
                 # Not even the question: Discord shows an empty list to those who may not read the history.
                 self.gaps.add(Gap.PERMISSION)
                 return

@@ -463,6 +463,7 @@ class TestTroubles:
         denied = Permission.READ_MESSAGE_HISTORY
         rules = Overwrite(here.guild.id, deny=denied), Overwrite(here.me.id, deny=denied)
         here.discord.overwrite(here.place(GENERAL), *rules)
+        await here.answered("ann", RANDOM, "@nebula hello", "Hi.")  # by now the bot knows of it
         for question in (
             await here.say("ann", GENERAL, "explain", reply_to=other),
             await here.say("ann", thread, "so?"),
