@@ -68,14 +68,16 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.commands", "core.markdown", "core.pauses"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect"),
     },
+    "bots.discord.room": {"core.domain", "core.text", "bots.discord.api", "bots.discord.dialect"},
     "bots.discord.inbound": {
-        *("core.domain", "core.commands", "core.inbound", "core.settings", "bots.proxy"),
+        *("core.domain", "core.commands", "core.inbound", "core.settings", "bots.proxy", "bots.discord.room"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect", "bots.discord.outbound"),
     },
     "bots.discord.config": {"core.settings", "bots.adapter"},
     "bots.discord.app": {
         *("core.domain", "core.inbound", "core.ratelimit", "core.settings", "bots.discord.config"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
+        "bots.discord.room",
     },
     "bots.console": {
         *("core.domain", "core.commands", "core.settings", "core.store", "core.text"),
@@ -133,7 +135,7 @@ DOORS: dict[str, set[str]] = {
     "slack_sdk": {"bots.slack.api", "bots.slack.inbound", "bots.slack.app"},
     "discord": {
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
-        "bots.discord.app",
+        *("bots.discord.room", "bots.discord.app"),
     },
     "rich": {"bots.console", "bots.sandbox.terminal"},
     "prompt_toolkit": {"bots.console", "bots.sandbox.terminal"},

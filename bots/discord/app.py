@@ -14,7 +14,7 @@ from bots.discord.api.http import Http
 from bots.discord.api.library_log import in_one_sentence
 from bots.discord.api.limits import LIMITS, Limits
 from bots.discord.api.names import NAME
-from bots.discord.api.private_api import hide_voice_warnings, use_addresses
+from bots.discord.api.private_api import hide_voice_warnings, request_content, use_addresses
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import IdentifyQueue, Shard, shards_of
 from bots.discord.components.commands import register
@@ -25,7 +25,9 @@ from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.outbound.channel_surface import ChannelSurface
 from bots.discord.outbound.interaction_surface import InteractionSurface
 from bots.discord.outbound.reactions import Reactions
-from core.domain.conversation import Address
+from bots.discord.room.reader import Reader
+from bots.discord.room.said import GuildView
+from core.domain.conversation import Address, Place
 from core.domain.errors import PlatformError
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.ports import Connection, Surface
@@ -76,6 +78,13 @@ def invite_url(application_id: str | int) -> str:
     return discord.utils.oauth_url(int(application_id), permissions=_PERMISSIONS, scopes=scopes)
 
 
+def may_have_content(client: discord.Client) -> bool:
+    """Whether the application has the Message Content intent: approved, or switched on in the portal. Known after the
+    login (docs.discord.com, Application Flags)."""
+    flags = client.application_flags
+    return bool(flags) and (flags.gateway_message_content or flags.gateway_message_content_limited)
+
+
 class NeverConnected(Exception):
     """A client's first handshake failed; the message says why."""
 
@@ -97,7 +106,9 @@ class Discord:
         base = config.discord_api_url.rstrip("/")
         self._base, self._http = base, Http(base, self._token, limits)
         self._rest = Rest(self._http, limits)
-        self._reactions = Reactions(self._rest, limits)
+        self._reactions, self._reader = Reactions(self._rest, limits), Reader(self._rest)
+        self._own_id = ""
+        self._without_content = False  # Discord refused the intent, whatever the flags say
         self._shards = shards_of(config.discord_shards)
         self._clients: dict[Shard, GatewayClient] = {}  # the newest client of each shard
         self._ordering, self._queue = ArrivalOrder(), IdentifyQueue(len(self._shards))
@@ -115,16 +126,38 @@ class Discord:
         return surface
 
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
-        """What was said around a question."""
-        return Surroundings()
+        """What was said around a question, as far as Discord told it in time; never raises."""
+        return await self._reader.surroundings(question, reach, self._view(question.place))
+
+    def _view(self, place: Place) -> GuildView:
+        """What the connections know of a place."""
+        client = next((each for each in self._clients.values() if each.user), None)
+        own = self._own_id or (str(client.user.id) if client and client.user else "")
+        content = may_have_content(client) if client else None
+        guild = self._guild(place.workspace)
+        if guild is None:
+            return GuildView(own, content=content)
+        channel = guild.get_channel(int(place.channel))
+        return GuildView(
+            own,
+            roles={str(role.id): role.name for role in guild.roles},
+            channels={str(each.id): each.name for each in (*guild.channels, *guild.threads)},
+            content=content,
+            history=channel.permissions_for(guild.me).read_message_history if channel else None,
+            forum=isinstance(channel, discord.ForumChannel) if channel else None,
+        )
 
     def _own_name(self, guild: str) -> str:
         """The bot's name in a guild, "" without a connection."""
-        for client in self._clients.values():
-            if found := client.get_guild(int(guild)) if guild.isdigit() else None:
-                return found.me.display_name
+        if found := self._guild(guild):
+            return found.me.display_name
         names = (client.user.display_name for client in self._clients.values() if client.user)
         return next(names, "")
+
+    def _guild(self, guild: str) -> discord.Guild | None:
+        """A guild as the gateway sent it; None if it is not known, or is none."""
+        found = (client.get_guild(int(guild)) for client in self._clients.values() if guild.isdigit())
+        return next((each for each in found if each), None)
 
     def connection(self) -> Connection:
         """The state of the gateway connection; not up before the gateway has sent the guilds."""
@@ -148,7 +181,8 @@ class Discord:
                 )
             except PlatformError:
                 raise WrongConfig((_REFUSALS[4004],)) from None
-        return NAME, str(me["id"])
+        self._own_id = str(me["id"])
+        return NAME, self._own_id
 
     async def run(self, dispatcher: Dispatcher) -> None:
         """Serve until cancelled, then leave the gateway within CLOSE_SECONDS.
@@ -183,7 +217,9 @@ class Discord:
             except discord.LoginFailure:
                 raise WrongConfig((_REFUSALS[4004],)) from None
             except discord.PrivilegedIntentsRequired:
-                raise WrongConfig((_REFUSALS[4014],)) from None
+                if not self._clients[shard].intents.message_content:
+                    raise WrongConfig((_REFUSALS[4014],)) from None
+                self._without_content, reason = True, "the Message Content intent is off now"
             except discord.ConnectionClosed as error:
                 if error.code in _REFUSALS:
                     raise WrongConfig((_REFUSALS[error.code],)) from None
@@ -203,12 +239,21 @@ class Discord:
     async def _serve(self, dispatcher: Dispatcher, shard: Shard) -> None:
         """Run one client from its login to its end."""
         client = GatewayClient(
-            dispatcher, self._http, self._ordering, self._managers, shard, self._queue, self._answer_seconds
+            dispatcher,
+            self._http,
+            self._ordering,
+            self._managers,
+            shard,
+            self._queue,
+            self._reader,
+            self._answer_seconds,
         )
         self._clients[shard] = client
         with in_one_sentence(client) as reconnects:
             try:
                 await client.login(self._token)
+                if may_have_content(client) and not self._without_content:
+                    request_content(client)
                 await self._queue.wait(client)
                 async with asyncio.TaskGroup() as group:
                     helpers = [

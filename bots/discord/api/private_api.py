@@ -70,6 +70,14 @@ def set_guild_timeout(client: discord.Client, seconds: float) -> None:
     client._connection.guild_ready_timeout = seconds
 
 
+def request_content(client: discord.Client) -> None:
+    """Ask the gateway for the Message Content intent, from the next sign-in on.
+
+    Without it, we would have to decide before `Client.login` learns from the application's flags whether we may.
+    """
+    client._connection._intents.message_content = True
+
+
 def channel_of(client: discord.Client, data: dict[str, Any]) -> Any:
     """The channel that a message's payload names, also one that the gateway did not announce.
 

@@ -15,6 +15,7 @@ from bots.discord.api.http import ApiResponse, File, Http
 from bots.discord.api.limits import LIMITS, Limits
 from core.domain.errors import Unreachable
 from core.domain.rates import RateLimitStatus
+from core.ratelimit.bucket import Permit
 from core.ratelimit.limiter import RateLimiter
 
 SUPPRESS_EMBEDS = 1 << 2  # message flag: no link previews
@@ -179,7 +180,7 @@ class Rest:
         if channel in self._typed:
             return
         self._typed[channel] = None
-        if permit := await self.limiter.ticket().attempt(self._all_calls):
+        if permit := await self.spare():
             async with permit:
                 await self._http.call("POST", f"/channels/{channel}/typing")
 
@@ -201,10 +202,24 @@ class Rest:
 
         The list is empty where the bot may not read the history.
         """
-        answer = await self._http.send("GET", f"/channels/{channel}/messages?limit={limit}&after={message}")
+        return await self._listed(f"/channels/{channel}/messages?limit={limit}&after={message}")
+
+    async def messages_before(
+        self, channel: str, message: int | None, limit: int
+    ) -> tuple[list[dict[str, Any]], RateLimitStatus | None]:
+        """Like `messages_after`, but the `limit` newest before an id; None: of all."""
+        before = "" if message is None else f"&before={message}"
+        return await self._listed(f"/channels/{channel}/messages?limit={limit}{before}")
+
+    async def _listed(self, path: str) -> tuple[list[dict[str, Any]], RateLimitStatus | None]:
+        answer = await self._http.send("GET", path)
         found = answer.json if isinstance(answer.json, list) else []
         messages = [each for each in found if isinstance(each, dict) and str(each.get("id", "")).isdigit()]
         return messages, answer.rate_limit
+
+    async def spare(self) -> Permit | None:
+        """A permit for one call, if one of the whole bot's is to spare."""
+        return await self.limiter.ticket().attempt(self._all_calls)
 
     async def member(self, guild: str, person: str) -> dict[str, Any]:
         """Return a person as a member of a guild."""
@@ -238,11 +253,23 @@ class Rest:
             raise Unreachable("Discord's answer is not a channel")
         return str(found["id"])
 
-    async def parent(self, channel: str) -> str:
-        """Return the channel that a thread belongs to; "" if `channel` is not a thread."""
+    async def channel(self, channel: str) -> dict[str, Any]:
+        """Return a channel or thread as Discord sends it."""
         found = await self._http.call("GET", f"/channels/{channel}")
         if not isinstance(found, dict) or "type" not in found:
             raise Unreachable("Discord's answer is not a channel")
+        return found
+
+    async def guild(self, guild: str) -> dict[str, Any]:
+        """Return a guild with its roles."""
+        found = await self._http.call("GET", f"/guilds/{guild}")
+        if not isinstance(found, dict) or "roles" not in found:
+            raise Unreachable("Discord's answer is not a guild")
+        return found
+
+    async def parent(self, channel: str) -> str:
+        """Return the channel that a thread belongs to; "" if `channel` is not a thread."""
+        found = await self.channel(channel)
         if found["type"] not in _THREADS and "thread_metadata" not in found:
             return ""
         if not found.get("parent_id"):

@@ -25,6 +25,7 @@ from bots.discord.inbound.people import UNCLEAR, Members, permissions_in, rights
 from bots.discord.inbound.reposts import Reposts
 from bots.discord.inbound.unreadable import UnreadableEvents
 from bots.discord.outbound.responses import Responses
+from bots.discord.room.reader import Reader
 from bots.proxy import proxy_for
 from core.commands.responses import Response
 from core.domain.conversation import Place, Rights
@@ -56,10 +57,11 @@ class GatewayClient(discord.Client):
         managers: Collection[str],
         shard: Shard,
         queue: IdentifyQueue,
+        reader: Reader,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         # Without the privileged intent, messages that mention the bot and direct messages still carry their content
-        # (docs.discord.com, Gateway, Message Content Intent).
+        # (docs.discord.com, Gateway, Message Content Intent). Only after the login we know whether we may have it.
         intents = discord.Intents.none()
         intents.guilds = intents.guild_messages = intents.dm_messages = True
         super().__init__(
@@ -75,7 +77,7 @@ class GatewayClient(discord.Client):
             shard_count=shard.count,
         )
         self.signed_in = asyncio.Event()
-        self._dispatcher, self._managers, self._queue = dispatcher, managers, queue
+        self._dispatcher, self._managers, self._queue, self._reader = dispatcher, managers, queue, reader
         rest = Rest(http)
         self._places, self._members = Places(rest), Members(rest)
         self._responses, self._ordering = Responses(rest), ordering
@@ -158,6 +160,7 @@ class GatewayClient(discord.Client):
     ) -> Response | None:
         author = await self._members.author(message)
         question = replace(question_of(message, place, author, me), overheard=overheard)
+        self._reader.heard(question.message, replies=message.reference is not None)
         if not self._dispatcher.is_command(question.text):
             self._reposts.asked(message, question)
         return await self._dispatcher.heard(question, lambda: self._rights(message, place))

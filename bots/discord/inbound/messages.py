@@ -16,8 +16,8 @@ from core.inbound.listening import Remark
 _QUESTIONS = (discord.MessageType.default, discord.MessageType.reply)
 # A mention of somebody at the beginning, behind marks and emoji alone.
 _TO_OTHER = re.compile(r"(?:[^\w<@]|<a?:\w{1,40}+:\d{1,20}+>)*+(?:<@[!&]?\d|@everyone\b|@here\b)")
-_QUOTED = 2000  # the most characters of a message that a question replies to
 _UNREADABLE = "In reply to a message by {name} that I can't read: Discord shows me only messages that mention me."
+_BARE = "(What about the message that I reply to?)"
 _UNPINGED = (
     "Discord does not show me a reply that doesn't ping me. Turn the @ of the reply on, mention me in it, or use /ask."
 )
@@ -67,14 +67,14 @@ def own_role(message: discord.Message) -> discord.Role | None:
 def question_of(message: discord.Message, place: Place, author: Author, me: discord.ClientUser) -> Question:
     """The question. It includes forwarded messages, whose text is in snapshots beside the message's own text.
 
-    The message that it replies to comes before it as a quotation, unless it is the bot's own: that is in the history.
+    The message that it replies to is no part of it, and so never stored: it is read when the question is answered.
     """
     files = [*message.attachments, *(file for each in message.message_snapshots for file in each.attachments)]
     said = _unaddressed(_text(message)[:MAX_TEXT_CHARACTERS], message, me)
     other = replied(message)
     if other is not None and other.author.id != me.id and not Dispatcher.is_command(said):
-        said = _quotation(other, said)
-    people = {str(user.id): user.display_name for each in (other, message) if each for user in _people(each)}
+        said = _replying(other, said)
+    people = {str(user.id): user.display_name for user in _people(message)}
     return Question(
         id=TurnId(f"{NAME}/{message.channel.id}/{message.id}"),
         place=place,
@@ -148,14 +148,12 @@ def _words(part: object) -> str:
     return "\n".join(text for text in (own, *map(_words, inner)) if text)
 
 
-def _quotation(other: discord.Message, said: str) -> str:
-    """The question with the message before it that it replies to."""
+def _replying(other: discord.Message, said: str) -> str:
+    """The question about a message that it replies to, if Discord does not show that message, or if that is all."""
+    if _text(other).strip() or other.attachments or other.stickers:
+        return said or _BARE
     name = " ".join(other.author.display_name.split())
-    text = _text(other).strip() or ", ".join(file.filename for file in other.attachments)
-    if not text:
-        return f"({_UNREADABLE.format(name=name)})\n\n{said}" if said else ""
-    short = text if len(text) <= _QUOTED else text[: _QUOTED - 1] + "…"
-    return "\n".join([f"In reply to {name}:", *(f"> {line}" for line in short.splitlines()), "", said]).strip()
+    return f"({_UNREADABLE.format(name=name)})\n\n{said}" if said else ""
 
 
 def _name(message: discord.Message, me: discord.ClientUser) -> str:

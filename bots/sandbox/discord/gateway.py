@@ -35,11 +35,11 @@ class Gateway:
 
     `latency`: the delay of each event, in seconds. `unsharded`: whether a client may identify without a shard.
     `spoiled`: how many of the next READY events lack their user. `away`: ids of guilds about which a client learns
-    nothing when it identifies, as in an outage of these guilds.
+    nothing when it identifies, as in an outage of these guilds. `privileged`: the intents that a client may ask for.
     """
 
     def __init__(self, world: DiscordWorld, wire: DiscordWire, token: str, privileged: Intent) -> None:
-        self._world, self._wire, self._token, self._privileged = world, wire, token, privileged
+        self._world, self._wire, self._token, self.privileged = world, wire, token, privileged
         self.url = ""
         self.latency = 0.0
         self.duplicate = 1
@@ -199,7 +199,7 @@ class Gateway:
         intents = data.get("intents")
         if not isinstance(intents, int) or intents & ~KNOWN_INTENTS:
             raise _Close(4013, "Invalid intent(s).")
-        if intents & Intent.PRIVILEGED & ~self._privileged:
+        if intents & Intent.PRIVILEGED & ~self.privileged:
             raise _Close(4014, "Disallowed intent(s).")
         session = Session(token_hex(16), Intent(intents), shard, shards, socket)
         socket.session = session
@@ -210,7 +210,7 @@ class Gateway:
             "guilds": [{"id": guild.id, "unavailable": True} for guild in guilds],
             "session_id": session.id,
             "resume_gateway_url": self.url,
-            "application": {"id": self._wire.application(flags=0)["id"], "flags": 0},
+            "application": {"id": self._wire.application(flags=0)["id"], "flags": self.privileged.flags},
         }
         if data.get("shard"):
             ready["shard"] = [shard, shards]

@@ -12,6 +12,8 @@ from bots.sandbox.discord.validation import ApiError, check_message, invalid
 from bots.sandbox.discord.values import (
     COMPONENTS_V2,
     LOADING,
+    REPLY,
+    STARTER,
     SUPPRESS_EMBEDS,
     SUPPRESS_NOTIFICATIONS,
     THREADS,
@@ -27,7 +29,6 @@ from bots.sandbox.discord.values import (
 from bots.sandbox.discord.wire import DiscordWire, emoji
 
 SETTABLE = SUPPRESS_EMBEDS | SUPPRESS_NOTIFICATIONS | COMPONENTS_V2
-REPLY = 19  # resources/message#message-object-message-types
 
 
 class Messages:
@@ -49,21 +50,21 @@ class Messages:
     ) -> DiscordMessage:
         """Store a message and send MESSAGE_CREATE. `interaction` changes the default of allowed_mentions.
 
-        `template` holds what a body can't: type, flags, interaction data, the only person who sees the message. A
-        template that is loading may be empty. Raises ApiError.
+        `template` holds what a body can't: type, flags, interaction data, the only person who sees the message; its id,
+        if it must have a certain one. A template that is loading may be empty. Raises ApiError.
         """
         base = template or DiscordMessage("", channel.id, author, "", 0.0)
         content = str(body.get("content") or "")
         embeds, components = tuple(body.get("embeds") or ()), tuple(body.get("components") or ())
         flags = int(body.get("flags") or 0) & SETTABLE | base.flags
         if not base.loading:
-            check_message(content, embeds, components, flags, len(files))
+            check_message(content, embeds, components, flags, len(files) + len(base.stickers) + bool(base.forwarded))
         reference, replied = self._reference(channel, body)
         allowed = body.get("allowed_mentions")
         live = self._mentions(content, components, allowed, interaction, replied)
         message = replace(
             base,
-            id=self._world.new_id(),
+            id=base.id or self._world.new_id(),
             channel=channel.id,
             guild=channel.guild,
             author=author,
@@ -115,6 +116,13 @@ class Messages:
         self._world.put(changed)
         self._tell("MESSAGE_UPDATE", changed)
         return changed
+
+    def start(self, thread: DiscordChannel, starter: DiscordMessage) -> None:
+        """Store the first message of a thread that was started from another one: it has no text, and refers to it."""
+        message = DiscordMessage(self._world.new_id(), thread.id, starter.author, "", time.time(), thread.guild)
+        message = replace(message, type=STARTER, reference=starter.id)
+        self._world.put(message)
+        self._tell("MESSAGE_CREATE", message)
 
     def touch(self, message: DiscordMessage) -> None:
         """Store a message after a change of flags or previews, and send MESSAGE_UPDATE."""

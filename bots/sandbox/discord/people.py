@@ -60,6 +60,7 @@ class DiscordPeople(DiscordPlaces):
         ping: bool = True,
         attachments: Sequence[DiscordUpload] = (),
         mention_bot_role: bool = False,
+        stickers: Sequence[str] = (),
     ) -> DiscordMessage:
         """Write a message as a person types it: @Name, @role and #channel outside code become mentions.
 
@@ -68,7 +69,23 @@ class DiscordPeople(DiscordPlaces):
         """
         place = self._writable(user, channel)
         content = resolve(text, self._names(user, place, mention_bot_role))
-        return self._write(user, place, content, reply_to, ping, attachments)
+        return self._write(user, place, content, reply_to, ping, attachments, tuple(stickers))
+
+    async def forward(self, user: DiscordUser, message: DiscordMessage, channel: DiscordChannel) -> DiscordMessage:
+        """Forward a message to another channel, as it is now."""
+        place = self._writable(user, channel)
+        template = DiscordMessage("", place.id, user, "", 0.0, forwarded=self._current(message))
+        return self._messages.create(place, user, {}, template=template)
+
+    async def publish(self, user: DiscordUser, forum: DiscordChannel, title: str, text: str) -> DiscordChannel:
+        """Publish a post in a forum: a thread whose first message has the thread's id (topics/threads#forums)."""
+        place = self._writable(user, forum)
+        post = self._routes.start_thread(place, title, user.id, None, ChannelKind.PUBLIC_THREAD)
+        template = DiscordMessage(post.id, post.id, user, "", 0.0)
+        content = resolve(text, self._names(user, post, False))
+        body: Json = {"content": content, "allowed_mentions": self._allowed(user, post)}
+        self._messages.create(post, user, body, template=template)
+        return post
 
     async def bot_says(
         self,
@@ -81,6 +98,11 @@ class DiscordPeople(DiscordPlaces):
     ) -> DiscordMessage:
         """Write another bot's message unchanged: mentions are written as <@id>."""
         return self._write(bot, self._writable(bot, channel), text, reply_to, ping, ())
+
+    async def posts(self, user: DiscordUser, channel: DiscordChannel, body: Json, *, type: int = 0) -> DiscordMessage:
+        """A program, or Discord in somebody's name, posts a message of any kind."""
+        template = DiscordMessage("", channel.id, user, "", 0.0, type=type)
+        return self._messages.create(self._world.channels[channel.id], user, body, template=template)
 
     async def webhook_says(self, name: str, channel: DiscordChannel, text: str) -> DiscordMessage:
         """A webhook posts a message under any name, unchanged: mentions are written as <@id>."""
@@ -189,6 +211,7 @@ class DiscordPeople(DiscordPlaces):
         reply_to: DiscordMessage | None,
         ping: bool,
         attachments: Sequence[DiscordUpload],
+        stickers: tuple[str, ...] = (),
     ) -> DiscordMessage:
         if len(content) > MAX_CONTENT:
             raise DiscordRefuses(f"{len(content)} characters are too many ({MAX_CONTENT} is the most): attach a file")
@@ -196,8 +219,9 @@ class DiscordPeople(DiscordPlaces):
         body: Json = {"content": content, "allowed_mentions": allowed, "nonce": self._world.new_id()}
         if reply_to:
             body["message_reference"] = {"message_id": reply_to.id}
+        template = DiscordMessage("", place.id, user, "", 0.0, stickers=stickers)
         try:
-            return self._messages.create(place, user, body, attachments)
+            return self._messages.create(place, user, body, attachments, template=template)
         except ApiError as error:
             raise DiscordRefuses(str(error)) from error
 

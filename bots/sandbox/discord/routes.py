@@ -25,7 +25,6 @@ from bots.sandbox.discord.wire import DiscordWire
 
 TALK = frozenset({ChannelKind.TEXT, ChannelKind.DM, ChannelKind.VOICE, ChannelKind.ANNOUNCEMENT}) | THREADS
 ARCHIVE_AFTER = frozenset({60, 1440, 4320, 10_080})  # minutes
-MEMBERS_FLAG, CONTENT_FLAG = 1 << 15, 1 << 19  # application flags: limited privileged intents
 
 
 class Routes:
@@ -41,8 +40,7 @@ class Routes:
         privileged: Intent,
     ) -> None:
         self._world, self._wire, self._gateway, self._messages = world, wire, gateway, messages
-        self._limiter, self._content = limiter, bool(privileged & Intent.MESSAGE_CONTENT)
-        self._flags = MEMBERS_FLAG * bool(privileged & Intent.MEMBERS) | CONTENT_FLAG * self._content
+        self._limiter, self.privileged = limiter, privileged
 
     def endpoints(self) -> list[Endpoint]:
         """The table of routes."""
@@ -93,7 +91,7 @@ class Routes:
         return RestAnswer({"url": self._gateway.url, "shards": 1, "session_start_limit": start})
 
     def _application(self, _: RestRequest) -> RestAnswer:
-        return RestAnswer(self._wire.application(flags=self._flags))
+        return RestAnswer(self._wire.application(flags=self.privileged.flags))
 
     def _my_guilds(self, _: RestRequest) -> RestAnswer:
         return RestAnswer([{"id": one.id, "name": one.name, "icon": None} for one in self._world.guilds.values()])
@@ -175,7 +173,8 @@ class Routes:
         return RestAnswer()
 
     def _show(self, message: DiscordMessage) -> Json:
-        return self._wire.message(message, content=self._content)
+        # The switch in the portal decides, whichever intents the gateway was asked for (discord-api-docs issue 4655).
+        return self._wire.message(message, content=bool(self.privileged & Intent.MESSAGE_CONTENT))
 
     def _list(self, ask: RestRequest) -> RestAnswer:
         channel = self.place(ask)
@@ -302,6 +301,7 @@ class Routes:
         self._gateway.dispatch("THREAD_CREATE", lambda _: payload, guild=thread.guild, guild_intent=Intent.GUILDS)
         if message:
             self._messages.touch(replace(message, flags=message.flags | HAS_THREAD))
+            self._messages.start(thread, message)
         self._world.watch.changed()
         return thread
 

@@ -77,13 +77,14 @@ class DiscordPlaces:
         roles: Sequence[GuildRole] = (),
         bot: bool = False,
         dms: bool = True,
+        nick: str = "",
     ) -> DiscordUser:
         """Add a person (or another bot) by name, or one from another guild. `permissions` become a role of their
         own."""
         user = who if isinstance(who, DiscordUser) else DiscordUser(self._world.new_id(), who, bot, dms)
         self._world.users[user.id] = user
         held = [*roles, self.add_role(guild, f"{user.name}'s role", permissions)] if permissions else roles
-        member = Member(user.id, guild.id, tuple(role.id for role in held))
+        member = Member(user.id, guild.id, tuple(role.id for role in held), nick)
         self._world.members[guild.id, user.id] = member
         payload = self.wire.member(member) | {"guild_id": guild.id}
         self.gateway.dispatch("GUILD_MEMBER_ADD", lambda _: payload, guild=guild.id, guild_intent=Intent.MEMBERS)
@@ -109,11 +110,12 @@ class DiscordPlaces:
         *,
         owner: DiscordUser | None = None,
         message: DiscordMessage | None = None,
+        kind: ChannelKind = ChannelKind.PUBLIC_THREAD,
     ) -> DiscordChannel:
-        """Add a public thread that a person (by default the guild's owner) starts, on a message or without one."""
+        """Add a thread that a person (by default the guild's owner) starts, on a message or without one."""
         boss = owner.id if owner else self._world.guilds[channel.guild].owner
         current = message and self._world.messages(channel.id)[message.id]
-        return self._routes.start_thread(channel, name, boss, current, ChannelKind.PUBLIC_THREAD)
+        return self._routes.start_thread(channel, name, boss, current, kind)
 
     def overwrite(self, channel: DiscordChannel, *overwrites: Overwrite) -> DiscordChannel:
         """Replace a channel's permission overwrites."""

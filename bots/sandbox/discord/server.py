@@ -89,6 +89,15 @@ class DiscordServer(DiscordPeople):
         self._limiter.limits = limits or NO_DISCORD_LIMITS
 
     @property
+    def privileged(self) -> Intent:
+        """The intents that are switched on in the developer portal. A change closes no session, as on Discord."""
+        return self._routes.privileged
+
+    @privileged.setter
+    def privileged(self, intents: Intent) -> None:
+        self._routes.privileged = self.gateway.privileged = intents
+
+    @property
     def interaction_lifetime(self) -> float:
         """How many seconds the token of an interaction lives. Shortening it ends the tokens that are older."""
         return self.interactions.lifetime

@@ -29,6 +29,13 @@ class Intent(IntFlag):
     MESSAGE_CONTENT = 1 << 15
     PRIVILEGED = MEMBERS | PRESENCES | MESSAGE_CONTENT
 
+    @property
+    def flags(self) -> int:
+        """The flags of an application that may have these intents without a review
+        (resources/application#application-object-application-flags)."""
+        members, content = self & Intent.MEMBERS, self & Intent.MESSAGE_CONTENT
+        return (1 << 15) * bool(members) | (1 << 19) * bool(content)
+
 
 @dataclass(slots=True, eq=False)
 class Socket:

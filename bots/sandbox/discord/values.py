@@ -89,11 +89,12 @@ class GuildRole:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A user in a guild. `roles` are ids, without @everyone."""
+    """A user in a guild. `roles` are ids, without @everyone. `nick`: their name there, "" for their own."""
 
     user: str
     guild: str
     roles: tuple[str, ...] = ()
+    nick: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +179,9 @@ class DiscordMessage:
 
     `pings` holds "everyone", "here", "user:ID" and "role:ID" for all mentions that would notify somebody, whatever the
     author's permissions; "user:ID" also for a reply that pings its author. `reference` is the message replied to, ""
-    for none. `webhook` is the id of the webhook that posted it. `ephemeral_for` is the only person who sees the
-    message, "" for everybody. `response` is the token of the interaction it belongs to.
+    for none; `forwarded` is the one that it forwards, as that was then. `webhook` is the id of the webhook that posted
+    it. `ephemeral_for` is the only person who sees the message, "" for everybody. `response` is the token of the
+    interaction it belongs to.
     """
 
     id: str
@@ -193,6 +195,8 @@ class DiscordMessage:
     components: tuple[Json, ...] = ()
     attachments: tuple[DiscordAttachment, ...] = ()
     reference: str = ""
+    forwarded: "DiscordMessage | None" = None
+    stickers: tuple[str, ...] = ()  # their names
     reactions: tuple[Reaction, ...] = ()
     flags: int = 0
     pings: frozenset[str] = frozenset()
@@ -218,6 +222,7 @@ class DiscordMessage:
         return bool(self.flags & LOADING)
 
 
+REPLY, STARTER = 19, 21  # resources/message#message-object-message-types
 SUPPRESS_EMBEDS, HAS_THREAD, EPHEMERAL, LOADING = 1 << 2, 1 << 5, 1 << 6, 1 << 7
 SUPPRESS_NOTIFICATIONS, COMPONENTS_V2 = 1 << 12, 1 << 15
 

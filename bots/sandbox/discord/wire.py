@@ -5,6 +5,7 @@ import time
 from bots.sandbox.discord.state import DiscordWorld, created, iso
 from bots.sandbox.discord.values import (
     HAS_THREAD,
+    STARTER,
     THREADS,
     ChannelKind,
     DiscordAttachment,
@@ -18,6 +19,11 @@ from bots.sandbox.discord.values import (
 )
 
 MANAGED = 1  # position of roles above @everyone
+# What a forwarded message has (resources/message#message-snapshot-object): neither an author nor an id.
+SNAPSHOT = (
+    *("type", "content", "embeds", "attachments", "timestamp", "edited_timestamp", "flags", "mentions"),
+    *("mention_roles", "components"),
+)
 
 
 class DiscordWire:
@@ -47,7 +53,7 @@ class DiscordWire:
     def member(self, member: Member, *, user: bool = True) -> Json:
         """A guild member object."""
         payload: Json = {
-            "nick": None,
+            "nick": member.nick or None,
             "avatar": None,
             "roles": list(member.roles),
             "joined_at": iso(created(member.guild)),
@@ -109,6 +115,8 @@ class DiscordWire:
             }
             for rule in channel.overwrites
         ]
+        if channel.kind is ChannelKind.FORUM:
+            payload |= {"available_tags": [], "default_forum_layout": 0, "default_sort_order": None}
         return payload | {
             "position": channel.position,
             "permission_overwrites": overwrites,
@@ -221,13 +229,19 @@ class DiscordWire:
             payload["webhook_id"] = message.webhook
         if message.interaction:
             payload["interaction_metadata"] = message.interaction
+        if message.stickers:
+            payload["sticker_items"] = [{"id": message.id, "name": name, "format_type": 1} for name in message.stickers]
         if message.reference:
-            payload["message_reference"] = {"type": 0, "message_id": message.reference, "channel_id": message.channel}
-            if message.guild:
-                payload["message_reference"]["guild_id"] = message.guild
+            where = self._parent(message.channel) if message.type == STARTER else message.channel
+            payload["message_reference"] = self._reference(0, message.reference, where, message.guild)
             if reference:
-                original = world.messages(message.channel).get(message.reference)
+                original = world.messages(where).get(message.reference)
                 payload["referenced_message"] = original and self.message(original, content=content, reference=False)
+        if other := message.forwarded:
+            payload["message_reference"] = self._reference(1, other.id, other.channel, other.guild)
+            # Whether the content of a snapshot depends on the intent is not documented; we take it that it does.
+            whole = self.message(other, content=shown, reference=False)
+            payload["message_snapshots"] = [{"message": {name: whole[name] for name in SNAPSHOT}}]
         if message.flags & HAS_THREAD and message.id in world.channels:
             payload["thread"] = self.channel(world.channels[message.id])
         if event and message.guild:
@@ -236,6 +250,14 @@ class DiscordWire:
             if member is not None and not self.memberless:
                 payload["member"] = self.member(member, user=False)
         return payload
+
+    def _parent(self, thread: str) -> str:
+        found = self._world.channels.get(thread)
+        return found.parent if found else ""
+
+    def _reference(self, kind: int, message: str, channel: str, guild: str) -> Json:
+        payload: Json = {"type": kind, "message_id": message, "channel_id": channel}
+        return payload | {"guild_id": guild} if guild else payload
 
     def _mentioned(self, user: str, guild: str, event: bool) -> Json:
         payload = self.user(self._world.users[user])

@@ -37,7 +37,9 @@ class TestReplies:
         other = await here.say("bob", GENERAL, "@nebula is for @max\nand #random")
         await here.until(lambda: here.said(GENERAL))
         text = await asked(here, "@nebula what does this mean?", other, ping=False)
-        assert text.endswith("In reply to bob:\n> @Nebula is for @max\n> and #random\n\nwhat does this mean?")
+        assert "bob (person, the question refers to this): @Nebula is for @max ⏎ and #random\n</quotation>" in text
+        assert text.endswith("\n\nann: what does this mean?")
+        assert "Read 1 message that the question refers to." in here.said(GENERAL)[-1]
 
     async def test_a_long_one_is_cut(self, here: DiscordRoom) -> None:
         """It may be as long as Discord allows."""

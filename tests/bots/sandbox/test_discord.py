@@ -19,6 +19,7 @@ from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.state import Watch
 from bots.sandbox.discord.values import (
+    ChannelKind,
     DiscordChannel,
     DiscordRefuses,
     DiscordUpload,
@@ -205,6 +206,57 @@ async def test_content_is_shown_with_the_intent(open_stage: Callable[..., Awaita
         await seen(bot, 1)
         assert bot.seen[0].content == "open"
         assert await bot.seen[0].attachments[0].read() == b"bytes"
+
+
+async def test_the_switch_in_the_portal_decides_what_is_shown(stage: Stage) -> None:
+    """Also of messages replied to and forwarded; the application's flags tell of it."""
+    bob = stage.server.add_member(stage.guild, "Bob")
+    said = await stage.server.say(bob, stage.channel, "words", attachments=[DiscordUpload("a.txt", b"bytes")])
+    sent = await stage.server.forward(bob, said, stage.channel)
+    reply = await stage.server.say(stage.ada, stage.channel, "@Nebula this", reply_to=said)
+    async with running(stage, RecordingClient()) as bot:
+        place = await bot.fetch_channel(int(stage.channel.id))
+        assert isinstance(place, discord.TextChannel)
+        for switched in (Intent.NONE, Intent.MESSAGE_CONTENT):
+            stage.server.privileged = switched
+            shown = "words" if switched else ""
+            first, second, third = [await place.fetch_message(int(one.id)) for one in (said, sent, reply)]
+            assert (first.content, len(first.attachments)) == (shown, bool(switched))
+            assert [each.content for each in second.message_snapshots] == [shown]
+            assert third.content
+            assert third.reference
+            assert isinstance(third.reference.resolved, discord.Message)
+            assert third.reference.resolved.content == shown
+            assert (await bot.application_info()).flags.gateway_message_content_limited is bool(switched)
+
+
+async def test_an_intent_that_is_not_switched_on_is_refused(stage: Stage) -> None:
+    """With close code 4014."""
+    async with RecordingClient(discord.Intents(guilds=True, message_content=True)) as client:
+        with pytest.raises(discord.PrivilegedIntentsRequired):
+            await client.start(stage.server.token)
+
+
+async def test_threads_have_their_first_message(open_stage: Callable[..., Awaitable[Stage]]) -> None:
+    """That of a post in a forum has the thread's id; a thread from a message begins with a reference to it."""
+    stage = await open_stage(privileged=Intent.MESSAGE_CONTENT)
+    forum = stage.server.add_channel(stage.guild, "help", ChannelKind.FORUM)
+    post = await stage.server.publish(stage.ada, forum, "Broken", "It is broken.")
+    said = await stage.server.say(stage.ada, stage.channel, "a topic")
+    thread = stage.server.add_thread(stage.channel, "Aside", message=said)
+    async with running(stage, RecordingClient()) as bot:
+        [first] = [each async for each in bot.get_partial_messageable(int(post.id)).history()]
+        assert (first.id, first.content, first.type) == (int(post.id), "It is broken.", discord.MessageType.default)
+        [first] = [each async for each in bot.get_partial_messageable(int(thread.id)).history()]
+        assert (first.content, first.type) == ("", discord.MessageType.thread_starter_message)
+        assert first.reference
+        assert (first.reference.message_id, first.reference.channel_id) == (int(said.id), int(stage.channel.id))
+        assert isinstance(first.reference.resolved, discord.Message)
+        assert first.reference.resolved.content == "a topic"
+        await stage.server.delete(said)
+        [first] = [each async for each in bot.get_partial_messageable(int(thread.id)).history()]
+        assert first.reference
+        assert isinstance(first.reference.resolved, discord.DeletedReferencedMessage)
 
 
 @pytest.mark.parametrize("unlocks", [False, True])
