@@ -169,6 +169,8 @@ class ReplyLayout:
         pages = [Page(text) for text in self._pages.closed]
         if self._pages.open:
             pages.append(Page(self._pages.open, growing=not reply.over, raw=self._pages.raw))
+        if pages:
+            pages[0] = replace(pages[0], head=self._closed_head if len(self._begun) > 1 else head)
         if self._exceeds():
             pages = pages[: self._max_pages]
             pages[-1] = replace(pages[-1], growing=not reply.over)
@@ -176,7 +178,6 @@ class ReplyLayout:
         full = self._exceeds()
         if pages:
             thumbs = reply.over and self._has_buttons(reply) and bool(pages[-1].text)
-            pages[0] = replace(pages[0], head=self._closed_head if len(self._begun) > 1 else head)
             pages[-1] = replace(pages[-1], foot=foot, actions=actions, thumbs=thumbs)
         settled = self._settled(pages)
         self._full = settled if full and not reply.over else ()

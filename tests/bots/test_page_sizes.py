@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bots.discord.outbound import channel_surface as discord
@@ -39,6 +39,8 @@ ENDS = [
     st.sampled_from(["none", "no file", "no more"]),
     st.sampled_from(list(Reasoning)),
 )
+# The only page has a head, which the small print at the end must leave room for.
+@example(["word " * 90, "x" * 700, "word " * 90], ENDS[3], 1, {2}, "", "", "none", Reasoning.SUMMARY)
 def test_every_page_fits(
     platform: str,
     pieces: list[str],
