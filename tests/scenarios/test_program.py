@@ -141,7 +141,9 @@ async def test_running_reply_is_finished_at_shutdown(
     def reply() -> str:
         return "".join(m.content for m in world.discord.messages(room) if m.author.id != bob.id)
 
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup, processes inherit that they ignore a signal
     async with started(tmp_path, "run", **world.settings) as process:
+        signal.signal(number, before)
         await logged(process, *CONNECTED)
         await world.discord.say(bob, room, "@Nebula talk")
         await world.discord.until(lambda: "word" in reply())
