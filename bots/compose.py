@@ -173,7 +173,7 @@ def assemble(
     settings = SettingsStore(
         redis, config.defaults, {platform.name: platform.defaults for platform in platforms}, spaces
     )
-    ratings = Ratings(redis, retention.keep, spaces)
+    ratings = Ratings(redis, retention.keep, spaces, config.encryption)
     access = AccessList(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
     people = UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
     admission = Admission(access, UserQuotas(Quotas(redis), people, spaces.own), longest=config.question_characters)

@@ -20,7 +20,7 @@ from bots.slack.api.connection import SocketConnections
 from bots.slack.api.lookups import CallBudget
 from bots.slack.api.people import People
 from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
-from bots.slack.components import buttons, forms
+from bots.slack.components import buttons, forms, reasons
 from bots.slack.config import SlackConfig
 from bots.slack.inbound.backfill import SlackBackfill
 from bots.slack.inbound.buttons import ButtonPresses
@@ -161,7 +161,7 @@ class Slack:
                 patience,
                 form_key,
             )
-            button_presses = ButtonPresses(dispatcher, me, self._web, self._capabilities, people, tasks)
+            button_presses = ButtonPresses(dispatcher, me, self._web, self._capabilities, people, tasks, patience)
             backfill = SlackBackfill(
                 dispatcher, me, self._web, self._capabilities, listeners.accepts, listeners.question
             )
@@ -263,7 +263,9 @@ class Slack:
         app.action(forms.OPEN)(commands.asked_for_form)
         app.action(buttons.PRESSED)(button_presses.pressed)
         app.action(buttons.RATED)(button_presses.rated)
+        app.action(reasons.ASKED)(button_presses.asked_why)
         app.view(forms.CALLBACK)(commands.submitted)
+        app.view(reasons.CALLBACK)(button_presses.explained)
         for anything_else in (app.action, app.view, app.shortcut, app.options):
             anything_else(_ANYTHING)(commands.ignored)
         return app

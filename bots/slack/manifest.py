@@ -9,7 +9,7 @@ from core.commands.registry import COMMANDS, usage
 SCOPES = {
     "assistant:write": "be an agent: stream in direct messages, and notice when somebody stops a reply",
     "app_mentions:read": "receive mentions in channels",
-    "channels:history": "read a question's thread, see edits, deletions and missed mentions in public channels, find lost replies",
+    "channels:history": "read threads, see edits, deletions and missed mentions in public channels, find a lost reply",
     "channels:read": "names and creators of public channels",
     "chat:write": "post, edit and delete replies, set the status of a thread",
     "commands": "the slash command",

@@ -20,6 +20,7 @@ from core.store.settings import SettingsStore
 from core.store.turns import Turns
 
 _MARKS = re.compile(r"[\[\]()<>*_`~|@]")
+ALOUD = "People also said why they voted an answer down. Use the slash command, so that only you read it."
 # The most models that a list shows.
 _MAX_LISTED = 60
 
@@ -32,12 +33,13 @@ class Handlers:
     ) -> None:
         self._settings = settings
         self._turns, self._records = turns, records
-        self._history = HistoryCommands(self._records, settings)
+        self._history = HistoryCommands(self._records, settings, ratings)
         self._ratings = ratings
         self._model = model
         # Commands that everybody may use for what is their own, and that do more for people with rights.
         self._own: dict[str, Callable[[Invocation, RightsOf], Awaitable[Response]]] = {
             "stop": self.stop,
+            "ratings": self.ratings,
             "forget": self._history.forget,
             "export": self._history.export,
         }
@@ -50,7 +52,6 @@ class Handlers:
             "model list": self.model_list,
             "set": self.set,
             "settings": self.settings,
-            "ratings": self.ratings,
             "reset": self._history.reset,
             "help": self.help,
         }
@@ -147,11 +148,23 @@ class Handlers:
             await self._turns.stop(conversation, question.id)
         return Response("Stopping. What I have written so far stays.")
 
-    async def ratings(self, invocation: Invocation) -> Response:
-        found = await self._ratings.of(invocation.place.channel_scope)
+    async def ratings(self, invocation: Invocation, rights: RightsOf) -> Response:
+        """The votes for everybody, and the newest reasons for those who manage the channel, where nobody else reads."""
+        scope, settings = invocation.place.channel_scope, await self._settings.of(invocation.place)
+        found = await self._ratings.of(scope)
         if not found:
             return Response("Nobody has rated an answer here yet.")
-        return Response("\n".join(f"- `{each.model or 'unknown'}`: 👍 {each.good}, 👎 {each.bad}" for each in found))
+        lines = [f"- `{each.model or 'unknown'}`: 👍 {each.good}, 👎 {each.bad}" for each in found]
+        reasons = await self._ratings.reasons(scope, _seconds(settings.retention))
+        if not reasons or await rights() is Rights.NONE:
+            return Response("\n".join(lines))
+        if invocation.aloud and not invocation.place.direct:
+            return Response("\n".join([*lines, "", ALOUD]))
+        lines += ["", "Why people voted an answer down:"]
+        for each in reasons:
+            words = each.text.replace("`", "'")  # as code it pings nobody and links nothing
+            lines.append(f"- {time.strftime('%Y-%m-%d', time.gmtime(each.at))}: `{words}`")
+        return Response("\n".join(lines))
 
     async def help(self, invocation: Invocation) -> Response:
         lines = [
@@ -182,6 +195,8 @@ class Handlers:
         settings = await self._settings.of(place)
         if name == "retention" and layer is not Layer.WORKSPACE and settings.retention is not None:
             # For a workspace it applies from the next question on.
+            if layer is Layer.CHANNEL:
+                await self._ratings.retain(scope, _seconds(settings.retention))
             await self._records.retain(scope, settings.retention * DAY_SECONDS)
         current, origin = getattr(settings, name), settings.origin(name)
         here = "conversation" if place.direct and layer is Layer.CHANNEL else str(layer)
@@ -203,6 +218,10 @@ class Handlers:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
         hint = f"Did you mean `{known[near[0]]}`? " if near else ""
         return name, f"\n\nThis model is not on Nebula's list. {hint}I will try it anyway."
+
+
+def _seconds(days: float | None) -> float | None:
+    return None if days is None else days * DAY_SECONDS
 
 
 def _check(rights: Rights, invocation: Invocation) -> None:

@@ -9,6 +9,7 @@ from core.commands.responses import Response, ResponseFile, RightsOf
 from core.domain.conversation import Conversation, Rights
 from core.domain.errors import UserError
 from core.settings.routing import conversation_at
+from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
 
@@ -19,8 +20,8 @@ _MANAGERS_ONLY = "Only those who manage this channel can do that. Write `!{0} me
 class HistoryCommands:
     """The handlers of `reset`, `forget` and `export`. They raise UserError and StoreError."""
 
-    def __init__(self, records: ConversationLookups, settings: SettingsStore) -> None:
-        self._records, self._settings = records, settings
+    def __init__(self, records: ConversationLookups, settings: SettingsStore, ratings: Ratings) -> None:
+        self._records, self._settings, self._ratings = records, settings, ratings
 
     async def reset(self, invocation: Invocation) -> Response:
         """Forget the current conversation, so that it starts afresh."""
@@ -30,7 +31,7 @@ class HistoryCommands:
         return Response(f"Forgotten: {_exchanges(count)}. Let's start afresh.", public=True)
 
     async def forget(self, invocation: Invocation, rights: RightsOf) -> Response:
-        """Forget what the person, or anybody, asked in this channel and its threads."""
+        """Forget what the person, or anybody, asked in this channel and its threads, and why they voted as they did."""
         mine = await self._only_mine(invocation, rights)
         count = 0
         for conversation in await self._records.conversations(invocation.place.channel_scope):
@@ -38,6 +39,7 @@ class HistoryCommands:
                 count += await self._records.reset(conversation)
             elif not conversation.owner:
                 count += await self._records.forget(conversation, invocation.author.id)
+        await self._ratings.forget(invocation.place.channel_scope, invocation.author.id if mine else "")
         await self._records.erase()
         whose = "of yours" if mine else "of this channel and its threads"
         return Response(

@@ -74,13 +74,17 @@ _SCOPES = {
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """A command as somebody gave it; `arguments` are in the order of the table, "" for one that was left out."""
+    """A command as somebody gave it; `arguments` are in the order of the table, "" for one that was left out.
+
+    `aloud`: it came as a message, so that all who are in the room may read the response.
+    """
 
     command: Command
     place: Place
     author: Author
     arguments: tuple[str, ...] = ()
     scope: Layer | None = None
+    aloud: bool = False
 
     def argument(self, name: str) -> str:
         """Return the value of an argument, "" if it was left out."""

@@ -26,12 +26,16 @@ class ResponseFile:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a command answers, in Markdown: to everybody in the room if `public`, otherwise only to the person."""
+    """What a command answers, in Markdown: to everybody in the room if `public`, otherwise only to the person.
+
+    `asks_why`: with a button that opens a form, in which the person can say why they voted an answer down.
+    """
 
     text: str
     public: bool = False
     form: Form | None = None
     file: ResponseFile | None = None
+    asks_why: bool = False
 
 
 RightsOf = Callable[[], Awaitable[Rights]]

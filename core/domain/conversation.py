@@ -1,4 +1,4 @@
-"""Places, people, and conversations with the exchanges of their history."""
+"""Places, people, and conversations with the exchanges of their history, and why people did not like an answer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from core.text import harmless, one_line
 # Ids contain no slash, so no channel or thread has this in its name.
 _PRIVATE = "/private/"
 _LANE = "/lane/"
+# The most characters of a reason: no more is kept than is shown.
+LONGEST_REASON = 200
 
 
 class Rights(StrEnum):
@@ -178,7 +180,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A question and its answer in the history. `messages` are the platform's ids of both, the question's first."""
+    """A question and its answer in the history. `messages` are the platform's ids of both, the question's first.
+
+    `thread`: the one in which both are a dialogue, which the answer may have opened; "" for the channel itself.
+    """
 
     turn: TurnId
     author: Author
@@ -188,6 +193,7 @@ class Exchange:
     at: float  # epoch seconds of the question
     model: str = ""
     others: tuple[str, ...] = ()  # ids of the other people whose questions it answers
+    thread: str = ""
 
 
 def in_order(exchanges: Iterable[Exchange]) -> tuple[Exchange, ...]:
@@ -198,3 +204,14 @@ def in_order(exchanges: Iterable[Exchange]) -> tuple[Exchange, ...]:
         latest = each.at or latest
         found.append((latest, each))
     return tuple(each for _, each in sorted(found, key=itemgetter(0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why somebody voted an answer down, harmless and on one line, and when they said so. Nobody reads who it was."""
+
+    text: str
+    at: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", one_line(self.text, LONGEST_REASON))

@@ -14,6 +14,8 @@ class Action(StrEnum):
 
 # The words on the buttons, on every platform.
 LABELS = {Action.STOP: "Stop", Action.AGAIN: "Regenerate", Action.GO_ON: "Continue"}
+# The form that asks why somebody voted an answer down: its button, its title, and who will read the reason.
+SAY_WHY, WHY, WHY_READ = "Say why", "What was wrong?", "Those who manage this channel can read it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class Page:
     """One message of a reply: `text` in standard Markdown as the model wrote it, `head` and `foot` in small print.
 
     `growing`: more text will follow. `raw` is then the text without the marks that close what is still open, for
-    surfaces that can only add to what they have shown. `actions` are the buttons below.
+    surfaces that can only add to what they have shown. `actions` are the buttons below. `thumbs`: people can rate the
+    answer here.
     """
 
     text: str
@@ -29,4 +32,5 @@ class Page:
     foot: str = ""
     growing: bool = False
     actions: tuple[Action, ...] = ()
+    thumbs: bool = False
     raw: str = field(default="", compare=False)

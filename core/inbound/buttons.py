@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from core.access.admission import EVERYBODY, AccessList
 from core.commands.responses import Response, RightsOf
-from core.domain.conversation import Author, Conversation, Place, Rights
+from core.domain.conversation import Author, Conversation, Place, Reason, Rights
 from core.domain.page import Action
 from core.domain.ports import full, waiting
 from core.domain.progress import AnsweredQuestion
 from core.domain.question import Continue, Question, Regenerate
 from core.domain.turn_id import TurnId, asked_anew, continued, regenerated
+from core.settings.parameters import DAY_SECONDS
 from core.settings.routing import conversation_at
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
@@ -23,6 +24,9 @@ from core.turns.inbox import Inbox
 OVER = "This answer has already ended."
 NOT_YOURS = "Only the person who asked and those who manage this channel can do that."
 FORGOTTEN = "I no longer remember this question. Please ask it again."
+NOTED, WHY_NOTED = "Thank you, noted.", "Thank you, your reason is noted too."
+NO_VOTE = "I don't know your vote on this answer any more. Please press the thumb again."
+NO_REASON = "Write what was wrong into the form."
 UNDER_WAY = "That is already under way."
 CONTINUED = "This answer was already continued; see below."
 GO_ON = "Go on exactly where you stopped. Repeat nothing."
@@ -66,11 +70,7 @@ class ButtonActions:
 
         Raises StoreError.
         """
-        # A private answer may go on as a direct message, but it keeps its conversation's name.
-        own = press.place.direct and press.conversation.owner == press.author.id
-        if not (press.conversation.is_in(press.place.channel_scope) or own):
-            return Response(FORGOTTEN)  # none of our buttons in this place names that conversation
-        if refusal := self._access.refusal(press.author, press.place):
+        if refusal := self._refusal(press):
             return Response(refusal)
         if press.id and not await self._turns.once(press.id):
             return None
@@ -90,12 +90,32 @@ class ButtonActions:
 
     async def rated(self, press: ButtonPress, *, good: bool) -> Response | None:
         """Record a vote on the answer; each person has one vote for each answer. Raises StoreError."""
-        if refusal := self._access.refusal(press.author, press.place):
+        if refusal := self._refusal(press):
             return Response(refusal)
         known = await self._records.exchange(press.conversation, press.message)
         scope = press.place.channel_scope
         await self._ratings.rate(scope, press.message, known.model if known else "", press.author.id, good=good)
-        return Response("Thank you, noted.")
+        return Response(NOTED, asks_why=not good)
+
+    async def explained(self, press: ButtonPress, text: str) -> Response | None:
+        """Keep why somebody voted the answer down. None: it is noted. Raises StoreError."""
+        if refusal := self._refusal(press):
+            return Response(refusal)
+        reason = Reason(text, time.time())
+        if not reason.text:
+            return Response(NO_REASON)
+        days = (await self._settings.of(press.place)).retention
+        keep = None if days is None else days * DAY_SECONDS
+        known = await self._ratings.explain(press.place.channel_scope, press.message, press.author.id, reason, keep)
+        return None if known else Response(NO_VOTE)
+
+    def _refusal(self, press: ButtonPress) -> str:
+        """The sentence for a press that must have no effect, "" for any other."""
+        # A private answer may go on as a direct message, but it keeps its conversation's name.
+        own = press.place.direct and press.conversation.owner == press.author.id
+        if not (press.conversation.is_in(press.place.channel_scope) or own):
+            return FORGOTTEN  # none of our buttons in this place names that conversation
+        return self._access.refusal(press.author, press.place)
 
     async def _stop(self, press: ButtonPress, rights: RightsOf) -> Response | None:
         question = await self._running(press)

@@ -78,7 +78,7 @@ class Dispatcher:
             return None
         if not await self._turns.once(step_of(question.id, Step.COMMAND)):
             return None
-        return await self.invoked(invocation, rights)
+        return await self.invoked(replace(invocation, aloud=True), rights)
 
     async def edited(self, question: Question, *, asks: bool) -> None:
         """The text of a message changed. `asks`: in its new form it asks the bot something.
@@ -160,6 +160,12 @@ class Dispatcher:
         if (pace := self._pace(press.author, press.place)) is not Pace.FINE:
             return Response(TOO_FAST) if pace is Pace.TOLD else None
         return await self._guarded(self._buttons.rated(press, good=good), "rate")
+
+    async def explained(self, press: ButtonPress, text: str) -> Response | None:
+        """Why somebody voted an answer down, as they wrote it into the form. None: it is noted. Never raises."""
+        if self._pace(press.author, press.place) is not Pace.FINE:
+            return Response(TOO_FAST)  # whoever filled in a form waits for an answer
+        return await self._guarded(self._buttons.explained(press, text), "explain")
 
     async def halted(self, place: Place, message: str) -> None:
         """Somebody ended the reply in this message, or with "" the next one in this thread, with the platform's own

@@ -9,6 +9,7 @@ from wcwidth import grapheme_boundary_before
 from core.markdown.blocks import Leaf, blocks
 from core.markdown.nesting import continuation
 from core.markdown.spans import Inline, inline
+from core.pauses import Pausing, at_once
 
 HOLD_CHARACTERS = 300
 """A mark that is not complete after this many characters counts as plain text, so nothing stays hidden for long."""
@@ -49,7 +50,12 @@ class Mended:
 @lru_cache(maxsize=64)
 def mend(markdown: str) -> Mended:
     """How to show a text that is still growing."""
-    return _mend(markdown, header=True)
+    return at_once(mending(markdown))
+
+
+def mending(markdown: str) -> Pausing[Mended]:
+    """The same for a long text, with a pause whenever all of it has been read: that happens several times."""
+    return (yield from _mend(markdown, header=True))
 
 
 def finish(markdown: str) -> str:
@@ -81,16 +87,17 @@ def _open_fence(leaf: Leaf, markdown: str) -> bool:
     return leaf.kind == "fence" and not leaf.closed and not markdown[leaf.end :].strip()
 
 
-def _mend(markdown: str, *, header: bool) -> Mended:
+def _mend(markdown: str, *, header: bool) -> Pausing[Mended]:
     last = blocks(markdown).last
+    yield
     line = max(markdown.rfind("\n"), markdown.rfind("\r")) + 1
     tail = markdown[line:]
     if last is not None and _open_fence(last, markdown):
-        return _fence(markdown, last)
+        return (yield from _fence(markdown, last))
     if last is not None and last.kind == "fence" and last.end == len(markdown):
         return Mended(len(markdown), "", len(markdown))
     if tail.strip() and len(tail) <= HOLD_CHARACTERS and UNDECIDED.fullmatch(tail):
-        return _mend(markdown[:line], header=header)
+        return (yield from _mend(markdown[:line], header=header))
     if last is None or markdown[last.end :].strip() or "\n" in markdown[last.end :]:
         half = _ADDRESS.search(markdown, max(last.end if last else 0, len(markdown) - HOLD_CHARACTERS))
         keep = half.start(1) if half else len(markdown)  # it is in a link definition
@@ -108,21 +115,21 @@ def _mend(markdown: str, *, header: bool) -> Mended:
         start = markdown.rstrip().rfind("\n") + 1
         text = markdown[max(start, last.start + len(last.head) if start <= last.start else start) :]
         if text.lstrip(" >").startswith("|") and len(text) <= HOLD_CHARACTERS:
-            return _mend(markdown[:start], header=False)
+            return (yield from _mend(markdown[:start], header=False))
     text = markdown[last.start :].rstrip()
-    mended = _paragraph(text)
+    mended = yield from _paragraph(text)
     if UNDECIDED.fullmatch(text, 0, mended.keep):
         if not UNDECIDED.fullmatch(text):
             return Mended(last.start, "", last.start)  # it ends the block before it
-        before = _mend(markdown[: last.start], header=False)
+        before = yield from _mend(markdown[: last.start], header=False)
         return replace(before, settled=min(before.settled, last.start))
     return Mended(last.start + mended.keep, mended.close, last.start + mended.settled)
 
 
-def _fence(markdown: str, fence: Leaf) -> Mended:
+def _fence(markdown: str, fence: Leaf) -> Pausing[Mended]:
     body = fence.rows[1:]
     if not body or not markdown[body[0] :].strip(" \t\r\n>"):
-        before = _mend(markdown[: fence.start], header=False)  # its language may have half arrived
+        before = yield from _mend(markdown[: fence.start], header=False)  # its language may have half arrived
         return replace(before, settled=min(before.settled, fence.start))
     keep, end = len(markdown), markdown[body[-1] :]
     if end.strip(" \t>") and set(end.strip(" \t>")) == {fence.marker[0]} and len(end) <= HOLD_CHARACTERS:
@@ -137,8 +144,9 @@ def _table(markdown: str, table: Leaf, line: int) -> Mended:
     return Mended(keep, "", keep)
 
 
-def _paragraph(text: str) -> Mended:
+def _paragraph(text: str) -> Pausing[Mended]:
     marks = inline(text)
+    yield
     tick = next((run for run in marks.ticks if len(text) - run[0] <= HOLD_CHARACTERS), None)
     hold = min([len(text), *_pending(text, marks)])
     if tick is not None and tick[0] < hold:
@@ -146,10 +154,13 @@ def _paragraph(text: str) -> Mended:
         body = text[end:].rstrip("` \n")
         if body.strip():
             run = text[start:end]
-            return Mended(end + len(body), run + _closers(text[: end + len(body)] + run), start)
+            close = yield from _closers(text[: end + len(body)] + run)
+            return Mended(end + len(body), run + close, start)
         hold = start
     kept = _without_bare_marks(text[:hold].rstrip())
-    return Mended(len(kept), _closers(kept), min(hold, len(kept)))
+    yield
+    close = yield from _closers(kept)
+    return Mended(len(kept), close, min(hold, len(kept)))
 
 
 def _pending(text: str, marks: Inline) -> list[int]:
@@ -200,10 +211,11 @@ def _without_bare_marks(text: str) -> str:
     return text[: max([end, *meant])].rstrip()
 
 
-def _closers(text: str) -> str:
+def _closers(text: str) -> Pausing[str]:
     """The marks that close what is open at the text's end, as far as they really close it."""
     marks = [(at, "~~" if text[at] == "~" else text[at]) for at in _unclosed(text)[-MAX_DEPTH:]]
     for skipped in range(min(len(marks), _MOST_TRIES)):
+        yield
         close = "".join(mark for _, mark in reversed(marks[skipped:]))
         ends = sum(end >= len(text) for _, end in inline(text + close).pairs)
         if ends == len(marks) - skipped:

@@ -44,7 +44,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from core.markdown.break_points import BreakPoint
-from core.markdown.incomplete import finish, mend
+from core.markdown.incomplete import finish, mend, mending
 from core.markdown.nesting import Nest, dedent, lines, merge
 from core.markdown.page_break import find_break, find_early_break, force_break
 from core.markdown.stable_prefix import stable_length
@@ -105,7 +105,7 @@ def step(
         is_long = len(markdown) > _WINDOW
         if is_long:
             yield
-        mended = mend(markdown)
+        mended = (yield from mending(markdown)) if is_long else mend(markdown)
         shown = mended.of(markdown) if growing else finish(markdown)
         if not markdown[view.begin :].strip():
             shown = ""

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from core.domain.chat import ChatMessage, ChatRequest
 from core.domain.conversation import Author, Exchange
 from core.domain.errors import ContextTooLong
 from core.domain.question import Question
+from core.prompt.dialogue import told
 from core.prompt.tokens import TokenEstimator
 from core.settings.parameters import ChannelSettings
 
@@ -26,6 +28,7 @@ def build(
     history: Sequence[Exchange],
     question: Question,
     *,
+    background: Sequence[Exchange] = (),
     model: str,
     context: int,
     window: int | None = None,
@@ -35,13 +38,15 @@ def build(
 ) -> ChatRequest:
     """Build the request for this question, with as much of the newest history as fits.
 
+    `background`: what was said elsewhere in the channel. The rules tell of it as far as the history leaves room, in a
+    quarter of the window at most; in a direct message they don't.
     `context` is the model's window in tokens; the request leaves room for the answer and for errors of the estimate.
     `window` is a smaller one, which a refusal named: it limits the history, but the question is sent all the same.
     `max_output` is the longest answer that the model can give, in tokens. `quoted` goes before the question.
     Raises ContextTooLong if the question alone can't fit, however wrong the estimate is.
     """
     room = not question.place.direct
-    rules = f"{settings.prompt}\n\n{ROOM_RULE}" if room else settings.prompt
+    rules = rules_for(settings, question)
     fixed = [ChatMessage("system", rules), ChatMessage("user", _said(question.author, question.text, room))]
     longest = settings.max_tokens
     if longest is not None and max_output is not None:
@@ -66,6 +71,9 @@ def build(
             break
         left -= cost
         remembered[:0] = pair
+    if room and (elsewhere := told(background, min(left, limit // 4), partial(estimator.count, model))):
+        left -= estimator.count(model, elsewhere)
+        fixed[0] = ChatMessage("system", f"{rules}\n\n{elsewhere}")
     return ChatRequest(
         model=model,
         messages=(fixed[0], *remembered, fixed[1]),
@@ -73,6 +81,11 @@ def build(
         top_p=settings.top_p,
         max_tokens=None if longest is None else min(longest, output + max(0, left)),
     )
+
+
+def rules_for(settings: ChannelSettings, question: Question) -> str:
+    """What the model is told before anything that was said."""
+    return settings.prompt if question.place.direct else f"{settings.prompt}\n\n{ROOM_RULE}"
 
 
 def together(first: Question, others: Sequence[Question]) -> Question:

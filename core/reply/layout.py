@@ -138,7 +138,7 @@ class ReplyLayout:
         Returns False if that was done before.
         """
         if accepted is not None and accepted.text and index not in self._refused:
-            self._refused[index] = replace(accepted, foot=REFUSED_REST, growing=False, actions=())
+            self._refused[index] = replace(accepted, foot=REFUSED_REST, growing=False, actions=(), thumbs=False)
         elif index in self._refused and not self._refused[index].text:
             return False
         else:
@@ -175,8 +175,9 @@ class ReplyLayout:
             foot = self._short_foot(reply, pages[-1], foot)
         full = self._exceeds()
         if pages:
+            thumbs = reply.over and self._has_buttons(reply) and bool(pages[-1].text)
             pages[0] = replace(pages[0], head=self._closed_head if len(self._begun) > 1 else head)
-            pages[-1] = replace(pages[-1], foot=foot, actions=actions)
+            pages[-1] = replace(pages[-1], foot=foot, actions=actions, thumbs=thumbs)
         settled = self._settled(pages)
         self._full = settled if full and not reply.over else ()
         return settled
@@ -279,12 +280,15 @@ class ReplyLayout:
         return f"{line}: {words}" if words else line
 
     def _actions(self, reply: Reply) -> tuple[Action, ...]:
-        if not self._style.buttons or (reply.over and reply.asked is None):  # the model was not asked at all
+        if not self._has_buttons(reply):
             return ()
         if not reply.over:
             return (Action.STOP,)
         found = (Action.GO_ON, Action.AGAIN) if _is_cut(reply) else (Action.AGAIN,)
         return found if self._style.again else ()
+
+    def _has_buttons(self, reply: Reply) -> bool:
+        return self._style.buttons and not (reply.over and reply.asked is None)  # the model was not asked at all
 
     def _foot(self, reply: Reply) -> str:
         if not reply.over:

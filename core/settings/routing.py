@@ -29,11 +29,16 @@ def lane_of(question: Question, settings: ChannelSettings) -> Lane:
     place, name = question.place, ""
     # A reply in a direct message may be in the thread under its question or beside it: all of it is one lane.
     if settings.parallel > 1 and not question.private and not place.direct:
-        if place.thread:
-            name = place.thread
-        else:
-            name = question.message if _opens_thread(place, settings, question.message) else question.author.id
+        name = thread_of(question, settings) or question.author.id
     return Lane(conversation_of(question, settings), name)
+
+
+def thread_of(question: Question, settings: ChannelSettings) -> str:
+    """The thread to which a question and its answer belong: the one in which it was asked, or which the reply opens.
+    "" for the channel itself, and for a direct message outside threads, whatever hangs on it."""
+    return question.place.thread or (
+        question.message if _opens_thread(question.place, settings, question.message) else ""
+    )
 
 
 def _opens_thread(place: Place, settings: ChannelSettings, message: str) -> bool:

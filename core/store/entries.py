@@ -124,10 +124,19 @@ class _Exchange:
     at: float = 0.0
     model: str = ""
     others: tuple[str, ...] = ()
+    thread: str = ""
 
     def read(self) -> Exchange:
         return Exchange(
-            self.turn, self.author, self.question, self.answer, self.messages, self.at, self.model, self.others
+            turn=self.turn,
+            author=self.author,
+            question=self.question,
+            answer=self.answer,
+            messages=self.messages,
+            at=self.at,
+            model=self.model,
+            others=self.others,
+            thread=self.thread,
         )
 
 

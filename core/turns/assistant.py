@@ -17,6 +17,7 @@ from core.domain.options import Streaming, Switch
 from core.domain.ports import NO_STATUS, ChatModel, QuestionStatus, Status, Surface
 from core.domain.question import Continue, Regenerate
 from core.domain.turn_id import TurnId
+from core.prompt.dialogue import recall
 from core.prompt.own_name import OwnName
 from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
@@ -24,6 +25,7 @@ from core.reply.layout import ReplyStyle
 from core.reply.publisher import CheckpointListener, ReplyPublisher
 from core.reply.state import Phase, Reply
 from core.settings.parameters import ChannelSettings
+from core.settings.routing import thread_of
 from core.store.turns import Turn
 from core.store.windows import ModelWindows
 from core.text import one_line
@@ -178,6 +180,7 @@ class Assistant:
             at=question.at,
             model=reply.model or settings.model,
             others=question.others,
+            thread=thread_of(question, settings),
         )
         return TurnResult(exchange, asked_for_again, stopped, tokens)
 
@@ -224,11 +227,13 @@ class Assistant:
             _measure(cell.value, turn.question.place.platform)
 
     async def _stream(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat, name: str) -> None:
-        history = _history_before(turn)
+        before = _history_before(turn)
         around, catalog = await asyncio.gather(
-            self._rooms.around(turn, settings, _history_read(turn, history)), self._model.catalog()
+            self._rooms.around(turn, settings, _history_read(turn, before)), self._model.catalog()
         )
-        fitting = await self._sizes.fitting(Asked(settings, history, turn.question, around), catalog)
+        recalled = recall(before, turn.question, settings)
+        asked = Asked(settings, recalled.dialogue, turn.question, recalled.background, around)
+        fitting = await self._sizes.fitting(asked, catalog)
         own_name = None if turn.question.place.direct else OwnName(name)
         while True:
             begun = False

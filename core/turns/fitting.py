@@ -12,7 +12,7 @@ from core.domain.conversation import Exchange
 from core.domain.errors import ContextTooLong, StoreError
 from core.domain.question import Question
 from core.domain.surroundings import NOTHING_SAID, Surroundings
-from core.prompt.build import build
+from core.prompt.build import build, rules_for
 from core.prompt.quoting import Quotation, asks_for_summary, quote, small_print
 from core.prompt.tokens import TokenEstimator
 from core.settings.parameters import ChannelSettings
@@ -28,11 +28,13 @@ _MAX_MODELS = 256
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to ask: the newest of the history and of what was said around the question goes along, as much as fits."""
+    """What to ask: the newest of the history and of what was said around the question goes along, as much as fits, and
+    behind it what was said elsewhere."""
 
     settings: ChannelSettings
     history: Sequence[Exchange]
     question: Question
+    background: Sequence[Exchange] = ()
     around: Surroundings = NOTHING_SAID
 
 
@@ -90,6 +92,7 @@ class Fitting:
         self._context, self._window, self._max_output = context, window, max_output
         self._refused: list[ChatRequest] = []
         self._named = False  # the last refusal named the window
+        self._background = asked.background
         self._quotes = True  # the room is quoted
         self.quoted = Quotation()
         self.request = self._build(asked.history)
@@ -114,8 +117,11 @@ class Fitting:
             self._window = error.window
         if error.prompt or self._named:
             await self._sizes.learn(self.model, self._window if self._named else None)
+        # after a refusal, the background is left out before anything of the dialogue
+        told = refused.messages[0].content != rules_for(self._asked.settings, self._asked.question)
+        self._background = ()
         kept = _exchanges(refused)
-        if not kept:
+        if not (kept or told):
             quoted = self.quoted.text
             self._quotes = len(self._refused) < REFUSALS
             self.request = self._build(())
@@ -126,7 +132,8 @@ class Fitting:
                 return True
             less = (self.request.max_tokens or 0) < (refused.max_tokens or 0)
             return less and len(self._refused) <= REFUSALS + 1
-        history = self._asked.history[-(kept - 1) :] if kept > 1 else ()
+        fewer = kept if told else kept - 1
+        history = self._asked.history[-fewer:] if fewer > 0 else ()
         if len(self._refused) >= REFUSALS:
             history = ()
         elif not error.prompt and not (self._named and len(self._refused) == 1):
@@ -183,6 +190,7 @@ class Fitting:
             self._asked.settings,
             history,
             self._asked.question,
+            background=self._background,
             model=self.model,
             context=self._context,
             window=self._window,

@@ -87,12 +87,16 @@ def _newest(turn: Turn) -> Question:
 
 
 def _read_before(turn: Turn, history: Sequence[Exchange]) -> str:
-    """The newest question that was answered in this place: what was said before was read then. "" if that is not known,
-    as in a thread that shares the history of its channel."""
-    place = turn.question.place
-    if turn.conversation.scope != place.name:
-        return ""
-    return next((each.messages[0] for each in reversed(history) if each.messages), "")
+    """The newest question that was answered in this place: what was said before was read then. "" if there is none, or
+    an older version did not say in which thread it was."""
+    place, alone = turn.question.place, turn.conversation.scope == turn.question.place.name
+
+    def is_here(each: Exchange) -> bool:
+        if place.thread:
+            return alone or each.thread == place.thread
+        return alone and each.thread in ("", each.messages[0])
+
+    return next((each.messages[0] for each in reversed(history) if each.messages and is_here(each)), "")
 
 
 def _known(turn: Turn) -> set[str]:

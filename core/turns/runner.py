@@ -11,11 +11,11 @@ id, so further deliveries are duplicates; it appends the question to the line; a
 it claims one. A retry after a lost answer carries the same request id and gets the same answer. A process that closes,
 or is full, does not claim; it leaves the question to others.
 
-*Claim.* A claim takes the lane whose question waits longest among those that nobody holds; that may be an older
-question that a dead process left. Its fencing token is a time, so no token is given out twice, even by a server that
-lost its last writes; if it lost the claim itself, the holder's next renewal puts the token back. The claim also counts
-the attempt: a question that kills its processes ends with a sentence after a few attempts instead of being tried for
-ever.
+*Claim.* A claim takes the lane that waits longest, which may be another than the new question's. A lane whose lease ran
+out is left to its holder, who may be alive, and to takeover. The fencing token of a claim is a time, so no token is
+given out twice, even by a server that lost its last writes; if it lost the claim itself, the holder's next renewal puts
+the token back. The claim also counts the attempt: a question that kills its processes ends with a sentence after a few
+attempts instead of being tried for ever.
 
 *Stream and show.* `_run_turn` runs three tasks side by side. The first renews the lease at every third of its length
 and stores how far the reply has come. The second reads the model's stream into a one-slot cell and never waits for the
@@ -248,7 +248,7 @@ class TurnRunner:
             if not (lease.page and lease.page.growing and lease.progress.messages):
                 return
             if await self._turns.forgotten(turn.conversation, turn.question):
-                page = replace(lease.page, growing=False, foot=LOST, actions=())
+                page = replace(lease.page, growing=False, foot=LOST, actions=(), thumbs=False)
                 await surface.edit(lease.progress.messages[-1], page)
 
     async def _commit(self, turn: Turn, result: TurnResult) -> Turn | None:

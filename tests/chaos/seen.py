@@ -16,6 +16,7 @@ from tests.chaos.load import Load
 from tests.chaos.takeover import Request
 from tests.chaos.world import ChaosWorld
 
+REQUESTS = 3  # that the bot makes for an answer before it gives up (Nebula's `retries`)
 _WORD = re.compile(r"\bw(\d+)x")
 # People's settings never expire, nor what all processes must agree on.
 FOR_GOOD = ("nb:s:", "nb:setup", "nb:owner:", "nb:indexed")
@@ -118,11 +119,15 @@ def requests(world: ChaosWorld) -> tuple[Request, ...]:
 
 
 def attempts(world: ChaosWorld) -> dict[int, int]:
-    """How often the model began to answer each question."""
+    """How often the model began to answer each question, without those of which it refused as many requests as the bot
+    makes: these end in a sentence."""
     found: dict[int, int] = defaultdict(int)
+    refused: dict[int, int] = defaultdict(int)
     for each in world.nebula.requests:
-        found[number_in(each.messages[-1].content)] += each.finished or each.closed_early
-    return found
+        begun, number = each.finished or each.closed_early, number_in(each.messages[-1].content)
+        found[number] += begun
+        refused[number] += not begun
+    return {number: many for number, many in found.items() if many or refused[number] < REQUESTS}
 
 
 async def kept(world: ChaosWorld) -> tuple[Kept, ...]:

@@ -207,6 +207,7 @@ async def test_sandbox_shows_and_presses_buttons_in_a_pipe(tmp_path: Path) -> No
         "You are a cook.",
         "/ask what is up?",
         ":press Regenerate",
+        ":press 👍",
     )
     status, out, err = await run(tmp_path, "sandbox", said="\n".join(script) + "\n")
     assert (status, err) == (0, "")
@@ -216,7 +217,8 @@ async def test_sandbox_shows_and_presses_buttons_in_a_pipe(tmp_path: Path) -> No
     assert f"↳ nebula (only you see this): {NOT_YOURS}" in lines
     assert "slack refuses: there is no button 'fly' to press" in lines
     assert "Nebula: `prompt` of this channel is now: `You are a cook.`" in lines
-    assert lines.count("[Regenerate]") == 2
+    assert lines.count("[Regenerate] [👍] [👎]") == 2
+    assert "Nebula (only you see this): Thank you, noted." in lines
 
 
 async def test_sandbox_takes_discord_options_by_name(tmp_path: Path) -> None:

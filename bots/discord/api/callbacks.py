@@ -11,7 +11,7 @@ import discord
 from discord import ui
 
 from bots.discord.api.http import File, Http
-from bots.discord.api.rest import EPHEMERAL, NOBODY, SUPPRESS_EMBEDS, Token
+from bots.discord.api.rest import EPHEMERAL, NOBODY, SUPPRESS_EMBEDS, Button, Token, rows
 
 # Discord's numbers (docs.discord.com, Receiving and Responding to Interactions; Message Flags).
 _MESSAGE, _DEFERRED, _ACKNOWLEDGED, _CHOICES, _MODAL = 4, 5, 6, 8, 9
@@ -38,9 +38,14 @@ class Callback:
         flags = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral
         await self._send(_MESSAGE, {"content": content, "flags": flags, "allowed_mentions": NOBODY}, file)
 
-    async def follow_up(self, content: str, *, ephemeral: bool, file: File | None = None) -> None:
+    async def follow_up(
+        self, content: str, *, ephemeral: bool, file: File | None = None, buttons: Sequence[Button] = ()
+    ) -> None:
         """Send a further message, after `show` or after the deferred response was filled in."""
-        body = {"content": content, "flags": SUPPRESS_EMBEDS | EPHEMERAL * ephemeral, "allowed_mentions": NOBODY}
+        flags = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral
+        body: dict[str, Any] = {"content": content, "flags": flags, "allowed_mentions": NOBODY}
+        if buttons:
+            body["components"] = rows(buttons)
         await self._http.send("POST", self.token.path, body, bot=False, file=file)
 
     async def suggest(self, values: Sequence[str]) -> None:

@@ -104,14 +104,14 @@ class Rest:
         if reply_to:
             body["message_reference"] = {"message_id": reply_to, "fail_if_not_exists": False}
         if buttons:
-            body["components"] = _rows(buttons)
+            body["components"] = rows(buttons)
         return _sent(await self._http.send("POST", f"/channels/{channel}/messages", body, file=file), content)
 
     async def edit(
         self, channel: str, message: str, content: str, buttons: Sequence[Button] = ()
     ) -> RateLimitStatus | None:
         """Replace the content and the buttons. We send no flags: they would bring the link previews back."""
-        body = {"content": content, "allowed_mentions": NOBODY, "components": _rows(buttons)}
+        body = {"content": content, "allowed_mentions": NOBODY, "components": rows(buttons)}
         return (await self._http.send("PATCH", f"/channels/{channel}/messages/{message}", body)).rate_limit
 
     async def delete(self, channel: str, message: str) -> None:
@@ -131,7 +131,7 @@ class Rest:
 
         `ephemeral`: as it was deferred. An edit can't change it, but says it again.
         """
-        body: dict[str, Any] = {"content": content, "allowed_mentions": NOBODY, "components": _rows(buttons)}
+        body: dict[str, Any] = {"content": content, "allowed_mentions": NOBODY, "components": rows(buttons)}
         if message == ORIGINAL:
             body["flags"] = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral  # a deferred response has no flags yet
         path = f"{token.path}/messages/{message}"
@@ -154,7 +154,7 @@ class Rest:
         flags = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral
         body: dict[str, Any] = {"content": content, "flags": flags, "allowed_mentions": NOBODY}
         if buttons:
-            body["components"] = _rows(buttons)
+            body["components"] = rows(buttons)
         return _sent(await self._http.send("POST", token.path, body, bot=False, file=file), content)
 
     async def delete_response(self, token: Token, message: str) -> None:
@@ -292,7 +292,7 @@ def nonce_of(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:_NONCE_LENGTH]
 
 
-def _rows(buttons: Sequence[Button]) -> list[dict[str, Any]]:
+def rows(buttons: Sequence[Button]) -> list[dict[str, Any]]:
     """The buttons as one row; no row for no buttons (docs.discord.com, Component Reference)."""
     parts = [{"type": 2, "style": 2, "label": each.label, "custom_id": each.id} for each in buttons]
     return [{"type": 1, "components": parts}] if parts else []

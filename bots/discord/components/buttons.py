@@ -10,14 +10,14 @@ from core.domain.page import LABELS, Action
 
 _PREFIX = "reply:"
 # Length of an id (docs.discord.com, Component Reference); three snowflakes and a word are shorter.
-_LONGEST_LENGTH = 100
+LONGEST_ID = 100
 
 
 def buttons_of(actions: Iterable[Action], conversation: Conversation) -> tuple[Button, ...]:
     """The buttons for these actions on a reply in this conversation."""
     name = conversation.name.removeprefix(f"{NAME}/")
     found = (Button(f"{_PREFIX}{action}:{name}", LABELS[action]) for action in actions)
-    return tuple(button for button in found if len(button.id) <= _LONGEST_LENGTH)
+    return tuple(button for button in found if len(button.id) <= LONGEST_ID)
 
 
 def pressed(data: Mapping[str, Any]) -> tuple[Action, Conversation] | None:

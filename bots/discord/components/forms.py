@@ -23,29 +23,41 @@ _FIELD = "text"
 _TOO_LONG = "The current text is too long to edit here. What you write replaces it."
 
 
-def dialog(form: Form, scope: Layer | None = None) -> ui.Modal:
+def dialog(wanted: Form, scope: Layer | None = None) -> ui.Modal:
     """The form as Discord shows it. A text that is too long for the field is not cut: the field stays empty.
 
     `scope` comes back with the text.
     """
-    held = form.value if len(form.value) <= _LONGEST_LENGTH else None
+    held = wanted.value if len(wanted.value) <= _LONGEST_LENGTH else None
+    name = f"{_FORM}{wanted.command}{_IN}{scope}" if scope else _FORM + wanted.command
+    return form(name, wanted.title, wanted.label, default=held, placeholder=_TOO_LONG if held is None else None)
+
+
+def form(
+    name: str,
+    title: str,
+    label: str,
+    *,
+    default: str | None = None,
+    placeholder: str | None = None,
+    max_length: int = _LONGEST_LENGTH,
+) -> ui.Modal:
+    """A dialog with this id and one field for a text."""
     field: ui.TextInput[ui.Modal] = ui.TextInput(
         style=discord.TextStyle.paragraph,
         custom_id=_FIELD,
-        default=held,
-        placeholder=_TOO_LONG if held is None else None,
-        max_length=_LONGEST_LENGTH,
+        default=default,
+        placeholder=placeholder,
+        max_length=max_length,
     )
-    modal = ui.Modal(
-        title=form.title[:_TITLE], custom_id=f"{_FORM}{form.command}{_IN}{scope}" if scope else _FORM + form.command
-    )
-    modal.add_item(ui.Label(text=form.label[:_TITLE], component=field))
+    modal = ui.Modal(title=title[:_TITLE], custom_id=name)
+    modal.add_item(ui.Label(text=label[:_TITLE], component=field))
     return modal
 
 
-def opener(form: Form) -> Button:
+def opener(wanted: Form) -> Button:
     """The button under a message that opens the form."""
-    return Button(_OPEN + form.command, form.title)
+    return Button(_OPEN + wanted.command, wanted.title)
 
 
 def to_open(data: Mapping[str, Any]) -> str | None:
@@ -59,7 +71,7 @@ def submitted(data: Mapping[str, Any]) -> tuple[str, str, Layer | None] | None:
     if found is None:
         return None
     command, _, scope = found.partition(_IN)
-    return command, _entered(data.get("components")), scope_of(scope)
+    return command, entered(data.get("components")), scope_of(scope)
 
 
 def _after(prefix: str, data: Mapping[str, Any]) -> str | None:
@@ -67,13 +79,13 @@ def _after(prefix: str, data: Mapping[str, Any]) -> str | None:
     return name.removeprefix(prefix) if name.startswith(prefix) else None
 
 
-def _entered(parts: Any) -> str:
+def entered(parts: Any) -> str:
     """The field's value, wherever the layout put it."""
     for part in parts if isinstance(parts, list) else ():
         if not isinstance(part, dict):
             continue
         if part.get("custom_id") == _FIELD:
             return str(part.get("value", ""))
-        if found := _entered(part.get("components")) or _entered([part.get("component")]):
+        if found := entered(part.get("components")) or entered([part.get("component")]):
             return found
     return ""

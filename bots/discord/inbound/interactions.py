@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -14,10 +14,11 @@ from cachetools import FIFOCache
 from bots.discord.api.callbacks import Callback
 from bots.discord.api.http import Answered, Http, TokenExpired
 from bots.discord.api.names import NAME
-from bots.discord.api.rest import Rest
+from bots.discord.api.rest import Button, Rest
 from bots.discord.components.buttons import pressed
 from bots.discord.components.commands import CHOICE_LENGTH, SUGGESTIONS, invocation_of, is_private, typed
 from bots.discord.components.forms import dialog, submitted, to_open
+from bots.discord.components.votes import answer_of, asks_why, reason, voted, why
 from bots.discord.dialect.markdown import small
 from bots.discord.inbound.channels import Places, place_of_button
 from bots.discord.inbound.messages import in_words
@@ -28,10 +29,9 @@ from core.commands.registry import Invocation, find
 from core.commands.responses import Response, RightsOf
 from core.domain.conversation import Conversation, Place, ResponseToken, Rights
 from core.domain.errors import PlatformError, Rejected, StoreError, Unreachable, UserError
-from core.domain.page import Action
 from core.domain.question import Question
 from core.domain.turn_id import Step, TurnId, step_of
-from core.inbound.buttons import ButtonPress
+from core.inbound.buttons import WHY_NOTED, ButtonPress
 from core.inbound.dispatcher import AWAY, Dispatcher
 from core.settings.parameters import Layer
 
@@ -89,7 +89,15 @@ class Interactions:
             await self._suggest(callback, typed(data), str(interaction.user.id))
             return
         if interaction.type is discord.InteractionType.component and (found := pressed(data)):
-            await self._press(interaction, callback, *found)
+            action, conversation = found
+            await self._press(
+                interaction,
+                callback,
+                conversation,
+                lambda press: self._dispatcher.pressed(action, press, self._rights(interaction)),
+            )
+            return
+        if await self._vote(interaction, callback, data):
             return
         if interaction.type not in _COMMANDS:
             return
@@ -206,12 +214,55 @@ class Interactions:
             return
         await self._show_late(callback, response)  # perhaps it was another process that deferred
 
+    async def _vote(self, interaction: discord.Interaction, callback: Callback, data: Any) -> bool:
+        """Handle a thumb, the button that asks for a reason, or a reason; returns whether it was one of these."""
+        submits = interaction.type is discord.InteractionType.modal_submit
+        if not submits and interaction.type is not discord.InteractionType.component:
+            return False
+        if not submits and (vote := voted(data)):
+            good, conversation = vote
+            await self._press(
+                interaction, callback, conversation, lambda press: self._dispatcher.rated(press, good=good)
+            )
+            return True
+        if (asked := answer_of(data)) is None:
+            return False
+        message, conversation = asked
+        if submits:
+            await self._press(
+                interaction, callback, conversation, lambda press: self._explain(callback, press, reason(data)), message
+            )
+            return True
+        try:
+            await callback.open_form(why(data))
+        except Answered:
+            log.debug("another process opened a form")
+        except PlatformError as error:
+            log.warning("could not open a form: %s", error)
+        return True
+
+    async def _explain(self, callback: Callback, press: ButtonPress, text: str) -> Response | None:
+        """Pass a reason on. If it is noted, the message with the button that asked for it says so instead."""
+        if response := await self._dispatcher.explained(press, text):
+            return response
+        try:
+            await self._rest.edit_response(callback.token, WHY_NOTED, ephemeral=True)
+        except PlatformError as error:
+            log.info("could not show that a reason was noted: %s", error)
+        return None
+
     async def _press(
-        self, interaction: discord.Interaction, callback: Callback, action: Action, conversation: Conversation
+        self,
+        interaction: discord.Interaction,
+        callback: Callback,
+        conversation: Conversation,
+        work: Callable[[ButtonPress], Awaitable[Response | None]],
+        message: str = "",
     ) -> None:
         """Handle a button under a reply: its response is for the person alone, its effect shows in the reply.
 
-        Every process gets the event; the first to acknowledge it does the work.
+        `message`: the reply, if the button is not under it. Every process gets the event; the first to acknowledge it
+        does the work.
         """
         try:
             await callback.acknowledge()
@@ -222,14 +273,15 @@ class Interactions:
         response: Response | None = Response(_LOST)
         with suppress(PlatformError):
             place = await self._pressed_in(interaction, conversation)
-            message = str(interaction.message.id) if interaction.message else ""
+            message = message or (str(interaction.message.id) if interaction.message else "")
             # An acknowledgement that got lost leaves two processes in doubt which was the first.
             event = step_of(TurnId(f"{NAME}/i/{interaction.id}"), Step.COMMAND)
             press = ButtonPress(conversation, message, place, author_of(interaction.user), event)
-            response = await self._dispatcher.pressed(action, press, self._rights(interaction))
+            response = await work(press)
         if response:
+            buttons = (asks_why(message, conversation),) if response.asks_why else ()
             try:
-                await _follow_up(callback, await contents_of(response), response)
+                await _follow_up(callback, await contents_of(response), response, buttons)
             except PlatformError as error:
                 log.warning("could not show the response to a button: %s", error)
 
@@ -299,12 +351,15 @@ class Interactions:
             log.warning("could not show the response to a command: %s", error)
 
 
-async def _follow_up(callback: Callback, contents: Sequence[str], response: Response) -> None:
-    """Send further messages; the last one has the file."""
+async def _follow_up(
+    callback: Callback, contents: Sequence[str], response: Response, buttons: tuple[Button, ...] = ()
+) -> None:
+    """Send further messages; the last one has the file and the buttons."""
     for index, content in enumerate(contents):
-        file = file_of(response) if index == len(contents) - 1 else None
+        last = index == len(contents) - 1
+        file = file_of(response) if last else None
         try:
-            await callback.follow_up(content, ephemeral=not response.public, file=file)
+            await callback.follow_up(content, ephemeral=not response.public, file=file, buttons=buttons if last else ())
         except Rejected as error:
             if not file:
                 raise

@@ -10,7 +10,7 @@ from contextlib import suppress
 from bots.discord.api.http import File, NotPermitted, ReplyRefused, ThreadArchived, ThreadExists
 from bots.discord.api.limits import LIMITS, Limits, Window
 from bots.discord.api.rest import Button, Rest, Sent, nonce_of
-from bots.discord.components.buttons import buttons_of
+from bots.discord.components.votes import buttons_below
 from bots.discord.dialect.markdown import LIMIT, quoted, small, to_discord
 from bots.discord.outbound.reactions import NUMBERS, Reactions
 from core.domain.conversation import Address
@@ -104,7 +104,7 @@ class ChannelSurface:
     async def post(self, page: Page) -> Posted:
         if self._unopened and not self._known:
             await self._open_thread()
-        content, buttons = content_of(page), buttons_of(page.actions, self._conversation)
+        content, buttons = content_of(page), buttons_below(page, self._conversation)
         rate_limit = None
         if not self._found:
             try:
@@ -125,7 +125,7 @@ class ChannelSurface:
         return Posted(found, rate_limit)
 
     async def edit(self, message: str, page: Page) -> Posted:
-        content, buttons = content_of(page), buttons_of(page.actions, self._conversation)
+        content, buttons = content_of(page), buttons_below(page, self._conversation)
         try:
             rate_limit = await self._edit(self._channel, message, content, buttons)
         except NotPermitted:

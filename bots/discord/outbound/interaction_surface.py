@@ -17,7 +17,7 @@ from bots.discord.api.http import File, TokenExpired
 from bots.discord.api.limits import LIMITS, Limits
 from bots.discord.api.names import NAME, NO_GUILD
 from bots.discord.api.rest import ORIGINAL, Button, Rest, Sent, Token
-from bots.discord.components.buttons import buttons_of
+from bots.discord.components.votes import buttons_below
 from bots.discord.dialect.markdown import small
 from bots.discord.outbound.channel_surface import ChannelSurface, content_of, fits
 from bots.discord.outbound.reactions import Reactions
@@ -203,7 +203,7 @@ class InteractionSurface:
             self._direct = True
 
     def _buttons(self, page: Page) -> tuple[Button, ...]:
-        return buttons_of(page.actions, self._conversation)
+        return buttons_below(page, self._conversation)
 
     def _posted(self, sent: Sent) -> Posted:
         self._last = sent.id

@@ -81,22 +81,28 @@ class FormContext:
 
 def modal(form: Form, context: FormContext, key: bytes) -> Json:
     """Return the view of a form, with the current value in its field."""
-    field: Json = {"type": "plain_text_input", "action_id": _INPUT, "multiline": True, "max_length": LONGEST}
-    block: Json = {"type": "input", "block_id": _BLOCK, "label": _plain(form.label, 2_000), "element": field}
+    shown = view(CALLBACK, form.title, form.label, "Save", context.write(key))
+    (block,) = shown["blocks"]
     if len(form.value) <= LONGEST:
-        field["initial_value"] = form.value
+        block["element"]["initial_value"] = form.value
     else:
         # A value that is truncated in the field would be stored truncated when somebody submits the form.
         hint = f"The current value has {len(form.value):,} characters, too many for this field. Your text replaces it."
         block["hint"] = _plain(hint, 2_000)
+    return shown
+
+
+def view(callback: str, title: str, label: str, submit: str, metadata: str, max_length: int = LONGEST) -> Json:
+    """Return a modal with one field for a text of at most `max_length` characters; `metadata` comes back with it."""
+    field: Json = {"type": "plain_text_input", "action_id": _INPUT, "multiline": True, "max_length": max_length}
     return {
         "type": "modal",
-        "callback_id": CALLBACK,
-        "private_metadata": context.write(key),
-        "title": _plain(form.title, 24),
-        "submit": _plain("Save", 24),
+        "callback_id": callback,
+        "private_metadata": metadata,
+        "title": _plain(title, 24),
+        "submit": _plain(submit, 24),
         "close": _plain("Cancel", 24),
-        "blocks": [block],
+        "blocks": [{"type": "input", "block_id": _BLOCK, "label": _plain(label, 2_000), "element": field}],
     }
 
 

@@ -1,5 +1,6 @@
 """Handles presses of the buttons under replies: acknowledges at once, and responds only to the person who pressed."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -8,18 +9,21 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bots.slack.api.client import Web
 from bots.slack.api.people import People
-from bots.slack.api.workspace import Capabilities, Identity
-from bots.slack.components import buttons
-from bots.slack.inbound.payloads import Click, Json, click, string
+from bots.slack.api.workspace import Capabilities, Identity, Patience
+from bots.slack.components import blocks, buttons, forms, reasons
+from bots.slack.inbound.payloads import Click, Json, Person, click, place, string, submission
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.outbound import responses
 from core.commands.responses import Response
-from core.domain.conversation import Conversation
+from core.domain.conversation import Author, Conversation, Place
+from core.domain.errors import PlatformError, StoreError
 from core.domain.turn_id import TurnId
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import Dispatcher
 
 UNKNOWN = "Sorry, this button no longer works."
+OLD_REASON = "Sorry, this form no longer works. Please press the thumb again."
+NO_FORM = "Slack did not open the form. Please press the button again."
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +39,10 @@ class ButtonPresses:
         capabilities: Capabilities,
         people: People,
         tasks: TaskSupervisor,
+        patience: Patience,
     ) -> None:
         self._dispatcher, self._me, self._web, self._capabilities = dispatcher, me, web, capabilities
-        self._people, self._tasks = people, tasks
+        self._people, self._tasks, self._patience = people, tasks, patience
 
     async def pressed(self, ack: AsyncAck, body: Json) -> None:
         """Handle a button that acts on the reply."""
@@ -46,6 +51,30 @@ class ButtonPresses:
     async def rated(self, ack: AsyncAck, body: Json) -> None:
         """Handle a thumb, up or down."""
         await self._acknowledge(ack, body, self._rated)
+
+    async def asked_why(self, ack: AsyncAck, body: Json) -> None:
+        """Handle the button that opens the form for a reason."""
+        await self._acknowledge(ack, body, self._asked_why)
+
+    async def explained(self, ack: AsyncAck, body: Json) -> None:
+        """Handle a submitted reason: the form shows what is wrong with it, or closes."""
+        try:
+            sent = submission(body)
+            message, conversation = reasons.subject(sent.metadata)
+            where = place(conversation.channel, self._me)
+            self._check(conversation, where)
+        except ValueError as error:
+            log.info("Slack: a form can't be read: %s", error)
+            await ack(response_action="errors", errors=forms.errors(OLD_REASON))
+            return
+        press = ButtonPress(conversation, message, where, await self._author(sent.person))
+        outcome = self._tasks.start(self._dispatcher.explained(press, forms.entered(sent.view)))
+        done, _ = await asyncio.wait({outcome}, timeout=self._patience.form)
+        response = outcome.result() if done else Response(StoreError.notice)
+        if response:
+            await ack(response_action="errors", errors=forms.errors(response.text))
+        else:
+            await ack()
 
     async def _acknowledge(
         self, ack: AsyncAck, body: Json, handler: Callable[[Click], Awaitable[Response | None]]
@@ -62,24 +91,49 @@ class ButtonPresses:
 
     async def _rated(self, click: Click) -> Response | None:
         good, conversation = buttons.rated(click.action)
-        if not conversation.is_in(click.place.channel_scope):
-            raise ValueError("none of our buttons here names that conversation")
+        self._check(conversation, click.place)
         return await self._dispatcher.rated(await self._press(click, conversation), good=good)
+
+    async def _asked_why(self, click: Click) -> Response | None:
+        value = string(click.action.get("value"))
+        _, conversation = reasons.subject(value)
+        self._check(conversation, click.place)
+        try:
+            view = reasons.modal(value)
+            await self._web.call(self._web.client.views_open(trigger_id=click.trigger, view=view))
+        except PlatformError as error:
+            log.warning("Slack: could not open a form: %s: %s", type(error).__name__, error)
+            return Response(NO_FORM)
+        return None
+
+    @staticmethod
+    def _check(conversation: Conversation, where: Place) -> None:
+        """Raises ValueError for a conversation that is in another place."""
+        if not conversation.is_in(where.channel_scope):
+            raise ValueError("none of our buttons here names that conversation")
+
+    async def _author(self, person: Person) -> Author:
+        return await self._people.author(person.id, person.name, person.teams)
 
     async def _press(self, click: Click, conversation: Conversation) -> ButtonPress:
         person = click.person
-        author = await self._people.author(person.id, person.name, person.teams)
+        author = await self._author(person)
         name = TurnId(f"{click.place.channel_scope}/{click.message}/{person.id}/{click.at}") if click.at else None
         return ButtonPress(conversation, click.message, click.place, author, name)
 
     async def _answer(self, body: Json, handler: Callable[[Click], Awaitable[Response | None]]) -> None:
         thread = ""
+        below: tuple[blocks.Json, ...] = ()
         try:
             pressed = click(body, self._me)
             thread = pressed.thread
             response = await handler(pressed)
+            if response and response.asks_why:
+                below = (reasons.button(pressed.message, buttons.rated(pressed.action)[1]),)
         except ValueError as error:  # a button from another version or another app
             log.info("Slack: a press can't be read: %s", error)
             response = Response(UNKNOWN)
         if response:
-            await responses.by_url(self._web, self._capabilities, string(body.get("response_url")), response, thread)
+            await responses.by_url(
+                self._web, self._capabilities, string(body.get("response_url")), response, thread, below
+            )

@@ -20,12 +20,22 @@ log = logging.getLogger(__name__)
 _MAX_RESPONSES = 5
 
 
-async def by_url(web: Web, capabilities: Capabilities, url: str, response: Response, thread: str = "") -> bool:
-    """Respond to a command or button press by its response_url, in this thread; return False if that fails."""
+async def by_url(
+    web: Web,
+    capabilities: Capabilities,
+    url: str,
+    response: Response,
+    thread: str = "",
+    extra: tuple[blocks.Json, ...] = (),
+) -> bool:
+    """Respond to a command or button press by its response_url, in this thread, with the `extra` blocks below the last
+    message; return False if that fails."""
     kind = "in_channel" if response.public else "ephemeral"
+    pages = (await with_pauses(blocks.pages(response.text)))[:_MAX_RESPONSES]
     try:
-        for page in (await with_pauses(blocks.pages(response.text)))[:_MAX_RESPONSES]:
-            await _send(web, capabilities, url, kind, page, thread)
+        for index, page in enumerate(pages):
+            below = extra if index == len(pages) - 1 else ()
+            await _send(web, capabilities, url, kind, page, thread, below)
     except PlatformError as error:
         log.warning("Slack: could not show a response to a command: %s: %s", type(error).__name__, error)
         return False
@@ -43,12 +53,20 @@ async def by_message(surface: SlackSurface, response: Response, extra: tuple[blo
         log.warning("Slack: could not show a response to a command: %s: %s", type(error).__name__, error)
 
 
-async def _send(web: Web, capabilities: Capabilities, url: str, kind: str, page: Page, thread: str) -> None:
+async def _send(
+    web: Web,
+    capabilities: Capabilities,
+    url: str,
+    kind: str,
+    page: Page,
+    thread: str,
+    extra: tuple[blocks.Json, ...],
+) -> None:
     where = {"thread_ts": thread} if thread else {}
 
     async def send(markdown: bool) -> None:
         shown = blocks.blocks(page) if markdown else await with_pauses(blocks.sections(page))
-        body: dict[str, Any] = {"response_type": kind, "replace_original": False, "blocks": shown, **where}
+        body: dict[str, Any] = {"response_type": kind, "replace_original": False, "blocks": [*shown, *extra], **where}
         body |= {"unfurl_links": False, "unfurl_media": False}
         await web.respond(url, {**body, "text": blocks.fallback(page)})
 

@@ -16,7 +16,7 @@ from bots.slack.outbound.upload import Upload
 from core.domain.conversation import Address
 from core.domain.errors import Forbidden, Frozen, Gone, PlatformError, Rejected, SlowDown, Unreachable
 from core.domain.options import Placement
-from core.domain.page import Action, Page
+from core.domain.page import Page
 from core.domain.ports import Posted, QuestionStatus, Status, waiting
 from core.domain.rates import RateLimit
 from core.pauses import with_pauses
@@ -240,7 +240,7 @@ class SlackSurface:
         return found
 
     def _has_thumbs(self, page: Page) -> bool:
-        return Action.AGAIN in page.actions and bool(page.text) and self._capabilities.thumbs.works()
+        return page.thumbs and self._capabilities.thumbs.works()
 
     def _note(self, message: str) -> None:
         """Note that this message shows a page; a new one shows the page after all others."""

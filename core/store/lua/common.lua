@@ -221,13 +221,14 @@ local function claim(found, request, after)
   return snapshot(found)
 end
 
--- The head of the lane that waits longest, if there is room. One that could not be read waits for those that look for
--- work: another process may be able to.
+-- The head of the lane that waits longest, if there is room. Two kinds are left to those that look for work: one that
+-- could not be read, because another process may be able to, and one whose lease ran out, because its holder may be alive
+-- and renew it, as after an outage.
 local function next_head()
   local heads, room = waiting_heads()
   for i = 1, math.min(#heads, room) do
     local turn = turn_of(heads[i])
-    if not (turn and turn.unread and turn.unread > 0) then return heads[i] end
+    if not turn or (turn.free and not (turn.unread and turn.unread > 0)) then return heads[i] end
   end
 end
 

@@ -23,6 +23,7 @@ from tests.bounds import HANG_SECONDS
 from tests.configuration import Configuration, configured
 
 T = TypeVar("T")
+THUMBS = ["👍", "👎"]  # the labels of the buttons
 GENERAL = "#general"
 # In these tests the windows of Discord's limits are this many times shorter, for the server and for the bot.
 FASTER = 5.0

@@ -21,7 +21,7 @@ from core.domain.page import Action
 from core.inbound.buttons import CONTINUED, FORGOTTEN, GO_ON, NOT_YOURS, OVER, UNDER_WAY
 from core.reply.layout import CUT, STOPPED
 from core.store.redis.client import connection
-from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
+from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom, config_for, discord_server, room, running
 
 STOP, AGAIN, GOING_ON = "Stop", "Regenerate", "Continue"
 CALLBACK_ROUTE = "POST /interactions/{id}/{token}/callback"
@@ -147,7 +147,7 @@ class TestStop:
         await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
         await here.until(lambda: here.said(GENERAL)[0].endswith(STOPPED))
         assert "one two" in here.said(GENERAL)[0]
-        assert list(here.buttons(message)) == [AGAIN]
+        assert list(here.buttons(message)) == [AGAIN, *THUMBS]
         assert pressed.acknowledged
         assert not pressed.followups
 
@@ -199,7 +199,7 @@ class TestRegenerate:
         await here.bot.runner.idle()
         assert [one.id for one in here.shown(GENERAL)] == [message.id]
         assert texts(here) == ["ann: question"]
-        assert list(here.buttons(message)) == [AGAIN]
+        assert list(here.buttons(message)) == [AGAIN, *THUMBS]
         await here.answered("bob", GENERAL, "@nebula and then?", "Then.")
         assert texts(here) == ["ann: question", "A new one.", "bob: and then?"]
 
@@ -264,7 +264,7 @@ class TestContinue:
     async def test_continue_posts_the_rest_below(self, here: DiscordRoom, command: bool) -> None:
         """The old answer stays; the rest comes in a message of its own, and both are remembered."""
         message = await ended(here, "The first half", finish="length", command=command)
-        assert list(here.buttons(message)) == [GOING_ON, AGAIN]
+        assert list(here.buttons(message)) == [GOING_ON, AGAIN, *THUMBS]
         assert CUT in here.said(GENERAL)[0]
         here.nebula.answer_next("The other half.")
         await here.press("ann", message, GOING_ON)

@@ -14,8 +14,9 @@ from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.values import SUPPRESS_EMBEDS, DiscordMessage
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
+from core.inbound.buttons import NOTED
 from core.reply.layout import STOPPED
-from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
+from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom, config_for, discord_server, room, running
 
 STOP, AGAIN = "Stop", "Regenerate"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
@@ -98,13 +99,13 @@ class TestPrivate:
             assert not public(here)
 
     @pytest.mark.parametrize("finish", ["stop", "length"])
-    async def test_a_private_answer_has_only_a_stop_button(self, here: DiscordRoom, finish: str) -> None:
+    async def test_a_private_answer_has_stop_and_then_thumbs(self, here: DiscordRoom, finish: str) -> None:
         """Buttons that could not work afterwards are not offered."""
         here.nebula.pace = 20
         here.nebula.answer_next("word " * 20 + "end", finish=finish)
         shown = await asked(here)
         await here.until(lambda: shown.original and STOP in here.buttons(shown.original))
-        await here.until(lambda: shown.original and not here.buttons(shown.original))
+        await here.until(lambda: shown.original and list(here.buttons(shown.original)) == THUMBS)
         assert shown.original
         assert "end" in shown.original.content
 
@@ -117,7 +118,7 @@ class TestPrivate:
         await here.press("ann", shown.original, STOP)
         await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
         await here.until(lambda: shown.original and STOPPED in shown.original.content)
-        assert not here.buttons(shown.original)
+        assert list(here.buttons(shown.original)) == THUMBS
 
     async def test_two_private_questions_do_not_wait_for_each_other(self, here: DiscordRoom) -> None:
         """A private question waits only for its own author's questions, and shows that to nobody else."""
@@ -154,7 +155,7 @@ class TestPrivate:
         self, here: DiscordRoom, status: int, code: int
     ) -> None:
         """The channel never shows it; the message that can't be edited any more is sent again in full, and can be
-        stopped."""
+        stopped and rated."""
         here.discord.faults.error(RESPOND, status, None, code=code, before=1)
         here.nebula.pace = 20
         here.nebula.answer_next("a secret " * 100)
@@ -165,7 +166,8 @@ class TestPrivate:
         assert not reply.pings
         await here.press("ann", reply, STOP)
         await here.until(lambda: here.said("@ann")[0].endswith(STOPPED))
-        assert not here.buttons(reply)
+        assert list(here.buttons(reply)) == THUMBS
+        assert await here.told("ann", reply, THUMBS[1]) == NOTED
         assert not public(here)
 
     async def test_a_private_answer_of_several_messages_outlives_its_token(self, redis_client: Redis) -> None:
@@ -269,7 +271,7 @@ class TestTokens:
         shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
         await here.until(lambda: shown.original and shown.original.content.endswith("end"))
         assert shown.original
-        assert list(here.buttons(shown.original)) == [AGAIN]
+        assert list(here.buttons(shown.original)) == [AGAIN, *THUMBS]
         await here.bot.runner.idle()
         here.nebula.pace = 0
         here.nebula.answer_next("Another.")

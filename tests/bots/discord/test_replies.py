@@ -12,7 +12,7 @@ from bots.sandbox.discord import validation
 from bots.sandbox.discord.values import SUPPRESS_EMBEDS, DiscordChannel, DiscordMessage, Overwrite, Permission
 from bots.sandbox.nebula.faults import NebulaFault, Thought
 from core.reply.layout import FILTERED, IN_FILE, NO_FILE, NO_MORE, REFUSED_REST, WILL_BE_FILE
-from tests.bots.discord.harness import GENERAL, DiscordRoom, room
+from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom, room
 
 STOP, AGAIN = "Stop", "Regenerate"
 POST_ROUTE = "POST /channels/{channel}/messages"
@@ -114,7 +114,7 @@ class TestLooks:
         here.nebula.pace = 60
         [reply] = await answered(here, "word " * 30 + "end", command=command)
         assert [frame.content.splitlines()[-1] for frame in reply.frames if frame.content] == ["word " * 30 + "end"]
-        assert list(here.buttons(reply)) == [AGAIN]
+        assert list(here.buttons(reply)) == [AGAIN, *THUMBS]
 
     @COMMAND
     async def test_link_previews_stay_suppressed(self, here: DiscordRoom, command: bool) -> None:
@@ -154,7 +154,7 @@ class TestFiles:
             assert IN_FILE in second.content
             assert [file.name for file in below.attachments] == ["answer.md"]
             assert await content(below) == answer
-            assert list(here.buttons(second)) == [AGAIN]
+            assert list(here.buttons(second)) == [AGAIN, *THUMBS]
             assert not any(frame.pings for message in (first, second, below) for frame in message.frames)
 
     @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ class TestFiles:
             await here.bot.runner.idle()
             assert len(here.shown(GENERAL)) == 2
             assert not any("file" in message.content or message.attachments for message in here.shown(GENERAL))
-            assert list(here.buttons(here.shown(GENERAL)[-1])) == [AGAIN]
+            assert list(here.buttons(here.shown(GENERAL)[-1])) == [AGAIN, *THUMBS]
 
     async def test_without_the_right_to_attach_the_answer_ends_with_a_sentence(self, redis_client: Redis) -> None:
         """A channel may deny only files."""

@@ -166,9 +166,11 @@ class Box:
         self.fence = fence
 
     def _take_next(self, request: str = "", after: str = "") -> Turn | None:
-        """Take the lane that waits longest, if there is room; one that a process could not read waits for others."""
+        """Take the lane that waits longest, if there is room. One that a process could not read waits for others, and
+        one whose lease lapsed for its holder, or whoever takes it over."""
         for each in self.begin():
-            if not self.claim_of(each).unread:
+            claim = self.claim_of(each)
+            if claim is UNCLAIMED or (claim.free and not claim.unread):
                 self._take(each, request, after)
                 return self.turn(each)
         return None

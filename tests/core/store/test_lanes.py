@@ -13,13 +13,13 @@ from core.domain.progress import Progress
 from core.domain.question import Question
 from core.store.mailbox import Retention
 from core.store.records import ConversationLookups, State
-from core.store.turns import Acceptance, Claimed, Full, Queued, Turn, Turns
+from core.store.turns import Acceptance, Claimed, Full, Queued, Renewed, Turn, Turns
 from tests.bounds import HANG_SECONDS
 from tests.core.store.queue_model import question, reply, reworded, said
 
 HERE = Conversation(question("C1", 0).place.name)
 FIRST, SECOND, THIRD, FOURTH = (question("C1", number) for number in range(4))
-A, B, C = (Lane(HERE, name) for name in "abc")
+A, B, C, D = (Lane(HERE, name) for name in "abcd")
 
 
 async def accepted(turns: Turns, lane: Lane, asked: Question, parallel: int = 2, *, claim: bool = True) -> Acceptance:
@@ -165,14 +165,20 @@ async def test_lane_of_a_dead_process_is_found_while_others_wait(redis_client: R
             await late
 
 
-async def test_commit_may_take_the_lane_of_a_dead_process(redis_client: Redis) -> None:
-    """That turn waits longest. Its token is newer than any before, so the one that lost it, although it claimed later
-    than the one that takes it, can't write."""
+async def test_lapsed_lane_is_left_to_its_holder_or_to_takeover(redis_client: Redis) -> None:
+    """A commit and a new question pass it over: after an outage all leases have lapsed, and the holders live. Who takes
+    it over has a newer token, so that the one that lost it can't write."""
     turns = Turns(redis_client)
     holder, lost = await begun(turns, A, FIRST), await begun(turns, B, SECOND)
     await accepted(turns, C, THIRD)
     await lapse(redis_client, B)
-    taken = await turns.commit(holder, said(holder))
+    following = await turns.commit(holder, said(holder))
+    assert following
+    assert following.lane == C
+    assert isinstance(await accepted(turns, D, FOURTH), Queued)
+    assert await turns.renew(lost) == Renewed()
+    await lapse(redis_client, B)
+    taken = await turns.claim(B)
     assert taken
     assert (taken.lane, taken.question, taken.attempt) == (B, SECOND, 2)
     assert taken.fence > lost.fence
@@ -251,11 +257,10 @@ async def test_lapsed_lane_gives_way_to_one_that_waits_longer(redis_client: Redi
     assert await turns.lapsed() == (B,)
     assert await turns.claim(B) is None
     assert await turns.lapsed() == (A,)
-    turn = await turns.claim(A)
-    order = []
+    turn, order = await turns.claim(A), []
     while turn:
         order.append(turn.question)
-        turn = await turns.commit(turn, said(turn))
+        turn = await turns.commit(turn, said(turn)) or await turns.claim(B)
     assert order == [SECOND, THIRD, FOURTH]
 
 

@@ -6,6 +6,7 @@ process reads both.
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -38,7 +39,15 @@ NEWER_QUESTION = {
     "attachments": [{"name": "a", "kind": "b", "url": "c", "size": 1} | NEWER],
 }
 OLDER_EXCHANGE = {"turn": "test/0", "question": "earlier?", "answer": "before"}
-NEWER_EXCHANGE = {**OLDER_EXCHANGE, **NEWER, "author": ANN | NEWER, "messages": ["q0", "m0"], "at": 1.5, "others": []}
+NEWER_EXCHANGE = {
+    **OLDER_EXCHANGE,
+    **NEWER,
+    "author": ANN | NEWER,
+    "messages": ["q0", "m0"],
+    "at": 1.5,
+    "others": [],
+    "thread": "",
+}
 
 
 def entry(words: str, record: object) -> bytes:
@@ -88,6 +97,22 @@ async def test_a_line_from_before_there_were_lanes_is_taken_over_in_order(
         history = await ConversationLookups(turns.mailboxes).history(HERE)
         assert [each.turn for each in history] == ["test/1", "test/2"]
     assert await redis_client.exists(KEY % "i", "nb:{0}:leases") == 0
+
+
+async def test_exchanges_of_a_thread_from_before_their_thread_was_stored(
+    redis_client: Redis, server: NebulaServer
+) -> None:
+    """The one that the thread hangs on is a turn of it, and the model is told of those which may be from anywhere."""
+    later = OLDER_EXCHANGE | {"turn": "test/1", "question": "later?", "answer": "after", "messages": ["q1", "m1"]}
+    for name, exchange in (("test/0,q0,m0", NEWER_EXCHANGE), ("test/1,q1,m1", later)):
+        await redis_client.rpush(KEY % "h", entry(f"{name},@{time.time():.0f}", exchange))
+    async with process(redis_client, server) as bot:
+        await bot.answer("and now?", replace(ROOM, thread="q0"))
+        rules, *turns = (each.content for each in server.requests[-1].messages)
+        assert turns == ["Ann: earlier?", "before", "Ann: and now?"]
+        assert "later?" in rules
+    stored: Any = await redis_client.lindex(KEY % "h", -1)
+    assert json.loads(stored.partition(b"|")[2])["thread"] == "q0"
 
 
 @pytest.mark.parametrize("question", [OLDER_QUESTION, NEWER_QUESTION])

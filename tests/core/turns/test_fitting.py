@@ -10,11 +10,13 @@ from redis.asyncio import Redis
 from bots.sandbox.nebula.faults import NebulaFault, Received
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Place
+from core.prompt.build import ROOM_RULE
 from core.store.windows import ModelWindow, ModelWindows
 from tests.core.core_harness import process
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 DIRECT = Place("test", "W1", "D1", direct=True)
+THREAD = Place("test", "W1", "C1", "T1")
 
 
 def poorly(text: str) -> int:
@@ -82,6 +84,32 @@ async def test_a_question_that_fits_alone_is_answered(
             assert await bot.answer("hi", DIRECT) == "Fine."
         assert len(server.requests) <= asked + 2
         assert len(server.requests[-1].messages) >= 4, "most of the history goes along"
+
+
+@pytest.mark.parametrize("words", [numbers, window_alone, nothing])
+async def test_background_is_left_out_before_the_dialogue(
+    redis_client: Redis, words: Callable[[int, int], web.Response]
+) -> None:
+    """A refusal first takes away what was said elsewhere in the channel; the thread at hand stays whole."""
+    async with (
+        NebulaServer(answer=lambda messages: "some words " * 10) as server,
+        process(redis_client, server, NEBULA_MODEL=MODEL) as bot,
+    ):
+        for _ in range(30):
+            await bot.answer("elsewhere " * 18)
+        await bot.answer("first", THREAD)
+        await bot.answer("second", THREAD)
+        server.refuse = refusing(1500, words)
+        assert (await bot.answer("third", THREAD)).startswith("some words")
+    *_, refused, sent = server.requests
+    assert "elsewhere elsewhere" in refused.messages[0].content
+    assert sent.messages[0].content.endswith(ROOM_RULE)
+    assert sent.messages[1:] == refused.messages[1:]
+    assert [each.content for each in sent.messages if each.role == "user"] == [
+        "Ann: first",
+        "Ann: second",
+        "Ann: third",
+    ]
 
 
 async def test_what_a_refusal_taught_serves_other_rooms_and_processes(redis_client: Redis) -> None:
