@@ -4,16 +4,16 @@ Nothing that we send can ping anybody: `allowed_mentions` goes with every conten
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from cachetools import TTLCache
 
 from bots.discord.api.http import ApiResponse, File, Http
 from bots.discord.api.limits import LIMITS, Limits
-from core.domain.errors import Unreachable
+from core.domain.errors import SlowDown, Unreachable
 from core.domain.rates import RateLimitStatus
 from core.ratelimit.bucket import Permit
 from core.ratelimit.limiter import RateLimiter
@@ -28,6 +28,7 @@ ORIGINAL = "@original"
 _TYPING_SECONDS = 5.0
 _MAX_TYPED = 10_000  # channels kept in memory
 _THREADS = (10, 11, 12)  # types of channels (docs.discord.com, Channel Types)
+T = TypeVar("T")
 _NONCE_LENGTH = 24  # in characters; Discord takes up to 25 (docs.discord.com, Create Message)
 
 
@@ -181,8 +182,7 @@ class Rest:
             return
         self._typed[channel] = None
         if permit := await self.spare():
-            async with permit:
-                await self._http.call("POST", f"/channels/{channel}/typing")
+            await within(permit, lambda: self._http.call("POST", f"/channels/{channel}/typing"))
 
     async def message(self, channel: str, message: str) -> dict[str, Any]:
         """Return a message as Discord sends it."""
@@ -285,6 +285,18 @@ class Rest:
         body = {"name": name, "auto_archive_duration": _ARCHIVE_MINUTES}
         found = await self._http.call("POST", f"/channels/{channel}/messages/{message}/threads", body)
         return str(found["id"]) if isinstance(found, dict) and "id" in found else message
+
+
+async def within(permit: Permit, call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call that was counted among all. A refusal under a limit of its own says nothing about theirs."""
+    async with permit:
+        try:
+            return await call()
+        except SlowDown as slow:
+            if slow.everywhere:
+                raise
+            refused = slow
+    raise refused
 
 
 def nonce_of(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from cachetools import FIFOCache
 
-from bots.discord.api.rest import Rest
+from bots.discord.api.rest import Rest, within
 from bots.discord.room.said import Json
 from core.domain.errors import SlowDown, Unreachable
 from core.domain.rates import RateLimitStatus
@@ -70,7 +70,6 @@ class History:
             permit = await self._rest.spare()
             if permit is None:
                 raise SlowDown("all calls of the bot together", _PAUSE_SECONDS, everywhere=True)
-            async with permit:
-                return await call()
+            return await within(permit, call)
 
         return await retried(counted, repeat(_PAUSE_SECONDS, _TRIES - 1), within=PATIENCE_SECONDS)

@@ -251,5 +251,6 @@ def _number(message: str) -> int:
 
 
 def _snowflake(at: float) -> int | None:
-    """The smallest id that Discord can have created at a time in epoch seconds (docs.discord.com, Snowflakes)."""
-    return max(0, int(at * 1000) - 1_420_070_400_000) << 22 if at else None
+    """An id that is greater than those which Discord created until a second after a time in epoch seconds (docs.
+    discord.com, Snowflakes): clocks differ, and what was said in the same moment belongs to it."""
+    return max(0, int(at * 1000) + 1000 - 1_420_070_400_000) << 22 if at else None
