@@ -88,12 +88,12 @@ def small_print(quotation: Quotation, question: Question, context: Context, gaps
     some = "all that was said here" if read else "what others said here"
     if Gap.INTENT in gaps:
         sentences.append(
-            "I can't see what others wrote: the Message Content intent is off. Use Apps → Ask Nebula on a message."
+            "I can't see what others wrote: the Message Content intent is off. Whoever runs me can switch it on."
         )
     if Gap.PERMISSION in gaps:
         sentences.append(f"I am not allowed to read {some}.")
     if Gap.GONE in gaps:
-        sentences.append("I can't read this thread, because its first message was deleted.")
+        sentences.append("The first message of this thread was deleted, so I can't read all of it.")
     if Gap.TIME in gaps:
         sentences.append(f"I could not read {some} in time.")
     return " ".join(sentences)

@@ -239,7 +239,7 @@ async def test_without_the_right_to_read_it_says_so_once(redis_url: str) -> None
     ("code", "sentence"),
     [
         ("missing_scope", "I am not allowed to read what others said here."),
-        ("thread_not_found", "I can't read this thread, because its first message was deleted."),
+        ("thread_not_found", "The first message of this thread was deleted, so I can't read all of it."),
         ("internal_error", IN_TIME),
         ("a_new_code", IN_TIME),
     ],

@@ -143,7 +143,7 @@ async def test_a_question_is_answered_without_the_room_rather_than_not(
     ("error", "sentence"),
     [
         (Forbidden("missing_scope"), "I am not allowed to read what others said here."),
-        (Gone("thread_not_found"), "I can't read this thread, because its first message was deleted."),
+        (Gone("thread_not_found"), "The first message of this thread was deleted, so I can't read all of it."),
         (SlowDown("ratelimited", 30.0), "I could not read what others said here in time."),
         (RuntimeError("a defect"), "I could not read what others said here in time."),
     ],
