@@ -24,7 +24,7 @@ class Adapter(Platform, Connected, Protocol):
         """
         ...
 
-    async def work(self) -> None:
+    async def work(self, dispatcher: "Dispatcher") -> None:
         """Show replies without receiving events, until cancelled."""
         ...
 

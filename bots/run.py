@@ -88,7 +88,7 @@ async def serving(
             if (prefix := spaces.prefix(scope)) != FIRST:
                 log.warning("%s: another bot used this Redis first; this one's keys begin with %s", scope, prefix)
             tasks.append(group.create_task(spaces.keep(redis, platform.name, scope, own_id)))
-        await (platform.run(bot.dispatcher) if listen else platform.work())
+        await (platform.run(bot.dispatcher) if listen else platform.work(bot.dispatcher))
 
     tasks: list[asyncio.Task[None]] = []
     async with asyncio.TaskGroup() as group:

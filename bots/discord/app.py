@@ -202,7 +202,7 @@ class Discord:
             finally:
                 self._ordering.close()
 
-    async def work(self) -> None:
+    async def work(self, dispatcher: Dispatcher) -> None:
         """Show replies without listening for events, until cancelled."""
         async with self._http.open():
             await self._reactions.run()

@@ -123,14 +123,7 @@ class Slack:
             managers, patience = self._config.slack_managers, self._patience
             people = People(self._web, me, dispatcher.rate_limits, tasks.start, managers, patience)
             incoming_text = IncomingText(people, me.user)
-            replies, history = (
-                CallBudget(dispatcher.rate_limits, f"slack/{me.team}/conversations.{each}", CALLS)
-                for each in ("replies", "history")
-            )
-            self._surroundings = SlackSurroundings(
-                self._web, me, people, incoming_text, self._capabilities, replies, history, patience
-            )
-            self._signed_in.set()
+            self._read_along(dispatcher, me, people, incoming_text)
             share_file = partial(share_privately, self._web, self._capabilities)
             # All processes know the token, and nobody else does.
             token = self._config.slack_bot_token
@@ -175,12 +168,28 @@ class Slack:
             self.ready.clear()
             await self._web.close()
 
-    async def work(self) -> None:
+    async def work(self, dispatcher: Dispatcher) -> None:
         """Show replies without listening for events, until cancelled."""
         try:
-            await asyncio.get_running_loop().create_future()
+            me, tasks = await self._identity(), TaskSupervisor()
+            managers, patience = self._config.slack_managers, self._patience
+            people = People(self._web, me, dispatcher.rate_limits, tasks.start, managers, patience)
+            async with tasks.open():
+                self._read_along(dispatcher, me, people, IncomingText(people, me.user))
+                await asyncio.get_running_loop().create_future()
         finally:
             await self._web.close()
+
+    def _read_along(self, dispatcher: Dispatcher, me: Identity, people: People, incoming_text: IncomingText) -> None:
+        """From now on, what was said around a question can be read."""
+        replies, history = (
+            CallBudget(dispatcher.rate_limits, f"slack/{me.team}/conversations.{each}", CALLS)
+            for each in ("replies", "history")
+        )
+        self._surroundings = SlackSurroundings(
+            self._web, me, people, incoming_text, self._capabilities, replies, history, self._patience
+        )
+        self._signed_in.set()
 
     async def _identity(self) -> Identity:
         """Ask Slack, once, whom the bot token belongs to, and which scopes it has."""

@@ -51,9 +51,9 @@ class Campfire:
             question = Question(TurnId(id), self._place, Author("1", "Ann"), text, message=id, at=time.time())
             if response := await dispatcher.heard(question, _no_rights):
                 _write(response.text)
-        await self.work()
+        await self.work(dispatcher)
 
-    async def work(self) -> None:
+    async def work(self, dispatcher: Dispatcher) -> None:
         await asyncio.get_running_loop().create_future()
 
 

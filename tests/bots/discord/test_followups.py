@@ -205,7 +205,7 @@ async def test_two_processes_a_restart_and_what_was_missed(content: None, redis_
             await settled(here)
             assert await is_answered(here, "ann", thread, "and in Go?")
             assert seen(here) == 4
-            assert [request.messages[-1].content for request in here.nebula.requests][2:] == [
+            assert [request.messages[-1].content.splitlines()[-1] for request in here.nebula.requests][2:] == [
                 "ann: and in C?",
                 "ann: and in Go?",
             ]

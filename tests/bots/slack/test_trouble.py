@@ -208,6 +208,8 @@ async def test_any_of_our_messages_can_be_deleted(redis_url: str) -> None:
         web = Web(room.slack.api_url, room.slack.bot_token)
         root = await room.say("ann", "@ann", "!help")
         await room.quiet()
+        await room.answered("@ann", "`default`")
+        response = [each.ts for each in room.said("@ann")]
         place = Place("slack", room.slack.team, root.channel, direct=True)
         address = Address(place, Placement.CHANNEL, author=room.people["ann"])
         maker = SlackSurface(web, Eyes(web), Capabilities(), address)
@@ -216,7 +218,7 @@ async def test_any_of_our_messages_can_be_deleted(redis_url: str) -> None:
             channel=root.channel, thread_ts=root.ts, recipient_user_id="U1", recipient_team_id="T1", markdown_text="x"
         )
         messages = [(await maker.post(Page("one"))).id, (await in_thread.post(Page("two"))).id, str(stream["ts"])]
-        messages += [await maker.attach("three.md", b"three"), room.said("@ann")[0].ts]
+        messages += [await maker.attach("three.md", b"three"), *response]
         for _ in range(2):
             for message in messages:
                 await SlackSurface(web, Eyes(web), Capabilities(), address).delete(message)
