@@ -50,7 +50,7 @@ COMMANDS: tuple[Command, ...] = (
         changes=True,
     ),
     Command("settings", "Show this channel's settings and where each comes from"),
-    Command("stop", "Stop the answer that is being written here"),
+    Command("stop", "Stop your answers that are being written here"),
     Command("mute", "Answer only mentions in this thread or channel"),
     Command("unmute", "Answer follow-ups here again"),
     Command("ratings", "Show how people rated the answers here"),
