@@ -4,13 +4,14 @@ import difflib
 import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from core.commands.history import HistoryCommands
 from core.commands.registry import COMMANDS, Invocation, usage
 from core.commands.responses import Form, Response, RightsOf
 from core.domain.conversation import Conversation, Rights
 from core.domain.errors import UserError
-from core.domain.options import Memory
+from core.domain.options import Listen, Memory
 from core.domain.ports import ChatModel
 from core.settings.parameters import (
     DAY_SECONDS,
@@ -32,6 +33,10 @@ from core.store.turns import Turns
 
 _MARKS = re.compile(r"[\[\]()<>*_`~|@]")
 ALOUD = "People also said why they voted an answer down. Use the slash command, so that only you read it."
+FOLLOW_UPS = (
+    "In a thread that your question opened, you need not mention me again; a message that begins with a mention of "
+    "somebody else is not for me. "
+)
 # The most models that a list shows.
 _MAX_LISTED = 60
 
@@ -51,7 +56,7 @@ class Handlers:
         self._settings = settings
         self._turns, self._records = turns, records
         self._history = HistoryCommands(self._records, settings, ratings, threads)
-        self._ratings = ratings
+        self._ratings, self._threads = ratings, threads
         self._model = model
         # Commands that everybody may use for what is their own, and that do more for people with rights.
         self._own: dict[str, Callable[[Invocation, RightsOf], Awaitable[Response]]] = {
@@ -155,9 +160,9 @@ class Handlers:
         place = invocation.place
         if place.direct:
             raise UserError("In a direct message everything you write is for me.")
-        await self._settings.write(place.name, MUTED, Stored("on", invocation.author.name, time.time()))
+        await self._settings.write(place.name, MUTED, Stored("on", "", 0.0))  # nobody asks who it was
         here = Layer.THREAD if place.thread else Layer.CHANNEL
-        sentence = f"Muted: in this {here} I answer nothing until somebody mentions me, or says `unmute`."
+        sentence = f"Muted: in this {here} I answer only mentions and commands, until somebody mentions me."
         return Response(sentence, public=True)
 
     async def unmute(self, invocation: Invocation) -> Response:
@@ -191,12 +196,13 @@ class Handlers:
 
     async def ratings(self, invocation: Invocation, rights: RightsOf) -> Response:
         """The votes for everybody, and the newest reasons for those who manage the channel, where nobody else reads."""
-        scope, settings = invocation.place.channel_scope, await self._settings.of(invocation.place)
+        scope = invocation.place.channel_scope
+        settings = await self._settings.of(replace(invocation.place, thread=""))  # the votes are the channel's
         found = await self._ratings.of(scope)
         if not found:
             return Response("Nobody has rated an answer here yet.")
         lines = [f"- `{each.model or 'unknown'}`: 👍 {each.good}, 👎 {each.bad}" for each in found]
-        reasons = await self._ratings.reasons(scope, _seconds(settings.retention))
+        reasons = await self._ratings.reasons(scope, settings.keep)
         if not reasons or await rights() is Rights.NONE:
             return Response("\n".join(lines))
         if invocation.aloud and not invocation.place.direct:
@@ -208,10 +214,11 @@ class Handlers:
         return Response("\n".join(lines))
 
     async def help(self, invocation: Invocation) -> Response:
+        settings = await self._settings.of(invocation.place)
+        listens = settings.listen is not Listen.MENTION and not settings.muted
         lines = [
-            "Mention me with a question, or send me a direct message. In a thread that your question opened, go on "
-            "without a mention; what begins with somebody else's is not for me. I also understand these commands, as "
-            "slash commands or with a `!` in front in a message to me:",
+            f"Mention me with a question, or send me a direct message. {FOLLOW_UPS * listens}I also understand these "
+            "commands, as slash commands or with a `!` in front in a message to me:",
             "",
         ]
         lines += [f"- `{usage(each)}`: {each.title[0].lower()}{each.title[1:]}" for each in COMMANDS]
@@ -237,9 +244,11 @@ class Handlers:
         settings = await self._settings.of(place)
         if name == "retention" and layer is not Layer.WORKSPACE and settings.retention is not None:
             # For a workspace it applies from the next question on.
+            keep = settings.retention * DAY_SECONDS
             if layer is Layer.CHANNEL:
-                await self._ratings.retain(scope, _seconds(settings.retention))
-            await self._records.retain(scope, settings.retention * DAY_SECONDS)
+                await self._ratings.retain(scope, keep)
+                await self._threads.retain(scope, keep)
+            await self._records.retain(scope, keep)
         current, origin = getattr(settings, name), settings.origin(name)
         here = "conversation" if place.direct and layer is Layer.CHANNEL else str(layer)
         if origin.layer is layer:
@@ -260,10 +269,6 @@ class Handlers:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
         hint = f"Did you mean `{known[near[0]]}`? " if near else ""
         return name, f"\n\nThis model is not on Nebula's list. {hint}I will try it anyway."
-
-
-def _seconds(days: float | None) -> float | None:
-    return None if days is None else days * DAY_SECONDS
 
 
 def _check(rights: Rights, invocation: Invocation) -> None:

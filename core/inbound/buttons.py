@@ -13,7 +13,6 @@ from core.domain.ports import full, waiting
 from core.domain.progress import AnsweredQuestion
 from core.domain.question import Continue, Question, Regenerate
 from core.domain.turn_id import TurnId, asked_anew, continued, regenerated
-from core.settings.parameters import DAY_SECONDS
 from core.settings.routing import conversation_at
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
@@ -104,8 +103,7 @@ class ButtonActions:
         reason = Reason(text, time.time())
         if not reason.text:
             return Response(NO_REASON)
-        days = (await self._settings.of(press.place)).retention
-        keep = None if days is None else days * DAY_SECONDS
+        keep = (await self._settings.of(replace(press.place, thread=""))).keep  # the votes are the channel's
         known = await self._ratings.explain(press.place.channel_scope, press.message, press.author.id, reason, keep)
         return None if known else Response(NO_VOTE)
 

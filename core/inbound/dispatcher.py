@@ -32,7 +32,7 @@ _COMMAND = re.compile(r"![ \t]*[A-Za-z]")  # but not `!!! wow`
 AWAY = "My memory is out of reach right now. I have your question and will answer it as soon as I can."
 TOO_FAST = "That is too fast for me. Please wait a few seconds."
 # A message to the bot with nothing but one of these words is that command.
-BARE_COMMANDS = frozenset({"help", "settings", "stop"})
+BARE_COMMANDS = frozenset({"help", "settings", "stop", "mute", "unmute"})
 
 
 class Dispatcher:

@@ -70,7 +70,8 @@ class EditHandler:
             await self._records.delete(conversation, question.message)
             return
         new = self._changed(previous.question, question)
-        if new is None or (not asks and state is State.ENDED):
+        unheard = not asks or (question.overheard and bool(settings.muted))
+        if new is None or (unheard and state is State.ENDED):
             return
         if state is State.WAITING:
             state = await self._records.edit(conversation, new) or State.ENDED

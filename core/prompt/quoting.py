@@ -20,9 +20,11 @@ LEFT_OUT = "(… earlier messages left out)"
 BREAK = " ⏎ "
 """Stands for a line break within a message."""
 
-# What begins a delimiter of ours, or a mark of a chat template; an invisible character may be in between.
-_MARK = re.compile("<(?=[\\s\u00ad\u200b-\u200f\u2060\ufeff]*(?:\\||/|quotation))", re.IGNORECASE)
-_NAME = str.maketrans({"(": "[", ")": "]", ":": ".", "<": "‹", ">": "›"})
+# What begins a delimiter of ours, or a mark of a chat template (see nebula/templates.py); an invisible character may be
+# in between.
+_UNSEEN = "[\\s\u00ad\u200b-\u200f\u2060\ufeff]*"
+_MARK = re.compile(rf"<(?={_UNSEEN}[|｜/!A-Za-z])|\[(?={_UNSEEN}(?:[|/]|INST|SYS|gMASK))", re.IGNORECASE)
+_NAME = str.maketrans("()[]:<>", "{}{}.‹›")
 _ABOUT = ", the question refers to this"
 _ROLES = {Role.PERSON: "person", Role.BOT: "bot", Role.US: "us"}
 
@@ -111,7 +113,11 @@ def _line(said: Said, about: bool) -> str:
     """One message on one line: whatever its text holds, nothing in it begins a line or a delimiter."""
     name = one_line(said.author).translate(_NAME) or "?"
     text = BREAK.join(filter(None, (one_line(line, len(line) + 1) for line in said.text.splitlines())))
-    return f"{_clock(said.at)} {name} ({_ROLES[said.role]}{_ABOUT if about else ''}): {_MARK.sub('‹', text)}"
+    return f"{_clock(said.at)} {name} ({_ROLES[said.role]}{_ABOUT if about else ''}): {_MARK.sub(_defused, text)}"
+
+
+def _defused(mark: re.Match[str]) -> str:
+    return "‹" if mark[0] == "<" else "("
 
 
 def _clock(at: float) -> str:

@@ -80,6 +80,11 @@ class ChannelSettings:
     muted: frozenset[Layer] = frozenset()
     origins: tuple[tuple[str, Origin], ...] = ()
 
+    @property
+    def keep(self) -> float | None:
+        """How many seconds things are remembered; None: as long as the operator says."""
+        return None if self.retention is None else self.retention * DAY_SECONDS
+
     def origin(self, parameter: str) -> Origin:
         """Return where the value of this parameter comes from."""
         return dict(self.origins)[parameter]

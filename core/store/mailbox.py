@@ -136,7 +136,7 @@ def _delete(*, word: str) -> Any:
     """A running turn, how many waiting questions were removed, the exchange and the answered question."""
 
 
-def _forget(*, epoch: int, entries: Sequence[bytes]) -> Any:
+def _forget(*, of_lanes: str, entries: Sequence[bytes]) -> Any:
     """How many exchanges were forgotten."""
 
 

@@ -173,11 +173,17 @@ class ConversationLookups:
                 person,
             ),
         ]
-        # Any waiting question may be answered together with the running one.
-        waiting = self._entries.questions(conversation, await self._list("q", conversation))
-        epoch = int(any(person == question.author.id for question in waiting))
+        # Any waiting question may be answered together with the running one of its lane.
+        waiting = await self._list("q", conversation)
+        lanes = dict.fromkeys(
+            lane_name(entry)
+            for entry in waiting
+            for question in self._entries.questions(conversation, [entry])
+            if question.author.id == person
+        )
+        of_lanes = f",{','.join(lanes)}," if lanes else ""
         async with self._place():
-            count = int(await self._mailboxes.forget(conversation, epoch=epoch, entries=mine))
+            count = int(await self._mailboxes.forget(conversation, of_lanes=of_lanes, entries=mine))
         if mine:
             await self.erase()
         return count

@@ -177,8 +177,10 @@ class Fitting:
     def _quote(self) -> Quotation:
         """The room around the question: a third of the window at most, half of it where a summary is asked for."""
         asked, count = self._asked, partial(self._sizes.estimator.count, self.model)
-        if not (self._quotes and (asked.around.messages or asked.around.referred)):
-            return Quotation(cut=bool(asked.around.messages))
+        if not (asked.around.messages or asked.around.referred):
+            return Quotation()
+        if not self._quotes:
+            return Quotation(cut=True)
         share = self._limit // (2 if asks_for_summary(asked.question.text) else 3)
         # build keeps up to half of the window for the answer, and a twentieth for errors of the estimate
         beside = int(0.44 * self._limit) - count(asked.settings.prompt) - count(asked.question.text)

@@ -11,7 +11,7 @@ from core.domain.ports import Surface, full
 from core.domain.question import Question
 from core.domain.turn_id import Step, step_of
 from core.reply.notices import say, send_ephemeral
-from core.settings.parameters import DAY_SECONDS, MUTED, ChannelSettings, Layer
+from core.settings.parameters import MUTED, ChannelSettings, Layer
 from core.settings.routing import conversation_of, lane_of
 from core.store.records import ConversationLookups
 from core.store.settings import SettingsStore
@@ -73,12 +73,11 @@ class Inbox:
         """Queue a question that may be asked, and run the turn that this claims. Raises StoreError."""
         known = question.id in self._accepted
         self._accepted.add(question.id)  # before the step: the turn may begin before the step's answer arrives
-        keep = None if settings.retention is None else settings.retention * DAY_SECONDS
         acceptance: Acceptance | None = None
         try:
             claim = self._runner.has_room
             acceptance = await self._turns.accept(
-                lane, question, uuid.uuid4().hex, keep, parallel=settings.parallel, claim=claim
+                lane, question, uuid.uuid4().hex, settings.keep, parallel=settings.parallel, claim=claim
             )
         finally:
             if not (known or isinstance(acceptance, Claimed | Queued)):

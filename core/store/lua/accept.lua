@@ -31,17 +31,16 @@ redis.call('RPUSH', LINE, ENTRY)
 TTL_MS = tonumber(KEEP_MS)
 redis.call('HSET', CONV, 'keep', KEEP_MS, 'parallel', PARALLEL)
 keep()
-if THREAD ~= '' and (OPENS == '1' or redis.call('ZSCORE', ASKED, THREAD)) then
-  redis.call('ZADD', ASKED, now(), THREAD, now(), THREAD .. '/' .. PERSON)
-  redis.call('ZREMRANGEBYSCORE', ASKED, '-inf', now() - ASKED_MS)
-  redis.call('PEXPIRE', ASKED, ASKED_MS)
+if THREAD ~= '' and (OPENS == '1' or tonumber(redis.call('ZSCORE', ASKED, THREAD) or 0) > now()) then
+  index(ASKED, THREAD, ASKED_MS)
+  index(ASKED, THREAD .. '/' .. PERSON, ASKED_MS)
 end
 local found = CLAIM == '1' and next_head()
 if not found then
   offer()
   return {'QUEUED', ahead(id)}
 end
--- Another lane may wait longer, as when a process died: then the claim is for that one.
+-- Another lane may wait longer, as when it was handed back: then the claim is for that one.
 local turn = claim(found, REQUEST)
 offer()
 return {'CLAIMED', turn}

@@ -13,9 +13,7 @@ local function adopt()
   end
   local lease, time = tonumber(redis.call('ZSCORE', OLD_LEASES, NAME) or 0), now()
   if lease > time and lease <= time + 2 * LEASE_MS then return end
-  for _, each in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
-    if lane_of(each) == LANE then return end -- a running turn stays the head of its lane
-  end
+  if head_of(LANE) then return end -- a running turn stays the head of its lane
   even_when_full()
   for i = #left, 1, -1 do redis.call('LPUSH', LINE, left[i]) end
   local state = redis.call('HMGET', CONV, 'attempts', 'progress', 'retract', 'stop')
@@ -28,10 +26,7 @@ local function adopt()
 end
 
 if LANE == '' then adopt() end
-local head
-for _, each in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
-  if lane_of(each) == LANE then head = each; break end
-end
+local head = head_of(LANE)
 if not head then
   redis.call('ZREM', LANES, named(LANE))
   offer()

@@ -42,8 +42,8 @@ if REPLACES ~= '' then
   local known = entry(ENDED, REPLACES)
   if known and (EXCHANGE ~= '' or not old) then redis.call('LREM', ENDED, 1, known) end
 end
--- After a reset, do not store an answer that was begun before it.
-if EPOCH == (redis.call('HGET', CONV, 'epoch') or '0') then
+-- After a reset, or when somebody wants it forgotten, do not store an answer that was begun before.
+if not ours.forget and EPOCH == (redis.call('HGET', CONV, 'epoch') or '0') then
   if EXCHANGE ~= '' and place then
     redis.call('LSET', HISTORY, place, EXCHANGE)
   elseif EXCHANGE ~= '' then

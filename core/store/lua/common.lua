@@ -22,9 +22,9 @@ local function even_when_full()
   redis.call('PEXPIRE', CONV, TTL_MS)
 end
 
--- Note in an index when this conversation expires. Those that have expired leave it, and it expires with the last one.
-local function index(key, left)
-  redis.call('ZADD', key, now() + left, NAME)
+-- Note in a set when this member expires. Those that have expired leave it, and it expires with the last one.
+local function index(key, member, left)
+  redis.call('ZADD', key, now() + left, member)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now())
   redis.call('PEXPIRE', key, string.format('%.0f', math.max(left, redis.call('PTTL', key))))
 end
@@ -32,8 +32,8 @@ end
 local function keep()
   for _, key in ipairs({CONV, LINE, TURNS, HISTORY, ENDED}) do redis.call('PEXPIRE', key, TTL_MS) end
   redis.call('PEXPIRE', LANES, LONGEST_MS)
-  index(IN_CHANNEL, TTL_MS)
-  index(IN_WORKSPACE, TTL_MS)
+  index(IN_CHANNEL, NAME, TTL_MS)
+  index(IN_WORKSPACE, NAME, TTL_MS)
 end
 
 -- The words of an entry, which come before the bar; nil if they can't be read.
@@ -109,10 +109,9 @@ local function waiting_heads()
   return heads, math.max(0, room)
 end
 
--- The head of the lane of this entry.
-local function head_of(found)
+local function head_of(lane)
   for _, each in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
-    if lane_of(each) == lane_of(found) then return each end
+    if lane_of(each) == lane then return each end
   end
 end
 

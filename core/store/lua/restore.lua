@@ -4,7 +4,7 @@
 local ENDING = KEYS[9]
 local FENCE, TURN, ENTRY = ARGV[7], ARGV[8], ARGV[9]
 local how = standing(TURN, FENCE, ENDING)
-local head = how == 'lost' and head_of(ENTRY)
+local head = how == 'lost' and head_of(lane_of(ENTRY))
 local other = head and turn_of(head)
 if other and tonumber(other.fence) > tonumber(FENCE) then return 0 end -- a newer question was first after the loss
 if how == 'lost' then

@@ -110,6 +110,19 @@ async def test_it_is_known_for_a_week_at_most(redis_client: Redis, server: Nebul
         assert 0 < await redis_client.pttl(key) <= 86_400_000
 
 
+async def test_a_thread_with_a_shorter_memory_ends_no_other(redis_client: Redis, server: NebulaServer) -> None:
+    """What is known of a thread expires by itself, though one set holds those of a whole channel."""
+    async with process(redis_client, server) as bot:
+        thread = await opened(bot)
+        short = await opened(bot)
+        await bot.command("set --thread retention 0.01", short)
+        await bot.answer("again", short)
+        key = f"nb:{{0}}:o:{ROOM.name}"
+        ends: list[Any] = [await redis_client.zscore(key, f"{each.thread}/U1") for each in (short, thread)]
+        assert ends == sorted(ends)
+        assert await redis_client.pttl(key) > 86_400_000
+
+
 @pytest.mark.parametrize(("whose", "left"), [("me", [False, True]), ("all", [False, False])])
 @pytest.mark.parametrize("partitions", [1, 8])
 async def test_forget(redis_client: Redis, server: NebulaServer, whose: str, left: list[bool], partitions: int) -> None:

@@ -1,6 +1,7 @@
 """Votes and their reasons: one for each person and answer, kept no longer and read by nobody else than they must be."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from redis.asyncio import Redis
@@ -33,13 +34,13 @@ async def explained(bot: Process, message: str, why: str, by: Author = ANN, plac
     return response.text if response else ""
 
 
-async def ratings_for(bot: Process, rights: Rights = Rights.CHANNEL) -> str:
+async def ratings_for(bot: Process, rights: Rights = Rights.CHANNEL, place: Place = ROOM) -> str:
     """What the slash command shows to somebody with these rights."""
 
     async def of() -> Rights:
         return rights
 
-    response = await bot.dispatcher.commanded(Invocation(find("ratings"), ROOM, ANN), of)
+    response = await bot.dispatcher.commanded(Invocation(find("ratings"), place, ANN), of)
     assert response
     assert not response.public
     return response.text
@@ -122,6 +123,21 @@ async def test_a_shorter_retention_forgets_reasons(bot: Process, server: NebulaS
     await redis_client.ltrim(KEY, 0, 0)
     await bot.command("set retention 0.5")
     assert not await redis_client.exists(KEY)
+
+
+async def test_a_thread_with_a_shorter_memory_forgets_no_reasons_of_the_channel(
+    bot: Process, server: NebulaServer, redis_client: Redis
+) -> None:
+    """Reasons are the channel's, wherever somebody reads them."""
+    message = await answer(bot, server)
+    assert await explained(bot, message, "now", BOB) == ""
+    await bot.dispatcher.rated(ButtonPress(HERE, message, ROOM, ANN), good=False)
+    ratings = Ratings(redis_client, 30 * 86_400)
+    assert await ratings.explain(CHANNEL, message, ANN.id, Reason("an hour ago", time.time() - 3600))
+    thread = replace(ROOM, thread="t1")
+    await bot.command("set --thread retention 0.01", thread)
+    for place in (thread, ROOM):
+        assert "an hour ago" in await ratings_for(bot, place=place)
 
 
 async def test_forget_takes_reasons_too(bot: Process, server: NebulaServer) -> None:

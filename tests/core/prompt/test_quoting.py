@@ -17,7 +17,19 @@ LINE = re.compile(r"(?:\d\d:\d\d|--:--) [^():<>\n]+ \((?:person|bot|us)(?:, the 
 # what a hostile text is made of
 PIECES = st.sampled_from(
     [
-        *(END, BEGIN, "</ quotation>", "<\u200b/quotation>", "<|im_start|>system", "12:00 bob (us): ", LEFT_OUT),
+        *(
+            END,
+            BEGIN,
+            "</ quotation>",
+            "<\u200b/quotation>",
+            "<|im_start|>system",
+            "<｜User｜>",
+            "<start_of_turn>user",
+            "[INST]",
+            "<s>",
+            "12:00 bob (us): ",
+            LEFT_OUT,
+        ),
         *("\n", "\r\n", "\r", "\u2028", "\u2029", "\x85", "\x0b", "\x1c", "\u202e", "\u2066", "\ud800", "(us): ", "):"),
     ]
 )
@@ -51,7 +63,7 @@ def test_each_message_is_one_line_and_there_is_one_end(messages: tuple[Said, ...
     assert lines.count(BEGIN) == lines.count(END) == 1
     assert lines[-1] == END
     assert quotation.text.lower().count("</quotation") == 1
-    assert "<|" not in quotation.text
+    assert not [mark for mark in ("<|", "<｜", "<start", "[INST]", "<s>") if mark in quotation.text]
     quoted = block(quotation.text)
     assert len(quoted) == len(messages) == quotation.around
     assert all(LINE.match(line) for line in quoted)
@@ -84,7 +96,7 @@ def test_a_line_says_when_who_and_what() -> None:
     )
     assert block(quote(Surroundings(messages), 10_000, words).text) == [
         f"22:13 bob (person): the deploy failed:{BREAK}disk was full",
-        "22:14 eve [us]. I 12.00 ann (bot): ok ‹/quotation>",
+        "22:14 eve {us}. I 12.00 ann (bot): ok ‹/quotation>",
     ]
 
 

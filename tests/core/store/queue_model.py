@@ -57,6 +57,7 @@ class Claim:
     retracted: bool = False
     unread: bool = False  # it waits for a process that can read it
     clears: bool = False  # nobody waits any longer for a process that can read it
+    forgotten: bool = False  # its answer is not to be stored
 
 
 UNCLAIMED = Claim()
@@ -293,9 +294,9 @@ class Box:
         self.committed += [each.id for each in self.line if each.id in answered]
         self.line = [each for each in self.line if each.id not in answered]
         self.done[turn.question.id] = turn.fence
-        del self.claims[turn.question.id]
+        claim = self.claims.pop(turn.question.id)
         self.leases.pop(self.lanes[turn.question.id], None)
-        if turn.epoch != self.epoch:
+        if turn.epoch != self.epoch or claim.forgotten:
             return
         if exchange:
             self.history = [*self.history, exchange][-self.limits.exchanges :]
@@ -351,7 +352,10 @@ class Box:
         count = len(self.history) - len(kept)
         self.history = kept
         self.ended = [each for each in self.ended if each.question.author.id != person]
-        self.epoch += any(each.author.id == person for each in self.line)
+        lanes = {self.lanes[each.id] for each in self.line if each.author.id == person}
+        for each in self.line:
+            if each.id in self.claims and self.lanes[each.id] in lanes:
+                self._note(each, forgotten=True)
         return count
 
     def running(self) -> list[AnsweredQuestion]:

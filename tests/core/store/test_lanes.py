@@ -264,6 +264,20 @@ async def test_lapsed_lane_gives_way_to_one_that_waits_longer(redis_client: Redi
     assert order == [SECOND, THIRD, FOURTH]
 
 
+async def test_forgetting_one_person_keeps_the_running_answers_to_others(redis_client: Redis) -> None:
+    """Only of the lanes in which the person asks, as a waiting question may be answered with the running one."""
+    turns = Turns(redis_client)
+    records = ConversationLookups(turns.mailboxes)
+    mine, others = await begun(turns, A, FIRST), await begun(turns, B, SECOND)
+    assert FIRST.author != SECOND.author
+    await records.forget(HERE, FIRST.author.id)
+    await turns.commit(mine, said(mine), ("m1",))
+    await turns.commit(others, said(others), ("m2",))
+    assert [each.turn for each in await records.history(HERE)] == [SECOND.id]
+    assert await records.ended(HERE, "m1") is None
+    assert await records.ended(HERE, "m2")
+
+
 async def test_full_lane_does_not_block_another_lane(redis_client: Redis) -> None:
     """A person who asks too much does not keep others from asking."""
     turns = Turns(redis_client, Retention(inbox=1))
