@@ -128,9 +128,11 @@ class FirstLook:
     def __init__(self) -> None:
         self.refusal = ""
 
-    async def run(self, check: Callable[[], Awaitable[None]], model: str, catalog: Catalog) -> None:
-        """Look until Nebula takes our key. `check`: raises ModelError if it does not. `model`: the one that answers
-        where no other is set."""
+    async def run(
+        self, check: Callable[[], Awaitable[None]], model: str, catalog: Callable[[], Awaitable[Catalog]]
+    ) -> None:
+        """Look until Nebula takes our key, then whether it offers the model. `check`: raises ModelError if it does not
+        take the key. `model`: the one that answers where no other is set."""
         told = ""
         while True:
             try:
@@ -145,7 +147,8 @@ class FirstLook:
             await asyncio.sleep(LOOK_PAUSE_SECONDS)
         self.refusal = ""
         log.info("Nebula takes our key")
-        if catalog.live and catalog.find(model) is None:
+        offered = await catalog()  # that of the start may be from before Nebula could answer
+        if offered.live and offered.find(model) is None:
             log.warning("NEBULA_MODEL: %s is not among the models that Nebula offers", model)
 
 

@@ -50,12 +50,17 @@ async def run(config: Config, platforms: Sequence[Adapter], *, listen: bool = Tr
         ):
             names = " and ".join(platform.name.title() for platform in platforms)
             log.info("starting %s", names if listen else f"a worker for {names}")
-            catalog = await model.catalog()  # now, so that no question has to wait for it
-            async with nebula(config) as client, asyncio.TaskGroup() as group:
-                looking = group.create_task(look.run(client.check, config.nebula_model, catalog))
+            await model.catalog()  # now, so that no question has to wait for it
+            async with asyncio.TaskGroup() as group:
+                looking = group.create_task(_look(look, config, model))
                 await stop.wait()
                 looking.cancel()
             log.info("stopping: running replies get %g s to finish", config.drain_seconds)
+
+
+async def _look(look: health.FirstLook, config: Config, model: ChatModel) -> None:
+    async with nebula(config) as client:
+        await look.run(client.check, config.nebula_model, model.catalog)
 
 
 def checks(

@@ -67,8 +67,9 @@ _REFUSALS = {
 }
 
 PUBLIC = (
-    "anybody may add this bot to a server: to have it in your own servers alone, set ACCESS_ALLOW to their ids, or "
-    "switch Bot → Public Bot off in the developer portal (with Installation → Install Link at None)"
+    "anybody may add this bot to a server. Unless ACCESS_ALLOW says who may use it, they can spend your account there: "
+    "set it to the ids of your servers, or switch Bot → Public Bot off in the developer portal (with Installation → "
+    "Install Link at None)"
 )
 
 

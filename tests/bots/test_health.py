@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +22,8 @@ from bots.sandbox.nebula.server import NebulaServer
 from bots.sandbox.slack import faults
 from bots.slack.api import transport
 from bots.slack.app import Slack
+from core.domain.chat import Catalog
+from core.domain.errors import ServerTrouble
 from core.nebula.catalog import BUILT_IN
 from core.nebula.client import Nebula
 from core.nebula.failures import from_response
@@ -212,6 +215,29 @@ async def test_not_ready_while_stopping(here: HealthServers, redis_url: str) -> 
         assert (await here.until_ready(503))[0] == "process: stopping"
 
 
+async def built_in() -> Catalog:
+    """The models on offer as far as a process knows that never reached Nebula."""
+    return BUILT_IN
+
+
+async def test_a_model_that_is_not_offered_is_told_after_an_outage_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The list of models counts that Nebula gives once it takes the key."""
+    monkeypatch.setattr(health, "LOOK_PAUSE_SECONDS", 0.0)
+    failures = [ServerTrouble("HTTP 503")]
+
+    async def check() -> None:
+        if failures:
+            raise failures.pop()
+
+    async def catalog() -> Catalog:
+        return BUILT_IN if failures else replace(BUILT_IN, live=True)
+
+    await health.FirstLook().run(check, "no/such-model", catalog)
+    assert "NEBULA_MODEL: no/such-model is not among the models" in caplog.text
+
+
 async def test_not_ready_while_nebula_refuses_the_key(here: HealthServers, redis_url: str) -> None:
     """No answer is to be expected, although nobody has asked a question yet."""
     look = health.FirstLook()
@@ -221,7 +247,7 @@ async def test_not_ready_while_nebula_refuses_the_key(here: HealthServers, redis
             client = await stack.enter_async_context(
                 Nebula(api_key=key, base_url=server.base_url, platform_url=server.platform_url)
             )
-            return asyncio.create_task(look.run(client.check, "m", BUILT_IN))
+            return asyncio.create_task(look.run(client.check, "m", built_in))
 
         async with AsyncExitStack() as stack:
             refused = await looked("wrong")
@@ -240,7 +266,7 @@ async def test_ready_where_only_the_list_of_models_is_refused() -> None:
         seen.set()
         raise from_response(403, b'{"error":{"message":"Missing scopes: model.read"}}', {}, "", 0).error
 
-    looking = asyncio.create_task(look.run(check, "m", BUILT_IN))
+    looking = asyncio.create_task(look.run(check, "m", built_in))
     await seen.wait()
     assert (await health.nebula(lambda: False, lambda: look.refusal)()).ok
     looking.cancel()

@@ -72,7 +72,7 @@ class Button:
 class Rest:
     """Typed calls over `Http`; all raise PlatformError.
 
-    `limiter` counts the calls of all replies, by default those of this process alone.
+    `limiter` counts what belongs to no reply: typing, and reading rooms. By default it counts for this process alone.
     """
 
     def __init__(self, http: Http, limits: Limits = LIMITS) -> None:

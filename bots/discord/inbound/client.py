@@ -81,7 +81,9 @@ class GatewayClient(discord.Client):
         rest = Rest(http)
         self._places, self._members = Places(rest), Members(rest)
         self._responses, self._ordering = Responses(rest), ordering
-        self._interactions = Interactions(dispatcher, http, self._places, ordering, managers, answer_seconds)
+        self._interactions = Interactions(
+            dispatcher, http, self._places, ordering, managers, self._reader, answer_seconds
+        )
         self._reposts = Reposts()
         self._edits = MessageEdits(self, dispatcher, rest, self._places, self._members, ordering, self._reposts)
         self.backfill = DiscordBackfill(self, dispatcher, rest, self._places, self._members, ordering, shard)
@@ -143,7 +145,7 @@ class GatewayClient(discord.Client):
 
         async def heard() -> Response | None:
             place = await self._places.of_message(message)
-            if not await followups.is_meant(said, place, str(message.author.id)):
+            if not await followups.listens(place, str(message.author.id)):
                 return None
             return await self._heard(message, place, me, overheard=True)
 
@@ -160,7 +162,8 @@ class GatewayClient(discord.Client):
     ) -> Response | None:
         author = await self._members.author(message)
         question = replace(question_of(message, place, author, me), overheard=overheard)
-        self._reader.heard(question.message, replies=message.reference is not None)
+        reads = permissions_in(message, place).read_message_history or None  # without it, Discord is asked
+        self._reader.heard(question, replies=message.reference is not None, reads=reads)
         if not self._dispatcher.is_command(question.text):
             self._reposts.asked(message, question)
         return await self._dispatcher.heard(question, lambda: self._rights(message, place))

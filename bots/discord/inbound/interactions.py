@@ -25,6 +25,7 @@ from bots.discord.inbound.messages import in_words
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import author_of, names_of, rights_of
 from bots.discord.outbound.responses import contents_of, file_of
+from bots.discord.room.reader import Reader
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response, RightsOf
 from core.domain.conversation import Conversation, Place, ResponseToken, Rights
@@ -70,12 +71,13 @@ class Interactions:
         places: Places,
         ordering: ArrivalOrder,
         managers: Collection[str],
+        reader: Reader,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         """`answer_seconds`: a command that takes longer is deferred."""
         self._http, self._rest, self._answer_seconds = http, Rest(http), answer_seconds
         self._dispatcher, self._places, self._ordering = dispatcher, places, ordering
-        self._managers = managers
+        self._managers, self._reader = managers, reader
         self._seen: FIFOCache[int, None] = FIFOCache(_SEEN)
 
     async def handle(self, interaction: discord.Interaction) -> None:
@@ -160,6 +162,7 @@ class Interactions:
             interaction=ResponseToken(str(callback.token), asked + TOKEN_SECONDS),
             private=private,
         )
+        self._reader.heard(question, replies=False, reads=interaction.permissions.read_message_history or None)
         async with asyncio.TaskGroup() as group:
             deferring = group.create_task(_defer(callback, ephemeral=private))
 

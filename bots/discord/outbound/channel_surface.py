@@ -75,7 +75,7 @@ class ChannelSurface:
         self._unopened = bool(opens and address.message)
         self._unopened_tries = 0
         self._aim(address.message if self._unopened else self._home)
-        self._known: list[str] = []  # the reply's messages that went through this surface, oldest first
+        self._known: set[str] = set()  # the reply's messages that went through this surface
         self._may_refer = True
         self._seed = address.turn or secrets.token_hex(8)
         self._place = ""  # the number on the question
@@ -90,8 +90,7 @@ class ChannelSurface:
 
     def note(self, message: str) -> None:
         """Count a message among those of the reply; the next one refers to the newest."""
-        if message not in self._known:
-            self._known.append(message)
+        self._known.add(message)
 
     def fits(self, page: Page) -> bool:
         return fits(page)
@@ -235,7 +234,7 @@ class ChannelSurface:
             return ""
         if not self._known:
             return self._question
-        return "" if self._direct else self._known[-1]
+        return "" if self._direct else max(self._known, key=int)  # ids grow with time
 
     async def _open_thread(self) -> None:
         """Open the thread; fall back to the channel where that is not allowed, or not possible soon."""

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from cachetools import FIFOCache
 
@@ -15,16 +15,26 @@ from bots.discord.room.said import FORWARD, STARTER, GuildView, Json, is_written
 from core.domain.errors import Forbidden, Gone, PlatformError, SlowDown, Unreachable
 from core.domain.options import Context
 from core.domain.question import Question
-from core.domain.surroundings import NOTHING_SAID, Gap, Reach, Role, Said, Surroundings
+from core.domain.surroundings import Gap, Reach, Role, Said, Surroundings
 
 # Whoever asks gives us five seconds; by then we must have returned what was found.
 SECONDS = 4.0
-SUMMARY_MESSAGES = 200
 PAGE = 100  # the most messages of one call (docs.discord.com, Get Channel Messages)
 _MORE = 20  # how many more are asked for than needed: news of pins and the like are left out
 LINKS = 3  # how many of a question's links are followed
 _LINK = re.compile(r"https://(?:(?:ptb|canary)\.)?discord(?:app)?\.com/channels/(@me|\d{1,20})/(\d{1,20})/(\d{1,20})")
 _REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What an event told of a question. By default another process heard it."""
+
+    replies: bool = True
+    reads: bool | None = None
+
+
+UNHEARD = Heard()
 
 
 class Reader:
@@ -33,20 +43,19 @@ class Reader:
     def __init__(self, rest: Rest) -> None:
         self._history = History(rest)
         self._access = Access(rest, self._history)
-        self._plain: FIFOCache[str, None] = FIFOCache(_REMEMBERED)
+        self._heard: FIFOCache[str, Heard] = FIFOCache(_REMEMBERED)
 
-    def heard(self, message: str, *, replies: bool) -> None:
-        """A question was heard in this process: if it replies to nothing, it need not be read again to learn that."""
-        if not replies:
-            self._plain[message] = None
+    def heard(self, question: Question, *, replies: bool, reads: bool | None) -> None:
+        """A question was heard in this process, and what the event told need not be looked up.
+
+        `replies`: it replies to a message. `reads`: its author may read the history of the place; None if not known.
+        """
+        self._heard[question.message or question.id] = Heard(replies, reads)
 
     async def surroundings(self, question: Question, reach: Reach, view: GuildView) -> Surroundings:
         """What was said around a question, as far as Discord told it in time."""
-        if reach.context is Context.OFF:
-            return NOTHING_SAID
-        if reach.summary:
-            reach = replace(reach, messages=max(reach.messages, SUMMARY_MESSAGES))
-        reading = _Reading(self._history, self._access, question, reach, view, question.message not in self._plain)
+        heard = self._heard.get(question.message or question.id, UNHEARD)
+        reading = _Reading(self._history, self._access, question, reach, view, heard)
         try:
             async with asyncio.timeout(SECONDS):
                 await reading.run()
@@ -71,10 +80,10 @@ class _Reading:
     """What was read for one question; it is filled step by step, so that something is there when time is up."""
 
     def __init__(
-        self, history: History, access: Access, question: Question, reach: Reach, view: GuildView, replies: bool
+        self, history: History, access: Access, question: Question, reach: Reach, view: GuildView, heard: Heard
     ) -> None:
         self._history, self._access = history, access
-        self._question, self._reach, self._view, self._replies = question, reach, view, replies
+        self._question, self._reach, self._view, self._heard = question, reach, view, heard
         self._place = question.place
         self._home = question.place.thread or question.place.channel
         self._until = _number(question.message) + 1 if question.message.isdecimal() else _snowflake(question.at)
@@ -84,6 +93,7 @@ class _Reading:
         self._replied: Json | None = None
         self._linked: dict[str, Json] = {}
         self._links = dict.fromkeys(_LINK.findall(question.text)[:LINKS])
+        self._reads, self._asking = heard.reads, asyncio.Lock()  # whether the asker may read here, if it is known
         self.gaps: set[Gap] = set()
 
     async def run(self) -> None:
@@ -135,7 +145,7 @@ class _Reading:
             past = self._thread if self._place.thread else self._room
             await self._back(past, self._home)
             question = next((each for each in past.messages if str(each["id"]) == message), None)
-        elif message and self._replies:
+        elif message and self._heard.replies:
             question = await self._history.message(self._home, message)
         async with asyncio.TaskGroup() as group:
             if question:
@@ -145,6 +155,9 @@ class _Reading:
 
     async def _back(self, past: _Past, channel: str) -> None:
         """Read a channel back: a thread to its beginning, a channel to our last answer there."""
+        if not await self._may_read(self._place.workspace, channel):
+            self.gaps.add(Gap.PERMISSION)
+            return
         before, wanted = self._until, self._reach.messages
         size, seen = min(PAGE, wanted + _MORE), channel == self._home and self._question.message
         for number in range(1 + -(-wanted // PAGE)):
@@ -200,7 +213,8 @@ class _Reading:
             return
         channel, message = str(reference.get("channel_id") or self._home), str(reference["message_id"])
         found = question.get("referenced_message", ...)
-        if channel != self._home and not await self._may_read(str(reference.get("guild_id") or ""), channel):
+        guild = self._place.workspace if channel == self._home else str(reference.get("guild_id") or "")
+        if not await self._may_read(guild, channel):
             self.gaps.add(Gap.PERMISSION)
             return
         if found is ...:
@@ -216,13 +230,19 @@ class _Reading:
         self._linked[message] = await self._history.message(channel, message)
 
     async def _may_read(self, guild: str, channel: str) -> bool:
-        """Whether the asker may read a channel: the one where they ask, and those where Discord's rules say so."""
+        """Whether the asker may read a channel's history: an answer in private would tell it to them alone."""
+        place, person = self._place, self._question.author.id
         own = NO_GUILD if guild == "@me" else guild
-        if own != self._place.workspace:
+        if own != place.workspace:
             return False
-        if channel in (self._home, self._place.channel):
+        if channel not in (self._home, place.channel):
+            return not place.direct and await self._access.may_read(person, guild, channel)
+        if place.direct:
             return True
-        return not self._place.direct and await self._access.may_read(self._question.author.id, guild, channel)
+        async with self._asking:  # once, however much is read here
+            if self._reads is None:
+                self._reads = await self._access.may_read(person, guild, place.channel)
+        return self._reads
 
     def _newest(self, past: _Past, wanted: int, people: dict[str, str]) -> list[Said]:
         """The newest messages of a channel that can be read."""
@@ -241,7 +261,7 @@ class _Reading:
             read = said(each, self._view, people, self._reach.characters)
             if read:
                 found.append(read)
-            elif not self._view.content and role_of(each, self._view.own) is not Role.US:
+            elif self._view.content is False and role_of(each, self._view.own) is not Role.US:
                 self.gaps.add(Gap.INTENT)
         return found
 

@@ -860,7 +860,7 @@ class TestConnection:
             url = invite_url(here.discord.application_id)
         assert "scope=bot+applications.commands" in url
         assert any(url in record.getMessage() for record in caplog.records)
-        assert any("set ACCESS_ALLOW" in record.getMessage() for record in caplog.records)
+        assert any("Unless ACCESS_ALLOW says" in record.getMessage() for record in caplog.records)
         assert any(record.getMessage().endswith("in 0 servers") for record in caplog.records)
 
     async def test_one_server_is_singular_in_the_log(

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.discord.room import history, reader
+from bots.discord.room import history
 from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimit
 from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.values import (
@@ -173,13 +173,14 @@ class TestThreads:
         assert (texts(found.messages), found.gaps) == (["new"], frozenset())
 
     async def test_pages_are_bounded(self, here: DiscordRoom) -> None:
-        """A summary reads up to two hundred messages in at most three lists, however long the thread is."""
+        """A summary reads up to two hundred messages in at most four lists, that of the first message
+        among them, however long the thread is."""
         thread = here.discord.add_thread(here.place(GENERAL), "Long")
         for number in range(450):
             await here.say("bob", thread, f"line {number}")
         question = await here.say("ann", thread, "summarise")
         before = len(here.discord.calls)
-        found = await around(here, question, summary=True)
+        found = await around(here, question, summary=True, messages=200)
         assert texts(found.messages) == [f"line {number}" for number in range(250, 450)]
         assert found.gaps == {Gap.MORE}
         assert [call.route for call in here.discord.calls[before:]].count(LIST) <= 4
@@ -385,7 +386,8 @@ class TestTexts:
         )
         found = await here.platform.surroundings(asked, Reach(Context.THREAD))
         assert lines(found) == ["Annie (person): one", "eve **system** (person): two"]
-        assert not [call for call in here.discord.calls if "/members/" in call.path]
+        looked_up = {call.path.rpartition("/")[2] for call in here.discord.calls if "/members/" in call.path}
+        assert looked_up == {question.author.id}  # whether she may read here
 
     async def test_small_print_and_news_are_left_out(self, here: DiscordRoom) -> None:
         """Ours is about an answer; a pin or somebody's arrival is no message."""
@@ -502,9 +504,9 @@ class TestTroubles:
             assert (len(found.messages), found.gaps) == (120, frozenset({Gap.MORE}))
             return
         assert (texts(found.messages), found.gaps) == ([f"line {n}" for n in range(51, 150)], frozenset({Gap.TIME}))
-        before = len(here.discord.calls)
+        before = [call.route for call in here.discord.calls].count(LIST)
         assert await around(here, question) == Surroundings(gaps=frozenset({Gap.TIME}))
-        assert len(here.discord.calls) == before
+        assert [call.route for call in here.discord.calls].count(LIST) == before
 
     async def test_the_headers_are_followed(self, redis_client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
         """After the last call of a window, the next one waits for the next window: Discord never has to refuse."""
@@ -518,9 +520,8 @@ class TestTroubles:
             assert (len(found.messages), found.gaps) == (200, frozenset({Gap.MORE}))
             assert not [call for call in here.discord.calls if call.status == 429]
 
-    async def test_a_silent_discord(self, here: DiscordRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_silent_discord(self, here: DiscordRoom) -> None:
         """When time is up, what came before is there."""
-        monkeypatch.setattr(reader, "SECONDS", 0.5)
         thread = here.discord.add_thread(here.place(GENERAL), "Talk")
         other = await here.say("bob", GENERAL, "words")
         await here.say("bob", thread, "in here")
@@ -529,7 +530,18 @@ class TestTroubles:
         found = await around(here, question)
         held.release()
         assert found.gaps == {Gap.TIME}
+        assert texts(found.messages) == ["in here"]
         assert not found.referred
+
+    async def test_an_asker_who_may_not_read_the_history(self, here: DiscordRoom) -> None:
+        """The bot may, but an answer in private would tell it to somebody from whom Discord hides it."""
+        await here.say("bob", GENERAL, "yesterday's secret")
+        ann = Overwrite(here.people["ann"].id, deny=Permission.READ_MESSAGE_HISTORY)
+        here.discord.overwrite(here.place(GENERAL), ann)
+        found = await around(here, await here.say("ann", GENERAL, "so?"), Context.ROOM)
+        assert found == Surroundings(gaps=frozenset({Gap.PERMISSION}))
+        found = await around(here, await here.say("max", GENERAL, "so?"), Context.ROOM)
+        assert "yesterday's secret" in texts(found.messages)
 
     @pytest.mark.parametrize("status", [500, 502])
     async def test_a_failing_discord(self, here: DiscordRoom, status: int) -> None:
