@@ -137,7 +137,8 @@ class Bucket:
         return self.window.free_at(self.now, final=final, active=active, share=share, load=load)
 
     def final_wait(self) -> float:
-        """Seconds that a final call would have to wait if it were asked for now, behind those that wait already."""
+        """Seconds that a final call would have to wait if it were asked for now, behind those that wait already; never
+        infinite."""
         window, at = self.window, self.free_at(final=True)
         if math.isinf(at):  # it depends on calls that are on their way
             at = self.now + window.flight + window.seconds
@@ -176,7 +177,7 @@ class Bucket:
             room = promises(window.calls, window.used(self.now), self.load.owed)
             if not room or window.held(self.now) or (self._waiters and self._waiters[0][0] == 0):
                 return False
-        self._owed.add(seat)
+        self.owe(seat)
         if self._shared is None:
             return True
         try:
@@ -184,12 +185,17 @@ class Bucket:
         except StoreError:
             return True
         except BaseException:
-            self._owed.discard(seat)
+            self.settle(seat)
             raise
-        if not (answer.granted or certain):
-            self._owed.discard(seat)
-            return False
-        return True
+        if not answer.granted:
+            self.settle(seat)
+        return answer.granted
+
+    async def renew(self) -> None:
+        """Let others know that what is owed here is still owed, if they have not heard of it for long."""
+        if self._owed and self._shared and self.now - self._heard >= _RENEWAL_SECONDS:
+            with suppress(StoreError):
+                await self._tell(certain=True)
 
     async def _tell(self, *, certain: bool) -> Promised:
         """Tell the shared count what is owed here. `certain`: nothing of it is in question."""
@@ -254,9 +260,7 @@ class Bucket:
                 async with asyncio.timeout(_RENEWAL_SECONDS if self._owed and self._shared else None):
                     return await self._turn(1, since)
             except TimeoutError:
-                if self.now - self._heard >= _RENEWAL_SECONDS:
-                    with suppress(StoreError):
-                        await self._tell(certain=True)
+                await self.renew()
 
     async def _turn(self, rank: int, since: float) -> Permit:
         turn: asyncio.Future[Permit] = self._loop.create_future()

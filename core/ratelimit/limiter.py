@@ -124,6 +124,15 @@ class Ticket(Seat):
                     other.settle(self)
         return granted
 
+    async def renew(self) -> None:
+        """Let other processes know that what this one owes is still owed, if they have not heard of it for long.
+
+        Whoever holds a promise calls this now and then while it waits for something else than a call of that limit.
+        """
+        for bucket in tuple(self._buckets.values()):
+            if bucket.owes(self):
+                await bucket.renew()
+
     async def permit(self, limit: RateLimit, *, final: bool = False) -> Permit:
         """Wait until a call may be made, and count it.
 
@@ -140,8 +149,15 @@ class Ticket(Seat):
         return permit
 
     async def attempt(self, limit: RateLimit, *, final: bool = False) -> Permit | None:
-        """A permit for a call that nobody waits for: now or not at all. `limit` has none around it."""
-        return await self._bucket(limit).attempt(self, final=final)
+        """A permit for a call that nobody waits for: now or not at all."""
+        permit = await self._bucket(limit).attempt(self, final=final)
+        if permit and limit.within:
+            try:
+                permit.within = await self.attempt(limit.within, final=True)
+            finally:
+                if permit.within is None:
+                    permit.give_back()
+        return permit if permit and (permit.within or not limit.within) else None
 
     def leave(self) -> None:
         """Give the place up; this reply makes no more calls."""

@@ -49,7 +49,6 @@ old answer stays until there is a first word to replace it.
 import asyncio
 import logging
 import math
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -156,6 +155,7 @@ class ReplyPublisher:
         failures, deadline = 0, None
         while True:
             reply = self._cell.value
+            await self._ticket.renew()
             if reply.over and deadline is None:
                 deadline, self._ticket.ending = time.monotonic() + FINAL_FRAME_TIMEOUT_SECONDS, True
             if self._keep and reply.over and not reply.text:
@@ -231,7 +231,9 @@ class ReplyPublisher:
         grows = reply.text and self._laid_out.text and reply is not self._laid_out and not reply.over
         waits = not self._live or len(reply.text) < self._catching_up or self._layout.overflows(reply)
         if grows and not waits and shown and shown.growing:
-            return self._need(len(self._shown) - 1, shown)
+            need = self._need(len(self._shown) - 1, shown)
+            if need[0].owed is None or self._ticket.owes(need[0].owed):
+                return need
         changed = await self._changed(reply)
         if changed is None:
             return None
@@ -257,7 +259,7 @@ class ReplyPublisher:
 
     def _wait(self, limit: RateLimit) -> float:
         """Seconds that a call under this limit has to wait; infinite only if it can't promise the end."""
-        return math.inf if limit.scope in self._unpromised else min(self._limiter.wait(limit), sys.float_info.max)
+        return math.inf if limit.scope in self._unpromised else self._limiter.wait(limit)
 
     async def _changed(self, reply: Reply) -> int | None:
         """Index of the first page that is not on screen as it should be. Other tasks run while it is laid out."""
@@ -323,10 +325,12 @@ class ReplyPublisher:
 
     def _need(self, index: int, page: Page) -> tuple[RateLimit, bool]:
         """The limit that the page's next frame counts against, and whether it goes before interim frames: new messages
-        do, and so do pages that will not change any more.
+        do, and so do pages that will not change any more, and calls that only ends are promised: of those none is left
+        for interim frames, and a stream that has to stop early has nothing else to stop for.
         """
         message = self.messages[index] if index < len(self.messages) else None
-        return self._surface.rate_limit(message, page, self._wait), message is None or not page.growing
+        limit = self._surface.rate_limit(message, page, self._wait)
+        return limit, message is None or not page.growing or (limit.promised and not limit.spread)
 
     def _observe_age(self, reply: Reply) -> None:
         """Measure how old the newest text of a frame is when it lands. A frame without new text says nothing."""

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from core.domain.errors import SlowDown, StoreError
 from core.domain.rates import RateLimit, RateLimitStatus
+from core.ratelimit import bucket
 from core.ratelimit.limiter import RateLimiter, Ticket
 from core.ratelimit.shared import CallRequest, Decision
 from core.store.ratelimits import RedisRateLimit
@@ -288,6 +289,37 @@ async def test_interim_calls_leave_what_any_process_owes(redis_client: Redis) ->
         ticket.leave()
     async with await tickets[-1].permit(PROMISED, final=True):
         await interim
+
+
+async def test_a_promise_is_renewed_while_its_holder_waits_for_something_else(
+    redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis forgets what is owed by those who are silent; who holds promises says so again."""
+    monkeypatch.setattr(bucket, "_RENEWAL_SECONDS", 0.0)
+    here, there = RateLimiter(_shared(redis_client)), RateLimiter(_shared(redis_client))
+    tickets = [here.ticket() for _ in range(9)]
+    assert all([await ticket.promise(PROMISED) for ticket in tickets])
+    await redis_client.flushdb()  # as after two minutes
+    await tickets[0].renew()
+    assert not await there.ticket().promise(PROMISED)
+    await redis_client.flushdb()
+    for ticket in tickets:
+        ticket.leave()
+    await tickets[0].renew()
+    assert await RateLimiter(_shared(redis_client)).ticket().promise(PROMISED)
+
+
+async def test_a_call_that_may_not_wait_keeps_the_wider_limit_as_well() -> None:
+    """It is made only if both limits have one; otherwise neither counts it."""
+    limiter, wide = RateLimiter(), RateLimit("wide", 2, 600.0, spread=False)
+    narrow = RateLimit("narrow", 5, 600.0, spread=False, within=wide)
+    for _ in range(2):
+        permit = await limiter.ticket().attempt(narrow, final=True)
+        assert permit
+        async with permit:
+            pass
+    assert await limiter.ticket().attempt(narrow, final=True) is None
+    assert limiter.bucket(narrow).window.used(now()) == 2
 
 
 async def test_a_failed_end_is_still_owed() -> None:

@@ -327,6 +327,19 @@ async def test_end_does_not_wait_for_the_next_permit() -> None:
     assert room.text == "ab"
 
 
+async def test_a_call_that_only_ends_are_promised_is_made_while_the_reply_grows() -> None:
+    """A stream that has to stop early stops at once: of the calls that stop streams none is left for interim frames."""
+    stops = RateLimit("stops", 2, 600.0, spread=False, promised=True)
+    room = MemorySurface(post_pace=RateLimit("starts", 1000, 1.0, spread=False, end=stops), edit_pace=stops)
+    async with publishing(room) as draft:
+        draft.write("a")
+        await room.until("a")
+        draft.write("b")
+        await room.until("ab")
+        draft.end()
+    assert room.text == "ab"
+
+
 async def test_a_call_is_given_back_when_the_publisher_ends_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A publisher that is cancelled while gathered text is read for a frame uses up no call."""
     monkeypatch.setattr(publisher, "FRESH_TEXT_TIMEOUT_SECONDS", HANG_SECONDS)
