@@ -69,6 +69,7 @@ class Slack:
         self._config = config
         self._web = Web(config.slack_api_url, token.get_secret_value() if token else "")
         self._eyes = Eyes(self._web, config.slack_statuses)
+        self._limiter = self._eyes.limiter
         self._capabilities = Capabilities()
         self._connections = SocketConnections()
         self._patience = patience
@@ -99,8 +100,8 @@ class Slack:
         return await self._surroundings.around(question, reach)
 
     def share(self, limiter: RateLimiter) -> None:
-        """Count statuses and reactions together with other processes."""
-        self._eyes.limiter = limiter
+        """Count statuses, reactions and the search for missed questions together with other processes."""
+        self._limiter = self._eyes.limiter = limiter
 
     def connection(self) -> Connection:
         """Return the state of the sockets; over HTTP, whether we listen."""
@@ -156,7 +157,7 @@ class Slack:
             )
             button_presses = ButtonPresses(dispatcher, me, self._web, self._capabilities, people, tasks, patience)
             backfill = SlackBackfill(
-                dispatcher, me, self._web, self._capabilities, listeners.accepts, listeners.question
+                dispatcher, me, self._web, self._capabilities, self._limiter, listeners.accepts, listeners.question
             )
             presence = SlackPresence(dispatcher, f"slack/{me.team}", self.connection, backfill.look_back)
             app = self._app(me, listeners, commands, button_presses)

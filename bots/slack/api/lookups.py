@@ -20,7 +20,7 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 # Slack counts the calls of a minute as they arrive, up to the timeout of a call later than we do.
-_WINDOW_SECONDS = 80.0
+WINDOW_SECONDS = 80.0
 # Time before a failed lookup is tried again.
 _RETRY_SECONDS = 30.0
 # Entries that each cache keeps in memory.
@@ -61,10 +61,10 @@ class CallBudget:
         now = time.monotonic()
         if now < self._held_until:
             return False
-        while self._own and self._own[0] <= now - _WINDOW_SECONDS:
+        while self._own and self._own[0] <= now - WINDOW_SECONDS:
             self._own.popleft()
         try:
-            request = CallRequest(self._calls, _WINDOW_SECONDS, most, _WINDOW_SECONDS, active=1)
+            request = CallRequest(self._calls, WINDOW_SECONDS, most, WINDOW_SECONDS, active=1)
             decision = await self._shared.admit(self._scope, request)
             free, self._processes = decision.wait <= 0, decision.active
         except StoreError:

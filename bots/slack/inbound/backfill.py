@@ -1,19 +1,22 @@
 """Finds the questions that people asked while the bot was offline, in every conversation that it is a member of."""
 
-import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bots.slack.api.client import Web
+from bots.slack.api.lookups import WINDOW_SECONDS
 from bots.slack.api.workspace import Capabilities, Identity
 from bots.slack.inbound.events import RawQuestion, raw_question
+from bots.slack.inbound.surroundings import CALLS
 from core.domain.errors import PlatformError, SlowDown, Unreachable
 from core.domain.question import Question
+from core.domain.rates import RateLimit
 from core.domain.retry import retried
 from core.inbound.dispatcher import Dispatcher
+from core.ratelimit.limiter import RateLimiter
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +35,16 @@ MAX_CONVERSATIONS, MAX_PAGES, MAX_THREADS = 100, 5, 50
 _THREAD_AGE_SECONDS = 86_400.0
 # Look further back: clocks differ, and a dead socket seems alive for a while. A question found twice is answered once.
 _MARGIN_SECONDS = 60.0
-# Calls per minute; Slack allows 50 (Tier 3), and we leave the others to replies.
-_CALLS, _MINUTE_SECONDS = 40, 60.0
+# Calls of each method in a minute. Slack allows 20 (Tier 2) of users.conversations. Of the other two they are a part of
+# those that read what was said around questions, which would find none for minutes if this took them all.
+_CALLS, _MINUTE_SECONDS = 20, 60.0
 # Attempts at a call that Slack delays or fails, and the pause after a failure.
 _MAX_ATTEMPTS, _PAUSE_SECONDS = 5, 1.0
 
 
 class SlackBackfill:
-    """Reads past messages. `accepts` says whether a person asked one, and `to_question` turns it into a question."""
+    """Reads past messages. `accepts` says whether a person asked one, and `to_question` turns it into a question.
+    `limiter` counts the calls."""
 
     def __init__(
         self,
@@ -47,12 +52,13 @@ class SlackBackfill:
         me: Identity,
         web: Web,
         capabilities: Capabilities,
+        limiter: RateLimiter,
         accepts: Callable[[RawQuestion], Awaitable[bool]],
         to_question: Callable[[RawQuestion], Awaitable[Question]],
     ) -> None:
         self._dispatcher, self._me, self._web = dispatcher, me, web
-        self._capabilities, self._accepts, self._to_question = capabilities, accepts, to_question
-        self._calls: deque[float] = deque()
+        self._capabilities, self._limiter = capabilities, limiter
+        self._accepts, self._to_question = accepts, to_question
 
     async def look_back(self, seconds: float) -> None:
         """Accept the questions of the last `seconds`, oldest first, while everything else continues.
@@ -104,6 +110,7 @@ class SlackBackfill:
         count, cursor = 0, ""
         while kinds:
             answer = await self._call(
+                self._limit("users.conversations"),
                 self._web.client.users_conversations,
                 types=",".join(kinds),
                 exclude_archived=True,
@@ -127,6 +134,7 @@ class SlackBackfill:
         for _ in range(MAX_PAGES):
             try:
                 answer = await self._call(
+                    self._shared_limit("conversations.history"),
                     self._web.client.conversations_history,
                     channel=channel["id"],
                     oldest=f"{since - _THREAD_AGE_SECONDS:.6f}",
@@ -147,7 +155,12 @@ class SlackBackfill:
     async def _replies(self, channel: str, thread: str, since: float) -> list[Json]:
         try:
             answer = await self._call(
-                self._web.client.conversations_replies, channel=channel, ts=thread, oldest=f"{since:.6f}", limit=100
+                self._shared_limit("conversations.replies"),
+                self._web.client.conversations_replies,
+                channel=channel,
+                ts=thread,
+                oldest=f"{since:.6f}",
+                limit=100,
             )
         except (SlowDown, Unreachable):
             raise
@@ -156,19 +169,22 @@ class SlackBackfill:
             return []
         return list(answer["messages"])
 
-    async def _call(self, method: Any, **arguments: Any) -> Any:
+    def _limit(self, method: str) -> RateLimit:
+        return RateLimit(f"slack/{self._me.team}/{method}/backfill", _CALLS, _MINUTE_SECONDS, spread=False)
+
+    def _shared_limit(self, method: str) -> RateLimit:
+        """The limit of a method that reads what was said around questions as well."""
+        everything = RateLimit(f"slack/{self._me.team}/{method}", CALLS, WINDOW_SECONDS, spread=False)
+        return replace(self._limit(method), within=everything)
+
+    async def _call(self, limit: RateLimit, method: Any, /, **arguments: Any) -> Any:
         """Make one call when its turn comes, and retry it while that may help. Raises PlatformError."""
 
         async def call() -> Any:
-            await self._wait_for_turn()
-            return await self._web.call(method(**arguments))
+            async with await self._limiter.permit(limit, final=True):
+                return await self._web.call(method(**arguments))
 
         return await retried(call, (_PAUSE_SECONDS * attempt for attempt in range(1, _MAX_ATTEMPTS)))
-
-    async def _wait_for_turn(self) -> None:
-        if len(self._calls) >= _CALLS:
-            await asyncio.sleep(max(0.0, self._calls.popleft() + _MINUTE_SECONDS - time.monotonic()))
-        self._calls.append(time.monotonic())
 
 
 def _cursor(answer: Any) -> str:

@@ -16,13 +16,14 @@ from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.outbound import responses
 from core.commands.responses import Response
 from core.domain.conversation import Author, Conversation, Place
-from core.domain.errors import PlatformError, StoreError
+from core.domain.errors import PlatformError
 from core.domain.turn_id import TurnId
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import Dispatcher
 
 UNKNOWN = "Sorry, this button no longer works."
 OLD_REASON = "Sorry, this form no longer works. Please press the thumb again."
+SLOW = "This takes longer than usual. Please send the form once more in a moment."
 NO_FORM = "Slack did not open the form. Please press the button again."
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class ButtonPresses:
         press = ButtonPress(conversation, message, where, await self._author(sent.person))
         outcome = self._tasks.start(self._dispatcher.explained(press, forms.entered(sent.view)))
         done, _ = await asyncio.wait({outcome}, timeout=self._patience.form)
-        response = outcome.result() if done else Response(StoreError.notice)
+        response = outcome.result() if done else Response(SLOW)
         if response:
             await ack(response_action="errors", errors=forms.errors(response.text))
         else:

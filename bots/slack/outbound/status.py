@@ -6,12 +6,13 @@ but go by twenty, so the eyes are put on a message only if a call to remove them
 
 import logging
 import time
+from dataclasses import replace
 from enum import Enum, auto
 
 from bots.slack.api.client import Web
 from bots.slack.api.errors import code_of, lasting
 from bots.slack.api.workspace import Feature
-from core.domain.errors import Forbidden, PlatformError, Rejected
+from core.domain.errors import Forbidden, PlatformError, Rejected, SlowDown
 from core.domain.rates import RateLimit
 from core.ratelimit.limiter import RateLimiter, Ticket
 from core.reply.layout import duration
@@ -26,6 +27,8 @@ RENEWAL_SECONDS = 60.0
 ADDS, REMOVES, MINUTE_SECONDS = 50, 20, 60.0
 # Slack does not publish how many statuses may be set in a minute.
 STATUSES = 200
+# Of these, renewals leave one in so many to the first status of a reply and to the end of one.
+_LEFT_SHARE = 5
 # Refusals that concern only the message at hand; any other refusal may affect every question.
 _MESSAGE_ERRORS = {
     "channel_not_found",
@@ -43,6 +46,7 @@ class _Eyes(Enum):
     THERE = auto()
     UNWANTED = auto()  # removed while the call that adds them was running
     GOING = auto()
+    LEFT = auto()  # unwanted, but there was no call to remove them: it is tried again with the next eyes
 
 
 class Eyes:
@@ -66,17 +70,25 @@ class Eyes:
         """The limit of one of Slack's methods."""
         return RateLimit(f"{self.scope}/{method}", calls, MINUTE_SECONDS, spread=False, promised=promised)
 
-    @property
-    def status_limit(self) -> RateLimit:
-        return self.limit("assistant.threads.setStatus", self._per_minute)
+    def status_limit(self, *, renewal: bool) -> RateLimit:
+        """The limit of statuses; of those that replace one of the same reply it is narrower."""
+        limit = self.limit("assistant.threads.setStatus", self._per_minute)
+        if not renewal:
+            return limit
+        calls = max(1, self._per_minute - self._per_minute // _LEFT_SHARE)
+        return replace(limit, scope=f"{limit.scope}/renewals", calls=calls, within=limit)
 
     @property
     def _removes(self) -> RateLimit:
         return self.limit("reactions.remove", REMOVES, promised=True)
 
     async def put(self, channel: str, message: str) -> None:
-        """Add the eyes reaction to a message, once, if Slack's limits have room for it and for its end."""
+        """Add the eyes reaction to a message, once, if Slack's limits have room for it and for its end. Call it again
+        while they are wanted: the end of those that are there stays promised."""
         key = channel, message
+        await self._sweep()
+        if ticket := self._tickets.get(key):
+            await ticket.renew()
         if not message or not self._reactions.works() or key in self._on:
             return
         self._on[key] = _Eyes.COMING
@@ -117,26 +129,38 @@ class Eyes:
         if adopted and message and self._reactions.works() and key not in self._on:
             self._on[key] = _Eyes.THERE
         match self._on.get(key):
-            case _Eyes.THERE:
+            case _Eyes.THERE | _Eyes.LEFT:
                 await self._remove(key)
             case _Eyes.COMING:
                 self._on[key] = _Eyes.UNWANTED
+        await self._sweep()
+
+    async def _sweep(self) -> None:
+        """Remove eyes that were left, one by one until there is no call."""
+        while left := next((key for key, state in self._on.items() if state is _Eyes.LEFT), None):
+            await self._remove(left)
+            if self._on.get(left) is _Eyes.LEFT:
+                return
 
     async def _remove(self, key: tuple[str, str]) -> None:
-        """Remove the eyes; those that nobody promised to remove wait for the next time when there is no call."""
-        ticket = self._tickets.setdefault(key, self.limiter.ticket())
-        self._on[key] = _Eyes.GOING
-        permit = await ticket.attempt(self._removes, final=True)
-        if permit is None:
-            self._on[key] = _Eyes.THERE
-            return
+        """Remove the eyes. Without a call they are left; what nobody promised to remove takes no call that is owed."""
+        ticket = self._tickets.pop(key, None) or self.limiter.ticket()
+        self._on[key], left = _Eyes.GOING, True
         try:
-            async with permit:
-                await self.web.call(self.web.client.reactions_remove(channel=key[0], timestamp=key[1], name=EYES))
+            permit = await ticket.attempt(self._removes, final=ticket.owes(self._removes))
+            if permit:
+                left = False
+                async with permit:
+                    await self.web.call(self.web.client.reactions_remove(channel=key[0], timestamp=key[1], name=EYES))
         except PlatformError as error:
+            left = isinstance(error, SlowDown)
             log.info("Slack: could not remove a reaction: %s", error)
         finally:
-            self._forget(key)
+            ticket.leave()
+            if left:
+                self._on[key] = _Eyes.LEFT
+            else:
+                del self._on[key]
 
     def _forget(self, key: tuple[str, str]) -> None:
         self._on.pop(key, None)
@@ -172,7 +196,7 @@ class ThreadStatus:
         before, self._shown_at, self._text = self._shown, now, status
         # Set before the call: if we are cancelled during it, the status may still appear.
         self._shown = self._coming = True
-        works = self._eyes.statuses.works() and await self._set(status, first=not before)
+        works = self._eyes.statuses.works() and await self._set(status, renewal=before)
         self._coming = False
         if works or (before and self._eyes.statuses.works()):  # the one before is still there
             await self._settle()
@@ -206,12 +230,10 @@ class ThreadStatus:
         if self._thread and self._eyes.statuses.works():
             await self._set("")
 
-    async def _set(self, status: str, *, first: bool = True) -> bool:
-        """Set the status, if Slack's limit has room; a renewal leaves a fifth of it to first signs and last ones."""
+    async def _set(self, status: str, *, renewal: bool = False) -> bool:
+        """Set the status, if Slack's limit has room."""
         web, eyes = self._eyes.web, self._eyes
-        ticket = eyes.limiter.ticket()
-        permit = await ticket.attempt(eyes.status_limit, final=first)
-        ticket.leave()
+        permit = await eyes.limiter.ticket().attempt(eyes.status_limit(renewal=renewal), final=True)
         if permit is None:
             return False
         try:

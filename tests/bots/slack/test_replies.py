@@ -8,12 +8,14 @@ from aiohttp.test_utils import TestServer
 from redis.asyncio import Redis
 
 from bots.sandbox.slack import faults
+from bots.sandbox.slack.values import SlackMessage
 from bots.slack.api.client import Web
 from bots.slack.api.people import People
 from bots.slack.api.workspace import Capabilities, Identity
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
-from bots.slack.outbound.status import Eyes
+from bots.slack.outbound import status
+from bots.slack.outbound.status import Eyes, ThreadStatus
 from bots.slack.outbound.surface import SlackSurface
 from core.domain.conversation import Address, Place
 from core.domain.options import Placement
@@ -21,6 +23,7 @@ from core.domain.page import Page
 from core.domain.ports import NO_STATUS
 from core.store.ratelimits import RedisRateLimit
 from tests.bots.slack.harness import slack_room
+from tests.bounds import HANG_SECONDS
 
 
 async def test_a_growing_reply_is_edited_in_place(redis_url: str) -> None:
@@ -291,6 +294,46 @@ async def test_eyes_that_another_process_added_meanwhile_are_removed(redis_url: 
         await eyes.put(question.channel, question.ts)
         assert any(message.reactions for message in room.slack.messages(question.channel))
         await web.close()
+
+
+async def test_eyes_without_a_call_to_remove_them_go_later(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only call is promised to another question; once the minute is over, the next eyes take these away too."""
+    monkeypatch.setattr(status, "REMOVES", 2)  # of which one is promised to nobody
+    monkeypatch.setattr(status, "MINUTE_SECONDS", 0.3)
+    async with slack_room(redis_url) as room:
+        client = Web(room.slack.api_url, room.slack.bot_token)
+        left, promised = [await room.say("ann", "#general", text) for text in ("left", "promised")]
+        await Eyes(client).put(left.channel, left.ts)
+        eyes = Eyes(client)
+
+        def marked(question: SlackMessage) -> bool:
+            return any(message.reactions for message in room.slack.messages(left.channel) if message.ts == question.ts)
+
+        await eyes.put(promised.channel, promised.ts)
+        await eyes.take(left.channel, left.ts, adopted=True)
+        assert marked(left)
+        await eyes.take(promised.channel, promised.ts)
+        assert not marked(promised)
+        async with asyncio.timeout(HANG_SECONDS):
+            while marked(left):
+                await eyes.put("", "")
+                await asyncio.sleep(0)
+        await client.close()
+
+
+async def test_renewed_statuses_leave_calls_for_first_ones(redis_url: str) -> None:
+    """However often a status changes, another question still gets one."""
+    async with slack_room(redis_url) as room:
+        client = Web(room.slack.api_url, room.slack.bot_token)
+        eyes = Eyes(client, 10)
+        first, second = [await room.say("ann", "@ann", text) for text in ("first", "second")]
+        line = ThreadStatus(eyes, first.channel, first.ts, first.ts)
+        for number in range(20):
+            assert await line.show(f"waits for {number}")
+        assert len(room.calls("assistant.threads.setStatus")) == 9
+        assert await ThreadStatus(eyes, second.channel, second.ts, second.ts).show("waits")
+        assert room.slack.status(second.channel, second.ts) == "waits"
+        await client.close()
 
 
 async def test_eyes_that_come_too_late_are_removed(redis_url: str) -> None:
