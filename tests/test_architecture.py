@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.settings": {"core.domain", "core.text"},
     "core.ratelimit": {"core.domain"},
     "core.prompt": {"core.domain", "core.settings", "core.text"},
-    "core.files": {"core.text"},
+    "core.files": {"core.pauses", "core.text"},
     # It runs in a process of its own: nothing of ours imports it.
     "core.files.child": {"core.files", "core.text"},
     "core.store.redis": {"core.domain", "core.metrics"},

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -21,6 +22,8 @@ from core.files.part import Part
 log = logging.getLogger(__name__)
 
 _CHILD = str(Path(__file__).with_name("child") / "__main__.py")
+_ROOT = Path(__file__).parents[2]  # of `core`
+_MOST_PARTS = 64
 _PIECE = 65_536  # bytes that are written or read at once
 
 
@@ -32,7 +35,7 @@ class FileLimits:
 
     content: int = 32_000_000
     answer: int = 16_000_000
-    memory: int = 300_000_000
+    memory: int = 280_000_000
     cpu: int = 3
     seconds: float = 4.5
     at_once: int = 2
@@ -42,7 +45,7 @@ class _Answer(msgspec.Struct):
     """What a process found: see `child/reading.py`."""
 
     kind: FileKind = FileKind.TEXT
-    parts: tuple[Part, ...] = ()
+    parts: Annotated[tuple[Part, ...], msgspec.Meta(max_length=_MOST_PARTS)] = ()
     note: str = ""
     picture: bytes = b""
     trouble: Trouble | None = None
@@ -115,8 +118,8 @@ def command(kind: FileKind, limits: FileLimits) -> list[str]:
 
     It finds modules where this process does, and needs neither the environment nor `site` for it.
     """
-    places = "\n".join(filter(None, sys.path))
-    return [sys.executable, "-I", "-S", _CHILD, places, kind, str(limits.memory), str(limits.cpu)]
+    places = "\n".join((*map(os.path.abspath, sys.path), str(_ROOT)))
+    return [sys.executable, "-I", "-S", _CHILD, places, kind, *map(str, (limits.memory, limits.cpu, limits.seconds))]
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import csv
 
-from core.files.child.isolation import CpuBudget
+from core.files.child.isolation import Budget
 from core.files.child.lines import TableRows
 from core.files.part import Part
 
@@ -12,7 +12,7 @@ _ROWS = 1_000  # between two looks at the budget
 _LONGEST_FIELD = 2**31 - 1
 
 
-def read(text: str, budget: CpuBudget) -> tuple[list[Part], str]:
+def read(text: str, budget: Budget) -> tuple[list[Part], str]:
     """The table; of one that takes too long, its first rows."""
     csv.field_size_limit(_LONGEST_FIELD)
     table = TableRows()

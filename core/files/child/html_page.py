@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-from core.files.child.isolation import CpuBudget
+from core.files.child.isolation import Budget
 from core.files.child.lines import Lines, table_row
 from core.files.part import Part
 
@@ -98,7 +98,7 @@ class _Page(HTMLParser):
                 self.lines.add(table_row(cells))
 
 
-def read(text: str, budget: CpuBudget) -> tuple[list[Part], str]:
+def read(text: str, budget: Budget) -> tuple[list[Part], str]:
     """The page's text; of a page that takes too long, its beginning."""
     page = _Page()
     for begin in range(0, len(text), _PIECE):

@@ -6,28 +6,29 @@ import time
 from contextlib import suppress
 
 _WORK = 0.75
-"""The share of the CPU time after which a reader gives back what it has."""
+"""The share of the time after which a reader gives back what it has."""
 
 
-class CpuBudget:
-    """The CPU time that reading may take, from the start of this process."""
+class Budget:
+    """The time that reading may take: seconds of CPU time since this process began, and of the clock since now."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds * _WORK
+    def __init__(self, cpu: float, seconds: float) -> None:
+        self._cpu = cpu * _WORK
+        self._end = time.monotonic() + seconds * _WORK
 
     @property
     def spent(self) -> bool:
         """Whether it is time to come to an end."""
-        return time.process_time() > self._seconds
+        return time.process_time() > self._cpu or time.monotonic() > self._end
 
 
-def bound(memory: int, seconds: int) -> None:
-    """Limit the address space (bytes) and the CPU time; more of it ends this process, or fails in it.
+def bound(memory: int, cpu: int) -> None:
+    """Limit the address space (bytes) and the CPU time (seconds); more of it ends this process, or fails in it.
 
     macOS knows no limit of the address space, and refuses to set it: there, time alone bounds the memory.
     """
     _limit(resource.RLIMIT_CORE, 0)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # SIGXCPU, and a second later SIGKILL
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))  # SIGXCPU, and a second later SIGKILL
     with suppress(ValueError, OSError):
         _limit(resource.RLIMIT_AS, memory)
 

@@ -6,7 +6,7 @@ longer still. It is native code and lets a bomb exhaust the memory: that is why 
 
 import pypdfium2  # type: ignore[import-untyped]
 
-from core.files.child.isolation import CpuBudget
+from core.files.child.isolation import Budget
 from core.files.child.lines import Lines
 from core.files.child.trouble import UnreadableFile
 from core.files.kinds import Trouble
@@ -16,7 +16,7 @@ _SCANNED = 20  # characters of a page; one with fewer is a picture
 _PASSWORD = 4  # FPDF_ERR_PASSWORD in fpdfview.h
 
 
-def read(content: bytes, budget: CpuBudget) -> tuple[list[Part], str]:
+def read(content: bytes, budget: Budget) -> tuple[list[Part], str]:
     """Its pages, each below a line with its number; of a document that takes too long, the first ones."""
     try:
         document = pypdfium2.PdfDocument(content)

@@ -2,7 +2,7 @@
 
 from io import BytesIO
 
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, WebPImagePlugin
+from PIL import ExifTags, Image, ImageOps, MpoImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from core.files.child.trouble import UnreadableFile
 from core.files.kinds import Trouble
@@ -10,7 +10,8 @@ from core.files.kinds import Trouble
 LONG_SIDE = 1_024
 """Pixels: for a picture of this size, a vision model pays about 1,000 tokens (Qwen2.5-VL: one for 28 × 28 pixels)."""
 MOST_PIXELS = 40_000_000
-_FORMATS = ("PNG", "JPEG", "GIF", WebPImagePlugin.WebPImageFile.format)
+# MPO: a JPEG with more pictures behind the first, as phones write it.
+_FORMATS = ("PNG", "JPEG", "GIF", WebPImagePlugin.WebPImageFile.format, MpoImagePlugin.MpoImageFile.format)
 _QUALITY = 88
 _STRIP = 512  # rows of a picture that are shrunk at a time
 
@@ -53,9 +54,11 @@ def _shrunk(picture: Image.Image) -> Image.Image:
 
 def _warm_up() -> None:
     """Pillow imports many modules only when it needs them, and no file can be opened then."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
     for kind in _FORMATS:
         written = BytesIO()
-        Image.new("RGBA" if kind == "PNG" else "RGB", (1, 1)).save(written, kind)
+        Image.new("RGBA" if kind == "PNG" else "RGB", (1, 1)).save(written, kind, exif=exif)
         read(written.getvalue())
 
 

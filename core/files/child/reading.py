@@ -6,7 +6,7 @@ from binascii import b2a_base64
 from collections.abc import Callable
 
 from core.files.child.decoding import decoded
-from core.files.child.isolation import CpuBudget, bound, seal
+from core.files.child.isolation import Budget, bound, seal
 from core.files.child.lines import LONGEST_TEXT
 from core.files.child.trouble import UnreadableFile
 from core.files.kinds import FileKind, Trouble
@@ -17,11 +17,11 @@ _Found = tuple[FileKind, list[Part], str]
 """What a file is, its parts, and a sentence about what of it was not read."""
 
 
-def main(kind: str, memory: int, seconds: int) -> None:
-    """Read a file of this kind; `memory` in bytes and `seconds` of CPU time may be used."""
-    bound(memory, seconds)
+def main(kind: str, memory: int, cpu: int, seconds: float) -> None:
+    """Read a file of this kind in `memory` bytes, `cpu` seconds of CPU time and `seconds` of the clock."""
+    bound(memory, cpu)
     try:
-        answer = _answer(FileKind(kind), sys.stdin.buffer.read(), CpuBudget(seconds))
+        answer = _answer(FileKind(kind), sys.stdin.buffer.read(), Budget(cpu, seconds))
     except UnreadableFile as error:
         answer = {"trouble": error.trouble}
     except MemoryError:
@@ -31,7 +31,7 @@ def main(kind: str, memory: int, seconds: int) -> None:
     sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False).encode())
 
 
-def _answer(kind: FileKind, content: bytes, budget: CpuBudget) -> dict[str, object]:
+def _answer(kind: FileKind, content: bytes, budget: Budget) -> dict[str, object]:
     """The fields of `_Answer` in reader.py."""
     if kind is FileKind.PICTURE:
         from core.files.child import picture
@@ -46,7 +46,7 @@ def _answer(kind: FileKind, content: bytes, budget: CpuBudget) -> dict[str, obje
     return {"kind": kind, "parts": [_harmless(part) for part in parts], "note": harmless(note)}
 
 
-def _reader(kind: FileKind, content: bytes, budget: CpuBudget) -> Callable[[], _Found]:
+def _reader(kind: FileKind, content: bytes, budget: Budget) -> Callable[[], _Found]:
     """How to read it. Everything that reading needs is imported then, and no parser has seen the bytes yet."""
     if kind is FileKind.ZIP:
         from core.files.child.office import document

@@ -1,5 +1,6 @@
 """Makes files of all kinds from a few words: nothing of them is kept in the repository."""
 
+import re
 import struct
 import zipfile
 import zlib
@@ -25,7 +26,7 @@ def zipped(parts: Mapping[str, bytes | str]) -> bytes:
     written = BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # always the same bytes
     return written.getvalue()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from xml.parsers import expat
 
-from core.files.child.isolation import CpuBudget
+from core.files.child.isolation import Budget
 from core.files.child.trouble import UnreadableFile
 from core.files.kinds import FileKind, Trouble
 
@@ -34,7 +34,7 @@ End = Callable[[str], None]
 class Archive:
     """The parts of a document, which are read as long as there is time."""
 
-    def __init__(self, content: bytes, budget: CpuBudget) -> None:
+    def __init__(self, content: bytes, budget: Budget) -> None:
         try:
             self._zip = zipfile.ZipFile(BytesIO(content))
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, EOFError):
