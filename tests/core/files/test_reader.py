@@ -118,6 +118,7 @@ async def test_a_word_document() -> None:
         paragraph("Plan", "Title")
         + paragraph("Goals & aims", "Heading2")
         + "<w:p><w:pPr><w:numPr/></w:pPr><w:r><w:t>first</w:t><w:tab/><w:t>point</w:t></w:r></w:p>"
+        + paragraph("second point", "ListBullet")
         + word_table([["who", "what"], ["ann", "cod"]])
         + "<w:p><w:r><w:delText>gone</w:delText><mc:Fallback><w:t>twice</w:t></mc:Fallback><w:t>end</w:t></w:r></w:p>"
     ).replace("<mc:Fallback>", '<mc:Fallback xmlns:mc="m">')
@@ -125,7 +126,7 @@ async def test_a_word_document() -> None:
     assert file.kind is FileKind.DOCX
     assert [part.title for part in file.parts] == ["", "Footnotes"]
     assert file.parts[0].text.splitlines() == [
-        *("# Plan", "## Goals & aims", "- first\tpoint", "| who | what |", "| ann | cod |", "end"),
+        *("# Plan", "## Goals & aims", "- first\tpoint", "- second point", "| who | what |", "| ann | cod |", "end"),
     ]
     assert file.parts[1].text == "a note\n"
 

@@ -28,7 +28,7 @@ class _Paragraphs:
         elif tag in ("br", "cr"):
             self._line.append("\n")
         elif tag == "pStyle":
-            self._begin = _heading(value(attributes)) or self._begin
+            self._begin = _begin(value(attributes)) or self._begin
         elif tag == "numPr":
             self._begin = self._begin or "- "
         elif tag == "tr":
@@ -75,9 +75,11 @@ def read(archive: Archive) -> tuple[list[Part], str]:
     return found, "" if whole else "Only the beginning of the document was read."
 
 
-def _heading(style: str) -> str:
-    """The Markdown of a heading, by the id of its style: `Heading2`, `Title`."""
+def _begin(style: str) -> str:
+    """What Markdown begins a heading or an item with, by the id of its style: `Title`, `Heading2`, `ListBullet`."""
     if style == "Title":
         return "# "
     name, level = style[:-1], style[-1:]
-    return "#" * int(level) + " " if name == "Heading" and level in "123456" else ""
+    if name == "Heading" and level in "123456":
+        return "#" * int(level) + " "
+    return "- " if style.startswith("List") else ""
