@@ -183,6 +183,7 @@ def assemble(
     rate_limits = RedisRateLimit(redis, spaces)
     limiter = limiter or RateLimiter(rate_limits)
     surfaces = Surfaces({platform.name: platform for platform in platforms})
+    accepted, background = AcceptedQuestions(turns), Background()
     assistant = Assistant(
         model,
         limiter,
@@ -191,8 +192,8 @@ def assemble(
         pages=config.reply_pages,
         characters=config.reply_characters,
         windows=ModelWindows(redis),
+        background=background,
     )
-    accepted, background = AcceptedQuestions(turns), Background()
     runner = TurnRunner(
         turns,
         settings,

@@ -29,6 +29,7 @@ from core.settings.routing import thread_of
 from core.store.turns import Turn
 from core.store.windows import ModelWindows
 from core.text import one_line
+from core.turns.background import Background
 from core.turns.fitting import Asked, Sizes
 from core.turns.reading import RoomReader
 
@@ -74,17 +75,18 @@ class Assistant:
         pages: int = 10,
         characters: int = 1_000_000,
         windows: ModelWindows | None = None,
+        background: Background | None = None,
     ) -> None:
         """`rooms`: reads what was said around a question. `context`: the model's window in tokens, where the catalog
         does not say. `pages`: the most messages of a reply; a longer text becomes a file. `characters`: the most of an
-        answer and of a thought; then the model is not read any more. `windows`: what refusals taught about the models,
-        for all processes; None for what this one learns alone."""
+        answer and of a thought; then the model is not read any more. `windows`: what was learnt about the models, for
+        all processes; None for what this one learns alone. `background`: for what goes beside the turns."""
         self._model = model
         self._limiter = limiter
         self._rooms = rooms
         self._max_pages = pages
         self._max_characters = characters
-        self._sizes = Sizes(windows, context)
+        self._sizes = Sizes(windows, context, background)
         self._running: dict[TurnId, asyncio.Timeout] = {}
 
     def stop(self, turn: TurnId) -> bool:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from cachetools import TTLCache
@@ -16,13 +16,16 @@ from core.prompt.build import build, rules_for
 from core.prompt.quoting import Quotation, asks_for_summary, quote, small_print
 from core.prompt.tokens import TokenEstimator
 from core.settings.parameters import ChannelSettings
-from core.store.windows import ModelWindow, ModelWindows
+from core.store.windows import KEEP_SECONDS, ModelWindow, ModelWindows
+from core.turns.background import Background
 
 log = logging.getLogger(__name__)
 
 REFUSALS = 3  # after so many, the question is asked without any history
 _LEAST_WINDOW = 256  # tokens; a smaller number in a refusal was something else
 _KNOWN_SECONDS = 30.0  # how long to rely on what Redis said
+# What answers taught is told to other processes when it differs by this share from what they know, and now and then.
+_NEWS, _NEWS_SECONDS = 0.1, KEEP_SECONDS / 2
 _MAX_MODELS = 256
 
 
@@ -39,13 +42,14 @@ class Asked:
 
 
 class Sizes:
-    """What is known of the sizes of requests: the estimates of this process, and what refusals taught any process."""
+    """What is known of the sizes of requests: the estimates of this process, and what all processes learnt."""
 
-    def __init__(self, windows: ModelWindows | None, context: int) -> None:
+    def __init__(self, windows: ModelWindows | None, context: int, background: Background | None = None) -> None:
         """`windows`: None for what this process learns alone. `context`: a model's window in tokens, where the catalog
-        does not say."""
-        self._windows, self._context = windows, context
+        does not say. `background`: tells the other processes what answers teach."""
+        self._windows, self._context, self._background = windows, context, background
         self.estimator = TokenEstimator()
+        self._shared: TTLCache[str, float] = TTLCache(_MAX_MODELS, _NEWS_SECONDS)  # what the others know
         self._known: TTLCache[str, ModelWindow] = TTLCache(_MAX_MODELS, _KNOWN_SECONDS)
 
     async def fitting(self, asked: Asked, catalog: Catalog) -> "Fitting":
@@ -53,6 +57,9 @@ class Sizes:
         info = catalog.find(asked.settings.model)
         model = info.name if info else asked.settings.model
         known = await self._of(model)
+        if known.usual:
+            self.estimator.adopt(model, known.usual)
+            self._shared[model] = known.usual
         if known.ratio:
             self.estimator.expect(model, known.ratio)
         context = (info.context if info else None) or self._context
@@ -60,8 +67,20 @@ class Sizes:
 
     async def learn(self, model: str, tokens: int | None) -> None:
         """Remember a model's window, if one is given, and the ratio of its counts to our guesses."""
-        window = ModelWindow(tokens, self.estimator.ratio(model))
         self._known[model] = ModelWindow(tokens or self._known.get(model, ModelWindow()).tokens)
+        await self._tell(model, ModelWindow(tokens, self.estimator.ratio(model)))
+
+    def answered(self, model: str, texts: list[str], tokens: int) -> None:
+        """An answer's `usage` says how many tokens these messages had. What that teaches reaches the other processes
+        if it is news to them."""
+        self.estimator.learn(model, texts, tokens)
+        ratio, known = self.estimator.learnt(model), self._shared.get(model)
+        if ratio is None or self._background is None or (known and abs(ratio / known - 1) < _NEWS):
+            return
+        self._shared[model] = ratio
+        self._background.start(self._tell(model, ModelWindow(usual=ratio)))
+
+    async def _tell(self, model: str, window: ModelWindow) -> None:
         if self._windows is None:
             return
         try:
@@ -76,8 +95,8 @@ class Sizes:
             except StoreError as error:
                 log.warning("can't read the window of a model: %s", error)
                 known = ModelWindow()
-            # the ratio is taken over once: since then, answers may have taught a smaller one
-            self._known[model] = replace(known, ratio=None)
+            # ratios are taken over once: since then, answers may have taught smaller ones
+            self._known[model] = ModelWindow(known.tokens)
         return known
 
 
@@ -151,7 +170,7 @@ class Fitting:
         estimator = self._sizes.estimator
         texts = [message.content for message in self.request.messages]
         if usage and usage.prompt:
-            (estimator.refused if self._refused else estimator.learn)(self.model, texts, usage.prompt)
+            (estimator.refused if self._refused else self._sizes.answered)(self.model, texts, usage.prompt)
         if self._refused and not self._named:
             # no number was named: from now on, nothing as large as what was refused, unless the estimate explains it
             refused = self._refused[-1]

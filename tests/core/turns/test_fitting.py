@@ -1,5 +1,6 @@
 """A model refuses requests above a size by its own count: every question that fits alone is answered all the same."""
 
+import asyncio
 import json
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Place
 from core.prompt.build import ROOM_RULE
 from core.store.windows import ModelWindow, ModelWindows
+from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import process
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
@@ -185,4 +187,33 @@ async def test_a_fallback_with_a_smaller_window_gets_less_history(redis_client: 
             for _ in range(4):
                 await bot.answer("some words " * 100, DIRECT)
             assert (await bot.answer("short", DIRECT)).startswith("Fine.")
-        assert await ModelWindows(redis_client).of(MODEL) == ModelWindow()
+        known = await ModelWindows(redis_client).of(MODEL)
+        assert (known.tokens, known.ratio) == (None, None)
+
+
+async def test_what_answers_teach_serves_the_first_turn_of_a_new_process(redis_client: Redis) -> None:
+    """A model that counts a third of what we guess: after a restart, its first request has as much history as before,
+    three times what we would guess to fit."""
+    async with NebulaServer(answer=lambda messages: "会" * 2000) as server:
+        for many in (40, 1):
+            async with process(redis_client, server, NEBULA_MODEL="Qwen/Qwen2.5-Coder-32B-Instruct") as bot:
+                for number in range(many):
+                    await bot.answer(f"{number}", DIRECT)
+        assert len(server.requests[-1].messages) == 2 + 2 * 40
+
+
+async def test_answers_that_teach_nothing_new_are_not_written(redis_client: Redis) -> None:
+    """The ratio is in Redis after the first answer, and then only if it moves."""
+    async with (
+        NebulaServer(answer=lambda messages: "some words " * 100) as server,
+        process(redis_client, server, NEBULA_MODEL=MODEL) as bot,
+    ):
+        await bot.answer("some words " * 100, DIRECT)
+        async with asyncio.timeout(HANG_SECONDS):
+            while not (known := await ModelWindows(redis_client).of(MODEL)).usual:
+                await asyncio.sleep(0.005)
+        await redis_client.delete(f"nb:m:{MODEL}")
+        for _ in range(5):
+            await bot.answer("some words " * 100, DIRECT)
+        assert known.tokens is None
+        assert not await redis_client.exists(f"nb:m:{MODEL}")
