@@ -80,3 +80,10 @@ def test_what_other_processes_learnt_counts_until_this_one_knows_better() -> Non
         estimator.learn("m", [text], before)
     estimator.adopt("m", 2.0)
     assert estimator.count("m", text) < 1.1 * before
+
+
+def test_samples_stand_for_a_very_long_text() -> None:
+    """Counting it takes no longer than counting a shorter one, and comes to about the same."""
+    text = "".join(text * 100 for text, *_ in COUNTED.values())
+    assert abs(guess(text * 20) / (20 * guess(text)) - 1) < 0.2
+    assert growth(lambda text: guess(f"{next(NUMBERS)} {text}"), lambda length: "word 12 " * (10 * length)) < MOST
