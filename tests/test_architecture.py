@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.files.child": {"core.files", "core.text"},
     "core.store.redis": {"core.domain", "core.metrics"},
     "core.store": {"core.domain", "core.settings", "core.ratelimit", "core.store.redis"},
+    "core.summaries": {"core.domain", "core.metrics", "core.pauses", "core.prompt", "core.store", "core.store.redis"},
     "core.reply": {"core.domain", "core.markdown", "core.pauses", "core.ratelimit", "core.metrics"},
     "core.nebula": {"core.domain", "core.metrics"},
     "core.nebula.wrappers": {"core.domain", "core.prompt", "core.store", "core.nebula"},
@@ -33,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.commands": {"core.domain", "core.settings", "core.store"},
     "core.turns": {
         *("core.domain", "core.settings", "core.ratelimit", "core.prompt", "core.store", "core.reply"),
-        *("core.access", "core.metrics", "core.text"),
+        *("core.access", "core.metrics", "core.summaries", "core.text"),
     },
     "core.inbound": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.access", "core.commands"),
@@ -109,7 +110,7 @@ ALLOWED: dict[str, set[str]] = {
     # Where concrete classes are chosen.
     "bots.compose": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.store.redis", "core.nebula"),
-        *("core.nebula.wrappers", "core.access", "core.commands", "core.turns", "core.inbound"),
+        *("core.nebula.wrappers", "core.access", "core.commands", "core.summaries", "core.turns", "core.inbound"),
     },
     "bots.run": {
         *("core.domain", "core.settings", "core.store.redis", "core.nebula.wrappers"),
