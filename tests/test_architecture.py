@@ -42,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.http_port", "bots.proxy"),
     },
     "bots.slack.components": {
-        *("core.domain", "core.commands", "core.markdown", "core.pauses", "core.settings"),
+        *("core.domain", "core.commands", "core.inbound", "core.markdown", "core.pauses", "core.settings", "core.text"),
         "bots.slack.dialect",
     },
     "bots.slack.outbound": {
@@ -54,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect", "bots.slack.outbound"),
     },
     "bots.adapter": {"core.domain", "core.inbound", "core.ratelimit", "core.settings"},
-    "bots.slack.manifest": {"core.commands"},
+    "bots.slack.manifest": {"core.commands", "core.inbound"},
     "bots.slack.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.slack.app": {
         *("core.domain", "core.inbound", "core.ratelimit", "core.settings", "bots.slack.manifest"),

@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bots.proxy import proxy_for
 from bots.slack.api.errors import code_in, refusal, translated
 from bots.slack.api.private_api import upload_content
-from core.domain.errors import Rejected, Unreachable
+from core.domain.errors import Forbidden, Rejected, Unreachable
 
 # At DEBUG the SDK logs whole messages; what people write must not appear there, whatever LOG_LEVEL says.
 sdk_log = logging.getLogger("bots.slack.sdk")
@@ -105,6 +105,8 @@ class Web:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise Unreachable(type(error).__name__) from error
         code = code_in(text)
+        if not code and answer.status in (404, 410):
+            raise Forbidden("this address for a response does not work any more")
         if answer.status != 200 or code:
             raise refusal(code, answer.status, answer.headers, code or f"HTTP {answer.status}")
 
