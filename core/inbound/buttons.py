@@ -189,10 +189,8 @@ class ButtonActions:
             messages = running.messages or (replaces.messages if replaces else ())
             if press.message in messages or running.question.id == press.turn:
                 return running.question
-            if not (messages or press.turn) and press.place.thread in (
-                running.question.place.thread,
-                running.question.message,
-            ):
+            roots = (running.question.place.thread, running.question.message)
+            if not (messages or press.turn) and press.place.thread in roots:
                 begun.append(running.question)
         known = len(begun) != 1 or await self._records.ended(press.conversation, press.message) is not None
         return None if known else begun[0]

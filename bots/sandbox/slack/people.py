@@ -23,7 +23,7 @@ from bots.sandbox.slack.wire import DOMAIN, view_json
 
 @dataclass(frozen=True, slots=True)
 class InteractionResult:
-    """The app's answer to a command, a menu or a press. `problem`: why the app did not acknowledge it in time, or ""."""
+    """The app's answer to a command, a menu or a press. `problem`: why the app did not acknowledge it in time."""
 
     problem: str
     trigger_id: str

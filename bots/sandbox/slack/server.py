@@ -114,9 +114,9 @@ class SlackServer(Crowd):
         found = self._ws.messages[channel].values() if thread is None else self._ws.thread(channel, thread)
         return tuple(found)
 
-    def ephemerals(self, channel: str, user: str = "") -> tuple[SlackMessage, ...]:
-        """The messages in a channel that only this person sees."""
-        return tuple(m for m in self._ws.hidden if m.channel == channel and user in ("", m.only_for))
+    def ephemerals(self, channel: str = "", user: str = "") -> tuple[SlackMessage, ...]:
+        """The messages in a channel, "" for all, that only this person sees."""
+        return tuple(m for m in self._ws.hidden if channel in ("", m.channel) and user in ("", m.only_for))
 
     def status(self, channel: str, thread: str) -> str:
         """The status shown in a thread, "" for none."""

@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bots.proxy import proxy_for
 from bots.slack.api.errors import code_in, refusal, translated
 from bots.slack.api.private_api import upload_content
-from core.domain.errors import Forbidden, Rejected, Unreachable
+from core.domain.errors import Forbidden, Unreachable
 
 # At DEBUG the SDK logs whole messages; what people write must not appear there, whatever LOG_LEVEL says.
 sdk_log = logging.getLogger("bots.slack.sdk")
@@ -94,7 +94,7 @@ class Web:
         docs.slack.dev/interactivity/handling-user-interaction
         """
         if not self._is_slack(url):
-            raise Rejected("this address for a response is not one of Slack's")
+            raise Forbidden("this address for a response is not one of Slack's")
         open_session = self.client.session
         try:
             async with nullcontext(open_session) if open_session else _session() as session:
