@@ -91,8 +91,8 @@ ALLOWED: dict[str, set[str]] = {
         *("core.text", "bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.interrupt"),
     },
     "bots.sandbox.app": {
-        *("core.settings", "bots.adapter", "bots.compose", "bots.run"),
-        *("bots.slack.app", "bots.slack.config", "bots.discord.app", "bots.discord.config"),
+        *("core.inbound", "core.settings", "bots.adapter", "bots.compose", "bots.run"),
+        *("bots.slack.app", "bots.slack.config", "bots.slack.manifest", "bots.discord.app", "bots.discord.config"),
         *("bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.sandbox.terminal"),
     },
     "bots.proxy": set(),

@@ -188,7 +188,9 @@ class SlackPeople:
         ws = self._ws
         if user not in ws.channels[message.channel].members or message.only_for:
             raise ValueError(f"{user} has no menu for {message.ts}")
-        address = self._responses.new(message.channel, user)
+        # the worst that an app has to expect: its own message is what `replace_original` replaces
+        original = message if message.bot == ws.bot_id else None
+        address = self._responses.new(message.channel, user, original)
         payload: Json = {
             **self._head("message_action", user),
             "callback_id": callback_id,

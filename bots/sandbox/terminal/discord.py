@@ -44,6 +44,9 @@ class DiscordScreen:
         button = _buttons(found)[label]
         self._interaction = await self.server.press(self._people[person], found, button)
 
+    async def choose(self, person: str, room: str, message: str, entry: str) -> None:
+        raise LookupError("messages have no menu here")
+
     def seen(self, person: str, room: str) -> tuple[Seen, ...]:
         return tuple(self._seen(message, self._channel(person, room, "")) for message in self._messages(person, room))
 

@@ -1,6 +1,6 @@
 """The sandbox's Slack workspace as a screen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bots.sandbox.slack.people import InteractionResult
 from bots.sandbox.slack.server import SlackServer
@@ -15,8 +15,10 @@ class SlackScreen:
 
     name = "slack"
 
-    def __init__(self, server: SlackServer) -> None:
+    def __init__(self, server: SlackServer, menus: Mapping[str, str] | None = None) -> None:
+        """`menus`: the entries in the menu of a message, with the ids that the app gives them."""
         self.server = server
+        self._menus = {name.lower(): callback for name, callback in (menus or {}).items()}
         self._people = {name: server.add_user(name, admin=name == "ann") for name in PEOPLE}
         ann = self._people["ann"]
         self._rooms = {room: server.add_channel(room[1:], ann) for room in CHANNEL_NAMES}
@@ -46,6 +48,14 @@ class SlackScreen:
             return
         action, value = _buttons(found)[label]
         self._answers.append((channel, await self.server.press(user, found, action, value)))
+
+    async def choose(self, person: str, room: str, message: str, entry: str) -> None:
+        user, channel = self._people[person], self._channel(person, room)
+        if (callback := self._menus.get(entry.lower())) is None:
+            raise LookupError(f"choose one of {', '.join(self._menus)}")
+        found = next(each for each in self._messages(user, channel) if each.ts == message)
+        self._views = {view.id for view in self.server.views}
+        self._answers.append((channel, await self.server.shortcut(user, found, callback)))
 
     def seen(self, person: str, room: str) -> tuple[Seen, ...]:
         user, channel = self._people[person], self._channel(person, room)

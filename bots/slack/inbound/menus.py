@@ -24,7 +24,7 @@ from core.commands.responses import Response
 from core.domain.conversation import Author
 from core.domain.errors import PlatformError, StoreError
 from core.domain.question import Question
-from core.domain.surroundings import CHOSEN_CHARACTERS, Said
+from core.domain.surroundings import CHOSEN_CHARACTERS, Role, Said
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.menus import summary
@@ -58,6 +58,12 @@ async def ask_privately(
     # A direct message of two other people is a place like any other.
     place = replace(place, direct=False)
     return await ask(dispatcher, replace(question, place=place, private=True, interaction=address.token(since)))
+
+
+def _address(url: str, thread: str, message: Said) -> ResponseAddress:
+    """Return where the answer goes. Slack does not say whether an app's own message counts as what the address of its
+    menu replaces, and everybody sees that one."""
+    return ResponseAddress(url, thread, replaces=message.role is not Role.US)
 
 
 class Menus:
@@ -105,7 +111,7 @@ class Menus:
         if not text:
             await ack(response_action="errors", errors=forms.errors(NO_QUESTION))
             return
-        address = ResponseAddress(message.url, message.thread)
+        address = _address(message.url, message.thread, message.said)
 
         async def accept() -> str:
             author = await self._author(sent.person)
@@ -149,7 +155,7 @@ class Menus:
         turn = TurnId(f"slack/{self._me.team}/{place.channel}/menu/{choice.person.id}/{choice.at}")
         author = await self._author(choice.person)
         question = summary(Question(turn, place, author, "", at=time.time(), about=(message,)))
-        address = ResponseAddress(choice.response_url, thread)
+        address = _address(choice.response_url, thread, message)
         if refusal := await ask_privately(self._dispatcher, self._people, question, address):
             await self._tell(choice.response_url, refusal, thread)
 

@@ -35,26 +35,30 @@ from core.domain.rates import RateLimit
 log = logging.getLogger(__name__)
 
 THINKING = "I'm thinking about it. The answer comes here, and only you can see it."
+_KEEP = "keep"
 _STAGES = {Status.QUEUED: 1, Status.THINKING: 2}
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseAddress:
-    """A response_url, and the thread in which its messages appear; "" for the channel itself."""
+    """A response_url, and the thread in which its messages appear; "" for the channel itself. `replaces`: nothing that
+    others see could be taken for what it showed first."""
 
     url: str = ""
     thread: str = ""
+    replaces: bool = True
 
     def token(self, since: float = 0.0) -> ResponseToken:
         """The token of a question. `since`: when Slack gave us the address (epoch seconds), 0 for now."""
         expires = (since or time.time()) + responses.RESPONSE_SECONDS
-        return ResponseToken(f"{self.url} {self.thread}", expires, responses.MAX_RESPONSES)
+        words = f"{self.url} {self.thread} {'' if self.replaces else _KEEP}"
+        return ResponseToken(words, expires, responses.MAX_RESPONSES)
 
     @classmethod
     def read(cls, token: ResponseToken | None) -> "ResponseAddress":
         """The reverse of `token`."""
-        url, _, thread = token.token.partition(" ") if token else ("", "", "")
-        return cls(url, thread)
+        url, thread, keep = (*token.token.split(" "), "", "", "")[:3] if token else ("", "", "")
+        return cls(url, thread, keep != _KEEP)
 
 
 class EphemeralSurface:
@@ -172,7 +176,13 @@ class EphemeralSurface:
         below = buttons.row(page.actions, self._address.conversation, message)
         target = self._target
         await responses.send(
-            self._web, self._capabilities, target.url, page, target.thread, tuple(below), instead=instead
+            self._web,
+            self._capabilities,
+            target.url,
+            page,
+            target.thread,
+            tuple(below),
+            instead=instead and target.replaces,
         )
 
     async def _post_directly(self, page: Page) -> Posted:

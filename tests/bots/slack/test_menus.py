@@ -215,7 +215,9 @@ async def test_our_own_answer_is_quoted_as_ours(redis_url: str) -> None:
         room.nebula.answer_next("The moon is big.")
         await room.say("bob", "#general", "@nebula the moon?")
         await room.quiet()
-        await ask(room, room.said("#general")[0], "is that true?")
+        (public,) = room.said("#general")
+        await ask(room, public, "is that true?")
+        assert room.said("#general") == (public,), "a private answer takes the place of nothing that others see"
         assert [line for line in quoted(room) if "moon is big" in line] == [f"nebula (us{ABOUT}): The moon is big."]
 
 
