@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bots.proxy import proxy_for
 from bots.slack.api.errors import code_in, refusal, translated
 from bots.slack.api.private_api import upload_content
-from core.domain.errors import Forbidden, Unreachable
+from core.domain.errors import Forbidden, Rejected, Unreachable
 
 # At DEBUG the SDK logs whole messages; what people write must not appear there, whatever LOG_LEVEL says.
 sdk_log = logging.getLogger("bots.slack.sdk")
@@ -93,8 +93,8 @@ class Web:
 
         docs.slack.dev/interactivity/handling-user-interaction
         """
-        if not self._is_slack(url):
-            raise Forbidden("this address for a response is not one of Slack's")
+        if not self.is_slack(url):
+            raise Rejected("this address for a response is not one of Slack's")
         open_session = self.client.session
         try:
             async with nullcontext(open_session) if open_session else _session() as session:
@@ -110,7 +110,7 @@ class Web:
         if answer.status != 200 or code:
             raise refusal(code, answer.status, answer.headers, code or f"HTTP {answer.status}")
 
-    def _is_slack(self, url: str) -> bool:
+    def is_slack(self, url: str) -> bool:
         """Return whether this is an address of Slack, or of the server that plays it, with the usual port or its."""
         try:
             address, ours = urlsplit(url), urlsplit(self._base_url)

@@ -71,7 +71,7 @@ class EphemeralSurface:
         self.own_name: str = capabilities.name
         self._target = ResponseAddress.read(address.interaction)
         self._expires = address.interaction.expires if address.interaction else 0.0
-        self._lost = not self._target.url
+        self._lost = not web.is_slack(self._target.url)
         self._stage = 0  # of what was shown before there is an answer
         self._newest = 0  # the number of the newest message
         self._texts: dict[str, str] = {}  # what this process showed
