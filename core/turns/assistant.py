@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 # How often to show again that the model is thinking, because platforms let it expire: Discord's typing indicator after
 # 10 s (docs.discord.com, Trigger Typing Indicator), Slack's status after 2 min.
 STATUS_REPEAT_SECONDS = 8.0
-# Of the few messages that some tokens are good for, those beside the answer: a status, and a word about its end.
-_MESSAGES_BESIDE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +124,13 @@ class Assistant:
         measured: metrics.MeasuredTurn,
     ) -> TurnResult:
         cell, beat = Latest(Reply()), Beat()
-        few = turn.question.interaction.messages if turn.question.interaction else None
+        command = turn.question.interaction
         style = ReplyStyle(
             reasoning=settings.reasoning,
             buttons=settings.buttons is Switch.ON,
             model=settings.model if settings.footer is Switch.ON else "",
-            pages=self._max_pages if few is None else max(1, min(self._max_pages, few - _MESSAGES_BESIDE)),
-            live=settings.streaming is not Streaming.OFF and few is None,
+            pages=min(self._max_pages, (command and command.messages) or self._max_pages),
+            live=settings.streaming is not Streaming.OFF and (command is None or command.grows),
             by_status=surface.by_status,
             append_only=surface.append_only,
             again=not turn.question.private,

@@ -55,15 +55,15 @@ class RoomReader:
         messages = [each for each in found.messages if each.id not in known and each.text.strip()]
         read = {each.id for each in (*messages, *found.referred)}
         chosen = {each.id for each in question.about}
-        referred = [each for each in question.about if each.id not in read]
-        referred += [each for each in found.referred if each.text.strip()]
+        unread = [each for each in question.about if each.id not in read]
+        referred = [each for each in (*unread, *found.referred) if each.text.strip()]
         gaps = found.gaps | ({Gap.MORE} if len(messages) > reach.messages else frozenset())
-        if not (summary or chosen):  # who wants just that reads each time what is missing
-            gaps = self._untold(question.place.name, question.message or question.id, gaps)
+        if not all(each.text for each in unread):
+            gaps |= {Gap.CHOSEN}
         return Surroundings(
             tuple(_cut(each, reach.characters) for each in messages[-reach.messages :]),
             tuple(_cut(each, CHOSEN_CHARACTERS if each.id in chosen else reach.characters) for each in referred),
-            gaps,
+            self._untold(question, gaps),
         )
 
     async def _read(self, turn: Turn, reach: Reach) -> Surroundings:
@@ -82,9 +82,13 @@ class RoomReader:
             gap = Gap.TIME
         return Surroundings(gaps=frozenset({gap}))
 
-    def _untold(self, place: str, question: str, gaps: frozenset[Gap]) -> frozenset[Gap]:
-        """These gaps, without those that were said here at an earlier question."""
-        if gaps & _LASTING and self._told.setdefault(place, question) != question:
+    def _untold(self, question: Question, gaps: frozenset[Gap]) -> frozenset[Gap]:
+        """These gaps, without those that were said here at an earlier question. Who asks to have something read, by a
+        menu, is always told why it was not."""
+        if question.about or question.reads is not Reads.USUAL:
+            return gaps
+        name = question.message or question.id
+        if gaps & _LASTING and self._told.setdefault(question.place.name, name) != name:
             return gaps - _LASTING
         return gaps
 

@@ -51,10 +51,6 @@ class Screen(Protocol):
         """Press a button below a message. Raises an exception of the platform if that is not possible."""
         ...
 
-    async def choose(self, person: str, room: str, message: str, entry: str) -> None:
-        """Choose an entry from the menu of a message. Raises LookupError if there is no such entry."""
-        ...
-
     def seen(self, person: str, room: str) -> tuple[Seen, ...]:
         """All messages that this person sees in the room and its threads, oldest first."""
         ...

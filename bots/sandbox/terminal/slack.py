@@ -16,9 +16,10 @@ class SlackScreen:
     name = "slack"
 
     def __init__(self, server: SlackServer, menus: Mapping[str, str] | None = None) -> None:
-        """`menus`: the entries in the menu of a message, with the ids that the app gives them."""
+        """`menus`: the entries in the menu of a message, with the ids that the app gives them. Typed like a command, an
+        entry is used on the newest message."""
         self.server = server
-        self._menus = {name.lower(): callback for name, callback in (menus or {}).items()}
+        self._menus = menus or {}
         self._people = {name: server.add_user(name, admin=name == "ann") for name in PEOPLE}
         ann = self._people["ann"]
         self._rooms = {room: server.add_channel(room[1:], ann) for room in CHANNEL_NAMES}
@@ -34,10 +35,15 @@ class SlackScreen:
 
     async def command(self, person: str, room: str, text: str, thread: str) -> None:
         self._views = {view.id for view in self.server.views}
+        user, channel = self._people[person], self._channel(person, room)
+        if callback := self._menus.get(text.strip()):
+            if not (messages := self.server.messages(channel)):
+                raise LookupError("there is no message here yet")
+            self._answers.append((channel, await self.server.shortcut(user, messages[-1], callback)))
+            return
         name, _, rest = text.partition(" ")
         command, rest = ("/nebula", rest) if name == "nebula" else ("/nebula", text)
-        channel = self._channel(person, room)
-        self._answers.append((channel, await self.server.slash(self._people[person], channel, command, rest)))
+        self._answers.append((channel, await self.server.slash(user, channel, command, rest)))
 
     async def press(self, person: str, room: str, message: str, label: str) -> None:
         user, channel = self._people[person], self._channel(person, room)
@@ -48,14 +54,6 @@ class SlackScreen:
             return
         action, value = _buttons(found)[label]
         self._answers.append((channel, await self.server.press(user, found, action, value)))
-
-    async def choose(self, person: str, room: str, message: str, entry: str) -> None:
-        user, channel = self._people[person], self._channel(person, room)
-        if (callback := self._menus.get(entry.lower())) is None:
-            raise LookupError(f"choose one of {', '.join(self._menus)}")
-        found = next(each for each in self._messages(user, channel) if each.ts == message)
-        self._views = {view.id for view in self.server.views}
-        self._answers.append((channel, await self.server.shortcut(user, found, callback)))
 
     def seen(self, person: str, room: str) -> tuple[Seen, ...]:
         user, channel = self._people[person], self._channel(person, room)

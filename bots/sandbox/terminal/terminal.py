@@ -29,12 +29,12 @@ HELP = """\
 :as ann | bob                be that person (ann manages the channels, bob does not)
 :thread  :top                write in the newest thread; back in the room
 :press stop | regenerate …   press that button below the newest message that has it
-:menu ask nebula | …          in Slack: choose that from the menu of the newest message of a person
 :fault 429 | 500 | slow      the platform refuses, fails or delays edits
 :fault cut | stall | busy    the model's stream breaks or stalls; the model refuses
 :fault redeliver | drop      every event arrives twice; the connections break
 :fault off                   switch all faults off
 /ask private:true …          in Discord: options with fixed values come first, by name
+/Ask Nebula                  use that menu, or /Summarise thread, on the newest message
 :quit                        quit (also Ctrl-D)
 While the bot writes an answer, Ctrl-C presses its Stop button."""
 
@@ -67,8 +67,6 @@ class Terminal:
                 break
             if word == ":press":
                 await self._do(self._press(rest), lines)
-            elif word == ":menu":
-                await self._do(self._choose(rest), lines)
             elif line.startswith(":"):
                 self._console.print(self._go(line[1:].strip()), markup=False)
             elif line.startswith("/"):
@@ -124,14 +122,6 @@ class Terminal:
         if found is None:
             raise LookupError(f"there is no button {label!r} to press" if label else "press which button?")
         await self._screen.press(self._person, self._room, *found)
-
-    async def _choose(self, entry: str) -> None:
-        """Choose from the menu of the newest message of a person. Raises LookupError."""
-        seen = self._screen.seen(self._person, self._room)
-        found = next((each for each in reversed(seen) if not each.bot), None)
-        if found is None:
-            raise LookupError("nobody has written here yet")
-        await self._screen.choose(self._person, self._room, found.id, entry.strip())
 
     def _button(self, label: str) -> tuple[str, str] | None:
         """The id of that message and the exact label."""

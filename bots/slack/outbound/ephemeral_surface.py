@@ -35,6 +35,8 @@ from core.domain.rates import RateLimit
 log = logging.getLogger(__name__)
 
 THINKING = "I'm thinking about it. The answer comes here, and only you can see it."
+# Messages beside the answer: that the model thinks, and where the rest of the answer is.
+_BESIDE = 2
 _KEEP = "keep"
 _STAGES = {Status.QUEUED: 1, Status.THINKING: 2}
 
@@ -52,7 +54,7 @@ class ResponseAddress:
         """The token of a question. `since`: when Slack gave us the address (epoch seconds), 0 for now."""
         expires = (since or time.time()) + responses.RESPONSE_SECONDS
         words = f"{self.url} {self.thread} {'' if self.replaces else _KEEP}"
-        return ResponseToken(words, expires, responses.MAX_RESPONSES)
+        return ResponseToken(words, expires, responses.MAX_RESPONSES - _BESIDE, grows=False)
 
     @classmethod
     def read(cls, token: ResponseToken | None) -> "ResponseAddress":
