@@ -25,7 +25,7 @@ from bots.slack.config import SlackConfig
 from bots.slack.inbound.backfill import SlackBackfill
 from bots.slack.inbound.buttons import ButtonPresses
 from bots.slack.inbound.commands import Commands
-from bots.slack.inbound.menus import Menus
+from bots.slack.inbound.menus import SlackMenus
 from bots.slack.inbound.messages import Listeners
 from bots.slack.inbound.presence import SlackPresence
 from bots.slack.inbound.surroundings import CALLS, SlackSurroundings
@@ -164,7 +164,7 @@ class Slack:
                 form_key,
             )
             button_presses = ButtonPresses(dispatcher, me, self._web, self._capabilities, people, tasks, patience)
-            menus = Menus(
+            menus = SlackMenus(
                 dispatcher,
                 me,
                 self._web,
@@ -265,7 +265,7 @@ class Slack:
             raise WrongConfig((refused.format(error),)) from error
 
     def _app(
-        self, me: Identity, listeners: Listeners, commands: Commands, button_presses: ButtonPresses, menus: Menus
+        self, me: Identity, listeners: Listeners, commands: Commands, button_presses: ButtonPresses, menus: SlackMenus
     ) -> AsyncApp:
         """Create the Bolt app with our listeners; both transports use the same one."""
         token = self._config.slack_bot_token

@@ -66,7 +66,7 @@ def _address(url: str, thread: str, message: Said) -> ResponseAddress:
     return ResponseAddress(url, thread, replaces=message.role is not Role.US)
 
 
-class Menus:
+class SlackMenus:
     """Bolt listeners. Each acknowledges at once and leaves the rest to a task."""
 
     def __init__(
