@@ -13,6 +13,7 @@ from core.domain.options import (
     EditPolicy,
     Listen,
     Memory,
+    OldHistory,
     Overlap,
     Placement,
     PlatformDefaults,
@@ -77,6 +78,7 @@ class ChannelSettings:
     context: Context = Context.THREAD
     retention: float | None = None
     listen: Listen = Listen.FOLLOWUPS
+    history: OldHistory = OldHistory.SUMMARY
     muted: frozenset[Layer] = frozenset()
     origins: tuple[tuple[str, Origin], ...] = ()
 
@@ -110,6 +112,7 @@ class OperatorDefaults:
     context: Context
     retention: float
     listen: Listen
+    history: OldHistory
     given: frozenset[str] = frozenset()
 
 
@@ -205,6 +208,12 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("retention", "how many days I remember things", _number(0.01, 3650)),
     Parameter("listen", "which messages without a mention I answer", _one_of(Listen), tuple(Listen)),
+    Parameter(
+        "history",
+        "what I keep in mind of old questions that no longer fit: a summary, or nothing",
+        _one_of(OldHistory),
+        tuple(OldHistory),
+    ),
 )
 _BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
