@@ -159,12 +159,14 @@ class Attachment:
 class ResponseToken:
     """The token with which a platform lets us answer a command, and when it expires (epoch seconds).
 
-    `messages`: how many messages it is good for; None for any number.
+    `messages`: how many messages of an answer it is good for; None for any number. `grows`: whether they can be changed
+    again and again, so that people see the answer grow.
     """
 
     token: str
     expires: float
     messages: int | None = None
+    grows: bool = True
 
 
 NOWHERE = Conversation("")

@@ -166,6 +166,13 @@ class Dispatcher:
             return Response(TOO_FAST) if pace is Pace.TOLD else None
         return await self._guarded(self._buttons.pressed(action, press, rights), action)
 
+    async def not_shared(self, press: ButtonPress) -> None:
+        """The platform refused to show the answer that somebody shared: they may try again. Never raises."""
+        try:
+            await self._buttons.not_shared(press)
+        except StoreError as error:
+            log.warning("share: %s", error)
+
     async def rated(self, press: ButtonPress, *, good: bool) -> Response | None:
         """A vote on a reply. Never raises."""
         if (pace := self._pace(press.author, press.place)) is not Pace.FINE:

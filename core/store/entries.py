@@ -67,6 +67,7 @@ class _Question:
     about: tuple[Said, ...] = ()
     reads: Reads = Reads.USUAL
     uses: int | None = None
+    grows: bool = True
 
     @classmethod
     def of(cls, question: Question) -> "_Question":
@@ -90,6 +91,7 @@ class _Question:
             about=question.about,
             reads=question.reads,
             uses=command.messages if command else None,
+            grows=command.grows if command else True,
         )
 
     def read(self) -> Question:
@@ -101,7 +103,7 @@ class _Question:
             message=self.message,
             at=self.at,
             attachments=self.attachments,
-            interaction=ResponseToken(self.interaction, self.expires, self.uses) if self.interaction else None,
+            interaction=self._token(),
             kind=self._kind(),
             private=self.private,
             others=self.others,
@@ -109,6 +111,9 @@ class _Question:
             about=self.about,
             reads=self.reads,
         )
+
+    def _token(self) -> ResponseToken | None:
+        return ResponseToken(self.interaction, self.expires, self.uses, self.grows) if self.interaction else None
 
     def _kind(self) -> Kind:
         if self.refusal:

@@ -131,12 +131,13 @@ class Assistant:
         measured: metrics.MeasuredTurn,
     ) -> TurnResult:
         cell, beat = Latest(Reply()), Beat()
+        command = turn.question.interaction
         style = ReplyStyle(
             reasoning=settings.reasoning,
             buttons=settings.buttons is Switch.ON,
             model=settings.model if settings.footer is Switch.ON else "",
-            pages=min(self._max_pages, _token_messages(turn) or self._max_pages),
-            live=settings.streaming is not Streaming.OFF,
+            pages=min(self._max_pages, (command and command.messages) or self._max_pages),
+            live=settings.streaming is not Streaming.OFF and (command is None or command.grows),
             by_status=surface.by_status,
             append_only=surface.append_only,
             again=not turn.question.private,
@@ -331,12 +332,6 @@ def _heading(turn: Turn) -> str:
         files = one_line(", ".join(each.name for each in question.attachments))
         lines.append(f"I can't read files yet, so I skipped {files}.")
     return "\n".join(lines)
-
-
-def _token_messages(turn: Turn) -> int | None:
-    """How many messages the command's token is good for; None for any number, or without one."""
-    command = turn.question.interaction
-    return command.messages if command else None
 
 
 async def _show_status(surface: Surface, visible: asyncio.Event) -> None:
