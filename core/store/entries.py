@@ -57,6 +57,7 @@ class _Question:
     about: tuple[Said, ...] = ()
     reads: Reads = Reads.USUAL
     uses: int | None = None
+    model: str = ""
 
     @classmethod
     def of(cls, question: Question) -> "_Question":
@@ -80,6 +81,7 @@ class _Question:
             about=question.about,
             reads=question.reads,
             uses=command.messages if command else None,
+            model=question.model,
         )
 
     def read(self) -> Question:
@@ -98,6 +100,7 @@ class _Question:
             overheard=self.overheard,
             about=self.about,
             reads=self.reads,
+            model=self.model,
         )
 
     def _kind(self) -> Kind:
