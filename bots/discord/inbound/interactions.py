@@ -16,7 +16,7 @@ from bots.discord.api.http import Answered, Http, TokenExpired
 from bots.discord.api.names import NAME
 from bots.discord.api.rest import Button, Rest
 from bots.discord.components.buttons import pressed
-from bots.discord.components.commands import CHOICE_LENGTH, SUGGESTIONS, invocation_of, is_private, typed
+from bots.discord.components.commands import invocation_of, is_private, model_of
 from bots.discord.components.forms import dialog, submitted, to_open
 from bots.discord.components.votes import answer_of, asks_why, reason, voted, why
 from bots.discord.dialect.markdown import small
@@ -24,6 +24,7 @@ from bots.discord.inbound.channels import Places, place_of_button
 from bots.discord.inbound.messages import in_words
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import author_of, names_of, rights_of
+from bots.discord.inbound.suggestions import Suggestions
 from bots.discord.outbound.responses import contents_of, file_of
 from bots.discord.room.reader import Reader
 from core.commands.registry import Invocation, find
@@ -78,6 +79,7 @@ class Interactions:
         self._http, self._rest, self._answer_seconds = http, Rest(http), answer_seconds
         self._dispatcher, self._places, self._ordering = dispatcher, places, ordering
         self._managers, self._reader = managers, reader
+        self._suggestions = Suggestions(dispatcher, places, answer_seconds)
         self._seen: FIFOCache[int, None] = FIFOCache(_SEEN)
 
     async def handle(self, interaction: discord.Interaction) -> None:
@@ -88,7 +90,7 @@ class Interactions:
         data: Any = interaction.data if isinstance(interaction.data, dict) else {}
         callback = Callback(self._http, interaction)
         if interaction.type is discord.InteractionType.autocomplete:
-            await self._suggest(callback, typed(data), str(interaction.user.id))
+            await self._suggestions.show(interaction, callback, data)
             return
         if interaction.type is discord.InteractionType.component and (found := pressed(data)):
             action, conversation = found
@@ -106,6 +108,7 @@ class Interactions:
         try:
             place = await self._place(interaction)
             invocation = self._invocation(interaction, data, place)
+            model = model_of(data) if invocation and invocation.command.name == "ask" else ""
         except _MALFORMED as error:
             log.warning("could not read a command or a form: %s", type(error).__name__)
             await self._show(callback, Response(_UNREADABLE))
@@ -122,7 +125,8 @@ class Interactions:
                 await callback.acknowledge()
             return
         if invocation.command.name == "ask":
-            await self._ask(interaction, callback, place, invocation.argument("prompt"), private=is_private(data))
+            prompt = invocation.argument("prompt")
+            await self._ask(interaction, callback, place, prompt, model, private=is_private(data))
         else:
             await self._invoke(interaction, callback, invocation)
 
@@ -138,18 +142,25 @@ class Interactions:
         match interaction.type:
             case discord.InteractionType.application_command:
                 return invocation_of(data, place, author)
-            case discord.InteractionType.component if command := to_open(data):
-                return Invocation(find(command), place, author)
+            case discord.InteractionType.component if wanted := to_open(data):
+                return Invocation(find(wanted.name), place, author, wanted.given)
             case discord.InteractionType.modal_submit if sent := submitted(data):
-                command, text, scope = sent
+                wanted, text = sent
                 if not text.strip():  # Discord takes no form as the answer to a form
                     raise UserError("Write the prompt into the form.")
-                return Invocation(find(command), place, author, (text,), scope)
+                return Invocation(find(wanted.name), place, author, (*wanted.given, text), wanted.scope)
             case _:
                 return None
 
     async def _ask(
-        self, interaction: discord.Interaction, callback: Callback, place: Place, prompt: str, *, private: bool
+        self,
+        interaction: discord.Interaction,
+        callback: Callback,
+        place: Place,
+        prompt: str,
+        model: str,
+        *,
+        private: bool,
     ) -> None:
         """Defer, and store the question; the turn does the rest."""
         asked = interaction.created_at.timestamp()
@@ -161,6 +172,7 @@ class Interactions:
             at=asked,
             interaction=ResponseToken(str(callback.token), asked + TOKEN_SECONDS),
             private=private,
+            model=model,
         )
         self._reader.heard(question, replies=False, reads=interaction.permissions.read_message_history or None)
         async with asyncio.TaskGroup() as group:
@@ -300,14 +312,6 @@ class Interactions:
             return rights_of(interaction.user, interaction.permissions, self._managers, direct=direct)
 
         return rights
-
-    async def _suggest(self, callback: Callback, text: str | None, person: str) -> None:
-        names: tuple[str, ...] = ()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._answer_seconds):
-                names = await self._dispatcher.models(text, person) if text is not None else ()
-        with suppress(PlatformError):
-            await callback.suggest([name for name in names if len(name) <= CHOICE_LENGTH][:SUGGESTIONS])
 
     async def _show(self, callback: Callback, response: Response, scope: Layer | None = None) -> bool:
         """Show a response, to the person alone unless it is public. Best effort: the command is already done.

@@ -20,6 +20,7 @@ from bots.slack.outbound import responses
 from bots.slack.outbound.private_file import FileSharer
 from bots.slack.outbound.surface import SlackSurface
 from core.access.admission import EMPTY
+from core.commands.asking import AskedByCommand, asked
 from core.commands.registry import Invocation, parse
 from core.commands.responses import Form, Response, RightsOf
 from core.domain.conversation import Address, Author, Place
@@ -111,31 +112,36 @@ class Commands:
         text = await self._incoming_text.read(command.text)
         try:
             invocation = parse(text.strip() or "help", place, author)
+            wanted = asked(invocation)
         except UserError as error:
             await self._reply(url, Response(error.notice))
             return
-        if invocation.command.name == "ask":
-            refusal = await self._ask(invocation, command.trigger)
+        if wanted:
+            refusal = await self._ask(invocation, wanted, command.trigger)
             if refusal:
                 await self._reply(url, Response(refusal))
             return
         response = await self._dispatcher.commanded(invocation, self._rights(invocation))
         if response is None:
             return
-        context = forms.FormContext.of(invocation, response_url=url)
+        context = forms.FormContext.of(invocation, response.form, response_url=url)
         if response.form and await self._open_modal(command.trigger, response.form, context):
             return
         await self._reply(url, await self._share_file(response, place, author.id))
 
-    async def _ask(self, invocation: Invocation, trigger: str) -> str:
+    async def _ask(self, invocation: Invocation, wanted: AskedByCommand, trigger: str) -> str:
         """Ask a question; return the sentence that says why that is impossible, "" if it was accepted."""
-        place, prompt = invocation.place, invocation.argument("prompt")
+        place, prompt = invocation.place, wanted.text
         if not prompt:
             return EMPTY
         if await self._people.absent(place.channel):
             return INVITE
         question = Question(
-            TurnId(f"slack/{self._me.team}/{place.channel}/command/{trigger}"), place, invocation.author, prompt
+            TurnId(f"slack/{self._me.team}/{place.channel}/command/{trigger}"),
+            place,
+            invocation.author,
+            prompt,
+            model=wanted.model,
         )
         try:
             await self._dispatcher.ask(question)
