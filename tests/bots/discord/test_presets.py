@@ -53,7 +53,8 @@ def test_commands_keep_discords_limits() -> None:
     for one question is an option, not a command of its own."""
     for command in definitions():
         assert characters(command) <= 8000
-        parts = [command, *command["options"], *(each for one in command["options"] for each in one.get("options", ()))]
+        options = command.get("options", ())
+        parts = [command, *options, *(each for one in options for each in one.get("options", ()))]
         assert all(len(part.get(kind) or ()) <= 25 for part in parts for kind in ("options", "choices"))
     names = {command["name"] for command in definitions()}
     assert "preset" in names
