@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 
-from core.domain.options import Context, EditPolicy, Listen, Overlap, Reasoning, Streaming, Switch
+from core.domain.options import Context, EditPolicy, Listen, OldHistory, Overlap, Reasoning, Streaming, Switch
 from core.settings.encryption import Encryption
 from core.settings.environment import Section
 from core.settings.fields import LOWER, WORDS, Http, Port, Words, address
@@ -71,6 +71,7 @@ _FIELDS = {
     "context": "reply_context",
     "retention": "history_days",
     "listen": "reply_listen",
+    "history": "reply_history",
     "language": "reply_language",
     "timezone": "reply_timezone",
     "personal": "reply_personal",
@@ -124,6 +125,7 @@ class Config(Section):
     reply_edits: Annotated[EditPolicy, LOWER] = EditPolicy.OFFER
     reply_listen: Annotated[Listen, LOWER] = Listen.FOLLOWUPS
     reply_context: Annotated[Context, LOWER] = Context.THREAD
+    reply_history: Annotated[OldHistory, LOWER] = OldHistory.SUMMARY
     reply_language: Annotated[str, AfterValidator(_must_be(language_name))] | None = None
     reply_timezone: Annotated[str, AfterValidator(_must_be(timezone_name))] = "UTC"
     reply_personal: Annotated[Switch, LOWER] = Switch.ON

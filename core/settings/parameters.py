@@ -13,6 +13,7 @@ from core.domain.options import (
     EditPolicy,
     Listen,
     Memory,
+    OldHistory,
     Overlap,
     Placement,
     PlatformDefaults,
@@ -111,6 +112,7 @@ class ChannelSettings:
     context: Context = Context.THREAD
     retention: float | None = None
     listen: Listen = Listen.FOLLOWUPS
+    history: OldHistory = OldHistory.SUMMARY
     language: str | None = None
     timezone: str = "UTC"
     personal: Switch = Switch.ON
@@ -156,6 +158,7 @@ class OperatorDefaults:
     context: Context
     retention: float
     listen: Listen
+    history: OldHistory
     language: str | None = None
     timezone: str = "UTC"
     personal: Switch = Switch.ON
@@ -254,6 +257,12 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("retention", "how many days I remember things", _number(0.01, 3650)),
     Parameter("listen", "which messages without a mention I answer", _one_of(Listen), tuple(Listen)),
+    Parameter(
+        "history",
+        "what I keep in mind of old questions that no longer fit: a summary, or nothing",
+        _one_of(OldHistory),
+        tuple(OldHistory),
+    ),
     Parameter("language", "language of the answers", language_name),
     Parameter("timezone", "time zone of {date} in a system prompt", timezone_name),
     Parameter("personal", "whether people's own defaults count here", _one_of(Switch), tuple(Switch)),
