@@ -37,7 +37,7 @@ from bots.slack.outbound.private_file import share_privately
 from bots.slack.outbound.status import Eyes
 from bots.slack.outbound.streaming_surface import StreamingSurface
 from bots.slack.outbound.surface import SlackSurface
-from core.domain.conversation import Address
+from core.domain.conversation import Address, Place
 from core.domain.errors import PlatformError
 from core.domain.options import Memory, Placement, PlatformDefaults, Streaming, Switch
 from core.domain.ports import Connection, Surface
@@ -106,6 +106,12 @@ class Slack:
         await self._signed_in.wait()
         assert self._surroundings
         return await self._surroundings.around(question, reach)
+
+    async def channel_name(self, place: Place) -> str:
+        """Return the name of a channel within about a second; it waits until we know who we are."""
+        await self._signed_in.wait()
+        assert self._surroundings
+        return await self._surroundings.channel_name(place)
 
     def share(self, limiter: RateLimiter) -> None:
         """Count statuses, reactions and the search for missed questions together with other processes."""

@@ -84,7 +84,9 @@ class Placement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlatformDefaults:
-    """What the users of a platform expect if nobody has set anything."""
+    """What the users of a platform expect if nobody has set anything. `roaming`: a person is the same in all of its
+    workspaces, and so are their own defaults."""
 
     memory: Memory
     replies: Placement
+    roaming: bool = False

@@ -156,6 +156,7 @@ class ButtonActions:
                 at=time.time(),
                 kind=Continue(old.id),
                 private=old.private,
+                model=old.model,
             ),
         )
 

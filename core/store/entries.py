@@ -68,6 +68,7 @@ class _Question:
     reads: Reads = Reads.USUAL
     uses: int | None = None
     grows: bool = True
+    model: str = ""
 
     @classmethod
     def of(cls, question: Question) -> "_Question":
@@ -92,6 +93,7 @@ class _Question:
             reads=question.reads,
             uses=command.messages if command else None,
             grows=command.grows if command else True,
+            model=question.model,
         )
 
     def read(self) -> Question:
@@ -110,6 +112,7 @@ class _Question:
             overheard=self.overheard,
             about=self.about,
             reads=self.reads,
+            model=self.model,
         )
 
     def _token(self) -> ResponseToken | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cachetools import TTLCache
 
-from core.domain.conversation import Exchange
+from core.domain.conversation import Exchange, Place
 from core.domain.errors import Forbidden, Gone, PlatformError
 from core.domain.options import Context
 from core.domain.question import Question, Reads
@@ -65,6 +65,17 @@ class RoomReader:
             tuple(_cut(each, CHOSEN_CHARACTERS if each.id in chosen else reach.characters) for each in referred),
             self._untold(question, gaps),
         )
+
+    async def channel_name(self, place: Place) -> str:
+        """The name of this channel, "" if it is not known in time; never raises."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._surfaces.channel_name(place)
+        except (TimeoutError, PlatformError) as error:
+            log.info("can't look up the name of a channel: %s: %s", type(error).__name__, error)
+        except Exception:
+            log.exception("looking up the name of a channel failed")
+        return ""
 
     async def _read(self, turn: Turn, reach: Reach) -> Surroundings:
         """What can be read in time; never raises."""

@@ -23,6 +23,7 @@ from bots.slack.outbound.ephemeral_surface import ResponseAddress
 from bots.slack.outbound.private_file import FileSharer
 from bots.slack.outbound.surface import SlackSurface
 from core.access.admission import EMPTY
+from core.commands.asking import AskedByCommand, asked
 from core.commands.registry import Invocation, parse
 from core.commands.responses import Form, Response, RightsOf
 from core.domain.conversation import Address, Author, Place
@@ -116,36 +117,38 @@ class Commands:
         text = await self._incoming_text.read(command.text)
         try:
             invocation = parse(text.strip() or "help", place, author)
+            wanted = asked(invocation)
         except UserError as error:
             await self._reply(url, Response(error.notice))
             return
-        if invocation.command.name in ("ask", "catchup"):
-            refusal = await self._ask(invocation, command.trigger, url)
+        if wanted or invocation.command.name == "catchup":
+            refusal = await self._ask(invocation, wanted, command.trigger, url)
             if refusal:
                 await self._reply(url, Response(refusal))
             return
         response = await self._dispatcher.commanded(invocation, self._rights(invocation))
         if response is None:
             return
-        context = forms.FormContext.of(invocation, response_url=url)
+        context = forms.FormContext.of(invocation, response.form, response_url=url)
         if response.form and await self._open_modal(command.trigger, response.form, context):
             return
         await self._reply(url, await self._share_file(response, place, author.id))
 
-    async def _ask(self, invocation: Invocation, trigger: str, url: str) -> str:
-        """Ask a question; return the sentence that says why that is impossible, "" if it was accepted."""
+    async def _ask(self, invocation: Invocation, wanted: AskedByCommand | None, trigger: str, url: str) -> str:
+        """Ask a question, or for what the person missed; return the sentence that says why that is impossible, "" if it
+        was accepted."""
         place = invocation.place
         turn = TurnId(f"slack/{self._me.team}/{place.channel}/command/{trigger}")
         question = Question(turn, place, invocation.author, "")
         address = ResponseAddress(url)
-        if invocation.command.name == "catchup":
+        if wanted is None:
             if place.direct and not await self._people.absent(place.channel):
                 return ALONE
             return await ask_privately(self._dispatcher, self._people, catch_up(question), address)
-        prompt, private = privately(invocation.argument("prompt"))
+        prompt, private = privately(wanted.text)
         if not prompt:
             return EMPTY
-        question = replace(question, text=prompt)
+        question = replace(question, text=prompt, model=wanted.model)
         if private:
             return await ask_privately(self._dispatcher, self._people, question, address)
         if await self._people.absent(place.channel):

@@ -17,6 +17,7 @@ from bots.slack.inbound.events import content, is_said, mentions
 from bots.slack.inbound.payloads import Json, nested, string
 from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound.surface import answered_question
+from core.domain.conversation import Place
 from core.domain.errors import Forbidden, Gone, PlatformError
 from core.domain.options import Context
 from core.domain.question import Question, Reads
@@ -90,6 +91,10 @@ class SlackSurroundings:
         words += await said(anew.messages, CHOSEN_CHARACTERS, self._incoming_text, self._me) if anew.messages else ()
         gaps = found.gaps | others.gaps | links.gaps | anew.gaps
         return Surroundings(words[: len(around)], words[len(around) :], gaps)
+
+    async def channel_name(self, place: Place) -> str:
+        """Return the name of a channel, "" if Slack does not say it within about a second."""
+        return (await self._people.names((), [place.channel])).get(place.channel, "")
 
     async def _thread(self, question: Question, reach: Reach) -> _Found:
         """The thread at hand up to the question: all of it, or what came since it was read for an earlier one."""

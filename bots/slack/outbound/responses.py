@@ -8,6 +8,7 @@ from typing import Any
 from bots.slack.api.client import Web
 from bots.slack.api.workspace import Capabilities
 from bots.slack.components import blocks
+from bots.slack.dialect.markdown import to_mrkdwn
 from bots.slack.outbound.surface import SlackSurface
 from core.commands.responses import Response
 from core.domain.errors import PlatformError, Rejected, TooLong
@@ -61,6 +62,14 @@ async def by_message(surface: SlackSurface, response: Response, extra: tuple[blo
         for index, page in enumerate(pages):
             below = extra if index == len(pages) - 1 else ()
             await patiently(partial(surface.post, page, below))
+    except PlatformError as error:
+        log.warning("Slack: could not show a response to a command: %s: %s", type(error).__name__, error)
+
+
+async def privately(surface: SlackSurface, response: Response) -> None:
+    """Respond with a message that only the person sees who gave the command."""
+    try:
+        await patiently(lambda: surface.send_ephemeral(to_mrkdwn(response.text)))
     except PlatformError as error:
         log.warning("Slack: could not show a response to a command: %s: %s", type(error).__name__, error)
 
