@@ -9,7 +9,8 @@ from dataclasses import replace
 from core.commands.history import HistoryCommands
 from core.commands.registry import COMMANDS, Invocation, usage
 from core.commands.responses import Form, Response, RightsOf
-from core.domain.conversation import Conversation, Rights
+from core.commands.suggestions import SuggestionCommands
+from core.domain.conversation import Conversation, Place, Rights
 from core.domain.errors import UserError
 from core.domain.options import Listen, Memory
 from core.domain.ports import ChatModel
@@ -58,6 +59,7 @@ class Handlers:
         self._history = HistoryCommands(self._records, settings, ratings, threads)
         self._ratings, self._threads = ratings, threads
         self._model = model
+        suggestions = SuggestionCommands(settings)
         # Commands that everybody may use for what is their own, and that do more for people with rights.
         self._own: dict[str, Callable[[Invocation, RightsOf], Awaitable[Response]]] = {
             "stop": self.stop,
@@ -77,6 +79,10 @@ class Handlers:
             "mute": self.mute,
             "unmute": self.unmute,
             "reset": self._history.reset,
+            "suggest list": suggestions.list,
+            "suggest add": suggestions.add,
+            "suggest remove": suggestions.remove,
+            "suggest default": suggestions.default,
             "help": self.help,
         }
 
@@ -86,11 +92,15 @@ class Handlers:
         for argument in command.arguments:
             if argument.required and not invocation.argument(argument.name):
                 raise UserError(f"`{argument.name}` is missing ({argument.title}). Write `{usage(command)}`.")
-        if command.changes:
+        if command.changes or command.everywhere:
             _check(await rights(), invocation)
         if own := self._own.get(command.name):
             return await own(invocation, rights)
         return await self._handlers[command.name](invocation)
+
+    async def suggestions(self, place: Place) -> tuple[str, ...]:
+        """Return the questions that people in this place are suggested to ask."""
+        return (await self._settings.of(place)).suggestions
 
     async def known(self, scope: str) -> tuple[Conversation, ...]:
         """Return the conversations below a scope."""
@@ -221,7 +231,8 @@ class Handlers:
             "commands, as slash commands or with a `!` in front in a message to me:",
             "",
         ]
-        lines += [f"- `{usage(each)}`: {each.title[0].lower()}{each.title[1:]}" for each in COMMANDS]
+        here = [each for each in COMMANDS if settings.suggestions or not each.suggests]
+        lines += [f"- `{usage(each)}`: {each.title[0].lower()}{each.title[1:]}" for each in here]
         settable = ", ".join(f"`{each.name}` ({each.title})" for each in PARAMETERS)
         lines += ["", f"Settings: {settable}. To undo a setting, give it the value `default`."]
         return Response("\n".join(lines))
@@ -273,7 +284,8 @@ class Handlers:
 
 def _check(rights: Rights, invocation: Invocation) -> None:
     """Raises UserError if the person may not do this."""
-    if invocation.scope is Layer.WORKSPACE and rights is not Rights.WORKSPACE:
+    wide = invocation.command.everywhere or invocation.scope is Layer.WORKSPACE
+    if wide and rights is not Rights.WORKSPACE:
         raise UserError("Only admins of the whole workspace can change its settings.")
     if rights is Rights.NONE:
         raise UserError(

@@ -77,7 +77,9 @@ class Placement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlatformDefaults:
-    """What the users of a platform expect if nobody has set anything."""
+    """What the users of a platform expect if nobody has set anything. `suggestions`: what it suggests to people to ask
+    where a chat begins; empty if it has no place to show them."""
 
     memory: Memory
     replies: Placement
+    suggestions: tuple[str, ...] = ()

@@ -101,6 +101,11 @@ def small_print(quotation: Quotation, question: Question, context: Context, gaps
     return " ".join(sentences)
 
 
+def defused(text: str) -> str:
+    """A text in which nothing can pose as a delimiter, or as a mark of a chat template."""
+    return _MARK.sub(_defused, text)
+
+
 def _number(many: int) -> str:
     return f"{many} message{'' if many == 1 else 's'}"
 
@@ -113,7 +118,7 @@ def _line(said: Said, about: bool) -> str:
     """One message on one line: whatever its text holds, nothing in it begins a line or a delimiter."""
     name = one_line(said.author).translate(_NAME) or "?"
     text = BREAK.join(filter(None, (one_line(line, len(line) + 1) for line in said.text.splitlines())))
-    return f"{_clock(said.at)} {name} ({_ROLES[said.role]}{_ABOUT if about else ''}): {_MARK.sub(_defused, text)}"
+    return f"{_clock(said.at)} {name} ({_ROLES[said.role]}{_ABOUT if about else ''}): {defused(text)}"
 
 
 def _defused(mark: re.Match[str]) -> str:

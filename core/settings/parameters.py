@@ -25,6 +25,8 @@ from core.text import harmless
 DAY_SECONDS = 86_400.0
 # Beside the parameters of a scope: whether the bot is muted there. Its value is that it is there.
 MUTED = "muted"
+# Of a workspace: what it suggests to people to ask where a chat begins, one on each line.
+SUGGESTIONS = "suggestions"
 
 
 class Layer(StrEnum):
@@ -58,7 +60,7 @@ class Stored:
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
     """The values in effect in one place. None leaves a model parameter to the server. `retention` is in days. `muted`:
-    the layers in which somebody muted the bot."""
+    the layers in which somebody muted the bot. `suggestions`: those of the workspace (see PlatformDefaults)."""
 
     prompt: str
     model: str
@@ -78,6 +80,7 @@ class ChannelSettings:
     retention: float | None = None
     listen: Listen = Listen.FOLLOWUPS
     muted: frozenset[Layer] = frozenset()
+    suggestions: tuple[str, ...] = ()
     origins: tuple[tuple[str, Origin], ...] = ()
 
     @property
@@ -253,4 +256,8 @@ def resolve(
                 continue
             origins[name] = Origin(layer, entry.by, entry.at)
     muted = frozenset(layer for layer, entries in stored if MUTED in entries)
-    return ChannelSettings(**values, muted=muted, origins=tuple(origins.items()))
+    suggestions = defaults.suggestions
+    for layer, entries in stored:
+        if suggestions and layer is Layer.WORKSPACE and SUGGESTIONS in entries:
+            suggestions = tuple(filter(None, entries[SUGGESTIONS].value.split("\n"))) or suggestions
+    return ChannelSettings(**values, muted=muted, suggestions=suggestions, origins=tuple(origins.items()))

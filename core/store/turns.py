@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from core.domain.conversation import Conversation, Exchange, Lane, in_order
 from core.domain.errors import QuestionDeleted, Stale, StoreError
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
-from core.domain.question import NEW, Question
+from core.domain.question import NEW, Declined, New, Question
 from core.domain.turn_id import Step, TurnId, step_of, unasked
 from core.settings.encryption import NO_ENCRYPTION, Encryption, Unreadable
 from core.store.entries import fence_of, lane_name, progress_entry, read_progress, substitute
@@ -66,6 +66,14 @@ class Full:
 
 
 @dataclass(frozen=True, slots=True)
+class Silent:
+    """Bots asked so often here without a person's question between that this one is not answered; nothing was stored.
+    `first`: those before it were."""
+
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """Nothing was stored: the person may not ask here, or not now. The sentence says why."""
 
@@ -86,7 +94,7 @@ class Claimed:
     turn: Turn
 
 
-Acceptance = Duplicate | Full | Refused | Queued | Claimed
+Acceptance = Duplicate | Full | Silent | Refused | Queued | Claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +153,7 @@ class Turns:
             conversation,
             self.mailboxes.question_key(conversation, question.id),
             self.mailboxes.asked_key(conversation),
+            self.mailboxes.chain_key(conversation, place),
             request=request,
             entry=entry,
             inbox_limit=limits.inbox,
@@ -155,12 +164,17 @@ class Turns:
             opens=int(place.thread in ("", question.message)),
             person=question.author.id,
             asked_ms=ms(min(limits.asked, kept)),
+            link=_link(question),
+            most=limits.chained,
+            chain_ms=ms(limits.chain),
         )
         match reply[0]:
             case b"DUPLICATE":
                 return Duplicate()
             case b"FULL":
                 return Full(waiting=reply[1])
+            case b"SILENT":
+                return Silent(first=reply[1] == limits.chained + 1)
             case b"QUEUED":
                 return Queued(ahead=reply[1])
             case _:
@@ -175,11 +189,12 @@ class Turns:
         async with guarded():
             return not await self._redis.exists(self.mailboxes.question_key(conversation, question.id))
 
-    async def once(self, event: TurnId) -> bool:
-        """True for the first call with this event's id across all processes."""
+    async def once(self, event: TurnId, keep: float | None = None) -> bool:
+        """True for the first call with this event's id across all processes. `keep`: for how many seconds that is
+        known; None: as long as duplicates are recognised."""
         key, call = self.mailboxes.dedupe_key(event), uuid.uuid4().hex
         async with guarded():
-            if await self._redis.set(key, call, nx=True, px=ms(self.limits.dedupe)):
+            if await self._redis.set(key, call, nx=True, px=ms(self.limits.dedupe if keep is None else keep)):
                 return True
             # The client repeats a command whose answer was lost: then the key exists and holds our own call.
             return bool(await self._redis.get(key) == call.encode())
@@ -382,3 +397,10 @@ class Turns:
         except Unreadable:
             return True
         return False
+
+
+def _link(question: Question) -> str:
+    """What a question does to the chain of bots' questions in its place: a bot's extends it, and a person's ends it."""
+    if question.private or not isinstance(question.kind, New | Declined):
+        return ""  # nobody else sees it; or somebody pressed a button
+    return "extends" if question.author.program else "ends"
