@@ -31,6 +31,10 @@ class OtherBots:
         """The rule for a message of the bot with these ids (see BotMessage)."""
         return rule_of_bot(BotMessage(own, addresses, self._access.names_bot(ids), commands))
 
+    def names(self, ids: Iterable[str]) -> bool:
+        """Whether the operator lets the bot with these ids ask."""
+        return self._access.names_bot(ids)
+
     async def is_new(self, ids: Iterable[str], place: Place, why: Rule[BotMessage]) -> bool:
         """Whether nobody has told this bot yet, today and in this place, that it asks in vain; then a log line says so,
         and the adapter shows a sign. Never raises."""
