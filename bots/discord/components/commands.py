@@ -36,9 +36,10 @@ _SCOPES = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
 
 
 def definitions() -> list[dict[str, Any]]:
-    """All commands in Discord's format; a two-word command becomes a command with subcommands."""
+    """All commands in Discord's format; a two-word command becomes a command with subcommands. Discord has no place to
+    suggest questions."""
     found: dict[str, dict[str, Any]] = {}
-    for command in COMMANDS:
+    for command in (each for each in COMMANDS if not each.suggests):
         first, _, second = command.name.partition(" ")
         if not second:
             found[first] = _top(first, command.title, _options(command))

@@ -44,6 +44,12 @@ class Reposts:
                 return replace(found[1], id=asked_anew(found[1].id, "0"), message=str(message.id))
         return None
 
+    def repeats(self, message: discord.Message) -> bool:
+        """Whether a webhook says what a person has asked in this channel just now."""
+        said, home = message.content.strip(), str(message.channel.id)
+        asked = list(self._asked.values())
+        return any(said and said in text and home == (q.place.thread or q.place.channel) for text, q in asked)
+
     def deleted(self, channel: int, messages: Iterable[int]) -> Sequence[int]:
         """Those of the deleted messages that no webhook posted again, as proxies do without their own marks."""
         gone = []
