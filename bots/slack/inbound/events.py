@@ -109,6 +109,8 @@ def raw_question(event: Mapping[str, Any], me: Identity) -> RawQuestion | None:
         return None
     profile = nested(event, "bot_profile")
     bot = tuple(dict.fromkeys(filter(None, map(string, (app, event.get("app_id"), profile.get("app_id"), user)))))
+    if subtype == _BY_BOTS:
+        user = ""  # whoever it names, no person wrote it
     text = _words(event)
     addressed = kind == "app_mention" or where.direct or mentions(text, me)
     to_other = _TO_OTHER.match(text) is not None
