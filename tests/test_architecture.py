@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.nebula": {"core.domain", "core.metrics"},
     "core.nebula.wrappers": {"core.domain", "core.prompt", "core.store", "core.nebula"},
     "core.access": {"core.domain", "core.settings", "core.store"},
-    "core.commands": {"core.domain", "core.settings", "core.store"},
+    "core.commands": {"core.domain", "core.settings", "core.store", "core.text"},
     "core.turns": {
         *("core.domain", "core.settings", "core.ratelimit", "core.prompt", "core.store", "core.reply"),
         *("core.access", "core.metrics", "core.text"),
@@ -70,8 +70,9 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.discord.room": {"core.domain", "core.text", "bots.discord.api", "bots.discord.dialect"},
     "bots.discord.inbound": {
-        *("core.domain", "core.commands", "core.inbound", "core.settings", "bots.proxy", "bots.discord.room"),
+        *("core.domain", "core.commands", "core.inbound", "core.settings", "core.text", "bots.proxy"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect", "bots.discord.outbound"),
+        "bots.discord.room",
     },
     "bots.discord.config": {"core.settings", "bots.adapter"},
     "bots.discord.app": {

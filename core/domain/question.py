@@ -93,6 +93,11 @@ class Question:
         new = isinstance(self.kind, New | Declined) and self.interaction is None
         return new and bool(self.message) and not self.private and not self.place.direct
 
+    @property
+    def is_open(self) -> bool:
+        """Whether others could read that somebody asked it; a press of a button asks nothing new."""
+        return isinstance(self.kind, New | Declined) and not self.private
+
     def asked_by(self, person: str) -> bool:
         """Whether this person asked it, or one of the questions that it includes."""
         return person == self.author.id or person in self.others

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from core.domain.conversation import Conversation, Exchange, Lane, in_order
 from core.domain.errors import QuestionDeleted, Stale, StoreError
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
-from core.domain.question import NEW, Declined, New, Question
+from core.domain.question import NEW, Question
 from core.domain.turn_id import Step, TurnId, step_of, unasked
 from core.settings.encryption import NO_ENCRYPTION, Encryption, Unreadable
 from core.store.entries import fence_of, lane_name, progress_entry, read_progress, substitute
@@ -164,7 +164,7 @@ class Turns:
             opens=int(place.thread in ("", question.message)),
             person=question.author.id,
             asked_ms=ms(min(limits.asked, kept)),
-            link=_link(question),
+            link=("extends" if question.author.program else "ends") if question.is_open else "",
             most=limits.chained,
             chain_ms=ms(limits.chain),
         )
@@ -397,10 +397,3 @@ class Turns:
         except Unreadable:
             return True
         return False
-
-
-def _link(question: Question) -> str:
-    """What a question does to the chain of bots' questions in its place: a bot's extends it, and a person's ends it."""
-    if question.private or not isinstance(question.kind, New | Declined):
-        return ""  # nobody else sees it; or somebody pressed a button
-    return "extends" if question.author.program else "ends"

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -38,6 +39,11 @@ async def hook(
     said = await here.discord.webhook_says("Deploys", here.place(where), mention, webhook=webhook)
     await settled(here)
     return said
+
+
+def has_said(here: DiscordRoom, messages: int) -> bool:
+    """Whether we have written so many messages in #general."""
+    return len(here.said(GENERAL)) >= messages
 
 
 async def test_a_bot_that_may_not_ask_sees_one_sign(here: DiscordRoom, caplog: pytest.LogCaptureFixture) -> None:
@@ -99,7 +105,7 @@ async def test_after_three_questions_it_falls_silent(redis_client: Redis) -> Non
             for number in range(6):
                 mention = f"<@{here.me.id}> {number}?"
                 await server.webhook_says("Deploys", here.place(GENERAL), mention, webhook=HOOK)
-                await here.until(lambda number=number: len(here.said(GENERAL)) >= min(number + 1, 4))
+                await here.until(partial(has_said, here, min(number + 1, 4)))
             await here.until(lambda: "I have answered bots 3 times" in "".join(here.said(GENERAL)))
             await server.webhook_says("Deploys", here.place("#random"), f"<@{here.me.id}> a?", webhook=HOOK)
             await here.until(lambda: len(here.said("#random")) == 1)

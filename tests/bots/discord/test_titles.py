@@ -36,11 +36,11 @@ async def opened(here: DiscordRoom, text: str, answer: str) -> DiscordChannel:
     here.nebula.answer_next(answer)
     asked = await here.say("ann", GENERAL, f"@nebula {text}")
 
-    def thread() -> DiscordChannel | None:
+    def threads() -> list[DiscordChannel]:
         found = here.discord.threads(here.place(GENERAL))
-        return next((each for each in found if each.id == asked.id and answer in "".join(here.said(each))), None)
+        return [each for each in found if each.id == asked.id and answer in "".join(here.said(each))]
 
-    return await here.until(thread)
+    return (await here.until(threads))[0]
 
 
 async def test_a_thread_gets_a_title(here: DiscordRoom) -> None:

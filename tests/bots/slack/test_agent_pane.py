@@ -1,5 +1,7 @@
 """Slack's agent pane, at the wire: titles of chats, and suggested questions."""
 
+from typing import Any
+
 from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.slack.events import SUBSCRIPTIONS
 from bots.slack.app import Slack
@@ -7,7 +9,7 @@ from core.prompt.titling import LONGEST
 from tests.bots.slack.harness import SlackRoom, process, slack_room
 
 PREFERRED = Slack.defaults.suggestions
-WITH_TITLES = {"reply_titles": "on"}
+WITH_TITLES: dict[str, Any] = {"reply_titles": "on"}
 
 
 def titles(room: SlackRoom, thread: str) -> list[str]:
@@ -116,9 +118,9 @@ async def test_an_app_that_is_no_agent_gives_no_titles(redis_url: str) -> None:
     async with slack_room(redis_url, **WITH_TITLES, server={"scopes": scopes}) as room:
         room.platform._capabilities.scopes = None  # Slack does not always report them
         for text in ("one", "two"):
-            before = len(room.said("@ann"))
+            room.nebula.answer_next(f"{text}!")
             await room.say("ann", "@ann", text)
-            await room.until(lambda before=before: len(room.said("@ann")) > before)
+            await room.answered("@ann", f"{text}!")
             await room.quiet()
         assert len(room.calls("assistant.threads.setTitle")) == 1
 

@@ -1,5 +1,7 @@
 """The bot introduces itself where it is added, at the wire."""
 
+from functools import partial
+
 from tests.bots.slack.harness import SlackRoom, process, slack_room
 
 
@@ -20,7 +22,7 @@ async def test_it_says_once_what_it_is(redis_url: str) -> None:
     async with slack_room(redis_url, operator="The platform team (#help-it)") as room:
         for channel in ("#random", "#secret"):
             await invited(room, channel, private=channel == "#secret")
-            [text] = await room.until(lambda channel=channel: introductions(room, channel))
+            [text] = await room.until(partial(introductions, room, channel))
             for part in ("nebula", "The platform team (#help-it) runs me", "Nebula Block", "!forget", "!help"):
                 assert part in text
             assert "questions" in text
