@@ -18,6 +18,7 @@ class Step(StrEnum):
     REFUSED = "refused"  # the person was told that nothing of the question is stored
     OFFER = "offer"  # an edited question was offered to be asked again
     CHANGED = "changed"  # the message that offers it
+    SHARED = "shared"  # a private answer was shown to everybody
     DELETED = "deleted"  # the reply to a deleted question is taken away
     SILENT = "silent"  # it was said that a bot is not answered until a person asks
     BEGUN = "begun"  # the chat that it began is called by its first words

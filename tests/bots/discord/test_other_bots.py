@@ -13,6 +13,7 @@ from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.values import DiscordChannel, DiscordMessage
 from bots.sandbox.nebula.server import NebulaServer
 from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord_server, room, running
+from tests.bots.discord.test_backfill import present
 from tests.bots.discord.test_followups import settled
 
 HOOK = "900000000000000001"
@@ -149,8 +150,6 @@ async def test_a_proxys_repost_gets_no_sign(here: DiscordRoom) -> None:
 
 async def test_missed_questions_of_bots_are_answered(redis_client: Redis) -> None:
     """After a downtime, those of bots that may ask."""
-    from tests.bots.discord.test_backfill import present
-
     async with discord_server(privileged=Intent.NONE) as server, NebulaServer() as model:
         here = DiscordRoom(server, model)
         config = config_for(server, model, access_bots=HOOK)
