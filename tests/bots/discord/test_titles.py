@@ -134,3 +134,12 @@ async def test_a_server_without_threads(redis_client: Redis) -> None:
         await opened(here, "hello", "Hello.")
         await here.bot.runner.idle()
         assert not title_requests(here)
+
+
+async def test_discord_has_no_place_for_suggestions(redis_client: Redis) -> None:
+    """Its commands and its help leave them out, and who gives one nevertheless is told so."""
+    async with room(redis_client) as here:
+        assert "suggest" not in await here.used("max", GENERAL, "help")
+        await here.say("ada", GENERAL, "@nebula !suggest list")
+        await here.until(lambda: "has no place to show suggestions" in "".join(here.said(GENERAL)))
+        assert all(each["name"] != "suggest" for each in here.discord.commands.registered)

@@ -125,6 +125,16 @@ async def test_an_app_that_is_no_agent_gives_no_titles(redis_url: str) -> None:
         assert len(room.calls("assistant.threads.setTitle")) == 1
 
 
+async def test_titles_give_way_to_questions(redis_url: str) -> None:
+    """While the account's limit is used up, nobody waits behind a title."""
+    async with slack_room(redis_url, **WITH_TITLES, nebula_requests_per_minute=1) as room:
+        root = (await room.say("ann", "@ann", "hello")).ts
+        await room.until(lambda: room.said("@ann", root))
+        await room.quiet()
+        await room.until(lambda: titles(room, root) == ["hello"])
+        assert not title_requests(room)
+
+
 async def test_two_processes_ask_for_one_title(redis_url: str) -> None:
     """Slack delivers the question to both."""
     async with slack_room(redis_url, **WITH_TITLES) as room, process(room, redis_url, **WITH_TITLES):
