@@ -20,7 +20,7 @@ JUST_NOW = timedelta(minutes=10)
 
 async def introduce(dispatcher: Dispatcher, responses: Responses, guild: discord.Guild) -> None:
     """Introduce the bot in the server's system channel, if it was added just now and may write there; best effort."""
-    channel, joined = guild.system_channel, guild.me.joined_at
+    channel, joined = guild.system_channel, getattr(guild.me, "joined_at", None)
     if channel is None or joined is None or discord.utils.utcnow() - joined > JUST_NOW:
         return
     held = channel.permissions_for(guild.me)

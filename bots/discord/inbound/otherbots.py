@@ -36,10 +36,8 @@ class OtherBotsMessages:
     def rule(self, message: discord.Message, me: discord.ClientUser) -> Rule[BotMessage]:
         """The rule for a message of a bot. A proxy's repost of what a person asked speaks to nobody: the person did."""
         ids = ids_of(message)
+        own = not {str(me.id), str(self._client.application_id)}.isdisjoint(ids)
         again = message.webhook_id is not None and self._reposts.repeats(message)
-        return self._bots.rule(
-            ids,
-            own=bool({str(me.id), str(self._client.application_id)} & set(ids)),
-            addresses=addresses(message, me) and not again,
-            commands=Dispatcher.is_command(spoken(message, me)),
-        )
+        meant = not (own or again) and addresses(message, me)
+        commands = meant and Dispatcher.is_command(spoken(message, me))
+        return self._bots.rule(ids, own=own, addresses=meant, commands=commands)

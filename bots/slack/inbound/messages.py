@@ -152,12 +152,11 @@ class Listeners:
         if not raw.bot:
             return True
         commands = self._dispatcher.is_command(unaddressed(raw.text, self._me))
-        rule = self._dispatcher.bots.rule(
-            raw.bot, own=self._own_app in raw.bot, addresses=raw.said is None, commands=commands
-        )
+        own, addresses = self._own_app in raw.bot, raw.said is None
+        rule = self._dispatcher.bots.rule(raw.bot, own=own, addresses=addresses, commands=commands)
         if rule.meant:
             return True
-        if not raw.user or self._may_ask(raw) or not await self._people.is_human(raw.user):
+        if own or not raw.user or self._may_ask(raw) or not await self._people.is_human(raw.user):
             if rule.signed:
                 self._tasks.start(self._show_sign(raw, rule))
             return False
