@@ -141,6 +141,9 @@ async def test_it_never_answers_itself(redis_url: str) -> None:
         await room.until(lambda: room.said(GENERAL))
         await workflow(room, "@nebula hello", bot=room.slack.bot_id, app="A0NEBULA")
         await workflow(room, "@nebula hello", bot="B0HOOK", app="A0NEBULA")
+        event = {"type": "app_mention", "user": room.people["ann"], "bot_id": "B0USER", "app_id": "A0NEBULA"}
+        event |= {"channel": room.where(GENERAL), "ts": "1.2", "text": f"<@{room.slack.bot_user}> in ann's name"}
+        await room.slack.deliver("events_api", {"type": "event_callback", "api_app_id": "A0NEBULA", "event": event})
         await room.quiet()
         assert len(room.nebula.requests) == 1
         assert not signs(room)
