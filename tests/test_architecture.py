@@ -63,18 +63,23 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.discord.dialect": {"core.markdown", "core.text"},
     "bots.discord.api": {"core.domain", "core.ratelimit", "core.metrics", "bots.proxy"},
-    "bots.discord.components": {"core.domain", "core.commands", "core.settings", "bots.discord.api"},
+    "bots.discord.components": {
+        *("core.domain", "core.commands", "core.inbound", "core.settings", "bots.discord.api"),
+    },
     "bots.discord.outbound": {
-        *("core.domain", "core.commands", "core.markdown", "core.pauses"),
+        *("core.domain", "core.commands", "core.markdown", "core.pauses", "core.settings"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect"),
     },
     "bots.discord.room": {"core.domain", "core.text", "bots.discord.api", "bots.discord.dialect"},
+    "bots.discord.introduction": {
+        *("core.domain", "core.commands", "core.inbound", "bots.discord.api", "bots.discord.outbound"),
+    },
     "bots.discord.inbound": {
-        *("core.domain", "core.commands", "core.inbound", "core.settings", "core.text", "bots.proxy"),
+        *("core.domain", "core.commands", "core.inbound", "core.text", "bots.proxy", "bots.discord.introduction"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect", "bots.discord.outbound"),
         "bots.discord.room",
     },
-    "bots.discord.config": {"core.settings", "bots.adapter"},
+    "bots.discord.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.discord.app": {
         *("core.domain", "core.inbound", "core.ratelimit", "core.settings", "bots.discord.config"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
@@ -136,7 +141,7 @@ DOORS: dict[str, set[str]] = {
     "slack_sdk": {"bots.slack.api", "bots.slack.inbound", "bots.slack.app"},
     "discord": {
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
-        *("bots.discord.room", "bots.discord.app"),
+        *("bots.discord.room", "bots.discord.app", "bots.discord.introduction"),
     },
     "rich": {"bots.console", "bots.sandbox.terminal"},
     "prompt_toolkit": {"bots.console", "bots.sandbox.terminal"},

@@ -94,7 +94,8 @@ class Routes:
         return RestAnswer(self._wire.application(flags=self.privileged.flags))
 
     def _my_guilds(self, _: RestRequest) -> RestAnswer:
-        return RestAnswer([{"id": one.id, "name": one.name, "icon": None} for one in self._world.guilds.values()])
+        joined = (one for one in self._world.guilds.values() if self._world.joined(one.id))
+        return RestAnswer([{"id": one.id, "name": one.name, "icon": None} for one in joined])
 
     def _user(self, ask: RestRequest) -> RestAnswer:
         user = self._world.users.get(ask.path["user"])
@@ -110,7 +111,7 @@ class Routes:
 
     def _server(self, ask: RestRequest) -> Guild:
         guild = self._world.guilds.get(ask.path["guild"])
-        if guild is None:
+        if guild is None or not self._world.joined(guild.id):
             raise ApiError(10004)
         return guild
 
