@@ -21,8 +21,12 @@ ALLOWED: dict[str, set[str]] = {
     "core.settings": {"core.domain", "core.text"},
     "core.ratelimit": {"core.domain"},
     "core.prompt": {"core.domain", "core.settings", "core.text"},
+    "core.files": {"core.pauses", "core.text"},
+    # It runs in a process of its own: nothing of ours imports it.
+    "core.files.child": {"core.files", "core.text"},
     "core.store.redis": {"core.domain", "core.metrics"},
     "core.store": {"core.domain", "core.settings", "core.ratelimit", "core.store.redis"},
+    "core.summaries": {"core.domain", "core.metrics", "core.pauses", "core.prompt", "core.store", "core.store.redis"},
     "core.reply": {"core.domain", "core.markdown", "core.pauses", "core.ratelimit", "core.metrics"},
     "core.nebula": {"core.domain", "core.metrics"},
     "core.nebula.wrappers": {"core.domain", "core.prompt", "core.store", "core.nebula"},
@@ -30,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.commands": {"core.domain", "core.settings", "core.store", "core.text"},
     "core.turns": {
         *("core.domain", "core.settings", "core.ratelimit", "core.prompt", "core.store", "core.reply"),
-        *("core.access", "core.metrics", "core.text"),
+        *("core.access", "core.metrics", "core.summaries", "core.text"),
     },
     "core.inbound": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.access", "core.commands"),
@@ -110,7 +114,7 @@ ALLOWED: dict[str, set[str]] = {
     # Where concrete classes are chosen.
     "bots.compose": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.store.redis", "core.nebula"),
-        *("core.nebula.wrappers", "core.access", "core.commands", "core.turns", "core.inbound"),
+        *("core.nebula.wrappers", "core.access", "core.commands", "core.summaries", "core.turns", "core.inbound"),
     },
     "bots.run": {
         *("core.domain", "core.settings", "core.store.redis", "core.nebula.wrappers"),
@@ -131,7 +135,10 @@ ALLOWED: dict[str, set[str]] = {
 DOORS: dict[str, set[str]] = {
     "httpx": {"core.nebula"},
     "httpx_aiohttp": {"core.nebula"},
-    "msgspec": {"core.nebula"},
+    "msgspec": {"core.nebula", "core.files"},
+    "PIL": {"core.files.child"},
+    "pypdfium2": {"core.files.child"},
+    "charset_normalizer": {"core.files.child"},
     "redis": {"core.store", "core.store.redis", "bots.compose", "bots.run"},
     "markdown_it": {"core.markdown", "bots.slack.dialect"},
     "wcwidth": {"core.markdown", "bots.slack.dialect"},

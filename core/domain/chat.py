@@ -35,6 +35,7 @@ class ChatRequest:
     """A request to the model. None leaves a parameter to the server's default.
 
     `deadline`: until when it may wait to be sent and, streamed, for its first token, on the event loop's clock.
+    `urgent`: somebody waits for the answer; otherwise it is sent only if the account has room for it at once.
     """
 
     model: str
@@ -43,6 +44,7 @@ class ChatRequest:
     top_p: float | None = None
     max_tokens: int | None = None
     deadline: float | None = None
+    urgent: bool = True
 
 
 class Finish(StrEnum):

@@ -1,5 +1,6 @@
 """Places, people, and conversations with the exchanges of their history, and why people did not like an answer."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -203,6 +204,41 @@ class Exchange:
     model: str = ""
     others: tuple[str, ...] = ()  # ids of the other people whose questions it answers
     thread: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is told of the oldest exchanges of a dialogue, because they no longer fit; `text` is harmless, and "" if
+    nothing is told yet.
+
+    `count`: how many questions it tells of; `covered`: the digests of their turns, messages and people, of which
+    `people` are the ids. `since`: when the oldest of them was stored, in epoch seconds. `known`: people have read what
+    became of these questions.
+    """
+
+    text: str = ""
+    count: int = 0
+    covered: frozenset[str] = frozenset()
+    people: frozenset[str] = frozenset()
+    since: int = 0
+    known: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", harmless(self.text))
+
+    def covers(self, exchange: Exchange) -> bool:
+        """Whether it tells of this exchange."""
+        return digest(exchange.turn) in self.covered
+
+
+NO_SUMMARY = Summary()
+# The name of a dialogue that all of its conversation belongs to; no thread has it.
+EVERYTHING = "*"
+
+
+def digest(word: str) -> str:
+    """A short name for a turn, a message or a person, the same as in common.lua."""
+    return hashlib.sha1(word.encode(), usedforsecurity=False).hexdigest()[:10]
 
 
 def in_order(exchanges: Iterable[Exchange]) -> tuple[Exchange, ...]:

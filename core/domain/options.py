@@ -45,6 +45,13 @@ class Listen(StrEnum):
     ALL = "all"  # every message of the channel
 
 
+class OldHistory(StrEnum):
+    """What becomes of the oldest exchanges of a dialogue when they no longer fit into a request."""
+
+    SUMMARY = "summary"  # the model is told of them in a few words
+    DROP = "drop"  # it is not told of them
+
+
 class EditPolicy(StrEnum):
     """What happens to an answer when its question is edited afterwards."""
 

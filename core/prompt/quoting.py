@@ -116,9 +116,19 @@ def small_print(quotation: Quotation, question: Question, context: Context, gaps
     return " ".join(sentences)
 
 
+def flat(text: str) -> str:
+    """A text on one line, in which nothing can begin a delimiter."""
+    return defused(BREAK.join(filter(None, (one_line(line, len(line) + 1) for line in text.splitlines()))))
+
+
 def defused(text: str) -> str:
-    """A text in which nothing can pose as a delimiter, or as a mark of a chat template."""
-    return _MARK.sub(_defused, text)
+    """A text in which nothing can begin a delimiter of ours or a mark of a chat template."""
+    return _MARK.sub(lambda mark: "‹" if mark[0] == "<" else "(", text)
+
+
+def named(name: str) -> str:
+    """A name that can stand before a text on its line."""
+    return one_line(name).translate(_NAME) or "?"
 
 
 def _number(many: int) -> str:
@@ -131,13 +141,8 @@ def _block(lines: Iterable[str], *, cut: bool) -> str:
 
 def _line(said: Said, about: bool) -> str:
     """One message on one line: whatever its text holds, nothing in it begins a line or a delimiter."""
-    name = one_line(said.author).translate(_NAME) or "?"
-    text = BREAK.join(filter(None, (one_line(line, len(line) + 1) for line in said.text.splitlines())))
-    return f"{_clock(said.at)} {name} ({_ROLES[said.role]}{_ABOUT if about else ''}): {defused(text)}"
-
-
-def _defused(mark: re.Match[str]) -> str:
-    return "‹" if mark[0] == "<" else "("
+    role = f"{_ROLES[said.role]}{_ABOUT if about else ''}"
+    return f"{_clock(said.at)} {named(said.author)} ({role}): {flat(said.text)}"
 
 
 def _clock(at: float) -> str:

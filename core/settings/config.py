@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 
-from core.domain.options import Context, EditPolicy, Listen, Overlap, Reasoning, Streaming, Switch
+from core.domain.options import Context, EditPolicy, Listen, OldHistory, Overlap, Reasoning, Streaming, Switch
 from core.settings.encryption import Encryption
 from core.settings.environment import Section
 from core.settings.fields import LOWER, WORDS, Http, Port, Words, address
@@ -68,6 +68,7 @@ _FIELDS = {
     "context": "reply_context",
     "retention": "history_days",
     "listen": "reply_listen",
+    "history": "reply_history",
 }
 
 
@@ -119,6 +120,7 @@ class Config(Section):
     reply_listen: Annotated[Listen, LOWER] = Listen.FOLLOWUPS
     reply_context: Annotated[Context, LOWER] = Context.THREAD
     reply_titles: Annotated[Switch, LOWER] = Switch.ON
+    reply_history: Annotated[OldHistory, LOWER] = OldHistory.SUMMARY
 
     operator: Annotated[str, AfterValidator(_line)] = ""
     introduction: Annotated[Switch, LOWER] = Switch.ON

@@ -13,6 +13,7 @@ from core.domain.options import (
     EditPolicy,
     Listen,
     Memory,
+    OldHistory,
     Overlap,
     Placement,
     PlatformDefaults,
@@ -79,6 +80,7 @@ class ChannelSettings:
     context: Context = Context.THREAD
     retention: float | None = None
     listen: Listen = Listen.FOLLOWUPS
+    history: OldHistory = OldHistory.SUMMARY
     muted: frozenset[Layer] = frozenset()
     suggestions: tuple[str, ...] = ()
     origins: tuple[tuple[str, Origin], ...] = ()
@@ -113,6 +115,7 @@ class OperatorDefaults:
     context: Context
     retention: float
     listen: Listen
+    history: OldHistory
     given: frozenset[str] = frozenset()
 
 
@@ -208,6 +211,12 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("retention", "how many days I remember things", _number(0.01, 3650)),
     Parameter("listen", "which messages without a mention I answer", _one_of(Listen), tuple(Listen)),
+    Parameter(
+        "history",
+        "what I keep in mind of old questions that no longer fit: a summary, or nothing",
+        _one_of(OldHistory),
+        tuple(OldHistory),
+    ),
 )
 _BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 

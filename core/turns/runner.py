@@ -220,6 +220,7 @@ class TurnRunner:
                 result = await self._answer(turn, settings, surface, lease)
                 try:
                     following = await self._commit(turn, result)
+                    self._assistant.committed(result)
                 except QuestionDeleted:  # after the last renewal of the lease
                     await retract(surface, lease.progress.messages)
                     following = await self._commit(turn, TurnResult(None))
