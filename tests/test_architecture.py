@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.http_port", "bots.proxy"),
     },
     "bots.slack.components": {
-        *("core.domain", "core.commands", "core.markdown", "core.pauses", "core.settings"),
+        *("core.domain", "core.commands", "core.inbound", "core.markdown", "core.pauses", "core.settings", "core.text"),
         "bots.slack.dialect",
     },
     "bots.slack.outbound": {
@@ -58,10 +58,21 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect", "bots.slack.outbound"),
     },
     "bots.adapter": {"core.domain", "core.inbound", "core.ratelimit", "core.settings"},
-    "bots.slack.manifest": {"core.commands"},
+    "bots.slack.greetings": {
+        *("core.domain", "core.commands", "core.inbound"),
+        *("bots.slack.api", "bots.slack.inbound", "bots.slack.outbound"),
+    },
+    "bots.slack.manifest": {"core.commands", "core.inbound"},
     "bots.slack.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.slack.app": {
-        *("core.domain", "core.inbound", "core.ratelimit", "core.settings", "bots.slack.manifest"),
+        *(
+            "core.domain",
+            "core.inbound",
+            "core.ratelimit",
+            "core.settings",
+            "bots.slack.greetings",
+            "bots.slack.manifest",
+        ),
         "bots.slack.config",
         *("bots.slack.api", "bots.slack.components", "bots.slack.inbound", "bots.slack.outbound"),
     },
@@ -101,8 +112,8 @@ ALLOWED: dict[str, set[str]] = {
         *("core.text", "bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.interrupt"),
     },
     "bots.sandbox.app": {
-        *("core.settings", "bots.adapter", "bots.compose", "bots.run"),
-        *("bots.slack.app", "bots.slack.config", "bots.discord.app", "bots.discord.config"),
+        *("core.inbound", "core.settings", "bots.adapter", "bots.compose", "bots.run"),
+        *("bots.slack.app", "bots.slack.config", "bots.slack.manifest", "bots.discord.app", "bots.discord.config"),
         *("bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.sandbox.terminal"),
     },
     "bots.proxy": set(),

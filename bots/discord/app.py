@@ -95,7 +95,7 @@ class Discord:
     """Implements `bots.adapter.Adapter`. `ready` is set once the gateway has sent the guilds."""
 
     name = NAME
-    defaults = PlatformDefaults(memory=Memory.THREAD, replies=Placement.CHANNEL)
+    defaults = PlatformDefaults(memory=Memory.THREAD, replies=Placement.CHANNEL, roaming=True)
 
     def __init__(
         self, config: DiscordConfig, *, limits: Limits = LIMITS, answer_seconds: float = ANSWER_SECONDS
@@ -140,6 +140,12 @@ class Discord:
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
         """What was said around a question, as far as Discord told it in time; never raises."""
         return await self._reader.surroundings(question, reach, self._view(question.place))
+
+    async def channel_name(self, place: Place) -> str:
+        """The name of a channel, as far as the connections know it."""
+        guild = self._guild(place.workspace)
+        channel = guild.get_channel(int(place.channel)) if guild and place.channel.isdigit() else None
+        return channel.name if channel else ""
 
     def _view(self, place: Place) -> GuildView:
         """What the connections know of a place."""

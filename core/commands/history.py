@@ -46,9 +46,10 @@ class HistoryCommands:
         await self._ratings.forget(channel, person)
         await self._threads.forget(channel, person)
         await self._records.erase()
+        kept = "" if not mine or invocation.is_public else await self._own_defaults(invocation)
         whose = "of yours" if mine else "of this channel and its threads"
         return Response(
-            f"Forgotten: {_exchanges(count)} {whose}. The messages themselves stay in the chat.", public=not mine
+            f"Forgotten: {_exchanges(count)} {whose}. The messages themselves stay in the chat.{kept}", public=not mine
         )
 
     async def export(self, invocation: Invocation, rights: RightsOf) -> Response:
@@ -76,6 +77,14 @@ class HistoryCommands:
         content = "".join(f"{line}\n" for line in (*lines, *summaries)).encode("utf-8", "replace")
         also = f", and {len(summaries)} summar{'y' if len(summaries) == 1 else 'ies'}" if summaries else ""
         return Response(f"This is what I remember: {_exchanges(len(lines))}{also}.", file=ResponseFile(name, content))
+
+    async def _own_defaults(self, invocation: Invocation) -> str:
+        """A sentence about the person's own defaults, which are no history; "" if they have none."""
+        own = sorted(await self._settings.own(invocation.place, invocation.author.id))
+        if not own:
+            return ""
+        named = ", ".join(f"`{name}`" for name in own)
+        return f" Your own defaults stay: {named}. `set --me {own[0]} default` takes one back."
 
     async def _only_mine(self, invocation: Invocation, rights: RightsOf) -> bool:
         """Whether the command covers only the person's own questions; raises UserError if they may not use `all`."""

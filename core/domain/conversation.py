@@ -13,6 +13,7 @@ from core.text import harmless, one_line
 # Ids contain no slash, so no channel or thread has this in its name.
 _PRIVATE = "/private/"
 _LANE = "/lane/"
+NO_WORKSPACE = "-"
 # Behind the name of a workspace, where it is only visited. No id contains it.
 _VISITED = "~"
 # The most characters of a reason: no more is kept than is shown.
@@ -32,7 +33,7 @@ class Place:
     """Where somebody wrote something. Ids are the platform's own; none of them contains a slash."""
 
     platform: str
-    workspace: str  # Slack team, Discord guild; "-" if there is none
+    workspace: str  # Slack team, Discord guild; NO_WORKSPACE if there is none
     channel: str  # for a thread: the channel that it belongs to
     thread: str = ""  # Slack: ts of the thread's first message; Discord: id of the thread
     direct: bool = False  # a direct message, where the bot needs no mention
@@ -55,6 +56,11 @@ class Place:
     def channel_scope(self) -> str:
         """The scope of the channel, also for a thread in it."""
         return self.scopes[1]
+
+    @property
+    def library(self) -> str:
+        """The scope whose presets can be used here: the workspace; where there is none, this direct message alone."""
+        return self.channel_scope if self.workspace == NO_WORKSPACE else self.scopes[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +166,14 @@ class Attachment:
 class ResponseToken:
     """The token with which a platform lets us answer a command, and when it expires (epoch seconds).
 
-    `messages`: how many messages it is good for; None for any number.
+    `messages`: how many messages of an answer it is good for; None for any number. `grows`: whether they can be changed
+    again and again, so that people see the answer grow.
     """
 
     token: str
     expires: float
     messages: int | None = None
+    grows: bool = True
 
 
 NOWHERE = Conversation("")

@@ -61,6 +61,7 @@ class Question:
     answer, and they are remembered separately. `about`: the messages that a platform handed over with it, because
     somebody chose them from a menu; nobody else may be able to read them, so they are stored until it is answered. One
     without a text could not be read.
+    `model`: the one that is to answer it, as somebody wrote it; "" for the usual one.
     """
 
     id: TurnId
@@ -77,6 +78,7 @@ class Question:
     overheard: bool = False  # its message does not mention the bot
     about: tuple[Said, ...] = ()
     reads: Reads = Reads.USUAL
+    model: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", harmless(self.text))
@@ -112,6 +114,11 @@ class Question:
     def is_open(self) -> bool:
         """Whether others could read that somebody asked it; a press of a button asks nothing new."""
         return isinstance(self.kind, New | Declined) and not self.private
+
+    @property
+    def asker(self) -> str:
+        """The id of the one person who asked it, whose own defaults count; "" if it includes questions of others."""
+        return "" if any(each != self.author.id for each in self.others) else self.author.id
 
     def asked_by(self, person: str) -> bool:
         """Whether this person asked it, or one of the questions that it includes."""

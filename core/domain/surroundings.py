@@ -6,6 +6,9 @@ from enum import StrEnum
 from core.domain.options import Context
 from core.text import harmless, one_line
 
+# Of a message that somebody chose from a menu, so many are read.
+CHOSEN_CHARACTERS = 12_000
+
 
 class Role(StrEnum):
     """Who said something."""

@@ -106,7 +106,8 @@ def cost(exchange: Exchange, count: Callable[[str], int], *, room: bool) -> int:
 
 def rules_for(settings: ChannelSettings, question: Question) -> str:
     """What the model is told before anything that was said."""
-    return settings.prompt if question.place.direct else f"{settings.prompt}\n\n{ROOM_RULE}"
+    language = f"Answer in {settings.language}." if settings.language else ""
+    return "\n\n".join(filter(None, (settings.prompt, language, "" if question.place.direct else ROOM_RULE)))
 
 
 def together(first: Question, others: Sequence[Question]) -> Question:

@@ -1,6 +1,7 @@
 """The variables that the core and the program read; those of a platform are with its adapter."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from core.domain.options import Context, EditPolicy, Listen, OldHistory, Overlap
 from core.settings.encryption import Encryption
 from core.settings.environment import Section
 from core.settings.fields import LOWER, WORDS, Http, Port, Words, address
+from core.settings.locales import language_name, timezone_name
 from core.settings.parameters import OperatorDefaults
 from core.text import LONGEST_NAME, one_line
 
@@ -49,6 +51,18 @@ def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return keys
 
 
+def _must_be(parse: Callable[[str], str]) -> Callable[[str], str]:
+    """A value that a parameter of channels accepts too, with a whole sentence about one that it does not."""
+
+    def check(value: str) -> str:
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise ValueError(f"it must be {error}") from None
+
+    return check
+
+
 Count = Annotated[int, Field(ge=1)] | None
 
 # Where the operator's value of a parameter of channels comes from.
@@ -69,6 +83,9 @@ _FIELDS = {
     "retention": "history_days",
     "listen": "reply_listen",
     "history": "reply_history",
+    "language": "reply_language",
+    "timezone": "reply_timezone",
+    "personal": "reply_personal",
 }
 
 
@@ -121,6 +138,9 @@ class Config(Section):
     reply_context: Annotated[Context, LOWER] = Context.THREAD
     reply_titles: Annotated[Switch, LOWER] = Switch.ON
     reply_history: Annotated[OldHistory, LOWER] = OldHistory.SUMMARY
+    reply_language: Annotated[str, AfterValidator(_must_be(language_name))] | None = None
+    reply_timezone: Annotated[str, AfterValidator(_must_be(timezone_name))] = "UTC"
+    reply_personal: Annotated[Switch, LOWER] = Switch.ON
 
     operator: Annotated[str, AfterValidator(_line)] = ""
     introduction: Annotated[Switch, LOWER] = Switch.ON

@@ -67,6 +67,8 @@ class _Question:
     about: tuple[Said, ...] = ()
     reads: Reads = Reads.USUAL
     uses: int | None = None
+    grows: bool = True
+    model: str = ""
 
     @classmethod
     def of(cls, question: Question) -> "_Question":
@@ -90,6 +92,8 @@ class _Question:
             about=question.about,
             reads=question.reads,
             uses=command.messages if command else None,
+            grows=command.grows if command else True,
+            model=question.model,
         )
 
     def read(self) -> Question:
@@ -101,14 +105,18 @@ class _Question:
             message=self.message,
             at=self.at,
             attachments=self.attachments,
-            interaction=ResponseToken(self.interaction, self.expires, self.uses) if self.interaction else None,
+            interaction=self._token(),
             kind=self._kind(),
             private=self.private,
             others=self.others,
             overheard=self.overheard,
             about=self.about,
             reads=self.reads,
+            model=self.model,
         )
+
+    def _token(self) -> ResponseToken | None:
+        return ResponseToken(self.interaction, self.expires, self.uses, self.grows) if self.interaction else None
 
     def _kind(self) -> Kind:
         if self.refusal:

@@ -115,6 +115,15 @@ class ConversationLookups:
         found = self._entries.answered_questions(conversation, await self._list("e", conversation, message))
         return next(((State.ENDED, each) for each in found if each.question.message == message), None)
 
+    async def newest(self, conversation: Conversation, thread: str = "") -> Question | None:
+        """The newest question that waits, runs or was recently answered, in this thread if one is given; None if there
+        is none."""
+        line, _ = await self._line(conversation)
+        answered = self._entries.answered_questions(conversation, await self._list("e", conversation))
+        found = (*(each.question for each in reversed(answered)), *self._entries.questions(conversation, line))
+        here = [each for each in found if not thread or thread in (each.place.thread, each.message)]
+        return max(here, key=lambda each: each.at, default=None)
+
     async def waits(self, conversation: Conversation, turn: TurnId) -> bool:
         """Whether the question of this turn waits or runs."""
         return bool(await self._list("q", conversation, turn))

@@ -67,8 +67,7 @@ class Full:
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """Bots asked so often here without a person's question between that this one is not answered; nothing was stored.
-    `first`: those before it were."""
+    """Bots asked too often here without a person between; nothing was stored. `first`: those before it were."""
 
     first: bool
 
@@ -142,12 +141,10 @@ class Turns:
         others without `claim`.
 
         `request` names this call: a repetition with the same name, after a lost answer, returns that answer again.
-        `keep`: how many seconds this conversation is remembered; None: as the limits say. `parallel`: how many of its
-        lanes may be held at once.
+        `keep`: how many seconds this conversation is remembered; None: as the limits say. `parallel`: its lanes at once.
         """
         limits, conversation, place = self.limits, lane.conversation, question.place
         kept = limits.keep if keep is None else keep
-        entry = self._entries.question(lane, question)
         asked = time.monotonic()
         reply = await self.mailboxes.accept(
             conversation,
@@ -155,7 +152,7 @@ class Turns:
             self.mailboxes.asked_key(conversation),
             self.mailboxes.chain_key(conversation, place),
             request=request,
-            entry=entry,
+            entry=self._entries.question(lane, question),
             inbox_limit=limits.inbox,
             keep_ms=ms(kept),
             parallel=parallel,
@@ -190,14 +187,18 @@ class Turns:
             return not await self._redis.exists(self.mailboxes.question_key(conversation, question.id))
 
     async def once(self, event: TurnId, keep: float | None = None) -> bool:
-        """True for the first call with this event's id across all processes. `keep`: for how many seconds that is
-        known; None: as long as duplicates are recognised."""
+        """True for the first call with this event's id across all processes, in `keep` seconds; None: `limits.dedupe`."""
         key, call = self.mailboxes.dedupe_key(event), uuid.uuid4().hex
         async with guarded():
             if await self._redis.set(key, call, nx=True, px=ms(self.limits.dedupe if keep is None else keep)):
                 return True
             # The client repeats a command whose answer was lost: then the key exists and holds our own call.
             return bool(await self._redis.get(key) == call.encode())
+
+    async def undo(self, event: TurnId) -> None:
+        """The event came to nothing: the next call of `once` is the first."""
+        async with guarded():
+            await self._redis.delete(self.mailboxes.dedupe_key(event))
 
     async def known(self, conversation: Conversation, question: TurnId) -> bool:
         """Whether this question was accepted, declined or refused, as long as duplicates are recognised."""

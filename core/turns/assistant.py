@@ -10,8 +10,8 @@ from functools import partial
 from itertools import takewhile
 
 from core import metrics
-from core.domain.chat import Beat, Finish
-from core.domain.conversation import NO_SUMMARY, Author, Exchange, Summary
+from core.domain.chat import Beat, Catalog, Finish
+from core.domain.conversation import NO_SUMMARY, Author, Exchange, Place, Summary
 from core.domain.errors import ContextTooLong, Gone, ModelError, NebulaBotError, PlatformError
 from core.domain.options import Streaming, Switch
 from core.domain.ports import NO_STATUS, ChatModel, QuestionStatus, Status, Surface
@@ -19,6 +19,7 @@ from core.domain.question import Continue, Regenerate
 from core.domain.turn_id import TurnId
 from core.prompt.dialogue import recall
 from core.prompt.own_name import OwnName
+from core.prompt.variables import DIRECT, filled, has_channel
 from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
 from core.reply.layout import ReplyStyle
@@ -131,12 +132,13 @@ class Assistant:
         measured: metrics.MeasuredTurn,
     ) -> TurnResult:
         cell, beat = Latest(Reply()), Beat()
+        command = turn.question.interaction
         style = ReplyStyle(
             reasoning=settings.reasoning,
             buttons=settings.buttons is Switch.ON,
             model=settings.model if settings.footer is Switch.ON else "",
-            pages=min(self._max_pages, _token_messages(turn) or self._max_pages),
-            live=settings.streaming is not Streaming.OFF,
+            pages=min(self._max_pages, (command and command.messages) or self._max_pages),
+            live=settings.streaming is not Streaming.OFF and (command is None or command.grows),
             by_status=surface.by_status,
             append_only=surface.append_only,
             again=not turn.question.private,
@@ -187,7 +189,7 @@ class Assistant:
             answer=reply.text,
             messages=(*filter(None, (each.message for each in (question, *turn.also))), *messages),
             at=question.at,
-            model=reply.model or settings.model,
+            model=reply.model or reply.chosen or settings.model,
             others=question.others,
             thread=thread_of(question, settings),
         )
@@ -247,17 +249,23 @@ class Assistant:
     ) -> Outgrown | None:
         before = _history_before(turn)
         recalled = recall(before, turn.question, settings)
-        around, catalog, stored = await asyncio.gather(
+        around, catalog, stored, channel = await asyncio.gather(
             self._rooms.around(turn, settings, _history_read(turn, before)),
             self._model.catalog(),
             self._stored(turn, recalled.name),
+            self._channel(turn.question.place, settings.prompt),
         )
+        prompt = filled(settings.prompt, now=time.time(), timezone=settings.timezone, channel=channel, bot=name)
+        settings = replace(settings, prompt=prompt)
         asked = Asked.of(settings, turn.question, recalled, around, stored, turn.history[len(before) :])
         fitting = await self._sizes.fitting(asked, catalog)
         own_name = None if turn.question.place.direct else OwnName(name)
+        doubt = catalog.doubt(settings.model) if turn.question.model else ""
+        chosen = _chosen(settings, catalog)
         while True:
             begun = False
-            cell.set(replace(cell.value, note=fitting.note))
+            note = "\n".join(filter(None, (doubt, fitting.note)))
+            cell.set(replace(cell.value, note=note, chosen=chosen))
             try:
                 async with self._model.stream(fitting.request, beat) as deltas:
                     async for delta in deltas:
@@ -274,7 +282,8 @@ class Assistant:
                     raise
         if not cell.value.model:
             await fitting.answered(cell.value.usage)
-        if self._summaries is None:
+        # The summary is everybody's: the usual model writes it, and what fits into its window decides when.
+        if self._summaries is None or chosen:
             return None
         return fitting.outgrown(turn.conversation, recalled.name, partial(self._summaries.crowds, turn.history))
 
@@ -283,6 +292,19 @@ class Assistant:
         if not (self._summaries and turn.history):
             return NO_SUMMARY
         return await self._summaries.of(turn.conversation, dialogue)
+
+    async def _channel(self, place: Place, prompt: str) -> str:
+        """The name of the channel for the prompt, if that wants to know it."""
+        if place.direct or not has_channel(prompt):
+            return DIRECT
+        return await self._rooms.channel_name(place)
+
+
+def _chosen(settings: ChannelSettings, catalog: Catalog) -> str:
+    """The model that is asked, as the API names it; "" if it is the usual one here."""
+    names = (settings.model, settings.usual_model or settings.model)
+    asked, usual = (info.name if (info := catalog.find(each)) else each for each in names)
+    return asked if asked != usual else ""
 
 
 def _measure(reply: Reply, platform: str) -> None:
@@ -331,12 +353,6 @@ def _heading(turn: Turn) -> str:
         files = one_line(", ".join(each.name for each in question.attachments))
         lines.append(f"I can't read files yet, so I skipped {files}.")
     return "\n".join(lines)
-
-
-def _token_messages(turn: Turn) -> int | None:
-    """How many messages the command's token is good for; None for any number, or without one."""
-    command = turn.question.interaction
-    return command.messages if command else None
 
 
 async def _show_status(surface: Surface, visible: asyncio.Event) -> None:

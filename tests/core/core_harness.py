@@ -59,6 +59,7 @@ class Rooms:
     defaults: PlatformDefaults = PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)  # noqa: RUF009 - frozen
     rooms: dict[str, MemorySurface] = field(default_factory=lambda: _Named())
     said: Surroundings = NOTHING_SAID
+    channel: str = "general"
     trouble: Exception | None = None  # instead of what was said
     reaches: list[Reach] = field(default_factory=list)
 
@@ -70,6 +71,11 @@ class Rooms:
         if self.trouble:
             raise self.trouble
         return self.said
+
+    async def channel_name(self, place: Place) -> str:
+        if self.trouble:
+            raise self.trouble
+        return self.channel
 
 
 @dataclass

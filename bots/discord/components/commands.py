@@ -6,11 +6,13 @@ Both are plain data; there is no state that a restart could lose.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
 from bots.discord.api.http import Http
-from core.commands.registry import COMMANDS, Argument, Command, Invocation, find
+from core.commands.asking import named_model
+from core.commands.registry import COMMANDS, ME, Argument, Command, Invocation, find, scope_named
 from core.domain.conversation import Author, Place
 from core.domain.errors import Gone, PlatformError, Rejected
 from core.domain.retry import retried
@@ -28,13 +30,29 @@ _GUILD_INSTALL, _USER_INSTALL = 0, 1
 PAUSE_SECONDS = (5.0, 30.0, 120.0, 600.0)
 SUGGESTIONS = 25
 CHOICE_LENGTH = 100
-# Arguments whose values we suggest while somebody types.
-_SUGGESTED = {("model set", "name")}
+
+
+class Suggested(StrEnum):
+    """What is suggested while somebody types into an option."""
+
+    MODEL = "model"
+    PRESET = "preset"
+
+
 # The option of commands that change a setting: where the setting applies.
 _SCOPE = "scope"
-# The option of `ask`: who sees the question and the answer.
-_PRIVATE = "private"
-_SCOPES = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
+# The options of `ask`: who sees the question and the answer, and which model answers.
+_PRIVATE, _MODEL = "private", "model"
+_SUGGESTED = {
+    ("ask", _MODEL): Suggested.MODEL,
+    ("model set", "name"): Suggested.MODEL,
+    **{(f"preset {each}", "name"): Suggested.PRESET for each in ("save", "use", "show", "delete")},
+}
+_SCOPES: tuple[str, ...] = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
+# Commands whose change can apply to one's own questions alone.
+_PERSONAL = ("set", "model set")
+# Commands that have an option of another command here: `/ask model:`.
+_AS_OPTION = ("with",)
 # What a person can use wherever they bring the app along: nothing that shows or changes what belongs to a place.
 _PORTABLE = frozenset({"ask", ASK, SUMMARISE})
 # Commands that make no sense where nobody else writes.
@@ -50,7 +68,9 @@ def definitions(*, user_install: bool = False) -> list[dict[str, Any]]:
     """All commands in Discord's format; a two-word command becomes a command with subcommands. Discord has no place to
     suggest questions. `user_install`: people may add the app to their account."""
     found: dict[str, dict[str, Any]] = {}
-    for command in (each for each in COMMANDS if not each.suggests):
+    for command in COMMANDS:
+        if command.name in _AS_OPTION or command.suggests:
+            continue
         first, _, second = command.name.partition(" ")
         if not second:
             found[first] = _top(first, command.title, _options(command))
@@ -116,7 +136,7 @@ def invocation_of(data: Mapping[str, Any], place: Place, author: Author) -> Invo
     command = find(name)
     given = {str(each.get("name")): str(each.get("value", "")) for each in options}
     arguments = tuple(given.get(each.name, "") for each in command.arguments)
-    return Invocation(command, place, author, arguments, scope_of(given.get(_SCOPE, "")))
+    return Invocation(command, place, author, arguments, scope_named(given.get(_SCOPE, "")))
 
 
 def menu_of(data: Mapping[str, Any]) -> str | None:
@@ -140,17 +160,18 @@ def is_private(data: Mapping[str, Any]) -> bool:
     return any(each.get("name") == _PRIVATE and each.get("value") is True for each in _path(data)[1])
 
 
-def scope_of(word: str) -> Layer | None:
-    """The scope with this name, or None."""
-    return next((layer for layer in _SCOPES if layer == word), None)
+def model_of(data: Mapping[str, Any]) -> str:
+    """The model that is to answer a question, "" for the usual one. Raises UserError for what can't be one."""
+    return named_model(next((str(each.get("value")) for each in _path(data)[1] if each.get("name") == _MODEL), ""))
 
 
-def typed(data: Mapping[str, Any]) -> str | None:
-    """What somebody has typed so far into an argument with suggestions; None for any other argument."""
+def typed(data: Mapping[str, Any]) -> tuple[Suggested, str] | None:
+    """What somebody has typed so far into an option with suggestions, and of what kind these are; None for any other
+    option."""
     name, options = _path(data)
     for each in options:
-        if each.get("focused") and (name, each.get("name")) in _SUGGESTED:
-            return str(each.get("value", ""))
+        if each.get("focused") and (kind := _SUGGESTED.get((name, str(each.get("name"))))):
+            return kind, str(each.get("value", ""))
     return None
 
 
@@ -188,12 +209,17 @@ def _places(name: str, *, user_install: bool) -> dict[str, list[int]]:
 def _options(command: Command) -> list[dict[str, Any]]:
     options = [_option(command, each) for each in command.arguments]
     if command.name == "ask":
+        options.append(_option(command, Argument(_MODEL, "the model that answers this one question", required=False)))
         title = "Only you see the question and the answer"
         options.append({"type": _BOOLEAN, "name": _PRIVATE, "description": title, "required": False})
     # A reset forgets the history of exactly this place.
     if command.changes and command.name != "reset":
-        title = "where it applies: the whole server, this channel or this thread"
-        options.append(_option(command, Argument(_SCOPE, title, required=False, choices=_SCOPES)))
+        own = command.name in _PERSONAL
+        title = (
+            f"where it applies: the whole server, this channel or this thread{'; me: my own questions' if own else ''}"
+        )
+        choices = (*_SCOPES, ME) if own else _SCOPES
+        options.append(_option(command, Argument(_SCOPE, title, required=False, choices=choices)))
     return options
 
 

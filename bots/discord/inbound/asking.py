@@ -61,11 +61,12 @@ class Asking:
         prompt: str,
         *,
         private: bool,
+        model: str = "",
         worded: Worded = _as_it_is,
         about: Chosen = _nothing,
     ) -> None:
-        """Ask. `worded`: makes the question another kind of question. `about`: the messages that it brings along, found
-        once Discord knows that we are working on it."""
+        """Ask. `model`: the one that is to answer, "" for the usual one. `worded`: makes the question another kind of
+        question. `about`: the messages that it brings along, found once Discord knows that we are working on it."""
         asked, private = interaction.created_at.timestamp(), private or place.visiting
         token = ResponseToken(str(callback.token), asked + TOKEN_SECONDS, FURTHER_MESSAGES if place.visiting else None)
         question = worded(
@@ -77,6 +78,7 @@ class Asking:
                 at=asked,
                 interaction=token,
                 private=private,
+                model=model,
             )
         )
         self._reader.heard(question, replies=False, reads=interaction.permissions.read_message_history or None)

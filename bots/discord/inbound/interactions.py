@@ -16,10 +16,12 @@ from bots.discord.api.rest import Rest
 from bots.discord.components.commands import (
     CHOICE_LENGTH,
     SUGGESTIONS,
+    Suggested,
     invocation_of,
     is_portable,
     is_private,
     menu_of,
+    model_of,
     typed,
 )
 from bots.discord.components.forms import submitted, to_open
@@ -35,7 +37,7 @@ from bots.discord.room.reader import Reader
 from core.commands.registry import Invocation, find
 from core.commands.responses import Response
 from core.domain.conversation import Place
-from core.domain.errors import PlatformError, UserError
+from core.domain.errors import PlatformError, StoreError, UserError
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.menus import catch_up
@@ -91,7 +93,7 @@ class Interactions:
         data: Any = interaction.data if isinstance(interaction.data, dict) else {}
         callback = Callback(self._http, interaction)
         if interaction.type is discord.InteractionType.autocomplete:
-            await self._suggest(callback, typed(data), str(interaction.user.id))
+            await self._suggest(interaction, callback, data)
             return
         if await self._presses.handle(interaction, callback, data) or interaction.type not in _COMMANDS:
             return
@@ -130,8 +132,8 @@ class Interactions:
             return _acknowledge(callback)
         match invocation.command.name:
             case "ask":
-                prompt, private = invocation.argument("prompt"), is_private(data)
-                return self._asking.ask(interaction, callback, place, prompt, private=private)
+                prompt, model, private = invocation.argument("prompt"), model_of(data), is_private(data)
+                return self._asking.ask(interaction, callback, place, prompt, model=model, private=private)
             case "catchup":
                 return self._asking.ask(interaction, callback, place, "", private=True, worded=catch_up)
             case _:
@@ -143,13 +145,13 @@ class Interactions:
         match interaction.type:
             case discord.InteractionType.application_command:
                 return invocation_of(data, place, author)
-            case discord.InteractionType.component if command := to_open(data):
-                return Invocation(find(command), place, author)
+            case discord.InteractionType.component if wanted := to_open(data):
+                return Invocation(find(wanted.name), place, author, wanted.given)
             case discord.InteractionType.modal_submit if sent := submitted(data):
-                command, text, scope = sent
+                wanted, text = sent
                 if not text.strip():  # Discord takes no form as the answer to a form
                     raise UserError("Write the prompt into the form.")
-                return Invocation(find(command), place, author, (text,), scope)
+                return Invocation(find(wanted.name), place, author, (*wanted.given, text), wanted.scope)
             case _:
                 return None
 
@@ -171,11 +173,17 @@ class Interactions:
             return
         await show_late(self._rest, callback, response)  # perhaps it was another process that deferred
 
-    async def _suggest(self, callback: Callback, text: str | None, person: str) -> None:
+    async def _suggest(self, interaction: discord.Interaction, callback: Callback, data: Any) -> None:
+        """Suggest values for the option that somebody types into. Discord takes no late ones: none are shown then."""
         names: tuple[str, ...] = ()
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, StoreError, PlatformError):
             async with asyncio.timeout(self._answer_seconds):
-                names = await self._dispatcher.models(text, person) if text is not None else ()
+                match typed(data):
+                    case Suggested.MODEL, text:
+                        names = await self._dispatcher.models(text, str(interaction.user.id))
+                    case Suggested.PRESET, text:
+                        place = await self._places.of_interaction(interaction)
+                        names = await self._dispatcher.presets(place, text, author_of(interaction.user))
         with suppress(PlatformError):
             await callback.suggest([name for name in names if len(name) <= CHOICE_LENGTH][:SUGGESTIONS])
 

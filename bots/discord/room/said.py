@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bots.discord.dialect.markdown import from_discord
-from core.domain.surroundings import Role, Said
+from core.domain.surroundings import CHOSEN_CHARACTERS, Role, Said
 from core.text import one_line
 
 Json = dict[str, Any]
@@ -16,7 +16,6 @@ _WRITTEN = (0, 19, 20, 23)
 STARTER = 21
 FORWARD = 1  # docs.discord.com, Message Reference Types
 _LOADING, _HAS_THREAD = 1 << 7, 1 << 5  # message flags: a deferred response; a thread was started from it
-CHOSEN_CHARACTERS = 12_000  # of a message that somebody chose from a menu
 _EPOCH_MS = 1_420_070_400_000  # start of the time in Discord's ids (docs.discord.com, Snowflakes)
 _DEPTH = 8  # how deep components and embedded messages are looked into
 

@@ -18,7 +18,6 @@ from bots.slack.api.workspace import Identity
 from bots.slack.components import forms
 from bots.slack.components.blocks import Json, button
 from bots.slack.inbound.events import Deleted, Edited, RawQuestion, read, unaddressed
-from bots.slack.inbound.greetings import Greetings
 from bots.slack.inbound.outage import Outage
 from bots.slack.inbound.payloads import place, string
 from bots.slack.inbound.tasks import TaskSupervisor
@@ -60,10 +59,12 @@ class Listeners:
         own_deletions: OwnDeletions,
         withheld: Callable[[float], None],
         form_key: bytes,
-        greetings: Greetings,
+        opened: Callable[[dict[str, Any]], Coroutine[Any, Any, None]],
+        joined: Callable[[dict[str, Any]], Coroutine[Any, Any, None]],
         sign: Callable[[str, str], Awaitable[None]],
     ) -> None:
-        """`withheld`: called with the seconds for which Slack kept events from us. `form_key`: as in Commands. `sign`:
+        """`withheld`: called with the seconds for which Slack kept events from us. `form_key`: as in Commands.
+        `opened`, `joined`: called with the event if somebody opened the app's pane, and if we joined a channel. `sign`:
         marks a message in a channel as one that is not answered."""
         self._dispatcher = dispatcher
         self._me = me
@@ -73,7 +74,7 @@ class Listeners:
         self._surface = surface
         self._share_file = share_file
         self._own_deletions, self._withheld = own_deletions, withheld
-        self._form_key, self._greetings, self._sign = form_key, greetings, sign
+        self._form_key, self._opened, self._joined, self._sign = form_key, opened, joined, sign
         self._own_app = ""  # the id of our app, once an event named it
         self._by_apps: TTLCache[str, set[TurnId]] = TTLCache(_MAX_PEOPLE, APP_PERIOD_SECONDS)
         self._outage = Outage(surface)
@@ -112,11 +113,11 @@ class Listeners:
                 await self._stopped(event)
                 return True
             case "app_home_opened" | "assistant_thread_started":
-                self._tasks.start(self._greetings.opened(event))
+                self._tasks.start(self._opened(event))
                 return True
             case "member_joined_channel":
                 ours = event.get("user") == self._me.user
-                return await self._stored(self._greetings.joined(event)) if ours else True
+                return await self._stored(self._joined(event)) if ours else True
         change = read(event, self._me)
         asked = change.raw if isinstance(change, Edited) else change
         if isinstance(asked, RawQuestion) and not asked.said and not await self.accepts(asked):
@@ -247,9 +248,12 @@ class Listeners:
             # A modal needs a trigger, which a button press provides and a message does not.
             invocation = parse(question.text.lstrip()[len(COMMAND_MARK) :], where, question.author)
             thread = where.thread or ("" if where.direct else question.message)
-            context = forms.FormContext.of(invocation, thread=thread)
+            context = forms.FormContext.of(invocation, response.form, thread=thread)
             extra = (button("Edit it in a form", forms.OPEN, context.write(self._form_key)),)
         author, streaming = question.author.id, Streaming.OFF
         address = Address(where, placement, question.message, author=author, streaming=streaming)
+        if response.alone and not where.direct:
+            await responses.privately(self._surface(address), response)
+            return
         response = await self._share_file(response, where, author)
         await responses.by_message(self._surface(address), response, extra)

@@ -1,21 +1,24 @@
 """Questions from menus: what they bring along is quoted and not kept, what they read, and private answers that their
 owner shares."""
 
+import time
 from dataclasses import replace
 
 from redis.asyncio import Redis
 
+from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Author, ResponseToken
+from core.domain.conversation import Author, Conversation, ResponseToken, Rights
 from core.domain.errors import Forbidden
 from core.domain.options import Context
 from core.domain.page import Action
 from core.domain.question import Question
 from core.domain.surroundings import Gap, Role, Said, Surroundings
-from core.inbound.buttons import NOT_KEPT, NOT_YOURS, SHARED
+from core.domain.turn_id import TurnId
+from core.inbound.buttons import NOT_KEPT, NOT_YOURS, OVER, SHARED, ButtonPress
 from core.inbound.menus import ASK, catch_up, privately, summary
 from core.prompt.quoting import END
-from core.reply.layout import IN_FILE
+from core.reply.layout import IN_FILE, STOPPED
 from tests.core.core_harness import ANN, BOB, ROOM, Process
 from tests.core.inbound.test_buttons import actions, press
 from tests.core.turns.test_reading import stored
@@ -25,6 +28,10 @@ CHOSEN = Said("m9", "bob", Role.PERSON, 5.0, "the disk was full " + "x" * 3_000)
 
 def chosen(bot: Process, text: str = "why?", author: Author = ANN) -> Question:
     return replace(bot.question(text, author=author), private=True, about=(CHOSEN,))
+
+
+async def no_rights() -> Rights:
+    return Rights.NONE
 
 
 async def answered(bot: Process, question: Question) -> str:
@@ -131,6 +138,48 @@ async def test_a_private_answer_is_shared_by_its_owner_once(bot: Process, server
         "**Ann** shares an answer to: why thathttp://x?\n\nBecause of **logs**."
     )
     assert await press(bot, Action.SHARE, question) == SHARED
+
+
+async def test_what_the_platform_refused_may_be_shared_again(bot: Process) -> None:
+    """Nobody has seen it yet."""
+    question = chosen(bot)
+    await answered(bot, question)
+    assert await press(bot, Action.SHARE, question) is not None
+    conversation = Conversation(ROOM.name, ANN.id)
+    message = next(iter(bot.rooms.rooms[question.message].messages))
+    await bot.dispatcher.not_shared(ButtonPress(conversation, message, ROOM, ANN))
+    assert (await press(bot, Action.SHARE, question)).startswith("**Ann** shares")
+
+
+async def test_a_button_that_names_its_turn_stops_no_other(bot: Process, server: NebulaServer) -> None:
+    """Where messages have no ids of the platform's, an old button must not end a newer answer."""
+    server.fault(NebulaFault(stall_after=2))
+    server.answer_next("one two three four")
+    question = replace(bot.question("talk"), private=True, interaction=ResponseToken("t", time.time() + 900, 5))
+    await bot.inbox.accept(question)
+    await server.until(lambda: bool(server.requests))
+    conversation = Conversation(ROOM.name, ANN.id)
+
+    async def stop(turn: str) -> str:
+        pressed = ButtonPress(conversation, f"{turn}/0", ROOM, ANN, turn=TurnId(turn))
+        response = await bot.dispatcher.pressed(Action.STOP, pressed, no_rights)
+        return response.text if response else ""
+
+    assert await stop("slack/another") == OVER
+    assert await stop(question.id) == ""
+    await bot.runner.idle()
+    assert STOPPED in bot.shown(question)
+
+
+async def test_where_nothing_can_change_an_answer_is_shown_whole(bot: Process, server: NebulaServer) -> None:
+    """It does not grow, and says so to nobody but by its status."""
+    server.answer_next("word " * 900)
+    token = ResponseToken("t", time.time() + 900, 3, grows=False)
+    question = replace(bot.question("talk"), private=True, interaction=token)
+    await answered(bot, question)
+    frames = bot.rooms.rooms[question.message].frames
+    assert len({message for message, _ in frames}) == len(frames) == 3
+    assert not any(page.growing for _, page in frames)
 
 
 async def test_a_forgotten_answer_is_not_shared(bot: Process) -> None:

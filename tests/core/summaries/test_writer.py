@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -19,7 +20,7 @@ from core.prompt.quoting import BEGIN, END
 from core.prompt.summary import TOLD
 from core.store.records import ConversationLookups
 from tests.bounds import HANG_SECONDS
-from tests.core.core_harness import BOB, HERE, ROOM, Process, Rooms, eventually
+from tests.core.core_harness import BOB, HERE, ROOM, Process, Rooms, eventually, process
 from tests.core.summaries.scribe import (
     CATALOG,
     FILLER,
@@ -114,6 +115,17 @@ async def test_small_print_says_once_what_is_summarised(redis_client: Redis, ser
     assert gone == "The oldest question no longer fits, and the model does not see it."
     assert told.startswith("The oldest ")
     assert told.endswith(" questions are summarised.")
+
+
+async def test_a_model_that_somebody_chose_writes_no_summary(redis_client: Redis, server: NebulaServer) -> None:
+    """It is everybody's, and a small window of one question would cost the others what fits into theirs."""
+    async with process(redis_client, server) as bot:
+        for number in range(2 * FULL):
+            await bot.inbox.accept(replace(bot.question(f"Note fact-{number}: it matters."), model=MODEL))
+            await bot.runner.idle()
+    assert {each.model for each in asked(server)} == {MODEL}
+    assert "fact-0" not in seen(asked(server)[-1])
+    assert not summaries(server)
 
 
 async def test_with_drop_nothing_is_summarised(redis_client: Redis, server: NebulaServer) -> None:
