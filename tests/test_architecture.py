@@ -65,15 +65,8 @@ ALLOWED: dict[str, set[str]] = {
     "bots.slack.manifest": {"core.commands", "core.inbound"},
     "bots.slack.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.slack.app": {
-        *(
-            "core.domain",
-            "core.inbound",
-            "core.ratelimit",
-            "core.settings",
-            "bots.slack.greetings",
-            "bots.slack.manifest",
-        ),
-        "bots.slack.config",
+        *("core.domain", "core.inbound", "core.ratelimit", "core.settings", "bots.slack.config"),
+        *("bots.slack.greetings", "bots.slack.manifest"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.inbound", "bots.slack.outbound"),
     },
     "bots.discord.dialect": {"core.markdown", "core.text"},

@@ -141,7 +141,7 @@ class Turns:
         others without `claim`.
 
         `request` names this call: a repetition with the same name, after a lost answer, returns that answer again.
-        `keep`: how many seconds this conversation is remembered; None: as the limits say. `parallel`: its lanes at once.
+        `keep`: how many seconds the conversation is remembered; None: as the limits say. `parallel`: its lanes at once.
         """
         limits, conversation, place = self.limits, lane.conversation, question.place
         kept = limits.keep if keep is None else keep
@@ -187,7 +187,7 @@ class Turns:
             return not await self._redis.exists(self.mailboxes.question_key(conversation, question.id))
 
     async def once(self, event: TurnId, keep: float | None = None) -> bool:
-        """True for the first call with this event's id across all processes, in `keep` seconds; None: `limits.dedupe`."""
+        """True for the first call with this event's id across all processes, in `keep` seconds (`limits.dedupe`)."""
         key, call = self.mailboxes.dedupe_key(event), uuid.uuid4().hex
         async with guarded():
             if await self._redis.set(key, call, nx=True, px=ms(self.limits.dedupe if keep is None else keep)):
