@@ -78,7 +78,9 @@ def _parser(platforms: Table) -> argparse.ArgumentParser:
         "--no-agent", action="store_true", help="leave out Slack's agent features, so that guests can use the bot"
     )
     manifest.add_argument("--no-history", action="store_true", help="do not let the bot read the messages in channels")
-    manifest.add_argument("--explain", action="store_true", help="print why the app asks for each scope instead")
+    manifest.add_argument(
+        "--explain", action="store_true", help="print why the app asks for each scope and event instead"
+    )
     commands.add_parser("health", help="exit 0 while a bot with this DATA_DIR is alive (for containers)")
     return parser
 

@@ -15,6 +15,8 @@ from core.inbound.buttons import ButtonActions
 from core.inbound.dispatcher import Dispatcher
 from core.inbound.edits import EditHandler
 from core.inbound.followups import FollowUps
+from core.inbound.introduction import Introduction
+from core.inbound.otherbots import OtherBots
 from core.nebula.client import Nebula
 from core.nebula.retries import Before
 from core.nebula.wrappers.account_limits import TIERS, AccountRateLimits, Tier
@@ -50,6 +52,7 @@ from core.turns.lease import HANDOVER_SECONDS
 from core.turns.reading import READ_SECONDS, RoomReader
 from core.turns.runner import TurnRunner
 from core.turns.surfaces import Surfaces
+from core.turns.titles import Titles
 
 # How long a request waits for a model that the server has refused, if there is a fallback.
 HOLD_WAIT_SECONDS = 5.0
@@ -180,7 +183,8 @@ def assemble(
     )
     threads = AskedThreads(turns.mailboxes)
     ratings = Ratings(redis, retention.keep, spaces, config.encryption)
-    access = AccessList(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
+    external = config.access_external is Switch.ON
+    access = AccessList(config.access_allow, config.access_deny, external=external, bots=config.access_bots)
     people = UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
     admission = Admission(access, UserQuotas(Quotas(redis), people, spaces.own), longest=config.question_characters)
     rate_limits = RedisRateLimit(redis, spaces)
@@ -204,6 +208,7 @@ def assemble(
         ),
         background=background,
     )
+    titles = Titles(model, turns, surfaces, background) if config.reply_titles is Switch.ON else None
     runner = TurnRunner(
         turns,
         settings,
@@ -212,6 +217,7 @@ def assemble(
         accepted,
         background,
         quota=admission.quota,
+        titles=titles,
         drain_seconds=config.drain_seconds,
         handover_seconds=handover,
         attempts=config.turn_attempts,
@@ -227,6 +233,8 @@ def assemble(
         Presence(redis, config.missed_minutes * 60, spaces),
         rate_limits,
         FollowUps(settings, threads),
+        OtherBots(turns, access),
+        Introduction(turns, access, config.operator, on=config.introduction is Switch.ON),
         access,
     )
     return Bot(dispatcher, inbox, runner, assistant, records, limiter)

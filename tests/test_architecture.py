@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.nebula": {"core.domain", "core.metrics"},
     "core.nebula.wrappers": {"core.domain", "core.prompt", "core.store", "core.nebula"},
     "core.access": {"core.domain", "core.settings", "core.store"},
-    "core.commands": {"core.domain", "core.settings", "core.store"},
+    "core.commands": {"core.domain", "core.settings", "core.store", "core.text"},
     "core.turns": {
         *("core.domain", "core.settings", "core.ratelimit", "core.prompt", "core.store", "core.reply"),
         *("core.access", "core.metrics", "core.summaries", "core.text"),
@@ -58,11 +58,15 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect", "bots.slack.outbound"),
     },
     "bots.adapter": {"core.domain", "core.inbound", "core.ratelimit", "core.settings"},
+    "bots.slack.greetings": {
+        *("core.domain", "core.commands", "core.inbound"),
+        *("bots.slack.api", "bots.slack.inbound", "bots.slack.outbound"),
+    },
     "bots.slack.manifest": {"core.commands", "core.inbound"},
     "bots.slack.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.slack.app": {
-        *("core.domain", "core.inbound", "core.ratelimit", "core.settings", "bots.slack.manifest"),
-        "bots.slack.config",
+        *("core.domain", "core.inbound", "core.ratelimit", "core.settings", "bots.slack.config"),
+        *("bots.slack.greetings", "bots.slack.manifest"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.inbound", "bots.slack.outbound"),
     },
     "bots.discord.dialect": {"core.markdown", "core.text"},
@@ -75,9 +79,13 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect"),
     },
     "bots.discord.room": {"core.domain", "core.text", "bots.discord.api", "bots.discord.dialect"},
+    "bots.discord.introduction": {
+        *("core.domain", "core.commands", "core.inbound", "bots.discord.api", "bots.discord.outbound"),
+    },
     "bots.discord.inbound": {
-        *("core.domain", "core.commands", "core.inbound", "bots.proxy", "bots.discord.room"),
+        *("core.domain", "core.commands", "core.inbound", "core.text", "bots.proxy", "bots.discord.introduction"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect", "bots.discord.outbound"),
+        "bots.discord.room",
     },
     "bots.discord.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.discord.app": {
@@ -144,7 +152,7 @@ DOORS: dict[str, set[str]] = {
     "slack_sdk": {"bots.slack.api", "bots.slack.inbound", "bots.slack.app"},
     "discord": {
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
-        *("bots.discord.room", "bots.discord.app"),
+        *("bots.discord.room", "bots.discord.app", "bots.discord.introduction"),
     },
     "rich": {"bots.console", "bots.sandbox.terminal"},
     "prompt_toolkit": {"bots.console", "bots.sandbox.terminal"},

@@ -24,7 +24,8 @@ from bots.discord.inbound.interactions import ANSWER_SECONDS
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.outbound.channel_surface import ChannelSurface
 from bots.discord.outbound.interaction_surface import InteractionSurface
-from bots.discord.outbound.reactions import Reactions
+from bots.discord.outbound.reactions import SIGN, Reactions
+from bots.discord.outbound.titles import rename
 from bots.discord.room.reader import Reader
 from bots.discord.room.said import GuildView
 from core.domain.conversation import Address, Place
@@ -126,6 +127,15 @@ class Discord:
         surface = kind(self._rest, address, self._reactions, self._limits)
         surface.own_name = self._own_name(address.place.workspace)
         return surface
+
+    def chat(self, address: Address) -> str:
+        """The thread that the reply to this address opened, under its question; a direct message has none."""
+        place, opens = address.place, address.placement is Placement.THREAD
+        return address.message if opens and not (place.thread or place.direct or address.interaction) else ""
+
+    async def entitle(self, address: Address, title: str, *, begun: bool = False) -> None:
+        if not begun:  # a thread is called by the first words from its beginning
+            await rename(self._rest, address.place.channel, address.message, title, self._view(address.place).own)
 
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
         """What was said around a question, as far as Discord told it in time; never raises."""
@@ -254,6 +264,7 @@ class Discord:
             shard,
             self._queue,
             self._reader,
+            lambda channel, message: self._reactions.add(channel, message, SIGN),
             self._answer_seconds,
             user_install=self._user_install,
         )

@@ -22,6 +22,7 @@ from bots.slack.api.people import People
 from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
 from bots.slack.components import buttons, chosen, forms, reasons
 from bots.slack.config import SlackConfig
+from bots.slack.greetings import Greetings
 from bots.slack.inbound.backfill import SlackBackfill
 from bots.slack.inbound.buttons import ButtonPresses
 from bots.slack.inbound.commands import Commands
@@ -32,6 +33,7 @@ from bots.slack.inbound.surroundings import CALLS, SlackSurroundings
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.manifest import ASK_ABOUT, FOR_HISTORY, OPTIONAL, SCOPES, SUMMARISE_THREAD
+from bots.slack.outbound.agent_pane import AgentPane
 from bots.slack.outbound.ephemeral_surface import EphemeralSurface
 from bots.slack.outbound.private_file import share_privately
 from bots.slack.outbound.status import Eyes
@@ -50,6 +52,8 @@ from core.settings.environment import WrongConfig
 
 log = logging.getLogger(__name__)
 
+# In a thread older than this, no question begins a chat. For as long it is known that it has a title.
+NEW_CHAT_SECONDS = 1800.0
 # Pauses between attempts to reach Slack at the start; the last one repeats without end.
 _RETRY_SECONDS = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -63,7 +67,16 @@ class Slack:
     """Implements `bots.adapter.Adapter` over slack-bolt, with Socket Mode or, if configured, HTTP."""
 
     name = "slack"
-    defaults = PlatformDefaults(memory=Memory.CHANNEL, replies=Placement.THREAD)
+    defaults = PlatformDefaults(
+        memory=Memory.CHANNEL,
+        replies=Placement.THREAD,
+        suggestions=(
+            "What can you help me with?",
+            "Help me write a clear message to my team.",
+            "Explain an error message to me.",
+            "Turn my notes into a list of tasks.",
+        ),
+    )
 
     def __init__(self, config: SlackConfig, *, patience: Patience = PATIENCE) -> None:
         """`patience`: time limits other than Slack's own, for tests."""
@@ -73,6 +86,7 @@ class Slack:
         self._eyes = Eyes(self._web, config.slack_statuses)
         self._limiter = self._eyes.limiter
         self._capabilities = Capabilities()
+        self._pane = AgentPane(self._web, self._eyes, self._capabilities)
         self._connections = SocketConnections()
         self._patience = patience
         self._me: Identity | None = None
@@ -100,6 +114,17 @@ class Slack:
         if wanted and able and address.message and (threaded or not instead):
             return StreamingSurface(self._web, self._eyes, self._capabilities, address, instead=instead)
         return SlackSurface(self._web, self._eyes, self._capabilities, address)
+
+    def chat(self, address: Address) -> str:
+        """The thread of a direct message in which a reply goes, if it is new: only the agent pane shows titles."""
+        place, message = address.place, address.message
+        if not (place.direct and message and self._pane.works):
+            return ""
+        thread = place.thread or (message if isinstance(self._open(address), StreamingSurface) else "")
+        return thread if thread and float(message) - float(thread) < NEW_CHAT_SECONDS else ""
+
+    async def entitle(self, address: Address, title: str, *, begun: bool = False) -> None:
+        await self._pane.entitle(address.place.channel, address.place.thread or address.message, title)
 
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
         """Return what was said around a question; it waits until we know who we are."""
@@ -143,6 +168,7 @@ class Slack:
             # All processes know the token, and nobody else does.
             token = self._config.slack_bot_token
             form_key = hmac.digest(token.get_secret_value().encode() if token else b"", b"nebula form", "sha256")
+            greetings = Greetings(dispatcher, me, self._capabilities, self._pane, self._open, tasks)
             listeners = Listeners(
                 dispatcher,
                 me,
@@ -155,6 +181,9 @@ class Slack:
                 # the search comes later: by then there is a presence
                 lambda seconds: presence.withheld(min(seconds, dispatcher.look_back)),
                 form_key,
+                greetings.opened,
+                greetings.joined,
+                self._eyes.sign,
             )
             commands = Commands(
                 dispatcher,

@@ -8,7 +8,8 @@ from core.inbound.menus import ASK, SUMMARISE
 
 # Each scope with its purpose (docs.slack.dev/reference/scopes).
 SCOPES = {
-    "assistant:write": "be an agent: stream in direct messages, and notice when somebody stops a reply",
+    "assistant:write": "be an agent: stream in direct messages, notice when somebody stops a reply, give chats titles, "
+    "and suggest questions",
     "app_mentions:read": "receive mentions in channels",
     "channels:history": "read threads, see follow-ups, edits, deletions and missed mentions, find a lost reply",
     "channels:read": "names and creators of public channels",
@@ -22,19 +23,22 @@ SCOPES = {
     "im:write": "send a file privately to the person who asked for it",
     "mpim:history": "receive mentions in group messages",
     "mpim:read": "creators of group messages",
-    "reactions:write": "mark a question that is waiting",
+    "reactions:write": "mark a question that is waiting, and a bot's that is not answered",
     "users:read": "names of people, and who is an admin",
 }
-EVENTS = (
-    "app_mention",
-    "message.channels",
-    "message.groups",
-    "message.im",
-    "message.mpim",
-    "agent_session_stopped",
-)
-# Scope and event of the agent features; workspace guests can't use an app that has them (docs.slack.dev/ai).
-FOR_AGENTS = frozenset({"assistant:write", "agent_session_stopped"})
+# Each event with its purpose (docs.slack.dev/reference/events).
+EVENTS = {
+    "app_mention": "questions in channels",
+    "message.channels": "follow-ups, edits and deletions in public channels",
+    "message.groups": "the same in private channels",
+    "message.im": "direct messages",
+    "message.mpim": "the same in group messages",
+    "member_joined_channel": "introduce itself, once, where it is added",
+    "agent_session_stopped": "end a reply that somebody stops",
+    "app_home_opened": "suggest questions where a chat begins",
+}
+# Scope and events of the agent features; workspace guests can't use an app that has them (docs.slack.dev/ai).
+FOR_AGENTS = frozenset({"assistant:write", "agent_session_stopped", "app_home_opened"})
 # Scopes and events for reading channel messages. Without them the bot receives only mentions: no follow-ups, no edits,
 # no deletions and nothing that people wrote while it was offline.
 FOR_HISTORY = frozenset({"channels:history", "groups:history", "message.channels", "message.groups"})
@@ -117,9 +121,9 @@ def manifest(
 
 
 def explained(*, agent: bool = True, history: bool = True) -> str:
-    """Return a line for each scope of that manifest, which says what it is for."""
-    left = {scope: why for scope, why in SCOPES.items() if scope not in _without(agent, history)}
-    return "\n".join(f"{scope:18} {why}" for scope, why in left.items())
+    """Return a line for each scope and event of that manifest, which says what it is for."""
+    without = _without(agent, history)
+    return "\n".join(f"{name:22} {why}" for name, why in {**SCOPES, **EVENTS}.items() if name not in without)
 
 
 def _without(agent: bool, history: bool) -> frozenset[str]:

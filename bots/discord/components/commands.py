@@ -65,11 +65,11 @@ NOT_SWITCHED_ON = (
 
 
 def definitions(*, user_install: bool = False) -> list[dict[str, Any]]:
-    """All commands in Discord's format; a two-word command becomes a command with subcommands. `user_install`: people
-    may add the app to their account."""
+    """All commands in Discord's format; a two-word command becomes a command with subcommands. Discord has no place to
+    suggest questions. `user_install`: people may add the app to their account."""
     found: dict[str, dict[str, Any]] = {}
     for command in COMMANDS:
-        if command.name in _AS_OPTION:
+        if command.name in _AS_OPTION or command.suggests:
             continue
         first, _, second = command.name.partition(" ")
         if not second:

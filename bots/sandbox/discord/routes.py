@@ -148,6 +148,8 @@ class Routes:
             self.place(ask, Permission.MANAGE_THREADS if thread else Permission.MANAGE_CHANNELS)
         if "name" in body:
             text("name", str(body["name"]), 100, 1)
+            if channel.name != str(body["name"]) and (wait := self._limiter.take_rename(channel.id)):
+                raise ApiError(0, status=429, retry_after=wait, message="You are being rate limited.")
         channel = replace(
             channel,
             name=str(body.get("name", channel.name)),

@@ -25,8 +25,10 @@ class ChannelKind(IntEnum):
     PUBLIC_THREAD = 11
     PRIVATE_THREAD = 12
     FORUM = 15
+    MEDIA = 16
 
 
+FORUMS = frozenset({ChannelKind.FORUM, ChannelKind.MEDIA})
 THREADS = frozenset({ChannelKind.ANNOUNCEMENT_THREAD, ChannelKind.PUBLIC_THREAD, ChannelKind.PRIVATE_THREAD})
 
 
@@ -102,11 +104,14 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Guild:
-    """A server. Its @everyone role has the guild's own id."""
+    """A server. Its @everyone role has the guild's own id. `system`: the channel for Discord's own messages, "" for
+    none; `joined`: when the bot was added, in epoch seconds."""
 
     id: str
     name: str
     owner: str
+    system: str = ""
+    joined: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import time
 
 from bots.sandbox.discord.state import DiscordWorld, created, iso
 from bots.sandbox.discord.values import (
+    FORUMS,
     HAS_THREAD,
     STARTER,
     THREADS,
@@ -51,12 +52,13 @@ class DiscordWire:
         return payload
 
     def member(self, member: Member, *, user: bool = True) -> Json:
-        """A guild member object."""
+        """A guild member object. Others joined when the guild was made."""
+        own = member.user == self._world.bot.id
         payload: Json = {
             "nick": member.nick or None,
             "avatar": None,
             "roles": list(member.roles),
-            "joined_at": iso(created(member.guild)),
+            "joined_at": iso(self._world.guilds[member.guild].joined if own else created(member.guild)),
             "deaf": False,
             "mute": False,
             "flags": 0,
@@ -118,7 +120,7 @@ class DiscordWire:
             }
             for rule in channel.overwrites
         ]
-        if channel.kind is ChannelKind.FORUM:
+        if channel.kind in FORUMS:
             payload |= {"available_tags": [], "default_forum_layout": 0, "default_sort_order": None}
         return payload | {
             "position": channel.position,
@@ -148,7 +150,7 @@ class DiscordWire:
             "premium_tier": 0,
             "premium_progress_bar_enabled": False,
             "preferred_locale": "en-US",
-            "system_channel_id": None,
+            "system_channel_id": guild.system or None,
             "system_channel_flags": 0,
         }
         if not create:
@@ -156,7 +158,7 @@ class DiscordWire:
         members = world.members_of(guild.id)
         channels = [channel for channel in world.channels.values() if channel.guild == guild.id]
         return payload | {
-            "joined_at": iso(created(guild.id)),
+            "joined_at": iso(guild.joined),
             "large": False,
             "unavailable": False,
             "member_count": len(members),

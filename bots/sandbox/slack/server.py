@@ -122,6 +122,14 @@ class SlackServer(Crowd):
         """The status shown in a thread, "" for none."""
         return self._ws.status(channel, thread)
 
+    def title(self, channel: str, thread: str) -> str:
+        """The title of a chat in the agent pane, "" for none."""
+        return self._ws.titles.get((channel, thread), "")
+
+    def suggestions(self, channel: str, thread: str = "") -> tuple[str, ...]:
+        """What the app suggests to ask in its pane, or in one chat of Slack's older assistant."""
+        return tuple(each["message"] for each in self._ws.suggestions.get((channel, thread), ()))
+
     @property
     def views(self) -> tuple[View, ...]:
         """The open modals and the App Homes, oldest first."""

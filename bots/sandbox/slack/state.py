@@ -46,6 +46,8 @@ class Workspace:
         self.views: dict[str, View] = {}
         self.calls: list[SlackCall] = []
         self.deliveries: list[Delivery] = []
+        self.titles: dict[tuple[str, str], str] = {}  # of chats: by channel and thread
+        self.suggestions: dict[tuple[str, str], tuple[Json, ...]] = {}  # the same; "" for a whole pane
         self._status: dict[tuple[str, str], tuple[str, float]] = {}
         self._triggers: dict[str, tuple[float, bool, str]] = {}
         self._waiters: set[asyncio.Event] = set()

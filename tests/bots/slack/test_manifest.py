@@ -29,6 +29,8 @@ NEEDED = {
     "files_completeUploadExternal": {"files:write"},
     "files_delete": {"files:write"},
     "assistant_threads_setStatus": {"chat:write"},
+    "assistant_threads_setTitle": {"assistant:write"},
+    "assistant_threads_setSuggestedPrompts": {"assistant:write"},
     "reactions_add": {"reactions:write"},
     "reactions_remove": {"reactions:write"},
     "users_info": {"users:read"},
@@ -44,7 +46,9 @@ HEARD = {
     "message.groups": "groups:history",
     "message.im": "im:history",
     "message.mpim": "mpim:history",
+    "member_joined_channel": "channels:read",
     "agent_session_stopped": "assistant:write",
+    "app_home_opened": "",  # none
 }
 
 
@@ -60,7 +64,7 @@ def test_the_scopes_are_those_that_the_code_needs() -> None:
     source = "".join(path.read_text() for path in Path(str(slack.__file__)).parent.rglob("*.py"))
     called = set(re.findall(r"\.client\.([a-z]+_\w+)", source))
     assert called == set(NEEDED)
-    needed = set().union(*NEEDED.values(), HEARD.values(), {"commands"})
+    needed = set().union(*NEEDED.values(), HEARD.values(), {"commands"}) - {""}
     assert set(parsed()["oauth_config"]["scopes"]["bot"]) == needed == set(SCOPES)
 
 
@@ -144,9 +148,10 @@ def test_a_second_app_has_other_names(capsys: pytest.CaptureFixture[str]) -> Non
     assert found["settings"]["interactivity"]["request_url"] == "https://bots.example/slack/events"
 
 
-def test_each_scope_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_scope_and_event_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     """For those who have to approve the app."""
     assert main(["manifest", "slack", "--explain", "--no-history"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == parsed(history=False)["oauth_config"]["scopes"]["bot"]
+    lines, found = capsys.readouterr().out.splitlines(), parsed(history=False)
+    events = found["settings"]["event_subscriptions"]["bot_events"]
+    assert [line.split()[0] for line in lines] == [*found["oauth_config"]["scopes"]["bot"], *events]
     assert all(len(line.split()) > 2 for line in lines)
