@@ -72,6 +72,8 @@ _MODEL = re.compile(
     r"|(not allowed to access|(don't|do not) have access to) (this |the )?model"
     r"|no (healthy )?deployments? (found |available )?for"
 )
+# nginx, Go and Apache, of a request without TLS.
+_PLAIN = re.compile(r"plain http request was sent to https port|http request to an https server|speaking plain http to an ssl")
 # A refusal for asking too often that comes with another status than 429.
 _THROTTLED = re.compile(
     r"throttlingexception|throttling[._]|too many (?:concurrent )?requests|rate[ _-]?limit[ _-]?(?:exceeded|reached)"
@@ -102,6 +104,10 @@ _GUESSES = (
     (re.compile(r"time[ds]?[ _-]?out"), 408),
     (_MODEL, 404),
 )
+
+
+class WebPage(ServerTrouble):
+    """A web page came in place of an answer, although the status is a success."""
 
 
 class AttemptFailed(Exception):
@@ -191,6 +197,8 @@ def _failed(status: int, error: object, wait: float | None, model: str) -> Attem
 
 def _classify(status: int, words: str, detail: str, wait: float | None, model: str, error: object) -> ModelError:
     page = isinstance(error, str) and _PAGE.search(error[:2000]) is not None
+    if status == 400 and _PLAIN.search(words):
+        return WrongAddress(f"{detail}: it expects https://")
     if status not in (401, 402, 404, 429) and _FILTERED.search(words):
         return Filtered(detail)
     if status == 429 and _AGAIN_IN.search(words):

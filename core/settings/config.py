@@ -1,8 +1,9 @@
 """The variables that the core and the program read; those of a platform are with its adapter."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 
@@ -62,6 +63,8 @@ _FIELDS = {
 
 class Config(Section):
     """The variables that do not belong to one platform; .env.example explains them."""
+
+    shapes: ClassVar[Mapping[str, str]] = {"NEBULA_API_KEY": "ak_"}
 
     nebula_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("NEBULA_API_KEY", "NEBULA_API_TOKEN"))
     nebula_base_url: Http = "https://inference.nebulablock.com/v1"
