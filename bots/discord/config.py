@@ -31,6 +31,7 @@ class DiscordConfig(AdapterConfig):
     title: ClassVar[str] = "Discord"
     tokens: ClassVar[str] = "DISCORD_TOKEN"
     switch: ClassVar[str] = "discord_token"
+    channel_ids: ClassVar[str] = "[0-9]+"
     # the bot's id in Base64, a time and a signature
     shapes: ClassVar[Mapping[str, str]] = {"DISCORD_TOKEN": r"(Bot )?[\w-]{23,30}\.[\w-]{5,8}\.[\w-]{25,}$"}
 

@@ -29,6 +29,7 @@ class SlackConfig(AdapterConfig):
     title: ClassVar[str] = "Slack"
     tokens: ClassVar[str] = "SLACK_BOT_TOKEN + SLACK_APP_TOKEN"
     switch: ClassVar[str] = "slack_bot_token"
+    channel_ids: ClassVar[str] = "[CGD][A-Z0-9]+"
     shapes: ClassVar[Mapping[str, str]] = {"SLACK_BOT_TOKEN": "xoxb-", "SLACK_APP_TOKEN": "xapp-"}
 
     slack_bot_token: Annotated[SecretStr | None, _token("xoxb-", "OAuth & Permissions → Bot User OAuth Token")] = None

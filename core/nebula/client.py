@@ -16,9 +16,17 @@ from httpx_aiohttp import HttpxAiohttpClient
 from core import metrics
 from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
 from core.domain.errors import BadRequest, BrokenStream, ModelError, ModelTimeout, ServerTrouble, WrongAddress
-from core.nebula import address, catalog, private_api
+from core.nebula import catalog, private_api
 from core.nebula.dialect import STANDARD, Dialect, adapted
-from core.nebula.failures import AttemptFailed, WebPage, from_response, refusal_words
+from core.nebula.failures import (
+    AttemptFailed,
+    WebPage,
+    base_of,
+    from_response,
+    refusal_words,
+    unreachable,
+    wrong_path,
+)
 from core.nebula.response import ResponseDecoder
 from core.nebula.retries import Before, RetryPolicy
 from core.nebula.wire import request_body, request_fields
@@ -67,7 +75,7 @@ class Nebula:
         that whoever counts requests can count the retries too.
         """
         self._key = api_key.strip()
-        self._base = address.base_of(base_url)
+        self._base = base_of(base_url)
         self._answered = False  # whether the API has ever answered since the start
         self._platform = platform_url.strip().rstrip("/")
         self._connect, self._first_token, self._between, self._whole = connect, first_token, between_tokens, whole
@@ -113,13 +121,13 @@ class Nebula:
         """Ask for the list of models, to see whether the API takes our key, and return it. Raises ModelError."""
         try:
             async with asyncio.timeout(self._first_token):
-                return await self._models(f"{self._base}/models")
+                return await self._served_models()
         except TimeoutError as error:
             raise ModelTimeout("no list of models in time") from error
         except _CONNECTION_ERRORS as error:
             raise self._no_connection(error) from error
         except (ValueError, RecursionError) as error:
-            said = address.wrong_path(self._base)
+            said = wrong_path(self._base)
             raise WrongAddress(f"what answers has no list of models: {said}") from error
 
     async def complete(self, request: ChatRequest) -> Completion:
@@ -273,21 +281,21 @@ class Nebula:
             yield
         except AttemptFailed as failed:
             if isinstance(failed.error, WebPage):
-                said = f"{failed.error}: {address.wrong_path(self._base)}"
+                said = f"{failed.error}: {wrong_path(self._base)}"
                 failed.error = ServerTrouble(str(failed.error)) if self._answered else WrongAddress(said)
             raise
 
     def _no_connection(self, error: Exception) -> ModelError:
         """What it means that no response came. Before there ever was one, the address may be wrong: nobody should be
         asked to try again in a moment."""
-        said, nothing = address.unreachable(self._base, error)
+        said, nothing = unreachable(self._base, error)
         return WrongAddress(said) if nothing and not self._answered else ServerTrouble(said)
 
     def _refusal(self, response: httpx.Response, body: bytes, model: str = "") -> AttemptFailed:
         """What a response other than a success means."""
         failed = from_response(response.status_code, body, response.headers, model, time.time())
         if isinstance(failed.error, WrongAddress):
-            said = address.wrong_path(self._base, response.status_code)
+            said = wrong_path(self._base, response.status_code)
             failed.error = WrongAddress(f"{failed.error}: {said}")
         return failed
 
@@ -295,7 +303,9 @@ class Nebula:
         return await self._models(f"{self._platform}/serverless/models")
 
     async def _served_models(self) -> tuple[ModelInfo, ...]:
-        return await self._models(f"{self._base}/models")
+        models = await self._models(f"{self._base}/models")
+        self._answered = True
+        return models
 
     async def _models(self, url: str) -> tuple[ModelInfo, ...]:
         """The models of a list. Raises ModelError if it is refused, and ValueError if it is none, or too large."""
@@ -315,9 +325,7 @@ class Nebula:
         finally:
             await response.aclose()
         # a large list takes a while, and answers must not wait for it
-        models = await asyncio.to_thread(lambda: catalog.parse(json.loads(body)))
-        self._answered = True
-        return models
+        return await asyncio.to_thread(lambda: catalog.parse(json.loads(body)))
 
 
 async def _gather(beat: Beat, response: httpx.Response) -> None:

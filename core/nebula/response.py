@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 
 from core.domain.chat import Delta, Finish, Usage
-from core.domain.errors import BrokenStream, NoAnswer, ServerTrouble
+from core.domain.errors import BrokenStream, NoAnswer
 from core.nebula.failures import AttemptFailed, WebPage, from_stream
 from core.nebula.reasoning import Splitter, thinks_unopened
 from core.nebula.sse import MAX_EVENT_BYTES, EventDecoder, EventTooLong, ServerSentEvent

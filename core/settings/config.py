@@ -39,7 +39,13 @@ def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return keys
 
 
+def _off(value: object) -> object:
+    """`off` → no limit."""
+    return None if isinstance(value, str) and value.strip().lower() in ("off", "none", "unlimited") else value
+
+
 Count = Annotated[int, Field(ge=1)] | None
+Quota = Annotated[Count, BeforeValidator(_off)]
 
 # Where the operator's value of a parameter of channels comes from.
 _FIELDS = {
@@ -115,10 +121,10 @@ class Config(Section):
     access_deny: Annotated[Words, AfterValidator(_ids)] = ()
     access_external: Annotated[Switch, LOWER] = Switch.OFF
 
-    person_requests: Count = None
-    person_tokens: Count = None
-    channel_requests: Count = None
-    channel_tokens: Count = None
+    person_requests: Quota = None
+    person_tokens: Quota = 500_000
+    channel_requests: Quota = None
+    channel_tokens: Quota = 2_000_000
 
     history_exchanges: int = Field(100, ge=1, le=1000)
     history_days: float = Field(30, gt=0, le=36_500)

@@ -10,7 +10,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
-from core.domain.finding import Finding, bad, note
+from core.finding import Finding, bad, note
 
 NAME = ".env"
 _ENCODING = "utf-8-sig"  # some editors begin a file with a byte order mark

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError, create_model
 
 from core.domain.errors import NebulaBotError
-from core.domain.finding import Finding
+from core.finding import Finding
 from core.settings.env_file import EnvFile, read_env_file
 from core.settings.names import SECRETS, Known, doubts, misspelt
 
@@ -99,7 +99,8 @@ def examined(
     in_file = file.values or {}
     around = {name.upper(): value.strip() for name, value in os.environ.items()}
     texts = {name: value for name, value in {**in_file, **around}.items() if value}
-    known = Known(frozenset(variables(sections)), [(shape, name) for each in sections for name, shape in each.shapes.items()])
+    shapes = [(shape, name) for each in sections for name, shape in each.shapes.items()]
+    known = Known(frozenset(variables(sections)), shapes)
     everything = create_model("Everything", __base__=tuple(sections))
     values = {field: text for field, names in _names(everything) if (text := _first(texts, names))}
     wrong = dict(_wrong(everything, values))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from core.domain.finding import Finding, bad, note
+from core.finding import Finding, bad, note
 
 SECRETS = ("_TOKEN", "_KEY", "_SECRET")
 # The environment has many names, of which a few resemble ours by chance.

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.discord.app import invite_url
 from bots.discord.components import commands
+from bots.discord.examine import invite_url
 from bots.discord.inbound import ordering
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimits

@@ -604,7 +604,7 @@ async def test_a_name_that_nobody_knows_is_recognised() -> None:
 async def test_tls_where_there_is_none_is_recognised(server: NebulaServer) -> None:
     """The scheme or the port is wrong."""
     async with Nebula(api_key="k", base_url=server.base_url.replace("http", "https"), backoff=0.0) as model:
-        with pytest.raises(WrongAddress, match="does not speak TLS .*NEBULA_BASE_URL"):
+        with pytest.raises(WrongAddress, match=r"does not speak TLS .*NEBULA_BASE_URL"):
             await model.check()
 
 
