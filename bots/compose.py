@@ -41,6 +41,8 @@ from core.store.settings import SettingsStore
 from core.store.threads import AskedThreads
 from core.store.turns import Turns
 from core.store.windows import ModelWindows
+from core.summaries.stored import StoredSummaries
+from core.summaries.writer import BACKOFF_SECONDS, SummaryWriter
 from core.turns.accepted import AcceptedQuestions
 from core.turns.assistant import Assistant
 from core.turns.background import Background
@@ -165,10 +167,11 @@ def assemble(
     spaces: Spaces | None = None,
     handover: float = HANDOVER_SECONDS,
     reading: float = READ_SECONDS,
+    backoff: tuple[float, ...] = BACKOFF_SECONDS,
 ) -> Bot:
     """Build the core with this Redis, this model (see `chat_model`) and these platforms. `limiter`: replaces the usual
     one. `spaces`: see Spaces. `handover`: how long to watch a turn that was handed back, in seconds.
-    `reading`: how long a question waits for what was said around it."""
+    `reading`: how long a question waits for what was said around it. `backoff`: see SummaryWriter."""
     retention = Retention(
         lease=config.lease_seconds,
         keep=config.history_days * DAY_SECONDS,
@@ -190,6 +193,7 @@ def assemble(
     rate_limits = RedisRateLimit(redis, spaces)
     limiter = limiter or RateLimiter(rate_limits)
     surfaces = Surfaces({platform.name: platform for platform in platforms})
+    accepted, background = AcceptedQuestions(turns), Background()
     assistant = Assistant(
         model,
         limiter,
@@ -198,8 +202,15 @@ def assemble(
         pages=config.reply_pages,
         characters=config.reply_characters,
         windows=ModelWindows(redis),
+        summaries=SummaryWriter(
+            StoredSummaries(turns.mailboxes),
+            model,
+            keep=retention.keep,
+            exchanges=retention.exchanges,
+            backoff=backoff,
+        ),
+        background=background,
     )
-    accepted, background = AcceptedQuestions(turns), Background()
     runner = TurnRunner(
         turns,
         settings,

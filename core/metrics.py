@@ -53,8 +53,15 @@ FRAME_AGE_SECONDS = Histogram(
 )
 TOKENS = Counter(
     "nebula_bot_tokens",
-    "Tokens of answers as the API counted them, by kind: prompt or completion.",
+    "Tokens of answers and summaries as the API counted them, by kind: prompt or completion.",
     ["platform", "kind"],
+    registry=REGISTRY,
+)
+SUMMARIES = Counter(
+    "nebula_bot_summaries",
+    "Summaries of what no longer fits, by their end: written, failed (by the model), or overtaken (what they tell of "
+    "was forgotten meanwhile).",
+    ["end"],
     registry=REGISTRY,
 )
 PLATFORM_429S = Counter(

@@ -23,8 +23,12 @@ ALLOWED: dict[str, set[str]] = {
     "core.settings": {"core.domain", "core.finding", "core.text"},
     "core.ratelimit": {"core.domain"},
     "core.prompt": {"core.domain", "core.settings", "core.text"},
+    "core.files": {"core.pauses", "core.text"},
+    # It runs in a process of its own: nothing of ours imports it.
+    "core.files.child": {"core.files", "core.text"},
     "core.store.redis": {"core.domain", "core.finding", "core.metrics"},
     "core.store": {"core.domain", "core.settings", "core.ratelimit", "core.store.redis"},
+    "core.summaries": {"core.domain", "core.metrics", "core.pauses", "core.prompt", "core.store", "core.store.redis"},
     "core.reply": {"core.domain", "core.markdown", "core.pauses", "core.ratelimit", "core.metrics"},
     "core.nebula": {"core.domain", "core.metrics"},
     "core.nebula.wrappers": {"core.domain", "core.prompt", "core.store", "core.nebula"},
@@ -32,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "core.commands": {"core.domain", "core.settings", "core.store"},
     "core.turns": {
         *("core.domain", "core.settings", "core.ratelimit", "core.prompt", "core.store", "core.reply"),
-        *("core.access", "core.metrics", "core.text"),
+        *("core.access", "core.metrics", "core.summaries", "core.text"),
     },
     "core.inbound": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.access", "core.commands"),
@@ -44,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.http_port", "bots.proxy"),
     },
     "bots.slack.components": {
-        *("core.domain", "core.commands", "core.markdown", "core.pauses", "core.settings"),
+        *("core.domain", "core.commands", "core.inbound", "core.markdown", "core.pauses", "core.settings", "core.text"),
         "bots.slack.dialect",
     },
     "bots.slack.outbound": {
@@ -56,7 +60,7 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect", "bots.slack.outbound"),
     },
     "bots.adapter": {"core.domain", "core.finding", "core.inbound", "core.ratelimit", "core.settings"},
-    "bots.slack.manifest": {"core.commands"},
+    "bots.slack.manifest": {"core.commands", "core.inbound"},
     "bots.slack.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.slack.examine": {
         *("core.domain", "core.finding", "core.text", "bots.adapter", "bots.http_port"),
@@ -69,17 +73,19 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.discord.dialect": {"core.markdown", "core.text"},
     "bots.discord.api": {"core.domain", "core.ratelimit", "core.metrics", "bots.proxy"},
-    "bots.discord.components": {"core.domain", "core.commands", "core.settings", "bots.discord.api"},
+    "bots.discord.components": {
+        *("core.domain", "core.commands", "core.inbound", "core.settings", "bots.discord.api"),
+    },
     "bots.discord.outbound": {
-        *("core.domain", "core.commands", "core.markdown", "core.pauses"),
+        *("core.domain", "core.commands", "core.markdown", "core.pauses", "core.settings"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect"),
     },
     "bots.discord.room": {"core.domain", "core.text", "bots.discord.api", "bots.discord.dialect"},
     "bots.discord.inbound": {
-        *("core.domain", "core.commands", "core.inbound", "core.settings", "bots.proxy", "bots.discord.room"),
+        *("core.domain", "core.commands", "core.inbound", "bots.proxy", "bots.discord.room"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect", "bots.discord.outbound"),
     },
-    "bots.discord.config": {"core.settings", "bots.adapter"},
+    "bots.discord.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.discord.examine": {
         *("core.domain", "core.finding", "core.text", "bots.adapter", "bots.proxy"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.config"),
@@ -102,8 +108,8 @@ ALLOWED: dict[str, set[str]] = {
         *("core.text", "bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.interrupt"),
     },
     "bots.sandbox.app": {
-        *("core.settings", "bots.adapter", "bots.compose", "bots.run"),
-        *("bots.slack.app", "bots.slack.config", "bots.discord.app", "bots.discord.config"),
+        *("core.inbound", "core.settings", "bots.adapter", "bots.compose", "bots.run"),
+        *("bots.slack.app", "bots.slack.config", "bots.slack.manifest", "bots.discord.app", "bots.discord.config"),
         *("bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.sandbox.terminal"),
     },
     "bots.proxy": set(),
@@ -119,7 +125,7 @@ ALLOWED: dict[str, set[str]] = {
     # Where concrete classes are chosen.
     "bots.compose": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.store.redis", "core.nebula"),
-        *("core.nebula.wrappers", "core.access", "core.commands", "core.turns", "core.inbound"),
+        *("core.nebula.wrappers", "core.access", "core.commands", "core.summaries", "core.turns", "core.inbound"),
     },
     "bots.run": {
         *("core.domain", "core.finding", "core.settings", "core.store.redis", "core.nebula.wrappers"),
@@ -140,7 +146,10 @@ ALLOWED: dict[str, set[str]] = {
 DOORS: dict[str, set[str]] = {
     "httpx": {"core.nebula"},
     "httpx_aiohttp": {"core.nebula"},
-    "msgspec": {"core.nebula"},
+    "msgspec": {"core.nebula", "core.files"},
+    "PIL": {"core.files.child"},
+    "pypdfium2": {"core.files.child"},
+    "charset_normalizer": {"core.files.child"},
     "redis": {"core.store", "core.store.redis", "bots.compose", "bots.doctor", "bots.run"},
     "markdown_it": {"core.markdown", "bots.slack.dialect"},
     "wcwidth": {"core.markdown", "bots.slack.dialect"},

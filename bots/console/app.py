@@ -15,6 +15,7 @@ from rich.console import Console
 from bots.compose import Bot, assemble, chat_model, storage
 from bots.console.surface import ConsolePlatform, markdown
 from bots.interrupt import interrupt
+from core.commands.asking import asked
 from core.commands.registry import COMMANDS, Invocation, find, parse
 from core.domain.conversation import Author, Conversation, Place, Rights
 from core.domain.errors import NebulaBotError, UserError
@@ -74,11 +75,12 @@ async def _lines(history: Path) -> AsyncIterator[str]:
 async def _command(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) -> None:
     try:
         invocation = parse(text, PLACE, YOU)
+        wanted = asked(invocation)
     except UserError as error:
         _say(screen, error.notice)
         return
-    if invocation.command.name == "ask":
-        await _ask(bot, screen, platform, invocation.argument("prompt"))
+    if wanted:
+        await _ask(bot, screen, platform, wanted.text, wanted.model)
         return
     if invocation.command.name == "catchup":
         _say(screen, ALONE)
@@ -94,8 +96,8 @@ def _say(screen: Console, text: str) -> None:
     )
 
 
-async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str) -> None:
-    question = Question(TurnId(f"console/{uuid.uuid4().hex}"), PLACE, YOU, text, at=time.time())
+async def _ask(bot: Bot, screen: Console, platform: ConsolePlatform, text: str, model: str = "") -> None:
+    question = Question(TurnId(f"console/{uuid.uuid4().hex}"), PLACE, YOU, text, at=time.time(), model=model)
     stop = Invocation(find("stop"), PLACE, YOU)
     try:
         async with asyncio.TaskGroup() as group:

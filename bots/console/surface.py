@@ -8,7 +8,7 @@ from rich.markdown import Markdown
 from rich.spinner import Spinner
 from rich.text import Text
 
-from core.domain.conversation import Address
+from core.domain.conversation import Address, Place
 from core.domain.errors import Rejected
 from core.domain.options import Memory, Placement, PlatformDefaults
 from core.domain.page import Page
@@ -108,6 +108,10 @@ class ConsolePlatform:
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
         """Nobody else writes here."""
         return Surroundings()
+
+    async def channel_name(self, place: Place) -> str:
+        """A terminal has no channels."""
+        return ""
 
     def close(self) -> None:
         """Finish the reply on screen, if there is one."""

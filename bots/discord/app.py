@@ -32,7 +32,7 @@ from bots.discord.room.reader import Reader
 from bots.discord.room.said import GuildView
 from core.domain.conversation import Address, Place
 from core.domain.errors import PlatformError
-from core.domain.options import Memory, Placement, PlatformDefaults
+from core.domain.options import Memory, Placement, PlatformDefaults, Switch
 from core.domain.ports import Connection, Surface
 from core.domain.question import Question
 from core.domain.retry import backoff, retried
@@ -77,7 +77,7 @@ class Discord:
     """Implements `bots.adapter.Adapter`. `ready` is set once the gateway has sent the guilds."""
 
     name = NAME
-    defaults = PlatformDefaults(memory=Memory.THREAD, replies=Placement.CHANNEL)
+    defaults = PlatformDefaults(memory=Memory.THREAD, replies=Placement.CHANNEL, roaming=True)
 
     def __init__(
         self, config: DiscordConfig, *, limits: Limits = LIMITS, answer_seconds: float = ANSWER_SECONDS
@@ -85,6 +85,7 @@ class Discord:
         """`limits`: Discord's rate limits. `answer_seconds`: how long a command may take before it is deferred."""
         self._config, self._limits, self._answer_seconds = config, limits, answer_seconds
         self._managers = frozenset(config.discord_managers)
+        self._user_install = config.discord_user_install is Switch.ON
         self._token = config.discord_token.get_secret_value().strip() if config.discord_token else ""
         self._gateway = URL(config.discord_gateway_url)
         base = config.discord_api_url.rstrip("/")
@@ -129,6 +130,12 @@ class Discord:
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
         """What was said around a question, as far as Discord told it in time; never raises."""
         return await self._reader.surroundings(question, reach, self._view(question.place))
+
+    async def channel_name(self, place: Place) -> str:
+        """The name of a channel, as far as the connections know it."""
+        guild = self._guild(place.workspace)
+        channel = guild.get_channel(int(place.channel)) if guild and place.channel.isdigit() else None
+        return channel.name if channel else ""
 
     def _view(self, place: Place) -> GuildView:
         """What the connections know of a place."""
@@ -248,6 +255,7 @@ class Discord:
             self._queue,
             self._reader,
             self._answer_seconds,
+            user_install=self._user_install,
         )
         self._clients[shard] = client
         with in_one_sentence(client) as reconnects:
@@ -262,7 +270,8 @@ class Discord:
                         group.create_task(client.backfill.run()),
                     ]
                     if shard.first:
-                        helpers.append(group.create_task(register(self._http, str(client.application_id))))
+                        commands = register(self._http, str(client.application_id), user_install=self._user_install)
+                        helpers.append(group.create_task(commands))
                     await _until_done(group.create_task(client.connect()))
                     for task in helpers:
                         task.cancel()

@@ -13,10 +13,11 @@ from bots.adapter import Examination
 from bots.discord.api.http import Http
 from bots.discord.api.rest import NOBODY
 from bots.discord.api.shards import shards_of
-from bots.discord.components.commands import in_step
+from bots.discord.components.commands import in_step, may_be_user_installed
 from bots.discord.config import DiscordConfig
 from bots.proxy import proxy_for
 from core.domain.errors import Forbidden, Gone, PlatformError, SlowDown, Unreachable
+from core.domain.options import Switch
 from core.finding import Finding, bad, note, well
 from core.text import one_line
 
@@ -112,10 +113,14 @@ async def _examined(config: DiscordConfig, about: Examination, http: Http) -> As
     yield servers(len(guilds), str(me["username"]), application["id"])
     for finding in _application(application, about):
         yield finding
+    wanted, possible = config.discord_user_install is Switch.ON, may_be_user_installed(application)
+    if wanted and not possible:
+        text = "DISCORD_USER_INSTALL is on, but people can't add the app to their account"
+        yield bad(NAME, text, "switch Installation → Installation Contexts → User Install on in the developer portal")
     for guild in guilds:
         for finding in _permissions(guild, application["id"]):
             yield finding
-    yield await _commands(http, str(application["id"]))
+    yield await _commands(http, str(application["id"]), user_install=wanted and possible)
     async for finding in _gateway(config, http):
         yield finding
     channels = [each for each in about.channels if re.fullmatch(config.channel_ids, each)]
@@ -152,9 +157,9 @@ def _permissions(guild: dict[str, Any], application: str) -> Iterator[Finding]:
         yield bad(NAME, f"lacks permissions in the server {where}: {names}", mend)
 
 
-async def _commands(http: Http, application: str) -> Finding:
+async def _commands(http: Http, application: str, *, user_install: bool) -> Finding:
     known = await _call(http.call("GET", f"/applications/{application}/commands"))
-    if in_step(known):
+    if in_step(known, user_install=user_install):
         return well(NAME, f"its {len(known)} commands are those of this version")
     if not known:
         return note(NAME, "no command is registered yet", "start the bot: it does that")

@@ -24,6 +24,8 @@ from bots.sandbox.terminal.slack import SlackScreen
 from bots.sandbox.terminal.terminal import SANDBOX_WELCOME, Terminal
 from bots.slack.app import Slack
 from bots.slack.config import SlackConfig
+from bots.slack.manifest import ASK_ABOUT, SUMMARISE_THREAD
+from core.inbound.menus import ASK, SUMMARISE
 from core.settings.config import Config
 from core.settings.environment import Environment, WrongConfig
 
@@ -40,7 +42,8 @@ async def sandbox(environment: Environment) -> None:
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(SlackServer(retry_delays=(0.0, 1.0, 5.0)))
         discord = await stack.enter_async_context(DiscordServer())
-        screens = (SlackScreen(slack), DiscordScreen(discord))
+        menus = {ASK: ASK_ABOUT, SUMMARISE: SUMMARISE_THREAD}
+        screens = (SlackScreen(slack, menus), DiscordScreen(discord))
         folder = stack.enter_context(_own_folder(config.data_dir))
         local = config.model_copy(update={"data_dir": folder, "redis_url": None, "drain_seconds": 0})
         model_server = None

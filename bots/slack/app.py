@@ -21,26 +21,28 @@ from bots.slack.api.connection import SocketConnections
 from bots.slack.api.lookups import CallBudget
 from bots.slack.api.people import People
 from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
-from bots.slack.components import buttons, forms, reasons
+from bots.slack.components import buttons, chosen, forms, reasons
 from bots.slack.config import SlackConfig
 from bots.slack.examine import MEND_APP_TOKEN, MEND_BOT_TOKEN, examine, granted, identity, scopes
 from bots.slack.inbound.backfill import SlackBackfill
 from bots.slack.inbound.buttons import ButtonPresses
 from bots.slack.inbound.commands import Commands
+from bots.slack.inbound.menus import SlackMenus
 from bots.slack.inbound.messages import Listeners
 from bots.slack.inbound.presence import SlackPresence
 from bots.slack.inbound.surroundings import CALLS, SlackSurroundings
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
-from bots.slack.manifest import FOR_HISTORY, OPTIONAL, SCOPES
+from bots.slack.manifest import ASK_ABOUT, FOR_HISTORY, OPTIONAL, SCOPES, SUMMARISE_THREAD
+from bots.slack.outbound.ephemeral_surface import EphemeralSurface
 from bots.slack.outbound.private_file import share_privately
 from bots.slack.outbound.status import Eyes
 from bots.slack.outbound.streaming_surface import StreamingSurface
 from bots.slack.outbound.surface import SlackSurface
-from core.domain.conversation import Address
+from core.domain.conversation import Address, Place
 from core.domain.errors import PlatformError
 from core.domain.options import Memory, Placement, PlatformDefaults, Streaming, Switch
-from core.domain.ports import Connection
+from core.domain.ports import Connection, Surface
 from core.domain.question import Question
 from core.domain.retry import retried
 from core.domain.surroundings import Reach, Surroundings
@@ -82,8 +84,14 @@ class Slack:
         self._signed_in = asyncio.Event()  # set once there are surroundings
         self.ready = asyncio.Event()  # set while events can arrive
 
-    def open(self, address: Address) -> SlackSurface:
-        """Return the surface for a reply to this address. Does no IO.
+    def open(self, address: Address) -> Surface:
+        """Return the surface for a reply to this address. Does no IO."""
+        if address.private:
+            return EphemeralSurface(self._web, self._eyes, self._capabilities, address)
+        return self._open(address)
+
+    def _open(self, address: Address) -> SlackSurface:
+        """Return the surface for a reply that everybody in the place may read.
 
         By default only direct messages prefer Slack's streaming: in a channel only the person who asked would see the
         reply grow (agentconnect-md/agentconnect#1494). There a reply streams in its thread if edits are short.
@@ -102,6 +110,12 @@ class Slack:
         await self._signed_in.wait()
         assert self._surroundings
         return await self._surroundings.around(question, reach)
+
+    async def channel_name(self, place: Place) -> str:
+        """Return the name of a channel within about a second; it waits until we know who we are."""
+        await self._signed_in.wait()
+        assert self._surroundings
+        return await self._surroundings.channel_name(place)
 
     def share(self, limiter: RateLimiter) -> None:
         """Count statuses, reactions and the search for missed questions together with other processes."""
@@ -147,7 +161,7 @@ class Slack:
                 people,
                 incoming_text,
                 tasks,
-                self.open,
+                self._open,
                 share_file,
                 self._web.own_deletions,
                 # the search comes later: by then there is a presence
@@ -162,17 +176,28 @@ class Slack:
                 people,
                 incoming_text,
                 tasks,
-                self.open,
+                self._open,
                 share_file,
                 patience,
                 form_key,
             )
             button_presses = ButtonPresses(dispatcher, me, self._web, self._capabilities, people, tasks, patience)
+            menus = SlackMenus(
+                dispatcher,
+                me,
+                self._web,
+                self._capabilities,
+                people,
+                incoming_text,
+                tasks,
+                patience,
+                form_key,
+            )
             backfill = SlackBackfill(
                 dispatcher, me, self._web, self._capabilities, self._limiter, listeners.accepts, listeners.question
             )
             presence = SlackPresence(dispatcher, f"slack/{me.team}", self.connection, backfill.look_back)
-            app = self._app(me, listeners, commands, button_presses)
+            app = self._app(me, listeners, commands, button_presses, menus)
             async with self._transport(app, presence), tasks.open(), presence.running():
                 self.ready.set()
                 log.info("Slack: connected as %s in %s", me.user, me.team)
@@ -256,7 +281,9 @@ class Slack:
         except PlatformError as error:
             raise WrongConfig((refused.format(error),)) from error
 
-    def _app(self, me: Identity, listeners: Listeners, commands: Commands, button_presses: ButtonPresses) -> AsyncApp:
+    def _app(
+        self, me: Identity, listeners: Listeners, commands: Commands, button_presses: ButtonPresses, menus: SlackMenus
+    ) -> AsyncApp:
         """Create the Bolt app with our listeners; both transports use the same one."""
         token = self._config.slack_bot_token
         known = AuthorizeResult(
@@ -288,6 +315,9 @@ class Slack:
         app.action(reasons.ASKED)(button_presses.asked_why)
         app.view(forms.CALLBACK)(commands.submitted)
         app.view(reasons.CALLBACK)(button_presses.explained)
+        app.message_shortcut(ASK_ABOUT)(menus.ask)
+        app.message_shortcut(SUMMARISE_THREAD)(menus.summarise)
+        app.view(chosen.CALLBACK)(menus.submitted)
         for anything_else in (app.action, app.view, app.shortcut, app.options):
             anything_else(_ANYTHING)(commands.ignored)
         return app

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from core.commands.registry import COMMANDS, usage
+from core.inbound.menus import ASK, SUMMARISE
 
 # Each scope with its purpose (docs.slack.dev/reference/scopes).
 SCOPES = {
@@ -12,7 +13,7 @@ SCOPES = {
     "channels:history": "read threads, see follow-ups, edits, deletions and missed mentions, find a lost reply",
     "channels:read": "names and creators of public channels",
     "chat:write": "post, edit and delete replies, set the status of a thread",
-    "commands": "the slash command",
+    "commands": f"the slash command, and “{ASK}” and “{SUMMARISE}” in the menu of a message",
     "files:write": "attach an answer that is too long for messages",
     "groups:history": "the same in private channels",
     "groups:read": "names and creators of private channels",
@@ -44,6 +45,9 @@ OPTIONAL = FOR_AGENTS | FOR_HISTORY | {"im:write"}
 EXAMPLE_URL, _PATH = "https://nebula-bot.example.com", "/slack/events"
 # What the app and its slash command are called; two apps of one workspace need different names.
 NAME, COMMAND = "Nebula", "/nebula"
+
+# The ids of the menus of a message, which Slack sends back.
+ASK_ABOUT, SUMMARISE_THREAD = "nebula_ask_about", "nebula_summarise_thread"
 
 _SHORT = "Answers with the open models of Nebula Block"
 _LONG = (
@@ -93,6 +97,10 @@ def manifest(
                 },
                 "bot_user": {"display_name": name.lower(), "always_online": True},
                 "slash_commands": [{**slash, "should_escape": False}],
+                "shortcuts": [
+                    _menu(ASK, ASK_ABOUT, "Ask about this message; only you see the answer"),
+                    _menu(SUMMARISE, SUMMARISE_THREAD, "Summarise the thread of this message, for you alone"),
+                ],
             },
             "oauth_config": {"scopes": {"bot": [scope for scope in SCOPES if scope not in without]}},
             "settings": {
@@ -116,6 +124,10 @@ def explained(*, agent: bool = True, history: bool = True) -> str:
 
 def _without(agent: bool, history: bool) -> frozenset[str]:
     return (frozenset() if agent else FOR_AGENTS) | (frozenset() if history else FOR_HISTORY)
+
+
+def _menu(name: str, callback: str, description: str) -> dict[str, str]:
+    return {"name": name, "type": "message", "callback_id": callback, "description": description}
 
 
 def _hint() -> str:

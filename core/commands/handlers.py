@@ -1,15 +1,16 @@
 """The handlers of the commands: what each command does, and who may give it."""
 
-import difflib
-import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from core.commands.history import HistoryCommands
-from core.commands.registry import COMMANDS, Invocation, usage
+from core.commands.personal import OWN, PersonalCommands
+from core.commands.presets import PresetCommands
+from core.commands.registry import COMMANDS, Invocation, missing, usage
 from core.commands.responses import Form, Response, RightsOf
-from core.domain.conversation import Conversation, Rights
+from core.commands.wording import brief, came_from, fenced, in_effect, plain, shown, unset
+from core.domain.conversation import Conversation, Place, Rights
 from core.domain.errors import UserError
 from core.domain.options import Listen, Memory
 from core.domain.ports import ChatModel
@@ -19,7 +20,6 @@ from core.settings.parameters import (
     PARAMETERS,
     ChannelSettings,
     Layer,
-    Origin,
     Stored,
     checked,
     parameter,
@@ -31,12 +31,12 @@ from core.store.settings import SettingsStore
 from core.store.threads import AskedThreads
 from core.store.turns import Turns
 
-_MARKS = re.compile(r"[\[\]()<>*_`~|@]")
 ALOUD = "People also said why they voted an answer down. Use the slash command, so that only you read it."
 FOLLOW_UPS = (
     "In a thread that your question opened, you need not mention me again; a message that begins with a mention of "
     "somebody else is not for me. "
 )
+NOT_SHOWN = "What anybody set for their own questions alone is not shown here; the slash command shows you yours."
 # The most models that a list shows.
 _MAX_LISTED = 60
 
@@ -57,6 +57,7 @@ class Handlers:
         """`limits`: what people and channels may use, in words."""
         self._settings, self._limits = settings, limits
         self._turns, self._records = turns, records
+        self._presets, self._personal = PresetCommands(settings), PersonalCommands(settings, self._known)
         self._history = HistoryCommands(self._records, settings, ratings, threads)
         self._ratings, self._threads = ratings, threads
         self._model = model
@@ -66,6 +67,8 @@ class Handlers:
             "ratings": self.ratings,
             "forget": self._history.forget,
             "export": self._history.export,
+            "preset save": self._presets.save,
+            "preset delete": self._presets.delete,
         }
         self._handlers: dict[str, Callable[[Invocation], Awaitable[Response]]] = {
             "prompt show": self.prompt_show,
@@ -74,6 +77,9 @@ class Handlers:
             "model show": self.model_show,
             "model set": self.model_set,
             "model list": self.model_list,
+            "preset use": self.preset_use,
+            "preset list": self._presets.list,
+            "preset show": self._presets.show,
             "set": self.set,
             "settings": self.settings,
             "mute": self.mute,
@@ -85,9 +91,10 @@ class Handlers:
     async def run(self, invocation: Invocation, rights: RightsOf) -> Response:
         """Carry out a command other than `ask`. `rights` is called only for a command that needs them."""
         command = invocation.command
-        for argument in command.arguments:
-            if argument.required and not invocation.argument(argument.name):
-                raise UserError(f"`{argument.name}` is missing ({argument.title}). Write `{usage(command)}`.")
+        if lack := missing(invocation):
+            raise UserError(lack)
+        if invocation.scope is Layer.PERSON:
+            return await self._personal.set(invocation)
         if command.changes:
             _check(await rights(), invocation)
         if own := self._own.get(command.name):
@@ -104,9 +111,13 @@ class Handlers:
         typed = typed.strip().lower()
         return tuple(info.name for info in catalog.models if typed in f"{info.name} {info.alias}".lower())
 
+    async def presets(self, place: Place, typed: str) -> tuple[str, ...]:
+        """Return the names of the presets that contain what somebody typed, for autocompletion."""
+        return await self._presets.suggested(place.library, typed)
+
     async def prompt_show(self, invocation: Invocation) -> Response:
         settings = await self._settings.of(invocation.place)
-        return Response(f"System prompt here ({_origin(settings.origin('prompt'))}):\n\n{_fenced(settings.prompt)}")
+        return Response(f"System prompt here ({came_from(settings.origin('prompt'))}):\n\n{fenced(settings.prompt)}")
 
     async def prompt_set(self, invocation: Invocation) -> Response:
         if text := invocation.argument("text"):
@@ -119,14 +130,14 @@ class Handlers:
         return await self._store(invocation, "prompt", "default")
 
     async def model_show(self, invocation: Invocation) -> Response:
-        settings = await self._settings.of(invocation.place)
-        return Response(f"`{settings.model}` answers here ({_origin(settings.origin('model'))}).")
+        settings = await self._seen_by(invocation)
+        return Response(f"`{settings.model}` answers here ({came_from(settings.origin('model'))}).")
 
     async def model_set(self, invocation: Invocation) -> Response:
         return await self._store(invocation, "model", invocation.argument("name"))
 
     async def model_list(self, invocation: Invocation) -> Response:
-        catalog, settings = await self._model.catalog(), await self._settings.of(invocation.place)
+        catalog, settings = await self._model.catalog(), await self._seen_by(invocation)
         current = catalog.find(settings.model)
         lines = []
         for info in catalog.models[:_MAX_LISTED]:
@@ -146,15 +157,26 @@ class Handlers:
         wanted = parameter(invocation.argument("parameter"))
         return await self._store(invocation, wanted.name, invocation.argument("value"))
 
+    async def preset_use(self, invocation: Invocation) -> Response:
+        layer, scope = await self._scope(invocation)
+        return await self._presets.use(invocation, layer, scope)
+
     async def settings(self, invocation: Invocation) -> Response:
-        settings = await self._settings.of(invocation.place)
+        settings = await self._seen_by(invocation)
         lines = []
         for each in PARAMETERS:
             value = getattr(settings, each.name)
-            shown = "left to the server" if value is None else f"`{_short(_as_text(value))}`"
-            lines.append(f"- **{each.name}**: {shown} ({_origin(settings.origin(each.name))})")
+            shown = unset(each.name) if value is None else brief(value)
+            lines.append(f"- **{each.name}**: {shown} ({came_from(settings.origin(each.name))})")
+        for used in settings.presets:
+            gone = "" if used.found else "; it was deleted, so it does not count"
+            lines.append(f"- **preset**: `{used.name}` ({came_from(used.origin)}{gone})")
+        if chosen := await self._newest_choice(invocation.place, settings):
+            lines.append(chosen)
         if self._limits:
             lines.append(f"\nLimits of whoever runs the bot: {self._limits}.")
+        if invocation.is_public:
+            lines.append(f"\n{NOT_SHOWN}")
         if settings.muted:
             where = " and ".join(f"this {layer}" for layer in sorted(settings.muted))
             lines.append(f"\nI am muted in {where}: I answer only mentions.")
@@ -209,7 +231,7 @@ class Handlers:
         reasons = await self._ratings.reasons(scope, settings.keep)
         if not reasons or await rights() is Rights.NONE:
             return Response("\n".join(lines))
-        if invocation.aloud and not invocation.place.direct:
+        if invocation.is_public:
             return Response("\n".join([*lines, "", ALOUD]))
         lines += ["", "Why people voted an answer down:"]
         for each in reasons:
@@ -227,16 +249,33 @@ class Handlers:
         ]
         lines += [f"- `{usage(each)}`: {each.title[0].lower()}{each.title[1:]}" for each in COMMANDS]
         settable = ", ".join(f"`{each.name}` ({each.title})" for each in PARAMETERS)
-        lines += ["", f"Settings: {settable}. To undo a setting, give it the value `default`."]
+        lines += ["", f"Settings: {settable}. To undo a setting, give it the value `default`. {OWN}"]
         return Response("\n".join(lines))
+
+    async def _seen_by(self, invocation: Invocation) -> ChannelSettings:
+        """The settings for the questions of whoever gave the command; where others read the response, everybody's."""
+        person = "" if invocation.is_public else invocation.author.id
+        return await self._settings.of(invocation.place, person)
+
+    async def _newest_choice(self, place: Place, settings: ChannelSettings) -> str:
+        """A line about the newest question here, if it named its model."""
+        newest = await self._records.newest(conversation_at(place, settings), place.thread)
+        if newest is None or not newest.model:
+            return ""
+        return f"- **model** of the newest question here: {brief(newest.model)} (chosen by {plain(newest.author.name)})"
+
+    async def _scope(self, invocation: Invocation) -> tuple[Layer, str]:
+        """The layer and the scope that a command changes: those that the person named, otherwise where they are."""
+        place = invocation.place
+        layer = invocation.scope or _layer(invocation, await self._settings.of(place))
+        if layer is Layer.THREAD and not place.thread:
+            raise UserError("This is not a thread; leave out `--thread`.")
+        return layer, place.scopes[(Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD).index(layer)]
 
     async def _store(self, invocation: Invocation, name: str, text: str) -> Response:
         """Set or remove one value, in the scope that the person named, otherwise in the one where they are."""
-        place, settings = invocation.place, await self._settings.of(invocation.place)
-        layer = invocation.scope or _layer(invocation, settings)
-        if layer is Layer.THREAD and not place.thread:
-            raise UserError("This is not a thread; leave out `--thread`.")
-        scope = place.scopes[(Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD).index(layer)]
+        place = invocation.place
+        layer, scope = await self._scope(invocation)
         note = ""
         if text.strip().lower() == "default":
             await self._settings.write(scope, name, None)
@@ -255,13 +294,13 @@ class Handlers:
             await self._records.retain(scope, keep)
         current, origin = getattr(settings, name), settings.origin(name)
         here = "conversation" if place.direct and layer is Layer.CHANNEL else str(layer)
-        if origin.layer is layer:
-            sentence = f"`{name}` of this {here} is now{_shown(current)}"
+        if origin.layer is layer and not origin.preset:
+            sentence = f"`{name}` of this {here} is now{shown(name, current)}"
         elif text.strip().lower() == "default":
-            sentence = f"This {here} no longer has its own `{name}`. {_in_effect(current, origin)}"
+            sentence = f"This {here} no longer has its own `{name}`. {in_effect(name, current, origin)}"
         else:
             changed = f"`{name}` of this {here} is changed, but a narrower setting overrides it here."
-            sentence = f"{changed} {_in_effect(current, origin)}"
+            sentence = f"{changed} {in_effect(name, current, origin)}"
         return Response(f"{sentence}{note}", public=True)
 
     async def _known(self, name: str) -> tuple[str, str]:
@@ -269,10 +308,7 @@ class Handlers:
         catalog = await self._model.catalog()
         if info := catalog.find(name):
             return info.name, ""
-        known = {each: info.name for info in catalog.models for each in (info.name, info.alias) if each}
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-        hint = f"Did you mean `{known[near[0]]}`? " if near else ""
-        return name, f"\n\nThis model is not on Nebula's list. {hint}I will try it anyway."
+        return name, f"\n\n{catalog.doubt(name)}"
 
 
 def _check(rights: Rights, invocation: Invocation) -> None:
@@ -289,49 +325,3 @@ def _layer(invocation: Invocation, settings: ChannelSettings) -> Layer:
     """A thread with its own memory has its own settings; any other follows its channel."""
     own = invocation.place.thread and settings.memory is Memory.THREAD
     return Layer.THREAD if own else Layer.CHANNEL
-
-
-def _origin(origin: Origin) -> str:
-    if not origin.by:
-        return "from the bot's configuration" if origin.layer is not Layer.DEFAULT else "the default"
-    by = _MARKS.sub("", origin.by)  # a name must not become a link or a ping in our message
-    return f"set for this {origin.layer} by {by} on {time.strftime('%Y-%m-%d', time.gmtime(origin.at))}"
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split()).replace("`", "'")
-    return line if len(line) <= 120 else line[:119] + "…"
-
-
-def _fenced(text: str) -> str:
-    """Put any text in a code block, with a fence longer than any in the text."""
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}\n{text}\n{fence}"
-
-
-def _shown(value: object) -> str:
-    """The end of a sentence that names a value: a longer text in a block of its own, anything else in the line."""
-    if value is None:
-        return ": left to the server."
-    text = _as_text(value)
-    return f":\n\n{_fenced(text)}" if _needs_block(text) else f": `{text}`"
-
-
-def _in_effect(value: object, origin: Origin) -> str:
-    """A sentence with the value that counts here and where it comes from."""
-    if value is None:
-        return f"The value is left to the server ({_origin(origin)})."
-    text = _as_text(value)
-    if _needs_block(text):
-        return f"The value in effect ({_origin(origin)}) is:\n\n{_fenced(text)}"
-    return f"The value in effect is `{text}` ({_origin(origin)})."
-
-
-def _as_text(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _needs_block(text: str) -> bool:
-    return len(text) > 60 or "\n" in text or "`" in text

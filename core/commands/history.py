@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from core.commands.registry import Invocation
 from core.commands.responses import Response, ResponseFile, RightsOf
-from core.domain.conversation import Conversation, Rights
+from core.domain.conversation import EVERYTHING, Conversation, Rights, Summary
 from core.domain.errors import UserError
 from core.settings.routing import conversation_at
 from core.store.ratings import Ratings
@@ -46,15 +46,18 @@ class HistoryCommands:
         await self._ratings.forget(channel, person)
         await self._threads.forget(channel, person)
         await self._records.erase()
+        kept = "" if not mine or invocation.is_public else await self._own_defaults(invocation)
         whose = "of yours" if mine else "of this channel and its threads"
         return Response(
-            f"Forgotten: {_exchanges(count)} {whose}. The messages themselves stay in the chat.", public=not mine
+            f"Forgotten: {_exchanges(count)} {whose}. The messages themselves stay in the chat.{kept}", public=not mine
         )
 
     async def export(self, invocation: Invocation, rights: RightsOf) -> Response:
-        """Export the same as a file, one exchange per line. Only their owner gets private exchanges."""
+        """Export the same as a file, one exchange per line, and then the summaries. Only their owner gets private
+        exchanges; a summary goes to those who get all exchanges, and to the only person of whose questions it tells."""
         mine = await self._only_mine(invocation, rights)
         lines: list[str] = []
+        summaries: list[str] = []
         for conversation in await self._records.conversations(invocation.place.channel_scope):
             if not conversation.visible_to(invocation.author.id):
                 continue
@@ -63,11 +66,25 @@ class HistoryCommands:
                 for exchange in await self._records.history(conversation)
                 if not mine or invocation.author.id in (exchange.author.id, *exchange.others)
             ]
-        if not lines:
+            summaries += [
+                _told(conversation, thread, summary)
+                for thread, summary in await self._records.summaries(conversation)
+                if not mine or summary.people == {invocation.author.id}
+            ]
+        if not lines and not summaries:
             return Response("There is nothing to export here.")
         name = f"nebula-{time.strftime('%Y-%m-%d', time.gmtime())}.jsonl"
-        content = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
-        return Response(f"This is what I remember: {_exchanges(len(lines))}.", file=ResponseFile(name, content))
+        content = "".join(f"{line}\n" for line in (*lines, *summaries)).encode("utf-8", "replace")
+        also = f", and {len(summaries)} summar{'y' if len(summaries) == 1 else 'ies'}" if summaries else ""
+        return Response(f"This is what I remember: {_exchanges(len(lines))}{also}.", file=ResponseFile(name, content))
+
+    async def _own_defaults(self, invocation: Invocation) -> str:
+        """A sentence about the person's own defaults, which are no history; "" if they have none."""
+        own = sorted(await self._settings.own(invocation.place, invocation.author.id))
+        if not own:
+            return ""
+        named = ", ".join(f"`{name}`" for name in own)
+        return f" Your own defaults stay: {named}. `set --me {own[0]} default` takes one back."
 
     async def _only_mine(self, invocation: Invocation, rights: RightsOf) -> bool:
         """Whether the command covers only the person's own questions; raises UserError if they may not use `all`."""
@@ -81,6 +98,13 @@ class HistoryCommands:
     async def _conversation(self, invocation: Invocation, *, private: bool = False) -> Conversation:
         settings = await self._settings.of(invocation.place)
         return conversation_at(invocation.place, settings, person=invocation.author.id if private else "")
+
+
+def _told(conversation: Conversation, dialogue: str, summary: Summary) -> str:
+    """A summary as a line of the export."""
+    thread = "" if dialogue == EVERYTHING else dialogue
+    told = {"thread": thread, "summary": summary.text, "questions": summary.count}
+    return json.dumps({"conversation": conversation.name, **told}, ensure_ascii=False)
 
 
 def _exchanges(count: int) -> str:

@@ -30,10 +30,12 @@ class Command:
 
 _PROMPT = Argument("text", "the new system prompt", required=False)
 _SETTABLE = tuple(each.name for each in PARAMETERS)
+_MODEL, _NAME = Argument("model", "the model's name"), Argument("name", "the preset's name")
 _WHOSE = Argument("whose", "me: your own questions; all: everybody's", required=False, choices=("me", "all"))
 
 COMMANDS: tuple[Command, ...] = (
     Command("ask", "Ask a question", (Argument("prompt", "your question"),)),
+    Command("with", "Ask one question of another model", (_MODEL, Argument("prompt", "your question"))),
     Command("catchup", "Read what was said here since your last message"),
     Command("prompt show", "Show this channel's system prompt"),
     Command("prompt set", "Change this channel's system prompt", (_PROMPT,), changes=True),
@@ -41,6 +43,15 @@ COMMANDS: tuple[Command, ...] = (
     Command("model show", "Show the model that answers here"),
     Command("model set", "Choose the model that answers here", (Argument("name", "the model's name"),), changes=True),
     Command("model list", "List the models you can choose from"),
+    Command(
+        "preset save",
+        "Save a prompt, with what else this channel has set, under a name",
+        (_NAME, Argument("text", "the prompt", required=False)),
+    ),
+    Command("preset use", "Use a preset here, or default for none", (_NAME,), changes=True),
+    Command("preset list", "List the presets"),
+    Command("preset show", "Show a preset", (_NAME,)),
+    Command("preset delete", "Delete a preset", (_NAME,)),
     Command(
         "set",
         "Change a setting of this channel",
@@ -70,14 +81,16 @@ _DASHES = ("-", "—", "–")  # phones turn two hyphens into one of the others
 
 # Between a command and its value, one of these flags says whose setting to change.
 # Phones turn two hyphens into a dash.
-_SCOPES = {
-    dash + layer: layer for layer in (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD) for dash in ("--", *_DASHES[1:])
-}
+ME = "me"
+"""The word for one's own questions, in place of a scope."""
+_WORDS = {**{str(layer): layer for layer in (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)}, ME: Layer.PERSON}
+_SCOPES = {dash + word: layer for word, layer in _WORDS.items() for dash in ("--", *_DASHES[1:])}
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """A command as somebody gave it; `arguments` are in the order of the table, "" for one that was left out.
+    """A command as somebody gave it; `arguments` are in the order of the table, "" for one that was left out. `scope`:
+    where it is to apply, if they said so; the layer of a person: to their own questions.
 
     `aloud`: it came as a message, so that all who are in the room may read the response.
     """
@@ -88,6 +101,11 @@ class Invocation:
     arguments: tuple[str, ...] = ()
     scope: Layer | None = None
     aloud: bool = False
+
+    @property
+    def is_public(self) -> bool:
+        """Whether others read the response."""
+        return self.aloud and not self.place.direct
 
     def argument(self, name: str) -> str:
         """Return the value of an argument, "" if it was left out."""
@@ -135,6 +153,19 @@ def find(name: str) -> Command:
     if command is None:
         raise UserError(_unknown(name))
     return command
+
+
+def scope_named(word: str) -> Layer | None:
+    """The scope of this name, or None."""
+    return _WORDS.get(word)
+
+
+def missing(invocation: Invocation) -> str:
+    """A sentence about the first argument that is missing; "" if none is."""
+    for argument in invocation.command.arguments:
+        if argument.required and not invocation.argument(argument.name):
+            return f"`{argument.name}` is missing ({argument.title}). Write `{usage(invocation.command)}`."
+    return ""
 
 
 def is_known(text: str) -> bool:

@@ -8,12 +8,14 @@ from core.domain.conversation import Rights
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A dialog with a field for a longer text; what people enter becomes the last argument of `command`."""
+    """A dialog with a field for a longer text; what people enter becomes the last argument of `command`, behind those
+    that are `given`."""
 
     command: str
     title: str
     label: str
     value: str
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class ResponseFile:
 class Response:
     """What a command answers, in Markdown: to everybody in the room if `public`, otherwise only to the person.
 
-    `asks_why`: with a button that opens a form, in which the person can say why they voted an answer down.
+    `alone`: to the person even where others read the command, as far as the platform can do that. `asks_why`: with a
+    button that opens a form, in which the person can say why they voted an answer down.
     """
 
     text: str
@@ -36,6 +39,7 @@ class Response:
     form: Form | None = None
     file: ResponseFile | None = None
     asks_why: bool = False
+    alone: bool = False
 
 
 RightsOf = Callable[[], Awaitable[Rights]]

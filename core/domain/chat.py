@@ -2,6 +2,7 @@
 models on offer."""
 
 import asyncio
+import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,6 +36,7 @@ class ChatRequest:
     """A request to the model. None leaves a parameter to the server's default.
 
     `deadline`: until when it may wait to be sent and, streamed, for its first token, on the event loop's clock.
+    `urgent`: somebody waits for the answer; otherwise it is sent only if the account has room for it at once.
     """
 
     model: str
@@ -43,6 +45,7 @@ class ChatRequest:
     top_p: float | None = None
     max_tokens: int | None = None
     deadline: float | None = None
+    urgent: bool = True
 
 
 class Finish(StrEnum):
@@ -104,6 +107,15 @@ class Catalog:
             if wanted in (info.name.lower(), info.alias.lower()):
                 return info
         return None
+
+    def doubt(self, name: str) -> str:
+        """A sentence about a model that the catalog, which changes, does not list; "" for one that it lists."""
+        if self.find(name):
+            return ""
+        known = {each.lower(): info.name for info in self.models for each in (info.name, info.alias) if each}
+        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.75)
+        hint = f"Did you mean `{known[near[0]]}`? " if near else ""
+        return f"This model is not on Nebula's list. {hint}I will try it anyway."
 
     def names(self) -> Iterable[str]:
         """The names of the models in the API, in the order of the catalog."""

@@ -1,5 +1,6 @@
 """Places, people, and conversations with the exchanges of their history, and why people did not like an answer."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +13,9 @@ from core.text import harmless, one_line
 # Ids contain no slash, so no channel or thread has this in its name.
 _PRIVATE = "/private/"
 _LANE = "/lane/"
+NO_WORKSPACE = "-"
+# Behind the name of a workspace, where it is only visited. No id contains it.
+_VISITED = "~"
 # The most characters of a reason: no more is kept than is shown.
 LONGEST_REASON = 200
 
@@ -29,15 +33,17 @@ class Place:
     """Where somebody wrote something. Ids are the platform's own; none of them contains a slash."""
 
     platform: str
-    workspace: str  # Slack team, Discord guild; "-" if there is none
+    workspace: str  # Slack team, Discord guild; NO_WORKSPACE if there is none
     channel: str  # for a thread: the channel that it belongs to
     thread: str = ""  # Slack: ts of the thread's first message; Discord: id of the thread
     direct: bool = False  # a direct message, where the bot needs no mention
+    visiting: bool = False  # the bot is no member there: a person brought it along, for themselves alone
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The names under which settings may be stored, widest first: workspace, channel, thread."""
-        workspace = f"{self.platform}/{self.workspace}"
+        """The names under which settings may be stored, widest first: workspace, channel, thread. Where the bot only
+        visits, they are others: nobody can set anything under them."""
+        workspace = f"{self.platform}/{self.workspace}{_VISITED if self.visiting else ''}"
         channel = f"{workspace}/{self.channel}"
         return (workspace, channel, f"{channel}/{self.thread}") if self.thread else (workspace, channel)
 
@@ -50,6 +56,11 @@ class Place:
     def channel_scope(self) -> str:
         """The scope of the channel, also for a thread in it."""
         return self.scopes[1]
+
+    @property
+    def library(self) -> str:
+        """The scope whose presets can be used here: the workspace; where there is none, this direct message alone."""
+        return self.channel_scope if self.workspace == NO_WORKSPACE else self.scopes[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +165,14 @@ class Attachment:
 class ResponseToken:
     """The token with which a platform lets us answer a command, and when it expires (epoch seconds).
 
-    `messages`: how many messages it is good for; None for any number.
+    `messages`: how many messages of an answer it is good for; None for any number. `grows`: whether they can be changed
+    again and again, so that people see the answer grow.
     """
 
     token: str
     expires: float
     messages: int | None = None
+    grows: bool = True
 
 
 NOWHERE = Conversation("")
@@ -198,6 +211,41 @@ class Exchange:
     model: str = ""
     others: tuple[str, ...] = ()  # ids of the other people whose questions it answers
     thread: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is told of the oldest exchanges of a dialogue, because they no longer fit; `text` is harmless, and "" if
+    nothing is told yet.
+
+    `count`: how many questions it tells of; `covered`: the digests of their turns, messages and people, of which
+    `people` are the ids. `since`: when the oldest of them was stored, in epoch seconds. `known`: people have read what
+    became of these questions.
+    """
+
+    text: str = ""
+    count: int = 0
+    covered: frozenset[str] = frozenset()
+    people: frozenset[str] = frozenset()
+    since: int = 0
+    known: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", harmless(self.text))
+
+    def covers(self, exchange: Exchange) -> bool:
+        """Whether it tells of this exchange."""
+        return digest(exchange.turn) in self.covered
+
+
+NO_SUMMARY = Summary()
+# The name of a dialogue that all of its conversation belongs to; no thread has it.
+EVERYTHING = "*"
+
+
+def digest(word: str) -> str:
+    """A short name for a turn, a message or a person, the same as in common.lua."""
+    return hashlib.sha1(word.encode(), usedforsecurity=False).hexdigest()[:10]
 
 
 def in_order(exchanges: Iterable[Exchange]) -> tuple[Exchange, ...]:

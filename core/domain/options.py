@@ -45,6 +45,13 @@ class Listen(StrEnum):
     ALL = "all"  # every message of the channel
 
 
+class OldHistory(StrEnum):
+    """What becomes of the oldest exchanges of a dialogue when they no longer fit into a request."""
+
+    SUMMARY = "summary"  # the model is told of them in a few words
+    DROP = "drop"  # it is not told of them
+
+
 class EditPolicy(StrEnum):
     """What happens to an answer when its question is edited afterwards."""
 
@@ -77,7 +84,9 @@ class Placement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlatformDefaults:
-    """What the users of a platform expect if nobody has set anything."""
+    """What the users of a platform expect if nobody has set anything. `roaming`: a person is the same in all of its
+    workspaces, and so are their own defaults."""
 
     memory: Memory
     replies: Placement
+    roaming: bool = False

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta
-from core.domain.conversation import Address
+from core.domain.conversation import Address, Place
 from core.domain.options import PlatformDefaults
 from core.domain.page import Page
 from core.domain.question import Question
@@ -148,4 +148,9 @@ class Platform(Protocol):
 
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
         """What was said around a question. Raises PlatformError; whoever calls it gives it 5 s."""
+        ...
+
+    async def channel_name(self, place: Place) -> str:
+        """The name of a channel, also for a thread in it, "" if it is not known. Raises PlatformError; whoever calls it
+        gives it 5 s."""
         ...

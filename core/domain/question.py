@@ -59,7 +59,9 @@ class Question:
     `message`: the platform's id of the question's message, "" if it has none (a slash command).
     `interaction`: how to answer the command that asked, if one did. `private`: only the author sees question and
     answer, and they are remembered separately. `about`: the messages that a platform handed over with it, because
-    somebody chose them from a menu; nobody else may be able to read them, so they are stored until it is answered.
+    somebody chose them from a menu; nobody else may be able to read them, so they are stored until it is answered. One
+    without a text could not be read.
+    `model`: the one that is to answer it, as somebody wrote it; "" for the usual one.
     """
 
     id: TurnId
@@ -76,6 +78,7 @@ class Question:
     overheard: bool = False  # its message does not mention the bot
     about: tuple[Said, ...] = ()
     reads: Reads = Reads.USUAL
+    model: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", harmless(self.text))
@@ -98,13 +101,19 @@ class Question:
     @property
     def is_plain(self) -> bool:
         """Whether it is an ordinary message to the model, which can be answered together with others."""
-        return isinstance(self.kind, New) and self.interaction is None
+        chosen = self.about or self.reads is not Reads.USUAL
+        return isinstance(self.kind, New) and self.interaction is None and not chosen
 
     @property
     def is_said(self) -> bool:
         """Whether it is a message that somebody wrote to the bot where others read it too: a thread may follow it."""
         new = isinstance(self.kind, New | Declined) and self.interaction is None
         return new and bool(self.message) and not self.private and not self.place.direct
+
+    @property
+    def asker(self) -> str:
+        """The id of the one person who asked it, whose own defaults count; "" if it includes questions of others."""
+        return "" if any(each != self.author.id for each in self.others) else self.author.id
 
     def asked_by(self, person: str) -> bool:
         """Whether this person asked it, or one of the questions that it includes."""

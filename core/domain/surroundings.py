@@ -6,6 +6,9 @@ from enum import StrEnum
 from core.domain.options import Context
 from core.text import harmless, one_line
 
+# Of a message that somebody chose from a menu, so many are read.
+CHOSEN_CHARACTERS = 12_000
+
 
 class Role(StrEnum):
     """Who said something."""
@@ -40,6 +43,8 @@ class Gap(StrEnum):
     TIME = "time"  # the platform did not answer in time
     GONE = "gone"  # the thread's root was deleted
     OFF = "off"  # the place's setting `context` is off
+    CHOSEN = "chosen"  # the message that somebody chose from a menu can't be read
+    ALONE = "alone"  # that message has neither a thread nor a reply
 
 
 @dataclass(frozen=True, slots=True)

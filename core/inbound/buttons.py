@@ -37,13 +37,15 @@ GO_ON = "Go on exactly where you stopped. Repeat nothing."
 @dataclass(frozen=True, slots=True)
 class ButtonPress:
     """A button that somebody pressed: the conversation it names and the message it is under. `id` is the same for every
-    delivery of one press, and None where a platform delivers a press once."""
+    delivery of one press, and None where a platform delivers a press once. `turn`: the one that the button itself
+    names, where messages have no ids of the platform's."""
 
     conversation: Conversation
     message: str
     place: Place
     author: Author
     id: TurnId | None = None
+    turn: TurnId | None = None
 
 
 class ButtonActions:
@@ -154,6 +156,7 @@ class ButtonActions:
                 at=time.time(),
                 kind=Continue(old.id),
                 private=old.private,
+                model=old.model,
             ),
         )
 
@@ -168,6 +171,11 @@ class ButtonActions:
             return Response(SHARED)
         return shared(exchange)
 
+    async def not_shared(self, press: ButtonPress) -> None:
+        """Nothing of that was shown, because the platform refused it: it may be shared again. Raises StoreError."""
+        if exchange := await self._records.exchange(press.conversation, press.message):
+            await self._turns.undo(step_of(exchange.turn, Step.SHARED))
+
     async def _unknown(self, press: ButtonPress) -> Response:
         running = await self._records.running(press.conversation)
         again = any(press.message in each.messages for each in running)
@@ -180,9 +188,10 @@ class ButtonActions:
         for running in await self._records.running(press.conversation):
             replaces = running.question.replaces
             messages = running.messages or (replaces.messages if replaces else ())
-            if press.message in messages:
+            if press.message in messages or running.question.id == press.turn:
                 return running.question
-            if not messages and press.place.thread in (running.question.place.thread, running.question.message):
+            roots = (running.question.place.thread, running.question.message)
+            if not (messages or press.turn) and press.place.thread in roots:
                 begun.append(running.question)
         known = len(begun) != 1 or await self._records.ended(press.conversation, press.message) is not None
         return None if known else begun[0]

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from core.access.admission import EVERYBODY, AccessList
 from core.access.bursts import Bursts, Pace
+from core.commands.asking import asked
 from core.commands.handlers import Handlers
 from core.commands.registry import Invocation, parse
 from core.commands.responses import Response, RightsOf
@@ -78,10 +79,11 @@ class Dispatcher:
             return Response(refusal) if await self._turns.once(step_of(question.id, Step.COMMAND)) else None
         try:
             invocation = parse(text.removeprefix(COMMAND_MARK), question.place, question.author)
+            found = asked(invocation)
         except UserError as error:
             return Response(error.notice) if await self._turns.once(step_of(question.id, Step.COMMAND)) else None
-        if invocation.command.name == "ask":
-            await self._accept(replace(question, text=invocation.argument("prompt")))
+        if found:
+            await self._accept(replace(question, text=found.text, model=found.model))
             return None
         if invocation.command.name == "catchup":
             await self._accept(catch_up(question))
@@ -96,7 +98,8 @@ class Dispatcher:
         A waiting question changes, an answered one can be asked again, and a message that asked nothing before becomes
         a question if it asks now. Raises StoreError.
         """
-        await self._edits.edited(question, asks=asks and not self.is_command(question.text))
+        found = _asked_in(question)
+        await self._edits.edited(found or question, asks=asks and found is not None)
 
     async def deleted(self, place: Place, message: str) -> None:
         """A message was deleted. If it was a question, forget it and take its answer away; if it was our answer, forget
@@ -123,20 +126,20 @@ class Dispatcher:
         return await self._handlers.known(scope)
 
     async def is_new(self, question: Question) -> bool:
-        """Whether a question from a time when no process listened is still unknown; a command never is new. Raises
-        StoreError."""
-        return not self.is_command(question.text) and not await self._inbox.knows(question)
+        """Whether a question from a time when no process listened is still unknown; a command that asks nothing never
+        is new. Raises StoreError."""
+        return _asked_in(question) is not None and not await self._inbox.knows(question)
 
     async def missed(self, question: Question) -> None:
-        """A question from a time when no process listened; it may be known already. Ignores commands.
+        """A question from a time when no process listened; it may be known already. Ignores commands that ask nothing.
 
         Raises StoreError.
         """
-        if not self.is_command(question.text) and not self._is_stranger(question):
-            await self._accept(question)
+        if (found := _asked_in(question)) and not self._is_stranger(question):
+            await self._accept(found)
 
     async def commanded(self, invocation: Invocation, rights: RightsOf, event: TurnId | None = None) -> Response | None:
-        """A command of the platform, other than `ask` and `catchup`. Never raises: the response says what went wrong.
+        """A command of the platform that asks nothing. Never raises: the response says what went wrong.
 
         `event`: the same for every delivery of this command, where a platform sends it to every process. None: show
         nothing, because another process carries it out, or the person was told that they are too fast.
@@ -152,8 +155,7 @@ class Dispatcher:
         return await self.invoked(invocation, rights)
 
     async def invoked(self, invocation: Invocation, rights: RightsOf) -> Response:
-        """A command other than `ask` and `catchup`, however fast it comes. Never raises: the response says what went
-        wrong."""
+        """A command that asks nothing, however fast it comes. Never raises: the response says what went wrong."""
         if refusal := self._access.refusal(invocation.author, invocation.place):
             return Response(refusal)
         found = await self._guarded(self._handlers.run(invocation, rights), invocation.command.name)
@@ -165,6 +167,13 @@ class Dispatcher:
         if (pace := self._pace(press.author, press.place)) is not Pace.FINE:
             return Response(TOO_FAST) if pace is Pace.TOLD else None
         return await self._guarded(self._buttons.pressed(action, press, rights), action)
+
+    async def not_shared(self, press: ButtonPress) -> None:
+        """The platform refused to show the answer that somebody shared: they may try again. Never raises."""
+        try:
+            await self._buttons.not_shared(press)
+        except StoreError as error:
+            log.warning("share: %s", error)
 
     async def rated(self, press: ButtonPress, *, good: bool) -> Response | None:
         """A vote on a reply. Never raises."""
@@ -192,6 +201,13 @@ class Dispatcher:
         if person and self._typing.take(person) is not Pace.FINE:
             return ()
         return await self._handlers.models(typed)
+
+    async def presets(self, place: Place, typed: str, author: Author) -> tuple[str, ...]:
+        """Names of presets that contain the typed text; none for a person who types faster than anybody can, or who may
+        not use the bot. Raises StoreError."""
+        if self._typing.take(author.id) is not Pace.FINE or self._access.refusal(author, place):
+            return ()
+        return await self._handlers.presets(place, typed)
 
     def _is_stranger(self, question: Question) -> bool:
         """Whether somebody who may not use the bot did not even mention it: nobody needs to be told."""
@@ -221,3 +237,15 @@ class Dispatcher:
         except Exception:
             log.exception("%s failed", what)
             return Response(NebulaBotError.notice)
+
+
+def _asked_in(question: Question) -> Question | None:
+    """What a message asks, as `heard` understands it; None for a command that asks nothing."""
+    text = question.text.strip()
+    if not Dispatcher.is_command(text):
+        return question
+    try:
+        found = asked(parse(text.removeprefix(COMMAND_MARK), question.place, question.author))
+    except UserError:
+        return None
+    return replace(question, text=found.text, model=found.model) if found else None

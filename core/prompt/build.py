@@ -1,7 +1,7 @@
 """Builds, without IO, the request from settings, history and a question so that it fits the context window."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from core.domain.chat import ChatMessage, ChatRequest
@@ -9,6 +9,7 @@ from core.domain.conversation import Author, Exchange
 from core.domain.errors import ContextTooLong
 from core.domain.question import Question
 from core.prompt.dialogue import told
+from core.prompt.summary import told as told_of_summary
 from core.prompt.tokens import TokenEstimator
 from core.settings.parameters import ChannelSettings
 
@@ -23,6 +24,18 @@ ROOM_RULE = (
 LEAST_OUTPUT = 256
 
 
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A request, and what of the dialogue it holds. `left_out`: how many of the oldest exchanges did not fit into the
+    `room` for them, in tokens. `summarised`: the rules tell of the summary; `elsewhere`: of the background."""
+
+    request: ChatRequest
+    left_out: int = 0
+    room: int = 0
+    summarised: bool = False
+    elsewhere: bool = False
+
+
 def build(
     settings: ChannelSettings,
     history: Sequence[Exchange],
@@ -35,9 +48,11 @@ def build(
     max_output: int | None = None,
     estimator: TokenEstimator,
     quoted: str = "",
-) -> ChatRequest:
+    summary: str = "",
+) -> Built:
     """Build the request for this question, with as much of the newest history as fits.
 
+    `summary`: of what came before the history; the rules tell of it before there is room for anything else.
     `background`: what was said elsewhere in the channel. The rules tell of it as far as the history leaves room, in a
     quarter of the window at most; in a direct message they don't.
     `context` is the model's window in tokens; the request leaves room for the answer and for errors of the estimate.
@@ -60,32 +75,39 @@ def build(
     left = int(limit * 0.95) - output - sum(estimator.count(model, each.content) for each in fixed)
     if left < 0:  # rather a short answer than none
         output = max(min(longest or 1024, LEAST_OUTPUT), output + left)
+    count = partial(estimator.count, model)
+    record = summary and told_of_summary(summary, left, limit, count)
+    left = for_dialogue = left - (count(record) if record else 0)
     remembered: list[ChatMessage] = []
     for exchange in reversed(history):
-        pair = [
-            ChatMessage("user", _said(exchange.author, exchange.question, room)),
-            ChatMessage("assistant", exchange.answer),
-        ]
-        cost = sum(estimator.count(model, each.content) for each in pair)
-        if cost > left:
+        if (spent := cost(exchange, count, room=room)) > left:
             break
-        left -= cost
-        remembered[:0] = pair
-    if room and (elsewhere := told(background, min(left, limit // 4), partial(estimator.count, model))):
-        left -= estimator.count(model, elsewhere)
-        fixed[0] = ChatMessage("system", f"{rules}\n\n{elsewhere}")
-    return ChatRequest(
+        left -= spent
+        remembered[:0] = _repeated(exchange, room)
+    elsewhere = told(background, min(left, limit // 4), count) if room else ""
+    if elsewhere:
+        left -= count(elsewhere)
+    fixed[0] = ChatMessage("system", "\n\n".join(filter(None, (rules, record, elsewhere))))
+    request = ChatRequest(
         model=model,
         messages=(fixed[0], *remembered, fixed[1]),
         temperature=settings.temperature,
         top_p=settings.top_p,
         max_tokens=None if longest is None else min(longest, output + max(0, left)),
     )
+    left_out = len(history) - len(remembered) // 2
+    return Built(request, left_out, max(0, for_dialogue), bool(record), bool(elsewhere))
+
+
+def cost(exchange: Exchange, count: Callable[[str], int], *, room: bool) -> int:
+    """How many tokens an exchange takes in a request: what decides whether it fits. `room`: people have names there."""
+    return sum(count(each.content) for each in _repeated(exchange, room))
 
 
 def rules_for(settings: ChannelSettings, question: Question) -> str:
     """What the model is told before anything that was said."""
-    return settings.prompt if question.place.direct else f"{settings.prompt}\n\n{ROOM_RULE}"
+    language = f"Answer in {settings.language}." if settings.language else ""
+    return "\n\n".join(filter(None, (settings.prompt, language, "" if question.place.direct else ROOM_RULE)))
 
 
 def together(first: Question, others: Sequence[Question]) -> Question:
@@ -95,6 +117,11 @@ def together(first: Question, others: Sequence[Question]) -> Question:
     files = tuple(file for each in (first, *others) for file in each.attachments)
     people = tuple(dict.fromkeys(each.author.id for each in others))
     return replace(first, text="\n\n".join(said), attachments=files, others=people)
+
+
+def _repeated(exchange: Exchange, room: bool) -> list[ChatMessage]:
+    question = ChatMessage("user", _said(exchange.author, exchange.question, room))
+    return [question, ChatMessage("assistant", exchange.answer)]
 
 
 def _said(author: Author, text: str, room: bool) -> str:

@@ -4,7 +4,7 @@ elsewhere, of which the model is only told."""
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.domain.conversation import Exchange
+from core.domain.conversation import EVERYTHING, Exchange
 from core.domain.options import Memory
 from core.domain.question import Question
 from core.settings.parameters import ChannelSettings
@@ -23,10 +23,12 @@ _DEFUSED = str.maketrans('"“”„‟«»＂<>[]', "''''''''‹›()")
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """A history as one question sees it. Nothing of the background may become a turn of its dialogue."""
+    """A history as one question sees it. Nothing of the background may become a turn of its dialogue, whose `name` in
+    the conversation is that of its thread, "" for the channel itself, or EVERYTHING."""
 
     dialogue: tuple[Exchange, ...]
     background: tuple[Exchange, ...] = ()
+    name: str = ""
 
 
 def recall(history: Sequence[Exchange], question: Question, settings: ChannelSettings) -> Recalled:
@@ -37,16 +39,22 @@ def recall(history: Sequence[Exchange], question: Question, settings: ChannelSet
     it. A conversation of one thread, or of one person in private, has nothing else.
     """
     if settings.memory is Memory.THREAD or question.private:
-        return Recalled(tuple(history))
+        return Recalled(tuple(history), name=EVERYTHING)
     thread, continues = thread_of(question, settings), question.continues
 
     def is_here(each: Exchange) -> bool:
-        hangs = thread != "" and thread in each.messages
-        return each.thread == thread or hangs or (continues is not None and each.turn == continues.turn)
+        return in_dialogue(each, thread) or (continues is not None and each.turn == continues.turn)
 
     return Recalled(
-        tuple(each for each in history if is_here(each)), tuple(each for each in history if not is_here(each))
+        tuple(each for each in history if is_here(each)),
+        tuple(each for each in history if not is_here(each)),
+        name=thread,
     )
+
+
+def in_dialogue(exchange: Exchange, name: str) -> bool:
+    """Whether an exchange belongs to the dialogue of this name, whoever continues it."""
+    return name in (EVERYTHING, exchange.thread) or (name != "" and name in exchange.messages)
 
 
 def told(background: Sequence[Exchange], most: int, count: Callable[[str], int]) -> str:

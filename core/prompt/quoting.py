@@ -97,17 +97,38 @@ def small_print(quotation: Quotation, question: Question, context: Context, gaps
     some = "all that was said here" if read else "what others said here"
     if Gap.INTENT in gaps:
         sentences.append(
-            "I can't see what others wrote: the Message Content intent is off. Whoever runs me can switch it on."
+            "I can't see what others wrote: the Message Content intent is off. Use Apps → Ask Nebula on a message."
         )
     if Gap.PERMISSION in gaps:
         sentences.append(f"I am not allowed to read {some}.")
+    if Gap.CHOSEN in gaps:
+        sentences.append("I could not read the message that you chose.")
+    if Gap.ALONE in gaps:
+        sentences.append("That message has no thread, and I found no replies to it.")
     if Gap.OFF in gaps:
         sentences.append("I did not read more: the setting `context` is off here.")
     if Gap.GONE in gaps:
         sentences.append("The first message of this thread was deleted, so I can't read all of it.")
     if Gap.TIME in gaps:
         sentences.append(f"I could not read {some} in time.")
+    if question.reads is Reads.MISSED and not sentences:
+        sentences.append("Nothing was said here since your last message.")
     return " ".join(sentences)
+
+
+def flat(text: str) -> str:
+    """A text on one line, in which nothing can begin a delimiter."""
+    return defused(BREAK.join(filter(None, (one_line(line, len(line) + 1) for line in text.splitlines()))))
+
+
+def defused(text: str) -> str:
+    """A text in which nothing can begin a delimiter of ours or a mark of a chat template."""
+    return _MARK.sub(lambda mark: "‹" if mark[0] == "<" else "(", text)
+
+
+def named(name: str) -> str:
+    """A name that can stand before a text on its line."""
+    return one_line(name).translate(_NAME) or "?"
 
 
 def _number(many: int) -> str:
@@ -120,13 +141,8 @@ def _block(lines: Iterable[str], *, cut: bool) -> str:
 
 def _line(said: Said, about: bool) -> str:
     """One message on one line: whatever its text holds, nothing in it begins a line or a delimiter."""
-    name = one_line(said.author).translate(_NAME) or "?"
-    text = BREAK.join(filter(None, (one_line(line, len(line) + 1) for line in said.text.splitlines())))
-    return f"{_clock(said.at)} {name} ({_ROLES[said.role]}{_ABOUT if about else ''}): {_MARK.sub(_defused, text)}"
-
-
-def _defused(mark: re.Match[str]) -> str:
-    return "‹" if mark[0] == "<" else "("
+    role = f"{_ROLES[said.role]}{_ABOUT if about else ''}"
+    return f"{_clock(said.at)} {named(said.author)} ({role}): {flat(said.text)}"
 
 
 def _clock(at: float) -> str:

@@ -234,7 +234,7 @@ class ReplyLayout:
         """The small print for which this page keeps space, so that the end never opens another page nor makes this one
         too long.
         """
-        end = self._foot(reply) if reply.over else "\n".join(filter(None, (CUT, _instead(reply), self._footer(reply))))
+        end = self._foot(reply) if reply.over else "\n".join(filter(None, (CUT, self._by(reply), self._footer(reply))))
         if index == self._max_pages - 1:
             end = f"{IN_FILE}\n{end}".strip()
         return Page("", head if index == 0 else "", max(end, REFUSED_REST, key=len))
@@ -296,21 +296,24 @@ class ReplyLayout:
     def _foot(self, reply: Reply) -> str:
         if not reply.over:
             return WRITING
-        return "\n".join(filter(None, (_end(reply), _instead(reply), self._footer(reply))))
+        return "\n".join(filter(None, (_end(reply), self._by(reply), self._footer(reply))))
 
     def _footer(self, reply: Reply) -> str:
         """Model, tokens and time, if they are wanted. While the reply grows, a placeholder reserves their space."""
         if not self._style.model or not reply.text:
             return ""
-        model = _short(reply.model or self._style.model)
+        model = _short(reply.model or reply.chosen or self._style.model)
         tokens = f"{reply.usage.completion:,} tokens" if reply.usage else ""
         took = f"{reply.ended - reply.asked:.1f} s" if reply.ended is not None and reply.asked is not None else ""
         return " · ".join(filter(None, (f"`{model}`", tokens, took))) if reply.over else "0" * (_NAME_CHARACTERS + 40)
 
-
-def _instead(reply: Reply) -> str:
-    """The sentence that says that another model answered."""
-    return f"`{_short(reply.model)}` answered, because the model set here is not responding." if reply.model else ""
+    def _by(self, reply: Reply) -> str:
+        """The sentence that says that another model than usual answered, and why if nobody chose it."""
+        if reply.model:
+            asked = f"`{_short(reply.chosen)}`" if reply.chosen else "the model set here"
+            return f"`{_short(reply.model)}` answered, because {asked} is not responding."
+        named = reply.chosen and reply.text and not self._style.model  # the footer names it
+        return f"Answered by `{_short(reply.chosen)}`." if named else ""
 
 
 def _short(model: str) -> str:

@@ -48,6 +48,7 @@ class Reply:
     finish: Finish | None = None
     usage: Usage | None = None
     model: str = ""  # the model that answers, if it is not the one that was asked
+    chosen: str = ""  # the model that was asked, if it is not the usual one here
 
     @property
     def text(self) -> str:
@@ -101,4 +102,5 @@ class Reply:
             finish=delta.finish or self.finish,
             usage=delta.usage or self.usage,
             model=delta.model or self.model,
+            chosen=self.chosen,
         )

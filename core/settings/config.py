@@ -1,16 +1,17 @@
 """The variables that the core and the program read; those of a platform are with its adapter."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 
-from core.domain.options import Context, EditPolicy, Listen, Overlap, Reasoning, Streaming, Switch
+from core.domain.options import Context, EditPolicy, Listen, OldHistory, Overlap, Reasoning, Streaming, Switch
 from core.settings.encryption import Encryption
 from core.settings.environment import Section
 from core.settings.fields import LOWER, WORDS, Http, Port, Words, address
+from core.settings.locales import language_name, timezone_name
 from core.settings.parameters import OperatorDefaults
 
 DEFAULT_PROMPT = (
@@ -44,6 +45,18 @@ def _off(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() in ("off", "none", "unlimited") else value
 
 
+def _must_be(parse: Callable[[str], str]) -> Callable[[str], str]:
+    """A value that a parameter of channels accepts too, with a whole sentence about one that it does not."""
+
+    def check(value: str) -> str:
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise ValueError(f"it must be {error}") from None
+
+    return check
+
+
 Count = Annotated[int, Field(ge=1)] | None
 Quota = Annotated[Count, BeforeValidator(_off)]
 
@@ -64,6 +77,10 @@ _FIELDS = {
     "context": "reply_context",
     "retention": "history_days",
     "listen": "reply_listen",
+    "history": "reply_history",
+    "language": "reply_language",
+    "timezone": "reply_timezone",
+    "personal": "reply_personal",
 }
 
 
@@ -116,6 +133,10 @@ class Config(Section):
     reply_edits: Annotated[EditPolicy, LOWER] = EditPolicy.OFFER
     reply_listen: Annotated[Listen, LOWER] = Listen.FOLLOWUPS
     reply_context: Annotated[Context, LOWER] = Context.THREAD
+    reply_history: Annotated[OldHistory, LOWER] = OldHistory.SUMMARY
+    reply_language: Annotated[str, AfterValidator(_must_be(language_name))] | None = None
+    reply_timezone: Annotated[str, AfterValidator(_must_be(timezone_name))] = "UTC"
+    reply_personal: Annotated[Switch, LOWER] = Switch.ON
 
     access_allow: Annotated[Words, AfterValidator(_ids)] = ()
     access_deny: Annotated[Words, AfterValidator(_ids)] = ()

@@ -1,8 +1,8 @@
 """The settings of a channel: the table of parameters, and how each value is found, together with its origin."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +13,7 @@ from core.domain.options import (
     EditPolicy,
     Listen,
     Memory,
+    OldHistory,
     Overlap,
     Placement,
     PlatformDefaults,
@@ -20,6 +21,8 @@ from core.domain.options import (
     Streaming,
     Switch,
 )
+from core.settings.locales import language_name, timezone_name
+from core.settings.presets import CONTENTS, PRESET, Preset, referred
 from core.text import harmless
 
 DAY_SECONDS = 86_400.0
@@ -28,22 +31,34 @@ MUTED = "muted"
 
 
 class Layer(StrEnum):
-    """Where a value comes from; each layer overrides those above it in this list."""
+    """Where a value comes from; each layer overrides those above it in this list.
 
-    DEFAULT = "default"
-    ENVIRONMENT = "environment"
+    A workspace, a channel or a thread may use a preset: its values belong to the layer that uses it, whose own ones
+    override them. The layer of a person counts for their own questions only, and only where `personal` is on.
+    """
+
+    DEFAULT = "default"  # the bot's own, or the platform's
+    ENVIRONMENT = "environment"  # the operator's
     WORKSPACE = "workspace"
     CHANNEL = "channel"
+    PERSON = "person"
     THREAD = "thread"
+    QUESTION = "question"  # its model alone
+
+
+PERSONAL = ("model", "temperature", "reasoning", "language")
+"""The parameters that people can set for their own questions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The layer of a value and, for the three layers that people set, who set it and when (epoch seconds)."""
+    """The layer of a value and, for the layers that people set, who set it and when (epoch seconds). `preset`: the one
+    that holds it, "" if the layer itself does."""
 
     layer: Layer
     by: str = ""
     at: float = 0.0
+    preset: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +71,29 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerEntries:
+    """What people set in one layer, by name. `preset`: the one that it uses, as it is now; None for none, also if it
+    was deleted."""
+
+    layer: Layer
+    own: Mapping[str, Stored]
+    preset: Preset | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsedPreset:
+    """A preset that a layer uses. `found`: false if it was deleted."""
+
+    name: str
+    origin: Origin
+    found: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelSettings:
     """The values in effect in one place. None leaves a model parameter to the server. `retention` is in days. `muted`:
-    the layers in which somebody muted the bot."""
+    the layers in which somebody muted the bot. `usual_model`: the one that answers the questions of people who chose
+    none for themselves."""
 
     prompt: str
     model: str
@@ -77,8 +112,14 @@ class ChannelSettings:
     context: Context = Context.THREAD
     retention: float | None = None
     listen: Listen = Listen.FOLLOWUPS
+    history: OldHistory = OldHistory.SUMMARY
+    language: str | None = None
+    timezone: str = "UTC"
+    personal: Switch = Switch.ON
     muted: frozenset[Layer] = frozenset()
     origins: tuple[tuple[str, Origin], ...] = ()
+    presets: tuple[UsedPreset, ...] = ()
+    usual_model: str = ""
 
     @property
     def keep(self) -> float | None:
@@ -88,6 +129,13 @@ class ChannelSettings:
     def origin(self, parameter: str) -> Origin:
         """Return where the value of this parameter comes from."""
         return dict(self.origins)[parameter]
+
+    def with_model(self, model: str) -> "ChannelSettings":
+        """These settings for a question that names its model; "" for one that does not."""
+        if not model:
+            return self
+        origins = {**dict(self.origins), "model": Origin(Layer.QUESTION)}
+        return replace(self, model=model, origins=tuple(origins.items()), usual_model=self.usual_model or self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +158,10 @@ class OperatorDefaults:
     context: Context
     retention: float
     listen: Listen
+    history: OldHistory
+    language: str | None = None
+    timezone: str = "UTC"
+    personal: Switch = Switch.ON
     given: frozenset[str] = frozenset()
 
 
@@ -205,6 +257,15 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter("retention", "how many days I remember things", _number(0.01, 3650)),
     Parameter("listen", "which messages without a mention I answer", _one_of(Listen), tuple(Listen)),
+    Parameter(
+        "history",
+        "what I keep in mind of old questions that no longer fit: a summary, or nothing",
+        _one_of(OldHistory),
+        tuple(OldHistory),
+    ),
+    Parameter("language", "language of the answers", language_name),
+    Parameter("timezone", "time zone of {date} in a system prompt", timezone_name),
+    Parameter("personal", "whether people's own defaults count here", _one_of(Switch), tuple(Switch)),
 )
 _BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
@@ -228,14 +289,12 @@ def checked(wanted: Parameter, text: str) -> str:
 
 
 def resolve(
-    place: Place,
-    operator: OperatorDefaults,
-    defaults: PlatformDefaults,
-    stored: Sequence[tuple[Layer, Mapping[str, Stored]]],
+    place: Place, operator: OperatorDefaults, defaults: PlatformDefaults, stored: Sequence[LayerEntries]
 ) -> ChannelSettings:
     """Find the values in effect in this place: the narrowest layer that sets a value wins.
 
-    A stored value that no longer parses (from a newer or older version) is ignored.
+    `stored`: in the order of the layers. A stored value that no longer parses (from a newer or older version) is
+    ignored.
     """
     values: dict[str, Any] = {each.name: getattr(operator, each.name) for each in fields(operator)}
     given = values.pop("given")
@@ -243,14 +302,48 @@ def resolve(
     values["memory"] = defaults.memory
     # In a direct message there is nobody else to disturb: the reply goes next to the question.
     values["replies"] = Placement.CHANNEL if place.direct else defaults.replies
-    for layer, entries in stored:
-        for name, entry in entries.items():
-            if name not in _BY_NAME:
-                continue
+    usual = values["model"]
+    refused = _refuses_people(operator, stored)
+    for each in stored:
+        if each.layer is Layer.PERSON and refused:
+            continue
+        for name, value, origin in _values(each):
+            values[name], origins[name] = value, origin
+            if name == "model" and each.layer is not Layer.PERSON:
+                usual = value
+    muted = frozenset(each.layer for each in stored if MUTED in each.own)
+    return ChannelSettings(
+        **values, muted=muted, origins=tuple(origins.items()), presets=tuple(_used(stored)), usual_model=usual
+    )
+
+
+def _values(entries: LayerEntries) -> Iterator[tuple[str, Any, Origin]]:
+    """The values of one layer with their origins: those of its preset, and then its own."""
+    layer, preset = entries.layer, entries.preset
+    found = []
+    if preset:
+        origin = Origin(layer, preset.by, preset.at, preset.name)
+        found += [(name, text, origin) for name, text in preset.values if name in CONTENTS]
+    found += [(name, each.value, Origin(layer, each.by, each.at)) for name, each in entries.own.items()]
+    for name, text, origin in found:
+        if name in _BY_NAME and (layer is not Layer.PERSON or name in PERSONAL):
             try:
-                values[name] = _BY_NAME[name].parse(entry.value)
+                value = _BY_NAME[name].parse(text)
             except ValueError:
                 continue
-            origins[name] = Origin(layer, entry.by, entry.at)
-    muted = frozenset(layer for layer, entries in stored if MUTED in entries)
-    return ChannelSettings(**values, muted=muted, origins=tuple(origins.items()))
+            yield name, value, origin
+
+
+def _refuses_people(operator: OperatorDefaults, stored: Sequence[LayerEntries]) -> bool:
+    """Whether people's own defaults do not count: places decide that, and so it is known before those are looked at."""
+    personal = operator.personal
+    for each in stored:
+        for name, value, _ in _values(each):
+            personal = value if name == "personal" else personal
+    return personal is Switch.OFF
+
+
+def _used(stored: Sequence[LayerEntries]) -> Iterator[UsedPreset]:
+    for each in stored:
+        if (use := each.own.get(PRESET)) and each.layer is not Layer.PERSON:
+            yield UsedPreset(referred(use.value)[0], Origin(each.layer, use.by, use.at), each.preset is not None)

@@ -13,7 +13,17 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.domain.conversation import Attachment, Author, Conversation, Exchange, Lane, Place, ResponseToken
+from core.domain.conversation import (
+    Attachment,
+    Author,
+    Conversation,
+    Exchange,
+    Lane,
+    Place,
+    ResponseToken,
+    Summary,
+    digest,
+)
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
 from core.domain.question import NEW, Continue, Declined, Kind, Question, Reads, Regenerate
 from core.domain.surroundings import Said
@@ -57,6 +67,8 @@ class _Question:
     about: tuple[Said, ...] = ()
     reads: Reads = Reads.USUAL
     uses: int | None = None
+    grows: bool = True
+    model: str = ""
 
     @classmethod
     def of(cls, question: Question) -> "_Question":
@@ -80,6 +92,8 @@ class _Question:
             about=question.about,
             reads=question.reads,
             uses=command.messages if command else None,
+            grows=command.grows if command else True,
+            model=question.model,
         )
 
     def read(self) -> Question:
@@ -91,14 +105,18 @@ class _Question:
             message=self.message,
             at=self.at,
             attachments=self.attachments,
-            interaction=ResponseToken(self.interaction, self.expires, self.uses) if self.interaction else None,
+            interaction=self._token(),
             kind=self._kind(),
             private=self.private,
             others=self.others,
             overheard=self.overheard,
             about=self.about,
             reads=self.reads,
+            model=self.model,
         )
+
+    def _token(self) -> ResponseToken | None:
+        return ResponseToken(self.interaction, self.expires, self.uses, self.grows) if self.interaction else None
 
     def _kind(self) -> Kind:
         if self.refusal:
@@ -153,10 +171,21 @@ class _Exchange:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """A summary as it is stored; the rest of it is in its words."""
+
+    text: str = ""
+    count: int = 0
+    people: tuple[str, ...] = ()
+    known: bool = False
+
+
 _QUESTION = TypeAdapter(_Question)
 _EXCHANGE = TypeAdapter(Exchange)
 _STORED_EXCHANGE = TypeAdapter(_Exchange)
 _ANSWERED_QUESTION = TypeAdapter(_AnsweredQuestion)
+_SUMMARY = TypeAdapter(_Summary)
 _PROGRESS = TypeAdapter(Progress)
 
 
@@ -184,6 +213,28 @@ class Entries:
         words = (answered.question.id, answered.question.message, *answered.messages)
         value = _ANSWERED_QUESTION.dump_json(_AnsweredQuestion.of(answered), exclude_defaults=True)
         return self._entry("e", conversation, words, value)
+
+    def summary(self, conversation: Conversation, thread: str, summary: Summary) -> bytes:
+        """The summary of a dialogue. Its words are the thread, with `^`, the digests of what it covers and, after `@`,
+        the time of the oldest exchange, since it expires with that."""
+        words = (f"^{thread}", *sorted(summary.covered), f"@{summary.since}")
+        value = _Summary(summary.text, summary.count, tuple(sorted(summary.people)), summary.known)
+        return self._entry("s", conversation, words, _SUMMARY.dump_json(value, exclude_defaults=True))
+
+    def read_summary(self, conversation: Conversation, thread: str, entry: bytes) -> Summary | None:
+        """The reverse of `summary`; None if it can't be read."""
+        first, *covered = (word.decode("utf-8", "replace") for word in _words(entry))
+        found = next(iter(self._readable("s", conversation, _SUMMARY, [entry])), None)
+        if found is None or first != f"^{thread}":
+            return None
+        return Summary(
+            text=found.text,
+            count=found.count,
+            covered=frozenset(word for word in covered if not word.startswith("@")),
+            people=frozenset(found.people),
+            since=stored_at(entry),
+            known=found.known,
+        )
 
     def read_question(self, conversation: Conversation, entry: bytes) -> Question:
         """The reverse of `question`. Raises Unreadable, also without the key."""
@@ -234,6 +285,23 @@ class Entries:
 def has(entry: bytes, word: str) -> bool:
     """Whether this is one of the words of an entry."""
     return word.encode() in _words(entry)
+
+
+def words(entry: bytes) -> bytes:
+    """The words of an entry as they stand there."""
+    return entry.partition(b"|")[0]
+
+
+def digests(exchange: Exchange) -> frozenset[str]:
+    """The names under which a summary covers an exchange."""
+    people = (exchange.author.id, *exchange.others)
+    return frozenset(map(digest, (exchange.turn, *exchange.messages, *people)))
+
+
+def stored_at(entry: bytes) -> int:
+    """When an exchange, or the oldest one of a summary, was stored, in epoch seconds; 0 if an older version did so."""
+    found = _words(entry)[-1]
+    return int(found[1:]) if found[:1] == b"@" and found[1:].isdigit() else 0
 
 
 def lane_name(entry: bytes) -> str:

@@ -41,6 +41,7 @@ def _common(
     turns: str,
     history: str,
     ended: str,
+    summaries: str,
     lanes: str,
     in_channel: str,
     in_workspace: str,
@@ -133,11 +134,20 @@ def _edit(*, word: str, entry: bytes) -> Any:
 
 
 def _delete(*, word: str) -> Any:
-    """A running turn, how many waiting questions were removed, the exchange and the answered question."""
+    """A running turn, how many waiting questions were removed, the exchange and the answered question, and how many
+    summaries were forgotten."""
 
 
-def _forget(*, of_lanes: str, entries: Sequence[bytes]) -> Any:
-    """How many exchanges were forgotten."""
+def _forget(*, person: str, of_lanes: str, entries: Sequence[bytes]) -> Any:
+    """How many exchanges and summaries were forgotten."""
+
+
+def _summary(*, thread: str, whole: int) -> Any:
+    """The summary, empty if there is none, and the history."""
+
+
+def _summarise(*, thread: str, old: bytes, entry: bytes, told: Sequence[str]) -> Any:
+    """1 if it is stored."""
 
 
 def _retain(*, keep_ms: int) -> Any:
@@ -179,11 +189,12 @@ class Mailboxes:
         self.reset, self.revise = self._step(_reset), self._step(_revise)
         self.edit, self.delete = self._step(_edit), self._step(_delete)
         self.forget, self.retain = self._step(_forget), self._step(_retain)
+        self.summary, self.summarise = self._step(_summary), self._step(_summarise)
         self._lapsed = load(redis, _lapsed)
 
     def key(self, kind: str, conversation: Conversation) -> str:
-        """The key of the state `c`, the line `q`, its turns `t`, the history `h` or the answers that can be regenerated
-        `e`; `i` is the line of a version without lanes."""
+        """The key of the state `c`, the line `q`, its turns `t`, the history `h`, the answers that can be regenerated
+        `e` or the summaries `s`; `i` is the line of a version without lanes."""
         return f"{self._tagged(conversation.name)}:{kind}:{conversation.name}"
 
     def dedupe_key(self, event: str) -> str:
@@ -193,6 +204,10 @@ class Mailboxes:
     def question_key(self, conversation: Conversation, turn: str) -> str:
         """The key that says whether a question was accepted; in the partition of its conversation."""
         return f"{self._tagged(conversation.name)}:d:{turn}"
+
+    def writing_key(self, conversation: Conversation, dialogue: str) -> str:
+        """The key that says that somebody writes the summary of a dialogue; in the partition of its conversation."""
+        return f"{self._tagged(conversation.name)}:w:{conversation.name}/{dialogue}"
 
     def asked_key(self, conversation: Conversation) -> str:
         """The set of those who asked in the threads of a conversation's channel; in the conversation's partition."""
@@ -251,6 +266,7 @@ class Mailboxes:
                 self.key("t", conversation),
                 self.key("h", conversation),
                 self.key("e", conversation),
+                self.key("s", conversation),
                 f"{tagged}:lanes",
                 f"{tagged}:n:{conversation.channel_scope}",
                 f"{tagged}:n:{conversation.workspace_scope}",

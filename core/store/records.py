@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import repeat
 from typing import Any
 
-from core.domain.conversation import Conversation, Exchange, Lane, in_order
+from core.domain.conversation import Conversation, Exchange, Lane, Summary, in_order
 from core.domain.errors import StoreError
 from core.domain.progress import AnsweredQuestion
 from core.domain.question import Question
@@ -115,6 +115,15 @@ class ConversationLookups:
         found = self._entries.answered_questions(conversation, await self._list("e", conversation, message))
         return next(((State.ENDED, each) for each in found if each.question.message == message), None)
 
+    async def newest(self, conversation: Conversation, thread: str = "") -> Question | None:
+        """The newest question that waits, runs or was recently answered, in this thread if one is given; None if there
+        is none."""
+        line, _ = await self._line(conversation)
+        answered = self._entries.answered_questions(conversation, await self._list("e", conversation))
+        found = (*(each.question for each in reversed(answered)), *self._entries.questions(conversation, line))
+        here = [each for each in found if not thread or thread in (each.place.thread, each.message)]
+        return max(here, key=lambda each: each.at, default=None)
+
     async def waits(self, conversation: Conversation, turn: TurnId) -> bool:
         """Whether the question of this turn waits or runs."""
         return bool(await self._list("q", conversation, turn))
@@ -147,12 +156,13 @@ class ConversationLookups:
     async def delete(self, conversation: Conversation, message: str) -> DeletedMessage:
         """Forget the question or answer of a deleted message, and end its turn if it runs."""
         async with self._place():
-            running, waiting, exchange, answered = await self._mailboxes.delete(conversation, word=message)
-        if waiting or exchange or answered:
+            found = await self._mailboxes.delete(conversation, word=message)
+        running, waiting, exchange, answered, summaries = found
+        if waiting or exchange or answered or summaries:
             await self.erase()
         exchanges = self._entries.exchanges(conversation, filter(None, [exchange]))
-        found = self._entries.answered_questions(conversation, filter(None, [answered]))
-        return DeletedMessage(bool(running), int(waiting), next(iter(exchanges), None), next(iter(found), None))
+        shown = self._entries.answered_questions(conversation, filter(None, [answered]))
+        return DeletedMessage(bool(running), int(waiting), next(iter(exchanges), None), next(iter(shown), None))
 
     async def reset(self, conversation: Conversation) -> int:
         """Forget the history of a conversation; returns how many exchanges it had."""
@@ -183,10 +193,12 @@ class ConversationLookups:
         )
         of_lanes = f",{','.join(lanes)}," if lanes else ""
         async with self._place():
-            count = int(await self._mailboxes.forget(conversation, of_lanes=of_lanes, entries=mine))
-        if mine:
+            count, summaries = await self._mailboxes.forget(
+                conversation, person=person, of_lanes=of_lanes, entries=mine
+            )
+        if mine or summaries:
             await self.erase()
-        return count
+        return int(count)
 
     async def retain(self, scope: str, keep: float) -> None:
         """Keep the conversations of a channel or thread for this many seconds, and forget what is older now."""
@@ -198,6 +210,14 @@ class ConversationLookups:
     async def history(self, conversation: Conversation) -> tuple[Exchange, ...]:
         """The history of a conversation, in order of the questions."""
         return in_order(self._entries.exchanges(conversation, await self._list("h", conversation)))
+
+    async def summaries(self, conversation: Conversation) -> tuple[tuple[str, Summary], ...]:
+        """The summaries of a conversation that can be read, each with the name of its dialogue."""
+        async with self._place(), guarded():
+            stored: dict[Any, Any] = await self._redis.hgetall(self._mailboxes.key("s", conversation))
+        named = ((name.decode("utf-8", "replace"), entry) for name, entry in sorted(stored.items()))
+        found = ((name, self._entries.read_summary(conversation, name, entry)) for name, entry in named)
+        return tuple((name, summary) for name, summary in found if summary and summary.text)
 
     async def conversations(self, scope: str) -> tuple[Conversation, ...]:
         """The conversations of a workspace, channel or thread: its own, its threads' and private ones."""

@@ -184,6 +184,11 @@ class Turns:
             # The client repeats a command whose answer was lost: then the key exists and holds our own call.
             return bool(await self._redis.get(key) == call.encode())
 
+    async def undo(self, event: TurnId) -> None:
+        """The event came to nothing: the next call of `once` is the first."""
+        async with guarded():
+            await self._redis.delete(self.mailboxes.dedupe_key(event))
+
     async def known(self, conversation: Conversation, question: TurnId) -> bool:
         """Whether this question was accepted, declined or refused, as long as duplicates are recognised."""
         keys = [self.mailboxes.question_key(conversation, each) for each in (question, unasked(question))]

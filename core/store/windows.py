@@ -1,4 +1,5 @@
-"""What refusals taught about the models' windows, in Redis for all processes: one small key for each model."""
+"""What refusals and answers taught about the sizes of the models' requests, in Redis for all processes: one small key
+for each model."""
 
 import math
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ _MAX_NAME_CHARACTERS = 200
 @dataclass(frozen=True, slots=True)
 class ModelWindow:
     """`tokens`: how large a request may be, None if no refusal named it. `ratio`: the server's count of tokens over our
-    guess."""
+    guess, as a refusal taught, and `usual`: as answers teach."""
 
     tokens: int | None = None
     ratio: float | None = None
+    usual: float | None = None
 
 
 class ModelWindows:
@@ -30,13 +32,13 @@ class ModelWindows:
     async def of(self, model: str) -> ModelWindow:
         """What is known of this model."""
         async with guarded():
-            found: list[Any] = await self._redis.hmget(_key(model), ["tokens", "ratio"])
-        return ModelWindow(_int(found[0]), _float(found[1]))
+            found: list[Any] = await self._redis.hmget(_key(model), ["tokens", "ratio", "usual"])
+        return ModelWindow(_int(found[0]), _float(found[1]), _float(found[2]))
 
     async def learn(self, model: str, window: ModelWindow) -> None:
         """Record what is not None, for a day."""
-        values = {"tokens": window.tokens, "ratio": None if window.ratio is None else round(window.ratio, 3)}
-        known: dict[Any, Any] = {name: str(value) for name, value in values.items() if value is not None}
+        values = {"tokens": window.tokens, "ratio": window.ratio, "usual": window.usual}
+        known: dict[Any, Any] = {name: str(round(value, 3)) for name, value in values.items() if value is not None}
         if not known:
             return
         async with guarded(), self._redis.pipeline(transaction=False) as pipe:

@@ -10,8 +10,8 @@ from functools import partial
 from itertools import takewhile
 
 from core import metrics
-from core.domain.chat import Beat, Finish
-from core.domain.conversation import Author, Exchange
+from core.domain.chat import Beat, Catalog, Finish
+from core.domain.conversation import NO_SUMMARY, Author, Exchange, Place, Summary
 from core.domain.errors import ContextTooLong, Gone, ModelError, NebulaBotError, PlatformError
 from core.domain.options import Streaming, Switch
 from core.domain.ports import NO_STATUS, ChatModel, QuestionStatus, Status, Surface
@@ -19,6 +19,7 @@ from core.domain.question import Continue, Regenerate
 from core.domain.turn_id import TurnId
 from core.prompt.dialogue import recall
 from core.prompt.own_name import OwnName
+from core.prompt.variables import DIRECT, filled, has_channel
 from core.ratelimit.limiter import RateLimiter
 from core.reply.latest import Latest
 from core.reply.layout import ReplyStyle
@@ -28,7 +29,9 @@ from core.settings.parameters import ChannelSettings
 from core.settings.routing import thread_of
 from core.store.turns import Turn
 from core.store.windows import ModelWindows
+from core.summaries.writer import Outgrown, SummaryWriter
 from core.text import one_line
+from core.turns.background import Background
 from core.turns.fitting import Asked, Sizes
 from core.turns.reading import RoomReader
 
@@ -44,13 +47,14 @@ class TurnResult:
     """Result of a turn: the exchange to remember, if any, and the messages in which the question can be asked again.
 
     `stopped`: somebody ended the answer. `tokens`: its cost, estimated from the text alone where the server did not
-    say.
+    say. `outgrown`: what to do about the dialogue's summary once it is committed.
     """
 
     exchange: Exchange | None
     messages: tuple[str, ...] = ()
     stopped: bool = False
     tokens: int = 0
+    outgrown: Outgrown | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +78,21 @@ class Assistant:
         pages: int = 10,
         characters: int = 1_000_000,
         windows: ModelWindows | None = None,
+        summaries: SummaryWriter | None = None,
+        background: Background | None = None,
     ) -> None:
         """`rooms`: reads what was said around a question. `context`: the model's window in tokens, where the catalog
         does not say. `pages`: the most messages of a reply; a longer text becomes a file. `characters`: the most of an
-        answer and of a thought; then the model is not read any more. `windows`: what refusals taught about the models,
-        for all processes; None for what this one learns alone."""
+        answer and of a thought; then the model is not read any more. `windows`: what was learnt about the models, for
+        all processes; None for what this one learns alone. `summaries`: of what no longer fits. `background`: for what
+        goes beside the turns."""
         self._model = model
         self._limiter = limiter
         self._rooms = rooms
         self._max_pages = pages
         self._max_characters = characters
-        self._sizes = Sizes(windows, context)
+        self._sizes = Sizes(windows, context, background)
+        self._summaries, self._background = summaries, background
         self._running: dict[TurnId, asyncio.Timeout] = {}
 
     def stop(self, turn: TurnId) -> bool:
@@ -124,12 +132,13 @@ class Assistant:
         measured: metrics.MeasuredTurn,
     ) -> TurnResult:
         cell, beat = Latest(Reply()), Beat()
+        command = turn.question.interaction
         style = ReplyStyle(
             reasoning=settings.reasoning,
             buttons=settings.buttons is Switch.ON,
             model=settings.model if settings.footer is Switch.ON else "",
-            pages=self._max_pages,
-            live=settings.streaming is not Streaming.OFF,
+            pages=min(self._max_pages, (command and command.messages) or self._max_pages),
+            live=settings.streaming is not Streaming.OFF and (command is None or command.grows),
             by_status=surface.by_status,
             append_only=surface.append_only,
             again=not turn.question.private,
@@ -155,7 +164,7 @@ class Assistant:
         try:
             async with asyncio.TaskGroup() as group:
                 status_task = group.create_task(_show_status(surface, publisher.visible))
-                group.create_task(self._write(turn, settings, cell, beat, refusal, surface.own_name))
+                writing = group.create_task(self._write(turn, settings, cell, beat, refusal, surface.own_name))
                 await publisher.publish()
                 status_task.cancel()
             measured.end = "refused" if refusal else cell.value.phase.value
@@ -166,6 +175,7 @@ class Assistant:
             measured.end = "lost"
         with suppress(PlatformError):
             await surface.status(NO_STATUS)
+        outgrown = None if writing.cancelled() else writing.result()
         reply, messages = cell.value, tuple(publisher.messages)
         asked_for_again = messages if not gone and reply.asked is not None and not turn.question.private else ()
         stopped, tokens = reply.phase is Phase.STOPPED, self._cost(reply, settings.model)
@@ -179,11 +189,16 @@ class Assistant:
             answer=reply.text,
             messages=(*filter(None, (each.message for each in (question, *turn.also))), *messages),
             at=question.at,
-            model=reply.model or settings.model,
+            model=reply.model or reply.chosen or settings.model,
             others=question.others,
             thread=thread_of(question, settings),
         )
-        return TurnResult(exchange, asked_for_again, stopped, tokens)
+        return TurnResult(exchange, asked_for_again, stopped, tokens, outgrown)
+
+    def committed(self, result: TurnResult) -> None:
+        """The exchange of a turn is in the history now: beside the turns, its dialogue's summary may be written."""
+        if result.exchange and result.outgrown and self._summaries and self._background:
+            self._background.start(self._summaries.write(result.outgrown))
 
     def _cost(self, reply: Reply, model: str) -> int:
         if reply.usage:
@@ -199,20 +214,21 @@ class Assistant:
         beat: Beat,
         refusal: Refusal | None,
         name: str,
-    ) -> None:
+    ) -> Outgrown | None:
         """Read the model's stream as fast as it comes; every piece replaces the newest reply in the cell.
 
-        `name`: of the bot, as people see it.
+        `name`: of the bot, as people see it. Returns what to do about the summary.
         """
+        outgrown = None
         if refusal:
             asked = time.monotonic() if refusal.again else None
             cell.close(cell.value.to(Phase.FAILED if refusal.again else Phase.DONE, refusal.sentence, asked=asked))
-            return
+            return None
         cell.set(cell.value.to(Phase.THINKING, asked=time.monotonic()))
         try:
             async with asyncio.timeout(None) as scope:
                 self._running[turn.question.id] = scope
-                await self._stream(turn, settings, cell, beat, name)
+                outgrown = await self._stream(turn, settings, cell, beat, name)
             cell.close(cell.value.to(Phase.DONE, ended=time.monotonic()))
         except TimeoutError:  # our own scope, ended by stop(): the model's timeouts are ModelErrors
             cell.close(cell.value.to(Phase.STOPPED, ended=time.monotonic()))
@@ -226,19 +242,30 @@ class Assistant:
         finally:
             self._running.pop(turn.question.id, None)
             _measure(cell.value, turn.question.place.platform)
+        return outgrown
 
-    async def _stream(self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat, name: str) -> None:
+    async def _stream(
+        self, turn: Turn, settings: ChannelSettings, cell: Latest[Reply], beat: Beat, name: str
+    ) -> Outgrown | None:
         before = _history_before(turn)
-        around, catalog = await asyncio.gather(
-            self._rooms.around(turn, settings, _history_read(turn, before)), self._model.catalog()
-        )
         recalled = recall(before, turn.question, settings)
-        asked = Asked(settings, recalled.dialogue, turn.question, recalled.background, around)
+        around, catalog, stored, channel = await asyncio.gather(
+            self._rooms.around(turn, settings, _history_read(turn, before)),
+            self._model.catalog(),
+            self._stored(turn, recalled.name),
+            self._channel(turn.question.place, settings.prompt),
+        )
+        prompt = filled(settings.prompt, now=time.time(), timezone=settings.timezone, channel=channel, bot=name)
+        settings = replace(settings, prompt=prompt)
+        asked = Asked.of(settings, turn.question, recalled, around, stored, turn.history[len(before) :])
         fitting = await self._sizes.fitting(asked, catalog)
         own_name = None if turn.question.place.direct else OwnName(name)
+        doubt = catalog.doubt(settings.model) if turn.question.model else ""
+        chosen = _chosen(settings, catalog)
         while True:
             begun = False
-            cell.set(replace(cell.value, note=fitting.note))
+            note = "\n".join(filter(None, (doubt, fitting.note)))
+            cell.set(replace(cell.value, note=note, chosen=chosen))
             try:
                 async with self._model.stream(fitting.request, beat) as deltas:
                     async for delta in deltas:
@@ -255,6 +282,29 @@ class Assistant:
                     raise
         if not cell.value.model:
             await fitting.answered(cell.value.usage)
+        # The summary is everybody's: the usual model writes it, and what fits into its window decides when.
+        if self._summaries is None or chosen:
+            return None
+        return fitting.outgrown(turn.conversation, recalled.name, partial(self._summaries.crowds, turn.history))
+
+    async def _stored(self, turn: Turn, dialogue: str) -> Summary:
+        """What Redis has of the summary; where nothing is remembered, there is none."""
+        if not (self._summaries and turn.history):
+            return NO_SUMMARY
+        return await self._summaries.of(turn.conversation, dialogue)
+
+    async def _channel(self, place: Place, prompt: str) -> str:
+        """The name of the channel for the prompt, if that wants to know it."""
+        if place.direct or not has_channel(prompt):
+            return DIRECT
+        return await self._rooms.channel_name(place)
+
+
+def _chosen(settings: ChannelSettings, catalog: Catalog) -> str:
+    """The model that is asked, as the API names it; "" if it is the usual one here."""
+    names = (settings.model, settings.usual_model or settings.model)
+    asked, usual = (info.name if (info := catalog.find(each)) else each for each in names)
+    return asked if asked != usual else ""
 
 
 def _measure(reply: Reply, platform: str) -> None:

@@ -1,51 +1,81 @@
 """Makes the requests for one question, each smaller than the one refused before, and remembers what refusals teach."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from cachetools import TTLCache
 
 from core.domain.chat import Catalog, ChatRequest, Usage
-from core.domain.conversation import Exchange
+from core.domain.conversation import NO_SUMMARY, Conversation, Exchange, Summary
 from core.domain.errors import ContextTooLong, StoreError
+from core.domain.options import OldHistory
 from core.domain.question import Question
 from core.domain.surroundings import NOTHING_SAID, Surroundings
-from core.prompt.build import build, rules_for
+from core.prompt.build import Built, build, cost
+from core.prompt.dialogue import Recalled
 from core.prompt.quoting import Quotation, asks_for_summary, quote, small_print
+from core.prompt.summary import small_print as of_summary
 from core.prompt.tokens import TokenEstimator
 from core.settings.parameters import ChannelSettings
-from core.store.windows import ModelWindow, ModelWindows
+from core.store.windows import KEEP_SECONDS, ModelWindow, ModelWindows
+from core.summaries.stored import News
+from core.summaries.writer import Outgrown
+from core.turns.background import Background
 
 log = logging.getLogger(__name__)
 
 REFUSALS = 3  # after so many, the question is asked without any history
 _LEAST_WINDOW = 256  # tokens; a smaller number in a refusal was something else
 _KNOWN_SECONDS = 30.0  # how long to rely on what Redis said
+# What answers taught is told to other processes when it differs by this share from what they know, and now and then.
+_NEWS, _NEWS_SECONDS = 0.1, KEEP_SECONDS / 2
 _MAX_MODELS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What to ask: the newest of the history and of what was said around the question goes along, as much as fits, and
-    behind it what was said elsewhere."""
+    behind it what was said elsewhere. `stored`: what Redis has of the dialogue's summary. `summary`: the same, if it
+    may be used; the history is then without what it covers."""
 
     settings: ChannelSettings
     history: Sequence[Exchange]
     question: Question
     background: Sequence[Exchange] = ()
     around: Surroundings = NOTHING_SAID
+    summary: Summary = NO_SUMMARY
+    stored: Summary = NO_SUMMARY
+
+    @classmethod
+    def of(
+        cls,
+        settings: ChannelSettings,
+        question: Question,
+        recalled: Recalled,
+        around: Surroundings,
+        stored: Summary,
+        later: Sequence[Exchange],
+    ) -> "Asked":
+        """`later`: exchanges of the conversation that this question must not see; a summary that tells of one can't be
+        used."""
+        wanted = settings.history is OldHistory.SUMMARY and stored.text
+        summary = stored if wanted and not any(map(stored.covers, later)) else NO_SUMMARY
+        continues = question.continues.turn if question.continues else None
+        history = tuple(each for each in recalled.dialogue if each.turn == continues or not summary.covers(each))
+        return cls(settings, history, question, recalled.background, around, summary, stored)
 
 
 class Sizes:
-    """What is known of the sizes of requests: the estimates of this process, and what refusals taught any process."""
+    """What is known of the sizes of requests: the estimates of this process, and what all processes learnt."""
 
-    def __init__(self, windows: ModelWindows | None, context: int) -> None:
+    def __init__(self, windows: ModelWindows | None, context: int, background: Background | None = None) -> None:
         """`windows`: None for what this process learns alone. `context`: a model's window in tokens, where the catalog
-        does not say."""
-        self._windows, self._context = windows, context
+        does not say. `background`: tells the other processes what answers teach."""
+        self._windows, self._context, self._background = windows, context, background
         self.estimator = TokenEstimator()
+        self._shared: TTLCache[str, float] = TTLCache(_MAX_MODELS, _NEWS_SECONDS)  # what the others know
         self._known: TTLCache[str, ModelWindow] = TTLCache(_MAX_MODELS, _KNOWN_SECONDS)
 
     async def fitting(self, asked: Asked, catalog: Catalog) -> "Fitting":
@@ -53,6 +83,9 @@ class Sizes:
         info = catalog.find(asked.settings.model)
         model = info.name if info else asked.settings.model
         known = await self._of(model)
+        if known.usual:
+            self.estimator.adopt(model, known.usual)
+            self._shared[model] = known.usual
         if known.ratio:
             self.estimator.expect(model, known.ratio)
         context = (info.context if info else None) or self._context
@@ -60,8 +93,20 @@ class Sizes:
 
     async def learn(self, model: str, tokens: int | None) -> None:
         """Remember a model's window, if one is given, and the ratio of its counts to our guesses."""
-        window = ModelWindow(tokens, self.estimator.ratio(model))
         self._known[model] = ModelWindow(tokens or self._known.get(model, ModelWindow()).tokens)
+        await self._tell(model, ModelWindow(tokens, self.estimator.ratio(model)))
+
+    def answered(self, model: str, texts: list[str], tokens: int) -> None:
+        """An answer's `usage` says how many tokens these messages had. What that teaches reaches the other processes
+        if it is news to them."""
+        self.estimator.learn(model, texts, tokens)
+        ratio, known = self.estimator.learnt(model), self._shared.get(model)
+        if ratio is None or self._background is None or (known and abs(ratio / known - 1) < _NEWS):
+            return
+        self._shared[model] = ratio
+        self._background.start(self._tell(model, ModelWindow(usual=ratio)))
+
+    async def _tell(self, model: str, window: ModelWindow) -> None:
         if self._windows is None:
             return
         try:
@@ -76,13 +121,13 @@ class Sizes:
             except StoreError as error:
                 log.warning("can't read the window of a model: %s", error)
                 known = ModelWindow()
-            # the ratio is taken over once: since then, answers may have taught a smaller one
-            self._known[model] = replace(known, ratio=None)
+            # ratios are taken over once: since then, answers may have taught smaller ones
+            self._known[model] = ModelWindow(known.tokens)
         return known
 
 
 class Fitting:
-    """The requests for one question. `request` is the newest, `quoted` what it quotes of the room."""
+    """The requests for one question. `quoted`: what the newest one quotes of the room."""
 
     def __init__(
         self, sizes: Sizes, asked: Asked, model: str, context: int, window: int | None, max_output: int | None
@@ -93,15 +138,72 @@ class Fitting:
         self._refused: list[ChatRequest] = []
         self._named = False  # the last refusal named the window
         self._background = asked.background
+        self._summary = asked.summary.text
         self._quotes = True  # the room is quoted
         self.quoted = Quotation()
-        self.request = self._build(asked.history)
+        self._built = self._build(asked.history)
+
+    @property
+    def request(self) -> ChatRequest:
+        """The newest request."""
+        return self._built.request
 
     @property
     def note(self) -> str:
-        """Small print: what was read of the room."""
+        """Small print: what was read of the room, and what became of the oldest questions."""
         asked = self._asked
-        return small_print(self.quoted, asked.question, asked.settings.context, asked.around.gaps)
+        read = small_print(self.quoted, asked.question, asked.settings.context, asked.around.gaps)
+        return " ".join(filter(None, (read, self._news)))
+
+    @property
+    def _news(self) -> str:
+        """What became of the oldest questions, unless people know."""
+        stored = self._asked.stored
+        if self._built.summarised:
+            return "" if stored.known else of_summary(stored.count, 0)
+        if stored.text and self._wants_summary:  # it tells of what this question must not see
+            return ""
+        return "" if stored.known and not stored.text else of_summary(0, self._left_out)
+
+    def outgrown(
+        self,
+        conversation: Conversation,
+        dialogue: str,
+        crowds: Callable[[Sequence[Exchange]], bool],
+    ) -> Outgrown | None:
+        """What to do about the summary once this request is answered; None if there is nothing. `crowds`: whether these
+        exchanges crowd the history."""
+        asked, left_out = self._asked, self._left_out if self._wants_summary else 0
+        crowded = self._wants_summary and crowds(asked.history)
+        said = News.LEFT_OUT if self._wants_summary else News.DROPPED
+        if self._built.summarised:
+            said = News.SUMMARISED
+        if not (self._news or left_out or crowded):
+            return None
+        count = partial(self._sizes.estimator.count, self.model)
+        return Outgrown(
+            conversation=conversation,
+            dialogue=dialogue,
+            said=said if self._news else None,
+            left_out=left_out,
+            room=self._built.room,
+            model=self.model,
+            window=self._limit,
+            max_output=self._max_output,
+            count=count,
+            cost=partial(cost, count=count, room=not asked.question.place.direct),
+            keep=asked.settings.keep,
+            crowded=crowded,
+        )
+
+    @property
+    def _wants_summary(self) -> bool:
+        return self._asked.settings.history is OldHistory.SUMMARY
+
+    @property
+    def _left_out(self) -> int:
+        """How many of the oldest exchanges are neither in the request nor in the summary."""
+        return len(self._asked.history) - _exchanges(self.request)
 
     async def shrink(self, error: ContextTooLong) -> bool:
         """Make the request smaller after this refusal. False if the question alone was refused."""
@@ -117,17 +219,22 @@ class Fitting:
             self._window = error.window
         if error.prompt or self._named:
             await self._sizes.learn(self.model, self._window if self._named else None)
-        # after a refusal, the background is left out before anything of the dialogue
-        told = refused.messages[0].content != rules_for(self._asked.settings, self._asked.question)
+        # after a refusal, the background is left out before anything of the dialogue, and the summary after all of it
+        told, summarised = self._built.elsewhere, self._built.summarised
         self._background = ()
+        if len(self._refused) >= REFUSALS:
+            self._summary = ""
         kept = _exchanges(refused)
         if not (kept or told):
+            self._summary = ""
             quoted = self.quoted.text
-            self._quotes = len(self._refused) < REFUSALS
-            self.request = self._build(())
+            self._quotes = summarised or len(self._refused) < REFUSALS
+            self._built = self._build(())
+            if summarised:
+                return True
             if quoted and len(self.quoted.text) >= len(quoted):
                 self._quotes = False
-                self.request = self._build(())
+                self._built = self._build(())
             if quoted:
                 return True
             less = (self.request.max_tokens or 0) < (refused.max_tokens or 0)
@@ -139,7 +246,7 @@ class Fitting:
         elif not error.prompt and not (self._named and len(self._refused) == 1):
             half = sum(estimator.count(self.model, text) for text in texts) // 2
             history = self._newest(history, half)
-        self.request = self._build(history)
+        self._built = self._build(history)
         log.warning(
             "%s refuses %d messages as too long: %s; asking with %d",
             *(self.model, len(refused.messages), error, len(self.request.messages)),
@@ -151,7 +258,7 @@ class Fitting:
         estimator = self._sizes.estimator
         texts = [message.content for message in self.request.messages]
         if usage and usage.prompt:
-            (estimator.refused if self._refused else estimator.learn)(self.model, texts, usage.prompt)
+            (estimator.refused if self._refused else self._sizes.answered)(self.model, texts, usage.prompt)
         if self._refused and not self._named:
             # no number was named: from now on, nothing as large as what was refused, unless the estimate explains it
             refused = self._refused[-1]
@@ -186,7 +293,7 @@ class Fitting:
         beside = int(0.44 * self._limit) - count(asked.settings.prompt) - count(asked.question.text)
         return quote(asked.around, min(share, beside), count)
 
-    def _build(self, history: Sequence[Exchange]) -> ChatRequest:
+    def _build(self, history: Sequence[Exchange]) -> Built:
         self.quoted = self._quote()
         return build(
             self._asked.settings,
@@ -197,6 +304,7 @@ class Fitting:
             context=self._context,
             window=self._window,
             quoted=self.quoted.text,
+            summary=self._summary,
             max_output=self._max_output,
             estimator=self._sizes.estimator,
         )

@@ -46,7 +46,7 @@ class Inbox:
         Takes two round trips, the settings of the place and the accepting step, and one more where quotas limit
         people's use, or where somebody muted the bot: a mention ends that. Raises StoreError.
         """
-        settings = await self._settings.of(question.place)
+        settings = await self._settings.of(question.place, question.asker)
         if sentence := await self._admission.refusal(question):
             if await self._turns.once(step_of(question.id, Step.REFUSED)):
                 self._background.start(send_ephemeral(self._surface(question, settings), sentence))

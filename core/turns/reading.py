@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from cachetools import TTLCache
 
-from core.domain.conversation import Exchange
+from core.domain.conversation import Exchange, Place
 from core.domain.errors import Forbidden, Gone, PlatformError
 from core.domain.options import Context
 from core.domain.question import Question, Reads
-from core.domain.surroundings import NOTHING_SAID, Gap, Reach, Said, Surroundings
+from core.domain.surroundings import CHOSEN_CHARACTERS, NOTHING_SAID, Gap, Reach, Said, Surroundings
 from core.prompt.quoting import asks_for_summary, context_of
 from core.settings.parameters import ChannelSettings
 from core.store.turns import Turn
@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 # How long a question may wait for what was said around it, names included.
 READ_SECONDS = 5.0
 SUMMARY_MESSAGES = 200
-CHOSEN_CHARACTERS = 12_000  # of a message that somebody chose from a menu
 # What cannot be read for long is said once in a place; then not for so many seconds.
 _LASTING = frozenset({Gap.PERMISSION, Gap.INTENT})
 _TOLD_SECONDS, _MAX_TOLD = 86_400.0, 10_000
@@ -55,16 +54,28 @@ class RoomReader:
         known = _known(turn)
         messages = [each for each in found.messages if each.id not in known and each.text.strip()]
         read = {each.id for each in (*messages, *found.referred)}
-        chosen = (each for each in question.about if each.id not in read)
+        chosen = {each.id for each in question.about}
+        unread = [each for each in question.about if each.id not in read]
+        referred = [each for each in (*unread, *found.referred) if each.text.strip()]
         gaps = found.gaps | ({Gap.MORE} if len(messages) > reach.messages else frozenset())
+        if not all(each.text for each in unread):
+            gaps |= {Gap.CHOSEN}
         return Surroundings(
-            tuple(_cut(messages[-reach.messages :], reach.characters)),
-            (
-                *_cut(chosen, CHOSEN_CHARACTERS),
-                *_cut((each for each in found.referred if each.text.strip()), reach.characters),
-            ),
-            self._untold(question.place.name, question.message or question.id, gaps),
+            tuple(_cut(each, reach.characters) for each in messages[-reach.messages :]),
+            tuple(_cut(each, CHOSEN_CHARACTERS if each.id in chosen else reach.characters) for each in referred),
+            self._untold(question, gaps),
         )
+
+    async def channel_name(self, place: Place) -> str:
+        """The name of this channel, "" if it is not known in time; never raises."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._surfaces.channel_name(place)
+        except (TimeoutError, PlatformError) as error:
+            log.info("can't look up the name of a channel: %s: %s", type(error).__name__, error)
+        except Exception:
+            log.exception("looking up the name of a channel failed")
+        return ""
 
     async def _read(self, turn: Turn, reach: Reach) -> Surroundings:
         """What can be read in time; never raises."""
@@ -82,16 +93,19 @@ class RoomReader:
             gap = Gap.TIME
         return Surroundings(gaps=frozenset({gap}))
 
-    def _untold(self, place: str, question: str, gaps: frozenset[Gap]) -> frozenset[Gap]:
-        """These gaps, without those that were said here at an earlier question."""
-        if gaps & _LASTING and self._told.setdefault(place, question) != question:
+    def _untold(self, question: Question, gaps: frozenset[Gap]) -> frozenset[Gap]:
+        """These gaps, without those that were said here at an earlier question. Who asks to have something read, by a
+        menu, is always told why it was not."""
+        if question.about or question.reads is not Reads.USUAL:
+            return gaps
+        name = question.message or question.id
+        if gaps & _LASTING and self._told.setdefault(question.place.name, name) != name:
             return gaps - _LASTING
         return gaps
 
 
-def _cut(messages: Iterable[Said], characters: int) -> Iterable[Said]:
-    for each in messages:
-        yield replace(each, text=each.text[: characters - 1] + "…") if len(each.text) > characters else each
+def _cut(said: Said, characters: int) -> Said:
+    return replace(said, text=said.text[: characters - 1] + "…") if len(said.text) > characters else said
 
 
 def _newest(turn: Turn) -> Question:

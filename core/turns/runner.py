@@ -202,7 +202,7 @@ class TurnRunner:
     async def _run_turn(self, turn: Turn, settings: ChannelSettings | None) -> Turn | None:
         """Run one turn under its lease up to its commit, and return the next turn. Raises Stale and StoreError."""
         question = turn.question
-        settings = settings or await self._settings.of(question.place)
+        settings = (settings or await self._settings.of(question.place, question.asker)).with_model(question.model)
         surface = self._accepted.begun(question) or self._surfaces.reply(
             question, settings, adopted=question.id not in self._accepted
         )
@@ -211,10 +211,11 @@ class TurnRunner:
         try:
             async with asyncio.TaskGroup() as group:
                 holding = group.create_task(lease.hold())
-                turn = await self._merge_waiting(turn, settings)
+                turn, settings = await self._merge_waiting(turn, settings)
                 result = await self._answer(turn, settings, surface, lease)
                 try:
                     following = await self._commit(turn, result)
+                    self._assistant.committed(result)
                 except QuestionDeleted:  # after the last renewal of the lease
                     await retract(surface, lease.progress.messages)
                     following = await self._commit(turn, TurnResult(None))
@@ -280,17 +281,26 @@ class TurnRunner:
             return TurnResult(None)
         return result
 
-    async def _merge_waiting(self, turn: Turn, settings: ChannelSettings) -> Turn:
-        """The turn together with the questions behind it that it answers as well."""
+    async def _merge_waiting(self, turn: Turn, settings: ChannelSettings) -> tuple[Turn, ChannelSettings]:
+        """The turn together with the questions behind it that it answers as well: those for the same model. Where they
+        are other people's, nobody's own defaults count."""
         head = turn.question
         if settings.overlap is Overlap.QUEUE or not head.is_plain:
-            return turn
+            return turn, settings
         line = await self._turns.line(turn.lane)
-        behind = tuple(takewhile(lambda each: each[0].is_plain and each[0].place == head.place, line[1:]))
+        behind = tuple(takewhile(lambda each: _goes_with(each[0], head), line[1:]))
         also = tuple(question for question, _ in behind)
         for each in also:
             self._accepted.discard(each.id)
             if surface := self._accepted.begun(each):
                 self._background.start(show_status(surface, NO_STATUS))
         entries = tuple(entry for _, entry in behind)
-        return replace(turn, question=together(head, also), also=also, entries=entries)
+        whole = together(head, also)
+        if whole.asker != head.asker:
+            settings = (await self._settings.of(head.place)).with_model(head.model)
+        return replace(turn, question=whole, also=also, entries=entries), settings
+
+
+def _goes_with(question: Question, head: Question) -> bool:
+    """Whether a question can be answered together with the one before it."""
+    return question.is_plain and question.place == head.place and question.model == head.model

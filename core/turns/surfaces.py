@@ -4,7 +4,7 @@ was said around the question."""
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from core.domain.conversation import Address
+from core.domain.conversation import Address, Place
 from core.domain.ports import Platform, Surface
 from core.domain.question import Question
 from core.domain.surroundings import Reach, Surroundings
@@ -38,6 +38,10 @@ class Surfaces:
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
         """What was said around this question. Raises PlatformError."""
         return await self._platforms[question.place.platform].surroundings(question, reach)
+
+    async def channel_name(self, place: Place) -> str:
+        """The name of this channel, "" if it is not known. Raises PlatformError."""
+        return await self._platforms[place.platform].channel_name(place)
 
     def _open(self, address: Address) -> Surface:
         return self._platforms[address.place.platform].open(address)

@@ -12,6 +12,7 @@ from tests.bench import (
     chunks,
     cpu,
     durability,
+    files,
     growth,
     history,
     latency,
@@ -43,6 +44,7 @@ BENCH_CASES: dict[str, Callable[[], Awaitable[Table | None]]] = {
     "memory": memory.measure,
     "stalls": stalls.measure,
     "stranger": stranger.measure,
+    "files": files.measure,
     "transports": _transports,
 }
 ALL_CASES_SECONDS = 340.0  # seconds for all cases

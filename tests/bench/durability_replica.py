@@ -66,6 +66,9 @@ class _Rooms:
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
         return Surroundings()
 
+    async def channel_name(self, place: Place) -> str:
+        return ""
+
     def open(self, address: Address) -> Surface:
         number, pace = int(address.message), RateLimit(f"bench/{address.place.channel}", 1000, 1.0, spread=False)
 

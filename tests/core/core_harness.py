@@ -29,6 +29,7 @@ from core.store.mailbox import Retention
 from core.store.redis.spaces import Spaces
 from core.store.settings import SettingsStore
 from core.store.turns import Turns
+from core.summaries.writer import BACKOFF_SECONDS
 from core.turns.assistant import Assistant
 from core.turns.inbox import Inbox
 from core.turns.runner import TurnRunner
@@ -58,6 +59,7 @@ class Rooms:
     defaults: PlatformDefaults = PlatformDefaults(Memory.CHANNEL, Placement.CHANNEL)  # noqa: RUF009 - frozen
     rooms: dict[str, MemorySurface] = field(default_factory=lambda: _Named())
     said: Surroundings = NOTHING_SAID
+    channel: str = "general"
     trouble: Exception | None = None  # instead of what was said
     reaches: list[Reach] = field(default_factory=list)
 
@@ -69,6 +71,11 @@ class Rooms:
         if self.trouble:
             raise self.trouble
         return self.said
+
+    async def channel_name(self, place: Place) -> str:
+        if self.trouble:
+            raise self.trouble
+        return self.channel
 
 
 @dataclass
@@ -151,13 +158,14 @@ async def process(
     lease: float = 20,
     reading: float = HANG_SECONDS,
     bot_id: str = "",
+    backoff: tuple[float, ...] = BACKOFF_SECONDS,
     **environment: Any,
 ) -> AsyncIterator[Process]:
     """Run a process of the bot; several may share Redis and rooms.
 
     `drain`: seconds that running replies get at shutdown. `handover`: seconds to watch afterwards whether another
     process takes over those handed back. `reading`: seconds that a question waits for what was said around it.
-    `bot_id`: which of several bots it is.
+    `bot_id`: which of several bots it is. `backoff`: how long nobody tries again to write a summary, after failures.
     """
     config = Config(nebula_context_tokens=8192, **environment)
     rooms = rooms or Rooms()
@@ -179,7 +187,9 @@ async def process(
         if bot_id:
             await spaces.settle(redis, rooms.name, f"{rooms.name}/W1", bot_id)
         model = wrapped(config, nebula, account, Breakers())
-        bot = assemble(values, redis, model, [rooms], handover=handover, reading=reading, spaces=spaces)
+        bot = assemble(
+            values, redis, model, [rooms], handover=handover, reading=reading, spaces=spaces, backoff=backoff
+        )
         await stack.enter_async_context(bot.runner.open())
         turns = Turns(redis, Retention(lease=lease), encryption=config.encryption, spaces=spaces)
         settings = SettingsStore(redis, config.defaults, {rooms.name: rooms.defaults}, spaces)

@@ -40,6 +40,7 @@ class Clinic:
     def __post_init__(self) -> None:
         self.general = self.slack.add_channel("general", self.slack.add_user("ann"))
         self.guild = self.discord.add_guild("Guild")
+        self.discord.user_install = False
         self.room = self.discord.add_channel(self.guild, "general")
         self.settings = {
             "NEBULA_API_KEY": KEY,
@@ -127,6 +128,7 @@ async def test_a_good_set_up_is_well(clinic: Clinic) -> None:
         ({"DISCORD_TOKEN": "wrong"}, "Discord", "refuses DISCORD_TOKEN", "Reset Token"),
         ({"DISCORD_API_URL": "http://127.0.0.1:1/api/v10"}, "Discord", "can't be reached", "DISCORD_API_URL"),
         ({"DISCORD_GATEWAY_URL": "ws://127.0.0.1:1/"}, "Discord", "the gateway does not answer", "DISCORD_GATEWAY_URL"),
+        ({"DISCORD_USER_INSTALL": "on"}, "Discord", "DISCORD_USER_INSTALL is on, but", "User Install on"),
         ({"ACCESS_ALLOW": None}, "Discord", "anybody may add this bot", "ACCESS_ALLOW"),
     ],
 )

@@ -221,6 +221,24 @@ async def test_sandbox_shows_and_presses_buttons_in_a_pipe(tmp_path: Path) -> No
     assert "Nebula (only you see this): Thank you, noted." in lines
 
 
+async def test_sandbox_has_the_menus_of_slack(tmp_path: Path) -> None:
+    """They concern the newest message; the private answer can be shared."""
+    script = (
+        "/Ask Nebula",
+        "the deploy failed",
+        "/Ask Nebula",
+        "why?",
+        ":press share",
+        "/Summarise thread",
+    )
+    status, out, err = await run(tmp_path, "sandbox", said="\n".join(script) + "\n")
+    assert (status, err) == (0, "")
+    assert "slack refuses: there is no message here yet" in out
+    assert "nebula (only you see this): ann: why?" in out
+    assert "nebula: **ann** shares an answer to: why?" in out
+    assert "nebula (only you see this): ann: Summarise this thread" in out
+
+
 async def test_sandbox_takes_discord_options_by_name(tmp_path: Path) -> None:
     """Options with fixed values come first, by name; the rest is the text. A private answer has no button."""
     script = (

@@ -8,7 +8,8 @@ from core.domain.chat import ChatMessage
 MAX_QUOTED_CHARACTERS = 400  # of a question or prompt
 
 # (model_name, model_alias, model_type, context_length, max_completion_tokens); None for unknown sizes
-MODELS: tuple[tuple[str, str, str, int | None, int | None], ...] = (
+FakeModel = tuple[str, str, str, int | None, int | None]
+MODELS: tuple[FakeModel, ...] = (
     ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "DeepSeek-R1-Distill-Llama-70B", "Text", 32768, 10000),
     ("deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", "DeepSeek-R1-Distill-Qwen-32B", "Text", 32768, 10000),
     ("meta-llama/Llama-3.3-70B-Instruct", "Llama3.3-70B", "Text", 131072, None),

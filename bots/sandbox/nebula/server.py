@@ -12,7 +12,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from bots.sandbox.hold import Hold
-from bots.sandbox.nebula.fake_model import MODELS, fake_answer, fake_thought, tokens
+from bots.sandbox.nebula.fake_model import MODELS, FakeModel, fake_answer, fake_thought, tokens
 from bots.sandbox.nebula.faults import ModelAnswer, NebulaFault, Received, Thought
 from bots.sandbox.nebula.writer import Between, Cut, Writer, deltas
 from core.domain.chat import ChatMessage
@@ -39,12 +39,15 @@ class NebulaServer:
         requests_per_minute: int | None = None,
         minute: float = 60.0,
         port: int = 0,
+        models: Sequence[FakeModel] = MODELS,
     ) -> None:
         """`answer`: returns the model's answer to these messages. `keys`: the valid keys, None for any. `pace`: tokens
         per second, 0 for as fast as possible. `first_token`: seconds until the first token. `requests_per_minute`: for
-        all keys together, None for no limit. `minute`: its length in seconds."""
-        self._say, self._keys, self._rpm, self._port = answer, keys, requests_per_minute, port
+        all keys together, None for no limit. `minute`: its length in seconds. `models`: the catalog."""
+        self._keys, self._rpm, self._port = keys, requests_per_minute, port
+        self.say = answer  # may be replaced at any time
         self._minute = minute
+        self.models = models  # may be replaced at any time
         self.pace, self.first_token = pace, first_token
         self.between: Between | None = None  # for requests from now on
         self._received: list[Received] = []
@@ -55,6 +58,7 @@ class NebulaServer:
         self.base_url = self.platform_url = ""
         self.catalog_requests = 0
         self.refuse_catalog = False  # both lists of models return 503
+        self.whole: Hold | None = None  # holds answers that are not streamed
         # refuses requests in its own words: returns a response, or None to answer
         self.refuse: Callable[[Received], web.Response | None] = lambda received: None
         self._connections: set[object] = set()
@@ -154,6 +158,8 @@ class NebulaServer:
         prompt = sum(len(tokens(message.content)) for message in received.messages)
         usage = {"prompt_tokens": prompt, "completion_tokens": len(said), "total_tokens": prompt + len(said)}
         if not received.stream:
+            if self.whole:
+                await self.whole.wait()
             return _whole(said, finish, usage, received.model, number)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
@@ -175,7 +181,7 @@ class NebulaServer:
         if self._scripted:
             return self._scripted.popleft()
         thinks = "r1" in received.model.lower()
-        return ModelAnswer(self._say(received.messages), fake_thought(received.messages) if thinks else "")
+        return ModelAnswer(self.say(received.messages), fake_thought(received.messages) if thinks else "")
 
     def _due(self) -> NebulaFault:
         if not self._switched:
@@ -224,7 +230,7 @@ class NebulaServer:
             return own
         if not received.messages:
             return _error(400, "Missing required parameter: 'messages'.", "invalid_request_error", "messages")
-        model = next((item for item in MODELS if item[0] == received.model), None)
+        model = next((item for item in self.models if item[0] == received.model), None)
         if model is None:
             return _error(400, f"Invalid model name passed in model={received.model}", "invalid_request_error")
         for name, least, most in (("max_tokens", 1, 1e9), ("temperature", 0, 2), ("top_p", 1e-9, 1)):
@@ -259,13 +265,13 @@ class NebulaServer:
 
     async def _served_models(self, request: web.Request) -> web.Response:
         self.catalog_requests += 1
-        items = [{"id": item[0], "object": "model", "owned_by": "openai"} for item in MODELS if item[2] == "Text"]
+        items = [{"id": item[0], "object": "model", "owned_by": "openai"} for item in self.models if item[2] == "Text"]
         return self._no_list(request) or web.json_response({"data": items, "object": "list"})
 
     async def _catalog(self, request: web.Request) -> web.Response:
         self.catalog_requests += 1
         names = ("model_name", "model_alias", "model_type", "context_length", "max_completion_tokens")
-        items = [dict(zip(names, item, strict=True)) for item in MODELS]
+        items = [dict(zip(names, item, strict=True)) for item in self.models]
         body = {"data": {"models": items}, "message": "Models retrieved successfully", "status": "success"}
         return self._no_list(request) or web.json_response(body)
 

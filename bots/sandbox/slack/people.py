@@ -1,4 +1,5 @@
-"""What people and other bots do in the sandbox's Slack: write, edit, delete, react, use commands, press and submit."""
+"""What people and other bots do in the sandbox's Slack: write, edit, delete, react, use commands and menus, press and
+submit."""
 
 import time
 import uuid
@@ -22,7 +23,7 @@ from bots.sandbox.slack.wire import DOMAIN, view_json
 
 @dataclass(frozen=True, slots=True)
 class InteractionResult:
-    """The app's answer to a command or a press. `problem` says why the app did not acknowledge it in time, or is ""."""
+    """The app's answer to a command, a menu or a press. `problem`: why the app did not acknowledge it in time."""
 
     problem: str
     trigger_id: str
@@ -85,7 +86,7 @@ class SlackPeople:
     def say(
         self, fresh: SlackMessage, text: str, files: Iterable[SlackFile], both: bool, first: bool, dm: bool
     ) -> SlackMessage:
-        """Write a message in a channel or thread, and send it to the app."""
+        """Write a message in a channel or thread, perhaps with blocks, and send it to the app."""
         ws = self._ws
         self.join(fresh.user, fresh.channel)
         stored = tuple(replace(file, id=file.id or ws.new_id("F"), user=fresh.user) for file in files)
@@ -95,7 +96,7 @@ class SlackPeople:
         fresh = replace(fresh, ts=ws.new_ts(), thread_ts=thread, files=stored, subtype=subtype)
         if not fresh.bot:
             fresh = replace(fresh, client_msg_id=fresh.client_msg_id or str(uuid.uuid4()))
-        message = ws.put(ws.compose(fresh, self.typed(text)))
+        message = ws.put(ws.compose(fresh, self.typed(text), fresh.blocks))
         self._events.said(message, both=both, mention_first=first, dm_mention=dm)
         return message
 
@@ -133,16 +134,15 @@ class SlackPeople:
         """Use a slash command. Returns when the app has acknowledged it, or after 3 s."""
         ws = self._ws
         self.join(user, channel)
-        where, who = ws.channels[channel], ws.person(user)
+        who = ws.person(user)
         address = self._responses.new(channel, user)
         trigger = ws.new_trigger(user)
-        names = {"im": "directmessage", "group": "privategroup"}
         payload: Json = {
             "token": "verification-token",
             "team_id": who.team or ws.team,
             "team_domain": DOMAIN,
             "channel_id": channel,
-            "channel_name": names.get(where.kind, where.name),
+            "channel_name": self._channel(channel)["name"],
             "user_id": user,
             "user_name": who.name,
             "command": command,
@@ -168,16 +168,38 @@ class SlackPeople:
         elif "options" in element:
             action |= {"selected_option": next(o for o in element["options"] if o["value"] == value)}
         container = {"type": "message", "message_ts": message.ts, "channel_id": message.channel}
+        container |= {"thread_ts": message.thread_ts} if message.thread_ts else {}
         payload: Json = {
             **self._head("block_actions", user),
             "container": {**container, "is_ephemeral": bool(message.only_for)},
-            "channel": {"id": message.channel, "name": ws.channels[message.channel].name or "directmessage"},
-            "message": self._events.json(message),
+            "channel": self._channel(message.channel),
+            # Slack keeps no ephemeral messages, so it can't send one along
+            **({} if message.only_for else {"message": self._events.json(message)}),
             "state": {"values": {}},
             "response_url": self._responses.url(address),
             "actions": [action],
         }
         return await self._ask("interactive", "block_actions", payload, address)
+
+    async def shortcut(self, user: str, message: SlackMessage, callback_id: str) -> InteractionResult:
+        """Choose one of the app's shortcuts from a message's menu. Slack sends all of the message along, also where the
+        app is no member (reference/interaction-payloads/shortcuts-interaction-payload). Raises ValueError for a message
+        that the person does not see."""
+        ws = self._ws
+        if user not in ws.channels[message.channel].members or message.only_for:
+            raise ValueError(f"{user} has no menu for {message.ts}")
+        # the worst that an app has to expect: its own message is what `replace_original` replaces
+        original = message if message.bot == ws.bot_id else None
+        address = self._responses.new(message.channel, user, original)
+        payload: Json = {
+            **self._head("message_action", user),
+            "callback_id": callback_id,
+            "channel": self._channel(message.channel),
+            "message_ts": message.ts,
+            "message": self._events.json(message),
+            "response_url": self._responses.url(address),
+        }
+        return await self._ask("interactive", "message_action", payload, address)
 
     async def submit(self, user: str, view: View, values: Mapping[str, str]) -> Submission:
         """Fill in a modal and submit it. Raises ValueError if the client would not submit it."""
@@ -222,6 +244,11 @@ class SlackPeople:
             "is_enterprise_install": False,
             "action_ts": f"{time.time():.6f}",
         }
+
+    def _channel(self, channel: str) -> Json:
+        found = self._ws.channels[channel]
+        name = {"im": "directmessage", "group": "privategroup"}.get(found.kind, found.name)
+        return {"id": channel, "name": name}
 
     def _own(self, user: str, channel: str, ts: str) -> SlackMessage:
         old = self._ws.message(channel, ts)

@@ -30,8 +30,12 @@ class ResponseUrl:
 class ResponseUrls:
     """All response_urls that have been issued. `base` is the server's address."""
 
-    def __init__(self, ws: Workspace, chat: Chat) -> None:
+    def __init__(self, ws: Workspace, chat: Chat, *, replaces: bool = True) -> None:
+        """`replaces`: with `replace_original`, the URL of a command or a menu replaces what it showed first. Only for
+        presses the documentation says so; people report that it shows a further message (slackapi/bolt-js#2287,
+        slackapi/bolt-python#1268)."""
         self.base = ""
+        self._replaces = replaces
         self.seconds = 1800.0
         self._ws = ws
         self._chat = chat
@@ -95,7 +99,8 @@ class ResponseUrls:
         else:
             message = self._chat.whisper(address.channel, address.user, said, thread)
         address.sent.append(message.ts)
-        address.original = address.original or (message.ts, message.only_for)
+        if self._replaces:
+            address.original = address.original or (message.ts, message.only_for)
 
     def messages(self, address: ResponseUrl) -> tuple[SlackMessage, ...]:
         """The messages of the answers as they are now, oldest first."""

@@ -35,9 +35,9 @@ class Crowd:
         kind = "group" if private else "channel"
         return self._ws.add_channel(SlackChannel(self._ws.new_id("C"), name, kind, creator, members))
 
-    def open_dm(self, user: str) -> str:
-        """The direct message between somebody and the bot."""
-        return self._ws.open_im(user)
+    def open_dm(self, user: str, other: str = "") -> str:
+        """The direct message between somebody and the bot, or an `other` person."""
+        return self._ws.open_im(user, other)
 
     def add_group_dm(self, users: Iterable[str]) -> str:
         """Open a group message of these people and the bot."""
@@ -97,12 +97,19 @@ class Crowd:
         return self._people.say(fresh, text, files, as_both, mention_first, dm_mention)
 
     async def bot_says(
-        self, bot: str, channel: str, text: str, thread: str = "", *, attachments: Iterable[Json] = ()
+        self,
+        bot: str,
+        channel: str,
+        text: str,
+        thread: str = "",
+        *,
+        attachments: Iterable[Json] = (),
+        blocks: Iterable[Json] = (),
     ) -> SlackMessage:
         """Another bot (see `add_bot`) writes a message, with bot_id and subtype bot_message."""
         bot_id = self._ws.person(bot).bot_id
         fresh = SlackMessage("", channel, bot, bot_id, thread_ts=thread, subtype="bot_message")
-        fresh = replace(fresh, attachments=tuple(attachments))
+        fresh = replace(fresh, attachments=tuple(attachments), blocks=tuple(blocks))
         return self._people.say(fresh, text, (), True, True, False)
 
     async def edit(self, user: str, channel: str, ts: str, text: str) -> SlackMessage:
@@ -136,6 +143,10 @@ class Crowd:
     async def press(self, user: str, message: SlackMessage, action_id: str, value: str = "") -> InteractionResult:
         """Somebody uses a button, or chooses the option with this value."""
         return await self._people.press(user, message, action_id, value)
+
+    async def shortcut(self, user: str, message: SlackMessage, callback_id: str) -> InteractionResult:
+        """Somebody chooses one of the app's shortcuts from the menu of a message."""
+        return await self._people.shortcut(user, message, callback_id)
 
     async def submit(self, user: str, view: View, values: Mapping[str, str]) -> Submission:
         """Somebody fills in a modal (values by action_id) and submits it."""

@@ -35,7 +35,7 @@ class SlackServer(Crowd):
     `limits`: rate limits per method (limits.NO_SLACK_LIMITS for none); `scopes`: the app's scopes, None for all;
     `subscriptions`: the events it subscribes to; `ack_timeout`, `retry_delays`, the lifetimes of streams, of
     trigger_ids and of response_urls in seconds; `stream_cap` in UTF-8 bytes; `unknown_blocks`: types of blocks that
-    this Slack refuses.
+    this Slack refuses; `replaces`: see ResponseUrls.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class SlackServer(Crowd):
         trigger_seconds: float = 3.0,
         response_seconds: float = 1800.0,
         unknown_blocks: frozenset[str] = frozenset(),
+        replaces: bool = True,
     ) -> None:
         self.bot_token = "xoxb-sandbox-bot"
         self.app_token = "xapp-sandbox-app"
@@ -69,7 +70,7 @@ class SlackServer(Crowd):
         info = Info(ws, self._events)
         self._files = Files(ws, self._events)
         views = Views(ws)
-        self._responses = ResponseUrls(ws, chat)
+        self._responses = ResponseUrls(ws, chat, replaces=replaces)
         self._responses.seconds = response_seconds
         ws.trigger_seconds = trigger_seconds
         methods: dict[str, Method] = {CONNECT: self._connect, **chat.methods, **streams.methods, **info.methods}
@@ -113,9 +114,9 @@ class SlackServer(Crowd):
         found = self._ws.messages[channel].values() if thread is None else self._ws.thread(channel, thread)
         return tuple(found)
 
-    def ephemerals(self, channel: str, user: str = "") -> tuple[SlackMessage, ...]:
-        """The messages in a channel that only this person sees."""
-        return tuple(m for m in self._ws.hidden if m.channel == channel and user in ("", m.only_for))
+    def ephemerals(self, channel: str = "", user: str = "") -> tuple[SlackMessage, ...]:
+        """The messages in a channel, "" for all, that only this person sees."""
+        return tuple(m for m in self._ws.hidden if channel in ("", m.channel) and user in ("", m.only_for))
 
     def status(self, channel: str, thread: str) -> str:
         """The status shown in a thread, "" for none."""

@@ -117,13 +117,13 @@ class Workspace:
         self.changed()
         return channel.id
 
-    def open_im(self, user: str) -> str:
-        """The direct message between the app and this person."""
+    def open_im(self, user: str, other: str = "") -> str:
+        """The direct message between this person and the app, or an `other` person."""
         self.person(user)
+        members = frozenset((user, other or self.bot_user))
         for channel in self.channels.values():
-            if channel.kind == "im" and user in channel.members:
+            if channel.kind == "im" and channel.members == members:
                 return channel.id
-        members = frozenset((user, self.bot_user))
         return self.add_channel(SlackChannel(self.new_id("D"), "", "im", user, members))
 
     def open_group(self, users: Iterable[str]) -> str:

@@ -1,6 +1,6 @@
 """The sandbox's Slack workspace as a screen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bots.sandbox.slack.people import InteractionResult
 from bots.sandbox.slack.server import SlackServer
@@ -15,8 +15,11 @@ class SlackScreen:
 
     name = "slack"
 
-    def __init__(self, server: SlackServer) -> None:
+    def __init__(self, server: SlackServer, menus: Mapping[str, str] | None = None) -> None:
+        """`menus`: the entries in the menu of a message, with the ids that the app gives them. Typed like a command, an
+        entry is used on the newest message."""
         self.server = server
+        self._menus = menus or {}
         self._people = {name: server.add_user(name, admin=name == "ann") for name in PEOPLE}
         ann = self._people["ann"]
         self._rooms = {room: server.add_channel(room[1:], ann) for room in CHANNEL_NAMES}
@@ -32,10 +35,15 @@ class SlackScreen:
 
     async def command(self, person: str, room: str, text: str, thread: str) -> None:
         self._views = {view.id for view in self.server.views}
+        user, channel = self._people[person], self._channel(person, room)
+        if callback := self._menus.get(text.strip()):
+            if not (messages := self.server.messages(channel)):
+                raise LookupError("there is no message here yet")
+            self._answers.append((channel, await self.server.shortcut(user, messages[-1], callback)))
+            return
         name, _, rest = text.partition(" ")
         command, rest = ("/nebula", rest) if name == "nebula" else ("/nebula", text)
-        channel = self._channel(person, room)
-        self._answers.append((channel, await self.server.slash(self._people[person], channel, command, rest)))
+        self._answers.append((channel, await self.server.slash(user, channel, command, rest)))
 
     async def press(self, person: str, room: str, message: str, label: str) -> None:
         user, channel = self._people[person], self._channel(person, room)

@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bots.proxy import proxy_for
 from bots.slack.api.errors import code_in, refusal, translated
 from bots.slack.api.private_api import upload_content
-from core.domain.errors import Rejected, Unreachable
+from core.domain.errors import Forbidden, Rejected, Unreachable
 
 # At DEBUG the SDK logs whole messages; what people write must not appear there, whatever LOG_LEVEL says.
 sdk_log = logging.getLogger("bots.slack.sdk")
@@ -93,7 +93,7 @@ class Web:
 
         docs.slack.dev/interactivity/handling-user-interaction
         """
-        if not self._is_slack(url):
+        if not self.is_slack(url):
             raise Rejected("this address for a response is not one of Slack's")
         open_session = self.client.session
         try:
@@ -105,10 +105,12 @@ class Web:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise Unreachable(type(error).__name__) from error
         code = code_in(text)
+        if not code and answer.status in (404, 410):
+            raise Forbidden("this address for a response does not work any more")
         if answer.status != 200 or code:
             raise refusal(code, answer.status, answer.headers, code or f"HTTP {answer.status}")
 
-    def _is_slack(self, url: str) -> bool:
+    def is_slack(self, url: str) -> bool:
         """Return whether this is an address of Slack, or of the server that plays it, with the usual port or its."""
         try:
             address, ours = urlsplit(url), urlsplit(self._base_url)

@@ -15,14 +15,15 @@ RATED = "nebula_rating"
 _GOOD, _BAD = "good", "bad"
 
 
-def row(actions: Iterable[Action], conversation: Conversation) -> list[Json]:
-    """Return the row of buttons for these actions in this conversation; no block if there are no actions."""
+def row(actions: Iterable[Action], conversation: Conversation, message: str = "") -> list[Json]:
+    """Return the row of buttons for these actions in this conversation; no block if there are no actions. `message`:
+    our id of the message, where it has none of Slack's."""
     elements = [
         {
             "type": "button",
             "text": {"type": "plain_text", "text": LABELS[action]},
             "action_id": f"{_PREFIX}{action}",
-            "value": conversation.name,
+            "value": f"{conversation} {message}".rstrip(),
         }
         for action in actions
     ]
@@ -45,10 +46,12 @@ def thumbs(conversation: Conversation) -> Json:
     return {"type": "context_actions", "elements": [feedback]}
 
 
-def pressed(action: Mapping[str, Any]) -> tuple[Action, Conversation]:
-    """Return the action and conversation of a pressed button. Raises ValueError if the button is not ours."""
+def pressed(action: Mapping[str, Any]) -> tuple[Action, Conversation, str]:
+    """Return the action and conversation of a pressed button, and our id of the message, "" if it has one of Slack's.
+    Raises ValueError if the button is not ours."""
     name = str(action.get("action_id", "")).removeprefix(_PREFIX)
-    return Action(name), Conversation.named(str(action.get("value", "")))
+    conversation, _, message = str(action.get("value", "")).partition(" ")
+    return Action(name), Conversation.named(conversation), message
 
 
 def rated(action: Mapping[str, Any]) -> tuple[bool, Conversation]:

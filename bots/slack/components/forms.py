@@ -26,9 +26,10 @@ _ERROR = 2_000
 
 @dataclass(frozen=True, slots=True)
 class FormContext:
-    """Why a form is open: which setting it changes, and where the outcome is shown, by a response_url or else in a
-    thread. Travels through Slack as JSON, in a modal's private_metadata (3,000 characters) or a button's value (2,000),
-    with a proof: it says whose settings a form changes, and where we send the outcome.
+    """Why a form is open: which setting it changes, with the arguments that come before the text, and where the outcome
+    is shown, by a response_url or else in a thread. Travels through Slack as JSON, in a modal's private_metadata (3,000
+    characters) or a button's value (2,000), with a proof: it says whose settings a form changes, and where we send the
+    outcome.
     """
 
     command: str
@@ -36,11 +37,15 @@ class FormContext:
     scope: Layer | None = None
     response_url: str = ""
     thread: str = ""
+    given: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, invocation: Invocation, *, response_url: str = "", thread: str = "") -> "FormContext":
+    def of(
+        cls, invocation: Invocation, form: Form | None = None, *, response_url: str = "", thread: str = ""
+    ) -> "FormContext":
         """Return the context for this command's form."""
-        return cls(invocation.command.name, invocation.place, invocation.scope, response_url, thread)
+        given = form.given if form else ()
+        return cls(invocation.command.name, invocation.place, invocation.scope, response_url, thread, given)
 
     @classmethod
     def read(cls, written: Any, workspace: str, key: bytes) -> "FormContext":
@@ -55,7 +60,8 @@ class FormContext:
             channel = fields["channel"]
             # What a person may do depends on this, so it is found out here as it is everywhere else.
             place = Place("slack", workspace, channel, fields["thread"], direct=channel.startswith("D"))
-            return cls(fields["command"], place, layer, fields["response_url"], fields["answer"])
+            given = tuple(str(each) for each in fields.get("given", ()))
+            return cls(fields["command"], place, layer, fields["response_url"], fields["answer"], given)
         except (KeyError, TypeError, AttributeError, RecursionError, UserError) as error:
             raise ValueError("not our form") from error
 
@@ -69,14 +75,15 @@ class FormContext:
             "scope": self.scope or "",
             "response_url": self.response_url,
             "answer": self.thread,
+            **({"given": self.given} if self.given else {}),  # a version that knows no such forms reads all others
         }
         return json.dumps({**fields, "proof": _proof(fields, place.workspace, key)})
 
     def invocation(self, author: Author, text: str = "") -> Invocation:
         """Return the command as this person gives it now, with the text as its last argument."""
         command = find(self.command)
-        others = ("",) * (len(command.arguments) - 1)
-        return Invocation(command, self.place, author, (*others, text) if text else (), self.scope)
+        others = (*self.given, *("",) * len(command.arguments))[: len(command.arguments) - 1]
+        return Invocation(command, self.place, author, (*others, text) if text or self.given else (), self.scope)
 
 
 def modal(form: Form, context: FormContext, key: bytes) -> Json:
@@ -121,6 +128,7 @@ def errors(sentence: str) -> dict[str, str]:
 
 def _proof(fields: Mapping[str, Any], workspace: str, key: bytes) -> str:
     words = [str(fields[name]) for name in ("command", "channel", "thread", "scope", "response_url", "answer")]
+    words += [str(each) for each in fields.get("given", ())]
     return hmac.new(key, json.dumps([workspace, *words]).encode(), hashlib.sha256).hexdigest()
 
 

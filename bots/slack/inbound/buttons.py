@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 
 from slack_bolt.context.ack.async_ack import AsyncAck
@@ -17,6 +18,7 @@ from bots.slack.outbound import responses
 from core.commands.responses import Response
 from core.domain.conversation import Author, Conversation, Place
 from core.domain.errors import PlatformError
+from core.domain.page import Action
 from core.domain.turn_id import TurnId
 from core.inbound.buttons import ButtonPress
 from core.inbound.dispatcher import Dispatcher
@@ -85,10 +87,20 @@ class ButtonPresses:
             self._tasks.start(self._answer(body, handler))
 
     async def _pressed(self, click: Click) -> Response | None:
-        action, conversation = buttons.pressed(click.action)
+        action, conversation, message = buttons.pressed(click.action)
         press = await self._press(click, conversation)
+        if message:
+            turn = TurnId(message.rpartition("/")[0])
+            press = replace(press, message=message, turn=turn)
         rights = partial(self._people.rights, press.author.id, press.place)
-        return await self._dispatcher.pressed(action, press, rights)
+        response = await self._dispatcher.pressed(action, press, rights)
+        if not (action is Action.SHARE and response and response.public):
+            return response
+        # where the question was asked, wherever its answer appeared
+        thread = conversation.scope.removeprefix(conversation.channel_scope).strip("/")
+        if not await responses.share(self._web, self._capabilities, click.response_url, response, thread):
+            await self._dispatcher.not_shared(press)
+        return None
 
     async def _rated(self, click: Click) -> Response | None:
         good, conversation = buttons.rated(click.action)

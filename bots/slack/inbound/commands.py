@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from slack_bolt.context.ack.async_ack import AsyncAck
@@ -13,25 +14,30 @@ from bots.slack.api.workspace import Capabilities, Identity, Patience
 from bots.slack.components import forms
 from bots.slack.inbound import payloads
 from bots.slack.inbound.buttons import UNKNOWN
+from bots.slack.inbound.menus import ask, ask_privately
 from bots.slack.inbound.payloads import Json
 from bots.slack.inbound.tasks import TaskSupervisor
 from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound import responses
+from bots.slack.outbound.ephemeral_surface import ResponseAddress
 from bots.slack.outbound.private_file import FileSharer
 from bots.slack.outbound.surface import SlackSurface
 from core.access.admission import EMPTY
+from core.commands.asking import AskedByCommand, asked
 from core.commands.registry import Invocation, parse
 from core.commands.responses import Form, Response, RightsOf
 from core.domain.conversation import Address, Author, Place
-from core.domain.errors import NebulaBotError, PlatformError, StoreError, UserError
+from core.domain.errors import NebulaBotError, PlatformError, UserError
 from core.domain.options import Placement
 from core.domain.question import Question
 from core.domain.turn_id import TurnId
 from core.inbound.dispatcher import Dispatcher
+from core.inbound.menus import catch_up, privately
 
 log = logging.getLogger(__name__)
 
 INVITE = "I'm not in this conversation, so I can't answer here. Add me to the channel with `/invite` and ask again."
+ALONE = "Nobody else writes here, so there is nothing to catch up on."
 OLD_FORM = "Sorry, this form no longer works. Close it, and open it again."
 
 
@@ -111,38 +117,43 @@ class Commands:
         text = await self._incoming_text.read(command.text)
         try:
             invocation = parse(text.strip() or "help", place, author)
+            wanted = asked(invocation)
         except UserError as error:
             await self._reply(url, Response(error.notice))
             return
-        if invocation.command.name == "ask":
-            refusal = await self._ask(invocation, command.trigger)
+        if wanted or invocation.command.name == "catchup":
+            refusal = await self._ask(invocation, wanted, command.trigger, url)
             if refusal:
                 await self._reply(url, Response(refusal))
             return
         response = await self._dispatcher.commanded(invocation, self._rights(invocation))
         if response is None:
             return
-        context = forms.FormContext.of(invocation, response_url=url)
+        context = forms.FormContext.of(invocation, response.form, response_url=url)
         if response.form and await self._open_modal(command.trigger, response.form, context):
             return
         await self._reply(url, await self._share_file(response, place, author.id))
 
-    async def _ask(self, invocation: Invocation, trigger: str) -> str:
-        """Ask a question; return the sentence that says why that is impossible, "" if it was accepted."""
-        place, prompt = invocation.place, invocation.argument("prompt")
+    async def _ask(self, invocation: Invocation, wanted: AskedByCommand | None, trigger: str, url: str) -> str:
+        """Ask a question, or for what the person missed; return the sentence that says why that is impossible, "" if it
+        was accepted."""
+        place = invocation.place
+        turn = TurnId(f"slack/{self._me.team}/{place.channel}/command/{trigger}")
+        question = Question(turn, place, invocation.author, "")
+        address = ResponseAddress(url)
+        if wanted is None:
+            if place.direct and not await self._people.absent(place.channel):
+                return ALONE
+            return await ask_privately(self._dispatcher, self._people, catch_up(question), address)
+        prompt, private = privately(wanted.text)
         if not prompt:
             return EMPTY
+        question = replace(question, text=prompt, model=wanted.model)
+        if private:
+            return await ask_privately(self._dispatcher, self._people, question, address)
         if await self._people.absent(place.channel):
             return INVITE
-        question = Question(
-            TurnId(f"slack/{self._me.team}/{place.channel}/command/{trigger}"), place, invocation.author, prompt
-        )
-        try:
-            await self._dispatcher.ask(question)
-        except StoreError as error:
-            log.error("Slack: could not store a question: %s", error)
-            return error.notice
-        return ""
+        return await ask(self._dispatcher, question)
 
     async def _reopen_form(self, body: Json) -> None:
         thread = ""

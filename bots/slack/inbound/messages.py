@@ -214,9 +214,12 @@ class Listeners:
             # A modal needs a trigger, which a button press provides and a message does not.
             invocation = parse(question.text.lstrip()[len(COMMAND_MARK) :], where, question.author)
             thread = where.thread or ("" if where.direct else question.message)
-            context = forms.FormContext.of(invocation, thread=thread)
+            context = forms.FormContext.of(invocation, response.form, thread=thread)
             extra = (button("Edit it in a form", forms.OPEN, context.write(self._form_key)),)
         author, streaming = question.author.id, Streaming.OFF
         address = Address(where, placement, question.message, author=author, streaming=streaming)
+        if response.alone and not where.direct:
+            await responses.privately(self._surface(address), response)
+            return
         response = await self._share_file(response, where, author)
         await responses.by_message(self._surface(address), response, extra)

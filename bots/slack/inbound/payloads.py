@@ -51,12 +51,28 @@ class Click:
 
 
 @dataclass(frozen=True, slots=True)
+class MenuChoice:
+    """A choice from the menu of a message. `thread`: of the message, its own timestamp if others reply to it, "" if it
+    is in none. `at`: the time that Slack gives to the choice."""
+
+    person: Person
+    place: Place
+    message: Json
+    ts: str
+    thread: str
+    at: str
+    trigger: str
+    response_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class SubmittedForm:
-    """A submitted form."""
+    """A submitted form. `id`: of the view, the same at each delivery."""
 
     person: Person
     view: Json
     metadata: str
+    id: str
 
 
 def slash_command(body: Json, me: Identity) -> SlashCommand:
@@ -71,7 +87,8 @@ def click(body: Json, me: Identity) -> Click:
     actions = body.get("actions")
     if not isinstance(actions, list) or not actions or not isinstance(actions[0], dict):
         raise ValueError("no action")
-    thread = nested(body, "message").get("thread_ts")
+    # Slack does not send a message along that only one person sees.
+    thread = nested(body, "message").get("thread_ts") or nested(body, "container").get("thread_ts")
     return Click(
         _person(body),
         place(nested(body, "channel").get("id"), me),
@@ -87,7 +104,24 @@ def click(body: Json, me: Identity) -> Click:
 def submission(body: Json) -> SubmittedForm:
     """Read a submitted form."""
     view = nested(body, "view")
-    return SubmittedForm(_person(body), view, string(view.get("private_metadata")))
+    return SubmittedForm(_person(body), view, string(view.get("private_metadata")), string(view.get("id")))
+
+
+def menu_choice(body: Json, me: Identity) -> MenuChoice:
+    """Read a choice from the menu of a message (docs.slack.dev/reference/interaction-payloads:
+    shortcuts-interaction-payload)."""
+    message = nested(body, "message")
+    thread = message.get("thread_ts")
+    return MenuChoice(
+        _person(body),
+        place(nested(body, "channel").get("id"), me),
+        message,
+        timestamp(message.get("ts") or body.get("message_ts")),
+        timestamp(thread) if thread else "",
+        timestamp(body.get("action_ts")),
+        string(body.get("trigger_id")),
+        string(body.get("response_url")),
+    )
 
 
 def place(channel: Any, me: Identity, thread: str = "") -> Place:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from bots.slack.api.client import Web
+from bots.slack.api.errors import code_of
 from bots.slack.api.lookups import CallBudget
 from bots.slack.api.people import People, shown_name
 from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
@@ -16,10 +17,11 @@ from bots.slack.inbound.events import content, is_said, mentions
 from bots.slack.inbound.payloads import Json, nested, string
 from bots.slack.inbound.text import IncomingText
 from bots.slack.outbound.surface import answered_question
+from core.domain.conversation import Place
 from core.domain.errors import Forbidden, Gone, PlatformError
 from core.domain.options import Context
-from core.domain.question import Question
-from core.domain.surroundings import Gap, Reach, Role, Said, Surroundings
+from core.domain.question import Question, Reads
+from core.domain.surroundings import CHOSEN_CHARACTERS, Gap, Reach, Role, Said, Surroundings
 
 # Slack allows 50 calls a minute (Tier 3) of each method; others find replies and missed questions. It advises 200
 # messages in one, and allows 1,000 (docs.slack.dev/reference/methods/conversations.replies).
@@ -79,13 +81,20 @@ class SlackSurroundings:
             thread = group.create_task(self._thread(question, reach))
             channel = group.create_task(self._channel(question, reach))
             linked = group.create_task(self._linked(question))
-        found, others, links = thread.result(), channel.result(), linked.result()
+            chosen = group.create_task(self._chosen(question))
+        found, others, links, anew = thread.result(), channel.result(), linked.result(), chosen.result()
         left = reach.messages - len(found.messages)
         room = {each["ts"]: each for each in others.messages[max(0, len(others.messages) - left) :] if left > 0}
         room |= {each["ts"]: each for each in found.messages}
         around = [room[ts] for ts in sorted(room, key=float)]
-        said = await self._said([*around, *links.messages], reach)
-        return Surroundings(said[: len(around)], said[len(around) :], found.gaps | others.gaps | links.gaps)
+        words = await said([*around, *links.messages], reach.characters, self._incoming_text, self._me)
+        words += await said(anew.messages, CHOSEN_CHARACTERS, self._incoming_text, self._me) if anew.messages else ()
+        gaps = found.gaps | others.gaps | links.gaps | anew.gaps
+        return Surroundings(words[: len(around)], words[len(around) :], gaps)
+
+    async def channel_name(self, place: Place) -> str:
+        """Return the name of a channel, "" if Slack does not say it within about a second."""
+        return (await self._people.names((), [place.channel])).get(place.channel, "")
 
     async def _thread(self, question: Question, reach: Reach) -> _Found:
         """The thread at hand up to the question: all of it, or what came since it was read for an earlier one."""
@@ -152,7 +161,7 @@ class SlackSurroundings:
             seconds = math.sqrt(few * many) if few else many / 8
 
     async def _channel(self, question: Question, reach: Reach) -> _Found:
-        """The channel's newest messages since our last answer there."""
+        """The channel's newest messages since our last answer there, or since the last one of a person."""
         place = question.place
         if reach.context is not Context.ROOM or place.direct:
             return _Found()
@@ -175,9 +184,15 @@ class SlackSurroundings:
         gaps = await self._tried(read)
         page = pages[0] if pages else _Page((), False)
         messages = sorted(page.messages, key=_ts)
-        begin = max((_ts(each) for each in messages if self._is_answered(each, reach)), default=0.0)
+        if reach.since:
+            begin = max(
+                (_ts(each) for each in messages if is_said(each) and each.get("user") == reach.since), default=0.0
+            )
+        else:
+            answered = (_ts(each) for each in messages if self._is_answered(each, reach))
+            begin = 0.0 if reach.summary else max(answered, default=0.0)
         kept = self._apart_from_dialogue(
-            [each for each in messages if reach.summary or _ts(each) > begin], reach, until=question.message
+            [each for each in messages if _ts(each) > begin], reach, until=question.message
         )
         more = len(kept) > reach.messages or (page.more and not begin and bool(kept))
         return _Found(tuple(kept[-reach.messages :]), gaps | ({Gap.MORE} if more else frozenset()))
@@ -185,14 +200,27 @@ class SlackSurroundings:
     async def _linked(self, question: Question) -> _Found:
         """The messages that the question links to, where those who ask may read them."""
         links = list(dict.fromkeys(match.groups() for match in _LINK.finditer(question.text)))[:MAX_LINKS]
-        found = await asyncio.gather(*(self._link(question, *each) for each in links))
+        roots = (next(iter(parse_qs(query or "").get("thread_ts", ())), "") for *_, query in links)
+        return await self._together(
+            self._link(question, channel, f"{seconds}.{fraction}", root)
+            for (channel, seconds, fraction, _), root in zip(links, roots, strict=True)
+        )
+
+    async def _chosen(self, question: Question) -> _Found:
+        """The message that somebody chose from a menu, which came along cut and may have changed. A thread has its own
+        anyway, if it is read."""
+        place, about = question.place, question.about if question.reads is Reads.USUAL else ()
+        return await self._together(self._link(question, place.channel, each.id, place.thread) for each in about)
+
+    @staticmethod
+    async def _together(reads: Iterable[Awaitable[_Found]]) -> _Found:
+        found = await asyncio.gather(*reads)
         messages = {(each["ts"]): each for part in found for each in part.messages}
         return _Found(tuple(messages.values()), frozenset().union(*(part.gaps for part in found)))
 
-    async def _link(self, question: Question, channel: str, seconds: str, fraction: str, query: str | None) -> _Found:
-        """The message behind one link: of this channel, or of a public one that everybody who asks can open."""
-        ts, found = f"{seconds}.{fraction}", list[Json]()
-        root = next(iter(parse_qs(query or "").get("thread_ts", ())), "")
+    async def _link(self, question: Question, channel: str, ts: str, root: str) -> _Found:
+        """One message, perhaps in a thread: of this channel, or of a public one that everybody who asks can open."""
+        found = list[Json]()
 
         async def read() -> None:
             if channel != question.place.channel:
@@ -221,8 +249,9 @@ class SlackSurroundings:
         try:
             async with asyncio.timeout(self._patience.room):
                 await read()
-        except Gone:
-            return frozenset({Gap.GONE})
+        except Gone as error:
+            # So Slack says also of a channel that the bot is not in.
+            return frozenset({Gap.PERMISSION if code_of(error) == "channel_not_found" else Gap.GONE})
         except Forbidden:
             return frozenset({Gap.PERMISSION})
         except (PlatformError, TimeoutError):
@@ -261,28 +290,36 @@ class SlackSurroundings:
         return message["ts"] in reach.known or replied or (self._ours(message) and bool(answered_question(message)))
 
     def _ours(self, message: Json) -> bool:
-        return message.get("user") == self._me.user or bool(self._me.bot and message.get("bot_id") == self._me.bot)
+        return _is_ours(message, self._me)
 
-    async def _said(self, messages: Sequence[Json], reach: Reach) -> tuple[Said, ...]:
-        """The messages in words, with names."""
-        texts = [content(each)[: _MARKUP * reach.characters] for each in messages]
-        users = [string(each.get("user")) for each in messages if not _given_name(each)]
-        names, words = await self._incoming_text.read_all(texts, filter(None, users))
-        return tuple(
-            Said(
-                each["ts"],
-                _given_name(each) or names.get(string(each.get("user")), "") or string(each.get("user")) or "?",
-                self._role(each),
-                _ts(each),
-                text,
-            )
-            for each, text in zip(messages, words, strict=True)
+
+async def said(
+    messages: Sequence[Json], characters: int, incoming_text: IncomingText, me: Identity
+) -> tuple[Said, ...]:
+    """Return messages in words, with names. `characters`: how many will be read of each."""
+    texts = [content(each)[: _MARKUP * characters] for each in messages]
+    users = [string(each.get("user")) for each in messages if not _given_name(each)]
+    names, words = await incoming_text.read_all(texts, filter(None, users))
+    return tuple(
+        Said(
+            each["ts"],
+            _given_name(each) or names.get(string(each.get("user")), "") or string(each.get("user")) or "?",
+            _role(each, me),
+            _ts(each),
+            text,
         )
+        for each, text in zip(messages, words, strict=True)
+    )
 
-    def _role(self, message: Json) -> Role:
-        if self._ours(message):
-            return Role.US
-        return Role.BOT if message.get("bot_id") or message.get("subtype") == "bot_message" else Role.PERSON
+
+def _role(message: Json, me: Identity) -> Role:
+    if _is_ours(message, me):
+        return Role.US
+    return Role.BOT if message.get("bot_id") or message.get("subtype") == "bot_message" else Role.PERSON
+
+
+def _is_ours(message: Json, me: Identity) -> bool:
+    return message.get("user") == me.user or bool(me.bot and message.get("bot_id") == me.bot)
 
 
 def _reaches(page: _Page) -> tuple[float, int]:

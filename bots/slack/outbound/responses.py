@@ -1,23 +1,29 @@
 """Shows responses to commands: to the person who gave the command, to the room, or in the thread of a message."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from bots.slack.api.client import Web
 from bots.slack.api.workspace import Capabilities
 from bots.slack.components import blocks
+from bots.slack.dialect.markdown import to_mrkdwn
 from bots.slack.outbound.surface import SlackSurface
 from core.commands.responses import Response
-from core.domain.errors import PlatformError, Rejected
+from core.domain.errors import PlatformError, Rejected, TooLong
 from core.domain.page import Page
 from core.domain.retry import patiently
 from core.pauses import with_pauses
+from core.reply.layout import NO_FILE
+from core.text import one_line
 
 log = logging.getLogger(__name__)
 
-# A response_url works five times (docs.slack.dev/interactivity/handling-user-interaction).
-_MAX_RESPONSES = 5
+# A response_url works five times within half an hour (docs.slack.dev/interactivity/handling-user-interaction).
+MAX_RESPONSES, RESPONSE_SECONDS = 5, 1_800.0
+NOT_SHARED = "Slack did not let me show this here{}. You can copy it, or try again."
+PARTLY_SHARED = "Slack did not let me show all of this here{}."
 
 
 async def by_url(
@@ -30,16 +36,23 @@ async def by_url(
 ) -> bool:
     """Respond to a command or button press by its response_url, in this thread, with the `extra` blocks below the last
     message; return False if that fails."""
-    kind = "in_channel" if response.public else "ephemeral"
-    pages = (await with_pauses(blocks.pages(response.text)))[:_MAX_RESPONSES]
-    try:
-        for index, page in enumerate(pages):
-            below = extra if index == len(pages) - 1 else ()
-            await _send(web, capabilities, url, kind, page, thread, below)
-    except PlatformError as error:
+    _, error = await _show(web, capabilities, url, response, thread, extra)
+    if error:
         log.warning("Slack: could not show a response to a command: %s: %s", type(error).__name__, error)
-        return False
-    return True
+    return error is None
+
+
+async def share(web: Web, capabilities: Capabilities, url: str, response: Response, thread: str) -> bool:
+    """Show everybody what a person shares, by the response_url of their press; if Slack refuses, they read why. Return
+    False if nothing of it was shown."""
+    shown, error = await _show(web, capabilities, url, response, thread)
+    if error is None:
+        return True
+    log.warning("Slack: could not show what a person shares: %s: %s", type(error).__name__, error)
+    why = f" (`{one_line(str(error), 50)}`)" if str(error) else ""
+    sentence = PARTLY_SHARED if shown else NOT_SHARED
+    await by_url(web, capabilities, url, Response(sentence.format(why)), thread)
+    return shown > 0
 
 
 async def by_message(surface: SlackSurface, response: Response, extra: tuple[blocks.Json, ...] = ()) -> None:
@@ -53,24 +66,60 @@ async def by_message(surface: SlackSurface, response: Response, extra: tuple[blo
         log.warning("Slack: could not show a response to a command: %s: %s", type(error).__name__, error)
 
 
-async def _send(
+async def privately(surface: SlackSurface, response: Response) -> None:
+    """Respond with a message that only the person sees who gave the command."""
+    try:
+        await patiently(lambda: surface.send_ephemeral(to_mrkdwn(response.text)))
+    except PlatformError as error:
+        log.warning("Slack: could not show a response to a command: %s: %s", type(error).__name__, error)
+
+
+async def send(
     web: Web,
     capabilities: Capabilities,
     url: str,
-    kind: str,
     page: Page,
-    thread: str,
-    extra: tuple[blocks.Json, ...],
+    thread: str = "",
+    extra: tuple[blocks.Json, ...] = (),
+    *,
+    public: bool = False,
+    instead: bool = False,
 ) -> None:
+    """Show one page by a response_url. `instead`: in place of what this address showed first, where Slack does that.
+    Raises PlatformError."""
     where = {"thread_ts": thread} if thread else {}
 
-    async def send(markdown: bool) -> None:
+    async def attempt(markdown: bool) -> None:
         shown = blocks.blocks(page) if markdown else await with_pauses(blocks.sections(page))
-        body: dict[str, Any] = {"response_type": kind, "replace_original": False, "blocks": [*shown, *extra], **where}
+        kind = "in_channel" if public else "ephemeral"
+        body: dict[str, Any] = {"response_type": kind, "replace_original": instead, "blocks": [*shown, *extra], **where}
         body |= {"unfurl_links": False, "unfurl_media": False}
         await web.respond(url, {**body, "text": blocks.fallback(page)})
 
     try:
-        await patiently(lambda: send(capabilities.markdown.works()))
+        await attempt(capabilities.markdown.works())
+    except TooLong:
+        raise
     except Rejected:
-        await send(False)
+        await attempt(False)
+
+
+async def _show(
+    web: Web,
+    capabilities: Capabilities,
+    url: str,
+    response: Response,
+    thread: str,
+    extra: tuple[blocks.Json, ...] = (),
+) -> tuple[int, PlatformError | None]:
+    """Show a response, as far as the uses of its address last; return how many messages were shown, and why not all."""
+    pages = await with_pauses(blocks.pages(response.text))
+    if len(pages) > MAX_RESPONSES:
+        pages = (*pages[: MAX_RESPONSES - 1], replace(pages[MAX_RESPONSES - 1], foot=NO_FILE))
+    for index, page in enumerate(pages):
+        below = extra if index == len(pages) - 1 else ()
+        try:
+            await patiently(partial(send, web, capabilities, url, page, thread, below, public=response.public))
+        except PlatformError as error:
+            return index, error
+    return len(pages), None

@@ -64,14 +64,16 @@ class AccountRateLimits:
         self._estimator = TokenEstimator()
         self._uncounted_until = 0.0
 
-    async def reserve(self, request: ChatRequest, *, held: float | None = None) -> Reservation:
+    async def reserve(
+        self, request: ChatRequest, *, held: float | None = None, patience: float | None = None
+    ) -> Reservation:
         """Wait until the request may be sent, behind a hold at most `held` seconds. Raises RateLimited if there is no
-        capacity within that time and the patience."""
+        capacity within that time and the `patience`; None: the account's."""
         demands = [Demand(limit, 1) for limit in self._requests]
         if self._tokens:
             demands.append(Demand(self._tokens, self._estimate(request)))
         reservation = Reservation(uuid.uuid4().hex, request, tuple(demands))
-        await self._wait(reservation, held)
+        await self._wait(reservation, held, patience)
         return reservation
 
     async def reserve_retry(self, model: str, error: ModelError) -> None:
@@ -106,9 +108,9 @@ class AccountRateLimits:
         except StoreError as failure:
             self._stop_counting(failure)
 
-    async def _wait(self, reservation: Reservation, held: float | None = None) -> None:
+    async def _wait(self, reservation: Reservation, held: float | None = None, patience: float | None = None) -> None:
         clock = asyncio.get_running_loop().time
-        until = clock() + self._patience
+        until = clock() + (self._patience if patience is None else patience)
         try:
             while not self._uncounted:
                 left = max(0.0, until - clock())

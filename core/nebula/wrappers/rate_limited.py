@@ -90,6 +90,8 @@ class RateLimitedModel:
     async def _reserve(self, request: ChatRequest) -> Reservation:
         try:
             async with asyncio.timeout_at(request.deadline):
+                if not request.urgent:
+                    return await self._account.reserve(request, held=0.0, patience=0.0)
                 return await self._account.reserve(request, held=self._hold_wait)
         except TimeoutError as error:
             raise RateLimited("no capacity within the deadline", ours=True) from error

@@ -2,8 +2,8 @@
 -- THREAD is the thread that the question is in, or that it OPENS; empty if there can be none.
 -- KEYS: DEDUPE ASKED
 -- ARGV: REQUEST ENTRY INBOX_LIMIT KEEP_MS PARALLEL CLAIM THREAD OPENS PERSON ASKED_MS
-local DEDUPE = KEYS[9]
-local ASKED = KEYS[10]
+local DEDUPE = KEYS[10]
+local ASKED = KEYS[11]
 local REQUEST, ENTRY, INBOX_LIMIT = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local KEEP_MS, PARALLEL, CLAIM = ARGV[10], ARGV[11], ARGV[12]
 local THREAD, OPENS, PERSON, ASKED_MS = ARGV[13], ARGV[14], ARGV[15], tonumber(ARGV[16])

@@ -1,7 +1,7 @@
 -- commit: end a turn, store its exchange, and take the lane that waits longest, for which there is room now.
 -- KEYS: ENDING
 -- ARGV: FENCE TURN EXCHANGE EPOCH KEEP AGAIN AGAIN_KEEP REPLACES ALSO...
-local ENDING = KEYS[9]
+local ENDING = KEYS[10]
 local FENCE, TURN, EXCHANGE, EPOCH, KEEP = ARGV[7], ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11])
 local AGAIN, AGAIN_KEEP, REPLACES = ARGV[12], tonumber(ARGV[13]), ARGV[14]
 local ALSO = 15 -- from here on: the other questions answered with this one, each with its entry at that time
@@ -44,6 +44,7 @@ if REPLACES ~= '' then
 end
 -- After a reset, or when somebody wants it forgotten, do not store an answer that was begun before.
 if not ours.forget and EPOCH == (redis.call('HGET', CONV, 'epoch') or '0') then
+  if EXCHANGE ~= '' and REPLACES ~= '' then forget_summaries(REPLACES) end
   if EXCHANGE ~= '' and place then
     redis.call('LSET', HISTORY, place, EXCHANGE)
   elseif EXCHANGE ~= '' then

@@ -1,8 +1,8 @@
 -- Shared by the steps of mailbox.py. Every step gets the same first keys, all in one slot, and first arguments.
--- KEYS: CONV LINE TURNS HISTORY ENDED LANES IN_CHANNEL IN_WORKSPACE
+-- KEYS: CONV LINE TURNS HISTORY ENDED SUMMARIES LANES IN_CHANNEL IN_WORKSPACE
 -- ARGV: NAME LEASE_MS LONGEST_MS WINDOW WINDOW_BYTES DEDUPE_MS
-local CONV, LINE, TURNS, HISTORY, ENDED, LANES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local IN_CHANNEL, IN_WORKSPACE = KEYS[7], KEYS[8]
+local CONV, LINE, TURNS, HISTORY, ENDED, SUMMARIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local LANES, IN_CHANNEL, IN_WORKSPACE = KEYS[7], KEYS[8], KEYS[9]
 local NAME, LEASE_MS, LONGEST_MS, WINDOW, WINDOW_BYTES, DEDUPE_MS =
   ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 -- The part of Redis that belongs to this bot: its keys and signals begin with it.
@@ -30,7 +30,7 @@ local function index(key, member, left)
 end
 
 local function keep()
-  for _, key in ipairs({CONV, LINE, TURNS, HISTORY, ENDED}) do redis.call('PEXPIRE', key, TTL_MS) end
+  for _, key in ipairs({CONV, LINE, TURNS, HISTORY, ENDED, SUMMARIES}) do redis.call('PEXPIRE', key, TTL_MS) end
   redis.call('PEXPIRE', LANES, LONGEST_MS)
   index(IN_CHANNEL, NAME, TTL_MS)
   index(IN_WORKSPACE, NAME, TTL_MS)
@@ -155,12 +155,41 @@ local function aged(exchange)
   return at and tonumber(at) > 0 and tonumber(at) * 1000 < now() - TTL_MS
 end
 
+-- When the oldest exchange was stored that a summary tells of, in seconds; 0 if that is not known.
+local function since(summary)
+  return tonumber(string.match(summary, '^[^|]*,@(%d+)|') or 0)
+end
+
+-- Also the summaries that tell of something older. CONV remembers the oldest of all, so that usually nobody looks.
 local function forget_aged()
   local oldest = redis.call('LINDEX', HISTORY, 0)
   while oldest and aged(oldest) do
     redis.call('LPOP', HISTORY)
     oldest = redis.call('LINDEX', HISTORY, 0)
   end
+  local first = tonumber(redis.call('HGET', CONV, 'since') or 0)
+  if first == 0 or first * 1000 >= now() - TTL_MS then return end
+  local summaries, left = redis.call('HGETALL', SUMMARIES), math.huge
+  for i = 1, #summaries, 2 do
+    local at = since(summaries[i + 1])
+    if aged(summaries[i + 1]) then
+      redis.call('HDEL', SUMMARIES, summaries[i])
+    elseif at > 0 then
+      left = math.min(left, at)
+    end
+  end
+  redis.call('HDEL', CONV, 'since')
+  if left < math.huge then redis.call('HSET', CONV, 'since', string.format('%.0f', left)) end
+end
+
+-- Forget the summaries that tell of any exchange of this turn, message or person. Returns how many there were. The words
+-- of a summary are digests of all of these, also of those that have left the history since.
+local function forget_summaries(word)
+  local digest, summaries, count = string.sub(redis.sha1hex(word), 1, 10), redis.call('HGETALL', SUMMARIES), 0
+  for i = 1, #summaries, 2 do
+    if has(summaries[i + 1], digest) then count = count + redis.call('HDEL', SUMMARIES, summaries[i]) end
+  end
+  return count
 end
 
 -- The newest exchanges within the window, oldest first. It reads from the end: the cost does not grow with the list.

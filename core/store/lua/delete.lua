@@ -1,5 +1,6 @@
 -- delete: handle a deleted message. A question leaves the line and the history, and its turn, if it runs, ends without
--- an answer; the exchange of an answer is forgotten. Returns what was stored of both.
+-- an answer; the exchange of an answer is forgotten, and what summaries tell of it. Returns what was stored of both, and
+-- how many summaries there were.
 -- ARGV: WORD
 local WORD = ARGV[7]
 local running, waiting, own = '', 0, false
@@ -22,8 +23,8 @@ for _, found in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
   end
 end
 if waiting > 0 then offer() end
-if running == '' and own then return {'', waiting, '', ''} end
+if running == '' and own then return {'', waiting, '', '', 0} end
 local exchange, shown = entry(HISTORY, WORD), entry(ENDED, WORD)
 if exchange then redis.call('LREM', HISTORY, 1, exchange) end
 if shown then redis.call('LREM', ENDED, 1, shown) end
-return {running, waiting, exchange or '', shown or ''}
+return {running, waiting, exchange or '', shown or '', forget_summaries(WORD)}

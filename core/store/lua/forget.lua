@@ -1,8 +1,9 @@
--- forget: forget these exchanges and answered questions; the running turns of OF_LANES will not be stored either. These
--- are names between commas.
--- ARGV: OF_LANES ENTRIES...
-local OF_LANES = ARGV[7]
-local ENTRIES = 8
+-- forget: forget these exchanges and answered questions of a PERSON, and the summaries that tell of the person; the
+-- running turns of OF_LANES will not be stored either. These are names between commas. Returns how many exchanges and
+-- summaries there were.
+-- ARGV: PERSON OF_LANES ENTRIES...
+local PERSON, OF_LANES = ARGV[7], ARGV[8]
+local ENTRIES = 9
 local count = 0
 for i = ENTRIES, #ARGV do
   count = count + redis.call('LREM', HISTORY, 1, ARGV[i])
@@ -16,4 +17,4 @@ for _, found in ipairs(redis.call('LRANGE', LINE, 0, -1)) do
     store(found, turn)
   end
 end
-return count
+return {count, forget_summaries(PERSON)}

@@ -39,6 +39,9 @@ class Campfire:
     async def surroundings(self, question: Question, reach: Reach) -> Surroundings:
         return Surroundings()
 
+    async def channel_name(self, place: Place) -> str:
+        return ""
+
     def connection(self) -> Connection:
         return Connection(self.ready.is_set())
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from bots.discord.components.commands import is_private, typed
-from bots.discord.components.forms import submitted
+from bots.discord.components.forms import FormCommand, submitted
 from bots.sandbox.discord.sessions import Intent
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
 
@@ -206,6 +206,6 @@ async def test_a_ready_that_can_not_be_read_is_asked_for_again(
 @pytest.mark.parametrize("junk", [None, 7, "x", {}, [None], [7], [{"components": [None]}], [{"component": 7}]], ids=str)
 def test_odd_parts_of_forms_and_commands_are_passed_over(junk: Any) -> None:
     """They hold no value; whoever sent them gets the sentence for a form or a command without one."""
-    assert submitted({"custom_id": "form:prompt edit", "components": junk}) == ("prompt edit", "", None)
+    assert submitted({"custom_id": "form:prompt edit", "components": junk}) == (FormCommand("prompt edit"), "")
     assert typed({"name": "model", "options": junk}) is None
     assert not is_private({"name": "ask", "options": junk})

@@ -895,6 +895,85 @@ async def test_a_button_opens_a_modal_and_the_modal_is_submitted(world: SlackSet
     assert (saved, world.server.views) == (["Be brief."], ())
 
 
+@pytest.mark.parametrize("replaces", [True, False])
+async def test_a_shortcut_brings_the_message_along(replaces: bool) -> None:
+    """All of it, also where the app is no member; its address shows answers to the person alone, or to everybody."""
+    async with opened(replaces=replaces) as world:
+        app = bolt(world)
+        bodies: list[Json] = []
+
+        async def ask(ack: Any, respond: Any, body: Json) -> None:
+            bodies.append(body)
+            await ack()
+            await respond("thinking")
+            await respond("done", replace_original=True)
+
+        app.message_shortcut("ask")(ask)
+        app.event("message")(ignore)
+        far = world.server.add_channel("far", world.ann, bot_in=False)
+        root = await world.server.say(world.ann, far, "hello")
+        reply = await world.server.say(world.ann, far, "again", root.ts)
+        async with socket(app, world):
+            answer = await world.server.shortcut(world.ann, reply, "ask")
+            await world.server.until(lambda: any(each.shown == "done" for each in answer.messages))
+        assert [each.shown for each in answer.messages] == (["done"] if replaces else ["thinking", "done"])
+        assert {each.only_for for each in answer.messages} == {world.ann}
+        (body,) = bodies
+        assert (body["type"], body["callback_id"], body["message_ts"]) == ("message_action", "ask", reply.ts)
+        assert body["channel"] == {"id": far, "name": "far"}
+        assert (body["message"]["text"], body["message"]["thread_ts"]) == ("again", root.ts)
+        assert {"trigger_id", "response_url", "action_ts", "user", "team"} <= body.keys()
+
+
+async def test_a_person_has_menus_where_they_are(world: SlackSetup) -> None:
+    """Nobody chooses from the menu of a message that they do not see."""
+    secret = world.server.add_channel("secret", world.ann, private=True)
+    message = await world.server.say(world.ann, secret, "hello")
+    stranger = world.server.add_user("zoe")
+    with pytest.raises(ValueError, match="no menu"):
+        await world.server.shortcut(stranger, message, "ask")
+
+
+async def test_a_press_on_an_ephemeral_message_does_not_bring_it_along(world: SlackSetup) -> None:
+    """Slack does not keep it; the container says where it is, and the address of the press replaces it."""
+    app = bolt(world)
+    bodies: list[Json] = []
+
+    async def edit(ack: Any, respond: Any, body: Json) -> None:
+        bodies.append(body)
+        await ack()
+        await respond("edited", replace_original=True)
+
+    app.action("edit")(edit)
+    app.event("message")(ignore)
+    async with socket(app, world):
+        root = await world.server.say(world.ann, world.general, "hello")
+        blocks = [{"type": "actions", "elements": [BUTTON]}]
+        await world.client.chat_postEphemeral(
+            channel=world.general, user=world.ann, text="x", blocks=blocks, thread_ts=root.ts
+        )
+        (message,) = world.server.ephemerals(user=world.ann)
+        await world.server.press(world.ann, message, "edit")
+        await world.server.until(lambda: [each.shown for each in world.server.ephemerals()] == ["edited"])
+    (body,) = bodies
+    assert "message" not in body
+    assert body["container"] == {
+        "type": "message",
+        "message_ts": message.ts,
+        "channel_id": world.general,
+        "thread_ts": root.ts,
+        "is_ephemeral": True,
+    }
+
+
+async def test_two_people_have_a_direct_message_without_the_app(world: SlackSetup) -> None:
+    """The app can't see it."""
+    bob = world.server.add_user("bob")
+    there = world.server.open_dm(world.ann, bob)
+    assert there == world.server.open_dm(bob, world.ann) != world.server.open_dm(bob)
+    assert await world.refused(world.client.conversations_info(channel=there)) == "channel_not_found"
+
+
 async def test_a_trigger_opens_one_view(world: SlackSetup) -> None:
     """A trigger_id works once, and an unknown one is refused."""
     answer = await world.server.slash(world.ann, world.general, "/nebula", "")

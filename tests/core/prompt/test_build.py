@@ -28,7 +28,8 @@ def request(
     place: Place = ROOM, history: tuple[Exchange, ...] = (), text: str = "why?", context: int = 8192, **kwargs: int
 ) -> ChatRequest:
     question = Question(TurnId("m"), place, ANN, text)
-    return build(settings(**kwargs), history, question, model="m", context=context, estimator=TokenEstimator())
+    estimator = TokenEstimator()
+    return build(settings(**kwargs), history, question, model="m", context=context, estimator=estimator).request
 
 
 def test_room_names_its_speakers() -> None:
@@ -82,7 +83,7 @@ def test_answer_is_not_longer_than_the_model_allows() -> None:
     for wish, sent in ((20_000, 10_000), (500, 500), (None, None)):
         made = build(
             settings(wish), (), question, model="m", context=131_072, max_output=10_000, estimator=TokenEstimator()
-        )
+        ).request
         assert made.max_tokens == sent
 
 

@@ -48,7 +48,7 @@ def request(
         model="m",
         context=context,
         estimator=TokenEstimator(),
-    )
+    ).request
 
 
 # Two threads that the bot's answers opened, a command in between, and a thread that people began under message 9.

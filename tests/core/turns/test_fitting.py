@@ -1,7 +1,9 @@
 """A model refuses requests above a size by its own count: every question that fits alone is answered all the same."""
 
+import asyncio
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -12,9 +14,12 @@ from bots.sandbox.nebula.server import NebulaServer
 from core.domain.conversation import Place
 from core.prompt.build import ROOM_RULE
 from core.store.windows import ModelWindow, ModelWindows
+from tests.bounds import HANG_SECONDS
 from tests.core.core_harness import process
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+# These tests count requests: what no longer fits is not summarised.
+DROPPING: dict[str, Any] = {"NEBULA_MODEL": MODEL, "REPLY_HISTORY": "drop"}
 DIRECT = Place("test", "W1", "D1", direct=True)
 THREAD = Place("test", "W1", "C1", "T1")
 
@@ -58,6 +63,12 @@ def refusing(window: int, words: Callable[[int, int], web.Response]) -> Callable
     return refuse
 
 
+def alone(reply: str) -> str:
+    """A reply without the small print that says what no longer fits."""
+    note, end, text = reply.partition("does not see them.\n")
+    return text if end else note.rpartition("does not see it.\n")[2]
+
+
 KINDS = {
     "code": "if (x[i] != 0) { y[j] = f(x, i); } ",
     "digits": "31415926535897932384626433 ",
@@ -73,15 +84,15 @@ async def test_a_question_that_fits_alone_is_answered(
     """The catalog names a far larger window, and the model counts more tokens than we guess, whatever is written."""
     async with NebulaServer(answer=lambda messages: "Fine.") as server:
         server.refuse = refusing(1500, words)
-        async with process(redis_client, server, NEBULA_MODEL=MODEL) as bot:
+        async with process(redis_client, server, **DROPPING) as bot:
             for number in range(12):
                 kind = list(KINDS.values())[number % 4]
-                assert await bot.answer(f"{number} {kind * 8}", DIRECT) == "Fine."
-                assert await bot.answer("short", DIRECT) == "Fine."
+                assert alone(await bot.answer(f"{number} {kind * 8}", DIRECT)) == "Fine."
+                assert alone(await bot.answer("short", DIRECT)) == "Fine."
         asked = len(server.requests)
         assert asked <= 24 + 12
-        async with process(redis_client, server, NEBULA_MODEL=MODEL) as bot:
-            assert await bot.answer("hi", DIRECT) == "Fine."
+        async with process(redis_client, server, **DROPPING) as bot:
+            assert alone(await bot.answer("hi", DIRECT)) == "Fine."
         assert len(server.requests) <= asked + 2
         assert len(server.requests[-1].messages) >= 4, "most of the history goes along"
 
@@ -117,9 +128,9 @@ async def test_what_a_refusal_taught_serves_other_rooms_and_processes(redis_clie
     async with NebulaServer(answer=lambda messages: "Fine. " * 100) as server:
         server.refuse = refusing(1500, numbers)
         for _ in range(2):
-            async with process(redis_client, server, NEBULA_MODEL=MODEL) as bot:
+            async with process(redis_client, server, **DROPPING) as bot:
                 for _ in range(6):
-                    assert (await bot.answer("some words " * 40, DIRECT)).startswith("Fine.")
+                    assert alone(await bot.answer("some words " * 40, DIRECT)).startswith("Fine.")
         windows = await ModelWindows(redis_client).of(MODEL)
         assert windows.tokens == 1500
         assert 0 < await redis_client.ttl(f"nb:m:{MODEL}") <= 86_400
@@ -184,5 +195,34 @@ async def test_a_fallback_with_a_smaller_window_gets_less_history(redis_client: 
         async with process(redis_client, server, NEBULA_MODEL=MODEL, NEBULA_FALLBACK_MODEL="Llama3.3-70B") as bot:
             for _ in range(4):
                 await bot.answer("some words " * 100, DIRECT)
-            assert (await bot.answer("short", DIRECT)).startswith("Fine.")
-        assert await ModelWindows(redis_client).of(MODEL) == ModelWindow()
+            assert alone(await bot.answer("short", DIRECT)).startswith("Fine.")
+        known = await ModelWindows(redis_client).of(MODEL)
+        assert (known.tokens, known.ratio) == (None, None)
+
+
+async def test_what_answers_teach_serves_the_first_turn_of_a_new_process(redis_client: Redis) -> None:
+    """A model that counts a third of what we guess: after a restart, its first request has as much history as before,
+    three times what we would guess to fit."""
+    async with NebulaServer(answer=lambda messages: "会" * 2000) as server:
+        for many in (40, 1):
+            async with process(redis_client, server, NEBULA_MODEL="Qwen/Qwen2.5-Coder-32B-Instruct") as bot:
+                for number in range(many):
+                    await bot.answer(f"{number}", DIRECT)
+        assert len(server.requests[-1].messages) == 2 + 2 * 40
+
+
+async def test_answers_that_teach_nothing_new_are_not_written(redis_client: Redis) -> None:
+    """The ratio is in Redis after the first answer, and then only if it moves."""
+    async with (
+        NebulaServer(answer=lambda messages: "some words " * 100) as server,
+        process(redis_client, server, NEBULA_MODEL=MODEL) as bot,
+    ):
+        await bot.answer("some words " * 100, DIRECT)
+        async with asyncio.timeout(HANG_SECONDS):
+            while not (known := await ModelWindows(redis_client).of(MODEL)).usual:
+                await asyncio.sleep(0.005)
+        await redis_client.delete(f"nb:m:{MODEL}")
+        for _ in range(5):
+            await bot.answer("some words " * 100, DIRECT)
+        assert known.tokens is None
+        assert not await redis_client.exists(f"nb:m:{MODEL}")

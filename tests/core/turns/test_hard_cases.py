@@ -166,7 +166,7 @@ async def test_prompt_and_answer_fit_the_window_together() -> None:
     estimator = TokenEstimator()
     request = build(
         settings, history, Question(TurnId("1"), ROOM, ANN, "q"), model="m", context=8192, estimator=estimator
-    )
+    ).request
     used = sum(estimator.count("m", each.content) for each in request.messages)
     assert used + (request.max_tokens or 0) <= 8192
 

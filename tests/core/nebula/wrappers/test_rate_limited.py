@@ -4,6 +4,8 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
+import pytest
+
 from bots.sandbox.nebula.server import NebulaServer
 from core.domain.chat import ChatRequest
 from core.domain.errors import (
@@ -138,3 +140,16 @@ async def test_without_redis_requests_go_uncounted(server: NebulaServer) -> None
     async with wrapped_model(server, NO_REDIS, Tier(1, 1, 1)) as model:
         for _ in range(3):
             assert text(await read(model))
+
+
+async def test_what_nobody_waits_for_is_sent_only_if_there_is_room_at_once(
+    redis_url: str, server: NebulaServer
+) -> None:
+    """It never takes a place in the queue, whatever the patience; neither does it wait for a model that refused."""
+    patient = ChatRequest(MODEL, CAPPED_REQUEST.messages, max_tokens=100, urgent=False)
+    async with wrapped_model(server, redis_url, Tier(requests_per_minute=5)) as model, connection(redis_url) as redis:
+        assert (await model.complete(patient)).text
+        with pytest.raises(RateLimited):
+            await model.complete(patient)
+        assert await used(redis, QuotaLimit.smooth("account/requests", 5, 60)) <= 1
+    assert len(server.requests) == 1

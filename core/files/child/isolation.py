@@ -1,0 +1,49 @@
+"""Ties the hands of this process: bounds for memory and time at once, and no file, socket or process any more before
+it looks at foreign bytes."""
+
+import resource
+import time
+from contextlib import suppress
+
+_WORK = 0.75
+"""The share of the time after which a reader gives back what it has."""
+
+
+class Budget:
+    """The time that reading may take: seconds of CPU time since this process began, and of the clock since now."""
+
+    def __init__(self, cpu: float, seconds: float) -> None:
+        self._cpu = cpu * _WORK
+        self._end = time.monotonic() + seconds * _WORK
+
+    @property
+    def spent(self) -> bool:
+        """Whether it is time to come to an end."""
+        return time.process_time() > self._cpu or time.monotonic() > self._end
+
+
+def bound(memory: int, cpu: int) -> None:
+    """Limit the address space (bytes) and the CPU time (seconds); more of it ends this process, or fails in it.
+
+    macOS knows no limit of the address space, and refuses to set it: there, time alone bounds the memory.
+    """
+    _limit(resource.RLIMIT_CORE, 0)
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))  # SIGXCPU, and a second later SIGKILL
+    with suppress(ValueError, OSError):
+        _limit(resource.RLIMIT_AS, memory)
+
+
+def seal() -> None:
+    """From here on, this process can open nothing: neither a file nor a socket gets a descriptor, on any system and in
+    any container, so that it needs no namespace. It can't write into a file, nor start a process (POSIX setrlimit).
+
+    Whatever is to be imported must be by now.
+    """
+    _limit(resource.RLIMIT_NOFILE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    with suppress(ValueError, OSError):
+        _limit(resource.RLIMIT_NPROC, 0)
+
+
+def _limit(which: int, most: int) -> None:
+    resource.setrlimit(which, (most, most))

@@ -1,0 +1,1 @@
+"""Reads documents of Office: zip archives of XML."""

@@ -1,0 +1,78 @@
+"""What comes of reading a file: its text, a picture, or a sentence that says why there is neither."""
+
+import re
+from dataclasses import dataclass
+
+from core.files.kinds import FileKind, Trouble
+from core.files.part import Part
+from core.text import one_line
+
+_LONGEST_NAME = 100
+_MARKS = re.compile("[\u061c\u200b-\u200f\u2060\ufeff]")  # unseen, or they turn the direction of what follows
+_DEFUSED = str.maketrans('"<>`', "'‹›'")
+
+_REASONS = {
+    Trouble.EMPTY: "it is empty.",
+    Trouble.BINARY: "it is neither text nor any other kind of file that I know. Send it as text or PDF.",
+    Trouble.ARCHIVE: "it is an archive. Send the files that are in it.",
+    Trouble.PROGRAM: "it is a program.",
+    Trouble.RECORDING: "it is a recording. I can't listen or watch; send what is said in it as text.",
+    Trouble.DRAWING: "it is a drawing (SVG). Send it as a PNG picture.",
+    Trouble.OTHER_PICTURE: "I can't open pictures of this kind, such as HEIC, AVIF or TIFF. Send it as PNG or JPEG.",
+    Trouble.OTHER_OFFICE: "I can't open documents of this kind. Save it as .docx, .xlsx, .pptx or PDF.",
+    Trouble.ENCRYPTED: "it is encrypted. Send it without a password.",
+    Trouble.DAMAGED: "it is damaged, or not what it says. Save it again, or send it as another kind of file.",
+    Trouble.SCANNED: "its pages hold pictures only. Send it with its text, or the pages as PNG or JPEG.",
+    Trouble.NO_TEXT: "there is no text in it.",
+    Trouble.LARGE: "it is too large. Send the part of it that matters.",
+    Trouble.UNPACKED: "what is packed in it is too large. Send the part of it that matters.",
+    Trouble.PIXELS: "it has too many pixels. Send a picture of at most 40 megapixels.",
+    Trouble.TIME: "it takes too long to read. Send the part of it that matters.",
+    Trouble.MEMORY: "it takes too much memory to read, or it is damaged. Send the part of it that matters.",
+    Trouble.BUSY: "something went wrong on my side. Please try again.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileText:
+    """The text of a file. `name` is harmless; `parts` are its sheets, or one part with all of it; `note`: a sentence
+    about what of it was not read, "" if all was."""
+
+    name: str
+    kind: FileKind
+    parts: tuple[Part, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture, small enough for a model. `data`: its bytes, of the type `mime`."""
+
+    name: str
+    data: bytes
+    mime: str = "image/jpeg"
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A file that was not read."""
+
+    name: str
+    trouble: Trouble
+
+    @property
+    def reason(self) -> str:
+        """Why, and what to do, for people, as what follows a colon."""
+        return _REASONS[self.trouble]
+
+    @property
+    def sentence(self) -> str:
+        """The same, with its name."""
+        return f"I can't read {self.name}: {self.reason}"
+
+
+def file_name(name: str) -> str:
+    """The name of a stranger's file as it can stand in a sentence or a quotation: on one line, without folders, and
+    without what could end a quotation or turn the direction of letters round."""
+    last = re.split(r"[/\\]", one_line(_MARKS.sub("", name), len(name)))[-1]
+    return one_line(last, _LONGEST_NAME).translate(_DEFUSED).strip(" .") or "a file without a name"
