@@ -53,8 +53,10 @@ class Handlers:
         threads: AskedThreads,
         ratings: Ratings,
         model: ChatModel,
+        limits: str = "",
     ) -> None:
-        self._settings = settings
+        """`limits`: what people and channels may use, in words."""
+        self._settings, self._limits = settings, limits
         self._turns, self._records = turns, records
         self._presets, self._personal = PresetCommands(settings), PersonalCommands(settings, self._known)
         self._history = HistoryCommands(self._records, settings, ratings, threads)
@@ -181,6 +183,8 @@ class Handlers:
             lines.append(f"- **preset**: `{used.name}` ({came_from(used.origin)}{gone})")
         if chosen := await self._newest_choice(invocation.place, settings):
             lines.append(chosen)
+        if self._limits:
+            lines.append(f"\nLimits of whoever runs the bot: {self._limits}.")
         if invocation.is_public:
             lines.append(f"\n{NOT_SHOWN}")
         if settings.muted:

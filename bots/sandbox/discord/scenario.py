@@ -44,6 +44,7 @@ class DiscordPlaces:
         *,
         owner: str = "Olivia",
         bot_permissions: Permission = EVERYONE_PERMISSIONS,
+        everyone: Permission = EVERYONE_PERMISSIONS,
         shard: tuple[int, int] | None = None,
         system: str = "",
         overwrites: Sequence[Overwrite] = (),
@@ -67,7 +68,7 @@ class DiscordPlaces:
             )
         own = GuildRole(world.new_id(), guild.id, world.bot.name, bot_permissions, bot=world.bot.id)
         world.users[boss.id], world.guilds[guild.id] = boss, guild
-        world.roles[guild.id] = GuildRole(guild.id, guild.id, "@everyone", EVERYONE_PERMISSIONS)
+        world.roles[guild.id] = GuildRole(guild.id, guild.id, "@everyone", everyone)
         world.members[guild.id, boss.id] = Member(boss.id, guild.id)
         if bot:
             world.roles[own.id] = own
