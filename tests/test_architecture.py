@@ -74,10 +74,11 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect", "bots.discord.outbound"),
     },
     "bots.discord.config": {"core.settings", "bots.adapter"},
+    "bots.discord.permissions": set(),
     "bots.discord.app": {
         *("core.domain", "core.inbound", "core.ratelimit", "core.settings", "bots.discord.config"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
-        "bots.discord.room",
+        *("bots.discord.permissions", "bots.discord.room"),
     },
     "bots.console": {
         *("core.domain", "core.commands", "core.settings", "core.store", "core.text"),
@@ -114,9 +115,13 @@ ALLOWED: dict[str, set[str]] = {
         *("core.settings", "bots.adapter"),
         *("bots.slack.app", "bots.slack.config", "bots.discord.app", "bots.discord.config"),
     },
+    # It tells people how to create the apps, and knows of each platform what it asks for.
+    "bots.setup": {
+        *("core.domain", "core.settings", "core.nebula", "bots.slack.manifest", "bots.discord.permissions"),
+    },
     "bots.cli": {
         *("core.domain", "core.settings", "bots.alive", "bots.logs", "bots.platforms", "bots.run"),
-        "bots.slack.manifest",
+        *("bots.setup", "bots.slack.manifest", "bots.discord.permissions"),
         *("bots.console", "bots.sandbox.app"),
     },
     "bots.__main__": {"bots.cli"},
@@ -135,7 +140,7 @@ DOORS: dict[str, set[str]] = {
     "slack_sdk": {"bots.slack.api", "bots.slack.inbound", "bots.slack.app"},
     "discord": {
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
-        *("bots.discord.room", "bots.discord.app"),
+        *("bots.discord.room", "bots.discord.app", "bots.discord.permissions"),
     },
     "rich": {"bots.console", "bots.sandbox.terminal"},
     "prompt_toolkit": {"bots.console", "bots.sandbox.terminal"},

@@ -25,6 +25,7 @@ from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.outbound.channel_surface import ChannelSurface
 from bots.discord.outbound.interaction_surface import InteractionSurface
 from bots.discord.outbound.reactions import Reactions
+from bots.discord.permissions import invite_url
 from bots.discord.room.reader import Reader
 from bots.discord.room.said import GuildView
 from core.domain.conversation import Address, Place
@@ -44,15 +45,6 @@ CLOSE_SECONDS = 3.0
 # The shortest and the longest pause between attempts to connect. Discord resets the token of a bot that signs in
 # 1000 times a day (docs.discord.com, Gateway, Identifying).
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 120.0
-_PERMISSIONS = discord.Permissions(
-    view_channel=True,
-    send_messages=True,
-    send_messages_in_threads=True,
-    create_public_threads=True,
-    read_message_history=True,
-    add_reactions=True,
-    attach_files=True,
-)
 # Close codes after which another attempt would fail too (docs.discord.com, Gateway Close Event Codes).
 _REFUSALS = {
     4004: "Discord refuses DISCORD_TOKEN: create a new one in the developer portal (Bot → Reset Token).",
@@ -71,12 +63,6 @@ PUBLIC = (
     "set it to the ids of your servers, or switch Bot → Public Bot off in the developer portal (with Installation → "
     "Install Link at None)"
 )
-
-
-def invite_url(application_id: str | int) -> str:
-    """The page where somebody who manages a server adds the bot, with exactly the permissions that it needs."""
-    scopes = ("bot", "applications.commands")
-    return discord.utils.oauth_url(int(application_id), permissions=_PERMISSIONS, scopes=scopes)
 
 
 def may_have_content(client: discord.Client) -> bool:

@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.discord.app import invite_url
 from bots.discord.components import commands
 from bots.discord.inbound import ordering
+from bots.discord.permissions import invite_url
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimits
 from bots.sandbox.discord.sessions import Intent
