@@ -19,6 +19,8 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 RUNS ?= 10
+# How setup calls the app in Slack, and what it asks for: see `nebula-bot setup --help`.
+APP ?=
 # Four tests at once on two cores, as half of their time is waiting.
 AT_ONCE := -n 4 --dist worksteal
 
@@ -31,8 +33,8 @@ help:                  ## what there is to make
 run: .venv/.run        ## the bot: every platform that has tokens in .env, else the sandbox
 	@$(BIN)/python -m bots run
 
-setup: .venv/.run      ## answer a few questions, which are tried at once: they become .env
-	@$(BIN)/python -m bots setup
+setup: .venv/.run      ## answer a few questions, tried at once, which become .env (APP='--name Tutor': another app)
+	@$(BIN)/python -m bots setup $(APP)
 
 update:                ## get the newest version and install what it needs; then start the bot again
 	@git pull --ff-only

@@ -205,6 +205,22 @@ async def test_what_is_there_is_kept(lab: Lab, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
 
 
+async def test_the_example_is_filled_in(lab: Lab, tmp_path: Path) -> None:
+    """A copy of .env.example gets the answers where their variables are, and stays as it was otherwise."""
+    example = (Path(__file__).parents[2] / ".env.example").read_text()
+    (tmp_path / ".env").write_text(example)
+    said = lines(KEY, "", "n", "y", lab.discord.token, "", "5", "", "y")
+    assert (await run(tmp_path, "setup", said=said, **lab.addresses))[0] == 0
+    changed = {
+        "NEBULA_API_KEY=\n": f"NEBULA_API_KEY={KEY}\n",
+        "# DISCORD_TOKEN=\n": f"DISCORD_TOKEN={lab.discord.token}\n",
+        "PERSON_TOKENS=200000": "PERSON_TOKENS=5",
+    }
+    for before, after in changed.items():
+        example = example.replace(before, after)
+    assert (tmp_path / ".env").read_text() == example
+
+
 @pytest.mark.parametrize(("last", "status"), [(("n",), 1), ((), 2)], ids=["refused", "ended"])
 async def test_nothing_is_overwritten_without_a_yes(
     lab: Lab, tmp_path: Path, last: tuple[str, ...], status: int
