@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "core.inbound": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.access", "core.commands"),
-        *("core.reply", "core.turns"),
+        *("core.reply", "core.turns", "core.text"),
     },
     "bots.slack.dialect": {"core.markdown", "core.text"},
     "bots.slack.api": {
@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect"),
     },
     "bots.slack.inbound": {
-        *("core.domain", "core.access", "core.commands", "core.inbound", "core.text"),
+        *("core.domain", "core.access", "core.commands", "core.inbound", "core.ratelimit", "core.text"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect", "bots.slack.outbound"),
     },
     "bots.adapter": {"core.domain", "core.inbound", "core.ratelimit", "core.settings"},

@@ -27,6 +27,7 @@ from core.text import harmless
 PLACE = Place(platform="console", workspace="-", channel="terminal", direct=True)
 CONVERSATION = Conversation(PLACE.name)
 YOU = Author(id="you", name="you")
+ALONE = "Nobody else writes here, so there is nothing to catch up on."
 WELCOME = "Ask anything. `/help` lists the commands, Ctrl-C stops an answer, Ctrl-D quits."
 
 
@@ -78,6 +79,9 @@ async def _command(bot: Bot, screen: Console, platform: ConsolePlatform, text: s
         return
     if invocation.command.name == "ask":
         await _ask(bot, screen, platform, invocation.argument("prompt"))
+        return
+    if invocation.command.name == "catchup":
+        _say(screen, ALONE)
         return
     response = await bot.dispatcher.invoked(invocation, _all_rights)
     _say(screen, response.text)

@@ -34,6 +34,7 @@ _WHOSE = Argument("whose", "me: your own questions; all: everybody's", required=
 
 COMMANDS: tuple[Command, ...] = (
     Command("ask", "Ask a question", (Argument("prompt", "your question"),)),
+    Command("catchup", "Read what was said here since your last message"),
     Command("prompt show", "Show this channel's system prompt"),
     Command("prompt set", "Change this channel's system prompt", (_PROMPT,), changes=True),
     Command("prompt clear", "Go back to the default system prompt", changes=True),

@@ -8,6 +8,9 @@ from enum import StrEnum
 from typing import Literal
 
 BEAT_SECONDS = 0.15  # between two reads of a quick stream, unless somebody asks for its text sooner
+# The system keeps a few dozen kilobytes of small packets for a connection that is not read, and then the model's server
+# has to wait. After a read of so many bytes the next one follows at once.
+FULL_BYTES = 8_192
 QUICK_READS = 4  # a stream counts as quick after more reads in a row than this, each within BEAT_SECONDS
 
 
@@ -110,27 +113,30 @@ class Catalog:
 class Beat:
     """The beat of one answer. Pieces of a quick stream gather, at no cost, until a beat has passed or somebody asks.
 
-    The first pieces, and all pieces of a slow stream, are read as they come.
+    The first pieces, and all pieces of a slow stream, are read as they come, and so is what follows a full read: no
+    stream is too quick.
     """
 
     def __init__(self) -> None:
         self._clock = asyncio.get_running_loop().time
         self._since = self._clock()
         self._quick = 0
+        self._full = False
         self._wanted = asyncio.Event()
         self._resting = False
 
     @property
     def quick(self) -> bool:
         """Whether the next pieces should gather before they are read."""
-        return self._quick > QUICK_READS
+        return self._quick > QUICK_READS and not self._full
 
     def read(self) -> None:
         """Note that a read begins."""
         self._since = self._clock()
 
-    def heard(self) -> None:
-        """Note that the read brought something from the model."""
+    def heard(self, size: int) -> None:
+        """Note that the read brought something from the model, in so many bytes."""
+        self._full = size >= FULL_BYTES
         self._quick = self._quick + 1 if self._clock() - self._since < BEAT_SECONDS else 0
 
     async def rest(self) -> None:

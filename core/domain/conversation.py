@@ -152,10 +152,14 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class ResponseToken:
-    """The token with which a platform lets us answer a command, and when it expires (epoch seconds)."""
+    """The token with which a platform lets us answer a command, and when it expires (epoch seconds).
+
+    `messages`: how many messages it is good for; None for any number.
+    """
 
     token: str
     expires: float
+    messages: int | None = None
 
 
 NOWHERE = Conversation("")

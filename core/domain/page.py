@@ -10,10 +10,11 @@ class Action(StrEnum):
     STOP = "stop"  # end the answer that is being written
     AGAIN = "again"  # answer the question again, in the same messages
     GO_ON = "go-on"  # continue an answer that reached its length limit
+    SHARE = "share"  # show a private answer to everybody in the channel
 
 
 # The words on the buttons, on every platform.
-LABELS = {Action.STOP: "Stop", Action.AGAIN: "Regenerate", Action.GO_ON: "Continue"}
+LABELS = {Action.STOP: "Stop", Action.AGAIN: "Regenerate", Action.GO_ON: "Continue", Action.SHARE: "Share"}
 # The form that asks why somebody voted an answer down: its button, its title, and who will read the reason.
 SAY_WHY, WHY, WHY_READ = "Say why", "What was wrong?", "Those who manage this channel can read it"
 

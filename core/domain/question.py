@@ -1,8 +1,10 @@
 """Questions: what somebody asks the bot, and what kind of question it is."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from core.domain.conversation import Attachment, Author, Place, ResponseToken
+from core.domain.surroundings import Said
 from core.domain.turn_id import TurnId
 from core.text import harmless
 
@@ -38,6 +40,14 @@ class Declined:
     sentence: str
 
 
+class Reads(StrEnum):
+    """What is read around a question before it is answered."""
+
+    USUAL = "usual"  # what the place's setting `context` says
+    THREAD = "thread"  # its thread, to be summarised
+    MISSED = "missed"  # its channel since the asker's newest message, to be summarised
+
+
 Kind = New | Regenerate | Continue | Declined
 NEW = New()
 
@@ -48,7 +58,8 @@ class Question:
 
     `message`: the platform's id of the question's message, "" if it has none (a slash command).
     `interaction`: how to answer the command that asked, if one did. `private`: only the author sees question and
-    answer, and they are remembered separately.
+    answer, and they are remembered separately. `about`: the messages that a platform handed over with it, because
+    somebody chose them from a menu; nobody else may be able to read them, so they are stored until it is answered.
     """
 
     id: TurnId
@@ -63,6 +74,8 @@ class Question:
     private: bool = False
     others: tuple[str, ...] = ()  # ids of the other people whose questions this one includes
     overheard: bool = False  # its message does not mention the bot
+    about: tuple[Said, ...] = ()
+    reads: Reads = Reads.USUAL
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", harmless(self.text))

@@ -39,6 +39,7 @@ class Gap(StrEnum):
     INTENT = "intent"  # Discord's Message Content intent is off
     TIME = "time"  # the platform did not answer in time
     GONE = "gone"  # the thread's root was deleted
+    OFF = "off"  # the place's setting `context` is off
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ NOTHING_SAID = Surroundings()
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How much may be read. `after`: only what was said after this message, "" for all. `characters`: of one message.
-    `summary`: asked for a summary. `known`: the messages that the history holds, which need not be read."""
+    `summary`: asked for a summary. `known`: the messages that the history holds, which need not be read. `since`: id of
+    a person; of the channel only what was said after their newest message before the question, "" for all."""
 
     context: Context
     messages: int = 40
@@ -65,3 +67,4 @@ class Reach:
     after: str = ""
     summary: bool = False
     known: frozenset[str] = frozenset()
+    since: str = ""

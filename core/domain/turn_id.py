@@ -18,6 +18,7 @@ class Step(StrEnum):
     REFUSED = "refused"  # the person was told that nothing of the question is stored
     OFFER = "offer"  # an edited question was offered to be asked again
     CHANGED = "changed"  # the message that offers it
+    SHARED = "shared"  # a private answer was shown to everybody
     DELETED = "deleted"  # the reply to a deleted question is taken away
 
 

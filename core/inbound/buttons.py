@@ -12,7 +12,8 @@ from core.domain.page import Action
 from core.domain.ports import full, waiting
 from core.domain.progress import AnsweredQuestion
 from core.domain.question import Continue, Question, Regenerate
-from core.domain.turn_id import TurnId, asked_anew, continued, regenerated
+from core.domain.turn_id import Step, TurnId, asked_anew, continued, regenerated, step_of
+from core.inbound.menus import shared
 from core.settings.routing import conversation_at
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
@@ -27,6 +28,8 @@ NOTED, WHY_NOTED = "Thank you, noted.", "Thank you, your reason is noted too."
 NO_VOTE = "I don't know your vote on this answer any more. Please press the thumb again."
 NO_REASON = "Write what was wrong into the form."
 UNDER_WAY = "That is already under way."
+SHARED = "You have shared this answer already."
+NOT_KEPT = "I no longer remember this answer, so I can't share it."
 CONTINUED = "This answer was already continued; see below."
 GO_ON = "Go on exactly where you stopped. Repeat nothing."
 
@@ -61,6 +64,7 @@ class ButtonActions:
             Action.STOP: self._stop,
             Action.AGAIN: self._regenerate,
             Action.GO_ON: self._continue,
+            Action.SHARE: self._share,
         }
 
     async def pressed(self, action: Action, press: ButtonPress, rights: RightsOf) -> Response | None:
@@ -152,6 +156,17 @@ class ButtonActions:
                 private=old.private,
             ),
         )
+
+    async def _share(self, press: ButtonPress, rights: RightsOf) -> Response:
+        """Show a private answer to everybody, once. Only the person who asked sees it, and so its buttons."""
+        if press.conversation.owner != press.author.id:
+            return Response(NOT_YOURS)
+        exchange = await self._records.exchange(press.conversation, press.message)
+        if exchange is None:
+            return Response(NOT_KEPT)
+        if not await self._turns.once(step_of(exchange.turn, Step.SHARED)):
+            return Response(SHARED)
+        return shared(exchange)
 
     async def _unknown(self, press: ButtonPress) -> Response:
         running = await self._records.running(press.conversation)

@@ -19,6 +19,7 @@ from core.domain.turn_id import Step, TurnId, step_of
 from core.inbound.buttons import ButtonActions, ButtonPress
 from core.inbound.edits import EditHandler
 from core.inbound.followups import FollowUps
+from core.inbound.menus import catch_up
 from core.ratelimit.shared import SharedRateLimit
 from core.store.presence import Presence
 from core.store.turns import Acceptance, Turns
@@ -82,6 +83,9 @@ class Dispatcher:
         if invocation.command.name == "ask":
             await self._accept(replace(question, text=invocation.argument("prompt")))
             return None
+        if invocation.command.name == "catchup":
+            await self._accept(catch_up(question))
+            return None
         if not await self._turns.once(step_of(question.id, Step.COMMAND)):
             return None
         return await self.invoked(replace(invocation, aloud=True), rights)
@@ -132,7 +136,7 @@ class Dispatcher:
             await self._accept(question)
 
     async def commanded(self, invocation: Invocation, rights: RightsOf, event: TurnId | None = None) -> Response | None:
-        """A command of the platform, other than `ask`. Never raises: the response says what went wrong.
+        """A command of the platform, other than `ask` and `catchup`. Never raises: the response says what went wrong.
 
         `event`: the same for every delivery of this command, where a platform sends it to every process. None: show
         nothing, because another process carries it out, or the person was told that they are too fast.
@@ -148,7 +152,8 @@ class Dispatcher:
         return await self.invoked(invocation, rights)
 
     async def invoked(self, invocation: Invocation, rights: RightsOf) -> Response:
-        """A command other than `ask`, however fast it comes. Never raises: the response says what went wrong."""
+        """A command other than `ask` and `catchup`, however fast it comes. Never raises: the response says what went
+        wrong."""
         if refusal := self._access.refusal(invocation.author, invocation.place):
             return Response(refusal)
         found = await self._guarded(self._handlers.run(invocation, rights), invocation.command.name)

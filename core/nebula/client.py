@@ -196,7 +196,7 @@ class Nebula:
                 if decoder.alive:
                     deadline = clock() + self._between
                     if beat:
-                        beat.heard()
+                        beat.heard(len(data))
                 if decoder.nearly_over:
                     deadline = min(deadline, clock() + AFTER_FINISH_SECONDS)
                 if delta is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.domain.options import Context
-from core.domain.question import Question
+from core.domain.question import Question, Reads
 from core.domain.surroundings import Gap, Role, Said, Surroundings
 from core.text import one_line
 
@@ -46,9 +46,15 @@ class Quotation:
     cut: bool = False
 
 
-def asks_for_summary(text: str) -> bool:
-    """Whether a question begins with the word for a summary."""
-    return _SUMMARY.match(text) is not None
+def asks_for_summary(question: Question) -> bool:
+    """Whether a question asks for a summary of what was said: by a menu, or because it begins with the word for it."""
+    return question.reads is not Reads.USUAL or _SUMMARY.match(question.text) is not None
+
+
+def context_of(question: Question, usual: Context) -> Context:
+    """What is read around a question. `usual`: the setting of its place. Where that is off, nothing is read."""
+    asked = {Reads.THREAD: Context.THREAD, Reads.MISSED: Context.ROOM}
+    return usual if usual is Context.OFF else asked.get(question.reads, usual)
 
 
 def quote(said: Surroundings, most: int, count: Callable[[str], int]) -> Quotation:
@@ -80,7 +86,8 @@ def small_print(quotation: Quotation, question: Question, context: Context, gaps
     read = []
     if quotation.around:
         newest = "the newest " if quotation.cut or Gap.MORE in gaps else ""
-        room = "channel" if context is Context.ROOM or not question.place.thread else "thread"
+        whole = context_of(question, context) is Context.ROOM or not question.place.thread
+        room = "channel" if whole else "thread"
         read.append(f"{newest}{_number(quotation.around)} of this {room}")
     if quotation.referred:
         read.append(f"{_number(quotation.referred)} that the question refers to")
@@ -94,6 +101,8 @@ def small_print(quotation: Quotation, question: Question, context: Context, gaps
         )
     if Gap.PERMISSION in gaps:
         sentences.append(f"I am not allowed to read {some}.")
+    if Gap.OFF in gaps:
+        sentences.append("I did not read more: the setting `context` is off here.")
     if Gap.GONE in gaps:
         sentences.append("The first message of this thread was deleted, so I can't read all of it.")
     if Gap.TIME in gaps:

@@ -41,8 +41,8 @@ class ReplyStyle:
 
     `model`: its name in the footer, "" for no footer. `pages`: the most messages that a reply takes; if it needs more,
     it comes as a file. `live`: shown while it grows. `by_status`: the surface shows by itself that the model thinks,
-    until there is text. `again`: with buttons to go on or ask again. `append_only`: the surface can't take back what a
-    growing page said.
+    until there is text. `again`: with buttons to go on or ask again. `share`: with one that shows a private answer to
+    everybody. `append_only`: the surface can't take back what a growing page said.
     """
 
     reasoning: Reasoning = Reasoning.TIMER
@@ -52,6 +52,7 @@ class ReplyStyle:
     live: bool = True
     by_status: bool = False
     again: bool = True
+    share: bool = False
     append_only: bool = False
 
 
@@ -286,7 +287,8 @@ class ReplyLayout:
         if not reply.over:
             return (Action.STOP,)
         found = (Action.GO_ON, Action.AGAIN) if _is_cut(reply) else (Action.AGAIN,)
-        return found if self._style.again else ()
+        shared = (Action.SHARE,) if self._style.share and reply.text else ()
+        return (*(found if self._style.again else ()), *shared)
 
     def _has_buttons(self, reply: Reply) -> bool:
         return self._style.buttons and not (reply.over and reply.asked is None)  # the model was not asked at all

@@ -231,9 +231,9 @@ class ReplyPublisher:
         grows = reply.text and self._laid_out.text and reply is not self._laid_out and not reply.over
         waits = not self._live or len(reply.text) < self._catching_up or self._layout.overflows(reply)
         if grows and not waits and shown and shown.growing:
-            need = self._need(len(self._shown) - 1, shown)
-            if need[0].owed is None or self._ticket.owes(need[0].owed):
-                return need
+            limit, urgent = self._need(len(self._shown) - 1, shown)
+            if limit.owed is None or self._ticket.owes(limit.owed):
+                return limit, urgent
         changed = await self._changed(reply)
         if changed is None:
             return None
@@ -325,9 +325,7 @@ class ReplyPublisher:
 
     def _need(self, index: int, page: Page) -> tuple[RateLimit, bool]:
         """The limit that the page's next frame counts against, and whether it goes before interim frames: new messages
-        do, and so do pages that will not change any more, and calls that only ends are promised: of those none is left
-        for interim frames, and a stream that has to stop early has nothing else to stop for.
-        """
+        do, pages that will not change any more, and calls that are kept for ends alone."""
         message = self.messages[index] if index < len(self.messages) else None
         limit = self._surface.rate_limit(message, page, self._wait)
         return limit, message is None or not page.growing or (limit.promised and not limit.spread)

@@ -8,14 +8,15 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from core.domain.conversation import Attachment, Author, Conversation, Exchange, Lane, Place, ResponseToken
 from core.domain.progress import NOTHING_SHOWN, AnsweredQuestion, Progress
-from core.domain.question import NEW, Continue, Declined, Kind, Question, Regenerate
+from core.domain.question import NEW, Continue, Declined, Kind, Question, Reads, Regenerate
+from core.domain.surroundings import Said
 from core.domain.turn_id import TurnId
 from core.settings.encryption import Encryption, Unreadable
 
@@ -53,6 +54,9 @@ class _Question:
     after: str = ""
     others: tuple[str, ...] = ()
     overheard: bool = False
+    about: tuple[Said, ...] = ()
+    reads: Reads = Reads.USUAL
+    uses: int | None = None
 
     @classmethod
     def of(cls, question: Question) -> "_Question":
@@ -73,6 +77,9 @@ class _Question:
             after=continues.turn if continues else "",
             others=question.others,
             overheard=question.overheard,
+            about=question.about,
+            reads=question.reads,
+            uses=command.messages if command else None,
         )
 
     def read(self) -> Question:
@@ -84,11 +91,13 @@ class _Question:
             message=self.message,
             at=self.at,
             attachments=self.attachments,
-            interaction=ResponseToken(self.interaction, self.expires) if self.interaction else None,
+            interaction=ResponseToken(self.interaction, self.expires, self.uses) if self.interaction else None,
             kind=self._kind(),
             private=self.private,
             others=self.others,
             overheard=self.overheard,
+            about=self.about,
+            reads=self.reads,
         )
 
     def _kind(self) -> Kind:
@@ -109,7 +118,8 @@ class _AnsweredQuestion:
 
     @classmethod
     def of(cls, answered: AnsweredQuestion) -> "_AnsweredQuestion":
-        return cls(_Question.of(answered.question), answered.messages, answered.offer)
+        question = replace(answered.question, about=())  # what was said around a question is not kept
+        return cls(_Question.of(question), answered.messages, answered.offer)
 
     def read(self) -> AnsweredQuestion:
         return AnsweredQuestion(self.mention.read(), self.messages, self.offer)

@@ -133,6 +133,7 @@ class Assistant:
             by_status=surface.by_status,
             append_only=surface.append_only,
             again=not turn.question.private,
+            share=turn.question.private and not turn.question.place.direct,
         )
         replaces = turn.question.replaces
         keep = replaces is not None and replaces.answered

@@ -181,7 +181,7 @@ class Fitting:
             return Quotation()
         if not self._quotes:
             return Quotation(cut=True)
-        share = self._limit // (2 if asks_for_summary(asked.question.text) else 3)
+        share = self._limit // (2 if asks_for_summary(asked.question) else 3)
         # build keeps up to half of the window for the answer, and a twentieth for errors of the estimate
         beside = int(0.44 * self._limit) - count(asked.settings.prompt) - count(asked.question.text)
         return quote(asked.around, min(share, beside), count)

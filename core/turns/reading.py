@@ -10,9 +10,9 @@ from cachetools import TTLCache
 from core.domain.conversation import Exchange
 from core.domain.errors import Forbidden, Gone, PlatformError
 from core.domain.options import Context
-from core.domain.question import Question
+from core.domain.question import Question, Reads
 from core.domain.surroundings import NOTHING_SAID, Gap, Reach, Said, Surroundings
-from core.prompt.quoting import asks_for_summary
+from core.prompt.quoting import asks_for_summary, context_of
 from core.settings.parameters import ChannelSettings
 from core.store.turns import Turn
 from core.turns.surfaces import Surfaces
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 # How long a question may wait for what was said around it, names included.
 READ_SECONDS = 5.0
 SUMMARY_MESSAGES = 200
+CHOSEN_CHARACTERS = 12_000  # of a message that somebody chose from a menu
 # What cannot be read for long is said once in a place; then not for so many seconds.
 _LASTING = frozenset({Gap.PERMISSION, Gap.INTENT})
 _TOLD_SECONDS, _MAX_TOLD = 86_400.0, 10_000
@@ -39,32 +40,47 @@ class RoomReader:
         """What was said around the turn's question, without what is in the history; never raises. `history`: what the
         question refers to."""
         question = turn.question
-        if settings.context is Context.OFF:
-            return NOTHING_SAID
-        summary = asks_for_summary(question.text)
-        known = _known(turn)
+        context = context_of(question, settings.context)
+        summary = asks_for_summary(question)
         after = "" if summary else _read_before(turn, history)
-        reach = Reach(settings.context, after=after, summary=summary, known=_in(history))
+        reach = Reach(context, after=after, summary=summary, known=_in(history))
         if summary:
             reach = replace(reach, messages=SUMMARY_MESSAGES)
-        try:
-            async with asyncio.timeout(self._seconds):
-                found = await self._surfaces.surroundings(_newest(turn), reach)
-        except TimeoutError:
-            found = Surroundings(gaps=frozenset({Gap.TIME}))
-        except PlatformError as error:
-            log.info("turn %s: can't read what was said around it: %s", question.id, error)
-            found = Surroundings(gaps=frozenset({_gap(error)}))
-        except Exception:
-            log.exception("turn %s: reading what was said around it failed", question.id)
-            found = Surroundings(gaps=frozenset({Gap.TIME}))
+        if question.reads is Reads.MISSED:
+            reach = replace(reach, since=question.author.id)
+        if context is Context.OFF:
+            found = NOTHING_SAID if question.reads is Reads.USUAL else Surroundings(gaps=frozenset({Gap.OFF}))
+        else:
+            found = await self._read(turn, reach)
+        known = _known(turn)
         messages = [each for each in found.messages if each.id not in known and each.text.strip()]
+        read = {each.id for each in (*messages, *found.referred)}
+        chosen = (each for each in question.about if each.id not in read)
         gaps = found.gaps | ({Gap.MORE} if len(messages) > reach.messages else frozenset())
         return Surroundings(
-            tuple(_cut(messages[-reach.messages :], reach)),
-            tuple(_cut((each for each in found.referred if each.text.strip()), reach)),
+            tuple(_cut(messages[-reach.messages :], reach.characters)),
+            (
+                *_cut(chosen, CHOSEN_CHARACTERS),
+                *_cut((each for each in found.referred if each.text.strip()), reach.characters),
+            ),
             self._untold(question.place.name, question.message or question.id, gaps),
         )
+
+    async def _read(self, turn: Turn, reach: Reach) -> Surroundings:
+        """What can be read in time; never raises."""
+        question = turn.question
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._surfaces.surroundings(_newest(turn), reach)
+        except TimeoutError:
+            gap = Gap.TIME
+        except PlatformError as error:
+            log.info("turn %s: can't read what was said around it: %s", question.id, error)
+            gap = _gap(error)
+        except Exception:
+            log.exception("turn %s: reading what was said around it failed", question.id)
+            gap = Gap.TIME
+        return Surroundings(gaps=frozenset({gap}))
 
     def _untold(self, place: str, question: str, gaps: frozenset[Gap]) -> frozenset[Gap]:
         """These gaps, without those that were said here at an earlier question."""
@@ -73,10 +89,9 @@ class RoomReader:
         return gaps
 
 
-def _cut(messages: Iterable[Said], reach: Reach) -> Iterable[Said]:
+def _cut(messages: Iterable[Said], characters: int) -> Iterable[Said]:
     for each in messages:
-        long = len(each.text) > reach.characters
-        yield replace(each, text=each.text[: reach.characters - 1] + "…") if long else each
+        yield replace(each, text=each.text[: characters - 1] + "…") if len(each.text) > characters else each
 
 
 def _newest(turn: Turn) -> Question:

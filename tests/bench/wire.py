@@ -61,11 +61,11 @@ class Addresses:
             "DISCORD_TOKEN": self.discord_token,
         }
 
-    def config(self, data: Path) -> Configuration:
-        """The same as a configuration, independent of the environment."""
+    def config(self, data: Path, **more: Any) -> Configuration:
+        """The same as a configuration, independent of the environment, with these values besides."""
         values: dict[str, Any] = {name.lower(): value for name, value in self.environment().items()}
         values |= {"redis_url": None, "slack_signing_secret": None, "data_dir": data, "drain_seconds": 0}
-        return configured(**values)
+        return configured(**values | more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +127,9 @@ class BenchScene:
         self._rooms = [slack.add_channel(f"room-{number}", self._ann) for number in range(channels)]
         people = [self._ann, *(slack.add_user(f"friend-{number}") for number in range(1, channels))]
         self._direct = [(person, slack.open_dm(person)) for person in people]
-        guild = discord.add_guild("Bench")
-        self._bob = discord.add_member(guild, "bob")
-        self._channels = [discord.add_channel(guild, f"room-{number}") for number in range(channels)]
+        self._guild = discord.add_guild("Bench")
+        self._bob = discord.add_member(self._guild, "bob")
+        self._channels = [discord.add_channel(self._guild, f"room-{number}") for number in range(channels)]
 
     def addresses(self) -> Addresses:
         slack, discord = self._slack, self._discord

@@ -3,7 +3,7 @@
 import asyncio
 
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.chat import QUICK_READS, Beat, ChatMessage, ChatRequest
+from core.domain.chat import FULL_BYTES, QUICK_READS, Beat, ChatMessage, ChatRequest
 from core.nebula.client import Nebula
 
 GREETING_REQUEST = ChatRequest("Llama3.3-70B", (ChatMessage("user", "Hello?"),))
@@ -14,10 +14,22 @@ async def test_a_stream_is_quick_after_several_pieces_in_quick_succession() -> N
     beat = Beat()
     for _ in range(QUICK_READS):
         beat.read()
-        beat.heard()
+        beat.heard(200)
         assert not beat.quick
     beat.read()
-    beat.heard()
+    beat.heard(200)
+    assert beat.quick
+
+
+async def test_nothing_gathers_after_a_full_read() -> None:
+    """The system has no room for more: a server that has to wait would hold the model up."""
+    beat = Beat()
+    for _ in range(QUICK_READS + 1):
+        beat.read()
+        beat.heard(200)
+    beat.heard(FULL_BYTES)
+    assert not beat.quick
+    beat.heard(200)
     assert beat.quick
 
 

@@ -1,13 +1,14 @@
 """The quotation of a room: whatever names and texts hold, each message is one line, and the block has one end."""
 
 import re
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domain.conversation import Author, Place
 from core.domain.options import Context
-from core.domain.question import Question
+from core.domain.question import Question, Reads
 from core.domain.surroundings import Gap, Role, Said, Surroundings
 from core.domain.turn_id import TurnId
 from core.prompt.quoting import BEGIN, BREAK, END, LEFT_OUT, asks_for_summary, quote, small_print
@@ -137,6 +138,11 @@ def test_small_print_says_what_was_read() -> None:
 
 
 def test_a_summary_is_asked_for_by_the_first_words() -> None:
-    """Only then more is read."""
-    assert all(map(asks_for_summary, ("summarise this thread", "Summarize!", "please sum up", "TL;DR", "*Recap* it")))
-    assert not any(map(asks_for_summary, ("what is a summary?", "summarised", "why did it fail? summarise")))
+    """Only then more is read, or where a menu asks for it."""
+
+    def asks(text: str) -> bool:
+        return asks_for_summary(replace(THREAD, text=text))
+
+    assert asks_for_summary(replace(THREAD, reads=Reads.THREAD))
+    assert all(map(asks, ("summarise this thread", "Summarize!", "please sum up", "TL;DR", "*Recap* it")))
+    assert not any(map(asks, ("what is a summary?", "summarised", "why did it fail? summarise")))

@@ -1,0 +1,118 @@
+"""Questions from menus: what they bring along is quoted and not kept, what they read, and private answers that their
+owner shares."""
+
+from dataclasses import replace
+
+from redis.asyncio import Redis
+
+from bots.sandbox.nebula.server import NebulaServer
+from core.domain.conversation import Author
+from core.domain.errors import Forbidden
+from core.domain.options import Context
+from core.domain.page import Action
+from core.domain.question import Question
+from core.domain.surroundings import Gap, Role, Said, Surroundings
+from core.inbound.buttons import NOT_KEPT, NOT_YOURS, SHARED
+from core.inbound.menus import catch_up, privately, summary
+from core.prompt.quoting import END
+from tests.core.core_harness import ANN, BOB, ROOM, Process
+from tests.core.inbound.test_buttons import actions, press
+from tests.core.turns.test_reading import stored
+
+CHOSEN = Said("m9", "bob", Role.PERSON, 5.0, "the disk was full " + "x" * 3_000)
+
+
+def chosen(bot: Process, text: str = "why?", author: Author = ANN) -> Question:
+    return replace(bot.question(text, author=author), private=True, about=(CHOSEN,))
+
+
+async def answered(bot: Process, question: Question) -> str:
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
+    return bot.shown(question)
+
+
+async def test_what_was_chosen_is_quoted_and_not_kept(bot: Process, server: NebulaServer, redis_client: Redis) -> None:
+    """All of it goes to the model, as what the question refers to; afterwards nothing of it is in Redis."""
+    bot.rooms.trouble = Forbidden("not in this channel")
+    shown = await answered(bot, chosen(bot))
+    assert shown.startswith("Read 1 message that the question refers to. I am not allowed to read all that was said")
+    asked = server.requests[-1].messages[-1].content
+    assert CHOSEN.text in asked.partition(END)[0]
+    values = str([value async for value in stored(redis_client)])
+    assert "why?" in values
+    assert "disk" not in values
+
+
+async def test_what_can_be_read_anew_is_not_quoted_twice(bot: Process, server: NebulaServer) -> None:
+    """Where the bot may read the message itself, it is the newest version that counts."""
+    bot.rooms.said = Surroundings((), (replace(CHOSEN, text="the disk is fine again"),))
+    await answered(bot, chosen(bot))
+    asked = server.requests[-1].messages[-1].content
+    assert "fine again" in asked
+    assert "was full" not in asked
+
+
+async def test_a_summary_reads_the_thread_and_a_catch_up_the_channel(bot: Process, server: NebulaServer) -> None:
+    """Whatever the channel's setting says, unless that is off: then only what was chosen is quoted."""
+    await answered(bot, summary(bot.question("")))
+    assert (bot.rooms.reaches[-1].context, bot.rooms.reaches[-1].messages) == (Context.THREAD, 200)
+    await answered(bot, catch_up(bot.question("")))
+    reach = bot.rooms.reaches[-1]
+    assert (reach.context, reach.since, reach.summary) == (Context.ROOM, ANN.id, True)
+    assert "since my last message" in server.requests[-1].messages[-1].content
+    await bot.command("set context off")
+    before = len(bot.rooms.reaches)
+    shown = await answered(bot, summary(chosen(bot)))
+    assert len(bot.rooms.reaches) == before
+    assert "`context` is off" in shown
+    assert "the disk was full" in server.requests[-1].messages[-1].content
+
+
+async def test_a_summary_says_what_is_missing(bot: Process) -> None:
+    """More was said than is read."""
+    bot.rooms.said = Surroundings((CHOSEN,), gaps=frozenset({Gap.MORE}))
+    assert (await answered(bot, summary(bot.question("")))).startswith("Read the newest 1 message of this")
+
+
+async def test_a_private_answer_is_shared_by_its_owner_once(bot: Process, server: NebulaServer) -> None:
+    """Everybody reads who shares it, the question and the answer; a second press has no effect."""
+    server.answer_next("Because of **logs**.")
+    question = chosen(bot, "why [that](http://x)?")
+    await answered(bot, question)
+    assert actions(bot, question) == (Action.SHARE,)
+    assert await press(bot, Action.SHARE, question, BOB) == NOT_YOURS
+    assert await press(bot, Action.SHARE, question) == (
+        "**Ann** shares an answer to: why thathttp://x?\n\nBecause of **logs**."
+    )
+    assert await press(bot, Action.SHARE, question) == SHARED
+
+
+async def test_a_forgotten_answer_is_not_shared(bot: Process) -> None:
+    """The person reads why."""
+    question = chosen(bot)
+    await answered(bot, question)
+    await bot.command("forget all")
+    assert await press(bot, Action.SHARE, question) == NOT_KEPT
+
+
+async def test_a_direct_message_has_nothing_to_share(bot: Process) -> None:
+    """Nobody else is there."""
+    question = replace(chosen(bot), place=replace(ROOM, direct=True))
+    await answered(bot, question)
+    assert actions(bot, question) == ()
+
+
+async def test_a_catch_up_may_come_as_a_message(bot: Process, server: NebulaServer) -> None:
+    """In threads of Slack there are no slash commands."""
+    assert await bot.say("!catchup") is None
+    await bot.runner.idle()
+    assert "Catch me up" in server.requests[-1].messages[-1].content
+
+
+def test_a_flag_makes_a_question_private() -> None:
+    """Phones write a dash for two hyphens; anything else is the question."""
+    assert privately("--private why?") == ("why?", True)
+    assert privately("—private") == ("", True)
+    assert privately("--privately?") == ("--privately?", False)
+    assert privately("why --private?") == ("why --private?", False)
