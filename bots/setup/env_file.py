@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import mkstemp
 
 from dotenv import dotenv_values
-from dotenv.parser import parse_stream
+from dotenv.parser import Binding, parse_stream
 
 from core.domain.errors import NebulaBotError
 from core.settings.environment import WrongConfig
@@ -20,7 +20,11 @@ _PLAIN = re.compile(r"[\w./:@+,=-]*", re.ASCII)
 def contents(path: Path) -> str:
     """The text of a .env, "" if there is none. Raises WrongConfig if it can't be read."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
+        broken = [str(_number(each)) for each in parse_stream(io.StringIO(text)) if each.error]
+        if not broken:
+            return text
+        problem = f"{path}: line {', '.join(broken)} can't be read; write NAME=value, or # in front of it."
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError:
@@ -74,6 +78,12 @@ def write(path: Path, text: str) -> None:
         with suppress(OSError):
             os.unlink(name)
         raise NebulaBotError(f"{path} can't be written ({error.strerror}).") from None
+
+
+def _number(line: Binding) -> int:
+    """The number of a line; the parser counts blank lines before it as a part of it."""
+    text = line.original.string
+    return line.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _uncommented(piece: str, left: dict[str, str], set_already: set[str | None], end: str) -> str:

@@ -18,7 +18,8 @@ After=network-online.target
 [Service]
 User={user}
 WorkingDirectory={folder}
-ExecStartPre=+/usr/bin/install -d -m 0700 -o {user} {data}
+# Only what is there can be opened for writing; a folder that is there stays as it is.
+ExecStartPre=+/bin/sh -c 'test -d "$$1" || install -d -m 0700 -o "$$2" "$$1"' sh {data} {user}
 ExecStart={run} run
 # 2 means that the configuration is wrong: another start would not help.
 Restart=on-failure

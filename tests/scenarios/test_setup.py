@@ -266,12 +266,13 @@ async def test_a_missing_scope_is_named(tmp_path: Path, lab: Lab) -> None:
     assert SCOPES["users:read"].lost in out
 
 
-async def test_a_file_that_can_not_be_read_is_named_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("text", "said"), [("NEBULA_API_KEY=ä", "UTF-8"), ("A=1\n\nB='x\n", "line 3")])
+async def test_a_file_that_can_not_be_read_is_named_first(tmp_path: Path, text: str, said: str) -> None:
     """Nobody answers ten questions in vain."""
-    (tmp_path / ".env").write_bytes("NEBULA_API_KEY=ä".encode("latin-1"))
+    (tmp_path / ".env").write_bytes(text.encode("latin-1"))
     status, out, err = await run(tmp_path, "setup")
     assert (status, out) == (2, "")
-    assert "UTF-8" in err
+    assert said in err
 
 
 async def test_at_a_terminal_secrets_are_not_echoed(lab: Lab, tmp_path: Path) -> None:
