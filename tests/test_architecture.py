@@ -117,7 +117,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     # It tells people how to create the apps, and knows of each platform what it asks for.
     "bots.setup": {
-        *("core.domain", "core.settings", "core.nebula", "bots.slack.manifest", "bots.discord.permissions"),
+        *("core.domain", "core.settings", "core.text", "core.nebula"),
+        *("bots.slack.manifest", "bots.discord.permissions"),
     },
     "bots.cli": {
         *("core.domain", "core.settings", "bots.alive", "bots.logs", "bots.platforms", "bots.run"),

@@ -10,6 +10,7 @@ from bots.discord.permissions import invite_url
 from bots.setup.part import Judgement
 from bots.slack.manifest import OPTIONAL, SCOPES
 from core.nebula import catalog
+from core.text import one_line
 
 # How long a call may take.
 CALL_SECONDS = 20.0
@@ -19,7 +20,6 @@ _PUBLIC = (
     "Anybody may add this bot to a server and use your account there: switch Bot → Public Bot off (with Installation → "
     "Install Link at None), or name your servers in ACCESS_ALLOW below."
 )
-_UNREADABLE = "The answer is not what {} sends: check {}, or a proxy on the way."
 
 
 async def nebula_key(answer: str, known: Mapping[str, str]) -> Judgement:
@@ -32,7 +32,7 @@ async def nebula_key(answer: str, known: Mapping[str, str]) -> Judgement:
     try:
         models = catalog.parse(body)
     except ValueError:
-        return Judgement(None, f"Nebula answers with {status}: {_UNREADABLE.format('Nebula', 'NEBULA_BASE_URL')}")
+        return _unclear("Nebula", "NEBULA_BASE_URL", status)
     return Judgement(True, f"Nebula takes this key, and offers {len(models)} models.")
 
 
@@ -54,8 +54,8 @@ async def slack_bot_token(answer: str, known: Mapping[str, str]) -> Judgement:
     hint = "copy the Bot User OAuth Token from Install App, and reinstall the app if it was removed."
     if refused := _slack_refusal(status, body, hint):
         return refused
-    team, name = str(body.get("team_id") or ""), str(body.get("team") or "")
-    text = f"Slack: {body.get('user')} in {name}."
+    team, name = one_line(str(body.get("team_id"))), one_line(str(body.get("team")))
+    text = f"Slack: {one_line(str(body.get('user')))} in {name}."
     granted = {each.strip() for each in headers.get("x-oauth-scopes", "").split(",")} - {""}
     missing = sorted(SCOPES.keys() - granted) if granted else []
     for scope in missing:
@@ -81,12 +81,12 @@ async def discord_token(answer: str, known: Mapping[str, str]) -> Judgement:
     if status == 401:
         return Judgement(False, "Discord refuses this token (401): create a new one under Bot → Reset Token.")
     if status != 200 or not isinstance(body, dict) or not str(body.get("id") or "").isdigit():
-        return Judgement(None, f"Discord answers with {status}. {_UNREADABLE.format('Discord', 'DISCORD_API_URL')}")
+        return _unclear("Discord", "DISCORD_API_URL", status)
     _, servers, _ = await _call("GET", f"{base}/users/@me/guilds", token, "Bot")
     found = [each for each in servers if isinstance(each, dict)] if isinstance(servers, list) else []
     content = "on" if int(body.get("flags") or 0) & _CONTENT else "off"
     lines = [
-        f"Discord: {body.get('name')}, in {len(found)} server{'s' * (len(found) != 1)}.",
+        f"Discord: {one_line(str(body.get('name')))}, in {len(found)} server{'s' * (len(found) != 1)}.",
         f"The Message Content Intent is {content}.",
         *([_PUBLIC] if body.get("bot_public") else []),
         "To add it to a server, open this link; you need the right Manage Server there:",
@@ -94,7 +94,9 @@ async def discord_token(answer: str, known: Mapping[str, str]) -> Judgement:
         f"  {invite_url(str(body['id']))}",
     ]
     return Judgement(
-        True, "\n  ".join(lines), tuple(f"{each.get('id')}: the Discord server {each.get('name')}" for each in found)
+        True,
+        "\n  ".join(lines),
+        tuple(f"{each.get('id')}: the Discord server {one_line(str(each.get('name')))}" for each in found),
     )
 
 
@@ -120,10 +122,19 @@ def _slack_refusal(status: int, body: Any, hint: str) -> Judgement | None:
     """What Slack has against a token; None if it takes it. It answers a refused token with 200
     (docs.slack.dev/reference/methods/auth.test)."""
     if not isinstance(body, dict) or status != 200:
-        return Judgement(None, f"Slack answers with {status}. {_UNREADABLE.format('Slack', 'SLACK_API_URL')}")
+        return _unclear("Slack", "SLACK_API_URL", status)
     if body.get("ok") is True:
         return None
-    return Judgement(False, f"Slack refuses this token ({body.get('error')}): {hint}")
+    return Judgement(False, f"Slack refuses this token ({one_line(str(body.get('error')))}): {hint}")
+
+
+def _unclear(name: str, variable: str, status: int) -> Judgement:
+    """What an answer means that is neither a yes nor a no."""
+    if status == 429 or status >= 500:
+        return Judgement(None, f"{name} has trouble now (HTTP {status}): try again in a moment.")
+    if status == 403:
+        return Judgement(None, f"{name}, or something in front of it, refuses this (HTTP 403).")
+    return Judgement(None, f"This is not {name} (HTTP {status}): check {variable}, or a proxy on the way.")
 
 
 async def _call(method: str, url: str, token: str, scheme: str = "Bearer") -> tuple[int, Any, Mapping[str, str]]:

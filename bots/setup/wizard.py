@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from bots.setup import env_file
 from bots.setup.part import Judgement, SetupPart, SetupQuestion
 from core.settings.environment import Section, WrongConfig
+from core.text import escaped
 
 _INTRO = """\
 This asks for what the bot needs, tries each answer, and writes {file} at the end. Nothing is written before that.
@@ -104,8 +105,9 @@ class Wizard:
         try:
             return runner.run(question.check(answer, self._known)) if answer else Judgement(True)
         except (OSError, TimeoutError, aiohttp.ClientError) as error:
-            why = str(error) or "no answer in time"
-            return Judgement(None, f"It could not be tried ({type(error).__name__}: {why}).")
+            # Others may quote an address, which may hold a password.
+            why = f": {error}" if isinstance(error, aiohttp.ClientConnectorError) else ""
+            return Judgement(None, f"It could not be tried ({type(error).__name__}{why}).")
 
     def _finish(self, name: str) -> int:
         changes = {each: value for each, value in self._answers.items() if value != self._in_file.get(each, "")}
@@ -138,7 +140,7 @@ class Wizard:
 
     @staticmethod
     def _say(text: str) -> None:
-        print(text, flush=True)
+        print(escaped(text, lines=True), flush=True)  # others have named their servers
 
 
 def _bare(typed: str, variable: str) -> str:

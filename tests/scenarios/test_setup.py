@@ -19,6 +19,7 @@ import pytest
 from bots.discord.permissions import PERMISSIONS, invite_url
 from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.nebula.server import NebulaServer
+from bots.sandbox.slack import faults
 from bots.sandbox.slack.server import SlackServer
 from bots.slack.manifest import SCOPES
 from tests.bounds import HANG_SECONDS
@@ -176,6 +177,33 @@ async def test_an_answer_that_can_not_be_tried_needs_a_word(lab: Lab, tmp_path: 
     assert status == 0
     assert out.count("It could not be tried") == 2
     assert variables(tmp_path) == {"NEBULA_API_KEY": KEY}
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (faults.server_error(503), "Slack has trouble now (HTTP 503)"),
+        (faults.rate_limited(30), "Slack has trouble now (HTTP 429)"),
+        (faults.page("<html>Sign in to the guest network</html>"), "This is not Slack (HTTP 200): check SLACK_API_URL"),
+    ],
+)
+async def test_trouble_on_the_way_is_no_refusal(lab: Lab, tmp_path: Path, fault: faults.SlackFault, said: str) -> None:
+    """The token may be right: it is asked again, or taken all the same."""
+    lab.slack.faults.add("auth.test", fault)
+    said_to_it = lines(KEY, "", "y", lab.slack.bot_token, "n", lab.slack.bot_token)
+    _, out, _ = await run(tmp_path, "setup", said=said_to_it, **lab.addresses)
+    assert said in out
+    assert "Slack: nebula in Sandbox" in out
+
+
+async def test_names_of_others_drive_no_terminal(lab: Lab, tmp_path: Path) -> None:
+    """Anybody may call a server what they like, and add a public bot to it."""
+    lab.discord.add_guild("Lab\x1b[2J\nDISCORD_TOKEN:")
+    said = lines(KEY, "", "n", "y", lab.discord.token)
+    _, out, _ = await run(tmp_path, "setup", said=said, **lab.addresses)
+    assert "the Discord server Lab" in out
+    assert "\x1b" not in out
+    assert len(re.findall("^DISCORD_TOKEN: $", out, re.MULTILINE)) == 1
 
 
 async def test_a_model_that_nebula_does_not_offer_needs_a_word(lab: Lab, tmp_path: Path) -> None:
