@@ -5,6 +5,7 @@ import asyncio
 import gc
 import io
 import os
+import re
 import resource
 import stat
 import sys
@@ -17,7 +18,7 @@ from typing import TypeVar
 import uvloop
 
 from bots import logs
-from bots.platforms import PLATFORMS, Table, adapters, load, sections, switched_on
+from bots.platforms import PLATFORMS, Table, adapters, load, look_through, sections, switched_on
 from core.domain.errors import NebulaBotError
 from core.settings.config import Config
 from core.settings.environment import Environment, WrongConfig
@@ -82,6 +83,11 @@ def _parser(platforms: Table) -> argparse.ArgumentParser:
     commands.add_parser("setup", parents=[app], help="ask for what is needed, try it, and write .env")
     service = commands.add_parser("service", help="print a unit for systemd")
     service.add_argument("--user", default="", help="who runs the bot, if not the owner of this folder")
+    doctor = commands.add_parser("doctor", help="look at everything that can be wrong, and say how to mend it")
+    doctor.add_argument("--json", action="store_true", help="print a list of objects instead")
+    doctor.add_argument(
+        "--channel", action="append", default=[], metavar="ID", help="post, edit and delete a message in this channel"
+    )
     commands.add_parser("health", help="exit 0 while a bot with this DATA_DIR is alive (for containers)")
     return parser
 
@@ -112,6 +118,8 @@ def _start(options: argparse.Namespace, platforms: Table) -> int:
 
         name = options.name or "Nebula"
         return Wizard(Path(".env"), sections(platforms), _program()).run(parts(_manifest(options)), name)
+    if options.command == "doctor":
+        return _examined(options, platforms)
     environment = load(platforms=platforms)
     config = environment.of(Config)
     logs.configure(config.log_level)
@@ -157,6 +165,23 @@ def _program() -> Path:
     return Path(sys.executable).with_name("nebula-bot")
 
 
+def _examined(options: argparse.Namespace, platforms: Table) -> int:
+    """Run the doctor. Raises WrongConfig for a channel that is none."""
+    reading = look_through(platforms=platforms)
+    kinds = [each.config.channel_ids for each in switched_on(reading.environment, platforms) if each.config.channel_ids]
+    if unknown := [each for each in options.channel if not any(re.fullmatch(kind, each) for kind in kinds)]:
+        raise WrongConfig((f"--channel {unknown[0]}: it must be the id of a channel of a platform that has tokens.",))
+    logs.configure("ERROR")
+    with _loading():
+        from bots.doctor.app import doctor
+
+        examined = adapters(reading.environment, platforms)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        tokens = [each.config.tokens for each in platforms]
+        well = runner.run(doctor(reading, examined, tokens, options.channel, as_list=options.json))
+    return 0 if well else 1
+
+
 def _chosen(options: argparse.Namespace, environment: Environment, platforms: Table) -> Coroutine[None, None, None]:
     """The coroutine of a command that serves until it is stopped. Raises WrongConfig first if settings are missing."""
     config = environment.of(Config)
@@ -166,18 +191,23 @@ def _chosen(options: argparse.Namespace, environment: Environment, platforms: Ta
     if options.command == "console" and config.nebula_api_key is None:
         raise WrongConfig(("NEBULA_API_KEY is missing: create a key at nebulablock.com and put it into .env.",))
     if options.command == "run" and not serves and not _has_input():
-        raise WrongConfig((NO_TOKENS.format(file=Path(".env").absolute()),))
+        doubts = (f"{each.text}; {each.mend}" for each in environment.doubts)
+        raise WrongConfig((NO_TOKENS.format(file=Path(".env").absolute()), *doubts))
     with _loading():
         if options.command == "worker" or (options.command == "run" and serves):
+            from bots.doctor.settings import known
             from bots.run import run
 
-            return run(config, adapters(environment, platforms), listen=options.command == "run")
+            served, listen = adapters(environment, platforms), options.command == "run"
+            return run(config, served, listen=listen, known=known(environment))
         if options.command == "console":
             from bots.console.app import console
 
             return console(config)
         from bots.sandbox.app import sandbox
     if options.command == "run":
+        for each in environment.doubts:
+            print(f"{each.text}; {each.mend}", file=sys.stderr)
         print(GO_LIVE.format(tokens="  and/or  ".join(each.config.tokens for each in platforms)), flush=True)
     return sandbox(environment)
 

@@ -31,11 +31,12 @@ from core.store.quotas import Quotas
 from core.store.ratelimits import RedisRateLimit
 from core.store.ratings import Ratings
 from core.store.records import ConversationLookups
-from core.store.redis.check import check
+from core.store.redis.check import ServerInfo, check
 from core.store.redis.client import connection
 from core.store.redis.embedded import embedded
 from core.store.redis.setup import Setup, agree
 from core.store.redis.spaces import Spaces
+from core.store.redis.url import parse
 from core.store.settings import SettingsStore
 from core.store.threads import AskedThreads
 from core.store.turns import Turns
@@ -56,10 +57,11 @@ CROWDED = "All conversations are on one node of the Cluster. Set REDIS_PARTITION
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Redis, a line that says where it is, and warnings about it."""
+    """Redis, a line that says where it is, what it said about itself, and warnings about it."""
 
     redis: "Redis"
     where: str
+    info: ServerInfo
     warnings: tuple[str, ...] = ()
 
 
@@ -80,7 +82,7 @@ async def storage(config: Config) -> AsyncIterator[Storage]:
     """Connect to the Redis at REDIS_URL, or start the embedded one in DATA_DIR. Raises StoreError."""
     async with AsyncExitStack() as stack:
         if config.redis_url:
-            url, where = config.redis_url, "Redis at REDIS_URL"
+            url, where = config.redis_url, f"Redis at {parse(config.redis_url).where}"
         else:
             server = await stack.enter_async_context(embedded(config.data_dir, config.redis_server))
             url, where = server.url, f"embedded Redis, data in {server.data}"
@@ -88,7 +90,7 @@ async def storage(config: Config) -> AsyncIterator[Storage]:
         info = await check(redis)
         await agree(redis, setup_of(config))
         crowded = info.nodes > 1 and config.redis_partitions == 1
-        yield Storage(redis, where, info.warnings + ((CROWDED,) if crowded else ()))
+        yield Storage(redis, where, info, info.warnings + ((CROWDED,) if crowded else ()))
 
 
 def setup_of(config: Config) -> Setup:
@@ -116,6 +118,11 @@ def nebula(config: Config, before_retry: Before | None = None) -> Nebula:
         max_streams=config.nebula_streams,
         before_retry=before_retry,
     )
+
+
+def user_limits(config: Config) -> UserLimits:
+    """What each person and each channel may use."""
+    return UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
 
 
 def account_limits(config: Config, redis: "Redis") -> AccountRateLimits:
@@ -178,7 +185,7 @@ def assemble(
     threads = AskedThreads(turns.mailboxes)
     ratings = Ratings(redis, retention.keep, spaces, config.encryption)
     access = AccessList(config.access_allow, config.access_deny, external=config.access_external is Switch.ON)
-    people = UserLimits(config.person_requests, config.person_tokens, config.channel_requests, config.channel_tokens)
+    people = user_limits(config)
     admission = Admission(access, UserQuotas(Quotas(redis), people, spaces.own), longest=config.question_characters)
     rate_limits = RedisRateLimit(redis, spaces)
     limiter = limiter or RateLimiter(rate_limits)
@@ -210,7 +217,7 @@ def assemble(
     dispatcher = Dispatcher(
         inbox,
         turns,
-        Handlers(settings, turns, records, threads, ratings, model),
+        Handlers(settings, turns, records, threads, ratings, model, people.sentence),
         ButtonActions(inbox, turns, records, settings, ratings, access),
         EditHandler(inbox, turns, records, settings, admission, surfaces, background),
         Presence(redis, config.missed_minutes * 60, spaces),

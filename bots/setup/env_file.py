@@ -8,35 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import mkstemp
 
-from dotenv import dotenv_values
-from dotenv.parser import Binding, parse_stream
+from dotenv.parser import parse_stream
 
 from core.domain.errors import NebulaBotError
-from core.settings.environment import WrongConfig
 
 _PLAIN = re.compile(r"[\w./:@+,=-]*", re.ASCII)
 
 
-def contents(path: Path) -> str:
-    """The text of a .env, "" if there is none. Raises WrongConfig if it can't be read."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        broken = [str(_number(each)) for each in parse_stream(io.StringIO(text)) if each.error]
-        if not broken:
-            return text
-        problem = f"{path}: line {', '.join(broken)} can't be read; write NAME=value, or # in front of it."
-    except FileNotFoundError:
-        return ""
-    except UnicodeDecodeError:
-        problem = f"{path} is not in UTF-8: save it anew in this encoding."
-    except OSError as error:
-        problem = f"{path} can't be read ({error.strerror}): it must be a file that you may read."
-    raise WrongConfig((problem,))
-
-
-def values(text: str) -> dict[str, str]:
-    """The variables that are set in it."""
-    return {name: value for name, value in dotenv_values(stream=io.StringIO(text)).items() if value and value.strip()}
+def text_of(path: Path) -> str:
+    """The text of a .env that can be read, "" if there is none."""
+    return path.read_bytes().decode("utf-8-sig") if path.exists() else ""
 
 
 def merged(text: str, changes: Mapping[str, str]) -> str:
@@ -49,7 +30,7 @@ def merged(text: str, changes: Mapping[str, str]) -> str:
     for each in bindings:
         piece = each.original.string
         if each.key and each.key in changes:
-            before = piece[: len(piece) - len(piece.lstrip("\r\n"))]
+            before = piece[: len(piece) - len(piece.lstrip())]
             piece = f"{before}{each.key}={_quoted(changes[each.key])}{end}"
             left.pop(each.key, None)
         elif each.key is None:
@@ -78,12 +59,6 @@ def write(path: Path, text: str) -> None:
         with suppress(OSError):
             os.unlink(name)
         raise NebulaBotError(f"{path} can't be written ({error.strerror}).") from None
-
-
-def _number(line: Binding) -> int:
-    """The number of a line; the parser counts blank lines before it as a part of it."""
-    text = line.original.string
-    return line.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _uncommented(piece: str, left: dict[str, str], set_already: set[str | None], end: str) -> str:

@@ -5,14 +5,15 @@ import getpass
 import os
 import sys
 from collections import ChainMap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import indent
 
-import aiohttp
 from pydantic import ValidationError
 
 from bots.setup import env_file
 from bots.setup.part import Judgement, SetupPart, SetupQuestion
+from core.settings.env_file import read_env_file
 from core.settings.environment import Section, WrongConfig
 from core.text import escaped
 
@@ -25,6 +26,7 @@ _NEXT = """
 First words: in Slack, `/invite @{name}` in a channel and then `@{name} hello`; in Discord, a mention or /ask."""
 _YES, _NO = ("y", "yes"), ("n", "no")
 _NONE = ("none", "-")
+_ADDRESSES = ("NEBULA_BASE_URL", "NEBULA_PLATFORM_URL", "SLACK_API_URL", "DISCORD_API_URL")
 _WHOLE = "it must be a whole number"
 
 
@@ -36,11 +38,14 @@ class Wizard:
         read or replaced."""
         self._file, self._sections, self._program = file, sections, program
         self._at_terminal = sys.stdin.isatty()
-        self._in_file = env_file.values(env_file.contents(file))
+        self._in_file = dict(_read(file))
         self._answers: dict[str, str] = {}
         around = {name: value for name, value in os.environ.items() if value.strip()}
         self._known = ChainMap(self._answers, around, self._in_file, _defaults(sections))
         self._ids: list[str] = []
+        for name in _ADDRESSES:
+            if problem := _problem(sections, name, self._known[name]):
+                raise WrongConfig((f"{name}: {problem}.",))
         folder = file.resolve().parent
         if not os.access(folder, os.W_OK):
             raise WrongConfig((f"{folder} can't be written: run setup where the bot's .env belongs, as its user.",))
@@ -90,7 +95,7 @@ class Wizard:
                 continue
             judgement = self._judged(question, answer, runner)
             if judgement.text:
-                self._say(f"  {judgement.text}")
+                self._say(indent(judgement.text, "  "))
             if judgement.good or (judgement.good is None and self._confirmed("Take it all the same?", yes=False)):
                 break
         self._ids += judgement.ids
@@ -102,12 +107,7 @@ class Wizard:
     def _judged(self, question: SetupQuestion, answer: str, runner: asyncio.Runner) -> Judgement:
         if answer and (problem := _problem(self._sections, question.variable, answer)):
             return Judgement(False, f"This can't be {question.variable}: {problem}.")
-        try:
-            return runner.run(question.check(answer, self._known)) if answer else Judgement(True)
-        except (OSError, TimeoutError, aiohttp.ClientError) as error:
-            # Others may quote an address, which may hold a password.
-            why = f": {error}" if isinstance(error, aiohttp.ClientConnectorError) else ""
-            return Judgement(None, f"It could not be tried ({type(error).__name__}{why}).")
+        return runner.run(question.check(answer, self._known)) if answer else Judgement(True)
 
     def _finish(self, name: str) -> int:
         changes = {each: value for each, value in self._answers.items() if value != self._in_file.get(each, "")}
@@ -118,7 +118,7 @@ class Wizard:
         if not self._confirmed(f"\n{verb} {self._file.absolute()} ({', '.join(changes)})?", yes=True):
             self._say("Nothing was written.")
             return 1
-        env_file.write(self._file, env_file.merged(env_file.contents(self._file), changes))
+        env_file.write(self._file, env_file.merged(env_file.text_of(self._file), changes))
         self._say(_NEXT.format(file=self._file.absolute(), program=self._program, name=name.lower()))
         return 0
 
@@ -141,6 +141,14 @@ class Wizard:
     @staticmethod
     def _say(text: str) -> None:
         print(escaped(text, lines=True), flush=True)  # others have named their servers
+
+
+def _read(file: Path) -> Mapping[str, str]:
+    """What a .env sets. Raises WrongConfig if there is something that can't be read."""
+    found = read_env_file(file)
+    if found.problems:
+        raise WrongConfig(found.problems)
+    return {name: value for name, value in (found.values or {}).items() if value}
 
 
 def _bare(typed: str, variable: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain, repeat
@@ -14,6 +14,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from bots.adapter import Examination
 from bots.slack.api import transport
 from bots.slack.api.client import Web, sdk_log
 from bots.slack.api.connection import SocketConnections
@@ -22,6 +23,7 @@ from bots.slack.api.people import People
 from bots.slack.api.workspace import PATIENCE, Capabilities, Identity, Patience
 from bots.slack.components import buttons, forms, reasons
 from bots.slack.config import SlackConfig
+from bots.slack.examine import MEND_APP_TOKEN, MEND_BOT_TOKEN, examine, granted, identity, scopes
 from bots.slack.inbound.backfill import SlackBackfill
 from bots.slack.inbound.buttons import ButtonPresses
 from bots.slack.inbound.commands import Commands
@@ -42,6 +44,7 @@ from core.domain.ports import Connection
 from core.domain.question import Question
 from core.domain.retry import retried
 from core.domain.surroundings import Reach, Surroundings
+from core.finding import Finding, Verdict
 from core.inbound.dispatcher import Dispatcher
 from core.ratelimit.limiter import RateLimiter
 from core.settings.environment import WrongConfig
@@ -74,6 +77,7 @@ class Slack:
         self._connections = SocketConnections()
         self._patience = patience
         self._me: Identity | None = None
+        self._report: list[Finding] = []  # what signing in has shown
         self._surroundings: SlackSurroundings | None = None
         self._signed_in = asyncio.Event()  # set once there are surroundings
         self.ready = asyncio.Event()  # set while events can arrive
@@ -106,6 +110,14 @@ class Slack:
     def connection(self) -> Connection:
         """Return the state of the sockets; over HTTP, whether we listen."""
         return Connection(self.ready.is_set()) if self._config.over_http else self._connections.connection()
+
+    def report(self, about: Examination) -> Sequence[Finding]:
+        """Return who the bot is and which scopes the app lacks; nothing before Slack has answered."""
+        return self._report
+
+    def examine(self, about: Examination) -> AsyncGenerator[Finding, None]:
+        """Look at everything; see `bots.slack.examine`."""
+        return examine(self._config, about)
 
     async def sign_in(self) -> tuple[str, str]:
         """The scope of the workspace and the bot's id there, which a new token does not change. Raises WrongConfig."""
@@ -198,18 +210,18 @@ class Slack:
             return self._me
         answer = await self._patiently(
             lambda: self._web.client.auth_test(),
-            "Slack refuses SLACK_BOT_TOKEN ({}): copy the Bot User OAuth Token from OAuth & Permissions on your "
-            "app's page, and reinstall the app if it was removed.",
+            f"Slack refuses SLACK_BOT_TOKEN ({{}}): {MEND_BOT_TOKEN}.",
         )
-        granted = {scope.strip() for scope in str(answer.headers.get("x-oauth-scopes") or "").split(",")} - {""}
-        if granted:
-            self._capabilities.scopes = frozenset(granted)
-            if missing := SCOPES.keys() - OPTIONAL - granted:
+        self._report = [identity(str(answer.get("team") or answer["team_id"]), str(answer.get("user") or ""))]
+        if given := granted(answer):
+            self._report += [each for each in scopes(given) if each.verdict is not Verdict.OK]
+            self._capabilities.scopes = given
+            if missing := SCOPES.keys() - OPTIONAL - given:
                 log.warning(
                     "Slack: the app lacks the scopes %s; add them under OAuth & Permissions and reinstall it",
                     sorted(missing),
                 )
-            if SCOPES.keys() & FOR_HISTORY - granted:
+            if SCOPES.keys() & FOR_HISTORY - given:
                 log.info(
                     "Slack: the app can't read channel messages: it misses follow-ups, edits, deletions, and mentions "
                     "while offline"
@@ -227,8 +239,7 @@ class Slack:
         token = self._config.slack_app_token
         answer = await self._patiently(
             lambda: self._web.client.apps_connections_open(app_token=token.get_secret_value() if token else ""),
-            "Slack refuses SLACK_APP_TOKEN ({}): create an app-level token with connections:write under Basic "
-            "Information on your app's page, and switch Socket Mode on.",
+            f"Slack refuses SLACK_APP_TOKEN ({{}}): {MEND_APP_TOKEN}.",
         )
         return str(answer["url"])
 

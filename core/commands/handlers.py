@@ -52,8 +52,10 @@ class Handlers:
         threads: AskedThreads,
         ratings: Ratings,
         model: ChatModel,
+        limits: str = "",
     ) -> None:
-        self._settings = settings
+        """`limits`: what people and channels may use, in words."""
+        self._settings, self._limits = settings, limits
         self._turns, self._records = turns, records
         self._history = HistoryCommands(self._records, settings, ratings, threads)
         self._ratings, self._threads = ratings, threads
@@ -151,6 +153,8 @@ class Handlers:
             value = getattr(settings, each.name)
             shown = "left to the server" if value is None else f"`{_short(_as_text(value))}`"
             lines.append(f"- **{each.name}**: {shown} ({_origin(settings.origin(each.name))})")
+        if self._limits:
+            lines.append(f"\nLimits of whoever runs the bot: {self._limits}.")
         if settings.muted:
             where = " and ".join(f"this {layer}" for layer in sorted(settings.muted))
             lines.append(f"\nI am muted in {where}: I answer only mentions.")

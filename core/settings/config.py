@@ -1,8 +1,9 @@
 """The variables that the core and the program read; those of a platform are with its adapter."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 
@@ -38,7 +39,13 @@ def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return keys
 
 
+def _off(value: object) -> object:
+    """`off` → no limit."""
+    return None if isinstance(value, str) and value.strip().lower() in ("off", "none", "unlimited") else value
+
+
 Count = Annotated[int, Field(ge=1)] | None
+Quota = Annotated[Count, BeforeValidator(_off)]
 
 # Where the operator's value of a parameter of channels comes from.
 _FIELDS = {
@@ -62,6 +69,8 @@ _FIELDS = {
 
 class Config(Section):
     """The variables that do not belong to one platform; .env.example explains them."""
+
+    shapes: ClassVar[Mapping[str, str]] = {"NEBULA_API_KEY": "ak_"}
 
     nebula_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("NEBULA_API_KEY", "NEBULA_API_TOKEN"))
     nebula_base_url: Http = "https://inference.nebulablock.com/v1"
@@ -112,10 +121,10 @@ class Config(Section):
     access_deny: Annotated[Words, AfterValidator(_ids)] = ()
     access_external: Annotated[Switch, LOWER] = Switch.OFF
 
-    person_requests: Count = None
-    person_tokens: Count = None
-    channel_requests: Count = None
-    channel_tokens: Count = None
+    person_requests: Quota = None
+    person_tokens: Quota = 500_000
+    channel_requests: Quota = None
+    channel_tokens: Quota = 2_000_000
 
     history_exchanges: int = Field(100, ge=1, le=1000)
     history_days: float = Field(30, gt=0, le=36_500)

@@ -64,6 +64,11 @@ async def register(http: Http, application: str) -> None:
         failed(error)
 
 
+def in_step(known: Any) -> bool:
+    """Whether these commands, as Discord lists them, are those that this version registers."""
+    return _same(definitions(), known)
+
+
 async def _register(http: Http, path: str) -> None:
     wanted = definitions()
     try:

@@ -94,7 +94,22 @@ class Routes:
         return RestAnswer(self._wire.application(flags=self.privileged.flags))
 
     def _my_guilds(self, _: RestRequest) -> RestAnswer:
-        return RestAnswer([{"id": one.id, "name": one.name, "icon": None} for one in self._world.guilds.values()])
+        world = self._world
+        mine = [(guild, world.members.get((guild.id, world.bot.id))) for guild in world.guilds.values()]
+        return RestAnswer(
+            [
+                {
+                    "id": guild.id,
+                    "name": guild.name,
+                    "icon": None,
+                    "owner": False,
+                    "permissions": str(int(world.base_permissions(member))),
+                    "features": [],
+                }
+                for guild, member in mine
+                if member
+            ]
+        )
 
     def _user(self, ask: RestRequest) -> RestAnswer:
         user = self._world.users.get(ask.path["user"])

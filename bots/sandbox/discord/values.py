@@ -97,6 +97,16 @@ class Member:
     nick: str = ""
 
 
+@dataclass(slots=True)
+class Portal:
+    """Switches of the developer portal: whether anybody may add the bot, whether that needs a code grant, and where
+    commands and buttons go instead of the gateway."""
+
+    public: bool = True
+    code_grant: bool = False
+    interactions_url: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Guild:
     """A server. Its @everyone role has the guild's own id."""

@@ -16,6 +16,7 @@ from bots.sandbox.discord.values import (
     GuildRole,
     Json,
     Member,
+    Portal,
 )
 
 MANAGED = 1  # position of roles above @everyone
@@ -35,6 +36,7 @@ class DiscordWire:
         self._application = application
         self._role_unlocks = role_mention_unlocks
         self.memberless = False
+        self.portal = Portal()
 
     def user(self, user: DiscordUser) -> Json:
         """A user object."""
@@ -272,15 +274,15 @@ class DiscordWire:
             "name": bot.name,
             "description": "",
             "icon": None,
-            "bot_public": True,
-            "bot_require_code_grant": False,
+            "bot_public": self.portal.public,
+            "bot_require_code_grant": self.portal.code_grant,
             "verify_key": "0" * 64,
             "owner": self.user(bot),
             "team": None,
             "flags": flags,
             "summary": "",
             "approximate_guild_count": len(self._world.guilds),
-            "interactions_endpoint_url": None,
+            "interactions_endpoint_url": self.portal.interactions_url or None,
         }
 
     def thread_member(self, thread: DiscordChannel, user: str) -> Json:

@@ -2,11 +2,12 @@
 
 from io import StringIO
 
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bots.setup.env_file import merged, values
+from bots.setup.env_file import merged
 
 NAMES = ("NEBULA_API_KEY", "ACCESS_ALLOW", "MINE")
 TEXTS = st.text("aB3 -_.,'\"\\#=$", max_size=8)
@@ -20,6 +21,11 @@ LINES = st.one_of(
 FILES = st.builds("".join, st.lists(st.builds("{}{}".format, LINES, st.sampled_from(["\n", "\r\n", "\n\n"]))))
 ENDS = st.sampled_from(["", "# end", "MINE=1"])
 CHANGES = st.dictionaries(st.sampled_from(NAMES[:2]), TEXTS.map(str.strip).filter(bool), min_size=1)
+
+
+def values(file: str) -> dict[str, str]:
+    """What is set in it."""
+    return {name: value for name, value in dotenv_values(stream=StringIO(file)).items() if value and value.strip()}
 
 
 @given(FILES, ENDS, CHANGES)
