@@ -21,9 +21,9 @@ def env_file(environment: Environment) -> Iterator[Finding]:
         count = len(file.values or ())
         yield well(NAME, f"{file.path}, {count} setting{'s' * (count != 1)}")
     elif file.path is not None:
-        text = f"there is no {file.path}; {environment.count} settings come from the environment"
+        text = f"there is no {file.path}; {environment.count} settings are in the environment"
         other = elsewhere(file.path, _ROOT)
-        if other and not environment.count:
+        if other and not environment.secrets:
             yield bad(NAME, text, f"there is a {other}: start the bot in its folder, or call the file {NAME}")
         else:
             yield note(NAME, text, f"{other} is not read" if other else "")
@@ -38,10 +38,11 @@ def known(environment: Environment) -> list[Finding]:
 def problems(sentences: Sequence[str]) -> Iterator[Finding]:
     """What must be mended before the bot can start."""
     for sentence in sentences:
-        text, _, mend = sentence.rstrip(".").partition(": ")
+        mark = "; " if "; " in sentence else ": "
+        text, _, mend = sentence.rstrip(".").partition(mark)
         if " " in text:
             yield bad(CONFIGURATION, text, mend)
-        else:
+        else:  # a variable, and what its value must be
             yield bad(CONFIGURATION, f"{text}: {mend}", "correct it; docs/settings.md explains each setting")
 
 

@@ -27,9 +27,8 @@ async def accepted(answer: str, known: Mapping[str, str]) -> Judgement:
 class SetupQuestion:
     """A variable to ask for.
 
-    `why` it is needed and `where` to find it. `secret`: never shown. `optional`: may stay empty. `suggestion`: what
-    Enter means where nothing is set yet. `unless`: not asked where all of these are set. `shows_ids`: the ids that
-    earlier checks found help to answer it.
+    `why` it is needed and `where` to find it. `secret`: never shown. `optional`: may stay empty. `unless`: not asked
+    where all of these are set. `shows_ids`: the ids that earlier checks found help to answer it.
     """
 
     variable: str
@@ -37,7 +36,6 @@ class SetupQuestion:
     where: str
     secret: bool = False
     optional: bool = False
-    suggestion: str = ""
     unless: tuple[str, ...] = ()
     shows_ids: bool = False
     check: SetupCheck = accepted

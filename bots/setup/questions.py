@@ -5,9 +5,6 @@ from bots.setup import checks
 from bots.setup.part import SetupPart, SetupQuestion
 from bots.slack.manifest import creation_link
 
-# What a first budget allows: some hours of talk for one person, and a lively channel.
-PERSON_TOKENS, CHANNEL_TOKENS = "200000", "1000000"
-
 NEBULA = SetupPart(
     "Nebula",
     "The models answer through your account at Nebula Block.",
@@ -22,7 +19,7 @@ NEBULA = SetupPart(
         SetupQuestion(
             "NEBULA_MODEL",
             "the model that answers until a channel chooses another",
-            "a name from the list, which `model list` shows in the chat",
+            "Nebula's list has the names; in the chat, `model list` shows it",
             check=checks.nebula_model,
         ),
     ),
@@ -105,7 +102,7 @@ ACCESS = SetupPart(
             "ACCESS_ALLOW",
             "who may ask, and where: ids of workspaces, servers, channels, roles or people. If you name any, nothing "
             "else is allowed, on either platform",
-            "empty: everybody whom Slack or Discord lets reach the bot. These ids are known so far",
+            "none: everybody whom Slack or Discord lets reach the bot. These ids are known so far",
             optional=True,
             shows_ids=True,
             check=checks.access,
@@ -113,16 +110,12 @@ ACCESS = SetupPart(
         SetupQuestion(
             "PERSON_TOKENS",
             "the most tokens that one person may use in a day; a question counts with the history that goes along",
-            "`none`: no limit",
-            optional=True,
-            suggestion=PERSON_TOKENS,
+            "off: no limit",
         ),
         SetupQuestion(
             "CHANNEL_TOKENS",
             "the same for one channel",
-            "`none`: no limit",
-            optional=True,
-            suggestion=CHANNEL_TOKENS,
+            "off: no limit",
         ),
     ),
 )

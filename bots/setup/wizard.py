@@ -25,7 +25,7 @@ _NEXT = """
 {file} is written, and only you can read it. Start the bot with `make run`, or {program} run
 First words: in Slack, `/invite @{name}` in a channel and then `@{name} hello`; in Discord, a mention or /ask."""
 _YES, _NO = ("y", "yes"), ("n", "no")
-_NONE = ("none", "-")
+_NONE = "none"
 _ADDRESSES = ("NEBULA_BASE_URL", "NEBULA_PLATFORM_URL", "SLACK_API_URL", "DISCORD_API_URL")
 _WHOLE = "it must be a whole number"
 
@@ -83,13 +83,13 @@ class Wizard:
         if question.shows_ids:
             self._say("\n".join(f"    {line}" for line in self._ids or ["none"]))
         there = self._known.get(question.variable, "")
-        shown = ("keep what is there" if question.secret else there) if there else question.suggestion
+        shown = "keep what is there" if question.secret and there else there
         while True:
             typed = self._read(f"{question.variable}{f' [{shown}]' if shown else ''}: ", secret=question.secret)
             typed = _bare(typed, question.variable)
-            answer = typed or there or question.suggestion
-            if question.optional and answer.lower() in _NONE:
-                answer = typed = ""
+            answer = typed or there
+            if question.optional and answer.lower() == _NONE:
+                answer = ""
             elif not answer and not question.optional:
                 self._say("This is needed.")
                 continue
@@ -158,7 +158,7 @@ def _bare(typed: str, variable: str) -> str:
 
 def _defaults(sections: Iterable[type[Section]]) -> dict[str, str]:
     fields = {name.upper(): field for each in sections for name, field in each.model_fields.items()}
-    return {name: field.default for name, field in fields.items() if isinstance(field.default, str) and field.default}
+    return {name: str(each.default) for name, each in fields.items() if isinstance(each.default, str | int)}
 
 
 def _problem(sections: Iterable[type[Section]], variable: str, value: str) -> str:

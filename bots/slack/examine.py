@@ -73,8 +73,8 @@ async def _examined(config: SlackConfig, about: Examination, web: Web) -> AsyncG
     if config.over_http:
         host, port = config.slack_host, config.slack_port or 0
         yield await examine_port(NAME, "SLACK_PORT", host, port, transport.PATH, transport.UNSIGNED)
-    else:
-        yield await _socket(config, web)
+    elif config.slack_app_token is not None:
+        yield await _socket(config.slack_app_token.get_secret_value(), web)
     if me is None:
         return
     channels = [each for each in about.channels if re.fullmatch(config.channel_ids, each)]
@@ -117,12 +117,9 @@ def _explained(names: Sequence[str]) -> str:
     return "; ".join(f"{name} ({SCOPES[name].why})" for name in names)
 
 
-async def _socket(config: SlackConfig, web: Web) -> Finding:
-    token = config.slack_app_token
-    if token is None:
-        return bad(NAME, "SLACK_APP_TOKEN is missing", MEND_APP_TOKEN)
+async def _socket(token: str, web: Web) -> Finding:
     try:
-        await call(web.call(web.client.apps_connections_open(app_token=token.get_secret_value())))
+        await call(web.call(web.client.apps_connections_open(app_token=token)))
     except PlatformError as error:
         return failed(error, "SLACK_APP_TOKEN", MEND_APP_TOKEN)
     return well(NAME, "Socket Mode gives an address to connect to")

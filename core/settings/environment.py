@@ -59,6 +59,11 @@ class Environment:
         """How many settings the environment and .env set."""
         return len(self._given)
 
+    @property
+    def secrets(self) -> bool:
+        """Whether they set any key or token."""
+        return any(name.upper().endswith(SECRETS) for name in self._given)
+
     def of(self, section: type[S]) -> S:
         """The values of this section. It must be one of those that were read."""
         names = section.model_fields.keys()

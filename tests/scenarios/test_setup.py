@@ -101,8 +101,6 @@ async def test_piped_answers_lead_to_a_live_bot(lab: Lab, tmp_path: Path) -> Non
         "SLACK_BOT_TOKEN": lab.slack.bot_token,
         "SLACK_APP_TOKEN": lab.slack.app_token,
         "DISCORD_TOKEN": lab.discord.token,
-        "PERSON_TOKENS": "200000",
-        "CHANNEL_TOKENS": "1000000",
     }
     async with started(tmp_path, "run", **lab.addresses) as process:
         assert process.stderr
@@ -171,11 +169,11 @@ async def test_a_refused_answer_is_explained_and_asked_again(
 async def test_an_answer_that_can_not_be_tried_needs_a_word(lab: Lab, tmp_path: Path) -> None:
     """Such as on a machine whose way to the internet is not open yet."""
     away = {**lab.addresses, "NEBULA_BASE_URL": "http://127.0.0.1:1/v1"}
-    said = lines(KEY, "y", "", "y", "n", "n", "", "none", "none", "y")
+    said = lines(KEY, "y", "", "y", "n", "n", "", "off", "off", "y")
     status, out, _ = await run(tmp_path, "setup", said=said, **away)
     assert status == 0
     assert out.count("Nebula: does not answer at NEBULA_BASE_URL") == 2
-    assert variables(tmp_path) == {"NEBULA_API_KEY": KEY}
+    assert variables(tmp_path) == {"NEBULA_API_KEY": KEY, "PERSON_TOKENS": "off", "CHANNEL_TOKENS": "off"}
 
 
 @pytest.mark.parametrize(
@@ -224,7 +222,7 @@ async def test_what_is_there_is_kept(lab: Lab, tmp_path: Path) -> None:
         f"# who\r\n# ACCESS_ALLOW=\r\nSLACK_BOT_TOKEN=xoxb-old\r\nSLACK_APP_TOKEN={lab.slack.app_token}\r\n# end"
     )
     (tmp_path / ".env").write_bytes(before.encode())
-    said = lines("", "", "", "", lab.slack.bot_token, "", "n", "T0NEBULA, U1", "none", "7", "y")
+    said = lines("", "", "", "", lab.slack.bot_token, "", "n", "T0NEBULA, U1", "", "7", "y")
     status, out, _ = await run(tmp_path, "setup", said=said, **lab.addresses)
     assert status == 0
     assert "Slack refuses SLACK_BOT_TOKEN (invalid_auth)" in out  # what was there is tried too
@@ -244,7 +242,7 @@ async def test_the_example_is_filled_in(lab: Lab, tmp_path: Path) -> None:
     changed = {
         "NEBULA_API_KEY=\n": f"NEBULA_API_KEY={KEY}\n",
         "# DISCORD_TOKEN=\n": f"DISCORD_TOKEN={lab.discord.token}\n",
-        "PERSON_TOKENS=200000": "PERSON_TOKENS=5",
+        "# PERSON_TOKENS=500000": "PERSON_TOKENS=5",
     }
     for before, after in changed.items():
         example = example.replace(before, after)
@@ -269,10 +267,12 @@ async def test_a_link_stays_a_link(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets/bot.env").write_text("# kept\n")
     (tmp_path / ".env").symlink_to("secrets/bot.env")
-    status, _, _ = await run(tmp_path, "setup", said=lines(KEY, "", "n", "n", "", "none", "none", "y"), **lab.addresses)
+    status, _, _ = await run(tmp_path, "setup", said=lines(KEY, "", "n", "n", "", "off", "off", "y"), **lab.addresses)
     assert status == 0
     assert (tmp_path / ".env").is_symlink()
-    assert (tmp_path / "secrets/bot.env").read_text() == f"# kept\nNEBULA_API_KEY={KEY}\n"
+    assert (
+        tmp_path / "secrets/bot.env"
+    ).read_text() == f"# kept\nNEBULA_API_KEY={KEY}\nPERSON_TOKENS=off\nCHANNEL_TOKENS=off\n"
 
 
 async def test_ids_that_shut_a_platform_out_are_noticed(lab: Lab, tmp_path: Path) -> None:

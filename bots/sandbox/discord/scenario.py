@@ -42,6 +42,7 @@ class DiscordPlaces:
         *,
         owner: str = "Olivia",
         bot_permissions: Permission = EVERYONE_PERMISSIONS,
+        everyone: Permission = EVERYONE_PERMISSIONS,
         shard: tuple[int, int] | None = None,
     ) -> Guild:
         """Add a guild with @everyone, an owner by name, and the bot with its managed role (which has the bot's name).
@@ -53,7 +54,7 @@ class DiscordPlaces:
         guild = Guild(world.new_id(shard), name, boss.id)
         own = GuildRole(world.new_id(), guild.id, world.bot.name, bot_permissions, bot=world.bot.id)
         world.users[boss.id], world.guilds[guild.id] = boss, guild
-        world.roles[guild.id] = GuildRole(guild.id, guild.id, "@everyone", EVERYONE_PERMISSIONS)
+        world.roles[guild.id] = GuildRole(guild.id, guild.id, "@everyone", everyone)
         world.roles[own.id] = own
         world.members[guild.id, boss.id] = Member(boss.id, guild.id)
         world.members[guild.id, world.bot.id] = Member(world.bot.id, guild.id, (own.id,))
