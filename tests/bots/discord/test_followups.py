@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
-import discord
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
@@ -15,21 +14,8 @@ from tests.bots.discord.harness import GENERAL, DiscordRoom, config_for, discord
 from tests.bots.discord.test_backfill import present
 
 
-@pytest.fixture
-def content(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bot asks for the Message Content intent, if it does not do so anyway."""
-    intents = discord.Intents.none
-
-    def none() -> discord.Intents:
-        found = intents()
-        found.message_content = True
-        return found
-
-    monkeypatch.setattr(discord.Intents, "none", none)
-
-
 @pytest_asyncio.fixture
-async def here(content: None, redis_client: Redis) -> AsyncIterator[DiscordRoom]:
+async def here(redis_client: Redis) -> AsyncIterator[DiscordRoom]:
     """A room whose bot reads everything."""
     async with room(redis_client, privileged=Intent.MESSAGE_CONTENT) as stage:
         yield stage
@@ -181,7 +167,7 @@ async def test_without_the_intent_nothing_is_overheard(redis_client: Redis) -> N
         assert await is_answered(here, "bob", GENERAL, "and in C?", reply_to=answer)
 
 
-async def test_two_processes_a_restart_and_what_was_missed(content: None, redis_client: Redis) -> None:
+async def test_two_processes_a_restart_and_what_was_missed(redis_client: Redis) -> None:
     """Every process gets every message; one answers. What was said meanwhile is found, in order."""
     async with discord_server(privileged=Intent.MESSAGE_CONTENT) as server, NebulaServer() as model:
         here = DiscordRoom(server, model)

@@ -1,7 +1,6 @@
 """Lanes with a real Redis: questions of one conversation that are answered beside each other."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -14,8 +13,8 @@ from core.domain.question import Question
 from core.store.mailbox import Retention
 from core.store.records import ConversationLookups, State
 from core.store.turns import Acceptance, Claimed, Full, Queued, Renewed, Turn, Turns
-from tests.bounds import HANG_SECONDS
 from tests.core.store.queue_model import question, reply, reworded, said
+from tests.core.store.test_turns import eventually
 
 HERE = Conversation(question("C1", 0).place.name)
 FIRST, SECOND, THIRD, FOURTH = (question("C1", number) for number in range(4))
@@ -37,12 +36,6 @@ async def begun(turns: Turns, lane: Lane, asked: Question, parallel: int = 2) ->
 async def lapse(redis: Redis, lane: Lane) -> None:
     """The lease of a lane expires, as if its holder were dead or paused."""
     await redis.zadd("nb:{0}:lanes", {str(lane): 1}, xx=True)
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(HANG_SECONDS):
-        while not await condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_two_lanes_are_held_at_once(redis_client: Redis) -> None:
@@ -115,7 +108,7 @@ async def test_ahead_counts_what_must_end_first(redis_client: Redis) -> None:
     first = await begun(turns, A, FIRST)
     await begun(turns, B, SECOND)
     assert await accepted(turns, C, THIRD) == Queued(ahead=1)
-    other = Lane(HERE, "d")
+    other = D
     assert await accepted(turns, other, FOURTH) == Queued(ahead=2)
     behind = question("C1", 4)
     assert await accepted(turns, A, behind) == Queued(ahead=1)
@@ -220,7 +213,7 @@ async def test_lowering_parallel_never_takes_what_runs(redis_client: Redis) -> N
     """Those that run keep their lanes; one ends for each that is too many before another begins."""
     turns = Turns(redis_client)
     running = [await begun(turns, *each, 3) for each in ((A, FIRST), (B, SECOND), (C, THIRD))]
-    other = Lane(HERE, "d")
+    other = D
     assert isinstance(await accepted(turns, other, FOURTH, 1), Queued)
     for turn in running:
         await turns.renew(turn)
