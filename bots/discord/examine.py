@@ -147,7 +147,7 @@ def _permissions(guild: dict[str, Any], application: str) -> Iterator[Finding]:
     missing = [] if held.administrator else [each for name, each in PERMISSIONS.items() if not getattr(held, name)]
     where = one_line(str(guild.get("name") or guild.get("id")))
     if missing:
-        names = ", ".join(f"{each.name} ({each.why})" for each in missing)
+        names = ", ".join(each.name.lower() for each in missing)
         mend = f"give its role these, or add it anew: {invite_url(application)}"
         yield bad(NAME, f"lacks permissions in the server {where}: {names}", mend)
 
