@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import os
 import re
 import resource
 import shutil
@@ -58,15 +59,18 @@ def _libraries() -> Iterator[Finding]:
 
 def _room(data_dir: Path) -> Iterator[Finding]:
     """Whether DATA_DIR, or what it will be in, can be written and has room."""
-    folder = next((each for each in (data_dir.absolute(), *data_dir.absolute().parents) if each.exists()), Path("/"))
+    wanted = data_dir.expanduser().absolute()
+    folder = next((each for each in (wanted, *wanted.parents) if each.exists()), Path("/"))
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        why = "may not write in it" if folder.is_dir() else "can't make it, as a part of its path is a file"
+        yield bad(NAME, f"DATA_DIR: the bot {why}: {wanted}", "set it to a directory that the bot may write to")
+        return
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        yield bad(
-            NAME, f"DATA_DIR: {data_dir.absolute()} can't be used ({error.strerror})", "set it to another directory"
-        )
+        yield bad(NAME, f"DATA_DIR: {wanted} can't be used ({error.strerror})", "set it to another directory")
         return
-    text = f"{free / 2**30:.1f} GB are free for DATA_DIR ({data_dir.absolute()})"
+    text = f"{free / 2**30:.1f} GB are free for DATA_DIR ({wanted})"
     if free < NO_ROOM_BYTES:
         yield bad(NAME, text, "make room: a full disk loses questions")
     elif free < LITTLE_ROOM_BYTES:

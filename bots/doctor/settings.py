@@ -17,10 +17,10 @@ _ROOT = Path(__file__).parents[2]  # of a checkout
 def env_file(environment: Environment) -> Iterator[Finding]:
     """Which .env was read, or where one was looked for, and what is doubtful about it and the environment."""
     file = environment.file
-    if file.path is not None and file.found:
-        count = len(file.values or ())
+    if file.values is not None:
+        count = len(file.values)
         yield well(NAME, f"{file.path}, {count} setting{'s' * (count != 1)}")
-    elif file.path is not None:
+    elif file.path is not None and not file.found:
         text = f"there is no {file.path}; {environment.count} settings are in the environment"
         other = elsewhere(file.path, _ROOT)
         if other and not environment.secrets:

@@ -1,5 +1,6 @@
 """`nebula-bot doctor`, as whoever runs the bot sees it: set-ups that are broken in one way, each with its mend."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -140,6 +141,54 @@ async def test_what_is_broken_is_named_with_its_mend(
     assert {each.name for each in wrong(found)} == {name}, said
     for secret in (KEY, clinic.slack.bot_token, clinic.slack.app_token, clinic.discord.token, "se#cret"):
         assert secret not in said
+
+
+async def test_what_hangs_is_named_and_holds_up_nothing_else(clinic: Clinic) -> None:
+    """Each address leads to a server that accepts connections and never says a word."""
+    held: list[asyncio.StreamWriter] = []
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+        await reader.read()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        where = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        clinic.write(
+            NEBULA_BASE_URL=f"http://{where}/v1",
+            SLACK_API_URL=f"http://{where}/api/",
+            DISCORD_API_URL=f"http://{where}/api/v10",
+            REDIS_URL=f"redis://{where}/0",
+        )
+        status, found, said = await clinic.examine()
+        for writer in held:
+            writer.close()
+    assert status == 1
+    assert {each.name for each in wrong(found)} == {"Redis", "Nebula", "Slack", "Discord"}, said
+    assert all(each.mend for each in wrong(found)), said
+
+
+async def test_a_data_dir_that_can_not_be_used_is_named(clinic: Clinic, redis_url: str) -> None:
+    """The bot writes its sign of life there, also with a Redis of its own elsewhere."""
+    (clinic.folder / "file").touch()
+    clinic.write(REDIS_URL=redis_url)
+    status, found, said = await clinic.examine(DATA_DIR=str(clinic.folder / "file" / "data"))
+    assert status == 1
+    assert any("DATA_DIR" in each.text and "directory" in each.mend for each in wrong(found)), said
+
+
+@pytest.mark.parametrize("content", ["NEBULA_API_KEY=ak_1\n".encode("utf-16"), "A=ü\n".encode("latin-1"), None])
+async def test_an_env_file_that_can_not_be_read_is_named(clinic: Clinic, content: bytes | None) -> None:
+    """As some editors and shells write it, or as Docker makes a directory of a missing file; a start says the same."""
+    path = clinic.folder / ".env"
+    path.mkdir() if content is None else path.write_bytes(content)
+    status, found, said = await clinic.examine()
+    assert status == 1
+    assert any(str(path) in each.text for each in wrong(found)), said
+    assert not any(each.name == ".env" and each.verdict is Verdict.OK for each in found)
+    status, _, err = await run(clinic.folder, "run")
+    assert status == 2
+    assert str(path) in err
+    assert "Traceback" not in err
 
 
 async def test_a_path_that_is_wrong_is_named(clinic: Clinic) -> None:

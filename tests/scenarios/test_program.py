@@ -271,6 +271,7 @@ async def test_first_conversation_can_be_scripted(tmp_path: Path) -> None:
     assert out.count("stand-in model") == 3
     assert "> ann: ahoy" in out
     assert "`Pirate.` (set for this channel by ann" in out
+    assert "Limits of whoever runs the bot: each person 500,000 tokens a day, each channel 2,000,000" in out
     assert (err, "(no answer)" in out) == ("", False)
 
 
@@ -286,6 +287,14 @@ async def test_without_tokens_and_anybody_to_use_it_no_sandbox_opens(tmp_path: P
     status, out, _ = await run(tmp_path, "sandbox", program=(sys.executable, "-c", program))
     assert status == 0
     assert "stand-in" in out
+
+
+async def test_a_token_under_a_wrong_name_is_told_before_the_sandbox_opens(tmp_path: Path) -> None:
+    """Docker passes .env as the environment, where other programs have names too: it is no error there."""
+    status, _, err = await run(tmp_path, "run", SLACK_TOKEN="xoxb-verysecret")
+    assert status == 0
+    assert "SLACK_TOKEN in the environment is not a setting; did you mean SLACK_BOT_TOKEN?" in err
+    assert "verysecret" not in err
 
 
 async def test_two_sandboxes_do_not_answer_for_each_other(tmp_path: Path) -> None:

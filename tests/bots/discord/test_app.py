@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from bots.adapter import Examination
 from bots.discord.components import commands
 from bots.discord.inbound import ordering
 from bots.discord.permissions import invite_url
@@ -20,6 +21,7 @@ from bots.sandbox.nebula.faults import NebulaFault, Thought
 from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import COMMANDS
 from core.domain.errors import StoreError
+from core.finding import Verdict
 from core.settings.environment import WrongConfig
 from core.store.redis.client import connection
 from core.turns import accepted
@@ -858,10 +860,25 @@ class TestConnection:
 
         async with room(redis_client, before=alone) as here:
             url = invite_url(here.discord.application_id)
+            report = here.platform.report(Examination(open=True))
         assert "scope=bot+applications.commands" in url
         assert any(url in record.getMessage() for record in caplog.records)
-        assert any("Unless ACCESS_ALLOW says" in record.getMessage() for record in caplog.records)
+        assert [each.mend for each in report if "in 0 servers" in each.text] == [f"add it to one: {url}"]
         assert any(record.getMessage().endswith("in 0 servers") for record in caplog.records)
+
+    @pytest.mark.parametrize(("public", "everybody"), [(True, True), (True, False), (False, True)])
+    async def test_a_public_bot_that_everybody_may_use_is_reported(
+        self, redis_client: Redis, public: bool, everybody: bool
+    ) -> None:
+        """Anybody could add it and spend the account; not where ACCESS_ALLOW says who may use it."""
+
+        def switch(stage: DiscordRoom) -> None:
+            stage.discord.portal.public = public
+
+        async with room(redis_client, before=switch) as here:
+            report = here.platform.report(Examination(open=everybody))
+        wrong = [each for each in report if each.verdict is Verdict.BAD]
+        assert ["ACCESS_ALLOW" in each.mend for each in wrong] == [True] * (public and everybody)
 
     async def test_one_server_is_singular_in_the_log(
         self, redis_client: Redis, caplog: pytest.LogCaptureFixture
