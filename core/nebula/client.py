@@ -3,8 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -196,8 +196,10 @@ class Nebula:
                     raise AttemptFailed(BrokenStream(_types(error)), again=True) from error
                 if data is None:
                     break
-                with self._reading():
+                try:
                     delta = decoder.feed(data)
+                except AttemptFailed as failed:
+                    raise self._judged(failed) from None
                 if decoder.alive:
                     deadline = clock() + self._between
                     if beat:
@@ -206,8 +208,10 @@ class Nebula:
                     deadline = min(deadline, clock() + AFTER_FINISH_SECONDS)
                 if delta is not None:
                     yield delta
-            with self._reading():
+            try:
                 last = decoder.close()
+            except AttemptFailed as failed:
+                raise self._judged(failed) from None
             self._answered = True
             yield last
             with suppress(TimeoutError, *_CONNECTION_ERRORS):
@@ -274,16 +278,12 @@ class Nebula:
             raise RuntimeError("use Nebula inside `async with`")
         return self._http
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Around each step of a decoder: a web page means a wrong address, unless the API has answered before."""
-        try:
-            yield
-        except AttemptFailed as failed:
-            if isinstance(failed.error, WebPage):
-                said = f"{failed.error}: {wrong_path(self._base)}"
-                failed.error = ServerTrouble(str(failed.error)) if self._answered else WrongAddress(said)
-            raise
+    def _judged(self, failed: AttemptFailed) -> AttemptFailed:
+        """What a failure of an answer means: a web page, that the address is wrong, unless the API answered before."""
+        if isinstance(failed.error, WebPage):
+            said = f"{failed.error}: {wrong_path(self._base)}"
+            failed.error = ServerTrouble(str(failed.error)) if self._answered else WrongAddress(said)
+        return failed
 
     def _no_connection(self, error: Exception) -> ModelError:
         """What it means that no response came. Before there ever was one, the address may be wrong: nobody should be

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError, create_model, model_validator
 
 from core.domain.errors import NebulaBotError
 from core.finding import Finding
@@ -34,6 +34,13 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="ignore", validate_by_name=True, defer_build=True)
     shapes: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The names of variables count as those of the fields, and a value of blanks alone is none."""
+        named = {low if (low := name.lower()) in cls.model_fields else name: value for name, value in values.items()}
+        return {name: value for name, value in named.items() if not isinstance(value, str) or value.strip()}
 
     def given(self, field: str) -> bool:
         """Whether the environment or .env sets this field."""
