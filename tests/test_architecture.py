@@ -69,17 +69,19 @@ ALLOWED: dict[str, set[str]] = {
     },
     "bots.discord.dialect": {"core.markdown", "core.text"},
     "bots.discord.api": {"core.domain", "core.ratelimit", "core.metrics", "bots.proxy"},
-    "bots.discord.components": {"core.domain", "core.commands", "core.settings", "bots.discord.api"},
+    "bots.discord.components": {
+        *("core.domain", "core.commands", "core.inbound", "core.settings", "bots.discord.api"),
+    },
     "bots.discord.outbound": {
-        *("core.domain", "core.commands", "core.markdown", "core.pauses"),
+        *("core.domain", "core.commands", "core.markdown", "core.pauses", "core.settings"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect"),
     },
     "bots.discord.room": {"core.domain", "core.text", "bots.discord.api", "bots.discord.dialect"},
     "bots.discord.inbound": {
-        *("core.domain", "core.commands", "core.inbound", "core.settings", "bots.proxy", "bots.discord.room"),
+        *("core.domain", "core.commands", "core.inbound", "bots.proxy", "bots.discord.room"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect", "bots.discord.outbound"),
     },
-    "bots.discord.config": {"core.settings", "bots.adapter"},
+    "bots.discord.config": {"core.domain", "core.settings", "bots.adapter"},
     "bots.discord.permissions": set(),
     "bots.discord.examine": {
         *("core.domain", "core.finding", "core.text", "bots.adapter", "bots.proxy"),

@@ -33,7 +33,7 @@ from bots.discord.room.reader import Reader
 from bots.discord.room.said import GuildView
 from core.domain.conversation import Address, Place
 from core.domain.errors import PlatformError
-from core.domain.options import Memory, Placement, PlatformDefaults
+from core.domain.options import Memory, Placement, PlatformDefaults, Switch
 from core.domain.ports import Connection, Surface
 from core.domain.question import Question
 from core.domain.retry import backoff, retried
@@ -86,6 +86,7 @@ class Discord:
         """`limits`: Discord's rate limits. `answer_seconds`: how long a command may take before it is deferred."""
         self._config, self._limits, self._answer_seconds = config, limits, answer_seconds
         self._managers = frozenset(config.discord_managers)
+        self._user_install = config.discord_user_install is Switch.ON
         self._token = config.discord_token.get_secret_value().strip() if config.discord_token else ""
         self._gateway = URL(config.discord_gateway_url)
         base = config.discord_api_url.rstrip("/")
@@ -249,6 +250,7 @@ class Discord:
             self._queue,
             self._reader,
             self._answer_seconds,
+            user_install=self._user_install,
         )
         self._clients[shard] = client
         with in_one_sentence(client) as reconnects:
@@ -263,7 +265,8 @@ class Discord:
                         group.create_task(client.backfill.run()),
                     ]
                     if shard.first:
-                        helpers.append(group.create_task(register(self._http, str(client.application_id))))
+                        commands = register(self._http, str(client.application_id), user_install=self._user_install)
+                        helpers.append(group.create_task(commands))
                     await _until_done(group.create_task(client.connect()))
                     for task in helpers:
                         task.cancel()

@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, SecretStr
 
 from bots.adapter import AdapterConfig
-from core.settings.fields import Http, Words, address, managers
+from core.domain.options import Switch
+from core.settings.fields import LOWER, Http, Words, address, managers
 
 
 def _shards(value: str | None) -> str | None:
@@ -42,3 +43,4 @@ class DiscordConfig(AdapterConfig):
     discord_managers: Annotated[
         Words, managers(r"\d+", "manage_channels", "manage_guild", "administrator", "everyone")
     ] = ("manage_channels", "manage_guild")
+    discord_user_install: Annotated[Switch, LOWER] = Switch.OFF

@@ -12,6 +12,8 @@ from core.text import harmless, one_line
 # Ids contain no slash, so no channel or thread has this in its name.
 _PRIVATE = "/private/"
 _LANE = "/lane/"
+# Behind the name of a workspace, where it is only visited. No id contains it.
+_VISITED = "~"
 # The most characters of a reason: no more is kept than is shown.
 LONGEST_REASON = 200
 
@@ -33,11 +35,13 @@ class Place:
     channel: str  # for a thread: the channel that it belongs to
     thread: str = ""  # Slack: ts of the thread's first message; Discord: id of the thread
     direct: bool = False  # a direct message, where the bot needs no mention
+    visiting: bool = False  # the bot is no member there: a person brought it along, for themselves alone
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The names under which settings may be stored, widest first: workspace, channel, thread."""
-        workspace = f"{self.platform}/{self.workspace}"
+        """The names under which settings may be stored, widest first: workspace, channel, thread. Where the bot only
+        visits, they are others: nobody can set anything under them."""
+        workspace = f"{self.platform}/{self.workspace}{_VISITED if self.visiting else ''}"
         channel = f"{workspace}/{self.channel}"
         return (workspace, channel, f"{channel}/{self.thread}") if self.thread else (workspace, channel)
 

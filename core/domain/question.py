@@ -59,7 +59,8 @@ class Question:
     `message`: the platform's id of the question's message, "" if it has none (a slash command).
     `interaction`: how to answer the command that asked, if one did. `private`: only the author sees question and
     answer, and they are remembered separately. `about`: the messages that a platform handed over with it, because
-    somebody chose them from a menu; nobody else may be able to read them, so they are stored until it is answered.
+    somebody chose them from a menu; nobody else may be able to read them, so they are stored until it is answered. One
+    without a text could not be read.
     """
 
     id: TurnId
@@ -98,7 +99,8 @@ class Question:
     @property
     def is_plain(self) -> bool:
         """Whether it is an ordinary message to the model, which can be answered together with others."""
-        return isinstance(self.kind, New) and self.interaction is None
+        chosen = self.about or self.reads is not Reads.USUAL
+        return isinstance(self.kind, New) and self.interaction is None and not chosen
 
     @property
     def is_said(self) -> bool:

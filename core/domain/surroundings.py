@@ -40,6 +40,8 @@ class Gap(StrEnum):
     TIME = "time"  # the platform did not answer in time
     GONE = "gone"  # the thread's root was deleted
     OFF = "off"  # the place's setting `context` is off
+    CHOSEN = "chosen"  # the message that somebody chose from a menu can't be read
+    ALONE = "alone"  # that message has neither a thread nor a reply
 
 
 @dataclass(frozen=True, slots=True)

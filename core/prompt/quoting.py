@@ -97,16 +97,22 @@ def small_print(quotation: Quotation, question: Question, context: Context, gaps
     some = "all that was said here" if read else "what others said here"
     if Gap.INTENT in gaps:
         sentences.append(
-            "I can't see what others wrote: the Message Content intent is off. Whoever runs me can switch it on."
+            "I can't see what others wrote: the Message Content intent is off. Use Apps → Ask Nebula on a message."
         )
     if Gap.PERMISSION in gaps:
         sentences.append(f"I am not allowed to read {some}.")
+    if Gap.CHOSEN in gaps:
+        sentences.append("I could not read the message that you chose.")
+    if Gap.ALONE in gaps:
+        sentences.append("That message has no thread, and I found no replies to it.")
     if Gap.OFF in gaps:
         sentences.append("I did not read more: the setting `context` is off here.")
     if Gap.GONE in gaps:
         sentences.append("The first message of this thread was deleted, so I can't read all of it.")
     if Gap.TIME in gaps:
         sentences.append(f"I could not read {some} in time.")
+    if question.reads is Reads.MISSED and not sentences:
+        sentences.append("Nothing was said here since your last message.")
     return " ".join(sentences)
 
 

@@ -128,7 +128,7 @@ class Assistant:
             reasoning=settings.reasoning,
             buttons=settings.buttons is Switch.ON,
             model=settings.model if settings.footer is Switch.ON else "",
-            pages=self._max_pages,
+            pages=min(self._max_pages, _token_messages(turn) or self._max_pages),
             live=settings.streaming is not Streaming.OFF,
             by_status=surface.by_status,
             append_only=surface.append_only,
@@ -303,6 +303,12 @@ def _heading(turn: Turn) -> str:
         files = one_line(", ".join(each.name for each in question.attachments))
         lines.append(f"I can't read files yet, so I skipped {files}.")
     return "\n".join(lines)
+
+
+def _token_messages(turn: Turn) -> int | None:
+    """How many messages the command's token is good for; None for any number, or without one."""
+    command = turn.question.interaction
+    return command.messages if command else None
 
 
 async def _show_status(surface: Surface, visible: asyncio.Event) -> None:

@@ -55,15 +55,17 @@ class RoomReader:
         known = _known(turn)
         messages = [each for each in found.messages if each.id not in known and each.text.strip()]
         read = {each.id for each in (*messages, *found.referred)}
-        chosen = (each for each in question.about if each.id not in read)
+        chosen = [each for each in question.about if each.id not in read]
         gaps = found.gaps | ({Gap.MORE} if len(messages) > reach.messages else frozenset())
+        if not all(each.text for each in chosen):
+            gaps |= {Gap.CHOSEN}
         return Surroundings(
             tuple(_cut(messages[-reach.messages :], reach.characters)),
             (
-                *_cut(chosen, CHOSEN_CHARACTERS),
+                *_cut((each for each in chosen if each.text), CHOSEN_CHARACTERS),
                 *_cut((each for each in found.referred if each.text.strip()), reach.characters),
             ),
-            self._untold(question.place.name, question.message or question.id, gaps),
+            self._untold(question, gaps),
         )
 
     async def _read(self, turn: Turn, reach: Reach) -> Surroundings:
@@ -82,9 +84,13 @@ class RoomReader:
             gap = Gap.TIME
         return Surroundings(gaps=frozenset({gap}))
 
-    def _untold(self, place: str, question: str, gaps: frozenset[Gap]) -> frozenset[Gap]:
-        """These gaps, without those that were said here at an earlier question."""
-        if gaps & _LASTING and self._told.setdefault(place, question) != question:
+    def _untold(self, question: Question, gaps: frozenset[Gap]) -> frozenset[Gap]:
+        """These gaps, without those that were said here at an earlier question. Who asks to have something read, by a
+        menu, is always told why it was not."""
+        if question.about or question.reads is not Reads.USUAL:
+            return gaps
+        name = question.message or question.id
+        if gaps & _LASTING and self._told.setdefault(question.place.name, name) != name:
             return gaps - _LASTING
         return gaps
 

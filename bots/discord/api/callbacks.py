@@ -40,13 +40,16 @@ class Callback:
 
     async def follow_up(
         self, content: str, *, ephemeral: bool, file: File | None = None, buttons: Sequence[Button] = ()
-    ) -> None:
-        """Send a further message, after `show` or after the deferred response was filled in."""
+    ) -> bool:
+        """Send a further message, after `show` or after the deferred response was filled in. Returns whether only the
+        person sees it: Discord decides that where they alone brought the app along (docs.discord.com, Permissions,
+        USE_EXTERNAL_APPS)."""
         flags = SUPPRESS_EMBEDS | EPHEMERAL * ephemeral
         body: dict[str, Any] = {"content": content, "flags": flags, "allowed_mentions": NOBODY}
         if buttons:
             body["components"] = rows(buttons)
-        await self._http.send("POST", self.token.path, body, bot=False, file=file)
+        sent = (await self._http.send("POST", self.token.path, body, bot=False, file=file)).json
+        return isinstance(sent, dict) and bool(int(sent.get("flags") or 0) & EPHEMERAL)
 
     async def suggest(self, values: Sequence[str]) -> None:
         """Suggest values for what the person is typing."""

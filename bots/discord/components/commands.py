@@ -1,10 +1,11 @@
-"""The slash commands, built from the table of commands: what we register, and what Discord sends when one is used.
+"""The slash commands, built from the table of commands, and the menus of messages: what we register, and what Discord
+sends when one is used.
 
 Both are plain data; there is no state that a restart could lose.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,15 +14,16 @@ from core.commands.registry import COMMANDS, Argument, Command, Invocation, find
 from core.domain.conversation import Author, Place
 from core.domain.errors import Gone, PlatformError, Rejected
 from core.domain.retry import retried
+from core.inbound.menus import ASK, SUMMARISE
 from core.settings.parameters import Layer
 
 log = logging.getLogger(__name__)
 
 # Discord's numbers (docs.discord.com, Application Commands).
-_CHAT_INPUT = 1
+_CHAT_INPUT, _MESSAGE = 1, 3
 _SUBCOMMAND, _STRING, _BOOLEAN = 1, 3, 5
-_IN_GUILDS, _IN_DIRECT_MESSAGES = 0, 1
-_GUILD_INSTALL = 0
+_IN_GUILDS, _IN_DIRECT_MESSAGES, _IN_OTHER_DIRECT_MESSAGES = 0, 1, 2
+_GUILD_INSTALL, _USER_INSTALL = 0, 1
 # Pauses between attempts to register the commands; each start tries again too.
 PAUSE_SECONDS = (5.0, 30.0, 120.0, 600.0)
 SUGGESTIONS = 25
@@ -33,10 +35,20 @@ _SCOPE = "scope"
 # The option of `ask`: who sees the question and the answer.
 _PRIVATE = "private"
 _SCOPES = (Layer.WORKSPACE, Layer.CHANNEL, Layer.THREAD)
+# What a person can use wherever they bring the app along: nothing that shows or changes what belongs to a place.
+_PORTABLE = frozenset({"ask", ASK, SUMMARISE})
+# Commands that make no sense where nobody else writes.
+_AMONG_OTHERS = frozenset({"catchup"})
+
+NOT_SWITCHED_ON = (
+    "DISCORD_USER_INSTALL is on, but nobody can add this app to their account: in the developer portal, select "
+    "Installation → Installation Contexts → User Install, save, and start the bot again"
+)
 
 
-def definitions() -> list[dict[str, Any]]:
-    """All commands in Discord's format; a two-word command becomes a command with subcommands."""
+def definitions(*, user_install: bool = False) -> list[dict[str, Any]]:
+    """All commands in Discord's format; a two-word command becomes a command with subcommands. `user_install`: people
+    may add the app to their account."""
     found: dict[str, dict[str, Any]] = {}
     for command in COMMANDS:
         first, _, second = command.name.partition(" ")
@@ -46,11 +58,14 @@ def definitions() -> list[dict[str, Any]]:
         group = found.setdefault(first, _top(first, f"Commands about the {first}", []))
         subcommand = {"type": _SUBCOMMAND, "name": second, "description": command.title, "options": _options(command)}
         group["options"].append(subcommand)
-    return list(found.values())
+    menus = ({"type": _MESSAGE, "name": name} for name in (ASK, SUMMARISE))
+    return [each | _places(each["name"], user_install=user_install) for each in (*found.values(), *menus)]
 
 
-async def register(http: Http, application: str) -> None:
+async def register(http: Http, application: str, *, user_install: bool = False) -> None:
     """Register the commands if Discord knows different ones. A failure is logged: the old commands keep working.
+
+    `user_install`: also for people who add the app to their account, if that is switched on in the portal.
 
     If a call got no answer, or not in time, try again: at a bot's first start there are no old commands.
     """
@@ -59,27 +74,45 @@ async def register(http: Http, application: str) -> None:
         log.warning("could not register the slash commands: %s", error)
 
     try:
-        await retried(partial(_register, http, f"/applications/{application}/commands"), PAUSE_SECONDS, failed=failed)
+        register = partial(_register, http, f"/applications/{application}/commands", user_install=user_install)
+        await retried(register, PAUSE_SECONDS, failed=failed)
     except PlatformError as error:
         failed(error)
 
 
 def in_step(known: Any) -> bool:
     """Whether these commands, as Discord lists them, are those that this version registers."""
-    return _same(definitions(), known)
+    return any(_same(definitions(user_install=each), known) for each in (False, True))
 
 
-async def _register(http: Http, path: str) -> None:
-    wanted = definitions()
+async def _register(http: Http, path: str, *, user_install: bool) -> None:
+    if user_install and not await _is_switched_on(http):
+        log.warning("%s", NOT_SWITCHED_ON)
+        user_install = False
+    wanted = definitions(user_install=user_install)
     try:
         known = await http.call("GET", path)
     except (Gone, Rejected):
         known = None
     if _same(wanted, known):
-        log.debug("the registered slash commands are up to date")
+        log.debug("the registered commands are up to date")
         return
-    await http.call("PUT", path, wanted)
-    log.info("registered %d slash commands", len(wanted))
+    try:
+        await http.call("PUT", path, wanted)
+    except Rejected:
+        if not user_install:
+            raise
+        log.warning("%s", NOT_SWITCHED_ON)  # somebody has switched it off just now
+        await http.call("PUT", path, definitions())
+    log.info("registered %d commands", len(wanted))
+
+
+async def _is_switched_on(http: Http) -> bool:
+    """Whether people may add the app to their account (docs.discord.com, Application, `integration_types_config`).
+    Where Discord does not say, we try."""
+    found = await http.call("GET", "/applications/@me")
+    kinds = found.get("integration_types_config") if isinstance(found, dict) else None
+    return not isinstance(kinds, dict) or str(_USER_INSTALL) in kinds
 
 
 def invocation_of(data: Mapping[str, Any], place: Place, author: Author) -> Invocation:
@@ -89,6 +122,22 @@ def invocation_of(data: Mapping[str, Any], place: Place, author: Author) -> Invo
     given = {str(each.get("name")): str(each.get("value", "")) for each in options}
     arguments = tuple(given.get(each.name, "") for each in command.arguments)
     return Invocation(command, place, author, arguments, scope_of(given.get(_SCOPE, "")))
+
+
+def menu_of(data: Mapping[str, Any]) -> str | None:
+    """The name of the menu of a message that somebody used; None for anything else."""
+    return str(data.get("name", "")) if data.get("type") == _MESSAGE else None
+
+
+def target_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The message on which a menu was used, as Discord hands it over. Raises KeyError or TypeError."""
+    found: dict[str, Any] = data["resolved"]["messages"][data["target_id"]]
+    return found
+
+
+def is_portable(data: Mapping[str, Any]) -> bool:
+    """Whether a command can be used wherever a person brings the app along."""
+    return data.get("name") in _PORTABLE
 
 
 def is_private(data: Mapping[str, Any]) -> bool:
@@ -129,9 +178,16 @@ def _top(name: str, title: str, options: list[dict[str, Any]]) -> dict[str, Any]
         "name": name,
         "description": title,
         "options": options,
-        "contexts": [_IN_GUILDS, _IN_DIRECT_MESSAGES],
-        "integration_types": [_GUILD_INSTALL],
     }
+
+
+def _places(name: str, *, user_install: bool) -> dict[str, list[int]]:
+    """Where a command can be used, and by whose installation."""
+    if user_install and name in _PORTABLE:
+        contexts = [_IN_GUILDS, _IN_DIRECT_MESSAGES, _IN_OTHER_DIRECT_MESSAGES]
+        return {"contexts": contexts, "integration_types": [_GUILD_INSTALL, _USER_INSTALL]}
+    contexts = [_IN_GUILDS] if name in _AMONG_OTHERS else [_IN_GUILDS, _IN_DIRECT_MESSAGES]
+    return {"contexts": contexts, "integration_types": [_GUILD_INSTALL]}
 
 
 def _options(command: Command) -> list[dict[str, Any]]:
@@ -163,8 +219,12 @@ def _option(command: Command, argument: Argument) -> dict[str, Any]:
 def _same(wanted: Sequence[dict[str, Any]], known: Any) -> bool:
     if not isinstance(known, list) or not all(isinstance(each, dict) for each in known):
         return False
-    shown = {each.get("name"): _plain(each) for each in known}
-    return len(known) == len(wanted) and shown == {each["name"]: _plain(each) for each in wanted}
+    return len(known) == len(wanted) and _by_name(known) == _by_name(wanted)
+
+
+def _by_name(commands: Iterable[dict[str, Any]]) -> dict[tuple[Any, Any], Any]:
+    """Commands and menus have their names each for themselves."""
+    return {(each.get("type"), each.get("name")): _plain(each) for each in commands}
 
 
 _FIELDS = frozenset(
@@ -173,8 +233,11 @@ _FIELDS = frozenset(
 )
 
 
+_NOTHING: tuple[Any, ...] = (None, False, [], "")
+
+
 def _plain(value: Any) -> Any:
     """What we told Discord about a command, without what Discord adds and without defaults that it fills in."""
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items() if name in _FIELDS and each not in (None, False, [])}
+        return {name: _plain(each) for name, each in value.items() if name in _FIELDS and each not in _NOTHING}
     return [_plain(each) for each in value] if isinstance(value, list) else value

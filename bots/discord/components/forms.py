@@ -41,8 +41,9 @@ def form(
     default: str | None = None,
     placeholder: str | None = None,
     max_length: int = _LONGEST_LENGTH,
+    above: str = "",
 ) -> ui.Modal:
-    """A dialog with this id and one field for a text."""
+    """A dialog with this id and one field for a text. `above`: what stands above the field."""
     field: ui.TextInput[ui.Modal] = ui.TextInput(
         style=discord.TextStyle.paragraph,
         custom_id=_FIELD,
@@ -51,6 +52,8 @@ def form(
         max_length=max_length,
     )
     modal = ui.Modal(title=title[:_TITLE], custom_id=name)
+    if above:
+        modal.add_item(ui.TextDisplay(above))
     modal.add_item(ui.Label(text=label[:_TITLE], component=field))
     return modal
 

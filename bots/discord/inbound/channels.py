@@ -37,10 +37,14 @@ class Places:
         return await self._in_guild(channel, str(guild))
 
     async def of_interaction(self, interaction: discord.Interaction) -> Place:
-        """Where a command was used. Raises PlatformError."""
+        """Where a command was used. Raises PlatformError, also if the person's roles in the guild are not known."""
         channel = interaction.channel
         if channel is None:
             raise Unreachable("an interaction whose channel is not known")
+        if interaction.guild_id is not None and not isinstance(interaction.user, discord.Member):
+            raise Unreachable("an interaction in a guild without a member")  # their roles are not known
+        if is_visiting(interaction):
+            return _visited(interaction, channel)
         if interaction.guild_id is None:
             return Place(NAME, NO_GUILD, str(channel.id), direct=True)
         return await self._in_guild(channel, str(interaction.guild_id))
@@ -70,12 +74,32 @@ class Places:
         return self._parents[channel]
 
 
+def is_visiting(interaction: discord.Interaction) -> bool:
+    """Whether the app is where it was used only because a person added it to their account: in a guild without the bot,
+    or in a conversation of people (docs.discord.com, Authorizing Integration Owners Object)."""
+    if interaction.guild_id is None:
+        return bool(interaction.context.private_channel)
+    return interaction.is_user_integration() and not interaction.is_guild_integration()
+
+
+def _visited(interaction: discord.Interaction, channel: object) -> Place:
+    """Such a place, from what Discord sent alone: it would tell us no more. Raises Unreachable."""
+    number = str(getattr(channel, "id", ""))
+    guild = NO_GUILD if interaction.guild_id is None else str(interaction.guild_id)
+    if not isinstance(channel, discord.Thread):
+        return Place(NAME, guild, number, visiting=True)
+    if not channel.parent_id:
+        raise Unreachable("Discord does not say which channel a thread belongs to")
+    return Place(NAME, guild, str(channel.parent_id), number, visiting=True)
+
+
 def place_of_button(conversation: Conversation, guild: int | None) -> Place | None:
     """The place that a button under one of our replies names, for an interaction without a channel.
 
     None if the button is of another guild.
     """
     _, workspace, channel, *thread = conversation.scope.split("/")
+    # Where the bot only visits, this can't be told from the id of the guild.
     if workspace != (NO_GUILD if guild is None else str(guild)):
         return None
     return Place(NAME, workspace, channel, "".join(thread), direct=guild is None)

@@ -15,6 +15,7 @@ from bots.discord.api.names import direct
 from bots.discord.api.private_api import Parser, api_address, set_guild_timeout, wrap_parser, wrap_parsers
 from bots.discord.api.rest import Rest
 from bots.discord.api.shards import IdentifyQueue, Shard
+from bots.discord.api.unreadable import UnreadableEvents
 from bots.discord.inbound.backfill import DiscordBackfill
 from bots.discord.inbound.channels import Places
 from bots.discord.inbound.edits import MessageEdits, by_a_program, is_partial
@@ -23,7 +24,6 @@ from bots.discord.inbound.messages import asks, question_of, remark_of
 from bots.discord.inbound.ordering import ArrivalOrder
 from bots.discord.inbound.people import UNCLEAR, Members, permissions_in, rights_of
 from bots.discord.inbound.reposts import Reposts
-from bots.discord.inbound.unreadable import UnreadableEvents
 from bots.discord.outbound.responses import Responses
 from bots.discord.room.reader import Reader
 from bots.proxy import proxy_for
@@ -59,6 +59,8 @@ class GatewayClient(discord.Client):
         queue: IdentifyQueue,
         reader: Reader,
         answer_seconds: float = ANSWER_SECONDS,
+        *,
+        user_install: bool = False,
     ) -> None:
         # Without the privileged intent, messages that mention the bot and direct messages still carry their content
         # (docs.discord.com, Gateway, Message Content Intent). Only after the login we know whether we may have it.
@@ -82,7 +84,7 @@ class GatewayClient(discord.Client):
         self._places, self._members = Places(rest), Members(rest)
         self._responses, self._ordering = Responses(rest), ordering
         self._interactions = Interactions(
-            dispatcher, http, self._places, ordering, managers, self._reader, answer_seconds
+            dispatcher, http, self._places, ordering, managers, reader, answer_seconds, user_install=user_install
         )
         self._reposts = Reposts()
         self._edits = MessageEdits(self, dispatcher, rest, self._places, self._members, ordering, self._reposts)
@@ -187,9 +189,11 @@ class GatewayClient(discord.Client):
         await self._edits.edited(data)
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
+        self._interactions.menus.deleted((event.message_id,))
         await self._edits.deleted(event.channel_id, event.guild_id, (event.message_id,))
 
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
+        self._interactions.menus.deleted(event.message_ids)
         await self._edits.deleted(event.channel_id, event.guild_id, event.message_ids)
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:

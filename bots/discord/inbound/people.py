@@ -9,6 +9,7 @@ from cachetools import TTLCache
 from bots.discord.api.private_api import role_ids
 from bots.discord.api.rest import Rest
 from bots.discord.inbound import channels
+from core.commands.responses import RightsOf
 from core.domain.conversation import Author, Place, Rights
 from core.domain.errors import Gone
 from core.domain.retry import backoff, retried
@@ -98,6 +99,18 @@ def rights_of(
     if not held & set(managers):
         return Rights.NONE
     return Rights.WORKSPACE if permissions.administrator or permissions.manage_guild else Rights.CHANNEL
+
+
+def rights_in(interaction: discord.Interaction, managers: Collection[str]) -> RightsOf:
+    """What whoever used a command or a button may change there: nothing where they alone brought the app along."""
+
+    async def rights() -> Rights:
+        if channels.is_visiting(interaction):
+            return Rights.NONE
+        direct = interaction.guild_id is None
+        return rights_of(interaction.user, interaction.permissions, managers, direct=direct)
+
+    return rights
 
 
 def permissions_in(message: discord.Message, place: Place) -> discord.Permissions:

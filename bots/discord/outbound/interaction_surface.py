@@ -23,7 +23,7 @@ from bots.discord.outbound.channel_surface import ChannelSurface, content_of, fi
 from bots.discord.outbound.reactions import Reactions
 from core.domain.conversation import Address, Place
 from core.domain.errors import Forbidden, Gone, Unreachable
-from core.domain.page import Page
+from core.domain.page import Action, Page
 from core.domain.ports import Posted, QuestionStatus, Status, waiting
 from core.domain.rates import RateLimit
 
@@ -40,6 +40,7 @@ class InteractionSurface:
         self.by_status = self.append_only = False
         self.own_name = ""
         token, self._expires = (command.token, command.expires) if (command := address.interaction) else ("", 0.0)
+        self._left = command.messages if command else None  # how many followups the token is good for; None: any number
         self._token = Token.parse(token)
         self._channel_surface = ChannelSurface(rest, replace(address, interaction=None), reactions, limits)
         self._token_lost = self._direct = False
@@ -68,12 +69,14 @@ class InteractionSurface:
             except TokenExpired as error:
                 self._lose_token(error)
             except Forbidden as error:
+                if self._address.place.visiting:
+                    raise  # the bot is no member there, and nobody expects the rest in another place
                 log.info("could not send a followup, continuing with ordinary messages: %s", error)
         return await self._post_elsewhere(page)
 
     async def edit(self, message: str, page: Page) -> Posted:
         if message in self._elsewhere:
-            return await self._channel_surface.edit(message, page)
+            return await self._channel_surface.edit(message, self._unshared(page))
         if self._live():
             try:
                 known = ORIGINAL if message == self._original else message
@@ -164,6 +167,10 @@ class InteractionSurface:
             sent = Sent(arrived, "") if file else await self._edit(content, arrived, buttons)
             self._unclear = None
             return sent
+        if self._left is not None:
+            if self._left <= 0:
+                raise Forbidden("the interaction has no followups left")
+            self._left -= 1
         try:
             sent = await self._rest.follow_up(self._token, content, buttons, ephemeral=self._address.private, file=file)
         except Unreachable:
@@ -189,9 +196,14 @@ class InteractionSurface:
 
     async def _post_elsewhere(self, page: Page) -> Posted:
         await self._aim_elsewhere()
-        posted = await self._channel_surface.post(page)
+        posted = await self._channel_surface.post(self._unshared(page))
         self._elsewhere.add(posted.id)
         return posted
+
+    def _unshared(self, page: Page) -> Page:
+        """A page as it continues elsewhere: in a direct message there is nobody to share it with."""
+        left = (each for each in page.actions if each is not Action.SHARE)
+        return replace(page, actions=tuple(left)) if self._direct else page
 
     async def _aim_elsewhere(self) -> None:
         """Keep a private answer out of the channel: without its token it continues as a direct message."""

@@ -31,6 +31,10 @@ class History:
         """The `limit` newest messages before an id, newest first."""
         return await self._page(channel, lambda: self._rest.messages_before(channel, message, limit))
 
+    async def after(self, channel: str, message: str, limit: int) -> list[Json]:
+        """The `limit` oldest messages after an id, oldest first."""
+        return (await self._page(channel, lambda: self._rest.messages_after(channel, message, limit)))[::-1]
+
     async def first(self, channel: str) -> Json | None:
         """The first message of a thread, whose messages are not older than itself; None if there is none."""
         found = await self._page(channel, lambda: self._rest.messages_after(channel, str(int(channel) - 1), 1))

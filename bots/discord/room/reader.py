@@ -11,10 +11,23 @@ from bots.discord.api.names import NO_GUILD
 from bots.discord.api.rest import Rest
 from bots.discord.room.access import Access
 from bots.discord.room.history import History
-from bots.discord.room.said import FORWARD, STARTER, GuildView, Json, is_written, number_of, people_in, role_of, said
+from bots.discord.room.said import (
+    FORWARD,
+    STARTER,
+    GuildView,
+    Json,
+    author_of,
+    chosen,
+    is_written,
+    number_of,
+    people_in,
+    reply_to,
+    role_of,
+    said,
+)
 from core.domain.errors import Forbidden, Gone, PlatformError, SlowDown, Unreachable
 from core.domain.options import Context
-from core.domain.question import Question
+from core.domain.question import Question, Reads
 from core.domain.surroundings import Gap, Reach, Role, Said, Surroundings
 
 # Whoever asks gives us five seconds; by then we must have returned what was found.
@@ -54,6 +67,8 @@ class Reader:
 
     async def surroundings(self, question: Question, reach: Reach, view: GuildView) -> Surroundings:
         """What was said around a question, as far as Discord told it in time."""
+        if question.place.visiting:
+            return _barred(question, reach)
         heard = self._heard.get(question.message or question.id, UNHEARD)
         reading = _Reading(self._history, self._access, question, reach, view, heard)
         try:
@@ -62,6 +77,21 @@ class Reader:
         except TimeoutError:
             reading.gaps.add(Gap.TIME)
         return reading.result()
+
+    async def message(self, channel: str, message: str, view: GuildView) -> Said | None:
+        """A message that somebody chose, read anew; None if Discord does not show it. Never raises."""
+        try:
+            async with asyncio.timeout(SECONDS):
+                found = chosen(await self._history.message(channel, message), view)
+        except (PlatformError, TimeoutError, AttributeError, KeyError, TypeError, ValueError):
+            return None
+        return found if found.text else None
+
+
+def _barred(question: Question, reach: Reach) -> Surroundings:
+    """What can be read where the bot is no member: nothing, and Discord is not even asked."""
+    reads = question.place.thread or question.reads is not Reads.USUAL or reach.context is Context.ROOM
+    return Surroundings(gaps=frozenset({Gap.PERMISSION} if reads or _LINK.search(question.text) else ()))
 
 
 @dataclass(slots=True)
@@ -141,7 +171,9 @@ class _Reading:
     async def _around(self) -> None:
         """The thread or channel of the question, then what that tells about the question and the thread."""
         message, question = self._question.message, None
-        if self._place.thread or self._reads_room:
+        if self._question.reads is Reads.THREAD and self._question.about and not self._place.thread:
+            await self._replies(self._question.about[0].id)
+        elif self._place.thread or self._reads_room:
             past = self._thread if self._place.thread else self._room
             await self._back(past, self._home)
             question = next((each for each in past.messages if str(each["id"]) == message), None)
@@ -150,7 +182,7 @@ class _Reading:
         async with asyncio.TaskGroup() as group:
             if question:
                 group.create_task(self._noted(self._reply(question)))
-            if self._place.thread and not self._after:
+            if self._place.thread and not (self._after or self._reach.since):
                 group.create_task(self._noted(self._begin()))
 
     async def _back(self, past: _Past, channel: str) -> None:
@@ -168,7 +200,7 @@ class _Reading:
                 return
             fresh = [each for each in page if before is None or number_of(each) < before]
             for each in fresh:
-                if number_of(each) <= self._after or (past is self._room and self._is_answer(each)):
+                if number_of(each) <= self._after or self._ends(past, each):
                     past.whole = True
                     return
                 past.messages.append(each)
@@ -180,8 +212,35 @@ class _Reading:
             before = number_of(fresh[-1])
         past.more = True
 
-    def _is_answer(self, message: Json) -> bool:
-        return is_written(message) and role_of(message, self._view.own) is Role.US
+    def _ends(self, past: _Past, message: Json) -> bool:
+        """Whether what is wanted begins after this message."""
+        if not is_written(message) or str(message["id"]) == self._question.message:
+            return False
+        if self._reach.since:
+            return author_of(message) == self._reach.since
+        return past is self._room and role_of(message, self._view.own) is Role.US
+
+    async def _replies(self, root: str) -> None:
+        """The messages that reply to one, directly or by others, and what it replies to itself."""
+        if not await self._may_read(self._place.workspace, self._home) or self._view.history is False:
+            self.gaps.add(Gap.PERMISSION)
+            return
+        hanging, after = {root}, root
+        for _ in range(-(-self._reach.messages // PAGE)):
+            page = await self._history.after(self._home, after, PAGE)
+            for each in page:
+                early = self._until is None or number_of(each) < self._until
+                if early and is_written(each) and reply_to(each) in hanging:
+                    hanging.add(str(each["id"]))
+                    self._thread.messages.insert(0, each)
+            if len(page) < PAGE:
+                break
+            after = str(page[-1]["id"])
+        else:
+            self._thread.more = True
+        if not self._thread.messages:
+            self.gaps.add(Gap.ALONE)
+        await self._reply(await self._history.message(self._home, root))
 
     async def _begin(self) -> None:
         """The message with which the thread began: in a forum its first one, otherwise one of the channel."""

@@ -15,7 +15,8 @@ Json = dict[str, Any]
 _WRITTEN = (0, 19, 20, 23)
 STARTER = 21
 FORWARD = 1  # docs.discord.com, Message Reference Types
-_LOADING = 1 << 7  # message flag: a deferred response
+_LOADING, _HAS_THREAD = 1 << 7, 1 << 5  # message flags: a deferred response; a thread was started from it
+CHOSEN_CHARACTERS = 12_000  # of a message that somebody chose from a menu
 _EPOCH_MS = 1_420_070_400_000  # start of the time in Discord's ids (docs.discord.com, Snowflakes)
 _DEPTH = 8  # how deep components and embedded messages are looked into
 
@@ -49,6 +50,11 @@ def role_of(message: Json, own: str) -> Role:
     return Role.BOT if author.get("bot") or message.get("webhook_id") else Role.PERSON
 
 
+def author_of(message: Json) -> str:
+    """The id of a message's author."""
+    return str(_dict(message.get("author")).get("id"))
+
+
 def is_written(message: Json) -> bool:
     """Whether somebody wrote it, unlike the news of a pin or of somebody who joined, and it is not still to come."""
     flags = message.get("flags")
@@ -64,9 +70,32 @@ def people_in(message: Json) -> Iterator[tuple[str, str]]:
             yield str(user["id"]), str(name)
 
 
+def chosen(message: Json, view: GuildView) -> Said:
+    """A message that somebody chose, which Discord hands over with its content; without a text if nothing of it can be
+    read. Raises AttributeError, KeyError, TypeError or ValueError if it is no message."""
+    people = dict(people_in(message))
+    number, author = number_of(message), str(message["author"]["id"])
+    nothing = Said(str(number), people.get(author, author), role_of(message, view.own), _time_of(number), "")
+    return said(message, view, people, CHOSEN_CHARACTERS) or nothing
+
+
+def thread_of(message: Json) -> str:
+    """The thread that was started from a message, "" if there is none; it has the message's id (docs.discord.com,
+    Threads)."""
+    flags = message.get("flags")
+    started = bool(message.get("thread")) or (isinstance(flags, int) and bool(flags & _HAS_THREAD))
+    return str(number_of(message)) if started else ""
+
+
+def reply_to(message: Json) -> str:
+    """The message that a message replies to, "" for none; one that it forwards is none."""
+    reference = _dict(message.get("message_reference"))
+    return "" if reference.get("type") == FORWARD else str(reference.get("message_id") or "")
+
+
 def said(message: Json, view: GuildView, people: Mapping[str, str], characters: int) -> Said | None:
     """What a message says, in at most so many characters; None if nothing of it can be read."""
-    role, author = role_of(message, view.own), str(_dict(message.get("author")).get("id"))
+    role, author = role_of(message, view.own), author_of(message)
     text = from_discord(_text(message), people.get, view.roles.get, view.channels.get).strip()
     if role is Role.US:  # small print is about an answer, not part of it
         text = "\n".join(line for line in text.splitlines() if not line.startswith("-# ")).strip()
@@ -76,7 +105,12 @@ def said(message: Json, view: GuildView, people: Mapping[str, str], characters: 
     if not whole:
         return None
     number = number_of(message)
-    return Said(str(number), one_line(people.get(author, author)), role, ((number >> 22) + _EPOCH_MS) / 1000, whole)
+    return Said(str(number), one_line(people.get(author, author)), role, _time_of(number), whole)
+
+
+def _time_of(number: int) -> float:
+    """When an id was made, in epoch seconds."""
+    return ((number >> 22) + _EPOCH_MS) / 1000
 
 
 def _text(message: Json, depth: int = _DEPTH) -> str:

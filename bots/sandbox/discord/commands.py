@@ -8,14 +8,24 @@ from typing import Any
 from bots.sandbox.discord.rest import Endpoint, RestAnswer, RestRequest
 from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.validation import ApiError, invalid, text
-from bots.sandbox.discord.values import DiscordChannel, DiscordRefuses, DiscordUser, GuildRole, Json, Permission
+from bots.sandbox.discord.values import (
+    ChannelKind,
+    DiscordChannel,
+    DiscordRefuses,
+    DiscordUser,
+    GuildRole,
+    Json,
+    Permission,
+)
 from bots.sandbox.discord.wire import DiscordWire
 
 SUB, GROUP, STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, MENTIONABLE, NUMBER = range(1, 11)
-CHAT_INPUT = 1
+CHAT_INPUT, ON_MESSAGE = 1, 3  # command types
+MENUS = 15  # interactions/application-commands#registering-a-command
 COMMAND_NAME = re.compile(r"[-_'\w]{1,32}")
 MAX_STRING = 6000  # characters (interactions/application-commands)
-IN_GUILD, IN_DM = 0, 1
+IN_GUILD, IN_DM, IN_PRIVATE = 0, 1, 2  # contexts
+TO_GUILD, TO_USER = 0, 1  # integration types
 
 
 class DiscordCommands:
@@ -60,8 +70,11 @@ class DiscordCommands:
             raise invalid("name", "APPLICATION_COMMANDS_DUPLICATE_NAME", message)
         if len(asked) > 100:
             raise invalid("_", "BASE_TYPE_MAX_LENGTH", "Must be 100 or fewer in length.")
+        if sum(kind == ON_MESSAGE for _, kind in names) > MENUS:
+            raise invalid("_", "APPLICATION_COMMANDS_MAX_LENGTH", f"Must be {MENUS} or fewer in length.")
         for index, command in enumerate(asked):
             _check(str(index), command, command.get("type", CHAT_INPUT) == CHAT_INPUT)
+            self._check_places(str(index), command)
         self._stored[guild] = [self._store(command, guild, known) for command in asked]
         self.puts += 1
         return RestAnswer(self._stored[guild])
@@ -90,6 +103,44 @@ class DiscordCommands:
             "contexts": command.get("contexts"),
             "integration_types": integrations,
         }
+
+    def _check_places(self, path: str, command: Json) -> None:
+        contexts, kinds = command.get("contexts"), command.get("integration_types")
+        if contexts is not None and not (set(contexts) and set(contexts) <= {IN_GUILD, IN_DM, IN_PRIVATE}):
+            raise invalid(f"{path}.contexts", "BASE_TYPE_CHOICES", "Value must be one of (0, 1, 2).")
+        # What Discord says to an integration type that is off in the portal is not documented; we take it for an error.
+        known = {TO_GUILD, TO_USER} if self._world.user_install else {TO_GUILD}
+        if kinds is not None and not (set(kinds) and set(kinds) <= known):
+            raise invalid(f"{path}.integration_types", "BASE_TYPE_CHOICES", f"Value must be one of {tuple(known)}.")
+
+    def owners(self, user: DiscordUser, channel: DiscordChannel, command: Json | None = None) -> Json:
+        """By which installations somebody can use a command, or for None any component, in a channel
+        (receiving-and-responding#interaction-object-authorizing-integration-owners-object)."""
+        kinds = command.get("integration_types") or [TO_GUILD] if command else [TO_GUILD, TO_USER]
+        found: Json = {}
+        if TO_GUILD in kinds and (channel.kind is ChannelKind.DM or self._world.joined(channel.guild)):
+            found[str(TO_GUILD)] = channel.guild or "0"
+        if TO_USER in kinds and user.id in self._world.installed:
+            found[str(TO_USER)] = user.id
+        return found
+
+    def menu(self, user: DiscordUser, channel: DiscordChannel, name: str, target: Json) -> Json:
+        """The data of a message command that somebody uses on a message. Raises DiscordRefuses."""
+        known = (one for one in self._stored.get("", []) if (one["name"], one["type"]) == (name, ON_MESSAGE))
+        if (command := next(known, None)) is None:
+            raise DiscordRefuses(f"there is no menu {name!r}")
+        self._allowed(user, channel, command)
+        return {
+            "id": command["id"],
+            "name": name,
+            "type": ON_MESSAGE,
+            "target_id": target["id"],
+            "resolved": {"messages": {target["id"]: target}},
+        }
+
+    def top(self, number: str) -> Json | None:
+        """The registered command with this id."""
+        return next((one for one in self.registered if one["id"] == number), None)
 
     def find(self, path: str, guild: str) -> tuple[Json, Json]:
         """The command and its leaf (itself or a subcommand) for words like "prompt set". Raises DiscordRefuses."""
@@ -144,8 +195,9 @@ class DiscordCommands:
         return " ".join(words), data
 
     def _allowed(self, user: DiscordUser, channel: DiscordChannel, command: Json) -> None:
-        where = IN_GUILD if channel.guild else IN_DM
-        if command.get("contexts") is not None and where not in command["contexts"]:
+        where = context_of(channel)
+        offered = command.get("contexts") is None or where in command["contexts"]
+        if not offered or ("guild_id" not in command and not self.owners(user, channel, command)):
             raise DiscordRefuses(f"/{command['name']} is not offered here")
         held = self._world.permissions(user.id, channel)
         if not held & Permission.USE_APPLICATION_COMMANDS:
@@ -194,6 +246,13 @@ class DiscordCommands:
             shown = self._wire.channel(self._world.channels[number]) | {"permissions": str(int(Permission.ALL))}
             resolved.setdefault("channels", {})[number] = shown
         return number
+
+
+def context_of(channel: DiscordChannel) -> int:
+    """The interaction context of a channel (receiving-and-responding#interaction-object-interaction-context-types)."""
+    if channel.guild:
+        return IN_GUILD
+    return IN_DM if channel.kind is ChannelKind.DM else IN_PRIVATE
 
 
 def _check(path: str, command: Json, chat: bool) -> None:

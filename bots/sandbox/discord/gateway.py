@@ -69,6 +69,8 @@ class Gateway:
         direct_intent: Intent = Intent.NONE,
     ) -> None:
         """Send an event to every session of the guild's shard ("" for direct messages: shard 0) that wants it."""
+        if guild and not self._world.joined(guild) and event != "INTERACTION_CREATE":
+            return  # of a guild without the bot, only what people do with the app is sent
         wanted = guild_intent if guild else direct_intent
         for session in self._sessions:
             shard = (int(guild) >> 22) % session.shards if guild else 0
@@ -203,7 +205,8 @@ class Gateway:
             raise _Close(4014, "Disallowed intent(s).")
         session = Session(token_hex(16), Intent(intents), shard, shards, socket)
         socket.session = session
-        guilds = [one for one in self._world.guilds.values() if (int(one.id) >> 22) % shards == shard]
+        joined = [one for one in self._world.guilds.values() if self._world.joined(one.id)]
+        guilds = [one for one in joined if (int(one.id) >> 22) % shards == shard]
         ready: Json = {
             "v": 10,
             "user": self._wire.user(self._world.bot),

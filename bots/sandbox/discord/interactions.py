@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
 
+from bots.sandbox.discord.commands import DiscordCommands, context_of
 from bots.sandbox.discord.gateway import Gateway
 from bots.sandbox.discord.messages import Messages
 from bots.sandbox.discord.rest import Endpoint, RestAnswer, RestRequest, form
@@ -20,6 +21,7 @@ from bots.sandbox.discord.values import (
     DiscordUser,
     Json,
     Modal,
+    Permission,
 )
 from bots.sandbox.discord.wire import DiscordWire
 
@@ -32,6 +34,7 @@ ANSWERS = {
     MODAL_SUBMIT: {MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE},
 }
 SLASH_MESSAGE = 20  # message type CHAT_INPUT_COMMAND
+FOLLOWUPS = 5  # of an app that only a person installed (receiving-and-responding#create-followup-message)
 INPUTS = frozenset({3, 4, 5, 6, 7, 8, 19, 21, 22, 23})
 
 
@@ -47,12 +50,18 @@ class Interaction:
     name: str  # the command, or the custom id
     at: float  # monotonic seconds
     source: str = ""  # the message that a component or its modal belongs to
+    owners: Json = field(default_factory=dict)  # its authorizing_integration_owners
     answer: int = 0  # the callback type, 0 until acknowledged
     original_id: str = ""
     message_ids: list[str] = field(default_factory=list)
     modal: Modal | None = None
     choices: tuple[Choice, ...] | None = None
     find: Callable[[str, str], DiscordMessage | None] = lambda channel, message: None
+
+    @property
+    def brought(self) -> bool:
+        """Whether the app is here only because a person installed it."""
+        return "0" not in self.owners and "1" in self.owners
 
     @property
     def acknowledged(self) -> bool:
@@ -98,10 +107,16 @@ class DiscordInteractions:
     """
 
     def __init__(
-        self, world: DiscordWorld, wire: DiscordWire, gateway: Gateway, messages: Messages, application: str
+        self,
+        world: DiscordWorld,
+        wire: DiscordWire,
+        gateway: Gateway,
+        messages: Messages,
+        commands: DiscordCommands,
+        application: str,
     ) -> None:
         self._world, self._wire, self._gateway, self._messages = world, wire, gateway, messages
-        self._application = application
+        self._commands, self._application = commands, application
         self._live: dict[str, Interaction] = {}  # by token
         self.deadline = 3.0  # interactions/receiving-and-responding#interaction-callback
         self.lifetime = 900.0
@@ -133,6 +148,8 @@ class DiscordInteractions:
         interaction = Interaction(
             self._world.new_id(), token, kind, user, channel, name, time.monotonic(), source, find=self._find
         )
+        command = self._commands.top(str(data.get("id"))) if kind in (COMMAND, AUTOCOMPLETE) else None
+        interaction.owners = self._commands.owners(user, channel, command)
         self._live[token] = interaction
         permissions = self._world.permissions(user.id, channel)
         bot = self._world.permissions(self._world.bot.id, channel)
@@ -148,8 +165,8 @@ class DiscordInteractions:
             "app_permissions": str(int(bot)),
             "locale": "en-US",
             "entitlements": [],
-            "authorizing_integration_owners": {"0": channel.guild or "0"},
-            "context": 0 if channel.guild else 1,
+            "authorizing_integration_owners": interaction.owners,
+            "context": context_of(channel),
             "attachment_size_limit": MAX_FILE,
         }
         if self.channelless:
@@ -223,8 +240,12 @@ class DiscordInteractions:
             "id": one.id,
             "type": one.type,
             "user": self._wire.user(one.user),
-            "authorizing_integration_owners": {"0": one.channel.guild or "0"},
+            "authorizing_integration_owners": one.owners,
         }
+        # topics/permissions: without USE_EXTERNAL_APPS, what an app writes that a person brought along is ephemeral.
+        held = self._world.permissions(one.user.id, one.channel)
+        if one.brought and one.channel.guild and not held & Permission.USE_EXTERNAL_APPS:
+            asked |= EPHEMERAL
         if one.type == COMMAND:
             metadata["name"] = one.name
         template = DiscordMessage(
@@ -279,6 +300,8 @@ class DiscordInteractions:
         if original is not None and original.loading:
             # Deprecated, but still so: the first followup to a deferral fills in the loading message.
             return RestAnswer(self._show(self._messages.edit(original, body, ask.files, interaction=True)))
+        if one.brought and len(one.message_ids) >= FOLLOWUPS:
+            raise ApiError(40094)
         message = self._write(one, body, ask)
         one.message_ids.append(message.id)
         return RestAnswer(self._show(message))

@@ -17,6 +17,7 @@ from bots.sandbox.discord.values import (
     SUPPRESS_EMBEDS,
     SUPPRESS_NOTIFICATIONS,
     THREADS,
+    ChannelKind,
     DiscordAttachment,
     DiscordChannel,
     DiscordFrame,
@@ -237,7 +238,8 @@ class Messages:
         return tuple(stored)
 
     def _tell(self, event: str, message: DiscordMessage) -> None:
-        if message.ephemeral_for:
+        unseen = not message.guild and self._world.channels[message.channel].kind is ChannelKind.GROUP
+        if message.ephemeral_for or unseen:
             return
 
         def build(session: Session) -> Json:

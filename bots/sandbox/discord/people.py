@@ -1,5 +1,6 @@
 """What people do in the sandbox's Discord: write, edit, react, use commands, press buttons and fill in forms."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,10 +18,12 @@ from bots.sandbox.discord.interactions import (
 from bots.sandbox.discord.messages import Messages
 from bots.sandbox.discord.routes import Routes
 from bots.sandbox.discord.scenario import DiscordPlaces
+from bots.sandbox.discord.sessions import Intent
 from bots.sandbox.discord.state import DiscordWorld
 from bots.sandbox.discord.text import resolve, walk
 from bots.sandbox.discord.validation import MAX_CONTENT, ApiError
 from bots.sandbox.discord.values import (
+    JOINED,
     ChannelKind,
     Choice,
     DiscordChannel,
@@ -104,6 +107,12 @@ class DiscordPeople(DiscordPlaces):
         template = DiscordMessage("", channel.id, user, "", 0.0, type=type)
         return self._messages.create(self._world.channels[channel.id], user, body, template=template)
 
+    async def joins(self, user: DiscordUser, channel: DiscordChannel) -> DiscordMessage:
+        """Discord says that somebody joined: a message without a text (resources/message#message-types)."""
+        message = DiscordMessage(self._world.new_id(), channel.id, user, "", time.time(), channel.guild, type=JOINED)
+        self._messages.touch(message)
+        return message
+
     async def webhook_says(self, name: str, channel: DiscordChannel, text: str) -> DiscordMessage:
         """A webhook posts a message under any name, unchanged: mentions are written as <@id>."""
         number = self._world.new_id()
@@ -154,6 +163,24 @@ class DiscordPeople(DiscordPlaces):
         place = self._seen(user, channel)
         name, data = self.commands.data(user, place, path, options or {})
         return self.interactions.send(COMMAND, user, place, name, data)
+
+    async def menu(self, user: DiscordUser, message: DiscordMessage, name: str) -> Interaction:
+        """A person chooses a menu under Apps of a message. The app gets the message with its content, but without that
+        of the one it replies to, if it lacks the intent (events/gateway#message-content-intent)."""
+        current = self._current(message)
+        if current.ephemeral_for not in ("", user.id):
+            raise DiscordRefuses(f"{user.name} does not see this message")
+        place = self._seen(user, self._world.channels[message.channel])
+        target = self._wire_of(current)
+        return self.interactions.send(COMMAND, user, place, name, self.commands.menu(user, place, name, target))
+
+    def _wire_of(self, message: DiscordMessage) -> Json:
+        content = bool(self.gateway.privileged & Intent.MESSAGE_CONTENT)
+        return self.wire.message(message, content=content) | {
+            name: value
+            for name, value in self.wire.message(message, content=True, reference=False).items()
+            if name in ("content", "embeds", "attachments", "components", "message_snapshots")
+        }
 
     async def autocomplete(
         self,
@@ -233,7 +260,7 @@ class DiscordPeople(DiscordPlaces):
         """The names that a text can use here, each with its mention. A person's name precedes the same name of a
         role."""
         world = self._world
-        if place.kind is ChannelKind.DM:
+        if place.kind in (ChannelKind.DM, ChannelKind.GROUP):
             return {f"@{one.name}": f"<@{one.id}>" for one in (user, world.bot)}
         roles = [role for role in world.roles_of(place.guild) if role.id != role.guild]
         users = [world.users[member.user] for member in world.members_of(place.guild)]

@@ -125,7 +125,7 @@ class Routes:
 
     def _server(self, ask: RestRequest) -> Guild:
         guild = self._world.guilds.get(ask.path["guild"])
-        if guild is None:
+        if guild is None or not self._world.joined(guild.id):
             raise ApiError(10004)
         return guild
 

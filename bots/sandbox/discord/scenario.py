@@ -15,6 +15,7 @@ from bots.sandbox.discord.values import (
     ChannelKind,
     DiscordChannel,
     DiscordMessage,
+    DiscordRefuses,
     DiscordUser,
     Guild,
     GuildRole,
@@ -44,8 +45,10 @@ class DiscordPlaces:
         bot_permissions: Permission = EVERYONE_PERMISSIONS,
         everyone: Permission = EVERYONE_PERMISSIONS,
         shard: tuple[int, int] | None = None,
+        bot: bool = True,
     ) -> Guild:
-        """Add a guild with @everyone, an owner by name, and the bot with its managed role (which has the bot's name).
+        """Add a guild with @everyone, an owner by name, and the bot with its managed role (which has the bot's name),
+        unless `bot` is false.
 
         `shard`: the number of its shard and the number of shards, if it must be in a certain one.
         """
@@ -55,11 +58,25 @@ class DiscordPlaces:
         own = GuildRole(world.new_id(), guild.id, world.bot.name, bot_permissions, bot=world.bot.id)
         world.users[boss.id], world.guilds[guild.id] = boss, guild
         world.roles[guild.id] = GuildRole(guild.id, guild.id, "@everyone", everyone)
-        world.roles[own.id] = own
         world.members[guild.id, boss.id] = Member(boss.id, guild.id)
-        world.members[guild.id, world.bot.id] = Member(world.bot.id, guild.id, (own.id,))
-        self.gateway.guild_create(guild)
+        if bot:
+            world.roles[own.id] = own
+            world.members[guild.id, world.bot.id] = Member(world.bot.id, guild.id, (own.id,))
+            self.gateway.guild_create(guild)
         return guild
+
+    def install(self, user: DiscordUser) -> None:
+        """A person adds the app to their account. Raises DiscordRefuses if the portal does not let them."""
+        if not self._world.user_install:
+            raise DiscordRefuses("this app can't be added to an account")
+        self._world.installed.add(user.id)
+
+    def add_group(self, name: str, *people: DiscordUser) -> DiscordChannel:
+        """Add a group chat of people, which the bot can't join."""
+        group = tuple(each.id for each in people)
+        channel = DiscordChannel(self._world.new_id(), name, ChannelKind.GROUP, owner=group[0], group=group)
+        self._world.channels[channel.id] = channel
+        return channel
 
     def add_role(self, guild: Guild, name: str, permissions: Permission = Permission.NONE) -> GuildRole:
         """Add a role."""

@@ -59,7 +59,7 @@ class DiscordServer(DiscordPeople):
         messages = Messages(world, wire, gateway)
         routes = Routes(world, wire, gateway, messages, self._limiter, privileged)
         commands = DiscordCommands(world, wire, self.application_id)
-        interactions = DiscordInteractions(world, wire, gateway, messages, self.application_id)
+        interactions = DiscordInteractions(world, wire, gateway, messages, commands, self.application_id)
         interactions.deadline, interactions.lifetime = interaction_deadline, interaction_lifetime
         super().__init__(world, wire, gateway, messages, routes, commands, interactions)
         self._rest = DiscordRest(world, self.token, self._limiter, self.faults)
@@ -97,6 +97,15 @@ class DiscordServer(DiscordPeople):
     @privileged.setter
     def privileged(self, intents: Intent) -> None:
         self._routes.privileged = self.gateway.privileged = intents
+
+    @property
+    def user_install(self) -> bool:
+        """Whether User Install is switched on in the developer portal."""
+        return self._world.user_install
+
+    @user_install.setter
+    def user_install(self, on: bool) -> None:
+        self._world.user_install = on
 
     @property
     def interaction_lifetime(self) -> float:

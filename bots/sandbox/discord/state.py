@@ -59,6 +59,8 @@ class DiscordWorld:
         self.members: dict[tuple[str, str], Member] = {}  # (guild, user)
         self.channels: dict[str, DiscordChannel] = {}
         self.files: dict[str, bytes] = {}  # by attachment id
+        self.user_install = True  # whether the portal lets people add the app to their account
+        self.installed: set[str] = set()  # ids of people who did
         self._messages: dict[str, dict[str, DiscordMessage]] = {}
         self._typing: dict[tuple[str, str], float] = {}  # (channel, user) -> since
         self._timers: set[asyncio.TimerHandle] = set()
@@ -121,6 +123,10 @@ class DiscordWorld:
         self.channels[channel.id] = channel
         return channel
 
+    def joined(self, guild: str) -> bool:
+        """Whether the bot is in a guild."""
+        return (guild, self.bot.id) in self.members
+
     def members_of(self, guild: str) -> list[Member]:
         """Everybody in a guild."""
         return [member for (where, _), member in self.members.items() if where == guild]
@@ -137,6 +143,8 @@ class DiscordWorld:
         """What a user may do in a channel (topics/permissions#permission-overwrites); nothing if not a member."""
         if channel.kind is ChannelKind.DM:
             return Permission.ALL if user in (channel.recipient, self.bot.id) else Permission.NONE
+        if channel.kind is ChannelKind.GROUP:
+            return Permission.ALL if user in channel.group else Permission.NONE
         member = self.members.get((channel.guild, user))
         if member is None:
             return Permission.NONE

@@ -11,6 +11,7 @@ MAX_V2_BYTES = 10_170  # UTF-8 bytes + 12 per text display (discord-api-docs iss
 BLOCKED_WORDS: tuple[str, ...] = ()  # by the server's AutoMod
 BUTTON_COMPONENT, SELECTS = 2, frozenset({3, 5, 6, 7, 8})
 LINK, PREMIUM = 5, 6  # button styles without a custom id
+LABEL = 18
 
 MESSAGES = {
     0: "401: Unauthorized",
@@ -28,6 +29,7 @@ MESSAGES = {
     40005: "Request entity too large",
     40058: "Cannot message this thread until after the post author has sent an initial message.",
     40060: "Interaction has already been acknowledged.",
+    40094: "This interaction has reached its limit of followup messages.",
     50001: "Missing Access",
     50005: "Cannot edit a message authored by another user",
     50006: "Cannot send an empty message",
@@ -171,7 +173,11 @@ def check_modal(data: Json) -> None:
     components = data.get("components") or []
     if not 1 <= len(components) <= 5:
         raise invalid("data.components", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 5 in length.")
+    if any(part.get("type") not in (1, TEXT_DISPLAY, LABEL) for part in components):
+        raise invalid("data.components.0", "UNION_TYPE_CHOICES", 'Value of field "type" must be one of (1, 10, 18).')
     for part in walk(components):
+        if part.get("type") == TEXT_DISPLAY:
+            text("data.components.0.content", str(part.get("content") or ""), 4000, 1)
         if part.get("type") == 4:
             text("data.components.0.placeholder", str(part.get("placeholder") or ""), 100)
             text("data.components.0.value", str(part.get("value") or ""), 4000)

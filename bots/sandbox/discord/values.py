@@ -18,6 +18,7 @@ class ChannelKind(IntEnum):
     TEXT = 0
     DM = 1
     VOICE = 2
+    GROUP = 3
     CATEGORY = 4
     ANNOUNCEMENT = 5
     ANNOUNCEMENT_THREAD = 10
@@ -49,6 +50,7 @@ class Permission(IntFlag):
     CREATE_PUBLIC_THREADS = 1 << 35
     CREATE_PRIVATE_THREADS = 1 << 36
     SEND_MESSAGES_IN_THREADS = 1 << 38
+    USE_EXTERNAL_APPS = 1 << 50
     ALL = (1 << 51) - 1
 
 
@@ -62,6 +64,7 @@ EVERYONE_PERMISSIONS = (
     | Permission.USE_APPLICATION_COMMANDS
     | Permission.CREATE_PUBLIC_THREADS
     | Permission.SEND_MESSAGES_IN_THREADS
+    | Permission.USE_EXTERNAL_APPS
 )
 """What @everyone may do in a new guild of the sandbox."""
 
@@ -127,7 +130,8 @@ class Overwrite:
 
 @dataclass(frozen=True, slots=True)
 class DiscordChannel:
-    """A channel, thread or direct message (`recipient` is the person). `starter` is the message of a thread."""
+    """A channel, thread, direct message (`recipient` is the person) or group chat (of the people in `group`, without
+    the bot). `starter` is the message of a thread."""
 
     id: str
     name: str
@@ -136,6 +140,7 @@ class DiscordChannel:
     parent: str = ""
     owner: str = ""
     recipient: str = ""
+    group: tuple[str, ...] = ()
     starter: str = ""
     overwrites: tuple[Overwrite, ...] = ()
     archived: bool = False
@@ -232,7 +237,7 @@ class DiscordMessage:
         return bool(self.flags & LOADING)
 
 
-REPLY, STARTER = 19, 21  # resources/message#message-object-message-types
+JOINED, REPLY, STARTER = 7, 19, 21  # resources/message#message-object-message-types
 SUPPRESS_EMBEDS, HAS_THREAD, EPHEMERAL, LOADING = 1 << 2, 1 << 5, 1 << 6, 1 << 7
 SUPPRESS_NOTIFICATIONS, COMPONENTS_V2 = 1 << 12, 1 << 15
 

@@ -87,6 +87,9 @@ class DiscordWire:
         payload: Json = {"id": channel.id, "type": int(channel.kind), "last_message_id": last, "flags": 0}
         if channel.kind is ChannelKind.DM:
             return payload | {"recipients": [self.user(self._world.users[channel.recipient])]}
+        if channel.kind is ChannelKind.GROUP:
+            people = [self.user(self._world.users[each]) for each in channel.group]
+            return payload | {"recipients": people, "owner_id": channel.owner, "name": channel.name, "icon": None}
         payload |= {
             "guild_id": channel.guild,
             "name": channel.name,
@@ -269,7 +272,9 @@ class DiscordWire:
     def application(self, *, flags: int) -> Json:
         """The application object of the bot."""
         bot = self._world.bot
+        kinds = ("0", "1") if self._world.user_install else ("0",)
         return {
+            "integration_types_config": {kind: {} for kind in kinds},
             "id": self._application,
             "name": bot.name,
             "description": "",
@@ -281,7 +286,7 @@ class DiscordWire:
             "team": None,
             "flags": flags,
             "summary": "",
-            "approximate_guild_count": len(self._world.guilds),
+            "approximate_guild_count": sum(map(self._world.joined, self._world.guilds)),
             "interactions_endpoint_url": self.portal.interactions_url or None,
         }
 

@@ -11,6 +11,9 @@ from bots.sandbox.terminal.screen import BOT, CHANNEL_NAMES, PEOPLE, Dialog, See
 
 # Option types, interactions/application-commands#application-command-option-type.
 _SUBCOMMAND, _STRING = 1, 3
+_ON_MESSAGE = (
+    3  # the command type, interactions/application-commands#application-command-object-application-command-types
+)
 # Component types, components/reference#component-object-component-types.
 _BUTTON, _TEXT_INPUT = 2, 4
 _NAMED = re.compile(r"(\w+):(\S+)\s*")
@@ -35,8 +38,14 @@ class DiscordScreen:
         await self.server.say(self._people[person], self._channel(person, room, thread), text)
 
     async def command(self, person: str, room: str, text: str, thread: str) -> None:
-        name, options = self._parsed(text)
         channel = self._channel(person, room, thread)
+        if text.strip() in self._menus():
+            newest = next((each for each in reversed(self._messages(person, room)) if each.channel == channel.id), None)
+            if newest is None:
+                raise DiscordRefuses("there is no message here yet")
+            self._interaction = await self.server.menu(self._people[person], newest, text.strip())
+            return
+        name, options = self._parsed(text)
         self._interaction = await self.server.slash(self._people[person], channel, name, options)
 
     async def press(self, person: str, room: str, message: str, label: str) -> None:
@@ -79,6 +88,10 @@ class DiscordScreen:
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> None:
         await self.server.until(condition, seconds)
+
+    def _menus(self) -> set[str]:
+        """The menus of a message. Typed like a command, one is used on the newest message."""
+        return {each["name"] for each in self.server.commands.registered if each["type"] == _ON_MESSAGE}
 
     def _parsed(self, text: str) -> tuple[str, dict[str, object]]:
         """Parse `prompt set You are …` into a command and its options; the last option takes the rest.

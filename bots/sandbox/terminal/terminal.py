@@ -34,6 +34,7 @@ HELP = """\
 :fault redeliver | drop      every event arrives twice; the connections break
 :fault off                   switch all faults off
 /ask private:true …          in Discord: options with fixed values come first, by name
+/Ask Nebula                  in Discord: use that menu, or /Summarise thread, on the newest message
 :quit                        quit (also Ctrl-D)
 While the bot writes an answer, Ctrl-C presses its Stop button."""
 

@@ -19,11 +19,13 @@ from bots.sandbox.discord.server import DiscordServer
 from bots.sandbox.discord.text import walk
 from bots.sandbox.discord.values import DiscordChannel, DiscordMessage, DiscordUpload, DiscordUser, Permission
 from bots.sandbox.nebula.server import NebulaServer
+from core.inbound.menus import ASK
 from tests.bounds import HANG_SECONDS
 from tests.configuration import Configuration, configured
 
 T = TypeVar("T")
 THUMBS = ["👍", "👎"]  # the labels of the buttons
+BELOW_PRIVATE = ["Share", *THUMBS]
 GENERAL = "#general"
 # In these tests the windows of Discord's limits are this many times shorter, for the server and for the bot.
 FASTER = 5.0
@@ -91,6 +93,23 @@ class DiscordRoom:
         name = path.split()[0]
         await self.until(lambda: any(command["name"] == name for command in self.discord.commands.registered))
         return await self.discord.slash(self.people[who], self.place(where), path, options)
+
+    async def menu(self, who: str, message: DiscordMessage, name: str) -> Interaction:
+        """Choose a menu of a message as soon as it is registered."""
+        await self.until(lambda: any(command["name"] == name for command in self.discord.commands.registered))
+        return await self.discord.menu(self.people[who], message, name)
+
+    async def asked_about(self, who: str, message: DiscordMessage, text: str) -> Interaction:
+        """Choose "Ask Nebula" of a message, and submit its form."""
+        opened = await self.menu(who, message, ASK)
+        await self.until(lambda: opened.modal)
+        return await self.discord.submit_modal(opened, {"text": text})
+
+    async def finished(self, shown: Interaction, end: str) -> str:
+        """Wait for the whole answer to an interaction; return all its messages together."""
+        await self.until(lambda: shown.messages and shown.messages[-1].content.endswith(end))
+        await self.bot.runner.idle()
+        return "\n".join(message.content for message in shown.messages)
 
     async def used(self, who: str, where: str | DiscordChannel, path: str, **options: str) -> str:
         """Use a slash command and return what it shows, all messages together."""

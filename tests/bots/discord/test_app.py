@@ -22,6 +22,7 @@ from bots.sandbox.nebula.server import NebulaServer
 from core.commands.registry import COMMANDS
 from core.domain.errors import StoreError
 from core.finding import Verdict
+from core.inbound.menus import ASK, SUMMARISE
 from core.settings.environment import WrongConfig
 from core.store.redis.client import connection
 from core.turns import accepted
@@ -744,7 +745,7 @@ class TestConnection:
         async with room(redis_client) as here:
             await here.until(lambda: here.discord.commands.puts)
             names = {command["name"] for command in here.discord.commands.registered}
-            assert names == {command.name.split()[0] for command in COMMANDS}
+            assert names == {*(command.name.split()[0] for command in COMMANDS), ASK, SUMMARISE}
             route = "GET /applications/{application}/commands"
             async with running(here, redis_client, config_for(here.discord, here.nebula)):
                 await here.until(lambda: sum(call.route == route for call in here.discord.calls) == 2)

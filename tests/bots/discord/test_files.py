@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.discord.inbound import interactions
+from bots.discord.outbound import interaction_responses
 from bots.discord.outbound.responses import NOT_SENT, SENT
 from bots.sandbox.discord.values import DiscordMessage
 from tests.bots.discord.harness import GENERAL, DiscordRoom, room
@@ -96,7 +96,7 @@ async def test_a_refused_file_is_explained(here: DiscordRoom) -> None:
     shown = await here.slash("ann", GENERAL, "export")
     [message] = await here.until(lambda: shown.messages)
     assert not message.attachments
-    assert interactions.TOO_LARGE in message.content
+    assert interaction_responses.TOO_LARGE in message.content
 
 
 async def test_forget_forgets(here: DiscordRoom) -> None:

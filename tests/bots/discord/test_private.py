@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from bots.discord.inbound import interactions
+from bots.discord.inbound import asking
 from bots.discord.outbound import interaction_surface
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.values import SUPPRESS_EMBEDS, DiscordMessage
@@ -16,7 +16,16 @@ from bots.sandbox.nebula.faults import NebulaFault
 from bots.sandbox.nebula.server import NebulaServer
 from core.inbound.buttons import NOTED
 from core.reply.layout import STOPPED
-from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom, config_for, discord_server, room, running
+from tests.bots.discord.harness import (
+    BELOW_PRIVATE,
+    GENERAL,
+    THUMBS,
+    DiscordRoom,
+    config_for,
+    discord_server,
+    room,
+    running,
+)
 
 STOP, AGAIN = "Stop", "Regenerate"
 EDIT = "PATCH /channels/{channel}/messages/{message}"
@@ -105,7 +114,7 @@ class TestPrivate:
         here.nebula.answer_next("word " * 20 + "end", finish=finish)
         shown = await asked(here)
         await here.until(lambda: shown.original and STOP in here.buttons(shown.original))
-        await here.until(lambda: shown.original and list(here.buttons(shown.original)) == THUMBS)
+        await here.until(lambda: shown.original and list(here.buttons(shown.original)) == BELOW_PRIVATE)
         assert shown.original
         assert "end" in shown.original.content
 
@@ -118,7 +127,7 @@ class TestPrivate:
         await here.press("ann", shown.original, STOP)
         await here.nebula.until(lambda: here.nebula.requests[0].closed_early)
         await here.until(lambda: shown.original and STOPPED in shown.original.content)
-        assert list(here.buttons(shown.original)) == THUMBS
+        assert list(here.buttons(shown.original)) == BELOW_PRIVATE
 
     async def test_two_private_questions_do_not_wait_for_each_other(self, here: DiscordRoom) -> None:
         """A private question waits only for its own author's questions, and shows that to nobody else."""
@@ -245,7 +254,7 @@ class TestTokens:
             here.nebula.answer_next("a long tale " * 100)
             shown = await here.slash("ann", GENERAL, "ask", prompt="slowly")
             await here.until(lambda: shown.original and "tale" in shown.original.content)
-            passed = interactions.TOKEN_SECONDS
+            passed = asking.TOKEN_SECONDS
             await here.until(lambda: any(call.route == EDIT for call in here.discord.calls))
             assert shown.original
             assert list(here.buttons(shown.original)) == [STOP]

@@ -318,7 +318,7 @@ async def test_a_message_that_is_too_long_is_cut_smaller(
     monkeypatch.setattr(validation, "MAX_CONTENT", 1500)
     messages = await answered(here, LONG_ANSWER, command=command)
     assert all(len(message.content) <= 1500 for message in messages)
-    assert "".join(message.content for message in messages).split()[-1] == "End."
+    assert " ".join(message.content for message in messages).split()[-1] == "End."
     assert all(f"Paragraph {number:02}." in "".join(m.content for m in messages) for number in range(20))
 
 

@@ -16,7 +16,16 @@ from core.commands.handlers import ALOUD
 from core.domain.conversation import LONGEST_REASON, Conversation
 from core.domain.page import SAY_WHY, WHY
 from core.inbound.buttons import NO_VOTE, NOTED, WHY_NOTED
-from tests.bots.discord.harness import GENERAL, THUMBS, DiscordRoom, config_for, discord_server, room, running
+from tests.bots.discord.harness import (
+    BELOW_PRIVATE,
+    GENERAL,
+    THUMBS,
+    DiscordRoom,
+    config_for,
+    discord_server,
+    room,
+    running,
+)
 
 UP, DOWN = THUMBS
 AGAIN = "Regenerate"
@@ -146,7 +155,7 @@ async def test_votes_in_direct_messages_and_on_private_answers(here: DiscordRoom
         await here.bot.runner.idle()
         assert shown.original
         message, place, who = shown.original, GENERAL, "max"
-        assert list(here.buttons(message)) == THUMBS
+        assert list(here.buttons(message)) == BELOW_PRIVATE
     else:
         message, place, who = await answer(here, where=where), where, "ann"
     await explain(here, "ann", message, "Not good.")

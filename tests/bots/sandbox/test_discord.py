@@ -885,6 +885,10 @@ async def test_options_of_every_type_are_checked_and_resolved(stage: Stage) -> N
                 {"name": "b", "description": "x", "type": 3, "required": True},
             ],
         },
+        {"name": "x", "description": "x", "contexts": [3]},
+        {"name": "x", "description": "x", "contexts": []},
+        {"name": "x", "description": "x", "integration_types": [0, 2]},
+        {"name": "x", "description": "x", "integration_types": []},
     ],
 )
 async def test_commands_that_discord_refuses(stage: Stage, command: dict[str, Any]) -> None:
@@ -914,6 +918,99 @@ async def test_commands_are_offered_where_and_to_whom_they_should_be(stage: Stag
         assert interaction.guild is None
         assert str(interaction.user.id) == stage.ada.id
         assert isinstance(interaction.channel, discord.DMChannel)
+
+
+async def test_an_installation_that_is_off_in_the_portal_is_refused(stage: Stage) -> None:
+    """The application says what is on; only then commands can ask for it, and people add the app."""
+    portable = {"name": "x", "description": "x", "integration_types": [0, 1]}
+    stage.server.user_install = False
+    assert (await register(stage, portable))[0] == 400
+    assert set((await call(stage, "GET", "/applications/@me"))[1]["integration_types_config"]) == {"0"}
+    with pytest.raises(DiscordRefuses):
+        stage.server.install(stage.ada)
+    stage.server.user_install = True
+    assert (await register(stage, portable))[0] == 200
+    assert set((await call(stage, "GET", "/applications/@me"))[1]["integration_types_config"]) == {"0", "1"}
+
+
+@pytest.mark.parametrize("intent", [Intent.MESSAGE_CONTENT, Intent.NONE])
+async def test_a_menu_hands_a_message_over(open_stage: Callable[..., Awaitable[Stage]], intent: Intent) -> None:
+    """With its content, whatever the intent; the message that it replies to is shown as the intent says."""
+    stage = await open_stage(privileged=intent)
+    async with running(stage, RecordingClient()) as bot:
+        await register(stage, {"name": "Look at it", "type": 3})
+        above = await stage.server.say(stage.ada, stage.channel, "above")
+        message = await stage.server.say(stage.ada, stage.channel, "words", reply_to=above)
+        with pytest.raises(DiscordRefuses):
+            await stage.server.menu(stage.ada, message, "Look elsewhere")
+        got = asyncio.get_running_loop().create_future()
+
+        async def on_interaction(interaction: discord.Interaction) -> None:
+            got.set_result(interaction)
+
+        bot.event(on_interaction)
+        await stage.server.menu(stage.ada, message, "Look at it")
+        data: Any = (await asyncio.wait_for(got, HANG_SECONDS)).data
+        assert (data["name"], data["type"], data["target_id"]) == ("Look at it", 3, message.id)
+        [shown] = data["resolved"]["messages"].values()
+        assert shown["content"] == "words"
+        assert shown["referenced_message"]["content"] == ("above" if intent else "")
+
+
+class Guest(RecordingClient):
+    """A bot that people add to their account: it answers /x with six further messages, and keeps what is refused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.got: list[discord.Interaction] = []
+        self.refused: list[int] = []
+
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        await interaction.response.send_message("first", ephemeral=True)
+        for number in range(6):
+            try:
+                await interaction.followup.send(str(number))
+            except discord.HTTPException as error:
+                self.refused.append(error.code)
+        self.got.append(interaction)
+        self.news.changed()
+
+
+@pytest.mark.parametrize("place", ["guild", "closed guild", "group"])
+async def test_an_app_that_a_person_brings_along(stage: Stage, place: str) -> None:
+    """In a guild without the bot and in a group chat: who authorised it, five followups, and nothing by REST. Where the
+    person lacks the permission to use external apps, all is for them alone."""
+    server = stage.server
+    other = server.add_guild("Elsewhere", bot=False)
+    server.add_member(other, stage.ada)
+    bob = server.add_member(other, "Bob")
+    closed = [Overwrite(other.id, deny=Permission.USE_EXTERNAL_APPS)] if place == "closed guild" else []
+    abroad = (
+        server.add_group("friends", stage.ada, bob)
+        if place == "group"
+        else server.add_channel(other, "abroad", overwrites=closed)
+    )
+    async with running(stage, Guest()) as bot:
+        assert isinstance(bot, Guest)
+        portable = {"name": "x", "description": "x", "integration_types": [0, 1], "contexts": [0, 1, 2]}
+        await register(stage, portable, {"name": "y", "description": "y"})
+        server.install(stage.ada)
+        for who, name in ((bob, "x"), (stage.ada, "y")):
+            with pytest.raises(DiscordRefuses):
+                await server.slash(who, abroad, name)
+        shown = await server.slash(stage.ada, abroad, "x")
+        await bot.news.until(lambda: bot.got)
+        [interaction] = bot.got
+        assert interaction.is_user_integration()
+        assert not interaction.is_guild_integration()
+        assert interaction.context.private_channel is (place == "group") or not interaction.context.private_channel
+        assert bot.refused == [40094]
+        assert {bool(each.ephemeral_for) for each in shown.followups} == {place == "closed guild"}
+        assert [guild.id for guild in bot.guilds] == [int(stage.guild.id)]
+        await server.say(stage.ada, abroad, "not for the bot")
+        assert not bot.seen
+        for path, code in ((f"/channels/{abroad.id}/messages", 50001), (f"/guilds/{other.id}", 10004)):
+            assert (await call(stage, "GET", path))[1]["code"] == code
 
 
 # Rate limits and faults

@@ -6,15 +6,16 @@ from dataclasses import replace
 from redis.asyncio import Redis
 
 from bots.sandbox.nebula.server import NebulaServer
-from core.domain.conversation import Author
+from core.domain.conversation import Author, ResponseToken
 from core.domain.errors import Forbidden
 from core.domain.options import Context
 from core.domain.page import Action
 from core.domain.question import Question
 from core.domain.surroundings import Gap, Role, Said, Surroundings
 from core.inbound.buttons import NOT_KEPT, NOT_YOURS, SHARED
-from core.inbound.menus import catch_up, privately, summary
+from core.inbound.menus import ASK, catch_up, privately, summary
 from core.prompt.quoting import END
+from core.reply.layout import IN_FILE
 from tests.core.core_harness import ANN, BOB, ROOM, Process
 from tests.core.inbound.test_buttons import actions, press
 from tests.core.turns.test_reading import stored
@@ -67,6 +68,50 @@ async def test_a_summary_reads_the_thread_and_a_catch_up_the_channel(bot: Proces
     assert len(bot.rooms.reaches) == before
     assert "`context` is off" in shown
     assert "the disk was full" in server.requests[-1].messages[-1].content
+
+
+async def test_what_could_not_be_read_is_said(bot: Process, server: NebulaServer) -> None:
+    """A chosen message without a text is not quoted; and whoever asks to have something read hears each time why it was
+    not."""
+    shown = await answered(bot, replace(chosen(bot), about=(replace(CHOSEN, text=""),)))
+    assert shown.startswith("I could not read the message that you chose.")
+    assert END not in server.requests[-1].messages[-1].content
+    bot.rooms.said = Surroundings(gaps=frozenset({Gap.INTENT, Gap.ALONE}))
+    for question in (chosen(bot), summary(chosen(bot)), catch_up(chosen(bot))):
+        shown = await answered(bot, question)
+        assert f"Use Apps → {ASK} on a message." in shown
+        assert "That message has no thread, and I found no replies to it." in shown
+
+
+async def test_nothing_to_catch_up_on_is_said(bot: Process) -> None:
+    """An empty channel has nothing to quote."""
+    shown = await answered(bot, catch_up(bot.question("")))
+    assert shown.startswith("Nothing was said here since your last message.")
+
+
+async def test_a_question_from_a_menu_is_not_merged(bot: Process) -> None:
+    """With others, what it brings along, or what it reads, would be lost."""
+    assert bot.question("why?").is_plain
+    assert not any(each.is_plain for each in (chosen(bot), summary(bot.question("")), catch_up(bot.question(""))))
+
+
+async def test_a_token_bounds_the_messages_of_a_reply(bot: Process, server: NebulaServer) -> None:
+    """What is more comes as a file."""
+    server.answer_next("\n\n".join(["word " * 300] * 8))
+    token = ResponseToken("token", 9e9, messages=2)
+    question = replace(bot.question("a lot"), interaction=token)
+    await bot.inbox.accept(question)
+    await bot.runner.idle()
+    pages = list(bot.rooms.rooms[question.message].messages.values())
+    assert len(pages) == 2
+    assert pages[-1].foot.startswith(IN_FILE)
+
+
+def test_a_visited_place_has_scopes_of_its_own() -> None:
+    """Nobody can set anything under them."""
+    place = replace(ROOM, thread="t", visiting=True)
+    assert not set(place.scopes) & set(replace(place, visiting=False).scopes)
+    assert place.workspace == ROOM.workspace
 
 
 async def test_a_summary_says_what_is_missing(bot: Process) -> None:

@@ -131,7 +131,7 @@ def test_small_print_says_what_was_read() -> None:
     )
     assert note(Surroundings(gaps=frozenset({Gap.TIME}))) == "I could not read what others said here in time."
     assert note(Surroundings(gaps=frozenset({Gap.INTENT}))) == (
-        "I can't see what others wrote: the Message Content intent is off. Whoever runs me can switch it on."
+        "I can't see what others wrote: the Message Content intent is off. Use Apps → Ask Nebula on a message."
     )
     assert "not allowed" in note(Surroundings(messages, gaps=frozenset({Gap.PERMISSION})))
     assert "was deleted" in note(Surroundings(gaps=frozenset({Gap.GONE})))
