@@ -94,15 +94,16 @@ ALLOWED: dict[str, set[str]] = {
         "bots.discord.room",
     },
     "bots.discord.config": {"core.domain", "core.settings", "bots.adapter"},
+    "bots.discord.permissions": set(),
     "bots.discord.examine": {
         *("core.domain", "core.finding", "core.text", "bots.adapter", "bots.proxy"),
-        *("bots.discord.api", "bots.discord.components", "bots.discord.config"),
+        *("bots.discord.api", "bots.discord.components", "bots.discord.config", "bots.discord.permissions"),
     },
     "bots.discord.app": {
         *("core.domain", "core.finding", "core.inbound", "core.ratelimit", "core.settings"),
         *("bots.adapter", "bots.discord.config", "bots.discord.examine"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
-        "bots.discord.room",
+        *("bots.discord.permissions", "bots.discord.room"),
     },
     "bots.console": {
         *("core.domain", "core.commands", "core.settings", "core.store", "core.text"),
@@ -143,9 +144,15 @@ ALLOWED: dict[str, set[str]] = {
         *("core.settings", "bots.adapter"),
         *("bots.slack.app", "bots.slack.config", "bots.discord.app", "bots.discord.config"),
     },
+    # It tells people how to create the apps, and knows of each platform what it asks for.
+    "bots.setup": {
+        *("core.domain", "core.finding", "core.settings", "core.text", "bots.compose", "bots.doctor"),
+        *("bots.slack.api", "bots.slack.examine", "bots.slack.manifest"),
+        *("bots.discord.api", "bots.discord.examine", "bots.discord.permissions"),
+    },
     "bots.cli": {
         *("core.domain", "core.settings", "bots.alive", "bots.doctor", "bots.logs", "bots.platforms", "bots.run"),
-        "bots.slack.manifest",
+        *("bots.setup", "bots.slack.manifest", "bots.discord.permissions"),
         *("bots.console", "bots.sandbox.app"),
     },
     "bots.__main__": {"bots.cli"},
@@ -168,6 +175,7 @@ DOORS: dict[str, set[str]] = {
     "discord": {
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
         *("bots.discord.room", "bots.discord.app", "bots.discord.examine", "bots.discord.introduction"),
+        "bots.discord.permissions",
     },
     "rich": {"bots.console", "bots.sandbox.terminal"},
     "prompt_toolkit": {"bots.console", "bots.sandbox.terminal"},

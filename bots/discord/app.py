@@ -21,7 +21,7 @@ from bots.discord.api.rest import Rest
 from bots.discord.api.shards import IdentifyQueue, Shard, shards_of
 from bots.discord.components.commands import register
 from bots.discord.config import DiscordConfig
-from bots.discord.examine import MEND_TOKEN, content, examine, invite_url, public, servers
+from bots.discord.examine import MEND_TOKEN, content, examine, public, servers
 from bots.discord.inbound.client import GatewayClient
 from bots.discord.inbound.interactions import ANSWER_SECONDS
 from bots.discord.inbound.ordering import ArrivalOrder
@@ -29,6 +29,7 @@ from bots.discord.outbound.channel_surface import ChannelSurface
 from bots.discord.outbound.interaction_surface import InteractionSurface
 from bots.discord.outbound.reactions import SIGN, Reactions
 from bots.discord.outbound.titles import rename
+from bots.discord.permissions import invite_url
 from bots.discord.room.reader import Reader
 from bots.discord.room.said import GuildView
 from core.domain.conversation import Address, Place

@@ -15,6 +15,7 @@ from bots.discord.api.rest import NOBODY
 from bots.discord.api.shards import shards_of
 from bots.discord.components.commands import in_step, may_be_user_installed
 from bots.discord.config import DiscordConfig
+from bots.discord.permissions import PERMISSIONS, invite_url
 from bots.proxy import proxy_for
 from core.domain.errors import Forbidden, Gone, PlatformError, SlowDown, Unreachable
 from core.domain.options import Switch
@@ -26,16 +27,6 @@ T = TypeVar("T")
 NAME = "Discord"
 # For one call.
 CALL_SECONDS = 6.0
-# What the bot asks for when it is added to a server.
-PERMISSIONS = discord.Permissions(
-    view_channel=True,
-    send_messages=True,
-    send_messages_in_threads=True,
-    create_public_threads=True,
-    read_message_history=True,
-    add_reactions=True,
-    attach_files=True,
-)
 MEND_TOKEN = "create a new one in the developer portal (Bot → Reset Token)"
 _MEND_ADDRESS = "check the network, a proxy in HTTPS_PROXY, and DISCORD_API_URL"
 # Message Content, approved or for an app that needs no approval (docs.discord.com, Application Flags).
@@ -46,12 +37,6 @@ _MOST_SERVERS = 200
 FEW_SIGN_INS = 50
 _HELLO = 10  # the gateway's first word (docs.discord.com, Gateway Opcodes)
 _TEST = "This is a test of nebula-bot doctor. It disappears at once."
-
-
-def invite_url(application_id: str | int) -> str:
-    """The page where somebody who manages a server adds the bot, with exactly the permissions that it needs."""
-    scopes = ("bot", "applications.commands")
-    return discord.utils.oauth_url(int(application_id), permissions=PERMISSIONS, scopes=scopes)
 
 
 def servers(count: int, name: str, application_id: str | int) -> Finding:
@@ -87,31 +72,22 @@ async def examine(config: DiscordConfig, about: Examination) -> AsyncGenerator[F
         try:
             async for finding in _examined(config, about, http):
                 yield finding
-        except SlowDown as error:
-            yield note(NAME, f"Discord asks for a pause of {error.retry_after:.0f} s", "try again later")
-        except Unreachable as error:
-            yield bad(NAME, f"Discord can't be reached ({error})", _MEND_ADDRESS)
+        except (SlowDown, Unreachable) as error:
+            yield failed(error)
         except PlatformError as error:
             yield bad(NAME, f"Discord refuses a call ({error})", f"look at the token and the application; {MEND_TOKEN}")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            yield bad(NAME, f"what answers is not Discord ({type(error).__name__})", "check DISCORD_API_URL")
+            yield stranger(error)
 
 
 async def _examined(config: DiscordConfig, about: Examination, http: Http) -> AsyncIterator[Finding]:
     try:
-        me = await _call(http.call("GET", "/users/@me"))
-    except (SlowDown, Unreachable):
-        raise
-    except Gone as error:
-        yield bad(NAME, f"there is no API of Discord's at DISCORD_API_URL ({error})", _MEND_ADDRESS)
-        return
+        me, application, guilds = await identity(http)
     except PlatformError as error:
-        yield bad(NAME, f"Discord refuses DISCORD_TOKEN ({error})", MEND_TOKEN)
+        yield failed(error)
         return
-    application = await _call(http.call("GET", "/applications/@me"))
-    guilds = await _call(http.call("GET", f"/users/@me/guilds?limit={_MOST_SERVERS}"))
     yield servers(len(guilds), str(me["username"]), application["id"])
-    for finding in _application(application, about):
+    for finding in portal(application, is_open=about.open):
         yield finding
     wanted, possible = config.discord_user_install is Switch.ON, may_be_user_installed(application)
     if wanted and not possible:
@@ -130,8 +106,32 @@ async def _examined(config: DiscordConfig, about: Examination, http: Http) -> As
         yield note(NAME, "no message was posted", "name a channel's id to try it: nebula-bot doctor --channel …")
 
 
-def _application(application: dict[str, Any], about: Examination) -> Iterator[Finding]:
-    if application.get("bot_public") and about.open:
+async def identity(http: Http) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+    """The bot, its application and its servers, as Discord describes them. Raises PlatformError."""
+    me = await _call(http.call("GET", "/users/@me"))
+    application = await _call(http.call("GET", "/applications/@me"))
+    return me, application, await _call(http.call("GET", f"/users/@me/guilds?limit={_MOST_SERVERS}"))
+
+
+def failed(error: PlatformError) -> Finding:
+    """What it means that Discord does not say who the bot is."""
+    if isinstance(error, SlowDown):
+        return note(NAME, f"Discord asks for a pause of {error.retry_after:.0f} s", "try again later")
+    if isinstance(error, Unreachable):
+        return bad(NAME, f"Discord can't be reached ({error})", _MEND_ADDRESS)
+    if isinstance(error, Gone):
+        return bad(NAME, f"there is no API of Discord's at DISCORD_API_URL ({error})", _MEND_ADDRESS)
+    return bad(NAME, f"Discord refuses DISCORD_TOKEN ({error})", MEND_TOKEN)
+
+
+def stranger(error: Exception) -> Finding:
+    """What it means that an answer is not as Discord's are."""
+    return bad(NAME, f"what answers is not Discord ({type(error).__name__})", "check DISCORD_API_URL")
+
+
+def portal(application: dict[str, Any], *, is_open: bool) -> Iterator[Finding]:
+    """What is set in the developer portal. `is_open`: ACCESS_ALLOW does not say who may use the bot."""
+    if application.get("bot_public") and is_open:
         yield public()
     elif application.get("bot_public"):
         yield well(NAME, "anybody may add this bot to a server; ACCESS_ALLOW says who may use it")
@@ -149,10 +149,10 @@ def _application(application: dict[str, Any], about: Examination) -> Iterator[Fi
 def _permissions(guild: dict[str, Any], application: str) -> Iterator[Finding]:
     """What the bot may not do in a server. A channel may take away more."""
     held = discord.Permissions(int(guild.get("permissions") or 0))
-    missing = [] if held.administrator else [name for name, value in PERMISSIONS if value and not getattr(held, name)]
+    missing = [] if held.administrator else [each for name, each in PERMISSIONS.items() if not getattr(held, name)]
     where = one_line(str(guild.get("name") or guild.get("id")))
     if missing:
-        names = ", ".join(name.replace("_", " ") for name in missing)
+        names = ", ".join(each.name.lower() for each in missing)
         mend = f"give its role these, or add it anew: {invite_url(application)}"
         yield bad(NAME, f"lacks permissions in the server {where}: {names}", mend)
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from bots.doctor.nebula import NAME, failure, offer
+from bots.doctor.nebula import NAME, failure, offer, refuses_key
 from core.domain.chat import ModelInfo
 from core.domain.errors import BadKey, ModelError
 from core.domain.retry import backoff
@@ -41,7 +41,7 @@ class FirstLook:
             except ModelError as error:
                 found = failure(error)
                 if isinstance(error, BadKey):
-                    if _refuses_key(error):
+                    if refuses_key(error):
                         raise WrongConfig((f"Nebula {found.text}: {found.mend}.",)) from None
                     # A key may have the right to ask models, and no other.
                     self._found(note(NAME, f"answers, but refuses the list of models ({error})"))
@@ -64,8 +64,3 @@ class FirstLook:
         if not again:
             log.warning("Nebula %s; %s. Waiting until it answers", found.text, found.mend)
         self.looked.set()
-
-
-def _refuses_key(error: BadKey) -> bool:
-    """With 403 only the list may be refused."""
-    return not str(error).startswith("HTTP 403")

@@ -48,6 +48,11 @@ def failure(error: ModelError) -> Finding:
     return bad(NAME, f"does not answer at NEBULA_BASE_URL ({error})", "wait for it, or check the network")
 
 
+def refuses_key(error: ModelError) -> bool:
+    """Whether no answer is to be expected with this key. With 403 only the list may be refused."""
+    return isinstance(error, BadKey) and not str(error).startswith("HTTP 403")
+
+
 def offer(models: Sequence[ModelInfo], model: str, variable: str = "NEBULA_MODEL") -> Finding:
     """Whether a model is among those that Nebula offers to the key."""
     many = f"key accepted, {len(models)} model{'s' * (len(models) != 1)}"
@@ -80,7 +85,7 @@ async def examine(config: Config, client: Nebula) -> AsyncGenerator[Finding, Non
     except (ModelError, TimeoutError) as error:
         failed = error if isinstance(error, ModelError) else ModelTimeout(f"no answer within {LIST_SECONDS:g} s")
         yield failure(failed)
-        if isinstance(failed, ModelTimeout) or (isinstance(failed, BadKey) and not str(failed).startswith("HTTP 403")):
+        if isinstance(failed, ModelTimeout) or refuses_key(failed):
             return
         listed = False
     else:

@@ -58,9 +58,9 @@ async def examine(config: SlackConfig, about: Examination) -> AsyncGenerator[Fin
 
 async def _examined(config: SlackConfig, about: Examination, web: Web) -> AsyncGenerator[Finding, None]:
     try:
-        me = await _call(web.call(web.client.auth_test()))
+        me = await call(web.call(web.client.auth_test()))
     except PlatformError as error:
-        yield _failed(error, "SLACK_BOT_TOKEN", MEND_BOT_TOKEN)
+        yield failed(error, "SLACK_BOT_TOKEN", MEND_BOT_TOKEN)
         if isinstance(error, Unreachable):
             return
         me = None
@@ -114,14 +114,14 @@ def scopes(given: Collection[str]) -> list[Finding]:
 
 
 def _explained(names: Sequence[str]) -> str:
-    return "; ".join(f"{name} ({SCOPES[name]})" for name in names)
+    return "; ".join(f"{name} ({SCOPES[name].why})" for name in names)
 
 
 async def _socket(token: str, web: Web) -> Finding:
     try:
-        await _call(web.call(web.client.apps_connections_open(app_token=token)))
+        await call(web.call(web.client.apps_connections_open(app_token=token)))
     except PlatformError as error:
-        return _failed(error, "SLACK_APP_TOKEN", MEND_APP_TOKEN)
+        return failed(error, "SLACK_APP_TOKEN", MEND_APP_TOKEN)
     return well(NAME, "Socket Mode gives an address to connect to")
 
 
@@ -129,15 +129,15 @@ async def _message(web: Web, channel: str, name: str) -> Finding:
     """Post a message, change it and delete it."""
     client, step = web.client, "post"
     try:
-        posted = await _call(
+        posted = await call(
             web.call(client.chat_postMessage(channel=channel, text=_TEST, unfurl_links=False, unfurl_media=False))
         )
         where, ts = str(posted["channel"]), str(posted["ts"])
         try:
             step = "edit"
-            await _call(web.call(client.chat_update(channel=where, ts=ts, text=f"{_TEST} (Edited.)")))
+            await call(web.call(client.chat_update(channel=where, ts=ts, text=f"{_TEST} (Edited.)")))
         finally:
-            await _call(web.call(client.chat_delete(channel=where, ts=ts)))
+            await call(web.call(client.chat_delete(channel=where, ts=ts)))
     except PlatformError as error:
         code = code_of(error)
         mend = _MEND_CHANNEL.get(code, MEND_BOT_TOKEN if isinstance(error, Unreachable) else _MEND_SCOPES)
@@ -145,7 +145,7 @@ async def _message(web: Web, channel: str, name: str) -> Finding:
     return well(NAME, f"posted, edited and deleted a message in {channel}")
 
 
-def _failed(error: PlatformError, variable: str, mend: str) -> Finding:
+def failed(error: PlatformError, variable: str, mend: str) -> Finding:
     """A finding about a call that failed, which needs this token."""
     if isinstance(error, SlowDown):
         return note(NAME, f"Slack asks for a pause of {error.retry_after:.0f} s", "try again later")
@@ -154,10 +154,10 @@ def _failed(error: PlatformError, variable: str, mend: str) -> Finding:
     return bad(NAME, f"Slack refuses {variable} ({error})", mend)
 
 
-async def _call(call: Awaitable[T]) -> T:
+async def call(asked: Awaitable[T]) -> T:
     """Await a call of Slack's, within its time. Raises PlatformError."""
     try:
         async with asyncio.timeout(CALL_SECONDS):
-            return await call
+            return await asked
     except TimeoutError as error:
         raise Unreachable(f"no answer within {CALL_SECONDS:g} s") from error

@@ -311,6 +311,15 @@ async def test_two_sandboxes_do_not_answer_for_each_other(tmp_path: Path) -> Non
         assert "(no answer)" not in said
 
 
+async def test_a_sandbox_begins_with_a_clean_room(tmp_path: Path) -> None:
+    """It remembers nothing of the one before, and leaves nothing behind."""
+    await run(tmp_path, "sandbox", said="@nebula hello\n/nebula prompt set Pirate.\n")
+    _, out, _ = await run(tmp_path, "sandbox", said="/nebula settings\n@nebula again\n")
+    assert "Pirate" not in out
+    assert "no earlier messages" in out
+    assert not os.listdir(tmp_path / "data")
+
+
 async def test_a_terminal_without_our_characters_shows_the_others(tmp_path: Path) -> None:
     """Such as one in Latin 1: nothing fails for an arrow in a prompt."""
     status, out, err = await run(tmp_path, "sandbox", said="@nebula hello\n", PYTHONIOENCODING="ascii")
@@ -358,7 +367,29 @@ async def test_health_follows_the_bot(world: ProgramServers, tmp_path: Path) -> 
     async with started(tmp_path, "run", **world.settings) as process:
         await logged(process, *CONNECTED)
         status, out, _ = await run(tmp_path, "health")
-        assert (status, "last sign of life" in out) == (0, True)
+        assert (status, "alive" in out) == (0, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+async def test_health_knows_at_once_that_the_bot_is_gone(
+    world: ProgramServers, tmp_path: Path, number: signal.Signals
+) -> None:
+    """However it ended; while another process uses the same DATA_DIR, that one counts."""
+    async with (
+        started(tmp_path, "run", **world.settings) as process,
+        started(tmp_path, "worker", **world.settings) as worker,
+    ):
+        await logged(process, *CONNECTED)
+        await logged(worker, "starting a worker")  # it holds the file before it says so
+        process.send_signal(number)
+        await process.wait()
+        assert (await run(tmp_path, "health"))[0] == 0
+    async with started(tmp_path, "run", **world.settings) as process:
+        await logged(process, *CONNECTED)
+        process.send_signal(number)
+        await process.wait()
+        status, out, _ = await run(tmp_path, "health")
+        assert (status, "stopped" in out) == (1, True)
 
 
 async def test_worker_finishes_what_others_leave_behind(world: ProgramServers, tmp_path: Path) -> None:

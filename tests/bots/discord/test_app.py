@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 
 from bots.adapter import Examination
 from bots.discord.components import commands
-from bots.discord.examine import invite_url
 from bots.discord.inbound import ordering
+from bots.discord.permissions import invite_url
 from bots.sandbox.discord.interactions import Interaction
 from bots.sandbox.discord.limits import NO_DISCORD_LIMITS, DiscordLimits
 from bots.sandbox.discord.sessions import Intent
