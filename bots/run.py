@@ -16,7 +16,7 @@ from bots.adapter import Adapter, SharesLimits, SignsIn
 from bots.alive import alive
 from bots.compose import Bot, assemble, chat_model, nebula, setup_of, storage
 from core.domain.errors import StoreError
-from core.domain.ports import ChatModel
+from core.domain.ports import Model
 from core.domain.retry import retried
 from core.nebula.wrappers.breaking import Breakers
 from core.settings.config import Config
@@ -58,7 +58,7 @@ async def run(config: Config, platforms: Sequence[Adapter], *, listen: bool = Tr
             log.info("stopping: running replies get %g s to finish", config.drain_seconds)
 
 
-async def _look(look: health.FirstLook, config: Config, model: ChatModel) -> None:
+async def _look(look: health.FirstLook, config: Config, model: Model) -> None:
     async with nebula(config) as client:
         await look.run(client.check, config.nebula_model, model.catalog)
 
@@ -76,7 +76,7 @@ def checks(
 
 @asynccontextmanager
 async def serving(
-    config: Config, redis: "Redis", model: ChatModel, platforms: Sequence[Adapter], *, listen: bool = True
+    config: Config, redis: "Redis", model: Model, platforms: Sequence[Adapter], *, listen: bool = True
 ) -> AsyncIterator[Bot]:
     """Run the bot on these platforms. With `listen` it receives their events."""
     spaces = Spaces(each.name for each in platforms if isinstance(each, SignsIn))

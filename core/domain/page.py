@@ -35,3 +35,12 @@ class Page:
     actions: tuple[Action, ...] = ()
     thumbs: bool = False
     raw: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFile:
+    """A file below a reply. `description`: what a picture shows, for people who can't see it."""
+
+    name: str
+    content: bytes
+    description: str = ""

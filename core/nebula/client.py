@@ -14,11 +14,22 @@ from cachetools import TTLCache
 from httpx_aiohttp import HttpxAiohttpClient
 
 from core import metrics
-from core.domain.chat import Beat, Catalog, ChatRequest, Completion, Delta, Finish, ModelInfo, Usage
+from core.domain.chat import (
+    Beat,
+    Catalog,
+    ChatRequest,
+    Completion,
+    Delta,
+    Finish,
+    ImageRequest,
+    ImageResult,
+    Usage,
+)
 from core.domain.errors import BadRequest, BrokenStream, ModelTimeout, ServerTrouble
 from core.nebula import catalog, private_api
 from core.nebula.dialect import STANDARD, Dialect, adapted
 from core.nebula.failures import AttemptFailed, from_response, refusal_words
+from core.nebula.images.wire import ANSWER_BYTES, answered, asked
 from core.nebula.response import ResponseDecoder
 from core.nebula.retries import Before, RetryPolicy
 from core.nebula.wire import request_body, request_fields
@@ -145,6 +156,33 @@ class Nebula:
                 deltas[-1].usage or Usage(),
             )
 
+    async def imagine(self, request: ImageRequest) -> ImageResult:
+        """Return a picture, from the platform API. Raises ModelError. Cancelling it closes the request."""
+        policy = RetryPolicy(self._retries, self._backoff, request.model, self._before_retry)
+        while True:
+            try:
+                async with self._slots:
+                    return await self._draw(request)
+            except AttemptFailed as failed:
+                await policy.pause(failed)
+
+    async def _draw(self, request: ImageRequest) -> ImageResult:
+        """One request for a picture. It is told to nobody but the API: we follow no redirect, and the answer holds the
+        picture itself. Raises AttemptFailed and ModelError."""
+        deadline = asyncio.get_running_loop().time() + self._whole
+        url, what = f"{self._platform}/images/generation", "application/json"
+        async with self._post(url, asked(request), what, deadline) as response:
+            if not response.is_success:
+                body = await _error_body(response)
+                raise from_response(response.status_code, body, response.headers, request.model, time.time())
+            try:
+                answer = await _body(response, ANSWER_BYTES, deadline)
+            except TimeoutError as error:
+                raise AttemptFailed(ModelTimeout("no picture in time")) from error
+            except _CONNECTION_ERRORS as error:
+                raise AttemptFailed(BrokenStream(_types(error)), again=True) from error
+        return await asyncio.to_thread(answered, answer)
+
     async def catalog(self) -> Catalog:
         """Return the models on offer, from the cache. Never raises, and takes a few seconds at most."""
         return await self._catalog.get()
@@ -216,7 +254,8 @@ class Nebula:
         while True:
             fields = request_fields(request, model, dialect, stream=streamed and dialect.stream)
             content = request_body(fields)
-            async with self._post(content, streamed, deadline) as response:
+            kinds = "text/event-stream, application/json" if streamed else "application/json"
+            async with self._post(f"{self._base}/chat/completions", content, kinds, deadline) as response:
                 if response.is_success:  # some frameworks say 201
                     if adaptions:
                         self._dialects[model] = dialect
@@ -236,16 +275,9 @@ class Nebula:
             dialect, adaptions = other, adaptions + 1
 
     @asynccontextmanager
-    async def _post(self, content: bytes, streamed: bool, deadline: float) -> AsyncIterator[httpx.Response]:
-        request = self._client.build_request(
-            "POST",
-            f"{self._base}/chat/completions",
-            content=content,
-            headers={
-                "Content-Type": "application/json",
-                "Accept": "text/event-stream, application/json" if streamed else "application/json",
-            },
-        )
+    async def _post(self, url: str, content: bytes, accept: str, deadline: float) -> AsyncIterator[httpx.Response]:
+        headers = {"Content-Type": "application/json", "Accept": accept}
+        request = self._client.build_request("POST", url, content=content, headers=headers)
         try:
             async with asyncio.timeout_at(deadline):
                 response = await self._client.send(request, stream=True)
@@ -266,13 +298,13 @@ class Nebula:
             raise RuntimeError("use Nebula inside `async with`")
         return self._http
 
-    async def _platform_models(self) -> tuple[ModelInfo, ...]:
+    async def _platform_models(self) -> Catalog:
         return await self._models(f"{self._platform}/serverless/models")
 
-    async def _served_models(self) -> tuple[ModelInfo, ...]:
+    async def _served_models(self) -> Catalog:
         return await self._models(f"{self._base}/models")
 
-    async def _models(self, url: str) -> tuple[ModelInfo, ...]:
+    async def _models(self, url: str) -> Catalog:
         """The models of a list. Raises ValueError if it is none, or too large."""
         request = self._client.build_request("GET", url, headers={"Accept": "application/json"})
         response = await self._client.send(request, stream=True)
@@ -280,16 +312,28 @@ class Nebula:
             response.raise_for_status()
             if encoding := _encoding(response):
                 raise ValueError(f"a list of models in the encoding {encoding}")
-            body = bytearray()
-            async with aclosing(private_api.pieces(response)) as pieces:
-                async for piece in pieces:
-                    body += piece
-                    if len(body) > CATALOG_BYTES:
-                        raise ValueError("the list of models is too large")
+            if (body := await _body(response, CATALOG_BYTES, None)) is None:
+                raise ValueError("the list of models is too large")
         finally:
             await response.aclose()
         # a large list takes a while, and answers must not wait for it
-        return await asyncio.to_thread(lambda: catalog.parse(json.loads(body)))
+        return await asyncio.to_thread(_offered, body)
+
+
+def _offered(body: bytes) -> Catalog:
+    listed = json.loads(body)
+    return Catalog(catalog.parse(listed), pictures=catalog.pictures(listed))
+
+
+async def _body(response: httpx.Response, most: int, deadline: float | None) -> bytes | None:
+    """The body, None if it is longer than `most` bytes. Raises TimeoutError at the deadline, on the loop's clock."""
+    body = bytearray()
+    async with aclosing(private_api.pieces(response)) as pieces, asyncio.timeout_at(deadline):
+        async for piece in pieces:
+            body += piece
+            if len(body) > most:
+                return None
+    return bytes(body)
 
 
 async def _gather(beat: Beat, response: httpx.Response) -> None:

@@ -27,6 +27,7 @@ from core.ratelimit.window import SlidingWindow
 CALL_SECONDS = 15.0
 # For a 429 without a time to come back, as a proxy in front of Discord may send it.
 BANNED_SECONDS = 60.0
+_DESCRIPTION = 1024  # characters (docs.discord.com, Attachment Structure)
 
 
 class TokenExpired(Gone):
@@ -111,10 +112,11 @@ _OLD_EDITS = 30046
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to attach."""
+    """A file to attach. `description`: what a picture shows, for people who can't see it."""
 
     name: str
     content: bytes
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +254,11 @@ def _fields(errors: Any, path: str = "", depth: int = 10) -> Iterator[str]:
 
 def _form(body: Any, file: File) -> aiohttp.FormData:
     """A body with a file (docs.discord.com, Uploading Files)."""
+    if file.description:
+        body = {
+            **body,
+            "attachments": [{"id": 0, "filename": file.name, "description": file.description[:_DESCRIPTION]}],
+        }
     form = aiohttp.FormData()
     form.add_field("payload_json", json.dumps(body), content_type="application/json")
     form.add_field("files[0]", file.content, filename=file.name, content_type=_kind(file.name))

@@ -152,8 +152,8 @@ class ChannelSurface:
                     await self._rest.delete(channel, message)
             return
 
-    async def attach(self, name: str, content: bytes) -> str:
-        sent = await self._send("", (), File(name, content))
+    async def attach(self, name: str, content: bytes, description: str = "") -> str:
+        sent = await self._send("", (), File(name, content, description))
         self.note(sent.id)
         return sent.id
 

@@ -101,14 +101,14 @@ class InteractionSurface:
         await self._aim_elsewhere()
         await self._channel_surface.delete(message)
 
-    async def attach(self, name: str, content: bytes) -> str:
+    async def attach(self, name: str, content: bytes, description: str = "") -> str:
         if self._live():
             try:
-                return self._posted(await self._follow_up("", (), File(name, content))).id
+                return self._posted(await self._follow_up("", (), File(name, content, description))).id
             except TokenExpired as error:
                 self._lose_token(error)
         await self._aim_elsewhere()
-        return await self._channel_surface.attach(name, content)
+        return await self._channel_surface.attach(name, content, description)
 
     async def status(self, status: QuestionStatus) -> None:
         """Show the place in the queue. The deferred response already shows that the bot is working."""
