@@ -17,22 +17,25 @@ ALLOWED: dict[str, set[str]] = {
     "core.pauses": set(),
     "core.domain": {"core.text"},
     "core.metrics": set(),
+    "core.finding": set(),
+    "core.version": set(),
     "core.markdown": {"core.pauses"},
-    "core.settings": {"core.domain", "core.text"},
+    "core.settings": {"core.domain", "core.finding", "core.text"},
     "core.ratelimit": {"core.domain"},
     "core.prompt": {"core.domain", "core.settings", "core.text"},
     "core.files": {"core.pauses", "core.text"},
     # It runs in a process of its own: nothing of ours imports it.
     "core.files.child": {"core.files", "core.text"},
-    "core.store.redis": {"core.domain", "core.metrics"},
+    "core.store.redis": {"core.domain", "core.finding", "core.metrics"},
     "core.store": {"core.domain", "core.settings", "core.ratelimit", "core.store.redis"},
     "core.summaries": {"core.domain", "core.metrics", "core.pauses", "core.prompt", "core.store", "core.store.redis"},
     "core.reply": {"core.domain", "core.markdown", "core.pauses", "core.ratelimit", "core.metrics"},
     "core.nebula.images": {"core.domain"},
-    "core.nebula": {"core.domain", "core.metrics", "core.nebula.images"},
+    "core.nebula.http": {"core.domain"},
+    "core.nebula": {"core.domain", "core.metrics", "core.nebula.http", "core.nebula.images"},
     "core.nebula.wrappers": {"core.domain", "core.prompt", "core.store", "core.nebula"},
     "core.access": {"core.domain", "core.settings", "core.store"},
-    "core.commands": {"core.domain", "core.settings", "core.store"},
+    "core.commands": {"core.domain", "core.settings", "core.store", "core.text"},
     "core.turns": {
         *("core.domain", "core.settings", "core.ratelimit", "core.prompt", "core.store", "core.reply"),
         *("core.access", "core.metrics", "core.summaries", "core.text"),
@@ -58,12 +61,20 @@ ALLOWED: dict[str, set[str]] = {
         *("core.domain", "core.access", "core.commands", "core.inbound", "core.ratelimit", "core.text"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.dialect", "bots.slack.outbound"),
     },
-    "bots.adapter": {"core.domain", "core.inbound", "core.ratelimit", "core.settings"},
+    "bots.adapter": {"core.domain", "core.finding", "core.inbound", "core.ratelimit", "core.settings"},
+    "bots.slack.greetings": {
+        *("core.domain", "core.commands", "core.inbound"),
+        *("bots.slack.api", "bots.slack.inbound", "bots.slack.outbound"),
+    },
     "bots.slack.manifest": {"core.commands", "core.inbound"},
     "bots.slack.config": {"core.domain", "core.settings", "bots.adapter"},
+    "bots.slack.examine": {
+        *("core.domain", "core.finding", "core.text", "bots.adapter", "bots.http_port"),
+        *("bots.slack.api", "bots.slack.config", "bots.slack.manifest"),
+    },
     "bots.slack.app": {
-        *("core.domain", "core.inbound", "core.ratelimit", "core.settings", "bots.slack.manifest"),
-        "bots.slack.config",
+        *("core.domain", "core.finding", "core.inbound", "core.ratelimit", "core.settings", "bots.adapter"),
+        *("bots.slack.config", "bots.slack.examine", "bots.slack.greetings", "bots.slack.manifest"),
         *("bots.slack.api", "bots.slack.components", "bots.slack.inbound", "bots.slack.outbound"),
     },
     "bots.discord.dialect": {"core.markdown", "core.text"},
@@ -76,15 +87,25 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect"),
     },
     "bots.discord.room": {"core.domain", "core.text", "bots.discord.api", "bots.discord.dialect"},
+    "bots.discord.introduction": {
+        *("core.domain", "core.commands", "core.inbound", "bots.discord.api", "bots.discord.outbound"),
+    },
     "bots.discord.inbound": {
-        *("core.domain", "core.commands", "core.inbound", "bots.proxy", "bots.discord.room"),
+        *("core.domain", "core.commands", "core.inbound", "core.text", "bots.proxy", "bots.discord.introduction"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.dialect", "bots.discord.outbound"),
+        "bots.discord.room",
     },
     "bots.discord.config": {"core.domain", "core.settings", "bots.adapter"},
+    "bots.discord.permissions": set(),
+    "bots.discord.examine": {
+        *("core.domain", "core.finding", "core.text", "bots.adapter", "bots.proxy"),
+        *("bots.discord.api", "bots.discord.components", "bots.discord.config", "bots.discord.permissions"),
+    },
     "bots.discord.app": {
-        *("core.domain", "core.inbound", "core.ratelimit", "core.settings", "bots.discord.config"),
+        *("core.domain", "core.finding", "core.inbound", "core.ratelimit", "core.settings"),
+        *("bots.adapter", "bots.discord.config", "bots.discord.examine"),
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
-        "bots.discord.room",
+        *("bots.discord.permissions", "bots.discord.room"),
     },
     "bots.console": {
         *("core.domain", "core.commands", "core.settings", "core.store", "core.text"),
@@ -103,56 +124,67 @@ ALLOWED: dict[str, set[str]] = {
         *("bots.sandbox.nebula", "bots.sandbox.slack", "bots.sandbox.discord", "bots.sandbox.terminal"),
     },
     "bots.proxy": set(),
-    "bots.http_port": set(),
+    "bots.http_port": {"core.finding"},
     "bots.interrupt": set(),
     "bots.logs": {"core.text"},
     "bots.alive": {"core.settings"},
     "bots.health": {"core.domain", "core.settings", "core.metrics", "bots.http_port"},
+    "bots.doctor": {
+        *("core.domain", "core.finding", "core.nebula", "core.settings", "core.store.redis", "core.text"),
+        *("core.version", "bots.adapter", "bots.compose", "bots.http_port", "bots.proxy"),
+    },
     # Where concrete classes are chosen.
     "bots.compose": {
         *("core.domain", "core.settings", "core.ratelimit", "core.store", "core.store.redis", "core.nebula"),
         *("core.nebula.wrappers", "core.access", "core.commands", "core.summaries", "core.turns", "core.inbound"),
     },
     "bots.run": {
-        *("core.domain", "core.settings", "core.store.redis", "core.nebula.wrappers"),
-        *("bots.adapter", "bots.alive", "bots.compose", "bots.health"),
+        *("core.domain", "core.finding", "core.settings", "core.store.redis", "core.nebula.wrappers"),
+        *("core.version", "bots.adapter", "bots.alive", "bots.compose", "bots.doctor", "bots.health"),
     },
     "bots.platforms": {
         *("core.settings", "bots.adapter"),
         *("bots.slack.app", "bots.slack.config", "bots.discord.app", "bots.discord.config"),
     },
+    # It tells people how to create the apps, and knows of each platform what it asks for.
+    "bots.setup": {
+        *("core.domain", "core.finding", "core.settings", "core.text", "bots.compose", "bots.doctor"),
+        *("bots.slack.api", "bots.slack.examine", "bots.slack.manifest"),
+        *("bots.discord.api", "bots.discord.examine", "bots.discord.permissions"),
+    },
     "bots.cli": {
-        *("core.domain", "core.settings", "bots.alive", "bots.logs", "bots.platforms", "bots.run"),
-        "bots.slack.manifest",
+        *("core.domain", "core.settings", "bots.alive", "bots.doctor", "bots.logs", "bots.platforms", "bots.run"),
+        *("bots.setup", "bots.slack.manifest", "bots.discord.permissions"),
         *("bots.console", "bots.sandbox.app"),
     },
     "bots.__main__": {"bots.cli"},
 }
 # Libraries that only a few packages may import.
 DOORS: dict[str, set[str]] = {
-    "httpx": {"core.nebula"},
+    "httpx": {"core.nebula", "core.nebula.http"},
     "httpx_aiohttp": {"core.nebula"},
     "msgspec": {"core.nebula", "core.files"},
     "PIL": {"core.files.child"},
     "pypdfium2": {"core.files.child"},
     "charset_normalizer": {"core.files.child"},
-    "redis": {"core.store", "core.store.redis", "bots.compose", "bots.run"},
+    "redis": {"core.store", "core.store.redis", "bots.compose", "bots.doctor", "bots.run"},
     "markdown_it": {"core.markdown", "bots.slack.dialect"},
     "wcwidth": {"core.markdown", "bots.slack.dialect"},
     "cryptography": {"core.settings"},
     "prometheus_client": {"core.metrics", "bots.health"},
     "slack_bolt": {"bots.slack.api", "bots.slack.inbound", "bots.slack.app"},
-    "slack_sdk": {"bots.slack.api", "bots.slack.inbound", "bots.slack.app"},
+    "slack_sdk": {"bots.slack.api", "bots.slack.inbound", "bots.slack.app", "bots.slack.examine"},
     "discord": {
         *("bots.discord.api", "bots.discord.components", "bots.discord.inbound", "bots.discord.outbound"),
-        *("bots.discord.room", "bots.discord.app"),
+        *("bots.discord.room", "bots.discord.app", "bots.discord.examine", "bots.discord.introduction"),
+        "bots.discord.permissions",
     },
     "rich": {"bots.console", "bots.sandbox.terminal"},
     "prompt_toolkit": {"bots.console", "bots.sandbox.terminal"},
 }
 # Where private names of libraries are used; each such file says in which version it was verified.
 PRIVATE = {
-    *("bots.slack.api.private_api", "bots.discord.api.private_api", "core.nebula.private_api", "core.store.redis"),
+    *("bots.slack.api.private_api", "bots.discord.api.private_api", "core.nebula.http.private_api", "core.store.redis"),
 }
 FILES, LINES = 12, 400  # files per package, lines per file
 # Each simulates a whole platform: it has many routes, but one idea.

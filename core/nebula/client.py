@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 import httpx
 from cachetools import TTLCache
 from httpx_aiohttp import HttpxAiohttpClient
@@ -23,12 +22,24 @@ from core.domain.chat import (
     Finish,
     ImageRequest,
     ImageResult,
+    ModelInfo,
     Usage,
 )
-from core.domain.errors import BadRequest, BrokenStream, ModelTimeout, ServerTrouble
-from core.nebula import catalog, private_api
+from core.domain.errors import BadRequest, BrokenStream, ModelError, ModelTimeout, ServerTrouble, WrongAddress
+from core.nebula import catalog
 from core.nebula.dialect import STANDARD, Dialect, adapted
-from core.nebula.failures import AttemptFailed, from_response, refusal_words
+from core.nebula.failures import (
+    AttemptFailed,
+    WebPage,
+    base_of,
+    from_response,
+    refusal_words,
+    unreachable,
+    wrong_path,
+)
+from core.nebula.http import private_api
+from core.nebula.http.bodies import CONNECTION_ERRORS, error_body, gather, next_piece, types, whole_body
+from core.nebula.http.bodies import encoding as encoding_of
 from core.nebula.images.wire import ANSWER_BYTES, answered, asked
 from core.nebula.response import ResponseDecoder
 from core.nebula.retries import Before, RetryPolicy
@@ -36,17 +47,11 @@ from core.nebula.wire import request_body, request_fields
 
 BASE_URL = "https://inference.nebulablock.com/v1"
 PLATFORM_URL = "https://api.nebulablock.com/api/v1"
-ERROR_BODY_BYTES = 1 << 16  # how much of an error response is read
-ERROR_BODY_SECONDS = 5.0  # how long it is read for
 AFTER_FINISH_SECONDS = 2.0  # of silence: for the token counts and the end mark, once the model has finished
 CATALOG_BYTES = 8 << 20
 DIALECT_SECONDS = 3600.0  # how long to remember what a server takes
 MAX_ADAPTIONS = 4  # of one request to what a server takes
-_ENCODINGS = ("gzip", "deflate", "compress", "br", "zstd", "snappy", "lz4", "bzip2", "xz")
 DRAIN_SECONDS = 0.25  # for the rest of the body, so that the connection can be reused
-
-# aiohttp's own errors too: the transport between httpx and aiohttp does not translate all of them
-_CONNECTION_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError)
 
 
 class Nebula:
@@ -78,8 +83,8 @@ class Nebula:
         that whoever counts requests can count the retries too.
         """
         self._key = api_key.strip()
-        # one sample of the API page gives the full address as the base
-        self._base = base_url.strip().rstrip("/").removesuffix("/chat/completions")
+        self._base = base_of(base_url)
+        self._answered = False  # whether the API has ever answered since the start
         self._platform = platform_url.strip().rstrip("/")
         self._connect, self._first_token, self._between, self._whole = connect, first_token, between_tokens, whole
         self._retries, self._backoff = max(1, retries), backoff
@@ -120,22 +125,18 @@ class Nebula:
         """
         return aclosing(self._answer(request, beat or Beat()))
 
-    async def check(self) -> None:
-        """Ask for the list of models, to see whether the API takes our key. Raises ModelError."""
-        request = self._client.build_request("GET", f"{self._base}/models", headers={"Accept": "application/json"})
+    async def check(self) -> tuple[ModelInfo, ...]:
+        """Ask for the list of models, to see whether the API takes our key, and return it. Raises ModelError."""
         try:
             async with asyncio.timeout(self._first_token):
-                response = await self._client.send(request, stream=True)
+                return (await self._served_models()).models
         except TimeoutError as error:
             raise ModelTimeout("no list of models in time") from error
-        except _CONNECTION_ERRORS as error:
-            raise ServerTrouble(_types(error)) from error
-        try:
-            if not response.is_success:
-                body = await _error_body(response)
-                raise from_response(response.status_code, body, response.headers, "", time.time()).error
-        finally:
-            await response.aclose()
+        except CONNECTION_ERRORS as error:
+            raise self._no_connection(error) from error
+        except (ValueError, RecursionError) as error:
+            said = wrong_path(self._base)
+            raise WrongAddress(f"what answers has no list of models: {said}") from error
 
     async def complete(self, request: ChatRequest) -> Completion:
         """Return the whole answer at once. Raises ModelError."""
@@ -170,17 +171,17 @@ class Nebula:
         """One request for a picture. It is told to nobody but the API: we follow no redirect, and the answer holds the
         picture itself. Raises AttemptFailed and ModelError."""
         deadline = asyncio.get_running_loop().time() + self._whole
-        url, what = f"{self._platform}/images/generation", "application/json"
-        async with self._post(url, asked(request), what, deadline) as response:
+        url = f"{self._platform}/images/generation"
+        async with self._post(url, asked(request), "application/json", deadline) as response:
             if not response.is_success:
-                body = await _error_body(response)
+                body = await error_body(response)
                 raise from_response(response.status_code, body, response.headers, request.model, time.time())
             try:
-                answer = await _body(response, ANSWER_BYTES, deadline)
+                answer = await whole_body(response, ANSWER_BYTES, deadline)
             except TimeoutError as error:
                 raise AttemptFailed(ModelTimeout("no picture in time")) from error
-            except _CONNECTION_ERRORS as error:
-                raise AttemptFailed(BrokenStream(_types(error)), again=True) from error
+            except CONNECTION_ERRORS as error:
+                raise AttemptFailed(BrokenStream(types(error)), again=True) from error
         return await asyncio.to_thread(answered, answer)
 
     async def catalog(self) -> Catalog:
@@ -217,20 +218,23 @@ class Nebula:
             decoder = ResponseDecoder(model, sent)
             while not decoder.ended:
                 if beat:
-                    await _gather(beat, response)
+                    await gather(beat, response)
                 try:
-                    data = await _next(body, deadline)
+                    data = await next_piece(body, deadline)
                 except TimeoutError as error:
                     if decoder.model_finished:
                         break
                     raise AttemptFailed(ModelTimeout("no token in time")) from error
-                except _CONNECTION_ERRORS as error:
+                except CONNECTION_ERRORS as error:
                     if decoder.model_finished:
                         break
-                    raise AttemptFailed(BrokenStream(_types(error)), again=True) from error
+                    raise AttemptFailed(BrokenStream(types(error)), again=True) from error
                 if data is None:
                     break
-                delta = decoder.feed(data)
+                try:
+                    delta = decoder.feed(data)
+                except AttemptFailed as failed:
+                    raise self._judged(failed) from None
                 if decoder.alive:
                     deadline = clock() + self._between
                     if beat:
@@ -239,10 +243,15 @@ class Nebula:
                     deadline = min(deadline, clock() + AFTER_FINISH_SECONDS)
                 if delta is not None:
                     yield delta
-            yield decoder.close()
-            with suppress(TimeoutError, *_CONNECTION_ERRORS):
+            try:
+                last = decoder.close()
+            except AttemptFailed as failed:
+                raise self._judged(failed) from None
+            self._answered = True
+            yield last
+            with suppress(TimeoutError, *CONNECTION_ERRORS):
                 drained = clock() + DRAIN_SECONDS
-                while await _next(body, drained) is not None:
+                while await next_piece(body, drained) is not None:
                     pass
 
     @asynccontextmanager
@@ -261,8 +270,8 @@ class Nebula:
                         self._dialects[model] = dialect
                     yield response, len(content)
                     return
-                body = await _error_body(response)
-                failed = from_response(response.status_code, body, response.headers, model, time.time())
+                body = await error_body(response)
+                failed = self._refusal(response, body, model)
             unset = frozenset(name for name, value in fields.items() if value is None)
             other = adapted(dialect, response.status_code, refusal_words(body), frozenset(fields), unset)
             if (
@@ -283,10 +292,10 @@ class Nebula:
                 response = await self._client.send(request, stream=True)
         except TimeoutError as error:
             raise AttemptFailed(ModelTimeout("no answer in time")) from error
-        except _CONNECTION_ERRORS as error:
-            raise AttemptFailed(ServerTrouble(_types(error)), again=True) from error
+        except CONNECTION_ERRORS as error:
+            raise AttemptFailed(self._no_connection(error), again=True) from error
         try:
-            if encoding := _encoding(response):
+            if encoding := encoding_of(response):
                 raise AttemptFailed(ServerTrouble(f"HTTP {response.status_code} in the encoding {encoding}"))
             yield response
         finally:
@@ -298,21 +307,45 @@ class Nebula:
             raise RuntimeError("use Nebula inside `async with`")
         return self._http
 
+    def _judged(self, failed: AttemptFailed) -> AttemptFailed:
+        """What a failure of an answer means: a web page, that the address is wrong, unless the API answered before."""
+        if isinstance(failed.error, WebPage):
+            said = f"{failed.error}: {wrong_path(self._base)}"
+            failed.error = ServerTrouble(str(failed.error)) if self._answered else WrongAddress(said)
+        return failed
+
+    def _no_connection(self, error: Exception) -> ModelError:
+        """What it means that no response came. Before there ever was one, the address may be wrong: nobody should be
+        asked to try again in a moment."""
+        said, nothing = unreachable(self._base, error)
+        return WrongAddress(said) if nothing and not self._answered else ServerTrouble(said)
+
+    def _refusal(self, response: httpx.Response, body: bytes, model: str = "") -> AttemptFailed:
+        """What a response other than a success means."""
+        failed = from_response(response.status_code, body, response.headers, model, time.time())
+        if isinstance(failed.error, WrongAddress):
+            said = wrong_path(self._base, response.status_code)
+            failed.error = WrongAddress(f"{failed.error}: {said}")
+        return failed
+
     async def _platform_models(self) -> Catalog:
         return await self._models(f"{self._platform}/serverless/models")
 
     async def _served_models(self) -> Catalog:
-        return await self._models(f"{self._base}/models")
+        models = await self._models(f"{self._base}/models")
+        self._answered = True
+        return models
 
     async def _models(self, url: str) -> Catalog:
-        """The models of a list. Raises ValueError if it is none, or too large."""
+        """The models of a list. Raises ModelError if it is refused, and ValueError if it is none, or too large."""
         request = self._client.build_request("GET", url, headers={"Accept": "application/json"})
         response = await self._client.send(request, stream=True)
         try:
-            response.raise_for_status()
-            if encoding := _encoding(response):
+            if not response.is_success:
+                raise self._refusal(response, await error_body(response)).error
+            if encoding := encoding_of(response):
                 raise ValueError(f"a list of models in the encoding {encoding}")
-            if (body := await _body(response, CATALOG_BYTES, None)) is None:
+            if (body := await whole_body(response, CATALOG_BYTES)) is None:
                 raise ValueError("the list of models is too large")
         finally:
             await response.aclose()
@@ -323,63 +356,3 @@ class Nebula:
 def _offered(body: bytes) -> Catalog:
     listed = json.loads(body)
     return Catalog(catalog.parse(listed), pictures=catalog.pictures(listed))
-
-
-async def _body(response: httpx.Response, most: int, deadline: float | None) -> bytes | None:
-    """The body, None if it is longer than `most` bytes. Raises TimeoutError at the deadline, on the loop's clock."""
-    body = bytearray()
-    async with aclosing(private_api.pieces(response)) as pieces, asyncio.timeout_at(deadline):
-        async for piece in pieces:
-            body += piece
-            if len(body) > most:
-                return None
-    return bytes(body)
-
-
-async def _gather(beat: Beat, response: httpx.Response) -> None:
-    """Before a read, let the pieces of a quick stream gather in the system: then no packet wakes the loop."""
-    if not beat.quick:
-        beat.read()
-        return
-    connection = private_api.connection(response)
-    if connection:
-        connection.pause_reading()
-    try:
-        await beat.rest()
-    finally:
-        if connection and not connection.is_closing():
-            connection.resume_reading()
-    beat.read()
-
-
-async def _next(body: AsyncIterator[bytes], deadline: float) -> bytes | None:
-    """The next bytes; None at the end. Raises TimeoutError at the deadline, on the loop's clock."""
-    async with asyncio.timeout_at(deadline):
-        return await anext(body, None)
-
-
-async def _error_body(response: httpx.Response) -> bytes:
-    """The beginning of an error's body; if it is slow or cut off, the part that arrived."""
-    body = bytearray()
-    deadline = asyncio.get_running_loop().time() + ERROR_BODY_SECONDS
-    with suppress(TimeoutError, *_CONNECTION_ERRORS):
-        async with aclosing(private_api.pieces(response)) as pieces:
-            while len(body) < ERROR_BODY_BYTES and (data := await _next(pieces, deadline)) is not None:
-                body += data
-    return bytes(body)
-
-
-def _encoding(response: httpx.Response) -> str:
-    """The encoding of a body, "" for none. We accept none: a small body could become a huge one.
-
-    Many servers of streams say `none`, so that no proxy compresses them, and some name a character set.
-    """
-    encodings = response.headers.get("content-encoding", "").lower().replace(" ", "").split(",")
-    found = [each for each in encodings if each.removeprefix("x-") in _ENCODINGS]
-    return repr(found[0]) if found else ""
-
-
-def _types(error: BaseException) -> str:
-    """The type of an error, without its message, which may contain addresses. What the HTTP library found comes first:
-    the transport in between names every lost connection a timeout while connecting."""
-    return type(error.__cause__ or error).__name__

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from core.domain.conversation import Address, Place
-from core.domain.ports import Platform, Surface
+from core.domain.ports import Entitles, Platform, Surface
 from core.domain.question import Question
 from core.domain.surroundings import Reach, Surroundings
 from core.domain.turn_id import Step, TurnId, step_of
@@ -14,7 +14,8 @@ from core.settings.routing import address_of
 
 
 class Surfaces:
-    """Opens surfaces on the platforms that this process serves. No method does IO, except `surroundings`."""
+    """Opens surfaces on the platforms that this process serves. No method does IO, except `surroundings` and
+    `entitle`."""
 
     def __init__(self, platforms: Mapping[str, Platform]) -> None:
         self._platforms = platforms
@@ -42,6 +43,17 @@ class Surfaces:
     async def channel_name(self, place: Place) -> str:
         """The name of this channel, "" if it is not known. Raises PlatformError."""
         return await self._platforms[place.platform].channel_name(place)
+
+    def chat(self, question: Question, settings: ChannelSettings) -> str:
+        """The chat that a question began and whose title is ours to set (see Entitles); "" if there is none."""
+        platform = self._platforms[question.place.platform]
+        return platform.chat(address_of(question, settings)) if isinstance(platform, Entitles) else ""
+
+    async def entitle(self, question: Question, settings: ChannelSettings, title: str, *, begun: bool = False) -> None:
+        """Give that chat a title (see Entitles). Raises PlatformError."""
+        platform = self._platforms[question.place.platform]
+        if isinstance(platform, Entitles):
+            await platform.entitle(address_of(question, settings), title, begun=begun)
 
     def _open(self, address: Address) -> Surface:
         return self._platforms[address.place.platform].open(address)

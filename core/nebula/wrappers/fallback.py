@@ -21,7 +21,8 @@ _PRIMARY_SHARE = 0.75
 
 
 class FallbackModel:
-    """A model that has a second one. It gives every request its deadline."""
+    """A model that has a second one. It gives every request its deadline, but for one without a stream that has its
+    own."""
 
     def __init__(self, first: Model, last: Model, *, fallback: str = "", deadline: float = 120.0) -> None:
         """`first` answers requests that have a fallback; `last` answers for the fallback, and requests that have none.
@@ -41,15 +42,18 @@ class FallbackModel:
 
     async def complete(self, request: ChatRequest) -> Completion:
         """Return the whole answer at once. Raises ModelError."""
+
+        def in_time(request: ChatRequest) -> ChatRequest:
+            return request if request.deadline else replace(request, deadline=self._after(self._deadline))
+
         if not self._has_fallback(request):
-            return await self._last.complete(replace(request, deadline=self._after(self._deadline)))
+            return await self._last.complete(in_time(request))
         try:
-            return await self._first.complete(replace(request, deadline=self._after(self._deadline)))
+            return await self._first.complete(in_time(request))
         except ModelError as error:
             if not _may_help(error):
                 raise
-            second = self._second(request, error)
-            return await self._last.complete(replace(second, deadline=self._after(self._deadline)))
+            return await self._last.complete(in_time(self._second(request, error)))
 
     async def imagine(self, request: ImageRequest) -> ImageResult:
         """Return a picture of the requested model: the fallback writes. Raises ModelError."""
